@@ -1,0 +1,179 @@
+"""The only file that trains: one cell in, one record out. Runs in a fresh process (``python -m bench.cell``)."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lungseg
+from bench import data, machine, store
+from bench.inputs import inputs
+from bench.suites import SUITES, Cell, Suite
+from lungseg import metrics, recipes, runtime
+from lungseg.errors import LungsegError, UsageError
+from lungseg.splits import Fold
+
+Say = Callable[[dict[str, Any]], None]
+STATUS_OF = {"Diverged": "diverged", "ResourceExhaustedError": "oom", "MemoryError": "oom", "ContractError": "contract"}
+
+
+class ContractError(LungsegError):
+    """An architecture returns something else than probabilities of the input's size."""
+
+
+def run(cell: Cell, suite: Suite, root: Path, results: Path, say: Say) -> store.Record:
+    """Train, predict the held-out fold, score each image, store the record.
+
+    say: told of each step as {"event": ...}. Raises whatever stops the cell; the caller records it.
+    """
+    began = time.monotonic()
+    recipe = recipes.recipe(cell.recipe)
+    device = runtime.start(cell.seed, suite.threads)
+    if device.kind != machine.device_kind():
+        raise UsageError(
+            f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
+            "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
+        )
+    material = data.gather(suite, root, results)
+    fold, prepared = material.folds[cell.fold], material.prepared
+    from lungseg import complexity, inference, training
+    from lungseg.architectures.blocks import Style
+
+    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
+    model = lungseg.build(cell.architecture, (*cell.size, 1), cell.width, style)
+    check_contract(model, cell)
+    made_from = {"graph": complexity.graph_sha256(model), **inputs(cell, suite, material)}
+    say({"event": "start", "parameters": complexity.parameters(model)})
+    trained = training.fit(model, prepared, fold, recipe, cell.seed, lambda now: say({"event": "epoch", **now}))
+    trained_at = time.monotonic()
+    rows = [prepared.row[key] for key in fold.test]
+    probability = inference.probabilities(model, prepared.images[rows])
+    predicted_at = time.monotonic()
+    guesses = inference.masks(probability, recipe.threshold)
+    cases = score(material, fold, guesses)
+    scored_at = time.monotonic()
+    key = machine.key(recipe.precision)
+    keep(results, cell, key, fold, guesses, model.get_weights())
+    record = {
+        "schema": store.SCHEMA,
+        "fingerprint": store.fingerprint(made_from),
+        "inputs": made_from,
+        "status": "ok",
+        "cell": cell.as_dict(),
+        "cases": cases,
+        "history": trained.history,
+        "best_epoch": trained.best_epoch,
+        "weights_sha256": trained.weights_sha256,
+        "parameters": complexity.parameters(model),
+        "gmacs": complexity.gmacs(model),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "timing": {
+            "train_seconds": trained.seconds,
+            "predict_seconds": predicted_at - trained_at,
+            "score_seconds": scored_at - predicted_at,
+            "total_seconds": time.monotonic() - began,
+        },
+        "data": {
+            "raw_sha256": prepared.raw_sha256,
+            "prepared_sha256": prepared.sha256,
+            "truth_pixels": prepared.truth_pixels,
+            "n": len(prepared.ids),
+        },
+        "split": {name: list(ids) for name, ids in asdict(fold).items()},
+        "machine": machine.facts(device, recipe.precision, suite.threads),
+        "source": machine.source(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "error": None,
+    }
+    path = store.record_path(results, cell, key)
+    store.set_aside(path)
+    store.save_record(path, record)
+    return record
+
+
+def check_contract(model: Any, cell: Cell) -> None:
+    """One forward pass before hours of training: shape, range, finite. Raises ContractError."""
+    probe = np.random.default_rng(0).random((2, *cell.size, 1), np.float32)
+    output = np.asarray(model.predict_on_batch(probe))
+    wrong = [
+        (output.shape != probe.shape, f"shape {output.shape} for an input of {probe.shape}"),
+        (output.dtype != np.float32, f"type {output.dtype} instead of float32"),
+        (not np.isfinite(output).all(), "values that are not finite"),
+        (output.min() < 0 or output.max() > 1, f"values from {output.min()} to {output.max()} instead of 0 to 1"),
+    ]
+    for broken, what in wrong:
+        if broken:
+            raise ContractError(f"{cell.architecture} gives {what}; see lungseg/architectures/blocks.py, head()")
+
+
+def score(material: data.Material, fold: Fold, guesses: np.ndarray) -> list[dict[str, Any]]:
+    """Scores of each held-out image at the network's size. Refuses an image that the training has seen."""
+    prepared = material.prepared
+    seen = {prepared.patients[prepared.row[key]] for key in (*fold.train, *fold.validation)}
+    cases = []
+    for key, guess in zip(fold.test, guesses, strict=True):
+        row = prepared.row[key]
+        if prepared.patients[row] in seen:
+            raise LungsegError(f"{key}: its patient was trained on; the folds are broken")
+        cases.append(
+            {
+                "id": key,
+                "patient": prepared.patients[row],
+                **metrics.score(np.asarray(prepared.masks[row]), guess, prepared.spacing_mm[row]),
+            }
+        )
+    return cases
+
+
+def keep(results: Path, cell: Cell, key: str, fold: Fold, guesses: np.ndarray, weights: list[np.ndarray]) -> None:
+    """Predicted masks (bits) and best weights, for galleries and later scores. They show patients: never published."""
+    for name, arrays in (
+        (
+            "predictions.npz",
+            {"ids": np.array(fold.test), "shape": np.array(guesses.shape), "bits": np.packbits(guesses)},
+        ),
+        ("weights.npz", {f"w{k:04d}": weight for k, weight in enumerate(weights)}),
+    ):
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        store.write_bytes(store.artifact(results, cell, key, name), buffer.getvalue())
+
+
+def main() -> int:
+    """Read one job as JSON from standard input, report events as JSON lines on standard output.
+
+    Whatever libraries print goes to standard error, which the engine writes to the cell's log.
+    """
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+
+    def say(event: dict[str, Any]) -> None:
+        print(json.dumps(event), file=events, flush=True)
+
+    job = json.loads(sys.stdin.read())
+    cell = Cell(**{**job["cell"], "size": tuple(job["cell"]["size"])})
+    try:
+        run(cell, SUITES[cell.suite], Path(job["root"]), Path(job["results"]), say)
+    except Exception as error:
+        kind = type(error).__name__
+        say({"event": "failed", "status": STATUS_OF.get(kind, "crashed"), "type": kind, "message": str(error)[:2000]})
+        if isinstance(error, LungsegError):
+            return error.exit_code
+        raise
+    say({"event": "done"})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

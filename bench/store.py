@@ -1,0 +1,177 @@
+"""Records on disk: one JSON a cell, strict, atomic, hashed, found again by what it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bench.suites import Cell
+from lungseg.errors import DataError, EnvironmentFailure
+
+SCHEMA = 1
+STATUSES = ("ok", "diverged", "oom", "timeout", "crashed", "contract")
+Record = dict[str, Any]
+
+
+def record_path(results: Path, cell: Cell, machine_key: str) -> Path:
+    """``<results>/runs/<suite>/<backend>-<device kind>-<precision>/<cell id>.json``."""
+    return results / "runs" / cell.suite / machine_key / f"{cell.id}.json"
+
+
+def artifact(results: Path, cell: Cell, machine_key: str, name: str) -> Path:
+    """A file that a run leaves beside its record and that is never published: log, predictions, weights."""
+    return results / "cells" / cell.suite / machine_key / cell.id / name
+
+
+def canonical(value: Any) -> str:
+    """The one spelling of a JSON value that is hashed; ValueError for NaN and infinity."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def sha256(value: Any) -> str:
+    """Hash of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def sealed(record: Record) -> Record:
+    """The record with the hash over all its other keys, by which an edit shows."""
+    body = {key: value for key, value in record.items() if key != "record_sha256"}
+    return {**body, "record_sha256": sha256(body)}
+
+
+def is_sealed(record: Record) -> bool:
+    """Whether the record is as it was written."""
+    return bool(sealed(record)["record_sha256"] == record.get("record_sha256"))
+
+
+def save_record(path: Path, record: Record) -> None:
+    """Seal and write a record atomically."""
+    write_text(path, layout(sealed(record)))
+
+
+def layout(record: Record) -> str:
+    """JSON with a line for each key and for each case, so that a change of one is a change of one line."""
+
+    def spell(value: Any) -> str:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+    lines = []
+    for key, value in record.items():
+        if key == "cases" and value:
+            inner = ",\n  ".join(spell(case) for case in value)
+            lines.append(f"{spell(key)}: [\n  {inner}\n ]")
+        else:
+            lines.append(f"{spell(key)}: {spell(value)}")
+    return "{\n " + ",\n ".join(lines) + "\n}\n"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one step: a reader sees the old or the new, a full disk costs only the new."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """As ``write_text``. Raises EnvironmentFailure that names the file and the cause."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise EnvironmentFailure(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def load_record(path: Path) -> Record:
+    """One record. Raises DataError for text that is not strict JSON, or of another schema."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> Record:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key occurs twice")
+        return found
+
+    def refuse(name: str) -> Any:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        record: Record = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable record ({error}); delete it and run its suite again") from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        held = record.get("schema") if isinstance(record, dict) else None
+        raise DataError(f"{path}: schema {held!r}, this version reads {SCHEMA}; run its suite again")
+    if record.get("status") not in STATUSES:
+        raise DataError(f"{path}: status {record.get('status')!r} is none of {', '.join(STATUSES)}")
+    return record
+
+
+def load_records(results: Path, suite: str | None = None) -> list[Record]:
+    """All records of a results folder (or of one suite), in the order of their paths.
+
+    Raises one DataError that lists every unreadable record.
+    """
+    records, problems = [], []
+    for path in record_paths(results, suite):
+        try:
+            records.append(load_record(path))
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return records
+
+
+def record_paths(results: Path, suite: str | None = None) -> list[Path]:
+    """Paths of all records, or of one suite's."""
+    return sorted((results / "runs").glob(f"{suite or '*'}/*/*.json"))
+
+
+def fingerprint(inputs: Record) -> str:
+    """Hash of everything that decides a cell's numbers."""
+    return sha256(inputs)
+
+
+def find(path: Path, inputs: Record) -> Record | None:
+    """The record at ``path`` if it is whole, succeeded, unedited and was made from these inputs, else None.
+
+    inputs: may lack ``graph``, which only a backend can tell; then the record's own is taken.
+    """
+    if not path.exists():
+        return None
+    try:
+        record = load_record(path)
+    except DataError:
+        return None
+    expected = {"graph": record["inputs"].get("graph"), **inputs}
+    fits = record["fingerprint"] == fingerprint(expected) and record["status"] == "ok"
+    return record if fits and is_sealed(record) else None
+
+
+def set_aside(path: Path) -> None:
+    """Keep a record that no longer fits its inputs, under a name that no report reads."""
+    if path.exists():
+        old = path.with_name(f"{path.stem}.{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.json.old")
+        os.replace(path, old)
+
+
+def missing(cells: Iterable[Cell], inputs: dict[str, Record], results: Path, machine_key: str) -> list[Cell]:
+    """Cells without a fitting record, in order. inputs: of each cell by its id."""
+    return [cell for cell in cells if find(record_path(results, cell, machine_key), inputs[cell.id]) is None]

@@ -1,0 +1,146 @@
+"""What is compared with what: suites of cells. A suite's name implies its data, size, width and recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from lungseg import ARCHITECTURES
+from lungseg.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Phantoms:
+    """A phantom set that is written to disk in the original Montgomery layout before it is read."""
+
+    n: int
+    size: tuple[int, int]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: everything that tells it from the others. ``id`` names its record."""
+
+    architecture: str
+    width: int
+    size: tuple[int, int]
+    trained_on: str
+    scored_on: str
+    folds: int
+    fold: int
+    seed: int
+    suite: str
+    recipe: str
+
+    @property
+    def id(self) -> str:
+        """Such as ``unet.montgomery.f0.s0``."""
+        return f"{self.architecture}.{self.scored_on}.f{self.fold}.s{self.seed}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {**asdict(self), "size": list(self.size)}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A comparison under equal seeds, folds and budgets.
+
+    size: (height, width) of the network's input, pixels. width: channels of the first level. threads: of one
+    cell, part of its result. slots: cells at a time. limit_s: wall-clock seconds after which a cell is ended.
+    phantoms: the set to write, where the dataset is the phantom.
+    """
+
+    name: str
+    title: str
+    architectures: tuple[str, ...]
+    dataset: str
+    size: tuple[int, int]
+    width: int
+    folds: int
+    seeds: tuple[int, ...]
+    recipe: str
+    threads: int = 1
+    slots: int = 2
+    limit_s: float = 6 * 3600
+    phantoms: Phantoms | None = None
+    only_folds: tuple[int, ...] | None = None
+
+
+THREE = ("unet", "resunet", "r2unet")
+
+SUITES: dict[str, Suite] = {
+    suite.name: suite
+    for suite in (
+        Suite(
+            "smoke", "the gate's tiny run on the phantom", THREE, "phantom", (64, 64), 4, 2, (0,), "brief",
+            limit_s=300, phantoms=Phantoms(32, (128, 112)), only_folds=(0,),
+        ),
+        Suite(
+            "quick", "what `make bench` runs: a first comparison on the phantom", THREE, "phantom", (64, 64), 8, 3,
+            (0,), "brief", limit_s=600, phantoms=Phantoms(60, (256, 224)),
+        ),
+        Suite(
+            "montgomery-128", "Montgomery at 128 px, width 16: the comparison that two cores can carry", THREE,
+            "montgomery", (128, 128), 16, 5, (0,), "document",
+        ),
+        Suite(
+            "montgomery", "Montgomery at 256 px, width 64, three seeds: the source document's protocol, for a GPU",
+            THREE, "montgomery", (256, 256), 64, 5, (0, 1, 2), "document",
+        ),
+    )
+}  # fmt: skip
+
+
+def suite(name: str) -> Suite:
+    """The suite of that name; UsageError lists the known ones."""
+    if name not in SUITES:
+        raise UsageError(f"unknown suite {name!r}: known are {', '.join(SUITES)}")
+    return SUITES[name]
+
+
+def narrowed(
+    chosen: Suite,
+    architectures: str | None = None,
+    seeds: int | None = None,
+    folds: Sequence[int] | None = None,
+) -> Suite:
+    """The suite with other architectures (shell patterns), seeds 0 to ``seeds`` - 1, or only some of its folds.
+
+    What decides a score (data, size, recipe, number of folds) stays, so the records remain comparable.
+    """
+    if architectures is not None:
+        chosen = replace(chosen, architectures=tuple(ARCHITECTURES.match(architectures)))
+    if seeds is not None:
+        if seeds < 1:
+            raise UsageError(f"{seeds} seeds: at least 1 is needed")
+        chosen = replace(chosen, seeds=tuple(range(seeds)))
+    if folds is not None:
+        wrong = [k for k in folds if not 0 <= k < chosen.folds]
+        if wrong:
+            raise UsageError(f"suite {chosen.name} has folds 0 to {chosen.folds - 1}, not {wrong[0]}")
+        chosen = replace(chosen, only_folds=tuple(sorted(set(folds))))
+    return chosen
+
+
+def cells(chosen: Suite) -> list[Cell]:
+    """All cells of a suite, seed by seed and fold by fold, so that architectures can be compared early."""
+    return [
+        Cell(
+            architecture=architecture,
+            width=chosen.width,
+            size=chosen.size,
+            trained_on=chosen.dataset,
+            scored_on=chosen.dataset,
+            folds=chosen.folds,
+            fold=fold,
+            seed=seed,
+            suite=chosen.name,
+            recipe=chosen.recipe,
+        )
+        for seed in chosen.seeds
+        for fold in (chosen.only_folds if chosen.only_folds is not None else range(chosen.folds))
+        for architecture in chosen.architectures
+    ]

@@ -1,0 +1,144 @@
+"""``lungseg data fetch | verify | phantom``: each verb imports what it needs when it runs.
+
+Exit codes: 0 done, 2 usage, 3 data, 6 environment or I/O, 70 internal error, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lungseg.errors import DataError, EnvironmentFailure, LungsegError, UsageError
+
+INTERRUPTED, INTERNAL = 130, 70
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Results go to stdout, progress and errors to stderr."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show must not end the command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as done:  # argparse has printed the help or the mistake
+        return done.code if isinstance(done.code, int) else UsageError.exit_code
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of `lungseg ... | head` left; nobody is there to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EnvironmentFailure.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing half-written remains")
+        return INTERRUPTED
+    except LungsegError as error:
+        _complain(*(error.problems if isinstance(error, DataError) else [str(error)]))
+        return error.exit_code
+    except OSError as error:
+        _complain(f"{error.filename or 'input/output'}: {error.strerror or error}")
+        return EnvironmentFailure.exit_code
+    except Exception as error:
+        if os.environ.get("LUNGSEG_TRACEBACK"):
+            traceback.print_exc()
+        _complain(f"internal error ({type(error).__name__}: {error}); LUNGSEG_TRACEBACK=1 shows where")
+        return INTERNAL
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lungseg", description="Lung segmentation on chest radiographs.")
+    groups = parser.add_subparsers(title="commands", metavar="<command>", required=True)
+    data = groups.add_parser("data", help="fetch, check or make a dataset")
+    verbs = data.add_subparsers(title="verbs", metavar="<verb>", required=True)
+
+    fetch = verbs.add_parser("fetch", help="download a dataset and verify it")
+    fetch.add_argument("dataset", help="its name: montgomery")
+    fetch.add_argument("folder", nargs="?", type=Path, help="folder to be made (default: data/<dataset>)")
+    fetch.add_argument("--url", help="a mirror of the same archive (its SHA-256 stays the pinned one)")
+    fetch.set_defaults(run=_fetch)
+
+    verify = verbs.add_parser("verify", help="read every image and mask, print what the folder holds")
+    verify.add_argument("dataset", help="its name: montgomery, shenzhen, folder, phantom")
+    verify.add_argument("folder", type=Path, help="root of the dataset")
+    verify.set_defaults(run=_verify)
+
+    phantom = verbs.add_parser("phantom", help="write procedural radiographs with exact masks")
+    phantom.add_argument("folder", type=Path, help="folder to be made, in the original Montgomery layout")
+    phantom.add_argument("--n", type=_at_least(1), default=60, help="number of images (default: 60)")
+    phantom.add_argument("--size", type=_size, default=(512, 512), help="rows[xcolumns] (default: 512)")
+    phantom.add_argument("--seed", type=_at_least(0, 2**32 - 1), default=0, help="default: 0")
+    phantom.set_defaults(run=_phantom)
+    return parser
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from lungseg.datasets import fetch
+
+    root = fetch.fetch(arguments.dataset, arguments.folder, url=arguments.url, say=_tell)
+    print(_plain(str(root)))
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from lungseg.datasets.verify import verify
+
+    report = verify(arguments.dataset, arguments.folder, say=_tell)
+    print("\n".join(_plain(line) for line in report.text().split("\n")))
+    if report.errors:
+        sys.stdout.flush()  # so that the table stands before the errors when both go to one place
+        raise DataError([*report.errors, f"{len(report.errors)} errors: this set cannot be used as it is"])
+    return 0
+
+
+def _phantom(arguments: argparse.Namespace) -> int:
+    folder: Path = arguments.folder
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: is there already and not empty; remove it or name another folder")
+    from lungseg.datasets import phantom
+
+    phantom.write(folder, arguments.n, size=arguments.size, seed=arguments.seed)
+    print(_plain(str(folder)))
+    return 0
+
+
+def _at_least(low: int, high: int | None = None) -> Callable[[str], int]:
+    """A parser of whole numbers from low to high."""
+    expected = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
+        return int(text)
+
+    return number
+
+
+def _size(text: str) -> tuple[int, int]:
+    """``512`` or ``512x640`` as (rows, columns)."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and 32 <= int(side) <= 8000 for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 512 or 512x640 (rows x columns), 32 to 8000 each")
+    return int(sides[0]), int(sides[-1])
+
+
+def _tell(line: str) -> None:
+    print(_plain(line), file=sys.stderr, flush=True)
+
+
+def _complain(*problems: str) -> None:
+    for problem in problems:
+        _tell(f"lungseg: {problem}")
+
+
+def _plain(text: str) -> str:
+    """Text safe for a terminal: a file name may hold newlines or escape codes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

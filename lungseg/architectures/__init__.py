@@ -1,0 +1,49 @@
+"""Architectures by name: one file an architecture, one function, one line here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lungseg.errors import UsageError
+from lungseg.registry import Registry
+
+if TYPE_CHECKING:
+    import keras
+
+    from lungseg.architectures.blocks import Style
+
+ARCHITECTURES = Registry(
+    "architecture",
+    {
+        "unet": "lungseg.architectures.unet:unet",
+        "resunet": "lungseg.architectures.resunet:resunet",
+        "r2unet": "lungseg.architectures.r2unet:r2unet",
+    },
+)
+
+DIVISOR = 16  # four halvings
+
+
+def build(name: str, shape: tuple[int, int, int], width: int = 64, style: Style | None = None) -> keras.Model:
+    """A functional model from images (B, H, W, C) to lung probabilities float32 (B, H, W, 1) in [0, 1].
+
+    shape: (height, width, channels), height and width multiples of 16. width: channels of the first level.
+    style: normalisation and precision shared by all layers; float32 with momentum 0.9 unless given.
+    Initial weights come from Keras's global seed (``keras.utils.set_random_seed``).
+    Raises UsageError for an unknown name, a size that cannot be halved four times, or a width below 1.
+    """
+    function = ARCHITECTURES[name]
+    rows, columns, channels = shape
+    for side in (rows, columns):
+        if side < DIVISOR or side % DIVISOR:
+            below = max(side // DIVISOR, 1) * DIVISOR
+            raise UsageError(
+                f"{name}: size {rows} x {columns} cannot be halved four times; height and width must be "
+                f"multiples of {DIVISOR}, such as {below} or {below + DIVISOR} instead of {side}"
+            )
+    if width < 1 or channels < 1:
+        raise UsageError(f"{name}: width {width} and channels {channels} must be at least 1")
+    from lungseg.architectures.blocks import Style
+
+    model: keras.Model = function(shape, width, style or Style())
+    return model

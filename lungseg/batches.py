@@ -1,0 +1,58 @@
+"""The order in which images reach the network: a pure function of seed and epoch, never of hidden state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lungseg.prepare import Prepared
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Shuffled batches for one training.
+
+    ``fit()`` reorders a PyDataset's batches by Python's global generator, and tells a dataset of a new epoch
+    only after it has fetched from it; a resumed run would then see another order. A plain generator over
+    (epoch, step) has no state but its place.
+    """
+
+    data: Prepared
+    ids: Sequence[str]
+    batch_size: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch; no image is dropped."""
+        return -(-len(self.ids) // self.batch_size)
+
+    def order(self, epoch: int) -> list[str]:
+        """Ids in the order of this epoch, every id once."""
+        generator = np.random.default_rng([self.seed, epoch])
+        names = sorted(self.ids)
+        return [names[k] for k in generator.permutation(len(names))]
+
+    def epoch(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Batches of (images, masks), float32 (B, H, W, 1), of one epoch.
+
+        Their sizes differ by one at most and never exceed ``batch_size``: a last batch of the one image that
+        was left over would feed BatchNormalization the statistics of that image.
+        """
+        for part in np.array_split(np.array(self.order(epoch)), self.steps):
+            yield arrays(self.data, part.tolist())
+
+    def forever(self, first_epoch: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Batches from ``first_epoch`` on, without end: what ``fit`` consumes with ``steps_per_epoch``."""
+        epoch = first_epoch
+        while True:
+            yield from self.epoch(epoch)
+            epoch += 1
+
+
+def arrays(data: Prepared, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Images and masks of these ids, float32 (N, H, W, 1), masks in {0, 1}."""
+    rows = [data.row[key] for key in ids]
+    return data.images[rows][..., None], data.masks[rows][..., None].astype(np.float32)

@@ -1,0 +1,67 @@
+"""What every dataset yields: a radiograph, its masks and what is known of the patient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from lungseg.errors import DataError
+
+Attributes = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One radiograph.
+
+    id: unique within its dataset. patient: group that must never be split over folds.
+    masks: files whose union is the lungs (one, or left and right).
+    spacing_mm: (row, column) millimetres per pixel of the stored image, None where unknown.
+    attributes: ``sex`` ("F" or "M"), ``age`` (years), ``tb`` (0 or 1), each only where known.
+    """
+
+    id: str
+    patient: str
+    image: Path
+    masks: tuple[Path, ...]
+    spacing_mm: tuple[float, float] | None = None
+    attributes: Attributes = field(default_factory=lambda: MappingProxyType({}))
+
+
+def images_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """PNG files of a folder by stem, and a line for each stem that occurs twice (``a.png`` and ``a.PNG``).
+
+    Raises DataError when the folder is missing or cannot be listed. Hidden files and folders are passed over.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror}); expected a folder of PNG files") from error
+    files = [e for e in entries if e.suffix.lower() == ".png" and not e.name.startswith(".") and not e.is_dir()]
+    times = Counter(file.stem for file in files)
+    twice = [f"{folder}: two images of one name {stem!r}; rename or remove one" for stem in times if times[stem] > 1]
+    return {file.stem: file for file in files}, twice
+
+
+def paired(root: Path, image_folder: str, mask_folders: Iterable[str]) -> dict[str, tuple[Path, tuple[Path, ...]]]:
+    """Pair images and masks of one name: stem -> (image, masks).
+
+    Raises one DataError that lists every image without a mask, every mask without an image and every name
+    that occurs twice; or says that the folder holds no PNG at all.
+    """
+    images, problems = images_in(root / image_folder)
+    masks = []
+    for folder in mask_folders:
+        found, twice = images_in(root / folder)
+        problems += twice
+        problems += [f"{images[stem]}: has no mask in {root / folder}" for stem in images.keys() - found.keys()]
+        problems += [f"{found[stem]}: has no image in {root / image_folder}" for stem in found.keys() - images.keys()]
+        masks.append(found)
+    if problems:
+        raise DataError(sorted(problems))
+    if not images:
+        raise DataError(f"{root / image_folder}: holds no PNG image")
+    return {stem: (image, tuple(found[stem] for found in masks)) for stem, image in sorted(images.items())}

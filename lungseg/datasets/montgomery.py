@@ -1,0 +1,88 @@
+"""Montgomery County chest radiographs: 138 cases with lung masks (Jaeger et al. 2014, QIMS 4(6))."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from lungseg.datasets import folder
+from lungseg.datasets.case import Attributes, Case, paired
+from lungseg.errors import DataError
+
+NATIVE_MM = 0.0875  # per native pixel, in both directions (Jaeger et al. 2014, section 2.1)
+
+# Images of one patient. The distribution has no patient ids; these pairs agree in sex, age and anatomy.
+SAME_PATIENT = {
+    "MCUCXR_0117_1": "MCUCXR_0113_1",
+    "MCUCXR_0166_1": "MCUCXR_0162_1",
+    "MCUCXR_0170_1": "MCUCXR_0162_1",
+}
+
+
+def load(root: Path) -> list[Case]:
+    """Cases of either layout: the original distribution (``CXR_png``) or ``img/``, ``mask/``, ``metadata.csv``."""
+    if (root / "CXR_png").is_dir():
+        return load_original(root)
+    if (root / "img").is_dir():
+        return load_resized(root)
+    raise DataError(
+        f"{root}: neither CXR_png/ (original layout) nor img/ is there; "
+        "`python -m lungseg data fetch montgomery` gets the original set"
+    )
+
+
+def load_resized(root: Path) -> list[Case]:
+    """Layout ``img/`` and ``mask/``; spacing from the native size in ``metadata.csv`` where it is given."""
+    cases = [_named(case) for case in folder.load(root)]
+    rows = folder.read_metadata(root / "metadata.csv", {case.id for case in cases})
+    return [
+        replace(case, spacing_mm=folder.stored_spacing(rows.get(case.id, {}), case.image, NATIVE_MM)) for case in cases
+    ]
+
+
+def load_original(root: Path, spacing_mm: tuple[float, float] | None = (NATIVE_MM, NATIVE_MM)) -> list[Case]:
+    """Layout of the original distribution: ``CXR_png/*.png`` (12-bit values in 16-bit files),
+    ``ManualMask/leftMask`` and ``rightMask`` (to be united), ``ClinicalReadings/*.txt`` (optional).
+
+    spacing_mm: (row, column) of the stored pixels; the original's unless another is given.
+    """
+    pairs = paired(root, "CXR_png", ["ManualMask/leftMask", "ManualMask/rightMask"])
+    cases = []
+    problems = []
+    for stem, (image, masks) in pairs.items():
+        reading = root / "ClinicalReadings" / f"{stem}.txt"
+        try:
+            cases.append(_named(Case(stem, stem, image, masks, spacing_mm, read_reading(reading))))
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return cases
+
+
+def _named(case: Case) -> Case:
+    """The same case with what its name tells: ``_0`` is normal, ``_1`` tuberculosis; and its patient."""
+    known = dict(case.attributes)
+    if "tb" not in known and re.search(r"_[01]$", case.id):
+        known["tb"] = int(case.id[-1])
+    patient = SAME_PATIENT.get(case.id, case.id) if case.patient == case.id else case.patient
+    return replace(case, patient=patient, attributes=MappingProxyType(known))
+
+
+def read_reading(path: Path) -> Attributes:
+    """sex and age of a clinical reading; the free text below them stays where it is."""
+    if not path.exists():
+        return MappingProxyType({})
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    known: dict[str, str | int] = {}
+    if sex := re.search(r"Sex:\s*([FM])", text):
+        known["sex"] = sex[1]
+    if age := re.search(r"Age:\s*(\d+)Y", text):
+        known["age"] = int(age[1])
+    return MappingProxyType(known)
+

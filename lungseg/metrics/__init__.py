@@ -1,0 +1,55 @@
+"""What a predicted mask is worth: ratios of counts, border distances, plausibility. NumPy and SciPy only.
+
+Everything takes boolean masks (H, W), the truth first. The steps are separate, so that per-image and pooled
+values are the same functions of other counts: ``counts`` -> ``ratios``, ``distances`` -> ``boundary``.
+A new metric is one function in ``ratios`` or ``boundary`` and one row of ``METRICS`` (table.py).
+"""
+
+from lungseg.metrics import boundary, ratios
+from lungseg.metrics.boundary import Distances, distances
+from lungseg.metrics.confusion import Counts, counts, rim
+from lungseg.metrics.plausibility import components, holes
+from lungseg.metrics.pooling import check_identities, classification_report, confusion_matrix, pooled
+from lungseg.metrics.scoring import score
+from lungseg.metrics.table import METRICS, Metric, from_borders, from_counts
+
+accuracy = from_counts(ratios.accuracy)
+balanced_accuracy = from_counts(ratios.balanced_accuracy)
+dice = from_counts(ratios.dice)
+f1 = from_counts(ratios.f1)
+iou = from_counts(ratios.iou)
+precision = from_counts(ratios.precision)
+recall = from_counts(ratios.recall)
+specificity = from_counts(ratios.specificity)
+
+assd_mm = from_borders(boundary.assd_mm)
+hd95_mm = from_borders(boundary.hd95_mm)
+nsd_2mm = from_borders(boundary.nsd_2mm)
+
+__all__ = [
+    "METRICS",
+    "Counts",
+    "Distances",
+    "Metric",
+    "accuracy",
+    "assd_mm",
+    "balanced_accuracy",
+    "check_identities",
+    "classification_report",
+    "components",
+    "confusion_matrix",
+    "counts",
+    "dice",
+    "distances",
+    "f1",
+    "hd95_mm",
+    "holes",
+    "iou",
+    "nsd_2mm",
+    "pooled",
+    "precision",
+    "recall",
+    "rim",
+    "score",
+    "specificity",
+]

@@ -1,0 +1,44 @@
+"""One image -> everything that a record stores about it, so that later reports need no new training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from lungseg.metrics.boundary import distances
+from lungseg.metrics.confusion import counts, rim
+from lungseg.metrics.masks import Mask
+from lungseg.metrics.plausibility import components, holes
+from lungseg.metrics.table import METRICS
+
+
+def score(truth: Mask, guess: Mask, spacing_mm: tuple[float, float] | None) -> dict[str, Any]:
+    """Score boolean masks (H, W); spacing_mm is the size of their pixels as (row, column), or None.
+
+    Returns strict JSON: an infinite distance is None with `hd95_state` "one_empty". Where the spacing is
+    unknown, `distance_unit` is "px" and the keys in mm hold pixels. Raises TypeError or ValueError as
+    `counts` and `distances` do.
+    """
+    pixels = counts(truth, guess)
+    borders = distances(truth, guess, (1.0, 1.0) if spacing_mm is None else spacing_mm)
+    measured = {"counts": pixels, "distances": borders}
+    values = {m.name: _strict(m.function(measured[m.takes])) for m in METRICS.values() if m.stored}
+    return {
+        **asdict(pixels),
+        **values,
+        "distance_unit": "px" if spacing_mm is None else "mm",
+        "hd95_state": borders.state,
+        "components": components(guess),
+        "holes": holes(guess),
+        "truth_components": components(truth),
+        "truth_holes": holes(truth),
+        "truth_pixels": int(np.count_nonzero(truth)),
+        "rim": rim(truth, guess),
+    }
+
+
+def _strict(value: float) -> float | None:
+    return value if math.isfinite(value) else None

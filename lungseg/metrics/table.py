@@ -1,0 +1,81 @@
+"""The metrics in plain sight: a row each, with unit, direction and what empty masks are worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from lungseg.metrics import boundary, ratios
+from lungseg.metrics.boundary import Distances, distances
+from lungseg.metrics.confusion import Counts, counts
+from lungseg.metrics.masks import Mask
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric. `function` maps what `takes` names, `Counts` or `Distances`, to a float."""
+
+    name: str
+    unit: Literal["1", "mm"]  # mm stand for pixels where the spacing is unknown
+    better: Literal["higher", "lower"]
+    both_empty: float
+    one_empty: float | None  # None: follows from the counts, and from which of the two masks it is
+    takes: Literal["counts", "distances"]
+    function: Callable[[Any], float]
+    stored: bool = True  # whether a record holds it; a ratio of counts can always be had from the counts
+
+
+_ROWS = (
+    #      name                 unit  better    both_empty, one_empty
+    Metric("accuracy",          "1",  "higher", 1.0, None,      "counts",    ratios.accuracy),
+    Metric("precision",         "1",  "higher", 1.0, 0.0,       "counts",    ratios.precision),
+    Metric("recall",            "1",  "higher", 1.0, None,      "counts",    ratios.recall),
+    Metric("f1",                "1",  "higher", 1.0, 0.0,       "counts",    ratios.f1),
+    Metric("dice",              "1",  "higher", 1.0, 0.0,       "counts",    ratios.dice),
+    Metric("iou",               "1",  "higher", 1.0, 0.0,       "counts",    ratios.iou),
+    Metric("specificity",       "1",  "higher", 1.0, None,      "counts",    ratios.specificity),
+    Metric("balanced_accuracy", "1",  "higher", 1.0, None,      "counts",    ratios.balanced_accuracy, False),
+    Metric("hd95_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.hd95_mm),
+    Metric("assd_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.assd_mm),
+    Metric("nsd_2mm",           "1",  "higher", 1.0, 0.0,       "distances", boundary.nsd_2mm),
+)  # fmt: skip
+METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
+
+
+class OfMasks(Protocol):
+    """A ratio as a function of two boolean masks (H, W)."""
+
+    def __call__(self, truth: Mask, guess: Mask) -> float: ...
+
+
+class OfMasksAndSpacing(Protocol):
+    """A border metric as a function of two boolean masks (H, W) and the pixel's size as (row, column)."""
+
+    def __call__(self, truth: Mask, guess: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0)) -> float: ...
+
+
+def from_counts(function: Callable[[Counts], float]) -> OfMasks:
+    """The public form of a function of `Counts`: it takes the masks."""
+
+    def of_masks(truth: Mask, guess: Mask) -> float:
+        return function(counts(truth, guess))
+
+    return _named(of_masks, function)
+
+
+def from_borders(function: Callable[[Distances], float]) -> OfMasksAndSpacing:
+    """The public form of a function of `Distances`: it takes the masks and the spacing."""
+
+    def of_masks(truth: Mask, guess: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0)) -> float:
+        return function(distances(truth, guess, spacing_mm))
+
+    return _named(of_masks, function)
+
+
+def _named(wrapper: Any, function: Callable[..., float]) -> Any:
+    # Not functools.wraps, which would also show the wrapped function's signature in help().
+    wrapper.__name__ = wrapper.__qualname__ = function.__name__
+    wrapper.__doc__ = function.__doc__
+    return wrapper

@@ -1,0 +1,153 @@
+"""Cases to arrays at the network's size, cached on disk under what they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungseg import images
+from lungseg.datasets.case import Case
+from lungseg.errors import DataError, EnvironmentFailure
+
+VERSION = 1  # rises when reading, uniting or resizing yields other pixels, so that no old cache is used
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Images and masks of a dataset at one size, rows sorted by id.
+
+    images: float32 (N, H, W) in [0, 1], memory-mapped. masks: bool (N, H, W).
+    spacing_mm: for each id (row, column) of the resized pixels, or None.
+    raw_sha256: of every file's bytes by id. sha256: of the prepared pixels.
+    """
+
+    ids: tuple[str, ...]
+    patients: tuple[str, ...]
+    images: np.ndarray
+    masks: np.ndarray
+    spacing_mm: tuple[tuple[float, float] | None, ...]
+    raw_sha256: str
+    sha256: str
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """Row of each id."""
+        return {key: row for row, key in enumerate(self.ids)}
+
+    @property
+    def truth_pixels(self) -> dict[str, int]:
+        """Lung pixels of each id."""
+        return {key: int(np.count_nonzero(mask)) for key, mask in zip(self.ids, self.masks, strict=True)}
+
+
+def read_case(case: Case) -> tuple[images.Image, images.Mask]:
+    """One case at its stored size: image float32 (H, W) in [0, 1], mask bool (H, W) of both lungs.
+
+    Raises DataError when a file is unreadable or image and masks differ in size.
+    """
+    image = images.read_image(case.image)
+    masks = [images.read_mask(path) for path in case.masks]
+    problems = [
+        f"{path}: mask is {mask.shape[0]} x {mask.shape[1]} pixels (rows x columns), its image "
+        f"{case.image.name} {image.shape[0]} x {image.shape[1]}; use masks of the same image"
+        for path, mask in zip(case.masks, masks, strict=True)
+        if mask.shape != image.shape
+    ]
+    if problems:
+        raise DataError(problems)
+    return image, images.unite(masks)
+
+
+def prepare(cases: Sequence[Case], size: tuple[int, int], cache: Path) -> Prepared:
+    """Arrays of all cases at ``size`` (height, width); made once, then memory-mapped from ``cache``.
+
+    The cache is keyed by each file's name, length and time of change, and checked by the hash of its pixels.
+    One image at a time is in memory. Raises one DataError that lists every unreadable or mismatched file.
+    """
+    folder = cache / _key(cases, size)
+    if not (folder / "about.json").exists():
+        _make(cases, size, folder)
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    spacing = (_resized_spacing(case, shape, size) for case, shape in zip(cases, about["shapes"], strict=True))
+    return Prepared(
+        ids=tuple(case.id for case in cases),
+        patients=tuple(case.patient for case in cases),
+        images=np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False),
+        masks=np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False),
+        spacing_mm=tuple(spacing),
+        raw_sha256=about["raw_sha256"],
+        sha256=about["sha256"],
+    )
+
+
+def _key(cases: Sequence[Case], size: tuple[int, int]) -> str:
+    digest = hashlib.sha256(f"{VERSION}:{size}".encode())
+    for case in cases:
+        for path in (case.image, *case.masks):
+            try:
+                state = path.stat()
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+            digest.update(f"{case.id}\0{path}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+    return digest.hexdigest()[:20]
+
+
+def _make(cases: Sequence[Case], size: tuple[int, int], folder: Path) -> None:
+    """Fill a temporary folder and rename it, so that a half-made cache is never read."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+    except OSError as error:
+        raise EnvironmentFailure(f"{folder.parent}: cannot be written ({error.strerror})") from error
+    try:
+        about = _fill(cases, size, work)
+        (work / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        os.rename(work, folder)
+    except OSError as error:
+        if not (folder / "about.json").exists():  # another process may have made the same meanwhile
+            raise EnvironmentFailure(f"{folder}: cannot be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _fill(cases: Sequence[Case], size: tuple[int, int], work: Path) -> dict[str, Any]:
+    shape = (len(cases), *size)
+    pictures = np.lib.format.open_memmap(work / "images.npy", "w+", np.float32, shape)
+    masks = np.lib.format.open_memmap(work / "masks.npy", "w+", np.bool_, shape)
+    raw, pixels = hashlib.sha256(), hashlib.sha256()
+    shapes: list[tuple[int, ...]] = []
+    problems: list[str] = []
+    for row, case in enumerate(cases):
+        try:
+            image, mask = read_case(case)
+        except DataError as error:
+            problems += error.problems
+            continue
+        shapes.append(image.shape)
+        pictures[row] = images.resize_image(image, size)
+        masks[row] = images.resize_mask(mask, size)
+        raw.update(f"{case.id}\0".encode())
+        for path in (case.image, *case.masks):
+            raw.update(hashlib.sha256(path.read_bytes()).digest())
+        pixels.update(f"{case.id}\0".encode() + pictures[row].tobytes() + masks[row].tobytes())
+    if problems:
+        raise DataError(problems)
+    pictures.flush()
+    masks.flush()
+    return {"raw_sha256": raw.hexdigest(), "sha256": pixels.hexdigest(), "shapes": shapes}
+
+
+def _resized_spacing(case: Case, shape: Sequence[int], size: tuple[int, int]) -> tuple[float, float] | None:
+    if case.spacing_mm is None:
+        return None
+    return case.spacing_mm[0] * shape[0] / size[0], case.spacing_mm[1] * shape[1] / size[1]

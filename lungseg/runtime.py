@@ -1,0 +1,131 @@
+"""The only door to a backend's own API: threads, seeds, determinism, memory growth, devices."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+from dataclasses import dataclass
+
+from lungseg.errors import EnvironmentFailure, UsageError
+
+BACKENDS = ("tensorflow", "jax", "torch")
+PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "opencv-python-headless")
+MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Device:
+    """What the network runs on. kind: ``cpu`` or the accelerator's name, fit for a file name."""
+
+    name: str
+    kind: str
+
+
+def backend_name() -> str:
+    """The backend that Keras will use, without importing it: ``KERAS_BACKEND``, or TensorFlow."""
+    name = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if name not in BACKENDS:
+        raise UsageError(f"KERAS_BACKEND={name!r}: known are {', '.join(BACKENDS)}")
+    return name
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Variables for a process that will train: they must be set before the backend is imported.
+
+    Thread counts are part of a result: one and two threads add numbers in another order and give other weights.
+    """
+    count = str(threads)
+    xla = f"--xla_gpu_deterministic_ops=true --xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"
+    return {
+        "KERAS_BACKEND": backend_name(),
+        "OMP_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "TF_NUM_INTRAOP_THREADS": count,
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_ENABLE_ONEDNN_OPTS": "1",  # TensorFlow's own choice differs between makes of processor
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {xla}".strip(),
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def start(seed: int, threads: int, deterministic: bool = True) -> Device:
+    """Make this process reproducible and say what it runs on. Call it once, before any model is built.
+
+    seed: of initial weights. threads: within an operation; between operations always one.
+    Raises UsageError for a seed outside 0 to 2^32 - 1, EnvironmentFailure when the backend is not installed.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed {seed}: must be between 0 and {MAX_SEED}")
+    backend = backend_name()
+    try:
+        import keras
+    except ImportError as error:
+        raise EnvironmentFailure(
+            f"the backend {backend!r} cannot be imported ({error}); install it or set KERAS_BACKEND to one "
+            f"of {', '.join(BACKENDS)}"
+        ) from error
+    device = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}[backend](
+        threads, deterministic
+    )
+    keras.utils.set_random_seed(seed)
+    return device
+
+
+def _start_tensorflow(threads: int, deterministic: bool) -> Device:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    cards = tf.config.list_physical_devices("GPU")
+    for card in cards:
+        tf.config.experimental.set_memory_growth(card, True)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if not cards:
+        return Device("cpu", "cpu")
+    name = tf.config.experimental.get_device_details(cards[0]).get("device_name", "gpu")
+    return Device(name, slug(name))
+
+
+def _start_jax(threads: int, deterministic: bool) -> Device:
+    import jax  # threads and determinism were set by ``environment``
+
+    card = jax.devices()[0]
+    return Device("cpu", "cpu") if card.platform == "cpu" else Device(card.device_kind, slug(card.device_kind))
+
+
+def _start_torch(threads: int, deterministic: bool) -> Device:
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    if not torch.cuda.is_available():
+        return Device("cpu", "cpu")
+    name = torch.cuda.get_device_name(0)
+    return Device(name, slug(name))
+
+
+def jit_compile() -> bool:
+    """Whether training compiles with XLA: TensorFlow's determinism excludes it, JAX is nothing without it."""
+    return backend_name() == "jax"
+
+
+def slug(name: str) -> str:
+    """``NVIDIA H200`` to ``nvidia-h200``."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the installed packages that can change a result."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
