@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
-import os
 import resource
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,14 +14,14 @@ from typing import Any
 import numpy as np
 
 import lungseg
-from bench import data, machine, store
+from bench import child, data, machine, store
+from bench.child import Say
 from bench.inputs import inputs
 from bench.suites import SUITES, Cell, Suite
 from lungseg import metrics, recipes, runtime
 from lungseg.errors import LungsegError, UsageError
 from lungseg.splits import Fold
 
-Say = Callable[[dict[str, Any]], None]
 STATUS_OF = {"Diverged": "diverged", "ResourceExhaustedError": "oom", "MemoryError": "oom", "ContractError": "contract"}
 
 
@@ -150,18 +147,8 @@ def keep(results: Path, cell: Cell, key: str, fold: Fold, guesses: np.ndarray, w
         store.write_bytes(store.artifact(results, cell, key, name), buffer.getvalue())
 
 
-def main() -> int:
-    """Read one job as JSON from standard input, report events as JSON lines on standard output.
-
-    Whatever libraries print goes to standard error, which the engine writes to the cell's log.
-    """
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)
-
-    def say(event: dict[str, Any]) -> None:
-        print(json.dumps(event), file=events, flush=True)
-
-    job = json.loads(sys.stdin.read())
+def work(job: dict[str, Any], say: Say) -> int:
+    """Run the job's cell; a failure is told as an event before it ends the process."""
     cell = Cell(**{**job["cell"], "size": tuple(job["cell"]["size"])})
     try:
         run(cell, SUITES[cell.suite], Path(job["root"]), Path(job["results"]), say)
@@ -176,4 +163,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(child.serve(work))

@@ -175,3 +175,9 @@ def set_aside(path: Path) -> None:
 def missing(cells: Iterable[Cell], inputs: dict[str, Record], results: Path, machine_key: str) -> list[Cell]:
     """Cells without a fitting record, in order. inputs: of each cell by its id."""
     return [cell for cell in cells if find(record_path(results, cell, machine_key), inputs[cell.id]) is None]
+
+
+def cell_name(record: Record) -> str:
+    """``unet.montgomery.f0.s0``: how a record's cell is called."""
+    cell = record["cell"]
+    return f"{cell['architecture']}.{cell['scored_on']}.f{cell['fold']}.s{cell['seed']}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from lungseg import ARCHITECTURES
+from lungseg import ARCHITECTURES, recipes
 from lungseg.errors import UsageError
 
 
@@ -67,6 +67,11 @@ class Suite:
     limit_s: float = 6 * 3600
     phantoms: Phantoms | None = None
     only_folds: tuple[int, ...] | None = None
+
+    @property
+    def precision(self) -> str:
+        """Of the recipe: part of the folder of its records."""
+        return recipes.recipe(self.recipe).precision
 
 
 THREE = ("unet", "resunet", "r2unet")

@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom = verbs.add_parser("phantom", help="write procedural radiographs with exact masks")
     phantom.add_argument("folder", type=Path, help="folder to be made, in the original Montgomery layout")
     phantom.add_argument("--n", type=_at_least(1), default=60, help="number of images (default: 60)")
-    phantom.add_argument("--size", type=_size, default=(512, 512), help="rows[xcolumns] (default: 512)")
+    phantom.add_argument("--size", type=_size, default=(384, 320), help="rows[xcolumns] (default: 384x320)")
     phantom.add_argument("--seed", type=_at_least(0, 2**32 - 1), default=0, help="default: 0")
     phantom.set_defaults(run=_phantom)
     return parser
@@ -91,18 +91,19 @@ def _verify(arguments: argparse.Namespace) -> int:
     print("\n".join(_plain(line) for line in report.text().split("\n")))
     if report.errors:
         sys.stdout.flush()  # so that the table stands before the errors when both go to one place
-        raise DataError([*report.errors, f"{len(report.errors)} errors: this set cannot be used as it is"])
+        raise DataError([*report.errors, f"{_many(len(report.errors))}: this set cannot be used as it is"])
     return 0
 
 
+def _many(errors: int) -> str:
+    return "1 error" if errors == 1 else f"{errors} errors"
+
+
 def _phantom(arguments: argparse.Namespace) -> int:
-    folder: Path = arguments.folder
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: is there already and not empty; remove it or name another folder")
     from lungseg.datasets import phantom
 
-    phantom.write(folder, arguments.n, size=arguments.size, seed=arguments.seed)
-    print(_plain(str(folder)))
+    phantom.write(arguments.folder, arguments.n, size=arguments.size, seed=arguments.seed)
+    print(_plain(str(arguments.folder)))
     return 0
 
 

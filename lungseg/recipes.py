@@ -35,7 +35,7 @@ class Recipe:
 DOCUMENT = Recipe("document")
 
 # The same for the phantom suites, whose few images need smaller batches to take enough steps.
-BRIEF = replace(DOCUMENT, name="brief", epochs=12, batch_size=4, learning_rate=2e-3)
+BRIEF = replace(DOCUMENT, name="brief", epochs=40, batch_size=4, learning_rate=2e-3)
 
 RECIPES = {recipe.name: recipe for recipe in (DOCUMENT, BRIEF)}
 

@@ -85,4 +85,3 @@ def read_reading(path: Path) -> Attributes:
     if age := re.search(r"Age:\s*(\d+)Y", text):
         known["age"] = int(age[1])
     return MappingProxyType(known)
-

@@ -80,9 +80,7 @@ def nsd_2mm(d: Distances) -> float:
     return float((d.of_both <= NSD_TOLERANCE + ROUNDING).mean()) if d.state != "both_empty" else 1.0
 
 
-def _nearest(
-    points: NDArray[np.int64], others: NDArray[np.int64], spacing: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _nearest(points: NDArray[np.int64], others: NDArray[np.int64], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance from each of `points` (n, 2; pixels) to the nearest of `others` (m, 2): float64 (n,)."""
     from scipy.spatial import cKDTree  # 0.5 s with ndimage, which reports and gates must not pay
 

@@ -1,0 +1,107 @@
+# Every verb sets up what it needs: .venv is built once, from constraints.txt, and reused.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON  ?= python3
+BACKEND ?= tensorflow
+SUITE   ?= quick
+DATA    ?=
+ARCH    ?=
+SEEDS   ?=
+RESULTS ?= results/local
+ARGS    ?=
+
+# A value as one shell word, whatever spaces, wildcards or quotes it holds.
+quote  = '$(subst ','\'',$(1))'
+# A flag and its value, where the value is given: $(call option,--data,$(DATA))
+option = $(if $(2),$(1) $(call quote,$(2)))
+
+PY    := .venv/bin/python
+READY := .venv/.ready-$(BACKEND)
+
+.PHONY: help setup bench test test-all test-speed lint types gate baseline publish report smoke-jax wheel clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@printf '%s\n' '' 'Variables, as in  make bench SUITE=montgomery-128 DATA=../data/Montgomery' \
+		'  SUITE=    quick, smoke, montgomery-128, ... (.venv/bin/python -m bench list)' \
+		'  DATA=     folder of a real data set; phantom suites need none' \
+		"  ARCH=     architectures, wildcards allowed: ARCH='r2*'" \
+		'  SEEDS=    number of seeds, instead of the suite'"'"'s own' \
+		'  RESULTS=  where records and reports go (results/local)' \
+		"  ARGS=     more for pytest: ARGS='-k unet'" \
+		'  BACKEND=  tensorflow, or cuda for the same with NVIDIA'"'"'s libraries' \
+		'  PYTHON=   interpreter, 3.11 to 3.13, that .venv is built with (python3)'
+
+setup: $(READY) ## build .venv from the pinned versions; the other verbs do it by themselves
+
+bench: $(READY) ## train, score and compare: SUITE= DATA= ARCH= SEEDS= RESULTS=
+	$(PY) -m bench run $(call quote,$(SUITE)) --results $(call quote,$(RESULTS)) \
+		$(call option,--data,$(DATA)) $(call option,--arch,$(ARCH)) $(call option,--seeds,$(SEEDS))
+
+test: $(READY) ## the tests, without the slow ones: ARGS=
+	$(PY) -m pytest $(ARGS)
+
+test-all: $(READY) ## every test; LUNGSEG_DATA=<folder> adds those on real data
+	$(PY) -m pytest -m '' $(ARGS)
+
+test-speed: $(READY) ## time the kernels
+	$(PY) -m pytest tests/speed -m '' --benchmark-enable $(ARGS)
+
+lint: $(READY) ## ruff
+	$(PY) -m ruff check .
+
+types: $(READY) ## mypy
+	$(PY) -m mypy
+
+gate: $(READY) ## train suite smoke and compare it with results/baseline.json
+	$(PY) -m bench gate
+
+baseline: $(READY) ## write a new results/baseline.json
+	$(PY) -m bench baseline
+
+publish: $(READY) ## validate a suite's own records, copy them to results/ and renew its pages: SUITE=
+	$(PY) -m bench publish $(call quote,$(SUITE)) --results $(call quote,$(RESULTS))
+
+report: $(READY) ## make pages and figures again from the records in RESULTS=
+	$(PY) -m bench report --results $(call quote,$(RESULTS))
+
+smoke-jax: .venv-jax/.ready ## suite smoke on JAX, in an environment without TensorFlow
+	KERAS_BACKEND=jax .venv-jax/bin/python -m bench run smoke --results $(call quote,$(RESULTS))
+
+wheel: $(READY) ## dist/: a wheel of lungseg alone
+	rm -rf dist
+	$(PY) -m build --no-isolation
+	$(PY) -m zipfile --list dist/*.whl
+
+clean: ## remove what was built or cached; environments and results stay
+	rm -rf build dist .cache .tox .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find lungseg bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	$(call build-environment,.venv,$(BACKEND)$(comma)bench$(comma)dev$(comma)fetch$(comma)test)
+
+.venv-jax/.ready: pyproject.toml constraints.txt
+	$(call build-environment,.venv-jax,jax$(comma)bench)
+
+comma := ,
+
+# $(1): folder, $(2): extras. The stamp $@ is written last, so that a failed set-up is tried again.
+# The build backend is installed first and used as it is: with isolation pip would fetch one that nothing pins.
+define build-environment
+@rm -f $@
+@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is not installed; choose another: make PYTHON=<interpreter>" >&2; exit 1; }
+@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	echo "$(PYTHON) is $$("$(PYTHON)" --version 2>&1); lungseg's pinned versions need 3.11 to 3.13:" \
+		"make PYTHON=<interpreter>" >&2; exit 1; }
+@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+@echo "Installing the pinned versions into $(1): minutes the first time"
+@$(1)/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(1)
+@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt hatchling
+@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	--no-build-isolation --editable '.[$(2)]'
+@touch $@
+endef

@@ -1,0 +1,95 @@
+"""`python -m bench`: run, report, publish, gate, baseline, speed, list. Each verb imports what it needs, late."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lungseg.errors import LungsegError
+
+ROOT = Path(__file__).resolve().parent.parent
+INTERRUPTED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """All verbs and their options."""
+    top = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Train, score and compare lung segmentation networks.",
+        epilog="Exit codes: 0 ok, 1 regression, 2 usage, 3 data, 4 some cells failed, 5 not comparable, "
+        "6 environment, 70 internal error, 130 interrupted and resumable.",
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, words: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+
+    def results(of: argparse.ArgumentParser, default: str = "results/local") -> None:
+        of.add_argument("--results", type=Path, default=ROOT / default, help=f"results folder ({default})")
+
+    def choice(of: argparse.ArgumentParser) -> None:
+        of.add_argument("suite", nargs="?", default="quick", help="suite's name (quick); see `list`")
+        of.add_argument("--arch", help="architectures instead of the suite's own: names or patterns, as 'r2*,unet'")
+
+    run = verb("run", "train and score a suite's missing cells, then report")
+    choice(run)
+    results(run)
+    run.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
+    run.add_argument("--seeds", type=int, help="number of seeds instead of the suite's own")
+    run.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
+    run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
+    run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
+    speed = verb("speed", "measure throughput of a suite's architectures, one process each")
+    choice(speed)
+    results(speed)
+    again = verb("report", "write pages and figures anew from stored records")
+    results(again)
+    again.add_argument("--no-figures", action="store_true", help="pages only")
+    again.add_argument("--suite", help="only this suite's page")
+    publish = verb("publish", "validate a suite's records, copy them to the committed results, renew the pages")
+    publish.add_argument("suite", help="suite's name")
+    results(publish)
+    publish.add_argument("--to", type=Path, default=ROOT / "results", help="committed results (results)")
+    for name, words in (
+        ("gate", "train suite smoke anew and compare it with the baseline"),
+        ("baseline", "train suite smoke anew and write it as the baseline"),
+    ):
+        guard = verb(name, words)
+        guard.add_argument("--baseline", type=Path, default=ROOT / "results" / "baseline.json", help="baseline file")
+        results(guard, "results/local/gate")
+    spread = verb("spread", "measure what seeds, threads and instruction sets do to the gate's scores")
+    spread.add_argument("--seeds", type=int, default=5, help="number of seeds (5)")
+    results(spread, "results/local/spread")
+    verb("list", "show suites with their costs, architectures and datasets")
+    return top
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 0,1") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; the exit code says how it went. Errors are one paragraph on standard error."""
+    chosen = parser().parse_args(arguments)
+    from bench import commands
+
+    try:
+        return int(getattr(commands, f"{chosen.verb}")(chosen))
+    except LungsegError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone, as `| head` does
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

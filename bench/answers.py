@@ -1,0 +1,123 @@
+"""A section -> sentences: which is best, is the difference real, what does it cost, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.markdown import duration, escape, millions, p_value, with_interval
+from bench.rows import Pair, Row, Section
+from bench.stats import MIN_IMAGES, MIN_SEEDS
+
+Namer = Callable[[object], str]
+
+
+def best(section: Section, name: Namer = escape) -> str:
+    """Which architecture has the highest mean, if any may be called so."""
+    rows = section.rows
+    if not rows:
+        return "Nothing was scored, so there is nothing to compare."
+    ranked = [r for r in rows if r.rank]
+    if not ranked:
+        return f"No ranking: {unranked(section, rows[0])}."
+    first = [name(r.name) for r in ranked if r.rank == 1]
+    row = ranked[0]
+    part = "" if row.complete else f" (of {row.coverage[1]}: unfinished)"
+    over = f"over {_counted(len(row.images), 'image')}{part} of {_counted(row.n_patients, 'patient')}"
+    value = f"{with_interval(row.dice)} {over}"
+    if len(ranked) == 1:
+        return f"Only {first[0]} can be ranked: mean Dice {value}."
+    if len(first) > 1:
+        return f"{_listed(first)} share the highest mean Dice, {value}."
+    return f"{first[0]} has the highest mean Dice, {value}."
+
+
+def real(section: Section, name: Namer = escape) -> str:
+    """Whether the leader differs from those behind it, and what a test on so few seeds is about."""
+    ranked = [r for r in section.rows if r.rank]
+    if len(ranked) < 2:
+        return "There is no pair to compare."
+    pair = section.pair(ranked[0].name, ranked[1].name)
+    if pair is None:
+        return "Images of one patient do not tell."
+    told = "excludes 0" if pair.difference.excludes(0.0) else "includes 0"
+    sentence = (
+        f"To the next, {name(pair.second)}, it is {with_interval(pair.difference, sign=True)} Dice on the"
+        f" same images: the interval {told} (Wilcoxon, Holm-corrected: p {_equals(pair.p_holm)}), and"
+        f" {name(pair.first)} is ahead on {100 * pair.superiority.value:.0f} % of images."
+    )
+    close = [p for r in ranked[1:] if (p := section.pair(ranked[0].name, r.name)) and not p.real]
+    if close:
+        sentence += f" Not to be told apart from it: {_listed([name(_other(p, ranked[0])) for p in close])}."
+    return f"{sentence} {about(section)}"
+
+
+def about(section: Section) -> str:
+    """What the number of seeds lets a test say."""
+    n = len(section.seeds)
+    if n == 1:
+        return "With one seed this is a test about these weights, not about the method."
+    if n < MIN_SEEDS:
+        return f"With {n} seeds (fewer than {MIN_SEEDS}) no method is called better than another."
+    return f"The intervals cover patients and {n} seeds."
+
+
+def cost(section: Section, name: Namer = escape) -> str:
+    """Size and training time of the rows at the top, and of the whole section."""
+    rows = [r for r in section.rows if r.rank][:3] or list(section.rows[:3])
+    if not rows:
+        return "Unknown."
+    each = [
+        f"{name(r.name)} {millions(r.parameters)} parameters, {r.gmacs:.2f} GMACs,"
+        f" {duration(r.train_seconds)} of training a fold"
+        for r in rows
+    ]
+    total = sum(r.total_seconds for r in section.rows)
+    return f"{'; '.join(each)}. All scored cells took {duration(total)} ({name(section.setting.device_kind)})."
+
+
+def unranked(section: Section, row: Row) -> str:
+    """Why the row has no rank."""
+    if len({image for r in section.rows for image in r.images}) < MIN_IMAGES:
+        return f"{_counted(len(row.images), 'image')}, fewer than the {MIN_IMAGES} that a rank needs"
+    return f"{row.cells[0]} of {row.cells[1]} cells, {row.coverage[0]} of {row.coverage[1]} images"
+
+
+def missing(section: Section, name: Namer = escape) -> list[str]:
+    """What is not there, one sentence each; empty where every image was predicted once by every seed."""
+    key, lines = section.setting, []
+    have = {(r["cell"]["architecture"], r["cell"]["width"]) for r in section.records}
+    for architecture, width in sorted(have):
+        own = [r["cell"] | {"ok": r not in section.failed} for r in section.records
+               if (r["cell"]["architecture"], r["cell"]["width"]) == (architecture, width)]  # fmt: skip
+        for seed in section.seeds:
+            ok = {c["fold"] for c in own if c["seed"] == seed and c["ok"]}
+            failed = {c["fold"] for c in own if c["seed"] == seed and not c["ok"]}
+            if len(ok) < key.folds:
+                never = sorted(set(range(key.folds)) - ok - failed)
+                detail = [f"failed: {_folds(sorted(failed))}"] if failed else []
+                detail += [f"not run: {_folds(never)}"] if never else []
+                lines.append(f"{name(architecture)}, seed {seed}: {len(ok)} of {key.folds} folds ({'; '.join(detail)})")
+    for row in section.rows:
+        if row.cells[0] == row.cells[1] and row.coverage[0] != row.coverage[1]:
+            lines.append(f"{name(row.name)}: {row.coverage[0]} of {row.coverage[1]} images, but no cell is missing")
+    return lines
+
+
+def _folds(folds: list[int]) -> str:
+    return f"fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}"
+
+
+def _other(pair: Pair, row: Row) -> str:
+    return pair.second if pair.first == row.name else pair.first
+
+
+def _equals(p: float) -> str:
+    return p_value(p) if p < 0.001 else f"= {p_value(p)}"
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,117 @@
+"""A job in a fresh process: JSON in on standard input, events out on standard output, all noise to a log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.machine import ROOT
+from lungseg import runtime
+from lungseg.errors import EnvironmentFailure
+
+Event = dict[str, Any]
+Say = Callable[[Event], None]
+TAIL = 3000  # characters of a log that are shown and stored
+
+
+@dataclass
+class Child:
+    """A running job. ``wait`` reads its events; ``stop`` ends it and everything it started."""
+
+    module: str
+    job: dict[str, Any]
+    threads: int
+    log: Path
+    limit_s: float
+    timed_out: bool = False
+    failure: Event | None = None
+    process: subprocess.Popen[str] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Start the process in a session of its own, so that Ctrl-C reaches it only through us."""
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("wb") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", self.module],
+                    cwd=ROOT,
+                    env={**os.environ, **runtime.environment(self.threads)},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    encoding="utf-8",
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise EnvironmentFailure(f"{self.log}: cannot be written ({error.strerror})") from error
+
+    def wait(self, say: Say) -> int:
+        """Send the job, pass on events until the process ends; its exit code (negative: the signal)."""
+        process = self.process
+        assert process
+        assert process.stdin
+        assert process.stdout
+        timer = threading.Timer(self.limit_s, self._time_out)
+        timer.start()
+        try:
+            try:  # standard input stays open: its end tells the child that we are gone
+                process.stdin.write(json.dumps(self.job) + "\n")
+                process.stdin.flush()
+            except BrokenPipeError:
+                pass  # it died at once; its log says why
+            for line in process.stdout:
+                event = json.loads(line)
+                if event["event"] == "failed":
+                    self.failure = event
+                say(event)
+            return process.wait()
+        finally:
+            timer.cancel()
+            for stream in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def stop(self) -> None:
+        """Kill the process group; harmless when it has ended."""
+        if self.process and self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def _time_out(self) -> None:
+        self.timed_out = True
+        self.stop()
+
+    def tail(self) -> str:
+        """End of the log."""
+        try:
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return text[-TAIL:]
+
+
+def serve(work: Callable[[dict[str, Any], Say], int]) -> int:
+    """The child's side: read the job, do the work, end when the parent dies.
+
+    Whatever libraries print goes to standard error, which is the log.
+    """
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    job = json.loads(sys.stdin.readline())
+
+    def orphaned() -> None:
+        sys.stdin.read()
+        os._exit(130)
+
+    threading.Thread(target=orphaned, daemon=True).start()
+    return work(job, lambda event: print(json.dumps(event), file=events, flush=True))

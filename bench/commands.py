@@ -1,0 +1,184 @@
+"""What each verb of `python -m bench` does, from options to exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench import suites
+from bench.suites import Suite
+from lungseg.errors import UsageError
+
+PARTIAL = 4
+INTERRUPTED = 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train what is missing, measure throughput, report. 4 when a cell failed, 130 when interrupted."""
+    suite = _chosen(options)
+    from bench import data, lock, report, showcase, store
+
+    with lock.held(options.results):
+        root = data.locate(suite, options.data, options.results)
+        code, _ = train(suite, root, options.results)
+        if code == INTERRUPTED:
+            print(f"interrupted; finished cells are kept, go on with:\n  {_again()}", file=sys.stderr)
+            return code
+        if not options.no_speed:
+            _speed(suite, options.results)
+        showcase.draw(suite, options.results, root)
+        written = report.write(options.results, only=suite.name)
+    print(report.terminal(store.load_records(options.results, suite.name)))
+    pages = [path for path in written if path.suffix == ".md"]
+    print("\n".join(f"written: {_near(path)}" for path in pages))
+    return code
+
+
+def train(suite: Suite, root: Path, results: Path) -> tuple[int, Any]:
+    """Check the data, run the cells without a fitting record. Returns exit code and the suite's material."""
+    from bench import data, engine, machine, store
+    from bench.inputs import inputs
+    from bench.progress import display
+    from lungseg import recipes
+
+    material = data.gather(suite, root, results)
+    cells = suites.cells(suite)
+    made_from = {cell.id: inputs(cell, suite, material) for cell in cells}
+    todo = store.missing(cells, made_from, results, machine.key(suite.precision))
+    if len(todo) < len(cells):
+        print(f"{len(cells) - len(todo)} of {len(cells)} cells have a valid record and are kept", flush=True)
+    if not todo:
+        return 0, material
+    try:
+        with display(todo, suite.slots, recipes.recipe(suite.recipe).epochs) as shown:
+            outcomes = engine.run_cells(todo, suite, root, results, made_from, shown)
+    except engine.Interrupted:
+        return INTERRUPTED, material
+    failed = [outcome for outcome in outcomes if outcome.status != "ok"]
+    if failed:
+        names = ", ".join(outcome.cell.id for outcome in failed)
+        print(f"{len(failed)} of {len(cells)} cells failed: {names}; the rest stands", file=sys.stderr)
+    return (PARTIAL if failed else 0), material
+
+
+def speed(options: argparse.Namespace) -> int:
+    """Measure throughput only."""
+    from bench import lock
+
+    with lock.held(options.results):
+        return _speed(_chosen(options), options.results)
+
+
+def report(options: argparse.Namespace) -> int:
+    """Pages and figures from records; no backend."""
+    from bench import report as pages
+
+    if options.suite:
+        suites.suite(options.suite)
+    for path in pages.write(options.results, figures=not options.no_figures, only=options.suite):
+        print(f"written: {_near(path)}")
+    return 0
+
+
+def publish(options: argparse.Namespace) -> int:
+    """Copy a validated suite into the committed results."""
+    from bench import publish as publishing
+
+    for path in publishing.publish(suites.suite(options.suite), options.results, options.to):
+        print(f"written: {_near(path)}")
+    return 0
+
+
+def gate(options: argparse.Namespace) -> int:
+    """0 all is well, 1 regression, 5 not comparable."""
+    from bench import gate as guard
+    from bench import store, terminal
+
+    baseline = guard.load_baseline(options.baseline)
+    now = _smoke(options.results)
+    findings = guard.compare(baseline, now)
+    code = guard.exit_code(findings)
+    text = terminal.findings(findings, guard.explain(baseline, now), code)
+    print(text)
+    store.write_text(options.results / "gate.md", text + "\n")
+    store.write_text(options.results / "gate.json", store.layout({"exit": code, "findings": guard.as_json(findings)}))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+    return code
+
+
+def baseline(options: argparse.Namespace) -> int:
+    """Write a new baseline; 4 when a cell failed, and then nothing is written."""
+    from bench import store
+
+    now = _smoke(options.results)
+    missing = set(suites.SUITES["smoke"].architectures) - set(now["architectures"])
+    if missing:
+        print(f"no baseline written: {', '.join(sorted(missing))} failed", file=sys.stderr)
+        return PARTIAL
+    store.write_text(options.baseline, store.layout(now))
+    print(f"written: {_near(options.baseline)}")
+    return 0
+
+
+def spread(options: argparse.Namespace) -> int:
+    """Measure the gate's spread; writes results/gate-spread.csv beside the baseline."""
+    from bench import spread as measuring
+
+    print(f"written: {_near(measuring.measure(options.seeds, options.results))}")
+    return 0
+
+
+def list(options: argparse.Namespace) -> int:
+    """Suites, architectures, datasets."""
+    from bench import overview
+
+    print(overview.overview())
+    return 0
+
+
+def _smoke(results: Path) -> dict[str, Any]:
+    """Suite smoke trained from nothing: the fingerprint does not cover the code, which is what is on trial."""
+    from bench import data, lock, store
+    from bench import gate as guard
+
+    smoke = suites.SUITES["smoke"]
+    with lock.held(results):
+        for folder in ("runs", "cells", "cache"):
+            shutil.rmtree(results / folder, ignore_errors=True)
+        code, material = train(smoke, data.locate(smoke, None, results), results)
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    return guard.summarise(smoke, material, store.load_records(results, smoke.name))
+
+
+def _chosen(options: argparse.Namespace) -> Suite:
+    chosen = suites.suite(options.suite)
+    chosen = suites.narrowed(chosen, options.arch, getattr(options, "seeds", None), getattr(options, "folds", None))
+    slots = getattr(options, "slots", None)
+    if slots is not None and slots < 1:
+        raise UsageError(f"{slots} slots: at least 1 is needed")
+    return replace(chosen, slots=slots) if slots else chosen
+
+
+def _speed(suite: Suite, results: Path) -> int:
+    from bench import throughput
+
+    throughput.measure(suite, results, lambda text: print(text, flush=True))
+    return 0
+
+
+def _near(path: Path) -> str:
+    """A path as the user would type it from here."""
+    near = os.path.relpath(path)
+    return str(path) if near.startswith("..") else near
+
+
+def _again() -> str:
+    return f"python -m bench {' '.join(sys.argv[1:])}" if len(sys.argv) > 1 else "make bench"

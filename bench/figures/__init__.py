@@ -1,0 +1,35 @@
+"""Rows -> PNG: the only door to matplotlib. One file a figure, each a function section -> Figure or None."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.figures.confusion import confusion
+from bench.figures.curves import curves
+from bench.figures.distribution import distribution
+from bench.figures.gallery import gallery
+from bench.figures.leaderboard import leaderboard
+from bench.figures.speed import speed
+from bench.figures.style import house_style, save
+from bench.rows import Section
+from bench.speeds import Speeds
+
+__all__ = ["FIGURES", "draw", "gallery"]
+
+FIGURES = {"leaderboard": leaderboard, "distribution": distribution, "curves": curves, "confusion": confusion}
+
+
+def draw(section: Section, measured: Sequence[Speeds], folder: Path, stem: str) -> list[Path]:
+    """Draw what the section has data for as <folder>/<stem>-<kind>.png; return the paths."""
+    paths = []
+    with house_style():
+        figures = {kind: function(section) for kind, function in FIGURES.items()}
+        figures["speed"] = speed(section, measured)
+        for kind, figure in figures.items():
+            path = folder / f"{stem}-{kind}.png"
+            if figure is None:
+                path.unlink(missing_ok=True)  # of an earlier run, and no longer true
+            else:
+                paths.append(save(figure, path))
+    return paths

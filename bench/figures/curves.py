@@ -1,0 +1,112 @@
+"""Training curves: loss and validation Dice over epochs, every cell and their median."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
+
+from bench import stats
+from bench.figures.scale import dice_ticks, stretched
+from bench.figures.style import BLUE, GREEN, MAX_PANELS, ORANGE, Axes, Figure, canvas, cut, label
+from bench.resampling import Floats
+from bench.rows import Record, Section
+
+COLUMNS = 4
+LOSSES = (("loss", "training loss", BLUE), ("val_loss", "validation loss", ORANGE))
+KEYS = ("loss", "val_loss", "val_dice")
+
+
+def curves(section: Section) -> Figure | None:
+    """Per architecture a panel of losses above one of validation Dice; dots mark the weights kept."""
+    cells = _cells(section)
+    names = list(cells)[:MAX_PANELS]
+    if not names:
+        return None
+    columns = min(COLUMNS, len(names))
+    bands = -(-len(names) // columns)
+    figure = canvas(max(5.0, 1.2 + 2.4 * columns), 0.7 + 3.9 * bands)
+    axes = figure.subplots(2 * bands, columns, squeeze=False, sharex=True, sharey=False)
+    shown = [r for name in names for r in cells[name]]
+    losses = _finite([series(r, key) for r in shown for key, _, _ in LOSSES])
+    dices = _finite([stretched(series(r, "val_dice")) for r in shown])
+    for i in range(bands * columns):
+        upper, lower = axes[2 * (i // columns), i % columns], axes[2 * (i // columns) + 1, i % columns]
+        if i >= len(names):
+            upper.set_axis_off()
+            lower.set_axis_off()
+            continue
+        _panel(upper, lower, cells[names[i]])
+        _frame(upper, lower, losses, dices, outermost=i % columns == 0)
+        upper.set_title(label(names[i], 22))
+    handles = [axes[0, 0].plot([], [], color=colour, linewidth=2, label=text)[0] for _, text, colour in LOSSES]
+    handles += axes[0, 0].plot([], [], color=GREEN, linewidth=2, label="validation Dice")
+    handles += axes[0, 0].plot([], [], "o", color=GREEN, markersize=4, label="weights kept")
+    figure.legend(handles=handles, loc="outside lower right", ncols=4 if columns > 1 else 2)
+    text = f"Thin: a cell (fold and seed), thick: their median{cut(len(names), len(cells))}"
+    figure.suptitle(text, x=0.01, ha="left", fontsize=9)
+    return figure
+
+
+def _cells(section: Section) -> Mapping[str, list[Record]]:
+    """Records with a history of each row, in the rows' order."""
+    widths = {int(r["cell"]["width"]) for r in section.records}
+    found: dict[str, list[Record]] = {row.name: [] for row in section.rows}
+    for r in section.records:
+        name, history = stats.name_of(r, widths), r.get("history") or {}
+        if name in found and all(history.get(key) for key in KEYS):
+            found[name].append(r)
+    return {name: records for name, records in found.items() if records}
+
+
+def series(record: Record, key: str) -> Floats:
+    """A curve, (epochs,); NaN where a training diverged, which strict JSON holds as null."""
+    return np.array(record["history"][key], dtype=np.float64)
+
+
+def _panel(upper: Axes, lower: Axes, records: Sequence[Record]) -> None:
+    for key, _, colour in LOSSES:
+        _lines(upper, [series(r, key) for r in records], colour)
+    _lines(lower, [stretched(series(r, "val_dice")) for r in records], GREEN)
+    for r in records:
+        best, dice = r.get("best_epoch"), stretched(series(r, "val_dice"))
+        if best is not None and 0 <= best < len(dice):
+            lower.plot(best + 1, dice[best], "o", color=GREEN, markersize=4, zorder=4)
+
+
+def _lines(axes: Axes, many: Sequence[Floats], colour: str) -> None:
+    for values in many:
+        axes.plot(range(1, len(values) + 1), values, color=colour, linewidth=0.8, alpha=0.5)
+    middle = median(many)
+    axes.plot(range(1, len(middle) + 1), middle, color=colour, linewidth=2)
+
+
+def median(many: Sequence[Floats]) -> Floats:
+    """Median over trainings, epoch by epoch, for as long as at least half of them ran."""
+    lengths = sorted((len(values) for values in many), reverse=True)
+    epochs = range(lengths[(len(many) - 1) // 2])
+    columns = (_finite([v[e : e + 1] for v in many]) for e in epochs)
+    return np.array([np.median(column) if len(column) else np.nan for column in columns])
+
+
+def _frame(upper: Axes, lower: Axes, losses: Floats, dices: Floats, outermost: bool) -> None:
+    positive = losses[losses > 0]
+    upper.set_yscale("log")
+    if len(positive):
+        upper.set_ylim(0.9 * positive.min(), 1.1 * positive.max())
+    upper.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    upper.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    upper.yaxis.set_minor_locator(NullLocator())
+    low, high = (dices.min() - 0.05, dices.max() + 0.08) if len(dices) else (0.0, 1.0)
+    lower.set_ylim(low, high)
+    lower.set_yticks(*dice_ticks(low, high))
+    lower.set_xlabel("epoch")
+    for axes, text in ((upper, "loss"), (lower, "validation Dice")):
+        axes.tick_params(labelleft=outermost, labelbottom=axes is lower)
+        axes.set_ylabel(text if outermost else "")
+
+
+def _finite(many: Sequence[Floats]) -> Floats:
+    values = np.concatenate(list(many))
+    return values[np.isfinite(values)]

@@ -1,0 +1,92 @@
+"""Speed against accuracy, a line of panels for each device: what was measured apart is drawn apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import Bbox
+
+from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, label
+from bench.rows import Row, Section
+from bench.speeds import Speeds, number
+
+COLUMNS = (("train_images_per_second", "training"), ("inference_images_per_second", "inference"))
+NAMED = 6  # with more rows than this a dot bears its number, and a key holds the names
+PLACES = ((8, 6), (8, -12), (-8, 6), (-8, -12), (0, 14), (0, -20), (14, 18), (14, -26), (-14, 18), (-14, -26))
+
+
+def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
+    """Mean Dice with its interval over images per second; the dot's area grows with the parameters."""
+    devices = [m for m in measured if any(m.of(r.architecture, r.width) for r in section.rows)]
+    if not devices:
+        return None
+    figure = canvas(8.6, 0.4 + 3.6 * len(devices))
+    axes = figure.subplots(len(devices), 2, squeeze=False, sharey=True)
+    for line, m in zip(axes, devices, strict=True):
+        for panel, (column, text) in zip(line, COLUMNS, strict=True):
+            _panel(panel, section.rows, m, column)
+            panel.set_xlabel(f"{text}, images/s (log scale)")
+            panel.set_title(f"{label(m.device_kind)}, {label(m.precision)}: {text}")
+        line[0].set_ylabel("mean Dice, 95 % interval")
+    if len(section.rows) > NAMED:
+        _key(figure, section.rows)
+    figure.canvas.draw()  # settles the layout, without which labels cannot be kept apart
+    for panel in axes.flat:
+        _keep_apart(panel)
+    return figure
+
+
+def _panel(axes: Axes, rows: Sequence[Row], measured: Speeds, column: str) -> None:
+    named = len(rows) <= NAMED
+    for i, row in enumerate(rows, start=1):
+        found = measured.of(row.architecture, row.width)
+        x = number(found, column) if found else np.nan
+        if not x > 0:
+            continue
+        d = row.dice
+        colour = BLUE if row.rank else GREY
+        axes.errorbar(x, d.value, [[d.value - d.low], [d.high - d.value]], color=colour, linewidth=1.4, zorder=2)
+        axes.scatter(x, d.value, s=20 + 14 * np.sqrt(row.parameters / 1e5), color=colour, zorder=3)
+        axes.annotate(
+            label(row.name, 20) if named else str(i),
+            (x, d.value),
+            PLACES[0],
+            textcoords="offset points",
+            fontsize=9,
+            color=INK,
+            zorder=5,
+        )
+    axes.set_xscale("log")
+    axes.margins(x=0.18, y=0.1)
+    low, high = axes.get_xlim()
+    # within one decade the powers of ten would leave an axis without a number
+    axes.xaxis.set_major_locator(
+        MaxNLocator(6, steps=[1, 2, 5, 10]) if high < 10 * low else LogLocator(subs=(1.0, 2.0, 5.0))
+    )
+    axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _keep_apart(axes: Axes) -> None:
+    """Move each label to the first place around its dot where it meets neither a label nor the frame."""
+    frame = axes.get_window_extent()
+    dots = [axes.transData.transform(text.xy) for text in axes.texts if isinstance(text, Annotation)]
+    taken = [Bbox.from_bounds(x - 9, y - 9, 18, 18) for x, y in dots]
+    for text in axes.texts:
+        for dx, dy in PLACES:
+            text.set_position((dx, dy))
+            text.set_horizontalalignment("left" if dx > 0 else "right" if dx < 0 else "center")
+            box = text.get_window_extent()
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+            if inside and not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(text.get_window_extent())
+
+
+def _key(figure: Figure, rows: Sequence[Row]) -> None:
+    handles = [Line2D([], [], linestyle="", label=f"{i}  {label(r.name)}") for i, r in enumerate(rows, start=1)]
+    figure.legend(handles=handles, loc="outside right upper", handlelength=0, handletextpad=0)

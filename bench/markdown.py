@@ -1,0 +1,101 @@
+"""Values -> Markdown that also reads as plain text: the only door to tabulate, the only place that escapes.
+
+Every name that comes from a record passes through `escape`; every number through one of the formats here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Sequence
+
+from bench.resampling import Interval
+
+WIDTH = 100  # columns of prose; tables are as wide as they must be
+NONE = "-"
+
+
+def escape(text: object, limit: int = 300) -> str:
+    """One line that Markdown shows as it is: no tags, links, cells or emphasis, no control characters."""
+    line = plain(text, limit)
+    line = re.sub(r"([\\|`*\[\]~])", r"\\\1", line)
+    line = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", line)  # r2_unet needs none
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def code(text: object) -> str:
+    """A code span, in which nothing needs escaping but its own end."""
+    return f"`{plain(text).replace('`', chr(39))}`"
+
+
+def plain(text: object, limit: int = 300) -> str:
+    """One line for a terminal: no control characters, so no escape sequences either."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, style: str = "pipe") -> str:
+    """A table of ready-made texts; the first `left` columns stand left, the others right."""
+    import tabulate
+
+    tabulate.MIN_PADDING = 0  # two blanks more in every column would push a leaderboard off the screen
+    if not rows:
+        return "(nothing to show)"
+    align = ["left" if i < left else "right" for i in range(len(headers))]
+    text: str = tabulate.tabulate(rows, list(headers), tablefmt=style, colalign=align, disable_numparse=True)
+    return text
+
+
+def paragraph(text: str, bullet: str = "", width: int = WIDTH) -> str:
+    """Prose filled to the width of a page."""
+    return textwrap.fill(
+        text, width, initial_indent=bullet, subsequent_indent=" " * len(bullet),
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def slug(text: str) -> str:
+    """A file name: letters, digits, dots, dashes and underscores, never a path."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".") or "_"
+
+
+def ratio(value: float) -> str:
+    """A score between 0 and 1, four digits."""
+    return f"{value:.4f}" if math.isfinite(value) else NONE
+
+
+def with_interval(estimate: Interval, digits: int = 4, sign: bool = False) -> str:
+    """``0.9712 [0.9688, 0.9733]``."""
+    mark = "+" if sign else ""
+    value, low, high = (f"{v:{mark}.{digits}f}" for v in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
+
+
+def distance(value: float) -> str:
+    """Millimetres or pixels, two digits; ``inf`` where a mask was empty."""
+    if math.isnan(value):
+        return NONE
+    return f"{value:.2f}" if math.isfinite(value) else "inf"
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``12.3 min`` or ``1.9 h``."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def millions(n: float) -> str:
+    """``1.94 M``."""
+    return f"{n / 1e6:.2f} M" if n >= 1e5 else f"{n:.0f}"
+
+
+def percent(share: float) -> str:
+    """``97.8 %``."""
+    return f"{100 * share:.1f} %"
+
+
+def p_value(p: float) -> str:
+    """``0.031``, or ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,40 @@
+"""What there is to run: suites with what each was measured to cost, architectures, datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench import costs
+from bench.suites import SUITES, Suite, cells
+from lungseg import ARCHITECTURES, DATASETS
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+
+
+def overview() -> str:
+    """Suites with what each was measured to cost, architectures, datasets."""
+    measured = {row["suite"]: row for row in costs.read(RESULTS)}
+    lines = ["Suites"]
+    for suite in SUITES.values():
+        lines += [
+            f"  {suite.name:16} {suite.title}",
+            f"  {'':16} {_setting(suite)}",
+            f"  {'':16} {_cost(suite, measured)}",
+        ]
+    lines += ["", "Architectures", f"  {', '.join(ARCHITECTURES)}", "", "Datasets", f"  {', '.join(DATASETS)}"]
+    return "\n".join(lines)
+
+
+def _setting(suite: Suite) -> str:
+    return (
+        f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}, {suite.folds} folds, "
+        f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}, recipe {suite.recipe}"
+    )
+
+
+def _cost(suite: Suite, measured: dict[str, dict[str, str]]) -> str:
+    row = measured.get(suite.name)
+    if row is None:
+        return f"{len(cells(suite))} cells; cost not measured"
+    seconds = float(row["cell_minutes"]) * 60 / int(row["slots"])
+    return f"{row['cells']} cells, {costs.duration(seconds)}, {row['slots']} at a time on {row['device']}: {row['cpu']}"

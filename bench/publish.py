@@ -1,0 +1,97 @@
+"""From one's own results to the committed ones: validate a suite's records, copy them, renew the pages."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import costs, report, store
+from bench.suites import Suite
+from lungseg import metrics
+from lungseg.errors import DataError, UsageError
+
+
+def publish(suite: Suite, source: Path, target: Path) -> list[Path]:
+    """Copy the suite's valid records and its throughput from ``source`` to ``target``, write its pages.
+
+    Raises DataError that lists every record which is failed, edited, incomplete or inconsistent; nothing is
+    copied then. Returns what was written.
+    """
+    paths = store.record_paths(source, suite.name)
+    if not paths:
+        raise UsageError(f"{source / 'runs' / suite.name}: no record to publish; `make bench SUITE={suite.name}` first")
+    records = store.load_records(source, suite.name)
+    problems = validate(records)
+    if problems:
+        raise DataError(problems)
+    written = []
+    for path, record in zip(paths, records, strict=True):
+        copy = target / path.relative_to(source)
+        store.save_record(copy, record)
+        written.append(copy)
+    written += _throughput(source, target, suite)
+    written += _galleries(source, target, suite)
+    written.append(costs.renew(target, suite, records))
+    return written + report.write(target)
+
+
+def validate(records: Sequence[store.Record]) -> list[str]:
+    """Everything that forbids publishing these records of one suite."""
+    problems = []
+    groups: dict[tuple[object, ...], list[store.Record]] = defaultdict(list)
+    for record in records:
+        name = store.cell_name(record)
+        if record["status"] != "ok":
+            problems.append(f"{name}: {record['status']}; run the suite again")
+            continue
+        if not store.is_sealed(record):
+            problems.append(f"{name}: was edited after it was written; run the cell again")
+        if record["fingerprint"] != store.fingerprint(record["inputs"]):
+            problems.append(f"{name}: its fingerprint does not fit its inputs; run the cell again")
+        for case in record["cases"]:
+            metrics.check_identities(case)
+        machine = record["machine"]
+        groups[
+            record["cell"]["architecture"], record["cell"]["seed"], machine["backend"], machine["device_kind"]
+        ].append(record)
+    for group in groups.values():
+        problems += _incomplete(group)
+    return problems
+
+
+def _incomplete(group: Sequence[store.Record]) -> list[str]:
+    """One architecture and seed: each image exactly once out of fold."""
+    cell = group[0]["cell"]
+    times = Counter(case["id"] for record in group for case in record["cases"])
+    expected = group[0]["data"]["truth_pixels"].keys()
+    name = f"{cell['architecture']} seed {cell['seed']}"
+    problems = [f"{name}: {key} is predicted {times[key]} times" for key in sorted(times) if times[key] > 1]
+    lost = sorted(expected - times.keys())
+    if lost:
+        have = sorted(record["cell"]["fold"] for record in group)
+        problems.append(f"{name}: {len(lost)} of {len(expected)} images are not predicted; it has folds {have} only")
+    return problems
+
+
+def _throughput(source: Path, target: Path, suite: Suite) -> list[Path]:
+    written = []
+    for path in sorted((source / "throughput").glob(f"*.{suite.size[0]}x{suite.size[1]}.csv")):
+        copy = target / "throughput" / path.name
+        store.write_bytes(copy, path.read_bytes())
+        written.append(copy)
+    return written
+
+
+def _galleries(source: Path, target: Path, suite: Suite) -> list[Path]:
+    """Pictures of the phantom only: a real case is never copied."""
+    if suite.phantoms is None:
+        return []
+    written = []
+    for path in sorted((source / "figures").glob(f"{suite.name}-*-gallery.png")):
+        copy = target / "figures" / path.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+        written.append(copy)
+    return written

@@ -1,0 +1,194 @@
+"""Records -> pages and the terminal's leaderboard. Loads no backend; the same records give the same bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench import answers, markdown, speeds, stats, store
+from bench.markdown import NONE, escape, paragraph, plain, ratio, table, with_interval
+from bench.pages import CAPTIONS, section_page
+from bench.rows import Record, Section
+from bench.speed_page import throughput
+from bench.speeds import Speeds
+from bench.suites import SUITES
+
+GENERATED = "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->"
+
+DEFINITIONS = (
+    "Dice = 2 TP / (2 TP + FP + FN) of an image, the same number as F1 of the lung class. The headline"
+    " is its mean over images, each predicted out of fold: once a seed, by a model that never saw its"
+    " patient. With several seeds an image first gets the mean over its seeds.",
+    "[low, high]: 95 % percentile interval of a bootstrap with 10,000 resamples over patients and,"
+    " within each, over seeds; a patient brings all of its images. A row that lacks cells has an"
+    " interval over patients only.",
+    "Pooled: the same ratio of the counts summed over all images and seeds, which is what Keras"
+    " metrics, a confusion matrix and a classification report give. An image with more lung weighs more.",
+    "IoU = Dice / (2 - Dice) and F1 = Dice are checked for every image and every pooled row before printing.",
+    "HD95: the larger of the two directed 95th percentiles of distances between borders. ASSD: the mean"
+    " of both directions' distances. NSD: the share of both borders within 2 units of the other. In mm"
+    " where the spacing is known, else in px. Infinite distances (one mask empty) are counted, never"
+    " averaged. The leaderboard shows the median of HD95 over predictions.",
+    "Two lungs: share of predictions with exactly two connected components and no hole.",
+    "P(first > second): share of images on which any seed of the first beats any seed of the second,"
+    " ties half; its interval is over patients. p: Wilcoxon signed-rank over patients; Holm over all"
+    " pairs of the table.",
+    "Equal means share a rank. A row predicted on other images or by other seeds than the rest has no"
+    f" rank, and nothing is ranked on fewer than {stats.MIN_IMAGES} images.",
+    "Weights: trainable parameters. SD images, SD seeds: standard deviations of Dice over images and of"
+    " the mean over seeds. GMACs: multiply-accumulates of one image's forward pass. Training: wall-clock"
+    " time of a cell, median over cells; cells of a suite may have shared the machine, so compare speed"
+    " in the throughput tables.",
+)
+
+
+def write(results: Path, *, figures: bool = True, only: str | None = None) -> list[Path]:
+    """Regenerate <results>/README.md, a page for each suite, and their figures; return what was written.
+
+    only: the suite whose page and figures to write; the index always covers all. Without `figures` the pages
+    link those that are already there. Raises DataError for unreadable or contradictory records.
+    """
+    results = Path(results)
+    by_suite: dict[str, list[Section]] = {}
+    for section in stats.sections(store.load_records(results)):
+        by_suite.setdefault(section.setting.suite, []).append(section)
+    measured = speeds.load(results)
+    written = []
+    for suite, sections in by_suite.items():
+        if only not in (None, suite):
+            continue
+        drawn: list[Mapping[str, str]] = []
+        for section, stem in zip(sections, stems(sections), strict=True):
+            if figures:
+                from bench.figures import draw  # late: importing matplotlib takes a second
+
+                written += draw(section, _fitting(section, measured), results / "figures", stem)
+            drawn.append(_drawn(results, stem))
+        written.append(results / page_name(suite))
+        store.write_text(written[-1], suite_page(suite, sections, measured, drawn))
+    written.append(results / "README.md")
+    store.write_text(written[-1], index_page(by_suite, measured))
+    return written
+
+
+def stems(sections: Sequence[Section]) -> list[str]:
+    """What the figures of each section are called: suite and machine, numbered where that is not enough."""
+    names = [markdown.slug(f"{s.setting.suite}-{s.setting.machine}") for s in sections]
+    seen: Counter[str] = Counter()
+    result = []
+    for name in names:
+        seen[name] += 1
+        result.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return result
+
+
+def figure_path(results: Path, stem: str, kind: str) -> Path:
+    """Where a figure lies; the gallery is drawn by whoever holds the images and is linked if it is there."""
+    return results / "figures" / f"{stem}-{kind}.png"
+
+
+def page_name(suite: str) -> str:
+    """The file of a suite's page."""
+    name = markdown.slug(suite)
+    return f"suite-{name}.md" if name.lower() == "readme" else f"{name}.md"
+
+
+def _drawn(results: Path, stem: str) -> dict[str, str]:
+    return {k: f"figures/{stem}-{k}.png" for k in CAPTIONS if figure_path(results, stem, k).exists()}
+
+
+def _fitting(section: Section, measured: Sequence[Speeds]) -> list[Speeds]:
+    key = section.setting
+    same = (key.device_kind, key.backend, key.precision, key.size)
+    return [s for s in measured if (s.device_kind, s.backend, s.precision, s.size) == same]
+
+
+def suite_page(
+    suite: str, sections: Sequence[Section], measured: Sequence[Speeds], figures: Sequence[Mapping[str, str]]
+) -> str:
+    """The Markdown of one suite; `figures` of each section, kind -> path relative to the page."""
+    blocks = [GENERATED, f"# {escape(suite)}"]
+    if suite in SUITES:
+        title = SUITES[suite].title
+        blocks.append(paragraph(f"{title[0].upper()}{title[1:]}."))
+    if len(sections) > 1:
+        blocks.append(paragraph(f"{len(sections)} sections; their numbers are not comparable with each other."))
+    for section, paths in zip(sections, figures, strict=True):
+        blocks += section_page(section, paths)
+        edited = [stats.cell_id(r) for r in section.records if not store.is_sealed(dict(r))]
+        if edited:
+            cells = ", ".join(map(escape, edited))
+            blocks.append(paragraph(f"**Unverified**: these records differ from their own hash: {cells}."))
+    sizes = {s.setting.size for s in sections}
+    blocks += throughput([m for m in measured if m.size in sizes])
+    blocks += ["## What the columns mean", "\n".join(paragraph(line, "- ") for line in DEFINITIONS)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def index_page(by_suite: Mapping[str, Sequence[Section]], measured: Sequence[Speeds]) -> str:
+    """The Markdown of the index: every suite with its answer, and where speed was measured."""
+    blocks = [GENERATED, "# Results"]
+    if not by_suite:
+        blocks.append("No suite has been run yet: `make bench` runs `quick`, `python -m bench list` shows all.")
+    rows, texts = [], []
+    for suite, sections in by_suite.items():
+        link = f"[{escape(suite)}]({page_name(suite)})"
+        for s in sections:
+            top = next((r for r in s.rows if r.rank), None)
+            key = s.setting
+            wanted = len({(r["cell"]["architecture"], r["cell"]["width"]) for r in s.records}) * key.folds
+            data = f"{escape(key.scored_on)} at {key.size[0]} x {key.size[1]}"
+            done = len(s.records) - len(s.failed)
+            rows.append([
+                link, data, escape(key.machine),
+                f"{done} of {wanted * len(s.seeds)}", escape(top.name) if top else "not ranked",
+                with_interval(top.dice) if top else NONE,
+            ])  # fmt: skip
+            texts += [
+                f"## {link}: {data} px, {escape(key.machine)}",
+                paragraph(f"**Which is best?** {answers.best(s)}"),
+                paragraph(f"**Is the difference real?** {answers.real(s)}"),
+                paragraph(f"**What does it cost?** {answers.cost(s)}"),
+            ]
+            if gaps := answers.missing(s):
+                texts.append(paragraph(f"**Incomplete**: {'; '.join(gaps)}."))
+    if rows:
+        headers = ["Suite", "Data, px", "Machine", "Cells", "Highest mean", "Dice [95 % interval]"]
+        blocks.append(table(headers, rows, left=5))
+        blocks.append("Rows of different suites, data or machines are not comparable with each other.")
+    blocks += texts
+    if measured:
+        files = "\n".join(f"- [{escape(m.file)}](throughput/{markdown.slug(m.file)})" for m in measured)
+        blocks += ["## Throughput", f"One file a device, backend, precision and size:\n\n{files}"]
+    return "\n\n".join(blocks) + "\n"
+
+
+def terminal(records: Sequence[Record], width: int = 80) -> str:
+    """The leaderboard of each section as plain text for a terminal of `width` columns."""
+    found = stats.sections(records)
+    if not found:
+        return "No records, so no leaderboard."
+    return "\n\n".join(_terminal_section(s, width) for s in found)
+
+
+def _terminal_section(section: Section, width: int) -> str:
+    key = section.setting
+    room = max(12, width - 62)
+    rows = [
+        [str(r.rank or NONE), plain(r.name, room), with_interval(r.dice), ratio(r.pooled["dice"]),
+         markdown.distance(r.boundary.hd95_median), markdown.duration(r.train_seconds)]
+        for r in section.rows
+    ]  # fmt: skip
+    unit = section.rows[0].boundary.unit if section.rows else "mm"
+    headers = ["Rank", "Architecture", "Dice [95 % interval]", "Pooled", f"HD95 {unit}", "Training"]
+    head = f"{key.suite}: {key.scored_on} at {key.size[0]} x {key.size[1]} px, {key.machine}"
+    parts = [plain(head, width), table(headers, rows, left=2, style="simple")]
+    lines = [answers.best(section, plain), answers.real(section, plain)]
+    gaps = answers.missing(section, plain)
+    lines += [f"Incomplete: {'; '.join(gaps)}."] if gaps else []
+    lines += [
+        plain(f"Failed: {stats.cell_id(r)} ({r['status']}): {(r.get('error') or {}).get('message', '')}")
+        for r in section.failed
+    ]
+    return "\n".join([*parts, *(paragraph(line, width=width) for line in lines)])

@@ -1,0 +1,104 @@
+"""Bootstrap over patients and seeds, and the paired test: arrays in, the same numbers out each time."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+SEED = 20261123
+RESAMPLES = 10_000
+LEVEL = (2.5, 97.5)  # percentiles of a 95 % interval
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the bounds of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def excludes(self, number: float) -> bool:
+        """Whether `number` lies outside the interval."""
+        return not self.low <= number <= self.high
+
+
+def interval(value: float, resampled: Floats) -> Interval:
+    """Percentile interval of (resamples,) estimates around the estimate `value`.
+
+    Bounds never leave `value` outside: on constant scores rounding alone would do that.
+    """
+    low, high = np.percentile(resampled, LEVEL)
+    return Interval(value, float(min(low, value)), float(max(high, value)))
+
+
+@lru_cache(maxsize=4)
+def patient_weights(n_patients: int, resamples: int = RESAMPLES) -> Floats:
+    """How often each patient is drawn in each resample, (resamples, n_patients).
+
+    The same for every architecture of a table, so that differences stay paired.
+    """
+    rng = np.random.default_rng(SEED)
+    return rng.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=resamples).astype(np.float64)
+
+
+def seed_weights(name: str, n_seeds: int, resamples: int = RESAMPLES) -> Floats:
+    """Share of each seed in each resample, (resamples, n_seeds), drawn apart for each architecture.
+
+    Seed 0 of one architecture has nothing in common with seed 0 of another, so seeds are not paired.
+    """
+    rng = np.random.default_rng([SEED, zlib.crc32(name.encode())])
+    return rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=resamples) / n_seeds
+
+
+def by_patient(values: Floats, patient: npt.NDArray[np.intp], n_patients: int) -> Floats:
+    """Sum over each patient's images: (..., images) -> (..., patients)."""
+    return values @ (patient[:, None] == np.arange(n_patients)).astype(np.float64)
+
+
+def resampled_means(values: Floats, patient: npt.NDArray[np.intp], patients: Floats, seeds: Floats) -> Floats:
+    """Mean over images in each resample, (resamples,), by a hierarchical bootstrap.
+
+    values: (seeds, images); patient: (images,) index of each image's patient; patients, seeds: the weights
+    above. A patient brings all of its images, a seed its predictions for all images.
+    """
+    return np.asarray((resampled_rows(values, patient, patients).T * seeds).sum(axis=1))
+
+
+def resampled_rows(values: Floats, patient: npt.NDArray[np.intp], patients: Floats) -> Floats:
+    """Mean over images of each row of (rows, images) in each resample of patients: (rows, resamples)."""
+    n = patients.shape[1]
+    images = patients @ by_patient(np.ones(len(patient)), patient, n)
+    return np.asarray((patients @ by_patient(values, patient, n).T).T / images)
+
+
+def wilcoxon(differences: Floats) -> float:
+    """Two-sided p value of the Wilcoxon signed-rank test that (n,) paired differences centre on zero."""
+    if not np.any(differences):
+        return 1.0
+    from scipy import stats  # late: its import takes longer than the rest of a report
+
+    # rounding makes ties of equal differences visible; zeros count half to each side
+    return float(stats.wilcoxon(np.round(differences, 12), zero_method="zsplit").pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment of p values, in their order (Holm 1979)."""
+    adjusted = [1.0] * len(p_values)
+    largest = 0.0
+    for place, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def detectable(sd: float, n: int) -> float:
+    """Smallest mean paired difference found with 80 % power at the 5 % level (normal approximation)."""
+    return float((1.959964 + 0.841621) * sd / np.sqrt(n))

@@ -1,0 +1,57 @@
+"""Pictures of a suite's best, median and worst predictions. Of real cases they stay where they were trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import data, machine, store
+from bench.suites import Cell, Suite, cells
+
+
+def draw(suite: Suite, results: Path, root: Path) -> Path | None:
+    """Gallery of this suite's cells of this machine, best to worst by Dice; None when none has predictions."""
+    from bench.figures.gallery import gallery
+
+    material = data.gather(suite, root, results)
+    key = machine.key(suite.precision)
+    chosen = [case for name in suite.architectures for case in _three(name, suite, results, key)]
+    if not chosen:
+        return None
+    shown = []
+    for cell, score in chosen:
+        row = material.prepared.row[score["id"]]
+        shown.append(
+            {
+                "id": f"{cell.architecture} {score['id']}",
+                "image": np.asarray(material.prepared.images[row]),
+                "truth": np.asarray(material.prepared.masks[row]),
+                "guess": prediction(results, cell, key, score["id"]),
+                "dice": score["dice"],
+            }
+        )
+    return gallery(shown, results / "figures" / f"{suite.name}-{key}-gallery.png")
+
+
+def _three(architecture: str, suite: Suite, results: Path, key: str) -> Sequence[tuple[Cell, dict[str, Any]]]:
+    """Best, median and worst case of an architecture, of the suite's first seed."""
+    scored = []
+    for cell in cells(suite):
+        path = store.record_path(results, cell, key)
+        if cell.architecture != architecture or cell.seed != suite.seeds[0] or not path.exists():
+            continue
+        if store.artifact(results, cell, key, "predictions.npz").exists():
+            scored += [(cell, case) for case in store.load_record(path)["cases"]]
+    scored.sort(key=lambda pair: (-pair[1]["dice"], pair[1]["id"]))
+    return [scored[k] for k in sorted({0, len(scored) // 2, len(scored) - 1})] if scored else []
+
+
+def prediction(results: Path, cell: Cell, key: str, case: str) -> np.ndarray:
+    """Predicted mask, bool (H, W), of one image of a cell."""
+    with np.load(store.artifact(results, cell, key, "predictions.npz"), allow_pickle=False) as kept:
+        ids, shape = kept["ids"].tolist(), tuple(kept["shape"])
+        bits = np.unpackbits(kept["bits"], count=int(np.prod(shape)))
+    return np.asarray(bits.reshape(shape)[ids.index(case)], bool)

@@ -1,0 +1,78 @@
+"""Throughput tables as files: a row for each architecture under the same conditions, as ``bench.speeds`` reads them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungseg.errors import DataError
+
+KEY = ("architecture", "width", "batch", "threads")
+COLUMNS = (
+    "architecture", "width", "batch", "parameters", "gmacs",
+    "train_images_per_second", "train_iqr", "train_latency_ms_p50", "train_latency_ms_p95", "train_gflops",
+    "inference_images_per_second", "inference_iqr", "inference_latency_ms_p50", "inference_latency_ms_p95",
+    "inference_gflops", "compile_seconds", "peak_memory_bytes",
+    "limit_gflops", "train_share_of_limit", "inference_share_of_limit",
+    "threads", "busy", "others_cpu_share", "settled", "jit", "deterministic",
+    "device", "precision", "versions", "commit", "measured", "note",
+)  # fmt: skip
+Row = dict[str, str]
+
+
+def read(path: Path) -> list[Row]:
+    """Rows of a table, none when there is no file. Raises DataError for a file that is no such table."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if not set(KEY) <= set(reader.fieldnames or ()):
+            raise DataError(f"{path}: not a throughput table (no columns {', '.join(KEY)}); move it away")
+        return [{name: value or "" for name, value in row.items() if name} for row in reader]
+
+
+def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
+    """New rows in the place of old ones under the same conditions, the other old rows kept; sorted."""
+    rows = {tuple(row[name] for name in KEY): row for row in (*old, *new)}
+
+    def order(key: tuple[str, ...]) -> tuple[Any, ...]:
+        return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in key)
+
+    return [rows[key] for key in sorted(rows, key=order)]
+
+
+def spelled(rows: Iterable[Mapping[str, str]]) -> str:
+    """The table as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def written(values: Mapping[str, Any]) -> Row:
+    """Values of all columns as the table spells them."""
+    return {name: spell(values[name]) for name in COLUMNS}
+
+
+def spell(value: Any) -> str:
+    """Four significant digits, whole above 10,000; true and false; empty for None; no separator of thousands."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+    return str(value)
+
+
+def note(numbers: Mapping[str, float], settled: bool) -> str:
+    """What a reader must know of a row besides its numbers; empty when all is as it should be."""
+    over = [f"{name} {value:.2f}" for name, value in numbers.items() if name.endswith("share_of_limit") and value > 1]
+    parts = [f"{', '.join(over)}: fewer operations than counted (Winograd), or a disturbed limit"] if over else []
+    return "; ".join(parts if settled else [*parts, "the warm-up did not settle"])

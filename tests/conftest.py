@@ -1,0 +1,66 @@
+"""What every test shares: a fixed environment, Hypothesis profiles, and the opt-in to real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Set before anything imports keras: a backend reads these once. Child processes inherit them.
+_ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "KERAS_HOME": str(ROOT / ".cache" / "keras"),  # no developer's keras.json may decide a test
+    "MPLBACKEND": "agg",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    # One thread: their number changes rounding, and so trained weights.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+# fast: the same examples every time, so that a failure is the change's and not the draw's.
+settings.register_profile(
+    "fast", derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)
+# long: `make test ARGS=--hypothesis-profile=long` looks further, with new examples each time.
+settings.register_profile(
+    "long", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("fast")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder that LUNGSEG_DATA names, with `Montgomery/` and `Shenzhen/`; skips where it names none."""
+    folder = os.environ.get("LUNGSEG_DATA")
+    if not folder:
+        pytest.skip("real data is opt-in: LUNGSEG_DATA=<folder with Montgomery/ and Shenzhen/>")
+    if not Path(folder).is_dir():
+        pytest.fail(f"LUNGSEG_DATA={folder!r} is not a folder", pytrace=False)
+    return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def real_montgomery(real_data: Path) -> Path:
+    """Root of the real Montgomery set (`img/`, `mask/`, `metadata.csv`)."""
+    return _part(real_data, "Montgomery")
+
+
+@pytest.fixture(scope="session")
+def real_shenzhen(real_data: Path) -> Path:
+    """Root of the real Shenzhen set (`img/`, `mask/`)."""
+    return _part(real_data, "Shenzhen")
+
+
+def _part(folder: Path, name: str) -> Path:
+    if not (folder / name).is_dir():
+        pytest.skip(f"LUNGSEG_DATA holds no {name}/")
+    return folder / name

@@ -1,0 +1,153 @@
+"""Plausible made-up records after the schema of a cell's result, for tests of what is built on records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Record = dict[str, Any]
+ARCHITECTURES = ("unet", "resunet", "r2unet")
+
+
+def ratios(tp: int, fp: int, fn: int, tn: int) -> dict[str, float]:
+    """The ratios that a case stores; nothing here is empty, so no rule for 0/0."""
+    dice = 2 * tp / (2 * tp + fp + fn)
+    return {
+        "accuracy": (tp + tn) / (tp + fp + fn + tn),
+        "precision": tp / (tp + fp),
+        "recall": tp / (tp + fn),
+        "f1": dice,
+        "dice": dice,
+        "iou": tp / (tp + fp + fn),
+        "specificity": tn / (tn + fp),
+    }
+
+
+def case(name: str, wrong: float, size: int, rng: np.random.Generator) -> Record:
+    """One image with about `wrong` = 1 - Dice."""
+    truth = int(size * size * rng.uniform(0.22, 0.3))
+    fn = int(truth * wrong * rng.uniform(0.7, 1.2))
+    fp = int(truth * wrong * rng.uniform(0.6, 1.1))
+    tp = truth - fn
+    tn = size * size - tp - fp - fn
+    distance = 1.5 + 140 * wrong * rng.uniform(0.6, 1.4)
+    return {
+        "id": name, "patient": name, "tp": tp, "fp": fp, "fn": fn, "tn": tn,
+        **ratios(tp, fp, fn, tn),
+        "distance_unit": "mm", "hd95_mm": distance, "hd95_state": "ok", "assd_mm": distance / 4,
+        "nsd_2mm": float(np.clip(1 - 4 * wrong, 0, 1)),
+        "components": int(2 + (rng.random() < 3 * wrong)), "holes": int(rng.random() < wrong),
+        "truth_components": 2, "truth_holes": 0, "truth_pixels": truth,
+        "rim": {str(k): [tp, fp, fn, tn] for k in (-3, -2, -1, 1, 2, 3)},
+    }  # fmt: skip
+
+
+def history(epochs: int, level: float, rng: np.random.Generator) -> Record:
+    """Curves of a training that approaches Dice `level`."""
+    t = np.arange(epochs)
+    loss = (1 - level) + 0.55 * np.exp(-t / 6) + rng.normal(0, 0.003, epochs)
+    val_loss = (1 - level) + 0.02 + 0.6 * np.exp(-t / 7) + np.abs(rng.normal(0, 0.015, epochs))
+    rate = np.where(t < 30, 1e-3, 5e-4)
+    return {
+        "loss": loss.tolist(), "val_loss": val_loss.tolist(), "val_dice": (1 - val_loss).tolist(),
+        "learning_rate": rate.tolist(), "seconds": [2.0] * epochs,
+    }  # fmt: skip
+
+
+def sealed(record: Record) -> Record:
+    """The record with its own hash, over its canonical JSON without that key."""
+    body = {k: v for k, v in record.items() if k != "record_sha256"}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return {**body, "record_sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def record(
+    architecture: str, fold: int, seed: int = 0, *, suite: str = "fake", folds: int = 5, n: int = 138,
+    size: int = 128, width: int = 16, level: float = 0.97, device_kind: str = "cpu",
+    data: str = "phantom", status: str = "ok", message: str = "", epochs: int = 50,
+) -> Record:  # fmt: skip
+    """One cell. Images are equally hard for every architecture; `level` is about the mean Dice."""
+    ids = [f"CASE_{i:04d}" for i in range(n)]
+    test = ids[fold::folds]
+    rng = np.random.default_rng([fold, seed, *architecture.encode()])
+    hardness = np.random.default_rng(7).gamma(2.0, 0.5, n)  # shared by all, skewed as real scores are
+    wrong = {i: (1 - level) * h for i, h in zip(ids, hardness, strict=True)}
+    cases = [case(i, min(0.9, wrong[i] * rng.uniform(0.7, 1.3)), size, rng) for i in test]
+    ok = status == "ok"
+    length = epochs - 3 * fold
+    curves = history(length, level, rng)
+    return sealed({
+        "schema": 1, "fingerprint": hashlib.sha256(f"{architecture}{fold}{seed}".encode()).hexdigest(),
+        "inputs": {}, "status": status,
+        "cell": {"architecture": architecture, "width": width, "size": [size, size], "trained_on": data,
+                 "scored_on": data, "folds": folds, "fold": fold, "seed": seed, "suite": suite,
+                 "recipe": "document"},
+        "cases": cases if ok else [],
+        "history": curves, "best_epoch": length - 4,
+        "weights_sha256": hashlib.sha256(architecture.encode()).hexdigest() if ok else None,
+        "parameters": 1_000_000 + 37_000 * len(architecture), "gmacs": 0.7 + 0.1 * len(architecture),
+        "peak_memory_bytes": 900_000_000,
+        "timing": {"train_seconds": 100.0 + 10 * len(architecture), "predict_seconds": 1.0,
+                   "score_seconds": 0.5, "total_seconds": 120.0},
+        "data": {"raw_sha256": "ab" * 32, "prepared_sha256": "cd" * 32,
+                 "truth_pixels": {c["id"]: c["truth_pixels"] for c in cases}, "n": n},
+        "split": {"train": [i for i in ids if i not in test], "validation": [], "test": test},
+        "machine": {"cpu": "Example CPU @ 2 GHz", "cores": 2, "memory_bytes": 8 * 2**30, "device": "CPU",
+                    "device_kind": device_kind, "backend": "tensorflow", "precision": "float32",
+                    "threads": 1, "python": "3.11.2", "versions": {"keras": "3.15.1", "numpy": "2.4.6"},
+                    "os": "Linux"},
+        "source": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False, "sha256": "ef" * 32},
+        "finished": "2026-11-23T10:00:00+00:00",
+        "error": None if ok else {"type": "RuntimeError", "message": message, "stderr_tail": ""},
+    })  # fmt: skip
+
+
+def grid(
+    architectures: Sequence[str] = ARCHITECTURES, seeds: Sequence[int] = (0,), folds: int = 5, **more: Any
+) -> list[Record]:
+    """Every cell of a suite; each architecture a little worse than the one before it."""
+    return [
+        record(name, fold, seed, folds=folds, **{"level": 0.975 - 0.004 * i, **more})
+        for i, name in enumerate(architectures)
+        for seed in seeds
+        for fold in range(folds)
+    ]
+
+
+def save(results: Path, records: Sequence[Record]) -> None:
+    """Write each record where the store keeps it."""
+    for r in records:
+        cell, machine = r["cell"], r["machine"]
+        key = "-".join((machine["backend"], machine["device_kind"], machine["precision"]))
+        name = f"{cell['architecture']}.{cell['scored_on']}.f{cell['fold']}.s{cell['seed']}.json"
+        path = results / "runs" / cell["suite"] / key / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(r, allow_nan=False), encoding="utf-8")
+
+
+THROUGHPUT = (
+    "architecture,width,batch,parameters,gmacs,train_images_per_second,train_iqr,train_latency_ms_p50,"
+    "train_latency_ms_p95,inference_images_per_second,inference_iqr,compile_seconds,peak_memory_bytes,"
+    "limit_gflops,train_share_of_limit,inference_share_of_limit,threads,busy,device,precision,versions,"
+    "commit,measured"
+)
+
+
+def save_throughput(results: Path, architectures: Sequence[str], name: str, width: int = 16) -> None:
+    """A throughput table as the speed run writes it; `name` such as ``cpu.tensorflow.float32.128``."""
+    lines = [THROUGHPUT]
+    for i, a in enumerate(architectures):
+        train = 20 / (1 + 0.4 * i)
+        lines.append(
+            f"{a},{width},8,{1_000_000 + 100_000 * i},{0.7 + 0.1 * i},{train:.2f},0.31,{8000 / train:.1f},"
+            f"{8800 / train:.1f},{3.2 * train:.2f},0.9,11.2,812000000,120,0.61,0.55,2,"
+            f"{'true' if i == 2 else 'false'},Example CPU,float32,keras 3.15.1,0123456,2026-11-23"
+        )
+    path = results / "throughput" / f"{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

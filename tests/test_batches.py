@@ -1,0 +1,93 @@
+"""The order of images: every id once an epoch, and a pure function of seed and epoch."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from lungseg.batches import Batches, arrays
+from lungseg.prepare import Prepared
+
+
+def prepared(n):
+    """Image k is all k / 100, and its mask holds k + 1 pixels."""
+    images = np.repeat(np.arange(n, dtype=np.float32), 64 * 64 // 16).reshape(n, 16, 16) / 100
+    masks = np.arange(256).reshape(16, 16) <= np.arange(n)[:, None, None]
+    ids = tuple(f"c{k:02d}" for k in range(n))
+    return Prepared(ids, ids, images, masks, (None,) * n, "raw", "sha")
+
+
+ORDERS = st.tuples(st.integers(1, 30), st.integers(1, 12), st.integers(0, 2**32 - 1), st.integers(0, 99))
+
+
+@given(ORDERS)
+def test_every_image_comes_once_an_epoch_with_its_own_mask(drawn):
+    n, size, seed, epoch = drawn
+    data = prepared(n)
+    seen = []
+    for images, masks in Batches(data, data.ids, size, seed).epoch(epoch):
+        assert images.shape == masks.shape == (len(images), 16, 16, 1)
+        assert images.dtype == masks.dtype == np.float32
+        numbers = np.rint(images[:, 0, 0, 0] * 100).astype(int).tolist()
+        assert masks.sum(axis=(1, 2, 3)).tolist() == [k + 1 for k in numbers]
+        assert set(np.unique(masks)) <= {0.0, 1.0}
+        seen += numbers
+    assert sorted(seen) == list(range(n))
+
+
+@given(ORDERS)
+def test_batches_are_of_one_size_give_or_take_one_image(drawn):
+    n, size, seed, epoch = drawn
+    data = prepared(n)
+    batches = Batches(data, data.ids, size, seed)
+    sizes = [len(images) for images, _ in batches.epoch(epoch)]
+    assert len(sizes) == batches.steps
+    assert sum(sizes) == n
+    assert max(sizes) <= size
+    assert max(sizes) - min(sizes) <= 1
+
+
+@given(ORDERS, st.randoms(use_true_random=False))
+def test_order_depends_on_seed_and_epoch_alone(drawn, random):
+    n, size, seed, epoch = drawn
+    data = prepared(n)
+    shuffled = list(data.ids)
+    random.shuffle(shuffled)
+    used = Batches(data, shuffled, size, seed)
+    for _ in used.epoch(epoch + 1):
+        np.random.rand()  # as a network's own draws would
+    assert used.order(epoch) == Batches(data, data.ids, 1, seed).order(epoch)
+
+
+@given(st.integers(0, 2**31), st.integers(0, 99))
+def test_another_seed_or_epoch_is_another_order(seed, epoch):
+    data = prepared(30)
+    order = Batches(data, data.ids, 4, seed).order
+    assert order(epoch) != order(epoch + 1)
+    assert order(epoch) != Batches(data, data.ids, 4, seed + 1).order(epoch)
+
+
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(0, 5))
+def test_endless_batches_are_the_epochs_one_after_another(n, size, first):
+    assume(n >= size)
+    data = prepared(n)
+    batches = Batches(data, data.ids, size, 7)
+    endless = islice(batches.forever(first), 2 * batches.steps)
+    expected = [*batches.epoch(first), *batches.epoch(first + 1)]
+    for (image, mask), (image2, mask2) in zip(endless, expected, strict=True):
+        assert np.array_equal(image, image2)
+        assert np.array_equal(mask, mask2)
+
+
+def test_arrays_come_in_the_order_asked_for():
+    data = prepared(5)
+    images, masks = arrays(data, ["c03", "c01"])
+    assert np.rint(images[:, 0, 0, 0] * 100).tolist() == [3, 1]
+    assert masks.sum(axis=(1, 2, 3)).tolist() == [4, 2]
+
+
+def test_unknown_id_is_an_error():
+    with pytest.raises(KeyError):
+        arrays(prepared(2), ["c09"])

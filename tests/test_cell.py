@@ -1,0 +1,141 @@
+"""One cell: what is checked before a training, what is refused after it, what its fingerprint covers."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bench import cell as bench_cell
+from bench import inputs as bench_inputs
+from bench import store
+from bench.cell import ContractError, check_contract, keep, score
+from bench.data import Material
+from bench.suites import cells, suite
+from lungseg import metrics
+from lungseg.datasets.case import Case
+from lungseg.errors import LungsegError
+from lungseg.prepare import Prepared
+from lungseg.splits import Fold
+
+SUITE = suite("quick")
+CELL = cells(SUITE)[0]
+KEY = "tensorflow-cpu-float32"
+
+
+def model_giving(change):
+    return SimpleNamespace(predict_on_batch=lambda x: change(np.full(x.shape, 0.5, np.float32)))
+
+
+def with_one(output, value):
+    output[0, 3, 3, 0] = value
+    return output
+
+
+def test_probabilities_of_the_inputs_size_pass():
+    check_contract(model_giving(lambda output: output), CELL)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda output: output[:, ::2, ::2], r"shape \(2, 32, 32, 1\) for an input of \(2, 64, 64, 1\)"),
+        (lambda output: np.repeat(output, 2, axis=-1), "shape"),
+        (lambda output: output[..., 0], "shape"),
+        (lambda output: output[:0], "shape"),
+        (lambda output: output.astype(np.float16), "type float16 instead of float32"),
+        (lambda output: with_one(output, np.nan), "not finite"),
+        (lambda output: with_one(output, np.inf), "not finite"),
+        (lambda output: with_one(output, -0.25), "values from -0.25"),
+        (lambda output: with_one(output, 1.5), "to 1.5 instead of 0 to 1"),
+    ],
+)
+def test_anything_else_is_a_contract_error_before_training(change, message):
+    with pytest.raises(ContractError, match=f"unet gives .*{message}"):
+        check_contract(model_giving(change), CELL)
+    assert bench_cell.STATUS_OF["ContractError"] == "contract"
+
+
+def material(patients):
+    """Cases a, b, c ... of these patients; mask k holds k + 1 rows."""
+    ids = tuple("abcdefgh"[: len(patients)])
+    masks = np.arange(8)[:, None] <= np.arange(len(ids))[:, None, None] + np.zeros((1, 1, 8))
+    images = masks.astype(np.float32)
+    prepared = Prepared(ids, tuple(patients), images, masks, ((2.0, 3.0),) * len(ids), "raw", "sha")
+    cases = tuple(Case(key, patient, Path(key), (Path(key),)) for key, patient in zip(ids, patients, strict=True))
+    return Material(cases, prepared, ())
+
+
+FOLD = Fold(train=("a",), validation=("b",), test=("c", "d"))
+
+
+def test_each_held_out_image_is_scored_against_its_own_mask():
+    held = material("pqrs")
+    scored = score(held, FOLD, held.prepared.masks[2:])
+    assert [(row["id"], row["patient"], row["dice"], row["truth_pixels"]) for row in scored] == [
+        ("c", "r", 1.0, 24),
+        ("d", "s", 1.0, 32),
+    ]
+    guess = held.prepared.masks[[3, 2]]
+    for row, truth, mask in zip(score(held, FOLD, guess), held.prepared.masks[2:], guess, strict=True):
+        assert row["dice"] == metrics.dice(truth, mask) < 1
+        assert row["distance_unit"] == "mm"
+
+
+@pytest.mark.parametrize("patients", ["pqps", "pqrq", "pqrp"])
+def test_image_whose_patient_was_trained_on_is_refused(patients):
+    held = material(patients)
+    with pytest.raises(LungsegError, match="its patient was trained on"):
+        score(held, FOLD, held.prepared.masks[2:])
+
+
+def test_a_prediction_too_few_is_refused():
+    held = material("pqrs")
+    with pytest.raises(ValueError, match="zip"):
+        score(held, FOLD, held.prepared.masks[2:3])
+
+
+def test_predictions_and_weights_are_kept_without_pickles(tmp_path):
+    guesses = np.random.default_rng(0).random((2, 9, 5)) < 0.5
+    weights = [np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros(1, np.float32)]
+    keep(tmp_path, CELL, KEY, FOLD, guesses, weights)
+    with np.load(store.artifact(tmp_path, CELL, KEY, "predictions.npz"), allow_pickle=False) as kept:
+        assert kept["ids"].tolist() == ["c", "d"]
+        bits = np.unpackbits(kept["bits"], count=guesses.size).reshape(kept["shape"])
+        assert np.array_equal(bits.astype(bool), guesses)
+    with np.load(store.artifact(tmp_path, CELL, KEY, "weights.npz"), allow_pickle=False) as kept:
+        assert all(np.array_equal(kept[name], weight) for name, weight in zip(sorted(kept), weights, strict=True))
+
+
+def made_from(cell=CELL, chosen=SUITE, data="sha", folds=(FOLD,)):
+    held = material("pqrs")
+    held = replace(held, prepared=replace(held.prepared, sha256=data), folds=folds)
+    return store.fingerprint(bench_inputs.inputs(cell, chosen, held))
+
+
+def test_fingerprint_covers_what_decides_the_numbers(monkeypatch):
+    base = made_from()
+    assert made_from() == base
+    others = [
+        made_from(replace(CELL, seed=1)),
+        made_from(replace(CELL, fold=1)),
+        made_from(replace(CELL, width=9)),
+        made_from(replace(CELL, size=(64, 80))),
+        made_from(replace(CELL, recipe="document")),
+        made_from(replace(CELL, architecture="resunet")),
+        made_from(chosen=replace(SUITE, threads=2)),
+        made_from(data="other pixels"),
+        made_from(folds=(replace(FOLD, train=("b",), validation=("a",)),)),
+    ]
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    others.append(made_from())
+    assert len({base, *others}) == len(others) + 1
+
+
+def test_fingerprint_leaves_out_how_a_suite_is_run():
+    assert made_from(chosen=replace(SUITE, slots=1, limit_s=9, title="other")) == made_from()
+
+
+def test_what_a_recipe_does_not_use_is_not_in_its_fingerprint():
+    assert all(bench_inputs.resolved("document").values())

@@ -1,0 +1,92 @@
+"""Figures: each is drawn, from one architecture to many, with the same bytes each time and without a home."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from records import grid, record, save, save_throughput
+
+from bench import figures, speeds, stats
+from bench.figures.curves import median
+
+KINDS = {"leaderboard", "distribution", "curves", "confusion", "speed"}
+
+
+def draw(tmp_path, records, names):
+    save_throughput(tmp_path, names, "cpu.tensorflow.float32.128")
+    (section,) = stats.sections(records)
+    return figures.draw(section, speeds.load(tmp_path), tmp_path / "figures", "x")
+
+
+def width_and_height(path):
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+@pytest.mark.parametrize("n", [1, 13])
+def test_every_figure_is_drawn_at_a_readable_size(tmp_path, n):
+    names = [f"net_{i:02d}_$x" for i in range(n)]
+    paths = draw(tmp_path, grid(names, folds=2, n=24, epochs=10), names)
+    assert {p.stem.removeprefix("x-") for p in paths} == KINDS
+    for path in paths:
+        width, height = width_and_height(path)
+        assert 400 <= width <= 2000
+        assert 200 <= height <= 3500
+
+
+def test_same_rows_give_the_same_bytes(tmp_path):
+    records = grid(("unet",), folds=2, n=24, epochs=10)
+    first = [p.read_bytes() for p in draw(tmp_path / "a", records, ["unet"])]
+    assert first == [p.read_bytes() for p in draw(tmp_path / "b", records, ["unet"])]
+    assert not any(b"Matplotlib" in data for data in first)
+
+
+def test_diverged_and_missing_histories_do_not_stop_a_figure(tmp_path):
+    records = grid(("unet",), folds=2, n=24, epochs=10)
+    records[0]["history"] = {key: [None, *values[1:]] for key, values in records[0]["history"].items()}
+    failed = record("resunet", 0, folds=2, n=24, status="crashed")
+    failed["history"] = None
+    assert len(draw(tmp_path, [*records, failed], ["unet"])) == len(KINDS)
+
+
+def test_nothing_scored_draws_nothing_and_removes_what_is_no_longer_true(tmp_path):
+    stale = tmp_path / "figures" / "x-leaderboard.png"
+    stale.parent.mkdir()
+    stale.write_bytes(b"")
+    assert draw(tmp_path, [record("unet", 0, status="crashed")], []) == []
+    assert not stale.exists()
+
+
+def test_median_curve_runs_while_half_of_the_trainings_do():
+    curves = [np.array(v, float) for v in ([1, 2, 3, 4], [3, 4, np.nan], [5])]
+    np.testing.assert_array_equal(median(curves), [3, 3, 3])
+
+
+def test_gallery_draws_empty_full_and_oblong_masks(tmp_path):
+    image = np.random.default_rng(0).random((32, 24)).astype(np.float32)
+    full, empty = np.ones((32, 24), bool), np.zeros((32, 24), bool)
+    half = full.copy()
+    half[:, :12] = False
+    cases = [
+        {"id": "p|1", "image": image, "truth": t, "guess": g, "dice": 0.5, "title": "best"}
+        for t, g in ((full, empty), (half, half), (empty, full), (half, full))
+    ]
+    path = figures.gallery(cases, tmp_path / "g.png")
+    assert min(width_and_height(path)) > 400
+    with pytest.raises(ValueError, match="at least one"):
+        figures.gallery([], path)
+
+
+def test_no_home_and_no_display_are_needed(tmp_path):
+    save(tmp_path, grid(("unet",), folds=2, n=24, epochs=5))
+    hidden = ("HOME", "DISPLAY", "MPLBACKEND", "MPLCONFIGDIR", "XDG_CONFIG_HOME")
+    environment = {k: v for k, v in os.environ.items() if k not in hidden} | {"HOME": "/nonexistent"}
+    code = f"from pathlib import Path; from bench import report; report.write(Path({str(tmp_path)!r}))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert "atplotlib" not in run.stderr
+    assert (tmp_path / "figures" / "fake-tensorflow-cpu-float32-leaderboard.png").stat().st_size > 5000

@@ -1,0 +1,316 @@
+"""Reading, uniting and resizing: bit depth, strict masks, no half-pixel shift, and files that must be refused."""
+
+import os
+import signal
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from strategies import masks, pairs, shapes
+
+from lungseg import images
+from lungseg.errors import DataError
+
+GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def header(width, height, depth=8, colour=GREY):
+    return SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+
+
+def png(pixels, depth=8, colour=GREY, extra=b""):
+    """A PNG by the book, independent of the writer under test; pixels (H, W) or (H, W, channels)."""
+    height, width = pixels.shape[:2]
+    flat = pixels.reshape(height, -1)
+    rows = np.packbits(flat, axis=1) if depth == 1 else flat.astype(">u2" if depth == 16 else "u1")
+    data = b"".join(b"\0" + row.tobytes() for row in rows)
+    return header(width, height, depth, colour) + extra + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+def saved(folder, data, name="x.png"):
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("images")
+
+
+RAMP = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
+GOOD = png(RAMP)
+
+# -- bit depth ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("top", "full"), [(255, 255), (4095, 4095), (4096, 65535), (65535, 65535)])
+def test_image_is_scaled_by_its_true_bit_depth(folder, top, full):
+    pixels = np.array([[0, 1, 200, top]])
+    image = images.read_image(saved(folder, png(pixels, 8 if top == 255 else 16)))
+    assert image.dtype == np.float32
+    np.testing.assert_allclose(image, pixels / full, rtol=1e-6)
+
+
+@given(hnp.arrays(np.uint16, shapes(), elements=st.integers(0, 4095)))
+def test_twelve_bit_values_all_stay_apart(folder, pixels):
+    path = folder / "twelve.png"
+    images.write_png(path, pixels)
+    assert np.array_equal(np.rint(images.read_image(path).astype(float) * 4095), pixels)
+
+
+@given(hnp.arrays(bool, shapes()))
+def test_masks_of_0_1_and_0_255_and_1_bit_and_16_bit_read_alike(folder, mask):
+    kinds = [png(mask.astype(int)), png(mask * 255), png(mask, depth=1), png(mask * 65535, 16)]
+    for data in kinds:
+        read = images.read_mask(saved(folder, data))
+        assert read.dtype == bool
+        assert np.array_equal(read, mask)
+
+
+def test_interpolated_mask_is_refused_and_a_few_grey_pixels_are_not(folder):
+    mask = np.zeros((100, 100), int)
+    mask[20:60, 20:60] = 255
+    mask[10, :10] = [1, 127, 128, 254, 1, 1, 1, 1, 1, 1]
+    read = images.read_mask(saved(folder, png(mask)))
+    assert read[10, :4].tolist() == [False, False, True, True]
+    mask[11, 0] = 128
+    with pytest.raises(DataError, match=r"x\.png.*interpolation"):
+        images.read_mask(saved(folder, png(mask)))
+
+
+# -- union and resizing ------------------------------------------------------------------------------------------
+
+
+@given(pairs())
+def test_union_is_logical_or(pair):
+    both = images.unite(pair)
+    assert both.dtype == bool
+    assert np.array_equal(both, pair[0] | pair[1])
+
+
+def test_overlapping_255_masks_do_not_wrap(folder):
+    full = saved(folder, png(np.full((4, 4), 255)))
+    assert images.unite([images.read_mask(full)] * 2).all()
+
+
+@given(shapes(24).flatmap(masks), shapes(24))
+def test_mask_stays_boolean_at_any_size(mask, size):
+    resized = images.resize_mask(mask, size)
+    assert resized.dtype == bool
+    assert resized.shape == size
+    if mask.all() or not mask.any():
+        assert (resized == mask[0, 0]).all()
+
+
+@given(hnp.arrays(np.float32, shapes(), elements=st.floats(0, 1, width=32)), shapes(24))
+def test_image_stays_in_0_to_1_at_any_size(image, size):
+    resized = images.resize_image(image, size)
+    assert resized.dtype == np.float32
+    assert resized.shape == size
+    assert 0 <= resized.min() <= resized.max() <= 1
+
+
+@given(st.data(), shapes())
+def test_same_size_is_the_identity(data, shape):
+    image = data.draw(hnp.arrays(np.float32, shape, elements=st.floats(0, 1, width=32)))
+    mask = data.draw(masks(shape))
+    assert np.array_equal(images.resize_image(image, shape), image)
+    assert np.array_equal(images.resize_mask(mask, shape), mask)
+
+
+@given(st.floats(0, 1, width=32), shapes(), shapes(40))
+def test_constant_image_stays_constant(value, shape, size):
+    np.testing.assert_allclose(images.resize_image(np.full(shape, value, np.float32), size), value, atol=1e-6)
+
+
+@given(st.data(), shapes(6), st.integers(1, 24), st.integers(1, 24))
+def test_shrinking_by_whole_numbers_is_the_mean_of_each_block(data, size, rows, columns):
+    shape = (size[0] * rows, size[1] * columns)
+    mask = data.draw(masks(shape))
+    lung = mask.reshape(size[0], rows, size[1], columns).sum(axis=(1, 3))
+    area = rows * columns
+    np.testing.assert_allclose(images.resize_image(mask.astype(np.float32), size), lung / area, atol=1e-6)
+    assert np.array_equal(images.resize_mask(mask, size), 2 * lung >= area)
+
+
+@pytest.mark.parametrize("block", [(2, 2), (10, 11), (22, 22), (14, 14)])
+def test_a_pixel_that_is_half_lung_is_lung_whatever_the_rounding(block):
+    half = np.arange(block[0] * block[1]).reshape(block) % 2 == 0
+    assert images.resize_mask(np.tile(half, (3, 4)), (3, 4)).all()
+
+
+def centroid(weights):
+    """(row, column) as shares of the height and width, so that sizes can be compared."""
+    rows, columns = np.indices(weights.shape)
+    total = weights.sum(dtype=float)
+    return np.array(
+        [((axis + 0.5) * weights).sum() / total / n for axis, n in zip((rows, columns), weights.shape, strict=True)]
+    )
+
+
+@st.composite
+def figures(draw, shape=(400, 320)):
+    """One rectangle or ellipse that keeps off the edge."""
+    rows, columns = np.indices(shape)
+    a, b = draw(st.floats(60, 120)), draw(st.floats(60, 100))
+    r, c = draw(st.floats(a + 20, shape[0] - a - 20)), draw(st.floats(b + 20, shape[1] - b - 20))
+    u, v = (rows - r) / a, (columns - c) / b
+    return np.maximum(abs(u), abs(v)) <= 1 if draw(st.booleans()) else u**2 + v**2 <= 1
+
+
+@given(figures(), st.sampled_from([(100, 80), (128, 128), (96, 112), (256, 256), (500, 400), (800, 640)]))
+def test_nothing_shifts_when_an_image_is_resized(figure, size):
+    resized = images.resize_image(figure.astype(np.float32), size)
+    assert np.abs((centroid(resized) - centroid(figure)) * size).max() < 0.05
+
+
+@given(st.floats(60, 120), st.floats(60, 100), st.floats(-20, 20), st.floats(-20, 20))
+def test_masks_do_not_shift_as_nearest_neighbour_does(a, b, r, c):
+    rows, columns = np.indices((400, 320))
+    mask = ((rows - 200 - r) / a) ** 2 + ((columns - 160 - c) / b) ** 2 <= 1
+    size = np.array((100, 80))
+
+    def moved(resized):
+        return np.abs((centroid(resized) - centroid(mask)) * size).max()
+
+    assert moved(images.resize_mask(mask, (100, 80))) < 0.1, "at most the rounding of an outline to whole pixels"
+    assert moved(mask[::4, ::4]) > 0.3, "what INTER_NEAREST takes: the first pixel of each block"
+
+
+def test_integer_masks_are_not_resized():
+    with pytest.raises(TypeError, match="boolean"):
+        images.resize_mask(np.ones((4, 4), np.uint8), (2, 2))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5000), (5000, 3)])
+def test_odd_shapes_are_read_and_resized(folder, shape):
+    path = saved(folder, png(np.full(shape, 51)))
+    np.testing.assert_allclose(images.resize_image(images.read_image(path), (64, 64)), 0.2, atol=1e-6)
+    assert images.resize_mask(images.read_mask(path), (64, 64)).all()
+
+
+# -- files that must not pass, each named (FAULTS F01 to F22) ----------------------------------------------------------
+
+
+def middle_flipped(data):
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 0x55]) + data[len(data) // 2 + 1 :]
+
+
+BROKEN = {
+    "truncated": GOOD[: len(GOOD) // 2],
+    "without a byte": b"",
+    "text": b"not an image at all, but long enough to hold a header\n",
+    "bad checksum": middle_flipped(GOOD),
+    "bad header checksum": header(4, 4)[:-1] + b"\0" + GOOD[33:],
+    "without an end": GOOD[:-12],
+    "header only": header(20, 12),
+    "half a header": GOOD[:20],
+    "zero wide": header(0, 12) + GOOD[33:],
+    "zero high": header(20, 0) + GOOD[33:],
+    "2^31 wide": header(2**31, 1) + GOOD[33:],
+    "2^31 by 2^31": header(2**31, 2**31) + GOOD[33:],
+    "50,000 x 50,000": header(50_000, 50_000) + GOOD[33:],
+    "30,000 x 30,000": header(30_000, 30_000) + GOOD[33:],
+    "JPEG": cv2.imencode(".jpg", RAMP)[1].tobytes(),
+    "palette": png(RAMP % 2, colour=PALETTE, extra=chunk(b"PLTE", bytes(6))),
+    "4 bit": header(20, 12, depth=4) + GOOD[33:],
+    "coloured": png(np.dstack([RAMP, RAMP, RAMP // 2]), colour=RGB),
+    "coloured with alpha": png(np.dstack([RAMP, RAMP // 2, RAMP, RAMP]), colour=RGBA),
+}
+
+
+@pytest.mark.parametrize("read", [images.read_image, images.read_mask])
+@pytest.mark.parametrize("fault", BROKEN)
+def test_broken_file_is_an_error_that_names_it(folder, fault, read):
+    with pytest.raises(DataError, match=r"broken\.png: "):
+        read(saved(folder, BROKEN[fault], "broken.png"))
+
+
+@pytest.mark.parametrize("side", [8_001, 30_000, 50_000])
+def test_decompression_bomb_is_refused_before_it_is_decoded(folder, monkeypatch, side):
+    monkeypatch.setattr(images.cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(DataError, match=f"{side} x {side} pixels"):
+        images.read_image(saved(folder, header(side, side) + GOOD[33:]))
+
+
+def test_native_montgomery_size_is_accepted(folder):
+    assert images.read_header(saved(folder, header(4892, 4020, 16))) == images.Header(4892, 4020, 16, GREY)
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(RGB, 3), (RGBA, 4), (GREY_ALPHA, 2)])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_equal_channels_are_grey_and_alpha_is_ignored(folder, colour, channels, depth):
+    pixels = np.dstack([RAMP] * channels).astype(int)
+    if channels in (2, 4):
+        pixels[..., -1] = 7
+    read = images.read_image(saved(folder, png(pixels, depth, colour)))
+    np.testing.assert_allclose(read, RAMP / (255 if depth == 8 else 4095), rtol=1e-6)
+
+
+def test_trailing_bytes_change_nothing(folder):
+    assert np.array_equal(images.read_image(saved(folder, GOOD + b"junk" * 99)), RAMP / np.float32(255))
+
+
+@pytest.mark.parametrize("name", ["Lünge 肺 №1.png", "two\nlines.png", "a" * 251 + ".png", "-n.png", "%s{}.PNG"])
+def test_any_file_name_reads_and_writes(folder, name):
+    images.write_png(folder / name, RAMP)
+    assert np.array_equal(images.read_image(folder / name), RAMP / np.float32(255))
+
+
+@pytest.fixture
+def no_hang():
+    """A read that blocks must fail the test, not stop the run."""
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("hangs"))
+    signal.alarm(10)
+    yield
+    signal.alarm(0)
+
+
+@pytest.mark.usefixtures("no_hang")
+@pytest.mark.parametrize("kind", ["folder", "fifo", "dangling link", "link to itself", "nothing", "device"])
+def test_what_is_not_a_file_is_an_error_that_names_it(tmp_path, kind):
+    path = tmp_path / "entry.png"
+    make = {
+        "folder": path.mkdir,
+        "fifo": lambda: os.mkfifo(path),
+        "dangling link": lambda: path.symlink_to("nowhere"),
+        "link to itself": lambda: path.symlink_to(path),
+        "nothing": lambda: None,
+        "device": lambda: path.symlink_to("/dev/zero"),
+    }
+    make[kind]()
+    with pytest.raises(DataError, match=r"entry\.png"):
+        images.read_image(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_file_is_an_error_that_names_it(folder):
+    path = saved(folder, GOOD, "locked.png")
+    path.chmod(0)
+    with pytest.raises(DataError, match=r"locked\.png"):
+        images.read_image(path)
+
+
+@given(hnp.arrays(np.uint8, shapes(6)), st.data())
+def test_a_flipped_bit_is_an_error_or_changes_nothing(folder, pixels, data):
+    whole = png(pixels)
+    bit = data.draw(st.integers(0, len(whole) * 8 - 1))
+    broken = bytearray(whole)
+    broken[bit // 8] ^= 1 << bit % 8
+    assume(bytes(broken) != whole)
+    try:
+        read = images.read_image(saved(folder, bytes(broken)))
+    except DataError:
+        return
+    assert np.array_equal(read, pixels / np.float32(255))

@@ -1,0 +1,43 @@
+"""Prediction: every image once, in order, whatever the batch; the threshold itself is lung."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lungseg import inference
+
+
+def model(sizes):
+    """Returns its input, and notes how large each batch was."""
+
+    def predict(x):
+        sizes.append(x.shape)
+        return x
+
+    return SimpleNamespace(predict_on_batch=predict)
+
+
+@given(st.integers(0, 40), st.integers(1, 17))
+def test_every_image_is_predicted_once_in_its_place(n, batch):
+    images = np.random.default_rng(n).random((n, 4, 6), np.float32)
+    sizes = []
+    output = inference.probabilities(model(sizes), images, batch)
+    assert np.array_equal(output, images)
+    assert output.dtype == np.float32
+    assert all(shape[0] <= batch and shape[1:] == (4, 6, 1) for shape in sizes)
+
+
+def test_threshold_itself_is_lung():
+    probability = np.array([[[0, 0.49999997, 0.5, 1]]], np.float32)
+    assert inference.masks(probability).tolist() == [[[False, False, True, True]]]
+    assert inference.masks(probability, 0.7).tolist() == [[[False, False, False, True]]]
+    assert inference.masks(probability).dtype == bool
+
+
+def test_a_memory_mapped_set_can_be_predicted(tmp_path):
+    np.save(tmp_path / "images.npy", np.ones((3, 4, 4), np.float32))
+    images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    assert inference.probabilities(model([]), images) == pytest.approx(np.ones((3, 4, 4)))

@@ -1,0 +1,139 @@
+"""`python -m lungseg`: exit codes, plain messages, and nothing imported that a verb does not need."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lungseg import images
+from lungseg.__main__ import main
+from lungseg.datasets import fetch
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    return code, *capsys.readouterr()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in ("img", "mask"):
+        (tmp_path / name).mkdir()
+    pixels = np.arange(30 * 30, dtype=np.uint16).reshape(30, 30)
+    images.write_png(tmp_path / "img" / "a.png", pixels)
+    images.write_png(tmp_path / "mask" / "a.png", (pixels % 30 < 10).astype(np.uint8))
+    return tmp_path
+
+
+def test_a_sound_set_is_0_with_its_table_on_stdout(root, capsys):
+    code, out, err = run(capsys, "data", "verify", "folder", root)
+    assert (code, err) == (0, "")
+    assert "30 x 30 (1)" in out
+
+
+def test_broken_data_is_3_with_every_offender_on_stderr(root, capsys):
+    (root / "img" / "a.png").write_bytes(b"")
+    (root / "mask" / "a.png").write_text("no")
+    code, out, err = run(capsys, "data", "verify", "folder", root)
+    assert code == 3
+    assert "0 usable" in out
+    assert "img/a.png: empty file" in err
+    assert "mask/a.png: not a PNG" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data"],
+        ["data", "nosuch"],
+        ["data", "fetch", "nosuch"],
+        ["data", "fetch", "shenzhen"],
+        ["data", "fetch", "montgomery", "x", "--url", "ftp://example.org/x.zip"],
+        ["data", "fetch", "montgomery", "."],
+        ["data", "verify", "nosuch", "."],
+        ["data", "phantom", "x", "--n", "0"],
+        ["data", "phantom", "x", "--size", "12y"],
+        ["data", "phantom", "x", "--seed", "4294967296"],
+        ["data", "phantom", "x", "--seed", "-1"],
+    ],
+    ids=" ".join,
+)
+def test_a_mistaken_command_is_2_and_touches_nothing(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(28, "No space left on device", "x.png"), 6, "x.png: No space left on device"),
+        (ZeroDivisionError("division by zero"), 70, "internal error (ZeroDivisionError: division by zero)"),
+    ],
+)
+def test_whatever_happens_has_its_exit_code(failure, code, message, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise failure
+
+    monkeypatch.setattr(fetch, "fetch", fail)
+    found, _, err = run(capsys, "data", "fetch", "montgomery")
+    assert found == code
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_file_name_cannot_write_escape_codes_to_the_terminal(root, capsys):
+    (root / "img" / "b\x1b[31m\n.png").write_bytes(b"")
+    code, _, err = run(capsys, "data", "verify", "folder", root)
+    assert code == 3
+    assert "\x1b" not in err
+    assert "b\\x1b[31m\\n.png: has no mask" in err
+
+
+def test_a_phantom_set_is_written_and_verified(tmp_path, capsys):
+    arguments = ("data", "phantom", tmp_path / "set", "--n", "2", "--size", "64x48", "--seed", "3")
+    assert run(capsys, *arguments)[0] == 0
+    code, out, _ = run(capsys, "data", "verify", "phantom", tmp_path / "set")
+    assert code == 0
+    assert "64 x 48 (2)" in out
+    assert run(capsys, *arguments)[0] == 0  # there already
+    assert run(capsys, *arguments[:-1], "4")[0] == 2  # another set's place
+
+
+def python(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+BACKENDS = {"jax", "keras", "tensorflow", "torch"}
+HEAVY = BACKENDS | {"cv2", "numpy", "pooch", "requests", "scipy"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "unwanted"),
+    [
+        (["--help"], 0, HEAVY),
+        (["data", "fetch", "--help"], 0, HEAVY),
+        (["data", "fetch", "nosuch"], 2, HEAVY),
+        (["data", "verify", "folder", "."], 3, BACKENDS),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_needs_no_pixels_answers_at_once(arguments, code, unwanted, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parent.parent))
+    monkeypatch.chdir(tmp_path)
+    before = os.times().children_user
+    done = python("-X", "importtime", "-m", "lungseg", *arguments)
+    seconds = os.times().children_user - before  # of the processor, which others may be using too
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    assert done.returncode == code
+    assert "argparse" in imported
+    assert not imported & unwanted
+    assert seconds < 1  # 0.1 to 0.3 s where this was written

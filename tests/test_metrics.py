@@ -1,0 +1,219 @@
+"""Laws of the ratios: counts, Dice and its siblings, pooling, what a record stores."""
+
+import inspect
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import masks, pairs, spacings
+
+from lungseg import metrics
+from lungseg.errors import LungsegError
+from lungseg.metrics import METRICS, Counts, counts
+
+RATIOS = [m.name for m in METRICS.values() if m.takes == "counts"]
+EMPTY, FULL = np.zeros((4, 5), dtype=bool), np.ones((4, 5), dtype=bool)
+PIXEL_COUNTS = st.builds(Counts, *[st.integers(0, 10**12)] * 4)
+
+
+@given(pairs())
+def test_counts_are_those_of_scikit_learn(pair):
+    from sklearn.metrics import confusion_matrix
+
+    truth, guess = pair
+    ours = metrics.confusion_matrix(counts(truth, guess))
+    assert ours == confusion_matrix(truth.ravel(), guess.ravel(), labels=[False, True]).tolist()
+
+
+@given(pairs())
+def test_ratios_are_those_of_scikit_learn(pair):
+    from sklearn import metrics as oracle
+
+    truth, guess = (mask.ravel() for mask in pair)
+    nothing = {"zero_division": 0.0 if truth.any() else 1.0}
+    expected = {
+        "accuracy": oracle.accuracy_score(truth, guess),
+        "precision": oracle.precision_score(truth, guess, **nothing),
+        "recall": oracle.recall_score(truth, guess, zero_division=1.0),
+        "f1": oracle.f1_score(truth, guess, zero_division=1.0),
+        "dice": oracle.f1_score(truth, guess, zero_division=1.0),
+        "iou": oracle.jaccard_score(truth, guess, zero_division=0.0 if truth.any() or guess.any() else 1.0),
+        "specificity": oracle.recall_score(~truth, ~guess, zero_division=1.0),
+    }
+    if 0 < truth.sum() < truth.size:  # with one class only scikit-learn drops the other and warns
+        expected["balanced_accuracy"] = oracle.balanced_accuracy_score(truth, guess)
+    for name, value in expected.items():
+        assert getattr(metrics, name)(*pair) == pytest.approx(value, rel=0, abs=1e-12), name
+
+
+@given(st.lists(pairs(), min_size=1, max_size=4))
+def test_pooled_is_one_report_over_all_pixels(images):
+    from sklearn.metrics import classification_report
+
+    truth, guess = (np.concatenate([mask.ravel() for mask in side]) for side in zip(*images, strict=True))
+    total = metrics.pooled([metrics.score(t, g, None) for t, g in images])
+    assert total["n"] == len(images)
+    ours = metrics.classification_report(Counts(*(total[key] for key in ("tp", "fp", "fn", "tn"))))
+    assert ours["lung"]["f1"] == total["f1"]
+    if not 0 < guess.sum() < guess.size or not 0 < truth.sum() < truth.size:
+        return  # 0/0 by our rules, which no single zero_division says
+    names = ["background", "lung"]
+    oracle = classification_report(truth, guess, target_names=names, output_dict=True)
+    assert ours["accuracy"] == pytest.approx(oracle["accuracy"], rel=0, abs=1e-12)
+    for row in [*names, "macro avg", "weighted avg"]:
+        theirs = {key.replace("f1-score", "f1"): value for key, value in oracle[row].items()}
+        assert ours[row] == pytest.approx(theirs, rel=0, abs=1e-12)
+
+
+@given(pairs())
+def test_ratios_lie_between_0_and_1_and_dice_is_1_only_for_equal_masks(pair):
+    for name in RATIOS:
+        assert 0 <= getattr(metrics, name)(*pair) <= 1, name
+    for name in ("dice", "f1", "iou", "accuracy"):
+        assert (getattr(metrics, name)(*pair) == 1) == np.array_equal(*pair), name
+
+
+@given(pairs())
+def test_symmetry_and_precision_mirrors_recall(pair):
+    truth, guess = pair
+    for name in ("dice", "f1", "iou", "accuracy"):
+        assert getattr(metrics, name)(truth, guess) == pytest.approx(getattr(metrics, name)(guess, truth), abs=1e-15)
+    if truth.any() and guess.any():
+        assert metrics.precision(truth, guess) == metrics.recall(guess, truth)
+
+
+@given(PIXEL_COUNTS)
+def test_dice_is_2j_over_1_plus_j_and_f1_at_any_size(c):
+    j = metrics.ratios.iou(c)
+    assert metrics.ratios.dice(c) == pytest.approx(2 * j / (1 + j), rel=0, abs=1e-12)
+    assert metrics.ratios.dice(c) == pytest.approx(metrics.ratios.f1(c), rel=0, abs=1e-12)
+
+
+@given(pairs(), st.sampled_from([np.flipud, np.fliplr, np.transpose, lambda mask: np.rot90(mask, 1)]))
+def test_ratios_do_not_change_under_flips(pair, move):
+    for name in RATIOS:
+        assert getattr(metrics, name)(*pair) == getattr(metrics, name)(*map(move, pair)), name
+
+
+@given(pairs(), st.tuples(*[st.integers(0, 5)] * 4))
+def test_overlap_ignores_padding_and_so_shifts(pair, sides):
+    padded = [np.pad(mask, (sides[:2], sides[2:])) for mask in pair]
+    for name in ("dice", "f1", "iou", "precision", "recall"):
+        assert getattr(metrics, name)(*pair) == getattr(metrics, name)(*padded), name
+
+
+@pytest.mark.parametrize("row", METRICS.values(), ids=METRICS)
+def test_empty_masks_are_worth_what_the_table_says(row):
+    value = getattr(metrics, row.name)
+    assert value(EMPTY, EMPTY) == row.both_empty
+    if row.one_empty is not None:
+        assert value(EMPTY, FULL) == value(FULL, EMPTY) == row.one_empty
+
+
+@pytest.mark.parametrize(
+    ("ratio", "empty_truth", "empty_guess"),
+    [("precision", 0, 0), ("recall", 1, 0), ("specificity", 0, 1), ("balanced_accuracy", 0.5, 0.5)],
+)
+def test_0_over_0_is_1_where_there_was_nothing_to_find(ratio, empty_truth, empty_guess):
+    assert getattr(metrics, ratio)(EMPTY, FULL) == empty_truth
+    assert getattr(metrics, ratio)(FULL, EMPTY) == empty_guess
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_row_has_its_documented_function_of_masks(name):
+    function = getattr(metrics, name)
+    assert list(inspect.signature(function).parameters)[:2] == ["truth", "guess"]
+    assert function.__name__ == name
+    assert len(function.__doc__) > 20
+
+
+def test_no_overflow_in_any_integer_type():
+    full = np.ones((256, 256), dtype=bool)  # 65,536: one more than uint16 or float16 hold
+    assert counts(full, full) == Counts(65_536, 0, 0, 0)
+    narrow = Counts(*(np.uint8(200) for _ in range(4)))
+    assert narrow + narrow == Counts(400, 400, 400, 400)
+    assert metrics.ratios.dice(narrow) == 0.5
+    cases = [{"tp": np.int32(2**31 - 1), "fp": 0, "fn": 0, "tn": 0}] * 3
+    assert metrics.pooled(cases)["tp"] == 3 * (2**31 - 1)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32"])
+def test_only_booleans_are_masks(dtype):
+    with pytest.raises(TypeError, match=f"guess: a boolean mask is needed, got {dtype}; compare first"):
+        metrics.dice(FULL, FULL.astype(dtype))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_shapes_must_be_equal_and_two_dimensional(name):
+    value = getattr(metrics, name)
+    for guess in (FULL[:3], FULL.T):
+        with pytest.raises(ValueError, match="resize one"):
+            value(FULL, guess)
+    for mask in (FULL[..., None], FULL[0], FULL[:0]):
+        with pytest.raises(ValueError, match="a mask is"):
+            value(mask, mask)
+
+
+def test_lists_and_impossible_counts_are_refused():
+    with pytest.raises(TypeError, match="truth: a boolean NumPy array is needed, got list"):
+        metrics.dice([[True]], FULL)
+    with pytest.raises(ValueError, match="fn = -1"):
+        Counts(1, 0, -1, 0)
+    with pytest.raises(TypeError):
+        Counts(0.5, 0, 0, 0)
+
+
+@given(pairs(), st.none() | spacings())
+def test_score_is_strict_json_that_passes_its_own_checks(pair, spacing):
+    case = metrics.score(*pair, spacing)
+    assert json.loads(json.dumps(case, allow_nan=False)) == case
+    metrics.check_identities(case)
+    for name in set(METRICS) & set(case):
+        value = getattr(metrics, name)(*pair, *([spacing or (1, 1)] if METRICS[name].takes == "distances" else []))
+        assert case[name] == (value if math.isfinite(value) else None)
+
+
+def test_score_stores_the_record_s_keys():
+    case = metrics.score(FULL, EMPTY, None)
+    pixels = {"tp", "fp", "fn", "tn", "accuracy", "precision", "recall", "f1", "dice", "iou", "specificity"}
+    borders = {"distance_unit", "hd95_mm", "hd95_state", "assd_mm", "nsd_2mm"}
+    anatomy = {"components", "holes", "truth_components", "truth_holes", "truth_pixels", "rim"}
+    assert set(case) == pixels | borders | anatomy
+    assert (case["hd95_mm"], case["hd95_state"], case["distance_unit"]) == (None, "one_empty", "px")
+    assert metrics.score(EMPTY, EMPTY, (0.5, 0.5))["distance_unit"] == "mm"
+    assert list(case["rim"]) == ["-3", "-2", "-1", "1", "2", "3"]
+    assert (case["truth_pixels"], case["truth_components"], case["components"]) == (20, 1, 0)
+
+
+@given(pairs())
+def test_identities_refuse_an_inconsistent_record(pair):
+    case = metrics.score(*pair, None) | {"id": "MCUCXR_0001"}
+    for key in ("f1", "dice", "iou"):
+        for wrong in (case[key] + 1e-9, math.nan):
+            with pytest.raises(LungsegError, match=r"MCUCXR_0001: .* inconsistent"):
+                metrics.check_identities(case | {key: wrong})
+
+
+def test_the_mean_of_ious_does_not_pass_as_pooled():
+    total = metrics.pooled([metrics.score(FULL, FULL, None), metrics.score(FULL, EMPTY, None)])
+    metrics.check_identities(total)
+    assert total["dice"] == pytest.approx(2 / 3)  # the mean over the two images is 0.5
+    with pytest.raises(LungsegError):
+        metrics.check_identities(total | {"iou": 0.6})
+
+
+def test_pooling_nothing_is_an_error():
+    with pytest.raises(LungsegError, match="no case"):
+        metrics.pooled([])
+
+
+@given(st.integers(1, 12).flatmap(lambda n: st.lists(masks((n, n)), min_size=4, max_size=4)))
+def test_pooling_ignores_the_order_and_how_images_are_batched(four):
+    cases = [metrics.score(a, b, None) for a, b in zip(four, four[::-1], strict=True)]
+    total = metrics.pooled(cases)
+    halves = [metrics.pooled(cases[:1]), metrics.pooled(cases[1:])]
+    assert metrics.pooled(cases[::-1]) == total
+    assert metrics.pooled(halves) | {"n": 4} == total

@@ -1,0 +1,174 @@
+"""Laws of the border distances, the rim and the plausibility counts; the oracle is brute force."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+from strategies import lung_like, masks, pairs, shapes, spacings
+
+from lungseg import metrics
+from lungseg.metrics import counts
+
+BORDER_METRICS = ("hd95_mm", "assd_mm", "nsd_2mm")
+EMPTY, FULL = np.zeros((6, 6), dtype=bool), np.ones((6, 6), dtype=bool)
+
+
+def brute_force(truth, guess, spacing):
+    """Every border pixel against every other, uncropped; a border pixel has a neighbour outside."""
+
+    def border(mask):
+        def inside(r, c):
+            return 0 <= r < mask.shape[0] and 0 <= c < mask.shape[1] and mask[r, c]
+
+        steps = ((1, 0), (-1, 0), (0, 1), (0, -1))
+        return [(r, c) for r, c in np.argwhere(mask) if not all(inside(r + i, c + j) for i, j in steps)]
+
+    a, b = border(truth), border(guess)
+    if not a or not b:
+        return (0.0, 0.0, 1.0) if not a and not b else (math.inf, math.inf, 0.0)
+    apart = np.array([[math.dist((0, 0), ((r - s) * spacing[0], (c - d) * spacing[1])) for s, d in b] for r, c in a])
+    one, other = apart.min(axis=1), apart.min(axis=0)
+    both = [*one, *other]
+    return (
+        max(np.quantile(one, 0.95, method="linear"), np.quantile(other, 0.95, method="linear")),
+        math.fsum(both) / len(both),
+        sum(d <= 2 or math.isclose(d, 2) for d in both) / len(both),
+    )
+
+
+@given(pairs(9), spacings())
+def test_distances_are_those_of_brute_force(pair, spacing):
+    ours = [getattr(metrics, name)(*pair, spacing) for name in BORDER_METRICS]
+    assert ours == pytest.approx(brute_force(*pair, spacing), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.37, 1.67)])
+def test_distances_of_lungs_are_those_of_the_distance_transform(spacing):
+    truth, guess = lung_like(0, 128), lung_like(1, 128)
+    edges = [mask & ~ndimage.binary_erosion(mask) for mask in (truth, guess)]
+    fields = [ndimage.distance_transform_edt(~edge, sampling=spacing) for edge in edges]
+    found = metrics.distances(truth, guess, spacing)
+    np.testing.assert_allclose(found.from_truth, fields[1][edges[0]], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.from_guess, fields[0][edges[1]], rtol=0, atol=1e-12)
+
+
+@given(pairs(), spacings())
+def test_bounds_symmetry_and_zero_only_for_equal_borders(pair, spacing):
+    truth, guess = pair
+    hd95, assd, nsd = (getattr(metrics, name)(truth, guess, spacing) for name in BORDER_METRICS)
+    assert hd95 >= 0
+    assert 0 <= nsd <= 1
+    assert (assd == 0) == np.array_equal(truth, guess)  # a border and its image edge determine the mask
+    for name, value in zip(BORDER_METRICS, (hd95, assd, nsd), strict=True):
+        assert getattr(metrics, name)(guess, truth, spacing) == pytest.approx(value, rel=1e-12)
+
+
+@given(pairs(), spacings(), st.sampled_from([np.flipud, np.fliplr, np.transpose]))
+def test_distances_do_not_change_under_flips(pair, spacing, move):
+    moved = spacing[::-1] if move is np.transpose else spacing
+    for name in BORDER_METRICS:
+        there = getattr(metrics, name)(*map(move, pair), moved)
+        assert there == pytest.approx(getattr(metrics, name)(*pair, spacing), rel=1e-12), name
+
+
+@given(pairs(), spacings(), st.tuples(*[st.integers(0, 60)] * 4))
+def test_distances_ignore_padding_and_so_shifts(pair, spacing, sides):
+    padded = [np.pad(mask, (sides[:2], sides[2:])) for mask in pair]
+    for name in BORDER_METRICS:
+        here, there = getattr(metrics, name)(*pair, spacing), getattr(metrics, name)(*padded, spacing)
+        assert there == pytest.approx(here, rel=1e-12), name
+
+
+@given(pairs(), st.floats(0.1, 10))
+def test_distances_scale_with_the_spacing(pair, factor):
+    for name in ("hd95_mm", "assd_mm"):
+        value = getattr(metrics, name)
+        assert value(*pair, (factor, factor)) == pytest.approx(factor * value(*pair), rel=1e-12)
+
+
+def test_rows_and_columns_have_their_own_spacing():
+    a, below, beside = (np.zeros((9, 9), dtype=bool) for _ in range(3))
+    a[4, 4] = below[7, 4] = beside[4, 7] = True
+    for name in ("hd95_mm", "assd_mm"):
+        assert getattr(metrics, name)(a, below, (0.5, 2.0)) == 1.5
+        assert getattr(metrics, name)(a, beside, (0.5, 2.0)) == 6.0
+
+
+def test_hd95_is_the_worse_direction_not_the_pooled_percentile():
+    truth, guess = np.zeros((5, 60), dtype=bool), np.zeros((5, 60), dtype=bool)
+    truth[2, :40] = guess[2, :40] = True
+    guess[2, 58:] = True  # an island 18 and 19 px away: 2 of the guess's 42 pixels, 2 of both's 82
+    percentile = np.percentile([0] * 38 + [0, 0, 19, 20], 95)
+    assert metrics.hd95_mm(truth, guess) == percentile
+    guess[2, 50:] = True
+    assert metrics.hd95_mm(truth, guess) == metrics.hd95_mm(guess, truth) > 10
+    assert np.percentile(metrics.distances(truth, guess).from_truth, 95) == 0
+
+
+@given(st.integers(0, 50), st.integers(0, 50))
+def test_exactly_2_mm_is_within_2_mm_wherever_it_lies(row, column):
+    for spacing, step in (
+        ((0.4, 0.4), (5, 0)),
+        ((0.4, 0.4), (3, 4)),
+        ((0.1, 0.1), (12, 16)),
+        ((1.0, 1.0), (0, 2)),
+    ):
+        truth, guess = np.zeros((70, 70), dtype=bool), np.zeros((70, 70), dtype=bool)
+        truth[row, column] = guess[row + step[0], column + step[1]] = True
+        assert metrics.nsd_2mm(truth, guess, spacing) == 1
+
+
+@pytest.mark.parametrize("spacing", [(0.0, 1.0), (1.0, -1.0), (math.nan, 1.0), (1.0, math.inf), (1.0,), 1.0])
+def test_a_spacing_is_two_positive_numbers(spacing):
+    with pytest.raises(ValueError, match="spacing_mm"):
+        metrics.hd95_mm(FULL, FULL, spacing)
+
+
+@given(pairs())
+def test_rim_counts_against_eroded_and_dilated_truth(pair):
+    truth, guess = pair
+    found = metrics.rim(truth, guess)
+    for k in (1, 2, 3):
+        smaller = ndimage.binary_erosion(truth, iterations=k)
+        larger = ndimage.binary_dilation(truth, iterations=k)
+        assert found[str(-k)] == counts(smaller, guess).as_list()
+        assert found[str(k)] == counts(larger, guess).as_list()
+
+
+PICTURES = {  # picture: (components, holes)
+    "..../..../....": (0, 0),
+    "####/####/####": (1, 0),
+    "#.../..../...#": (2, 0),
+    "#..#/#..#/#..#": (2, 0),
+    "#.../.#../..#.": (1, 0),  # joined at corners
+    ".#../#.#./.#..": (1, 1),  # so a diagonal ring closes
+    "####/#.##/####": (1, 1),
+    "####/#.../####": (1, 0),  # open at the image edge
+    "#####/#.#.#/#####": (1, 2),
+    "####/#.##/##.#/####": (1, 2),  # background pixels that touch at a corner are two holes
+    "#####/#...#/#.#.#/#...#/#####": (2, 1),
+}
+
+
+@pytest.mark.parametrize(("picture", "expected"), PICTURES.items())
+def test_components_and_holes_of_known_pictures(picture, expected):
+    mask = np.array([[pixel == "#" for pixel in row] for row in picture.split("/")])
+    assert (metrics.components(mask), metrics.holes(mask)) == expected
+
+
+@given(shapes(12).flatmap(masks))
+def test_filling_the_holes_leaves_none_and_as_many_pieces_or_fewer(mask):
+    filled = ndimage.binary_fill_holes(mask)
+    assert metrics.holes(filled) == 0
+    assert metrics.components(filled) <= metrics.components(mask)
+    assert metrics.holes(mask) == ndimage.label(filled & ~mask)[1]
+
+
+@given(shapes(12).flatmap(masks), st.integers(0, 3))
+def test_plausibility_ignores_flips_and_padding(mask, sides):
+    for count in (metrics.components, metrics.holes):
+        assert count(mask) == count(mask[::-1]) == count(mask.T)
+    assert metrics.components(mask) == metrics.components(np.pad(mask, sides))

@@ -1,0 +1,161 @@
+"""What a reader of a page may rely on: nothing pretended, nothing lost, the same bytes again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from records import ARCHITECTURES, grid, record, save, save_throughput
+
+from bench import report, stats
+from bench.markdown import escape
+
+
+def page(tmp_path, records, suite="fake"):
+    save(tmp_path, records)
+    report.write(tmp_path, figures=False)
+    return (tmp_path / f"{suite}.md").read_text()
+
+
+def lines_with(text, *words):
+    return [line for line in text.splitlines() if all(word in line for word in words)]
+
+
+def test_no_records_is_said(tmp_path):
+    assert report.write(tmp_path) == [tmp_path / "README.md"]
+    assert "No suite has been run" in (tmp_path / "README.md").read_text()
+
+
+def test_same_records_give_the_same_bytes(tmp_path):
+    records = grid(n=24, folds=2)
+    first = page(tmp_path / "a", records)
+    assert first == page(tmp_path / "b", records[::-1])
+    assert (tmp_path / "a" / "README.md").read_bytes() == (tmp_path / "b" / "README.md").read_bytes()
+
+
+def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
+    text = page(tmp_path, grid())
+    first_screen = text[: text.index("### Leaderboard")].replace("\n", " ")
+    assert "unet has the highest mean Dice, 0.9" in first_screen
+    assert "excludes 0" in first_screen
+    assert "a test about these weights, not about the method" in first_screen
+    assert len(lines_with(text, "| 1 ", "unet", "[0.9")) == 1
+
+
+def test_three_seeds_are_not_called_a_test_of_weights(tmp_path):
+    text = page(tmp_path, grid(("unet", "resunet"), seeds=(0, 1, 2), folds=2, n=24))
+    assert "not about the method" not in text.replace("\n", " ")
+    assert "patients and 3 seeds" in text.replace("\n", " ")
+
+
+def test_missing_and_failed_folds_are_named(tmp_path):
+    records = [r for r in grid(n=50) if (r["cell"]["architecture"], r["cell"]["fold"]) != ("resunet", 4)]
+    records = [r for r in records if (r["cell"]["architecture"], r["cell"]["fold"]) != ("resunet", 1)]
+    records.append(record("resunet", 1, n=50, status="oom", message="allocating 3 GiB"))
+    text = page(tmp_path, records)
+    assert "resunet, seed 0: 3 of 5 folds (failed: fold 1; not run: fold 4)" in text
+    assert lines_with(text, "resunet.phantom.f1.s0", "oom", "RuntimeError", "allocating 3 GiB")
+    assert "resunet: not ranked (3 of 5 cells, 30 of 50 images)" in text
+
+
+def test_page_renders_when_all_cells_failed(tmp_path):
+    text = page(tmp_path, [record("unet", f, status="crashed", message="boom") for f in range(5)])
+    assert "Nothing was scored" in text
+    assert lines_with(text, "unet.phantom.f0.s0", "boom")
+    assert lines_with(text, "| unet", "failed")
+
+
+@pytest.mark.parametrize("name", ["a|b", "<script>alert(1)</script>", "[x](http://y)", "a\nb", "../up", "__x__"])
+def test_names_cannot_break_the_page(tmp_path, name):
+    records = [record("unet", f, n=25) for f in range(5)]
+    for r in records:
+        r["cell"]["suite"] = name
+        r["cell"]["architecture"] = name
+        for c in r["cases"]:
+            c["id"] = f"{name}{c['id']}"
+    (section,) = stats.sections(records)
+    text = report.suite_page(name, [section], [], [{}])
+    assert "<script" not in text
+    assert "[x](http" not in text
+    assert report.page_name(name) == report.page_name(name).replace("/", "").lstrip(".")
+    table = text[text.index("| Rank") :].split("\n\n")[0].splitlines()
+    assert len({line.replace("\\|", "").count("|") for line in table}) == 1
+
+
+def test_escape_keeps_ordinary_names():
+    assert escape("r2_unet v1.0 (width 16)") == "r2_unet v1.0 (width 16)"
+
+
+@pytest.mark.parametrize("n", [1, 12])
+def test_any_number_of_architectures(tmp_path, n):
+    text = page(tmp_path, grid([f"net{i:02d}" for i in range(n)], folds=2, n=24))
+    leaderboard = text[text.index("### Leaderboard") : text.index("### Differences")]
+    assert len(lines_with(leaderboard, "| net")) == n
+
+
+def test_devices_have_sections_and_throughput_tables_of_their_own(tmp_path):
+    save_throughput(tmp_path, ARCHITECTURES, "cpu.tensorflow.float32.128")
+    save_throughput(tmp_path, ARCHITECTURES, "h200.tensorflow.float32.128x128")
+    save_throughput(tmp_path, ARCHITECTURES, "cpu.tensorflow.float32.256")
+    text = page(tmp_path, grid(n=20) + grid(n=20, device_kind="gpu"))
+    assert "## tensorflow on cpu, float32" in text
+    assert "## tensorflow on gpu, float32" in text
+    assert "2 sections; their numbers are not comparable" in text
+    assert "### cpu, tensorflow, float32, 128 x 128 px" in text
+    assert "### h200, tensorflow, float32, 128 x 128 px" in text
+    assert "256 x 256" not in text
+    assert len(lines_with(text, "r2unet", "busy")) == 2
+
+
+def test_every_number_names_its_record(tmp_path):
+    records = grid(n=25)
+    text = page(tmp_path, records)
+    for r in records:
+        cell = f"{r['cell']['architecture']}.phantom.f{r['cell']['fold']}.s0"
+        assert lines_with(text, cell, r["record_sha256"][:12])
+
+
+def test_edited_record_is_called_unverified(tmp_path):
+    records = grid(n=25)
+    assert "Unverified" not in page(tmp_path, records)
+    records[0]["timing"]["total_seconds"] = 1.0
+    assert "**Unverified**: these records differ from their own hash: unet.phantom.f0.s0" in page(tmp_path, records)
+
+
+def test_only_writes_one_suite_but_the_index_of_all(tmp_path):
+    save(tmp_path, grid(n=20) + grid(n=20, suite="other"))
+    written = report.write(tmp_path, figures=False, only="other")
+    assert [p.name for p in written] == ["other.md", "README.md"]
+    index = (tmp_path / "README.md").read_text()
+    assert "[fake](fake.md)" in index
+    assert "[other](other.md)" in index
+
+
+def test_terminal_fits_eighty_columns():
+    records = grid(["unet", "a_very_long_architecture_name_indeed"], n=25)
+    records.append(record("r2unet", 0, n=25, status="crashed", message="\x1b[31mred\x1b[0m"))
+    text = report.terminal(records)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "unet" in text
+    assert "\x1b" not in text
+    assert "crashed" in text
+    assert report.terminal([]) == "No records, so no leaderboard."
+
+
+def test_report_without_figures_loads_no_backend_and_no_matplotlib(tmp_path):
+    save(tmp_path, grid(n=20, folds=2))
+    code = (
+        "import sys; from pathlib import Path; from bench import report; "
+        f"report.write(Path({str(tmp_path)!r}), figures=False); "
+        "print([m for m in ('keras', 'tensorflow', 'jax', 'matplotlib', 'seaborn', 'cv2') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_unfinished_suite_says_so_in_its_answer(tmp_path):
+    records = [r for r in grid(n=60) if r["cell"]["fold"] < 2]
+    text = page(tmp_path, records).replace("\n", " ")
+    assert "over 24 images (of 60: unfinished) of 24 patients" in text
+    assert "unet, seed 0: 2 of 5 folds (not run: folds 2, 3, 4)" in text

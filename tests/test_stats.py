@@ -1,0 +1,192 @@
+"""Laws of the statistics: what a row, an interval, a rank and a difference must satisfy."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from records import grid, record, sealed
+
+from bench import resampling, stats
+from lungseg.errors import LungsegError
+
+
+def only(records):
+    (section,) = stats.sections(records)
+    return section
+
+
+def as_twin(records, name):
+    """The same records under another architecture's name."""
+    twins = copy.deepcopy(records)
+    for r in twins:
+        r["cell"]["architecture"] = name
+    return [sealed(r) for r in twins]
+
+
+def test_mean_is_over_images_and_pooled_is_over_pixels():
+    records = grid(("unet",), n=25)
+    row = only(records).rows[0]
+    cases = [c for r in records for c in r["cases"]]
+    assert row.dice.value == pytest.approx(np.mean([c["dice"] for c in cases]), abs=1e-12)
+    tp, errors = sum(c["tp"] for c in cases), sum(c["fp"] + c["fn"] for c in cases)
+    assert row.pooled["dice"] == pytest.approx(2 * tp / (2 * tp + errors), abs=1e-12)
+
+
+def test_seeds_are_averaged_per_image_first():
+    records = grid(("unet",), seeds=(0, 1), n=25)
+    row = only(records).rows[0]
+    of_image = [c["dice"] for r in records for c in r["cases"] if c["id"] == row.images[3]]
+    assert len(of_image) == 2
+    assert row.image_dice[3] == pytest.approx(np.mean(of_image), abs=1e-12)
+    assert len(row.images) == 25
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=30))
+def test_interval_contains_the_mean(scores):
+    values = np.array([scores])
+    patient = np.arange(len(scores))
+    means = resampling.resampled_means(
+        values, patient, resampling.patient_weights(len(scores), 200), resampling.seed_weights("x", 1, 200)
+    )
+    found = resampling.interval(float(values.mean()), means)
+    assert found.low <= found.value <= found.high
+    assert min(scores) - 1e-12 <= found.low <= found.high <= max(scores) + 1e-12
+
+
+def test_interval_is_as_wide_as_the_normal_theory_says():
+    values = np.random.default_rng(1).normal(0.9, 0.05, (1, 400))
+    means = resampling.resampled_means(
+        values, np.arange(400), resampling.patient_weights(400), resampling.seed_weights("x", 1)
+    )
+    found = resampling.interval(float(values.mean()), means)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
+
+
+def test_patients_are_drawn_whole():
+    # ten images of one patient are one observation: the interval must be as wide as for ten patients
+    once = np.random.default_rng(2).normal(0.9, 0.05, 10)
+    weights, seeds = resampling.patient_weights(10), resampling.seed_weights("x", 1)
+    alone = resampling.resampled_means(once[None], np.arange(10), weights, seeds)
+    repeated = resampling.resampled_means(np.repeat(once, 10)[None], np.repeat(np.arange(10), 10), weights, seeds)
+    np.testing.assert_allclose(alone, repeated, atol=1e-12)
+
+
+def test_seeds_that_differ_widen_the_interval():
+    same = np.full((3, 50), 0.9)
+    apart = same + np.array([[-0.02], [0.0], [0.02]])
+    weights, seeds = resampling.patient_weights(50), resampling.seed_weights("x", 3)
+    width = [np.ptp(resampling.resampled_means(v, np.arange(50), weights, seeds)) for v in (same, apart)]
+    assert width[0] < 1e-9
+    assert width[1] > 0.02
+
+
+def test_resamples_are_the_same_in_every_process():
+    first = resampling.patient_weights(12)
+    resampling.patient_weights.cache_clear()
+    np.testing.assert_array_equal(first, resampling.patient_weights(12))
+    again = "".join(["un", "et"])  # equal to, but not the same object as the literal
+    np.testing.assert_array_equal(resampling.seed_weights("unet", 3), resampling.seed_weights(again, 3))
+    assert not np.array_equal(resampling.seed_weights("unet", 3), resampling.seed_weights("r2unet", 3))
+
+
+def test_order_of_records_changes_nothing():
+    records = grid(("unet", "resunet"), seeds=(0, 1), folds=2, n=24)
+    first, again = only(records), only(records[::-1])
+    assert first.rows == again.rows
+    assert first.pairs == again.pairs
+
+
+def test_another_architecture_changes_no_interval():
+    two, three = grid(("unet", "resunet"), n=25), grid(("unet", "resunet", "r2unet"), n=25)
+    assert [r.dice for r in only(two).rows] == [r.dice for r in only(three).rows[:2]]
+
+
+def test_equal_means_share_a_rank_in_the_order_of_names():
+    unet = grid(("unet",), n=25)
+    section = only([*unet, *as_twin(unet, "atwin"), *grid(("r2unet",), n=25, level=0.9)])
+    assert [(r.name, r.rank) for r in section.rows] == [("atwin", 1), ("unet", 1), ("r2unet", 3)]
+    pair = section.pair("unet", "atwin")
+    assert not pair.real
+    assert (pair.difference.value, pair.superiority.value, pair.p_holm) == (0, 0.5, 1)
+
+
+def test_planted_difference_is_told_apart_and_antisymmetric_pairs_agree():
+    section = only(grid(("unet", "resunet"), n=60, level=0.97) + grid(("r2unet",), n=60, level=0.9))
+    pair = section.pair(section.rows[0].name, "r2unet")
+    assert pair is section.pair("r2unet", section.rows[0].name)
+    assert pair.real
+    assert pair.difference.value == pytest.approx(section.rows[0].dice.value - section.rows[2].dice.value)
+
+
+def test_missing_fold_is_not_ranked():
+    records = [r for r in grid(n=50) if (r["cell"]["architecture"], r["cell"]["fold"]) != ("unet", 3)]
+    section = only(records)
+    row = section.rows[-1]
+    assert (row.name, row.rank, row.cells, row.coverage) == ("unet", None, (4, 5), (40, 50))
+    assert {r.name for r in section.rows if r.rank} == {"resunet", "r2unet"}
+
+
+def test_fewer_than_twenty_images_are_not_ranked():
+    assert all(r.rank is None for r in only(grid(n=19)).rows)
+    assert not only(grid(n=19)).pairs
+    assert [r.rank for r in only(grid(n=20)).rows] == [1, 2, 3]
+
+
+def test_devices_and_data_never_share_a_section():
+    records = [*grid(n=20), *grid(n=20, device_kind="gpu"), *grid(n=20, data="montgomery")]
+    assert len(stats.sections(records)) == 3
+
+
+def test_image_scored_twice_is_refused():
+    twice = sealed({**record("unet", 0, n=25), "cell": {**record("unet", 1)["cell"]}})
+    with pytest.raises(LungsegError, match=r"CASE_0000 \(seed 0\)"):
+        stats.sections([record("unet", 0, n=25), twice])
+
+
+def test_inconsistent_record_is_refused():
+    bad = record("unet", 0, n=25)
+    bad["cases"][2]["iou"] += 1e-6
+    with pytest.raises(LungsegError, match="iou"):
+        stats.sections([bad])
+
+
+def test_infinite_distance_is_counted_not_averaged():
+    records = grid(("unet",), n=25)
+    whole = only(records).rows[0].boundary
+    case = records[0]["cases"][0]
+    case.update(hd95_mm=None, assd_mm=None, hd95_state="one_empty")
+    boundary = only(records).rows[0].boundary
+    assert (boundary.n, boundary.n_inf) == (25, 1)
+    assert np.isfinite(boundary.hd95_mean)
+    assert boundary.hd95_mean != whole.hd95_mean
+
+
+def test_pixels_and_millimetres_are_not_averaged_together():
+    records = grid(("unet",), n=25)
+    records[0]["cases"][0]["distance_unit"] = "px"
+    with pytest.raises(LungsegError, match="spacing"):
+        stats.sections(records)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_lies_between_the_raw_and_the_bonferroni_values_and_keeps_their_order(raw):
+    adjusted = resampling.holm(raw)
+    assert all(p <= q <= min(1, len(raw) * p) + 1e-12 for p, q in zip(raw, adjusted, strict=True))
+    order = np.argsort(raw, kind="stable")
+    assert np.all(np.diff(np.array(adjusted)[order]) >= 0)
+
+
+def test_detectable_difference_of_the_design_notes():
+    assert resampling.detectable(0.02, 138) == pytest.approx(0.0048, abs=5e-5)
+    assert resampling.detectable(0.02, 28) == pytest.approx(0.0106, abs=5e-5)
+
+
+def test_hardest_images_come_first():
+    section = only(grid(n=30))
+    found = stats.hardest(section, 5)
+    means = np.mean([r.image_dice for r in section.rows], axis=0)
+    assert [mean for _, mean, _ in found] == pytest.approx(sorted(means)[:5])

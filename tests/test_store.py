@@ -1,0 +1,191 @@
+"""Records on disk: strict JSON, whole or not at all, and found only when nothing about them changed."""
+
+import json
+import os
+from copy import deepcopy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from records import record as made_up
+
+from bench import store
+from bench.suites import cells, suite
+from lungseg.errors import DataError, EnvironmentFailure
+
+CELL = cells(suite("quick"))[0]
+KEY = "tensorflow-cpu-float32"
+INPUTS = {"protocol": 1, "data": "ab", "seed": 0, "recipe": {"epochs": 2}}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def record(**changes):
+    made_from = {"graph": "g", **INPUTS}
+    small = made_up("unet", 0, n=10, epochs=3)
+    return store.sealed({**small, "inputs": made_from, "fingerprint": store.fingerprint(made_from), **changes})
+
+
+@pytest.fixture
+def path(tmp_path):
+    return store.record_path(tmp_path, CELL, KEY)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return tmp_path_factory.mktemp("store") / "r.json"
+
+
+def test_path_tells_suite_machine_and_cell(tmp_path, path):
+    assert path == tmp_path / "runs/quick/tensorflow-cpu-float32/unet.phantom.f0.s0.json"
+
+
+def test_record_comes_back_as_it_was_saved(path):
+    store.save_record(path, record())
+    assert store.load_record(path) == record()
+    assert store.is_sealed(store.load_record(path))
+    assert os.listdir(path.parent) == [path.name], "no temporary file stays"
+    assert store.load_records(path.parents[3]) == [record()]
+
+
+@given(VALUES)
+def test_any_json_value_survives_with_its_seal(shared, value):
+    shared.write_text(store.layout(record(extra=value)), encoding="utf-8")
+    read = store.load_record(shared)
+    assert read["extra"] == value
+    assert store.is_sealed(read)
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=5), st.randoms(use_true_random=False))
+def test_hash_does_not_depend_on_the_order_of_keys(value, random):
+    keys = list(value)
+    random.shuffle(keys)
+    assert store.sha256({key: value[key] for key in keys}) == store.sha256(value)
+
+
+def test_each_case_is_a_line(path):
+    store.save_record(path, record())
+    text = path.read_text(encoding="utf-8")
+    assert sum('"id"' in line for line in text.splitlines()) == len(record()["cases"]) > 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_json_lacks_are_not_written_and_the_old_record_stays(path, value):
+    store.save_record(path, record())
+    with pytest.raises(ValueError, match="JSON"):
+        store.save_record(path, {**record(), "gmacs": value})
+    assert store.load_record(path) == record()
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_failed_write_keeps_the_old_record_and_names_the_file(path, monkeypatch):
+    store.save_record(path, record())
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(EnvironmentFailure, match=r"unet\.phantom\.f0\.s0\.json: cannot be written \(No space"):
+        store.save_record(path, record(gmacs=2.0))
+    assert store.load_record(path) == record()
+    assert os.listdir(path.parent) == [path.name]
+
+
+def text_of(**changes):
+    return json.dumps({**record(), **changes})
+
+
+UNREADABLE = {
+    "NaN": text_of(gmacs=float("nan")),
+    "Infinity": text_of(gmacs=float("inf")),
+    "a number beyond float": text_of(gmacs=12345).replace("12345", "1e999"),
+    "a key twice": text_of().replace('"gmacs"', '"parameters"'),
+    "a nested key twice": text_of().replace('"recall"', '"precision"'),
+    "truncated": text_of()[:-40],
+    "empty": "",
+    "a list": "[1]",
+    "a newer schema": text_of(schema=2),
+    "no schema": "{}",
+    "an unknown status": text_of(status="fine"),
+    "not text": b"\xff\xfe\x00",
+    "deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("fault", UNREADABLE)
+def test_unreadable_record_is_an_error_that_names_it_and_is_not_found(path, fault):
+    path.parent.mkdir(parents=True)
+    data = UNREADABLE[fault]
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    with pytest.raises(DataError, match=r"unet\.phantom\.f0\.s0\.json"):
+        store.load_record(path)
+    assert store.find(path, INPUTS) is None
+
+
+def test_one_error_lists_every_unreadable_record(tmp_path):
+    for name in ("a", "b"):
+        store.write_text(tmp_path / f"runs/quick/m/{name}.json", "{")
+    with pytest.raises(DataError) as caught:
+        store.load_records(tmp_path)
+    assert len(caught.value.problems) == 2
+
+
+def test_records_of_one_suite_in_the_order_of_their_paths(tmp_path):
+    for name in ("quick/m/b", "quick/m/a", "smoke/m/c"):
+        store.save_record(tmp_path / f"runs/{name}.json", record(best_epoch=ord(name[-1])))
+    assert [chr(r["best_epoch"]) for r in store.load_records(tmp_path)] == ["a", "b", "c"]
+    assert [chr(r["best_epoch"]) for r in store.load_records(tmp_path, "quick")] == ["a", "b"]
+    assert store.load_records(tmp_path / "nowhere") == []
+
+
+def test_fitting_record_is_found_with_or_without_the_graph(path):
+    assert store.find(path, INPUTS) is None
+    store.save_record(path, record())
+    assert store.find(path, INPUTS) == record()
+    assert store.find(path, {**INPUTS, "graph": "g"}) == record()
+    assert store.missing([CELL], {CELL.id: INPUTS}, path.parents[3], KEY) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"seed": 1}, {"data": "cd"}, {"recipe": {"epochs": 3}}, {"graph": "h"}, {"protocol": 2}, {"new": True}],
+    ids=str,
+)
+def test_record_of_other_inputs_is_not_found(path, changed):
+    store.save_record(path, record())
+    assert store.find(path, {**INPUTS, **changed}) is None
+
+
+def test_edited_record_is_not_found(path):
+    store.save_record(path, record())
+    edited = deepcopy(record())
+    edited["cases"][0]["tp"] += 1
+    assert not store.is_sealed(edited)
+    path.write_text(json.dumps(edited), encoding="utf-8")
+    assert store.load_record(path) == edited, "a report can still show it, as unverified"
+    assert store.find(path, INPUTS) is None
+
+
+@pytest.mark.parametrize("lost", ["inputs", "fingerprint", "record_sha256"])
+def test_record_without_its_origin_is_not_found(path, lost):
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({key: value for key, value in record().items() if key != lost}), encoding="utf-8")
+    assert store.find(path, INPUTS) is None
+
+
+@pytest.mark.parametrize("status", [status for status in store.STATUSES if status != "ok"])
+def test_failed_cell_is_run_again(path, status):
+    store.save_record(path, record(status=status, cases=[]))
+    assert store.find(path, INPUTS) is None
+
+
+def test_record_that_no_longer_fits_is_kept_where_no_report_looks(tmp_path, path):
+    store.save_record(path, record())
+    store.set_aside(path)
+    assert store.load_records(tmp_path) == []
+    (old,) = path.parent.iterdir()
+    assert json.loads(old.read_text(encoding="utf-8")) == record()
+    store.set_aside(path)  # nothing there: harmless

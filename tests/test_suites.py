@@ -1,0 +1,92 @@
+"""Suites and their cells: unique, ordered, and narrowed without touching what decides a score."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.suites import SUITES, cells, narrowed, suite
+from lungseg import ARCHITECTURES, DATASETS
+from lungseg.errors import UsageError
+from lungseg.recipes import RECIPES
+
+every_suite = pytest.mark.parametrize("name", SUITES)
+
+
+@every_suite
+def test_suite_names_things_that_exist(name):
+    chosen = suite(name)
+    assert chosen.name == name
+    assert set(chosen.architectures) <= set(ARCHITECTURES)
+    assert chosen.dataset in DATASETS
+    assert chosen.recipe in RECIPES
+    assert all(side % 16 == 0 for side in chosen.size)
+    assert (chosen.phantoms is not None) == (chosen.dataset == "phantom")
+
+
+@every_suite
+def test_cells_are_unique_and_go_seed_by_seed_and_fold_by_fold(name):
+    made = cells(suite(name))
+    assert len({cell.id for cell in made}) == len(made)
+    assert [(cell.seed, cell.fold) for cell in made] == sorted((cell.seed, cell.fold) for cell in made)
+    assert cells(suite(name)) == made
+
+
+@every_suite
+def test_full_suites_predict_every_image_once_for_each_architecture_and_seed(name):
+    chosen = suite(name)
+    made = cells(replace(chosen, only_folds=None))
+    assert len(made) == len(chosen.architectures) * chosen.folds * len(chosen.seeds)
+
+
+def test_montgomery_is_the_source_documents_protocol():
+    chosen = suite("montgomery")
+    assert (chosen.size, chosen.width, chosen.folds, len(chosen.seeds)) == ((256, 256), 64, 5, 3)
+    assert cells(chosen)[0].id == "unet.montgomery.f0.s0"
+
+
+def test_cell_is_json_ready_and_comes_back():
+    (cell, *_) = cells(suite("quick"))
+    told = cell.as_dict()
+    assert told["size"] == [64, 64]
+    assert type(cell)(**{**told, "size": tuple(told["size"])}) == cell
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        ({"architectures": "r2*"}, ["r2unet.phantom.f0.s0", "r2unet.phantom.f1.s0", "r2unet.phantom.f2.s0"]),
+        ({"architectures": "res*", "folds": [2, 0, 2]}, ["resunet.phantom.f0.s0", "resunet.phantom.f2.s0"]),
+        ({"architectures": "unet", "folds": [1], "seeds": 3}, [f"unet.phantom.f1.s{seed}" for seed in range(3)]),
+    ],
+)
+def test_narrowed_keeps_what_decides_a_score(options, ids):
+    whole = suite("quick")
+    chosen = narrowed(whole, **options)
+    assert [cell.id for cell in cells(chosen)] == ids
+    same = replace(chosen, architectures=whole.architectures, seeds=whole.seeds, only_folds=whole.only_folds)
+    assert same == whole
+
+
+def test_nothing_asked_is_the_suite_itself():
+    assert narrowed(suite("smoke")) == suite("smoke")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"architectures": "vnet"}, "known are unet, resunet, r2unet"),
+        ({"architectures": ""}, "known are unet, resunet, r2unet"),
+        ({"seeds": 0}, "at least 1"),
+        ({"folds": [3]}, "folds 0 to 2, not 3"),
+        ({"folds": [0, -1]}, "folds 0 to 2, not -1"),
+        ({"folds": []}, "folds 0 to 2"),
+    ],
+)
+def test_impossible_narrowing_says_what_is_possible(options, message):
+    with pytest.raises(UsageError, match=message):
+        narrowed(suite("quick"), **options)
+
+
+def test_unknown_suite_lists_the_known():
+    with pytest.raises(UsageError, match="'fast': known are smoke, quick, montgomery-128, montgomery"):
+        suite("fast")

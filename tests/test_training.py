@@ -1,0 +1,153 @@
+"""Training: reproducible, best weights kept, schedule obeyed, divergence told."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+import lungseg
+from lungseg import training
+from lungseg.batches import arrays
+from lungseg.errors import UsageError
+from lungseg.losses import dice_loss
+from lungseg.prepare import Prepared
+from lungseg.recipes import Recipe
+from lungseg.splits import Fold
+
+SIDE = 16
+RECIPE = Recipe("tiny", epochs=3, batch_size=2, learning_rate=1e-2)
+FOLD = Fold(train=("a", "b", "c", "d", "e"), validation=("f", "g"), test=("h",))
+
+
+def prepared(spoilt=None, side=SIDE):
+    """Discs, brighter than what is around them; ``spoilt`` is an id whose image holds a NaN."""
+    generator = np.random.default_rng(0)
+    rows, columns = np.indices((side, side)) / side
+    ids = tuple("abcdefgh")
+    centres = generator.uniform(0.35, 0.65, (len(ids), 2))
+    masks = np.stack([(rows - r) ** 2 + (columns - c) ** 2 < 0.08 for r, c in centres])
+    images = (0.3 + 0.4 * masks + generator.normal(0, 0.05, masks.shape)).astype(np.float32).clip(0, 1)
+    if spoilt:
+        images[ids.index(spoilt), 0, 0] = np.nan
+    return Prepared(ids, ids, images, masks, (None,) * len(ids), "raw", "sha")
+
+
+def one_layer(seed=0):
+    """The smallest network that can train, for what does not depend on the network."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((SIDE, SIDE, 1))
+    return keras.Model(inputs, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(inputs))
+
+
+def trained(recipe=RECIPE, model=None, data=None, seed=0, watch=None):
+    model = model or one_layer()
+    return model, training.fit(model, data or prepared(), FOLD, recipe, seed, watch)
+
+
+def test_same_seed_same_history_and_weights():
+    def once(seed):
+        keras.utils.set_random_seed(0)
+        model = lungseg.build("unet", (SIDE, SIDE, 1), 2)
+        return trained(replace(RECIPE, epochs=2), model, seed=seed)[1]
+
+    first, again = once(0), once(0)
+    assert first.weights_sha256 == again.weights_sha256
+    assert {k: v for k, v in first.history.items() if k != "seconds"} == {
+        k: v for k, v in again.history.items() if k != "seconds"
+    }
+
+
+def test_another_seed_is_another_order_of_images():
+    assert trained(seed=0)[1].weights_sha256 != trained(seed=1)[1].weights_sha256
+
+
+def test_history_holds_one_number_an_epoch_and_the_watcher_hears_each():
+    heard = []
+    _, result = trained(watch=heard.append)
+    assert set(result.history) == {"loss", "dice", "val_loss", "val_dice", "learning_rate", "seconds"}
+    assert all(len(values) == 3 for values in result.history.values())
+    assert [(now["epoch"], now["epochs"]) for now in heard] == [(1, 3), (2, 3), (3, 3)]
+    assert [now["val_loss"] for now in heard] == result.history["val_loss"]
+    assert result.history["loss"] == pytest.approx([1 - dice for dice in result.history["dice"]], abs=1e-6)
+    assert result.history["loss"][-1] < result.history["loss"][0]
+
+
+def test_model_is_left_with_the_weights_of_its_best_epoch():
+    model, result = trained(replace(RECIPE, epochs=6, learning_rate=0.9))
+    losses = result.history["val_loss"]
+    assert result.best_epoch == losses.index(min(losses)) != len(losses) - 1, "else this test shows nothing"
+    images, masks = arrays(prepared(), FOLD.validation)
+    loss = keras.ops.convert_to_numpy(dice_loss(masks, model(images, training=False))).mean()
+    assert loss == pytest.approx(min(losses), abs=1e-6)
+    assert result.weights_sha256 == training.weights_sha256(model)
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([0.5, 0.4, 0.45], 1),
+        ([0.5, 0.4, 0.4], 1),
+        ([math.nan, 0.5, 0.4, math.nan, 0.45], 2),
+        ([math.inf, 0.5], 1),
+        ([0.5, math.nan, -math.inf], 0),
+        ([math.nan, math.nan], 0),
+    ],
+    ids=str,
+)
+def test_best_is_the_first_lowest_finite_loss(losses, best):
+    keeper = training.BestWeights()
+    for epoch, loss in enumerate(losses):
+        keeper.set_model(SimpleNamespace(get_weights=lambda epoch=epoch: [np.array(epoch)]))
+        keeper.on_epoch_end(epoch, {"val_loss": loss})
+    assert keeper.epoch == best
+    assert keeper.weights == [np.array(best)]
+
+
+@pytest.mark.parametrize("spoilt", ["c", "f"], ids=["training", "validation"])
+def test_a_loss_that_is_not_finite_ends_the_training(spoilt):
+    heard = []
+    with pytest.raises(training.Diverged, match=r"epoch 1: .*loss.* is not a finite number"):
+        trained(data=prepared(spoilt), watch=heard.append)
+    assert heard == []
+
+
+def test_learning_rate_falls_on_a_plateau_and_training_ends_on_a_longer_one():
+    still = replace(
+        RECIPE,
+        epochs=20,
+        learning_rate=1e-12,
+        minimum_learning_rate=4e-13,
+        plateau_patience=2,
+        early_stopping_patience=6,
+    )
+    _, result = trained(still)
+    rates = [1e-12, 1e-12, 1e-12, 5e-13, 5e-13, 4e-13, 4e-13]
+    assert result.history["learning_rate"] == pytest.approx(rates, rel=1e-3)
+
+
+def test_unknown_loss_lists_the_known():
+    with pytest.raises(UsageError, match="'focal': known are dice"):
+        trained(replace(RECIPE, loss="focal"))
+
+
+def test_hash_of_weights_sees_values_and_shapes():
+    def of(*weights):
+        return training.weights_sha256(SimpleNamespace(get_weights=lambda: weights))
+
+    flat, square = np.arange(4, dtype=np.float32), np.arange(4, dtype=np.float32).reshape(2, 2)
+    assert of(flat) == of(flat.copy())
+    assert len({of(flat), of(square), of(square.T), of(flat + 1), of(flat.astype(np.float64)), of(flat, flat)}) == 6
+    assert of(square.T) == of(square.T.copy())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", lungseg.ARCHITECTURES)
+def test_one_image_can_be_learnt_by_heart(name):
+    keras.utils.set_random_seed(0)
+    data, alone = prepared(side=32), Fold(("a",), ("a",), ("a",))
+    recipe = replace(RECIPE, epochs=300, early_stopping_patience=300, plateau_patience=50, learning_rate=3e-3)
+    result = training.fit(lungseg.build(name, (32, 32, 1), 4), data, alone, recipe, 0)
+    assert max(result.history["val_dice"]) > 0.98
