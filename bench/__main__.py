@@ -59,9 +59,6 @@ def parser() -> argparse.ArgumentParser:
         guard = verb(name, words)
         guard.add_argument("--baseline", type=Path, default=ROOT / "results" / "baseline.json", help="baseline file")
         results(guard, "results/local/gate")
-    spread = verb("spread", "measure what seeds, threads and instruction sets do to the gate's scores")
-    spread.add_argument("--seeds", type=int, default=5, help="number of seeds (5)")
-    results(spread, "results/local/spread")
     verb("list", "show suites with their costs, architectures and datasets")
     return top
 

@@ -104,10 +104,11 @@ def check_contract(model: Any, cell: Cell) -> None:
     probe = np.random.default_rng(0).random((2, *cell.size, 1), np.float32)
     output = np.asarray(model.predict_on_batch(probe))
     wrong = [
+        (output.size == 0, "nothing"),
         (output.shape != probe.shape, f"shape {output.shape} for an input of {probe.shape}"),
         (output.dtype != np.float32, f"type {output.dtype} instead of float32"),
         (not np.isfinite(output).all(), "values that are not finite"),
-        (output.min() < 0 or output.max() > 1, f"values from {output.min()} to {output.max()} instead of 0 to 1"),
+        (bool(((output < 0) | (output > 1)).any()), "values outside 0 to 1"),
     ]
     for broken, what in wrong:
         if broken:
@@ -143,7 +144,7 @@ def keep(results: Path, cell: Cell, key: str, fold: Fold, guesses: np.ndarray, w
         ("weights.npz", {f"w{k:04d}": weight for k, weight in enumerate(weights)}),
     ):
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         store.write_bytes(store.artifact(results, cell, key, name), buffer.getvalue())
 
 

@@ -127,14 +127,6 @@ def baseline(options: argparse.Namespace) -> int:
     return 0
 
 
-def spread(options: argparse.Namespace) -> int:
-    """Measure the gate's spread; writes results/gate-spread.csv beside the baseline."""
-    from bench import spread as measuring
-
-    print(f"written: {_near(measuring.measure(options.seeds, options.results))}")
-    return 0
-
-
 def list(options: argparse.Namespace) -> int:
     """Suites, architectures, datasets."""
     from bench import overview

@@ -26,8 +26,7 @@ class Limits:
 
     margin: of mean Dice, pooled F1 and validation loss. floor: no score may be below it anywhere.
     pixels: largest change of a prepared image's mean, whose last bits depend on the processor.
-    results/gate-spread.csv holds the spread over seeds, threads and instruction sets that justifies them;
-    ``python -m bench spread`` measures it again.
+    The margin is the one asked for; README, "The gate", says what spread was measured and what was not.
     """
 
     margin: float = 0.05

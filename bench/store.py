@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable
@@ -110,10 +111,15 @@ def load_record(path: Path) -> Record:
     def refuse(name: str) -> Any:
         raise ValueError(f"{name} is not JSON")
 
+    def finite(digits: str) -> float:
+        if not math.isfinite(number := float(digits)):
+            raise ValueError(f"{digits} is beyond a float")
+        return number
+
     try:
         text = path.read_text(encoding="utf-8")
-        record: Record = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
-    except (OSError, ValueError) as error:
+        record: Record = json.loads(text, object_pairs_hook=unique, parse_constant=refuse, parse_float=finite)
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a readable record ({error}); delete it and run its suite again") from error
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         held = record.get("schema") if isinstance(record, dict) else None
@@ -160,8 +166,8 @@ def find(path: Path, inputs: Record) -> Record | None:
         record = load_record(path)
     except DataError:
         return None
-    expected = {"graph": record["inputs"].get("graph"), **inputs}
-    fits = record["fingerprint"] == fingerprint(expected) and record["status"] == "ok"
+    expected = {"graph": (record.get("inputs") or {}).get("graph"), **inputs}
+    fits = record.get("fingerprint") == fingerprint(expected) and record["status"] == "ok"
     return record if fits and is_sealed(record) else None
 
 

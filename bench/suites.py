@@ -124,8 +124,9 @@ def narrowed(
         chosen = replace(chosen, seeds=tuple(range(seeds)))
     if folds is not None:
         wrong = [k for k in folds if not 0 <= k < chosen.folds]
-        if wrong:
-            raise UsageError(f"suite {chosen.name} has folds 0 to {chosen.folds - 1}, not {wrong[0]}")
+        if wrong or not folds:
+            given = wrong[0] if wrong else "none"
+            raise UsageError(f"suite {chosen.name} has folds 0 to {chosen.folds - 1}, not {given}")
         chosen = replace(chosen, only_folds=tuple(sorted(set(folds))))
     return chosen
 

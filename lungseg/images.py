@@ -20,6 +20,7 @@ from lungseg.errors import DataError, EnvironmentFailure
 
 MAX_PIXELS = 64_000_000
 GREY_SHARE = 0.001  # of a mask's pixels that may be neither background nor lung before it counts as interpolated
+ROUNDING = 1e-5  # of an area's share: a sum of weights such as 1/9 may fall short of a half by its last bits
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
 
@@ -127,7 +128,7 @@ def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
     """
     if mask.dtype != np.bool_:
         raise TypeError(f"a mask must be boolean, not {mask.dtype}: threshold it first")
-    return _resize(mask.astype(np.float32), size) >= 0.5
+    return _resize(mask.astype(np.float32), size) >= 0.5 - ROUNDING
 
 
 def _resize(pixels: Image, size: tuple[int, int]) -> Image:

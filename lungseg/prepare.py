@@ -74,31 +74,54 @@ def prepare(cases: Sequence[Case], size: tuple[int, int], cache: Path) -> Prepar
     The cache is keyed by each file's name, length and time of change, and checked by the hash of its pixels.
     One image at a time is in memory. Raises one DataError that lists every unreadable or mismatched file.
     """
+    cases = sorted(cases, key=lambda case: case.id)
     folder = cache / _key(cases, size)
-    if not (folder / "about.json").exists():
+    cached = _read(folder, cases)
+    if cached is None:
+        shutil.rmtree(folder, ignore_errors=True)  # half-made or damaged
         _make(cases, size, folder)
-    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        cached = _read(folder, cases)
+    if cached is None:
+        raise EnvironmentFailure(f"{folder}: what was written reads back differently; check the disk")
+    about, pictures, masks = cached
     spacing = (_resized_spacing(case, shape, size) for case, shape in zip(cases, about["shapes"], strict=True))
     return Prepared(
         ids=tuple(case.id for case in cases),
         patients=tuple(case.patient for case in cases),
-        images=np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False),
-        masks=np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False),
+        images=pictures,
+        masks=masks,
         spacing_mm=tuple(spacing),
         raw_sha256=about["raw_sha256"],
         sha256=about["sha256"],
     )
 
 
+def _read(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], np.ndarray, np.ndarray] | None:
+    """What a cache holds, None unless it is whole and its pixels have the hash they were written with."""
+    try:
+        about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        pictures = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    pixels = hashlib.sha256()
+    for case, picture, mask in zip(cases, pictures, masks, strict=True):
+        pixels.update(f"{case.id}\0".encode() + picture.tobytes() + mask.tobytes())
+    return (about, pictures, masks) if pixels.hexdigest() == about.get("sha256") else None
+
+
 def _key(cases: Sequence[Case], size: tuple[int, int]) -> str:
-    digest = hashlib.sha256(f"{VERSION}:{size}".encode())
+    digest, problems = hashlib.sha256(f"{VERSION}:{size}".encode()), []
     for case in cases:
         for path in (case.image, *case.masks):
             try:
                 state = path.stat()
             except OSError as error:
-                raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+                problems.append(f"{path}: cannot be read ({error.strerror})")
+                continue
             digest.update(f"{case.id}\0{path}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+    if problems:
+        raise DataError(problems)
     return digest.hexdigest()[:20]
 
 

@@ -24,7 +24,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
         if name not in self._entries:
             raise UsageError(f"unknown {self.kind} {name!r}: known are {', '.join(self._entries)}")
         module, function = self._entries[name].split(":")
-        return getattr(import_module(module), function)  # type: ignore[no-any-return]
+        return getattr(import_module(module), function)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries  # Mapping's own would import the module and raise UsageError
@@ -41,6 +41,8 @@ class Registry(Mapping[str, Callable[..., Any]]):
         Raises UsageError for a pattern that fits nothing.
         """
         wanted = [p.strip() for p in patterns.split(",") if p.strip()]
+        if not wanted:
+            raise UsageError(f"{patterns!r} names no {self.kind}: known are {', '.join(self)}")
         for pattern in wanted:
             if not any(fnmatchcase(name, pattern) for name in self):
                 raise UsageError(f"no {self.kind} matches {pattern!r}: known are {', '.join(self)}")

@@ -32,7 +32,8 @@ def folds(cases: Sequence[Case], n: int, seed: int = 0) -> list[Fold]:
     if n < 2:
         raise UsageError(f"{n} folds: at least 2 are needed to predict every image out of fold")
     patients = _by_patient(cases)
-    if len(patients) < max(n, 3):
+    tested = -(-len(patients) // n)  # at most, in one fold; two others must train and validate
+    if len(patients) < n or len(patients) - tested < 2:
         raise DataError(f"{len(patients)} patients cannot be split into {n} folds of training, validation and test")
     parts = _deal(patients, n, f"test:{seed}")
     result = []

@@ -102,8 +102,9 @@ class BestWeights(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Compare this epoch's validation loss with the lowest so far."""
         loss = float((logs or {})["val_loss"])
-        if loss < self.loss or self.epoch < 0:
-            self.loss, self.epoch, self.weights = loss, epoch, self.model.get_weights()
+        if (math.isfinite(loss) and loss < self.loss) or self.epoch < 0:
+            self.loss = loss if math.isfinite(loss) else math.inf
+            self.epoch, self.weights = epoch, self.model.get_weights()
 
 
 @dataclass

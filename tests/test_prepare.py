@@ -32,6 +32,12 @@ def write_cases(root, n=5, spacing=(0.5, 0.25)):
     return cases
 
 
+def cases_of(root, n=5):
+    """The cases of a set that ``write_cases`` wrote."""
+    paths = [[root / folder / f"c{k}.png" for folder in ("img", "left", "right")] for k in range(1, n + 1)]
+    return [Case(image.stem, f"p{image.stem[1:]}", image, (left, right)) for image, left, right in paths]
+
+
 @pytest.fixture
 def cases(tmp_path):
     return write_cases(tmp_path / "set")
@@ -141,6 +147,16 @@ def test_moved_set_has_the_same_hashes(cases, tmp_path):
     ]  # fmt: skip
     there = prepare(moved, SIZE, tmp_path / "cache")
     assert (here.sha256, here.raw_sha256) == (there.sha256, there.raw_sha256)
+
+
+def test_sets_of_one_shape_and_time_do_not_share_a_cache(tmp_path):
+    for name, value in (("a", 51), ("b", 102)):
+        for case in write_cases(tmp_path / name):
+            images.write_png(case.image, np.full(SHAPE, value, np.uint8), compression=0)
+            for path in (case.image, *case.masks):
+                os.utime(path, ns=(0, 0))
+    prepared = [prepare(cases_of(tmp_path / name), SIZE, tmp_path / "cache") for name in "ab"]
+    assert [round(float(each.images[0, 0, 0]), 6) for each in prepared] == [0.2, 0.4]
 
 
 @given(st.integers(0, 4), st.integers(0, 255))

@@ -33,6 +33,8 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, style: Style 
     Raises UsageError for an unknown name, a size that cannot be halved four times, or a width below 1.
     """
     function = ARCHITECTURES[name]
+    if len(shape) != 3:
+        raise UsageError(f"{name}: shape {shape} must be (height, width, channels)")
     rows, columns, channels = shape
     for side in (rows, columns):
         if side < DIVISOR or side % DIVISOR:

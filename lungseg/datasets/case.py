@@ -40,6 +40,11 @@ def images_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed ({error.strerror}); expected a folder of PNG files") from error
+    for entry in entries:
+        try:
+            entry.name.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{str(entry)!r} is not a name in UTF-8; rename it") from error
     files = [e for e in entries if e.suffix.lower() == ".png" and not e.name.startswith(".") and not e.is_dir()]
     times = Counter(file.stem for file in files)
     twice = [f"{folder}: two images of one name {stem!r}; rename or remove one" for stem in times if times[stem] > 1]

@@ -48,7 +48,7 @@ def read_metadata(path: Path, stems: set[str]) -> dict[str, dict[str, str]]:
         raise DataError(f"{path}: cannot be read ({error})") from error
     if not rows or "id" not in rows[0]:
         raise DataError(f"{path}: has no column 'id'")
-    found = {row["id"]: row for row in rows}
+    found = {row["id"] or "": row for row in rows}
     problems = [f"{path}: row {key!r} has no image" for key in sorted(found.keys() - stems)]
     problems += [f"{path}: image {key!r} has no row" for key in sorted(stems - found.keys())]
     if len(found) < len(rows):
@@ -62,6 +62,8 @@ def attributes(row: dict[str, str], path: Path) -> Attributes:
     """sex, age and tb of one metadata row, each only where it is given."""
     known: dict[str, str | int] = {}
     if row.get("sex"):
+        if row["sex"] not in ("F", "M"):
+            raise DataError(f"{path}: {row['id']}: sex {row['sex']!r} must be F or M, or left empty")
         known["sex"] = row["sex"]
     try:
         for key in ("age", "tb"):
@@ -69,6 +71,8 @@ def attributes(row: dict[str, str], path: Path) -> Attributes:
                 known[key] = int(row[key])
     except ValueError as error:
         raise DataError(f"{path}: {row['id']}: age and tb must be whole numbers ({error})") from error
+    if known.get("tb", 0) not in (0, 1):
+        raise DataError(f"{path}: {row['id']}: tb {known['tb']} must be 0 or 1, or left empty")
     return MappingProxyType(known)
 
 

@@ -38,7 +38,11 @@ def load_resized(root: Path) -> list[Case]:
     cases = [_named(case) for case in folder.load(root)]
     rows = folder.read_metadata(root / "metadata.csv", {case.id for case in cases})
     return [
-        replace(case, spacing_mm=folder.stored_spacing(rows.get(case.id, {}), case.image, NATIVE_MM)) for case in cases
+        replace(
+            case,
+            spacing_mm=folder.stored_spacing(rows.get(case.id, {}), case.image, NATIVE_MM) or case.spacing_mm,
+        )
+        for case in cases
     ]
 
 

@@ -25,6 +25,11 @@ def _original(root: Path) -> list[Case]:
     """The published masks cover 566 of the 662 images, so images without one are left out here by rule."""
     pictures, problems = images_in(root / "CXR_png")
     masks, doubled = images_in(root / "mask")
+    problems += [
+        f"{masks[stem]}: {masks[stem + '_mask'].name} is a mask of the same image; remove one"
+        for stem in masks
+        if stem + "_mask" in masks
+    ]
     of_image = {stem.removesuffix("_mask"): path for stem, path in masks.items()}
     problems += doubled
     problems += [f"{of_image[stem]}: has no image in {root / 'CXR_png'}" for stem in of_image.keys() - pictures.keys()]
