@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     publish.add_argument("suite", help="suite's name")
     results(publish)
     publish.add_argument("--to", type=Path, default=ROOT / "results", help="committed results (results)")
+    publish.add_argument("--partial", action="store_true", help="also architectures that lack folds, named as such")
     for name, words in (
         ("gate", "train suite smoke anew and compare it with the baseline"),
         ("baseline", "train suite smoke anew and write it as the baseline"),

@@ -89,7 +89,7 @@ def publish(options: argparse.Namespace) -> int:
     """Copy a validated suite into the committed results."""
     from bench import publish as publishing
 
-    for path in publishing.publish(suites.suite(options.suite), options.results, options.to):
+    for path in publishing.publish(suites.suite(options.suite), options.results, options.to, options.partial):
         print(f"written: {_near(path)}")
     return 0
 

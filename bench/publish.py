@@ -13,9 +13,10 @@ from lungseg import metrics
 from lungseg.errors import DataError, UsageError
 
 
-def publish(suite: Suite, source: Path, target: Path) -> list[Path]:
+def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> list[Path]:
     """Copy the suite's valid records and its throughput from ``source`` to ``target``, write its pages.
 
+    partial: also architectures that lack folds; their page names what is missing and does not rank them.
     Raises DataError that lists every record which is failed, edited, incomplete or inconsistent; nothing is
     copied then. Returns what was written.
     """
@@ -23,7 +24,7 @@ def publish(suite: Suite, source: Path, target: Path) -> list[Path]:
     if not paths:
         raise UsageError(f"{source / 'runs' / suite.name}: no record to publish; `make bench SUITE={suite.name}` first")
     records = store.load_records(source, suite.name)
-    problems = validate(records)
+    problems = validate(records, partial)
     if problems:
         raise DataError(problems)
     written = []
@@ -37,7 +38,7 @@ def publish(suite: Suite, source: Path, target: Path) -> list[Path]:
     return written + report.write(target)
 
 
-def validate(records: Sequence[store.Record]) -> list[str]:
+def validate(records: Sequence[store.Record], partial: bool = False) -> list[str]:
     """Everything that forbids publishing these records of one suite."""
     problems = []
     groups: dict[tuple[object, ...], list[store.Record]] = defaultdict(list)
@@ -57,11 +58,11 @@ def validate(records: Sequence[store.Record]) -> list[str]:
             record["cell"]["architecture"], record["cell"]["seed"], machine["backend"], machine["device_kind"]
         ].append(record)
     for group in groups.values():
-        problems += _incomplete(group)
+        problems += _incomplete(group, partial)
     return problems
 
 
-def _incomplete(group: Sequence[store.Record]) -> list[str]:
+def _incomplete(group: Sequence[store.Record], partial: bool) -> list[str]:
     """One architecture and seed: each image exactly once out of fold."""
     cell = group[0]["cell"]
     times = Counter(case["id"] for record in group for case in record["cases"])
@@ -69,7 +70,7 @@ def _incomplete(group: Sequence[store.Record]) -> list[str]:
     name = f"{cell['architecture']} seed {cell['seed']}"
     problems = [f"{name}: {key} is predicted {times[key]} times" for key in sorted(times) if times[key] > 1]
     lost = sorted(expected - times.keys())
-    if lost:
+    if lost and not partial:
         have = sorted(record["cell"]["fold"] for record in group)
         problems.append(f"{name}: {len(lost)} of {len(expected)} images are not predicted; it has folds {have} only")
     return problems

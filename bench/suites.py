@@ -85,7 +85,7 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             "quick", "what `make bench` runs: a first comparison on the phantom", THREE, "phantom", (64, 64), 8, 3,
-            (0,), "brief", limit_s=600, phantoms=Phantoms(60, (256, 224)),
+            (0,), "short", limit_s=600, phantoms=Phantoms(60, (256, 224)),
         ),
         Suite(
             "montgomery-128", "Montgomery at 128 px, width 16: the comparison that two cores can carry", THREE,

@@ -169,10 +169,10 @@ def figures(draw, shape=(400, 320)):
     return np.maximum(abs(u), abs(v)) <= 1 if draw(st.booleans()) else u**2 + v**2 <= 1
 
 
-@given(figures(), st.sampled_from([(100, 80), (128, 128), (96, 112), (256, 256), (500, 400), (800, 640)]))
+@given(figures(), st.sampled_from([(100, 80), (128, 128), (96, 112), (256, 256), (800, 640)]))
 def test_nothing_shifts_when_an_image_is_resized(figure, size):
     resized = images.resize_image(figure.astype(np.float32), size)
-    assert np.abs((centroid(resized) - centroid(figure)) * size).max() < 0.051
+    assert np.abs((centroid(resized) - centroid(figure)) * size).max() < 0.01
 
 
 @given(st.floats(60, 120), st.floats(60, 100), st.floats(-20, 20), st.floats(-20, 20))
