@@ -1,0 +1,47 @@
+"""What a user meets on the command line, without a training."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bench.__main__ import ROOT, main
+
+
+def test_help_and_list_load_no_backend_and_no_arrays():
+    code = (
+        "import sys\nfrom bench.__main__ import main\nmain(['list'])\n"
+        "print([m for m in ('numpy', 'keras', 'cv2', 'scipy', 'matplotlib', 'tabulate') if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "[]"
+    for name in ("montgomery-128", "r2unet", "shenzhen"):
+        assert name in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "fast"], 2, "unknown suite 'fast': known are smoke, quick"),
+        (["run", "quick", "--arch", "vnet"], 2, "known are unet, resunet, r2unet"),
+        (["run", "quick", "--seeds", "0"], 2, "at least 1"),
+        (["run", "quick", "--slots", "0"], 2, "at least 1"),
+        (["run", "montgomery-128"], 2, "LUNGSEG_DATA"),
+        (["run", "montgomery-128", "--data", "nowhere"], 3, "no such folder"),
+        (["publish", "quick"], 2, "no record to publish"),
+    ],
+)
+def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("LUNGSEG_DATA", raising=False)
+    assert main([*arguments, "--results", str(tmp_path)]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_written_stop_before_training(capsys):
+    assert main(["run", "smoke", "--results", "/proc/nowhere"]) == 6
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_missing_baseline_is_not_a_pass(tmp_path, capsys):
+    assert main(["gate", "--baseline", str(tmp_path / "none.json"), "--results", str(tmp_path)]) == 5
+    assert "make baseline" in capsys.readouterr().err
