@@ -84,7 +84,7 @@ SUITES: dict[str, Suite] = {
             limit_s=300, phantoms=Phantoms(32, (128, 112)), only_folds=(0,),
         ),
         Suite(
-            "quick", "what `make bench` runs: a first comparison on the phantom", THREE, "phantom", (64, 64), 8, 3,
+            "quick", "what `make bench` runs: a first comparison on the phantom", THREE, "phantom", (64, 64), 8, 2,
             (0,), "short", limit_s=600, phantoms=Phantoms(60, (256, 224)),
         ),
         Suite(

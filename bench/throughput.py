@@ -29,8 +29,8 @@ from lungseg.recipes import Recipe
 TRAINING = 3  # forward and backward pass cost as much as three forward passes
 FLOP = 2  # of a multiply-accumulate
 LUNG = 0.3  # share of random truth that is lung
-SIDES = {"cpu": 2048}  # of the square matrices whose product tells the limit; on accelerators:
-SIDE = 8192
+CPU_PRODUCT = (2048, 1)  # side of the square matrices whose product tells the limit, products in a row
+ACCELERATOR_PRODUCT = (8192, 10)  # enough that waiting for the last costs nothing
 XLA_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -143,7 +143,7 @@ def row_of(job: Job, say: Say) -> Row:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if on_cpu else None  # of host memory
     infer()
     inferred = _measured("inference", infer, synchronise, pace, recipe.batch_size, say)
-    limit = limit_gflops(compute_type, SIDES.get(device.kind, SIDE), pace)
+    limit = limit_gflops(compute_type, *(CPU_PRODUCT if on_cpu else ACCELERATOR_PRODUCT), pace)
 
     numbers: dict[str, float] = {}
     for mode, found, cost in (("train", trained, TRAINING), ("inference", inferred, 1)):
@@ -225,10 +225,11 @@ def computed_in(model: Any, precision: str) -> str:
     return wanted
 
 
-def limit_gflops(compute_type: str, side: int, pace: timing.Pace) -> float:
-    """10^9 floating-point operations a second of a large square matrix product: the best of the repeats.
+def limit_gflops(compute_type: str, side: int, count: int, pace: timing.Pace) -> float:
+    """10^9 floating-point operations a second of large square matrix products: the best of the repeats.
 
-    Each product depends on the one before, so that reading the last waits for all.
+    Each of the ``count`` products of a step depends on the one before, so that reading the last waits for all;
+    a step that did not wait would queue products for as long as a window lasts, and run them for minutes.
     """
     import keras
 
@@ -236,13 +237,15 @@ def limit_gflops(compute_type: str, side: int, pace: timing.Pace) -> float:
     factor = keras.ops.cast(rng.normal(0, side**-0.5, (side, side)).astype(np.float32), compute_type)
     product = keras.ops.cast(rng.random((side, side), np.float32), compute_type)
 
-    def multiply() -> None:
+    def multiply() -> object:
         nonlocal product
-        product = keras.ops.matmul(factor, product)  # factor is scaled so that the product keeps its size
+        for _ in range(count):
+            product = keras.ops.matmul(factor, product)  # factor is scaled so that the product keeps its size
+        return keras.ops.convert_to_numpy(product[0, 0])
 
     short = timing.Pace(pace.warm_up_s / 2, pace.window_s / 2, max(2, pace.window_steps // 5))
-    found = timing.measure(multiply, lambda: keras.ops.convert_to_numpy(product[0, 0]), short)
-    return FLOP * side**3 * max(window.rate for window in found.windows) / 1e9
+    found = timing.measure(multiply, lambda: None, short)
+    return FLOP * count * side**3 * max(window.rate for window in found.windows) / 1e9
 
 
 def _seconds(step: timing.Step) -> float:
