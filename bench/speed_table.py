@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.timing import ACCOUNTED
 from lungseg.errors import DataError
 
 KEY = ("architecture", "width", "batch", "threads")
@@ -71,8 +72,13 @@ def spell(value: Any) -> str:
     return str(value)
 
 
-def note(numbers: Mapping[str, float], settled: bool) -> str:
-    """What a reader must know of a row besides its numbers; empty when all is as it should be."""
+def note(numbers: Mapping[str, float], settled: bool, accounted: float) -> str:
+    """What a reader must know of a row besides its numbers; empty when all is as it should be.
+
+    accounted: share of the time that lies within steps.
+    """
     over = [f"{name} {value:.2f}" for name, value in numbers.items() if name.endswith("share_of_limit") and value > 1]
     parts = [f"{', '.join(over)}: fewer operations than counted (Winograd), or a disturbed limit"] if over else []
+    if accounted < ACCOUNTED:
+        parts.append(f"steps account for {accounted:.0%} of the time, so latencies are too low")
     return "; ".join(parts if settled else [*parts, "the warm-up did not settle"])

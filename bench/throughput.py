@@ -157,7 +157,8 @@ def row_of(job: Job, say: Say) -> Row:
         "peak_memory_bytes": peak, "limit_gflops": limit, "busy": trained.busy or inferred.busy,
         "others_cpu_share": timing.worst_others((trained, inferred)), "settled": settled,
         "device": machine.cpu_name() if on_cpu else device.name, "precision": recipe.precision,
-        "note": speed_table.note(numbers, settled), **_provenance(job.threads),
+        "note": speed_table.note(numbers, settled, min(trained.accounted, inferred.accounted)),
+        **_provenance(job.threads),
     })  # fmt: skip
 
 
@@ -203,10 +204,9 @@ def _measured(
     stage: str, step: timing.Step, synchronise: timing.Step, pace: timing.Pace, batch: int, say: Say
 ) -> timing.Timing:
     found = timing.measure(step, synchronise, pace)
-    if found.accounted < timing.ACCOUNTED:
+    if found.accounted < timing.ASYNCHRONOUS:
         raise MeasurementError(
-            f"{stage}: {found.accounted:.0%} of the time lies within steps, {timing.ACCOUNTED:.0%} must: a step "
-            "returns before its work is done, or the machine is overloaded"
+            f"{stage}: only {found.accounted:.0%} of the time lies within steps: they return before their work is done"
         )
     doubts = [text for text, so in (("not settled", not found.settled), ("machine busy", found.busy)) if so]
     text = ", ".join([f"{stage} {found.rate * batch:.4g} images/s", *doubts])

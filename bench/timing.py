@@ -14,7 +14,8 @@ import numpy as np
 AGREE = 1.02  # slowest over fastest of three warm-up windows that count as settled
 OTHERS = 0.10  # share of the processors that others may use before a measurement counts as disturbed
 SPREAD = 0.10  # interquartile range over median of the windows from which on it counts as disturbed, too
-ACCOUNTED = 0.95  # share of a window that must lie within its steps: throughput x latency = batch
+ACCOUNTED = 0.95  # share of the time that should lie within steps, or throughput x latency is not the batch
+ASYNCHRONOUS = 0.5  # share below which steps return before their work is done, so that latencies mean nothing
 REPEATS = 5
 
 Step = Callable[[], object]
@@ -83,8 +84,8 @@ class Timing:
 
     @property
     def busy(self) -> bool:
-        """Whether something else disturbed the measurement: other processes, or windows that scatter."""
-        return (self.others or 0.0) > OTHERS or self.rate_iqr > SPREAD * self.rate
+        """Whether something else disturbed the measurement: other processes, windows that scatter, lost time."""
+        return (self.others or 0.0) > OTHERS or self.rate_iqr > SPREAD * self.rate or self.accounted < ACCOUNTED
 
     @property
     def accounted(self) -> float:
