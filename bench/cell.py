@@ -14,27 +14,23 @@ from typing import Any
 import numpy as np
 
 import lungseg
-from bench import child, data, machine, store
+from bench import child, data, doubts, failures, machine, store
 from bench.child import Say
 from bench.inputs import inputs
-from bench.suites import SUITES, Cell, Suite
+from bench.job import Job
+from bench.suites import Cell
 from lungseg import metrics, recipes, runtime
-from lungseg.errors import LungsegError, UsageError
+from lungseg.errors import ContractError, DataError, LungsegError, UsageError
 from lungseg.splits import Fold
 
-STATUS_OF = {"Diverged": "diverged", "ResourceExhaustedError": "oom", "MemoryError": "oom", "ContractError": "contract"}
 
-
-class ContractError(LungsegError):
-    """An architecture returns something else than probabilities of the input's size."""
-
-
-def run(cell: Cell, suite: Suite, root: Path, results: Path, say: Say) -> store.Record:
+def run(job: Job, say: Say) -> store.Record:
     """Train, predict the held-out fold, score each image, store the record.
 
     say: told of each step as {"event": ...}. Raises whatever stops the cell; the caller records it.
     """
     began = time.monotonic()
+    cell, suite, results = job.cell, job.suite, job.results
     recipe = recipes.recipe(cell.recipe)
     device = runtime.start(cell.seed, suite.threads)
     if device.kind != machine.device_kind():
@@ -42,17 +38,23 @@ def run(cell: Cell, suite: Suite, root: Path, results: Path, say: Say) -> store.
             f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
             "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
         )
-    material = data.gather(suite, root, results)
+    material = data.gather(suite, job.root, results)
+    check_inputs(job, material)
     fold, prepared = material.folds[cell.fold], material.prepared
     from lungseg import complexity, inference, training
     from lungseg.architectures.blocks import Style
+    from lungseg.checkpoint import Checkpoints
 
     style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     model = lungseg.build(cell.architecture, (*cell.size, 1), cell.width, style)
     check_contract(model, cell)
-    made_from = {"graph": complexity.graph_sha256(model), **inputs(cell, suite, material)}
+    made_from = {"graph": complexity.graph_sha256(model), **job.inputs}
     say({"event": "start", "parameters": complexity.parameters(model)})
-    trained = training.fit(model, prepared, fold, recipe, cell.seed, lambda now: say({"event": "epoch", **now}))
+    key = machine.key(recipe.precision)
+    checkpoints = Checkpoints(store.artifact(results, cell, key, "checkpoints"), identity(made_from), job.checkpoint_s)
+    trained = training.fit(
+        model, prepared, fold, recipe, cell.seed, lambda now: say({"event": "epoch", **now}), checkpoints
+    )
     trained_at = time.monotonic()
     rows = [prepared.row[key] for key in fold.test]
     probability = inference.probabilities(model, prepared.images[rows])
@@ -60,7 +62,6 @@ def run(cell: Cell, suite: Suite, root: Path, results: Path, say: Say) -> store.
     guesses = inference.masks(probability, recipe.threshold)
     cases = score(material, fold, guesses)
     scored_at = time.monotonic()
-    key = machine.key(recipe.precision)
     keep(results, cell, key, fold, guesses, model.get_weights())
     record = {
         "schema": store.SCHEMA,
@@ -71,6 +72,7 @@ def run(cell: Cell, suite: Suite, root: Path, results: Path, say: Say) -> store.
         "cases": cases,
         "history": trained.history,
         "best_epoch": trained.best_epoch,
+        "doubts": doubts.of(trained.history, probability),
         "weights_sha256": trained.weights_sha256,
         "parameters": complexity.parameters(model),
         "gmacs": complexity.gmacs(model),
@@ -80,6 +82,7 @@ def run(cell: Cell, suite: Suite, root: Path, results: Path, say: Say) -> store.
             "predict_seconds": predicted_at - trained_at,
             "score_seconds": scored_at - predicted_at,
             "total_seconds": time.monotonic() - began,
+            "resumed_at_epoch": trained.resumed_at,
         },
         "data": {
             "raw_sha256": prepared.raw_sha256,
@@ -96,7 +99,27 @@ def run(cell: Cell, suite: Suite, root: Path, results: Path, say: Say) -> store.
     path = store.record_path(results, cell, key)
     store.set_aside(path)
     store.save_record(path, record)
+    checkpoints.clear()
     return record
+
+
+def check_inputs(job: Job, material: data.Material) -> None:
+    """The parent has looked at the data before this process did. Raises DataError if it has changed since."""
+    now = inputs(job.cell, job.suite, material)
+    changed = sorted(key for key in now if now[key] != job.inputs.get(key))
+    if changed:
+        raise DataError(
+            f"{job.root}: its {', '.join(changed)} changed while the suite ran, so cells would be trained on "
+            "different things; leave the files alone and run the suite again"
+        )
+
+
+def identity(made_from: dict[str, Any]) -> str:
+    """What a checkpoint must have in common with the run that takes it up: the fingerprint and, since half a
+    training would be another's, the code, the libraries and the processor."""
+    return store.sha256(
+        [made_from, machine.sources_sha256("lungseg", "bench"), runtime.versions(), machine.cpu_name()]
+    )
 
 
 def check_contract(model: Any, cell: Cell) -> None:
@@ -150,12 +173,10 @@ def keep(results: Path, cell: Cell, key: str, fold: Fold, guesses: np.ndarray, w
 
 def work(job: dict[str, Any], say: Say) -> int:
     """Run the job's cell; a failure is told as an event before it ends the process."""
-    cell = Cell(**{**job["cell"], "size": tuple(job["cell"]["size"])})
     try:
-        run(cell, SUITES[cell.suite], Path(job["root"]), Path(job["results"]), say)
-    except Exception as error:
-        kind = type(error).__name__
-        say({"event": "failed", "status": STATUS_OF.get(kind, "crashed"), "type": kind, "message": str(error)[:2000]})
+        run(Job.from_dict(job), say)
+    except BaseException as error:
+        say({"event": "failed", **failures.told(error)})
         if isinstance(error, LungsegError):
             return error.exit_code
         raise

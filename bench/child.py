@@ -34,6 +34,7 @@ class Child:
     limit_s: float
     timed_out: bool = False
     failure: Event | None = None
+    peak_memory_bytes: int | None = None
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -74,16 +75,26 @@ class Child:
                 if event["event"] == "failed":
                     self.failure = event
                 say(event)
-            return process.wait()
+            return self._reap(process)
         finally:
             timer.cancel()
             for stream in (process.stdin, process.stdout):
                 with contextlib.suppress(OSError):
                     stream.close()
 
+    def _reap(self, process: subprocess.Popen[str]) -> int:
+        """Wait for the end as ``process.wait`` does, and learn how much memory it took, killed or not."""
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except ChildProcessError:  # somebody else has waited for it
+            return process.wait()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.peak_memory_bytes = usage.ru_maxrss * 1024
+        return process.returncode
+
     def stop(self) -> None:
-        """Kill the process group; harmless when it has ended."""
-        if self.process and self.process.poll() is None:
+        """Kill the process group; harmless when it has ended. Does not wait for it: ``wait`` does."""
+        if self.process and self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -12,20 +11,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import machine, store
+from bench import failures, machine, store
 from bench.child import Child
+from bench.job import Job
 from bench.progress import Display
 from bench.suites import Cell, Suite
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a cell ended. error: type, message and end of the log, None when all is well."""
+    """How a cell ended. error: type, message and end of the log, None when all is well; history: until then."""
 
     cell: Cell
     status: str
     seconds: float
     error: dict[str, str] | None = None
+    peak_memory_bytes: int | None = None
+    history: dict[str, list[float | None]] | None = None
 
 
 class Interrupted(Exception):
@@ -42,7 +44,7 @@ def run_cells(
 ) -> list[Outcome]:
     """Run each cell in a process of its own, ``suite.slots`` at a time; outcomes in the order of ``cells``.
 
-    inputs: of each cell by its id, stored with a failure. Raises Interrupted on SIGINT or SIGTERM.
+    inputs: of each cell by its id, stored with a failure. Raises Interrupted on KeyboardInterrupt.
     """
     waiting: queue.SimpleQueue[Cell] = queue.SimpleQueue()
     for cell in cells:
@@ -60,7 +62,7 @@ def run_cells(
                     cell = waiting.get_nowait()
                 except queue.Empty:
                     return
-                children[slot] = _child(cell, suite, root, results)
+                children[slot] = _child(cell, suite, root, results, inputs[cell.id])
                 outcome = _run(cell, children[slot], display)
                 if stopping.is_set():
                     return
@@ -76,7 +78,6 @@ def run_cells(
 
     workers = [threading.Thread(target=work, args=(slot,), daemon=True) for slot in range(suite.slots)]
     running.update(range(suite.slots))
-    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         for worker in workers:
             worker.start()
@@ -86,7 +87,6 @@ def run_cells(
         raise Interrupted from error
     finally:
         stopping.set()
-        signal.signal(signal.SIGTERM, previous)
         for child in children.values():
             child.stop()
         for worker in workers:
@@ -96,14 +96,10 @@ def run_cells(
     return [outcomes[cell.id] for cell in cells]
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _child(cell: Cell, suite: Suite, root: Path, results: Path) -> Child:
-    job = {"cell": cell.as_dict(), "root": str(root.resolve()), "results": str(results.resolve())}
+def _child(cell: Cell, suite: Suite, root: Path, results: Path, inputs: dict[str, Any]) -> Child:
+    job = Job(cell, suite, root, results, inputs)
     log = store.artifact(results, cell, machine.key(suite.precision), "log.txt")
-    return Child("bench.cell", job, suite.threads, log, suite.limit_s)
+    return Child("bench.cell", job.as_dict(), suite.threads, log, suite.limit_s)
 
 
 def _run(cell: Cell, child: Child, display: Display) -> Outcome:
@@ -114,16 +110,9 @@ def _run(cell: Cell, child: Child, display: Display) -> Outcome:
     seconds = time.monotonic() - began
     if code == 0:
         return Outcome(cell, "ok", seconds)
-    said = child.failure or {}
-    if child.timed_out:
-        status, kind, message = "timeout", "Timeout", f"not finished within {child.limit_s:.0f} s"
-    elif said:
-        status, kind, message = said["status"], said["type"], said["message"]
-    elif code == -signal.SIGKILL:
-        status, kind, message = "oom", "Killed", "killed by signal 9, as the kernel does when memory runs out"
-    else:
-        status, kind, message = "crashed", "Exit", f"ended with code {code} without a word"
-    return Outcome(cell, status, seconds, {"type": kind, "message": message, "stderr_tail": child.tail()})
+    status, error = failures.of_process(child, code)
+    history = (child.failure or {}).get("history")
+    return Outcome(cell, status, seconds, error, child.peak_memory_bytes, history)
 
 
 def _store_failure(outcome: Outcome, suite: Suite, results: Path, inputs: dict[str, Any]) -> None:
@@ -137,7 +126,10 @@ def _store_failure(outcome: Outcome, suite: Suite, results: Path, inputs: dict[s
         "status": outcome.status,
         "cell": outcome.cell.as_dict(),
         "cases": [],
+        "history": outcome.history,
+        "peak_memory_bytes": outcome.peak_memory_bytes,
         "timing": {"total_seconds": outcome.seconds},
+        "machine": machine.expected(suite.precision, suite.threads),
         "source": machine.source(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "error": outcome.error,

@@ -38,6 +38,11 @@ def key(precision: str) -> str:
     return f"{runtime.backend_name()}-{device_kind()}-{precision}"
 
 
+def expected(precision: str, threads: int) -> dict[str, Any]:
+    """What ``facts`` would say, without the backend that a failed process can no longer be asked for."""
+    return facts(runtime.Device(device_kind(), device_kind()), precision, threads)
+
+
 def facts(device: runtime.Device, precision: str, threads: int) -> dict[str, Any]:
     """Hardware and software of this process, JSON-ready."""
     return {

@@ -43,6 +43,11 @@ class Cell:
         """JSON-ready."""
         return {**asdict(self), "size": list(self.size)}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Cell:
+        """The cell of ``as_dict``."""
+        return cls(**{**values, "size": tuple(values["size"])})
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -72,6 +77,15 @@ class Suite:
     def precision(self) -> str:
         """Of the recipe: part of the folder of its records."""
         return recipes.recipe(self.recipe).precision
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Suite:
+        """The suite whose ``asdict`` went through JSON, which knows lists only."""
+        phantoms = values["phantoms"]
+        known: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
+        if phantoms is not None:
+            known["phantoms"] = Phantoms(**{**phantoms, "size": tuple(phantoms["size"])})
+        return cls(**known)
 
 
 THREE = ("unet", "resunet", "r2unet")

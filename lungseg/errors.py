@@ -31,3 +31,7 @@ class EnvironmentFailure(LungsegError):
     """The machine refuses: disk full, folder read-only, no network, no such backend."""
 
     exit_code = 6
+
+
+class ContractError(LungsegError):
+    """An architecture that breaks the contract: wrong output, or an operation that cannot be reproduced."""

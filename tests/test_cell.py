@@ -7,15 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench import cell as bench_cell
+from bench import failures, store
 from bench import inputs as bench_inputs
-from bench import store
-from bench.cell import ContractError, check_contract, keep, score
+from bench.cell import check_contract, keep, score
 from bench.data import Material
 from bench.suites import cells, suite
 from lungseg import metrics
 from lungseg.datasets.case import Case
-from lungseg.errors import LungsegError
+from lungseg.errors import ContractError, LungsegError
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
 
@@ -54,7 +53,7 @@ def test_probabilities_of_the_inputs_size_pass():
 def test_anything_else_is_a_contract_error_before_training(change, message):
     with pytest.raises(ContractError, match=f"unet gives .*{message}"):
         check_contract(model_giving(change), CELL)
-    assert bench_cell.STATUS_OF["ContractError"] == "contract"
+    assert failures.told(ContractError("x"))["status"] == "contract"
 
 
 def material(patients):

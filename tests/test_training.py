@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lungseg
-from lungseg import training
+from lungseg import callbacks, training
 from lungseg.batches import arrays
 from lungseg.errors import UsageError
 from lungseg.losses import dice_loss
@@ -98,7 +98,7 @@ def test_model_is_left_with_the_weights_of_its_best_epoch():
     ids=str,
 )
 def test_best_is_the_first_lowest_finite_loss(losses, best):
-    keeper = training.BestWeights()
+    keeper = callbacks.BestWeights()
     for epoch, loss in enumerate(losses):
         keeper.set_model(SimpleNamespace(get_weights=lambda epoch=epoch: [np.array(epoch)]))
         keeper.on_epoch_end(epoch, {"val_loss": loss})
@@ -109,7 +109,7 @@ def test_best_is_the_first_lowest_finite_loss(losses, best):
 @pytest.mark.parametrize("spoilt", ["c", "f"], ids=["training", "validation"])
 def test_a_loss_that_is_not_finite_ends_the_training(spoilt):
     heard = []
-    with pytest.raises(training.Diverged, match=r"epoch 1: .*loss.* is not a finite number"):
+    with pytest.raises(callbacks.Diverged, match=r"epoch 1: .*loss.* is not a finite number"):
         trained(data=prepared(spoilt), watch=heard.append)
     assert heard == []
 

@@ -1,0 +1,24 @@
+"""What makes a finished training doubtful: told beside its scores, never hidden in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+FALL = 0.01  # least fall of the training loss, of a Dice loss between 0 and 1, that counts as learning
+LEVEL = 0.002  # fall of the best validation loss over the last fifth of the epochs that counts as still falling
+
+
+def of(history: Mapping[str, Sequence[float]], probability: np.ndarray) -> list[str]:
+    """Doubts about a training, none if all is well. probability: float32 (N, H, W), of the held-out images."""
+    found = []
+    loss, validation = history["loss"], history["val_loss"]
+    if len(loss) > 1 and not min(loss[1:]) < loss[0] - FALL:
+        found.append("the training loss did not fall")
+    if probability.size and float(probability.max() - probability.min()) < 1e-3:
+        found.append("every pixel is predicted alike")
+    tail = len(validation) // 5
+    if tail and min(validation[:-tail]) - min(validation) > LEVEL:
+        found.append("the validation loss was still falling when the epochs ran out")
+    return found

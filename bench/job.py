@@ -1,0 +1,50 @@
+"""What a cell's process is told: plain values that go through JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.suites import Cell, Suite
+
+CHECKPOINT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell and where it works.
+
+    root: of the dataset. inputs: what the parent found the cell to be made from, all but the graph.
+    checkpoint_s: least seconds between two checkpoints.
+    """
+
+    cell: Cell
+    suite: Suite
+    root: Path
+    results: Path
+    inputs: dict[str, Any]
+    checkpoint_s: float = CHECKPOINT_S
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, with absolute paths: the process runs in another folder."""
+        return {
+            "cell": self.cell.as_dict(),
+            "suite": asdict(self.suite),
+            "root": str(self.root.resolve()),
+            "results": str(self.results.resolve()),
+            "inputs": self.inputs,
+            "checkpoint_s": self.checkpoint_s,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Job:
+        """The job of ``as_dict``."""
+        return cls(
+            Cell.from_dict(values["cell"]),
+            Suite.from_dict(values["suite"]),
+            Path(values["root"]),
+            Path(values["results"]),
+            values["inputs"],
+            values["checkpoint_s"],
+        )

@@ -1,0 +1,164 @@
+"""What watches a training: the best weights, the journal of its epochs, and the checkpoints it goes on from."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from lungseg.checkpoint import Checkpoints, State
+from lungseg.errors import LungsegError
+
+Watcher = Callable[[dict[str, float]], None]
+HISTORY = ("loss", "dice", "val_loss", "val_dice", "learning_rate", "seconds")
+
+# Keras resets these when a training begins, so they are put back after that.
+PROGRESS = {
+    keras.callbacks.ReduceLROnPlateau: ("best", "wait", "cooldown_counter"),
+    keras.callbacks.EarlyStopping: ("best", "wait", "stopped_epoch", "best_epoch"),
+}
+
+
+class Diverged(LungsegError):
+    """A number of the training is no longer finite. history: all epochs up to it, JSON-ready (null: not finite)."""
+
+    def __init__(self, message: str, history: dict[str, list[float | None]] | None = None) -> None:
+        super().__init__(message)
+        self.history = history or {}
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Keeps the weights of the lowest finite validation loss, in memory.
+
+    Keras's ModelCheckpoint is made for this, but it keeps a first NaN as the best for ever, and each of its
+    files is one that a later load must trust.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss, self.epoch, self.weights = math.inf, -1, [np.empty(0)]
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Compare this epoch's validation loss with the lowest so far."""
+        loss = float((logs or {})["val_loss"])
+        if (math.isfinite(loss) and loss < self.loss) or self.epoch < 0:
+            self.loss = loss if math.isfinite(loss) else math.inf
+            self.epoch, self.weights = epoch, self.model.get_weights()
+
+
+@dataclass
+class _Clock:
+    started: float = field(default_factory=time.monotonic)
+
+    def lap(self) -> float:
+        now = time.monotonic()
+        seconds, self.started = now - self.started, now
+        return seconds
+
+
+class Journal(keras.callbacks.Callback):
+    """Records each epoch, tells a watcher, and ends the training when a number is not finite."""
+
+    def __init__(self, epochs: int, watch: Watcher | None) -> None:
+        super().__init__()
+        self.epochs, self.watch, self.clock = epochs, watch, _Clock()
+        self.history: dict[str, list[float]] = {name: [] for name in HISTORY}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Append this epoch's numbers; raise Diverged if one is NaN or infinite."""
+        now = {name: float(value) for name, value in (logs or {}).items() if name in self.history}
+        now["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        now["seconds"] = self.clock.lap()
+        for name, values in self.history.items():
+            values.append(now[name])
+        wrong = [name for name, value in now.items() if not math.isfinite(value)]
+        if wrong:
+            until_now = {k: [v if math.isfinite(v) else None for v in values] for k, values in self.history.items()}
+            raise Diverged(f"epoch {epoch + 1}: {', '.join(wrong)} is not a finite number", until_now)
+        if self.watch:
+            self.watch({"epoch": epoch + 1, "epochs": self.epochs, **now})
+
+
+class Keeper(keras.callbacks.Callback):
+    """Writes and puts back checkpoints. Comes last, so that an epoch's file holds what the others made of it.
+
+    What decides the rest of a training: all variables of model (normalising statistics and the states of random
+    generators among them) and optimiser (step count, learning rate, moments), the best weights, the history, and
+    how long the schedule has waited. The order of images is a pure function of seed and epoch.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints | None,
+        best: BestWeights,
+        journal: Journal,
+        schedule: Sequence[keras.callbacks.Callback],
+    ) -> None:
+        super().__init__()
+        self.checkpoints, self.best, self.journal, self.schedule = checkpoints, best, journal, schedule
+        self.state: State | None = checkpoints.load() if checkpoints else None
+        self.written = time.monotonic()
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that need not be trained again."""
+        return self.state.epoch if self.state else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the checkpoint's training had ended."""
+        return bool(self.state and self.state.facts["finished"])
+
+    def put_back(self, model: keras.Model) -> None:
+        """Give model, optimiser and callbacks the state of the checkpoint; without one, nothing happens."""
+        if self.state is None:
+            return
+        arrays, facts = self.state.arrays, self.state.facts
+        for part, name in ((model, "model"), (model.optimizer, "optimizer")):
+            for variable, value in zip(part.variables, arrays[name], strict=True):
+                variable.assign(value)
+        self.best.weights = list(arrays["best"])
+        self.best.loss, self.best.epoch = facts["best"]
+        self.journal.history = {name: list(values) for name, values in facts["history"].items()}
+        self._put_back_schedule()
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """The schedule's counters once more: Keras has just reset them."""
+        self._put_back_schedule()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write a checkpoint if the last is old enough, or the training ends here."""
+        finished = bool(self.model.stop_training) or epoch + 1 == self.journal.epochs
+        if self.checkpoints and (finished or time.monotonic() - self.written >= self.checkpoints.every_s):
+            self.checkpoints.save(self._now(epoch + 1, finished))
+            self.written = time.monotonic()
+
+    def _now(self, epoch: int, finished: bool) -> State:
+        numpy = keras.ops.convert_to_numpy
+        return State(
+            epoch,
+            {
+                "model": [numpy(v) for v in self.model.variables],
+                "optimizer": [numpy(v) for v in self.model.optimizer.variables],
+                "best": self.best.weights,
+            },
+            {
+                "finished": finished,
+                "best": [self.best.loss, self.best.epoch],
+                "history": self.journal.history,
+                "schedule": [
+                    {name: getattr(callback, name) for name in PROGRESS[type(callback)]} for callback in self.schedule
+                ],
+            },
+        )
+
+    def _put_back_schedule(self) -> None:
+        if self.state:
+            for callback, progress in zip(self.schedule, self.state.facts["schedule"], strict=True):
+                for name, value in progress.items():
+                    setattr(callback, name, value)

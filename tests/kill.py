@@ -1,0 +1,239 @@
+"""Kill a training at any instant and let the same job go on: it must end with the same bits.
+
+``python tests/kill.py`` kills 200 runs of three epochs at random instants after their first step, and one at each
+write, then resumes each; the committed test does 20. A process that has imported the backend forks each run, so
+that a run costs two seconds instead of ten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from bench import cell as cells_room
+from bench import data, machine, store
+from bench.inputs import inputs
+from bench.job import Job
+from bench.suites import Phantoms, cells, suite
+from lungseg import ARCHITECTURES, recipes, runtime
+
+EPOCHS = 3
+SUITE = replace(
+    suite("smoke"), architectures=("tiny",), size=(32, 32), phantoms=Phantoms(12, (64, 56)), recipe="three-epochs"
+)
+RESULT = ("fingerprint", "status", "cases", "best_epoch", "weights_sha256", "doubts")
+WRITES = ("fsync", "replace", "unlink", "mkdir")  # of module os: all that makes a change last or seen
+
+
+def tiny(shape: tuple[int, int, int], width: int, style: Any) -> Any:
+    """Normalisation and dropout make it keep statistics and a random generator's state beside its weights."""
+    import keras
+
+    image = keras.Input(shape, name="image")
+    x = style.conv_norm_relu(image, 4 * width)
+    x = keras.layers.Dropout(0.3)(x)
+    return keras.Model(image, style.head(x), name="tiny")
+
+
+def register() -> None:
+    """Make architecture and recipe known in this process and the processes that it forks."""
+    ARCHITECTURES._entries["tiny"] = "kill:tiny"
+    recipes.RECIPES["three-epochs"] = replace(
+        recipes.recipe("brief"), name="three-epochs", epochs=EPOCHS, plateau_patience=1, learning_rate=0.05
+    )
+
+
+def prepare(folder: Path) -> Job:
+    """Write the phantoms, and give the job of one cell in that results folder."""
+    root = data.locate(SUITE, None, folder)
+    material = data.gather(SUITE, root, folder)
+    cell = cells(SUITE)[0]
+    return Job(cell, SUITE, root, folder, inputs(cell, SUITE, material), checkpoint_s=0.0)
+
+
+def forked(work: Callable[[], None]) -> int:
+    """Process id of a fork that does the work, quietly."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
+        work()
+        os._exit(0)
+    except BaseException:
+        os._exit(1)
+
+
+def train(job: Job, first_step: Path | None = None) -> None:
+    """The job in this process; ``first_step`` is made when the first step is done."""
+    if first_step is not None:
+        from lungseg.callbacks import Keeper
+
+        Keeper.on_train_batch_end = lambda self, batch, logs=None: first_step.touch()  # type: ignore[assignment]
+    cells_room.run(job, lambda event: None)
+
+
+def die_at_write(k: int) -> None:
+    """The k-th call from now on (from 0) that changes the disk ends this process before it is made."""
+    left = [k]
+
+    def fatal(name: str) -> None:
+        real = getattr(os, name)
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+            return real(*arguments, **more)
+
+        setattr(os, name, call)
+
+    for name in WRITES:
+        fatal(name)
+
+
+def result(job: Job) -> dict[str, Any]:
+    """What must be the same bit for bit: the record's part that is not time or machine, and the kept arrays."""
+    key = machine.key(SUITE.precision)
+    record = store.load_record(store.record_path(job.results, job.cell, key))
+    assert store.is_sealed(record)
+    assert not list(store.artifact(job.results, job.cell, key, "checkpoints").glob("*.checkpoint"))
+    files = {
+        name: store.artifact(job.results, job.cell, key, name).read_bytes()
+        for name in ("weights.npz", "predictions.npz")
+    }
+    history = {name: values for name, values in record["history"].items() if name != "seconds"}
+    return {**{name: record[name] for name in RESULT}, "history": history, "files": files}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One killed run. at: seconds after the first step, or None; write: the number of the write, or None.
+
+    resumed_at: epochs that the second run took from a checkpoint. same: whether it ended with the same bits.
+    """
+
+    at: float | None
+    write: int | None
+    killed: bool
+    resumed_at: int
+    same: bool
+
+
+def trial(folder: Path, expected: dict[str, Any], at: float | None = None, write: int | None = None) -> Trial:
+    """Run, kill at that instant or write, run again, compare."""
+    job = prepare(folder)
+    if write is not None:
+        pid = forked(lambda: (die_at_write(write), train(job)))
+    else:
+        assert at is not None
+        pid = started(job, folder / "first-step")
+        time.sleep(at)
+        os.kill(pid, signal.SIGKILL)
+    killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    if os.waitpid(forked(lambda: train(job)), 0)[1]:
+        return Trial(at, write, killed, 0, False)
+    record = store.load_record(store.record_path(folder, job.cell, machine.key(SUITE.precision)))
+    return Trial(at, write, killed, record["timing"]["resumed_at_epoch"], result(job) == expected)
+
+
+def started(job: Job, flag: Path) -> int:
+    """Process id of a run that has done its first step (it is a zombie where it failed before)."""
+    pid = forked(lambda: train(job, flag))
+    while not flag.exists() and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.001)
+    return pid
+
+
+def reference(folder: Path) -> tuple[dict[str, Any], float]:
+    """The result of an undisturbed run, and its seconds from the first step on."""
+    job = prepare(folder)
+    pid = started(job, folder / "first-step")
+    began = time.monotonic()
+    if os.waitpid(pid, 0)[1]:
+        raise RuntimeError("the undisturbed run failed")
+    return result(job), time.monotonic() - began
+
+
+def trials(times: int, seed: int, share: tuple[int, int] = (0, 1), each_write: bool = True) -> Iterator[Trial]:
+    """Kills at ``times`` random instants and, if so wished, at each write; of these only share (k, n)."""
+    part, parts = share
+    with tempfile.TemporaryDirectory() as scratch:
+        expected, seconds = reference(Path(scratch, "reference"))
+        instants = [random.Random(f"{seed}.{k}").uniform(0.0, seconds) for k in range(times)]
+        for k in range(part, times, parts):
+            yield trial(Path(scratch, f"instant-{k}"), expected, at=instants[k])
+        for k in itertools.count(part, parts) if each_write else ():
+            found = trial(Path(scratch, f"write-{k}"), expected, write=k)
+            if not found.killed:  # the run has fewer writes than that
+                return
+            yield found
+
+
+def begin() -> None:
+    """Make this process one that can fork runs: backend imported, nothing computed yet."""
+    os.environ.update(runtime.environment(SUITE.threads))
+    import keras  # noqa: F401
+
+    register()
+
+
+def main() -> int:
+    """Kill and resume in ``slots`` processes; a line at the end, exit code 1 when a single bit differed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--times", type=int, default=200, help="kills at random instants (200)")
+    parser.add_argument("--slots", type=int, default=2, help="runs at a time (2)")
+    parser.add_argument("--seed", type=int, default=0, help="of the instants (0)")
+    parser.add_argument("--no-writes", action="store_true", help="leave out the kills at each write")
+    options = parser.parse_args()
+    with ProcessPoolExecutor(options.slots, initializer=begin) as pool:
+        shares = [(k, options.slots) for k in range(options.slots)]
+        parts = list(
+            pool.map(
+                _share,
+                [options.times] * options.slots,
+                [options.seed] * options.slots,
+                shares,
+                [not options.no_writes] * options.slots,
+            )
+        )
+    found = [t for part in parts for t in part]
+    for name, some in (
+        ("at random instants", [t for t in found if t.write is None]),
+        ("at each write", [t for t in found if t.write is not None]),
+    ):
+        kept = Counter(t.resumed_at for t in some)
+        print(
+            f"{name}: {sum(t.same for t in some)} of {len(some)} resumed to the same bits;"
+            f" {sum(t.killed for t in some)} were killed before their end;"
+            f" epochs taken from a checkpoint: {dict(sorted(kept.items()))}"
+        )
+    wrong = [t for t in found if not t.same]
+    print("\n".join(f"differs: {t}" for t in wrong))
+    return 1 if wrong else 0
+
+
+def _share(times: int, seed: int, share: tuple[int, int], each_write: bool) -> list[Trial]:
+    return list(trials(times, seed, share, each_write))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

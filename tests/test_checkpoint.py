@@ -1,0 +1,162 @@
+"""Checkpoints: whole or not there, of this training or of none, and a resumed training ends with the same bits."""
+
+import errno
+import os
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from test_training import FOLD, RECIPE, SIDE, prepared
+
+from lungseg import atomic, training
+from lungseg.checkpoint import Checkpoints, State
+from lungseg.errors import EnvironmentFailure
+
+STATE = State(3, {"model": [np.arange(6.0).reshape(2, 3), np.float32(2)], "best": []}, {"loss": float("inf"), "n": [1]})
+
+
+def checkpoints(folder, identity="this", every_s=0.0):
+    return Checkpoints(folder, identity, every_s)
+
+
+def epochs(folder):
+    return sorted(int(path.stem.split("-")[1]) for path in folder.iterdir())
+
+
+def test_state_comes_back_as_it_was_saved(tmp_path):
+    checkpoints(tmp_path).save(STATE)
+    found = checkpoints(tmp_path).load()
+    assert (found.epoch, found.facts, list(found.arrays)) == (3, STATE.facts, ["model", "best"])
+    assert np.array_equal(found.arrays["model"][0], STATE.arrays["model"][0])
+    assert found.arrays["model"][1].dtype == np.float32
+
+
+def test_the_last_two_are_kept_and_cleared(tmp_path):
+    for epoch in (1, 2, 3, 10):
+        checkpoints(tmp_path).save(replace(STATE, epoch=epoch))
+    assert epochs(tmp_path) == [3, 10]
+    checkpoints(tmp_path).clear()
+    assert epochs(tmp_path) == []
+
+
+@pytest.mark.fault("F79")
+@pytest.mark.parametrize("where", [0, 5, 22, 40, 60, 300, -1])
+def test_a_flipped_byte_falls_back_to_the_one_before(tmp_path, where):
+    for epoch in (1, 2):
+        checkpoints(tmp_path).save(replace(STATE, epoch=epoch))
+    newest = tmp_path / "epoch-00002.checkpoint"
+    data = bytearray(newest.read_bytes())
+    data[where] ^= 1
+    newest.write_bytes(data)
+    assert checkpoints(tmp_path).load().epoch == 1
+    assert epochs(tmp_path) == [1], "a damaged file would push out a good one"
+
+
+@pytest.mark.fault("F79")
+@pytest.mark.parametrize("length", [0, 10, 50, 200])
+def test_a_truncated_file_is_no_checkpoint(tmp_path, length):
+    checkpoints(tmp_path).save(STATE)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:length])
+    assert checkpoints(tmp_path).load() is None
+
+
+@pytest.mark.fault("F76")
+def test_a_checkpoint_of_something_else_is_never_taken_up(tmp_path):
+    checkpoints(tmp_path, "that").save(STATE)
+    assert checkpoints(tmp_path, "this").load() is None
+    assert epochs(tmp_path) == []
+
+
+@pytest.mark.fault("F102")
+def test_a_pickled_object_is_refused_before_it_is_written(tmp_path):
+    with pytest.raises(ValueError, match="allow_pickle"):
+        checkpoints(tmp_path).save(replace(STATE, arrays={"model": [np.array([{}], object)]}))
+
+
+@pytest.mark.fault("F71", "F80")
+@pytest.mark.parametrize("call", ["mkstemp", "write", "fsync", "chmod", "replace", "open"])
+def test_a_full_disk_at_any_call_keeps_the_checkpoint_before(tmp_path, monkeypatch, call):
+    checkpoints(tmp_path).save(STATE)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    class Full:
+        write = full
+
+        def __init__(self, handle, mode):
+            os.close(handle)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    if call == "mkstemp":
+        monkeypatch.setattr(atomic.tempfile, "mkstemp", full)
+    elif call == "write":
+        monkeypatch.setattr(atomic.os, "fdopen", Full)
+    else:
+        monkeypatch.setattr(atomic.os, call, full)
+    with pytest.raises(EnvironmentFailure, match=r"epoch-00004\.checkpoint: cannot be written \(No space left"):
+        checkpoints(tmp_path).save(replace(STATE, epoch=4))
+    monkeypatch.undo()
+    assert checkpoints(tmp_path).load().epoch in ((3, 4) if call == "open" else (3,))
+    assert not list(tmp_path.glob(".*")), "no temporary file stays"
+
+
+class Cut(Exception):
+    """Ends a training after an epoch, as a kill does."""
+
+
+def network():
+    """Everything that can keep state between epochs: normalisation, dropout, Adam's moments."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((SIDE, SIDE, 1))
+    x = keras.layers.BatchNormalization(momentum=0.9)(keras.layers.Conv2D(4, 3, padding="same")(inputs))
+    x = keras.layers.Dropout(0.3)(keras.layers.ReLU()(x))
+    return keras.Model(inputs, keras.layers.Conv2D(1, 1, activation="sigmoid")(x))
+
+
+def fit(recipe, kept=None, cut=None):
+    def watch(now):
+        if now["epoch"] == cut:
+            raise Cut
+
+    return training.fit(network(), prepared(), FOLD, recipe, 0, watch, kept)
+
+
+def numbers(trained):
+    history = {name: values for name, values in trained.history.items() if name != "seconds"}
+    return history, trained.best_epoch, trained.weights_sha256
+
+
+RESTLESS = replace(RECIPE, epochs=7, learning_rate=0.3, plateau_patience=1, early_stopping_patience=3)
+
+
+@pytest.mark.fault("F62")
+@pytest.mark.parametrize("every_s", [0.0, 3600.0])
+def test_a_training_cut_after_every_epoch_ends_with_the_same_bits(tmp_path, every_s):
+    whole = fit(RESTLESS)
+    rates = whole.history["learning_rate"]
+    assert len(set(rates)) > 1, "else the schedule's state is not under test"
+    for cut in range(1, len(rates) + 1):
+        kept = checkpoints(tmp_path, every_s=every_s)
+        with pytest.raises(Cut):  # raised before this epoch's checkpoint is written
+            fit(RESTLESS, kept, cut)
+    resumed = fit(RESTLESS, kept)
+    assert numbers(resumed) == numbers(whole)
+    assert resumed.resumed_at == (len(rates) - 1 if every_s == 0 else 0)
+    assert resumed.seconds >= sum(resumed.history["seconds"]) * 0.99
+
+
+@pytest.mark.fault("F62")
+def test_a_training_killed_after_its_end_is_not_trained_again(tmp_path):
+    kept = checkpoints(tmp_path)
+    whole = fit(RESTLESS, kept)
+    again = fit(RESTLESS, kept, cut=1)  # would raise if an epoch were trained
+    assert numbers(again) == numbers(whole)
+    assert again.resumed_at == len(whole.history["loss"])

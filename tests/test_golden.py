@@ -1,0 +1,23 @@
+"""A refactoring must not move a score, and a change that does must raise the protocol's version."""
+
+import golden
+import pytest
+
+from bench.inputs import PROTOCOL
+
+
+def test_the_golden_run_is_of_this_protocol():
+    kept = golden.stored()
+    assert kept["protocol"] == PROTOCOL, "PROTOCOL rose: `python tests/golden.py` writes the new golden run"
+    assert set(kept["curves"]) == set(golden.SUITE.architectures), "`python tests/golden.py` adds an architecture"
+
+
+@pytest.mark.fault("F76")
+@pytest.mark.parametrize("name", golden.SUITE.architectures)
+def test_the_same_inputs_still_give_the_same_curves(name, tmp_path):
+    found, kept = golden.run(name, tmp_path), golden.stored()["curves"][name]
+    for curve, values in kept.items():
+        assert found[curve] == pytest.approx(values, abs=golden.ROUNDING, rel=0), (
+            f"{curve} of {name} moved: if this is meant, raise PROTOCOL in bench/inputs.py (old records no longer "
+            "fit) and write tests/golden.json anew; if not, the change is not the refactoring it was meant to be"
+        )
