@@ -1,0 +1,72 @@
+"""One small network that is sound, and what it becomes when one thing is wrong with it."""
+
+import os
+import resource
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+
+def tiny(shape, width, style):
+    """Sound: one convolution and a head."""
+    image = keras.Input(shape, name="image")
+    return keras.Model(image, style.head(style.conv_norm_relu(image, 4 * width)))
+
+
+def hog(shape, width, style):
+    """Wants more memory than its address space may hold."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + 2**28
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    np.ones(2**30)
+    return tiny(shape, width, style)
+
+
+def sleeper(shape, width, style):
+    """Never comes back."""
+    time.sleep(3600)
+
+
+def aborter(shape, width, style):
+    """Dies without a word, as a fault in a library does."""
+    os.abort()
+
+
+class NotANumber(keras.layers.Layer):
+    """Spoils a training and nothing else."""
+
+    def call(self, x, training=False):
+        return x * float("nan") if training else x
+
+
+def diverger(shape, width, style):
+    """Its loss is not finite."""
+    image = keras.Input(shape, name="image")
+    return keras.Model(image, style.head(NotANumber()(style.conv_norm_relu(image, 4 * width))))
+
+
+def liar(shape, width, style):
+    """Its output is no probability."""
+    image = keras.Input(shape, name="image")
+    return keras.Model(image, keras.layers.Rescaling(2.0)(style.head(image)))
+
+
+class Refused(keras.layers.Layer):
+    """Says what TensorFlow says of an operation that has no deterministic kernel."""
+
+    def call(self, x, training=False):
+        import tensorflow as tf
+
+        if training:
+            raise tf.errors.UnimplementedError(
+                None, None, "A deterministic GPU implementation of SomeGrad is not currently available."
+            )
+        return x
+
+
+def irreproducible(shape, width, style):
+    """Its results could not be had twice."""
+    image = keras.Input(shape, name="image")
+    return keras.Model(image, style.head(Refused()(style.conv_norm_relu(image, 4 * width))))

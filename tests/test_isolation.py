@@ -1,0 +1,136 @@
+"""A cell that fails costs itself alone: the others' results are bit for bit what they are without it."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import data, engine, machine, report, stats, store
+from bench.inputs import inputs
+from bench.progress import Display
+from bench.suites import Phantoms, cells, suite
+from lungseg import ARCHITECTURES, recipes
+from lungseg.errors import DataError
+
+HERE = Path(__file__).resolve().parent
+SOUND = replace(
+    suite("smoke"),
+    architectures=("tiny",),
+    size=(32, 32),
+    width=1,
+    phantoms=Phantoms(12, (64, 56)),
+    only_folds=(0, 1),
+    recipe="two-epochs",
+)
+LIMIT_S = 15.0  # of the one that sleeps
+
+
+@pytest.fixture(scope="module", autouse=True)
+def faulty():
+    """The faulty architectures, in this process and in the cells' processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(HERE / "faulty"))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE / "faulty"), str(HERE.parent)]))
+        patch.setattr(ARCHITECTURES, "_entries", dict(ARCHITECTURES._entries))
+        patch.setattr(recipes, "RECIPES", dict(recipes.RECIPES))
+        patch.delitem(sys.modules, "sitecustomize", raising=False)
+        __import__("sitecustomize")
+        yield
+        del sys.modules["sitecustomize"]
+
+
+def run(folder, suite, wanted):
+    """Outcomes and records by cell id."""
+    root = data.locate(suite, None, folder)
+    material = data.gather(suite, root, folder)
+    made_from = {cell.id: inputs(cell, suite, material) for cell in wanted}
+    with Display(wanted, suite.slots, 2) as display:
+        outcomes = engine.run_cells(wanted, suite, root, folder, made_from, display)
+    records = {store.cell_name(r): r for r in store.load_records(folder)}
+    return {outcome.cell.id: outcome for outcome in outcomes}, records
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Records of the two sound cells, run without any other."""
+    return run(tmp_path_factory.mktemp("alone"), SOUND, cells(SOUND))[1]
+
+
+@pytest.fixture(scope="module")
+def among(tmp_path_factory, faulty):
+    """Folder, outcomes and records of the two sound cells among six that fail."""
+    mixed = replace(SOUND, architectures=("hog", "sleeper", "aborter", "tiny", "diverger", "liar", "irreproducible"))
+    wanted = [c for c in cells(mixed) if c.architecture == "tiny" or c.fold == 0]
+    of_cell = engine._child
+
+    def hurried(cell, *arguments):
+        child = of_cell(cell, *arguments)
+        if cell.architecture == "sleeper":
+            child.limit_s = LIMIT_S
+        return child
+
+    folder = tmp_path_factory.mktemp("among")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_child", hurried)
+        return (folder, *run(folder, mixed, wanted))
+
+
+@pytest.mark.fault("F54", "F63")
+def test_sound_cells_are_unchanged_to_the_bit(alone, among):
+    _, outcomes, records = among
+    for name, record in alone.items():
+        assert outcomes[name].status == record["status"] == "ok"
+        for key in ("fingerprint", "cases", "best_epoch", "weights_sha256", "data", "split"):
+            assert records[name][key] == record[key], key
+        for curve in ("loss", "val_loss", "val_dice"):
+            assert records[name]["history"][curve] == record["history"][curve]
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "message"),
+    [
+        pytest.param("hog", "oom", "allocate", marks=pytest.mark.fault("F54")),
+        pytest.param("sleeper", "timeout", "not finished within 15 s", marks=pytest.mark.fault("F63")),
+        pytest.param("aborter", "crashed", "code -6", marks=pytest.mark.fault("F54")),
+        pytest.param("diverger", "diverged", "epoch 1: ", marks=pytest.mark.fault("F51")),
+        pytest.param("liar", "contract", "instead of 0 to 1", marks=pytest.mark.fault("F56")),
+        pytest.param("irreproducible", "contract", "no deterministic kernel", marks=pytest.mark.fault("F66")),
+    ],
+)
+def test_a_failed_cell_is_recorded_with_its_cause_and_memory(among, name, status, message):
+    _, outcomes, records = among
+    record = records[f"{name}.phantom.f0.s0"]
+    assert outcomes[f"{name}.phantom.f0.s0"].status == record["status"] == status
+    assert message in record["error"]["message"]
+    assert record["peak_memory_bytes"] > 50e6
+    assert record["machine"]["device_kind"] == machine.device_kind()
+    assert store.is_sealed(record)
+    if name == "hog":  # no error of ours, so its log says where
+        assert "Traceback" in record["error"]["stderr_tail"]
+    if name == "diverger":
+        assert record["history"]["loss"] == [None]
+
+
+@pytest.mark.fault("F51", "F54", "F63")
+def test_the_report_shows_failed_cells_and_ranks_nothing_because_of_them(among):
+    folder, _, records = among
+    report.write(folder, figures=False)
+    page = (folder / "smoke.md").read_text(encoding="utf-8")
+    for name, record in records.items():
+        if record["status"] != "ok":
+            assert f"| {name}" in page.replace("\\", "")
+    (section,) = stats.sections(records.values())
+    assert len(section.failed) == 6
+
+
+@pytest.mark.fault("F43")
+def test_data_that_changed_after_the_parent_looked_ends_the_cell(tmp_path):
+    root = data.locate(SOUND, None, tmp_path)
+    material = data.gather(SOUND, root, tmp_path)
+    cell = cells(SOUND)[0]
+    stale = {**inputs(cell, SOUND, material), "data": "what it was before"}
+    with Display([cell], 1, 2) as display, pytest.raises(DataError, match="its data changed while the suite ran"):
+        engine.run_cells([cell], SOUND, root, tmp_path, {cell.id: stale}, display)
+    assert store.load_records(tmp_path) == [], "it is not the cell that is at fault"
