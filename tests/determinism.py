@@ -1,0 +1,47 @@
+"""Train every architecture for an epoch in this process and print the hashes of what came out, as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import data, store
+from bench.suites import Phantoms, suite
+from lungseg import ARCHITECTURES, build, metrics, recipes, runtime
+
+SUITE = replace(suite("smoke"), size=(32, 32), width=2, phantoms=Phantoms(8, (64, 56)))
+
+
+def hashes(folder: Path, seed: int) -> dict[str, list[str]]:
+    """Of each architecture's weights and of the counts of its held-out images."""
+    os.environ.update(runtime.environment(SUITE.threads))
+    runtime.start(seed, SUITE.threads)
+    import keras
+
+    from lungseg import inference, training
+
+    material = data.gather(SUITE, data.locate(SUITE, None, folder), folder)
+    prepared, fold = material.prepared, material.folds[0]
+    rows = [prepared.row[key] for key in fold.test]
+    recipe = replace(recipes.recipe(SUITE.recipe), epochs=1)
+    found = {}
+    for name in ARCHITECTURES:
+        keras.utils.set_random_seed(seed)
+        model = build(name, (*SUITE.size, 1), SUITE.width)
+        trained = training.fit(model, prepared, fold, recipe, seed)
+        guesses = inference.masks(inference.probabilities(model, prepared.images[rows]), recipe.threshold)
+        counts = [metrics.score(prepared.masks[row], guess, None) for row, guess in zip(rows, guesses, strict=True)]
+        found[name] = [trained.weights_sha256, store.sha256(counts)]
+    return found
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        print(json.dumps(hashes(Path(scratch), int(sys.argv[1]))))
