@@ -32,6 +32,7 @@ class Child:
     threads: int
     log: Path
     limit_s: float
+    deterministic: bool = True
     timed_out: bool = False
     failure: Event | None = None
     peak_memory_bytes: int | None = None
@@ -45,7 +46,7 @@ class Child:
                 self.process = subprocess.Popen(
                     [sys.executable, "-m", self.module],
                     cwd=ROOT,
-                    env={**os.environ, **runtime.environment(self.threads)},
+                    env={**os.environ, **runtime.environment(self.threads, self.deterministic)},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

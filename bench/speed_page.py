@@ -10,7 +10,7 @@ from bench.speeds import Speeds, number
 
 HEADERS = (
     "Architecture", "Width", "Batch", "Threads", "Training images/s", "Inference images/s", "Share of limit",
-    "at inference", "Machine",
+    "at inference", "Determinism costs", "Machine",
 )  # fmt: skip
 
 
@@ -22,7 +22,9 @@ def throughput(measured: Sequence[Speeds]) -> list[str]:
         "## Throughput",
         paragraph(
             "Median (and interquartile range) over repeats, in a process of its own. Share of limit: of the rate of a"
-            " large matrix product in the same precision, measured in the same run. Busy: other work ran on the"
+            " large matrix product in the same precision, measured in the same run. Determinism costs: the share of"
+            " training speed lost to operations that give the same bits each time, as all scores are made with;"
+            " measured in a second process, so a few per cent are noise. Busy: other work ran on the"
             " machine, so the row is a lower bound."
         ),
     ]
@@ -43,6 +45,7 @@ def _row(row: Mapping[str, str]) -> list[str]:
         _rate(row, "inference"),
         _share(row, "train_share_of_limit"),
         _share(row, "inference_share_of_limit"),
+        _share(row, "determinism_cost"),
         "busy" if row.get("busy", "").lower() in ("true", "1", "yes") else "",
     ]
 

@@ -21,8 +21,10 @@ COLUMNS = (
     "inference_gflops", "compile_seconds", "peak_memory_bytes",
     "limit_gflops", "train_share_of_limit", "inference_share_of_limit",
     "threads", "busy", "others_cpu_share", "settled", "jit", "deterministic",
+    "deterministic_train_images_per_second", "determinism_cost",
     "device", "precision", "versions", "commit", "measured", "note",
 )  # fmt: skip
+LATER = ("deterministic_train_images_per_second", "determinism_cost")
 Row = dict[str, str]
 
 
@@ -57,8 +59,18 @@ def spelled(rows: Iterable[Mapping[str, str]]) -> str:
 
 
 def written(values: Mapping[str, Any]) -> Row:
-    """Values of all columns as the table spells them."""
-    return {name: spell(values[name]) for name in COLUMNS}
+    """Values of all columns as the table spells them; those of ``determinism`` come later."""
+    return {name: spell(values.get(name) if name in LATER else values[name]) for name in COLUMNS}
+
+
+def determinism(row: Row, found: Row) -> Row:
+    """What the process with deterministic operations adds to a row: its rate, and the share of speed they cost.
+
+    Two processes one after the other: on a noisy machine a cost of a few per cent, or below zero, says nothing.
+    """
+    rate = found["deterministic_train_images_per_second"]
+    cost = 1 - float(rate) / float(row["train_images_per_second"])
+    return {"deterministic_train_images_per_second": rate, "determinism_cost": spell(cost)}
 
 
 def spell(value: Any) -> str:

@@ -217,7 +217,9 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
     def wait(child: Child, say: Any) -> int:
         name = child.job["architecture"]
         if name == "unet":
-            say({"event": "row", "row": row(name)})
+            fast = row(name, train_images_per_second=20.0)
+            slow = {"deterministic_train_images_per_second": "15"}
+            say({"event": "row", "row": slow if child.deterministic else fast})
             return 0
         if name == "resunet":
             child.failure = {"event": "failed", "type": "MemoryError", "message": "too large"}
@@ -228,7 +230,8 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
     monkeypatch.setattr(Child, "wait", wait)
     said: list[str] = []
     measured = throughput.measure(small, tmp_path, said.append)
-    assert [r["architecture"] for r in speed_table.read(measured.path)] == ["unet"]
+    (found,) = speed_table.read(measured.path)
+    assert (found["architecture"], found["determinism_cost"]) == ("unet", "0.25")
     assert measured.failures == (
         "resunet: MemoryError: too large",
         "r2unet: ended with code -9 (killed; out of memory?)",
@@ -244,7 +247,7 @@ def test_a_child_that_dies_at_once_is_said_with_the_end_of_its_log(tmp_path: Pat
 
 
 def test_a_child_is_ended_at_its_limit(tmp_path: Path) -> None:
-    found, why = throughput._run(Child("bench.throughput", {}, 1, tmp_path / "log.txt", 0.01), print)
+    found, why = throughput._run(Child("bench.speed_probe", {}, 1, tmp_path / "log.txt", 0.01), print)
     assert (found, why) == (None, "not finished within 0 s")
 
 
