@@ -1,0 +1,62 @@
+"""Files and folders that appear under their name whole or not at all, whatever stops the writer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from lungseg.errors import EnvironmentFailure
+
+FILE, FOLDER = ".writing-", ".making-"  # how names begin of what is not finished, and so never read
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file in one step: a reader sees the old or the new, a full disk costs only the new.
+
+    The folder is made if need be. Raises EnvironmentFailure that names the file and the cause.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=FILE)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        temporary = None
+        _sync(path.parent)
+    except OSError as error:
+        raise refused(path, error) from error
+    finally:  # also where Ctrl-C came between; what a kill leaves, the next holder of the lock removes
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def give_name(work: Path, folder: Path) -> None:
+    """Rename a finished folder. Its contents reach the disk before its name does: a power cut leaves no empty files
+    under it. Raises OSError, also where ``folder`` exists and is not empty."""
+    for path in (*work.rglob("*"), work):
+        _sync(path)
+    os.replace(work, folder)
+    _sync(folder.parent)
+
+
+def refused(path: Path, error: OSError) -> EnvironmentFailure:
+    """The error of a file that the system does not let us write."""
+    return EnvironmentFailure(
+        f"{path}: cannot be written ({error.strerror or error}); free some space or make its folder writable, "
+        "then run the same command again"
+    )
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
