@@ -45,9 +45,7 @@ DEFINITIONS = (
 )
 
 
-def write(
-    results: Path, *, figures: bool = True, only: str | None = None, found: Vetted | None = None
-) -> list[Path]:
+def write(results: Path, *, figures: bool = True, only: str | None = None, found: Vetted | None = None) -> list[Path]:
     """Regenerate <results>/README.md, a page for each suite, and their figures; return what was written.
 
     only: the suite whose page and figures to write; the index always covers all. Without `figures` the pages
