@@ -48,6 +48,7 @@ def test_one_changed_count_fails_on_the_same_machine_only(baseline):
     assert exit_code(compare(baseline, elsewhere(now))) == 0
 
 
+@pytest.mark.fault("F86")
 @pytest.mark.parametrize(
     ("key", "value", "code"),
     [
@@ -95,6 +96,7 @@ def test_prepared_bytes_must_be_equal_on_the_same_machine(baseline):
     assert exit_code(compare(baseline, elsewhere(now))) == 0
 
 
+@pytest.mark.fault("F89")
 def test_an_architecture_that_is_gone_fails_and_a_new_one_does_not(baseline):
     now = copy.deepcopy(baseline)
     now["architectures"]["mynet"] = now["architectures"].pop("unet")
@@ -103,6 +105,7 @@ def test_an_architecture_that_is_gone_fails_and_a_new_one_does_not(baseline):
     assert exit_code(findings) == 1
 
 
+@pytest.mark.fault("F85")
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -124,6 +127,7 @@ def test_another_subject_is_not_comparable(baseline, path, value):
     assert caught.value.exit_code == 5
 
 
+@pytest.mark.fault("F84", "F87")
 def test_a_missing_or_broken_baseline_is_not_comparable(baseline, tmp_path):
     path = tmp_path / "baseline.json"
     with pytest.raises(NotComparable, match="make baseline"):
