@@ -11,6 +11,7 @@ DATA    ?=
 ARCH    ?=
 SEEDS   ?=
 RESULTS ?= results/local
+TIMES   ?= 10
 ARGS    ?=
 
 # A value as one shell word, whatever spaces, wildcards or quotes it holds.
@@ -21,7 +22,7 @@ option = $(if $(2),$(1) $(call quote,$(2)))
 PY    := .venv/bin/python
 READY := .venv/.ready-$(BACKEND)
 
-.PHONY: help setup bench test test-all test-speed lint types gate baseline publish report smoke-jax wheel clean
+.PHONY: help setup bench test test-all faults soak test-speed lint types gate baseline publish report smoke-jax wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -46,6 +47,13 @@ test: $(READY) ## the tests, without the slow ones: ARGS=
 
 test-all: $(READY) ## every test; LUNGSEG_DATA=<folder> adds those on real data
 	$(PY) -m pytest -m '' $(ARGS)
+
+faults: $(READY) ## run every test of a fault, the slow ones too, and write tests/FAULTS.md
+	$(PY) -m pytest -m fault --fault-table tests/FAULTS.md $(ARGS)
+
+soak: RESULTS := $(if $(filter results/local,$(RESULTS)),results/local/soak,$(RESULTS))
+soak: $(READY) ## kill runs at random, again and again, and check what is left: TIMES=10 RESULTS=results/local/soak
+	$(PY) tests/soak.py --times $(TIMES) --results $(call quote,$(RESULTS)) $(ARGS)
 
 test-speed: $(READY) ## time the kernels
 	$(PY) -m pytest tests/speed -m '' --benchmark-enable $(ARGS)

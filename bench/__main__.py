@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from lungseg.errors import LungsegError
+from lungseg.errors import EnvironmentFailure, LungsegError
 
 ROOT = Path(__file__).resolve().parent.parent
 INTERRUPTED = 130
@@ -79,6 +81,9 @@ def _interrupt(*_: object) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; the exit code says how it went. Errors are one paragraph on standard error."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show must not end hours of training
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     chosen = parser().parse_args(arguments)
     from bench import commands
 
@@ -96,6 +101,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, as `| head` does
         return 0
+    except OSError as error:
+        print(f"error: {error.filename or 'input/output'}: {error.strerror or error}", file=sys.stderr)
+        return EnvironmentFailure.exit_code
+    except Exception:  # 1 would be Python's own code, and means a regression
+        traceback.print_exc()
+        print("error: internal error, shown above; a defect of this program, please report it", file=sys.stderr)
+        return LungsegError.exit_code
 
 
 if __name__ == "__main__":

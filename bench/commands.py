@@ -6,22 +6,27 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench import suites
 from bench.suites import Suite
-from lungseg.errors import UsageError
+from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 PARTIAL = 4
 INTERRUPTED = 130
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train what is missing, measure throughput, report. 4 when a cell failed, 130 when interrupted."""
+    """Train what is missing, measure throughput, report. 4 when a cell failed, 130 when interrupted.
+
+    A record that cannot be read is trained again if the run has its cell; of any other the user is warned.
+    """
     suite = _chosen(options)
-    from bench import data, lock, report, showcase, store
+    from bench import data, lock, report, showcase
+    from bench.vetting import vetted
 
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
@@ -32,10 +37,12 @@ def run(options: argparse.Namespace) -> int:
         if not options.no_speed:
             _speed(suite, options.results)
         showcase.draw(suite, options.results, root)
-        written = report.write(options.results, only=suite.name)
-    print(report.terminal(store.load_records(options.results, suite.name)))
+        found = vetted(options.results)
+        written = report.write(options.results, only=suite.name, found=found)
+    print(report.terminal([record for record in found.records if record["cell"]["suite"] == suite.name]))
     pages = [path for path in written if path.suffix == ".md"]
     print("\n".join(f"written: {_near(path)}" for path in pages))
+    _warn(options.results, found.unreadable)
     return code
 
 
@@ -75,14 +82,20 @@ def speed(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    """Pages and figures from records; no backend."""
+    """Pages and figures from records; no backend. 3 when a record cannot be read: the pages name it.
+
+    Takes no lock, so that it can show what a run has finished so far.
+    """
     from bench import report as pages
+    from bench.vetting import vetted
 
     if options.suite:
         suites.suite(options.suite)
-    for path in pages.write(options.results, figures=not options.no_figures, only=options.suite):
+    found = vetted(options.results)
+    for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, found=found):
         print(f"written: {_near(path)}")
-    return 0
+    _warn(options.results, found.unreadable)
+    return DataError.exit_code if found.unreadable else 0
 
 
 def publish(options: argparse.Namespace) -> int:
@@ -136,18 +149,23 @@ def list(options: argparse.Namespace) -> int:
 
 
 def _smoke(results: Path) -> dict[str, Any]:
-    """Suite smoke trained from nothing: the fingerprint does not cover the code, which is what is on trial."""
+    """Suite smoke trained from nothing: the fingerprint does not cover the code, which is what is on trial.
+
+    Only what smoke itself left is removed: the folder may hold other suites' hours.
+    """
     from bench import data, lock, store
     from bench import gate as guard
 
     smoke = suites.SUITES["smoke"]
     with lock.held(results):
-        for folder in ("runs", "cells", "cache"):
-            shutil.rmtree(results / folder, ignore_errors=True)
+        for folder in (results / "runs" / smoke.name, results / "cells" / smoke.name, results / "cache"):
+            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():  # a symbolic link, say; old records would pass for what this code yields
+                raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
         code, material = train(smoke, data.locate(smoke, None, results), results)
-    if code == INTERRUPTED:
-        raise KeyboardInterrupt
-    return guard.summarise(smoke, material, store.load_records(results, smoke.name))
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        return guard.summarise(smoke, material, store.load_records(results, smoke.name))
 
 
 def _chosen(options: argparse.Namespace) -> Suite:
@@ -164,6 +182,11 @@ def _speed(suite: Suite, results: Path) -> int:
 
     measured = throughput.measure(suite, results, lambda text: print(text, flush=True))
     return PARTIAL if measured.failures else 0
+
+
+def _warn(results: Path, unreadable: Mapping[str, str]) -> None:
+    for path, why in unreadable.items():
+        print(f"warning: {_near(results / path)}: {why}; delete it and run its suite again", file=sys.stderr)
 
 
 def _near(path: Path) -> str:

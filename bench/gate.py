@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from bench import machine, store
 from bench.data import Material
+from bench.inputs import PROTOCOL
 from bench.suites import Suite
 from lungseg import metrics, runtime
 from lungseg.errors import LungsegError
@@ -56,13 +56,19 @@ class Finding:
 
 def summarise(suite: Suite, material: Material, records: Sequence[store.Record]) -> dict[str, Any]:
     """What a baseline holds, and what is compared with one: data, scores and counts of each architecture."""
-    prepared = material.prepared
+    prepared, scored = material.prepared, [record for record in records if record["status"] == "ok"]
     means = prepared.images.reshape(len(prepared.ids), -1).mean(axis=1, dtype="float64")
     return {
         "schema": SCHEMA,
         "suite": suite.name,
         "dataset": suite.dataset,
         "machine": machine_kind(suite.threads),
+        "rules": {
+            "size": list(suite.size),
+            "folds": store.sha256(material.folds_record),
+            "protocol": PROTOCOL,
+            "schema of records": store.SCHEMA,
+        },
         "data": {
             "raw_sha256": prepared.raw_sha256,
             "prepared_sha256": prepared.sha256,
@@ -70,24 +76,31 @@ def summarise(suite: Suite, material: Material, records: Sequence[store.Record])
             "image_means": dict(zip(prepared.ids, map(float, means), strict=True)),
         },
         "architectures": {
-            name: _scores([r for r in records if r["cell"]["architecture"] == name])
-            for name in sorted({r["cell"]["architecture"] for r in records if r["status"] == "ok"})
+            name: _scores([r for r in scored if r["cell"]["architecture"] == name])
+            for name in sorted({r["cell"]["architecture"] for r in scored})
         },
     }
 
 
 def _scores(records: Sequence[store.Record]) -> dict[str, Any]:
     cases = [case for record in records for case in record["cases"]]
+    for case in cases:
+        metrics.check_identities(case)  # raises: a defect of the scores is not a regression of the network
     return {
         "dice": statistics.fmean(case["dice"] for case in cases),
         "f1": metrics.pooled(cases)["f1"],
-        "validation_loss": statistics.fmean(min(record["history"]["val_loss"]) for record in records),
+        "validation_loss": statistics.fmean(_lowest(record["history"]["val_loss"]) for record in records),
         "counts": {
             f"{record['cell']['seed']}/{case['id']}": [case["tp"], case["fp"], case["fn"], case["tn"]]
             for record in records
             for case in record["cases"]
         },
     }
+
+
+def _lowest(losses: Sequence[float | None]) -> float:
+    """The lowest finite loss; strict JSON holds one that was not as null."""
+    return min((loss for loss in losses if loss is not None), default=math.nan)
 
 
 def machine_kind(threads: int) -> dict[str, Any]:
@@ -106,9 +119,10 @@ def load_baseline(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise NotComparable(f"{path}: there is no baseline; `make baseline` on a trusted commit writes one")
     try:
-        baseline: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        baseline: dict[str, Any] = store.strict_json(path.read_text(encoding="utf-8"))  # no NaN, no infinity
         scores = [v for a in baseline["architectures"].values() for v in (a["dice"], a["f1"], a["validation_loss"])]
-        fine = baseline["schema"] == SCHEMA and scores and all(math.isfinite(value) for value in scores)
+        numbers = [*scores, *baseline["data"]["image_means"].values()]
+        fine = baseline["schema"] == SCHEMA and scores and all(math.isfinite(value) for value in numbers)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotComparable(f"{path}: not a baseline ({error!r}); `make baseline` writes a new one") from error
     if not fine:
@@ -127,6 +141,7 @@ def compare(baseline: Mapping[str, Any], now: Mapping[str, Any], limits: Limits 
             raise NotComparable(f"the baseline was made with {key} {before_on[key]!r}, this run with {now_on[key]!r}")
     if baseline["data"]["raw_sha256"] != now["data"]["raw_sha256"]:
         raise NotComparable("the baseline was made from other files (their bytes differ)")
+    _same_rules(baseline, now)
     exact = before_on == now_on
     findings = _data(baseline["data"], now["data"], exact, limits)
     for name, before in baseline["architectures"].items():
@@ -139,6 +154,24 @@ def compare(baseline: Mapping[str, Any], now: Mapping[str, Any], limits: Limits 
         if name not in baseline["architectures"]:
             findings.append(Finding(name, "trained and scored", "no", "yes (new)", True))
     return findings
+
+
+def _same_rules(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise NotComparable where scores would differ for another reason than accuracy, or some are not there."""
+    asked = baseline.get("rules", {})  # none in a baseline from before they were stored
+    for key, value in asked.items():
+        if now["rules"].get(key) != value:
+            raise NotComparable(f"the baseline was made with {key} {value!r}, this run with {now['rules'].get(key)!r}")
+    lost = sorted(baseline["data"]["truth_pixels"].keys() - now["data"]["truth_pixels"].keys())
+    if lost:
+        raise NotComparable(f"cases of the baseline that this run lacks: {_some(lost)}")
+    for name, before in baseline["architectures"].items():
+        after = now["architectures"].get(name, before)
+        if lost := sorted(before["counts"].keys() - after["counts"].keys()):
+            raise NotComparable(f"{name}: predictions of the baseline that this run lacks: {_some(lost)}")
+        for key, counts in before["counts"].items():
+            if sum(counts) != sum(after["counts"][key]):
+                raise NotComparable(f"{name}, {key}: the baseline was made at another resolution")
 
 
 def _data(before: Mapping[str, Any], now: Mapping[str, Any], exact: bool, limits: Limits) -> list[Finding]:
@@ -164,9 +197,11 @@ def _accuracy(
         ("f1", "pooled F1", 1),
         ("validation_loss", "validation loss", -1),
     ):
-        fell = sign * (before[key] - after[key])
-        ok = math.isfinite(after[key]) and fell <= limits.margin and (sign < 0 or after[key] >= limits.floor)
-        found.append(Finding(name, words, f"{before[key]:.4f}", f"{after[key]:.4f}", ok))
+        value = after.get(key)
+        score = float(value) if isinstance(value, int | float) else math.nan  # missing or None: no score
+        fell = sign * (before[key] - score)
+        ok = math.isfinite(score) and fell <= limits.margin and (sign < 0 or score >= limits.floor)
+        found.append(Finding(name, words, f"{before[key]:.4f}", f"{score:.4f}", ok))
     if exact:
         changed = _changed(before["counts"], after["counts"], None)
         found.append(Finding(name, "cases whose counts changed", "0", _some(changed), not changed))

@@ -40,7 +40,8 @@ def _numbered(texts: Sequence[str]) -> dict[str, int]:
 
 
 def _machine(record: Record) -> str:
-    m = record["machine"]
+    if not (m := record.get("machine")):
+        return "not recorded"  # of a cell that failed
     versions = ", ".join(f"{k} {v}" for k, v in sorted((m.get("versions") or {}).items()))
     memory = f"{(m.get('memory_bytes') or 0) / 2**30:.1f} GiB"
     return escape(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,7 +91,6 @@ def _galleries(source: Path, target: Path, suite: Suite) -> list[Path]:
     written = []
     for path in sorted((source / "figures").glob(f"{suite.name}-*-gallery.png")):
         copy = target / "figures" / path.name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+        store.write_bytes(copy, path.read_bytes())
         written.append(copy)
     return written

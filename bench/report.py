@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from bench import answers, markdown, speeds, stats, store
 from bench.markdown import NONE, escape, paragraph, plain, ratio, table, with_interval
@@ -13,6 +14,7 @@ from bench.rows import Record, Section
 from bench.speed_page import throughput
 from bench.speeds import Speeds
 from bench.suites import SUITES
+from bench.vetting import Vetted, vetted
 
 GENERATED = "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->"
 
@@ -43,16 +45,20 @@ DEFINITIONS = (
 )
 
 
-def write(results: Path, *, figures: bool = True, only: str | None = None) -> list[Path]:
+def write(results: Path, *, figures: bool = True, only: str | None = None, found: Vetted | None = None) -> list[Path]:
     """Regenerate <results>/README.md, a page for each suite, and their figures; return what was written.
 
     only: the suite whose page and figures to write; the index always covers all. Without `figures` the pages
-    link those that are already there. Raises DataError for unreadable or contradictory records.
+    link those that are already there. found: the records, where they were read already. Unreadable ones are named
+    on the pages and hide no others. Raises LungsegError for contradictory records.
     """
     results = Path(results)
+    found = found or vetted(results)
     by_suite: dict[str, list[Section]] = {}
-    for section in stats.sections(store.load_records(results)):
+    for section in stats.sections(found.records):
         by_suite.setdefault(section.setting.suite, []).append(section)
+    for suite in found.suites:
+        by_suite.setdefault(suite, [])  # nothing else is left of it
     measured = speeds.load(results)
     written = []
     for suite, sections in by_suite.items():
@@ -66,9 +72,9 @@ def write(results: Path, *, figures: bool = True, only: str | None = None) -> li
                 written += draw(section, _fitting(section, measured), results / "figures", stem)
             drawn.append(_drawn(results, stem))
         written.append(results / page_name(suite))
-        store.write_text(written[-1], suite_page(suite, sections, measured, drawn))
+        store.write_text(written[-1], suite_page(suite, sections, measured, drawn, found.of(suite)))
     written.append(results / "README.md")
-    store.write_text(written[-1], index_page(by_suite, measured))
+    store.write_text(written[-1], index_page(by_suite, measured, found.unreadable))
     return written
 
 
@@ -105,15 +111,23 @@ def _fitting(section: Section, measured: Sequence[Speeds]) -> list[Speeds]:
 
 
 def suite_page(
-    suite: str, sections: Sequence[Section], measured: Sequence[Speeds], figures: Sequence[Mapping[str, str]]
+    suite: str,
+    sections: Sequence[Section],
+    measured: Sequence[Speeds],
+    figures: Sequence[Mapping[str, str]],
+    unreadable: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The Markdown of one suite; `figures` of each section, kind -> path relative to the page."""
+    """The Markdown of one suite.
+
+    figures: of each section, kind -> path relative to the page. unreadable: file -> why it is not in the tables.
+    """
     blocks = [GENERATED, f"# {escape(suite)}"]
     if suite in SUITES:
         title = SUITES[suite].title
         blocks.append(paragraph(f"{title[0].upper()}{title[1:]}."))
     if len(sections) > 1:
         blocks.append(paragraph(f"{len(sections)} sections; their numbers are not comparable with each other."))
+    blocks += _unreadable(unreadable)
     for section, paths in zip(sections, figures, strict=True):
         blocks += section_page(section, paths)
         edited = [stats.cell_id(r) for r in section.records if not store.is_sealed(dict(r))]
@@ -126,11 +140,24 @@ def suite_page(
     return "\n\n".join(blocks) + "\n"
 
 
-def index_page(by_suite: Mapping[str, Sequence[Section]], measured: Sequence[Speeds]) -> str:
+def _unreadable(files: Mapping[str, str]) -> list[str]:
+    if not files:
+        return []
+    lines = [paragraph(f"{escape(path)}: {escape(why)}", "- ") for path, why in files.items()]
+    text = "**Unreadable.** These files are in no table; delete them and run their suite again:"
+    return ["\n\n".join([paragraph(text), "\n".join(lines)])]
+
+
+def index_page(
+    by_suite: Mapping[str, Sequence[Section]],
+    measured: Sequence[Speeds],
+    unreadable: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """The Markdown of the index: every suite with its answer, and where speed was measured."""
     blocks = [GENERATED, "# Results"]
     if not by_suite:
         blocks.append("No suite has been run yet: `make bench` runs `quick`, `python -m bench list` shows all.")
+    blocks += _unreadable(unreadable)
     rows, texts = [], []
     for suite, sections in by_suite.items():
         link = f"[{escape(suite)}]({page_name(suite)})"

@@ -37,8 +37,9 @@ def cell_id(record: Record) -> str:
 
 
 def setting(record: Record) -> Setting:
-    """The table that the record belongs to."""
-    cell, machine = record["cell"], record["machine"]
+    """The table that the record belongs to. A failed cell may have met no machine: its inputs tell as much."""
+    cell, asked = record["cell"], record.get("inputs") or {}
+    machine = record.get("machine") or {**asked, **(asked.get("recipe") or {})}
     height, width = cell["size"]
     return Setting(
         str(cell["suite"]), str(cell["scored_on"]), str(cell["trained_on"]), (int(height), int(width)),

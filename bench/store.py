@@ -6,13 +6,14 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from bench.suites import Cell
-from lungseg.errors import DataError, EnvironmentFailure
+from lungseg import atomic
+from lungseg.atomic import write_bytes as write_bytes
+from lungseg.errors import DataError
 
 SCHEMA = 1
 STATUSES = ("ok", "diverged", "oom", "timeout", "crashed", "contract")
@@ -72,35 +73,20 @@ def layout(record: Record) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file in one step: a reader sees the old or the new, a full disk costs only the new."""
+    """As ``write_bytes``, in UTF-8."""
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """As ``write_text``. Raises EnvironmentFailure that names the file and the cause."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise EnvironmentFailure(f"{path}: cannot be written ({error.strerror})") from error
+class UnreadableRecord(DataError):
+    """A file under runs/ that is no record of this version. path: the file. reason: why, without the path."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}; delete it and run its suite again")
 
 
-def load_record(path: Path) -> Record:
-    """One record. Raises DataError for text that is not strict JSON, or of another schema."""
+def strict_json(text: str) -> Any:
+    """The value of a JSON text. ValueError for NaN, infinity, a number beyond a float, and a key that occurs twice."""
 
     def unique(pairs: list[tuple[str, Any]]) -> Record:
         found = dict(pairs)
@@ -116,16 +102,22 @@ def load_record(path: Path) -> Record:
             raise ValueError(f"{digits} is beyond a float")
         return number
 
+    return json.loads(text, object_pairs_hook=unique, parse_constant=refuse, parse_float=finite)
+
+
+def load_record(path: Path) -> Record:
+    """One record. Raises UnreadableRecord for text that is not strict JSON, or of another schema."""
     try:
-        text = path.read_text(encoding="utf-8")
-        record: Record = json.loads(text, object_pairs_hook=unique, parse_constant=refuse, parse_float=finite)
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not a readable record ({error}); delete it and run its suite again") from error
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        held = record.get("schema") if isinstance(record, dict) else None
-        raise DataError(f"{path}: schema {held!r}, this version reads {SCHEMA}; run its suite again")
+        record: Record = strict_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnreadableRecord(path, f"cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise UnreadableRecord(path, f"not a readable record ({error})") from error
+    held = record.get("schema") if isinstance(record, dict) else None
+    if held != SCHEMA:
+        raise UnreadableRecord(path, f"schema {held!r}, this version reads {SCHEMA}")
     if record.get("status") not in STATUSES:
-        raise DataError(f"{path}: status {record.get('status')!r} is none of {', '.join(STATUSES)}")
+        raise UnreadableRecord(path, f"status {record.get('status')!r} is none of {', '.join(STATUSES)}")
     return record
 
 
@@ -174,8 +166,11 @@ def find(path: Path, inputs: Record) -> Record | None:
 def set_aside(path: Path) -> None:
     """Keep a record that no longer fits its inputs, under a name that no report reads."""
     if path.exists():
-        old = path.with_name(f"{path.stem}.{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.json.old")
-        os.replace(path, old)
+        try:
+            old = path.with_name(f"{path.stem}.{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.json.old")
+            os.replace(path, old)
+        except OSError as error:
+            raise atomic.refused(path, error) from error
 
 
 def missing(cells: Iterable[Cell], inputs: dict[str, Record], results: Path, machine_key: str) -> list[Cell]:

@@ -1,40 +1,62 @@
-"""Replace a file in one step: a reader, or the next run, sees the old bytes or the new, never a part."""
+"""Files and folders that appear under their name whole or not at all, whatever stops the writer."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from lungseg.errors import EnvironmentFailure
 
-PREFIX = ".writing-"  # of temporary files; one that stays is what a kill left, and nothing reads it
+FILE, FOLDER = ".writing-", ".making-"  # how names begin of what is not finished, and so never read
 
 
-def write(path: Path, parts: bytes | Iterable[bytes | memoryview]) -> None:
-    """Write to a temporary file in the same folder, flush it to the disk, rename it, flush the folder.
+def write_bytes(path: Path, *parts: bytes) -> None:
+    """Replace a file in one step: a reader sees the old or the new, a full disk costs only the new.
 
-    Raises EnvironmentFailure that names the file and the cause; what was there before is then still there.
+    The folder is made if need be. Raises EnvironmentFailure that names the file and the cause.
     """
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=PREFIX)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=FILE)
         with os.fdopen(handle, "wb") as file:
-            for part in (parts,) if isinstance(parts, bytes) else parts:
-                file.write(part)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
         temporary = None
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(path.parent)
     except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise EnvironmentFailure(f"{path}: cannot be written ({error.strerror})") from error
+        raise refused(path, error) from error
+    finally:  # also where Ctrl-C came between; what a kill leaves, the next holder of the lock removes
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def give_name(work: Path, folder: Path) -> None:
+    """Rename a finished folder. Its contents reach the disk before its name does: a power cut leaves no empty files
+    under it. Raises OSError, also where ``folder`` exists and is not empty."""
+    for path in (*work.rglob("*"), work):
+        _sync(path)
+    os.replace(work, folder)
+    _sync(folder.parent)
+
+
+def refused(path: Path, error: OSError) -> EnvironmentFailure:
+    """The error of a file that the system does not let us write."""
+    return EnvironmentFailure(
+        f"{path}: cannot be written ({error.strerror or error}); free some space or make its folder writable, "
+        "then run the same command again"
+    )
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

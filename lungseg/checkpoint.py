@@ -51,7 +51,7 @@ class Checkpoints:
     def save(self, state: State) -> None:
         """Write the state, then drop all but the last two. Raises EnvironmentFailure (the old ones stay)."""
         payload = _packed(self.identity, state)
-        atomic.write(self._path(state.epoch), (MAGIC, hashlib.sha256(payload).digest(), payload))
+        atomic.write_bytes(self._path(state.epoch), MAGIC, hashlib.sha256(payload).digest(), payload)
         for path in self._paths()[GENERATIONS:]:
             path.unlink(missing_ok=True)
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from lungseg import images
+from lungseg import atomic, images
 from lungseg.datasets.case import Case
 from lungseg.errors import DataError, EnvironmentFailure
 
@@ -129,45 +128,52 @@ def _make(cases: Sequence[Case], size: tuple[int, int], folder: Path) -> None:
     """Fill a temporary folder and rename it, so that a half-made cache is never read."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+        work = Path(tempfile.mkdtemp(prefix=atomic.FOLDER, dir=folder.parent))
     except OSError as error:
-        raise EnvironmentFailure(f"{folder.parent}: cannot be written ({error.strerror})") from error
+        raise atomic.refused(folder.parent, error) from error
     try:
         about = _fill(cases, size, work)
         (work / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        os.rename(work, folder)
+        atomic.give_name(work, folder)
     except OSError as error:
         if not (folder / "about.json").exists():  # another process may have made the same meanwhile
-            raise EnvironmentFailure(f"{folder}: cannot be written ({error.strerror})") from error
+            raise atomic.refused(folder, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def _fill(cases: Sequence[Case], size: tuple[int, int], work: Path) -> dict[str, Any]:
-    shape = (len(cases), *size)
-    pictures = np.lib.format.open_memmap(work / "images.npy", "w+", np.float32, shape)
-    masks = np.lib.format.open_memmap(work / "masks.npy", "w+", np.bool_, shape)
+    """Write images.npy and masks.npy a row at a time. Not through a memory map: there a full disk is no error that
+    can be caught, but SIGBUS, which ends the process."""
     raw, pixels = hashlib.sha256(), hashlib.sha256()
     shapes: list[tuple[int, ...]] = []
     problems: list[str] = []
-    for row, case in enumerate(cases):
-        try:
-            image, mask = read_case(case)
-        except DataError as error:
-            problems += error.problems
-            continue
-        shapes.append(image.shape)
-        pictures[row] = images.resize_image(image, size)
-        masks[row] = images.resize_mask(mask, size)
-        raw.update(f"{case.id}\0".encode())
-        for path in (case.image, *case.masks):
-            raw.update(hashlib.sha256(path.read_bytes()).digest())
-        pixels.update(f"{case.id}\0".encode() + pictures[row].tobytes() + masks[row].tobytes())
+    with (work / "images.npy").open("wb") as pictures, (work / "masks.npy").open("wb") as masks:
+        _header(pictures, np.float32, (len(cases), *size))
+        _header(masks, np.bool_, (len(cases), *size))
+        for case in cases:
+            try:
+                image, mask = read_case(case)
+            except DataError as error:
+                problems += error.problems
+                continue
+            shapes.append(image.shape)
+            row = images.resize_image(image, size).astype(np.float32, copy=False).tobytes()
+            bits = images.resize_mask(mask, size).astype(np.bool_, copy=False).tobytes()
+            pictures.write(row)
+            masks.write(bits)
+            raw.update(f"{case.id}\0".encode())
+            for path in (case.image, *case.masks):
+                raw.update(hashlib.sha256(path.read_bytes()).digest())
+            pixels.update(f"{case.id}\0".encode() + row + bits)
     if problems:
         raise DataError(problems)
-    pictures.flush()
-    masks.flush()
     return {"raw_sha256": raw.hexdigest(), "sha256": pixels.hexdigest(), "shapes": shapes}
+
+
+def _header(file: BinaryIO, kind: type[np.generic], shape: tuple[int, ...]) -> None:
+    about = {"descr": np.lib.format.dtype_to_descr(np.dtype(kind)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, about)
 
 
 def _resized_spacing(case: Case, shape: Sequence[int], size: tuple[int, int]) -> tuple[float, float] | None:

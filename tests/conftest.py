@@ -37,6 +37,17 @@ settings.register_profile(
 settings.load_profile("fast")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-table", type=Path, metavar="PATH", help="write the table of faults and their tests here")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if path := config.getoption("--fault-table"):
+        from fault_table import FaultTable
+
+        config.pluginmanager.register(FaultTable(path), "fault-table")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder that LUNGSEG_DATA names, with `Montgomery/` and `Shenzhen/`; skips where it names none."""

@@ -37,11 +37,13 @@ def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.fault("F70")
 def test_results_that_cannot_be_written_stop_before_training(capsys):
     assert main(["run", "smoke", "--results", "/proc/nowhere"]) == 6
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.fault("F84")
 def test_a_missing_baseline_is_not_a_pass(tmp_path, capsys):
     assert main(["gate", "--baseline", str(tmp_path / "none.json"), "--results", str(tmp_path)]) == 5
     assert "make baseline" in capsys.readouterr().err

@@ -28,6 +28,7 @@ def width_and_height(path):
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
 
 
+@pytest.mark.fault("F94")
 @pytest.mark.parametrize("n", [1, 13])
 def test_every_figure_is_drawn_at_a_readable_size(tmp_path, n):
     names = [f"net_{i:02d}_$x" for i in range(n)]
@@ -39,6 +40,7 @@ def test_every_figure_is_drawn_at_a_readable_size(tmp_path, n):
         assert 200 <= height <= 3500
 
 
+@pytest.mark.fault("F96")
 def test_same_rows_give_the_same_bytes(tmp_path):
     records = grid(("unet",), folds=2, n=24, epochs=10)
     first = [p.read_bytes() for p in draw(tmp_path / "a", records, ["unet"])]
@@ -82,6 +84,7 @@ def test_gallery_draws_empty_full_and_oblong_masks(tmp_path):
         figures.gallery([], path)
 
 
+@pytest.mark.fault("F82", "F95")
 def test_no_home_and_no_display_are_needed(tmp_path):
     save(tmp_path, grid(("unet",), folds=2, n=24, epochs=5))
     hidden = ("HOME", "DISPLAY", "MPLBACKEND", "MPLCONFIGDIR", "XDG_CONFIG_HOME")

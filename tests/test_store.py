@@ -3,14 +3,18 @@
 import json
 import os
 from copy import deepcopy
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from records import record as made_up
 
-from bench import store
+from bench import machine, store
+from bench.inputs import inputs
 from bench.suites import cells, suite
+from lungseg import runtime
 from lungseg.errors import DataError, EnvironmentFailure
 
 CELL = cells(suite("quick"))[0]
@@ -72,6 +76,7 @@ def test_each_case_is_a_line(path):
     assert sum('"id"' in line for line in text.splitlines()) == len(record()["cases"]) > 1
 
 
+@pytest.mark.fault("F74")
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_numbers_that_json_lacks_are_not_written_and_the_old_record_stays(path, value):
     store.save_record(path, record())
@@ -81,6 +86,7 @@ def test_numbers_that_json_lacks_are_not_written_and_the_old_record_stays(path, 
     assert os.listdir(path.parent) == [path.name]
 
 
+@pytest.mark.fault("F71")
 def test_failed_write_keeps_the_old_record_and_names_the_file(path, monkeypatch):
     store.save_record(path, record())
 
@@ -98,33 +104,48 @@ def text_of(**changes):
     return json.dumps({**record(), **changes})
 
 
-UNREADABLE = {
+CUT_SHORT = {
+    "truncated": text_of()[:-40],
+    "truncated within a character": text_of(note="ß").replace("\\u00df", "ß").encode()[:-3],
+    "empty": "",
+    "a list": "[1]",
+    "not text": b"\xff\xfe\x00",
+    "deep": "[" * 100_000,
+}
+ANOTHER_SCHEMA = {
+    "a newer schema": text_of(schema=store.SCHEMA + 1),
+    "an older schema": text_of(schema=store.SCHEMA - 1),
+    "no schema": "{}",
+    "an unknown status": text_of(status="fine"),
+}
+NOT_STRICT = {
     "NaN": text_of(gmacs=float("nan")),
     "Infinity": text_of(gmacs=float("inf")),
     "a number beyond float": text_of(gmacs=12345).replace("12345", "1e999"),
     "a key twice": text_of().replace('"gmacs"', '"parameters"'),
     "a nested key twice": text_of().replace('"recall"', '"precision"'),
-    "truncated": text_of()[:-40],
-    "empty": "",
-    "a list": "[1]",
-    "a newer schema": text_of(schema=2),
-    "no schema": "{}",
-    "an unknown status": text_of(status="fine"),
-    "not text": b"\xff\xfe\x00",
-    "deep": "[" * 100_000,
 }
+UNREADABLE = [
+    pytest.param(data, id=words, marks=mark)
+    for texts, mark in (
+        (CUT_SHORT, pytest.mark.fault("F72")),
+        (ANOTHER_SCHEMA, pytest.mark.fault("F73")),
+        (NOT_STRICT, pytest.mark.fault("F74")),
+    )
+    for words, data in texts.items()
+]
 
 
-@pytest.mark.parametrize("fault", UNREADABLE)
-def test_unreadable_record_is_an_error_that_names_it_and_is_not_found(path, fault):
+@pytest.mark.parametrize("data", UNREADABLE)
+def test_unreadable_record_is_an_error_that_names_it_and_is_not_found(path, data):
     path.parent.mkdir(parents=True)
-    data = UNREADABLE[fault]
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     with pytest.raises(DataError, match=r"unet\.phantom\.f0\.s0\.json"):
         store.load_record(path)
     assert store.find(path, INPUTS) is None
 
 
+@pytest.mark.fault("F72")
 def test_one_error_lists_every_unreadable_record(tmp_path):
     for name in ("a", "b"):
         store.write_text(tmp_path / f"runs/quick/m/{name}.json", "{")
@@ -149,6 +170,7 @@ def test_fitting_record_is_found_with_or_without_the_graph(path):
     assert store.missing([CELL], {CELL.id: INPUTS}, path.parents[3], KEY) == []
 
 
+@pytest.mark.fault("F76")
 @pytest.mark.parametrize(
     "changed",
     [{"seed": 1}, {"data": "cd"}, {"recipe": {"epochs": 3}}, {"graph": "h"}, {"protocol": 2}, {"new": True}],
@@ -159,6 +181,44 @@ def test_record_of_other_inputs_is_not_found(path, changed):
     assert store.find(path, {**INPUTS, **changed}) is None
 
 
+def of_suite(chosen):
+    pixels = SimpleNamespace(sha256="ab")
+    return inputs(cells(chosen)[0], chosen, SimpleNamespace(prepared=pixels, folds_record=[{"train": ["a"]}]))
+
+
+@pytest.mark.fault("F76")
+@pytest.mark.parametrize("key", of_suite(suite("quick")))
+def test_each_single_input_voids_a_record(path, key):
+    made_from = {"graph": "g", **of_suite(suite("quick"))}
+    store.save_record(path, record(inputs=made_from, fingerprint=store.fingerprint(made_from)))
+    assert store.find(path, of_suite(suite("quick"))) is not None
+    assert store.find(path, {**of_suite(suite("quick")), key: "another"}) is None
+
+
+@pytest.mark.fault("F77")
+def test_what_decides_no_number_voids_nothing(path, monkeypatch):
+    made_from = {"graph": "g", **of_suite(suite("quick"))}
+    store.save_record(path, record(inputs=made_from, fingerprint=store.fingerprint(made_from)))
+    monkeypatch.setattr(machine, "source", lambda: {"commit": "another", "dirty": True, "sha256": "another"})
+    monkeypatch.setattr(runtime, "versions", lambda: {"keras": "99"})
+    renamed = replace(suite("quick"), title="other words", slots=7, limit_s=1.0)
+    assert store.missing([CELL], {CELL.id: of_suite(renamed)}, path.parents[3], KEY) == []
+
+
+@pytest.mark.fault("F77")
+def test_the_sources_hash_covers_code_and_no_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    for name in ("README.md", "lungseg/a.py", "lungseg/README.md"):
+        store.write_text(tmp_path / name, "one")
+    before = machine.sources_sha256("lungseg")
+    store.write_text(tmp_path / "README.md", "two")
+    store.write_text(tmp_path / "lungseg/README.md", "two")
+    assert machine.sources_sha256("lungseg") == before
+    store.write_text(tmp_path / "lungseg/a.py", "two")
+    assert machine.sources_sha256("lungseg") != before
+
+
+@pytest.mark.fault("F75")
 def test_edited_record_is_not_found(path):
     store.save_record(path, record())
     edited = deepcopy(record())
@@ -169,6 +229,7 @@ def test_edited_record_is_not_found(path):
     assert store.find(path, INPUTS) is None
 
 
+@pytest.mark.fault("F75", "F76")
 @pytest.mark.parametrize("lost", ["inputs", "fingerprint", "record_sha256"])
 def test_record_without_its_origin_is_not_found(path, lost):
     path.parent.mkdir(parents=True)
@@ -182,6 +243,7 @@ def test_failed_cell_is_run_again(path, status):
     assert store.find(path, INPUTS) is None
 
 
+@pytest.mark.fault("F76")
 def test_record_that_no_longer_fits_is_kept_where_no_report_looks(tmp_path, path):
     store.save_record(path, record())
     store.set_aside(path)

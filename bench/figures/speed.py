@@ -10,30 +10,34 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, label
+from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, cut, label
 from bench.rows import Row, Section
 from bench.speeds import Speeds, number
 
 COLUMNS = (("train_images_per_second", "training"), ("inference_images_per_second", "inference"))
+MOST = 20  # rows by rank; more could be neither told apart nor named beside the panels
 NAMED = 6  # with more rows than this a dot bears its number, and a key holds the names
 PLACES = ((8, 6), (8, -12), (-8, 6), (-8, -12), (0, 14), (0, -20), (14, 18), (14, -26), (-14, 18), (-14, -26))
 
 
 def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
     """Mean Dice with its interval over images per second; the dot's area grows with the parameters."""
-    devices = [m for m in measured if any(m.of(r.architecture, r.width) for r in section.rows)]
+    rows = section.rows[:MOST]
+    devices = [m for m in measured if any(m.of(r.architecture, r.width) for r in rows)]
     if not devices:
         return None
     figure = canvas(8.6, 0.4 + 3.6 * len(devices))
     axes = figure.subplots(len(devices), 2, squeeze=False, sharey=True)
     for line, m in zip(axes, devices, strict=True):
         for panel, (column, text) in zip(line, COLUMNS, strict=True):
-            _panel(panel, section.rows, m, column)
+            _panel(panel, rows, m, column)
             panel.set_xlabel(f"{text}, images/s (log scale)")
             panel.set_title(f"{label(m.device_kind)}, {label(m.precision)}: {text}")
         line[0].set_ylabel("mean Dice, 95 % interval")
-    if len(section.rows) > NAMED:
-        _key(figure, section.rows)
+    if len(rows) > NAMED:
+        _key(figure, rows)
+    if more := cut(len(rows), len(section.rows)):
+        figure.suptitle(f"Speed and accuracy{more}", x=0.01, ha="left", fontsize=9)
     figure.canvas.draw()  # settles the layout, without which labels cannot be kept apart
     for panel in axes.flat:
         _keep_apart(panel)

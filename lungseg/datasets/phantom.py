@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import replace
@@ -13,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lungseg import atomic
 from lungseg.datasets.anatomy import ASPECT, FIELD_MM, patient
 from lungseg.datasets.case import Attributes, Case
 from lungseg.datasets.montgomery import load_original
 from lungseg.datasets.outlines import frame, outlines
 from lungseg.datasets.radiography import radiograph
-from lungseg.errors import DataError, EnvironmentFailure, UsageError
+from lungseg.errors import DataError, UsageError
 from lungseg.images import write_png
 
 VERSION = 1  # rises whenever the same seed yields other pixels
@@ -76,17 +76,17 @@ def write(root: Path, n: int, size: tuple[int, int] = (384, 320), seed: int = 0)
         return
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+        work = Path(tempfile.mkdtemp(prefix=atomic.FOLDER, dir=root.parent))
     except OSError as error:
-        raise EnvironmentFailure(f"{root}: cannot be written ({error.strerror})") from error
+        raise atomic.refused(root, error) from error
     try:
         _fill(work, n, size, seed)
         (work / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
         work.chmod(0o755)
-        os.replace(work, root)  # an empty folder of that name may be there
+        atomic.give_name(work, root)  # an empty folder of that name may be there
     except OSError as error:
         if not _is_there(root, about):  # another process may have written the same meanwhile
-            raise EnvironmentFailure(f"{root}: cannot be written ({error.strerror})") from error
+            raise atomic.refused(root, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

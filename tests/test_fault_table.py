@@ -1,0 +1,64 @@
+"""The table of faults tells the worst of what happened, and reads marks from sources as pytest does."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+import pytest
+from fault_table import FaultTable, Shown, marked, table
+from faults import FAULTS
+
+
+def shown(**outcomes):
+    found = Shown()
+    found.outcomes.update(outcomes)
+    return found
+
+
+def line(key, text):
+    return next(line for line in text.splitlines() if line.startswith(f"| {key} |"))
+
+
+def test_there_are_105_faults_in_order():
+    assert list(FAULTS) == [f"F{number:02d}" for number in range(1, 106)]
+    assert all(fault and expected for fault, expected in FAULTS.values())
+
+
+def test_the_worst_outcome_is_told_and_a_skip_with_its_reason():
+    lost = shown(skipped=1)
+    lost.reasons.add("no tmpfs |\nhere")
+    text = table({
+        "F70": {"tests/test_a.py::one": shown(passed=3), "tests/test_a.py::two": shown(passed=1, failed=1)},
+        "F71": {"tests/test_a.py::three": shown(passed=2), "tests/test_a.py::four": lost},
+        "F72": {"tests/test_a.py::four": lost},
+        "F73": {"tests/test_a.py::five": Shown(defaultdict(int, passed=1), slow=True)},
+    })  # fmt: skip
+    assert "`test_a.py::one` (3)<br>`test_a.py::two` (2) | **failed** |" in line("F70", text)
+    assert line("F71", text).endswith("| passed, some skipped; no tmpfs \\| here |")
+    assert line("F72", text).endswith("| skipped; no tmpfs \\| here |")
+    assert "`test_a.py::five` (slow) | passed |" in line("F73", text)
+    assert line("F74", text).endswith("| - | **not shown** |")
+    assert "cannot happen: no YAML" in line("F103", text)
+    assert len({len(re.findall(r"(?<!\\)\|", row)) for row in text.splitlines() if row.startswith("| F")}) == 1
+
+
+def test_marks_are_read_from_sources(tmp_path):
+    (tmp_path / "test_x.py").write_text(
+        'import pytest\npytestmark = pytest.mark.fault("F01")\n'
+        '@pytest.mark.fault("F02", "F03")\ndef test_a(): "F09"\n'
+        'CASES = [pytest.param(1, marks=pytest.mark.fault("F04"))]\n# pytest.mark.fault("F05")\n'
+    )
+    assert set(marked(tmp_path)) == {"F01", "F02", "F03", "F04"}
+
+
+def test_an_unknown_fault_stops_the_collection():
+    class Item:
+        nodeid = "tests/test_x.py::test_a"
+
+        @staticmethod
+        def iter_markers(name):
+            return [pytest.mark.fault("F999").mark]
+
+    with pytest.raises(pytest.UsageError, match=r"no such fault .*F999"):
+        FaultTable(None).pytest_collection_modifyitems([Item()])

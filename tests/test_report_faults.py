@@ -1,0 +1,235 @@
+"""Records that are cut short, edited, failed, oddly named or far too many: the report shows what can be shown."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from copy import deepcopy
+
+import pytest
+from records import grid, record, save, save_throughput, sealed
+
+from bench import figures, report, speeds, stats, store
+from bench.__main__ import ROOT, main
+from bench.figures import style
+
+SMALL = {"folds": 2, "n": 24, "epochs": 4}
+KEY = "tensorflow-cpu-float32"
+
+
+def record_file(results, fold=1, suite="fake"):
+    return results / "runs" / suite / KEY / f"unet.phantom.f{fold}.s0.json"
+
+
+def page(results, suite="fake"):
+    return (results / f"{suite}.md").read_text(encoding="utf-8").replace("\n", " ")
+
+
+@pytest.fixture
+def two_suites(tmp_path):
+    """Two suites of two architectures."""
+    for suite in ("fake", "other"):
+        save(tmp_path, grid(("unet", "resunet"), suite=suite, **SMALL))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        pytest.param("", "not a readable record", marks=pytest.mark.fault("F72"), id="empty"),
+        pytest.param('{"schema": 1, "sta', "not a readable record", marks=pytest.mark.fault("F72"), id="truncated"),
+        pytest.param('{"schema": 0}', "schema 0, this version reads", marks=pytest.mark.fault("F73"), id="older"),
+        pytest.param('{"schema": 99}', "schema 99, this version reads", marks=pytest.mark.fault("F73"), id="newer"),
+        pytest.param('{"schema": NaN}', "NaN is not JSON", marks=pytest.mark.fault("F74"), id="NaN"),
+        pytest.param('{"a": 1, "a": 2}', "a key occurs twice", marks=pytest.mark.fault("F74"), id="twice"),
+        pytest.param('{"schema": 1, "status": "ok"}', "edited", marks=pytest.mark.fault("F75"), id="stripped"),
+    ],
+)
+def test_an_unreadable_record_is_named_and_hides_no_other(two_suites, capsys, data, reason):
+    record_file(two_suites).write_text(data)
+    assert main(["report", "--no-figures", "--results", str(two_suites)]) == 3
+    told = capsys.readouterr()
+    assert f"{record_file(two_suites)}: " in told.err
+    assert reason in told.err
+    assert "delete it and run its suite again" in told.err
+    assert f"written: {two_suites / 'other.md'}" in told.out
+    for text in (page(two_suites), (two_suites / "README.md").read_text(encoding="utf-8").replace("\n", " ")):
+        assert "**Unreadable.**" in text
+        assert f"- runs/fake/{KEY}/unet.phantom.f1.s0.json: " in text
+    assert "resunet.phantom.f1.s0" in page(two_suites)
+    assert "unet, seed 0: 1 of 2 folds (not run: fold 1)" in page(two_suites)
+    assert "Unreadable" not in page(two_suites, "other")
+
+
+@pytest.mark.fault("F72")
+def test_a_suite_of_unreadable_records_alone_still_has_a_page(tmp_path):
+    for fold in (0, 1):
+        store.write_text(record_file(tmp_path, fold), "{")
+    report.write(tmp_path)
+    assert "unet.phantom.f0.s0.json" in page(tmp_path)
+    assert "unet.phantom.f1.s0.json" in page(tmp_path)
+
+
+@pytest.mark.fault("F75")
+def test_an_edited_record_is_shown_and_called_unverified(two_suites, capsys):
+    edited = json.loads(record_file(two_suites).read_text())
+    edited["timing"]["train_seconds"] = 1.0
+    record_file(two_suites).write_text(json.dumps(edited))
+    assert main(["report", "--no-figures", "--results", str(two_suites)]) == 0
+    assert capsys.readouterr().err == ""
+    assert "**Unverified**: these records differ from their own hash: unet.phantom.f1.s0." in page(two_suites)
+
+
+@pytest.mark.fault("F75")
+@pytest.mark.parametrize("key", ["cases", "cell", "machine", "history", "data", "timing", "best_epoch", "gmacs"])
+def test_a_record_that_an_editor_broke_costs_only_itself(two_suites, capsys, key):
+    for broken in (None, "words", [], {"a": []}):
+        edited = json.loads(record_file(two_suites, 0).read_text())
+        edited[key] = broken
+        record_file(two_suites).write_text(json.dumps(edited))
+        assert main(["report", "--no-figures", "--results", str(two_suites)]) in (0, 3)
+        assert "Traceback" not in capsys.readouterr().err
+        assert "**Un" in page(two_suites), "unreadable or unverified, but never as if nothing had happened"
+        assert "has the highest mean Dice" in page(two_suites, "other")
+
+
+@pytest.mark.fault("F90")
+@pytest.mark.parametrize(("key", "shift"), [("iou", 1e-9), ("f1", -0.01), ("dice", 0.001)])
+def test_scores_that_contradict_each_other_are_an_internal_error(tmp_path, capsys, key, shift):
+    records = grid(("unet",), **SMALL)
+    records[0]["cases"][3][key] += shift
+    save(tmp_path, [sealed(records[0]), *records[1:]])
+    assert main(["report", "--no-figures", "--results", str(tmp_path)]) == 70
+    assert records[0]["cases"][3]["id"] in capsys.readouterr().err
+    assert not (tmp_path / "fake.md").exists(), "a table of inconsistent numbers is worse than none"
+
+
+@pytest.mark.fault("F90")
+def test_what_nobody_foresaw_is_exit_70_and_not_a_regression(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(report, "write", lambda *_, **__: 1 / 0)
+    assert main(["report", "--results", str(tmp_path)]) == 70
+    assert "internal error" in capsys.readouterr().err
+
+
+@pytest.mark.fault("F91")
+def test_a_tie_shares_a_rank_in_the_order_of_names(tmp_path):
+    records = grid(("unet",), **SMALL)
+    for name in ("zz", "aa"):
+        twins = deepcopy(records)
+        for twin in twins:
+            twin["cell"]["architecture"] = name
+        records += [sealed(twin) for twin in twins if twin["cell"]["architecture"] == name]
+    unique = {(r["cell"]["architecture"], r["cell"]["fold"]): r for r in records}
+    texts = set()
+    for order in (1, -1):
+        save(tmp_path, list(unique.values())[::order])
+        report.write(tmp_path, figures=False)
+        texts.add((tmp_path / "fake.md").read_text())
+    (text,) = texts
+    board = text[text.index("| Rank") :].split("\n\n")[0].splitlines()[2:]
+    assert [[part.strip() for part in line.split("|")[1:3]] for line in board] == [
+        ["1", "aa"], ["1", "unet"], ["1", "zz"]
+    ]  # fmt: skip
+    assert "aa, unet and zz share the highest mean Dice" in text.replace("\n", " ")
+
+
+@pytest.mark.fault("F72", "F92")
+def test_a_run_whose_cells_all_fail_reports_them_and_exits_4(tmp_path):
+    """Each cell's process dies as it imports its backend; nothing else is made up."""
+    store.write_text(tmp_path / "broken/keras/__init__.py", "import os\nos._exit(9)\n")
+    results = tmp_path / "results"
+    truncated, foreign = record_file(results, 0, "smoke"), record_file(results, 0, "quick")
+    for path in (truncated, foreign):
+        store.write_text(path, "{")
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "run", "smoke", "--no-speed", "--results", str(results)],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path / "broken"), "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert "3 of 3 cells failed" in done.stderr
+    assert "Nothing was scored" in page(results, "smoke")
+    assert "unet.phantom.f0.s0" in page(results, "smoke")
+    assert [r["status"] for r in store.load_records(results, "smoke")] == ["crashed"] * 3
+    assert [path.read_text() for path in truncated.parent.glob("*.old")] == ["{"], "kept, where nothing reads it"
+    assert f"{foreign}: not a readable record" in done.stderr, "of another suite: named, and no business of this run"
+
+
+NAMES = ["a|b", "<script>alert(1)</script>", "../up", "a\nb", "$x_2$", "{x}", "%s", "\x1b[31m", "‮abc", "é☃"]
+
+
+@pytest.mark.fault("F93")
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_leaves_its_place_on_a_page_in_a_figure_or_on_disk(tmp_path, name):
+    results = tmp_path / "in" / "results"
+    records = grid(("unet",), **SMALL)
+    for r in records:
+        r["cell"]["suite"], r["cell"]["architecture"], r["machine"]["device_kind"] = name, name, name
+        for case in r["cases"]:
+            case["id"] = case["patient"] = f"{name}{case['id']}"
+    for k, r in enumerate(records):
+        store.save_record(results / f"runs/odd/m/{k}.json", r)
+    written = report.write(results)
+    assert {path.parent for path in written} <= {results, results / "figures"}
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    for text in (path.read_text(encoding="utf-8") for path in written if path.suffix == ".md"):
+        assert "<script" not in text
+        assert "\x1b" not in text
+        assert "](../" not in text
+        tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+        assert all(len({line.replace("\\|", "").count("|") for line in table}) == 1 for table in tables)
+    assert "\x1b" not in report.terminal(records)
+
+
+def drawn(tmp_path, n):
+    """A section of n architectures, and its figures."""
+    names = [f"network{i:03d}" for i in range(n)]
+    save_throughput(tmp_path, names, "cpu.tensorflow.float32.128")
+    (section,) = stats.sections(grid(names, level=0.95, **SMALL))
+    with style.house_style():
+        made = [function(section) for function in figures.FIGURES.values()]
+        return section, [*made, figures.speed(section, speeds.load(tmp_path))]
+
+
+@pytest.mark.fault("F94")
+@pytest.mark.parametrize("n", [1, 300])
+def test_one_and_300_architectures_are_all_on_the_page_and_as_many_in_a_figure_as_can_be_read(tmp_path, n):
+    section, made = drawn(tmp_path, n)
+    text = report.suite_page("fake", [section], [], [{}])
+    assert all(text.count(f"network{i:03d}") >= 3 for i in range(n))
+    for figure in made:
+        width, height = 150 * figure.get_size_inches()
+        assert 400 <= width <= 2000
+        assert 200 <= height <= 3500
+        panels = [axes for axes in figure.axes if axes.axison]
+        words = [t.get_text() for axes in panels for t in axes.texts + axes.get_yticklabels()]
+        assert len(panels) <= 2 * style.MAX_PANELS
+        assert len(words) <= 2 * style.MAX_ROWS
+        titles = [figure.get_suptitle(), *(axes.get_title("left") for axes in panels)]
+        assert any(f"of {n})" in title for title in titles) == (n > 1), "says what it leaves out"
+
+
+@pytest.mark.fault("F95")
+def test_a_missing_font_is_replaced(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(style.STYLE, "font.family", "No Such Font")
+    with caplog.at_level(logging.ERROR):
+        (section,) = stats.sections(grid(("unet",), **SMALL))
+        paths = figures.draw(section, [], tmp_path, "x")
+    assert len(paths) == 4
+    assert all(path.stat().st_size > 5000 for path in paths)
+
+
+@pytest.mark.fault("F96")
+def test_a_second_report_changes_no_byte_of_a_page_or_figure(tmp_path):
+    records = [*grid(("unet",), **SMALL), record("r2unet", 0, status="oom", **SMALL)]
+    made = []
+    for name, order in (("a", 1), ("a", 1), ("b", -1)):
+        save(tmp_path / name, records[::order])
+        save_throughput(tmp_path / name, ["unet"], "cpu.tensorflow.float32.128")
+        paths = report.write(tmp_path / name)
+        made.append({path.relative_to(tmp_path / name): path.read_bytes() for path in paths})
+    assert len(made[0]) == 7
+    assert all(again == made[0] for again in made[1:])

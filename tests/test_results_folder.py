@@ -1,0 +1,328 @@
+"""The results folder as users treat it: read-only, shared by two runs, behind a link, on a machine without a home."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from records import grid, record, save, save_throughput
+
+from bench import child, commands, data, lock, report, store
+from bench.__main__ import ROOT, main
+from lungseg import atomic
+from lungseg.errors import EnvironmentFailure
+
+SMALL = {"folds": 2, "n": 20, "epochs": 4}
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Fails the test where anything is prepared or trained."""
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("went on to prepare and train")
+
+    monkeypatch.setattr(data, "locate", refuse)
+    monkeypatch.setattr(child.Child, "start", refuse)
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """A folder with records on a read-only mount: root ignores permission bits, but not a mount's."""
+    folder = tmp_path / "results"
+    save(folder, grid(("unet",), **SMALL))
+    (folder / ".lock").write_text("")
+    done = subprocess.run(
+        ["mount", "--bind", str(folder), str(folder)], capture_output=True, text=True, check=False
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"no read-only mount can be made here: {done.stderr.strip()}")
+    subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.fault("F70")
+@pytest.mark.parametrize("verb", ["run", "speed", "gate"])
+def test_a_read_only_folder_ends_the_command_before_training(read_only, no_training, capsys, verb):
+    more = {"gate": ["--baseline", str(ROOT / "results/baseline.json")]}.get(verb, ["smoke"])
+    assert main([verb, *more, "--results", str(read_only)]) == 6
+    message = capsys.readouterr().err
+    assert str(read_only) in message
+    assert "Read-only file system" in message
+    assert "writable" in message
+
+
+@pytest.mark.fault("F70")
+def test_a_report_into_a_read_only_folder_is_exit_6(read_only, capsys):
+    assert main(["report", "--no-figures", "--results", str(read_only)]) == 6
+    assert "fake.md: cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.fault("F70")
+@pytest.mark.parametrize("folder", ["", "runs", "cells", "cache", "throughput", "figures"])
+def test_each_folder_that_a_run_writes_to_is_tried_before_training(tmp_path, no_training, capsys, monkeypatch, folder):
+    """Permission bits say nothing to root, so the refusal is made up here."""
+    refused = tmp_path / folder
+    refused.mkdir(exist_ok=True)
+    make = lock.tempfile.TemporaryFile
+
+    def temporary(*args: object, dir: Path, **more: object) -> object:
+        if Path(dir) == refused:
+            raise PermissionError(13, "Permission denied")
+        return make(*args, dir=dir, **more)
+
+    monkeypatch.setattr(lock.tempfile, "TemporaryFile", temporary)
+    assert main(["run", "smoke", "--results", str(tmp_path)]) == 6
+    assert f"{refused}: cannot be written (Permission denied)" in capsys.readouterr().err
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from bench import lock
+with lock.held(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the lock of <tmp>/results."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "results")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.fault("F78")
+def test_a_second_run_in_the_folder_exits_6_at_once_and_touches_nothing(tmp_path, holder, no_training, capsys):
+    results = tmp_path / "results"
+    unfinished = results / "runs/smoke/m" / f"{atomic.FILE}abc"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_text("being written by the other")
+    (tmp_path / "link").symlink_to(results)
+    for name in ("results", "link"):
+        began = time.monotonic()
+        assert main(["run", "smoke", "--results", str(tmp_path / name)]) == 6
+        assert time.monotonic() - began < 5
+        assert f"in use by process {holder.pid}" in capsys.readouterr().err
+    assert unfinished.read_text() == "being written by the other"
+    assert (results / ".lock").read_text() == str(holder.pid)
+
+
+@pytest.mark.fault("F78")
+def test_the_lock_of_a_killed_process_is_taken_over(tmp_path, holder):
+    results = tmp_path / "results"
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (results / ".lock").read_text() == str(holder.pid), "the file is stale"
+    with lock.held(results):
+        assert (results / ".lock").read_text() == str(os.getpid())
+    with lock.held(results):
+        pass  # and let go of at the end
+
+
+@pytest.mark.fault("F62", "F71", "F78")
+def test_what_a_kill_left_half_written_is_removed_by_the_next_holder(tmp_path):
+    save(tmp_path, grid(("unet",), **SMALL))
+    left = [
+        tmp_path / f"{atomic.FILE}a",
+        tmp_path / f"runs/fake/m/{atomic.FILE}b",
+        tmp_path / f"cells/fake/m/unet/{atomic.FILE}c",
+        tmp_path / f"cache/{atomic.FOLDER}d/CXR_png/x.png",
+        tmp_path / f"cache/prepared/{atomic.FOLDER}e/images.npy",
+        tmp_path / f"figures/{atomic.FILE}f",
+        tmp_path / f"throughput/{atomic.FILE}g",
+    ]
+    not_ours = tmp_path / f"local/runs/{atomic.FILE}h"  # a results folder inside this one, with a lock of its own
+    for path in (*left, not_ours):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+    records = store.load_records(tmp_path)
+    with lock.held(tmp_path):
+        assert not any(path.exists() for path in left)
+    assert not [*(tmp_path / "cache").rglob(f"{atomic.FOLDER}*")]
+    assert not_ours.exists()
+    assert store.load_records(tmp_path) == records
+
+
+@pytest.mark.fault("F78")
+def test_the_gate_removes_nothing_of_other_suites(tmp_path, monkeypatch):
+    save(tmp_path, grid(("unet",), suite="montgomery-128", **SMALL))
+    save(tmp_path, grid(("unet",), suite="smoke", **SMALL))
+    store.write_text(tmp_path / "cells/montgomery-128/m/unet/weights.npz", "hours")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "locate", stop)
+    assert main(["gate", "--baseline", str(ROOT / "results/baseline.json"), "--results", str(tmp_path)]) == 130
+    assert store.load_records(tmp_path, "smoke") == []
+    assert len(store.load_records(tmp_path, "montgomery-128")) == 2
+    assert (tmp_path / "cells/montgomery-128/m/unet/weights.npz").exists()
+
+
+@pytest.mark.fault("F83", "F84")
+def test_the_gate_refuses_to_judge_old_records_that_it_cannot_remove(tmp_path, no_training):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "results/runs").mkdir(parents=True)
+    (tmp_path / "results/runs/smoke").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EnvironmentFailure, match=r"runs/smoke: cannot be removed"):
+        commands._smoke(tmp_path / "results")
+
+
+def environment(**changes: str | None) -> dict[str, str]:
+    merged = {**os.environ, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def report_in(folder: Path, *options: str, cwd: Path = ROOT, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    """The report command in an environment of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "bench", "report", "--results", str(folder), *options], env=environment(**changes),
+        cwd=cwd, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def pages(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix in (".md", ".png")}
+
+
+def fill(folder: Path) -> Path:
+    save(folder, [*grid(("unet",), **SMALL), record("resunet", 0, status="crashed", message="ä | ö", **SMALL)])
+    save_throughput(folder, ["unet"], "cpu.tensorflow.float32.128")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory):
+    folder = fill(tmp_path_factory.mktemp("ordinary"))
+    report.write(folder)
+    return pages(folder)
+
+
+def wall_clock_calls() -> list[str]:
+    """Where the code reads a clock that may be set back, `datetime.now(UTC)` as a time stamp excepted."""
+    found = []
+    for path in sorted([*(ROOT / "lungseg").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                name, owner = node.func.attr, ast.unparse(node.func.value)
+                stamp = name == "now" and [ast.unparse(a) for a in node.args] == ["UTC"]
+                wall = (owner == "time" and name in ("time", "time_ns")) or name in ("now", "utcnow", "today")
+                if wall and not stamp:
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+            if isinstance(node, ast.BinOp) and "datetime" in ast.unparse(node):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    return found
+
+
+@pytest.mark.fault("F81")
+def test_no_duration_is_taken_from_a_clock_that_may_be_set_back():
+    assert wall_clock_calls() == []
+
+
+@pytest.mark.fault("F81")
+def test_a_clock_that_jumps_back_changes_no_page(tmp_path, ordinary, monkeypatch):
+    times = iter(range(10**9, 0, -1000))
+    monkeypatch.setattr(time, "time", lambda: float(next(times)))
+    report.write(fill(tmp_path))
+    assert pages(tmp_path) == ordinary
+
+
+@pytest.fixture(scope="module")
+def commas(tmp_path_factory):
+    """Variables of a locale with decimal commas, which is built here: no system is sure to have one."""
+    folder = tmp_path_factory.mktemp("locale")
+    lines = ("comment_char %", "escape_char /", "LC_NUMERIC", 'decimal_point ","', 'thousands_sep "."', "grouping 3;3",
+             "END LC_NUMERIC")  # fmt: skip
+    (folder / "source").write_text("\n".join(lines) + "\n")
+    if shutil.which("localedef"):
+        subprocess.run(
+            ["localedef", "--no-archive", "-c", "-i", "./source", "-f", "UTF-8", "./xx_XX.UTF-8"],
+            cwd=folder, capture_output=True, check=False,
+        )  # fmt: skip
+    if not (folder / "xx_XX.UTF-8/LC_NUMERIC").exists():
+        pytest.skip("a locale with decimal commas cannot be built here: localedef is missing or refuses")
+    return {"LOCPATH": str(folder), "LC_ALL": None, "LC_NUMERIC": "xx_XX.UTF-8"}
+
+
+@pytest.mark.fault("F81")
+def test_time_zone_and_decimal_comma_change_no_byte(tmp_path, ordinary, commas):
+    code = (
+        "import locale, sys; locale.setlocale(locale.LC_NUMERIC, ''); assert locale.str(1.5) == '1,5'\n"
+        "from bench.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "report", "--results", str(fill(tmp_path))],
+        cwd=ROOT, env=environment(TZ="Asia/Kathmandu", **commas), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert pages(tmp_path) == ordinary
+
+
+@pytest.mark.fault("F82", "F95")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"HOME": None, "TMPDIR": None, "DISPLAY": None},
+        {"HOME": "/proc/nowhere", "TMPDIR": "/proc", "DISPLAY": ":99"},
+    ],
+    ids=["unset", "unwritable"],
+)
+def test_neither_home_nor_display_nor_temporary_folder_is_needed(tmp_path, ordinary, changes):
+    hidden = {"MPLBACKEND": None, "MPLCONFIGDIR": None, "XDG_CONFIG_HOME": None, "XDG_CACHE_HOME": None}
+    done = report_in(fill(tmp_path), **hidden, **changes)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert pages(tmp_path) == ordinary
+
+
+@pytest.mark.fault("F82")
+def test_a_terminal_without_umlauts_ends_nothing(tmp_path):
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": None}
+    folder = tmp_path / "Lünge ☃"
+    done = report_in(fill(folder), "--no-figures", **plain)
+    assert done.returncode == 0, done.stderr
+    assert "fake.md" in done.stdout
+    assert (folder / "fake.md").exists()
+
+
+@pytest.mark.fault("F83")
+@pytest.mark.parametrize("name", ["with spaces in it", "C:\\results\\new", "a'quote\"", "-dash", "new\nline"])
+def test_any_name_of_the_folder_gives_the_same_pages(tmp_path, ordinary, name):
+    report.write(fill(tmp_path / name))
+    assert pages(tmp_path / name) == ordinary
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.fault("F83")
+def test_a_folder_behind_a_symbolic_link_stays_one(tmp_path, ordinary):
+    fill(tmp_path / "disk")
+    (tmp_path / "link").symlink_to("disk", target_is_directory=True)
+    assert main(["report", "--results", str(tmp_path / "link")]) == 0
+    with lock.held(tmp_path / "link"):
+        pass
+    assert (tmp_path / "link").is_symlink()
+    assert pages(tmp_path / "disk") == ordinary
+
+
+@pytest.mark.fault("F83")
+def test_a_relative_folder_is_the_users_and_not_the_programs(tmp_path):
+    fill(tmp_path / "mine")
+    done = report_in(Path("mine"), "--no-figures", cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert done.returncode == 0, done.stderr
+    assert "written: mine/fake.md" in done.stdout
+    assert {path.name for path in (tmp_path / "mine").iterdir()} >= {"fake.md", "README.md"}
