@@ -22,7 +22,8 @@ def write_bytes(path: Path, *parts: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=FILE)
         with os.fdopen(handle, "wb") as file:
-            file.writelines(parts)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)

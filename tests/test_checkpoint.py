@@ -84,7 +84,7 @@ def test_a_full_disk_at_any_call_keeps_the_checkpoint_before(tmp_path, monkeypat
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     class Full:
-        writelines = full
+        write = full
 
         def __init__(self, handle, mode):
             os.close(handle)
