@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lungseg.datasets import DATASETS, load
 from lungseg.datasets.case import Case, images_in
 from lungseg.errors import DataError, UsageError
+from lungseg.png import read_header
 
 if TYPE_CHECKING:  # at run time imported where pixels are met: an empty folder is told at once
     from lungseg.images import Image, Mask
@@ -131,7 +132,7 @@ def inspect(case: Case) -> Finding:
     return Finding(
         case=case,
         size=(image.shape[0], image.shape[1]),
-        bit_depth=images.read_header(case.image).bit_depth,
+        bit_depth=read_header(case.image).bit_depth,
         area=float(lungs.mean()),
         components=components(lungs),
         overlap=sum(int(mask.sum()) for mask in masks) - int(lungs.sum()),
