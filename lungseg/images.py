@@ -60,17 +60,31 @@ def read_mask(path: Path) -> Mask:
     So {0, 1}, {0, 255} and 1-bit files read alike. Raises DataError when more than 0.1 % of the pixels are
     neither 0 nor the maximum: such a mask was resized with interpolation, and its outline is no longer known.
     """
+    return read_mask_and_grey(path)[0]
+
+
+def read_mask_and_grey(path: Path) -> tuple[Mask, float]:
+    """As ``read_mask``, with the share of the file's pixels that are neither 0 nor its maximum."""
     pixels = _decode(path)
     top = int(pixels.max())
     if top == 0:
-        return np.zeros(pixels.shape, bool)
+        return np.zeros(pixels.shape, bool), 0.0
     grey = np.count_nonzero((pixels != 0) & (pixels != top)) / pixels.size
     if grey > GREY_SHARE:
         raise DataError(
             f"{path}: {100 * grey:.1f} % of the mask's pixels are neither 0 nor {top}; "
             "it was resized with interpolation: use the original mask"
         )
-    return pixels.astype(np.int64) * 2 >= top
+    return pixels.astype(np.int64) * 2 >= top, grey
+
+
+def is_union_of(mask: Mask, shape: str) -> bool:
+    """Whether the mask bool (H, W) is a union of one shape three pixels wide, ``"square"`` or ``"cross"``.
+
+    The shape may reach over the image's edge.
+    """
+    element = cv2.getStructuringElement({"square": cv2.MORPH_RECT, "cross": cv2.MORPH_CROSS}[shape], (3, 3))
+    return np.array_equal(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, element), mask)
 
 
 def unite(masks: Sequence[Mask]) -> Mask:
