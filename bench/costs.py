@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import store
+from bench import csv_file, store
 from bench.suites import Suite
 
 COLUMNS = ("suite", "cells", "cell_minutes", "slots", "cpu", "cores", "device")
@@ -19,8 +17,7 @@ def read(results: Path) -> list[dict[str, str]]:
     path = results / "costs.csv"
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return csv_file.read(path)[1]
 
 
 def renew(results: Path, suite: Suite, records: Sequence[Mapping[str, Any]]) -> Path:
@@ -32,12 +29,8 @@ def renew(results: Path, suite: Suite, records: Sequence[Mapping[str, Any]]) -> 
         suite.name, len(records), f"{minutes:.1f}", suite.slots, machine["cpu"], machine["cores"], machine["device"],
     )  # fmt: skip
     rows.append({key: str(value) for key, value in zip(COLUMNS, values, strict=True)})
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(sorted(rows, key=lambda row: row["suite"]))
     path = results / "costs.csv"
-    store.write_text(path, text.getvalue())
+    store.write_text(path, csv_file.text(COLUMNS, sorted(rows, key=lambda row: row["suite"])))
     return path
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import lungseg
+from bench import store
 from bench.suites import Suite
 from lungseg import splits
-from lungseg.errors import UsageError
+from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared, prepare
 
 FOLDERS = {"montgomery": "Montgomery", "shenzhen": "Shenzhen"}
@@ -52,7 +55,28 @@ def locate(suite: Suite, given: Path | None, results: Path) -> Path:
 
 
 def gather(suite: Suite, root: Path, results: Path) -> Material:
-    """Load, prepare and split. Raises DataError that lists every file that cannot be used."""
+    """Load, prepare and split; images of the same pixels count as one patient's.
+
+    Raises DataError that lists every file that cannot be used.
+    """
     cases = lungseg.load(suite.dataset, root)
     prepared = prepare(cases, suite.size, results / "cache" / "prepared")
+    cases = splits.joined(cases, prepared.image_sha256)
+    patient = {case.id: case.patient for case in cases}
+    prepared = replace(prepared, patients=tuple(patient[key] for key in prepared.ids))
     return Material(tuple(cases), prepared, tuple(splits.folds(cases, suite.folds)))
+
+
+def refuse_changes(material: Material, planned: Mapping[str, Any]) -> None:
+    """Raise DataError unless pixels and folds are those that the run was planned with.
+
+    planned: ``data`` and ``folds`` as in a cell's inputs, from the process that looked at the set first. Each
+    training reads the set anew, so without this an edit in between would mix two versions in one comparison.
+    """
+    now = {"data": material.prepared.sha256, "folds": store.sha256(material.folds_record)}
+    changed = [what for what in now if now[what] != planned[what]]
+    if changed:
+        raise DataError(
+            f"{material.cases[0].image.parent}: {' and '.join(changed)} of the set changed since the run began; "
+            "nothing was trained on it: run again once nothing writes to the set"
+        )

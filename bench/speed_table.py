@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench import csv_file
 from bench.timing import ACCOUNTED
 from lungseg.errors import DataError
 
@@ -32,11 +31,10 @@ def read(path: Path) -> list[Row]:
     """Rows of a table, none when there is no file. Raises DataError for a file that is no such table."""
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if not set(KEY) <= set(reader.fieldnames or ()):
-            raise DataError(f"{path}: not a throughput table (no columns {', '.join(KEY)}); move it away")
-        return [{name: value or "" for name, value in row.items() if name} for row in reader]
+    columns, rows = csv_file.read(path)
+    if not set(KEY) <= set(columns):
+        raise DataError(f"{path}: not a throughput table (no columns {', '.join(KEY)}); move it away")
+    return rows
 
 
 def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
@@ -51,11 +49,7 @@ def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
 
 def spelled(rows: Iterable[Mapping[str, str]]) -> str:
     """The table as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_file.text(COLUMNS, rows)
 
 
 def written(values: Mapping[str, Any]) -> Row:

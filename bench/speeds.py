@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench import csv_file
 
 FASTEST = "train_images_per_second"
 
@@ -39,8 +40,7 @@ def load(results: Path) -> list[Speeds]:
         size = re.fullmatch(r"(\d+)(?:x(\d+))?", parts[-1])
         if len(parts) != 4 or not size:
             continue  # not a table of ours
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = tuple({k: v or "" for k, v in row.items() if k} for row in csv.DictReader(file))
+        rows = tuple(csv_file.read(path)[1])
         height = int(size[1])
         found.append(Speeds(path.name, parts[0], parts[1], parts[2], (height, int(size[2] or height)), rows))
     return found

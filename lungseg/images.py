@@ -1,14 +1,12 @@
 """The only door to OpenCV: read, resize, unite and write images and masks.
 
 OpenCV accepts in silence what must not pass (a JPEG named .png, a palette, the high byte of 16-bit pixels),
-so the header is read first and pixels are decoded unchanged (FAULTS: decoders, measured on OpenCV 5.0.0).
+so ``lungseg.png`` checks the file first and pixels are decoded unchanged (measured on OpenCV 5.0.0).
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,59 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg.errors import DataError, EnvironmentFailure
+from lungseg.png import read_pixel_chunks
 
-MAX_PIXELS = 64_000_000
 GREY_SHARE = 0.001  # of a mask's pixels that may be neither background nor lung before it counts as interpolated
 ROUNDING = 1e-5  # of an area's share: a sum of weights such as 1/9 may fall short of a half by its last bits
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_COLOUR = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a PNG says of itself before a pixel is decoded; sizes in pixels, bit depth per channel."""
-
-    width: int
-    height: int
-    bit_depth: int
-    colour_type: int
-
-
-def read_header(path: Path) -> Header:
-    """Read a PNG's IHDR. Raises DataError for anything that is not a PNG of sane size and depth."""
-    try:
-        if not path.is_file():  # a FIFO or a directory would hang or fail below
-            raise DataError(f"{path}: no such file" if not path.exists() else f"{path}: not a regular file")
-        with path.open("rb") as file:
-            start = file.read(29)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(start) < 29 or start[:8] != _SIGNATURE or start[12:16] != b"IHDR":
-        what = "empty file" if not start else "not a PNG (convert it, or remove it)"
-        raise DataError(f"{path}: {what}")
-    width, height, depth, colour = struct.unpack(">IIBB", start[16:26])
-    if not 0 < width * height <= MAX_PIXELS:
-        raise DataError(f"{path}: {width} x {height} pixels; between 1 and {MAX_PIXELS:,} are accepted")
-    if depth not in (1, 8, 16) or colour not in _COLOUR:
-        raise DataError(f"{path}: {depth}-bit PNG of colour type {colour}; 1, 8 or 16 bit are accepted")
-    if colour == 3:
-        raise DataError(f"{path}: palette PNG, whose labels decoders remap to luminance; save it as grey")
-    return Header(width, height, depth, colour)
-
-
 def _decode(path: Path) -> NDArray[Any]:
     """Pixels of one grey channel, unchanged in type: uint8 or uint16 (H, W)."""
-    header = read_header(path)
-    try:
-        data = np.fromfile(path, dtype=np.uint8)  # imread cannot open every name that Python can
-        pixels: NDArray[Any] | None = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error) as error:
+    header, data = read_pixel_chunks(path)
+    try:  # from memory: imread cannot open every name that Python can
+        pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
         raise DataError(f"{path}: cannot be decoded ({error})") from error
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{path}: damaged PNG (truncated or bad checksum); copy it again from its source")
+        raise DataError(f"{path}: damaged PNG (its pixels cannot be decompressed); copy it again from its source")
     if pixels.shape[:2] != (header.height, header.width):
         raise DataError(f"{path}: decodes to {pixels.shape[:2]}, its header says {header.height} x {header.width}")
     if pixels.ndim == 3:
@@ -97,17 +60,31 @@ def read_mask(path: Path) -> Mask:
     So {0, 1}, {0, 255} and 1-bit files read alike. Raises DataError when more than 0.1 % of the pixels are
     neither 0 nor the maximum: such a mask was resized with interpolation, and its outline is no longer known.
     """
+    return read_mask_and_grey(path)[0]
+
+
+def read_mask_and_grey(path: Path) -> tuple[Mask, float]:
+    """As ``read_mask``, with the share of the file's pixels that are neither 0 nor its maximum."""
     pixels = _decode(path)
     top = int(pixels.max())
     if top == 0:
-        return np.zeros(pixels.shape, bool)
+        return np.zeros(pixels.shape, bool), 0.0
     grey = np.count_nonzero((pixels != 0) & (pixels != top)) / pixels.size
     if grey > GREY_SHARE:
         raise DataError(
             f"{path}: {100 * grey:.1f} % of the mask's pixels are neither 0 nor {top}; "
             "it was resized with interpolation: use the original mask"
         )
-    return pixels.astype(np.int64) * 2 >= top
+    return pixels.astype(np.int64) * 2 >= top, grey
+
+
+def is_union_of(mask: Mask, shape: str) -> bool:
+    """Whether the mask bool (H, W) is a union of one shape three pixels wide, ``"square"`` or ``"cross"``.
+
+    The shape may reach over the image's edge.
+    """
+    element = cv2.getStructuringElement({"square": cv2.MORPH_RECT, "cross": cv2.MORPH_CROSS}[shape], (3, 3))
+    return np.array_equal(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, element), mask)
 
 
 def unite(masks: Sequence[Mask]) -> Mask:

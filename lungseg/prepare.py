@@ -48,6 +48,13 @@ class Prepared:
         """Lung pixels of each id."""
         return {key: int(np.count_nonzero(mask)) for key, mask in zip(self.ids, self.masks, strict=True)}
 
+    @property
+    def image_sha256(self) -> dict[str, str]:
+        """Hash of each id's prepared image: what the network sees alike has the same."""
+        return {
+            key: hashlib.sha256(image.tobytes()).hexdigest() for key, image in zip(self.ids, self.images, strict=True)
+        }
+
 
 def read_case(case: Case) -> tuple[images.Image, images.Mask]:
     """One case at its stored size: image float32 (H, W) in [0, 1], mask bool (H, W) of both lungs.
@@ -74,11 +81,12 @@ def prepare(cases: Sequence[Case], size: tuple[int, int], cache: Path) -> Prepar
     One image at a time is in memory. Raises one DataError that lists every unreadable or mismatched file.
     """
     cases = sorted(cases, key=lambda case: case.id)
-    folder = cache / _key(cases, size)
+    states = _states(cases)
+    folder = cache / _key(cases, size, states)
     cached = _read(folder, cases)
     if cached is None:
         shutil.rmtree(folder, ignore_errors=True)  # half-made or damaged
-        _make(cases, size, folder)
+        _make(cases, size, folder, states)
         cached = _read(folder, cases)
     if cached is None:
         raise EnvironmentFailure(f"{folder}: what was written reads back differently; check the disk")
@@ -109,23 +117,45 @@ def _read(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], np.ndarr
     return (about, pictures, masks) if pixels.hexdigest() == about.get("sha256") else None
 
 
-def _key(cases: Sequence[Case], size: tuple[int, int]) -> str:
-    digest, problems = hashlib.sha256(f"{VERSION}:{size}".encode()), []
-    for case in cases:
-        for path in (case.image, *case.masks):
-            try:
-                state = path.stat()
-            except OSError as error:
-                problems.append(f"{path}: cannot be read ({error.strerror})")
-                continue
-            digest.update(f"{case.id}\0{path}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+States = dict[Path, tuple[int, int]]
+
+
+def _states(cases: Sequence[Case]) -> States:
+    """Length and time of change of every file. Raises DataError that lists those that cannot be read."""
+    states, problems = {}, []
+    for path in (path for case in cases for path in (case.image, *case.masks)):
+        try:
+            state = path.stat()
+        except OSError as error:
+            problems.append(f"{path}: cannot be read ({error.strerror})")
+            continue
+        states[path] = state.st_size, state.st_mtime_ns
     if problems:
         raise DataError(problems)
+    return states
+
+
+def _key(cases: Sequence[Case], size: tuple[int, int], states: States) -> str:
+    digest = hashlib.sha256(f"{VERSION}:{size}".encode())
+    for case in cases:
+        for path in (case.image, *case.masks):
+            length, changed = states[path]
+            digest.update(f"{case.id}\0{path}\0{length}\0{changed}\0".encode())
     return digest.hexdigest()[:20]
 
 
-def _make(cases: Sequence[Case], size: tuple[int, int], folder: Path) -> None:
-    """Fill a temporary folder and rename it, so that a half-made cache is never read."""
+def _refuse_changes(cases: Sequence[Case], before: States) -> None:
+    """Raise DataError that lists the files which changed while they were read: their pixels may be of two versions."""
+    now = _states(cases)
+    changed = [path for path in before if now[path] != before[path]]
+    if changed:
+        raise DataError(
+            [f"{path}: changed while it was read; run again once nothing writes to the set" for path in changed]
+        )
+
+
+def _make(cases: Sequence[Case], size: tuple[int, int], folder: Path, states: States) -> None:
+    """Fill a temporary folder and rename it, so that a half-made or mixed cache is never read."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=atomic.FOLDER, dir=folder.parent))
@@ -133,6 +163,7 @@ def _make(cases: Sequence[Case], size: tuple[int, int], folder: Path) -> None:
         raise atomic.refused(folder.parent, error) from error
     try:
         about = _fill(cases, size, work)
+        _refuse_changes(cases, states)
         (work / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         atomic.give_name(work, folder)
     except OSError as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from lungseg.datasets.case import Case
 from lungseg.errors import DataError, UsageError
@@ -48,6 +48,27 @@ def folds(cases: Sequence[Case], n: int, seed: int = 0) -> list[Fold]:
             )
         )
     return result
+
+
+def joined(cases: Sequence[Case], image_sha256: Mapping[str, str]) -> list[Case]:
+    """The same cases, with one patient for all whose images have the same pixels, so that folds keep them together.
+
+    image_sha256: hash of each id's pixels. A picture under two ids is one patient's, whatever the names say; in two
+    folds the network would be tested on what it was trained on. The first name in the alphabet stays. A set
+    without such doubles comes back as it is, so its folds do not move.
+    """
+    first: dict[str, str] = {}  # patient -> an earlier one of the same group, itself where there is none
+
+    def group(patient: str) -> str:
+        while first.setdefault(patient, patient) != patient:
+            patient = first[patient]
+        return patient
+
+    owner: dict[str, str] = {}
+    for case in cases:
+        here, there = group(case.patient), group(owner.setdefault(image_sha256[case.id], case.patient))
+        first[max(here, there)] = min(here, there)
+    return [replace(case, patient=group(case.patient)) for case in cases]
 
 
 def _by_patient(cases: Iterable[Case]) -> dict[str, list[Case]]:

@@ -22,6 +22,7 @@ def prepared(n):
 ORDERS = st.tuples(st.integers(1, 30), st.integers(1, 12), st.integers(0, 2**32 - 1), st.integers(0, 99))
 
 
+@pytest.mark.fault("F49")
 @given(ORDERS)
 def test_every_image_comes_once_an_epoch_with_its_own_mask(drawn):
     n, size, seed, epoch = drawn
@@ -59,6 +60,34 @@ def test_order_depends_on_seed_and_epoch_alone(drawn, random):
     for _ in used.epoch(epoch + 1):
         np.random.rand()  # as a network's own draws would
     assert used.order(epoch) == Batches(data, data.ids, 1, seed).order(epoch)
+
+
+@pytest.mark.fault("F45")
+@given(st.integers(0, 7), st.floats(0, 1, width=32))
+def test_pixels_of_other_images_reach_no_batch(changed, value):
+    """No statistic of the set enters a batch: another test image leaves every training tensor as it was."""
+    data, train = prepared(8), [f"c{k:02d}" for k in range(8) if k != changed]
+    before = [batch for epoch in range(2) for batch in Batches(data, train, 3, 1).epoch(epoch)]
+    data.images[changed], data.masks[changed] = value, False
+    after = [batch for epoch in range(2) for batch in Batches(data, train, 3, 1).epoch(epoch)]
+    for one, other in zip(before, after, strict=True):
+        assert np.array_equal(one[0], other[0])
+        assert np.array_equal(one[1], other[1])
+
+
+@pytest.mark.fault("F46", "F47", "F48")
+@given(ORDERS)
+def test_nothing_is_augmented(drawn):
+    """There is no augmentation: training and validation see the prepared pixels as they are, masks in {0, 1}. Whoever
+    adds one replaces this test by: never on validation, one warp for image and mask, masks still binary."""
+    n, size, seed, epoch = drawn
+    data = prepared(n)
+    batches = Batches(data, data.ids, size, seed)
+    seen = np.concatenate([np.concatenate(batch, axis=-1) for batch in batches.epoch(epoch)])
+    images, masks = arrays(data, batches.order(epoch))
+    assert np.array_equal(seen, np.concatenate([images, masks], axis=-1))
+    assert np.array_equal(images[..., 0], data.images[[data.row[key] for key in batches.order(epoch)]])
+    assert np.array_equal(masks[..., 0], data.masks[[data.row[key] for key in batches.order(epoch)]])
 
 
 @given(st.integers(0, 2**31), st.integers(0, 99))

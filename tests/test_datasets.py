@@ -64,6 +64,7 @@ def miniature(request, tmp_path):
     return request.param, tmp_path / "set"
 
 
+@pytest.mark.fault("F42")
 def test_cases_are_sorted_by_unique_id_whatever_the_disk_lists_first(miniature, monkeypatch):
     cases = lungseg.load(*miniature)
     assert len(cases) == 3
@@ -91,6 +92,7 @@ def test_root_may_be_a_string_or_a_path(miniature):
     assert lungseg.load(name, str(root)) == lungseg.load(name, root)
 
 
+@pytest.mark.fault("F35")
 def test_missing_and_empty_folders_are_errors_that_name_them(miniature, tmp_path):
     name, _ = miniature
     with pytest.raises(DataError, match="nowhere: no such folder"):
@@ -100,6 +102,7 @@ def test_missing_and_empty_folders_are_errors_that_name_them(miniature, tmp_path
         lungseg.load(name, tmp_path / "empty")
 
 
+@pytest.mark.fault("F24")
 def test_every_missing_mask_is_listed(miniature):
     name, root = miniature
     cases = lungseg.load(name, root)
@@ -117,6 +120,7 @@ def in_disorder(root):
     return [Case(stem, stem, root, (root,)) for stem in (root / "ids").read_text().split()]
 
 
+@pytest.mark.fault("F37")
 def test_any_dataset_comes_sorted_and_without_doubles(tmp_path, monkeypatch):
     monkeypatch.setattr(lungseg.datasets, "DATASETS", Registry("dataset", {"mine": f"{__name__}:in_disorder"}))
     (tmp_path / "ids").write_text("b c a")
@@ -134,6 +138,7 @@ def test_unknown_dataset_lists_the_known():
 # -- a folder of one's own -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F19", "F24", "F25")
 def test_every_offender_of_a_folder_is_in_one_error(tmp_path):
     source_layout(tmp_path, "a", "b", "c", "d")
     (tmp_path / "mask" / "a.png").unlink()
@@ -146,6 +151,7 @@ def test_every_offender_of_a_folder_is_in_one_error(tmp_path):
         assert text in str(caught.value)
 
 
+@pytest.mark.fault("F16", "F19")
 def test_upper_case_endings_are_images_and_hidden_and_other_files_are_not(tmp_path):
     source_layout(tmp_path, "a")
     for folder in ("img", "mask"):
@@ -156,6 +162,7 @@ def test_upper_case_endings_are_images_and_hidden_and_other_files_are_not(tmp_pa
     assert [case.id for case in lungseg.load("folder", tmp_path)] == ["a"]
 
 
+@pytest.mark.fault("F18")
 @pytest.mark.parametrize("folder", ["img", "mask"])
 def test_a_name_that_is_no_text_is_an_error_that_can_be_printed(tmp_path, folder):
     source_layout(tmp_path, "a")
@@ -167,10 +174,46 @@ def test_a_name_that_is_no_text_is_an_error_that_can_be_printed(tmp_path, folder
         problem.encode()
 
 
+@pytest.mark.fault("F16")
+@pytest.mark.parametrize("kind", ["folder", "fifo", "dangling link", "link to itself"])
+def test_entries_that_are_no_files_are_passed_over_or_named_and_never_hang(tmp_path, kind):
+    """Folders are passed over; whatever else is called .png counts as an image, and reading it is an error."""
+    source_layout(tmp_path, "a")
+    for name in ("img", "mask"):
+        path = tmp_path / name / "b.png"
+        make = {
+            "folder": path.mkdir,
+            "fifo": lambda path=path: os.mkfifo(path),
+            "dangling link": lambda path=path: path.symlink_to("nowhere"),
+            "link to itself": lambda path=path: path.symlink_to(path),
+        }
+        make[kind]()
+    if kind == "folder":
+        assert [case.id for case in lungseg.load("folder", tmp_path)] == ["a"]
+        return
+    with pytest.raises(DataError, match=r"img/b\.png"):
+        read_case(lungseg.load("folder", tmp_path)[1])
+
+
+@pytest.mark.fault("F20")
+@pytest.mark.parametrize("ending", ["npy", "tif", "tiff", "dcm", "nii.gz"])
+def test_formats_that_hold_floats_are_no_images(tmp_path, ending):
+    """NaN cannot come in: only PNG is read, whose pixels are whole numbers."""
+    source_layout(tmp_path, "a")
+    for name in ("img", "mask"):
+        (tmp_path / name / f"b.{ending}").write_bytes(np.full(99, np.nan, np.float32).tobytes())
+    assert [case.id for case in lungseg.load("folder", tmp_path)] == ["a"]
+    for name in ("img", "mask"):
+        (tmp_path / name / "a.png").rename(tmp_path / name / f"a.{ending}")
+    with pytest.raises(DataError, match="holds no PNG image"):
+        lungseg.load("folder", tmp_path)
+
+
 def metadata(root, text):
     (root / "metadata.csv").write_text(text, encoding="utf-8")
 
 
+@pytest.mark.fault("F39")
 def test_metadata_gives_patient_spacing_and_attributes(tmp_path):
     source_layout(tmp_path, "a", "b")
     metadata(tmp_path, "id,patient,sex,age,tb,spacing_row_mm,spacing_column_mm\nb,,,,,,\na,p1,F,30,1,0.5,0.25\n")
@@ -232,6 +275,7 @@ def test_resized_montgomery_without_native_size_keeps_the_spacing_given(tmp_path
     assert case.spacing_mm == (0.5, 0.6)
 
 
+@pytest.mark.fault("F39")
 def test_images_of_one_montgomery_patient_share_a_group(tmp_path):
     names = ("0113", "0117", "0162", "0166", "0170", "0171")
     original_montgomery(tmp_path, *(f"MCUCXR_{name}_1" for name in names))
@@ -241,6 +285,7 @@ def test_images_of_one_montgomery_patient_share_a_group(tmp_path):
     assert len(set(patient.values())) == 3
 
 
+@pytest.mark.fault("F24")
 def test_missing_left_and_right_masks_are_one_error(tmp_path):
     original_montgomery(tmp_path, "MCUCXR_0001_0", "MCUCXR_0002_0", "MCUCXR_0003_0")
     (tmp_path / "ManualMask/leftMask/MCUCXR_0001_0.png").unlink()
@@ -276,6 +321,7 @@ def test_original_shenzhen_leaves_out_images_without_a_mask(tmp_path):
     assert (case.id, dict(case.attributes), case.spacing_mm) == ("CHNCXR_0002_1", {"tb": 1}, None)
 
 
+@pytest.mark.fault("F25", "F37")
 @pytest.mark.parametrize(
     ("masks", "expected"),
     [(["b_mask"], "b_mask.png: has no image"), ([], "mask"), (["a", "a_mask"], "same image")],

@@ -120,12 +120,14 @@ def test_a_set_that_lost_a_case_is_not_whole(serve, body, target, monkeypatch):
         fetch.montgomery(target)
 
 
+@pytest.mark.fault("F100")
 def test_a_wrong_hash_is_refused(serve, body, target):
     with pytest.raises(DataError, match=f"SHA-256 {sha256(body)}, expected {'0' * 64}"):
         fetch.montgomery(target, serve(body).url, "0" * 64)
     assert_nothing_remains(target)
 
 
+@pytest.mark.fault("F100")
 def test_an_error_page_is_called_what_it_is(serve, target):
     with pytest.raises(DataError, match="is a web page, not the archive"):
         fetch.montgomery(target, serve(PAGE).url)
@@ -139,6 +141,7 @@ def test_a_refusing_server_is_named(serve, target):
     assert_nothing_remains(target)
 
 
+@pytest.mark.fault("F100")
 def test_a_cut_connection_leaves_nothing(serve, body, target):
     with pytest.raises(EnvironmentFailure, match="cut before the end"):
         fetch.montgomery(target, serve(body[:100], promised=len(body)).url, sha256(body))
@@ -153,6 +156,7 @@ def test_no_network_says_so(serve, body, target):
     assert_nothing_remains(target)
 
 
+@pytest.mark.fault("F98", "F100")
 def test_an_endless_download_is_stopped(serve, body, target, monkeypatch):
     monkeypatch.setattr(fetch, "LIMITS", archive.Limits(bytes=1000))
     with pytest.raises(DataError, match="sends more than 1,000 bytes"):
@@ -160,6 +164,7 @@ def test_an_endless_download_is_stopped(serve, body, target, monkeypatch):
     assert_nothing_remains(target)
 
 
+@pytest.mark.fault("F100")
 def test_an_archive_without_the_set_is_refused(serve, target):
     data = zip_of(("readme.txt", b"nothing here"))
     with pytest.raises(DataError, match="0 folders CXR_png"):
@@ -167,6 +172,7 @@ def test_an_archive_without_the_set_is_refused(serve, target):
     assert_nothing_remains(target)
 
 
+@pytest.mark.fault("F100")
 def test_an_archive_with_a_mask_missing_is_refused(serve, target):
     data = zip_of(("S/CXR_png/a.png", b""), ("S/ManualMask/leftMask/a.png", b""), ("S/ManualMask/rightMask/", b""))
     with pytest.raises(DataError, match=r"set\.zip/CXR_png/a\.png: has no mask"):

@@ -34,6 +34,7 @@ def test_a_sound_set_is_0_with_its_table_on_stdout(root, capsys):
     assert "30 x 30 (1)" in out
 
 
+@pytest.mark.fault("F02", "F03")
 def test_broken_data_is_3_with_every_offender_on_stderr(root, capsys):
     (root / "img" / "a.png").write_bytes(b"")
     (root / "mask" / "a.png").write_text("no")
@@ -89,6 +90,7 @@ def test_whatever_happens_has_its_exit_code(failure, code, message, monkeypatch,
     assert "Traceback" not in err
 
 
+@pytest.mark.fault("F18")
 def test_a_file_name_cannot_write_escape_codes_to_the_terminal(root, capsys):
     (root / "img" / "b\x1b[31m\n.png").write_bytes(b"")
     code, _, err = run(capsys, "data", "verify", "folder", root)
@@ -107,6 +109,24 @@ def test_a_phantom_set_is_written_and_verified(tmp_path, capsys):
     assert run(capsys, *arguments[:-1], "4")[0] == 2  # another set's place
 
 
+@pytest.mark.fault("F17")
+def test_a_file_without_read_permission_is_3_and_named(root, capsys, monkeypatch):
+    locked = root / "img" / "a.png"
+    locked.chmod(0)
+    if os.geteuid() == 0:  # root may read everything, so the refusal is acted
+        whole = Path.open
+
+        def refuse(path, *arguments, **options):
+            if path == locked:
+                raise PermissionError(13, "Permission denied", str(path))
+            return whole(path, *arguments, **options)
+
+        monkeypatch.setattr(Path, "open", refuse)
+    code, _, err = run(capsys, "data", "verify", "folder", root)
+    assert code == 3
+    assert "img/a.png: cannot be read (Permission denied)" in err
+
+
 def python(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False)
 
@@ -115,6 +135,7 @@ BACKENDS = {"jax", "keras", "tensorflow", "torch"}
 HEAVY = BACKENDS | {"cv2", "numpy", "pooch", "requests", "scipy"}
 
 
+@pytest.mark.fault("F35")
 @pytest.mark.parametrize(
     ("arguments", "code", "unwanted"),
     [

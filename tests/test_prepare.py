@@ -67,6 +67,7 @@ def test_image_and_mask_stay_paired_in_any_order_of_files(shared, order):
         assert prepared.patients[row] == f"p{k}"
 
 
+@pytest.mark.fault("F42")
 def test_order_of_files_does_not_change_what_is_prepared(cases, tmp_path):
     there, back = prepare(cases, SIZE, tmp_path / "a"), prepare(cases[::-1], SIZE, tmp_path / "b")
     assert there.ids == back.ids == ("c1", "c2", "c3", "c4", "c5")
@@ -89,6 +90,7 @@ def test_spacing_grows_as_pixels_do(cases, tmp_path):
     assert prepare(unknown, SIZE, tmp_path).spacing_mm == (None,)
 
 
+@pytest.mark.fault("F01", "F02", "F26", "F27", "F34")
 def test_one_error_lists_every_unusable_file(cases, tmp_path):
     cases[0].image.write_bytes(cases[0].image.read_bytes()[:40])
     images.write_png(cases[1].masks[0], np.zeros((SHAPE[1], SHAPE[0]), np.uint8))  # transposed
@@ -101,6 +103,7 @@ def test_one_error_lists_every_unusable_file(cases, tmp_path):
     assert "20 x 24 pixels (rows x columns), its image c2.png 24 x 20" in str(caught.value)
 
 
+@pytest.mark.fault("F24")
 def test_one_error_lists_every_missing_file(cases, tmp_path):
     for path in (cases[0].image, cases[3].masks[1]):
         path.unlink()
@@ -121,6 +124,7 @@ def test_second_call_reads_the_cache(cases, tmp_path, monkeypatch):
     assert (first.ids, first.sha256, first.raw_sha256) == (second.ids, second.sha256, second.raw_sha256)
 
 
+@pytest.mark.fault("F43")
 @pytest.mark.parametrize("which", ["image", "mask"])
 def test_changed_file_is_prepared_again(cases, tmp_path, which):
     before = prepare(cases, SIZE, tmp_path)
@@ -137,6 +141,7 @@ def test_another_size_is_prepared_apart(cases, tmp_path):
     assert prepare(cases, SIZE, tmp_path).images.shape == (5, *SIZE)
 
 
+@pytest.mark.fault("F44")
 def test_moved_set_has_the_same_hashes(cases, tmp_path):
     here = prepare(cases, SIZE, tmp_path / "cache")
     shutil.move(tmp_path / "set", tmp_path / "elsewhere")
@@ -159,6 +164,7 @@ def test_sets_of_one_shape_and_time_do_not_share_a_cache(tmp_path):
     assert [round(float(each.images[0, 0, 0]), 6) for each in prepared] == [0.2, 0.4]
 
 
+@pytest.mark.fault("F45")
 @given(st.integers(0, 4), st.integers(0, 255))
 def test_pixels_of_one_image_reach_no_other(shared, changed, value):
     cases, cache = shared
@@ -173,6 +179,43 @@ def test_pixels_of_one_image_reach_no_other(shared, changed, value):
     assert np.array_equal(before.images[others], after.images[others])
     assert np.array_equal(before.masks, after.masks)
     np.testing.assert_allclose(after.images[changed], value / 255, rtol=1e-6)
+
+
+@pytest.mark.fault("F21")
+def test_constant_images_are_finite_numbers(cases, tmp_path):
+    """There is no division by a deviation: a constant image stays the constant that it is."""
+    for case, value in zip(cases, (0, 1, 128, 254, 255), strict=True):
+        edit(case.image, lambda path, value=value: images.write_png(path, np.full(SHAPE, value, np.uint8)))
+    prepared = prepare(cases, SIZE, tmp_path)
+    np.testing.assert_allclose(prepared.images[:, 0, 0], np.array([0, 1, 128, 254, 255]) / 255, rtol=1e-6)
+    assert all(image.min() == image.max() for image in prepared.images)
+
+
+@pytest.mark.fault("F43")
+@pytest.mark.parametrize("what", ["image", "mask", "deleted"])
+def test_file_that_changes_while_the_set_is_read_is_an_error_that_names_it(cases, tmp_path, monkeypatch, what):
+    path = cases[1].masks[0] if what == "mask" else cases[1].image
+    whole, reads = images.read_image, iter(range(99))
+
+    def read(image):
+        if next(reads) == 3:  # case 2 has been read
+            path.unlink() if what == "deleted" else edit(path, lambda p: p.write_bytes(p.read_bytes() + b"later"))
+        return whole(image)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "read_image", read)
+        with pytest.raises(DataError) as caught:
+            prepare(cases, SIZE, tmp_path / "cache")
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == [str(path)]
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.fault("F38")
+def test_same_pixels_have_the_same_hash_however_the_file_was_written(cases, tmp_path):
+    images.write_png(cases[4].image, np.full(SHAPE, 40, np.uint8), compression=0)
+    digests = prepare(cases, SIZE, tmp_path).image_sha256
+    assert digests["c1"] == digests["c5"]
+    assert len(set(digests.values())) == 4
 
 
 class Killed(BaseException):

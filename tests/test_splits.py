@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lungseg.datasets.case import Case
 from lungseg.errors import DataError, UsageError
-from lungseg.splits import folds
+from lungseg.splits import folds, joined
 
 
 def case(number, patient, tb=None):
@@ -29,6 +29,7 @@ def counts_of_folds():
     return st.integers(2, 6)
 
 
+@pytest.mark.fault("F49")
 @given(sets(), counts_of_folds())
 def test_every_image_is_tested_once_and_each_fold_holds_all(cases, n):
     made = folds(cases, n)
@@ -41,6 +42,7 @@ def test_every_image_is_tested_once_and_each_fold_holds_all(cases, n):
         assert fold.test
 
 
+@pytest.mark.fault("F39", "F41")
 @given(sets(), counts_of_folds())
 def test_no_patient_is_on_two_sides(cases, n):
     patient = {c.id: c.patient for c in cases}
@@ -49,6 +51,7 @@ def test_no_patient_is_on_two_sides(cases, n):
         assert sum(map(len, sides)) == len(set.union(*sides))
 
 
+@pytest.mark.fault("F42")
 @given(sets(), counts_of_folds(), st.randoms(use_true_random=False))
 def test_order_of_files_does_not_matter(cases, n, random):
     shuffled = list(cases)
@@ -56,6 +59,7 @@ def test_order_of_files_does_not_matter(cases, n, random):
     assert folds(shuffled, n) == folds(cases, n)
 
 
+@pytest.mark.fault("F50")
 @given(sets(), counts_of_folds())
 def test_sizes_and_diseases_differ_by_one_patient_at_most(cases, n):
     owner = {c.id: (c.patient, c.attributes.get("tb", 0)) for c in cases}
@@ -72,6 +76,7 @@ def test_pixels_and_paths_do_not_matter_but_the_seed_does(cases, n):
     assert any(folds(cases, n, seed) != folds(cases, n) for seed in range(1, 4))
 
 
+@pytest.mark.fault("F50")
 def test_138_images_split_as_the_source_document_splits_them():
     cases = [case(k, f"p{k}", tb=int(k >= 80)) for k in range(138)]
     made = folds(cases, 5)
@@ -88,12 +93,44 @@ def test_folds_outlive_libraries():
     assert [fold.test for fold in folds([case(k, f"p{k}", k % 2) for k in range(10)], 5)] == recorded
 
 
+@pytest.mark.fault("F38")
+@given(sets(), counts_of_folds(), st.data())
+def test_images_of_the_same_pixels_are_tested_in_one_fold(cases, n, data):
+    pixels = {c.id: c.id for c in cases}
+    names = st.sampled_from(sorted(pixels))
+    pixels |= dict(data.draw(st.lists(st.tuples(names, names), max_size=3)))
+    together = joined(cases, pixels)
+    assume(len({c.patient for c in together}) > n + 2)
+    for fold in folds(together, n):
+        sides = [{pixels[key] for key in side} for side in (fold.train, fold.validation, fold.test)]
+        assert sum(map(len, sides)) == len(set.union(*sides))
+
+
+@pytest.mark.fault("F38")
+@given(sets(), st.randoms(use_true_random=False), st.data())
+def test_joining_knows_no_order_and_never_parts_a_patient(cases, random, data):
+    pixels = {c.id: data.draw(st.integers(0, 30)) for c in cases}
+    shuffled = list(cases)
+    random.shuffle(shuffled)
+    together = {c.id: c.patient for c in joined(cases, pixels)}
+    assert {c.id: c.patient for c in joined(shuffled, pixels)} == together
+    groups = {c.patient: {together[d.id] for d in cases if d.patient == c.patient} for c in cases}
+    assert all(len(group) == 1 for group in groups.values())
+
+
+@pytest.mark.fault("F38")
+@given(sets())
+def test_a_set_without_doubled_pixels_keeps_its_patients(cases):
+    assert joined(cases, {c.id: c.id for c in cases}) == cases
+
+
 @pytest.mark.parametrize("n", [1, 0, -3])
 def test_fewer_than_two_folds_is_a_usage_error(n):
     with pytest.raises(UsageError, match=f"{n} folds"):
         folds([case(k, f"p{k}") for k in range(9)], n)
 
 
+@pytest.mark.fault("F36")
 @pytest.mark.parametrize(("patients", "n"), [(0, 2), (1, 2), (2, 2), (3, 2), (4, 5), (2, 3)])
 def test_too_few_patients_is_a_data_error(patients, n):
     with pytest.raises(DataError, match=f"{patients} patients"):

@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 from types import MappingProxyType
 
-from lungseg import images
 from lungseg.datasets.case import Attributes, Case, paired
 from lungseg.errors import DataError
+from lungseg.png import read_header
 
 
 def load(root: Path) -> list[Case]:
@@ -99,5 +99,5 @@ def stored_spacing(row: dict[str, str], image: Path, native_mm: float) -> tuple[
         native = int(row["native_height"]), int(row["native_width"])
     except ValueError as error:
         raise DataError(f"{row['id']}: native_height and native_width must be whole numbers ({error})") from error
-    header = images.read_header(image)
+    header = read_header(image)
     return native_mm * native[0] / header.height, native_mm * native[1] / header.width

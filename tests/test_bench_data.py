@@ -1,0 +1,78 @@
+"""From a suite to material: doubles stay together, known folds stay put, a set that changes is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench import inputs, store
+from bench.data import gather, locate, refuse_changes
+from bench.suites import cells, suite
+from lungseg import images
+from lungseg.errors import DataError
+
+FOLDER = replace(suite("quick"), dataset="folder", size=(32, 32), folds=3, phantoms=None)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Twelve cases of random pixels in the layout of one's own folder."""
+    draw = np.random.default_rng(0)
+    for name in ("img", "mask"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for k in range(12):
+            pixels = draw.integers(0, 255, (32, 32)) if name == "img" else 255 * (draw.random((32, 32)) < 0.3)
+            images.write_png(tmp_path / "set" / name / f"c{k:02}.png", pixels.astype(np.uint8))
+    return tmp_path / "set"
+
+
+@pytest.mark.fault("F38")
+def test_one_picture_under_two_names_is_one_patient_in_one_fold(root, tmp_path):
+    before = gather(FOLDER, root, tmp_path)
+    assert before.prepared.patients == before.prepared.ids
+    elsewhere = next(key for key in before.folds[0].train if key != "c00")
+    images.write_png(
+        root / "img" / f"{elsewhere}.png", np.rint(before.prepared.images[0] * 255).astype(np.uint8), compression=0
+    )
+    after = gather(FOLDER, root, tmp_path)
+    row = after.prepared.row[elsewhere]
+    assert after.prepared.patients[0] == after.prepared.patients[row] == after.cases[row].patient
+    assert len(set(after.prepared.patients)) == 11
+    for fold in after.folds:
+        assert [{"c00", elsewhere} <= set(side) for side in (fold.train, fold.validation, fold.test)].count(True) == 1
+
+
+FOLDS = {
+    "quick": "6c5400b1bbf02b0f323d02cb5b5b62fbb56da97671f04ed1e92d3b3e344a4185",
+    "smoke": "1551325fc9def792aaa0b64e67a805b336ff337da8eb68e5bccbc825e24fee68",
+    "montgomery-128": "b451fab491081499eb19d500b192d95fe663e65a2cdf455acc90d1fcc43f1345",
+}
+
+
+@pytest.mark.fault("F38", "F42")
+@pytest.mark.parametrize("name", ["quick", "smoke"])
+def test_folds_of_the_phantom_suites_are_those_of_the_committed_records(name, tmp_path):
+    chosen = suite(name)
+    material = gather(chosen, locate(chosen, None, tmp_path), tmp_path)
+    assert store.sha256(material.folds_record) == FOLDS[name]
+
+
+@pytest.mark.fault("F38", "F42")
+def test_folds_of_montgomery_are_those_of_the_committed_records(real_montgomery, tmp_path):
+    material = gather(suite("montgomery-128"), real_montgomery, tmp_path)
+    assert store.sha256(material.folds_record) == FOLDS["montgomery-128"]
+
+
+@pytest.mark.fault("F43")
+@pytest.mark.parametrize("change", ["image", "mask", "patient"])
+def test_a_set_that_changed_since_the_run_was_planned_is_refused(root, tmp_path, change):
+    planned = inputs.inputs(cells(FOLDER)[0], FOLDER, gather(FOLDER, root, tmp_path))
+    refuse_changes(gather(FOLDER, root, tmp_path), planned)
+    if change == "patient":
+        rows = "".join(f"c{k:02},{'p' if k < 3 else k}\n" for k in range(12))
+        (root / "metadata.csv").write_text(f"id,patient\n{rows}")
+    else:
+        folder = "img" if change == "image" else "mask"
+        images.write_png(root / folder / "c05.png", np.full((32, 32), 255, np.uint8))
+    with pytest.raises(DataError, match=r"set/img: (data|folds) of the set changed since the run began"):
+        refuse_changes(gather(FOLDER, root, tmp_path), planned)
