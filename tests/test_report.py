@@ -49,6 +49,23 @@ def test_three_seeds_are_not_called_a_test_of_weights(tmp_path):
     assert "patients and 3 seeds" in text.replace("\n", " ")
 
 
+def test_two_seeds_are_still_about_these_weights(tmp_path):
+    records = grid(("unet",), seeds=(0, 1), n=60, level=0.98) + grid(("resunet",), seeds=(0, 1, 2), n=60, level=0.9)
+    text = page(tmp_path, records)
+    assert "With 2 seeds (some rows have more), fewer than 3, this is a test about these weights" in text.replace(
+        "\n", " "
+    )
+    assert lines_with(text, "| unet - resunet", "these weights |")
+    assert "Not alike: unet 0, 1; resunet 0, 1, 2" in text.replace("\n", " ")
+
+
+def test_unfinished_seed_is_named_and_said_to_be_left_out(tmp_path):
+    records = grid(("unet", "resunet"), n=60) + [r for r in grid(("unet",), seeds=(1,), n=60) if r["cell"]["fold"] < 2]
+    text = page(tmp_path, records).replace("\n ", "")
+    assert "unet, seed 1: 2 of 5 folds (not run: folds 2, 3, 4), left out of every number here" in text
+    assert lines_with(text, "| 1 ", "| unet", "[0.9")
+
+
 def test_missing_and_failed_folds_are_named(tmp_path):
     records = [r for r in grid(n=50) if (r["cell"]["architecture"], r["cell"]["fold"]) != ("resunet", 4)]
     records = [r for r in records if (r["cell"]["architecture"], r["cell"]["fold"]) != ("resunet", 1)]
@@ -75,7 +92,7 @@ def test_names_cannot_break_the_page(tmp_path, name):
         for c in r["cases"]:
             c["id"] = f"{name}{c['id']}"
     (section,) = stats.sections(records)
-    text = report.suite_page(name, [section], [], [{}])
+    text = report.suite_page(name, [section], [], [{}], [None])
     assert "<script" not in text
     assert "[x](http" not in text
     assert report.page_name(name) == report.page_name(name).replace("/", "").lstrip(".")
