@@ -20,8 +20,8 @@ def best(section: Section, name: Namer = escape) -> str:
     ranked = [r for r in rows if r.rank]
     if not ranked:
         return f"No ranking: {unranked(section, rows[0])}."
-    first = [name(r.name) for r in ranked if r.rank == 1]
     row = ranked[0]
+    first = [name(r.name) for r in ranked if round(r.dice.value, 12) == round(row.dice.value, 12)]
     part = "" if row.complete else f" (of {row.coverage[1]}: unfinished)"
     over = f"over {_counted(len(row.images), 'image')}{part} of {_counted(row.n_patients, 'patient')}"
     value = f"{with_interval(row.dice)} {over}"
@@ -29,7 +29,9 @@ def best(section: Section, name: Namer = escape) -> str:
         return f"Only {first[0]} can be ranked: mean Dice {value}."
     if len(first) > 1:
         return f"{_listed(first)} share the highest mean Dice, {value}."
-    return f"{first[0]} has the highest mean Dice, {value}."
+    beside = [name(r.name) for r in ranked[1:] if r.rank == 1]
+    tied = f" It shares the first rank with {_listed(beside)}." if beside else ""
+    return f"{first[0]} has the highest mean Dice, {value}.{tied}"
 
 
 def real(section: Section, name: Namer = escape) -> str:

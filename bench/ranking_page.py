@@ -43,11 +43,11 @@ def stability(section: Section) -> list[str]:
     found = section.ranking
     if found is None:
         return ["Fewer than two architectures were ranked."]
-    places = [r.place for r in section.rows if r.place]
+    places = {r.name: r.place for r in section.rows if r.place}
     rows = [
         [escape(name), span(place.low, place.high), f"{100 * place.best:.1f} %", *(_rank(ranks[i])
          for ranks in found.schemes.values())]
-        for i, (name, place) in enumerate(zip(found.names, places, strict=True))
+        for i, name in enumerate(found.names) for place in [places[name]]
     ]  # fmt: skip
     headers = ["Architecture", "Place, 95 %", "P(best)", *(s.capitalize() for s in found.schemes)]
     return [table(headers, rows), paragraph(_taus(found)), *_rims(found)]

@@ -76,7 +76,7 @@ class Components:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The ranked rows under other rules and other readers; each tuple is in the order of `names`."""
+    """The ranked rows under other rules and other readers; each tuple is in the order of `names`, which is by mean."""
 
     names: tuple[str, ...]
     schemes: Mapping[str, tuple[float, ...]]  # ranks by scheme
@@ -183,7 +183,7 @@ class Section:
     """Everything that one table may compare."""
 
     setting: Setting
-    rows: tuple[Row, ...]  # by rank, then the unranked by name
+    rows: tuple[Row, ...]  # by rank and within it by mean, then the unranked by name
     pairs: tuple[Pair, ...]
     folds: tuple[FoldRow, ...]
     failed: tuple[Record, ...]

@@ -72,9 +72,11 @@ def _section(key: Setting, records: Sequence[Record]) -> Section:
     pairs = compared(names, tables, resamples)
     found = places(names, pairs, resamples) if names else {}
     rest = sorted((r for r in rows if r.name not in found), key=lambda r: r.name)
+    # a row may be behind more rows than one of lower mean, whose differences spread wider: rank decides first
+    ranked = sorted((replace(r, place=found[r.name]) for r in able), key=lambda r: found[r.name].rank)
     return Section(
-        key, (*(replace(r, place=found[r.name]) for r in able), *rest), pairs,
-        tuple(f for r in [*able, *rest] for f in _folds(r.name, tables[r.name])),
+        key, (*ranked, *rest), pairs,
+        tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name])),
         tuple(r for r in records if not _ok(r)), tuple(records),
         tuple(sorted({int(r["cell"]["seed"]) for r in records})), ranking(names, found, tables),
         resampling.detectable(float(np.median([p.sd for p in pairs])), able[0].n_patients) if pairs else None,
