@@ -24,7 +24,7 @@ DEFINITIONS = (
     " interval, which covers seeds, excludes 0 too.",
     "Rank: 1 + the number of rows with a higher mean that the row is told apart from, so rows that are not told"
     " apart may share a rank. Tie: two rows that share a letter are not told apart (compact letter display).",
-    "Place: 95 % interval of the place by mean over the resamples; P(best): share of them in which the row has the"
+    "Rank, 95 %: interval of the place by mean over the resamples; P(best): share of them in which the row has the"
     " highest mean. Mean-then-rank: the place by mean; rank-then-mean: by the mean of the ranks on each image;"
     " test-then-rank: the rank.",
     f"A row without a complete seed has no rank, and nothing is ranked on fewer than {MIN_IMAGES} images.",

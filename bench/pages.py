@@ -19,7 +19,7 @@ from bench.markdown import (
     with_interval,
 )
 from bench.provenance import provenance
-from bench.rows import Row, Section
+from bench.rows import MIN_SEEDS, Row, Section
 from bench.strata import Strata
 from lungseg import metrics
 
@@ -84,11 +84,12 @@ def _answers(section: Section) -> list[str]:
 
 def _leaderboard(section: Section) -> str:
     unit = section.rows[0].boundary.unit if section.rows else "mm"
-    headers = ["Rank", "Tie", "Architecture", "Dice [95 % interval]", "Place", "Seeds", "Pooled", f"HD95 {unit}",
+    headers = ["Rank", "Tie", "Architecture", "Dice [95 % interval]", "Rank, 95 %", "Seeds", "Pooled", f"HD95 {unit}",
                "Two lungs", "Weights", "Training"]  # fmt: skip
     rows = [
         [str(r.rank or NONE), r.place.group if r.place else NONE, escape(r.name), with_interval(r.dice),
-         span(r.place.low, r.place.high) if r.place else NONE, str(len(r.seeds)), ratio(r.pooled["dice"]),
+         span(r.place.low, r.place.high) if r.place else NONE,
+         str(len(r.seeds)) if r.rank or r.complete else NONE, ratio(r.pooled["dice"]),
          distance(r.boundary.hd95_median), percent(r.plausible), millions(r.parameters),
          duration(r.train_seconds)]
         for r in section.rows
@@ -99,6 +100,8 @@ def _leaderboard(section: Section) -> str:
         rows.append([NONE, NONE, escape(name), "failed", *[NONE] * 7])
     out = table(headers, rows, left=3)
     notes = [f"{escape(r.name)}: not ranked ({answers.unranked(section, r)})." for r in section.rows if not r.rank]
+    if any(r.rank and len(r.seeds) < MIN_SEEDS for r in section.rows):
+        notes.insert(0, f"With fewer than {MIN_SEEDS} seeds a row, ranks are of these weights, not of methods.")
     return "\n\n".join([out, *(paragraph(n) for n in notes)])
 
 

@@ -49,7 +49,7 @@ def stability(section: Section) -> list[str]:
          for ranks in found.schemes.values())]
         for i, name in enumerate(found.names) for place in [places[name]]
     ]  # fmt: skip
-    headers = ["Architecture", "Place, 95 %", "P(best)", *(s.capitalize() for s in found.schemes)]
+    headers = ["Architecture", "Rank, 95 %", "P(best)", *(s.capitalize() for s in found.schemes)]
     return [table(headers, rows), paragraph(_taus(found)), *_rims(found)]
 
 

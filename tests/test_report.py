@@ -176,3 +176,28 @@ def test_unfinished_suite_says_so_in_its_answer(tmp_path):
     text = page(tmp_path, records).replace("\n", " ")
     assert "over 24 images (of 60: unfinished) of 24 patients" in text
     assert "unet, seed 0: 2 of 5 folds (not run: folds 2, 3, 4)" in text
+
+
+def test_another_reader_is_asked_for_on_the_first_screen(tmp_path):
+    records = grid(("unet", "resunet"), n=60)
+    text = page(tmp_path / "a", records).replace("\n", " ")
+    assert "Yes: unet stays first against the truth eroded and dilated" in text
+    for r in records:
+        for c in r["cases"]:
+            if r["cell"]["architecture"] == "unet":
+                c["rim"]["-2"] = [c["tp"] // 2, c["fp"], c["fn"], c["tn"]]
+    text = page(tmp_path / "b", records).replace("\n", " ")
+    assert "resunet leads at -2 px" in text
+
+
+def test_rows_stand_by_rank_and_rows_that_share_a_letter_are_not_told_apart():
+    names = [f"net{i}" for i in range(6)]
+    records = [r for i, n in enumerate(names) for r in grid((n,), folds=2, n=60, level=0.975 - 0.0012 * i)]
+    (section,) = stats.sections(records)
+    ranks = [r.rank for r in section.rows]
+    assert ranks == sorted(ranks)
+    assert section.rows[0].dice.value == max(r.dice.value for r in section.rows)
+    assert len({r.place.group for r in section.rows}) > 1
+    for pair in section.pairs:
+        a, b = (next(r.place.group for r in section.rows if r.name == name) for name in (pair.first, pair.second))
+        assert bool(set(a) & set(b)) != pair.real

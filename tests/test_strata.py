@@ -10,6 +10,7 @@ import pytest
 from records import grid, save, sealed
 
 from bench import report, stats, strata
+from bench.__main__ import main
 from lungseg import Case
 from lungseg.errors import DataError
 
@@ -95,6 +96,28 @@ def test_aggregates_of_other_records_are_not_shown(tmp_path):
     page = (tmp_path / "fake.md").read_text()
     assert "| sex " not in page
     assert "python -m bench strata fake" in page.replace("\n", " ")
+
+
+def test_command_writes_aggregates_from_a_folder_and_needs_records(tmp_path, capsys):
+    records = named()
+    for r in records:
+        r["cell"]["suite"] = "montgomery-128"
+    records = [sealed(r) for r in records]
+    data, results = tmp_path / "data", tmp_path / "results"
+    lines = ["id,sex,age"]
+    for k, case in enumerate(cases(records)):
+        for folder in ("img", "mask"):
+            (data / folder).mkdir(parents=True, exist_ok=True)
+            (data / folder / f"{case.id}.png").touch()  # the command looks at names and readings only
+        lines.append(f"{case.id},{'FM'[k % 2]},{30 + k % 20}")
+    (data / "metadata.csv").write_text("\n".join(lines))
+    command = ["strata", "montgomery-128", "--data", str(data), "--results", str(results)]
+    assert main(command) == 2
+    assert "no scored record" in capsys.readouterr().err
+    save(results, records)
+    assert main(command) == 0
+    stored = strata.read(results, only(records))
+    assert {group: found["n"] for group, found in stored["age"].items()} == {"under 40": 30, "40 to 59": 30}
 
 
 def test_broken_file_is_named(tmp_path):
