@@ -9,7 +9,9 @@ DEFINITIONS = (
     " seeds, those that predicted every image; a seed that lacks folds is named and left out.",
     "[low, high] of a mean: 95 % BCa interval (Efron 1987) of a bootstrap with 10,000 resamples over patients and,"
     " within each, over seeds; a patient brings all of its images. Of a difference and of P(first > second):"
-    " percentile interval of the same resamples. A row without a complete seed has an interval over patients only.",
+    " percentile interval of the same resamples. All have the levels of Student's t for the number of patients"
+    " (Hesterberg 2015), as resamples of few spread too little. A row without a complete seed has an interval over"
+    " patients only.",
     "Pooled: the same ratio of the counts summed over all images and seeds, which is what Keras"
     " metrics, a confusion matrix and a classification report give. An image with more lung weighs more.",
     "IoU = Dice / (2 - Dice) and F1 = Dice are checked for every image and every pooled row before printing.",

@@ -45,8 +45,9 @@ def _compared(
         difference = tables[first].mean_over_seeds("dice") - tables[second].mean_over_seeds("dice")
         per_patient = resampling.by_patient(difference, one.patient, n) / sizes
         p = resampling.wilcoxon(per_patient)
-        between = resampling.interval(float(difference.mean()), resamples[first].means - resamples[second].means)
-        superiority = resampling.interval(float(share.mean()), again)
+        apart = resamples[first].means - resamples[second].means
+        between = resampling.interval(float(difference.mean()), apart, patients=n)
+        superiority = resampling.interval(float(share.mean()), again, patients=n)
         seeds = (len(tables[first].seeds), len(tables[second].seeds))
         pairs.append(Pair(first, second, between, superiority, float(per_patient.std(ddof=1)), p, p, seeds))
     return pairs

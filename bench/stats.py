@@ -116,7 +116,9 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         architecture=str(records[0]["cell"]["architecture"]),
         width=int(records[0]["cell"]["width"]),
         place=None,
-        dice=resampling.interval(float(dice.mean()), resamples.means, resamples.acceleration),
+        dice=resampling.interval(
+            float(dice.mean()), resamples.means, resamples.acceleration, len(set(scores.patients))
+        ),
         sd_images=float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
         sd_seeds=float(per_seed.std(ddof=1)) if len(per_seed) > 1 else None,
         images=scores.images,

@@ -69,7 +69,7 @@ def _mean(row: Row, inside: list[int]) -> list[float]:
     names, patient = np.unique(np.array(row.patients)[inside], return_inverse=True)
     means = resampling.resampled_rows(values[None], patient, resampling.patient_weights(len(names)))[0]
     acceleration = resampling.acceleration(values, patient, len(names))
-    found = resampling.interval(float(values.mean()), means, acceleration)
+    found = resampling.interval(float(values.mean()), means, acceleration, len(names))
     return [round(x, 6) for x in (found.value, found.low, found.high)]
 
 

@@ -36,7 +36,7 @@ def misses(samples, truth, bca=True):
     weights = resampling.patient_weights(samples.shape[1])
     means = resampling.resampled_rows(samples, patient, weights)
     found = [
-        resampling.interval(float(x.mean()), m, resampling.acceleration(x, patient, len(x)) if bca else None)
+        resampling.interval(float(x.mean()), m, resampling.acceleration(x, patient, len(x)) if bca else None, len(x))
         for x, m in zip(samples, means, strict=True)
     ]
     return np.mean([i.high < truth for i in found]), np.mean([i.low > truth for i in found])
@@ -104,8 +104,24 @@ def test_coverage_figures():
             print(f"\n{name}, {kind}: covers {share:.4f}, lies below {below:.4f}, above {above:.4f}")
             if bca:
                 assert 0.93 <= share <= 0.97
-    for n in (60, 28):
+    for n in (60, 28, 18):
         print(f"\nlognormal, BCa, n = {n}: covers {coverage(skewed, 0.967, 10_000, n=n)[0]:.4f}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "shift"), [(3, 0.0005), (3, 0.002), (5, 0.002)])
+def test_coverage_figures_over_patients_and_seeds(seeds, shift):
+    rng = np.random.default_rng(3)
+    truth = 1 - np.exp(-3.5 + 0.6**2 / 2)
+    covered = []
+    for _ in range(1500):
+        scores = table(trained(rng, rng.lognormal(-3.5, 0.6, N), seeds, shift))
+        found = resamples.drawn({"net": scores})["net"]
+        mean = float(scores.values["dice"].mean())
+        interval = resampling.interval(mean, found.means, found.acceleration, N)
+        covered.append(interval.low <= truth <= interval.high)
+    print(f"\n{seeds} seeds, SD of a training {shift}: covers {np.mean(covered):.4f}")
+    assert 0.93 <= np.mean(covered) <= 0.97
 
 
 @pytest.mark.slow
