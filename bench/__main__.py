@@ -1,4 +1,4 @@
-"""`python -m bench`: run, report, publish, gate, baseline, speed, list. Each verb imports what it needs, late."""
+"""`python -m bench`: the verbs and their options. Each verb imports what it needs, late."""
 
 from __future__ import annotations
 
@@ -52,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     results(again)
     again.add_argument("--no-figures", action="store_true", help="pages only")
     again.add_argument("--suite", help="only this suite's page")
+    strata = verb("strata", "aggregate stored scores by patients' sex and age, for the report")
+    strata.add_argument("suite", help="suite's name")
+    strata.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
+    results(strata)
     publish = verb("publish", "validate a suite's records, copy them to the committed results, renew the pages")
     publish.add_argument("suite", help="suite's name")
     results(publish)

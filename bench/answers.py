@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bench.literature import people
 from bench.markdown import duration, escape, millions, p_value, with_interval
-from bench.rows import Pair, Row, Section
-from bench.stats import MIN_IMAGES, MIN_SEEDS
+from bench.rows import MIN_SEEDS, Pair, Row, Section
+from bench.stats import MIN_IMAGES
 
 Namer = Callable[[object], str]
 
@@ -19,8 +20,8 @@ def best(section: Section, name: Namer = escape) -> str:
     ranked = [r for r in rows if r.rank]
     if not ranked:
         return f"No ranking: {unranked(section, rows[0])}."
-    first = [name(r.name) for r in ranked if r.rank == 1]
     row = ranked[0]
+    first = [name(r.name) for r in ranked if round(r.dice.value, 12) == round(row.dice.value, 12)]
     part = "" if row.complete else f" (of {row.coverage[1]}: unfinished)"
     over = f"over {_counted(len(row.images), 'image')}{part} of {_counted(row.n_patients, 'patient')}"
     value = f"{with_interval(row.dice)} {over}"
@@ -28,7 +29,9 @@ def best(section: Section, name: Namer = escape) -> str:
         return f"Only {first[0]} can be ranked: mean Dice {value}."
     if len(first) > 1:
         return f"{_listed(first)} share the highest mean Dice, {value}."
-    return f"{first[0]} has the highest mean Dice, {value}."
+    beside = [name(r.name) for r in ranked[1:] if r.rank == 1]
+    tied = f" It shares the first rank with {_listed(beside)}." if beside else ""
+    return f"{first[0]} has the highest mean Dice, {value}.{tied}"
 
 
 def real(section: Section, name: Namer = escape) -> str:
@@ -52,13 +55,57 @@ def real(section: Section, name: Namer = escape) -> str:
 
 
 def about(section: Section) -> str:
-    """What the number of seeds lets a test say."""
-    n = len(section.seeds)
+    """What the number of seeds lets a test say: the fewest of any row that is compared decide."""
+    seeds = sorted({len(r.seeds) for r in section.rows if r.rank} or {len(section.seeds)})
+    n = seeds[0]
+    some = " (some rows have more)" if len(seeds) > 1 else ""
     if n == 1:
-        return "With one seed this is a test about these weights, not about the method."
+        return f"With one seed{some} this is a test about these weights, not about the method."
     if n < MIN_SEEDS:
-        return f"With {n} seeds (fewer than {MIN_SEEDS}) no method is called better than another."
-    return f"The intervals cover patients and {n} seeds."
+        return (
+            f"With {n} seeds{some}, fewer than {MIN_SEEDS}, this is a test about these weights, and no method is"
+            " called better than another."
+        )
+    return f"The intervals cover patients and {n}{f' to {seeds[-1]}' if some else ''} seeds."
+
+
+def stable(section: Section, name: Namer = escape) -> str | None:
+    """Whether the first row stays first for a stricter or a more generous reader; None where nothing tells."""
+    found = section.ranking
+    if found is None or len(found.rim_dice) < 2:
+        return None
+    first = found.names[0]
+    rivals: dict[str, list[int]] = {}
+    for px, ranks in sorted(found.rim_ranks.items()):
+        leader = min(zip(ranks, found.names, strict=True))[1]
+        if ranks[0] > min(ranks):
+            rivals.setdefault(leader, []).append(px)
+    tried = ", ".join(f"{px:+d}" for px in sorted(found.rim_dice) if px)
+    if not rivals:
+        return f"Yes: {name(first)} stays first against the truth eroded and dilated ({tried} px)."
+    parts = [f"{name(rival)} leads at {', '.join(f'{k:+d}' for k in px)} px" for rival, px in rivals.items()]
+    return f"Not all: against the truth eroded (-) or dilated (+), {_listed(parts)} ({tried} tried)."
+
+
+def answers(section: Section, name: Namer = escape) -> list[tuple[str, str]]:
+    """Questions with their answers, the first screen of a page."""
+    found = [
+        ("Which is best?", best(section, name)),
+        ("Is the difference real?", real(section, name)),
+        ("Would another reader of the images agree?", stable(section, name)),
+        ("What does it cost?", cost(section, name)),
+        ("Against people?", people(section)),
+        ("How many seeds?", unequal(section, name)),
+    ]
+    return [(question, answer) for question, answer in found if answer]
+
+
+def unequal(section: Section, name: Namer = escape) -> str | None:
+    """Which row has which seeds, where they differ."""
+    if len({r.seeds for r in section.rows}) < 2:
+        return None
+    each = [f"{name(r.name)} {', '.join(map(str, r.seeds))}" for r in section.rows]
+    return f"Not alike: {'; '.join(each)}. Each row is its complete seeds, and pairs compare those."
 
 
 def cost(section: Section, name: Namer = escape) -> str:
@@ -71,7 +118,7 @@ def cost(section: Section, name: Namer = escape) -> str:
         f" {duration(r.train_seconds)} of training a fold"
         for r in rows
     ]
-    total = sum(r.total_seconds for r in section.rows)
+    total = sum(r["timing"]["total_seconds"] for r in section.records if r["status"] == "ok")
     return f"{'; '.join(each)}. All scored cells took {duration(total)} ({name(section.setting.device_kind)})."
 
 
@@ -86,17 +133,21 @@ def missing(section: Section, name: Namer = escape) -> list[str]:
     """What is not there, one sentence each; empty where every image was predicted once by every seed."""
     key, lines = section.setting, []
     have = {(r["cell"]["architecture"], r["cell"]["width"]) for r in section.records}
+    left_out = {(r.architecture, r.width, seed) for r in section.rows for seed in r.left_out}
     for architecture, width in sorted(have):
-        own = [r["cell"] | {"ok": r not in section.failed} for r in section.records
+        own = [r["cell"] | {"ok": r["status"] == "ok"} for r in section.records
                if (r["cell"]["architecture"], r["cell"]["width"]) == (architecture, width)]  # fmt: skip
-        for seed in section.seeds:
+        for seed in sorted({c["seed"] for c in own}):
             ok = {c["fold"] for c in own if c["seed"] == seed and c["ok"]}
             failed = {c["fold"] for c in own if c["seed"] == seed and not c["ok"]}
             if len(ok) < key.folds:
                 never = sorted(set(range(key.folds)) - ok - failed)
                 detail = [f"failed: {_folds(sorted(failed))}"] if failed else []
                 detail += [f"not run: {_folds(never)}"] if never else []
-                lines.append(f"{name(architecture)}, seed {seed}: {len(ok)} of {key.folds} folds ({'; '.join(detail)})")
+                out = ", left out of every number here" if (architecture, width, seed) in left_out else ""
+                lines.append(
+                    f"{name(architecture)}, seed {seed}: {len(ok)} of {key.folds} folds ({'; '.join(detail)}){out}"
+                )
     for row in section.rows:
         if row.cells[0] == row.cells[1] and row.coverage[0] != row.coverage[1]:
             lines.append(f"{name(row.name)}: {row.coverage[0]} of {row.coverage[1]} images, but no cell is missing")

@@ -98,6 +98,21 @@ def report(options: argparse.Namespace) -> int:
     return DataError.exit_code if found.unreadable else 0
 
 
+def strata(options: argparse.Namespace) -> int:
+    """Aggregates by sex and age, from stored scores and the data set's own metadata; no backend."""
+    import lungseg
+    from bench import data, stats, store
+    from bench import strata as groups
+
+    suite = suites.suite(options.suite)
+    sections = stats.sections(store.load_records(options.results, suite.name))
+    if not any(section.rows for section in sections):
+        raise UsageError(f"{options.results}: no scored record of suite {suite.name}; `make bench SUITE={suite.name}`")
+    cases = lungseg.load(suite.dataset, data.locate(suite, options.data, options.results))
+    print(f"written: {_near(groups.write(options.results, suite.name, sections, cases))}")
+    return 0
+
+
 def publish(options: argparse.Namespace) -> int:
     """Copy a validated suite into the committed results."""
     from bench import publish as publishing

@@ -72,6 +72,11 @@ def with_interval(estimate: Interval, digits: int = 4, sign: bool = False) -> st
     return f"{value} [{low}, {high}]"
 
 
+def span(low: int, high: int) -> str:
+    """``1 to 3``, or ``2`` where both ends are the same."""
+    return str(low) if low == high else f"{low} to {high}"
+
+
 def distance(value: float) -> str:
     """Millimetres or pixels, two digits; ``inf`` where a mask was empty."""
     if math.isnan(value):

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench import answers, stats
+from bench import answers, images_page, literature, ranking_page, stats, strata_page
 from bench.markdown import (
     NONE,
     distance,
     duration,
     escape,
     millions,
-    p_value,
     paragraph,
     percent,
     ratio,
+    span,
     table,
     with_interval,
 )
 from bench.provenance import provenance
-from bench.rows import Row, Section
+from bench.rows import MIN_SEEDS, Row, Section
+from bench.strata import Strata
 from lungseg import metrics
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
-MOST_PAIRS = 30
 
 CAPTIONS = {
     "leaderboard": "Mean Dice over images with its 95 % interval; hollow: pooled over all pixels",
+    "pairwise": "Differences between rows, and which are told apart",
+    "stability": "Places over resamples, and ranks against eroded and dilated truth",
     "distribution": "Dice of every image, predicted out of fold",
     "curves": "Training curves, axes stretched towards the best: a thin line a cell, thick their median",
     "confusion": "Confusion matrices over all pixels, shares of a row",
@@ -35,8 +37,8 @@ CAPTIONS = {
 }
 
 
-def section_page(section: Section, figures: Figures) -> list[str]:
-    """Blocks of one section; a block is a paragraph, a table or a heading."""
+def section_page(section: Section, figures: Figures, stored: Strata | None = None) -> list[str]:
+    """Blocks of one section; a block is a paragraph, a table or a heading. stored: aggregates by sex and age."""
     key = section.setting
     trained = "" if key.trained_on == key.scored_on else f" (trained on {escape(key.trained_on)})"
     seeds = ", ".join(map(str, section.seeds))
@@ -49,13 +51,18 @@ def section_page(section: Section, figures: Figures) -> list[str]:
         ),
         *_answers(section),
         "### Leaderboard", _leaderboard(section), *_image("leaderboard", figures),
-        "### Differences", *_differences(section),
+        "### Differences", *ranking_page.differences(section), *_image("pairwise", figures),
+        "### How stable the order is", *ranking_page.stability(section), *_image("stability", figures),
         "### Per image and pooled", _ratios(section), *_image("distribution", figures),
         "### Borders and anatomy", _borders(section),
+        *strata_page.by_group(section, stored),
         "### Cost", _cost(section), *_image("speed", figures),
+        *literature.published(section),
+        *ranking_page.variance(section),
         "### Folds", _folds(section), *_image("curves", figures),
         "### Confusion of pixels", _confusion(section), _report(section), *_image("confusion", figures),
-        "### Hardest images", *_hardest(section), *_image("gallery", figures),
+        "### Hardest images", *images_page.hardest(section), *_image("gallery", figures),
+        *images_page.disagreements(section),
         *_failures(section),
         "### Where the numbers come from", *provenance(section),
     ]  # fmt: skip
@@ -67,23 +74,22 @@ def _image(kind: str, figures: Figures) -> list[str]:
 
 
 def _answers(section: Section) -> list[str]:
-    lines = [
-        paragraph(f"**Which is best?** {answers.best(section)}"),
-        paragraph(f"**Is the difference real?** {answers.real(section)}"),
-        paragraph(f"**What does it cost?** {answers.cost(section)}"),
-    ]
+    lines = [f"**{question}** {answer}" for question, answer in answers.answers(section)]
+    blocks = [paragraph(line) for line in lines]
     if gaps := answers.missing(section):
         what = "\n".join(paragraph(line, "- ") for line in gaps)
-        lines.append(f"**Incomplete.** Not every image was predicted by every seed:\n\n{what}")
-    return lines
+        blocks.append(f"**Incomplete.** Not every image was predicted by every seed:\n\n{what}")
+    return blocks
 
 
 def _leaderboard(section: Section) -> str:
     unit = section.rows[0].boundary.unit if section.rows else "mm"
-    headers = ["Rank", "Architecture", "Dice [95 % interval]", "Pooled", f"HD95 {unit}", "Two lungs",
-               "Weights", "Training"]  # fmt: skip
+    headers = ["Rank", "Tie", "Architecture", "Dice [95 % interval]", "Rank, 95 %", "Seeds", "Pooled", f"HD95 {unit}",
+               "Two lungs", "Weights", "Training"]  # fmt: skip
     rows = [
-        [str(r.rank or NONE), escape(r.name), with_interval(r.dice), ratio(r.pooled["dice"]),
+        [str(r.rank or NONE), r.place.group if r.place else NONE, escape(r.name), with_interval(r.dice),
+         span(r.place.low, r.place.high) if r.place else NONE,
+         str(len(r.seeds)) if r.rank or r.complete else NONE, ratio(r.pooled["dice"]),
          distance(r.boundary.hd95_median), percent(r.plausible), millions(r.parameters),
          duration(r.train_seconds)]
         for r in section.rows
@@ -91,29 +97,12 @@ def _leaderboard(section: Section) -> str:
     scored = {r.name for r in section.rows}
     widths = {int(r["cell"]["width"]) for r in section.records}
     for name in sorted({stats.name_of(r, widths) for r in section.records} - scored):
-        rows.append([NONE, escape(name), "failed", *[NONE] * 5])
-    out = table(headers, rows, left=2)
+        rows.append([NONE, NONE, escape(name), "failed", *[NONE] * 7])
+    out = table(headers, rows, left=3)
     notes = [f"{escape(r.name)}: not ranked ({answers.unranked(section, r)})." for r in section.rows if not r.rank]
+    if any(r.rank and len(r.seeds) < MIN_SEEDS for r in section.rows):
+        notes.insert(0, f"With fewer than {MIN_SEEDS} seeds a row, ranks are of these weights, not of methods.")
     return "\n\n".join([out, *(paragraph(n) for n in notes)])
-
-
-def _differences(section: Section) -> list[str]:
-    if not section.pairs:
-        return ["No two architectures were ranked, so none are compared."]
-    rows = [
-        [f"{escape(p.first)} - {escape(p.second)}", with_interval(p.difference, sign=True),
-         with_interval(p.superiority, 2), p_value(p.p_value), p_value(p.p_holm), "yes" if p.real else "no"]
-        for p in section.pairs[:MOST_PAIRS]
-    ]  # fmt: skip
-    headers = ["Pair", "Difference in Dice [95 %]", "P(first > second) [95 %]", "p", "p, Holm", "Told apart"]
-    n = section.rows[0].n_patients
-    note = (
-        f"Paired over the same {n} patients. Told apart: the interval excludes 0 and the corrected p is"
-        f" below 0.05. {answers.about(section)} A difference of {ratio(section.detectable or 0)} would be"
-        " found with 80 % power, given this number of patients and the median spread of the differences."
-    )
-    more = len(section.pairs) - MOST_PAIRS
-    return [table(headers, rows), *([f"And {more} more pairs."] if more > 0 else []), paragraph(note)]
 
 
 def _ratios(section: Section) -> str:
@@ -187,21 +176,6 @@ def _report(section: Section) -> str:
             rows.append([escape(r.name), name, *(ratio(line[k]) for k in ("precision", "recall", "f1")),
                          f"{line['support']:,}"])  # fmt: skip
     return table(["Architecture", "Class", "Precision", "Recall", "F1", "Support, px"], rows, left=2)
-
-
-def _hardest(section: Section) -> list[str]:
-    found = stats.hardest(section)
-    if not found:
-        return ["Nothing was scored."]
-    shown = [name for name, _, _ in found[0][2]][:4]
-    rows = [
-        [escape(image), ratio(mean), *(f"{ratio(d)} / {distance(h)}" for name, d, h in each if name in shown)]
-        for image, mean, each in found
-    ]
-    unit = section.rows[0].boundary.unit
-    over = f"all {len(found[0][2])} architectures" if len(found[0][2]) > 1 else "the seeds"
-    note = f"Mean Dice over {over} that share these images, then Dice / HD95 ({unit}) of each shown."
-    return [table(["Image", "Mean Dice", *map(escape, shown)], rows), paragraph(note)]
 
 
 def _failures(section: Section) -> list[str]:

@@ -7,42 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from bench import answers, markdown, speeds, stats, store
+from bench import answers, markdown, speeds, stats, store, strata
+from bench.definitions import DEFINITIONS
 from bench.markdown import NONE, escape, paragraph, plain, ratio, table, with_interval
 from bench.pages import CAPTIONS, section_page
 from bench.rows import Record, Section
 from bench.speed_page import throughput
 from bench.speeds import Speeds
+from bench.strata import Strata
 from bench.suites import SUITES
 from bench.vetting import Vetted, vetted
 
 GENERATED = "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->"
-
-DEFINITIONS = (
-    "Dice = 2 TP / (2 TP + FP + FN) of an image, the same number as F1 of the lung class. The headline"
-    " is its mean over images, each predicted out of fold: once a seed, by a model that never saw its"
-    " patient. With several seeds an image first gets the mean over its seeds.",
-    "[low, high]: 95 % percentile interval of a bootstrap with 10,000 resamples over patients and,"
-    " within each, over seeds; a patient brings all of its images. A row that lacks cells has an"
-    " interval over patients only.",
-    "Pooled: the same ratio of the counts summed over all images and seeds, which is what Keras"
-    " metrics, a confusion matrix and a classification report give. An image with more lung weighs more.",
-    "IoU = Dice / (2 - Dice) and F1 = Dice are checked for every image and every pooled row before printing.",
-    "HD95: the larger of the two directed 95th percentiles of distances between borders. ASSD: the mean"
-    " of both directions' distances. NSD: the share of both borders within 2 units of the other. In mm"
-    " where the spacing is known, else in px. Infinite distances (one mask empty) are counted, never"
-    " averaged. The leaderboard shows the median of HD95 over predictions.",
-    "Two lungs: share of predictions with exactly two connected components and no hole.",
-    "P(first > second): share of images on which any seed of the first beats any seed of the second,"
-    " ties half; its interval is over patients. p: Wilcoxon signed-rank over patients; Holm over all"
-    " pairs of the table.",
-    "Equal means share a rank. A row predicted on other images or by other seeds than the rest has no"
-    f" rank, and nothing is ranked on fewer than {stats.MIN_IMAGES} images.",
-    "Weights: trainable parameters. SD images, SD seeds: standard deviations of Dice over images and of"
-    " the mean over seeds. GMACs: multiply-accumulates of one image's forward pass. Training: wall-clock"
-    " time of a cell, median over cells; cells of a suite may have shared the machine, so compare speed"
-    " in the throughput tables.",
-)
 
 
 def write(results: Path, *, figures: bool = True, only: str | None = None, found: Vetted | None = None) -> list[Path]:
@@ -72,7 +48,8 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
                 written += draw(section, _fitting(section, measured), results / "figures", stem)
             drawn.append(_drawn(results, stem))
         written.append(results / page_name(suite))
-        store.write_text(written[-1], suite_page(suite, sections, measured, drawn, found.of(suite)))
+        stored = [strata.read(results, section) for section in sections]
+        store.write_text(written[-1], suite_page(suite, sections, measured, drawn, stored, found.of(suite)))
     written.append(results / "README.md")
     store.write_text(written[-1], index_page(by_suite, measured, found.unreadable))
     return written
@@ -115,11 +92,13 @@ def suite_page(
     sections: Sequence[Section],
     measured: Sequence[Speeds],
     figures: Sequence[Mapping[str, str]],
+    stored: Sequence[Strata | None],
     unreadable: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The Markdown of one suite.
 
-    figures: of each section, kind -> path relative to the page. unreadable: file -> why it is not in the tables.
+    figures: of each section, kind -> path relative to the page. stored: of each section, its strata.
+    unreadable: file -> why it is not in the tables.
     """
     blocks = [GENERATED, f"# {escape(suite)}"]
     if suite in SUITES:
@@ -128,8 +107,8 @@ def suite_page(
     if len(sections) > 1:
         blocks.append(paragraph(f"{len(sections)} sections; their numbers are not comparable with each other."))
     blocks += _unreadable(unreadable)
-    for section, paths in zip(sections, figures, strict=True):
-        blocks += section_page(section, paths)
+    for section, paths, groups in zip(sections, figures, stored, strict=True):
+        blocks += section_page(section, paths, groups)
         edited = [stats.cell_id(r) for r in section.records if not store.is_sealed(dict(r))]
         if edited:
             cells = ", ".join(map(escape, edited))
@@ -164,12 +143,12 @@ def index_page(
         for s in sections:
             top = next((r for r in s.rows if r.rank), None)
             key = s.setting
-            wanted = len({(r["cell"]["architecture"], r["cell"]["width"]) for r in s.records}) * key.folds
+            trainings = {tuple(r["cell"][k] for k in ("architecture", "width", "seed")) for r in s.records}
             data = f"{escape(key.scored_on)} at {key.size[0]} x {key.size[1]}"
             done = len(s.records) - len(s.failed)
             rows.append([
                 link, data, escape(key.machine),
-                f"{done} of {wanted * len(s.seeds)}", escape(top.name) if top else "not ranked",
+                f"{done} of {len(trainings) * key.folds}", escape(top.name) if top else "not ranked",
                 with_interval(top.dice) if top else NONE,
             ])  # fmt: skip
             texts += [

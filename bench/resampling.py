@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ Floats = npt.NDArray[np.float64]
 
 SEED = 20261123
 RESAMPLES = 10_000
-LEVEL = (2.5, 97.5)  # percentiles of a 95 % interval
+LEVEL = (0.025, 0.975)  # of a 95 % interval
+NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,46 @@ class Interval:
         return not self.low <= number <= self.high
 
 
-def interval(value: float, resampled: Floats) -> Interval:
-    """Percentile interval of (resamples,) estimates around the estimate `value`.
+def interval(
+    value: float, resampled: Floats, acceleration: float | None = None, patients: int | None = None
+) -> Interval:
+    """Interval of (resamples,) estimates around the estimate `value`: percentile, or BCa with an acceleration.
 
-    Bounds never leave `value` outside: on constant scores rounding alone would do that.
+    BCa (Efron 1987, JASA 82(397)) shifts both percentiles towards the longer tail. Means of Dice need it: their
+    plain percentile intervals miss three times as often above as below (tests/test_coverage.py). Differences are
+    nearly symmetric and do not. With the number of `patients` the levels are those of Student's t, as resamples
+    of few spread too little (Hesterberg 2015, The American Statistician 69(4), section 5.3). Bounds never leave
+    `value` outside: on constant scores rounding alone would.
     """
-    low, high = np.percentile(resampled, LEVEL)
+    z = _expanded(patients)
+    levels = [NORMAL.cdf(-z), NORMAL.cdf(z)] if acceleration is None else _bca(value, resampled, acceleration, z)
+    low, high = np.quantile(resampled, levels)
     return Interval(value, float(min(low, value)), float(max(high, value)))
+
+
+def _expanded(n: int | None) -> float:
+    """Normal quantile of a 95 % interval, widened to sqrt(n / (n - 1)) times that of Student's t."""
+    z = NORMAL.inv_cdf(LEVEL[1])
+    if n is None or n < 2:
+        return z
+    v = n - 1
+    # Cornish and Fisher's series (Abramowitz and Stegun 26.7.5): importing scipy.stats takes longer than a report
+    t = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+    return t * float(np.sqrt(n / v))
+
+
+def _bca(value: float, resampled: Floats, acceleration: float, z: float) -> list[float]:
+    n = len(resampled)
+    below = float((resampled < value).mean() + 0.5 * (resampled == value).mean())
+    bias = NORMAL.inv_cdf(min(max(below, 1 / (n + 1)), n / (n + 1)))
+    return [NORMAL.cdf(bias + (bias + q) / (1 - acceleration * (bias + q))) for q in (-z, z)]
+
+
+def acceleration(values: Floats, patient: npt.NDArray[np.intp], n_patients: int) -> float:
+    """BCa's acceleration of the mean of (images,) values: a sixth of the skewness of the patients' influence."""
+    influence = by_patient(values - values.mean(), patient, n_patients)
+    spread = float((influence**2).sum())
+    return float((influence**3).sum()) / (6 * spread**1.5) if spread > 1e-24 else 0.0
 
 
 @lru_cache(maxsize=4)
@@ -52,10 +87,12 @@ def patient_weights(n_patients: int, resamples: int = RESAMPLES) -> Floats:
 def seed_weights(name: str, n_seeds: int, resamples: int = RESAMPLES) -> Floats:
     """Share of each seed in each resample, (resamples, n_seeds), drawn apart for each architecture.
 
-    Seed 0 of one architecture has nothing in common with seed 0 of another, so seeds are not paired.
+    Seed 0 of one architecture has nothing in common with seed 0 of another, so seeds are not paired. One fewer
+    is drawn than there are (Rao and Wu 1988, JASA 83(401)): 3 drawn of 3 would show 2/3 of the seeds' variance.
     """
     rng = np.random.default_rng([SEED, zlib.crc32(name.encode())])
-    return rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=resamples) / n_seeds
+    n = max(1, n_seeds - 1)
+    return rng.multinomial(n, np.full(n_seeds, 1 / n_seeds), size=resamples) / n
 
 
 def by_patient(values: Floats, patient: npt.NDArray[np.intp], n_patients: int) -> Floats:

@@ -16,6 +16,8 @@ from lungseg.metrics import Counts
 
 Record = Mapping[str, Any]
 
+MIN_SEEDS = 3  # fewer say something about these weights, not about the method
+
 
 @dataclass(frozen=True, order=True)
 class Setting:
@@ -51,17 +53,54 @@ class Boundary:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a row stands among those that are ranked."""
+
+    rank: int  # 1 + the number of rows with a higher mean that it is told apart from
+    group: str  # letters: two rows that share one are not told apart
+    low: int  # 95 % interval of the place by mean, over resamples
+    high: int
+    best: float  # P(best): share of resamples in which its mean is the highest
+    frequencies: tuple[float, ...]  # share of resamples in which it takes place 1, 2, ... by mean
+
+
+@dataclass(frozen=True)
+class Components:
+    """Standard deviations of Dice by source; None where one seed cannot tell them."""
+
+    image: float
+    fold: float
+    seed: float | None
+    residual: float | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The ranked rows under other rules and other readers; each tuple is in the order of `names`, which is by mean."""
+
+    names: tuple[str, ...]
+    schemes: Mapping[str, tuple[float, ...]]  # ranks by scheme
+    taus: tuple[tuple[str, str, float], ...]  # Kendall's tau-b of two schemes, NaN where one ties all
+    rim_dice: Mapping[int, tuple[float, ...]]  # mean Dice against truth eroded (-) or dilated (+) by px
+    rim_ranks: Mapping[int, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
 class Row:
-    """One architecture. Per-image values are means over the seeds that predicted the image."""
+    """One architecture over its complete seeds, or over all of its cells where no seed is complete.
+
+    Per-image values are means over the seeds that predicted the image.
+    """
 
     name: str
     architecture: str
     width: int
-    rank: int | None
+    place: Place | None  # None: not ranked
     dice: Interval
     sd_images: float
     sd_seeds: float | None
     images: tuple[str, ...]
+    patients: tuple[str, ...]  # of each image
     image_dice: tuple[float, ...]
     image_hd95: tuple[float, ...]  # not finite where any seed's distance is infinite
     means: Mapping[str, float]  # of RATIOS, over images
@@ -71,13 +110,20 @@ class Row:
     n_empty: int
     n_patients: int
     seeds: tuple[int, ...]
-    cells: tuple[int, int]  # scored, wanted
-    coverage: tuple[int, int]  # images predicted by every seed of the section, images of the data set
+    left_out: tuple[int, ...]  # seeds that have cells but not for every image
+    cells: tuple[int, int]  # scored, wanted, of `seeds`
+    coverage: tuple[int, int]  # images predicted by every one of `seeds`, images of the data set
+    components: Components | None  # None where a seed is incomplete
     parameters: int
     gmacs: float
     train_seconds: float  # median over cells
     total_seconds: float  # sum over cells
     peak_memory_bytes: int | None
+
+    @property
+    def rank(self) -> int | None:
+        """Rank, shared by rows that are not told apart from each other or from any other row."""
+        return self.place.rank if self.place else None
 
     @property
     def counts(self) -> Counts:
@@ -101,11 +147,21 @@ class Pair:
     sd: float
     p_value: float
     p_holm: float
+    seeds: tuple[int, int]  # of each side
 
     @property
     def real(self) -> bool:
-        """Whether both the interval and the corrected test tell the two apart."""
+        """Whether both the interval and the corrected test tell the two apart.
+
+        The test takes the seeds as given, so alone it would call a lucky seed a better method: the interval,
+        which covers seeds, must agree (tests/test_coverage.py).
+        """
         return self.difference.excludes(0.0) and self.p_holm < 0.05
+
+    @property
+    def of_methods(self) -> bool:
+        """Whether both sides have the seeds that a statement about methods, not weights, needs."""
+        return min(self.seeds) >= MIN_SEEDS
 
 
 @dataclass(frozen=True)
@@ -127,12 +183,13 @@ class Section:
     """Everything that one table may compare."""
 
     setting: Setting
-    rows: tuple[Row, ...]  # by rank, then the unranked by name
+    rows: tuple[Row, ...]  # by rank and within it by mean, then the unranked by name
     pairs: tuple[Pair, ...]
     folds: tuple[FoldRow, ...]
     failed: tuple[Record, ...]
     records: tuple[Record, ...]
     seeds: tuple[int, ...]
+    ranking: Ranking | None  # None where fewer than two rows are ranked
     detectable: float | None  # smallest paired difference found with 80 % power
 
     def pair(self, first: str, second: str) -> Pair | None:

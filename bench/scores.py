@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.resampling import Floats
 from bench.rows import Record
@@ -40,6 +41,18 @@ class Scores:
             for k in keys:
                 values[k][line[r["cell"]["seed"]], at] = [np.inf if c[k] is None else c[k] for c in r["cases"]]
         return cls(tuple(records), seeds, images, tuple(patient[i] for i in images), values)
+
+    def complete_seeds(self, images: Set[str]) -> tuple[int, ...]:
+        """Seeds that predicted every one of `images`."""
+        if not images <= set(self.images):
+            return ()
+        lines = zip(self.seeds, self.values["dice"], strict=True)
+        return tuple(seed for seed, line in lines if not np.isnan(line).any())
+
+    def folds(self) -> npt.NDArray[np.intp]:
+        """(images,) fold of each image."""
+        fold = {c["id"]: int(r["cell"]["fold"]) for r in self.records for c in r["cases"]}
+        return np.array([fold[i] for i in self.images], dtype=np.intp)
 
     def mean_over_seeds(self, key: str) -> Floats:
         """(images,) per-image mean over the seeds that predicted the image."""

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bench import resampling
-from bench.resampling import Floats
-from bench.rows import Boundary, FoldRow, Pair, Record, Row, Section, Setting
+from bench.pairs import compared
+from bench.ranking import places, ranking
+from bench.resamples import Resamples, drawn
+from bench.rows import Boundary, FoldRow, Record, Row, Section, Setting
 from bench.scores import RATIOS, Scores
+from bench.variance import components
 from lungseg import metrics
 from lungseg.errors import LungsegError
 
 MIN_IMAGES = 20  # fewer are not ranked
-MIN_SEEDS = 3  # fewer say something about these weights, not about the method
-ALL_PAIRS = 16  # above this many rows only neighbours are compared
 
 
 def sections(records: Iterable[Record]) -> list[Section]:
@@ -61,17 +61,33 @@ def _section(key: Setting, records: Sequence[Record]) -> Section:
         groups[name_of(record, widths)].append(record)
     for name, group in groups.items():
         _each_once(name, group)
-    seeds = tuple(sorted({int(r["cell"]["seed"]) for r in records}))
-    tables = {name: t for name, g in sorted(groups.items()) if (t := Scores.of([r for r in g if _ok(r)]))}
-    weights = _weights(tables)
-    rows = [_row(name, tables[name], weights[name], key, seeds) for name in tables]
-    rows, pairs = _ranked(rows, tables, weights, seeds)
+    every = {name: t for name, g in sorted(groups.items()) if (t := Scores.of([r for r in g if _ok(r)]))}
+    images = {image for scores in every.values() for image in scores.images}
+    complete = {name: scores.complete_seeds(images) for name, scores in every.items()}
+    tables = {name: _only(scores, complete[name]) for name, scores in every.items()}
+    resamples = drawn(tables)
+    rows = [_row(n, tables[n], every[n], resamples[n], key, bool(complete[n])) for n in tables]
+    able = [r for r in rows if complete[r.name] and len(images) >= MIN_IMAGES]
+    able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
+    names = [r.name for r in able]
+    pairs = compared(names, tables, resamples)
+    found = places(names, pairs, resamples) if names else {}
+    rest = sorted((r for r in rows if r.name not in found), key=lambda r: r.name)
+    # a row may be behind more rows than one of lower mean, whose differences spread wider: rank decides first
+    ranked = sorted((replace(r, place=found[r.name]) for r in able), key=lambda r: found[r.name].rank)
     return Section(
-        key, tuple(rows), tuple(pairs),
-        tuple(f for row in rows for f in _folds(row.name, tables[row.name])),
-        tuple(r for r in records if not _ok(r)), tuple(records), seeds,
-        resampling.detectable(float(np.median([p.sd for p in pairs])), rows[0].n_patients) if pairs else None,
+        key, (*ranked, *rest), pairs,
+        tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name])),
+        tuple(r for r in records if not _ok(r)), tuple(records),
+        tuple(sorted({int(r["cell"]["seed"]) for r in records})), ranking(names, found, tables),
+        resampling.detectable(float(np.median([p.sd for p in pairs])), able[0].n_patients) if pairs else None,
     )  # fmt: skip
+
+
+def _only(scores: Scores, seeds: tuple[int, ...]) -> Scores:
+    """The complete seeds' part of a table, so that each image counts as often as any other; else all of it."""
+    some = Scores.of([r for r in scores.records if int(r["cell"]["seed"]) in seeds])
+    return some or scores
 
 
 def _ok(record: Record) -> bool:
@@ -87,48 +103,27 @@ def _each_once(name: str, records: Sequence[Record]) -> None:
         raise LungsegError(f"{name}: scored more than once: {images}; remove the stale records")
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Resampling weights of one table, and where its images stand in them."""
-
-    patient: npt.NDArray[np.intp]
-    patients: Floats
-    means: Floats  # (resamples,) of Dice
-
-
-def _weights(tables: Mapping[str, Scores]) -> dict[str, Weights]:
-    drawn: dict[int, Floats] = {}
-    result = {}
-    for name, scores in tables.items():
-        # sorted, so that rows with the same patients share their resamples whatever the order of images
-        names, patient = np.unique(np.array(scores.patients), return_inverse=True)
-        patients = drawn.setdefault(len(names), resampling.patient_weights(len(names)))
-        # an incomplete table has no rectangle of seeds to draw from: patients only, and the page says so
-        values = scores.values["dice"] if scores.full() else scores.mean_over_seeds("dice")[None]
-        seeds = resampling.seed_weights(name, len(values))
-        means = resampling.resampled_means(values, patient, patients, seeds)
-        result[name] = Weights(patient, patients, means)
-    return result
-
-
-def _row(name: str, scores: Scores, weights: Weights, key: Setting, seeds: tuple[int, ...]) -> Row:
+def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Setting, complete: bool) -> Row:
     records = scores.records
     cases = [c for r in records for c in r["cases"]]
     for case in cases:
         metrics.check_identities(case)  # raises: a table of inconsistent numbers is worse than none
     dice = scores.mean_over_seeds("dice")
     per_seed = np.nanmean(scores.values["dice"], axis=1)
-    everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum()) if scores.seeds == seeds else 0
+    everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum())
     memory = [r["peak_memory_bytes"] for r in records if r.get("peak_memory_bytes")]
     return Row(
         name=name,
         architecture=str(records[0]["cell"]["architecture"]),
         width=int(records[0]["cell"]["width"]),
-        rank=None,
-        dice=resampling.interval(float(dice.mean()), weights.means),
+        place=None,
+        dice=resampling.interval(
+            float(dice.mean()), resamples.means, resamples.acceleration, len(set(scores.patients))
+        ),
         sd_images=float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
         sd_seeds=float(per_seed.std(ddof=1)) if len(per_seed) > 1 else None,
         images=scores.images,
+        patients=scores.patients,
         image_dice=tuple(dice.tolist()),
         image_hd95=tuple(scores.mean_over_seeds("hd95_mm").tolist()),
         means={k: float(scores.mean_over_seeds(k).mean()) for k in RATIOS},
@@ -138,8 +133,10 @@ def _row(name: str, scores: Scores, weights: Weights, key: Setting, seeds: tuple
         n_empty=sum(c["tp"] + c["fp"] + c["fn"] == 0 for c in cases),
         n_patients=len(set(scores.patients)),
         seeds=scores.seeds,
-        cells=(len(records), key.folds * len(seeds)),
+        left_out=tuple(s for s in every.seeds if s not in scores.seeds),
+        cells=(len(records), key.folds * len(scores.seeds)),
         coverage=(everywhere, max(int(r["data"]["n"]) for r in records)),
+        components=components(scores.values["dice"], scores.folds()) if complete else None,
         parameters=int(records[0]["parameters"]),
         gmacs=float(records[0]["gmacs"]),
         train_seconds=float(np.median([r["timing"]["train_seconds"] for r in records])),
@@ -165,59 +162,6 @@ def _boundary(cases: Sequence[Mapping[str, Any]]) -> Boundary:
     )
 
 
-def _ranked(
-    rows: Sequence[Row],
-    tables: Mapping[str, Scores],
-    weights: Mapping[str, Weights],
-    seeds: tuple[int, ...],
-) -> tuple[list[Row], list[Pair]]:
-    """Rows by rank, equal means sharing one, then rows on other images than the rest; and the pairs."""
-    union = {image for row in rows for image in row.images}
-    able = [
-        r
-        for r in rows
-        if len(union) >= MIN_IMAGES and set(r.images) == union and r.seeds == seeds and tables[r.name].full()
-    ]
-    able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
-    values = [round(r.dice.value, 12) for r in able]
-    ranked = [replace(r, rank=values.index(v) + 1) for r, v in zip(able, values, strict=True)]
-    names = [r.name for r in ranked]
-    ahead = len(names) if len(names) <= ALL_PAIRS else 2
-    couples = [(a, b) for i, a in enumerate(names) for b in names[i + 1 : i + ahead]]
-    pairs = _compared(couples, tables, weights) if couples else []
-    corrected = resampling.holm([p.p_value for p in pairs])
-    rest = sorted((r for r in rows if r.name not in names), key=lambda r: r.name)
-    return [*ranked, *rest], [replace(p, p_holm=q) for p, q in zip(pairs, corrected, strict=True)]
-
-
-def _compared(
-    couples: Sequence[tuple[str, str]], tables: Mapping[str, Scores], weights: Mapping[str, Weights]
-) -> list[Pair]:
-    """The pairs of rows that share their images, so also the patients' order and resamples."""
-    one = weights[couples[0][0]]
-    n = one.patients.shape[1]
-    if n < 2:
-        return []  # one patient's images say nothing of another's
-    sizes = np.bincount(one.patient, minlength=n)
-    wins = np.array([_wins(tables[a].values["dice"], tables[b].values["dice"]) for a, b in couples])
-    resampled = resampling.resampled_rows(wins, one.patient, one.patients)
-    pairs = []
-    for (first, second), won, again in zip(couples, wins, resampled, strict=True):
-        difference = tables[first].mean_over_seeds("dice") - tables[second].mean_over_seeds("dice")
-        per_patient = resampling.by_patient(difference, one.patient, n) / sizes
-        p = resampling.wilcoxon(per_patient)
-        between = resampling.interval(float(difference.mean()), weights[first].means - weights[second].means)
-        superiority = resampling.interval(float(won.mean()), again)
-        pairs.append(Pair(first, second, between, superiority, float(per_patient.std(ddof=1)), p, p))
-    return pairs
-
-
-def _wins(a: Floats, b: Floats) -> Floats:
-    """(images,) chance that any seed of (seeds, images) `a` beats any seed of `b`, ties half."""
-    left, right = a[:, None], b[None]
-    return np.asarray(((left > right) + 0.5 * (left == right)).mean(axis=(0, 1)))
-
-
 def _folds(name: str, scores: Scores) -> list[FoldRow]:
     rows = []
     for fold in sorted({int(r["cell"]["fold"]) for r in scores.records}):
@@ -233,14 +177,3 @@ def _folds(name: str, scores: Scores) -> list[FoldRow]:
             )
         )  # fmt: skip
     return rows
-
-
-def hardest(section: Section, n: int = 10) -> list[tuple[str, float, list[tuple[str, float, float]]]]:
-    """Images of lowest Dice, averaged over the rows that share them: (image, mean, [(row, Dice, HD95)])."""
-    rows = [r for r in section.rows if r.images == section.rows[0].images]
-    if not rows:
-        return []
-    images = rows[0].images
-    mean = np.mean([r.image_dice for r in rows], axis=0)
-    order = sorted(range(len(mean)), key=lambda i: (round(float(mean[i]), 12), images[i]))[:n]
-    return [(images[i], float(mean[i]), [(r.name, r.image_dice[i], r.image_hd95[i]) for r in rows]) for i in order]

@@ -50,6 +50,23 @@ def test_three_seeds_are_not_called_a_test_of_weights(tmp_path):
     assert "patients and 3 seeds" in text.replace("\n", " ")
 
 
+def test_two_seeds_are_still_about_these_weights(tmp_path):
+    records = grid(("unet",), seeds=(0, 1), n=60, level=0.98) + grid(("resunet",), seeds=(0, 1, 2), n=60, level=0.9)
+    text = page(tmp_path, records)
+    assert "With 2 seeds (some rows have more), fewer than 3, this is a test about these weights" in text.replace(
+        "\n", " "
+    )
+    assert lines_with(text, "| unet - resunet", "these weights |")
+    assert "Not alike: unet 0, 1; resunet 0, 1, 2" in text.replace("\n", " ")
+
+
+def test_unfinished_seed_is_named_and_said_to_be_left_out(tmp_path):
+    records = grid(("unet", "resunet"), n=60) + [r for r in grid(("unet",), seeds=(1,), n=60) if r["cell"]["fold"] < 2]
+    text = page(tmp_path, records).replace("\n ", "")
+    assert "unet, seed 1: 2 of 5 folds (not run: folds 2, 3, 4), left out of every number here" in text
+    assert lines_with(text, "| 1 ", "| unet", "[0.9")
+
+
 @pytest.mark.fault("F92")
 def test_missing_and_failed_folds_are_named(tmp_path):
     records = [r for r in grid(n=50) if (r["cell"]["architecture"], r["cell"]["fold"]) != ("resunet", 4)]
@@ -79,7 +96,7 @@ def test_names_cannot_break_the_page(tmp_path, name):
         for c in r["cases"]:
             c["id"] = f"{name}{c['id']}"
     (section,) = stats.sections(records)
-    text = report.suite_page(name, [section], [], [{}])
+    text = report.suite_page(name, [section], [], [{}], [None])
     assert "<script" not in text
     assert "[x](http" not in text
     assert report.page_name(name) == report.page_name(name).replace("/", "").lstrip(".")
@@ -165,3 +182,28 @@ def test_unfinished_suite_says_so_in_its_answer(tmp_path):
     text = page(tmp_path, records).replace("\n", " ")
     assert "over 24 images (of 60: unfinished) of 24 patients" in text
     assert "unet, seed 0: 2 of 5 folds (not run: folds 2, 3, 4)" in text
+
+
+def test_another_reader_is_asked_for_on_the_first_screen(tmp_path):
+    records = grid(("unet", "resunet"), n=60)
+    text = page(tmp_path / "a", records).replace("\n", " ")
+    assert "Yes: unet stays first against the truth eroded and dilated" in text
+    for r in records:
+        for c in r["cases"]:
+            if r["cell"]["architecture"] == "unet":
+                c["rim"]["-2"] = [c["tp"] // 2, c["fp"], c["fn"], c["tn"]]
+    text = page(tmp_path / "b", records).replace("\n", " ")
+    assert "resunet leads at -2 px" in text
+
+
+def test_rows_stand_by_rank_and_rows_that_share_a_letter_are_not_told_apart():
+    names = [f"net{i}" for i in range(6)]
+    records = [r for i, n in enumerate(names) for r in grid((n,), folds=2, n=60, level=0.975 - 0.0012 * i)]
+    (section,) = stats.sections(records)
+    ranks = [r.rank for r in section.rows]
+    assert ranks == sorted(ranks)
+    assert section.rows[0].dice.value == max(r.dice.value for r in section.rows)
+    assert len({r.place.group for r in section.rows}) > 1
+    for pair in section.pairs:
+        a, b = (next(r.place.group for r in section.rows if r.name == name) for name in (pair.first, pair.second))
+        assert bool(set(a) & set(b)) != pair.real

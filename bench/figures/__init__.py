@@ -10,14 +10,23 @@ from bench.figures.curves import curves
 from bench.figures.distribution import distribution
 from bench.figures.gallery import gallery
 from bench.figures.leaderboard import leaderboard
+from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
+from bench.figures.stability import stability
 from bench.figures.style import house_style, save
 from bench.rows import Section
 from bench.speeds import Speeds
 
 __all__ = ["FIGURES", "draw", "gallery"]
 
-FIGURES = {"leaderboard": leaderboard, "distribution": distribution, "curves": curves, "confusion": confusion}
+FIGURES = {
+    "leaderboard": leaderboard,
+    "pairwise": pairwise,
+    "stability": stability,
+    "distribution": distribution,
+    "curves": curves,
+    "confusion": confusion,
+}
 
 
 def draw(section: Section, measured: Sequence[Speeds], folder: Path, stem: str) -> list[Path]:

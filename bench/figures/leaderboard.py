@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.figures.style import BLUE, GREY, MAX_ROWS, ORANGE, Figure, canvas, cut, label
+from bench.figures.style import BLUE, GREY, MAX_ROWS, ORANGE, SKY, Figure, canvas, cut, label
+from bench.literature import PHYSICIANS, RADIOGRAPHS
 from bench.markdown import with_interval
-from bench.rows import Section
+from bench.rows import Row, Section
 
 POOLED: dict[str, Any] = {"color": ORANGE, "markersize": 5, "fillstyle": "none", "markeredgewidth": 1.5}
 
@@ -25,13 +26,10 @@ def leaderboard(section: Section) -> Figure | None:
         axes.plot([d.low, d.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
         axes.plot(d.value, y, "o", color=colour, markersize=7, zorder=3)
         axes.plot(row.pooled["dice"], y + 0.2, "D", **POOLED)  # below, or the mean would cover it
-    names = [
-        (f"{r.rank}  " if r.rank else "")
-        + label(r.name)
-        + ("" if r.complete else f"\n({r.cells[0]} of {r.cells[1]} cells)")
-        for r in rows
-    ]
-    axes.set_yticks(places, names)
+    if section.setting.scored_on in RADIOGRAPHS:
+        axes.axvspan(PHYSICIANS.low, PHYSICIANS.high, color=SKY, alpha=0.25, linewidth=0, zorder=0)
+        axes.axvline(PHYSICIANS.value, color=SKY, linewidth=2, linestyle="--", zorder=1)
+    axes.set_yticks(places, [_name(r) for r in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
@@ -46,5 +44,15 @@ def leaderboard(section: Section) -> Figure | None:
     axes.set_title(f"Mean Dice and 95 % interval{cut(len(rows), len(section.rows))}")
     axes.plot([], [], "o-", color=BLUE, linewidth=2.2, label="mean over images")
     axes.plot([], [], "D", **POOLED, label="pooled over pixels")
-    figure.legend(loc="outside lower right", ncols=2)
+    if section.setting.scored_on in RADIOGRAPHS:
+        axes.plot([], [], "--", color=SKY, linewidth=2, label="two physicians with each other")
+    figure.legend(loc="outside lower right", ncols=3)
     return figure
+
+
+def _name(row: Row) -> str:
+    """Rank and letters of the ties before the name; what is unfinished or little below it."""
+    place = f"{row.rank}  {row.place.group}  " if row.place and row.place.group != "-" else ""
+    if not row.complete:
+        return f"{place}{label(row.name)}\n({row.cells[0]} of {row.cells[1]} cells)"
+    return place + label(row.name)

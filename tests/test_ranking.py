@@ -1,0 +1,92 @@
+"""Laws of ranks: ties, places over resamples, rules and readers."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from records import grid, sealed
+
+from bench import ranking, stats
+
+
+@st.composite
+def different_pairs(draw):
+    n = draw(st.integers(1, 9))
+    pairs = list(combinations(range(n), 2))
+    return n, draw(st.lists(st.sampled_from(pairs), unique=True)) if pairs else []
+
+
+@given(different_pairs())
+def test_two_rows_share_a_letter_exactly_where_they_are_not_told_apart(drawn):
+    n, different = drawn
+    letters = ranking.letters(n, different)
+    assert all(letters)
+    for pair in combinations(range(n), 2):
+        assert bool(set(letters[pair[0]]) & set(letters[pair[1]])) == (pair not in different)
+
+
+@given(st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=1, max_size=8))
+def test_ranks_sum_as_places_do_and_equal_values_share_one(values):
+    values = np.array(values, float)
+    found = ranking.ranks(values)
+    n = len(values)
+    np.testing.assert_allclose(found.sum(axis=0), n * (n + 1) / 2)
+    np.testing.assert_allclose(ranking.ranks(-values), n + 1 - found)
+    for a, b in combinations(range(n), 2):
+        np.testing.assert_array_equal(found[a] < found[b], values[a] > values[b])
+
+
+def test_places_of_the_resamples_are_shared_out_completely():
+    section = only(grid([f"net{i}" for i in range(5)], folds=2, n=40, level=0.97))
+    frequencies = np.array([r.place.frequencies for r in section.rows])
+    np.testing.assert_allclose(frequencies.sum(axis=0), 1)
+    np.testing.assert_allclose(frequencies.sum(axis=1), 1)
+    assert [r.place.best for r in section.rows] == pytest.approx(frequencies[:, 0])
+    assert all(r.place.low <= r.place.high for r in section.rows)
+
+
+def test_a_clear_winner_takes_the_first_place_alone():
+    section = only(grid(("unet",), n=60, level=0.98) + grid(("resunet", "r2unet"), n=60, level=0.9))
+    first = section.rows[0].place
+    assert (first.rank, first.low, first.high, first.best) == (1, 1, 1, 1)
+    assert not set(first.group) & set(section.rows[1].place.group)
+
+
+def test_rows_of_one_mean_tie_under_every_rule():
+    unet = grid(("unet",), n=30)
+    twins = [sealed({**r, "cell": {**r["cell"], "architecture": "twin"}}) for r in unet]
+    section = only([*unet, *twins])
+    assert [(r.rank, r.place.group, r.place.best) for r in section.rows] == [(1, "a", 0.5), (1, "a", 0.5)]
+    assert all(len(set(ranks)) == 1 for ranks in section.ranking.schemes.values())
+    assert all(np.isnan(tau) for _, _, tau in section.ranking.taus)
+
+
+def test_rules_that_agree_have_tau_1_and_reversed_ones_minus_1():
+    a = np.array([1.0, 2, 3, 4])
+    assert ranking.kendall(a, 10 * a) == pytest.approx(1)
+    assert ranking.kendall(a, -a) == pytest.approx(-1)
+
+
+def test_a_network_that_draws_small_lungs_wins_against_eroded_truth():
+    records = grid(("unet", "resunet"), n=30)
+    for r in records:
+        for c in r["cases"]:
+            tp, fp, fn, tn = c["tp"], c["fp"], c["fn"], c["tn"]
+            gain = 9 if r["cell"]["architecture"] == "resunet" else 0
+            for k in (1, 2, 3):
+                c["rim"][str(-k)] = [tp, fp + 10 * k - gain * k, fn, tn]
+    found = only(records).ranking
+    assert found.names == ("unet", "resunet")
+    wide = found.rim_dice[-3][0] - found.rim_dice[0][0], found.rim_dice[-3][1] - found.rim_dice[0][1]
+    assert wide[1] > wide[0]
+    assert set(found.rim_dice) == {-3, -2, -1, 0, 1, 2, 3}
+    assert found.rim_dice[0] == tuple(r.dice.value for r in only(records).rows)
+
+
+def only(records):
+    (section,) = stats.sections(records)
+    return section

@@ -1,0 +1,135 @@
+"""Groups of patients: the report says their means, and never who is in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from records import grid, save, sealed
+
+from bench import report, stats, strata
+from bench.__main__ import main
+from lungseg import Case
+from lungseg.errors import DataError
+
+
+def named(n=60):
+    """Records of a set whose names tell the disease; every third image is of a patient with tuberculosis."""
+    records = grid(("unet", "resunet"), folds=2, n=n, data="montgomery")
+    for r in records:
+        for c in r["cases"]:
+            number = int(c["id"][-4:])
+            c["id"] = c["patient"] = f"{c['id']}_{int(number % 3 == 0)}"
+    return [sealed(r) for r in records]
+
+
+def cases(records):
+    images = sorted({c["id"] for r in records for c in r["cases"]})
+    return [
+        Case(i, i, Path(i), (Path(i),), None, {"sex": "F" if k % 2 else "M", "age": 20 + k % 41})
+        for k, i in enumerate(images)
+    ]
+
+
+def only(records):
+    (section,) = stats.sections(records)
+    return section
+
+
+def test_groups_by_disease_share_out_all_images():
+    section = only(named())
+    groups = strata.of_names(section)["tuberculosis"]
+    assert {name: found["n"] for name, found in groups.items()} == {"normal": 40, "tuberculosis": 20}
+    for row in section.rows:
+        weighed = sum(found["n"] * found["dice"][row.name][0] for found in groups.values()) / 60
+        assert weighed == pytest.approx(row.dice.value, abs=1e-6)
+        assert all(low <= value <= high for f in groups.values() for value, low, high in [f["dice"][row.name]])
+
+
+def test_names_of_other_sets_say_nothing_of_disease():
+    assert strata.of_names(only(grid(("unet",), n=30))) == {}
+
+
+def test_a_planted_gap_between_groups_is_seen():
+    records = named()
+    for r in records:
+        for c in r["cases"]:
+            if c["id"].endswith("_1"):
+                c["dice"] = c["f1"] = c["dice"] - 0.2
+                c["iou"] = c["dice"] / (2 - c["dice"])
+    groups = strata.of_names(only(records))["tuberculosis"]
+    assert groups["tuberculosis"]["dice"]["unet"][2] < groups["normal"]["dice"]["unet"][1]
+
+
+def test_a_stored_file_holds_groups_and_no_patient(tmp_path):
+    records = named()
+    section = only(records)
+    text = strata.write(tmp_path, "fake", [section], cases(records)).read_text()
+    assert not [c["id"] for r in records for c in r["cases"] if c["id"] in text]
+    (stored,) = json.loads(text).values()
+    assert list(stored) == ["sex", "age"]
+    assert list(stored["age"]) == ["under 40", "40 to 59", "60 and over"]
+    assert sum(found["n"] for found in stored["sex"].values()) == 60
+
+
+def test_a_group_of_few_is_counted_as_few_and_has_no_mean(tmp_path):
+    records = named()
+    strata.write(tmp_path, "fake", [only(records)], cases(records))
+    oldest = strata.read(tmp_path, only(records))["age"]["60 and over"]
+    assert oldest == {"n": None, "dice": {}}
+    save(tmp_path, records)
+    report.write(tmp_path, figures=False)
+    assert "| age          | 60 and over  | under 10 |" in (tmp_path / "fake.md").read_text()
+
+
+def test_aggregates_of_other_records_are_not_shown(tmp_path):
+    records = named()
+    strata.write(tmp_path, "fake", [only(records)], cases(records))
+    save(tmp_path, records)
+    report.write(tmp_path, figures=False)
+    assert "| sex " in (tmp_path / "fake.md").read_text()
+    records[0]["timing"]["total_seconds"] = 1.0
+    save(tmp_path, [sealed(r) for r in records])
+    report.write(tmp_path, figures=False)
+    page = (tmp_path / "fake.md").read_text()
+    assert "| sex " not in page
+    assert "python -m bench strata fake" in page.replace("\n", " ")
+
+
+def test_command_writes_aggregates_from_a_folder_and_needs_records(tmp_path, capsys):
+    records = named()
+    for r in records:
+        r["cell"]["suite"] = "montgomery-128"
+    records = [sealed(r) for r in records]
+    data, results = tmp_path / "data", tmp_path / "results"
+    lines = ["id,sex,age"]
+    for k, case in enumerate(cases(records)):
+        for folder in ("img", "mask"):
+            (data / folder).mkdir(parents=True, exist_ok=True)
+            (data / folder / f"{case.id}.png").touch()  # the command looks at names and readings only
+        lines.append(f"{case.id},{'FM'[k % 2]},{30 + k % 20}")
+    (data / "metadata.csv").write_text("\n".join(lines))
+    command = ["strata", "montgomery-128", "--data", str(data), "--results", str(results)]
+    assert main(command) == 2
+    assert "no scored record" in capsys.readouterr().err
+    save(results, records)
+    assert main(command) == 0
+    stored = strata.read(results, only(records))
+    assert {group: found["n"] for group, found in stored["age"].items()} == {"under 40": 30, "40 to 59": 30}
+
+
+def test_broken_file_is_named(tmp_path):
+    section = only(grid(("unet",), folds=2, n=24))
+    strata.path(tmp_path, "fake").parent.mkdir()
+    strata.path(tmp_path, "fake").write_text("{")
+    with pytest.raises(DataError, match=r"fake\.json: not readable"):
+        strata.read(tmp_path, section)
+
+
+def test_unknown_sex_or_age_is_in_no_group():
+    unknown = Case("a", "a", Path("a"), (Path("a"),))
+    assert strata.sex_and_age([unknown]) == {"sex": {}, "age": {}}
+    groups = {years: strata._of_age(years) for years in (0, 39, 40, 59, 60, 101)}
+    assert list(groups.values()) == list(np.repeat(["under 40", "40 to 59", "60 and over"], 2))
