@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -23,16 +24,20 @@ def draw(suite: Suite, results: Path, root: Path) -> Path | None:
         return None
     shown = []
     for cell, score in chosen:
-        row = material.prepared.row[score["id"]]
+        row, guess = material.prepared.row.get(score["id"]), prediction(results, cell, key, score["id"])
+        if row is None or guess is None:
+            continue  # pictures must not cost the report of hours of training
         shown.append(
             {
                 "id": f"{cell.architecture} {score['id']}",
                 "image": np.asarray(material.prepared.images[row]),
                 "truth": np.asarray(material.prepared.masks[row]),
-                "guess": prediction(results, cell, key, score["id"]),
+                "guess": guess,
                 "dice": score["dice"],
             }
         )
+    if not shown:
+        return None
     return gallery(shown, results / "figures" / f"{suite.name}-{key}-gallery.png")
 
 
@@ -49,9 +54,13 @@ def _three(architecture: str, suite: Suite, results: Path, key: str) -> Sequence
     return [scored[k] for k in sorted({0, len(scored) // 2, len(scored) - 1})] if scored else []
 
 
-def prediction(results: Path, cell: Cell, key: str, case: str) -> np.ndarray:
-    """Predicted mask, bool (H, W), of one image of a cell."""
-    with np.load(store.artifact(results, cell, key, "predictions.npz"), allow_pickle=False) as kept:
-        ids, shape = kept["ids"].tolist(), tuple(kept["shape"])
-        bits = np.unpackbits(kept["bits"], count=int(np.prod(shape)))
-    return np.asarray(bits.reshape(shape)[ids.index(case)], bool)
+def prediction(results: Path, cell: Cell, key: str, case: str) -> np.ndarray | None:
+    """Predicted mask, bool (H, W), of one image of a cell; None where its file is damaged or lacks the image."""
+    try:
+        path = store.artifact(results, cell, key, "predictions.npz")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            ids, shape = kept["ids"].tolist(), tuple(kept["shape"])
+            bits = np.unpackbits(kept["bits"], count=int(np.prod(shape)))
+        return np.asarray(bits.reshape(shape)[ids.index(case)], bool)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 from fault_table import FaultTable, Shown, marked, table
-from faults import FAULTS
+from faults import FAULTS, NOT_APPLICABLE
 
 
 def shown(**outcomes):
@@ -58,7 +59,15 @@ def test_an_unknown_fault_stops_the_collection():
 
         @staticmethod
         def iter_markers(name):
-            return [pytest.mark.fault("F999").mark]
+            unknown = "F999"  # no literal, or the scan of the sources would find it
+            return [pytest.mark.fault(unknown).mark]
 
     with pytest.raises(pytest.UsageError, match=r"no such fault .*F999"):
         FaultTable(None).pytest_collection_modifyitems([Item()])
+
+
+def test_every_fault_has_a_test_or_a_reason_why_it_cannot_happen():
+    found = marked(Path(__file__).parent)
+    assert sorted(set(found) - set(FAULTS)) == [], "marks of faults that tests/faults.py does not list"
+    assert [key for key in FAULTS if key not in found and key not in NOT_APPLICABLE] == []
+    assert [key for key in NOT_APPLICABLE if key in found] == [], "can it happen, or can it not?"

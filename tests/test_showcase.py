@@ -1,0 +1,59 @@
+"""The gallery: pictures of what was predicted, and never the reason why a report is not written."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from records import case, record, sealed
+
+from bench import data, machine, showcase, store, suites
+
+SUITE = suites.suite("smoke")
+CELL = suites.cells(SUITE)[0]
+IDS = ("a", "b", "c")
+
+
+def predictions(ids=IDS):
+    buffer = io.BytesIO()
+    guesses = np.zeros((len(ids), 8, 8), bool)
+    guesses[:, 2:5, 2:5] = True
+    np.savez_compressed(buffer, ids=np.array(ids), shape=np.array(guesses.shape), bits=np.packbits(guesses))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A trained cell with predictions of three images."""
+    rows = {key: row for row, key in enumerate(IDS)}
+    images, masks = np.full((3, 8, 8), 0.5, np.float32), np.ones((3, 8, 8), bool)
+    prepared = SimpleNamespace(row=rows, images=images, masks=masks)
+    monkeypatch.setattr(data, "gather", lambda *_: SimpleNamespace(prepared=prepared))
+    rng = np.random.default_rng(0)
+    made = {**record(CELL.architecture, 0, suite="smoke", n=4, epochs=3), "cases": [case(i, 0.1, 8, rng) for i in IDS]}
+    key = machine.key(SUITE.precision)
+    store.save_record(store.record_path(tmp_path, CELL, key), sealed(made))
+    path = store.artifact(tmp_path, CELL, key, "predictions.npz")
+    store.write_bytes(path, predictions())
+    return tmp_path, path
+
+
+def test_the_cells_of_this_machine_are_drawn(trained):
+    results, _ = trained
+    drawn = showcase.draw(SUITE, results, results)
+    assert drawn == results / "figures" / f"smoke-{machine.key(SUITE.precision)}-gallery.png"
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.fault("F62", "F72")
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"PK\x03\x04", predictions()[:60], predictions()[:-30], predictions(("x", "y", "z"))],
+    ids=["empty", "a start", "cut short", "without its end", "of other images"],
+)
+def test_damaged_predictions_cost_their_pictures_only(trained, damaged):
+    results, path = trained
+    path.write_bytes(damaged)
+    assert showcase.draw(SUITE, results, results) is None
