@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import numpy as np
 
 from bench import data, machine, store
 from bench.suites import Cell, Suite, cells
+from lungseg.errors import DataError
 
 
 def draw(suite: Suite, results: Path, root: Path) -> Path | None:
@@ -50,8 +54,14 @@ def _three(architecture: str, suite: Suite, results: Path, key: str) -> Sequence
 
 
 def prediction(results: Path, cell: Cell, key: str, case: str) -> np.ndarray:
-    """Predicted mask, bool (H, W), of one image of a cell."""
-    with np.load(store.artifact(results, cell, key, "predictions.npz"), allow_pickle=False) as kept:
-        ids, shape = kept["ids"].tolist(), tuple(kept["shape"])
-        bits = np.unpackbits(kept["bits"], count=int(np.prod(shape)))
-    return np.asarray(bits.reshape(shape)[ids.index(case)], bool)
+    """Predicted mask, bool (H, W), of one image of a cell. Raises DataError for a file that no cell has written."""
+    path = store.artifact(results, cell, key, "predictions.npz")
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            ids, shape, packed = kept["ids"].tolist(), tuple(kept["shape"].tolist()), kept["bits"]
+        if math.prod(shape) > 8 * packed.size:  # unpackbits would fill up with zeros, however many
+            raise ValueError(f"{packed.size} bytes cannot hold {shape}")
+        bits = np.unpackbits(packed, count=math.prod(shape))
+        return np.asarray(bits.reshape(shape)[ids.index(case)], bool)
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: not the predictions of a cell ({error}); delete it, run its suite again") from error
