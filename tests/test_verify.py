@@ -124,6 +124,7 @@ def test_a_mask_copied_from_another_is_told(root):
 def test_an_inverted_radiograph_is_told(root):
     images.write_png(root / "img" / "b.png", 255 - radiograph(1))
     assert warning(root, "inverted") == ["b"]
+    assert np.array_equal(images.read_image(root / "img" / "b.png"), (255 - radiograph(1)) / np.float32(255))
 
 
 def test_a_black_border_does_not_look_inverted():
