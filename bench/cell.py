@@ -16,11 +16,10 @@ import numpy as np
 import lungseg
 from bench import child, data, doubts, failures, machine, store
 from bench.child import Say
-from bench.inputs import inputs
 from bench.job import Job
 from bench.suites import Cell
 from lungseg import metrics, recipes, runtime
-from lungseg.errors import ContractError, DataError, LungsegError, UsageError
+from lungseg.errors import ContractError, LungsegError, UsageError
 from lungseg.splits import Fold
 
 
@@ -39,7 +38,7 @@ def run(job: Job, say: Say) -> store.Record:
             "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
         )
     material = data.gather(suite, job.root, results)
-    check_inputs(job, material)
+    data.refuse_changes(material, job.inputs)
     fold, prepared = material.folds[cell.fold], material.prepared
     from lungseg import complexity, inference, training
     from lungseg.architectures.blocks import Style
@@ -101,17 +100,6 @@ def run(job: Job, say: Say) -> store.Record:
     store.save_record(path, record)
     checkpoints.clear()
     return record
-
-
-def check_inputs(job: Job, material: data.Material) -> None:
-    """The parent has looked at the data before this process did. Raises DataError if it has changed since."""
-    now = inputs(job.cell, job.suite, material)
-    changed = sorted(key for key in now if now[key] != job.inputs.get(key))
-    if changed:
-        raise DataError(
-            f"{job.root}: its {', '.join(changed)} changed while the suite ran, so cells would be trained on "
-            "different things; leave the files alone and run the suite again"
-        )
 
 
 def identity(made_from: dict[str, Any]) -> str:

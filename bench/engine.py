@@ -16,7 +16,7 @@ from bench.child import Child
 from bench.job import Job
 from bench.progress import Display
 from bench.suites import Cell, Suite
-from lungseg.errors import DataError
+from lungseg.errors import DataError, EnvironmentFailure
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def run_cells(
     """Run each cell in a process of its own, ``suite.slots`` at a time; outcomes in the order of ``cells``.
 
     inputs: of each cell by its id, stored with a failure. Raises Interrupted on KeyboardInterrupt,
-    DataError when a cell finds that the data has changed.
+    DataError when a cell finds that the data has changed, EnvironmentFailure when it could not write.
     """
     waiting: queue.SimpleQueue[Cell] = queue.SimpleQueue()
     for cell in cells:
@@ -66,7 +66,7 @@ def run_cells(
                     return
                 children[slot] = _child(cell, suite, root, results, inputs[cell.id])
                 outcome = _run(cell, children[slot], display)
-                _refuse_changed_data(children[slot])
+                _raise_what_ends_the_run(children[slot])
                 if stopping.is_set():
                     return
                 outcomes[cell.id] = outcome
@@ -118,10 +118,11 @@ def _run(cell: Cell, child: Child, display: Display) -> Outcome:
     return Outcome(cell, status, seconds, error, child.peak_memory_bytes, history)
 
 
-def _refuse_changed_data(child: Child) -> None:
-    """Data that can no longer be used is no fault of the cell's: it ends the run, and finished cells stand."""
-    if child.failure and child.failure["type"] == DataError.__name__:
-        raise DataError(child.failure["message"])
+def _raise_what_ends_the_run(child: Child) -> None:
+    """Data that has changed and a full disk are no fault of the cell's: they end the run, and finished cells stand."""
+    for kind in (DataError, EnvironmentFailure):
+        if child.failure and child.failure["type"] == kind.__name__:
+            raise kind(child.failure["message"])
 
 
 def _store_failure(outcome: Outcome, suite: Suite, results: Path, inputs: dict[str, Any]) -> None:

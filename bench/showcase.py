@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import sys
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from bench import data, machine, store
 from bench.suites import Cell, Suite, cells
+from lungseg.errors import DataError
 
 
 def draw(suite: Suite, results: Path, root: Path) -> Path | None:
@@ -24,9 +28,14 @@ def draw(suite: Suite, results: Path, root: Path) -> Path | None:
         return None
     shown = []
     for cell, score in chosen:
-        row, guess = material.prepared.row.get(score["id"]), prediction(results, cell, key, score["id"])
-        if row is None or guess is None:
-            continue  # pictures must not cost the report of hours of training
+        row = material.prepared.row.get(score["id"])
+        try:
+            guess = prediction(results, cell, key, score["id"])
+        except DataError as error:  # pictures must not cost the report of hours of training
+            print(f"warning: not in the gallery: {error}", file=sys.stderr)
+            continue
+        if row is None:
+            continue
         shown.append(
             {
                 "id": f"{cell.architecture} {score['id']}",
@@ -54,13 +63,15 @@ def _three(architecture: str, suite: Suite, results: Path, key: str) -> Sequence
     return [scored[k] for k in sorted({0, len(scored) // 2, len(scored) - 1})] if scored else []
 
 
-def prediction(results: Path, cell: Cell, key: str, case: str) -> np.ndarray | None:
-    """Predicted mask, bool (H, W), of one image of a cell; None where its file is damaged or lacks the image."""
+def prediction(results: Path, cell: Cell, key: str, case: str) -> np.ndarray:
+    """Predicted mask, bool (H, W), of one image of a cell. Raises DataError for a file that no cell has written."""
+    path = store.artifact(results, cell, key, "predictions.npz")
     try:
-        path = store.artifact(results, cell, key, "predictions.npz")
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            ids, shape = kept["ids"].tolist(), tuple(kept["shape"])
-            bits = np.unpackbits(kept["bits"], count=int(np.prod(shape)))
+        with np.load(path, allow_pickle=False) as kept:
+            ids, shape, packed = kept["ids"].tolist(), tuple(kept["shape"].tolist()), kept["bits"]
+        if math.prod(shape) > 8 * packed.size:  # unpackbits would fill up with zeros, however many
+            raise ValueError(f"{packed.size} bytes cannot hold {shape}")
+        bits = np.unpackbits(packed, count=math.prod(shape))
         return np.asarray(bits.reshape(shape)[ids.index(case)], bool)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: not the predictions of a cell ({error}); delete it, run its suite again") from error

@@ -109,12 +109,13 @@ def _read(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], np.ndarr
         about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         pictures = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+        pixels = hashlib.sha256()
+        for case, picture, mask in zip(cases, pictures, masks, strict=True):
+            pixels.update(f"{case.id}\0".encode() + picture.tobytes() + mask.tobytes())
+        whole = pixels.hexdigest() == about["sha256"] and len(about["shapes"]) == len(cases) and "raw_sha256" in about
+    except (OSError, EOFError, ValueError, TypeError, KeyError):  # damaged, or written by something else
         return None
-    pixels = hashlib.sha256()
-    for case, picture, mask in zip(cases, pictures, masks, strict=True):
-        pixels.update(f"{case.id}\0".encode() + picture.tobytes() + mask.tobytes())
-    return (about, pictures, masks) if pixels.hexdigest() == about.get("sha256") else None
+    return (about, pictures, masks) if whole else None
 
 
 States = dict[Path, tuple[int, int]]

@@ -124,6 +124,7 @@ def test_a_mask_copied_from_another_is_told(root):
 def test_an_inverted_radiograph_is_told(root):
     images.write_png(root / "img" / "b.png", 255 - radiograph(1))
     assert warning(root, "inverted") == ["b"]
+    assert np.array_equal(images.read_image(root / "img" / "b.png"), (255 - radiograph(1)) / np.float32(255))
 
 
 def test_a_black_border_does_not_look_inverted():
@@ -223,6 +224,19 @@ def test_drawn_masks_do_not_look_dilated(tmp_path):
     assert not [kind for kind in verify("phantom", tmp_path / "set").warnings if "dilated" in kind]
     assert not looks_dilated(np.zeros(SHAPE, bool))
     assert not looks_dilated(np.ones(SHAPE, bool))
+
+
+@pytest.mark.fault("F40")
+def test_different_phantoms_are_no_near_duplicates(tmp_path):
+    phantom.write(tmp_path / "set", 30, (64, 56))
+    assert not [kind for kind in verify("phantom", tmp_path / "set").warnings if "near" in kind or "same" in kind]
+
+
+@pytest.mark.fault("F32", "F33", "F40")
+@pytest.mark.parametrize("name", ["montgomery", "shenzhen"])
+def test_public_sets_raise_no_doubt_but_for_the_pieces_of_their_masks(name, request):
+    report = verify(name, request.getfixturevalue(f"real_{name}"))
+    assert (report.errors, list(report.warnings)) == ([], ["mask not of two components"])
 
 
 @pytest.mark.fault("F33")

@@ -1,0 +1,280 @@
+"""What must never be in the code, and what hostile files and values must not achieve."""
+
+import ast
+import io
+import json
+import pickle
+import re
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import showcase, store
+from bench.suites import cells, suite
+from lungseg import images, recipes
+from lungseg.datasets.case import Case
+from lungseg.errors import DataError, UsageError
+from lungseg.prepare import prepare
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted(path for folder in ("lungseg", "bench") for path in (ROOT / folder).rglob("*.py"))
+
+# -- rules about the source ------------------------------------------------------------------------------------------
+
+MODULES = {
+    "pickle": "runs what a file says", "cPickle": "as pickle", "_pickle": "as pickle", "dill": "as pickle",
+    "cloudpickle": "as pickle", "joblib": "as pickle", "shelve": "as pickle", "marshal": "as pickle",
+    "yaml": "knows tags that run code; configuration here is Python and JSON", "tarfile": "only zip files are unpacked",
+    "telnetlib": "unencrypted", "ftplib": "unencrypted", "xml": "entities", "runpy": "runs files", "code": "runs text",
+}  # fmt: skip
+CALLS = {
+    "eval", "exec", "compile", "__import__", "execfile", "os.system", "os.popen", "os.execv", "os.spawnv",
+    "tempfile.mktemp", "subprocess.getoutput", "subprocess.getstatusoutput", "random.seed", "extractall",
+}  # fmt: skip
+LOADERS = {  # of whole models, whose configuration or file may hold code (F101)
+    "load_model", "model_from_json", "model_from_config", "from_config", "clone_model", "deserialize",
+    "deserialize_keras_object", "enable_unsafe_deserialization", "Lambda", "TFSMLayer",
+}  # fmt: skip
+
+
+def dotted(node):
+    """``a.b.c`` of a name or attribute, empty for anything else."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}".lstrip(".")
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def keyword(call, name):
+    """The literal given for a keyword; None where there is none."""
+    given = next((word.value for word in call.keywords if word.arg == name), None)
+    return given.value if isinstance(given, ast.Constant) else given
+
+
+def import_faults(node):
+    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+    banned = [f"imports {name}: {MODULES[name.split('.')[0]]}" for name in names if name.split(".")[0] in MODULES]
+    taken = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+    return banned + [f"imports {name}" for name in taken if name in LOADERS | {"system", "popen", "mktemp"}]
+
+
+def call_faults(call):
+    name = dotted(call.func)
+    last = name.rsplit(".", 1)[-1]
+    if name in CALLS or last == "extractall":
+        yield f"calls {name}"
+    if last in LOADERS:
+        yield f"calls {name}: weights only, the graph is rebuilt from the registry"
+    if keyword(call, "shell") not in (None, False):
+        yield f"{name}(shell=...)"
+    arrays = re.fullmatch(r"(np|numpy)\.(load|save|savez|savez_compressed)", name)
+    if arrays and keyword(call, "allow_pickle") is not False:
+        yield f"{name} without allow_pickle=False"
+    if keyword(call, "verify") is False or keyword(call, "safe_mode") is False:
+        yield f"{name} with a safeguard turned off"
+    if name.startswith(("csv.writer", "csv.DictWriter")):
+        yield f"calls {name}: bench.csv_file alone writes CSV"
+    if dotted(call.func).startswith("subprocess.") and call.args and not isinstance(call.args[0], ast.List | ast.Name):
+        yield f"{name} of something else than a list of words"
+
+
+def faults_of(source):
+    """What a file must not do, each with its line."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found += [f"line {node.lineno}: {fault}" for fault in import_faults(node)]
+        elif isinstance(node, ast.Call):
+            found += [f"line {node.lineno}: {fault}" for fault in call_faults(node)]
+    return found
+
+
+@pytest.mark.fault("F99", "F101", "F102", "F103", "F104", "F105")
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_source_does_what_lets_files_or_values_run_code(path):
+    faults = faults_of(path.read_text(encoding="utf-8"))
+    if path.relative_to(ROOT).as_posix() == "bench/csv_file.py":
+        faults = [fault for fault in faults if "alone writes CSV" not in fault]
+    assert faults == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle", "import yaml", "from yaml import load", "import tarfile", "import joblib", "eval(x)",
+        "exec(x)", "os.system(x)", "from os import system", "subprocess.run(x, shell=True)", "np.load(p)",
+        "subprocess.run(x, shell=flag)", "np.load(p, allow_pickle=True)", "np.savez(p, a=a)", "archive.extractall()",
+        "keras.models.load_model(p)", "keras.saving.load_model(p)", "from keras.models import load_model",
+        "keras.layers.Lambda(f)", "keras.models.model_from_json(t)", "tempfile.mktemp()",
+        "requests.get(u, verify=False)", "csv.DictWriter(f, c)", "subprocess.run(f'git {x}')", "subprocess.Popen('ls')",
+    ],
+)  # fmt: skip
+def test_each_rule_finds_what_it_is_for(source):
+    assert faults_of(source)
+
+
+# -- workflows -------------------------------------------------------------------------------------------------------
+
+
+def workflows():
+    return sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
+
+
+def permissions(text):
+    """The blocks of ``permissions`` of a workflow: (indentation, lines)."""
+    blocks = re.findall(r"^( *)permissions:(.*)\n((?:\1 +\S.*\n)*)", text, flags=re.MULTILINE)
+    return [(len(indent), [inline.strip(), *map(str.strip, body.splitlines())]) for indent, inline, body in blocks]
+
+
+def test_there_is_a_workflow():
+    assert workflows()
+
+
+@pytest.mark.parametrize("path", workflows(), ids=lambda path: path.name)
+def test_workflows_may_read_the_sources_and_nothing_else(path):
+    text = path.read_text(encoding="utf-8")
+    blocks = permissions(text)
+    assert (0, ["", "contents: read"]) in blocks, "permissions of the whole workflow must be spelled out"
+    assert all(lines == ["", "contents: read"] for _, lines in blocks), "a job asks for more"
+    assert "pull_request_target" not in text, "it hands secrets to the code of strangers"
+    assert "secrets." not in text
+    checkouts = text.count("actions/checkout@")
+    assert text.count("persist-credentials: false") == checkouts, "the token must not stay on disk"
+
+
+@pytest.mark.parametrize("path", workflows(), ids=lambda path: path.name)
+def test_workflows_put_no_value_of_an_event_into_a_shell(path):
+    """A branch or a title may hold ``$(...)``: what an expression yields becomes part of the script."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.strip().lstrip("- ").startswith("run:"):
+            assert "${{" not in line, line
+
+
+# -- hostile files ---------------------------------------------------------------------------------------------------
+
+
+class Payload:
+    """Unpickling it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def object_array(path, payload):
+    array = np.empty(1, object)
+    array[0] = payload
+    np.save(path, array, allow_pickle=True)
+
+
+@pytest.mark.fault("F102")
+def test_the_payload_of_these_tests_does_run_when_unpickled(tmp_path):
+    pickle.loads(pickle.dumps(Payload(tmp_path / "ran")))
+    assert (tmp_path / "ran").exists()
+
+
+def case_on_disk(root):
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    for name, values in (("img", pixels), ("mask", pixels // 32)):
+        root.joinpath(name).mkdir(parents=True)
+        images.write_png(root / name / "a.png", values)
+    return [Case("a", "a", root / "img" / "a.png", (root / "mask" / "a.png",))]
+
+
+CACHES = {
+    "pickled": lambda path, payload: object_array(path, payload),
+    "bare pickle": lambda path, payload: path.write_bytes(pickle.dumps(payload)),
+    "empty": lambda path, _: path.write_bytes(b""),
+    "other shape": lambda path, _: np.save(path, np.zeros((3, 8, 8), np.float32)),
+    "one number": lambda path, _: np.save(path, np.float32(0)),
+}
+
+
+@pytest.mark.fault("F102")
+@pytest.mark.parametrize("kind", CACHES)
+def test_a_planted_cache_is_made_again_and_runs_nothing(tmp_path, kind):
+    cases = case_on_disk(tmp_path / "set")
+    whole = np.array(prepare(cases, (8, 8), tmp_path / "cache").images)
+    (folder,) = (tmp_path / "cache").iterdir()
+    (folder / "images.npy").unlink()
+    CACHES[kind](folder / "images.npy", Payload(tmp_path / "ran"))
+    assert np.array_equal(prepare(cases, (8, 8), tmp_path / "cache").images, whole)
+    assert not (tmp_path / "ran").exists()
+
+
+CELL, KEY = cells(suite("quick"))[0], "tensorflow-cpu-float32"
+
+
+def keras_file(payload):
+    """What a model with a Lambda layer looks like on disk: a zip of its configuration, code in it, and weights."""
+    code = {"class_name": "Lambda", "config": {"function": {"class_name": "__lambda__", "config": {"code": payload}}}}
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as zipped:
+        zipped.writestr("config.json", json.dumps({"class_name": "Sequential", "config": {"layers": [code]}}))
+        zipped.writestr("metadata.json", "{}")
+        zipped.writestr("model.weights.h5", b"\x89HDF\r\n\x1a\n")
+    return data.getvalue()
+
+
+def npz(**arrays):
+    data = io.BytesIO()
+    np.savez(data, allow_pickle=True, **arrays)
+    return data.getvalue()
+
+
+BITS = np.zeros(8, np.uint8)
+PREDICTIONS = {
+    "pickled": lambda payload: npz(ids=np.array(["a"]), shape=np.array([1, 8, 8]), bits=np.array([payload], object)),
+    "bare pickle": pickle.dumps,
+    "a Keras model with a Lambda": lambda payload: keras_file("gASVLgAAAAAAAACMCHBhdGhsaWI="),
+    "HDF5": lambda _: b"\x89HDF\r\n\x1a\n" + bytes(99),
+    "empty": lambda _: b"",
+    "fewer bits than pixels": lambda _: npz(ids=np.array(["a"]), shape=np.array([1, 10**6, 10**6]), bits=BITS),
+    "another case": lambda _: npz(ids=np.array(["b"]), shape=np.array([1, 8, 8]), bits=BITS),
+}
+
+
+@pytest.mark.fault("F101", "F102")
+@pytest.mark.parametrize("kind", PREDICTIONS)
+def test_a_planted_checkpoint_is_an_error_that_names_it_and_runs_nothing(tmp_path, kind):
+    path = store.artifact(tmp_path, CELL, KEY, "predictions.npz")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(PREDICTIONS[kind](Payload(tmp_path / "ran")))
+    with pytest.raises(DataError, match=r"predictions\.npz: not the predictions of a cell"):
+        showcase.prediction(tmp_path, CELL, KEY, "a")
+    assert not (tmp_path / "ran").exists()
+
+
+# -- hostile values ----------------------------------------------------------------------------------------------
+
+METACHARACTERS = ["a; touch pwned", "`touch pwned`", "a && touch x", "a | tee x", "a'; touch x; '", "a > pwned", "*"]
+
+
+@pytest.mark.fault("F103", "F104")
+@pytest.mark.parametrize("value", [*METACHARACTERS, "!!python/object/apply:os.system ['touch pwned']", "../../x"])
+@pytest.mark.parametrize("known", [suite, recipes.recipe])
+def test_a_name_of_metacharacters_or_tags_is_a_usage_error_and_runs_nothing(tmp_path, monkeypatch, known, value):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="unknown"):
+        known(value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.fault("F104")
+@pytest.mark.parametrize("value", METACHARACTERS)
+def test_make_passes_a_value_on_as_one_word(tmp_path, value):
+    """The Makefile's own quoting, in a Makefile that only prints the words it was given."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    quoting = re.findall(r"^(?:quote|option) .*$", text, flags=re.MULTILINE)
+    assert len(quoting) == 2
+    assert text.count("$(call quote,$(SUITE))") == 2
+    assert not re.search(r"\$\((?:SUITE|RESULTS|DATA|ARCH|SEEDS)\)(?!\))", text), "a value that is not quoted"
+    recipe = ["all:", "\t@printf '<%s>' $(call option,--data,$(DATA))"]
+    (tmp_path / "Makefile").write_text("\n".join([*quoting, *recipe, ""]))
+    done = subprocess.run(["make", f"DATA={value}"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == f"<--data><{value}>"
+    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
