@@ -1,5 +1,6 @@
 """What a page's columns mean, in its footer."""
 
+from bench.pairs import ALL_PAIRS
 from bench.stats import MIN_IMAGES
 
 DEFINITIONS = (
@@ -25,7 +26,8 @@ DEFINITIONS = (
     " pairs of the table. The test takes the seeds as given, so two rows are told apart only where the"
     " interval, which covers seeds, excludes 0 too.",
     "Rank: 1 + the number of rows with a higher mean that the row is told apart from, so rows that are not told"
-    " apart may share a rank. Tie: two rows that share a letter are not told apart (compact letter display).",
+    " apart may share a rank. Tie: two rows that share a letter are not told apart (compact letter display)."
+    f" Above {ALL_PAIRS} rows only neighbours are compared, and the rank is the place by mean.",
     "Rank, 95 %: interval of the place by mean over the resamples; P(best): share of them in which the row has the"
     " highest mean. Mean-then-rank: the place by mean; rank-then-mean: by the mean of the ranks on each image;"
     " test-then-rank: the rank.",
