@@ -49,27 +49,6 @@ def places(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[str, 
     return result
 
 
-def places(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[str, Resamples]) -> dict[str, Place]:
-    """Place of each row; `names` are in the order of their means."""
-    apart = {frozenset((p.first, p.second)) for p in pairs if p.real}
-    behind = [sum(frozenset((a, b)) in apart for a in names[:i]) for i, b in enumerate(names)]
-    if len(names) > ALL_PAIRS:  # then only neighbours were compared, which makes no groups
-        behind = list(range(len(names)))
-    index = {name: i for i, name in enumerate(names)}
-    different = [(index[p.first], index[p.second]) for p in pairs if p.real]
-    groups = letters(len(names), different) if len(names) <= ALL_PAIRS else ["-"] * len(names)
-    drawn = ranks(np.array([resamples[name].means for name in names]))
-    low, high = np.quantile(drawn, LEVEL, axis=1, method="inverted_cdf")
-    n = len(names)
-    result = {}
-    for i, name in enumerate(names):
-        shares = _frequencies(drawn, i)
-        result[name] = Place(
-            behind[i] + 1, groups[i], int(np.floor(low[i])), int(np.ceil(high[i])), float(shares[0]), tuple(shares.tolist())
-        )  # fmt: skip
-    return result
-
-
 def _frequencies(drawn: Floats, row: int) -> Floats:
     """(places,) share of resamples in which the row takes each; tied rows split the places that they share."""
     n, resamples = drawn.shape
