@@ -12,7 +12,8 @@ DEFINITIONS = (
     " within each, over seeds; a patient brings all of its images. Of a difference and of P(first > second):"
     " percentile interval of the same resamples. All have the levels of Student's t for the number of patients"
     " (Hesterberg 2015), as resamples of few spread too little. A row without a complete seed has an interval over"
-    " patients only.",
+    " patients only. By simulation (tests/test_coverage.py) 95 % intervals of a mean cover 94 to 95 % at 138 skewed"
+    " scores and 93 % at 18 to 60.",
     "Pooled: the same ratio of the counts summed over all images and seeds, which is what Keras"
     " metrics, a confusion matrix and a classification report give. An image with more lung weighs more.",
     "IoU = Dice / (2 - Dice) and F1 = Dice are checked for every image and every pooled row before printing.",
