@@ -1,5 +1,6 @@
 """What a page's columns mean, in its footer."""
 
+from bench.pairs import ALL_PAIRS
 from bench.stats import MIN_IMAGES
 
 DEFINITIONS = (
@@ -11,7 +12,8 @@ DEFINITIONS = (
     " within each, over seeds; a patient brings all of its images. Of a difference and of P(first > second):"
     " percentile interval of the same resamples. All have the levels of Student's t for the number of patients"
     " (Hesterberg 2015), as resamples of few spread too little. A row without a complete seed has an interval over"
-    " patients only.",
+    " patients only. By simulation (tests/test_coverage.py) 95 % intervals of a mean cover 94 to 95 % at 138 skewed"
+    " scores and 93 % at 18 to 60.",
     "Pooled: the same ratio of the counts summed over all images and seeds, which is what Keras"
     " metrics, a confusion matrix and a classification report give. An image with more lung weighs more.",
     "IoU = Dice / (2 - Dice) and F1 = Dice are checked for every image and every pooled row before printing.",
@@ -25,7 +27,8 @@ DEFINITIONS = (
     " pairs of the table. The test takes the seeds as given, so two rows are told apart only where the"
     " interval, which covers seeds, excludes 0 too.",
     "Rank: 1 + the number of rows with a higher mean that the row is told apart from, so rows that are not told"
-    " apart may share a rank. Tie: two rows that share a letter are not told apart (compact letter display).",
+    " apart may share a rank. Tie: two rows that share a letter are not told apart (compact letter display)."
+    f" Above {ALL_PAIRS} rows only neighbours are compared, and the rank is the place by mean.",
     "Rank, 95 %: interval of the place by mean over the resamples; P(best): share of them in which the row has the"
     " highest mean. Mean-then-rank: the place by mean; rank-then-mean: by the mean of the ranks on each image;"
     " test-then-rank: the rank.",

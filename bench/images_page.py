@@ -38,7 +38,7 @@ def disagreements(section: Section) -> list[str]:
          "border" if d.hd95_place > d.dice_place else "area"]
         for d in found
     ]  # fmt: skip
-    headers = ["Image", "Dice", "Place", f"HD95 {unit}", "Place", "Worse in"]
+    headers = ["Image", "Dice", "Place by Dice", f"HD95 {unit}", "Place by HD95", "Worse in"]
     note = (
         f"Places among {len(section.rows[0].images)} images, 1 the best, by means over the same architectures."
         f" Spearman's rho of the two places: {NONE if math.isnan(rho) else f'{rho:.2f}'}. Worse in border: much of the"

@@ -25,6 +25,11 @@ from lungseg import metrics
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
 
+SEEDS = (
+    f"With fewer than {MIN_SEEDS} seeds a row, ranks and intervals are of these weights, not of methods: an interval of"
+    " one seed covers patients only."
+)
+
 CAPTIONS = {
     "leaderboard": "Mean Dice over images with its 95 % interval; hollow: pooled over all pixels",
     "pairwise": "Differences between rows, and which are told apart",
@@ -99,9 +104,12 @@ def _leaderboard(section: Section) -> str:
     for name in sorted({stats.name_of(r, widths) for r in section.records} - scored):
         rows.append([NONE, NONE, escape(name), "failed", *[NONE] * 7])
     out = table(headers, rows, left=3)
-    notes = [f"{escape(r.name)}: not ranked ({answers.unranked(section, r)})." for r in section.rows if not r.rank]
+    notes = [
+        f"{escape(r.name)}: not ranked ({answers.unranked(section, r)}).{answers.beside(section, r)}"
+        for r in section.rows if not r.rank
+    ]  # fmt: skip
     if any(r.rank and len(r.seeds) < MIN_SEEDS for r in section.rows):
-        notes.insert(0, f"With fewer than {MIN_SEEDS} seeds a row, ranks are of these weights, not of methods.")
+        notes.insert(0, SEEDS)
     return "\n\n".join([out, *(paragraph(n) for n in notes)])
 
 

@@ -41,22 +41,23 @@ def places(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[str, 
     groups = letters(len(names), different) if len(names) <= ALL_PAIRS else ["-"] * len(names)
     drawn = ranks(np.array([resamples[name].means for name in names]))
     low, high = np.quantile(drawn, LEVEL, axis=1, method="inverted_cdf")
-    n = len(names)
-    return {
-        name: Place(
-            behind[i] + 1, groups[i], int(np.floor(low[i])), int(np.ceil(high[i])),
-            float(_shares(drawn, i, 1)), tuple(float(_shares(drawn, i, place)) for place in range(1, n + 1)),
-        )
-        for i, name in enumerate(names)
-    }  # fmt: skip
+    result = {}
+    for i, name in enumerate(names):
+        shares = tuple(_frequencies(drawn, i).tolist())
+        ends = int(np.floor(low[i])), int(np.ceil(high[i]))
+        result[name] = Place(behind[i] + 1, groups[i], *ends, shares[0], shares)
+    return result
 
 
-def _shares(drawn: Floats, row: int, place: int) -> float:
-    """Share of resamples in which the row takes the place; tied rows split the places that they share."""
-    mine = drawn[row]
-    tied = (drawn == mine).sum(axis=0)
-    first = mine - (tied - 1) / 2
-    return float(np.mean(((first <= place) & (place < first + tied)) / tied))
+def _frequencies(drawn: Floats, row: int) -> Floats:
+    """(places,) share of resamples in which the row takes each; tied rows split the places that they share."""
+    n, resamples = drawn.shape
+    tied = (drawn == drawn[row]).sum(axis=0)
+    first = (drawn[row] - (tied - 1) / 2).astype(np.intp)
+    rises = np.zeros(n + 1)
+    np.add.at(rises, first - 1, 1 / tied)
+    np.add.at(rises, first - 1 + tied, -1 / tied)
+    return np.maximum(0.0, np.cumsum(rises)[:n].round(9)) / resamples
 
 
 def letters(n: int, different: Collection[tuple[int, int]]) -> list[str]:

@@ -40,7 +40,7 @@ def interval(
     BCa (Efron 1987, JASA 82(397)) shifts both percentiles towards the longer tail. Means of Dice need it: their
     plain percentile intervals miss three times as often above as below (tests/test_coverage.py). Differences are
     nearly symmetric and do not. With the number of `patients` the levels are those of Student's t, as resamples
-    of few spread too little (Hesterberg 2015, The American Statistician 69(4), section 5.3). Bounds never leave
+    of few spread too little (Hesterberg 2015, The American Statistician 69(4)). Bounds never leave
     `value` outside: on constant scores rounding alone would.
     """
     z = _expanded(patients)

@@ -108,6 +108,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
     cases = [c for r in records for c in r["cases"]]
     for case in cases:
         metrics.check_identities(case)  # raises: a table of inconsistent numbers is worse than none
+    n_patients = len(set(scores.patients))
     dice = scores.mean_over_seeds("dice")
     per_seed = np.nanmean(scores.values["dice"], axis=1)
     everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum())
@@ -117,9 +118,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         architecture=str(records[0]["cell"]["architecture"]),
         width=int(records[0]["cell"]["width"]),
         place=None,
-        dice=resampling.interval(
-            float(dice.mean()), resamples.means, resamples.acceleration, len(set(scores.patients))
-        ),
+        dice=resampling.interval(float(dice.mean()), resamples.means, resamples.acceleration, n_patients),
         sd_images=float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
         sd_seeds=float(per_seed.std(ddof=1)) if len(per_seed) > 1 else None,
         images=scores.images,
@@ -131,7 +130,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         boundary=_boundary(cases),
         plausible=float(np.mean([c["components"] == 2 and c["holes"] == 0 for c in cases])),
         n_empty=sum(c["tp"] + c["fp"] + c["fn"] == 0 for c in cases),
-        n_patients=len(set(scores.patients)),
+        n_patients=n_patients,
         seeds=scores.seeds,
         left_out=tuple(s for s in every.seeds if s not in scores.seeds),
         cells=(len(records), key.folds * len(scores.seeds)),

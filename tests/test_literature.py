@@ -42,7 +42,7 @@ def test_people_are_a_line_with_its_size_and_its_doubt():
     assert "0.973 [0.970, 0.977] (n = 305" in low
     assert "same draft" in low
     assert "lies below theirs; the intervals do not overlap" in low
-    near = literature.people(only(grid(("unet",), n=60, data="montgomery", level=0.966)))
+    near = literature.people(only(grid(("unet",), n=60, data="montgomery", level=0.963)))
     assert "lies below theirs; the intervals overlap" in near
     high = literature.people(only(grid(("unet",), n=60, data="montgomery", level=0.995)))
     assert "lies above theirs; the intervals do not overlap" in high

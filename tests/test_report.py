@@ -75,7 +75,10 @@ def test_missing_and_failed_folds_are_named(tmp_path):
     text = page(tmp_path, records)
     assert "resunet, seed 0: 3 of 5 folds (failed: fold 1; not run: fold 4)" in text
     assert lines_with(text, "resunet.phantom.f1.s0", "oom", "RuntimeError", "allocating 3 GiB")
-    assert "resunet: not ranked (3 of 5 cells, 30 of 50 images)" in text
+    assert "resunet: not ranked (3 of 5 cells, 30 of 50 images). On the 30 images that it" in text
+    leader = [c["dice"] for r in records for c in r["cases"] if r["cell"]["architecture"] == "unet"
+              and r["cell"]["fold"] not in (1, 4)]  # fmt: skip
+    assert f"unet has {sum(leader) / len(leader):.4f}" in text.replace("\n", " ")
 
 
 @pytest.mark.fault("F92")
