@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import lock
 from bench.machine import ROOT
 from lungseg import runtime
 from lungseg.errors import EnvironmentFailure
@@ -53,6 +54,7 @@ class Child:
                     text=True,
                     encoding="utf-8",
                     start_new_session=True,
+                    pass_fds=lock.descriptors(),
                 )
         except OSError as error:
             raise EnvironmentFailure(f"{self.log}: cannot be written ({error.strerror})") from error

@@ -7,12 +7,17 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from lungseg import atomic
 from lungseg.errors import EnvironmentFailure
+
+ORPHANS_S = 10.0  # that the cells of a killed run may take to end; they look at once
+_inherited: set[int] = set()
 
 WRITTEN = ("runs", "cells", "cache", "figures", "throughput")  # folders that a run writes to
 
@@ -31,14 +36,7 @@ def held(results: Path) -> Iterator[None]:
     except OSError as error:
         raise atomic.refused(results, error) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            owner = file.read().decode(errors="replace").strip() or "unknown"
-            raise EnvironmentFailure(
-                f"{results}: in use by process {owner}; wait for it or choose another --results"
-            ) from error
+        _take(file, results)
         try:
             file.truncate(0)
             file.write(str(os.getpid()).encode())
@@ -46,7 +44,45 @@ def held(results: Path) -> Iterator[None]:
             raise atomic.refused(path, error) from error
         _probe(results)
         _sweep(results)
-        yield
+        _inherited.add(file.fileno())
+        try:
+            yield
+        finally:
+            _inherited.discard(file.fileno())
+
+
+def descriptors() -> tuple[int, ...]:
+    """Of the locks that are held, for processes that work under them: the kernel lets go of a lock when the last
+    process that holds it ends, so a cell whose parent was killed is gone before the next run begins."""
+    return tuple(_inherited)
+
+
+def _take(file: IO[bytes], results: Path) -> None:
+    end = time.monotonic() + ORPHANS_S
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            owner = file.read().decode(errors="replace").strip()
+            if _is_dead(owner) and time.monotonic() < end:
+                time.sleep(0.05)  # its cells are about to notice
+                continue
+            raise EnvironmentFailure(
+                f"{results}: in use by process {owner or 'unknown'}; wait for it or choose another --results"
+            ) from error
+
+
+def _is_dead(owner: str) -> bool:
+    if not owner.isdecimal():
+        return False
+    try:
+        os.kill(int(owner), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _probe(results: Path) -> None:

@@ -67,7 +67,7 @@ def prediction(results: Path, cell: Cell, key: str, case: str) -> np.ndarray:
     """Predicted mask, bool (H, W), of one image of a cell. Raises DataError for a file that no cell has written."""
     path = store.artifact(results, cell, key, "predictions.npz")
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             ids, shape, packed = kept["ids"].tolist(), tuple(kept["shape"].tolist()), kept["bits"]
         if math.prod(shape) > 8 * packed.size:  # unpackbits would fill up with zeros, however many
             raise ValueError(f"{packed.size} bytes cannot hold {shape}")

@@ -131,6 +131,7 @@ def test_data_that_changed_after_the_parent_looked_ends_the_cell(tmp_path):
     material = data.gather(SOUND, root, tmp_path)
     cell = cells(SOUND)[0]
     stale = {**inputs(cell, SOUND, material), "data": "what it was before"}
-    with Display([cell], 1, 2) as display, pytest.raises(DataError, match="data of the set changed since the run began"):
+    changed = pytest.raises(DataError, match="data of the set changed since the run began")
+    with Display([cell], 1, 2) as display, changed:
         engine.run_cells([cell], SOUND, root, tmp_path, {cell.id: stale}, display)
     assert store.load_records(tmp_path) == [], "it is not the cell that is at fault"
