@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from records import ARCHITECTURES, grid, record, save, save_throughput
 
 from bench import report, stats
 from bench.markdown import escape
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 def page(tmp_path, records, suite="fake"):
@@ -210,3 +214,13 @@ def test_rows_stand_by_rank_and_rows_that_share_a_letter_are_not_told_apart():
     for pair in section.pairs:
         a, b = (next(r.place.group for r in section.rows if r.name == name) for name in (pair.first, pair.second))
         assert bool(set(a) & set(b)) != pair.real
+
+
+def test_committed_pages_are_what_the_committed_records_give(tmp_path):
+    for name in ("runs", "strata", "throughput", "figures"):
+        if (RESULTS / name).is_dir():
+            shutil.copytree(RESULTS / name, tmp_path / name)
+    for path in report.write(tmp_path, figures=False):
+        assert path.read_bytes() == (RESULTS / path.name).read_bytes(), (
+            f"make report RESULTS=results renews {path.name}"
+        )
