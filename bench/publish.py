@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import costs, report, store
+from bench import costs, report, store, strata
 from bench.suites import Suite
 from lungseg import metrics
 from lungseg.errors import DataError, UsageError
@@ -33,6 +33,7 @@ def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> 
         written.append(copy)
     written += _throughput(source, target, suite)
     written += _galleries(source, target, suite)
+    written += _strata(source, target, suite)
     written.append(costs.renew(target, suite, records))
     return written + report.write(target)
 
@@ -94,3 +95,13 @@ def _galleries(source: Path, target: Path, suite: Suite) -> list[Path]:
         store.write_bytes(copy, path.read_bytes())
         written.append(copy)
     return written
+
+
+def _strata(source: Path, target: Path, suite: Suite) -> list[Path]:
+    """Dice by group, where ``strata`` has written it: numbers of groups, nothing of one patient."""
+    path = strata.path(source, suite.name)
+    if not path.exists():
+        return []
+    copy = target / path.relative_to(source)
+    store.write_bytes(copy, path.read_bytes())
+    return [copy]
