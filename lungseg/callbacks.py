@@ -102,7 +102,7 @@ class Keeper(keras.callbacks.Callback):
         super().__init__()
         self.checkpoints, self.best, self.journal, self.schedule = checkpoints, best, journal, schedule
         self.state: State | None = checkpoints.load() if checkpoints else None
-        self.written = time.monotonic()
+        self.written, self.wait_s = time.monotonic(), checkpoints.every_s if checkpoints else 0.0
 
     @property
     def epoch(self) -> int:
@@ -134,9 +134,11 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write a checkpoint if the last is old enough, or the training ends here."""
         finished = bool(self.model.stop_training) or epoch + 1 == self.journal.epochs
-        if self.checkpoints and (finished or time.monotonic() - self.written >= self.checkpoints.every_s):
+        began = time.monotonic()
+        if self.checkpoints and (finished or began - self.written >= self.wait_s):
             self.checkpoints.save(self._now(epoch + 1, finished))
             self.written = time.monotonic()
+            self.wait_s = self.checkpoints.wait_s(self.written - began)
 
     def _now(self, epoch: int, finished: bool) -> State:
         numpy = keras.ops.convert_to_numpy

@@ -21,6 +21,7 @@ from lungseg import atomic
 
 MAGIC = b"lungseg checkpoint 1\n"
 GENERATIONS = 2
+SHARE = 0.02  # of a training's time; half a gigabyte of a large network takes seconds, its epochs may take less
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -40,13 +41,16 @@ class Checkpoints:
     """The checkpoints of one training in a folder of their own.
 
     identity: of everything that decides the training's numbers, code and versions included; a file of another
-    identity is never taken up. every_s: least seconds between two files, so that large networks with short
-    epochs do not spend their time writing; 0 writes one at each epoch.
+    identity is never taken up. every_s: least seconds between two files; 0 writes one at each epoch.
     """
 
     folder: Path
     identity: str
-    every_s: float = 30.0
+    every_s: float = 5.0
+
+    def wait_s(self, took_s: float) -> float:
+        """Seconds until the next file, after one that took so long: a training spends 2 % on them at most."""
+        return max(self.every_s, took_s / SHARE) if self.every_s else 0.0
 
     def save(self, state: State) -> None:
         """Write the state, then drop all but the last two. Raises EnvironmentFailure (the old ones stay)."""

@@ -108,6 +108,12 @@ def test_a_full_disk_at_any_call_keeps_the_checkpoint_before(tmp_path, monkeypat
     assert not list(tmp_path.glob(".*")), "no temporary file stays"
 
 
+@pytest.mark.parametrize(("took_s", "wait_s"), [(0.0, 5.0), (0.05, 5.0), (0.5, 25.0), (4.0, 200.0)])
+def test_writing_takes_two_per_cent_of_a_training_at_most(tmp_path, took_s, wait_s):
+    assert checkpoints(tmp_path, every_s=5.0).wait_s(took_s) == pytest.approx(wait_s)
+    assert checkpoints(tmp_path, every_s=0.0).wait_s(took_s) == 0.0
+
+
 class Cut(Exception):
     """Ends a training after an epoch, as a kill does."""
 
