@@ -217,7 +217,8 @@ def test_rows_stand_by_rank_and_rows_that_share_a_letter_are_not_told_apart():
 
 
 def test_a_doubtful_training_is_named_with_its_doubt(tmp_path):
-    records = [{**r, "doubts": ["the training loss did not fall"] if r["cell"]["fold"] == 1 else []} for r in grid(n=24)]
+    doubt = ["the training loss did not fall"]
+    records = [{**r, "doubts": doubt if r["cell"]["fold"] == 1 else []} for r in grid(n=24)]
     found = lines_with(page(tmp_path / "a", records), "the training loss did not fall")
     assert len(found) == len({r["cell"]["architecture"] for r in records})
     assert "Doubtful" not in page(tmp_path / "b", grid(n=24))
