@@ -1,4 +1,7 @@
-"""`python -m bench`: run, report, publish, gate, baseline, speed, list. Each verb imports what it needs, late."""
+"""`python -m bench` and its verbs: run, report, publish, gate, baseline, compare, speed, list.
+
+Each verb imports what it needs, late.
+"""
 
 from __future__ import annotations
 
@@ -60,6 +63,12 @@ def parser() -> argparse.ArgumentParser:
         guard = verb(name, words)
         guard.add_argument("--baseline", type=Path, default=ROOT / "results" / "baseline.json", help="baseline file")
         results(guard, "results/local/gate")
+    judge = verb("compare", "compare a suite's records with older ones, image by image; trains nothing")
+    judge.add_argument("suite", help="suite's name")
+    judge.add_argument("--baseline", type=Path, default=ROOT / "results", help="results to compare with (results)")
+    judge.add_argument("--candidate", type=Path, default=ROOT / "results" / "local", help="results (results/local)")
+    judge.add_argument("--arch", help="only these architectures: names or patterns, as 'r2*,unet'")
+    results(judge, "results/local/compare")
     verb("list", "show suites with their costs, architectures and datasets")
     return top
 
