@@ -11,6 +11,7 @@ from strategies import lung_like, masks, pairs, shapes, spacings
 
 from lungseg import metrics
 from lungseg.metrics import counts
+from lungseg.metrics.nearest import nearest
 
 BORDER_METRICS = ("hd95_mm", "assd_mm", "nsd_2mm")
 EMPTY, FULL = np.zeros((6, 6), dtype=bool), np.ones((6, 6), dtype=bool)
@@ -53,6 +54,19 @@ def test_distances_of_lungs_are_those_of_the_distance_transform(spacing):
     found = metrics.distances(truth, guess, spacing)
     np.testing.assert_allclose(found.from_truth, fields[1][edges[0]], rtol=0, atol=1e-12)
     np.testing.assert_allclose(found.from_guess, fields[0][edges[1]], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "n"),
+    [((9000, 3), 20), ((3, 9000), 20), ((300, 300), 40), ((60, 60), 1500), ((500, 2), 1), ((1, 1), 1)],
+)
+@pytest.mark.parametrize("spacing", [(1.37, 1.67), (0.05, 4.0), (4.0, 0.05)])
+def test_far_apart_sparse_or_dense_the_nearest_is_found(shape, n, spacing):
+    rng = np.random.default_rng(n)
+    a, b = (np.column_stack([rng.integers(0, side, n) for side in shape]) for _ in range(2))
+    apart = (a[:, None] - b) * np.array(spacing)
+    expected = np.sqrt((apart**2).sum(axis=2)).min(axis=1)
+    assert np.array_equal(nearest(a, b, np.array(spacing)), expected)
 
 
 @given(pairs(), spacings())
