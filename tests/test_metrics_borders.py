@@ -69,6 +69,15 @@ def test_far_apart_sparse_or_dense_the_nearest_is_found(shape, n, spacing):
     assert np.array_equal(nearest(a, b, np.array(spacing)), expected)
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.67, 1.37), (0.5, 2.0), (2.0, 0.5)])
+def test_a_near_pixel_many_columns_aside_is_found(spacing):
+    points = np.argwhere(np.ones((45, 90), dtype=bool))
+    floor = [(0, column) for column in range(90)]  # something to be found in every column, but further away
+    others = np.array([*floor, (30, 50)])
+    expected = np.minimum(points[:, 0] * spacing[0], np.hypot(*((points - (30, 50)) * spacing).T))
+    np.testing.assert_allclose(nearest(points, others, np.array(spacing)), expected, rtol=1e-15)
+
+
 @given(pairs(), spacings())
 def test_bounds_symmetry_and_zero_only_for_equal_borders(pair, spacing):
     truth, guess = pair
