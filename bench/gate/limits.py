@@ -28,13 +28,15 @@ LIMITS = {
     #   resunet 0.9570 0.9319 0.9562   range 0.0251   range of validation loss 0.1138   two threads +0.0009
     #   r2unet  0.9473 0.9541 0.9504   range 0.0068   range of validation loss 0.0286   two threads -0.0060
     # Another processor rounds as other threads do; it moved seed 0 by 0.0050 at most (AVX2 to AVX-512). The margin is
-    # eight times that, and twice the range over seeds, to which rounding could grow. Validation loss, of two images,
-    # moves further than the margin with the seed, so `compare`, which takes other seeds, does not judge it.
+    # eight times the largest of these moves, and twice the range over seeds, to which rounding could grow. Validation
+    # loss, of two images, moves further than the margin with the seed, so `compare`, which takes other seeds, does not
+    # judge it.
     "smoke": Limits(margin=0.05, floor=0.70),
 }
 
-# A real set: half of the loss of 0.01 that must be found; `python -m tests.gate.simulate` says how often the gate errs.
-REAL = Limits(margin=0.005, floor=0.90)
+# A real set: with images' own spread, halfway between equal code and the loss of 0.01 that must be found;
+# `python -m tests.gate.simulate` says how often the gate errs on either side.
+REAL = Limits(margin=0.006, floor=0.90)
 
 
 def limits_of(suite: str) -> Limits:

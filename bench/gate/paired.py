@@ -44,8 +44,9 @@ def change(differences: Floats, patients: Sequence[str], limits: Limits) -> Chan
     place = {name: k for k, name in enumerate(names)}
     units = np.array([place[name] for name in patients])
     weights = patient_weights(len(names))
-    sums, sizes = by_patient(differences, units, len(names)), np.bincount(units).astype(np.float64)
-    means = (weights @ sums) / (weights @ sizes)
+    both = np.stack([by_patient(differences, units, len(names)), np.bincount(units)])
+    sums, images = both @ weights.T
+    means = sums / images
     lost = int(np.count_nonzero(means <= -limits.margin))
     bound = float(np.quantile(means, limits.level))
     return Change(float(differences.mean()), bound, (lost + 1) / (len(means) + 1))
