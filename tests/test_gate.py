@@ -9,7 +9,7 @@ import pytest
 
 from bench import commands, gate, store
 from bench.__main__ import main
-from bench.gate import Inconsistent, NotComparable, compare, exit_code
+from bench.gate import Inconsistent, NotComparable, accuracy, compare, exit_code
 
 LIMITS = gate.LIMITS["smoke"]
 IDS = [f"c{k:02d}" for k in range(16)]
@@ -211,6 +211,17 @@ def test_a_mean_that_is_not_its_images_is_a_defect_not_a_verdict(baseline):
     assert caught.value.exit_code == 70
     with pytest.raises(NotComparable):
         compare(now, elsewhere(baseline))
+
+
+@pytest.mark.fault("F90")
+@pytest.mark.parametrize("key", ["dice", "f1", "iou"])
+def test_a_ratio_that_its_counts_contradict_is_a_defect(key):
+    case = {"id": "c00", "tp": 90, "fp": 0, "fn": 10, "tn": 900, "dice": 180 / 190, "f1": 180 / 190, "iou": 0.9}
+    record = {"cell": {"seed": 0}, "history": {"val_loss": [0.1]}, "cases": [case]}
+    assert accuracy.scores([record])["dice"] == case["dice"]
+    case[key] += 1e-9
+    with pytest.raises(Inconsistent, match=f"c00: {key} = "):
+        accuracy.scores([record])
 
 
 @pytest.mark.fault("F84", "F87")
