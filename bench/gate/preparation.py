@@ -60,11 +60,11 @@ def compare(baseline: Summary, now: Summary, exact: bool, limits: Limits) -> lis
     """Findings about data, folds, batches and recipe, as far as both sides hold them."""
     before, after = baseline["data"], now["data"]
     found = [
-        _ids("data", f"cases whose {words} changed", changed(before[key], after[key], tolerance))
+        _ids("data", f"cases whose {words}", changed(before[key], after[key], tolerance))
         for key, words, tolerance in (
-            ("truth_pixels", "truth", 0),
+            ("truth_pixels", "truth changed", 0),
             ("truth_quarters", "truth moved", 0),
-            ("image_means", "image", limits.pixels),
+            ("image_means", "image changed", limits.pixels),
             ("image_quarters", "image moved", limits.pixels),
         )
         if key in before and key in after

@@ -36,14 +36,13 @@ def scikit_learn(truth: Mask, guess: Mask, spacing: Spacing) -> dict[str, float]
 
     t, g = truth.ravel(), guess.ravel()
     tn, fp, fn, tp = of.confusion_matrix(t, g, labels=[False, True]).ravel().tolist()
+    nothing = 0.0 if t.any() else 1.0
+    precision, recall, f1, _ = of.precision_recall_fscore_support(t, g, labels=[False, True], zero_division=nothing)
     found = {
         "tp": tp, "fp": fp, "fn": fn, "tn": tn,
         "accuracy": of.accuracy_score(t, g),
-        "precision": of.precision_score(t, g, zero_division=0.0 if t.any() else 1.0),
-        "recall": of.recall_score(t, g, zero_division=1.0),
-        "specificity": of.recall_score(~t, ~g, zero_division=1.0),
-        "f1": of.f1_score(t, g, zero_division=1.0),
-        "dice": of.f1_score(t, g, zero_division=1.0),
+        "precision": precision[1], "recall": recall[1], "f1": f1[1], "dice": f1[1],
+        "specificity": recall[0] if not t.all() else 1.0,
         "iou": of.jaccard_score(t, g, zero_division=0.0 if t.any() or g.any() else 1.0),
     }  # fmt: skip
     if 0 < t.sum() < t.size:
