@@ -216,7 +216,7 @@ def test_an_architecture_removed_is_a_regression_and_one_added_is_information(go
 @pytest.mark.parametrize("key", ["dice", "iou", "f1"])
 def test_a_score_that_its_counts_contradict_is_an_internal_error_whatever_it_is(key):
     records = made()
-    records[0]["cases"][0][key] += 1e-6
+    records[0]["cases"][0][key] += 1e-9
     with pytest.raises(Inconsistent, match=f"CASE_0000: {key}") as caught:
         summary(records)
     assert caught.value.exit_code == 70
