@@ -82,12 +82,18 @@ def forked(work: Callable[[], None]) -> int:
         os._exit(1)
 
 
-def train(job: Job, first_step: Path | None = None) -> None:
-    """The job in this process; ``first_step`` is made when the first step is done."""
-    if first_step is not None:
+def train(job: Job, flags: Path | None = None) -> None:
+    """The job in this process; ``flags/<epoch>`` is made when the first step of that epoch is done."""
+    if flags is not None:
         from lungseg.callbacks import Keeper
 
-        Keeper.on_train_batch_end = lambda self, batch, logs=None: first_step.touch()  # type: ignore[assignment]
+        epoch = [0]
+
+        def begun(self: Any, number: int, logs: Any = None) -> None:
+            epoch[0] = number
+
+        Keeper.on_epoch_begin = begun  # type: ignore[method-assign]
+        Keeper.on_train_batch_end = lambda self, batch, logs=None: (flags / str(epoch[0])).touch()
     cells_room.run(job, lambda event: None)
 
 
@@ -126,63 +132,78 @@ def result(job: Job) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Trial:
-    """One killed run. at: seconds after the first step, or None; write: the number of the write, or None.
-
-    resumed_at: epochs that the second run took from a checkpoint. same: whether it ended with the same bits.
+    """One killed run. epoch, at_s: so many seconds after that epoch's first step, or None; write: the number of
+    the write, or None. resumed_at: epochs that the second run took from a checkpoint. same: whether it ended with
+    the same bits.
     """
 
-    at: float | None
+    epoch: int | None
+    at_s: float | None
     write: int | None
     killed: bool
     resumed_at: int
     same: bool
 
 
-def trial(folder: Path, expected: dict[str, Any], at: float | None = None, write: int | None = None) -> Trial:
-    """Run, kill at that instant or write, run again, compare."""
-    job = prepare(folder)
-    if write is not None:
-        pid = forked(lambda: (die_at_write(write), train(job)))
-    else:
-        assert at is not None
-        pid = started(job, folder / "first-step")
-        time.sleep(at)
+def at_instant(folder: Path, expected: dict[str, Any], epoch: int, at_s: float) -> Trial:
+    """Kill some time after an epoch's first step; sooner, where the run had ended by then. Run again, compare."""
+    for attempt in itertools.count():
+        job, flags = prepare(folder / str(attempt)), folder / str(attempt)
+        pid = started(job, flags, epoch)
+        time.sleep(at_s)
         os.kill(pid, signal.SIGKILL)
+        if os.WIFSIGNALED(os.waitpid(pid, 0)[1]) or attempt == 9:
+            break
+        at_s /= 2
+    return again(job, expected, Trial(epoch, at_s, None, attempt < 9, 0, False))
+
+
+def at_write(folder: Path, expected: dict[str, Any], write: int) -> Trial:
+    """Kill instead of a write, run again, compare."""
+    job = prepare(folder)
+    pid = forked(lambda: (die_at_write(write), train(job)))
     killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    return again(job, expected, Trial(None, None, write, killed, 0, False))
+
+
+def again(job: Job, expected: dict[str, Any], found: Trial) -> Trial:
+    """The same job once more, and whether it ends with the same bits."""
     if os.waitpid(forked(lambda: train(job)), 0)[1]:
-        return Trial(at, write, killed, 0, False)
-    record = store.load_record(store.record_path(folder, job.cell, machine.key(SUITE.precision)))
-    return Trial(at, write, killed, record["timing"]["resumed_at_epoch"], result(job) == expected)
+        return found
+    record = store.load_record(store.record_path(job.results, job.cell, machine.key(SUITE.precision)))
+    return replace(found, resumed_at=record["timing"]["resumed_at_epoch"], same=result(job) == expected)
 
 
-def started(job: Job, flag: Path) -> int:
-    """Process id of a run that has done its first step (it is a zombie where it failed before)."""
-    pid = forked(lambda: train(job, flag))
-    while not flag.exists() and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-        time.sleep(0.001)
+def started(job: Job, flags: Path, epoch: int) -> int:
+    """Process id of a run that has done the first step of an epoch (it is a zombie where it ended before)."""
+    pid = forked(lambda: train(job, flags))
+    while not (flags / str(epoch)).exists() and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.0005)
     return pid
 
 
-def reference(folder: Path) -> tuple[dict[str, Any], float]:
-    """The result of an undisturbed run, and its seconds from the first step on."""
+def reference(folder: Path) -> tuple[dict[str, Any], list[float]]:
+    """The result of an undisturbed run, and seconds from each epoch's first step to the next one's, or the end."""
     job = prepare(folder)
-    pid = started(job, folder / "first-step")
-    began = time.monotonic()
+    pid = started(job, folder, EPOCHS - 1)
     if os.waitpid(pid, 0)[1]:
         raise RuntimeError("the undisturbed run failed")
-    return result(job), time.monotonic() - began
+    times = [(folder / str(epoch)).stat().st_mtime for epoch in range(EPOCHS)]
+    end = store.record_path(job.results, job.cell, machine.key(SUITE.precision)).stat().st_mtime
+    return result(job), [after - before for before, after in itertools.pairwise([*times, end])]
 
 
 def trials(times: int, seed: int, share: tuple[int, int] = (0, 1), each_write: bool = True) -> Iterator[Trial]:
-    """Kills at ``times`` random instants and, if so wished, at each write; of these only share (k, n)."""
+    """Kills at ``times`` random instants, equally many in each epoch and after the last, and, if so wished, at each
+    write; of these only share (k, n)."""
     part, parts = share
     with tempfile.TemporaryDirectory() as scratch:
         expected, seconds = reference(Path(scratch, "reference"))
-        instants = [random.Random(f"{seed}.{k}").uniform(0.0, seconds) for k in range(times)]
         for k in range(part, times, parts):
-            yield trial(Path(scratch, f"instant-{k}"), expected, at=instants[k])
+            instant = random.Random(f"{seed}.{k}").uniform(0.0, seconds[k % EPOCHS])
+            yield at_instant(Path(scratch, f"instant-{k}"), expected, k % EPOCHS, instant)
         for k in itertools.count(part, parts) if each_write else ():
-            found = trial(Path(scratch, f"write-{k}"), expected, write=k)
+            found = at_write(Path(scratch, f"write-{k}"), expected, k)
             if not found.killed:  # the run has fewer writes than that
                 return
             yield found

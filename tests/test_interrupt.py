@@ -26,15 +26,20 @@ def children(parent):
 )
 def test_an_interrupted_run_exits_130_and_names_the_command_that_goes_on(tmp_path, sent):
     command = [sys.executable, "-m", "bench", "run", "smoke", "--arch", "unet", "--results", str(tmp_path)]
-    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for line in run.stdout:
-        if "starts" in line:
-            break
-    time.sleep(1.0)
-    (child,) = children(run.pid)
-    began = time.monotonic()
-    run.send_signal(sent)
-    _, said = run.communicate(timeout=60)
+    # a shell gives its background jobs an ignored SIGINT, which a child would inherit
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heard)
+    try:
+        for line in run.stdout:
+            if "starts" in line:
+                break
+        time.sleep(1.0)
+        (child,) = children(run.pid)
+        began = time.monotonic()
+        run.send_signal(sent)
+        _, said = run.communicate(timeout=60)
+    finally:
+        run.kill()
     assert run.returncode == 130
     assert time.monotonic() - began < 10
     assert "go on with" in said
