@@ -28,7 +28,7 @@ def run(job: Job, say: Say) -> store.Record:
 
     say: told of each step as {"event": ...}. Raises whatever stops the cell; the caller records it.
     """
-    began = time.monotonic()
+    began, source = time.monotonic(), machine.source()  # now: hours later the checkout may hold another commit
     cell, suite, results = job.cell, job.suite, job.results
     recipe = recipes.recipe(cell.recipe)
     device = runtime.start(cell.seed, suite.threads)
@@ -42,6 +42,7 @@ def run(job: Job, say: Say) -> store.Record:
     fold, prepared = material.folds[cell.fold], material.prepared
     from lungseg import complexity, inference, training
     from lungseg.architectures.blocks import Style
+    from lungseg.callbacks import Diverged
     from lungseg.checkpoint import Checkpoints
 
     style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
@@ -51,9 +52,13 @@ def run(job: Job, say: Say) -> store.Record:
     say({"event": "start", "parameters": complexity.parameters(model)})
     key = machine.key(recipe.precision)
     checkpoints = Checkpoints(store.artifact(results, cell, key, "checkpoints"), identity(made_from), job.checkpoint_s)
-    trained = training.fit(
-        model, prepared, fold, recipe, cell.seed, lambda now: say({"event": "epoch", **now}), checkpoints
-    )
+    try:
+        trained = training.fit(
+            model, prepared, fold, recipe, cell.seed, lambda now: say({"event": "epoch", **now}), checkpoints
+        )
+    except Diverged:
+        checkpoints.clear()  # going on from there would only diverge again
+        raise
     trained_at = time.monotonic()
     rows = [prepared.row[key] for key in fold.test]
     probability = inference.probabilities(model, prepared.images[rows])
@@ -91,7 +96,7 @@ def run(job: Job, say: Say) -> store.Record:
         },
         "split": {name: list(ids) for name, ids in asdict(fold).items()},
         "machine": machine.facts(device, recipe.precision, suite.threads),
-        "source": machine.source(),
+        "source": source,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "error": None,
     }
@@ -104,10 +109,8 @@ def run(job: Job, say: Say) -> store.Record:
 
 def identity(made_from: dict[str, Any]) -> str:
     """What a checkpoint must have in common with the run that takes it up: the fingerprint and, since half a
-    training would be another's, the code, the libraries and the processor."""
-    return store.sha256(
-        [made_from, machine.sources_sha256("lungseg", "bench"), runtime.versions(), machine.cpu_name()]
-    )
+    training would be another's, the code of ``lungseg``, the libraries and the processor."""
+    return store.sha256([made_from, machine.sources_sha256("lungseg"), runtime.versions(), machine.cpu_name()])
 
 
 def check_contract(model: Any, cell: Cell) -> None:

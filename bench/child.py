@@ -38,6 +38,7 @@ class Child:
     failure: Event | None = None
     peak_memory_bytes: int | None = None
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
+    stopped: bool = False
 
     def start(self) -> None:
         """Start the process in a session of its own, so that Ctrl-C reaches it only through us."""
@@ -57,7 +58,12 @@ class Child:
                     pass_fds=lock.descriptors(),
                 )
         except OSError as error:
-            raise EnvironmentFailure(f"{self.log}: cannot be written ({error.strerror})") from error
+            raise EnvironmentFailure(
+                f"{self.module} cannot be started with its log {self.log} ({error.strerror}); free memory, "
+                "processes or disk space, then run the same command again"
+            ) from error
+        if self.stopped:  # while it was being started
+            self.stop()
 
     def wait(self, say: Say) -> int:
         """Send the job, pass on events until the process ends; its exit code (negative: the signal)."""
@@ -97,6 +103,7 @@ class Child:
 
     def stop(self) -> None:
         """Kill the process group; harmless when it has ended. Does not wait for it: ``wait`` does."""
+        self.stopped = True
         if self.process and self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)

@@ -16,7 +16,7 @@ from bench.child import Child
 from bench.job import Job
 from bench.progress import Display
 from bench.suites import Cell, Suite
-from lungseg.errors import DataError, EnvironmentFailure
+from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,12 @@ def run_cells(
                 _raise_what_ends_the_run(children[slot])
                 if stopping.is_set():
                     return
+                path = store.record_path(results, cell, machine.key(suite.precision))
+                if outcome.error and store.find(path, inputs[cell.id]):
+                    outcome = Outcome(cell, "ok", outcome.seconds)  # it died after its record was stored
                 outcomes[cell.id] = outcome
                 if outcome.error:
-                    _store_failure(outcome, suite, results, inputs[cell.id])
+                    _store_failure(outcome, path, suite, inputs[cell.id])
                 display.finished(outcome.cell, outcome.status, outcome.error)
         except Exception as error:  # a full disk, say: raised again in the main thread
             troubles.append(error)
@@ -90,7 +93,7 @@ def run_cells(
         raise Interrupted from error
     finally:
         stopping.set()
-        for child in children.values():
+        for child in list(children.values()):
             child.stop()
         for worker in workers:
             worker.join(timeout=5)
@@ -119,15 +122,15 @@ def _run(cell: Cell, child: Child, display: Display) -> Outcome:
 
 
 def _raise_what_ends_the_run(child: Child) -> None:
-    """Data that has changed and a full disk are no fault of the cell's: they end the run, and finished cells stand."""
-    for kind in (DataError, EnvironmentFailure):
+    """Changed data, a full disk or a backend that does not fit the machine are no fault of the cell's: they end the
+    run, and finished cells stand."""
+    for kind in (DataError, EnvironmentFailure, UsageError):
         if child.failure and child.failure["type"] == kind.__name__:
             raise kind(child.failure["message"])
 
 
-def _store_failure(outcome: Outcome, suite: Suite, results: Path, inputs: dict[str, Any]) -> None:
+def _store_failure(outcome: Outcome, path: Path, suite: Suite, inputs: dict[str, Any]) -> None:
     """A failed cell has a record too, so that the report shows it instead of hiding it."""
-    path = store.record_path(results, outcome.cell, machine.key(suite.precision))
     store.set_aside(path)
     record = {
         "schema": store.SCHEMA,

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.suites import Cell, Suite
 
-CHECKPOINT_S = 5.0  # what a kill costs at most, beside the epoch under way
+CHECKPOINT_S = 5.0  # least time between two checkpoints; longer where writing one takes long
 
 
 @dataclass(frozen=True)

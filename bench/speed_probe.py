@@ -115,15 +115,12 @@ def _provenance() -> dict[str, Any]:
 
 
 def _model(job: Job, recipe: Recipe) -> Any:
-    import keras
-
     from lungseg import training
     from lungseg.architectures.blocks import Style
 
     style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     model = lungseg.build(job.architecture, (*job.size, 1), job.width, style)
-    optimizer = keras.optimizers.Adam(recipe.learning_rate)
-    model.compile(optimizer, training.LOSSES[recipe.loss], jit_compile=runtime.jit_compile())
+    model.compile(training.optimizer(recipe), training.LOSSES[recipe.loss], jit_compile=runtime.jit_compile())
     return model
 
 

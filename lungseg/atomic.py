@@ -12,7 +12,7 @@ from lungseg.errors import EnvironmentFailure
 FILE, FOLDER = ".writing-", ".making-"  # how names begin of what is not finished, and so never read
 
 
-def write_bytes(path: Path, *parts: bytes) -> None:
+def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
     """Replace a file in one step: a reader sees the old or the new, a full disk costs only the new.
 
     The folder is made if need be. Raises EnvironmentFailure that names the file and the cause.

@@ -1,12 +1,14 @@
 """A training's whole state in one file, so that a killed one goes on to the same bits.
 
-One file an epoch, written atomically, checksummed, the last two kept: a damaged newest one costs an epoch.
+One file now and then, at the end of an epoch, written atomically, checksummed, the last two kept: a damaged newest one
+costs the time since the one before.
 Keras's ``BackupAndRestore`` writes two files one after the other, forgets the callbacks' state and accepts a
 changed loss or batch size; a whole saved model could run code when it is loaded. Here are arrays and JSON only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from lungseg import atomic
+from lungseg.errors import EnvironmentFailure
 
 MAGIC = b"lungseg checkpoint 1\n"
 GENERATIONS = 2
@@ -49,7 +52,8 @@ class Checkpoints:
     every_s: float = 5.0
 
     def wait_s(self, took_s: float) -> float:
-        """Seconds until the next file, after one that took so long: a training spends 2 % on them at most."""
+        """Seconds until the next file, after one that took so long: those between the first and the last, which are
+        always written, take 2 % of a training at most."""
         return max(self.every_s, took_s / SHARE) if self.every_s else 0.0
 
     def save(self, state: State) -> None:
@@ -57,26 +61,26 @@ class Checkpoints:
         payload = _packed(self.identity, state)
         atomic.write_bytes(self._path(state.epoch), MAGIC, hashlib.sha256(payload).digest(), payload)
         for path in self._paths()[GENERATIONS:]:
-            path.unlink(missing_ok=True)
+            _remove(path)
 
     def load(self) -> State | None:
         """The newest state that is whole and of this identity, None if there is none.
 
-        Files that are damaged or of another identity are removed: the newest two are kept by their epoch, so one
-        that can never be used would push out one that can.
+        Newer files that are damaged or of another identity are removed: the newest two are kept by their epoch, so
+        one that can never be used would push out one that can. Raises EnvironmentFailure for a file that cannot be
+        read: that it is damaged is then not known.
         """
-        usable = None
         for path in self._paths():
             state = _unpacked(path, self.identity)
-            if state is None:
-                path.unlink(missing_ok=True)
-            usable = usable or state
-        return usable
+            if state is not None:
+                return state
+            _remove(path)
+        return None
 
     def clear(self) -> None:
         """Remove them all: the training's result is stored."""
         for path in self._paths():
-            path.unlink(missing_ok=True)
+            _remove(path)
 
     def _path(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:05d}.checkpoint"
@@ -86,7 +90,12 @@ class Checkpoints:
         return sorted(self.folder.glob("epoch-*.checkpoint"), reverse=True)
 
 
-def _packed(identity: str, state: State) -> bytes:
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # one that stays takes room and nothing else
+        path.unlink()
+
+
+def _packed(identity: str, state: State) -> memoryview:
     about = {
         "identity": identity,
         "epoch": state.epoch,
@@ -96,21 +105,28 @@ def _packed(identity: str, state: State) -> bytes:
     named = {f"{name}.{k}": value for name, values in state.arrays.items() for k, value in enumerate(values)}
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **named)
-    return buffer.getvalue()
+    return buffer.getbuffer()
 
 
 def _unpacked(path: Path, identity: str) -> State | None:
-    """The state in a file; None when it is damaged (its hash tells) or of another identity."""
+    """The state in a file; None when it is damaged (its hash tells) or of another identity.
+
+    Read from the file itself: a copy of half a gigabyte would count in the peak memory of a resumed training only.
+    """
     try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    payload = data[len(MAGIC) + _DIGEST :]
-    if data[: len(MAGIC) + _DIGEST] != MAGIC + hashlib.sha256(payload).digest():
-        return None
-    with np.load(io.BytesIO(payload), allow_pickle=False) as held:
-        about = json.loads(held["about"].tobytes())
-        if about["identity"] != identity:
-            return None
-        arrays = {name: [held[f"{name}.{k}"] for k in range(n)] for name, n in about["arrays"].items()}
+        with path.open("rb") as file:
+            head, digest = file.read(len(MAGIC)), file.read(_DIGEST)
+            start = file.tell()
+            if head != MAGIC or digest != hashlib.file_digest(file, "sha256").digest():
+                return None
+            file.seek(start)
+            with np.load(file, allow_pickle=False) as held:
+                about = json.loads(held["about"].tobytes())
+                if about["identity"] != identity:
+                    return None
+                arrays = {name: [held[f"{name}.{k}"] for k in range(n)] for name, n in about["arrays"].items()}
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"{path}: cannot be read ({error.strerror}); make it readable, or remove it to train from the beginning"
+        ) from error
     return State(about["epoch"], arrays, about["facts"])

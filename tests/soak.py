@@ -76,6 +76,8 @@ def round_of(results: Path, chance: random.Random, longest: float, log: Any) -> 
         codes = [process.wait() for process in pair]
         if wrong := set(codes) - ALLOWED:
             raise SystemExit(f"soak: a run ended with {sorted(wrong)}, see the log")
+        if codes.count(0) > 1:
+            raise SystemExit("soak: two runs worked in one folder at once")
         refusals += codes.count(6)
         if 0 in codes:
             return runs, kills, refusals
@@ -90,10 +92,10 @@ def problems(results: Path) -> list[str]:
     expected = {cell.id for cell in suites.cells(SUITE)}
     have = {store.cell_name(record) for record in found.records}
     wrong += [f"cells {sorted(expected ^ have)} are missing or too many"] if expected != have else []
-    with lock.held(results):  # raises if it is not free; removes what is unfinished
-        pass
-    for start_of_name in (atomic.FILE, atomic.FOLDER):
+    for start_of_name in (atomic.FILE, atomic.FOLDER):  # before the lock is taken, which removes what it finds
         wrong += [f"{path}: unfinished" for path in results.rglob(f"{start_of_name}*")]
+    with lock.held(results):  # raises if it is not free
+        pass
     if report(results) != report(results):
         wrong.append("two reports differ")
     return wrong
