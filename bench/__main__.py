@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import shlex
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from lungseg.errors import EnvironmentFailure, LungsegError
 
 ROOT = Path(__file__).resolve().parent.parent
 INTERRUPTED = 130
+BROKEN_PIPE = 141  # as a shell says it: whether all was well is not known, so it must not look so
 
 
 def parser() -> argparse.ArgumentParser:
@@ -106,11 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        again = shlex.join([sys.executable, "-m", "bench", *(sys.argv[1:] if arguments is None else arguments)])
+        print(f"interrupted; what is finished is kept, go on with:\n  {again}", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone, as `| head` does
-        return 0
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        sys.stderr.close()
+        return 0 if chosen.verb in ("list", "report") else BROKEN_PIPE
     except OSError as error:
         print(f"error: {error.filename or 'input/output'}: {error.strerror or error}", file=sys.stderr)
         return EnvironmentFailure.exit_code

@@ -48,7 +48,7 @@ def run(job: Job, say: Say) -> store.Record:
     style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     model = lungseg.build(cell.architecture, (*cell.size, 1), cell.width, style)
     check_contract(model, cell)
-    made_from = {"graph": complexity.graph_sha256(model), **job.inputs}
+    made_from = {**job.inputs, "graph": complexity.graph_sha256(model)}
     say({"event": "start", "parameters": complexity.parameters(model)})
     key = machine.key(recipe.precision)
     checkpoints = Checkpoints(store.artifact(results, cell, key, "checkpoints"), identity(made_from), job.checkpoint_s)

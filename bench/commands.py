@@ -6,20 +6,18 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import suites
+from bench.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
-from lungseg.errors import DataError, EnvironmentFailure, UsageError
+from lungseg.errors import DataError, EnvironmentFailure, LungsegError, UsageError
 
 if TYPE_CHECKING:
     from bench.gate import Finding
-
-PARTIAL = 4
-INTERRUPTED = 130
 
 
 def run(options: argparse.Namespace) -> int:
@@ -35,45 +33,18 @@ def run(options: argparse.Namespace) -> int:
         root = data.locate(suite, options.data, options.results)
         code, _ = train(suite, root, options.results)
         if code == INTERRUPTED:
-            print(f"interrupted; finished cells are kept, go on with:\n  {_again()}", file=sys.stderr)
-            return code
-        if not options.no_speed:
-            _speed(suite, options.results)
-        showcase.draw(suite, options.results, root)
+            raise KeyboardInterrupt
         found = vetted(options.results)
+        report.write(options.results, figures=False, only=suite.name, found=found)  # now: what follows may fail
+        code = _tried(code, lambda: showcase.draw(suite, options.results, root))
+        if not options.no_speed:
+            code = _tried(code, lambda: _speed(suite, options.results))
         written = report.write(options.results, only=suite.name, found=found)
     print(report.terminal([record for record in found.records if record["cell"]["suite"] == suite.name]))
     pages = [path for path in written if path.suffix == ".md"]
     print("\n".join(f"written: {_near(path)}" for path in pages))
     _warn(options.results, found.unreadable)
     return code
-
-
-def train(suite: Suite, root: Path, results: Path) -> tuple[int, Any]:
-    """Check the data, run the cells without a fitting record. Returns exit code and the suite's material."""
-    from bench import data, engine, machine, store
-    from bench.inputs import inputs
-    from bench.progress import display
-    from lungseg import recipes
-
-    material = data.gather(suite, root, results)
-    cells = suites.cells(suite)
-    made_from = {cell.id: inputs(cell, suite, material) for cell in cells}
-    todo = store.missing(cells, made_from, results, machine.key(suite.precision))
-    if len(todo) < len(cells):
-        print(f"{len(cells) - len(todo)} of {len(cells)} cells have a valid record and are kept", flush=True)
-    if not todo:
-        return 0, material
-    try:
-        with display(todo, suite.slots, recipes.recipe(suite.recipe).epochs) as shown:
-            outcomes = engine.run_cells(todo, suite, root, results, made_from, shown)
-    except engine.Interrupted:
-        return INTERRUPTED, material
-    failed = [outcome for outcome in outcomes if outcome.status != "ok"]
-    if failed:
-        names = ", ".join(outcome.cell.id for outcome in failed)
-        print(f"{len(failed)} of {len(cells)} cells failed: {names}; the rest stands", file=sys.stderr)
-    return (PARTIAL if failed else 0), material
 
 
 def speed(options: argparse.Namespace) -> int:
@@ -143,7 +114,9 @@ def compare(options: argparse.Namespace) -> int:
     before, now = (guard.summarise_results(folder, suite) for folder in (options.baseline, options.candidate))
     shared = sorted(before.keys() & now.keys())
     if not shared:
-        raise guard.NotComparable(f"records made on {', '.join(before)} against records made on {', '.join(now)}")
+        raise guard.NotComparable(
+            f"records made on {', '.join(before)} against records made on {', '.join(now)}; run both on one machine"
+        )
     findings = [
         replace(found, subject=f"{found.subject} ({key})") if len(shared) > 1 else found
         for key in shared
@@ -181,7 +154,7 @@ def list(options: argparse.Namespace) -> int:
 def _smoke(results: Path) -> dict[str, Any]:
     """Suite smoke trained from nothing: the fingerprint does not cover the code, which is what is on trial.
 
-    Only what smoke itself left is removed: the folder may hold other suites' hours.
+    Only what smoke itself left is removed, and the cache: the folder may hold other suites' hours.
     """
     from bench import data, lock, store
     from bench import gate as guard
@@ -205,13 +178,13 @@ def _verdict(findings: Sequence[Finding], strictness: str, path: Path) -> int:
 
     code = guard.exit_code(findings)
     text = terminal.findings(findings, strictness, code)
-    print(text)
     store.write_text(path.with_suffix(".md"), text + "\n")
     about = {"exit": code, "strictness": strictness, "findings": guard.as_json(findings)}
     store.write_text(path.with_suffix(".json"), store.layout(about))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with open(summary, "a", encoding="utf-8") as file:
             file.write(text + "\n")
+    print(text)  # last: whoever reads it may have gone
     return code
 
 
@@ -231,6 +204,16 @@ def _speed(suite: Suite, results: Path) -> int:
     return PARTIAL if measured.failures else 0
 
 
+def _tried(code: int, extra: Callable[[], object]) -> int:
+    """Do what must not cost the report of hours of training; the exit code so far, or that something failed."""
+    try:
+        extra()
+    except LungsegError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return code or PARTIAL
+    return code
+
+
 def _warn(results: Path, unreadable: Mapping[str, str]) -> None:
     for path, why in unreadable.items():
         print(f"warning: {_near(results / path)}: {why}; delete it and run its suite again", file=sys.stderr)
@@ -240,7 +223,3 @@ def _near(path: Path) -> str:
     """A path as the user would type it from here."""
     near = os.path.relpath(path)
     return str(path) if near.startswith("..") else near
-
-
-def _again() -> str:
-    return f"python -m bench {' '.join(sys.argv[1:])}" if len(sys.argv) > 1 else "make bench"

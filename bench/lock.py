@@ -19,7 +19,7 @@ from lungseg.errors import EnvironmentFailure
 ORPHANS_S = 10.0  # that the cells of a killed run may take to end; they look at once
 _inherited: set[int] = set()
 
-WRITTEN = ("runs", "cells", "cache", "figures", "throughput")  # folders that a run writes to
+WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "strata")  # folders that a run writes to
 
 
 @contextmanager
@@ -62,14 +62,19 @@ def _take(file: IO[bytes], results: Path) -> None:
     while True:
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             file.seek(0)
             owner = file.read().decode(errors="replace").strip()
             if _is_dead(owner) and time.monotonic() < end:
                 time.sleep(0.05)  # its cells are about to notice
                 continue
+            who = f"cells of process {owner}, which has ended," if _is_dead(owner) else f"process {owner or 'unknown'}"
             raise EnvironmentFailure(
-                f"{results}: in use by process {owner or 'unknown'}; wait for it or choose another --results"
+                f"{results}: in use by {who}; wait for it or choose another --results"
+            ) from error
+        except OSError as error:
+            raise EnvironmentFailure(
+                f"{results}: cannot be locked ({error.strerror}); choose --results on a disk of this machine"
             ) from error
 
 
@@ -103,6 +108,8 @@ def _sweep(results: Path) -> None:
         for name in WRITTEN:
             unfinished += (results / name).rglob(f"{start}*")
         for path in unfinished:
+            if not atomic.is_abandoned(path):
+                continue  # a report or a publication at work, which need no lock
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import costs, report, store, strata
+from bench import costs, likeness, report, store, strata
 from bench.suites import Suite
 from lungseg import metrics
-from lungseg.errors import DataError, UsageError
+from lungseg.errors import DataError, LungsegError, UsageError
 
 
 def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> list[Path]:
@@ -22,7 +22,7 @@ def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> 
     paths = store.record_paths(source, suite.name)
     if not paths:
         raise UsageError(f"{source / 'runs' / suite.name}: no record to publish; `make bench SUITE={suite.name}` first")
-    records = store.load_records(source, suite.name)
+    records = [store.load_record(path) for path in paths]
     problems = validate(records, partial)
     if problems:
         raise DataError(problems)
@@ -51,14 +51,20 @@ def validate(records: Sequence[store.Record], partial: bool = False) -> list[str
             problems.append(f"{name}: was edited after it was written; run the cell again")
         if record["fingerprint"] != store.fingerprint(record["inputs"]):
             problems.append(f"{name}: its fingerprint does not fit its inputs; run the cell again")
-        for case in record["cases"]:
-            metrics.check_identities(case)
+        try:
+            for case in record["cases"]:
+                metrics.check_identities(case)
+        except LungsegError as error:
+            problems.append(f"{name}: {error}; run the cell again")
         machine = record["machine"]
         groups[
             record["cell"]["architecture"], record["cell"]["seed"], machine["backend"], machine["device_kind"]
         ].append(record)
     for group in groups.values():
         problems += _incomplete(group, partial)
+    for key in {(r["machine"]["backend"], r["machine"]["device_kind"]) for r in records if r["status"] == "ok"}:
+        alike = [r for r in records if (r["machine"]["backend"], r["machine"]["device_kind"]) == key]
+        problems += [f"{text}; run the suite again" for text in likeness.unlike(alike)]
     return problems
 
 

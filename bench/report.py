@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from bench import answers, markdown, speeds, stats, store, strata
+from bench import answers, likeness, markdown, speeds, stats, store, strata
 from bench.definitions import DEFINITIONS
 from bench.markdown import NONE, escape, paragraph, plain, ratio, table, with_interval
 from bench.pages import CAPTIONS, section_page
@@ -113,6 +113,8 @@ def suite_page(
         if edited:
             cells = ", ".join(map(escape, edited))
             blocks.append(paragraph(f"**Unverified**: these records differ from their own hash: {cells}."))
+        if mixed := likeness.unlike(section.records):
+            blocks.append(paragraph(f"**Mixed**: not one comparison: {escape('; '.join(mixed))}. Run the suite again."))
     sizes = {s.setting.size for s in sections}
     blocks += throughput([m for m in measured if m.size in sizes])
     blocks += ["## What the columns mean", "\n".join(paragraph(line, "- ") for line in DEFINITIONS)]

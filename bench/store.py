@@ -158,9 +158,23 @@ def find(path: Path, inputs: Record) -> Record | None:
         record = load_record(path)
     except DataError:
         return None
-    expected = {"graph": (record.get("inputs") or {}).get("graph"), **inputs}
+    made_from = record.get("inputs")
+    if not isinstance(made_from, dict):
+        return None
+    expected = {"graph": made_from.get("graph"), **inputs}
     fits = record.get("fingerprint") == fingerprint(expected) and record["status"] == "ok"
     return record if fits and is_sealed(record) else None
+
+
+def source_of(path: Path) -> str | None:
+    """Hash of the code that made the record at ``path``, None where there is no whole record."""
+    if not path.exists():
+        return None
+    try:
+        source = load_record(path).get("source")
+    except DataError:
+        return None
+    return str(source["sha256"]) if isinstance(source, dict) and source.get("sha256") else None
 
 
 def set_aside(path: Path) -> None:

@@ -20,7 +20,7 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=FILE)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=own(FILE))
         with os.fdopen(handle, "wb") as file:
             for part in parts:
                 file.write(part)
@@ -36,6 +36,25 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
         if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def own(start: str) -> str:
+    """How a temporary name of this process begins: with its number, so that others see whether it still writes."""
+    return f"{start}{os.getpid()}-"
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether the process that began this file or folder has ended."""
+    owner = path.name.removeprefix(FILE).removeprefix(FOLDER).partition("-")[0]
+    if not owner.isdecimal():
+        return True
+    try:
+        os.kill(int(owner), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return int(owner) == os.getpid()  # nothing of ours is under way where this is asked
 
 
 def give_name(work: Path, folder: Path) -> None:

@@ -159,7 +159,7 @@ def _make(cases: Sequence[Case], size: tuple[int, int], folder: Path, states: St
     """Fill a temporary folder and rename it, so that a half-made or mixed cache is never read."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=atomic.FOLDER, dir=folder.parent))
+        work = Path(tempfile.mkdtemp(prefix=atomic.own(atomic.FOLDER), dir=folder.parent))
     except OSError as error:
         raise atomic.refused(folder.parent, error) from error
     try:

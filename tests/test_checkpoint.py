@@ -7,9 +7,10 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from test_training import FOLD, RECIPE, SIDE, prepared
+from test_training import FOLD, RECIPE, SIDE, one_layer, prepared
 
-from lungseg import atomic, training
+from lungseg import atomic, callbacks, training
+from lungseg.callbacks import PROGRESS
 from lungseg.checkpoint import Checkpoints, State
 from lungseg.errors import EnvironmentFailure
 
@@ -127,12 +128,12 @@ def network():
     return keras.Model(inputs, keras.layers.Conv2D(1, 1, activation="sigmoid")(x))
 
 
-def fit(recipe, kept=None, cut=None):
+def fit(recipe, kept=None, cut=None, model=network):
     def watch(now):
         if now["epoch"] == cut:
             raise Cut
 
-    return training.fit(network(), prepared(), FOLD, recipe, 0, watch, kept)
+    return training.fit(model(), prepared(), FOLD, recipe, 0, watch, kept)
 
 
 def numbers(trained):
@@ -141,6 +142,9 @@ def numbers(trained):
 
 
 RESTLESS = replace(RECIPE, epochs=7, learning_rate=0.3, plateau_patience=1, early_stopping_patience=3)
+STILL = replace(
+    RECIPE, epochs=20, learning_rate=1e-12, minimum_learning_rate=1e-14, plateau_patience=2, early_stopping_patience=6
+)
 
 
 @pytest.mark.fault("F62")
@@ -157,6 +161,21 @@ def test_a_training_cut_after_every_epoch_ends_with_the_same_bits(tmp_path, ever
     assert numbers(resumed) == numbers(whole)
     assert resumed.resumed_at == (len(rates) - 1 if every_s == 0 else 0)
     assert resumed.seconds >= sum(resumed.history["seconds"]) * 0.99
+
+
+@pytest.mark.fault("F62")
+@pytest.mark.parametrize("forgotten", [None, *(name for names in PROGRESS.values() for name in names[:2])])
+def test_the_schedule_waits_on_where_it_was_cut(tmp_path, monkeypatch, forgotten):
+    if forgotten:  # what this test would miss, were it not kept
+        kept_names = {kind: tuple(n for n in names if n != forgotten) for kind, names in PROGRESS.items()}
+        monkeypatch.setattr(callbacks, "PROGRESS", kept_names)
+    whole = fit(STILL, model=one_layer)
+    assert len(whole.history["loss"]) < STILL.epochs, "else early stopping is not under test"
+    assert len(set(whole.history["learning_rate"])) > 2, "else the plateau's counter is not under test"
+    for cut in range(1, len(whole.history["loss"]) + 1):
+        with pytest.raises(Cut):
+            fit(STILL, checkpoints(tmp_path), cut, one_layer)
+    assert (numbers(fit(STILL, checkpoints(tmp_path), model=one_layer)) == numbers(whole)) is (forgotten is None)
 
 
 @pytest.mark.fault("F62")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import machine, store
+from bench import likeness, machine, store
 from bench.data import Material
 from bench.gate.accuracy import scores
 from bench.gate.verdict import NotComparable
@@ -132,8 +132,11 @@ def load_baseline(path: Path) -> Summary:
     try:
         baseline: Summary = store.strict_json(path.read_text(encoding="utf-8"))  # no NaN, no infinity
         scores = [v for a in baseline["architectures"].values() for v in (a["dice"], a["f1"], a["validation_loss"])]
+        on, data = baseline["machine"], baseline["data"]
+        needed = baseline["suite"], baseline["dataset"], on["backend"], on["device_kind"], data["truth_pixels"]
         held = [v for v in (*_leaves(baseline["data"]), *_leaves(baseline["architectures"])) if not isinstance(v, str)]
-        fine = baseline["schema"] in READABLE and scores and all(math.isfinite(value) for value in (*scores, *held))
+        finite = all(math.isfinite(value) for value in (*scores, *held))
+        fine = baseline["schema"] in READABLE and all(needed) and scores and finite
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NotComparable(f"{path}: not a baseline ({error!r}); `make baseline` writes a new one") from error
     if not fine:
@@ -166,6 +169,8 @@ def summarise_results(results: Path, suite: Suite) -> dict[str, Summary]:
 
 def _of_records(suite: Suite, records: Sequence[store.Record]) -> Summary:
     """As ``summarise``, from what records alone tell: no pixels, so no quarters and no batches."""
+    if mixed := likeness.unlike(records):
+        raise NotComparable(f"{suite.name}: its records are not of one comparison: {'; '.join(mixed)}; run it again")
     patients = {case["id"]: case["patient"] for record in records for case in record["cases"]}
     folds = {r["cell"]["fold"]: Fold(**{part: tuple(ids) for part, ids in r["split"].items()}) for r in records}
     last = records[-1]

@@ -76,7 +76,7 @@ def write(root: Path, n: int, size: tuple[int, int] = (384, 320), seed: int = 0)
         return
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=atomic.FOLDER, dir=root.parent))
+        work = Path(tempfile.mkdtemp(prefix=atomic.own(atomic.FOLDER), dir=root.parent))
     except OSError as error:
         raise atomic.refused(root, error) from error
     try:

@@ -1,0 +1,33 @@
+"""Whether records may stand in one table: made by one protocol, from one data set, of one network each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench import store
+
+OWN = ("architecture", "fold", "graph", "seed", "width")  # what cells of one comparison differ in
+
+
+def unlike(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What sets records of one table apart that must not; a sentence each, none where all are alike.
+
+    Happens where a recipe, the data or an architecture changed and only some cells were run again.
+    """
+    by_key: dict[str, dict[str, list[str]]] = {}
+    for record in records:
+        if record["status"] != "ok":
+            continue
+        made_from, name = record.get("inputs") or {}, store.cell_name(dict(record))
+        for key, value in made_from.items():
+            if key not in OWN:
+                by_key.setdefault(key, {}).setdefault(store.sha256(value), []).append(name)
+        architecture = f"graph of {record['cell']['architecture']}, width {record['cell']['width']}"
+        if "graph" in made_from:
+            by_key.setdefault(architecture, {}).setdefault(str(made_from["graph"]), []).append(name)
+    return [
+        f"{key}: {min(values.values(), key=len)[0]} was made with another than {max(values.values(), key=len)[0]}"
+        for key, values in by_key.items()
+        if len(values) > 1
+    ]

@@ -1,0 +1,148 @@
+"""What is kept and what is trained again, and what may fail after a training without costing its report."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+from records import grid, record, save
+
+import lungseg
+from bench import commands, engine, gate, graphs, likeness, machine, report, showcase, store, suites
+from bench.__main__ import main
+from bench.progress import Display
+from bench.publish import validate
+from lungseg import complexity
+from lungseg.architectures.blocks import Style
+from lungseg.errors import DataError, UsageError
+
+SUITE = replace(suites.suite("smoke"), architectures=("unet",))
+CELL = suites.cells(SUITE)[0]
+INPUTS = {"seed": 0}
+
+
+def stored(results, graph, code):
+    """A record of the cell that fits INPUTS, of a network with this graph and made by this code."""
+    made_from = {**INPUTS, "graph": graph}
+    whole = {**record("unet", 0, n=8, epochs=2), "inputs": made_from, "fingerprint": store.fingerprint(made_from)}
+    path = store.record_path(results, CELL, machine.key("float32"))
+    store.save_record(path, {**whole, "source": {"sha256": code}})
+    return path
+
+
+@pytest.mark.fault("F76")
+def test_a_record_of_an_edited_network_is_trained_again(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(graphs, "_ask", lambda names, *_: asked.extend(names) or {"unet": "after"})
+    path = stored(tmp_path, "before", "other code")
+    today = graphs.of_edited([CELL], SUITE, tmp_path)
+    assert (asked, today) == (["unet"], {"unet": "after"})
+    assert store.find(path, {**INPUTS, "graph": today["unet"]}) is None
+    stored(tmp_path, "after", "other code")
+    assert store.find(path, {**INPUTS, "graph": today["unet"]})
+
+
+@pytest.mark.fault("F77")
+def test_no_backend_is_asked_of_records_that_todays_code_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(graphs, "_ask", lambda *_: pytest.fail("costs seconds"))
+    assert graphs.of_edited([CELL], SUITE, tmp_path) == {}
+    stored(tmp_path, "g", machine.sources_sha256("lungseg", "bench"))
+    assert graphs.of_edited([CELL], SUITE, tmp_path) == {}
+
+
+def test_the_child_tells_the_graph_that_a_cell_would_record(tmp_path):
+    model = lungseg.build("unet", (*SUITE.size, 1), SUITE.width, Style())
+    found = graphs._ask(["unet", "nonsense"], SUITE, tmp_path / "log.txt")
+    assert found == {"unet": complexity.graph_sha256(model), "nonsense": ""}
+
+
+class Ended:
+    """A child that stores its record and is killed before it can say so."""
+
+    failure, timed_out, peak_memory_bytes, limit_s = None, False, 1, 60.0
+
+    def __init__(self, results):
+        self.results = results
+
+    def start(self):
+        stored(self.results, "g", "c")
+
+    def wait(self, say):
+        return -9
+
+    def tail(self):
+        return ""
+
+    def stop(self):
+        pass
+
+
+def test_a_cell_that_dies_after_its_record_is_stored_has_succeeded(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "_child", lambda *_: Ended(tmp_path))
+    with Display([CELL], 1, 2) as display:
+        (outcome,) = engine.run_cells([CELL], SUITE, tmp_path, tmp_path, {CELL.id: INPUTS}, display)
+    assert outcome.status == "ok"
+    assert [r["status"] for r in store.load_records(tmp_path)] == ["ok"]
+
+
+def test_a_backend_that_does_not_fit_the_machine_ends_the_run(tmp_path, monkeypatch):
+    child = Ended(tmp_path)
+    child.start = lambda: None
+    child.failure = {"type": "UsageError", "message": "install its GPU version", "status": "crashed"}
+    monkeypatch.setattr(engine, "_child", lambda *_: child)
+    with Display([CELL], 1, 2) as display, pytest.raises(UsageError, match="GPU version"):
+        engine.run_cells([CELL], SUITE, tmp_path, tmp_path, {CELL.id: INPUTS}, display)
+
+
+@pytest.mark.parametrize("broken", ["gallery", "speed"])
+def test_what_follows_the_training_cannot_cost_its_report(tmp_path, monkeypatch, capsys, broken):
+    def fails(*_):
+        raise DataError(f"{broken}: no such table; move it away")
+
+    monkeypatch.setattr(commands, "train", lambda *_: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
+    monkeypatch.setattr(showcase, "draw", fails if broken == "gallery" else lambda *_: None)
+    monkeypatch.setattr(commands, "_speed", fails if broken == "speed" else lambda *_: 0)
+    assert main(["run", "smoke", "--results", str(tmp_path)]) == 4
+    assert (tmp_path / "smoke.md").exists()
+    assert "move it away" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("verb", "code"), [("gate", 141), ("run", 141), ("list", 0)])
+def test_a_reader_that_has_gone_never_makes_a_verdict_look_good(monkeypatch, verb, code):
+    def gone(_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(commands, verb, gone)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.stderr, "close", lambda: None)
+        assert main([verb]) == code
+
+
+def test_an_interruption_names_a_command_that_can_be_pasted(monkeypatch, capsys, tmp_path):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "run", interrupted)
+    assert main(["run", "smoke", "--results", str(tmp_path / "my $x")]) == 130
+    assert f"-m bench run smoke --results '{tmp_path}/my $x'" in capsys.readouterr().err
+
+
+def mixed(**inputs):
+    """Records of which one was made from something else."""
+    records = [{**r, "inputs": {"recipe": {"epochs": 2}, "data": "d", "graph": "g", "fold": r["cell"]["fold"]}}
+               for r in grid(("unet",), n=24)]  # fmt: skip
+    records[1]["inputs"] = {**records[1]["inputs"], **inputs}
+    return [store.sealed({**r, "fingerprint": store.fingerprint(r["inputs"])}) for r in records]
+
+
+@pytest.mark.fault("F76")
+@pytest.mark.parametrize("other", [{"recipe": {"epochs": 3}}, {"data": "e"}, {"graph": "h"}], ids=str)
+def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
+    assert likeness.unlike(mixed()) == validate(mixed()) == []
+    records = mixed(**other)
+    (problem,) = validate(records)
+    assert "f1.s0" in problem
+    save(tmp_path, records)
+    report.write(tmp_path, figures=False)
+    assert "**Mixed**" in (tmp_path / "fake.md").read_text()
+    with pytest.raises(gate.NotComparable, match="not of one comparison"):
+        gate.summarise_results(tmp_path, replace(SUITE, name="fake"))
