@@ -68,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
         guard = verb(name, words)
         guard.add_argument("--baseline", type=Path, default=ROOT / "results" / "baseline.json", help="baseline file")
         results(guard, "results/local/gate")
+    judge = verb("compare", "compare a suite's records with older ones, image by image; trains nothing")
+    judge.add_argument("suite", help="suite's name")
+    judge.add_argument("--baseline", type=Path, default=ROOT / "results", help="results to compare with (results)")
+    judge.add_argument("--candidate", type=Path, default=ROOT / "results" / "local", help="results (results/local)")
+    judge.add_argument("--arch", help="only these architectures: names or patterns, as 'r2*,unet'")
+    results(judge, "results/local/compare")
     verb("list", "show suites with their costs, architectures and datasets")
     return top
 

@@ -6,14 +6,17 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import suites
 from bench.suites import Suite
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
+
+if TYPE_CHECKING:
+    from bench.gate import Finding
 
 PARTIAL = 4
 INTERRUPTED = 130
@@ -125,30 +128,42 @@ def publish(options: argparse.Namespace) -> int:
 def gate(options: argparse.Namespace) -> int:
     """0 all is well, 1 regression, 5 not comparable."""
     from bench import gate as guard
-    from bench import store, terminal
 
-    baseline = guard.load_baseline(options.baseline)
+    before = guard.load_baseline(options.baseline)
     now = _smoke(options.results)
-    findings = guard.compare(baseline, now)
-    code = guard.exit_code(findings)
-    text = terminal.findings(findings, guard.explain(baseline, now), code)
-    print(text)
-    store.write_text(options.results / "gate.md", text + "\n")
-    store.write_text(options.results / "gate.json", store.layout({"exit": code, "findings": guard.as_json(findings)}))
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with open(summary, "a", encoding="utf-8") as file:
-            file.write(text + "\n")
-    return code
+    findings = guard.compare(before, now)
+    return _verdict(findings, guard.explain(before, now), options.results / "gate")
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Any two sets of records of a suite, as after a meant change or with other seeds; codes as of the gate."""
+    from bench import gate as guard
+
+    suite = suites.narrowed(suites.suite(options.suite), options.arch)
+    before, now = (guard.summarise_results(folder, suite) for folder in (options.baseline, options.candidate))
+    shared = sorted(before.keys() & now.keys())
+    if not shared:
+        raise guard.NotComparable(f"records made on {', '.join(before)} against records made on {', '.join(now)}")
+    findings = [
+        replace(found, subject=f"{found.subject} ({key})") if len(shared) > 1 else found
+        for key in shared
+        for found in guard.compare(before[key], now[key], meant=True)
+    ]
+    strictness = guard.explain(before[shared[0]], now[shared[0]], meant=True)
+    return _verdict(findings, strictness, options.results / f"compare-{suite.name}")
 
 
 def baseline(options: argparse.Namespace) -> int:
-    """Write a new baseline; 4 when a cell failed, and then nothing is written."""
+    """Write a new baseline; 4 when a cell failed or the run would not pass its own gate: nothing is written then."""
+    from bench import gate as guard
     from bench import store
 
     now = _smoke(options.results)
     missing = set(suites.SUITES["smoke"].architectures) - set(now["architectures"])
-    if missing:
-        print(f"no baseline written: {', '.join(sorted(missing))} failed", file=sys.stderr)
+    wrong = [f"{name} failed" for name in sorted(missing)]
+    wrong += [f"{f.subject}: {f.what} {f.now}" for f in guard.compare(now, now) if not f.ok]
+    if wrong:
+        print(f"no baseline written: {'; '.join(wrong)}", file=sys.stderr)
         return PARTIAL
     store.write_text(options.baseline, store.layout(now))
     print(f"written: {_near(options.baseline)}")
@@ -181,6 +196,23 @@ def _smoke(results: Path) -> dict[str, Any]:
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         return guard.summarise(smoke, material, store.load_records(results, smoke.name))
+
+
+def _verdict(findings: Sequence[Finding], strictness: str, path: Path) -> int:
+    """Print the table, write it as Markdown and JSON, add it to a job's summary. Returns the exit code."""
+    from bench import gate as guard
+    from bench import store, terminal
+
+    code = guard.exit_code(findings)
+    text = terminal.findings(findings, strictness, code)
+    print(text)
+    store.write_text(path.with_suffix(".md"), text + "\n")
+    about = {"exit": code, "strictness": strictness, "findings": guard.as_json(findings)}
+    store.write_text(path.with_suffix(".json"), store.layout(about))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+    return code
 
 
 def _chosen(options: argparse.Namespace) -> Suite:

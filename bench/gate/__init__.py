@@ -1,0 +1,40 @@
+"""Guard accuracy and preparation: two summaries of records -> findings -> an exit code. NumPy alone.
+
+``summary`` says what is compared, ``preparation`` and ``accuracy`` compare it, ``paired`` judges the scores image by
+image, ``comparison`` puts the three together, ``limits`` holds how much may change and why.
+"""
+
+from bench.gate.accuracy import Inconsistent
+from bench.gate.comparison import compare, explain
+from bench.gate.limits import LIMITS, Limits, limits_of
+from bench.gate.summary import SCHEMA, load_baseline, machine_kind, summarise, summarise_results
+from bench.gate.verdict import (
+    NOT_COMPARABLE,
+    OK,
+    REGRESSION,
+    Finding,
+    NotComparable,
+    as_json,
+    exit_code,
+)
+
+__all__ = [
+    "LIMITS",
+    "NOT_COMPARABLE",
+    "OK",
+    "REGRESSION",
+    "SCHEMA",
+    "Finding",
+    "Inconsistent",
+    "Limits",
+    "NotComparable",
+    "as_json",
+    "compare",
+    "exit_code",
+    "explain",
+    "limits_of",
+    "load_baseline",
+    "machine_kind",
+    "summarise",
+    "summarise_results",
+]

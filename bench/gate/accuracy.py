@@ -1,0 +1,107 @@
+"""Scores of one architecture: read from records, checked against their own counts, compared."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench import store
+from bench.gate.limits import Limits
+from bench.gate.verdict import Finding, NotComparable, changed, some
+from lungseg import metrics
+from lungseg.errors import LungsegError
+
+TOLERANCE = 1e-12  # of identities: what float64 loses in a mean of a hundred ratios, and a thousandth of what matters
+SCORES = (("dice", "mean Dice", 1), ("f1", "pooled F1", 1), ("validation_loss", "validation loss", -1))
+
+
+class Inconsistent(LungsegError):
+    """A score that its own counts contradict: the harness is wrong, not the network."""
+
+    exit_code = 70
+
+
+def scores(records: Sequence[store.Record]) -> dict[str, Any]:
+    """What a baseline holds of one architecture. A Dice that a case lacks makes the mean NaN, which never passes.
+
+    Raises Inconsistent where a stored ratio is not what the stored counts give.
+    """
+    cases = [case for record in records for case in record["cases"]]
+    for case in cases:
+        _check(case)
+    dice = [_number(case.get("dice")) for case in cases]
+    return {
+        "dice": statistics.fmean(dice) if dice else math.nan,
+        "f1": metrics.pooled(cases)["f1"] if cases else math.nan,
+        "validation_loss": statistics.fmean(_lowest(record["history"]["val_loss"]) for record in records),
+        "counts": {
+            f"{record['cell']['seed']}/{case['id']}": [case["tp"], case["fp"], case["fn"], case["tn"]]
+            for record in records
+            for case in record["cases"]
+        },
+    }
+
+
+def _lowest(losses: Sequence[float | None]) -> float:
+    """The lowest finite loss: strict JSON holds one that was not as null."""
+    return min((loss for loss in losses if loss is not None), default=math.nan)
+
+
+def dice(counts: Sequence[int]) -> float:
+    """Dice of [tp, fp, fn, tn], 1 where both masks are empty.
+
+    Not ``lungseg.metrics``, which is on trial: smoothing or pooling slipped in there would agree with itself.
+    """
+    tp, fp, fn, _ = counts
+    return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0
+
+
+def _check(case: Mapping[str, Any]) -> None:
+    expected = dice([case["tp"], case["fp"], case["fn"], case["tn"]])
+    for key, value in (("dice", expected), ("f1", expected), ("iou", expected / (2 - expected))):
+        stored = _number(case.get(key))
+        if key == "dice" and not math.isfinite(stored):
+            continue  # a score that is none is a regression, and its mean says so
+        if not abs(stored - value) <= TOLERANCE:
+            raise Inconsistent(
+                f"{case['id']}: {key} = {stored!r}, but its counts give {value!r}; metrics and records disagree, "
+                "so that no score can be believed: look at lungseg/metrics before anything else"
+            )
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def consistent(name: str, summary: Mapping[str, Any], of_baseline: bool = False) -> None:
+    """Raise unless the mean is that of the per-image counts, not the pooled value under another name.
+
+    Inconsistent for this run, NotComparable for a baseline.
+    """
+    mean = statistics.fmean(map(dice, summary["counts"].values())) if summary["counts"] else math.nan
+    stored = _number(summary.get("dice"))
+    if math.isfinite(stored) and not abs(stored - mean) <= TOLERANCE:
+        text = f"{name}: mean Dice {stored!r}, but its images' counts give {mean!r}"
+        raise NotComparable(f"baseline, {text}; `make baseline`") if of_baseline else Inconsistent(text)
+
+
+def compare(
+    name: str, before: Mapping[str, Any], after: Mapping[str, Any], limits: Limits, exact: bool, meant: bool
+) -> list[Finding]:
+    """Means against margin and floor; where runs are deterministic, counts too. What is not finite never passes.
+
+    meant: only Dice is held to the margin: another loss has other values, and what pixels pool to follows.
+    """
+    found = []
+    for key, words, sign in SCORES:
+        now = _number(after.get(key))
+        fell = sign * (before[key] - now)
+        kept = fell <= limits.margin or (meant and key != "dice")
+        ok = math.isfinite(now) and kept and (sign < 0 or now >= limits.floor)
+        found.append(Finding(name, words, f"{before[key]:.4f}", f"{now:.4f}", ok))
+    if exact:
+        other = changed(before["counts"], after["counts"])
+        found.append(Finding(name, "images whose counts changed", "0", some(other), not other))
+    return found

@@ -1,0 +1,63 @@
+"""Two summaries -> all findings, in the order of a table, and a sentence on how strict they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.gate import accuracy, paired, preparation
+from bench.gate.limits import Limits, limits_of
+from bench.gate.verdict import Finding
+
+Summary = Mapping[str, Any]
+
+
+def compare(baseline: Summary, now: Summary, limits: Limits | None = None, *, meant: bool = False) -> list[Finding]:
+    """Compare a run with its baseline; limits: of the suite unless given.
+
+    meant: the change is known to move scores (another recipe or protocol, other seeds), so that these and counts may
+    differ even on one machine kind; what it does to each image's Dice is judged all the same.
+    Raises NotComparable when they are about different things, Inconsistent when a score contradicts its counts.
+    """
+    limits = limits or limits_of(baseline["suite"])
+    preparation.same_subject(baseline, now, meant)
+    exact = not meant and baseline["machine"] == now["machine"]
+    findings = preparation.compare(baseline, now, exact, limits)
+    if meant:
+        findings = [f for f in findings if f.subject != "recipe"]
+    old, new = baseline["architectures"], now["architectures"]
+    for name, before in old.items():
+        accuracy.consistent(name, before, of_baseline=True)
+        if name not in new:
+            findings.append(Finding(name, "trained and scored", "yes", "no", False))
+            continue
+        accuracy.consistent(name, new[name])
+        findings += accuracy.compare(name, before, new[name], limits, exact, meant)
+    findings += [Finding(name, "trained and scored", "no", "yes (new)", True) for name in new if name not in old]
+    before_images, now_images = _per_image(old), _per_image(new)
+    changes = paired.changes(before_images, now_images, now["data"].get("patients", {}), limits)
+    return findings + paired.compare(changes, limits)
+
+
+def _per_image(architectures: Summary) -> dict[str, dict[str, float]]:
+    return {name: paired.per_image(of["counts"]) for name, of in architectures.items()}
+
+
+def explain(baseline: Summary, now: Summary, limits: Limits | None = None, *, meant: bool = False) -> str:
+    """A sentence on how strict the comparison was."""
+    limits = limits or limits_of(baseline["suite"])
+    paired_words = (
+        f"each architecture must be shown to have lost less than {limits.margin} Dice by image (one-sided bootstrap "
+        f"over patients at {limits.level}, Holm)"
+    )
+    if meant:
+        return f"A meant change: {paired_words}, and no mean score may be below {limits.floor}."
+    missing = ", ".join(key for key in now if key not in baseline)
+    old = f" The baseline is an older one and holds no {missing}; `make baseline` adds them." if missing else ""
+    if baseline["machine"] == now["machine"]:
+        return "Same machine kind as the baseline's: counts and prepared pixels must be equal." + old
+    changed = [key for key in baseline["machine"] if baseline["machine"][key] != now["machine"].get(key)]
+    return (
+        f"Another machine kind than the baseline's ({', '.join(changed)}): {paired_words}, pooled F1 and validation "
+        f"loss may worsen by that much, no score may be below {limits.floor}; what preparation yields must agree.{old}"
+    )

@@ -1,0 +1,44 @@
+"""How far scores may fall, suite by suite, and the measured spread that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much worse a run may be than its baseline.
+
+    margin: of the mean paired change of per-image Dice; each architecture must be shown to have lost less, by a
+    one-sided bootstrap over patients at ``level``, Holm over architectures. On another machine kind also the outer
+    limit of pooled F1 and validation loss. floor: no mean score may be below it anywhere.
+    pixels: largest change of a prepared image's mean, whose last bits depend on the processor.
+    """
+
+    margin: float
+    floor: float
+    level: float = 0.05
+    pixels: float = 1e-5
+
+
+LIMITS = {
+    # Equal code moves by itself as far as this, by `python -m tests.gate.spread --seeds 3 --threads 2` (two cores of an
+    # AMD EPYC with AVX-512; mean Dice of seeds 0, 1, 2, and what two threads instead of one did to seed 0):
+    #   unet    0.9662 0.9476 0.9504   range 0.0185   range of validation loss 0.1232   two threads -0.0026
+    #   resunet 0.9570 0.9319 0.9562   range 0.0251   range of validation loss 0.1138   two threads +0.0009
+    #   r2unet  0.9473 0.9541 0.9504   range 0.0068   range of validation loss 0.0286   two threads -0.0060
+    # Another processor rounds as other threads do; it moved seed 0 by 0.0050 at most (AVX2 to AVX-512). The margin is
+    # eight times the largest of these moves, and twice the range over seeds, to which rounding could grow. Validation
+    # loss, of two images, moves further than the margin with the seed, so `compare`, which takes other seeds, does not
+    # judge it.
+    "smoke": Limits(margin=0.05, floor=0.70),
+}
+
+# A real set: with images' own spread, halfway between equal code and the loss of 0.01 that must be found;
+# `python -m tests.gate.simulate` says how often the gate errs on either side.
+REAL = Limits(margin=0.006, floor=0.90)
+
+
+def limits_of(suite: str) -> Limits:
+    """Limits of a suite; those of a real set unless it has its own."""
+    return LIMITS.get(suite, REAL)

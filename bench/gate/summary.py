@@ -1,0 +1,200 @@
+"""Records and prepared data -> what a baseline holds; a baseline file or a results folder -> the same."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import machine, store
+from bench.data import Material
+from bench.gate.accuracy import scores
+from bench.gate.verdict import NotComparable
+from bench.inputs import PROTOCOL, resolved
+from bench.suites import Suite
+from lungseg import recipes, runtime
+from lungseg.batches import Batches
+from lungseg.prepare import Prepared
+from lungseg.splits import Fold
+
+SCHEMA = 2
+READABLE = (1, 2)  # 1 lacks size, folds, recipe, batches and quarters; what is not there is not compared
+Summary = dict[str, Any]
+
+
+def summarise(suite: Suite, material: Material, records: Sequence[store.Record]) -> Summary:
+    """What a baseline holds, and what is compared with one: data, folds, batches, scores and counts."""
+    prepared = material.prepared
+    patients = dict(zip(prepared.ids, prepared.patients, strict=True))
+    recipe = recipes.recipe(suite.recipe)
+    used = suite.only_folds if suite.only_folds is not None else range(suite.folds)
+    return {
+        "schema": SCHEMA,
+        "suite": suite.name,
+        "dataset": suite.dataset,
+        "size": list(suite.size),
+        "records": store.SCHEMA,
+        "protocol": PROTOCOL,
+        "machine": machine_kind(suite.threads),
+        "recipe": resolved(suite.recipe),
+        "data": {
+            "raw_sha256": prepared.raw_sha256,
+            "prepared_sha256": prepared.sha256,
+            "patients": patients,
+            "truth_pixels": prepared.truth_pixels,
+            **quarters(prepared),
+        },
+        "folds": {
+            "n": suite.folds,
+            "sha256": store.sha256(material.folds_record),
+            "leaked": leaked(material.folds, patients),
+        },
+        "batches": {
+            f"f{k}.s{seed}": batches(Batches(prepared, material.folds[k].train, recipe.batch_size, seed))
+            for k in used
+            for seed in suite.seeds
+        },
+        "architectures": _architectures(records),
+    }
+
+
+def _architectures(records: Sequence[store.Record]) -> dict[str, Any]:
+    good = [record for record in records if record["status"] == "ok"]
+    return {
+        name: scores([r for r in good if r["cell"]["architecture"] == name])
+        for name in sorted({r["cell"]["architecture"] for r in good})
+    }
+
+
+def quarters(prepared: Prepared) -> dict[str, dict[str, Any]]:
+    """Mean of each image, and of each quarter's image and mask (upper left, upper right, lower left, lower right).
+
+    The whole image's mean and lung pixels are blind to a flip or a shift of one against the other.
+    """
+    n, (height, width) = len(prepared.ids), prepared.images.shape[1:]
+    rows, columns = (0, height // 2, height), (0, width // 2, width)
+    parts = [(..., slice(a, b), slice(c, d)) for a, b in pairwise(rows) for c, d in pairwise(columns)]
+
+    def by_id(values: Any) -> dict[str, Any]:
+        return dict(zip(prepared.ids, np.asarray(values).tolist(), strict=True))
+
+    images, masks = np.asarray(prepared.images), np.asarray(prepared.masks)
+    return {
+        "image_means": by_id(images.reshape(n, -1).mean(axis=1, dtype="float64")),
+        "image_quarters": by_id(np.transpose([images[p].mean(axis=(1, 2), dtype="float64") for p in parts])),
+        "truth_quarters": by_id(np.transpose([np.count_nonzero(masks[p], axis=(1, 2)) for p in parts])),
+    }
+
+
+def leaked(folds: Sequence[Fold], patients: Mapping[str, str]) -> list[str]:
+    """Ids tested by a network that saw their patient, judged the best epoch by it, or was to: what folds forbid."""
+    found = set()
+    for fold in folds:
+        seen = {patients[key] for key in (*fold.train, *fold.validation)}
+        found |= {key for key in fold.test if patients[key] in seen}
+        trained = {patients[key] for key in fold.train}
+        found |= {key for key in fold.validation if patients[key] in trained}
+    return sorted(found)
+
+
+def batches(of: Batches) -> dict[str, Any]:
+    """What the first epoch's batches really hold: images, steps, lung pixels, and a hash of their order and pixels."""
+    images, truth, digest = 0, 0, hashlib.sha256()
+    steps = 0
+    for picture, mask in of.epoch(0):
+        steps += 1
+        images += len(picture)
+        truth += int(np.count_nonzero(mask))
+        digest.update(np.ascontiguousarray(picture).tobytes() + np.ascontiguousarray(mask).tobytes())
+    return {"images": images, "steps": steps, "truth_pixels": truth, "sha256": digest.hexdigest()}
+
+
+def machine_kind(threads: int) -> dict[str, Any]:
+    """Machines of one kind give the same bits: processor, threads, backend, versions."""
+    return {
+        "cpu": machine.cpu_name(),
+        "device_kind": machine.device_kind(),
+        "backend": runtime.backend_name(),
+        "threads": threads,
+        "versions": runtime.versions(),
+    }
+
+
+def load_baseline(path: Path) -> Summary:
+    """The baseline. Raises NotComparable, with the command that makes one, when it is missing or unusable."""
+    if not path.exists():
+        raise NotComparable(f"{path}: there is no baseline; `make baseline` on a trusted commit writes one")
+    try:
+        baseline: Summary = store.strict_json(path.read_text(encoding="utf-8"))  # no NaN, no infinity
+        scores = [v for a in baseline["architectures"].values() for v in (a["dice"], a["f1"], a["validation_loss"])]
+        held = [v for v in (*_leaves(baseline["data"]), *_leaves(baseline["architectures"])) if not isinstance(v, str)]
+        fine = baseline["schema"] in READABLE and scores and all(math.isfinite(value) for value in (*scores, *held))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise NotComparable(f"{path}: not a baseline ({error!r}); `make baseline` writes a new one") from error
+    if not fine:
+        raise NotComparable(f"{path}: of another schema, or holds a score that is not finite; `make baseline`")
+    return baseline
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(inner)
+    else:
+        yield value
+
+
+def summarise_results(results: Path, suite: Suite) -> dict[str, Summary]:
+    """Stored records of a suite -> a summary for each ``<backend>-<device kind>-<precision>`` they were made on.
+
+    Only the suite's architectures, and records of cells that succeeded. Raises NotComparable where there is none.
+    """
+    found: dict[str, list[store.Record]] = {}
+    for path in store.record_paths(results, suite.name):
+        record = store.load_record(path)
+        if record["status"] == "ok" and record["cell"]["architecture"] in suite.architectures:
+            found.setdefault(path.parent.name, []).append(record)
+    if not found:
+        raise NotComparable(f"{results}: no finished record of suite {suite.name}; `python -m bench list` shows suites")
+    return {key: _of_records(suite, records) for key, records in found.items()}
+
+
+def _of_records(suite: Suite, records: Sequence[store.Record]) -> Summary:
+    """As ``summarise``, from what records alone tell: no pixels, so no quarters and no batches."""
+    patients = {case["id"]: case["patient"] for record in records for case in record["cases"]}
+    folds = {r["cell"]["fold"]: Fold(**{part: tuple(ids) for part, ids in r["split"].items()}) for r in records}
+    last = records[-1]
+    on, made_from, prepared = last["machine"], last["inputs"], last["data"]
+    return {
+        "schema": SCHEMA,
+        "suite": suite.name,
+        "dataset": last["cell"]["scored_on"],
+        "size": list(last["cell"]["size"]),
+        "records": last["schema"],
+        "protocol": made_from.get("protocol"),
+        "machine": {key: on.get(key) for key in ("cpu", "device_kind", "backend", "threads", "versions")},
+        "recipe": made_from.get("recipe", {}),
+        "data": {
+            "raw_sha256": prepared["raw_sha256"],
+            "prepared_sha256": prepared["prepared_sha256"],
+            "patients": patients,
+            "truth_pixels": {key: n for r in records for key, n in r["data"]["truth_pixels"].items()},
+        },
+        "folds": {
+            "n": last["cell"]["folds"],
+            "sha256": made_from.get("folds"),
+            # a patient of an image that no record scored is not known here: its id stands for it
+            "leaked": leaked(list(folds.values()), _Known(patients)),
+        },
+        "architectures": _architectures(records),
+    }
+
+
+class _Known(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return key

@@ -1,0 +1,54 @@
+"""What a comparison finds, and the exit code that it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lungseg.errors import LungsegError
+
+OK, REGRESSION, NOT_COMPARABLE = 0, 1, 5
+
+
+class NotComparable(LungsegError):
+    """There is no baseline, or it is about something else."""
+
+    exit_code = NOT_COMPARABLE
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison: what, before, now, and whether it lets the change pass."""
+
+    subject: str
+    what: str
+    before: str
+    now: str
+    ok: bool
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """0 when all is well, 1 for a regression."""
+    return OK if all(finding.ok for finding in findings) else REGRESSION
+
+
+def as_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings, JSON-ready."""
+    return [asdict(finding) for finding in findings]
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float = 0.0) -> list[str]:
+    """Ids that were added, lost, or whose value (a number, or a list of numbers) moved by more than the tolerance."""
+    moved = before.keys() ^ now.keys()
+    for key in before.keys() & now.keys():
+        old, new = (value if isinstance(value, list) else [value] for value in (before[key], now[key]))
+        # a NaN is never within a tolerance
+        if len(old) != len(new) or not all(abs(a - b) <= tolerance for a, b in zip(old, new, strict=True)):
+            moved.add(key)
+    return sorted(moved)
+
+
+def some(ids: Sequence[str]) -> str:
+    """Their number and the first few."""
+    return f"{len(ids)} ({', '.join(ids[:3])}{', ...' if len(ids) > 3 else ''})" if ids else "0"

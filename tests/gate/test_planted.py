@@ -1,0 +1,161 @@
+"""Twelve bugs in a harness that otherwise runs for real on the phantom, all but the training: does the gate see them?
+
+The network is a stand-in: a blurred truth, so that a threshold matters. tests/gate/planted.py trains for real.
+"""
+
+import ast
+import copy
+import dataclasses
+
+import cv2
+import numpy as np
+import planted
+import pytest
+
+import lungseg
+from bench import cell, data, gate, suites
+from lungseg import images, inference, metrics, splits
+from lungseg.batches import Batches
+from lungseg.errors import LungsegError
+from lungseg.metrics import METRICS
+from lungseg.metrics.masks import dilate
+
+SMOKE = suites.suite("smoke")
+FEW = dataclasses.replace(SMOKE, architectures=("unet",), phantoms=suites.Phantoms(16, (128, 112)))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return data.locate(FEW, None, tmp_path_factory.mktemp("set"))
+
+
+@pytest.fixture(scope="module")
+def outputs(root, tmp_path_factory):
+    """Probabilities of the stand-in network by id, made before any bug."""
+    prepared = data.gather(FEW, root, tmp_path_factory.mktemp("clean")).prepared
+    blurred = (cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2) for mask in prepared.masks)
+    return dict(zip(prepared.ids, blurred, strict=True))
+
+
+def run(root, outputs, results):
+    """A summary as the gate makes it; a cell that raises leaves no record, as in the engine."""
+    material = data.gather(FEW, root, results)
+    fold = material.folds[0]
+    try:
+        guesses = inference.masks(np.stack([outputs[key] for key in fold.test]))
+        cases = cell.score(material, fold, guesses)
+        records = [
+            {"status": "ok", "cell": job.as_dict(), "cases": cases, "history": {"val_loss": [0.1]}}
+            for job in suites.cells(FEW)
+        ]
+    except LungsegError:
+        records = []
+    return gate.summarise(FEW, material, records)
+
+
+@pytest.fixture(scope="module")
+def baseline(root, outputs, tmp_path_factory):
+    return run(root, outputs, tmp_path_factory.mktemp("baseline"))
+
+
+def nearest_neighbour(mask, size):
+    return cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) > 0
+
+
+def linear(mask, size):
+    return cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR) >= 0.5
+
+
+def leaked(cases, n, seed=0, deal=splits.folds):
+    return [dataclasses.replace(fold, train=(*fold.train, fold.test[0])) for fold in deal(cases, n, seed)]
+
+
+def pooled_as_per_image(material, fold, guesses, score=cell.score):
+    cases = score(material, fold, guesses)
+    total = metrics.pooled(cases)
+    return [{**case, **{key: total[key] for key in ("dice", "f1", "iou")}} for case in cases]
+
+
+def smoothed(name, factor):
+    def ratio(c):
+        return (factor * c.tp + 1) / (factor * c.tp + c.fp + c.fn + 1)
+
+    return dataclasses.replace(METRICS[name], function=ratio)
+
+
+def high_byte(path, decode=images._decode):
+    pixels = decode(path)
+    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+
+
+def with_nan(path, read=images.read_image):
+    image = read(path)
+    image[5, 5] = np.nan
+    return image
+
+
+def mirrored(read):
+    return lambda path: read(path)[:, ::-1]
+
+
+def without_last(self, epoch, epochs=Batches.epoch):
+    return iter([*epochs(self, epoch)][:-1])
+
+
+BUGS = {
+    # name: (what is replaced, by what), ..., the exit code
+    "nearest-neighbour shift": ([(images, "resize_mask", nearest_neighbour)], 1),
+    "linear masks": ([(images, "resize_mask", linear)], 1),
+    "dilated masks": ([(images, "read_mask", lambda path, read=images.read_mask: dilate(read(path)))], 1),
+    "leaked fold": ([(splits, "folds", leaked)], 1),
+    "pooled Dice reported as per-image": ([(cell, "score", pooled_as_per_image)], 70),
+    "+1 smoothing": ([(METRICS, name, smoothed(name, 2 - (name == "iou"))) for name in ("dice", "f1", "iou")], 70),
+    "left and right of images swapped": ([(images, "read_image", mirrored(images.read_image))], 1),
+    "left and right of masks swapped": ([(images, "read_mask", mirrored(images.read_mask))], 1),
+    "left and right of both swapped": (
+        [(images, name, mirrored(getattr(images, name))) for name in ("read_image", "read_mask")],
+        1,
+    ),
+    "high byte only": ([(images, "_decode", high_byte)], 1),
+    "last batch dropped": ([(Batches, "epoch", without_last)], 1),
+    "wrong threshold": ([(inference, "masks", lambda p, threshold=0.5: p >= 0.2)], 1),
+    "NaN": ([(images, "read_image", with_nan)], 1),
+    "missing image": ([(lungseg, "load", lambda name, root, load=lungseg.load: load(name, root)[1:])], 5),
+    "image not scored": ([(cell, "score", lambda *all, score=cell.score: score(*all)[1:])], 5),
+}
+
+
+def verdict(baseline, root, outputs, results):
+    """The exit code, as the command line makes it."""
+    try:
+        return gate.exit_code(gate.compare(baseline, run(root, outputs, results)))
+    except LungsegError as error:
+        return error.exit_code
+
+
+@pytest.mark.parametrize("bug", [bug for bug in planted.BUGS if bug.file], ids=lambda bug: bug.name)
+def test_each_bug_that_is_trained_for_real_still_has_a_line_to_replace(bug):
+    ast.parse(planted.planted(bug))
+    with pytest.raises(SystemExit, match="renew the bug"):
+        planted.planted(dataclasses.replace(bug, old="no such line"))
+
+
+@pytest.mark.parametrize("kind", ["same machine kind", "another"])
+def test_without_a_bug_the_gate_passes(kind, baseline, root, outputs, tmp_path):
+    before = copy.deepcopy(baseline)
+    before["machine"]["cpu"] += kind.removeprefix("same machine kind")
+    assert verdict(before, root, outputs, tmp_path) == 0
+
+
+@pytest.mark.parametrize("kind", ["same machine kind", "another"])
+@pytest.mark.parametrize("bug", BUGS)
+def test_each_bug_is_found(bug, kind, baseline, root, outputs, tmp_path, monkeypatch):
+    before = copy.deepcopy(baseline)
+    before["machine"]["cpu"] += kind.removeprefix("same machine kind")
+    replacements, code = BUGS[bug]
+    for owner, name, new in replacements:
+        if isinstance(owner, dict):
+            monkeypatch.setitem(owner, name, new)
+        else:
+            monkeypatch.setattr(owner, name, new)
+    assert verdict(before, root, outputs, tmp_path) == code
