@@ -69,6 +69,7 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
         "### Hardest images", *images_page.hardest(section), *_image("gallery", figures),
         *images_page.disagreements(section),
         *_failures(section),
+        *_doubts(section),
         "### Where the numbers come from", *provenance(section),
     ]  # fmt: skip
     return blocks
@@ -195,3 +196,9 @@ def _failures(section: Section) -> list[str]:
         for r in section.failed for error in [r.get("error") or {}]
     ]  # fmt: skip
     return ["### Failed cells", table(["Cell", "Status", "Error", "Message"], rows, left=4)]
+
+
+def _doubts(section: Section) -> list[str]:
+    """Trainings whose scores stand but should be looked at."""
+    rows = [[escape(stats.cell_id(r)), escape(doubt)] for r in section.records for doubt in r.get("doubts") or ()]
+    return ["### Doubtful trainings", table(["Cell", "Doubt"], rows, left=2)] if rows else []

@@ -37,8 +37,8 @@ DOCUMENT = Recipe("document")
 # The same for suite smoke, whose few images need small batches and many epochs to take enough steps.
 BRIEF = replace(DOCUMENT, name="brief", epochs=40, batch_size=4, learning_rate=2e-3)
 
-# For suite quick, which has more images: half as many epochs leave the networks between 0.85 and 0.98.
-SHORT = replace(BRIEF, name="short", epochs=20)
+# For suite quick, which has more images: fewer epochs leave every network between 0.85 and 0.98, so that they differ.
+SHORT = replace(BRIEF, name="short", epochs=16)
 
 RECIPES = {recipe.name: recipe for recipe in (DOCUMENT, BRIEF, SHORT)}
 

@@ -62,6 +62,7 @@ def test_half_precision_inside_still_gives_float32_probabilities(name):
     }
 
 
+@pytest.mark.fault("F55")
 @every_architecture
 @pytest.mark.parametrize(
     ("shape", "sizes"),

@@ -216,6 +216,14 @@ def test_rows_stand_by_rank_and_rows_that_share_a_letter_are_not_told_apart():
         assert bool(set(a) & set(b)) != pair.real
 
 
+def test_a_doubtful_training_is_named_with_its_doubt(tmp_path):
+    doubt = ["the training loss did not fall"]
+    records = [{**r, "doubts": doubt if r["cell"]["fold"] == 1 else []} for r in grid(n=24)]
+    found = lines_with(page(tmp_path / "a", records), "the training loss did not fall")
+    assert len(found) == len({r["cell"]["architecture"] for r in records})
+    assert "Doubtful" not in page(tmp_path / "b", grid(n=24))
+
+
 def test_committed_pages_are_what_the_committed_records_give(tmp_path):
     for name in ("runs", "strata", "throughput", "figures"):
         if (RESULTS / name).is_dir():

@@ -104,6 +104,7 @@ def test_throughput_times_latency_is_the_batch() -> None:
     assert (len(found.windows), found.accounted, found.settled) == (timing.REPEATS, 1.0, True)
 
 
+@pytest.mark.fault("F69")
 @pytest.mark.parametrize(
     ("found", "busy"),
     [

@@ -85,6 +85,7 @@ def test_model_is_left_with_the_weights_of_its_best_epoch():
     assert result.weights_sha256 == training.weights_sha256(model)
 
 
+@pytest.mark.fault("F53")
 @pytest.mark.parametrize(
     ("losses", "best"),
     [
@@ -106,6 +107,7 @@ def test_best_is_the_first_lowest_finite_loss(losses, best):
     assert keeper.weights == [np.array(best)]
 
 
+@pytest.mark.fault("F51")
 @pytest.mark.parametrize("spoilt", ["c", "f"], ids=["training", "validation"])
 def test_a_loss_that_is_not_finite_ends_the_training(spoilt):
     heard = []
