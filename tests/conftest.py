@@ -34,8 +34,10 @@ settings.register_profile(
 settings.register_profile(
     "long", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-# mutation: the examples of `fast`, but a failure is not made small first, since nobody reads it (tests/mutation.py).
-settings.register_profile("mutation", settings.get_profile("fast"), phases=[Phase.explicit, Phase.generate])
+# mutation: the first examples of `fast`; a failure is not made small, since nobody reads it (tests/mutation.py).
+settings.register_profile(
+    "mutation", settings.get_profile("fast"), max_examples=10, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile("fast")
 
 

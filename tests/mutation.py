@@ -24,6 +24,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -136,11 +137,14 @@ def start(folder: str) -> None:
     sys.dont_write_bytecode = True  # a mutant of the same size and second would be taken for the one before
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"), PYTHONDONTWRITEBYTECODE="1")
     import cv2
+    import hypothesis.extra.numpy
+    import pytest
     import scipy.ndimage
-    import scipy.spatial
     import sklearn.metrics  # noqa: F401
 
     cv2.setNumThreads(1)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        pytest.main(["--version"])
 
 
 def in_child(tests: tuple[str, ...], seconds: int) -> tuple[int, str, float]:
@@ -156,10 +160,14 @@ def in_child(tests: tuple[str, ...], seconds: int) -> tuple[int, str, float]:
             import pytest
 
             flags = ["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "--basetemp", "tmp"]
+            flags += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # what the worker has imported already
             code = 1
-            with contextlib.suppress(BaseException):  # whatever ends it, the worker's own code must not go on here
-                code = int(pytest.main([*flags, "--hypothesis-profile=mutation", *tests]))
+            try:
+                code = int(pytest.main([*flags, *tests]))
+            except BaseException:  # whatever ends it, the worker's own code must not go on here
+                traceback.print_exc()
             sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(code)
         until = time.monotonic() + 20 * seconds  # for what sleeps; a loaded machine must not kill mutants
         while not (ended := os.wait4(pid, os.WNOHANG))[0]:
@@ -194,22 +202,34 @@ def tried(task: tuple[WorkItem | None, tuple[str, ...], int]) -> tuple[WorkItem 
     return item, WorkResult(WorkerOutcome.NORMAL, output[-600:], outcome), took
 
 
-def run(area: Area, pool: Any, again: bool) -> None:
-    """Try the mutants that have no result, or those that survived."""
-    _, as_it_is, took = pool.apply(tried, ((None, area.tests, 600),))
+def chance(item: WorkItem) -> str:
+    """A number of each mutant by which a sample is drawn: the same in every run."""
+    of = item.mutations[0]
+    return hashlib.sha256(f"{of.module_path} {of.operator_name} {of.occurrence}".encode()).hexdigest()
+
+
+def run(area: Area, pool: Any, again: bool, sample: int | None) -> None:
+    """Try the mutants that have no result, at most so many in all; or again those that survived, by more examples."""
+    tests = (f"--hypothesis-profile={'fast' if again else 'mutation'}", *area.tests)
+    _, as_it_is, took = pool.apply(tried, ((None, tests, 600),))
     if as_it_is.is_killed:
         raise SystemExit(f"{area.name}: its tests fail without a mutant:\n{as_it_is.output}")
-    allowed = int(5 * took) + 10
+    allowed = int(2 * took) + 4
     with use_db(str(area.session)) as db:
         prepared(area, db)
-        todo = list(db.pending_work_items)
         if again:
-            survived = {job for job, result in db.results if not result.is_killed}
-            todo += [item for item in db.work_items if item.job_id in survived]
+            survived = {job for job, result in db.results if result.test_outcome is TestOutcome.SURVIVED}
+            todo = [item for item in db.work_items if item.job_id in survived]
+        else:
+            done = sum(result.worker_outcome is WorkerOutcome.NORMAL for _, result in db.results)
+            todo = sorted(db.pending_work_items, key=chance)
+            todo = todo if sample is None else todo[: max(0, sample - done)]
         print(f"{area.name}: {len(todo)} mutants to try; its tests take {took:.1f} s", flush=True)
-        tasks = [(item, area.tests, allowed) for item in todo]
+        tasks = [(item, tests, allowed) for item in todo]
         for n, (item, result, _) in enumerate(pool.imap_unordered(tried, tasks), 1):
             db.set_result(item.job_id, result)
+            if n % 25 == 0:
+                print(f"  {n} of {len(todo)}", flush=True)
             if not result.is_killed:
                 was, now = changed(item.mutations[0])
                 print(f"  survived, {n} of {len(todo)}: {item.mutations[0].module_path}: {was} -> {now}", flush=True)
@@ -244,7 +264,7 @@ def page() -> tuple[str, int]:
     rows, lists, unexplained = [], [], 0
     for area in AREAS.values():
         if not area.session.exists():
-            rows.append(f"| {area.name} | not run | | | | |")
+            rows.append(f"| {area.name} | not run | | | | | |")
             unexplained += 1
             continue
         with use_db(str(area.session)) as db:
@@ -256,10 +276,13 @@ def page() -> tuple[str, int]:
         by_reason = defaultdict(list)
         for survivor in alive:
             by_reason[reason(*survivor)].append(survivor)
-        gaps = len(by_reason[None]) + left
+        gaps = len(by_reason[None])
         unexplained += gaps
         share = f"{100 * killed / len(results):.1f} %" if results else "-"
-        rows.append(f"| {area.name} | {len(results)} | {killed} | {share} | {len(alive) - gaps + left} | {gaps} |")
+        same = len(alive) - gaps
+        rows.append(
+            f"| {area.name} | {len(results) + left} | {len(results)} | {killed} | {share} | {same} | {gaps} |"
+        )
         lists.append(f"\n## {area.name}\n")
         lists.append(f"Modules: {', '.join(map(str, area.files))}. Tests: {' '.join(area.tests)}. "
                      f"Left out: {skipped} mutants.\n")  # fmt: skip
@@ -268,7 +291,8 @@ def page() -> tuple[str, int]:
                 lists.append(f"- {why or '**not explained**'}")
                 lists += [f"  - {module}: {code(was)} → {code(now)}" for module, was, now in which]
     head = CONFIG["head"].strip()
-    table = "| area | mutants | killed | share | survivors, equivalent | survivors, gaps |\n|---|--:|--:|--:|--:|--:|\n"
+    table = "| area | mutants | tried | killed | share | survivors, equivalent | survivors, gaps |\n"
+    table += "|---|--:|--:|--:|--:|--:|--:|\n"
     return f"{head}\n\n{table}" + "\n".join([*rows, *lists]) + "\n", unexplained
 
 
@@ -277,6 +301,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Change the code in one place and see whether a test fails.")
     parser.add_argument("areas", nargs="*", metavar="AREA", help=f"{', '.join(AREAS)}; all unless named")
     parser.add_argument("--again", action="store_true", help="try survivors again, after tests were added")
+    parser.add_argument("--sample", type=int, metavar="N", help="of each area's mutants try N, always the same")
     parser.add_argument("--jobs", type=int, default=max(1, min(8, os.cpu_count() or 1)), help="at once")
     parser.add_argument("--table", action="store_true", help="only write the table, from the results so far")
     options = parser.parse_args()
@@ -289,7 +314,7 @@ def main() -> int:
             options.jobs, start, (folder,)
         ) as pool:  # fmt: skip
             for name in options.areas or AREAS:
-                run(AREAS[name], pool, options.again)
+                run(AREAS[name], pool, options.again, options.sample)
     text, unexplained = page()
     TABLE.write_text(text, encoding="utf-8")
     print(f"{TABLE}: {unexplained} survivors or areas are not explained")

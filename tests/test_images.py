@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import struct
 import zlib
@@ -13,10 +14,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 from strategies import masks, pairs, shapes
 
 from lungseg import images
-from lungseg.errors import DataError
+from lungseg.errors import DataError, EnvironmentFailure
 from lungseg.png import Header, read_header
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
@@ -96,6 +98,21 @@ def test_interpolated_mask_is_refused_and_a_few_grey_pixels_are_not(folder):
         images.read_mask(saved(folder, png(mask)))
 
 
+@pytest.mark.fault("F28")
+def test_a_grey_mask_is_refused_with_the_share_of_its_grey(folder):
+    mask = np.repeat([[0, 255, 100, 100]], 5, axis=0)
+    with pytest.raises(DataError, match="50.0 % of the mask's pixels are neither 0 nor 255"):
+        images.read_mask(saved(folder, png(mask)))
+
+
+def test_a_mask_comes_with_the_share_of_its_grey(folder):
+    mask = np.zeros((50, 100), int)
+    mask[0, :6] = [255, 255, 1, 2, 128, 254]
+    read, grey = images.read_mask_and_grey(saved(folder, png(mask)))
+    assert (read.sum(), grey) == (4, 4 / 5000)
+    assert images.read_mask_and_grey(saved(folder, png(mask * 0)))[1] == 0
+
+
 # -- union and resizing ------------------------------------------------------------------------------------------
 
 
@@ -151,6 +168,30 @@ def test_shrinking_by_whole_numbers_is_the_mean_of_each_block(data, size, rows, 
     area = rows * columns
     np.testing.assert_allclose(images.resize_image(mask.astype(np.float32), size), lung / area, atol=1e-6)
     assert np.array_equal(images.resize_mask(mask, size), 2 * lung >= area)
+
+
+@pytest.mark.parametrize("turn", [np.asarray, np.transpose])
+@pytest.mark.parametrize(("rows", "columns"), [(6, 40), (12, 40), (24, 40), (24, 20)])
+def test_a_ramp_stays_a_ramp_wherever_an_image_grows(turn, rows, columns):
+    """Bilinear to both sides as soon as it grows to one; by area it would have steps."""
+
+    def ramp(height, width):
+        return turn(np.tile((np.arange(width) + 0.5) / width, (height, 1)).astype(np.float32))
+
+    expected = ramp(rows, columns)
+    resized = images.resize_image(ramp(12, 20), expected.shape)
+    np.testing.assert_allclose(turn(resized)[:, 2:-2], turn(expected)[:, 2:-2], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "element"), [("square", np.ones((3, 3))), ("cross", [[0, 1, 0], [1, 1, 1], [0, 1, 0]])]
+)
+@given(shapes(12).flatmap(masks))
+def test_a_union_of_a_shape_is_what_opening_by_it_leaves(shape, element, mask):
+    grown = ndimage.binary_dilation(mask, element)
+    assert images.is_union_of(grown, shape)
+    opened = ndimage.binary_dilation(ndimage.binary_erosion(mask, element, border_value=1), element)
+    assert images.is_union_of(mask, shape) == np.array_equal(opened, mask)
 
 
 @pytest.mark.parametrize("block", [(2, 2), (10, 11), (22, 22), (14, 14)])
@@ -308,6 +349,48 @@ def test_equal_channels_are_grey_and_alpha_is_ignored(folder, colour, channels, 
         pixels[..., -1] = 7
     read = images.read_image(saved(folder, png(pixels, depth, colour)))
     np.testing.assert_allclose(read, RAMP / (255 if depth == 8 else 4095), rtol=1e-6)
+
+
+@pytest.mark.fault("F14")
+@pytest.mark.parametrize(("colour", "channels"), [(RGB, 3), (RGBA, 4)])
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_no_channel_may_differ(folder, colour, channels, odd):
+    pixels = np.dstack([RAMP] * channels)
+    pixels[5, 5, odd] += 1
+    with pytest.raises(DataError, match="colour image"):
+        images.read_image(saved(folder, png(pixels, colour=colour)))
+
+
+@pytest.mark.fault("F04")
+@pytest.mark.parametrize("shape", [(12, 19), (11, 20), (12, 21), (13, 20), (20, 12)])
+def test_a_decoder_that_yields_another_size_than_the_header_is_not_believed(folder, monkeypatch, shape):
+    monkeypatch.setattr(images.cv2, "imdecode", lambda *_: np.zeros((*shape, 3), np.uint8))
+    with pytest.raises(DataError, match=re.escape(f"x.png: decodes to {shape}, its header says 12 x 20")):
+        images.read_image(saved(folder, GOOD))
+
+
+@pytest.mark.fault("F04")
+def test_a_decoder_s_own_error_names_the_file(folder, monkeypatch):
+    def refuse(*_):
+        raise cv2.error("too odd")
+
+    monkeypatch.setattr(images.cv2, "imdecode", refuse)
+    with pytest.raises(DataError, match=r"x\.png: cannot be decoded \(.*too odd"):
+        images.read_image(saved(folder, GOOD))
+
+
+@pytest.mark.parametrize("compression", [0, 1, 9])
+def test_only_compression_0_leaves_pixels_as_they_are(folder, compression):
+    images.write_png(folder / "asked.png", np.zeros((64, 64), np.uint8), compression)
+    assert ((folder / "asked.png").stat().st_size > 64 * 64) is (compression == 0)
+
+
+def test_what_cannot_be_written_is_an_error_that_names_it(folder, monkeypatch):
+    with pytest.raises(EnvironmentFailure, match=r"x\.png: cannot be written \(No such file"):
+        images.write_png(folder / "nowhere" / "x.png", RAMP)
+    monkeypatch.setattr(images.cv2, "imencode", lambda *_: (False, None))
+    with pytest.raises(ValueError, match=r"y\.png: OpenCV cannot encode uint8 \(12, 20\)"):
+        images.write_png(folder / "y.png", RAMP)
 
 
 @pytest.mark.fault("F15")
