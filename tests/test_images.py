@@ -6,6 +6,8 @@ import re
 import signal
 import struct
 import zlib
+from dataclasses import FrozenInstanceError
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -19,7 +21,7 @@ from strategies import masks, pairs, shapes
 
 from lungseg import images
 from lungseg.errors import DataError, EnvironmentFailure
-from lungseg.png import Header, read_header
+from lungseg.png import Header, read_header, read_pixel_chunks
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -334,6 +336,69 @@ def test_decompression_bomb_is_refused_before_it_is_decoded(folder, monkeypatch,
     monkeypatch.setattr(images.cv2, "imdecode", lambda *_: pytest.fail("decoded"))
     with pytest.raises(DataError, match=f"{side} x {side} pixels"):
         images.read_image(saved(folder, header(side, side) + GOOD[33:]))
+
+
+@pytest.mark.fault("F06", "F09")
+def test_a_header_is_whole_and_of_one_pixel_at_least(folder):
+    for length in range(29):
+        with pytest.raises(DataError, match="not a PNG|empty file"):
+            read_header(saved(folder, GOOD[:length]))
+    for size in ((0, 12), (12, 0), (8001, 8000)):
+        with pytest.raises(DataError, match=f"{size[0]} x {size[1]} pixels; between 1 and"):
+            read_header(saved(folder, header(*size)))
+    for size in ((1, 1), (8000, 8000), (64_000_000, 1)):
+        assert read_header(saved(folder, header(*size))) == Header(*size, 8, GREY)
+
+
+@pytest.mark.fault("F03")
+@pytest.mark.parametrize("at", [*range(8), *range(12, 16)])
+@pytest.mark.parametrize("step", [-1, 1])
+def test_signature_and_first_chunk_are_those_of_a_png(folder, at, step):
+    with pytest.raises(DataError, match="not a PNG"):
+        read_header(saved(folder, GOOD[:at] + bytes([GOOD[at] + step]) + GOOD[at + 1 :]))
+
+
+@pytest.mark.parametrize("depth", [1, 8, 16])
+@pytest.mark.parametrize(("colour", "channels"), [(GREY, 1), (RGB, 3), (GREY_ALPHA, 2), (RGBA, 4)])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (7, 3), (8, 3), (9, 5), (16, 2)])
+def test_decoded_size_is_that_of_whole_bytes_in_each_row(width, height, depth, colour, channels):
+    bits = np.zeros((height, width * channels * depth), bool)
+    assert Header(width, height, depth, colour).decoded_bytes == np.packbits(bits, axis=1).size
+
+
+@pytest.mark.fault("F07")
+@pytest.mark.parametrize("extra", [b"", chunk(b"tEXt", b"a\0b") * 3, chunk(b"PLTE", bytes(3))])
+def test_no_more_pixels_are_announced_than_the_pixel_chunks_can_hold(folder, extra):
+    pixels = chunk(b"IDAT", bytes(10)) + chunk(b"IDAT", bytes(1))
+    most = 1032 * len(pixels)
+    end = pixels + chunk(b"IEND", b"")
+    whole = header(most, 1)
+    announced, kept = read_pixel_chunks(saved(folder, whole + extra + end))
+    assert (announced.decoded_bytes, kept) == (most, whole + end)
+    with pytest.raises(DataError, match=rf"\({len(pixels)} compressed bytes cannot hold {most + 1} x 1 pixels"):
+        read_pixel_chunks(saved(folder, header(most + 1, 1) + extra + end))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_pixels_may_come_in_several_chunks_one_after_the_other(folder, parts):
+    body = GOOD[GOOD.index(b"IDAT") + 4 : -16]
+    cuts = np.linspace(0, len(body), parts + 1).astype(int)
+    pixels = b"".join(chunk(b"IDAT", body[a:b]) for a, b in pairwise(cuts.tolist()))
+    read = images.read_image(saved(folder, header(20, 12) + pixels + chunk(b"IEND", b"")))
+    assert np.array_equal(read, RAMP / np.float32(255))
+
+
+@pytest.mark.fault("F04")
+@pytest.mark.parametrize("place", ["after the header", "after the pixels"])
+def test_a_second_header_is_refused_wherever_it_is(folder, place):
+    at = 33 if place == "after the header" else len(GOOD) - 12
+    with pytest.raises(DataError, match="b'IHDR' occurs where it must not"):
+        read_pixel_chunks(saved(folder, GOOD[:at] + header(20, 12)[8:] + GOOD[at:]))
+
+
+def test_a_header_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        Header(1, 1, 8, GREY).width = 2
 
 
 def test_native_montgomery_size_is_accepted(folder):
