@@ -24,8 +24,8 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 import tomllib
+import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -137,9 +137,9 @@ def start(folder: str) -> None:
     sys.dont_write_bytecode = True  # a mutant of the same size and second would be taken for the one before
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"), PYTHONDONTWRITEBYTECODE="1")
     import cv2
-    import hypothesis.extra.numpy
+    import hypothesis.extra.numpy  # noqa: F401
     import pytest
-    import scipy.ndimage
+    import scipy.ndimage  # noqa: F401
     import sklearn.metrics  # noqa: F401
 
     cv2.setNumThreads(1)
@@ -280,9 +280,7 @@ def page() -> tuple[str, int]:
         unexplained += gaps
         share = f"{100 * killed / len(results):.1f} %" if results else "-"
         same = len(alive) - gaps
-        rows.append(
-            f"| {area.name} | {len(results) + left} | {len(results)} | {killed} | {share} | {same} | {gaps} |"
-        )
+        rows.append(f"| {area.name} | {len(results) + left} | {len(results)} | {killed} | {share} | {same} | {gaps} |")
         lists.append(f"\n## {area.name}\n")
         lists.append(f"Modules: {', '.join(map(str, area.files))}. Tests: {' '.join(area.tests)}. "
                      f"Left out: {skipped} mutants.\n")  # fmt: skip

@@ -103,7 +103,7 @@ def test_interpolated_mask_is_refused_and_a_few_grey_pixels_are_not(folder):
 @pytest.mark.fault("F28")
 def test_a_grey_mask_is_refused_with_the_share_of_its_grey(folder):
     mask = np.repeat([[0, 255, 100, 100]], 5, axis=0)
-    with pytest.raises(DataError, match="50.0 % of the mask's pixels are neither 0 nor 255"):
+    with pytest.raises(DataError, match=r"50\.0 % of the mask's pixels are neither 0 nor 255"):
         images.read_mask(saved(folder, png(mask)))
 
 
@@ -341,7 +341,7 @@ def test_decompression_bomb_is_refused_before_it_is_decoded(folder, monkeypatch,
 @pytest.mark.fault("F06", "F09")
 def test_a_header_is_whole_and_of_one_pixel_at_least(folder):
     for length in range(29):
-        with pytest.raises(DataError, match="not a PNG|empty file"):
+        with pytest.raises(DataError, match=r"not a PNG|empty file"):
             read_header(saved(folder, GOOD[:length]))
     for size in ((0, 12), (12, 0), (8001, 8000)):
         with pytest.raises(DataError, match=f"{size[0]} x {size[1]} pixels; between 1 and"):
