@@ -149,6 +149,12 @@ def test_image_stays_in_0_to_1_at_any_size(image, size):
     assert 0 <= resized.min() <= resized.max() <= 1
 
 
+@pytest.mark.parametrize("size", [(4, 6), (2, 3), (8, 12)])
+@pytest.mark.parametrize(("value", "kept"), [(-0.5, 0), (1.5, 1)])
+def test_what_lies_beyond_0_and_1_is_cut_off(size, value, kept):
+    assert (images.resize_image(np.full((4, 6), value), size) == kept).all()
+
+
 @given(st.data(), shapes())
 def test_same_size_is_the_identity(data, shape):
     image = data.draw(hnp.arrays(np.float32, shape, elements=st.floats(0, 1, width=32)))
@@ -341,7 +347,7 @@ def test_decompression_bomb_is_refused_before_it_is_decoded(folder, monkeypatch,
 @pytest.mark.fault("F06", "F09")
 def test_a_header_is_whole_and_of_one_pixel_at_least(folder):
     for length in range(29):
-        with pytest.raises(DataError, match=r"not a PNG|empty file"):
+        with pytest.raises(DataError, match="not a PNG" if length else "empty file"):
             read_header(saved(folder, GOOD[:length]))
     for size in ((0, 12), (12, 0), (8001, 8000)):
         with pytest.raises(DataError, match=f"{size[0]} x {size[1]} pixels; between 1 and"):
@@ -493,7 +499,8 @@ def test_what_is_not_a_file_is_an_error_that_names_it(tmp_path, kind):
         "device": lambda: path.symlink_to("/dev/zero"),
     }
     make[kind]()
-    with pytest.raises(DataError, match=r"entry\.png"):
+    why = "no such file" if kind in ("nothing", "dangling link", "link to itself") else "not a regular file|cannot be read"
+    with pytest.raises(DataError, match=rf"entry\.png: ({why})"):
         images.read_image(path)
 
 

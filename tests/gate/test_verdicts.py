@@ -11,6 +11,7 @@ import records as made_up
 from bench import gate, store, suites
 from bench.data import Material
 from bench.gate import Limits, NotComparable, accuracy, paired, preparation, summary, verdict
+from lungseg import metrics
 from lungseg.batches import Batches
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
@@ -107,10 +108,39 @@ def test_a_single_lung_pixel_more_is_seen(key):
     assert [f.ok for f in preparation.compare(before, now, False, LIMITS)] == [False]
 
 
-def test_hashes_are_told_by_their_first_twelve_digits():
-    before, now = ({"data": {"prepared_sha256": letters * 32}} for letters in ("ab", "cd"))
+@pytest.mark.parametrize("letters", [("ab", "cd"), ("cd", "ab")])
+def test_hashes_are_told_by_their_first_twelve_digits(letters):
+    before, now = ({"data": {"prepared_sha256": two * 32}} for two in letters)
     (found,) = preparation.compare(before, now, True, LIMITS)
-    assert (found.before, found.now, found.ok) == ("abababababab", "cdcdcdcdcdcd", False)
+    assert (found.before, found.now, found.ok) == (letters[0] * 6, letters[1] * 6, False)
+
+
+def test_batches_that_are_missing_do_not_hide_others_that_changed():
+    old = {"images": 6, "steps": 2, "truth_pixels": 9}
+    before = {"data": {}, "batches": {"f0.s0": old, "f1.s0": old}, "recipe": {"epochs": 4}}
+    now = {"data": {}, "batches": {"f1.s0": {**old, "steps": 3}}, "recipe": {"epochs": 4}}
+    *batches, recipe = preparation.compare(before, now, False, LIMITS)
+    assert [(f.what, f.ok) for f in batches] == [("f0.s0", False), ("f1.s0", False)]
+    assert (recipe.before, recipe.now, recipe.ok) == ("the same", "the same", True)
+
+
+def test_the_gate_s_own_dice_is_that_of_the_metrics():
+    for counts in np.ndindex(3, 3, 3, 2):
+        assert accuracy.dice(counts) == metrics.ratios.dice(metrics.Counts(*counts)), counts
+
+
+@pytest.mark.parametrize("key", ["f1", "iou"])
+@pytest.mark.parametrize("dice", [math.nan, None, 0.75])
+def test_a_ratio_that_is_none_is_a_contradiction_whatever_dice_is(key, dice):
+    case = {"id": "a", "tp": 3, "fp": 1, "fn": 1, "tn": 4, "dice": dice, "f1": 0.75, "iou": 0.6}
+    record = {"cell": {"seed": 0}, "history": {"val_loss": [0.1]}}
+    accuracy.scores([{**record, "cases": [case]}])
+    with pytest.raises(gate.Inconsistent, match=f"a: {key} = nan"):
+        accuracy.scores([{**record, "cases": [{**case, key: math.nan}]}])
+
+
+def test_what_is_written_is_what_is_read():
+    assert summary.SCHEMA == max(summary.READABLE)
 
 
 @pytest.mark.parametrize("sides", [(64, 32), (32, 64)])
