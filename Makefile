@@ -22,7 +22,7 @@ option = $(if $(2),$(1) $(call quote,$(2)))
 PY    := .venv/bin/python
 READY := .venv/.ready-$(BACKEND)
 
-.PHONY: help setup bench test test-all faults soak test-speed lint types gate baseline publish report smoke-jax wheel clean
+.PHONY: help setup bench test test-all faults soak test-speed mutation coverage lint types gate baseline publish report smoke-jax wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,17 @@ soak: $(READY) ## kill runs at random, again and again, and check what is left: 
 test-speed: $(READY) ## time the kernels
 	$(PY) -m pytest tests/speed -m '' --benchmark-enable $(ARGS)
 
+mutation: .venv-mutation/.ready ## change the code place by place, see whether a test fails; write tests/MUTATION.md: ARGS=
+	.venv-mutation/bin/python tests/mutation.py $(ARGS)
+
+COVERED := tests/test_metrics.py tests/test_metrics_borders.py tests/test_images.py tests/test_splits.py \
+	tests/test_store.py tests/test_gate.py tests/test_gate_faults.py tests/gate/test_paired.py \
+	tests/gate/test_verdicts.py tests/differential
+
+coverage: .venv-mutation/.ready ## lines and branches that the quick tests of metrics, images, folds, records and gate miss
+	.venv-mutation/bin/python -m coverage run -m pytest $(COVERED) $(ARGS)
+	.venv-mutation/bin/python -m coverage report
+
 lint: $(READY) ## ruff
 	$(PY) -m ruff check .
 
@@ -90,6 +101,9 @@ clean: ## remove what was built or cached; environments and results stay
 
 $(READY): pyproject.toml constraints.txt
 	$(call build-environment,.venv,$(BACKEND)$(comma)bench$(comma)dev$(comma)fetch$(comma)test)
+
+.venv-mutation/.ready: pyproject.toml constraints.txt
+	$(call build-environment,.venv-mutation,coverage$(comma)mutation$(comma)test)
 
 .venv-jax/.ready: pyproject.toml constraints.txt
 	$(call build-environment,.venv-jax,jax$(comma)bench)

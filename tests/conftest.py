@@ -24,7 +24,7 @@ for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 
 import pytest  # noqa: E402
-from hypothesis import HealthCheck, settings  # noqa: E402
+from hypothesis import HealthCheck, Phase, settings  # noqa: E402
 
 # fast: the same examples every time, so that a failure is the change's and not the draw's.
 settings.register_profile(
@@ -33,6 +33,10 @@ settings.register_profile(
 # long: `make test ARGS=--hypothesis-profile=long` looks further, with new examples each time.
 settings.register_profile(
     "long", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+# mutation: the first examples of `fast`; a failure is not made small, since nobody reads it (tests/mutation.py).
+settings.register_profile(
+    "mutation", settings.get_profile("fast"), max_examples=10, phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile("fast")
 

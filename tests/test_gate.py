@@ -114,6 +114,19 @@ def test_pooled_values_and_loss_may_worsen_by_the_margin_elsewhere(baseline, key
     assert (exit_code(compare(baseline, now)) == 0) is ok
 
 
+def test_a_missing_architecture_does_not_hide_a_worse_one(baseline):
+    now = elsewhere(baseline)
+    del now["architectures"]["unet"]
+    now["architectures"]["resunet"] = scores(*[40] * 16)
+    assert {f.split(":")[0] for f in failures(baseline, now)} == {"unet", "resunet"}
+
+
+def test_a_meant_change_may_not_leak(baseline):
+    now = elsewhere(baseline)
+    now["folds"]["leaked"] = ["c03"]
+    assert failures(baseline, now, meant=True) == ["folds: images whose patient was trained on"]
+
+
 def test_no_score_may_be_below_the_floor(baseline):
     low = elsewhere(baseline)
     for summary in (baseline, low):

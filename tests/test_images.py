@@ -2,9 +2,12 @@
 
 import math
 import os
+import re
 import signal
 import struct
 import zlib
+from dataclasses import FrozenInstanceError
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -13,11 +16,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 from strategies import masks, pairs, shapes
 
 from lungseg import images
-from lungseg.errors import DataError
-from lungseg.png import Header, read_header
+from lungseg.errors import DataError, EnvironmentFailure
+from lungseg.png import Header, read_header, read_pixel_chunks
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -96,6 +100,21 @@ def test_interpolated_mask_is_refused_and_a_few_grey_pixels_are_not(folder):
         images.read_mask(saved(folder, png(mask)))
 
 
+@pytest.mark.fault("F28")
+def test_a_grey_mask_is_refused_with_the_share_of_its_grey(folder):
+    mask = np.repeat([[0, 255, 100, 100]], 5, axis=0)
+    with pytest.raises(DataError, match=r"50\.0 % of the mask's pixels are neither 0 nor 255"):
+        images.read_mask(saved(folder, png(mask)))
+
+
+def test_a_mask_comes_with_the_share_of_its_grey(folder):
+    mask = np.zeros((50, 100), int)
+    mask[0, :6] = [255, 255, 1, 2, 128, 254]
+    read, grey = images.read_mask_and_grey(saved(folder, png(mask)))
+    assert (read.sum(), grey) == (4, 4 / 5000)
+    assert images.read_mask_and_grey(saved(folder, png(mask * 0)))[1] == 0
+
+
 # -- union and resizing ------------------------------------------------------------------------------------------
 
 
@@ -130,6 +149,12 @@ def test_image_stays_in_0_to_1_at_any_size(image, size):
     assert 0 <= resized.min() <= resized.max() <= 1
 
 
+@pytest.mark.parametrize("size", [(4, 6), (2, 3), (8, 12)])
+@pytest.mark.parametrize(("value", "kept"), [(-0.5, 0), (1.5, 1)])
+def test_what_lies_beyond_0_and_1_is_cut_off(size, value, kept):
+    assert (images.resize_image(np.full((4, 6), value), size) == kept).all()
+
+
 @given(st.data(), shapes())
 def test_same_size_is_the_identity(data, shape):
     image = data.draw(hnp.arrays(np.float32, shape, elements=st.floats(0, 1, width=32)))
@@ -151,6 +176,30 @@ def test_shrinking_by_whole_numbers_is_the_mean_of_each_block(data, size, rows, 
     area = rows * columns
     np.testing.assert_allclose(images.resize_image(mask.astype(np.float32), size), lung / area, atol=1e-6)
     assert np.array_equal(images.resize_mask(mask, size), 2 * lung >= area)
+
+
+@pytest.mark.parametrize("turn", [np.asarray, np.transpose])
+@pytest.mark.parametrize(("rows", "columns"), [(6, 40), (12, 40), (24, 40), (24, 20)])
+def test_a_ramp_stays_a_ramp_wherever_an_image_grows(turn, rows, columns):
+    """Bilinear to both sides as soon as it grows to one; by area it would have steps."""
+
+    def ramp(height, width):
+        return turn(np.tile((np.arange(width) + 0.5) / width, (height, 1)).astype(np.float32))
+
+    expected = ramp(rows, columns)
+    resized = images.resize_image(ramp(12, 20), expected.shape)
+    np.testing.assert_allclose(turn(resized)[:, 2:-2], turn(expected)[:, 2:-2], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "element"), [("square", np.ones((3, 3))), ("cross", [[0, 1, 0], [1, 1, 1], [0, 1, 0]])]
+)
+@given(shapes(12).flatmap(masks))
+def test_a_union_of_a_shape_is_what_opening_by_it_leaves(shape, element, mask):
+    grown = ndimage.binary_dilation(mask, element)
+    assert images.is_union_of(grown, shape)
+    opened = ndimage.binary_dilation(ndimage.binary_erosion(mask, element, border_value=1), element)
+    assert images.is_union_of(mask, shape) == np.array_equal(opened, mask)
 
 
 @pytest.mark.parametrize("block", [(2, 2), (10, 11), (22, 22), (14, 14)])
@@ -295,6 +344,69 @@ def test_decompression_bomb_is_refused_before_it_is_decoded(folder, monkeypatch,
         images.read_image(saved(folder, header(side, side) + GOOD[33:]))
 
 
+@pytest.mark.fault("F06", "F09")
+def test_a_header_is_whole_and_of_one_pixel_at_least(folder):
+    for length in range(29):
+        with pytest.raises(DataError, match="not a PNG" if length else "empty file"):
+            read_header(saved(folder, GOOD[:length]))
+    for size in ((0, 12), (12, 0), (8001, 8000)):
+        with pytest.raises(DataError, match=f"{size[0]} x {size[1]} pixels; between 1 and"):
+            read_header(saved(folder, header(*size)))
+    for size in ((1, 1), (8000, 8000), (64_000_000, 1)):
+        assert read_header(saved(folder, header(*size))) == Header(*size, 8, GREY)
+
+
+@pytest.mark.fault("F03")
+@pytest.mark.parametrize("at", [*range(8), *range(12, 16)])
+@pytest.mark.parametrize("step", [-1, 1])
+def test_signature_and_first_chunk_are_those_of_a_png(folder, at, step):
+    with pytest.raises(DataError, match="not a PNG"):
+        read_header(saved(folder, GOOD[:at] + bytes([GOOD[at] + step]) + GOOD[at + 1 :]))
+
+
+@pytest.mark.parametrize("depth", [1, 8, 16])
+@pytest.mark.parametrize(("colour", "channels"), [(GREY, 1), (RGB, 3), (GREY_ALPHA, 2), (RGBA, 4)])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (7, 3), (8, 3), (9, 5), (16, 2)])
+def test_decoded_size_is_that_of_whole_bytes_in_each_row(width, height, depth, colour, channels):
+    bits = np.zeros((height, width * channels * depth), bool)
+    assert Header(width, height, depth, colour).decoded_bytes == np.packbits(bits, axis=1).size
+
+
+@pytest.mark.fault("F07")
+@pytest.mark.parametrize("extra", [b"", chunk(b"tEXt", b"a\0b") * 3, chunk(b"PLTE", bytes(3))])
+def test_no_more_pixels_are_announced_than_the_pixel_chunks_can_hold(folder, extra):
+    pixels = chunk(b"IDAT", bytes(10)) + chunk(b"IDAT", bytes(1))
+    most = 1032 * len(pixels)
+    end = pixels + chunk(b"IEND", b"")
+    whole = header(most, 1)
+    announced, kept = read_pixel_chunks(saved(folder, whole + extra + end))
+    assert (announced.decoded_bytes, kept) == (most, whole + end)
+    with pytest.raises(DataError, match=rf"\({len(pixels)} compressed bytes cannot hold {most + 1} x 1 pixels"):
+        read_pixel_chunks(saved(folder, header(most + 1, 1) + extra + end))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_pixels_may_come_in_several_chunks_one_after_the_other(folder, parts):
+    body = GOOD[GOOD.index(b"IDAT") + 4 : -16]
+    cuts = np.linspace(0, len(body), parts + 1).astype(int)
+    pixels = b"".join(chunk(b"IDAT", body[a:b]) for a, b in pairwise(cuts.tolist()))
+    read = images.read_image(saved(folder, header(20, 12) + pixels + chunk(b"IEND", b"")))
+    assert np.array_equal(read, RAMP / np.float32(255))
+
+
+@pytest.mark.fault("F04")
+@pytest.mark.parametrize("place", ["after the header", "after the pixels"])
+def test_a_second_header_is_refused_wherever_it_is(folder, place):
+    at = 33 if place == "after the header" else len(GOOD) - 12
+    with pytest.raises(DataError, match="b'IHDR' occurs where it must not"):
+        read_pixel_chunks(saved(folder, GOOD[:at] + header(20, 12)[8:] + GOOD[at:]))
+
+
+def test_a_header_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        Header(1, 1, 8, GREY).width = 2
+
+
 def test_native_montgomery_size_is_accepted(folder):
     assert read_header(saved(folder, header(4892, 4020, 16))) == Header(4892, 4020, 16, GREY)
 
@@ -308,6 +420,48 @@ def test_equal_channels_are_grey_and_alpha_is_ignored(folder, colour, channels, 
         pixels[..., -1] = 7
     read = images.read_image(saved(folder, png(pixels, depth, colour)))
     np.testing.assert_allclose(read, RAMP / (255 if depth == 8 else 4095), rtol=1e-6)
+
+
+@pytest.mark.fault("F14")
+@pytest.mark.parametrize(("colour", "channels"), [(RGB, 3), (RGBA, 4)])
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_no_channel_may_differ(folder, colour, channels, odd):
+    pixels = np.dstack([RAMP] * channels)
+    pixels[5, 5, odd] += 1
+    with pytest.raises(DataError, match="colour image"):
+        images.read_image(saved(folder, png(pixels, colour=colour)))
+
+
+@pytest.mark.fault("F04")
+@pytest.mark.parametrize("shape", [(12, 19), (11, 20), (12, 21), (13, 20), (20, 12)])
+def test_a_decoder_that_yields_another_size_than_the_header_is_not_believed(folder, monkeypatch, shape):
+    monkeypatch.setattr(images.cv2, "imdecode", lambda *_: np.zeros((*shape, 3), np.uint8))
+    with pytest.raises(DataError, match=re.escape(f"x.png: decodes to {shape}, its header says 12 x 20")):
+        images.read_image(saved(folder, GOOD))
+
+
+@pytest.mark.fault("F04")
+def test_a_decoder_s_own_error_names_the_file(folder, monkeypatch):
+    def refuse(*_):
+        raise cv2.error("too odd")
+
+    monkeypatch.setattr(images.cv2, "imdecode", refuse)
+    with pytest.raises(DataError, match=r"x\.png: cannot be decoded \(.*too odd"):
+        images.read_image(saved(folder, GOOD))
+
+
+@pytest.mark.parametrize("compression", [0, 1, 9])
+def test_only_compression_0_leaves_pixels_as_they_are(folder, compression):
+    images.write_png(folder / "asked.png", np.zeros((64, 64), np.uint8), compression)
+    assert ((folder / "asked.png").stat().st_size > 64 * 64) is (compression == 0)
+
+
+def test_what_cannot_be_written_is_an_error_that_names_it(folder, monkeypatch):
+    with pytest.raises(EnvironmentFailure, match=r"x\.png: cannot be written \(No such file"):
+        images.write_png(folder / "nowhere" / "x.png", RAMP)
+    monkeypatch.setattr(images.cv2, "imencode", lambda *_: (False, None))
+    with pytest.raises(ValueError, match=r"y\.png: OpenCV cannot encode uint8 \(12, 20\)"):
+        images.write_png(folder / "y.png", RAMP)
 
 
 @pytest.mark.fault("F15")
@@ -345,7 +499,8 @@ def test_what_is_not_a_file_is_an_error_that_names_it(tmp_path, kind):
         "device": lambda: path.symlink_to("/dev/zero"),
     }
     make[kind]()
-    with pytest.raises(DataError, match=r"entry\.png"):
+    why = "no such file" if kind in ("nothing", "dangling link", "link to itself") else "not a regular file|cannot be read"
+    with pytest.raises(DataError, match=rf"entry\.png: ({why})"):
         images.read_image(path)
 
 

@@ -6,10 +6,11 @@ Whether they are those of other libraries is asked in tests/differential.
 import inspect
 import json
 import math
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import masks, pairs, spacings
 
@@ -39,6 +40,31 @@ def test_pooled_is_one_report_over_all_pixels(images):
     for row in [*names, "macro avg", "weighted avg"]:
         theirs = {key.replace("f1-score", "f1"): value for key, value in oracle[row].items()}
         assert ours[row] == pytest.approx(theirs, rel=0, abs=1e-12)
+
+
+@given(PIXEL_COUNTS)
+@example(Counts(1, 0, 0, 0))
+@example(Counts(0, 0, 1, 0))
+@example(Counts(0, 0, 0, 2))
+def test_recall_weighted_by_pixels_is_accuracy_and_the_macro_average_the_balanced_one(c):
+    report = metrics.classification_report(c)
+    assert report["weighted avg"]["support"] == sum(c.as_list())
+    assert report["macro avg"]["recall"] == pytest.approx(metrics.ratios.balanced_accuracy(c), rel=1e-12)
+    if any(c.as_list()):
+        assert report["weighted avg"]["recall"] == pytest.approx(report["accuracy"], rel=1e-12)
+
+
+@given(PIXEL_COUNTS)
+def test_a_confusion_matrix_has_the_truth_in_its_rows_background_first(c):
+    (tn, fp), (fn, tp) = metrics.confusion_matrix(c)
+    assert Counts(tp, fp, fn, tn) == c
+
+
+@pytest.mark.parametrize("row", METRICS.values(), ids=METRICS)
+def test_rows_and_counts_cannot_be_changed(row):
+    for of, field in ((row, "better"), (Counts(1, 2, 3, 4), "tp"), (metrics.distances(FULL, FULL), "from_truth")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(of, field, 0)
 
 
 @given(pairs())

@@ -86,6 +86,14 @@ def test_distances_scale_with_the_spacing(pair, factor):
         assert value(*pair, (factor, factor)) == pytest.approx(factor * value(*pair), rel=1e-12)
 
 
+@given(pairs())
+def test_without_a_spacing_distances_are_in_pixels(pair):
+    given_none, one = metrics.distances(*pair), metrics.distances(*pair, (1, 1))
+    assert np.array_equal(given_none.of_both, one.of_both)
+    for name in BORDER_METRICS:
+        assert getattr(metrics, name)(*pair) == getattr(metrics, name)(*pair, (1, 1)), name
+
+
 def test_rows_and_columns_have_their_own_spacing():
     a, below, beside = (np.zeros((9, 9), dtype=bool) for _ in range(3))
     a[4, 4] = below[7, 4] = beside[4, 7] = True

@@ -1,6 +1,7 @@
 """Folds: every image tested once, no patient on two sides, diseases spread evenly, file order without effect."""
 
 from collections import Counter
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,20 @@ def test_138_images_split_as_the_source_document_splits_them():
 def test_folds_outlive_libraries():
     """Recorded results rest on these very folds: a change here voids them, so raise the protocol with it."""
     recorded = [("c004", "c007"), ("c001", "c002"), ("c000", "c005"), ("c008", "c009"), ("c003", "c006")]
-    assert [fold.test for fold in folds([case(k, f"p{k}", k % 2) for k in range(10)], 5)] == recorded
+    made = folds([case(k, f"p{k}", k % 2) for k in range(10)], 5)
+    assert [fold.test for fold in made] == recorded
+    assert [fold.validation for fold in made] == [("c002",), ("c006",), ("c008",), ("c004",), ("c004",)]
+
+
+@given(sets(), counts_of_folds())
+def test_a_patient_of_unknown_state_counts_as_healthy(cases, n):
+    told = [replace(c, attributes={"tb": c.attributes.get("tb", 0)}) for c in cases]
+    assert folds(cases, n) == folds(told, n)
+
+
+def test_a_fold_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        folds([case(k, f"p{k}") for k in range(9)], 3)[0].test = ()
 
 
 @pytest.mark.fault("F38")

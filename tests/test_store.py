@@ -251,3 +251,21 @@ def test_record_that_no_longer_fits_is_kept_where_no_report_looks(tmp_path, path
     (old,) = path.parent.iterdir()
     assert json.loads(old.read_text(encoding="utf-8")) == record()
     store.set_aside(path)  # nothing there: harmless
+
+
+@pytest.mark.fault("F72")
+def test_a_record_that_cannot_be_read_or_set_aside_is_an_error_that_names_it(path):
+    path.mkdir(parents=True)
+    with pytest.raises(DataError, match=r"unet\.phantom\.f0\.s0\.json: cannot be read \(Is a directory"):
+        store.load_record(path)
+    with pytest.raises(EnvironmentFailure, match=r"unet\.phantom\.f0\.s0\.json"):
+        store.set_aside(path)
+
+
+def test_what_a_run_leaves_beside_its_record_is_no_record(tmp_path, path):
+    store.write_text(store.artifact(tmp_path, CELL, KEY, "log.json"), "{}")
+    assert store.record_paths(tmp_path) == []
+
+
+def test_a_cell_is_called_as_its_record_s_file(path):
+    assert store.cell_name({"cell": CELL.as_dict()}) == CELL.id == path.stem
