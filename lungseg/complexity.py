@@ -17,17 +17,18 @@ def parameters(model: keras.Model) -> int:
 
 
 def gmacs(model: keras.Model) -> float:
-    """10^9 multiply-accumulates of one image's forward pass: convolutions and transposed convolutions only.
+    """10^9 multiply-accumulates of one image's forward pass: convolutions, depthwise and transposed ones included.
 
     A layer that the graph uses several times counts each time. 1 MAC = 2 FLOP; training costs 3 x forward.
     """
     total = 0
     for layer in model.get_config()["layers"]:
         kind = layer["class_name"]
-        if kind not in ("Conv2D", "Conv2DTranspose"):
+        if kind not in ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D"):
             continue
         config = layer["config"]
-        kernel = math.prod(config["kernel_size"]) * config["filters"]
+        depthwise = kind == "DepthwiseConv2D"
+        kernel = math.prod(config["kernel_size"]) * config["depth_multiplier" if depthwise else "filters"]
         stride = math.prod(config["strides"])
         for _, rows, columns, channels in _inputs(layer["inbound_nodes"]):
             pixels = rows * columns if kind == "Conv2DTranspose" else rows * columns // stride

@@ -26,6 +26,8 @@ def conv(*args, **more):
         ([conv(5, 3, strides=2)], 4 * 3 * 9 * 3 * 5),
         ([keras.layers.Conv2DTranspose(5, 2, strides=2)], 8 * 6 * 4 * 3 * 5),
         ([conv(6, 3, groups=3)], 8 * 6 * 9 * 1 * 6),
+        ([keras.layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2)], 8 * 6 * 9 * 3 * 2),
+        ([keras.layers.DepthwiseConv2D(3, strides=2, padding="same")], 4 * 3 * 9 * 3),
         ([keras.layers.BatchNormalization(), keras.layers.MaxPooling2D(2), conv(5, 3)], 4 * 3 * 9 * 3 * 5),
     ],
 )

@@ -19,4 +19,4 @@ def test_two_processes_with_one_seed_end_with_the_same_bits():
     assert [run.returncode for run in runs] == [0, 0], said
     first, again = (json.loads(out) for out, _ in said)
     assert first == again
-    assert list(first) == list(ARCHITECTURES)
+    assert list(first)[:-1] == list(ARCHITECTURES)

@@ -18,6 +18,12 @@ ARCHITECTURES = Registry(
         "unet": "lungseg.architectures.unet:unet",
         "resunet": "lungseg.architectures.resunet:resunet",
         "r2unet": "lungseg.architectures.r2unet:r2unet",
+        "attention_unet": "lungseg.architectures.attention_unet:attention_unet",
+        "attention_r2unet": "lungseg.architectures.attention_r2unet:attention_r2unet",
+        "unetpp": "lungseg.architectures.unetpp:unetpp",
+        "unet3plus": "lungseg.architectures.unet3plus:unet3plus",
+        "deeplabv3plus": "lungseg.architectures.deeplabv3plus:deeplabv3plus",
+        "m2unet": "lungseg.architectures.m2unet:m2unet",
     },
 )
 
@@ -27,7 +33,8 @@ DIVISOR = 16  # four halvings
 def build(name: str, shape: tuple[int, int, int], width: int = 64, style: Style | None = None) -> keras.Model:
     """A functional model from images (B, H, W, C) to lung probabilities float32 (B, H, W, 1) in [0, 1].
 
-    shape: (height, width, channels), height and width multiples of 16. width: channels of the first level.
+    shape: (height, width, channels), height and width multiples of 16. width: channels of the first level; where
+    the paper has other numbers of channels (DeepLabV3+, M2U-Net), 64 is the paper's and all scale with it.
     style: normalisation and precision shared by all layers; float32 with momentum 0.9 unless given.
     Initial weights come from Keras's global seed (``keras.utils.set_random_seed``).
     Raises UsageError for an unknown name, a size that cannot be halved four times, or a width below 1.

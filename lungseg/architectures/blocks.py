@@ -1,7 +1,9 @@
 """What several architectures share, so that a difference between them is one of architecture alone.
 
-Convolutions are 3 x 3, same padding, without bias before a BatchNormalization; up-sampling is a 2 x 2
-transposed convolution; the output is one sigmoid in float32.
+Convolutions have same padding and no bias before a BatchNormalization; up-sampling is a 2 x 2 transposed
+convolution, or bilinear where the paper's is; the output is one sigmoid in float32. No layer has a kernel that
+TensorFlow's op determinism refuses: bilinear enlargement has a deterministic gradient since TensorFlow 2.4, depthwise
+convolution, through cuDNN, since 2.10.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ LEVELS = 4  # halvings between the input and the bottom
 
 Tensor = Any  # a keras.KerasTensor; keras ships no types
 Block = Callable[[Tensor, int], Tensor]
+Gate = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,29 @@ class Style:
     momentum: float = 0.9
     dtype: str = "float32"
 
-    def conv(self, filters: int, kernel: int = 3) -> keras.layers.Layer:
+    def conv(self, filters: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> keras.layers.Layer:
         """Convolution without bias, same padding, He initialisation."""
         return keras.layers.Conv2D(
-            filters, kernel, padding="same", use_bias=False, kernel_initializer="he_normal", dtype=self.dtype
+            filters,
+            kernel,
+            strides=stride,
+            dilation_rate=dilation,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            dtype=self.dtype,
+        )
+
+    def depthwise(self, stride: int = 1, dilation: int = 1) -> keras.layers.Layer:
+        """3 x 3 convolution of each channel by itself, without bias."""
+        return keras.layers.DepthwiseConv2D(
+            3,
+            strides=stride,
+            dilation_rate=dilation,
+            padding="same",
+            use_bias=False,
+            depthwise_initializer="he_normal",
+            dtype=self.dtype,
         )
 
     def norm(self, affine: bool = True) -> keras.layers.Layer:
@@ -43,13 +65,17 @@ class Style:
         """Rectified linear activation."""
         return keras.layers.ReLU(dtype=self.dtype)(x)
 
-    def conv_norm_relu(self, x: Tensor, filters: int) -> Tensor:
-        """3 x 3 convolution, BatchNormalization, activation."""
-        return self.relu(self.norm()(self.conv(filters)(x)))
+    def conv_norm_relu(self, x: Tensor, filters: int, kernel: int = 3) -> Tensor:
+        """Convolution, BatchNormalization, activation."""
+        return self.relu(self.norm()(self.conv(filters, kernel)(x)))
 
-    def pool(self, x: Tensor) -> Tensor:
-        """Halve height and width by the maximum."""
-        return keras.layers.MaxPooling2D(2, dtype=self.dtype)(x)
+    def pool(self, x: Tensor, factor: int = 2) -> Tensor:
+        """Divide height and width by ``factor``, keeping the maximum."""
+        return keras.layers.MaxPooling2D(factor, dtype=self.dtype)(x)
+
+    def enlarge(self, x: Tensor, factor: int | tuple[int, int] = 2) -> Tensor:
+        """Multiply height and width by ``factor``, bilinear, without weights."""
+        return keras.layers.UpSampling2D(factor, interpolation="bilinear", dtype=self.dtype)(x)
 
     def up(self, x: Tensor, filters: int) -> Tensor:
         """Double height and width by a 2 x 2 transposed convolution."""
@@ -57,23 +83,33 @@ class Style:
             filters, 2, strides=2, padding="same", kernel_initializer="he_normal", dtype=self.dtype
         )(x)
 
-    def concatenate(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Join along the channels."""
-        return keras.layers.Concatenate(dtype=self.dtype)([skip, x])
+    def concatenate(self, x: Tensor, *skips: Tensor) -> Tensor:
+        """Join along the channels, skips first."""
+        return keras.layers.Concatenate(dtype=self.dtype)([*skips, x])
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         """Sum of two tensors of one shape."""
         return keras.layers.Add(dtype=self.dtype)([x, y])
 
-    def head(self, x: Tensor) -> Tensor:
-        """Lung probability of each pixel: 1 x 1 convolution and sigmoid, in float32 whatever the policy."""
-        return keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="probability")(x)
+    def head(self, x: Tensor, factor: int = 1) -> Tensor:
+        """Lung probability of each pixel: 1 x 1 convolution and sigmoid, in float32 whatever the policy.
+
+        factor: how many times smaller than the image ``x`` is; logits, not probabilities, are then enlarged.
+        """
+        if factor == 1:
+            return keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="probability")(x)
+        logit = keras.layers.Conv2D(1, 1, dtype="float32", name="logit")(x)
+        logit = keras.layers.UpSampling2D(factor, interpolation="bilinear", dtype="float32")(logit)
+        return keras.layers.Activation("sigmoid", dtype="float32", name="probability")(logit)
 
 
-def encoder_decoder(shape: tuple[int, int, int], width: int, style: Style, block: Block, name: str) -> keras.Model:
+def encoder_decoder(
+    shape: tuple[int, int, int], width: int, style: Style, block: Block, name: str, gate: Gate | None = None
+) -> keras.Model:
     """The U of Ronneberger et al. 2015: ``block`` on four levels down, at the bottom, and on four levels up.
 
     block: (tensor, filters) -> tensor of that many channels. Skips are concatenated.
+    gate: (skip, up-sampled tensor) -> what is concatenated instead of the skip, both of one shape.
     """
     inputs = keras.Input(shape, name="image")
     x, skips = inputs, []
@@ -84,7 +120,9 @@ def encoder_decoder(shape: tuple[int, int, int], width: int, style: Style, block
     x = block(x, width * 2**LEVELS)
     for level in reversed(range(LEVELS)):
         filters = width * 2**level
-        x = block(style.concatenate(style.up(x, filters), skips[level]), filters)
+        x = style.up(x, filters)
+        skip = gate(skips[level], x) if gate else skips[level]
+        x = block(style.concatenate(x, skip), filters)
     return keras.Model(inputs, style.head(x), name=name)
 
 

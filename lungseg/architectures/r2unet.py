@@ -23,6 +23,13 @@ def recurrent(x: Tensor, filters: int, style: Style, steps: int) -> Tensor:
     return state
 
 
+def recurrent_residual(x: Tensor, filters: int, style: Style, steps: int) -> Tensor:
+    """1 x 1 convolution to ``filters`` channels, two recurrent layers, and the sum of both ends."""
+    x = style.norm()(style.conv(filters, kernel=1)(x))
+    y = recurrent(recurrent(x, filters, style, steps), filters, style, steps)
+    return style.add(x, y)
+
+
 def r2unet(shape: tuple[int, int, int], width: int, style: Style, steps: int = STEPS) -> keras.Model:
     """Recurrent residual U-Net (Alom et al. 2018, arXiv:1802.06955, section III and figure 4d), t = 2.
 
@@ -33,8 +40,6 @@ def r2unet(shape: tuple[int, int, int], width: int, style: Style, steps: int = S
     """
 
     def block(x: Tensor, filters: int) -> Tensor:
-        x = style.norm()(style.conv(filters, kernel=1)(x))
-        y = recurrent(recurrent(x, filters, style, steps), filters, style, steps)
-        return style.add(x, y)
+        return recurrent_residual(x, filters, style, steps)
 
     return encoder_decoder(shape, width, style, block, "r2unet")

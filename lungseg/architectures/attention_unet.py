@@ -1,0 +1,37 @@
+"""Attention U-Net."""
+
+from __future__ import annotations
+
+import keras
+
+from lungseg.architectures.blocks import Style, Tensor, encoder_decoder
+
+
+def attention_gate(skip: Tensor, signal: Tensor, style: Style) -> Tensor:
+    """Additive attention: skip * sigmoid(psi(relu(W_x skip + W_g signal))), one coefficient a pixel.
+
+    skip, signal: (B, H, W, F) both. Returns (B, H, W, F). Inside, F / 2 channels.
+    """
+    inner = max(skip.shape[-1] // 2, 1)
+    projected = [style.norm()(style.conv(inner, kernel=1)(x)) for x in (skip, signal)]
+    score = style.norm()(style.conv(1, kernel=1)(style.relu(style.add(*projected))))
+    coefficient = keras.layers.Activation("sigmoid", dtype=style.dtype)(score)
+    return keras.layers.Multiply(dtype=style.dtype)([skip, coefficient])
+
+
+def attention_unet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
+    """Attention U-Net (Oktay et al. 2018, arXiv:1804.03999, section 2.1 and figures 1 and 2).
+
+    Our U-Net with an additive gate on each skip. Differs from the paper: 2-D; the gating signal is taken after its
+    up-sampling, so that gate and skip have one resolution and no coefficient is interpolated; every projection has
+    BatchNormalization instead of a bias; no deep supervision; the finest skip is gated as well.
+    31.39 M parameters and 49.2 GMACs at width 64 and 256 x 256.
+    """
+
+    def block(x: Tensor, filters: int) -> Tensor:
+        return style.conv_norm_relu(style.conv_norm_relu(x, filters), filters)
+
+    def gate(skip: Tensor, signal: Tensor) -> Tensor:
+        return attention_gate(skip, signal, style)
+
+    return encoder_decoder(shape, width, style, block, "attention_unet", gate)

@@ -1,0 +1,106 @@
+"""Each check of the contract finds the fault it is for, and says what to change."""
+
+import importlib.util
+
+import keras
+import pytest
+
+from lungseg import testing
+from lungseg.architectures.blocks import Style
+
+
+class Unregistered(keras.layers.Layer):
+    """A layer that a saved model cannot find again."""
+
+    def call(self, x):
+        return x
+
+
+class BatchMean(keras.layers.Layer):
+    """Subtracts the mean of the batch, at inference too."""
+
+    def call(self, x):
+        return x - keras.ops.mean(x, axis=0, keepdims=True)
+
+
+def architecture(change=None, head=None):
+    """One convolution and the head, with something changed between."""
+
+    def build(shape, width, style):
+        inputs = keras.Input(shape)
+        x = style.conv_norm_relu(inputs, width)
+        x = change(x, style) if change else x
+        return keras.Model(inputs, (head or (lambda x, style: style.head(x)))(x, style))
+
+    return build
+
+
+def unused(x, style):
+    return style.add(x, keras.layers.Rescaling(0.0)(style.conv(x.shape[-1])(x)))
+
+
+def seeded(x, style):
+    return keras.layers.Conv2D(2, 3, padding="same", kernel_initializer=keras.initializers.HeNormal(seed=1))(x)
+
+
+FAULTS = {
+    "sizes": (architecture(lambda x, style: style.pool(x)), "the output is (None, 16, 24, 1); it must be"),
+    "probabilities": (architecture(head=lambda x, style: style.conv(1)(x)), "end with a sigmoid"),
+    "style": (
+        architecture(lambda x, style: keras.layers.BatchNormalization()(x)),
+        "has momentum 0.99, not 0.75; make it with style.norm()",
+    ),
+    "gradients": (architecture(unused), "kernel has no gradient"),
+    "plain_keras": (architecture(lambda x, style: keras.layers.Lambda(lambda y: y)(x)), "is a Lambda layer"),
+    "seeds": (architecture(seeded), "is the same under another seed"),
+    "storage": (architecture(lambda x, style: Unregistered()(x)), "register_keras_serializable"),
+    "batches": (architecture(lambda x, style: BatchMean()(x)), "normalise by stored statistics"),
+}
+
+
+@pytest.mark.parametrize("check", testing.CHEAP)
+def test_check_finds_its_fault_and_says_what_to_change(check):
+    build, message = FAULTS[check]
+    assert message in "\n".join(testing.CHEAP[check](testing.Subject(build)))
+
+
+@pytest.mark.parametrize("check", testing.CHEAP)
+def test_check_finds_nothing_in_a_sound_architecture(check):
+    assert list(testing.CHEAP[check](testing.Subject(architecture()))) == []
+
+
+def test_import_of_a_backend_is_found(tmp_path):
+    path = tmp_path / "outsider.py"
+    path.write_text("def build(shape, width, style):\n    import tensorflow.nn as nn\n", encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("outsider", path)
+    outsider = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(outsider)
+    subject = testing.Subject(outsider.build)
+    subject._models[subject.shape, 0, Style(), 0] = architecture()(subject.shape, 2, Style())
+    (problem,) = testing.plain_keras(subject)
+    assert problem.startswith("line 2 of ")
+    assert problem.endswith("imports tensorflow.nn; use keras.ops instead")
+
+
+def test_all_problems_are_told_at_once_each_with_its_check():
+    testing.check_architecture(architecture())
+    with pytest.raises(AssertionError) as caught:
+        testing.check_architecture(architecture(lambda x, style: Unregistered()(BatchMean()(x))))
+    assert {line.split(":")[0] for line in str(caught.value).splitlines()} == {"storage", "batches"}
+
+
+def test_a_network_that_cannot_learn_an_image_by_heart_is_found(monkeypatch):
+    monkeypatch.setattr(testing, "STEPS", 25)
+    blind = architecture(lambda x, style: keras.layers.Rescaling(0.0)(x))
+    (problem,) = testing.by_heart(testing.Subject(blind))
+    assert problem.startswith("25 steps on one image reach a Dice of 0.")
+
+
+@pytest.mark.slow
+def test_long_contract_of_a_sound_architecture():
+    def unet(shape, width, style):
+        from lungseg.architectures.unet import unet
+
+        return unet(shape, width, style)
+
+    testing.check_architecture(unet, dear=True)
