@@ -499,7 +499,8 @@ def test_what_is_not_a_file_is_an_error_that_names_it(tmp_path, kind):
         "device": lambda: path.symlink_to("/dev/zero"),
     }
     make[kind]()
-    why = "no such file" if kind in ("nothing", "dangling link", "link to itself") else "not a regular file|cannot be read"
+    absent = kind in ("nothing", "dangling link", "link to itself")
+    why = "no such file" if absent else "not a regular file|cannot be read"
     with pytest.raises(DataError, match=rf"entry\.png: ({why})"):
         images.read_image(path)
 
