@@ -38,7 +38,7 @@ def draw(suite: Suite, results: Path, root: Path) -> Path | None:
             continue
         shown.append(
             {
-                "id": f"{cell.architecture} {score['id']}",
+                "id": f"{cell.architecture} {_shown(score['id'], suite)}",
                 "image": np.asarray(material.prepared.images[row]),
                 "truth": np.asarray(material.prepared.masks[row]),
                 "guess": guess,
@@ -48,6 +48,11 @@ def draw(suite: Suite, results: Path, root: Path) -> Path | None:
     if not shown:
         return None
     return gallery(shown, results / "figures" / f"{suite.name}-{key}-gallery.png")
+
+
+def _shown(name: str, suite: Suite) -> str:
+    """A phantom is named like a case of the original layout; on a picture it must not be taken for a patient."""
+    return name.replace("MCUCXR_", "phantom ") if suite.phantoms else name
 
 
 def _three(architecture: str, suite: Suite, results: Path, key: str) -> Sequence[tuple[Cell, dict[str, Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -76,10 +77,14 @@ def _panel(axes: Axes, rows: Sequence[Row], measured: Speeds, column: str) -> No
 
 
 def _keep_apart(axes: Axes) -> None:
-    """Move each label to the first place around its dot where it meets neither a label nor the frame."""
+    """Move each label to the first place around its dot where it meets neither a label, an interval nor the frame."""
     frame = axes.get_window_extent()
     dots = [axes.transData.transform(text.xy) for text in axes.texts if isinstance(text, Annotation)]
     taken = [Bbox.from_bounds(x - 9, y - 9, 18, 18) for x, y in dots]
+    for line in axes.collections:
+        if isinstance(line, LineCollection):
+            ends = [axes.transData.transform(segment) for segment in line.get_segments()]
+            taken += [Bbox([[a[0] - 2, a[1]], [b[0] + 2, b[1]]]) for a, b in ends]
     for text in axes.texts:
         for dx, dy in PLACES:
             text.set_position((dx, dy))
