@@ -98,13 +98,18 @@ def _chunks(path: Path, data: bytes) -> Iterator[tuple[bytes, bytes]]:
         (length,) = struct.unpack_from(">I", data, at)
         kind, end = data[at + 4 : at + 8], at + 12 + length
         if end > len(data):
-            raise damaged(f"truncated: a chunk {kind!r} of {length:,} bytes in a file of {len(data):,}")
+            raise damaged(f"truncated: a chunk {_name(kind)} of {length:,} bytes in a file of {len(data):,}")
         if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
-            raise damaged(f"bad checksum of its chunk {kind!r}")
+            raise damaged(f"bad checksum of its chunk {_name(kind)}")
         if kind in seen and (kind != b"IDAT" or before != b"IDAT") and kind in (b"IHDR", b"IDAT"):
-            raise damaged(f"its chunk {kind!r} occurs where it must not")
+            raise damaged(f"its chunk {_name(kind)} occurs where it must not")
         if not kind[:1].islower() and kind not in (b"IHDR", b"PLTE", b"IDAT", b"IEND"):
-            raise damaged(f"chunk {kind!r}, which no reader knows")
+            raise damaged(f"chunk {_name(kind)}, which no reader knows")
         yield kind, data[at:end]
         seen.add(kind)
         at, before = end, kind
+
+
+def _name(kind: bytes) -> str:
+    """A chunk's four letters as they may be shown: a damaged file holds anything."""
+    return kind.decode("ascii") if kind.isalpha() and kind.isascii() else repr(kind)
