@@ -398,7 +398,7 @@ def test_pixels_may_come_in_several_chunks_one_after_the_other(folder, parts):
 @pytest.mark.parametrize("place", ["after the header", "after the pixels"])
 def test_a_second_header_is_refused_wherever_it_is(folder, place):
     at = 33 if place == "after the header" else len(GOOD) - 12
-    with pytest.raises(DataError, match="b'IHDR' occurs where it must not"):
+    with pytest.raises(DataError, match="its chunk IHDR occurs where it must not"):
         read_pixel_chunks(saved(folder, GOOD[:at] + header(20, 12)[8:] + GOOD[at:]))
 
 
