@@ -532,3 +532,28 @@ def test_a_flipped_bit_is_an_error_or_changes_nothing(folder, pixels, data):
     except DataError:
         return
     assert np.array_equal(read, pixels / np.float32(255))
+
+
+def test_differing_channels_are_seen_in_the_narrowest_image(folder):
+    pixels = np.full((5, 2, 3), 90, np.uint8)
+    pixels[2, 1, 2] = 91
+    images.write_png(folder / "narrow.png", pixels)
+    with pytest.raises(DataError, match="channels differ"):
+        images.read_image(folder / "narrow.png")
+
+
+def test_a_pixel_of_half_the_maximum_is_lung(folder):
+    pixels = np.zeros((40, 50), np.uint8)
+    pixels[10:30, 10:40] = 2
+    pixels[0, 0] = 1
+    images.write_png(folder / "half.png", pixels)
+    assert images.read_mask(folder / "half.png")[0, 0]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_shrinking_along_one_axis_is_the_mean_of_each_block_too(axis):
+    image = np.random.default_rng(0).random((6, 12), np.float32)
+    image = image.T if axis == 0 else image
+    means = image.reshape(2, 6, 6).mean(axis=1) if axis == 0 else image.reshape(6, 2, 6).mean(axis=2)
+    size = (2, 6) if axis == 0 else (6, 2)
+    assert np.allclose(images.resize_image(image, size), means, atol=1e-6)
