@@ -46,7 +46,8 @@ def run_cells(
     """Run each cell in a process of its own, ``suite.slots`` at a time; outcomes in the order of ``cells``.
 
     inputs: of each cell by its id, stored with a failure. Raises Interrupted on KeyboardInterrupt,
-    DataError when a cell finds that the data has changed, EnvironmentFailure when it could not write.
+    DataError when a cell finds that the data has changed, EnvironmentFailure when it could not write, UsageError
+    when the backend does not fit the machine.
     """
     waiting: queue.SimpleQueue[Cell] = queue.SimpleQueue()
     for cell in cells:

@@ -65,10 +65,11 @@ def _take(file: IO[bytes], results: Path) -> None:
         except BlockingIOError as error:
             file.seek(0)
             owner = file.read().decode(errors="replace").strip()
-            if _is_dead(owner) and time.monotonic() < end:
+            if atomic.has_ended(owner) and time.monotonic() < end:
                 time.sleep(0.05)  # its cells are about to notice
                 continue
-            who = f"cells of process {owner}, which has ended," if _is_dead(owner) else f"process {owner or 'unknown'}"
+            ended = atomic.has_ended(owner)
+            who = f"cells of process {owner}, which has ended," if ended else f"process {owner or 'unknown'}"
             raise EnvironmentFailure(
                 f"{results}: in use by {who}; wait for it or choose another --results"
             ) from error
@@ -76,18 +77,6 @@ def _take(file: IO[bytes], results: Path) -> None:
             raise EnvironmentFailure(
                 f"{results}: cannot be locked ({error.strerror}); choose --results on a disk of this machine"
             ) from error
-
-
-def _is_dead(owner: str) -> bool:
-    if not owner.isdecimal():
-        return False
-    try:
-        os.kill(int(owner), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _probe(results: Path) -> None:

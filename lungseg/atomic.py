@@ -46,15 +46,21 @@ def own(start: str) -> str:
 def is_abandoned(path: Path) -> bool:
     """Whether the process that began this file or folder has ended."""
     owner = path.name.removeprefix(FILE).removeprefix(FOLDER).partition("-")[0]
+    # nothing of this process is under way where this is asked
+    return not owner.isdecimal() or int(owner) == os.getpid() or has_ended(owner)
+
+
+def has_ended(owner: str) -> bool:
+    """Whether no process of this number runs; False for what is no number, because then it is not known."""
     if not owner.isdecimal():
-        return True
+        return False
     try:
         os.kill(int(owner), 0)
     except ProcessLookupError:
         return True
-    except OSError:
+    except OSError:  # it runs, as somebody else's
         return False
-    return int(owner) == os.getpid()  # nothing of ours is under way where this is asked
+    return False
 
 
 def give_name(work: Path, folder: Path) -> None:
