@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -326,3 +328,32 @@ def test_a_relative_folder_is_the_users_and_not_the_programs(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "written: mine/fake.md" in done.stdout
     assert {path.name for path in (tmp_path / "mine").iterdir()} >= {"fake.md", "README.md"}
+
+
+@pytest.fixture
+def dead():
+    """The number of a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+@pytest.mark.fault("F71", "F78")
+def test_what_a_dead_writer_left_goes_and_what_a_living_one_writes_stays(tmp_path, dead):
+    (tmp_path / "figures").mkdir()
+    left, written = (tmp_path / f"figures/{atomic.FILE}{pid}-x" for pid in (dead, os.getppid()))
+    left.touch()
+    written.touch()
+    with lock.held(tmp_path):
+        assert (left.exists(), written.exists()) == (False, True)
+
+
+@pytest.mark.fault("F78")
+def test_the_lock_waits_for_the_cells_of_a_killed_run(tmp_path, dead):
+    file = (tmp_path / ".lock").open("w")
+    fcntl.flock(file, fcntl.LOCK_EX)  # as a cell does that has inherited it
+    file.write(str(dead))
+    file.flush()
+    threading.Timer(0.5, file.close).start()
+    with lock.held(tmp_path):
+        assert (tmp_path / ".lock").read_text() == str(os.getpid())
