@@ -35,4 +35,9 @@ def inputs(cell: Cell, suite: Suite, material: Material) -> dict[str, Any]:
 def resolved(name: str) -> dict[str, Any]:
     """Settings of a recipe; what is off (None, False, 0 or empty) is left out, so that an ingredient which the
     recipe does not use can be added later without voiding its records."""
-    return {key: value for key, value in asdict(recipes.recipe(name)).items() if value}
+    return _in_use(asdict(recipes.recipe(name)))
+
+
+def _in_use(settings: dict[str, Any]) -> dict[str, Any]:
+    used = {key: _in_use(value) if isinstance(value, dict) else value for key, value in settings.items()}
+    return {key: value for key, value in used.items() if value}

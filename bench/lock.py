@@ -70,9 +70,7 @@ def _take(file: IO[bytes], results: Path) -> None:
                 continue
             ended = atomic.has_ended(owner)
             who = f"cells of process {owner}, which has ended," if ended else f"process {owner or 'unknown'}"
-            raise EnvironmentFailure(
-                f"{results}: in use by {who}; wait for it or choose another --results"
-            ) from error
+            raise EnvironmentFailure(f"{results}: in use by {who}; wait for it or choose another --results") from error
         except OSError as error:
             raise EnvironmentFailure(
                 f"{results}: cannot be locked ({error.strerror}); choose --results on a disk of this machine"

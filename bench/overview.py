@@ -26,8 +26,9 @@ def overview() -> str:
 
 
 def _setting(suite: Suite) -> str:
+    others = "".join(f" ({name} {width})" for name, width in suite.widths)
     return (
-        f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}, {suite.folds} folds, "
+        f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}{others}, {suite.folds} folds, "
         f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}, recipe {suite.recipe}"
     )
 

@@ -55,7 +55,7 @@ class Suite:
 
     size: (height, width) of the network's input, pixels. width: channels of the first level. threads: of one
     cell, part of its result. slots: cells at a time. limit_s: wall-clock seconds after which a cell is ended.
-    phantoms: the set to write, where the dataset is the phantom.
+    phantoms: the set to write, where the dataset is the phantom. widths: of the architectures that have another.
     """
 
     name: str
@@ -72,6 +72,11 @@ class Suite:
     limit_s: float = 6 * 3600
     phantoms: Phantoms | None = None
     only_folds: tuple[int, ...] | None = None
+    widths: tuple[tuple[str, int], ...] = ()
+
+    def width_of(self, architecture: str) -> int:
+        """Channels of this architecture's first level."""
+        return dict(self.widths).get(architecture, self.width)
 
     @property
     def precision(self) -> str:
@@ -85,6 +90,7 @@ class Suite:
         known: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
         if phantoms is not None:
             known["phantoms"] = Phantoms(**{**phantoms, "size": tuple(phantoms["size"])})
+        known["widths"] = tuple((name, int(width)) for name, width in values["widths"])
         return cls(**known)
 
 
@@ -104,6 +110,11 @@ SUITES: dict[str, Suite] = {
         Suite(
             "montgomery-128", "Montgomery at 128 px, width 16: the comparison that two cores can carry", THREE,
             "montgomery", (128, 128), 16, 5, (0,), "document",
+        ),
+        Suite(
+            "montgomery-128-strong", "the same with augmentation, a cosine and 150 epochs: each network near its best",
+            ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 5, (0,), "strong",
+            widths=(("m2unet", 64),),
         ),
         Suite(
             "montgomery", "Montgomery at 256 px, width 64, three seeds: the source document's protocol, for a GPU",
@@ -150,7 +161,7 @@ def cells(chosen: Suite) -> list[Cell]:
     return [
         Cell(
             architecture=architecture,
-            width=chosen.width,
+            width=chosen.width_of(architecture),
             size=chosen.size,
             trained_on=chosen.dataset,
             scored_on=chosen.dataset,
