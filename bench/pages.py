@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench import answers, images_page, literature, ranking_page, stats, strata_page
+from bench import answers, budget, images_page, literature, ranking_page, stats, strata_page
 from bench.markdown import (
     NONE,
     distance,
@@ -62,6 +62,7 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
         "### Borders and anatomy", _borders(section),
         *strata_page.by_group(section, stored),
         "### Cost", _cost(section), *_image("speed", figures),
+        *budget.budget(section),
         *literature.published(section),
         *ranking_page.variance(section),
         "### Folds", _folds(section), *_image("curves", figures),
@@ -140,13 +141,12 @@ def _borders(section: Section) -> str:
 
 def _cost(section: Section) -> str:
     rows = [
-        [escape(r.name), str(r.width), millions(r.parameters), f"{r.gmacs:.2f}", duration(r.train_seconds),
-         duration(r.total_seconds), f"{r.peak_memory_bytes / 2**20:.0f}" if r.peak_memory_bytes else NONE,
+        [escape(r.name), str(r.width), millions(r.parameters), f"{r.gmacs:.2f}",
+         f"{r.peak_memory_bytes / 2**20:.0f}" if r.peak_memory_bytes else NONE,
          f"{r.cells[0]} of {r.cells[1]}"]
         for r in section.rows
     ]  # fmt: skip
-    headers = ["Architecture", "Width", "Parameters", "GMACs", "Training a cell", "All cells", "Peak MiB",
-               "Cells"]  # fmt: skip
+    headers = ["Architecture", "Width", "Parameters", "GMACs", "Peak MiB", "Cells"]  # fmt: skip
     return table(headers, rows)
 
 
