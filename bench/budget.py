@@ -22,10 +22,10 @@ def _allowed(section: Section) -> str:
     limit = f" {recipes[0]['epochs']}" if recipes else ""
     batch = f" of up to {recipes[0]['batch_size']} images" if recipes else ""
     return (
-        f"Every cell may take the same{limit} epochs over the same images; a step is one batch{batch}. Where training "
-        "may stop early, some take fewer. Middle values over cells, with lowest and highest. Still falling: cells whose"
-        f" validation loss the last fifth of the epochs bettered by more than {doubts.LEVEL}, so that more epochs might "
-        "have helped. Seconds are of this machine and of what else it did."
+        f"Every cell may take the same{limit} epochs over the same images; a step is one batch{batch}. Where training"
+        " may stop early, some take fewer. Middle values over cells, with lowest and highest. Still falling: cells"
+        " whose validation loss the last fifth of the epochs bettered by more than"
+        f" {doubts.LEVEL}, so that more epochs might have helped. Seconds are of this machine and of what else it did."
     )
 
 
