@@ -91,8 +91,8 @@ def run(job: Job, say: Say) -> store.Record:
         "data": {
             "raw_sha256": prepared.raw_sha256,
             "prepared_sha256": prepared.sha256,
-            "truth_pixels": prepared.truth_pixels,
-            "n": len(prepared.ids),
+            "truth_pixels": {k: n for k, n in prepared.truth_pixels.items() if k in material.scored},
+            "n": len(material.scored),
         },
         "split": {name: list(ids) for name, ids in asdict(fold).items()},
         "machine": machine.facts(device, recipe.precision, suite.threads),

@@ -82,7 +82,7 @@ def published(section: Section) -> list[str]:
         return []
     note = (
         f"Dice as published. None of these states this page's protocol ({key.size[0]} x {key.size[1]} px,"
-        f" {key.folds} folds grouped by patient, mean over images, recipe {key.recipe}), so none is ranked with its"
+        f" {key.split}, mean over images, recipe {key.recipe}), so none is ranked with its"
         " rows: resolution, split and aggregate each move Dice."
     )
     headers = ["Source", "Dice", "px", "Split", "Aggregate", "Note"]

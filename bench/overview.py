@@ -28,7 +28,8 @@ def overview() -> str:
 def _setting(suite: Suite) -> str:
     others = "".join(f" ({name} {width})" for name, width in suite.widths)
     return (
-        f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}{others}, {suite.folds} folds, "
+        f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}{others}, "
+        f"{f'scored on {suite.scored_on}' if suite.scored_on else f'{suite.folds} folds'}, "
         f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}, recipe {suite.recipe}"
     )
 

@@ -45,13 +45,12 @@ CAPTIONS = {
 def section_page(section: Section, figures: Figures, stored: Strata | None = None) -> list[str]:
     """Blocks of one section; a block is a paragraph, a table or a heading. stored: aggregates by sex and age."""
     key = section.setting
-    trained = "" if key.trained_on == key.scored_on else f" (trained on {escape(key.trained_on)})"
     seeds = ", ".join(map(str, section.seeds))
     blocks = [
         f"## {escape(key.backend)} on {escape(key.device_kind)}, {escape(key.precision)}",
         paragraph(
-            f"Data {escape(key.scored_on)}{trained} at {key.size[0]} x {key.size[1]} px, recipe"
-            f" {escape(key.recipe)}, {key.folds} folds grouped by patient,"
+            f"Data {escape(key.scored_on)} at {key.size[0]} x {key.size[1]} px, recipe"
+            f" {escape(key.recipe)}, {escape(key.split)},"
             f" seed{'s' if len(section.seeds) > 1 else ''} {seeds}. Scores are at that resolution."
         ),
         *_answers(section),

@@ -34,6 +34,13 @@ class Setting:
     precision: str
 
     @property
+    def split(self) -> str:
+        """How images are split, in words."""
+        if self.trained_on != self.scored_on:
+            return f"trained on all of {self.trained_on}, scored on all of {self.scored_on}"
+        return f"{self.folds} folds grouped by patient"
+
+    @property
     def machine(self) -> str:
         """The folder of its records: ``tensorflow-cpu-float32``."""
         return f"{self.backend}-{self.device_kind}-{self.precision}"

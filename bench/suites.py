@@ -56,6 +56,7 @@ class Suite:
     size: (height, width) of the network's input, pixels. width: channels of the first level. threads: of one
     cell, part of its result. slots: cells at a time. limit_s: wall-clock seconds after which a cell is ended.
     phantoms: the set to write, where the dataset is the phantom. widths: of the architectures that have another.
+    scored_on: another dataset, all of which is predicted by a training on all of ``dataset``; folds is 1 then.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Suite:
     phantoms: Phantoms | None = None
     only_folds: tuple[int, ...] | None = None
     widths: tuple[tuple[str, int], ...] = ()
+    scored_on: str | None = None
 
     def width_of(self, architecture: str) -> int:
         """Channels of this architecture's first level."""
@@ -115,6 +117,16 @@ SUITES: dict[str, Suite] = {
             "montgomery-128-strong", "the same with augmentation, a cosine and 150 epochs: each network near its best",
             ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 5, (0,), "strong",
             widths=(("m2unet", 64),),
+        ),
+        Suite(
+            "montgomery-to-shenzhen-128", "trained on all of Montgomery, scored on all of Shenzhen, which it never saw",
+            ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 1, (0,), "strong",
+            widths=(("m2unet", 64),), scored_on="shenzhen",
+        ),
+        Suite(
+            "shenzhen-to-montgomery-128", "trained on all of Shenzhen, scored on all of Montgomery, which it never saw",
+            ("unet", "m2unet", "resunet", "r2unet"), "shenzhen", (128, 128), 16, 1, (0,), "strong",
+            widths=(("m2unet", 64),), scored_on="montgomery",
         ),
         Suite(
             "montgomery", "Montgomery at 256 px, width 64, three seeds: the source document's protocol, for a GPU",
@@ -164,7 +176,7 @@ def cells(chosen: Suite) -> list[Cell]:
             width=chosen.width_of(architecture),
             size=chosen.size,
             trained_on=chosen.dataset,
-            scored_on=chosen.dataset,
+            scored_on=chosen.scored_on or chosen.dataset,
             folds=chosen.folds,
             fold=fold,
             seed=seed,
