@@ -27,16 +27,17 @@ REFERENCE = {
     "attention_unet": (31.40e6, 49.2),
     # the same gates on R2U-Net
     "attention_r2unet": (35.6e6 + 348_160, 135.3 + 1.07),
-    # Zhou et al. 2018: 9.04 M at width 32, four times that at 64
+    # Zhou et al. 2018, table 3: 9.04 M at width 32, four times that at 64
     "unetpp": (4 * 9.04e6, 119),
-    # Huang et al. 2020: 26.97 M without deep supervision. Work: U-Net's encoder 16.95e9, and at level l
+    # Huang et al. 2020 by count, without deep supervision: 26.97 M. Work: U-Net's encoder 16.95e9, and at level l
     # 65,536 / 4^l * 9 * (64 * (2048, 1856, 1792, 1984)[l] + 320 * 320)
     "unet3plus": (26.97e6, 197.4),
-    # segmentation_models.pytorch has 26.68 M with the same encoder and three colours, of which 2 * 49 * 64 are for
-    # two of them. By hand: ResNet-50 23,501,760 and 8.004e9 (last stage at a sixteenth), pyramid and decoder the rest
+    # segmentation_models.pytorch has 26.68 M (by count of its layers) with the same encoder and three colours, of which
+    # 2 * 49 * 64 are for two of them. By hand: ResNet-50 23,501,760 and 8.004e9 (last stage at a sixteenth), pyramid
+    # and decoder the rest
     "deeplabv3plus": (26.68e6 - 2 * 49 * 64, 9.04),
-    # Laibacher et al. 2019: 0.5498 M, of which 2 * 9 * 32 are for two more colours. Work summed by hand from
-    # MobileNetV2's table 2 and the decoder's channels
+    # Laibacher et al. 2019: 0.55 M; 0.5498 M by count of its layers, of which 2 * 9 * 32 are for two more colours. Work
+    # summed by hand from MobileNetV2's table 2 and the decoder's channels
     "m2unet": (0.5498e6 - 576, 0.304),
 }
 

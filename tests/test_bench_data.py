@@ -113,8 +113,8 @@ def test_a_suite_across_sets_trains_on_one_and_scores_all_of_the_other(both, tmp
 
 
 def test_a_suite_across_sets_needs_both(both, tmp_path):
+    (both / "Shenzhen").rename(both / "elsewhere")
     with pytest.raises(UsageError, match=r"Shenzhen: no such folder; suite .* needs one that holds Montg"):
-        (both / "Shenzhen").rename(both / "elsewhere")
         locate(ACROSS, both, tmp_path)
 
 
