@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench import store
+from bench.suites import variant_of
 
 OWN = ("architecture", "fold", "graph", "seed", "width")  # what cells of one comparison differ in
 
@@ -19,11 +20,14 @@ def unlike(records: Sequence[Mapping[str, Any]]) -> list[str]:
     for record in records:
         if record["status"] != "ok":
             continue
-        made_from, name = record.get("inputs") or {}, store.cell_name(dict(record))
+        made_from, name = record.get("inputs") or {}, store.cell_name(record)
+        variant = variant_of(record["cell"])
+        own = f" of {variant}" if variant else ""
         for key, value in made_from.items():
             if key not in OWN:
-                by_key.setdefault(key, {}).setdefault(store.sha256(value), []).append(name)
-        architecture = f"graph of {record['cell']['architecture']}, width {record['cell']['width']}"
+                label = f"recipe{own}" if key == "recipe" else key
+                by_key.setdefault(label, {}).setdefault(store.sha256(value), []).append(name)
+        architecture = f"graph of {record['cell']['architecture']}{own}, width {record['cell']['width']}"
         if "graph" in made_from:
             by_key.setdefault(architecture, {}).setdefault(str(made_from["graph"]), []).append(name)
     return [
