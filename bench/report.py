@@ -157,6 +157,7 @@ def index_page(
                 f"## {link}: {data} px, {escape(key.machine)}",
                 paragraph(f"**Which is best?** {answers.best(s)}"),
                 paragraph(f"**Is the difference real?** {answers.real(s)}"),
+                *([paragraph(f"**Would another reader agree?** {stable}")] if (stable := answers.stable(s)) else []),
                 paragraph(f"**What does it cost?** {answers.cost(s)}"),
             ]
             if gaps := answers.missing(s):
