@@ -196,6 +196,15 @@ def test_identities_refuse_an_inconsistent_record(pair):
                 metrics.check_identities(case | {key: wrong})
 
 
+@pytest.mark.parametrize("key", ["f1", "iou"])
+def test_identities_hold_within_a_billionth_of_a_thousandth_and_no_more(key):
+    case = metrics.score(FULL, EMPTY, None)  # all 0: no rounding decides
+    metrics.check_identities(case | {key: 1e-12})
+    metrics.check_identities(case | {key: -1e-12})
+    with pytest.raises(LungsegError, match="inconsistent"):
+        metrics.check_identities(case | {key: math.nextafter(1e-12, 1)})
+
+
 def test_the_mean_of_ious_does_not_pass_as_pooled():
     total = metrics.pooled([metrics.score(FULL, FULL, None), metrics.score(FULL, EMPTY, None)])
     metrics.check_identities(total)
