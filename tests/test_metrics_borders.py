@@ -52,6 +52,12 @@ def test_a_near_pixel_many_columns_aside_is_found(spacing):
     np.testing.assert_allclose(nearest(points, others, np.array(spacing)), expected, rtol=1e-15)
 
 
+def test_more_columns_than_distances_in_memory_at_once_are_no_limit():
+    others = np.column_stack([np.ones(140_000, int), np.arange(140_000)])  # none near enough to end the search early
+    points = np.array([(0, 0), (0, 70_000)])
+    assert nearest(points, others, np.array([1e6, 1.0])).tolist() == [1e6, 1e6]
+
+
 @given(pairs(), spacings())
 def test_bounds_symmetry_and_zero_only_for_equal_borders(pair, spacing):
     truth, guess = pair
