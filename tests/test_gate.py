@@ -175,12 +175,14 @@ def test_recipe_batches_and_leaks_are_judged_everywhere(baseline, path, value):
     assert exit_code(compare(baseline, now)) == 1
 
 
-def test_an_older_baseline_is_read_and_what_it_lacks_is_named(baseline):
+def test_an_older_baseline_is_read_and_what_it_lacks_is_named(baseline, tmp_path):
     old = {**copy.deepcopy(baseline), "schema": 1}
     for key in ("size", "records", "protocol", "recipe", "folds", "batches"):
         del old[key]
     for key in ("patients", "truth_quarters", "image_quarters"):
         del old["data"][key]
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    assert gate.load_baseline(tmp_path / "old.json") == old
     now = elsewhere(baseline)
     assert exit_code(compare(old, now)) == 0
     assert "holds no size, records, protocol, recipe, folds, batches;" in gate.explain(old, now)
