@@ -110,6 +110,7 @@ def test_a_baseline_about_something_else_is_exit_5(good, path, value, words):
         code, said = verdict(good, now)
         assert code == 5
         assert words in said
+        assert verdict(now, good)[0] == 5
 
 
 @pytest.mark.fault("F85")

@@ -65,7 +65,8 @@ def test_p_is_a_share_that_is_never_0():
 
 
 @pytest.mark.parametrize(
-    ("p", "words"), [(0.0005, "p < 0.001"), (0.001, "p = 0.001"), (0.04, "p = 0.040"), (1, "p = 1.000")]
+    ("p", "words"),
+    [(0.0005, "p < 0.001"), (0.001, "p = 0.001"), (0.04, "p = 0.040"), (0.05, "p = 0.050"), (1, "p = 1.000")],
 )
 def test_the_table_gives_margin_change_bound_and_p(p, words):
     (found,) = paired.compare({"unet": paired.Change(-0.005, -0.01, p)}, LIMITS)
