@@ -246,9 +246,10 @@ def test_masks_do_not_shift_as_nearest_neighbour_does(a, b, r, c):
     assert moved(mask[::4, ::4]) > 0.3, "what INTER_NEAREST takes: the first pixel of each block"
 
 
-def test_integer_masks_are_not_resized():
-    with pytest.raises(TypeError, match="boolean"):
-        images.resize_mask(np.ones((4, 4), np.uint8), (2, 2))
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "<U1"])
+def test_only_booleans_are_resized_as_masks(dtype):
+    with pytest.raises(TypeError, match=f"a mask must be boolean, not {dtype}"):
+        images.resize_mask(np.ones((4, 4), dtype), (2, 2))
 
 
 @pytest.mark.fault("F22")

@@ -6,6 +6,7 @@ Whether they are those of other libraries is asked in tests/differential.
 import inspect
 import json
 import math
+import re
 from dataclasses import FrozenInstanceError
 
 import numpy as np
@@ -139,9 +140,9 @@ def test_no_overflow_in_any_integer_type():
     assert metrics.pooled(cases)["tp"] == 3 * (2**31 - 1)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32"])
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "object", "<U1", "|S1"])
 def test_only_booleans_are_masks(dtype):
-    with pytest.raises(TypeError, match=f"guess: a boolean mask is needed, got {dtype}; compare first"):
+    with pytest.raises(TypeError, match=re.escape(f"guess: a boolean mask is needed, got {dtype}; compare first")):
         metrics.dice(FULL, FULL.astype(dtype))
 
 

@@ -43,7 +43,7 @@ def test_far_apart_sparse_or_dense_the_nearest_is_found(shape, n, spacing):
     assert np.array_equal(nearest(a, b, np.array(spacing)), expected)
 
 
-@pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.67, 1.37), (0.5, 2.0), (2.0, 0.5)])
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.67, 1.37), (0.5, 2.0), (2.0, 0.5), (0.005, 0.005)])
 def test_a_near_pixel_many_columns_aside_is_found(spacing):
     points = np.argwhere(np.ones((45, 90), dtype=bool))
     floor = [(0, column) for column in range(90)]  # something to be found in every column, but further away
