@@ -29,8 +29,19 @@ def gmacs(model: keras.Model) -> float:
     total = 0
     for entry in model.get_config()["layers"]:
         layer = model.get_layer(entry["name"])
-        total += sum(_macs(layer, shapes) for shapes in _inputs(entry["inbound_nodes"]))
+        total += sum(_macs(layer, [tuple(tensor["shape"]) for tensor in inputs]) for inputs in calls(entry))
     return total / 1e9
+
+
+def calls(entry: Any) -> Iterator[list[dict[str, Any]]]:
+    """The input tensors, ``{"shape": ..., "keras_history": [layer, ...]}``, of each use of a layer.
+
+    entry: of ``model.get_config()["layers"]``.
+    """
+    for node in entry["inbound_nodes"]:
+        given = [*node["args"], *node["kwargs"].values()]
+        flat = [item for one in given for item in (one if isinstance(one, list | tuple) else [one])]
+        yield [item["config"] for item in flat if isinstance(item, dict) and item["class_name"] == "__keras_tensor__"]
 
 
 def _macs(layer: keras.layers.Layer, shapes: list[tuple[int, ...]]) -> int:
@@ -65,10 +76,3 @@ def graph_sha256(model: keras.Model) -> str:
 
     graph = [[layer["class_name"], canonical(layer["config"]), canonical(layer["inbound_nodes"])] for layer in layers]
     return hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()
-
-
-def _inputs(nodes: Any) -> Iterator[list[tuple[int, ...]]]:
-    """Shapes of the inputs at each use of a layer, from the model's own configuration."""
-    for node in nodes:
-        tensors = node["args"][0] if node["args"] and isinstance(node["args"][0], list) else node["args"]
-        yield [tuple(tensor["config"]["shape"]) for tensor in tensors]
