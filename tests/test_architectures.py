@@ -42,6 +42,10 @@ REFERENCE = {
     # 149 * 257 are for more classes, 2 * 49 * 32 for two more colours, 2 * (32 + 64 + 160 + 256) keys' biases. Work
     # summed by hand from table 6; the same sum for 150 classes, three colours and 512 x 512 gives 8.39 (paper: 8.4)
     "segformer_b0": (3_752_694 - 149 * 257 - 2 * 49 * 32 - 1024, 1.733),
+    # torchvision publishes 3,504,872 parameters of MobileNetV2: its classifier has 1281 * 1000, two more colours 2 * 9
+    # * 32. Decoder by hand: 9 * F * (joined + F) and 4 F of BatchNormalization a level, 17 in the head. Work summed by
+    # hand from table 2 and the decoder; the same sum for the classifier at 224 x 224 gives the paper's 300e6
+    "mobilenetv2_unet": (3_504_872 - 1_281_000 - 576 + 4_404_945, 3.327),
     # UNet++ and three more heads of 64 weights and a bias, each on every pixel
     "unetpp_deep": (4 * 9.04e6 + 3 * 65, 119 + 3 * 64 * 65_536 / 1e9),
 }

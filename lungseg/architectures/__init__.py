@@ -25,6 +25,7 @@ ARCHITECTURES = Registry(
         "deeplabv3plus": "lungseg.architectures.deeplabv3plus:deeplabv3plus",
         "m2unet": "lungseg.architectures.m2unet:m2unet",
         "segformer_b0": "lungseg.architectures.segformer:segformer_b0",
+        "mobilenetv2_unet": "lungseg.architectures.mobilenetv2_unet:mobilenetv2_unet",
         "unetpp_deep": "lungseg.architectures.unetpp:unetpp_deep",
     },
 )
