@@ -12,6 +12,7 @@ from lungseg.errors import EnvironmentFailure, UsageError
 
 SKIPS = ("expanded_conv_project_BN", "block_2_add", "block_5_add", "block_12_add")  # a half to a sixteenth of the size
 DECODER = (256, 128, 64, 32, 16)
+MIN_FILTERS = 8  # as Keras's of the encoder
 PUBLISHED = {32: "0.5", 48: "0.75", 64: "1.0"}  # width and Keras's name of its alpha; 0.35, 1.3 and 1.4 fit no width
 SOURCE = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
 
@@ -25,8 +26,8 @@ def mobilenetv2_unet(shape: tuple[int, int, int], width: int, style: Style, imag
     before it is halved. Decoder: five times bilinear enlargement, the skip where there is one, and two convolutions,
     of 256, 128, 64, 32 and 16 channels. Unlike M2U-Net, which stops the encoder at a sixteenth and decodes by
     inverted residuals, it is a plain U-Net above a whole classifier. Width 64 is the published network; all channels
-    scale with it, the encoder's to multiples of 8, and its last not below 1280. Pixels in [0, 1] are brought to
-    [-1, 1], as its weights expect. 6.63 M parameters and 3.33 GMACs at width 64 and 256 x 256.
+    scale with it, none below 8, the encoder's to multiples of 8 and its last not below 1280. Pixels in [0, 1] are
+    brought to [-1, 1], as its weights expect. 6.63 M parameters and 3.33 GMACs at width 64 and 256 x 256.
 
     imagenet: start the encoder from Keras's ImageNet weights (224 x 224) instead of random ones. Of the first kernel
     the three colours are summed where images have one channel: the same function of a gray image as repeating it.
@@ -46,7 +47,7 @@ def mobilenetv2_unet(shape: tuple[int, int, int], width: int, style: Style, imag
         x = style.resize(x, size)
         x = x if skip is None else style.concatenate(x, skip)
         for _ in range(2):
-            x = style.conv_norm_relu(x, max(round(filters * width / 64), 2))
+            x = style.conv_norm_relu(x, max(round(filters * width / 64), MIN_FILTERS))
     return keras.Model(inputs, style.head(x), name="mobilenetv2_unet")
 
 
