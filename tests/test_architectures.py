@@ -39,6 +39,16 @@ REFERENCE = {
     # Laibacher et al. 2019: 0.55 M; 0.5498 M by count of its layers, of which 2 * 9 * 32 are for two more colours. Work
     # summed by hand from MobileNetV2's table 2 and the decoder's channels
     "m2unet": (0.5498e6 - 576, 0.304),
+    # The published weights for 150 classes have 3,752,694 (nvidia/segformer-b0-finetuned-ade-512-512), of which
+    # 149 * 257 are for more classes, 2 * 49 * 32 for two more colours, 2 * (32 + 64 + 160 + 256) keys' biases. Work
+    # summed by hand from table 6; the same sum for 150 classes, three colours and 512 x 512 gives 8.39 (paper: 8.4)
+    "segformer_b0": (3_752_694 - 149 * 257 - 2 * 49 * 32 - 1024, 1.733),
+    # torchvision publishes 3,504,872 parameters of MobileNetV2: its classifier has 1281 * 1000, two more colours 2 * 9
+    # * 32. Decoder by hand: 9 * F * (joined + F) and 4 F of BatchNormalization a level, 17 in the head. Work summed by
+    # hand from table 2 and the decoder; the same sum for the classifier at 224 x 224 gives the paper's 300e6
+    "mobilenetv2_unet": (3_504_872 - 1_281_000 - 576 + 4_404_945, 3.327),
+    # UNet++ and three more heads of 64 weights and a bias, each on every pixel
+    "unetpp_deep": (4 * 9.04e6 + 3 * 65, 119 + 3 * 64 * 65_536 / 1e9),
 }
 
 every_architecture = pytest.mark.parametrize("name", lungseg.ARCHITECTURES)
@@ -126,13 +136,31 @@ def test_graph_hash_sees_the_momentum(name):
 
 @every_architecture
 def test_convolutions_before_a_normalisation_carry_no_bias(name):
+    """Of the batch, which takes a bias away; nor does one before another convolution."""
+    model = subject(name).model()
+    before = {
+        inputs[0]["keras_history"][0]
+        for entry in model.get_config()["layers"]
+        if entry["class_name"] in ("BatchNormalization", "Conv2D", "DepthwiseConv2D")
+        for inputs in complexity.calls(entry)
+    }
     convolutions = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
-    biased = [
-        layer.filters
-        for layer in subject(name).model().layers
-        if isinstance(layer, convolutions) and not isinstance(layer, keras.layers.Conv2DTranspose) and layer.use_bias
-    ]
-    assert biased == [1]  # the head
+    found = [layer for layer in model.layers if layer.name in before and isinstance(layer, convolutions)]
+    assert found
+    assert [layer.name for layer in found if layer.use_bias] == []
+
+
+# -- deep supervision -------------------------------------------------------------------------------------------------
+
+
+def test_deep_supervision_is_the_mean_of_the_heads_of_the_first_level_and_three_heads_more():
+    deep, plain = (lungseg.build(name, (32, 32, 1), WIDTH) for name in ("unetpp_deep", "unetpp"))
+    assert complexity.parameters(deep) - complexity.parameters(plain) == 3 * (WIDTH + 1)
+    heads = [layer for layer in deep.layers if isinstance(layer, keras.layers.Conv2D) and layer.filters == 1]
+    apart = [output(keras.Model(deep.input, head.output), image((32, 32, 1))) for head in heads]
+    assert len(apart) == 4
+    assert all(np.abs(apart[0] - other).max() > 1e-4 for other in apart[1:])
+    np.testing.assert_allclose(output(deep, image((32, 32, 1))), np.mean(apart, axis=0), atol=1e-6)
 
 
 # -- what makes a gate one of attention -------------------------------------------------------------------------------
