@@ -17,13 +17,18 @@ def parameters(model: keras.Model) -> int:
 
 
 def gmacs(model: keras.Model) -> float:
-    """10^9 multiply-accumulates of one image's forward pass: convolutions, depthwise and transposed ones included.
+    """10^9 multiply-accumulates of one image's forward pass: convolutions, depthwise and transposed ones included,
+    dense layers, and what a layer says of itself by ``macs(input shape)``, as attention does for its two products.
 
     A layer that the graph uses several times counts each time. 1 MAC = 2 FLOP; training costs 3 x forward.
     """
     total = 0
     for layer in model.get_config()["layers"]:
         kind = layer["class_name"]
+        if kind == "Dense":
+            total += sum(math.prod(shape[1:]) for shape in _inputs(layer["inbound_nodes"])) * layer["config"]["units"]
+        elif hasattr(own := model.get_layer(layer["name"]), "macs"):
+            total += sum(own.macs(shape) for shape in _inputs(layer["inbound_nodes"]))
         if kind not in ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D"):
             continue
         config = layer["config"]

@@ -38,6 +38,13 @@ REFERENCE = {
     # Laibacher et al. 2019: 0.5498 M, of which 2 * 9 * 32 are for two more colours. Work summed by hand from
     # MobileNetV2's table 2 and the decoder's channels
     "m2unet": (0.5498e6 - 576, 0.304),
+    # By hand from Cao et al. 2021 and Swin-T, 15^2 distances a head: blocks of C channels 12 C^2 + 13 C + 225 C / 32,
+    # two at C = 96, 192, 384 on each side and two at 768; patches 19 C; merging C to 2 C 8 C^2 + 8 C; expanding C and
+    # joining C + C 2 C^2 + C; the last expansion 16 C^2 + 2 C; norms 2 * 768 + 2 * 96; head 97. With three colours,
+    # nine classes and 13^2 distances the same sum is the 27.17 M that is quoted. Work: of a block's token 12 C^2 +
+    # 128 C, so for 64^2 to 8^2 tokens 3.813e9 down, 2.894e9 up; patches and head 0.013e9; merging, expanding, joining
+    # 9 * 0.0755e9; the last expansion 0.604e9
+    "swin_unet": (27_172_453, 8.0027),
 }
 
 every_architecture = pytest.mark.parametrize("name", lungseg.ARCHITECTURES)
@@ -101,7 +108,7 @@ def test_every_architecture_has_a_reference():
 def test_parameters_and_work_are_those_of_the_paper(name):
     model = lungseg.build(name, (256, 256, 1), 64)
     parameters, gmacs = REFERENCE[name]
-    assert complexity.parameters(model) == pytest.approx(parameters, rel=0 if name == "unet" else 0.01)
+    assert complexity.parameters(model) == pytest.approx(parameters, rel=0 if isinstance(parameters, int) else 0.01)
     assert complexity.gmacs(model) == pytest.approx(gmacs, rel=0.01)
 
 
@@ -111,7 +118,7 @@ def test_graph_hash_tells_models_apart_and_not_their_history(name):
     assert complexity.graph_sha256(subject(name).model(copy=1)) == first
     others = [
         *(subject(other).model() for other in lungseg.ARCHITECTURES if other != name),
-        lungseg.build(name, (32, 48, 1), WIDTH + 1),
+        lungseg.build(name, (32, 48, 1), 4 * WIDTH),
     ]
     assert first not in {complexity.graph_sha256(model) for model in others}
 
@@ -120,7 +127,8 @@ def test_graph_hash_tells_models_apart_and_not_their_history(name):
 def test_graph_hash_sees_the_momentum(name):
     shape = (16, 16, 1)
     plain, other = subject(name).model(shape), subject(name).model(shape, style=testing.HALF)
-    assert complexity.graph_sha256(plain) != complexity.graph_sha256(other)
+    has_one = any(isinstance(layer, keras.layers.BatchNormalization) for layer in plain.layers)
+    assert (complexity.graph_sha256(plain) != complexity.graph_sha256(other)) == has_one
 
 
 @every_architecture

@@ -24,6 +24,7 @@ ARCHITECTURES = Registry(
         "unet3plus": "lungseg.architectures.unet3plus:unet3plus",
         "deeplabv3plus": "lungseg.architectures.deeplabv3plus:deeplabv3plus",
         "m2unet": "lungseg.architectures.m2unet:m2unet",
+        "swin_unet": "lungseg.architectures.swin_unet:swin_unet",
     },
 )
 
