@@ -10,6 +10,7 @@ from lungseg import complexity, testing
 from lungseg.architectures.blocks import Style
 from lungseg.architectures.swin_unet import DepthToSpace, SpaceToDepth, swin_unet
 from lungseg.architectures.transformer import GlobalAttention, heads
+from lungseg.architectures.transunet import transunet
 from lungseg.architectures.windows import WindowAttention
 
 WINDOW = 4
@@ -150,3 +151,14 @@ def test_weights_of_swin_unet_fit_every_size():
     assert [weight.shape for weight in small.weights] == [weight.shape for weight in large.weights]
     large.set_weights(small.get_weights())
     assert testing.output(large, testing.images((144, 144, 1), 1)).shape == (1, 144, 144, 1)
+
+
+def test_transunet_attends_among_sixteenths_and_joins_three_skips_of_the_resnet():
+    model = transunet((64, 96, 1), 2, Style())
+    (positions,) = [layer for layer in model.layers if "positions" in layer.name]
+    attention = [layer for layer in model.layers if isinstance(layer, GlobalAttention)]
+    joined = [layer for layer in model.layers if isinstance(layer, keras.layers.Concatenate)]
+    assert positions.embedding.shape == (4, 6, 24)
+    assert [layer.input.shape for layer in attention] == [(None, 4, 6, 3 * 24)] * 12
+    skips = [layer.input[0].shape[1:] for layer in joined]
+    assert skips == [(8, 12, 16), (16, 24, 8), (32, 48, 2)]

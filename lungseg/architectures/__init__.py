@@ -25,6 +25,7 @@ ARCHITECTURES = Registry(
         "deeplabv3plus": "lungseg.architectures.deeplabv3plus:deeplabv3plus",
         "m2unet": "lungseg.architectures.m2unet:m2unet",
         "swin_unet": "lungseg.architectures.swin_unet:swin_unet",
+        "transunet": "lungseg.architectures.transunet:transunet",
     },
 )
 
