@@ -49,6 +49,19 @@ REFERENCE = {
     "mobilenetv2_unet": (3_504_872 - 1_281_000 - 576 + 4_404_945, 3.327),
     # UNet++ and three more heads of 64 weights and a bias, each on every pixel
     "unetpp_deep": (4 * 9.04e6 + 3 * 65, 119 + 3 * 64 * 65_536 / 1e9),
+    # By hand from Cao et al. 2021 and Swin-T, 15^2 distances a head: blocks of C channels 12 C^2 + 13 C + 225 C / 32,
+    # two at C = 96, 192, 384 on each side and two at 768; patches 19 C; merging C to 2 C 8 C^2 + 8 C; expanding C and
+    # joining C + C 2 C^2 + C; the last expansion 16 C^2 + 2 C; norms 2 * 768 + 2 * 96; head 97. With three colours,
+    # nine classes and 13^2 distances the same sum is the 27.17 M that is quoted. Work: of a block's token 12 C^2 +
+    # 128 C, so for 64^2 to 8^2 tokens 3.813e9 down, 2.894e9 up; patches and head 0.013e9; merging, expanding, joining
+    # 9 * 0.0755e9; the last expansion 0.604e9
+    "swin_unet": (27_172_453, 8.0027),
+    # Chen et al. 2021 and its code: 105.28 M with three colours, nine classes, 14^2 places and a 3 x 3 head, which
+    # is, by hand, ResNet 11,894,848, projection and places 937,728, 12 * 7,087,872 + 1,536 of the transformer,
+    # decoder 7,387,200, head 1,305. Here - 2 * 49 * 64 + 60 * 768 - 1,305 + 17. Valanarasu and Patel 2022 (UNeXt,
+    # table 1) have 105.32 M and 38.52 G at 256 x 256. Work: ResNet 5.034e9; projection 0.201e9; twelve times 256
+    # tokens of 12 * 768^2 + 2 * 256 * 768, 22.951e9; decoder 10.117e9; head 0.001e9
+    "transunet": (105_315_601, 38.304),
 }
 
 every_architecture = pytest.mark.parametrize("name", lungseg.ARCHITECTURES)
@@ -112,7 +125,7 @@ def test_every_architecture_has_a_reference():
 def test_parameters_and_work_are_those_of_the_paper(name):
     model = lungseg.build(name, (256, 256, 1), 64)
     parameters, gmacs = REFERENCE[name]
-    assert complexity.parameters(model) == pytest.approx(parameters, rel=0 if name == "unet" else 0.01)
+    assert complexity.parameters(model) == pytest.approx(parameters, rel=0 if isinstance(parameters, int) else 0.01)
     assert complexity.gmacs(model) == pytest.approx(gmacs, rel=0.01)
 
 
@@ -122,7 +135,7 @@ def test_graph_hash_tells_models_apart_and_not_their_history(name):
     assert complexity.graph_sha256(subject(name).model(copy=1)) == first
     others = [
         *(subject(other).model() for other in lungseg.ARCHITECTURES if other != name),
-        lungseg.build(name, (32, 48, 1), WIDTH + 1),
+        lungseg.build(name, (32, 48, 1), 4 * WIDTH),
     ]
     assert first not in {complexity.graph_sha256(model) for model in others}
 
@@ -131,7 +144,8 @@ def test_graph_hash_tells_models_apart_and_not_their_history(name):
 def test_graph_hash_sees_the_momentum(name):
     shape = (16, 16, 1)
     plain, other = subject(name).model(shape), subject(name).model(shape, style=testing.HALF)
-    assert complexity.graph_sha256(plain) != complexity.graph_sha256(other)
+    has_one = any(isinstance(layer, keras.layers.BatchNormalization) for layer in plain.layers)
+    assert (complexity.graph_sha256(plain) != complexity.graph_sha256(other)) == has_one
 
 
 @every_architecture

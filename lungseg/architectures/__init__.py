@@ -27,6 +27,8 @@ ARCHITECTURES = Registry(
         "segformer_b0": "lungseg.architectures.segformer:segformer_b0",
         "mobilenetv2_unet": "lungseg.architectures.mobilenetv2_unet:mobilenetv2_unet",
         "unetpp_deep": "lungseg.architectures.unetpp:unetpp_deep",
+        "swin_unet": "lungseg.architectures.swin_unet:swin_unet",
+        "transunet": "lungseg.architectures.transunet:transunet",
     },
 )
 
