@@ -16,7 +16,8 @@ from lungseg.errors import UsageError
 from lungseg.testing import Subject, output
 
 WIDTH = 2
-# Trainable parameters at width 64 and GMACs at 256 x 256 x 1 (1 MAC = 2 FLOP), and where they come from.
+# Trainable parameters at width 64 and GMACs at 256 x 256 x 1 (1 MAC = 2 FLOP), and where they come from; a whole number
+# of parameters is met exactly, all else within 1 %.
 REFERENCE = {
     # counted by hand from the paper's description
     "unet": (31_036_481, 48.1),
@@ -111,7 +112,7 @@ def test_every_architecture_has_a_reference():
 def test_parameters_and_work_are_those_of_the_paper(name):
     model = lungseg.build(name, (256, 256, 1), 64)
     parameters, gmacs = REFERENCE[name]
-    assert complexity.parameters(model) == pytest.approx(parameters, rel=0 if name == "unet" else 0.01)
+    assert complexity.parameters(model) == pytest.approx(parameters, rel=0 if isinstance(parameters, int) else 0.01)
     assert complexity.gmacs(model) == pytest.approx(gmacs, rel=0.01)
 
 
@@ -157,8 +158,7 @@ def test_deep_supervision_is_the_mean_of_the_heads_of_the_first_level_and_three_
     assert complexity.parameters(deep) - complexity.parameters(plain) == 3 * (WIDTH + 1)
     heads = [layer for layer in deep.layers if isinstance(layer, keras.layers.Conv2D) and layer.filters == 1]
     apart = [output(keras.Model(deep.input, head.output), image((32, 32, 1))) for head in heads]
-    assert len(apart) == 4
-    assert all(np.abs(apart[0] - other).max() > 1e-4 for other in apart[1:])
+    assert len({head.input.name for head in heads}) == 4
     np.testing.assert_allclose(output(deep, image((32, 32, 1))), np.mean(apart, axis=0), atol=1e-6)
 
 
