@@ -16,7 +16,8 @@ from lungseg.errors import UsageError
 from lungseg.testing import Subject, output
 
 WIDTH = 2
-# Trainable parameters at width 64 and GMACs at 256 x 256 x 1 (1 MAC = 2 FLOP), and where they come from.
+# Trainable parameters at width 64 and GMACs at 256 x 256 x 1 (1 MAC = 2 FLOP), and where they come from; a whole number
+# of parameters is met exactly, all else within 1 %.
 REFERENCE = {
     # counted by hand from the paper's description
     "unet": (31_036_481, 48.1),
@@ -72,10 +73,17 @@ def subject(name):
     return Subject(lungseg.ARCHITECTURES[name], WIDTH)
 
 
+@cache
+def fingerprint(name):
+    """Once a name: each is compared with all others."""
+    return complexity.graph_sha256(subject(name).model())
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _forget_models():
     yield
     subject.cache_clear()
+    fingerprint.cache_clear()
 
 
 def image(shape=(32, 48, 1), seed=0):
@@ -131,13 +139,10 @@ def test_parameters_and_work_are_those_of_the_paper(name):
 
 @every_architecture
 def test_graph_hash_tells_models_apart_and_not_their_history(name):
-    first = complexity.graph_sha256(subject(name).model())
+    first = fingerprint(name)
     assert complexity.graph_sha256(subject(name).model(copy=1)) == first
-    others = [
-        *(subject(other).model() for other in lungseg.ARCHITECTURES if other != name),
-        lungseg.build(name, (32, 48, 1), 4 * WIDTH),
-    ]
-    assert first not in {complexity.graph_sha256(model) for model in others}
+    assert first != complexity.graph_sha256(lungseg.build(name, (32, 48, 1), 4 * WIDTH))
+    assert first not in {fingerprint(other) for other in lungseg.ARCHITECTURES if other != name}
 
 
 @every_architecture
@@ -172,8 +177,7 @@ def test_deep_supervision_is_the_mean_of_the_heads_of_the_first_level_and_three_
     assert complexity.parameters(deep) - complexity.parameters(plain) == 3 * (WIDTH + 1)
     heads = [layer for layer in deep.layers if isinstance(layer, keras.layers.Conv2D) and layer.filters == 1]
     apart = [output(keras.Model(deep.input, head.output), image((32, 32, 1))) for head in heads]
-    assert len(apart) == 4
-    assert all(np.abs(apart[0] - other).max() > 1e-4 for other in apart[1:])
+    assert len({head.input.name for head in heads}) == 4
     np.testing.assert_allclose(output(deep, image((32, 32, 1))), np.mean(apart, axis=0), atol=1e-6)
 
 

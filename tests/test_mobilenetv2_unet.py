@@ -35,9 +35,8 @@ def published():
     """A network of Keras's with weights of no meaning, statistics and scales too."""
     model = keras.applications.MobileNetV2(alpha=WIDTH / 64, include_top=False, weights=None)
     random = np.random.default_rng(0)
-    model.set_weights(
-        [w * random.uniform(0.8, 1.2, w.shape) + 0.01 * random.random(w.shape) for w in model.get_weights()]
-    )
+    # Kernels so large that the image is not lost among the shifts of 53 normalisations.
+    model.set_weights([(4 if w.ndim > 1 else 1) * w * random.uniform(0.8, 1.2, w.shape) for w in model.get_weights()])
     return model
 
 
@@ -48,8 +47,8 @@ def test_with_imagenet_weights_the_encoder_is_the_published_network(cache, publi
     x = testing.images((*SHAPE[:2], channels))
     wanted = output(published, 2 * np.broadcast_to(x, (*x.shape[:3], 3)) - 1)
     found = output(keras.Model(model.input, model.get_layer("out_relu").output), x)
-    assert wanted.std() > 1e-3
-    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
+    assert np.abs(wanted[0] - wanted[1]).max() > 0.1
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
     momenta = {layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
     assert momenta == {0.75}
 
