@@ -169,6 +169,14 @@ def test_convolutions_before_a_normalisation_carry_no_bias(name):
     assert [layer.name for layer in found if layer.use_bias] == []
 
 
+def test_a_depthwise_kernel_begins_as_he_says_whatever_the_number_of_channels():
+    for channels in (16, 256):
+        layer = Style().depthwise()
+        layer.build((None, 8, 8, channels))
+        spread = keras.ops.convert_to_numpy(layer.weights[0]).std()
+        assert spread == pytest.approx((2 / 9) ** 0.5, rel=0.2)
+
+
 # -- deep supervision -------------------------------------------------------------------------------------------------
 
 

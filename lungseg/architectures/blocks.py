@@ -46,14 +46,18 @@ class Style:
         )
 
     def depthwise(self, stride: int = 1, dilation: int = 1) -> keras.layers.Layer:
-        """3 x 3 convolution of each channel by itself, without bias."""
+        """3 x 3 convolution of each channel by itself, without bias.
+
+        He's initialiser by the fan-out, which is 9: Keras counts the fan-in over all channels, though a channel sees
+        its own alone, and would begin with kernels too small by the root of their number.
+        """
         return keras.layers.DepthwiseConv2D(
             3,
             strides=stride,
             dilation_rate=dilation,
             padding="same",
             use_bias=False,
-            depthwise_initializer="he_normal",
+            depthwise_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal"),
             dtype=self.dtype,
         )
 
