@@ -225,6 +225,20 @@ def test_any_number_of_records_has_a_summary(tmp_path, number):
     assert (found["size"], found["dataset"], found["folds"]["n"]) == ([128, 128], "phantom", 5)
 
 
+def test_records_of_other_data_than_the_rest_are_no_summary(tmp_path):
+    records = made_up.grid(["unet"], suite="montgomery-128")
+    for record in records:
+        record["inputs"] = {"data": "first", "fold": record["cell"]["fold"]}
+    made_up.save(tmp_path, records)
+    assert gate.summarise_results(tmp_path, suites.suite("montgomery-128"))
+    records[3]["inputs"]["data"] = "second"
+    made_up.save(tmp_path, records)
+    with pytest.raises(
+        NotComparable, match=r"not of one comparison: data: unet\.phantom\.f3\.s0 was made with another"
+    ):
+        gate.summarise_results(tmp_path, suites.suite("montgomery-128"))
+
+
 @pytest.mark.parametrize("part", ["train", "validation"])
 def test_a_leak_is_a_patient_on_two_sides(part):
     sides = {"train": ("a1",), "validation": (), "test": ("b1",)}
