@@ -587,3 +587,46 @@ def test_shrinking_along_one_axis_is_the_mean_of_each_block_too(axis):
     means = image.reshape(2, 6, 6).mean(axis=1) if axis == 0 else image.reshape(6, 2, 6).mean(axis=2)
     size = (2, 6) if axis == 0 else (6, 2)
     assert np.allclose(images.resize_image(image, size), means, atol=1e-6)
+
+
+# -- poses ------------------------------------------------------------------------------------------------------------
+
+
+def at(pose, row, column):
+    """Where a pose puts a pixel: (row, column)."""
+    x, y = pose @ [column, row, 1]
+    return y, x
+
+
+@pytest.mark.parametrize(
+    ("degrees", "scale", "shift", "mirror", "start", "end"),
+    [
+        (0, 1, (0, 0), False, (1, 2), (1, 2)),
+        (0, 1, (0.1, 0.25), False, (1, 2), (3, 12)),  # 20 rows, 40 columns
+        (0, 2, (0, 0), False, (9.5, 19.5), (9.5, 19.5)),
+        (0, 2, (0, 0), False, (10.5, 21.5), (11.5, 23.5)),
+        (90, 1, (0, 0), False, (9.5, 24.5), (4.5, 19.5)),  # from the right of the centre to above it
+        (0, 1, (0, 0), True, (3, 0), (3, 39)),
+        (0, 1, (0, 0.25), True, (3, 0), (3, 49)),  # mirrored first, moved then
+    ],
+)
+def test_a_pose_moves_a_pixel_as_it_says(degrees, scale, shift, mirror, start, end):
+    found = images.pose((20, 40), degrees, scale, shift, mirror=mirror)
+    assert found.shape == (2, 3)
+    assert at(found, *start) == pytest.approx(end)
+
+
+def test_a_warp_moves_whole_pixels_exactly_and_fills_with_black():
+    picture = np.random.default_rng(0).random((20, 40), np.float32) + 1
+    moved = images.warp(picture, images.pose((20, 40), 0, 1, (0.1, 0.25), mirror=False))
+    assert moved.dtype == np.float32
+    assert moved.shape == (20, 40)
+    assert np.array_equal(moved[2:, 10:], picture[:-2, :-10])
+    assert (moved[:2] == 0).all()
+    assert (moved[:, :10] == 0).all()
+
+
+def test_a_warp_is_linear_between_pixels():
+    ramp = np.tile(np.arange(8, dtype=np.float32), (4, 1))
+    half = images.warp(ramp, images.pose((4, 8), 0, 1, (0, 1 / 16), mirror=False))
+    np.testing.assert_allclose(half[:, 1:], ramp[:, 1:] - 0.5, atol=0.02)
