@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench import doubts, stats
+from bench import doubts, members, stats
 from bench.markdown import NONE, duration, escape, paragraph, table
 from bench.rows import Record, Row, Section
 
 
 def budget(section: Section) -> list[str]:
-    """A table of the rows' budgets. Records of one table share their recipe, or `likeness` says so."""
-    rows = [_row(row, _trained(section, row)) for row in section.rows]
+    """A table of the budgets of rows that were trained: an ensemble has those of its members, told in their rows.
+
+    Records of one table share their recipe, or `likeness` says so.
+    """
+    rows = [_row(row, own) for row in section.rows if (own := _trained(section, row))]
     headers = ["Architecture", "Epochs", "Steps", "Images seen", "Training a cell", "All cells", "Still falling"]
     return ["### Budget", paragraph(_allowed(section)), table(headers, rows)] if rows else []
 
@@ -32,7 +35,7 @@ def _allowed(section: Section) -> str:
 def _trained(section: Section, row: Row) -> list[Record]:
     widths = {int(r["cell"]["width"]) for r in section.records}
     return [
-        r for r in section.records
+        r for r in members.trainings(section.records)
         if r["status"] == "ok" and stats.name_of(r, widths) == row.name and int(r["cell"]["seed"]) in row.seeds
     ]  # fmt: skip
 

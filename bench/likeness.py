@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench import store
+from bench import members, store
 
-OWN = ("architecture", "fold", "graph", "seed", "width")  # what cells of one comparison differ in
+OWN = ("architecture", "fold", "graph", "members", "seed", "views", "width")  # what cells of one comparison differ in
 
 
 def unlike(records: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -16,6 +16,7 @@ def unlike(records: Sequence[Mapping[str, Any]]) -> list[str]:
     Happens where a recipe, the data or an architecture changed and only some cells were run again.
     """
     by_key: dict[str, dict[str, list[str]]] = {}
+    stale = _stale(records)
     for record in records:
         if record["status"] != "ok":
             continue
@@ -26,8 +27,24 @@ def unlike(records: Sequence[Mapping[str, Any]]) -> list[str]:
         architecture = f"graph of {record['cell']['architecture']}, width {record['cell']['width']}"
         if "graph" in made_from:
             by_key.setdefault(architecture, {}).setdefault(str(made_from["graph"]), []).append(name)
-    return [
+        if own := members.members(record):
+            looks = store.sha256([len(own), made_from.get("views")])
+            entry = f"number of members or views of {record['cell']['architecture']}"
+            by_key.setdefault(entry, {}).setdefault(looks, []).append(name)
+    return stale + [
         f"{key}: {min(values.values(), key=len)[0]} was made with another than {max(values.values(), key=len)[0]}"
         for key, values in by_key.items()
         if len(values) > 1
+    ]
+
+
+def _stale(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ensembles of a training other than the one of that name among these records; such as was there before."""
+    beside = {store.cell_name(dict(r)): r for r in members.trainings(records)}
+    return [
+        f"{store.cell_name(dict(entry))}: was made of another {member['cell']} than the one beside it "
+        f"(`python -m bench ensemble {entry['cell']['suite']}` makes it anew)"
+        for entry in records
+        for member in members.members(entry)
+        if (now := beside.get(str(member["cell"]))) and now.get("weights_sha256") != member["weights_sha256"]
     ]

@@ -109,9 +109,22 @@ def _leaderboard(section: Section) -> str:
         f"{escape(r.name)}: not ranked ({answers.unranked(section, r)}).{answers.beside(section, r)}"
         for r in section.rows if not r.rank
     ]  # fmt: skip
-    if any(r.rank and len(r.seeds) < MIN_SEEDS for r in section.rows):
+    if any(r.rank and len(r.seeds) < MIN_SEEDS and r.trainings == 1 for r in section.rows):
         notes.insert(0, SEEDS)
+    if made := [r for r in section.rows if not r.single]:
+        notes.insert(0, _entries(made))
     return "\n\n".join([out, *(paragraph(n) for n in notes)])
+
+
+def _entries(made: list[Row]) -> str:
+    """What the rows are that train nothing, and what each costs."""
+    each = [f"{escape(r.name)} is {answers.made_of(r)}" for r in made]
+    return (
+        f"Not architectures but means of probabilities, made of trainings without another: {', '.join(each)}. Each"
+        " member predicts only images that its own fold held out, so these rows are out of fold too. A mean of several"
+        " trainings costs all of them, as its columns say (training, weights and GMACs are sums), and is one set of"
+        " weights: it counts as one seed, and its interval covers patients only."
+    )
 
 
 def _ratios(section: Section) -> str:
@@ -152,7 +165,7 @@ def _cost(section: Section) -> str:
 def _folds(section: Section) -> str:
     rows = [
         [escape(f.name), str(f.fold), str(f.n), ratio(f.dice), ratio(f.sd_images),
-         ", ".join(str(e + 1) for e in f.best_epochs), ", ".join(map(str, f.epochs)),
+         ", ".join(str(e + 1) for e in f.best_epochs) or NONE, ", ".join(map(str, f.epochs)) or NONE,
          duration(f.train_seconds)]
         for f in section.folds
     ]  # fmt: skip
