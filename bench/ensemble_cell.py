@@ -50,7 +50,7 @@ def run(entries: list[Entry], suite: Suite, root: Path, results: Path, say: Say)
     predictions = Predictions(model, material, results, key)
     for entry in entries:
         fold = material.folds[entry.cell.fold]
-        found = [predictions.of(member, entry.views) for member in entry.members]
+        found = [predictions.of(member, fold, entry.views) for member in entry.members]
         began = time.monotonic()
         probability = mean([values for values, _ in found])
         guesses = inference.masks(probability, recipe.threshold)
@@ -79,18 +79,18 @@ class Predictions:
 
     def __init__(self, model: Any, material: data.Material, results: Path, key: str) -> None:
         self.model, self.material, self.results, self.key = model, material, results, key
-        self.fold = -1
+        self.fold: Fold | None = None
         self.found: dict[tuple[str, tuple[View, ...]], tuple[np.ndarray, float]] = {}
 
-    def of(self, member: Cell, views: tuple[View, ...]) -> tuple[np.ndarray, float]:
-        """Probabilities float32 (N, H, W) of the images that the member's fold holds out, and the seconds they took."""
+    def of(self, member: Cell, fold: Fold, views: tuple[View, ...]) -> tuple[np.ndarray, float]:
+        """Probabilities float32 (N, H, W) of the images that the entry's fold holds out, and the seconds they took."""
         from lungseg import inference
 
-        if member.fold != self.fold:
+        if fold != self.fold:
             self.found.clear()
-            self.fold = member.fold
+            self.fold = fold
         if (member.id, views) not in self.found:
-            began, fold, prepared = time.monotonic(), self.material.folds[member.fold], self.material.prepared
+            began, prepared = time.monotonic(), self.material.prepared
             record = store.load_record(store.record_path(self.results, member, self.key))
             refuse_seen(record, fold, self.material)
             put_back(self.model, store.artifact(self.results, member, self.key, "weights.npz"), record)

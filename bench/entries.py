@@ -88,17 +88,14 @@ def _records(
 ) -> tuple[dict[str, store.Record], list[str]]:
     """The cells' records by id, and what is missing among records and weights."""
     records: dict[str, store.Record] = {}
-    problems = []
+    problems: list[str] = []
+    lacking: list[str] = []
     for cell in cells:
         path = store.record_path(results, cell, machine_key)
         weights = store.artifact(results, cell, machine_key, "weights.npz")
         record = store.find(path, inputs(cell, suite, material))
         if record is None:
-            problems.append(
-                f"{path}: no record of a finished training on today's data by today's recipe; run "
-                f"`python -m bench run {cell.suite} --arch {cell.architecture} --seeds {cell.seed + 1}`, or take fewer "
-                "seeds or architectures by --seeds and --arch"
-            )
+            lacking.append(cell.id)
         elif not weights.is_file():
             problems.append(
                 f"{weights}: no such file, as where records were published or copied without weights; delete {path} "
@@ -106,6 +103,13 @@ def _records(
             )
         else:
             records[cell.id] = record
+    if lacking:
+        name, most = cells[0].architecture, max(cell.seed for cell in cells) + 1
+        problems.append(
+            f"{name}: {len(lacking)} of {len(cells)} members have no record of a finished training on today's data by "
+            f"today's recipe: {', '.join(lacking)}; run `python -m bench run {suite.name} --arch {name} --seeds {most}`"
+            ", or take fewer by --seeds, --folds or --arch"
+        )
     if len({record["inputs"].get("graph") for record in records.values()}) > 1:
         problems.append(f"{cells[0].architecture}: its cells are not of one network; run suite {suite.name} again")
     return records, problems

@@ -42,9 +42,9 @@ def _stale(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Ensembles of a training other than the one of that name among these records; such as was there before."""
     beside = {store.cell_name(dict(r)): r for r in members.trainings(records)}
     return [
-        f"{store.cell_name(dict(entry))}: was made of another {member['cell']} than the one beside it "
+        f"{store.cell_name(dict(entry))}: was made of another {store.cell_name(dict(now))} than the one beside it "
         f"(`python -m bench ensemble {entry['cell']['suite']}` makes it anew)"
         for entry in records
         for member in members.members(entry)
-        if (now := beside.get(str(member["cell"]))) and now.get("weights_sha256") != member["weights_sha256"]
+        if (now := beside.get(str(member.get("cell")))) and now.get("weights_sha256") != member.get("weights_sha256")
     ]

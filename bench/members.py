@@ -14,14 +14,21 @@ VIEWS = "+views"  # the mean over views of each image
 
 def members(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Cell, fingerprint and weights_sha256 of each training behind an entry; none where the record is a training's."""
-    return list((record.get("inputs") or {}).get("members") or ())
+    return [member for member in _listed(record, "members") if isinstance(member, Mapping)]
 
 
 def views(record: Mapping[str, Any]) -> int:
     """How often each image is predicted by each member."""
-    return len((record.get("inputs") or {}).get("views") or ()) or 1
+    return len(_listed(record, "views")) or 1
 
 
 def trainings(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The records that are a training each: what was spent is theirs alone."""
     return [record for record in records if not members(record)]
+
+
+def _listed(record: Mapping[str, Any], key: str) -> list[Any]:
+    """A list of the record's inputs; empty where it is anything else, as in a record that was edited."""
+    made_from = record.get("inputs")
+    found = made_from.get(key) if isinstance(made_from, Mapping) else None
+    return found if isinstance(found, list) else []

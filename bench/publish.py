@@ -87,10 +87,10 @@ def _orphans(records: Sequence[store.Record]) -> list[str]:
     """Ensembles without a member among the records: their numbers could be traced to no training."""
     there = {store.cell_name(record) for record in records if record["status"] == "ok"}
     return [
-        f"{store.cell_name(record)}: its member {member['cell']} is not there; run its suite again, or delete the entry"
+        f"{store.cell_name(record)}: its member {member.get('cell')} is not there; run its suite again, or delete it"
         for record in records
         for member in members.members(record)
-        if member["cell"] not in there
+        if member.get("cell") not in there
     ]
 
 
