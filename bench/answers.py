@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from bench import members
+from bench import members, stats
 from bench.literature import people
 from bench.markdown import duration, escape, millions, p_value, ratio, with_interval
 from bench.rows import MIN_SEEDS, Pair, Row, Section
-from bench.stats import MIN_IMAGES
 
 Namer = Callable[[object], str]
 
@@ -145,8 +145,8 @@ def cost(section: Section, name: Namer = escape) -> str:
 
 def unranked(section: Section, row: Row) -> str:
     """Why the row has no rank."""
-    if len({image for r in section.rows for image in r.images}) < MIN_IMAGES:
-        return f"{_counted(len(row.images), 'image')}, fewer than the {MIN_IMAGES} that a rank needs"
+    if len({image for r in section.rows for image in r.images}) < stats.MIN_IMAGES:
+        return f"{_counted(len(row.images), 'image')}, fewer than the {stats.MIN_IMAGES} that a rank needs"
     return f"{row.cells[0]} of {row.cells[1]} cells, {row.coverage[0]} of {row.coverage[1]} images"
 
 
@@ -165,11 +165,12 @@ def beside(section: Section, row: Row, name: Namer = escape) -> str:
 def missing(section: Section, name: Namer = escape) -> list[str]:
     """What is not there, one sentence each; empty where every image was predicted once by every seed."""
     key, lines = section.setting, []
-    have = {(r["cell"]["architecture"], r["cell"]["width"]) for r in section.records}
-    left_out = {(r.architecture, r.width, seed) for r in section.rows for seed in r.left_out}
-    for architecture, width in sorted(have):
-        own = [r["cell"] | {"ok": r["status"] == "ok"} for r in section.records
-               if (r["cell"]["architecture"], r["cell"]["width"]) == (architecture, width)]  # fmt: skip
+    widths = {int(r["cell"]["width"]) for r in section.records}
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for r in section.records:
+        cells.setdefault(stats.name_of(r, widths), []).append(r["cell"] | {"ok": r["status"] == "ok"})
+    left_out = {(r.name, seed) for r in section.rows for seed in r.left_out}
+    for of, own in sorted(cells.items()):
         for seed in sorted({c["seed"] for c in own}):
             ok = {c["fold"] for c in own if c["seed"] == seed and c["ok"]}
             failed = {c["fold"] for c in own if c["seed"] == seed and not c["ok"]}
@@ -177,10 +178,8 @@ def missing(section: Section, name: Namer = escape) -> list[str]:
                 never = sorted(set(range(key.folds)) - ok - failed)
                 detail = [f"failed: {_folds(sorted(failed))}"] if failed else []
                 detail += [f"not run: {_folds(never)}"] if never else []
-                out = ", left out of every number here" if (architecture, width, seed) in left_out else ""
-                lines.append(
-                    f"{name(architecture)}, seed {seed}: {len(ok)} of {key.folds} folds ({'; '.join(detail)}){out}"
-                )
+                out = ", left out of every number here" if (of, seed) in left_out else ""
+                lines.append(f"{name(of)}, seed {seed}: {len(ok)} of {key.folds} folds ({'; '.join(detail)}){out}")
     for row in section.rows:
         if row.cells[0] == row.cells[1] and row.coverage[0] != row.coverage[1]:
             lines.append(f"{name(row.name)}: {row.coverage[0]} of {row.coverage[1]} images, but no cell is missing")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from bench import doubts, members, stats
@@ -22,14 +22,18 @@ def budget(section: Section) -> list[str]:
 
 def _allowed(section: Section) -> str:
     recipes = [r["inputs"]["recipe"] for r in section.records if (r.get("inputs") or {}).get("recipe")]
-    limit = f" {recipes[0]['epochs']}" if recipes else ""
-    batch = f" of up to {recipes[0]['batch_size']} images" if recipes else ""
+    limit, batch = (_range({int(recipe[k]) for recipe in recipes if k in recipe}) for k in ("epochs", "batch_size"))
+    limit, batch = f" {limit}" if limit else "", f" of up to {batch} images" if batch else ""
     return (
         f"Every cell may take the same{limit} epochs over the same images; a step is one batch{batch}. Where training"
         " may stop early, some take fewer. Middle values over cells, with lowest and highest. Still falling: cells"
         " whose validation loss the last fifth of the epochs bettered by more than"
         f" {doubts.LEVEL}, so that more epochs might have helped. Seconds are of this machine and of what else it did."
     )
+
+
+def _range(values: Collection[int]) -> str:
+    return " to ".join(str(v) for v in sorted({min(values), max(values)})) if values else ""
 
 
 def _trained(section: Section, row: Row) -> list[Record]:

@@ -42,7 +42,7 @@ class Entry:
 def entries(
     suite: Suite, material: Material, results: Path, machine_key: str, seeds: int | None = None, *, views: bool = False
 ) -> list[Entry]:
-    """Every entry of the suite's architectures, architecture by architecture and fold by fold.
+    """Every entry of the suite's architectures under its recipe, not its variants; by architecture, then by fold.
 
     seeds: the first so many; None for all that have a record of this machine. views: test-time augmentation too.
     Raises DataError that lists every member whose record or weights are missing, UsageError where nothing is left
@@ -53,7 +53,7 @@ def entries(
     found: list[Entry] = []
     problems: list[str] = []
     for architecture in suite.architectures:
-        own = replace(suite, architectures=(architecture,))
+        own = replace(suite, architectures=(architecture,), variants=())
         chosen = range(seeds) if seeds else _trained(own, architecture, results, machine_key)
         if not chosen:
             problems.append(

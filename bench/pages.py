@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench import answers, budget, images_page, literature, ranking_page, stats, strata_page
+from bench import ablation_page, answers, budget, images_page, literature, ranking_page, stats, store, strata_page
 from bench.markdown import (
     NONE,
     distance,
@@ -55,6 +55,7 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
         ),
         *_answers(section),
         "### Leaderboard", _leaderboard(section), *_image("leaderboard", figures),
+        *ablation_page.ablation(section),
         "### Differences", *ranking_page.differences(section), *_image("pairwise", figures),
         "### How stable the order is", *ranking_page.stability(section), *_image("stability", figures),
         "### Per image and pooled", _ratios(section), *_image("distribution", figures),
@@ -148,7 +149,11 @@ def _borders(section: Section) -> str:
     ]  # fmt: skip
     headers = ["Architecture", f"HD95 {unit}, median", "mean", f"ASSD {unit}", f"NSD at 2 {unit}", "Infinite",
                "Both empty", "Two lungs"]  # fmt: skip
-    return table(headers, rows)
+    coarse = (
+        "Where a pixel is wider than 2 mm (a film of 40 cm at fewer than 200 px), NSD at 2 mm counts only border pixels"
+        " that coincide, so it is low for every network and compares none with published ones."
+    )
+    return "\n\n".join([table(headers, rows), *([paragraph(coarse)] if unit == "mm" else [])])
 
 
 def _cost(section: Section) -> str:
@@ -203,7 +208,7 @@ def _failures(section: Section) -> list[str]:
     if not section.failed:
         return []
     rows = [
-        [escape(stats.cell_id(r)), escape(r["status"]), escape(error.get("type", "")),
+        [escape(store.cell_name(r)), escape(r["status"]), escape(error.get("type", "")),
          escape(error.get("message", ""), 160)]
         for r in section.failed for error in [r.get("error") or {}]
     ]  # fmt: skip
@@ -212,5 +217,5 @@ def _failures(section: Section) -> list[str]:
 
 def _doubts(section: Section) -> list[str]:
     """Trainings whose scores stand but should be looked at."""
-    rows = [[escape(stats.cell_id(r)), escape(doubt)] for r in section.records for doubt in r.get("doubts") or ()]
+    rows = [[escape(store.cell_name(r)), escape(doubt)] for r in section.records for doubt in r.get("doubts") or ()]
     return ["### Doubtful trainings", table(["Cell", "Doubt"], rows, left=2)] if rows else []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import costs, likeness, members, report, store, strata
-from bench.suites import Suite
+from bench.suites import Suite, variant_of
 from lungseg import metrics
 from lungseg.errors import DataError, LungsegError, UsageError
 
@@ -57,9 +57,9 @@ def validate(records: Sequence[store.Record], partial: bool = False) -> list[str
         except LungsegError as error:
             problems.append(f"{name}: {error}; run the cell again")
         machine = record["machine"]
-        groups[
-            record["cell"]["architecture"], record["cell"]["seed"], machine["backend"], machine["device_kind"]
-        ].append(record)
+        cell = record["cell"]
+        training = (cell["architecture"], cell["recipe"], cell["seed"])
+        groups[*training, machine["backend"], machine["device_kind"]].append(record)
     for group in groups.values():
         problems += _incomplete(group, partial)
     problems += _orphans(records)
@@ -74,7 +74,7 @@ def _incomplete(group: Sequence[store.Record], partial: bool) -> list[str]:
     cell = group[0]["cell"]
     times = Counter(case["id"] for record in group for case in record["cases"])
     expected = group[0]["data"]["truth_pixels"].keys()
-    name = f"{cell['architecture']} seed {cell['seed']}"
+    name = f"{' '.join(filter(None, (cell['architecture'], variant_of(cell))))} seed {cell['seed']}"
     problems = [f"{name}: {key} is predicted {times[key]} times" for key in sorted(times) if times[key] > 1]
     lost = sorted(expected - times.keys())
     if lost and not partial:

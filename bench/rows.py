@@ -103,6 +103,7 @@ class Row:
     name: str
     architecture: str
     width: int
+    variant: str  # of the recipe; empty for the recipe itself
     place: Place | None  # None: not ranked
     dice: Interval
     sd_images: float

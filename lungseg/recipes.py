@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lungseg.errors import UsageError
 
@@ -77,7 +78,29 @@ STRONG = Recipe(
     ),
 )
 
-RECIPES = {recipe.name: recipe for recipe in (DOCUMENT, BRIEF, SHORT, STRONG)}
+# The same with one ingredient less, or another: what suite ablation compares with it. ``base:variant`` names a variant.
+_POSE, _EXPOSURE = ("rotation_degrees", "scale", "shift"), ("gamma", "contrast", "brightness", "noise")
+
+
+def _without(names: tuple[str, ...]) -> Augmentation | None:
+    off: dict[str, Any] = dict.fromkeys(names, 0.0)
+    return STRONG.augmentation and replace(STRONG.augmentation, **off)
+
+
+_CHANGES: dict[str, dict[str, Any]] = {
+    "no-augmentation": {"augmentation": None},
+    "no-pose": {"augmentation": _without(_POSE)},
+    "no-exposure": {"augmentation": _without(_EXPOSURE)},
+    "mirror": {"augmentation": STRONG.augmentation and replace(STRONG.augmentation, mirror=True)},
+    # all epochs all the same, so that budgets stay equal
+    "plateau": {"cosine": False, "warmup_epochs": 0, "early_stopping_patience": STRONG.epochs},
+    "third-of-epochs": {"epochs": STRONG.epochs // 3},
+    "dice-cross-entropy": {"loss": "dice_cross_entropy"},
+    "focal-tversky": {"loss": "focal_tversky"},
+}
+VARIANTS = tuple(replace(STRONG, name=f"{STRONG.name}:{name}", **changed) for name, changed in _CHANGES.items())
+
+RECIPES = {recipe.name: recipe for recipe in (DOCUMENT, BRIEF, SHORT, STRONG, *VARIANTS)}
 
 
 def recipe(name: str) -> Recipe:

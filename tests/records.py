@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from bench import store
+
 Record = dict[str, Any]
 ARCHITECTURES = ("unet", "resunet", "r2unet")
 
@@ -124,8 +126,7 @@ def save(results: Path, records: Sequence[Record]) -> None:
     for r in records:
         cell, machine = r["cell"], r["machine"]
         key = "-".join((machine["backend"], machine["device_kind"], machine["precision"]))
-        name = f"{cell['architecture']}.{cell['scored_on']}.f{cell['fold']}.s{cell['seed']}.json"
-        path = results / "runs" / cell["suite"] / key / name
+        path = results / "runs" / cell["suite"] / key / f"{store.cell_name(r)}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(r, allow_nan=False), encoding="utf-8")
 

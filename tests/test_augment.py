@@ -123,5 +123,6 @@ def test_draws_differ_by_seed_epoch_and_name():
     assert augment.draws(0, 0, "a").random() in first
 
 
-def test_no_recipe_mirrors():
-    assert not any(recipe.augmentation and recipe.augmentation.mirror for recipe in RECIPES.values())
+def test_no_recipe_mirrors_but_the_variant_that_shows_what_it_costs():
+    mirrors = [r.name for r in RECIPES.values() if r.augmentation and r.augmentation.mirror]
+    assert mirrors == ["strong:mirror"]

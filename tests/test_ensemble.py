@@ -77,6 +77,14 @@ def test_a_set_that_predicts_another_has_entries_of_its_one_fold(tmp_path):
     assert [e.cell.id for e in found] == ["unet+seeds.other.f0.s0"]
 
 
+def test_variants_of_a_recipe_have_no_entries_and_hinder_none(tmp_path):
+    suite = replace(SUITE, recipe="strong", architectures=("unet",))
+    trained(tmp_path, suite)
+    trained(tmp_path, replace(suite, recipe="strong:no-pose", seeds=(0,)))
+    found = planned(tmp_path, suite=replace(suite, variants=("no-pose", "mirror")))
+    assert [e.cell.id for e in found] == ["unet+seeds.phantom.f0.s0", "unet+seeds.phantom.f1.s0"]
+
+
 def test_missing_members_and_weights_are_all_named(tmp_path):
     trained(tmp_path)
     gone, edited, bare = suites.cells(SUITE)[:3]

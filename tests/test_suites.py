@@ -36,7 +36,7 @@ def test_cells_are_unique_and_go_seed_by_seed_and_fold_by_fold(name):
 def test_full_suites_predict_every_image_once_for_each_architecture_and_seed(name):
     chosen = suite(name)
     made = cells(replace(chosen, only_folds=None))
-    assert len(made) == len(chosen.architectures) * chosen.folds * len(chosen.seeds)
+    assert len(made) == len(chosen.architectures) * len(chosen.recipes) * chosen.folds * len(chosen.seeds)
 
 
 def test_montgomery_is_the_source_documents_protocol():
