@@ -27,7 +27,7 @@ def best(section: Section, name: Namer = escape) -> str:
     over = f"over {_counted(len(row.images), 'image')}{part} of {_counted(row.n_patients, 'patient')}"
     value = f"{with_interval(row.dice)} {over}"
     if len(ranked) == 1:
-        return f"Only {first[0]} can be ranked: mean Dice {value}."
+        return f"Only {first[0]} can be ranked: mean Dice {value}.{_network(ranked, name)}"
     if len(first) > 1:
         return f"{_listed(first)} share the highest mean Dice, {value}.{_network(ranked, name)}"
     beside = [name(r.name) for r in ranked[1:] if r.rank == 1]

@@ -120,11 +120,16 @@ def _leaderboard(section: Section) -> str:
 def _entries(made: list[Row]) -> str:
     """What the rows are that train nothing, and what each costs."""
     each = [f"{escape(r.name)} is {answers.made_of(r)}" for r in made]
+    drawn_apart = (
+        " Seeds of a row of views are those of its network, but are drawn apart from them like any row's, so that the"
+        " difference of these two has a wider interval than it need have."
+    )
+    shares_seeds = any(r.trainings == 1 and len(r.seeds) > 1 for r in made)
     return (
-        f"Not architectures but means of probabilities, made of trainings without another: {', '.join(each)}. Each"
-        " member predicts only images that its own fold held out, so these rows are out of fold too. A mean of several"
-        " trainings costs all of them, as its columns say (training, weights and GMACs are sums), and is one set of"
-        " weights: it counts as one seed, and its interval covers patients only."
+        "Not architectures but means of trained networks' probabilities, for which nothing was trained:"
+        f" {', '.join(each)}. Each member predicts only images that its own fold held out, so these rows are out of fold too. A mean of"
+        " several trainings costs all of them, as its columns say (training, weights and GMACs are sums), and is one"
+        f" set of weights: it counts as one seed, and its interval covers patients only.{drawn_apart * shares_seeds}"
     )
 
 

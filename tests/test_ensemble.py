@@ -202,6 +202,9 @@ def test_the_leader_is_not_called_an_architecture_and_the_best_network_is_named(
     single = next(r for r in section.rows if r.name == "unet")
     assert "unet+seeds is the mean of 3 trainings. Of single networks unet has the highest, " in text
     assert f"{single.dice.value:.4f}" in text.rpartition("single networks")[2]
+    alone = answers.best(stats.sections(ensembles(grid(("unet",), (0, 1)), "unet"))[0])
+    assert alone.startswith("Only unet+seeds can be ranked")
+    assert alone.endswith("unet+seeds is the mean of 2 trainings.")
     assert "mean of" not in answers.best(stats.sections(grid(("unet", "resunet")))[0])
 
 
@@ -225,7 +228,7 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     assert any(path.name.endswith("curves.png") for path in written)
     page = (tmp_path / "fake.md").read_text(encoding="utf-8")
     flat = " ".join(page.split())
-    assert flat.count("Not architectures but means of probabilities") == 1
+    assert flat.count("Not architectures but means of trained networks' probabilities") == 1
     assert re.search(r"unet\+seeds is the mean of 3 trainings[,.]", flat)
     assert "unet+seeds+views is the mean of 3 trainings and 7 views of each image" in flat
     assert "With fewer than 3 seeds a row" not in flat
