@@ -127,9 +127,10 @@ def _entries(made: list[Row]) -> str:
     shares_seeds = any(r.trainings == 1 and len(r.seeds) > 1 for r in made)
     return (
         "Not architectures but means of trained networks' probabilities, for which nothing was trained:"
-        f" {', '.join(each)}. Each member predicts only images that its own fold held out, so these rows are out of fold too. A mean of"
-        " several trainings costs all of them, as its columns say (training, weights and GMACs are sums), and is one"
-        f" set of weights: it counts as one seed, and its interval covers patients only.{drawn_apart * shares_seeds}"
+        f" {', '.join(each)}. Each member predicts only images that its own fold held out, so these rows are out of"
+        " fold too. A mean of several trainings costs all of them, as its columns say (training, weights and GMACs are"
+        " sums), and is one set of weights: it counts as one seed, and its interval covers patients only."
+        f"{drawn_apart * shares_seeds}"
     )
 
 
