@@ -246,9 +246,10 @@ def test_masks_do_not_shift_as_nearest_neighbour_does(a, b, r, c):
     assert moved(mask[::4, ::4]) > 0.3, "what INTER_NEAREST takes: the first pixel of each block"
 
 
-def test_integer_masks_are_not_resized():
-    with pytest.raises(TypeError, match="boolean"):
-        images.resize_mask(np.ones((4, 4), np.uint8), (2, 2))
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "<U1"])
+def test_only_booleans_are_resized_as_masks(dtype):
+    with pytest.raises(TypeError, match=f"a mask must be boolean, not {dtype}"):
+        images.resize_mask(np.ones((4, 4), dtype), (2, 2))
 
 
 @pytest.mark.fault("F22")
@@ -349,8 +350,8 @@ def test_a_header_is_whole_and_of_one_pixel_at_least(folder):
     for length in range(29):
         with pytest.raises(DataError, match="not a PNG" if length else "empty file"):
             read_header(saved(folder, GOOD[:length]))
-    for size in ((0, 12), (12, 0), (8001, 8000)):
-        with pytest.raises(DataError, match=f"{size[0]} x {size[1]} pixels; between 1 and"):
+    for size in ((0, 12), (12, 0), (8001, 8000), (64_000_001, 1)):
+        with pytest.raises(DataError, match=f"{size[0]} x {size[1]} pixels; between 1 and 64,000,000 are accepted"):
             read_header(saved(folder, header(*size)))
     for size in ((1, 1), (8000, 8000), (64_000_000, 1)):
         assert read_header(saved(folder, header(*size))) == Header(*size, 8, GREY)
@@ -362,6 +363,35 @@ def test_a_header_is_whole_and_of_one_pixel_at_least(folder):
 def test_signature_and_first_chunk_are_those_of_a_png(folder, at, step):
     with pytest.raises(DataError, match="not a PNG"):
         read_header(saved(folder, GOOD[:at] + bytes([GOOD[at] + step]) + GOOD[at + 1 :]))
+
+
+@pytest.mark.fault("F28")
+@pytest.mark.parametrize(("depth", "colour"), [(2, GREY), (4, GREY), (0, GREY), (32, RGB), (8, 1), (8, 5), (16, 7)])
+def test_another_depth_or_colour_type_is_refused_by_the_header_alone(folder, depth, colour):
+    with pytest.raises(DataError, match=f"{depth}-bit PNG of colour type {colour}; 1, 8 or 16 bit are accepted"):
+        read_header(saved(folder, header(20, 12, depth, colour)))
+
+
+@pytest.mark.fault("F13")
+def test_a_palette_is_told_apart_from_a_kind_that_no_png_has(folder):
+    with pytest.raises(DataError, match=r"palette PNG, .*; save it as grey"):
+        read_header(saved(folder, header(20, 12, colour=PALETTE)))
+
+
+@pytest.mark.fault("F04")
+@pytest.mark.parametrize("step", [-1, 1])
+def test_a_checksum_that_is_wrong_by_one_either_way_is_refused(folder, step):
+    (whole,) = struct.unpack(">I", GOOD[29:33])
+    with pytest.raises(DataError, match="bad checksum of its chunk IHDR"):
+        read_pixel_chunks(saved(folder, GOOD[:29] + struct.pack(">I", whole + step) + GOOD[33:]))
+
+
+@pytest.mark.parametrize("kind", [b"\x1b[2J", b"AB\nD", b"a\xe9cd", b"IDA1"])
+def test_a_chunk_s_name_is_shown_without_what_would_steer_a_terminal(folder, kind):
+    with pytest.raises(DataError) as caught:
+        read_pixel_chunks(saved(folder, GOOD[:33] + chunk(kind, b"")[:-1] + b"\0" + GOOD[33:]))
+    assert f"chunk {kind!r};" in str(caught.value) or f"chunk {kind!r})" in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("depth", [1, 8, 16])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from lungseg.architectures.blocks import Style, Tensor
+from lungseg.architectures.resnet import resnet
 
 STAGES = ((3, 1, 1), (4, 2, 1), (6, 2, 1), (3, 1, 2))  # blocks, stride of the first, dilation: output stride 16
 RATES = (6, 12, 18)  # of the pyramid, for output stride 16
@@ -20,37 +21,12 @@ def deeplabv3plus(shape: tuple[int, int, int], width: int, style: Style) -> kera
     scale with it. 26.67 M parameters and 9.0 GMACs at width 64 and 256 x 256.
     """
     inputs = keras.Input(shape, name="image")
-    fine, coarse = _resnet50(inputs, width, style)
+    _, fine, *_, coarse = resnet(inputs, STAGES, width, style)  # a quarter and a sixteenth of the size
     filters = 4 * width
     x = _separable(_pyramid(coarse, filters, style), filters, style)
     fine = style.conv_norm_relu(fine, max(3 * width // 4, 1), kernel=1)
     x = _separable(style.concatenate(style.enlarge(x, 4), fine), filters, style)
     return keras.Model(inputs, style.head(x, factor=4), name="deeplabv3plus")
-
-
-def _resnet50(x: Tensor, width: int, style: Style) -> tuple[Tensor, Tensor]:
-    """Features of a quarter and of a sixteenth of the size, 4 * width and 32 * width channels."""
-    x = style.relu(style.norm()(style.conv(width, kernel=7, stride=2)(x)))
-    x = keras.layers.MaxPooling2D(3, strides=2, padding="same", dtype=style.dtype)(x)
-    outputs = []
-    for stage, (blocks, stride, dilation) in enumerate(STAGES):
-        for block in range(blocks):
-            x = _bottleneck(x, width * 2**stage, 1 if block else stride, dilation, style)
-        outputs.append(x)
-    return outputs[0], outputs[-1]
-
-
-def _bottleneck(x: Tensor, filters: int, stride: int, dilation: int, style: Style) -> Tensor:
-    """1 x 1, 3 x 3 and 1 x 1 convolutions to 4 * filters channels, plus the input."""
-    y = style.conv_norm_relu(x, filters, kernel=1)
-    y = style.relu(style.norm()(style.conv(filters, stride=stride, dilation=dilation)(y)))
-    y = style.norm()(style.conv(4 * filters, kernel=1)(y))
-    if stride > 1 or x.shape[-1] != 4 * filters:
-        # Every other pixel, then a plain convolution: the same function as a 1 x 1 convolution with strides, whose
-        # gradient overruns its memory on the CPU (TensorFlow 2.21 with oneDNN: segmentation fault or worse).
-        x = keras.layers.MaxPooling2D(1, strides=stride, dtype=style.dtype)(x) if stride > 1 else x
-        x = style.norm()(style.conv(4 * filters, kernel=1)(x))
-    return style.relu(style.add(x, y))
 
 
 def _separable(x: Tensor, filters: int, style: Style, rate: int = 1) -> Tensor:
