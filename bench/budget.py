@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from bench import doubts, stats
+from bench import doubts, members, stats
 from bench.markdown import NONE, duration, escape, paragraph, table
 from bench.rows import Record, Row, Section
 
 
 def budget(section: Section) -> list[str]:
-    """A table of the rows' budgets. Records of one table share their recipe, or `likeness` says so."""
-    rows = [_row(row, _trained(section, row)) for row in section.rows]
+    """A table of the budgets of rows that were trained: an ensemble has those of its members, told in their rows.
+
+    Records of one table share their recipe, or `likeness` says so.
+    """
+    rows = [_row(row, own) for row in section.rows if (own := _trained(section, row))]
     headers = ["Architecture", "Epochs", "Steps", "Images seen", "Training a cell", "All cells", "Still falling"]
     return ["### Budget", paragraph(_allowed(section)), table(headers, rows)] if rows else []
 
 
 def _allowed(section: Section) -> str:
     recipes = [r["inputs"]["recipe"] for r in section.records if (r.get("inputs") or {}).get("recipe")]
-    limit, batch = (_range({int(recipe[k]) for recipe in recipes}) for k in ("epochs", "batch_size"))
+    limit, batch = (_range({int(recipe[k]) for recipe in recipes if k in recipe}) for k in ("epochs", "batch_size"))
     limit, batch = f" {limit}" if limit else "", f" of up to {batch} images" if batch else ""
     return (
         f"Every cell may take the same{limit} epochs over the same images; a step is one batch{batch}. Where training"
@@ -36,7 +39,7 @@ def _range(values: Collection[int]) -> str:
 def _trained(section: Section, row: Row) -> list[Record]:
     widths = {int(r["cell"]["width"]) for r in section.records}
     return [
-        r for r in section.records
+        r for r in members.trainings(section.records)
         if r["status"] == "ok" and stats.name_of(r, widths) == row.name and int(r["cell"]["seed"]) in row.seeds
     ]  # fmt: skip
 

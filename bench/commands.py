@@ -47,6 +47,23 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
+def ensemble(options: argparse.Namespace) -> int:
+    """Entries made of what is trained already, then the report. 4 when some could not be made."""
+    suite = suites.narrowed(suites.suite(options.suite), options.arch, folds=options.folds)
+    from bench import data, ensemble, lock, report
+    from bench.vetting import vetted
+
+    with lock.held(options.results):
+        root = data.locate(suite, options.data, options.results)
+        code = ensemble.make(suite, root, options.results, options.seeds, _say, views=options.views)
+        found = vetted(options.results)
+        written = report.write(options.results, only=suite.name, found=found)
+    print(report.terminal([record for record in found.records if record["cell"]["suite"] == suite.name]))
+    print("\n".join(f"written: {_near(path)}" for path in written if path.suffix == ".md"))
+    _warn(options.results, found.unreadable)
+    return code
+
+
 def speed(options: argparse.Namespace) -> int:
     """Measure throughput only."""
     from bench import lock
@@ -200,7 +217,7 @@ def _chosen(options: argparse.Namespace) -> Suite:
 def _speed(suite: Suite, results: Path) -> int:
     from bench import throughput
 
-    measured = throughput.measure(suite, results, lambda text: print(text, flush=True))
+    measured = throughput.measure(suite, results, _say)
     return PARTIAL if measured.failures else 0
 
 
@@ -212,6 +229,10 @@ def _tried(code: int, extra: Callable[[], object]) -> int:
         print(f"warning: {error}", file=sys.stderr)
         return code or PARTIAL
     return code
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def _warn(results: Path, unreadable: Mapping[str, str]) -> None:

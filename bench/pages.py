@@ -110,9 +110,28 @@ def _leaderboard(section: Section) -> str:
         f"{escape(r.name)}: not ranked ({answers.unranked(section, r)}).{answers.beside(section, r)}"
         for r in section.rows if not r.rank
     ]  # fmt: skip
-    if any(r.rank and len(r.seeds) < MIN_SEEDS for r in section.rows):
+    if any(r.rank and len(r.seeds) < MIN_SEEDS and r.trainings == 1 for r in section.rows):
         notes.insert(0, SEEDS)
+    if made := [r for r in section.rows if not r.single]:
+        notes.insert(0, _entries(made))
     return "\n\n".join([out, *(paragraph(n) for n in notes)])
+
+
+def _entries(made: list[Row]) -> str:
+    """What the rows are that train nothing, and what each costs."""
+    each = [f"{escape(r.name)} is {answers.made_of(r)}" for r in made]
+    drawn_apart = (
+        " Seeds of a row of views are those of its network, but are drawn apart from them like any row's, so that the"
+        " difference of these two has a wider interval than it need have."
+    )
+    shares_seeds = any(r.trainings == 1 and len(r.seeds) > 1 for r in made)
+    return (
+        "Not architectures but means of trained networks' probabilities, for which nothing was trained:"
+        f" {', '.join(each)}. Each member predicts only images that its own fold held out, so these rows are out of"
+        " fold too. A mean of several trainings costs all of them, as its columns say (training, weights and GMACs are"
+        " sums), and is one set of weights: it counts as one seed, and its interval covers patients only."
+        f"{drawn_apart * shares_seeds}"
+    )
 
 
 def _ratios(section: Section) -> str:
@@ -157,7 +176,7 @@ def _cost(section: Section) -> str:
 def _folds(section: Section) -> str:
     rows = [
         [escape(f.name), str(f.fold), str(f.n), ratio(f.dice), ratio(f.sd_images),
-         ", ".join(str(e + 1) for e in f.best_epochs), ", ".join(map(str, f.epochs)),
+         ", ".join(str(e + 1) for e in f.best_epochs) or NONE, ", ".join(map(str, f.epochs)) or NONE,
          duration(f.train_seconds)]
         for f in section.folds
     ]  # fmt: skip

@@ -1,8 +1,8 @@
 """What a leaderboard holds, as frozen values: no computing, no printing.
 
 Records that may share a table (same suite, data, resolution, recipe, backend, device kind and precision)
-make one `Section`; its `Row`s are one an architecture. What is missing is part of the value: cells that
-failed, cells that were never run, rows that may not be ranked.
+make one `Section`; its `Row`s are one an architecture, and one an entry made of trained members. What is missing is
+part of the value: cells that failed, cells that were never run, rows that may not be ranked.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Row:
-    """One architecture over its complete seeds, or over all of its cells where no seed is complete.
+    """One architecture, or an entry made of its trainings, over its complete seeds, or over all of its cells where no
+    seed is complete.
 
     Per-image values are means over the seeds that predicted the image.
     """
@@ -127,6 +128,13 @@ class Row:
     train_seconds: float  # median over cells
     total_seconds: float  # sum over cells
     peak_memory_bytes: int | None
+    trainings: int  # whose mean each prediction is; 1: a network's own
+    views: int  # of each image, whose mean each prediction is; 1: the image itself
+
+    @property
+    def single(self) -> bool:
+        """Whether a prediction is one network's, of the image itself: what an architecture is compared by."""
+        return self.trainings == self.views == 1
 
     @property
     def rank(self) -> int | None:
@@ -181,7 +189,7 @@ class FoldRow:
     n: int
     dice: float
     sd_images: float
-    best_epochs: tuple[int, ...]
+    best_epochs: tuple[int, ...]  # of cells that were trained, so none of an ensemble's
     epochs: tuple[int, ...]
     train_seconds: float
 

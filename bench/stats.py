@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import resampling, store
+from bench import members, resampling, store
 from bench.pairs import compared
 from bench.ranking import places, ranking
 from bench.resamples import Resamples, drawn
@@ -138,6 +138,8 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         train_seconds=float(np.median([r["timing"]["train_seconds"] for r in records])),
         total_seconds=float(sum(r["timing"]["total_seconds"] for r in records)),
         peak_memory_bytes=max(memory) if memory else None,
+        trainings=max(len(members.members(r)) for r in records) or 1,
+        views=max(members.views(r) for r in records),
     )
 
 
@@ -167,8 +169,8 @@ def _folds(name: str, scores: Scores) -> list[FoldRow]:
             FoldRow(
                 name, fold, len({c["id"] for r in records for c in r["cases"]}), float(dice.mean()),
                 float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
-                tuple(int(r["best_epoch"]) for r in records),
-                tuple(len(r["history"]["loss"]) for r in records),
+                tuple(int(r["best_epoch"]) for r in members.trainings(records)),
+                tuple(len(r["history"]["loss"]) for r in members.trainings(records)),
                 float(np.median([r["timing"]["train_seconds"] for r in records])),
             )
         )  # fmt: skip

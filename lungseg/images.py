@@ -144,6 +144,11 @@ def pose(
     return found @ np.array([[-1, 0, columns - 1], [0, 1, 0], [0, 0, 1]]) if mirror else found
 
 
+def inverse(pose: np.ndarray) -> np.ndarray:
+    """The affine map float64 (2, 3) that undoes ``pose``."""
+    return np.asarray(cv2.invertAffineTransform(pose))
+
+
 def warp(pixels: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """float32 (H, W), bilinear, moved by ``pose``; what enters from outside is 0."""
     size = pixels.shape[1], pixels.shape[0]
