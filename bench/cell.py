@@ -1,4 +1,7 @@
-"""The only file that trains: one cell in, one record out. Runs in a fresh process (``python -m bench.cell``)."""
+"""Where a suite trains: one cell in, one record out. Runs in a fresh process (``python -m bench.cell``).
+
+``bench.tune.trial`` is the same for a recipe that a search proposes; nothing else trains.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +34,7 @@ def run(job: Job, say: Say) -> store.Record:
     began, source = time.monotonic(), machine.source()  # now: hours later the checkout may hold another commit
     cell, suite, results = job.cell, job.suite, job.results
     recipe = recipes.recipe(cell.recipe)
-    device = runtime.start(cell.seed, suite.threads)
-    if device.kind != machine.device_kind():
-        raise UsageError(
-            f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
-            "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
-        )
+    device = started(cell.seed, suite.threads)
     material = data.gather(suite, job.root, results)
     data.refuse_changes(material, job.inputs)
     fold, prepared = material.folds[cell.fold], material.prepared
@@ -105,6 +103,17 @@ def run(job: Job, say: Say) -> store.Record:
     store.save_record(path, record)
     checkpoints.clear()
     return record
+
+
+def started(seed: int, threads: int) -> runtime.Device:
+    """The backend, reproducible. Raises UsageError where it does not run on what this machine has."""
+    device = runtime.start(seed, threads)
+    if device.kind != machine.device_kind():
+        raise UsageError(
+            f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
+            "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
+        )
+    return device
 
 
 def identity(made_from: dict[str, Any]) -> str:
