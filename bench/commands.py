@@ -112,7 +112,8 @@ def tune(options: argparse.Namespace) -> int:
 
     budget = Budget(options.trials, options.hours, options.slots or study.suite.slots)
     code, written = command.tune(study, budget, range(options.seeds), options.data, options.results, options.publish_to)
-    print("\n".join(f"written: {_near(path)}" for path in written))
+    for path in written:
+        print(f"written: {_near(path)}")
     return code
 
 

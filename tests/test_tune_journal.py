@@ -71,6 +71,20 @@ def test_a_search_that_was_cut_off_proposes_what_an_undisturbed_one_does(tmp_pat
     assert answers(again) == answers(undisturbed)
 
 
+@pytest.mark.fault("F62")
+def test_cut_off_while_it_takes_a_trial_back_the_search_tries_it_once(tmp_path, undisturbed, monkeypatch):
+    search(tmp_path, 4, die_at=2)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_end", killed)
+        with pytest.raises(KeyboardInterrupt):
+            search(tmp_path, 4)
+    assert answers(search(tmp_path, 4)) == answers(undisturbed)[:4]
+
+
 def test_the_same_command_again_asks_nothing(tmp_path):
     search(tmp_path, 3)
     assert len(search(tmp_path, 3).trials()) == 3
@@ -152,6 +166,8 @@ def test_a_line_cut_short_is_dropped_and_the_rest_stands(tmp_path):
     study.path.write_bytes(text + text[: len(text.splitlines()[-1]) // 2])
     assert answers(opened(tmp_path)) == before
     assert study.path.read_bytes().startswith(text)
+    assert len(answers(search(tmp_path, 5))) == 5
+    assert answers(opened(tmp_path))[:3] == before
 
 
 @pytest.mark.parametrize("damage", [b"{}\n", b"nonsense\n{}\n", b"\x00\xff\n"])

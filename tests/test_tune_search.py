@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench import data, store
@@ -17,6 +18,7 @@ from bench.tune.journal import INTERRUPTED, OK, Journal
 from bench.tune.plan import plan
 from bench.tune.study import folder
 from bench.tune.task import task
+from bench.tune.trial import only
 from lungseg import ARCHITECTURES
 
 HERE = Path(__file__).resolve().parent
@@ -104,6 +106,19 @@ def test_nothing_of_the_held_out_fold_reaches_the_search(undisturbed, disturbed)
     assert scored == [{k: t[k] for k in ("value", "recipe")} for t in clean["trials"]]
     assert spoilt["inner"]["best"]["cases"] == clean["inner"]["best"]["cases"]
     assert spoilt["held_out"]["dice"] != clean["held_out"]["dice"], "the poison did not work"
+
+
+def test_a_training_holds_the_images_of_its_split_and_no_other(undisturbed):
+    study = of_tiny()
+    prepared = data.gather(study.suite, data.locate(study.suite, None, undisturbed), undisturbed).prepared
+    wanted = prepared.ids[5], prepared.ids[2]
+    some = only(prepared, wanted)
+    assert some.ids == wanted[::-1]
+    for key in wanted:
+        for name in ("images", "masks", "patients", "spacing_mm"):
+            assert np.array_equal(getattr(some, name)[some.row[key]], getattr(prepared, name)[prepared.row[key]])
+    assert len(some.images) == len(some.masks) == 2
+    assert not np.shares_memory(some.images, prepared.images)
 
 
 def test_what_is_told_is_what_the_trainings_scored(undisturbed):

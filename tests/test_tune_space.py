@@ -45,7 +45,7 @@ def places(base):
 def test_what_is_trained_is_what_a_page_shows(place):
     trained = space.recipe(STRONG, place)
     for name, value in space.values(trained).items():
-        assert float(f"{value:g}") == value if isinstance(value, float) else value == place[name]
+        assert float(f"{value:.3g}") == value if isinstance(value, float) else value == place[name]
     assert space.recipe(STRONG, space.values(trained)) == trained
     kept = ("name", "epochs", "precision", "threshold", "cosine", "batch_norm_momentum", "minimum_learning_rate")
     assert [getattr(trained, name) for name in kept] == [getattr(STRONG, name) for name in kept]
