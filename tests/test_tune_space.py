@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import store
+from bench.inputs import settings
 from bench.tune import plan as plans
 from bench.tune import space
 from lungseg.errors import UsageError
@@ -30,6 +32,17 @@ def test_the_suites_own_recipe_lies_in_its_space_and_comes_back(name, changed):
     assert [axis.name for axis in axes if not inside(axis, own[axis.name])] == []
     assert own.keys() == {axis.name for axis in axes}
     assert space.recipe(base, own) == base
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_number_is_hashed_alike_whether_a_recipe_or_the_sampler_wrote_it(name):
+    base = recipe(name)
+    floats = {key: float(value) for key, value in space.values(base).items() if key in space.AUGMENTATION}
+    whole = {key: int(value) if value == int(value) else value for key, value in floats.items()}
+    spelled = {
+        store.sha256(settings(space.recipe(base, {**space.values(base), **place}))) for place in ({}, floats, whole)
+    }
+    assert len(spelled) == 1
 
 
 def places(base):

@@ -2,11 +2,12 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench import commands, data, store
+from bench import commands, data, store, suites
 from bench.__main__ import main
 from bench.markdown import ratio
 from bench.tune import outcome, space
@@ -15,6 +16,7 @@ from bench.tune.page import compared, page
 from bench.tune.plan import plan
 from bench.tune.study import Failed, Study, folder
 from lungseg.errors import DataError, EnvironmentFailure
+from lungseg.recipes import RECIPES
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 SMALL = ["smoke", "--size", "32", "--epochs", "2", "--inner", "2", "--slots", "1"]
@@ -101,6 +103,16 @@ def test_the_same_record_gives_the_same_page(tmp_path, trainings):
     assert main(["tune", *SMALL, "--results", str(tmp_path), "--trials", "2", "--seeds", "1"]) == 0
     again = told(tmp_path)
     assert {**again, "finished": 0, "record_sha256": 0} == {**found, "finished": 0, "record_sha256": 0}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_recipe_can_be_searched_from(tmp_path, trainings, monkeypatch, name):
+    monkeypatch.setitem(suites.SUITES, "smoke", replace(suites.SUITES["smoke"], recipe=name))
+    assert tune(tmp_path, "--epochs", "8", "--trials", "2", "--seeds", "1") == 0
+    found = outcome.load(folder(tmp_path, plan("smoke", size=32, epochs=8)) / "tune.json")
+    assert len(found["inner"]["own"]["cases"]) == found["images"]["searched"]
+    assert len([label for label in trainings if label.startswith("trial")]) == 4
+    assert main(["tune", *SMALL, "--results", str(tmp_path), "--epochs", "8", "--trials", "2", "--seeds", "1"]) == 0
 
 
 def test_trials_of_earlier_commands_count(tmp_path, trainings):
@@ -279,6 +291,19 @@ def test_what_is_published_is_the_record_and_its_page(tmp_path, trainings, capsy
     assert record.with_suffix(".md").read_text() == page(outcome.load(record))
     assert record.read_bytes() == (folder(tmp_path, PLAN) / "tune.json").read_bytes()
     assert commands._near(record) in capsys.readouterr().out
+
+
+@pytest.mark.fault("F72", "F75")
+@pytest.mark.parametrize("change", [lambda text: "", lambda text: text.replace('"seed": 0', '"seed": 1')])
+def test_a_finished_training_that_is_gone_or_edited_is_named(tmp_path, trainings, capsys, change):
+    assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 0
+    study = folder(tmp_path, PLAN)
+    path = next(p for p in study.glob("trainings/*/record.json") if len(store.load_record(p)["cases"]) < 16)
+    path.write_text(change(path.read_text()))
+    assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 3
+    message = capsys.readouterr().err
+    assert f"{path}: the record of a finished training is missing or was edited" in message
+    assert f"remove {study}" in message
 
 
 @pytest.mark.fault("F75")

@@ -11,7 +11,7 @@ from typing import Any
 from bench import store
 from bench.tune import page, space
 from bench.tune.journal import OK, Trial
-from bench.tune.study import Study
+from bench.tune.study import Study, by_id
 from lungseg.errors import DataError, UsageError
 from lungseg.recipes import Recipe
 
@@ -41,10 +41,10 @@ def record(study: Study, wished: int, judged: Mapping[str, Sequence[store.Record
     base, best = space.values(plan.base), best_of(trials)
     own = next((trial for trial in trials if trial.status == OK and trial.params == base), None)
     outer = plan.outer(study.material)
-    records = [one for group in (judged or {}).values() for one in group]
-    records += [one for trial in trials if trial.status == OK for one in _trainings(study, trial)]
-    if best is None or not records:
+    if best is None:
         raise UsageError(f"{study.folder}: no trial was scored, so there is nothing to tell; run the command again")
+    searched = {trial.number: study.inner_records(trial.params) for trial in trials if trial.status == OK}
+    records = [one for group in (*searched.values(), *(judged or {}).values()) for one in group]
     return store.sealed(
         {
             "schema": SCHEMA,
@@ -56,7 +56,7 @@ def record(study: Study, wished: int, judged: Mapping[str, Sequence[store.Record
             "importances": study.journal.importances(),
             "recipes": {name: space.values(recipe) for name, recipe in recipes(study).items()},
             "inner": {
-                name: {"trial": trial.number, "value": trial.value, "cases": study.inner_cases(trial.params)}
+                name: {"trial": trial.number, "value": trial.value, "cases": by_id(searched[trial.number])}
                 for name, trial in ((OWN, own), (BEST, best))
                 if trial
             },
@@ -98,12 +98,6 @@ def load(path: Path) -> store.Record:
     if not isinstance(outcome, dict) or outcome.get("schema") != SCHEMA or not store.is_sealed(outcome):
         raise DataError(f"{path}: of another version, or edited after it was written; tune again")
     return outcome
-
-
-def _trainings(study: Study, trial: Trial) -> list[store.Record]:
-    recipe = space.recipe(study.plan.base, trial.params)
-    found = (study.task(recipe, fold, study.plan.seed).found() for fold in study.inner)
-    return [one for one in found if one]
 
 
 def _told(study: Study, trial: Trial) -> dict[str, Any]:

@@ -116,6 +116,6 @@ def plan(
         width=width or chosen.width_of(names[0]),
         widths=(),
     )
-    found = Plan(small, names[0], fold, inner, replace(own, epochs=epochs or own.epochs))
-    space.axes(found.base)  # a recipe without a space is refused now
-    return found
+    base = replace(own, epochs=epochs or own.epochs)
+    space.axes(base)  # a recipe without a space is refused now
+    return Plan(small, names[0], fold, inner, space.recipe(base, space.values(base)))

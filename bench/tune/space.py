@@ -86,13 +86,16 @@ def _widened(axis: Axis, own: Mapping[str, Value]) -> Axis:
 
 
 def values(recipe: Recipe) -> Params:
-    """The recipe's place in its space; no augmentation is one that moves nothing."""
+    """The recipe's place in its space; no augmentation is one that moves nothing.
+
+    Numbers of a continuous parameter are floats, whatever the recipe writes: 12 and 12.0 are hashed as two.
+    """
     augmentation = recipe.augmentation or Augmentation()
     found: Params = {
-        "learning_rate": recipe.learning_rate,
+        "learning_rate": float(recipe.learning_rate),
         "batch_size": recipe.batch_size,
         "loss": recipe.loss,
-        **{name: getattr(augmentation, name) for name in AUGMENTATION},
+        **{name: float(getattr(augmentation, name)) for name in AUGMENTATION},
     }
     if recipe.cosine:
         found["warmup_epochs"] = recipe.warmup_epochs
@@ -104,9 +107,13 @@ def recipe(base: Recipe, params: Mapping[str, Value]) -> Recipe:
 
     An augmentation that moves nothing becomes None, which also spares the resampling of every image.
     """
-    told = {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in params.items()}
+    told = {name: float(f"{value:.3g}") if _continuous(name) else value for name, value in params.items()}
     moved = {name: told.pop(name) for name in AUGMENTATION}
     augmentation: Any = replace(base.augmentation or Augmentation(), **moved)  # type: ignore[arg-type]
     if not any(asdict(augmentation).values()):
         augmentation = None
     return replace(base, augmentation=augmentation, **told)  # type: ignore[arg-type]
+
+
+def _continuous(name: str) -> bool:
+    return name == "learning_rate" or name in AUGMENTATION

@@ -19,7 +19,7 @@ from bench.tune.journal import OK, Journal, Trial
 from bench.tune.lines import Lines
 from bench.tune.plan import Plan
 from bench.tune.task import Task, task
-from lungseg.errors import UsageError
+from lungseg.errors import DataError, UsageError
 from lungseg.recipes import Recipe
 from lungseg.splits import Fold
 
@@ -108,11 +108,19 @@ class Study:
         """One training of this study."""
         return task(self.plan, self.material, recipe, fold, seed, self.root, self.results, self.folder)
 
-    def inner_cases(self, params: space.Params) -> list[dict[str, Any]]:
-        """Scores of each image of the inner folds, out of fold, from the records of a trial that was scored."""
-        recipe = space.recipe(self.plan.base, params)
-        records = [self.task(recipe, fold, self.plan.seed).found() for fold in self.inner]
-        return by_id([record for record in records if record])
+    def inner_records(self, params: space.Params) -> list[store.Record]:
+        """Records of a scored trial's trainings, one an inner fold. Raises DataError for one that is gone."""
+        found = []
+        for fold in self.inner:
+            asked = self.task(space.recipe(self.plan.base, params), fold, self.plan.seed)
+            record = asked.found()
+            if record is None:
+                raise DataError(
+                    f"{asked.path}: the record of a finished training is missing or was edited; put it back, or remove "
+                    f"{self.folder} to search anew"
+                )
+            found.append(record)
+        return found
 
     def judged(self, recipes: dict[str, Recipe], seeds: Sequence[int], slots: int) -> dict[str, list[store.Record]]:
         """Each recipe trained on the outer fold's own training part and scored on its test images, once a seed.
