@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lungseg.errors import EnvironmentFailure, LungsegError
@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     results(publish)
     publish.add_argument("--to", type=Path, default=ROOT / "results", help="committed results (results)")
     publish.add_argument("--partial", action="store_true", help="also architectures that lack folds, named as such")
+    _tune(verb("tune", "search for a better recipe on part of one fold, judge it on the rest"), results)
     for name, words in (
         ("gate", "train suite smoke anew and compare it with the baseline"),
         ("baseline", "train suite smoke anew and write it as the baseline"),
@@ -85,6 +86,24 @@ def parser() -> argparse.ArgumentParser:
     results(judge, "results/local/compare")
     verb("list", "show suites with their costs, architectures and datasets")
     return top
+
+
+def _tune(search: argparse.ArgumentParser, results: Callable[[argparse.ArgumentParser], None]) -> None:
+    search.add_argument("suite", help="suite whose data, folds and recipe are the start; see `list`")
+    search.add_argument("--arch", help="architecture instead of the suite's first")
+    search.add_argument("--trials", type=int, default=20, help="recipes to try, those of earlier commands counted (20)")
+    search.add_argument("--hours", type=float, help="begin no trial after so many hours of this command")
+    search.add_argument("--fold", type=int, default=0, help="fold whose test images judge the search (0)")
+    search.add_argument("--inner", type=int, default=3, help="inner folds that the rest is split into (3)")
+    search.add_argument("--size", type=int, help="side of the images in pixels instead of the suite's own")
+    search.add_argument("--width", type=int, help="channels of the first level instead of the suite's own")
+    search.add_argument("--epochs", type=int, help="epochs of every training instead of the recipe's own")
+    search.add_argument("--seeds", type=int, default=3, help="seeds of the judging on held-out images (3)")
+    search.add_argument("--slots", type=int, help="trainings at a time instead of the suite's own")
+    search.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
+    results(search)
+    search.add_argument("--publish-to", type=Path, metavar="RESULTS", help="also write its record and page to "
+                        "RESULTS/tuning/")  # fmt: skip
 
 
 def _numbers(text: str) -> list[int]:

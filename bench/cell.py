@@ -1,4 +1,7 @@
-"""The only file that trains: one cell in, one record out. Runs in a fresh process (``python -m bench.cell``)."""
+"""Where a suite trains: one cell in, one record out. Runs in a fresh process (``python -m bench.cell``).
+
+``bench.tune.trial`` is the same for a recipe that a search proposes; nothing else trains.
+"""
 
 from __future__ import annotations
 

@@ -113,6 +113,27 @@ def publish(options: argparse.Namespace) -> int:
     return 0
 
 
+def tune(options: argparse.Namespace) -> int:
+    """Search for a better recipe and say what it bought on held-out images. 4 when trials failed, 130 when
+    interrupted."""
+    from bench.tune.plan import plan
+
+    for value, name in ((options.trials, "trials"), (options.slots, "slots"), (options.seeds, "seeds")):
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} {value}: at least 1 is needed")
+    if options.hours is not None and not options.hours >= 0:
+        raise UsageError(f"--hours {options.hours}: at least 0 is needed")
+    study = plan(options.suite, options.arch, options.fold, options.inner, options.size, options.width, options.epochs)
+    from bench.tune import command  # late: what it imports takes a second
+    from bench.tune.study import Budget
+
+    budget = Budget(options.trials, options.hours, options.slots or study.suite.slots)
+    code, written = command.tune(study, budget, range(options.seeds), options.data, options.results, options.publish_to)
+    for path in written:
+        print(f"written: {_near(path)}")
+    return code
+
+
 def gate(options: argparse.Namespace) -> int:
     """0 all is well, 1 regression, 5 not comparable."""
     from bench import gate as guard

@@ -9,6 +9,7 @@ from bench import machine, store
 from bench.data import Material
 from bench.suites import Cell, Suite
 from lungseg import recipes, runtime
+from lungseg.recipes import Recipe
 
 PROTOCOL = 1  # rises when the same inputs give other numbers; tests/test_golden.py tells when
 
@@ -35,7 +36,12 @@ def inputs(cell: Cell, suite: Suite, material: Material) -> dict[str, Any]:
 def resolved(name: str) -> dict[str, Any]:
     """Settings of a recipe; what is off (None, False, 0 or empty) is left out, so that an ingredient which the
     recipe does not use can be added later without voiding its records."""
-    return _in_use(asdict(recipes.recipe(name)))
+    return settings(recipes.recipe(name))
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """As ``resolved``, of a recipe that no name need stand for."""
+    return _in_use(asdict(recipe))
 
 
 def _in_use(settings: dict[str, Any]) -> dict[str, Any]:
