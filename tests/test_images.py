@@ -607,7 +607,8 @@ def at(pose, row, column):
         (0, 2, (0, 0), False, (10.5, 21.5), (11.5, 23.5)),
         (90, 1, (0, 0), False, (9.5, 24.5), (4.5, 19.5)),  # from the right of the centre to above it
         (0, 1, (0, 0), True, (3, 0), (3, 39)),
-        (0, 1, (0, 0.25), True, (3, 0), (3, 49)),  # mirrored first, moved then
+        (0, 1, (0.1, 0.25), True, (3, 5), (5, 44)),  # mirrored first, moved then
+        (90, 2, (0.1, 0.25), True, (9.5, 24.5), (21.5, 29.5)),
     ],
 )
 def test_a_pose_moves_a_pixel_as_it_says(degrees, scale, shift, mirror, start, end):

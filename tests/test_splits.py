@@ -189,8 +189,9 @@ def test_across_sets_another_seed_validates_on_others():
 
 
 def test_a_patient_of_both_sets_is_refused():
+    again = replace(case(9, "p3"), image=Path("again.png"))
     with pytest.raises(DataError, match=r"patient 'p3' is in both sets, i\.png in one; leave it out of one"):
-        across([case(k, f"p{k}") for k in range(9)], [*others(), case(200, "p3")])
+        across([*(case(k, f"p{k}") for k in range(9)), again], [*others(), case(200, "p3")])
 
 
 def test_two_patients_are_enough_to_train_across_and_one_is_not():
