@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from bench import suites
+from bench.judging import baseline as baseline
+from bench.judging import compare as compare
+from bench.judging import gate as gate
+from bench.paths import near
 from bench.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
-from lungseg.errors import DataError, EnvironmentFailure, LungsegError, UsageError
-
-if TYPE_CHECKING:
-    from bench.gate import Finding
+from lungseg.errors import DataError, LungsegError, UsageError
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         written = report.write(options.results, only=suite.name, found=found)
     print(report.terminal([record for record in found.records if record["cell"]["suite"] == suite.name]))
     pages = [path for path in written if path.suffix == ".md"]
-    print("\n".join(f"written: {_near(path)}" for path in pages))
+    print("\n".join(f"written: {near(path)}" for path in pages))
     _warn(options.results, found.unreadable)
     return code
 
@@ -59,7 +57,7 @@ def ensemble(options: argparse.Namespace) -> int:
         found = vetted(options.results)
         written = report.write(options.results, only=suite.name, found=found)
     print(report.terminal([record for record in found.records if record["cell"]["suite"] == suite.name]))
-    print("\n".join(f"written: {_near(path)}" for path in written if path.suffix == ".md"))
+    print("\n".join(f"written: {near(path)}" for path in written if path.suffix == ".md"))
     _warn(options.results, found.unreadable)
     return code
 
@@ -84,7 +82,7 @@ def report(options: argparse.Namespace) -> int:
         suites.suite(options.suite)
     found = vetted(options.results)
     for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, found=found):
-        print(f"written: {_near(path)}")
+        print(f"written: {near(path)}")
     _warn(options.results, found.unreadable)
     return DataError.exit_code if found.unreadable else 0
 
@@ -100,7 +98,7 @@ def strata(options: argparse.Namespace) -> int:
     if not any(section.rows for section in sections):
         raise UsageError(f"{options.results}: no scored record of suite {suite.name}; `make bench SUITE={suite.name}`")
     cases = lungseg.load(suite.dataset, data.locate(suite, options.data, options.results))
-    print(f"written: {_near(groups.write(options.results, suite.name, sections, cases))}")
+    print(f"written: {near(groups.write(options.results, suite.name, sections, cases))}")
     return 0
 
 
@@ -109,7 +107,7 @@ def publish(options: argparse.Namespace) -> int:
     from bench import publish as publishing
 
     for path in publishing.publish(suites.suite(options.suite), options.results, options.to, options.partial):
-        print(f"written: {_near(path)}")
+        print(f"written: {near(path)}")
     return 0
 
 
@@ -130,55 +128,8 @@ def tune(options: argparse.Namespace) -> int:
     budget = Budget(options.trials, options.hours, options.slots or study.suite.slots)
     code, written = command.tune(study, budget, range(options.seeds), options.data, options.results, options.publish_to)
     for path in written:
-        print(f"written: {_near(path)}")
+        print(f"written: {near(path)}")
     return code
-
-
-def gate(options: argparse.Namespace) -> int:
-    """0 all is well, 1 regression, 5 not comparable."""
-    from bench import gate as guard
-
-    before = guard.load_baseline(options.baseline)
-    now = _smoke(options.results)
-    findings = guard.compare(before, now)
-    return _verdict(findings, guard.explain(before, now), options.results / "gate")
-
-
-def compare(options: argparse.Namespace) -> int:
-    """Any two sets of records of a suite, as after a meant change or with other seeds; codes as of the gate."""
-    from bench import gate as guard
-
-    suite = suites.narrowed(suites.suite(options.suite), options.arch)
-    before, now = (guard.summarise_results(folder, suite) for folder in (options.baseline, options.candidate))
-    shared = sorted(before.keys() & now.keys())
-    if not shared:
-        raise guard.NotComparable(
-            f"records made on {', '.join(before)} against records made on {', '.join(now)}; run both on one machine"
-        )
-    findings = [
-        replace(found, subject=f"{found.subject} ({key})") if len(shared) > 1 else found
-        for key in shared
-        for found in guard.compare(before[key], now[key], meant=True)
-    ]
-    strictness = guard.explain(before[shared[0]], now[shared[0]], meant=True)
-    return _verdict(findings, strictness, options.results / f"compare-{suite.name}")
-
-
-def baseline(options: argparse.Namespace) -> int:
-    """Write a new baseline; 4 when a cell failed or the run would not pass its own gate: nothing is written then."""
-    from bench import gate as guard
-    from bench import store
-
-    now = _smoke(options.results)
-    missing = set(suites.SUITES["smoke"].architectures) - set(now["architectures"])
-    wrong = [f"{name} failed" for name in sorted(missing)]
-    wrong += [f"{f.subject}: {f.what} {f.now}" for f in guard.compare(now, now) if not f.ok]
-    if wrong:
-        print(f"no baseline written: {'; '.join(wrong)}", file=sys.stderr)
-        return PARTIAL
-    store.write_text(options.baseline, store.layout(now))
-    print(f"written: {_near(options.baseline)}")
-    return 0
 
 
 def list(options: argparse.Namespace) -> int:
@@ -187,43 +138,6 @@ def list(options: argparse.Namespace) -> int:
 
     print(overview.overview())
     return 0
-
-
-def _smoke(results: Path) -> dict[str, Any]:
-    """Suite smoke trained from nothing: the fingerprint does not cover the code, which is what is on trial.
-
-    Only what smoke itself left is removed, and the cache: the folder may hold other suites' hours.
-    """
-    from bench import data, lock, store
-    from bench import gate as guard
-
-    smoke = suites.SUITES["smoke"]
-    with lock.held(results):
-        for folder in (results / "runs" / smoke.name, results / "cells" / smoke.name, results / "cache"):
-            shutil.rmtree(folder, ignore_errors=True)
-            if folder.exists():  # a symbolic link, say; old records would pass for what this code yields
-                raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
-        code, material = train(smoke, data.locate(smoke, None, results), results)
-        if code == INTERRUPTED:
-            raise KeyboardInterrupt
-        return guard.summarise(smoke, material, store.load_records(results, smoke.name))
-
-
-def _verdict(findings: Sequence[Finding], strictness: str, path: Path) -> int:
-    """Print the table, write it as Markdown and JSON, add it to a job's summary. Returns the exit code."""
-    from bench import gate as guard
-    from bench import store, terminal
-
-    code = guard.exit_code(findings)
-    text = terminal.findings(findings, strictness, code)
-    store.write_text(path.with_suffix(".md"), text + "\n")
-    about = {"exit": code, "strictness": strictness, "findings": guard.as_json(findings)}
-    store.write_text(path.with_suffix(".json"), store.layout(about))
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with open(summary, "a", encoding="utf-8") as file:
-            file.write(text + "\n")
-    print(text)  # last: whoever reads it may have gone
-    return code
 
 
 def _chosen(options: argparse.Namespace) -> Suite:
@@ -258,10 +172,4 @@ def _say(text: str) -> None:
 
 def _warn(results: Path, unreadable: Mapping[str, str]) -> None:
     for path, why in unreadable.items():
-        print(f"warning: {_near(results / path)}: {why}; delete it and run its suite again", file=sys.stderr)
-
-
-def _near(path: Path) -> str:
-    """A path as the user would type it from here."""
-    near = os.path.relpath(path)
-    return str(path) if near.startswith("..") else near
+        print(f"warning: {near(results / path)}: {why}; delete it and run its suite again", file=sys.stderr)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from records import grid, record, save, save_throughput
 
-from bench import child, commands, data, lock, report, store
+from bench import child, data, judging, lock, report, store
 from bench.__main__ import ROOT, main
 from lungseg import atomic
 from lungseg.errors import EnvironmentFailure
@@ -183,7 +183,7 @@ def test_the_gate_refuses_to_judge_old_records_that_it_cannot_remove(tmp_path, n
     (tmp_path / "results/runs").mkdir(parents=True)
     (tmp_path / "results/runs/smoke").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(EnvironmentFailure, match=r"runs/smoke: cannot be removed"):
-        commands._smoke(tmp_path / "results")
+        judging._smoke(tmp_path / "results")
 
 
 def environment(**changes: str | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import commands, data, store, suites
+from bench import data, paths, store, suites
 from bench.__main__ import main
 from bench.markdown import ratio
 from bench.tune import outcome, space
@@ -290,7 +290,7 @@ def test_what_is_published_is_the_record_and_its_page(tmp_path, trainings, capsy
     assert sorted(target.rglob("*.*")) == [record, record.with_suffix(".md")]
     assert record.with_suffix(".md").read_text() == page(outcome.load(record))
     assert record.read_bytes() == (folder(tmp_path, PLAN) / "tune.json").read_bytes()
-    assert commands._near(record) in capsys.readouterr().out
+    assert paths.near(record) in capsys.readouterr().out
 
 
 @pytest.mark.fault("F72", "F75")

@@ -1,0 +1,104 @@
+"""The verbs that judge: `gate`, `compare` and `baseline`, from options to exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import suites
+from bench.paths import near
+from bench.suite_run import INTERRUPTED, PARTIAL, train
+from lungseg.errors import EnvironmentFailure
+
+if TYPE_CHECKING:
+    from bench.gate import Finding
+
+
+def gate(options: argparse.Namespace) -> int:
+    """0 all is well, 1 regression, 5 not comparable."""
+    from bench import gate as guard
+
+    before = guard.load_baseline(options.baseline)
+    now = _smoke(options.results)
+    findings = guard.compare(before, now)
+    return _verdict(findings, guard.explain(before, now), options.results / "gate")
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Any two sets of records of a suite, as after a meant change or with other seeds; codes as of the gate."""
+    from bench import gate as guard
+
+    suite = suites.narrowed(suites.suite(options.suite), options.arch)
+    before, now = (guard.summarise_results(folder, suite) for folder in (options.baseline, options.candidate))
+    shared = sorted(before.keys() & now.keys())
+    if not shared:
+        raise guard.NotComparable(
+            f"records made on {', '.join(before)} against records made on {', '.join(now)}; run both on one machine"
+        )
+    findings = [
+        replace(found, subject=f"{found.subject} ({key})") if len(shared) > 1 else found
+        for key in shared
+        for found in guard.compare(before[key], now[key], meant=True)
+    ]
+    strictness = guard.explain(before[shared[0]], now[shared[0]], meant=True)
+    return _verdict(findings, strictness, options.results / f"compare-{suite.name}")
+
+
+def baseline(options: argparse.Namespace) -> int:
+    """Write a new baseline; 4 when a cell failed or the run would not pass its own gate: nothing is written then."""
+    from bench import gate as guard
+    from bench import store
+
+    now = _smoke(options.results)
+    missing = set(suites.SUITES["smoke"].architectures) - set(now["architectures"])
+    wrong = [f"{name} failed" for name in sorted(missing)]
+    wrong += [f"{f.subject}: {f.what} {f.now}" for f in guard.compare(now, now) if not f.ok]
+    if wrong:
+        print(f"no baseline written: {'; '.join(wrong)}", file=sys.stderr)
+        return PARTIAL
+    store.write_text(options.baseline, store.layout(now))
+    print(f"written: {near(options.baseline)}")
+    return 0
+
+
+def _smoke(results: Path) -> dict[str, Any]:
+    """Suite smoke trained from nothing: the fingerprint does not cover the code, which is what is on trial.
+
+    Only what smoke itself left is removed, and the cache: the folder may hold other suites' hours.
+    """
+    from bench import data, lock, store
+    from bench import gate as guard
+
+    smoke = suites.SUITES["smoke"]
+    with lock.held(results):
+        for folder in (results / "runs" / smoke.name, results / "cells" / smoke.name, results / "cache"):
+            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():  # a symbolic link, say; old records would pass for what this code yields
+                raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
+        code, material = train(smoke, data.locate(smoke, None, results), results)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        return guard.summarise(smoke, material, store.load_records(results, smoke.name))
+
+
+def _verdict(findings: Sequence[Finding], strictness: str, path: Path) -> int:
+    """Print the table, write it as Markdown and JSON, add it to a job's summary. Returns the exit code."""
+    from bench import gate as guard
+    from bench import store, terminal
+
+    code = guard.exit_code(findings)
+    text = terminal.findings(findings, strictness, code)
+    store.write_text(path.with_suffix(".md"), text + "\n")
+    about = {"exit": code, "strictness": strictness, "findings": guard.as_json(findings)}
+    store.write_text(path.with_suffix(".json"), store.layout(about))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+    print(text)  # last: whoever reads it may have gone
+    return code
