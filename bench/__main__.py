@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lungseg.errors import EnvironmentFailure, LungsegError
@@ -47,6 +47,13 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
     run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
+    ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
+    choice(ensemble)
+    results(ensemble)
+    ensemble.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
+    ensemble.add_argument("--seeds", type=int, help="only the first so many seeds instead of all that were trained")
+    ensemble.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
+    ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
     speed = verb("speed", "measure throughput of a suite's architectures, one process each")
     choice(speed)
     results(speed)
@@ -63,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     results(publish)
     publish.add_argument("--to", type=Path, default=ROOT / "results", help="committed results (results)")
     publish.add_argument("--partial", action="store_true", help="also architectures that lack folds, named as such")
+    _tune(verb("tune", "search for a better recipe on part of one fold, judge it on the rest"), results)
     for name, words in (
         ("gate", "train suite smoke anew and compare it with the baseline"),
         ("baseline", "train suite smoke anew and write it as the baseline"),
@@ -78,6 +86,24 @@ def parser() -> argparse.ArgumentParser:
     results(judge, "results/local/compare")
     verb("list", "show suites with their costs, architectures and datasets")
     return top
+
+
+def _tune(search: argparse.ArgumentParser, results: Callable[[argparse.ArgumentParser], None]) -> None:
+    search.add_argument("suite", help="suite whose data, folds and recipe are the start; see `list`")
+    search.add_argument("--arch", help="architecture instead of the suite's first")
+    search.add_argument("--trials", type=int, default=20, help="recipes to try, those of earlier commands counted (20)")
+    search.add_argument("--hours", type=float, help="begin no trial after so many hours of this command")
+    search.add_argument("--fold", type=int, default=0, help="fold whose test images judge the search (0)")
+    search.add_argument("--inner", type=int, default=3, help="inner folds that the rest is split into (3)")
+    search.add_argument("--size", type=int, help="side of the images in pixels instead of the suite's own")
+    search.add_argument("--width", type=int, help="channels of the first level instead of the suite's own")
+    search.add_argument("--epochs", type=int, help="epochs of every training instead of the recipe's own")
+    search.add_argument("--seeds", type=int, default=3, help="seeds of the judging on held-out images (3)")
+    search.add_argument("--slots", type=int, help="trainings at a time instead of the suite's own")
+    search.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
+    results(search)
+    search.add_argument("--publish-to", type=Path, metavar="RESULTS", help="also write its record and page to "
+                        "RESULTS/tuning/")  # fmt: skip
 
 
 def _numbers(text: str) -> list[int]:

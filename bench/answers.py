@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from bench import members, stats
 from bench.literature import people
 from bench.markdown import duration, escape, millions, p_value, ratio, with_interval
 from bench.rows import MIN_SEEDS, Pair, Row, Section
-from bench.stats import MIN_IMAGES
 
 Namer = Callable[[object], str]
 
 
 def best(section: Section, name: Namer = escape) -> str:
-    """Which architecture has the highest mean, if any may be called so."""
+    """Which row has the highest mean, if any may be called so; where it is an ensemble, the best network too."""
     rows = section.rows
     if not rows:
         return "Nothing was scored, so there is nothing to compare."
@@ -26,12 +27,28 @@ def best(section: Section, name: Namer = escape) -> str:
     over = f"over {_counted(len(row.images), 'image')}{part} of {_counted(row.n_patients, 'patient')}"
     value = f"{with_interval(row.dice)} {over}"
     if len(ranked) == 1:
-        return f"Only {first[0]} can be ranked: mean Dice {value}."
+        return f"Only {first[0]} can be ranked: mean Dice {value}.{_network(ranked, name)}"
     if len(first) > 1:
-        return f"{_listed(first)} share the highest mean Dice, {value}."
+        return f"{_listed(first)} share the highest mean Dice, {value}.{_network(ranked, name)}"
     beside = [name(r.name) for r in ranked[1:] if r.rank == 1]
     tied = f" It shares the first rank with {_listed(beside)}." if beside else ""
-    return f"{first[0]} has the highest mean Dice, {value}.{tied}"
+    return f"{first[0]} has the highest mean Dice, {value}.{tied}{_network(ranked, name)}"
+
+
+def _network(ranked: list[Row], name: Namer) -> str:
+    """What leads is no architecture where it is a mean of trainings or views: say so, and which network is best."""
+    if ranked[0].single:
+        return ""
+    what = f" {name(ranked[0].name)} is {made_of(ranked[0])}."
+    own = next((r for r in ranked if r.single), None)
+    return f"{what} Of single networks {name(own.name)} has the highest, {with_interval(own.dice)}." if own else what
+
+
+def made_of(row: Row) -> str:
+    """What an ensemble is a mean of: ``the mean of 3 trainings and 7 views of each image``."""
+    parts = [f"{row.trainings} trainings"] if row.trainings > 1 else []
+    parts += [f"{row.views} views of each image"] if row.views > 1 else []
+    return f"the mean of {' and '.join(parts)}"
 
 
 def real(section: Section, name: Namer = escape) -> str:
@@ -56,7 +73,7 @@ def real(section: Section, name: Namer = escape) -> str:
 
 def about(section: Section) -> str:
     """What the number of seeds lets a test say: the fewest of any row that is compared decide."""
-    seeds = sorted({len(r.seeds) for r in section.rows if r.rank} or {len(section.seeds)})
+    seeds = sorted({len(r.seeds) for r in section.rows if r.rank and r.trainings == 1} or {len(section.seeds)})
     n = seeds[0]
     some = " (some rows have more)" if len(seeds) > 1 else ""
     if n == 1:
@@ -66,7 +83,9 @@ def about(section: Section) -> str:
             f"With {n} seeds{some}, fewer than {MIN_SEEDS}, this is a test about these weights, and no method is"
             " called better than another."
         )
-    return f"The intervals cover patients and {n}{f' to {seeds[-1]}' if some else ''} seeds."
+    of_one = " A mean of several trainings is one set of weights, and its intervals cover patients only."
+    ensembles = of_one if any(r.rank and r.trainings > 1 for r in section.rows) else ""
+    return f"The intervals cover patients and {n}{f' to {seeds[-1]}' if some else ''} seeds.{ensembles}"
 
 
 def stable(section: Section, name: Namer = escape) -> str | None:
@@ -101,10 +120,11 @@ def answers(section: Section, name: Namer = escape) -> list[tuple[str, str]]:
 
 
 def unequal(section: Section, name: Namer = escape) -> str | None:
-    """Which row has which seeds, where they differ."""
-    if len({r.seeds for r in section.rows}) < 2:
+    """Which row has which seeds, where they differ. A mean of several has none of its own."""
+    rows = [r for r in section.rows if r.trainings == 1]
+    if len({r.seeds for r in rows}) < 2:
         return None
-    each = [f"{name(r.name)} {', '.join(map(str, r.seeds))}" for r in section.rows]
+    each = [f"{name(r.name)} {', '.join(map(str, r.seeds))}" for r in rows]
     return f"Not alike: {'; '.join(each)}. Each row is its complete seeds, and pairs compare those."
 
 
@@ -118,14 +138,15 @@ def cost(section: Section, name: Namer = escape) -> str:
         f" {duration(r.train_seconds)} of training a fold"
         for r in rows
     ]
-    total = sum(r["timing"]["total_seconds"] for r in section.records if r["status"] == "ok")
+    spent = [r for r in members.trainings(section.records) if r["status"] == "ok"]
+    total = sum(r["timing"]["total_seconds"] for r in spent)
     return f"{'; '.join(each)}. All scored cells took {duration(total)} ({name(section.setting.device_kind)})."
 
 
 def unranked(section: Section, row: Row) -> str:
     """Why the row has no rank."""
-    if len({image for r in section.rows for image in r.images}) < MIN_IMAGES:
-        return f"{_counted(len(row.images), 'image')}, fewer than the {MIN_IMAGES} that a rank needs"
+    if len({image for r in section.rows for image in r.images}) < stats.MIN_IMAGES:
+        return f"{_counted(len(row.images), 'image')}, fewer than the {stats.MIN_IMAGES} that a rank needs"
     return f"{row.cells[0]} of {row.cells[1]} cells, {row.coverage[0]} of {row.coverage[1]} images"
 
 
@@ -144,11 +165,12 @@ def beside(section: Section, row: Row, name: Namer = escape) -> str:
 def missing(section: Section, name: Namer = escape) -> list[str]:
     """What is not there, one sentence each; empty where every image was predicted once by every seed."""
     key, lines = section.setting, []
-    have = {(r["cell"]["architecture"], r["cell"]["width"]) for r in section.records}
-    left_out = {(r.architecture, r.width, seed) for r in section.rows for seed in r.left_out}
-    for architecture, width in sorted(have):
-        own = [r["cell"] | {"ok": r["status"] == "ok"} for r in section.records
-               if (r["cell"]["architecture"], r["cell"]["width"]) == (architecture, width)]  # fmt: skip
+    widths = {int(r["cell"]["width"]) for r in section.records}
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for r in section.records:
+        cells.setdefault(stats.name_of(r, widths), []).append(r["cell"] | {"ok": r["status"] == "ok"})
+    left_out = {(r.name, seed) for r in section.rows for seed in r.left_out}
+    for of, own in sorted(cells.items()):
         for seed in sorted({c["seed"] for c in own}):
             ok = {c["fold"] for c in own if c["seed"] == seed and c["ok"]}
             failed = {c["fold"] for c in own if c["seed"] == seed and not c["ok"]}
@@ -156,10 +178,8 @@ def missing(section: Section, name: Namer = escape) -> list[str]:
                 never = sorted(set(range(key.folds)) - ok - failed)
                 detail = [f"failed: {_folds(sorted(failed))}"] if failed else []
                 detail += [f"not run: {_folds(never)}"] if never else []
-                out = ", left out of every number here" if (architecture, width, seed) in left_out else ""
-                lines.append(
-                    f"{name(architecture)}, seed {seed}: {len(ok)} of {key.folds} folds ({'; '.join(detail)}){out}"
-                )
+                out = ", left out of every number here" if (of, seed) in left_out else ""
+                lines.append(f"{name(of)}, seed {seed}: {len(ok)} of {key.folds} folds ({'; '.join(detail)}){out}")
     for row in section.rows:
         if row.cells[0] == row.cells[1] and row.coverage[0] != row.coverage[1]:
             lines.append(f"{name(row.name)}: {row.coverage[0]} of {row.coverage[1]} images, but no cell is missing")

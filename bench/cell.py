@@ -1,4 +1,7 @@
-"""The only file that trains: one cell in, one record out. Runs in a fresh process (``python -m bench.cell``)."""
+"""Where a suite trains: one cell in, one record out. Runs in a fresh process (``python -m bench.cell``).
+
+``bench.tune.trial`` is the same for a recipe that a search proposes; nothing else trains.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +34,7 @@ def run(job: Job, say: Say) -> store.Record:
     began, source = time.monotonic(), machine.source()  # now: hours later the checkout may hold another commit
     cell, suite, results = job.cell, job.suite, job.results
     recipe = recipes.recipe(cell.recipe)
-    device = runtime.start(cell.seed, suite.threads)
-    if device.kind != machine.device_kind():
-        raise UsageError(
-            f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
-            "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
-        )
+    device = started(cell.seed, suite.threads)
     material = data.gather(suite, job.root, results)
     data.refuse_changes(material, job.inputs)
     fold, prepared = material.folds[cell.fold], material.prepared
@@ -88,23 +86,42 @@ def run(job: Job, say: Say) -> store.Record:
             "total_seconds": time.monotonic() - began,
             "resumed_at_epoch": trained.resumed_at,
         },
-        "data": {
-            "raw_sha256": prepared.raw_sha256,
-            "prepared_sha256": prepared.sha256,
-            "truth_pixels": prepared.truth_pixels,
-            "n": len(prepared.ids),
-        },
-        "split": {name: list(ids) for name, ids in asdict(fold).items()},
-        "machine": machine.facts(device, recipe.precision, suite.threads),
-        "source": source,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "error": None,
+        **surroundings(material, fold, machine.facts(device, recipe.precision, suite.threads), source),
     }
     path = store.record_path(results, cell, key)
     store.set_aside(path)
     store.save_record(path, record)
     checkpoints.clear()
     return record
+
+
+def started(seed: int, threads: int) -> runtime.Device:
+    """Start the backend. Raises UsageError unless it runs on the device under whose name records are kept."""
+    device = runtime.start(seed, threads)
+    if device.kind != machine.device_kind():
+        raise UsageError(
+            f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
+            "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
+        )
+    return device
+
+
+def surroundings(material: data.Material, fold: Fold, facts: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
+    """The part of a record that says on what data, machine and code it was made, now, without an error."""
+    prepared = material.prepared
+    return {
+        "data": {
+            "raw_sha256": prepared.raw_sha256,
+            "prepared_sha256": prepared.sha256,
+            "truth_pixels": {k: n for k, n in prepared.truth_pixels.items() if k in material.scored},
+            "n": len(material.scored),
+        },
+        "split": {name: list(ids) for name, ids in asdict(fold).items()},
+        "machine": facts,
+        "source": source,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "error": None,
+    }
 
 
 def identity(made_from: dict[str, Any]) -> str:
@@ -148,15 +165,18 @@ def score(material: data.Material, fold: Fold, guesses: np.ndarray) -> list[dict
     return cases
 
 
-def keep(results: Path, cell: Cell, key: str, fold: Fold, guesses: np.ndarray, weights: list[np.ndarray]) -> None:
-    """Predicted masks (bits) and best weights, for galleries and later scores. They show patients: never published."""
-    for name, arrays in (
-        (
-            "predictions.npz",
-            {"ids": np.array(fold.test), "shape": np.array(guesses.shape), "bits": np.packbits(guesses)},
-        ),
-        ("weights.npz", {f"w{k:04d}": weight for k, weight in enumerate(weights)}),
-    ):
+def keep(
+    results: Path, cell: Cell, key: str, fold: Fold, guesses: np.ndarray, weights: list[np.ndarray] | None = None
+) -> None:
+    """Predicted masks (bits) and best weights, for galleries and later scores. They show patients: never published.
+
+    weights: None of what has none of its own, as an ensemble.
+    """
+    files = {"predictions.npz": {"ids": np.array(fold.test), "shape": np.array(guesses.shape),
+                                 "bits": np.packbits(guesses)}}  # fmt: skip
+    if weights is not None:
+        files["weights.npz"] = {f"w{k:04d}": weight for k, weight in enumerate(weights)}
+    for name, arrays in files.items():
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
         store.write_bytes(store.artifact(results, cell, key, name), buffer.getvalue())

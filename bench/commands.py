@@ -47,6 +47,23 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
+def ensemble(options: argparse.Namespace) -> int:
+    """Entries made of what is trained already, then the report. 4 when some could not be made."""
+    suite = suites.narrowed(suites.suite(options.suite), options.arch, folds=options.folds)
+    from bench import data, ensemble, lock, report
+    from bench.vetting import vetted
+
+    with lock.held(options.results):
+        root = data.locate(suite, options.data, options.results)
+        code = ensemble.make(suite, root, options.results, options.seeds, _say, views=options.views)
+        found = vetted(options.results)
+        written = report.write(options.results, only=suite.name, found=found)
+    print(report.terminal([record for record in found.records if record["cell"]["suite"] == suite.name]))
+    print("\n".join(f"written: {_near(path)}" for path in written if path.suffix == ".md"))
+    _warn(options.results, found.unreadable)
+    return code
+
+
 def speed(options: argparse.Namespace) -> int:
     """Measure throughput only."""
     from bench import lock
@@ -94,6 +111,27 @@ def publish(options: argparse.Namespace) -> int:
     for path in publishing.publish(suites.suite(options.suite), options.results, options.to, options.partial):
         print(f"written: {_near(path)}")
     return 0
+
+
+def tune(options: argparse.Namespace) -> int:
+    """Search for a better recipe and say what it bought on held-out images. 4 when trials failed, 130 when
+    interrupted."""
+    from bench.tune.plan import plan
+
+    for value, name in ((options.trials, "trials"), (options.slots, "slots"), (options.seeds, "seeds")):
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} {value}: at least 1 is needed")
+    if options.hours is not None and not options.hours >= 0:
+        raise UsageError(f"--hours {options.hours}: at least 0 is needed")
+    study = plan(options.suite, options.arch, options.fold, options.inner, options.size, options.width, options.epochs)
+    from bench.tune import command  # late: what it imports takes a second
+    from bench.tune.study import Budget
+
+    budget = Budget(options.trials, options.hours, options.slots or study.suite.slots)
+    code, written = command.tune(study, budget, range(options.seeds), options.data, options.results, options.publish_to)
+    for path in written:
+        print(f"written: {_near(path)}")
+    return code
 
 
 def gate(options: argparse.Namespace) -> int:
@@ -200,7 +238,7 @@ def _chosen(options: argparse.Namespace) -> Suite:
 def _speed(suite: Suite, results: Path) -> int:
     from bench import throughput
 
-    measured = throughput.measure(suite, results, lambda text: print(text, flush=True))
+    measured = throughput.measure(suite, results, _say)
     return PARTIAL if measured.failures else 0
 
 
@@ -212,6 +250,10 @@ def _tried(code: int, extra: Callable[[], object]) -> int:
         print(f"warning: {error}", file=sys.stderr)
         return code or PARTIAL
     return code
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def _warn(results: Path, unreadable: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import csv_file, store
+from bench import csv_file, members, store
 from bench.suites import Suite
 
 COLUMNS = ("suite", "cells", "cell_minutes", "slots", "cpu", "cores", "device")
@@ -21,7 +21,8 @@ def read(results: Path) -> list[dict[str, str]]:
 
 
 def renew(results: Path, suite: Suite, records: Sequence[Mapping[str, Any]]) -> Path:
-    """Replace this suite's row by what its records took; the other rows stay."""
+    """Replace this suite's row by what its trainings took; the other rows stay."""
+    records = members.trainings(records)
     rows = [row for row in read(results) if row["suite"] != suite.name]
     machine = records[0]["machine"]
     minutes = sum(record["timing"]["total_seconds"] for record in records) / 60

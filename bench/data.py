@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,11 @@ class Material:
     folds: tuple[splits.Fold, ...]
 
     @property
+    def scored(self) -> frozenset[str]:
+        """Ids that the folds predict: the whole set, or the whole of the other set."""
+        return frozenset(key for fold in self.folds for key in fold.test)
+
+    @property
     def folds_record(self) -> list[dict[str, list[str]]]:
         """The folds, JSON-ready."""
         return [{name: list(ids) for name, ids in asdict(fold).items()} for fold in self.folds]
@@ -35,7 +40,8 @@ class Material:
 def locate(suite: Suite, given: Path | None, results: Path) -> Path:
     """Root of the suite's dataset: ``--data``, else ``LUNGSEG_DATA``; a phantom set is written if need be.
 
-    Either may name the set itself or a folder that holds it as ``Montgomery`` or ``Shenzhen``.
+    Either may name the set itself or a folder that holds it as ``Montgomery`` or ``Shenzhen``; for a suite that
+    trains on one and scores on another it must hold both.
     """
     if suite.phantoms is not None:
         from lungseg.datasets import phantom
@@ -50,8 +56,18 @@ def locate(suite: Suite, given: Path | None, results: Path) -> Path:
             f"suite {suite.name} needs the {suite.dataset} set: give its folder by DATA=<folder> (make) or --data "
             f"<folder>, or set LUNGSEG_DATA; `python -m lungseg data fetch {suite.dataset}` downloads what can be"
         )
-    inner = named / FOLDERS.get(suite.dataset, suite.dataset)
+    if suite.scored_on:
+        both = [named / _folder(name) for name in (suite.dataset, suite.scored_on)]
+        if lacking := [path for path in both if not path.is_dir()]:
+            names = " and ".join(path.name for path in both)
+            raise UsageError(f"{lacking[0]}: no such folder; suite {suite.name} needs one that holds {names}")
+        return named
+    inner = named / _folder(suite.dataset)
     return inner if inner.is_dir() else named
+
+
+def _folder(dataset: str) -> str:
+    return FOLDERS.get(dataset, dataset)
 
 
 def gather(suite: Suite, root: Path, results: Path) -> Material:
@@ -59,12 +75,27 @@ def gather(suite: Suite, root: Path, results: Path) -> Material:
 
     Raises DataError that lists every file that cannot be used.
     """
-    cases = lungseg.load(suite.dataset, root)
+    if suite.scored_on:
+        sets = [lungseg.load(name, root / _folder(name)) for name in (suite.dataset, suite.scored_on)]
+    else:
+        sets = [lungseg.load(suite.dataset, root)]
+    cases = [case for one in sets for case in one]
+    _refuse_doubles(cases)
     prepared = prepare(cases, suite.size, results / "cache" / "prepared")
     cases = splits.joined(cases, prepared.image_sha256)
     patient = {case.id: case.patient for case in cases}
     prepared = replace(prepared, patients=tuple(patient[key] for key in prepared.ids))
-    return Material(tuple(cases), prepared, tuple(splits.folds(cases, suite.folds)))
+    first = len(sets[0])
+    folds = [splits.across(cases[:first], cases[first:])] if suite.scored_on else splits.folds(cases, suite.folds)
+    return Material(tuple(cases), prepared, tuple(folds))
+
+
+def _refuse_doubles(cases: Sequence[lungseg.Case]) -> None:
+    """Two sets may name an image alike; then no score could be told from another's."""
+    first: dict[str, lungseg.Case] = {}
+    doubled = [(first[c.id], c) for c in cases if first.setdefault(c.id, c) is not c]
+    if doubled:
+        raise DataError([f"{one.image} and {other.image} have the same name; rename one" for one, other in doubled])
 
 
 def refuse_changes(material: Material, planned: Mapping[str, Any]) -> None:

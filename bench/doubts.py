@@ -18,7 +18,12 @@ def of(history: Mapping[str, Sequence[float]], probability: np.ndarray) -> list[
         found.append("the training loss did not fall")
     if probability.size and float(probability.max() - probability.min()) < 1e-3:
         found.append("every pixel is predicted alike")
-    tail = len(validation) // 5
-    if tail and min(validation[:-tail]) - min(validation) > LEVEL:
+    if still_falling(validation):
         found.append("the validation loss was still falling when the epochs ran out")
     return found
+
+
+def still_falling(validation: Sequence[float]) -> bool:
+    """Whether the last fifth of the epochs bettered the validation loss by so much that more might have helped."""
+    tail = len(validation) // 5
+    return tail > 0 and min(validation[:-tail]) - min(validation) > LEVEL

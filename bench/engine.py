@@ -67,7 +67,7 @@ def run_cells(
                     return
                 children[slot] = _child(cell, suite, root, results, inputs[cell.id])
                 outcome = _run(cell, children[slot], display)
-                _raise_what_ends_the_run(children[slot])
+                raise_what_ends_the_run(children[slot])
                 if stopping.is_set():
                     return
                 path = store.record_path(results, cell, machine.key(suite.precision))
@@ -122,7 +122,7 @@ def _run(cell: Cell, child: Child, display: Display) -> Outcome:
     return Outcome(cell, status, seconds, error, child.peak_memory_bytes, history)
 
 
-def _raise_what_ends_the_run(child: Child) -> None:
+def raise_what_ends_the_run(child: Child) -> None:
     """Changed data, a full disk or a backend that does not fit the machine are no fault of the cell's: they end the
     run, and finished cells stand."""
     for kind in (DataError, EnvironmentFailure, UsageError):

@@ -48,7 +48,7 @@ def nondeterministic(error: BaseException) -> ContractError | None:
         return None
     return ContractError(
         "an operation of this architecture has no deterministic kernel on this device, so its results could not be "
-        f"reproduced; replace it ({message[:MESSAGE // 2]})"
+        f"reproduced; replace it ({message[: MESSAGE // 2]})"
     )
 
 

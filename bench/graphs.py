@@ -61,7 +61,8 @@ def work(job: dict[str, Any], say: Say) -> int:
     graphs = {}
     for name in job["architectures"]:
         try:
-            graphs[name] = complexity.graph_sha256(lungseg.build(name, (*suite.size, 1), suite.width, style))
+            model = lungseg.build(name, (*suite.size, 1), suite.width_of(name), style)
+            graphs[name] = complexity.graph_sha256(model)
         except Exception as error:
             print(f"{name}: {error!r}", file=sys.stderr)  # its cell will say so, and be recorded
             graphs[name] = ""

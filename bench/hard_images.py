@@ -22,8 +22,8 @@ class Disagreement:
 
 
 def shared(section: Section) -> list[Row]:
-    """The rows that scored the same images as the first."""
-    return [r for r in section.rows if r.images == section.rows[0].images]
+    """The rows that scored the same images as the first, without ensembles, whose members would count again."""
+    return [r for r in section.rows if r.images == section.rows[0].images and r.single]
 
 
 def hardest(section: Section, n: int = 10) -> list[tuple[str, float, list[tuple[str, float, float]]]]:

@@ -9,6 +9,7 @@ from bench import machine, store
 from bench.data import Material
 from bench.suites import Cell, Suite
 from lungseg import recipes, runtime
+from lungseg.recipes import Recipe
 
 PROTOCOL = 1  # rises when the same inputs give other numbers; tests/test_golden.py tells when
 
@@ -35,4 +36,14 @@ def inputs(cell: Cell, suite: Suite, material: Material) -> dict[str, Any]:
 def resolved(name: str) -> dict[str, Any]:
     """Settings of a recipe; what is off (None, False, 0 or empty) is left out, so that an ingredient which the
     recipe does not use can be added later without voiding its records."""
-    return {key: value for key, value in asdict(recipes.recipe(name)).items() if value}
+    return settings(recipes.recipe(name))
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """As ``resolved``, of a recipe that no name need stand for."""
+    return _in_use(asdict(recipe))
+
+
+def _in_use(settings: dict[str, Any]) -> dict[str, Any]:
+    used = {key: _in_use(value) if isinstance(value, dict) else value for key, value in settings.items()}
+    return {key: value for key, value in used.items() if value}

@@ -1,4 +1,7 @@
-"""One run at a time in a results folder, and the traces of a killed one removed before the next starts."""
+"""One run at a time in a results folder, and the traces of a killed one removed before the next starts.
+
+Also the locks of a search, which several commands share: each owns one for life, and they take turns.
+"""
 
 from __future__ import annotations
 
@@ -19,36 +22,78 @@ from lungseg.errors import EnvironmentFailure
 ORPHANS_S = 10.0  # that the cells of a killed run may take to end; they look at once
 _inherited: set[int] = set()
 
+UNFINISHED = (atomic.FILE, atomic.FOLDER)
 WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "strata")  # folders that a run writes to
+
+
+class InUse(EnvironmentFailure):
+    """Another process that runs holds the lock."""
 
 
 @contextmanager
 def held(results: Path) -> Iterator[None]:
     """Hold ``<results>/.lock`` while the block runs. The kernel lets go of it when a process dies.
 
-    Raises EnvironmentFailure at once when another process holds it, or when the folder or one that a run writes to
+    Raises InUse at once when another process holds it, EnvironmentFailure when the folder or one that a run writes to
     cannot be written: before a training rather than after it. What a killed run left half-written is removed.
     """
-    path = results / ".lock"
+    with owned(results / ".lock"):
+        _probe(results)
+        _sweep(results)
+        yield
+
+
+@contextmanager
+def owned(path: Path) -> Iterator[None]:
+    """Own this lock while the block runs, together with the processes that are started under it.
+
+    Raises InUse where another process owns it, EnvironmentFailure where its folder cannot be written.
+    """
     try:
-        results.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab+", buffering=0)  # a buffer would be written, and fail, once more when it is closed
     except OSError as error:
-        raise atomic.refused(results, error) from error
+        raise atomic.refused(path.parent, error) from error
     with file:
-        _take(file, results)
+        _take(file, path.parent)
         try:
             file.truncate(0)
             file.write(str(os.getpid()).encode())
         except OSError as error:
             raise atomic.refused(path, error) from error
-        _probe(results)
-        _sweep(results)
         _inherited.add(file.fileno())
         try:
             yield
         finally:
             _inherited.discard(file.fileno())
+
+
+def is_owned(path: Path) -> bool:
+    """Whether a process that runs owns this lock; one whose owner was killed is free once its cells have ended too."""
+    try:
+        with path.open("rb+", buffering=0) as file:
+            _take(file, path.parent)
+    except FileNotFoundError:
+        return False
+    except InUse:
+        return True
+    return False
+
+
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Wait for this lock and hold it for the moment that the block takes, among processes and threads."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise atomic.refused(path.parent, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise _cannot(path.parent, error) from error
+        yield
 
 
 def descriptors() -> tuple[int, ...]:
@@ -70,13 +115,15 @@ def _take(file: IO[bytes], results: Path) -> None:
                 continue
             ended = atomic.has_ended(owner)
             who = f"cells of process {owner}, which has ended," if ended else f"process {owner or 'unknown'}"
-            raise EnvironmentFailure(
-                f"{results}: in use by {who}; wait for it or choose another --results"
-            ) from error
+            raise InUse(f"{results}: in use by {who}; wait for it or choose another --results") from error
         except OSError as error:
-            raise EnvironmentFailure(
-                f"{results}: cannot be locked ({error.strerror}); choose --results on a disk of this machine"
-            ) from error
+            raise _cannot(results, error) from error
+
+
+def _cannot(folder: Path, error: OSError) -> EnvironmentFailure:
+    return EnvironmentFailure(
+        f"{folder}: cannot be locked ({error.strerror}); choose --results on a disk of this machine"
+    )
 
 
 def _probe(results: Path) -> None:
@@ -92,15 +139,25 @@ def _probe(results: Path) -> None:
 
 def _sweep(results: Path) -> None:
     """Remove what was never finished. Only where a run writes: a results folder inside this one has its own lock."""
-    for start in (atomic.FILE, atomic.FOLDER):
-        unfinished = [*results.glob(f"{start}*")]
-        for name in WRITTEN:
-            unfinished += (results / name).rglob(f"{start}*")
-        for path in unfinished:
-            if not atomic.is_abandoned(path):
-                continue  # a report or a publication at work, which need no lock
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                with contextlib.suppress(OSError):
-                    path.unlink()
+    for start in UNFINISHED:
+        for path in results.glob(f"{start}*"):
+            _remove(path)
+    for name in WRITTEN:
+        sweep(results / name)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what was never finished anywhere below this folder."""
+    for start in UNFINISHED:
+        for path in [*folder.rglob(f"{start}*")]:
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if not atomic.is_abandoned(path):
+        return  # a report or a publication at work, which need no lock
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -17,18 +17,22 @@ def overview() -> str:
     lines = ["Suites"]
     for suite in SUITES.values():
         lines += [
-            f"  {suite.name:16} {suite.title}",
-            f"  {'':16} {_setting(suite)}",
-            f"  {'':16} {_cost(suite, measured)}",
+            f"  {suite.name}",
+            f"    {suite.title}",
+            f"    {_setting(suite)}",
+            f"    {_cost(suite, measured)}",
         ]
     lines += ["", "Architectures", f"  {', '.join(ARCHITECTURES)}", "", "Datasets", f"  {', '.join(DATASETS)}"]
     return "\n".join(lines)
 
 
 def _setting(suite: Suite) -> str:
+    others = "".join(f" ({name} {width})" for name, width in suite.widths)
     return (
-        f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}, {suite.folds} folds, "
+        f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}{others}, "
+        f"{f'scored on {suite.scored_on}' if suite.scored_on else f'{suite.folds} folds'}, "
         f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}, recipe {suite.recipe}"
+        f"{f' and {len(suite.variants)} variants' if suite.variants else ''}"
     )
 
 

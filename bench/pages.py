@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench import answers, images_page, literature, ranking_page, stats, strata_page
+from bench import ablation_page, answers, budget, images_page, literature, ranking_page, stats, store, strata_page
 from bench.markdown import (
     NONE,
     distance,
@@ -45,23 +45,24 @@ CAPTIONS = {
 def section_page(section: Section, figures: Figures, stored: Strata | None = None) -> list[str]:
     """Blocks of one section; a block is a paragraph, a table or a heading. stored: aggregates by sex and age."""
     key = section.setting
-    trained = "" if key.trained_on == key.scored_on else f" (trained on {escape(key.trained_on)})"
     seeds = ", ".join(map(str, section.seeds))
     blocks = [
         f"## {escape(key.backend)} on {escape(key.device_kind)}, {escape(key.precision)}",
         paragraph(
-            f"Data {escape(key.scored_on)}{trained} at {key.size[0]} x {key.size[1]} px, recipe"
-            f" {escape(key.recipe)}, {key.folds} folds grouped by patient,"
+            f"Data {escape(key.scored_on)} at {key.size[0]} x {key.size[1]} px, recipe"
+            f" {escape(key.recipe)}, {escape(key.split)},"
             f" seed{'s' if len(section.seeds) > 1 else ''} {seeds}. Scores are at that resolution."
         ),
         *_answers(section),
         "### Leaderboard", _leaderboard(section), *_image("leaderboard", figures),
+        *ablation_page.ablation(section),
         "### Differences", *ranking_page.differences(section), *_image("pairwise", figures),
         "### How stable the order is", *ranking_page.stability(section), *_image("stability", figures),
         "### Per image and pooled", _ratios(section), *_image("distribution", figures),
         "### Borders and anatomy", _borders(section),
         *strata_page.by_group(section, stored),
         "### Cost", _cost(section), *_image("speed", figures),
+        *budget.budget(section),
         *literature.published(section),
         *ranking_page.variance(section),
         "### Folds", _folds(section), *_image("curves", figures),
@@ -109,9 +110,28 @@ def _leaderboard(section: Section) -> str:
         f"{escape(r.name)}: not ranked ({answers.unranked(section, r)}).{answers.beside(section, r)}"
         for r in section.rows if not r.rank
     ]  # fmt: skip
-    if any(r.rank and len(r.seeds) < MIN_SEEDS for r in section.rows):
+    if any(r.rank and len(r.seeds) < MIN_SEEDS and r.trainings == 1 for r in section.rows):
         notes.insert(0, SEEDS)
+    if made := [r for r in section.rows if not r.single]:
+        notes.insert(0, _entries(made))
     return "\n\n".join([out, *(paragraph(n) for n in notes)])
+
+
+def _entries(made: list[Row]) -> str:
+    """What the rows are that train nothing, and what each costs."""
+    each = [f"{escape(r.name)} is {answers.made_of(r)}" for r in made]
+    drawn_apart = (
+        " Seeds of a row of views are those of its network, but are drawn apart from them like any row's, so that the"
+        " difference of these two has a wider interval than it need have."
+    )
+    shares_seeds = any(r.trainings == 1 and len(r.seeds) > 1 for r in made)
+    return (
+        "Not architectures but means of trained networks' probabilities, for which nothing was trained:"
+        f" {', '.join(each)}. Each member predicts only images that its own fold held out, so these rows are out of"
+        " fold too. A mean of several trainings costs all of them, as its columns say (training, weights and GMACs are"
+        " sums), and is one set of weights: it counts as one seed, and its interval covers patients only."
+        f"{drawn_apart * shares_seeds}"
+    )
 
 
 def _ratios(section: Section) -> str:
@@ -135,25 +155,28 @@ def _borders(section: Section) -> str:
     ]  # fmt: skip
     headers = ["Architecture", f"HD95 {unit}, median", "mean", f"ASSD {unit}", f"NSD at 2 {unit}", "Infinite",
                "Both empty", "Two lungs"]  # fmt: skip
-    return table(headers, rows)
+    coarse = (
+        "Where a pixel is wider than 2 mm (a film of 40 cm at fewer than 200 px), NSD at 2 mm counts only border pixels"
+        " that coincide, so it is low for every network and compares none with published ones."
+    )
+    return "\n\n".join([table(headers, rows), *([paragraph(coarse)] if unit == "mm" else [])])
 
 
 def _cost(section: Section) -> str:
     rows = [
-        [escape(r.name), str(r.width), millions(r.parameters), f"{r.gmacs:.2f}", duration(r.train_seconds),
-         duration(r.total_seconds), f"{r.peak_memory_bytes / 2**20:.0f}" if r.peak_memory_bytes else NONE,
+        [escape(r.name), str(r.width), millions(r.parameters), f"{r.gmacs:.2f}",
+         f"{r.peak_memory_bytes / 2**20:.0f}" if r.peak_memory_bytes else NONE,
          f"{r.cells[0]} of {r.cells[1]}"]
         for r in section.rows
     ]  # fmt: skip
-    headers = ["Architecture", "Width", "Parameters", "GMACs", "Training a cell", "All cells", "Peak MiB",
-               "Cells"]  # fmt: skip
+    headers = ["Architecture", "Width", "Parameters", "GMACs", "Peak MiB", "Cells"]  # fmt: skip
     return table(headers, rows)
 
 
 def _folds(section: Section) -> str:
     rows = [
         [escape(f.name), str(f.fold), str(f.n), ratio(f.dice), ratio(f.sd_images),
-         ", ".join(str(e + 1) for e in f.best_epochs), ", ".join(map(str, f.epochs)),
+         ", ".join(str(e + 1) for e in f.best_epochs) or NONE, ", ".join(map(str, f.epochs)) or NONE,
          duration(f.train_seconds)]
         for f in section.folds
     ]  # fmt: skip
@@ -191,7 +214,7 @@ def _failures(section: Section) -> list[str]:
     if not section.failed:
         return []
     rows = [
-        [escape(stats.cell_id(r)), escape(r["status"]), escape(error.get("type", "")),
+        [escape(store.cell_name(r)), escape(r["status"]), escape(error.get("type", "")),
          escape(error.get("message", ""), 160)]
         for r in section.failed for error in [r.get("error") or {}]
     ]  # fmt: skip
@@ -200,5 +223,5 @@ def _failures(section: Section) -> list[str]:
 
 def _doubts(section: Section) -> list[str]:
     """Trainings whose scores stand but should be looked at."""
-    rows = [[escape(stats.cell_id(r)), escape(doubt)] for r in section.records for doubt in r.get("doubts") or ()]
+    rows = [[escape(store.cell_name(r)), escape(doubt)] for r in section.records for doubt in r.get("doubts") or ()]
     return ["### Doubtful trainings", table(["Cell", "Doubt"], rows, left=2)] if rows else []

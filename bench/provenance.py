@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench import stats
+from bench import store
 from bench.markdown import NONE, code, escape, paragraph, slug, table
 from bench.rows import Record, Section
 
@@ -15,7 +15,7 @@ def provenance(section: Section) -> list[str]:
     machines = _numbered([_machine(r) for r in section.records])
     sources = _numbered([_source(r) for r in section.records])
     rows = [
-        [escape(stats.cell_id(r)), escape(r["status"]), escape(r.get("record_sha256") or NONE)[:12],
+        [escape(store.cell_name(r)), escape(r["status"]), escape(r.get("record_sha256") or NONE)[:12],
          escape(r.get("weights_sha256") or NONE)[:12], f"M{machines[_machine(r)]}", f"S{sources[_source(r)]}",
          escape(r.get("finished") or NONE)[:16].replace("T", " ")]
         for r in section.records

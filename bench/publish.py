@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import costs, likeness, report, store, strata
-from bench.suites import Suite
+from bench import costs, likeness, members, report, store, strata
+from bench.suites import Suite, variant_of
 from lungseg import metrics
 from lungseg.errors import DataError, LungsegError, UsageError
 
@@ -57,11 +57,12 @@ def validate(records: Sequence[store.Record], partial: bool = False) -> list[str
         except LungsegError as error:
             problems.append(f"{name}: {error}; run the cell again")
         machine = record["machine"]
-        groups[
-            record["cell"]["architecture"], record["cell"]["seed"], machine["backend"], machine["device_kind"]
-        ].append(record)
+        cell = record["cell"]
+        training = (cell["architecture"], cell["recipe"], cell["seed"])
+        groups[*training, machine["backend"], machine["device_kind"]].append(record)
     for group in groups.values():
         problems += _incomplete(group, partial)
+    problems += _orphans(records)
     for key in {(r["machine"]["backend"], r["machine"]["device_kind"]) for r in records if r["status"] == "ok"}:
         alike = [r for r in records if (r["machine"]["backend"], r["machine"]["device_kind"]) == key]
         problems += [f"{text}; run the suite again" for text in likeness.unlike(alike)]
@@ -73,13 +74,24 @@ def _incomplete(group: Sequence[store.Record], partial: bool) -> list[str]:
     cell = group[0]["cell"]
     times = Counter(case["id"] for record in group for case in record["cases"])
     expected = group[0]["data"]["truth_pixels"].keys()
-    name = f"{cell['architecture']} seed {cell['seed']}"
+    name = f"{' '.join(filter(None, (cell['architecture'], variant_of(cell))))} seed {cell['seed']}"
     problems = [f"{name}: {key} is predicted {times[key]} times" for key in sorted(times) if times[key] > 1]
     lost = sorted(expected - times.keys())
     if lost and not partial:
         have = sorted(record["cell"]["fold"] for record in group)
         problems.append(f"{name}: {len(lost)} of {len(expected)} images are not predicted; it has folds {have} only")
     return problems
+
+
+def _orphans(records: Sequence[store.Record]) -> list[str]:
+    """Ensembles without a member among the records: their numbers could be traced to no training."""
+    there = {store.cell_name(record) for record in records if record["status"] == "ok"}
+    return [
+        f"{store.cell_name(record)}: its member {member.get('cell')} is not there; run its suite again, or delete it"
+        for record in records
+        for member in members.members(record)
+        if member.get("cell") not in there
+    ]
 
 
 def _throughput(source: Path, target: Path, suite: Suite) -> list[Path]:

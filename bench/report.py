@@ -109,7 +109,7 @@ def suite_page(
     blocks += _unreadable(unreadable)
     for section, paths, groups in zip(sections, figures, stored, strict=True):
         blocks += section_page(section, paths, groups)
-        edited = [stats.cell_id(r) for r in section.records if not store.is_sealed(dict(r))]
+        edited = [store.cell_name(r) for r in section.records if not store.is_sealed(dict(r))]
         if edited:
             cells = ", ".join(map(escape, edited))
             blocks.append(paragraph(f"**Unverified**: these records differ from their own hash: {cells}."))
@@ -145,7 +145,7 @@ def index_page(
         for s in sections:
             top = next((r for r in s.rows if r.rank), None)
             key = s.setting
-            trainings = {tuple(r["cell"][k] for k in ("architecture", "width", "seed")) for r in s.records}
+            trainings = {tuple(r["cell"][k] for k in ("architecture", "width", "recipe", "seed")) for r in s.records}
             data = f"{escape(key.scored_on)} at {key.size[0]} x {key.size[1]}"
             done = len(s.records) - len(s.failed)
             rows.append([
@@ -157,6 +157,7 @@ def index_page(
                 f"## {link}: {data} px, {escape(key.machine)}",
                 paragraph(f"**Which is best?** {answers.best(s)}"),
                 paragraph(f"**Is the difference real?** {answers.real(s)}"),
+                *([paragraph(f"**Would another reader agree?** {stable}")] if (stable := answers.stable(s)) else []),
                 paragraph(f"**What does it cost?** {answers.cost(s)}"),
             ]
             if gaps := answers.missing(s):
@@ -196,7 +197,7 @@ def _terminal_section(section: Section, width: int) -> str:
     gaps = answers.missing(section, plain)
     lines += [f"Incomplete: {'; '.join(gaps)}."] if gaps else []
     lines += [
-        plain(f"Failed: {stats.cell_id(r)} ({r['status']}): {(r.get('error') or {}).get('message', '')}")
+        plain(f"Failed: {store.cell_name(r)} ({r['status']}): {(r.get('error') or {}).get('message', '')}")
         for r in section.failed
     ]
     return "\n".join([*parts, *(paragraph(line, width=width) for line in lines)])

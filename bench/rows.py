@@ -1,8 +1,8 @@
 """What a leaderboard holds, as frozen values: no computing, no printing.
 
 Records that may share a table (same suite, data, resolution, recipe, backend, device kind and precision)
-make one `Section`; its `Row`s are one an architecture. What is missing is part of the value: cells that
-failed, cells that were never run, rows that may not be ranked.
+make one `Section`; its `Row`s are one an architecture, and one an entry made of trained members. What is missing is
+part of the value: cells that failed, cells that were never run, rows that may not be ranked.
 """
 
 from __future__ import annotations
@@ -32,6 +32,13 @@ class Setting:
     backend: str
     device_kind: str
     precision: str
+
+    @property
+    def split(self) -> str:
+        """How images are split, in words."""
+        if self.trained_on != self.scored_on:
+            return f"trained on all of {self.trained_on}, scored on all of {self.scored_on}"
+        return f"{self.folds} folds grouped by patient"
 
     @property
     def machine(self) -> str:
@@ -87,7 +94,8 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Row:
-    """One architecture over its complete seeds, or over all of its cells where no seed is complete.
+    """One architecture, or an entry made of its trainings, over its complete seeds, or over all of its cells where no
+    seed is complete.
 
     Per-image values are means over the seeds that predicted the image.
     """
@@ -95,6 +103,7 @@ class Row:
     name: str
     architecture: str
     width: int
+    variant: str  # of the recipe; empty for the recipe itself
     place: Place | None  # None: not ranked
     dice: Interval
     sd_images: float
@@ -119,6 +128,13 @@ class Row:
     train_seconds: float  # median over cells
     total_seconds: float  # sum over cells
     peak_memory_bytes: int | None
+    trainings: int  # whose mean each prediction is; 1: a network's own
+    views: int  # of each image, whose mean each prediction is; 1: the image itself
+
+    @property
+    def single(self) -> bool:
+        """Whether a prediction is one network's, of the image itself: what an architecture is compared by."""
+        return self.trainings == self.views == 1
 
     @property
     def rank(self) -> int | None:
@@ -173,7 +189,7 @@ class FoldRow:
     n: int
     dice: float
     sd_images: float
-    best_epochs: tuple[int, ...]
+    best_epochs: tuple[int, ...]  # of cells that were trained, so none of an ensemble's
     epochs: tuple[int, ...]
     train_seconds: float
 

@@ -115,12 +115,12 @@ def _provenance() -> dict[str, Any]:
 
 
 def _model(job: Job, recipe: Recipe) -> Any:
-    from lungseg import training
+    from lungseg import losses, training
     from lungseg.architectures.blocks import Style
 
     style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     model = lungseg.build(job.architecture, (*job.size, 1), job.width, style)
-    model.compile(training.optimizer(recipe), training.LOSSES[recipe.loss], jit_compile=runtime.jit_compile())
+    model.compile(training.optimizer(recipe, steps=1), losses.LOSSES[recipe.loss], jit_compile=runtime.jit_compile())
     return model
 
 

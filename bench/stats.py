@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from bench import resampling
+from bench import members, resampling, store
 from bench.pairs import compared
 from bench.ranking import places, ranking
 from bench.resamples import Resamples, drawn
 from bench.rows import Boundary, FoldRow, Record, Row, Section, Setting
 from bench.scores import RATIOS, Scores
+from bench.suites import variant_of
 from bench.variance import components
 from lungseg import metrics
 from lungseg.errors import LungsegError
@@ -25,15 +26,9 @@ MIN_IMAGES = 20  # fewer are not ranked
 def sections(records: Iterable[Record]) -> list[Section]:
     """Sections in a fixed order, whatever the order of the records. Raises LungsegError if they conflict."""
     groups: defaultdict[Setting, list[Record]] = defaultdict(list)
-    for record in sorted(records, key=cell_id):
+    for record in sorted(records, key=store.cell_name):
         groups[setting(record)].append(record)
     return [_section(key, groups[key]) for key in sorted(groups)]
-
-
-def cell_id(record: Record) -> str:
-    """``unet.montgomery.f0.s0``: the name of the record's file."""
-    cell = record["cell"]
-    return f"{cell['architecture']}.{cell['scored_on']}.f{cell['fold']}.s{cell['seed']}"
 
 
 def setting(record: Record) -> Setting:
@@ -43,15 +38,16 @@ def setting(record: Record) -> Setting:
     height, width = cell["size"]
     return Setting(
         str(cell["suite"]), str(cell["scored_on"]), str(cell["trained_on"]), (int(height), int(width)),
-        str(cell["recipe"]), int(cell["folds"]),
+        str(cell["recipe"]).partition(":")[0], int(cell["folds"]),
         *(str(machine.get(k) or "unknown") for k in ("backend", "device_kind", "precision")),
     )  # fmt: skip
 
 
 def name_of(record: Record, widths: set[int]) -> str:
-    """The architecture, with its width where a table holds several of them."""
-    name = str(record["cell"]["architecture"])
-    return name if len(widths) == 1 else f"{name} (width {record['cell']['width']})"
+    """The architecture, with its width where a table holds several of them, and the variant of its recipe."""
+    cell, variant = record["cell"], variant_of(record["cell"])
+    more = [f"width {cell['width']}"] * (len(widths) > 1) + [variant] * bool(variant)
+    return f"{cell['architecture']} ({', '.join(more)})" if more else str(cell["architecture"])
 
 
 def _section(key: Setting, records: Sequence[Record]) -> Section:
@@ -117,6 +113,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         name=name,
         architecture=str(records[0]["cell"]["architecture"]),
         width=int(records[0]["cell"]["width"]),
+        variant=variant_of(records[0]["cell"]),
         place=None,
         dice=resampling.interval(float(dice.mean()), resamples.means, resamples.acceleration, n_patients),
         sd_images=float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
@@ -141,6 +138,8 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         train_seconds=float(np.median([r["timing"]["train_seconds"] for r in records])),
         total_seconds=float(sum(r["timing"]["total_seconds"] for r in records)),
         peak_memory_bytes=max(memory) if memory else None,
+        trainings=max(len(members.members(r)) for r in records) or 1,
+        views=max(members.views(r) for r in records),
     )
 
 
@@ -170,8 +169,8 @@ def _folds(name: str, scores: Scores) -> list[FoldRow]:
             FoldRow(
                 name, fold, len({c["id"] for r in records for c in r["cases"]}), float(dice.mean()),
                 float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
-                tuple(int(r["best_epoch"]) for r in records),
-                tuple(len(r["history"]["loss"]) for r in records),
+                tuple(int(r["best_epoch"]) for r in members.trainings(records)),
+                tuple(len(r["history"]["loss"]) for r in members.trainings(records)),
                 float(np.median([r["timing"]["train_seconds"] for r in records])),
             )
         )  # fmt: skip

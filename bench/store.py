@@ -6,11 +6,11 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.suites import Cell
+from bench.suites import Cell, cell_id
 from lungseg import atomic
 from lungseg.atomic import write_bytes as write_bytes
 from lungseg.errors import DataError
@@ -192,7 +192,6 @@ def missing(cells: Iterable[Cell], inputs: dict[str, Record], results: Path, mac
     return [cell for cell in cells if find(record_path(results, cell, machine_key), inputs[cell.id]) is None]
 
 
-def cell_name(record: Record) -> str:
+def cell_name(record: Mapping[str, Any]) -> str:
     """``unet.montgomery.f0.s0``: how a record's cell is called."""
-    cell = record["cell"]
-    return f"{cell['architecture']}.{cell['scored_on']}.f{cell['fold']}.s{cell['seed']}"
+    return cell_id(record["cell"])

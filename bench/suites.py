@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -37,7 +37,7 @@ class Cell:
     @property
     def id(self) -> str:
         """Such as ``unet.montgomery.f0.s0``."""
-        return f"{self.architecture}.{self.scored_on}.f{self.fold}.s{self.seed}"
+        return cell_id(asdict(self))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -49,13 +49,27 @@ class Cell:
         return cls(**{**values, "size": tuple(values["size"])})
 
 
+def cell_id(cell: Mapping[str, Any]) -> str:
+    """``unet.montgomery.f0.s0``, or ``unet~no-pose.montgomery.f0.s0`` under a variant of the suite's recipe."""
+    variant = variant_of(cell)
+    name = f"{cell['architecture']}~{variant}" if variant else cell["architecture"]
+    return f"{name}.{cell['scored_on']}.f{cell['fold']}.s{cell['seed']}"
+
+
+def variant_of(cell: Mapping[str, Any]) -> str:
+    """``no-pose`` of recipe ``strong:no-pose``; empty for a plain recipe."""
+    return str(cell["recipe"]).partition(":")[2]
+
+
 @dataclass(frozen=True)
 class Suite:
     """A comparison under equal seeds, folds and budgets.
 
     size: (height, width) of the network's input, pixels. width: channels of the first level. threads: of one
     cell, part of its result. slots: cells at a time. limit_s: wall-clock seconds after which a cell is ended.
-    phantoms: the set to write, where the dataset is the phantom.
+    phantoms: the set to write, where the dataset is the phantom. widths: of the architectures that have another.
+    scored_on: another dataset, all of which is predicted by a training on all of ``dataset``; folds is 1 then.
+    variants: of the recipe, each of which is trained beside it.
     """
 
     name: str
@@ -72,6 +86,18 @@ class Suite:
     limit_s: float = 6 * 3600
     phantoms: Phantoms | None = None
     only_folds: tuple[int, ...] | None = None
+    widths: tuple[tuple[str, int], ...] = ()
+    scored_on: str | None = None
+    variants: tuple[str, ...] = ()
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """Names of the recipe and its variants."""
+        return (self.recipe, *(f"{self.recipe}:{variant}" for variant in self.variants))
+
+    def width_of(self, architecture: str) -> int:
+        """Channels of this architecture's first level."""
+        return dict(self.widths).get(architecture, self.width)
 
     @property
     def precision(self) -> str:
@@ -85,6 +111,7 @@ class Suite:
         known: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
         if phantoms is not None:
             known["phantoms"] = Phantoms(**{**phantoms, "size": tuple(phantoms["size"])})
+        known["widths"] = tuple((name, int(width)) for name, width in values["widths"])
         return cls(**known)
 
 
@@ -104,6 +131,26 @@ SUITES: dict[str, Suite] = {
         Suite(
             "montgomery-128", "Montgomery at 128 px, width 16: the comparison that two cores can carry", THREE,
             "montgomery", (128, 128), 16, 5, (0,), "document",
+        ),
+        Suite(
+            "montgomery-128-strong", "the same with augmentation, a cosine and 150 epochs: each network near its best",
+            ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 5, (0,), "strong",
+            widths=(("m2unet", 64),),
+        ),
+        Suite(
+            "ablation", "what each ingredient of recipe strong buys: one less, or another, on a small U-Net",
+            ("unet",), "montgomery", (64, 64), 8, 5, (0,), "strong",
+            variants=tuple(recipe.name.partition(":")[2] for recipe in recipes.VARIANTS),
+        ),
+        Suite(
+            "montgomery-to-shenzhen-128", "trained on all of Montgomery, scored on all of Shenzhen, which it never saw",
+            ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 1, (0,), "strong",
+            widths=(("m2unet", 64),), scored_on="shenzhen",
+        ),
+        Suite(
+            "shenzhen-to-montgomery-128", "trained on all of Shenzhen, scored on all of Montgomery, which it never saw",
+            ("unet", "m2unet", "resunet", "r2unet"), "shenzhen", (128, 128), 16, 1, (0,), "strong",
+            widths=(("m2unet", 64),), scored_on="montgomery",
         ),
         Suite(
             "montgomery", "Montgomery at 256 px, width 64, three seeds: the source document's protocol, for a GPU",
@@ -150,17 +197,18 @@ def cells(chosen: Suite) -> list[Cell]:
     return [
         Cell(
             architecture=architecture,
-            width=chosen.width,
+            width=chosen.width_of(architecture),
             size=chosen.size,
             trained_on=chosen.dataset,
-            scored_on=chosen.dataset,
+            scored_on=chosen.scored_on or chosen.dataset,
             folds=chosen.folds,
             fold=fold,
             seed=seed,
             suite=chosen.name,
-            recipe=chosen.recipe,
+            recipe=recipe,
         )
         for seed in chosen.seeds
         for fold in (chosen.only_folds if chosen.only_folds is not None else range(chosen.folds))
         for architecture in chosen.architectures
+        for recipe in chosen.recipes
     ]

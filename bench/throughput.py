@@ -41,7 +41,7 @@ def measure(suite: Suite, results: Path, say: Callable[[str], None], budget_s: f
     path = results / "throughput" / name
     rows, failures = speed_table.read(path), []
     for architecture in suite.architectures:
-        job = Job(architecture, suite.width, suite.size, suite.recipe, suite.threads, kind, budget_s)
+        job = Job(architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s)
         log = results / "cells" / suite.name / machine.key(suite.precision) / f"{architecture}.speed" / "log.txt"
         say(f"speed of {architecture}: starts")
         row, failure = _run(_child(job, suite, log), say)
@@ -56,9 +56,7 @@ def measure(suite: Suite, results: Path, say: Callable[[str], None], budget_s: f
 
 
 def _child(job: Job, suite: Suite, log: Path) -> Child:
-    return Child(
-        "bench.speed_probe", asdict(job), suite.threads, log, suite.limit_s, deterministic=job.deterministic
-    )
+    return Child("bench.speed_probe", asdict(job), suite.threads, log, suite.limit_s, deterministic=job.deterministic)
 
 
 def _with_determinism(row: Row, job: Job, suite: Suite, log: Path, say: Callable[[str], None]) -> Row:

@@ -13,8 +13,8 @@ def components(values: Floats, fold: npt.NDArray[np.intp]) -> Components | None:
     """Standard deviations by source of (seeds, images) Dice, given the (images,) fold of each image.
 
     Images are nested in folds, trainings (a seed on a fold) too, and each training predicts every image of its
-    fold. Method of moments on the mean squares (Searle, Casella and McCulloch 1992, Variance Components, ch. 4);
-    a negative estimate is 0. With one seed the training's part hides in that of folds, and what a seed does to
+    fold. Method of moments on the mean squares (Searle, Casella and McCulloch 1992, Variance Components); a
+    negative estimate is 0. With one seed the training's part hides in that of folds, and what a seed does to
     an image in that of images. None for a fold of one image only, or a single fold.
     """
     seeds, n = values.shape

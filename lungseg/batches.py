@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lungseg import augment
 from lungseg.prepare import Prepared
+from lungseg.recipes import Augmentation
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Shuffled batches for one training.
+    """Shuffled batches for one training, each image varied anew in each epoch where there is an augmentation.
 
     ``fit()`` reorders a PyDataset's batches by Python's global generator, and tells a dataset of a new epoch
     only after it has fetched from it; a resumed run would then see another order. A plain generator over
@@ -23,6 +25,7 @@ class Batches:
     ids: Sequence[str]
     batch_size: int
     seed: int
+    augmentation: Augmentation | None = None
 
     @property
     def steps(self) -> int:
@@ -42,7 +45,14 @@ class Batches:
         was left over would feed BatchNormalization the statistics of that image.
         """
         for part in np.array_split(np.array(self.order(epoch)), self.steps):
-            yield arrays(self.data, part.tolist())
+            images, masks = arrays(self.data, part.tolist())
+            if self.augmentation:
+                for image, mask, key in zip(images, masks, part.tolist(), strict=True):
+                    generator = augment.draws(self.seed, epoch, key)
+                    image[..., 0], mask[..., 0] = augment.varied(
+                        image[..., 0], mask[..., 0] > 0, self.augmentation, generator
+                    )
+            yield images, masks
 
     def forever(self, first_epoch: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches from ``first_epoch`` on, without end: what ``fit`` consumes with ``steps_per_epoch``."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+COUNTED = (keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+
 
 def parameters(model: keras.Model) -> int:
     """Number of trainable weights; shared weights count once."""
@@ -17,28 +19,47 @@ def parameters(model: keras.Model) -> int:
 
 
 def gmacs(model: keras.Model) -> float:
-    """10^9 multiply-accumulates of one image's forward pass: convolutions, depthwise and transposed ones included,
-    dense layers, and what a layer says of itself by ``macs(input shape)``, as attention does for its two products.
+    """10^9 multiply-accumulates of one image's forward pass.
 
-    A layer that the graph uses several times counts each time. 1 MAC = 2 FLOP; training costs 3 x forward.
+    Counted are convolutions, depthwise and transposed ones included, dense layers, and whatever a layer of a class of
+    ours says of itself by ``macs(*input shapes)``, such as attention's two products. Normalisation, activations, sums
+    and interpolation are not. A layer that the graph uses several times counts each time. 1 MAC = 2 FLOP; training
+    costs 3 x forward.
     """
     total = 0
-    for layer in model.get_config()["layers"]:
-        kind = layer["class_name"]
-        if kind == "Dense":
-            total += sum(math.prod(shape[1:]) for shape in _inputs(layer["inbound_nodes"])) * layer["config"]["units"]
-        elif hasattr(own := model.get_layer(layer["name"]), "macs"):
-            total += sum(own.macs(shape) for shape in _inputs(layer["inbound_nodes"]))
-        if kind not in ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D"):
-            continue
-        config = layer["config"]
-        depthwise = kind == "DepthwiseConv2D"
-        kernel = math.prod(config["kernel_size"]) * config["depth_multiplier" if depthwise else "filters"]
-        stride = math.prod(config["strides"])
-        for _, rows, columns, channels in _inputs(layer["inbound_nodes"]):
-            pixels = rows * columns if kind == "Conv2DTranspose" else rows * columns // stride
-            total += pixels * kernel * channels // config.get("groups", 1)
+    for entry in model.get_config()["layers"]:
+        layer = model.get_layer(entry["name"])
+        total += sum(_macs(layer, [tuple(tensor["shape"]) for tensor in inputs]) for inputs in calls(entry))
     return total / 1e9
+
+
+def calls(entry: Any) -> Iterator[list[dict[str, Any]]]:
+    """The input tensors, ``{"shape": ..., "keras_history": [layer, ...]}``, of each use of a layer.
+
+    entry: of ``model.get_config()["layers"]``.
+    """
+    for node in entry["inbound_nodes"]:
+        given = [*node["args"], *node["kwargs"].values()]
+        flat = [item for one in given for item in (one if isinstance(one, list | tuple) else [one])]
+        yield [item["config"] for item in flat if isinstance(item, dict) and item["class_name"] == "__keras_tensor__"]
+
+
+def _macs(layer: keras.layers.Layer, shapes: list[tuple[int, ...]]) -> int:
+    """Of one use of a layer, on inputs (B, ..., C) of these shapes."""
+    if hasattr(layer, "macs"):
+        return int(layer.macs(*shapes))
+    if not isinstance(layer, COUNTED):
+        return 0
+    shape, channels = shapes[0], shapes[0][-1]
+    if isinstance(layer, keras.layers.Dense):
+        return math.prod(shape[1:-1]) * channels * layer.units
+    kernel = math.prod(layer.kernel_size)
+    if isinstance(layer, keras.layers.Conv2DTranspose):  # each pixel of the input is spread by the whole kernel
+        return math.prod(shape[1:-1]) * kernel * channels * layer.filters
+    pixels = math.prod(layer.compute_output_shape(shape)[1:-1])  # odd sizes and valid padding: not input / stride
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return pixels * kernel * channels * layer.depth_multiplier
+    return pixels * kernel * channels * layer.filters // layer.groups
 
 
 def graph_sha256(model: keras.Model) -> str:
@@ -55,9 +76,3 @@ def graph_sha256(model: keras.Model) -> str:
 
     graph = [[layer["class_name"], canonical(layer["config"]), canonical(layer["inbound_nodes"])] for layer in layers]
     return hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()
-
-
-def _inputs(nodes: Any) -> Iterator[tuple[int, ...]]:
-    """Shape of the input at each use of a layer, from the model's own configuration."""
-    for node in nodes:
-        yield tuple(node["args"][0]["config"]["shape"])

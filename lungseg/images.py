@@ -130,3 +130,26 @@ def write_png(path: Path, pixels: NDArray[Any], compression: int | None = None) 
         path.write_bytes(data.tobytes())
     except OSError as error:
         raise EnvironmentFailure(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def pose(
+    shape: tuple[int, ...], degrees: float, scale: float, shift: tuple[float, float], *, mirror: bool
+) -> np.ndarray:
+    """The affine map float64 (2, 3) that turns an image of ``shape`` (H, W) about its centre against the clock, scales
+    it, moves it by shares (rows, columns) of its sides and, before all that, swaps left and right if ``mirror``.
+    It maps (column, row), as OpenCV writes points."""
+    rows, columns = shape
+    found: np.ndarray = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), degrees, scale)
+    found[:, 2] += shift[1] * columns, shift[0] * rows
+    return found @ np.array([[-1, 0, columns - 1], [0, 1, 0], [0, 0, 1]]) if mirror else found
+
+
+def inverse(pose: np.ndarray) -> np.ndarray:
+    """The affine map float64 (2, 3) that undoes ``pose``."""
+    return np.asarray(cv2.invertAffineTransform(pose))
+
+
+def warp(pixels: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """float32 (H, W), bilinear, moved by ``pose``; what enters from outside is 0."""
+    size = pixels.shape[1], pixels.shape[0]
+    return np.asarray(cv2.warpAffine(pixels, pose, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))

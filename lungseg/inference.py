@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
+
+from lungseg.errors import UsageError
+from lungseg.views import View
 
 BATCH = 16
 
@@ -17,6 +22,26 @@ def probabilities(model: keras.Model, images: np.ndarray, batch: int = BATCH) ->
         for start in range(0, len(images), batch)
     ]
     return np.concatenate(parts)[..., 0]
+
+
+def over_views(model: keras.Model, images: np.ndarray, views: Sequence[View], batch: int = BATCH) -> np.ndarray:
+    """Mean probability over views of each image, a pixel's over those that show it (test-time augmentation).
+
+    images float32 (N, H, W) in [0, 1] to float32 (N, H, W) in [0, 1]. Each view is predicted, and its prediction moved
+    back to the image's own pixels. One that does not move the image must be among them, so that every pixel is shown;
+    UsageError otherwise. The identity alone gives what ``probabilities`` gives.
+    """
+    if all(view.moves for view in views):
+        raise UsageError(f"{len(views)} views, all of which move the image: add lungseg.views.IDENTITY, which does not")
+    total, weight = np.zeros(images.shape, np.float32), np.zeros(images.shape, np.float32)
+    for view in views:
+        seen = [view.seen(np.asarray(image)) for image in images]
+        predicted = probabilities(model, np.stack(seen) if seen else images, batch)
+        for row, probability in enumerate(predicted):
+            values, shown = view.back(probability)
+            total[row] += values
+            weight[row] += shown
+    return np.clip(total / weight, 0, 1)
 
 
 def masks(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:

@@ -7,6 +7,9 @@ from typing import Any
 import keras
 
 SMOOTH = 1.0  # pixel; keeps the ratio defined when an image holds no lung
+SURE = 1e-7  # a probability is kept this far from 0 and 1, whose logarithms are infinite
+MISSED, INVENTED = 0.7, 0.3  # weights of a missed and an invented pixel
+FOCUS = 0.75  # 1 / gamma of the paper: below 1, so that images which are nearly right still pull
 
 
 @keras.saving.register_keras_serializable(package="lungseg")
@@ -32,3 +35,35 @@ def dice_loss(y_true: Any, y_pred: Any) -> Any:
     Unlike ``keras.losses.Dice`` it does not pool the batch, so a small lung counts as much as a large one.
     """
     return 1.0 - dice_coefficient(y_true, y_pred)
+
+
+@keras.saving.register_keras_serializable(package="lungseg")
+def dice_cross_entropy_loss(y_true: Any, y_pred: Any) -> Any:
+    """Dice loss plus the mean binary cross-entropy of an image's pixels; (B, H, W, 1) to (B,).
+
+    Source: Isensee et al. 2021, nnU-Net, whose loss is the sum of the two in equal parts.
+    """
+    truth = keras.ops.cast(y_true, "float32")
+    guess = keras.ops.clip(keras.ops.cast(y_pred, "float32"), SURE, 1.0 - SURE)
+    entropy = -(truth * keras.ops.log(guess) + (1.0 - truth) * keras.ops.log(1.0 - guess))
+    return dice_loss(y_true, y_pred) + keras.ops.mean(entropy, axis=(1, 2, 3))
+
+
+@keras.saving.register_keras_serializable(package="lungseg")
+def focal_tversky_loss(y_true: Any, y_pred: Any) -> Any:
+    """(1 - Tversky index) ** 0.75 of each image; (B, H, W, 1) to (B,). A missed pixel costs 0.7, an invented one 0.3.
+
+    Source: Abraham and Khan 2019, arXiv:1810.07842, with their weights and gamma of 4/3; the exponent is 1 / gamma.
+    """
+    truth = keras.ops.cast(y_true, "float32")
+    guess = keras.ops.cast(y_pred, "float32")
+    axes = (1, 2, 3)
+    both = keras.ops.sum(truth * guess, axis=axes)
+    missed = keras.ops.sum(truth * (1.0 - guess), axis=axes)
+    invented = keras.ops.sum((1.0 - truth) * guess, axis=axes)
+    index = (both + SMOOTH) / (both + MISSED * missed + INVENTED * invented + SMOOTH)
+    # a perfect image has slope 0 of an infinite power: kept a little above it, where the gradient is a number
+    return keras.ops.power(keras.ops.maximum(1.0 - index, SURE), FOCUS)
+
+
+LOSSES = {"dice": dice_loss, "dice_cross_entropy": dice_cross_entropy_loss, "focal_tversky": focal_tversky_loss}

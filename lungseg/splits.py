@@ -50,6 +50,27 @@ def folds(cases: Sequence[Case], n: int, seed: int = 0) -> list[Fold]:
     return result
 
 
+def across(trained_on: Sequence[Case], scored_on: Sequence[Case], seed: int = 0) -> Fold:
+    """One fold that trains and validates on all of one set and tests on all of another.
+
+    Validation is dealt as in ``folds``. Raises DataError for a patient of both sets, which ``joined`` makes of images
+    of the same pixels, and for fewer than two patients to train on.
+    """
+    patients = _by_patient(trained_on)
+    if both := sorted({case.patient for case in scored_on} & patients.keys()):
+        raise DataError(
+            [f"patient {p!r} is in both sets, {patients[p][0].image} in one; leave it out of one" for p in both]
+        )
+    if len(patients) < 2:
+        raise DataError(f"{len(patients)} patients cannot be split into training and validation")
+    held = _deal(patients, min(VALIDATION_PARTS, len(patients)), f"validation:{seed}:across")[0]
+    return Fold(
+        train=_ids(patients[p] for p in patients if p not in held),
+        validation=_ids(patients[p] for p in held),
+        test=_ids([list(scored_on)]),
+    )
+
+
 def joined(cases: Sequence[Case], image_sha256: Mapping[str, str]) -> list[Case]:
     """The same cases, with one patient for all whose images have the same pixels, so that folds keep them together.
 

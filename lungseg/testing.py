@@ -20,6 +20,7 @@ import numpy as np
 
 from lungseg import runtime
 from lungseg.architectures.blocks import Style
+from lungseg.complexity import calls
 from lungseg.losses import dice_loss
 
 Builder = Callable[[tuple[int, int, int], int, Style], keras.Model]
@@ -95,9 +96,9 @@ def style(subject: Subject) -> Iterator[str]:
     """Normalisation and precision are those of ``style``, the head's output float32 all the same."""
     model = subject.model((16, 16, 1), style=HALF)
     yield from _probabilities(output(model, images((16, 16, 1))))
-    weighted = [layer for layer in model.layers if layer.weights]
-    full = [layer.name for layer in weighted if layer.compute_dtype != "bfloat16"]
-    if len(full) > 1:
+    inner = _before_weights(model)
+    weighted = [layer for layer in model.layers if layer.weights and layer.name in inner]
+    if full := [layer.name for layer in weighted if layer.compute_dtype != "bfloat16"]:
         yield f"under {HALF.dtype}, {', '.join(full)} compute in another precision; pass them dtype=style.dtype"
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and layer.momentum != HALF.momentum:
@@ -233,6 +234,15 @@ def _sizes(subject: Subject, shapes: tuple[tuple[int, int, int], ...]) -> Iterat
         found = subject.model(shape).output_shape
         if found != (None, *shape[:2], 1):
             yield f"for images {shape} the output is {found}; it must be {(None, *shape[:2], 1)}"
+
+
+def _before_weights(model: keras.Model) -> set[str]:
+    """Names of the layers that lead to one with weights: all but the heads and what follows them."""
+    found: set[str] = set()
+    for entry in reversed(model.get_config()["layers"]):  # in the order of computation
+        if entry["name"] in found or model.get_layer(entry["name"]).weights:
+            found.update(tensor["keras_history"][0] for inputs in calls(entry) for tensor in inputs)
+    return found
 
 
 def _probabilities(found: np.ndarray) -> Iterator[str]:

@@ -14,12 +14,10 @@ from lungseg.batches import Batches, arrays
 from lungseg.callbacks import BestWeights, Journal, Keeper, Watcher
 from lungseg.checkpoint import Checkpoints
 from lungseg.errors import UsageError
-from lungseg.losses import dice_coefficient, dice_loss
+from lungseg.losses import LOSSES, dice_coefficient
 from lungseg.prepare import Prepared
 from lungseg.recipes import Recipe
 from lungseg.splits import Fold
-
-LOSSES = {"dice": dice_loss}
 
 
 @dataclass(frozen=True)
@@ -57,14 +55,14 @@ def fit(
     if recipe.loss not in LOSSES:
         raise UsageError(f"unknown loss {recipe.loss!r}: known are {', '.join(LOSSES)}")
     began = time.monotonic()
+    batches = Batches(data, fold.train, recipe.batch_size, seed, recipe.augmentation)
     model.compile(
-        optimizer=optimizer(recipe),
+        optimizer=optimizer(recipe, batches.steps),
         loss=LOSSES[recipe.loss],
         metrics=[keras.metrics.MeanMetricWrapper(dice_coefficient, name="dice")],
         jit_compile=runtime.jit_compile(),
     )
     model.optimizer.build(model.trainable_variables)  # now, so that its state can be put back
-    batches = Batches(data, fold.train, recipe.batch_size, seed)
     best, journal, plan = BestWeights(), Journal(recipe.epochs, watch), schedule(recipe)
     keeper = Keeper(checkpoints, best, journal, plan)
     keeper.put_back(model)
@@ -86,15 +84,38 @@ def fit(
     return Trained(journal.history, best.epoch, weights_sha256(model), seconds, keeper.epoch)
 
 
-def optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
-    """Adam; under float16 with its loss scaled, so that a step whose gradient overflows is left out."""
-    adam = keras.optimizers.Adam(recipe.learning_rate)
+def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """Adam; under float16 with its loss scaled, so that a step whose gradient overflows is left out.
+
+    steps: of an epoch, by which a cosine is paced.
+    """
+    adam = keras.optimizers.Adam(_cosine(recipe, steps) if recipe.cosine else recipe.learning_rate)
     # compile() looks at the model's own policy, which is float32 whatever its layers' are
     return keras.optimizers.LossScaleOptimizer(adam) if recipe.precision == "mixed_float16" else adam
 
 
+def _cosine(recipe: Recipe, steps: int) -> keras.optimizers.schedules.CosineDecay:
+    """Half a cosine from the learning rate to the lowest one (Loshchilov and Hutter 2017, SGDR, without restarts),
+    after a linear warm-up. A function of the optimiser's step count, so that a resumed training goes on in it."""
+    if not 0 <= recipe.warmup_epochs < recipe.epochs:
+        raise UsageError(
+            f"recipe {recipe.name}: {recipe.warmup_epochs} epochs of warm-up in {recipe.epochs} epochs; "
+            "take at least 0 and fewer than all"
+        )
+    warm_up = {"warmup_target": recipe.learning_rate, "warmup_steps": recipe.warmup_epochs * steps}
+    return keras.optimizers.schedules.CosineDecay(
+        recipe.minimum_learning_rate if recipe.warmup_epochs else recipe.learning_rate,
+        (recipe.epochs - recipe.warmup_epochs) * steps,
+        alpha=recipe.minimum_learning_rate / recipe.learning_rate,
+        **(warm_up if recipe.warmup_epochs else {}),
+    )
+
+
 def schedule(recipe: Recipe) -> list[keras.callbacks.Callback]:
-    """Learning rate halved on a plateau of the validation loss, training ended on a longer one."""
+    """Learning rate lowered on a plateau of the validation loss, training ended on a longer one; nothing of it where
+    a cosine decides."""
+    if recipe.cosine:
+        return []
     return [
         keras.callbacks.ReduceLROnPlateau(
             "val_loss",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,6 +52,23 @@ def pytest_configure(config: pytest.Config) -> None:
         from fault_table import FaultTable
 
         config.pluginmanager.register(FaultTable(path), "fault-table")
+
+
+@pytest.fixture(scope="module")
+def faulty() -> Iterator[None]:
+    """The small architectures of ``faulty/`` and their recipe, in this process and in the cells' processes."""
+    from lungseg import ARCHITECTURES, recipes
+
+    folder = ROOT / "tests" / "faulty"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(ROOT)]))
+        patch.setattr(ARCHITECTURES, "_entries", dict(ARCHITECTURES._entries))
+        patch.setattr(recipes, "RECIPES", dict(recipes.RECIPES))
+        patch.delitem(sys.modules, "sitecustomize", raising=False)
+        __import__("sitecustomize")
+        yield
+        del sys.modules["sitecustomize"]
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ import hashlib
 import io
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import signal
@@ -134,8 +135,10 @@ def start(folder: str) -> None:
     os.chdir(copy)
     sys.path[:0] = [str(copy)]
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() not in (ROOT, ROOT / "tests")]
-    sys.dont_write_bytecode = True  # a mutant of the same size and second would be taken for the one before
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"), PYTHONDONTWRITEBYTECODE="1")
+    for path in copy.rglob("*.py"):  # older than any mutant, which is then not taken for its original's bytecode
+        os.utime(path, (0, 0))
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+    sys.dont_write_bytecode = False  # whatever the shell says
     import cv2
     import hypothesis.extra.numpy  # noqa: F401
     import pytest
@@ -145,6 +148,11 @@ def start(folder: str) -> None:
     cv2.setNumThreads(1)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         pytest.main(["--version"])
+    tests = [name for area in AREAS.values() for name in area.tests if not name.startswith("-")]
+    in_child(("--collect-only", *tests), 600)  # writes bytecode, a third of the time of collecting them
+    # from here on none: a mutant of the same size and second would be taken for the one before
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 def in_child(tests: tuple[str, ...], seconds: int) -> tuple[int, str, float]:
@@ -152,7 +160,7 @@ def in_child(tests: tuple[str, ...], seconds: int) -> tuple[int, str, float]:
     with tempfile.TemporaryFile() as output:
         pid = os.fork()
         if pid == 0:
-            os.setsid()
+            os.setpgid(0, 0)  # no session of its own, which Linux would schedule as another user's
             for stream in (1, 2):
                 os.dup2(output.fileno(), stream)
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
@@ -182,6 +190,9 @@ def in_child(tests: tuple[str, ...], seconds: int) -> tuple[int, str, float]:
     return os.waitstatus_to_exitcode(ended[1]), text, ended[2].ru_utime + ended[2].ru_stime
 
 
+_killer: dict[Path, str] = {}  # of each module, the file of tests that saw its last mutant: the first to be asked
+
+
 def tried(task: tuple[WorkItem | None, tuple[str, ...], int]) -> tuple[WorkItem | None, WorkResult, float]:
     """Run the tests on a mutant, or on the code as it is."""
     item, tests, seconds = task
@@ -189,6 +200,7 @@ def tried(task: tuple[WorkItem | None, tuple[str, ...], int]) -> tuple[WorkItem 
         code, output, took = in_child(tests, seconds)
     else:
         mutation = item.mutations[0]
+        tests = tuple(sorted(tests, key=lambda name: name != _killer.get(mutation.module_path)))
         original = mutation.module_path.read_text(encoding="utf-8")
         mutant = mutate_code(original, get_operator(mutation.operator_name)(), mutation.occurrence)
         if mutant is None:
@@ -198,6 +210,8 @@ def tried(task: tuple[WorkItem | None, tuple[str, ...], int]) -> tuple[WorkItem 
             code, output, took = in_child(tests, seconds)
         finally:
             mutation.module_path.write_text(original, encoding="utf-8")
+    if item is not None and (failed := re.search(r"^(?:FAILED|ERROR) ([^:\s]+)", output, re.MULTILINE)):
+        _killer[item.mutations[0].module_path] = failed[1]
     outcome = TestOutcome.SURVIVED if code == 0 else TestOutcome.KILLED
     return item, WorkResult(WorkerOutcome.NORMAL, output[-600:], outcome), took
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from bench import store
+
 Record = dict[str, Any]
 ARCHITECTURES = ("unet", "resunet", "r2unet")
 
@@ -124,8 +126,7 @@ def save(results: Path, records: Sequence[Record]) -> None:
     for r in records:
         cell, machine = r["cell"], r["machine"]
         key = "-".join((machine["backend"], machine["device_kind"], machine["precision"]))
-        name = f"{cell['architecture']}.{cell['scored_on']}.f{cell['fold']}.s{cell['seed']}.json"
-        path = results / "runs" / cell["suite"] / key / name
+        path = results / "runs" / cell["suite"] / key / f"{store.cell_name(r)}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(r, allow_nan=False), encoding="utf-8")
 
@@ -151,3 +152,29 @@ def save_throughput(results: Path, architectures: Sequence[str], name: str, widt
     path = results / "throughput" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def ensemble(members: Sequence[Record], suffix: str = "+seeds", views: int = 1, gain: float = 0.3) -> Record:
+    """The entry of trained members of one fold: each image loses `gain` of its error against the first member's."""
+    first, rng = members[0], np.random.default_rng(0)
+    size, cell = first["cell"]["size"][0], first["cell"]
+    cases = [case(c["id"], (1 - c["dice"]) * (1 - gain), size, rng) for c in first["cases"]]
+    named = [{"cell": f"{m['cell']['architecture']}.{m['cell']['scored_on']}.f{m['cell']['fold']}.s{m['cell']['seed']}",
+              "fingerprint": m["fingerprint"], "weights_sha256": m["weights_sha256"]} for m in members]  # fmt: skip
+    made_from = {**first["inputs"], "members": named, "views": [{"degrees": k} for k in range(views)]}
+    trained = sum(m["timing"]["train_seconds"] for m in members)
+    seed = 0 if len(members) > 1 else cell["seed"]
+    return sealed({
+        **first, "inputs": made_from, "cases": cases,
+        "cell": {**cell, "architecture": cell["architecture"] + suffix, "seed": seed},
+        "history": {key: [] for key in first["history"]}, "best_epoch": None,
+        "parameters": first["parameters"] * len(members), "gmacs": first["gmacs"] * len(members) * views,
+        "timing": {**first["timing"], "train_seconds": trained, "total_seconds": trained + 9},
+    })  # fmt: skip
+
+
+def ensembles(records: Sequence[Record], architecture: str, suffix: str = "+seeds", **more: Any) -> list[Record]:
+    """The mean of all seeds of an architecture, fold by fold."""
+    own = [r for r in records if r["cell"]["architecture"] == architecture]
+    folds = sorted({r["cell"]["fold"] for r in own})
+    return [ensemble([r for r in own if r["cell"]["fold"] == fold], suffix, **more) for fold in folds]

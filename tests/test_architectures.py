@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from architecture_table import PATH
+from references import REFERENCE, SOURCE
 
 import lungseg
 from lungseg import complexity, testing
@@ -16,43 +18,6 @@ from lungseg.errors import UsageError
 from lungseg.testing import Subject, output
 
 WIDTH = 2
-# Trainable parameters at width 64 and GMACs at 256 x 256 x 1 (1 MAC = 2 FLOP), and where they come from.
-REFERENCE = {
-    # counted by hand from the paper's description
-    "unet": (31_036_481, 48.1),
-    "resunet": (32.45e6, 50.8),
-    "r2unet": (35.6e6, 135.3),
-    # U-Net and, a level of F channels, F * F weights of two projections to F / 2: 4096 * 85 = 348,160, and as many
-    # multiply-accumulates a pixel: 4 * 4096 * 65,536 = 1.07e9
-    "attention_unet": (31.40e6, 49.2),
-    # the same gates on R2U-Net
-    "attention_r2unet": (35.6e6 + 348_160, 135.3 + 1.07),
-    # Zhou et al. 2018: 9.04 M at width 32, four times that at 64
-    "unetpp": (4 * 9.04e6, 119),
-    # Huang et al. 2020: 26.97 M without deep supervision. Work: U-Net's encoder 16.95e9, and at level l
-    # 65,536 / 4^l * 9 * (64 * (2048, 1856, 1792, 1984)[l] + 320 * 320)
-    "unet3plus": (26.97e6, 197.4),
-    # segmentation_models.pytorch has 26.68 M with the same encoder and three colours, of which 2 * 49 * 64 are for
-    # two of them. By hand: ResNet-50 23,501,760 and 8.004e9 (last stage at a sixteenth), pyramid and decoder the rest
-    "deeplabv3plus": (26.68e6 - 2 * 49 * 64, 9.04),
-    # Laibacher et al. 2019: 0.5498 M, of which 2 * 9 * 32 are for two more colours. Work summed by hand from
-    # MobileNetV2's table 2 and the decoder's channels
-    "m2unet": (0.5498e6 - 576, 0.304),
-    # By hand from Cao et al. 2021 and Swin-T, 15^2 distances a head: blocks of C channels 12 C^2 + 13 C + 225 C / 32,
-    # two at C = 96, 192, 384 on each side and two at 768; patches 19 C; merging C to 2 C 8 C^2 + 8 C; expanding C and
-    # joining C + C 2 C^2 + C; the last expansion 16 C^2 + 2 C; norms 2 * 768 + 2 * 96; head 97. With three colours,
-    # nine classes and 13^2 distances the same sum is the 27.17 M that is quoted. Work: of a block's token 12 C^2 +
-    # 128 C, so for 64^2 to 8^2 tokens 3.813e9 down, 2.894e9 up; patches and head 0.013e9; merging, expanding, joining
-    # 9 * 0.0755e9; the last expansion 0.604e9
-    "swin_unet": (27_172_453, 8.0027),
-    # Chen et al. 2021 and its code: 105.28 M with three colours, nine classes, 14^2 places and a 3 x 3 head, which
-    # is, by hand, ResNet 11,894,848, projection and places 937,728, 12 * 7,087,872 + 1,536 of the transformer,
-    # decoder 7,387,200, head 1,305. Here - 2 * 49 * 64 + 60 * 768 - 1,305 + 17. Valanarasu and Patel 2022 (UNeXt,
-    # table 1) have 105.32 M and 38.52 G at 256 x 256. Work: ResNet 5.034e9; projection 0.201e9; twelve times 256
-    # tokens of 12 * 768^2 + 2 * 256 * 768, 22.951e9; decoder 10.117e9; head 0.001e9
-    "transunet": (105_315_601, 38.304),
-}
-
 every_architecture = pytest.mark.parametrize("name", lungseg.ARCHITECTURES)
 
 
@@ -61,10 +26,17 @@ def subject(name):
     return Subject(lungseg.ARCHITECTURES[name], WIDTH)
 
 
+@cache
+def fingerprint(name):
+    """Once a name: each is compared with all others."""
+    return complexity.graph_sha256(subject(name).model())
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _forget_models():
     yield
     subject.cache_clear()
+    fingerprint.cache_clear()
 
 
 def image(shape=(32, 48, 1), seed=0):
@@ -107,7 +79,14 @@ def test_unknown_architecture_lists_the_known():
 
 
 def test_every_architecture_has_a_reference():
-    assert set(REFERENCE) == set(lungseg.ARCHITECTURES)
+    assert set(REFERENCE) == set(SOURCE) == set(lungseg.ARCHITECTURES)
+
+
+def test_the_committed_table_holds_every_architecture_and_todays_references():
+    """Its other half, what our code has, is what the next test measures."""
+    rows = [line.split("|")[1:-1] for line in PATH.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    held = {row[0].strip(): (row[3].strip(), row[6].strip()) for row in rows[1:]}
+    assert held == {name: (f"{n:,.0f}", f"{gmacs:.3f}") for name, (n, gmacs) in REFERENCE.items()}
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -120,13 +99,10 @@ def test_parameters_and_work_are_those_of_the_paper(name):
 
 @every_architecture
 def test_graph_hash_tells_models_apart_and_not_their_history(name):
-    first = complexity.graph_sha256(subject(name).model())
+    first = fingerprint(name)
     assert complexity.graph_sha256(subject(name).model(copy=1)) == first
-    others = [
-        *(subject(other).model() for other in lungseg.ARCHITECTURES if other != name),
-        lungseg.build(name, (32, 48, 1), 4 * WIDTH),
-    ]
-    assert first not in {complexity.graph_sha256(model) for model in others}
+    assert first != complexity.graph_sha256(lungseg.build(name, (32, 48, 1), 4 * WIDTH))
+    assert first not in {fingerprint(other) for other in lungseg.ARCHITECTURES if other != name}
 
 
 @every_architecture
@@ -139,13 +115,38 @@ def test_graph_hash_sees_the_momentum(name):
 
 @every_architecture
 def test_convolutions_before_a_normalisation_carry_no_bias(name):
+    """Of the batch, which takes a bias away; nor does one before another convolution."""
+    model = subject(name).model()
+    before = {
+        inputs[0]["keras_history"][0]
+        for entry in model.get_config()["layers"]
+        if entry["class_name"] in ("BatchNormalization", "Conv2D", "DepthwiseConv2D")
+        for inputs in complexity.calls(entry)
+    }
     convolutions = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
-    biased = [
-        layer.filters
-        for layer in subject(name).model().layers
-        if isinstance(layer, convolutions) and not isinstance(layer, keras.layers.Conv2DTranspose) and layer.use_bias
-    ]
-    assert biased == [1]  # the head
+    found = [layer for layer in model.layers if layer.name in before and isinstance(layer, convolutions)]
+    assert bool(found) == any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+    assert [layer.name for layer in found if layer.use_bias] == []
+
+
+def test_a_depthwise_kernel_begins_as_he_says_whatever_the_number_of_channels():
+    for channels in (16, 256):
+        layer = Style().depthwise()
+        layer.build((None, 8, 8, channels))
+        spread = keras.ops.convert_to_numpy(layer.weights[0]).std()
+        assert spread == pytest.approx((2 / 9) ** 0.5, rel=0.2)
+
+
+# -- deep supervision -------------------------------------------------------------------------------------------------
+
+
+def test_deep_supervision_is_the_mean_of_the_heads_of_the_first_level_and_three_heads_more():
+    deep, plain = (lungseg.build(name, (32, 32, 1), WIDTH) for name in ("unetpp_deep", "unetpp"))
+    assert complexity.parameters(deep) - complexity.parameters(plain) == 3 * (WIDTH + 1)
+    heads = [layer for layer in deep.layers if isinstance(layer, keras.layers.Conv2D) and layer.filters == 1]
+    apart = [output(keras.Model(deep.input, head.output), image((32, 32, 1))) for head in heads]
+    assert len({head.input.name for head in heads}) == 4
+    np.testing.assert_allclose(output(deep, image((32, 32, 1))), np.mean(apart, axis=0), atol=1e-6)
 
 
 # -- what makes a gate one of attention -------------------------------------------------------------------------------

@@ -7,8 +7,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from lungseg import augment
 from lungseg.batches import Batches, arrays
 from lungseg.prepare import Prepared
+from lungseg.recipes import Augmentation
+
+AUGMENTATION = Augmentation(rotation_degrees=20, scale=0.2, shift=0.1, gamma=0.3, contrast=0.2, noise=0.05)
 
 
 def prepared(n):
@@ -75,11 +79,8 @@ def test_pixels_of_other_images_reach_no_batch(changed, value):
         assert np.array_equal(one[1], other[1])
 
 
-@pytest.mark.fault("F46", "F47", "F48")
 @given(ORDERS)
-def test_nothing_is_augmented(drawn):
-    """There is no augmentation: training and validation see the prepared pixels as they are, masks in {0, 1}. Whoever
-    adds one replaces this test by: never on validation, one warp for image and mask, masks still binary."""
+def test_without_an_augmentation_nothing_is_changed(drawn):
     n, size, seed, epoch = drawn
     data = prepared(n)
     batches = Batches(data, data.ids, size, seed)
@@ -88,6 +89,22 @@ def test_nothing_is_augmented(drawn):
     assert np.array_equal(seen, np.concatenate([images, masks], axis=-1))
     assert np.array_equal(images[..., 0], data.images[[data.row[key] for key in batches.order(epoch)]])
     assert np.array_equal(masks[..., 0], data.masks[[data.row[key] for key in batches.order(epoch)]])
+
+
+@given(ORDERS)
+def test_each_image_is_varied_by_seed_epoch_and_name_alone_and_the_set_stays_as_it_is(drawn):
+    n, size, seed, epoch = drawn
+    data = prepared(n)
+    before = data.images.copy(), data.masks.copy()
+    batches = Batches(data, data.ids, size, seed, AUGMENTATION)
+    seen = np.concatenate([np.concatenate(batch, axis=-1) for batch in batches.epoch(epoch)])
+    for key, (image, mask) in zip(batches.order(epoch), np.moveaxis(seen, -1, 1), strict=True):
+        row = data.row[key]
+        wanted = augment.varied(data.images[row], data.masks[row], AUGMENTATION, augment.draws(seed, epoch, key))
+        assert np.array_equal(image, wanted[0])
+        assert np.array_equal(mask, wanted[1])
+    assert np.array_equal(data.images, before[0])
+    assert np.array_equal(data.masks, before[1])
 
 
 @given(st.integers(0, 2**31), st.integers(0, 99))

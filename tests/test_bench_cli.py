@@ -29,6 +29,8 @@ def test_help_and_list_load_no_backend_and_no_arrays():
         (["run", "montgomery-128"], 2, "LUNGSEG_DATA"),
         (["run", "montgomery-128", "--data", "nowhere"], 3, "no such folder"),
         (["publish", "quick"], 2, "no record to publish"),
+        (["ensemble", "montgomery-128"], 2, "LUNGSEG_DATA"),
+        (["ensemble", "quick", "--arch", "unet+seeds"], 2, "no architecture matches 'unet+seeds'"),
     ],
 )
 def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp_path, capsys, monkeypatch):

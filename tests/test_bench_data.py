@@ -9,7 +9,7 @@ from bench import inputs, store
 from bench.data import gather, locate, refuse_changes
 from bench.suites import cells, suite
 from lungseg import images
-from lungseg.errors import DataError
+from lungseg.errors import DataError, UsageError
 
 FOLDER = replace(suite("quick"), dataset="folder", size=(32, 32), folds=3, phantoms=None)
 
@@ -76,3 +76,58 @@ def test_a_set_that_changed_since_the_run_was_planned_is_refused(root, tmp_path,
         images.write_png(root / folder / "c05.png", np.full((32, 32), 255, np.uint8))
     with pytest.raises(DataError, match=r"set/img: (data|folds) of the set changed since the run began"):
         refuse_changes(gather(FOLDER, root, tmp_path), planned)
+
+
+# -- trained on one set, scored on another ----------------------------------------------------------------------------
+
+ACROSS = replace(suite("montgomery-to-shenzhen-128"), size=(32, 32))
+
+
+@pytest.fixture
+def both(tmp_path):
+    """A folder with twelve images named as Montgomery's and eight named as Shenzhen's."""
+    draw = np.random.default_rng(0)
+    for name, start, n in (("Montgomery", "MCUCXR", 12), ("Shenzhen", "CHNCXR", 8)):
+        for kind in ("img", "mask"):
+            (tmp_path / "sets" / name / kind).mkdir(parents=True)
+            for k in range(n):
+                pixels = draw.integers(0, 255, (32, 32)) if kind == "img" else 255 * (draw.random((32, 32)) < 0.3)
+                path = tmp_path / "sets" / name / kind / f"{start}_{k:04}_{k % 2}.png"
+                images.write_png(path, pixels.astype(np.uint8))
+        rows = "".join(f"{start}_{k:04}_{k % 2},{k},F,40,{k % 2},32,32\n" for k in range(n))
+        if name == "Montgomery":
+            header = "id,patient,sex,age,tb,native_height,native_width\n"
+            (tmp_path / "sets" / name / "metadata.csv").write_text(header + rows)
+    return tmp_path / "sets"
+
+
+def test_a_suite_across_sets_trains_on_one_and_scores_all_of_the_other(both, tmp_path):
+    material = gather(ACROSS, locate(ACROSS, both, tmp_path), tmp_path)
+    (fold,) = material.folds
+    assert len(fold.train) + len(fold.validation) == 12
+    assert all(key.startswith("MCUCXR") for key in (*fold.train, *fold.validation))
+    assert len(fold.validation) in (1, 2)
+    assert set(fold.test) == material.scored
+    assert len(fold.test) == 8
+    assert all(key.startswith("CHNCXR") for key in fold.test)
+
+
+def test_a_suite_across_sets_needs_both(both, tmp_path):
+    (both / "Shenzhen").rename(both / "elsewhere")
+    with pytest.raises(UsageError, match=r"Shenzhen: no such folder; suite .* needs one that holds Montg"):
+        locate(ACROSS, both, tmp_path)
+
+
+def test_an_image_that_both_sets_hold_is_refused(both, tmp_path):
+    picture = (both / "Montgomery" / "img" / "MCUCXR_0003_1.png").read_bytes()
+    (both / "Shenzhen" / "img" / "CHNCXR_0005_1.png").write_bytes(picture)
+    with pytest.raises(DataError, match=r"is in both sets, .*MCUCXR_0003_1\.png in one; leave it out of one"):
+        gather(ACROSS, both, tmp_path)
+
+
+def test_one_name_in_both_sets_is_refused(both, tmp_path):
+    for kind in ("img", "mask"):
+        folder = both / "Shenzhen" / kind
+        (folder / "CHNCXR_0005_1.png").rename(folder / "MCUCXR_0003_1.png")
+    with pytest.raises(DataError, match=r"MCUCXR_0003_1\.png and .*MCUCXR_0003_1\.png have the same name; rename one"):
+        gather(ACROSS, both, tmp_path)

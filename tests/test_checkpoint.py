@@ -13,6 +13,7 @@ from lungseg import atomic, callbacks, training
 from lungseg.callbacks import PROGRESS
 from lungseg.checkpoint import Checkpoints, State
 from lungseg.errors import EnvironmentFailure
+from lungseg.recipes import Augmentation
 
 STATE = State(3, {"model": [np.arange(6.0).reshape(2, 3), np.float32(2)], "best": []}, {"loss": float("inf"), "n": [1]})
 
@@ -145,6 +146,20 @@ RESTLESS = replace(RECIPE, epochs=7, learning_rate=0.3, plateau_patience=1, earl
 STILL = replace(
     RECIPE, epochs=20, learning_rate=1e-12, minimum_learning_rate=1e-14, plateau_patience=2, early_stopping_patience=6
 )
+
+
+STRONG = replace(
+    RECIPE, epochs=5, cosine=True, warmup_epochs=2, augmentation=Augmentation(rotation_degrees=9, shift=0.1, noise=0.1)
+)
+
+
+@pytest.mark.fault("F62")
+def test_a_cosine_and_an_augmentation_go_on_where_they_were_cut(tmp_path):
+    whole = fit(STRONG)
+    for cut in range(1, STRONG.epochs + 1):
+        with pytest.raises(Cut):
+            fit(STRONG, checkpoints(tmp_path), cut)
+    assert numbers(fit(STRONG, checkpoints(tmp_path))) == numbers(whole)
 
 
 @pytest.mark.fault("F62")

@@ -4,6 +4,7 @@ import keras
 import pytest
 
 from lungseg import complexity
+from lungseg.architectures.attention import Attention
 
 
 def graph(*layers, shape=(8, 6, 3)):
@@ -28,11 +29,23 @@ def conv(*args, **more):
         ([conv(6, 3, groups=3)], 8 * 6 * 9 * 1 * 6),
         ([keras.layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2)], 8 * 6 * 9 * 3 * 2),
         ([keras.layers.DepthwiseConv2D(3, strides=2, padding="same")], 4 * 3 * 9 * 3),
+        ([conv(5, 3, strides=4)], 2 * 2 * 9 * 3 * 5),  # six rounds up to two
+        ([keras.layers.Conv2D(5, 3, strides=2)], 3 * 2 * 9 * 3 * 5),  # valid padding: a border gives no output
+        ([keras.layers.DepthwiseConv2D(3, strides=4, padding="same")], 2 * 2 * 9 * 3),
+        ([keras.layers.Dense(5)], 8 * 6 * 3 * 5),
+        ([keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(5)], 3 * 5),
         ([keras.layers.BatchNormalization(), keras.layers.MaxPooling2D(2), conv(5, 3)], 4 * 3 * 9 * 3 * 5),
     ],
 )
 def test_multiply_accumulates_counted_by_hand(layers, macs):
     assert complexity.gmacs(graph(*layers)) == pytest.approx(macs / 1e9)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_attention_costs_its_two_products_whatever_the_heads(heads):
+    query, key, value = keras.Input((8, 6, 4)), keras.Input((2, 3, 4)), keras.Input((2, 3, 10))
+    model = keras.Model([query, key, value], Attention(heads)([query, key, value]))
+    assert complexity.gmacs(model) == pytest.approx((48 * 6 * 4 + 48 * 6 * 10) / 1e9)
 
 
 def test_a_shared_layer_costs_each_time_and_its_weights_count_once():

@@ -110,6 +110,7 @@ def test_a_baseline_about_something_else_is_exit_5(good, path, value, words):
         code, said = verdict(good, now)
         assert code == 5
         assert words in said
+        assert verdict(now, good)[0] == 5
 
 
 @pytest.mark.fault("F85")
@@ -193,13 +194,19 @@ def test_fewer_folds_or_seeds_than_the_baseline_are_exit_5(good):
 
 
 @pytest.mark.fault("F53", "F88")
-def test_a_failed_fold_and_a_diverged_epoch_do_not_stop_the_gate(good):
+@pytest.mark.parametrize("status", [status for status in store.STATUSES if status != "ok"])
+def test_a_failed_fold_is_no_score_and_does_not_stop_the_gate(good, status):
+    failed = record("unet", 1, **MADE, status=status)
+    del failed["history"]  # as a cell that died leaves none
+    now = summary([r for r in made() if r["cell"] != failed["cell"]] + [failed])
+    assert verdict(good, elsewhere(now))[0] == 5
+
+
+@pytest.mark.fault("F53")
+def test_a_diverged_epoch_does_not_stop_the_gate_and_a_training_of_no_other_fails(good):
     records = made()
     records[0]["history"]["val_loss"][0] = None
-    failed = record("unet", 1, **MADE, status="crashed")
-    del failed["history"]  # as a cell that died leaves none
-    now = summary([r for r in records if r["cell"] != failed["cell"]] + [failed])
-    assert verdict(good, elsewhere(now))[0] == 5
+    assert verdict(good, elsewhere(summary(records))) == (0, "")
     records[0]["history"]["val_loss"] = [None]
     assert verdict(good, summary(records)) == (1, "unet validation loss")
 

@@ -246,9 +246,10 @@ def test_masks_do_not_shift_as_nearest_neighbour_does(a, b, r, c):
     assert moved(mask[::4, ::4]) > 0.3, "what INTER_NEAREST takes: the first pixel of each block"
 
 
-def test_integer_masks_are_not_resized():
-    with pytest.raises(TypeError, match="boolean"):
-        images.resize_mask(np.ones((4, 4), np.uint8), (2, 2))
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "<U1"])
+def test_only_booleans_are_resized_as_masks(dtype):
+    with pytest.raises(TypeError, match=f"a mask must be boolean, not {dtype}"):
+        images.resize_mask(np.ones((4, 4), dtype), (2, 2))
 
 
 @pytest.mark.fault("F22")
@@ -349,8 +350,8 @@ def test_a_header_is_whole_and_of_one_pixel_at_least(folder):
     for length in range(29):
         with pytest.raises(DataError, match="not a PNG" if length else "empty file"):
             read_header(saved(folder, GOOD[:length]))
-    for size in ((0, 12), (12, 0), (8001, 8000)):
-        with pytest.raises(DataError, match=f"{size[0]} x {size[1]} pixels; between 1 and"):
+    for size in ((0, 12), (12, 0), (8001, 8000), (64_000_001, 1)):
+        with pytest.raises(DataError, match=f"{size[0]} x {size[1]} pixels; between 1 and 64,000,000 are accepted"):
             read_header(saved(folder, header(*size)))
     for size in ((1, 1), (8000, 8000), (64_000_000, 1)):
         assert read_header(saved(folder, header(*size))) == Header(*size, 8, GREY)
@@ -362,6 +363,35 @@ def test_a_header_is_whole_and_of_one_pixel_at_least(folder):
 def test_signature_and_first_chunk_are_those_of_a_png(folder, at, step):
     with pytest.raises(DataError, match="not a PNG"):
         read_header(saved(folder, GOOD[:at] + bytes([GOOD[at] + step]) + GOOD[at + 1 :]))
+
+
+@pytest.mark.fault("F28")
+@pytest.mark.parametrize(("depth", "colour"), [(2, GREY), (4, GREY), (0, GREY), (32, RGB), (8, 1), (8, 5), (16, 7)])
+def test_another_depth_or_colour_type_is_refused_by_the_header_alone(folder, depth, colour):
+    with pytest.raises(DataError, match=f"{depth}-bit PNG of colour type {colour}; 1, 8 or 16 bit are accepted"):
+        read_header(saved(folder, header(20, 12, depth, colour)))
+
+
+@pytest.mark.fault("F13")
+def test_a_palette_is_told_apart_from_a_kind_that_no_png_has(folder):
+    with pytest.raises(DataError, match=r"palette PNG, .*; save it as grey"):
+        read_header(saved(folder, header(20, 12, colour=PALETTE)))
+
+
+@pytest.mark.fault("F04")
+@pytest.mark.parametrize("step", [-1, 1])
+def test_a_checksum_that_is_wrong_by_one_either_way_is_refused(folder, step):
+    (whole,) = struct.unpack(">I", GOOD[29:33])
+    with pytest.raises(DataError, match="bad checksum of its chunk IHDR"):
+        read_pixel_chunks(saved(folder, GOOD[:29] + struct.pack(">I", whole + step) + GOOD[33:]))
+
+
+@pytest.mark.parametrize("kind", [b"\x1b[2J", b"AB\nD", b"a\xe9cd", b"IDA1"])
+def test_a_chunk_s_name_is_shown_without_what_would_steer_a_terminal(folder, kind):
+    with pytest.raises(DataError) as caught:
+        read_pixel_chunks(saved(folder, GOOD[:33] + chunk(kind, b"")[:-1] + b"\0" + GOOD[33:]))
+    assert f"chunk {kind!r};" in str(caught.value) or f"chunk {kind!r})" in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("depth", [1, 8, 16])
@@ -557,3 +587,46 @@ def test_shrinking_along_one_axis_is_the_mean_of_each_block_too(axis):
     means = image.reshape(2, 6, 6).mean(axis=1) if axis == 0 else image.reshape(6, 2, 6).mean(axis=2)
     size = (2, 6) if axis == 0 else (6, 2)
     assert np.allclose(images.resize_image(image, size), means, atol=1e-6)
+
+
+# -- poses ------------------------------------------------------------------------------------------------------------
+
+
+def at(pose, row, column):
+    """Where a pose puts a pixel: (row, column)."""
+    x, y = pose @ [column, row, 1]
+    return y, x
+
+
+@pytest.mark.parametrize(
+    ("degrees", "scale", "shift", "mirror", "start", "end"),
+    [
+        (0, 1, (0, 0), False, (1, 2), (1, 2)),
+        (0, 1, (0.1, 0.25), False, (1, 2), (3, 12)),  # 20 rows, 40 columns
+        (0, 2, (0, 0), False, (9.5, 19.5), (9.5, 19.5)),
+        (0, 2, (0, 0), False, (10.5, 21.5), (11.5, 23.5)),
+        (90, 1, (0, 0), False, (9.5, 24.5), (4.5, 19.5)),  # from the right of the centre to above it
+        (0, 1, (0, 0), True, (3, 0), (3, 39)),
+        (0, 1, (0, 0.25), True, (3, 0), (3, 49)),  # mirrored first, moved then
+    ],
+)
+def test_a_pose_moves_a_pixel_as_it_says(degrees, scale, shift, mirror, start, end):
+    found = images.pose((20, 40), degrees, scale, shift, mirror=mirror)
+    assert found.shape == (2, 3)
+    assert at(found, *start) == pytest.approx(end)
+
+
+def test_a_warp_moves_whole_pixels_exactly_and_fills_with_black():
+    picture = np.random.default_rng(0).random((20, 40), np.float32) + 1
+    moved = images.warp(picture, images.pose((20, 40), 0, 1, (0.1, 0.25), mirror=False))
+    assert moved.dtype == np.float32
+    assert moved.shape == (20, 40)
+    assert np.array_equal(moved[2:, 10:], picture[:-2, :-10])
+    assert (moved[:2] == 0).all()
+    assert (moved[:, :10] == 0).all()
+
+
+def test_a_warp_is_linear_between_pixels():
+    ramp = np.tile(np.arange(8, dtype=np.float32), (4, 1))
+    half = images.warp(ramp, images.pose((4, 8), 0, 1, (0, 1 / 16), mirror=False))
+    np.testing.assert_allclose(half[:, 1:], ramp[:, 1:] - 0.5, atol=0.02)

@@ -1,9 +1,6 @@
 """A cell that fails costs itself alone: the others' results are bit for bit what they are without it."""
 
-import os
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,10 +8,9 @@ from bench import data, engine, machine, report, stats, store
 from bench.inputs import inputs
 from bench.progress import Display
 from bench.suites import Phantoms, cells, suite
-from lungseg import ARCHITECTURES, recipes
 from lungseg.errors import DataError
 
-HERE = Path(__file__).resolve().parent
+pytestmark = pytest.mark.usefixtures("faulty")
 SOUND = replace(
     suite("smoke"),
     architectures=("tiny",),
@@ -25,20 +21,6 @@ SOUND = replace(
     recipe="two-epochs",
 )
 LIMIT_S = 15.0  # of the one that sleeps
-
-
-@pytest.fixture(scope="module", autouse=True)
-def faulty():
-    """The faulty architectures, in this process and in the cells' processes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(HERE / "faulty"))
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE / "faulty"), str(HERE.parent)]))
-        patch.setattr(ARCHITECTURES, "_entries", dict(ARCHITECTURES._entries))
-        patch.setattr(recipes, "RECIPES", dict(recipes.RECIPES))
-        patch.delitem(sys.modules, "sitecustomize", raising=False)
-        __import__("sitecustomize")
-        yield
-        del sys.modules["sitecustomize"]
 
 
 def run(folder, suite, wanted):
@@ -53,7 +35,7 @@ def run(folder, suite, wanted):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
+def alone(tmp_path_factory, faulty):
     """Records of the two sound cells, run without any other."""
     return run(tmp_path_factory.mktemp("alone"), SOUND, cells(SOUND))[1]
 

@@ -3,13 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from strategies import pairs
 
 from lungseg import metrics
-from lungseg.losses import dice_coefficient, dice_loss
+from lungseg.losses import LOSSES, dice_coefficient, dice_cross_entropy_loss, dice_loss, focal_tversky_loss
 
 SOFT = st.integers(1, 4).flatmap(
     lambda n: st.tuples(
@@ -53,12 +54,59 @@ def test_for_masks_it_is_the_leaderboards_dice_but_for_one_pixel_of_smoothing(pa
     )
 
 
+def values(name, truth, guess):
+    return keras.ops.convert_to_numpy(LOSSES[name](truth, guess))
+
+
+every_loss = pytest.mark.parametrize("name", LOSSES)
+
+
+@every_loss
 @given(SOFT)
-def test_an_images_loss_does_not_depend_on_its_batch(drawn):
+def test_an_images_loss_does_not_depend_on_its_batch(name, drawn):
     truth, guess = drawn
-    alone = np.concatenate([loss(truth[k : k + 1], guess[k : k + 1]) for k in range(len(truth))])
-    assert loss(truth, guess).shape == (len(truth),)
-    np.testing.assert_allclose(loss(truth, guess), alone, atol=1e-6)
+    alone = np.concatenate([values(name, truth[k : k + 1], guess[k : k + 1]) for k in range(len(truth))])
+    assert values(name, truth, guess).shape == (len(truth),)
+    np.testing.assert_allclose(values(name, truth, guess), alone, rtol=1e-5, atol=1e-6)
+
+
+@every_loss
+@given(SOFT)
+def test_every_loss_is_finite_with_a_finite_gradient_and_lowest_for_the_truth(name, drawn):
+    truth, guess = drawn
+    variable = tf.Variable(guess)
+    with tf.GradientTape() as tape:
+        found = LOSSES[name](truth, variable)
+    assert np.isfinite(found).all()
+    assert np.isfinite(tape.gradient(found, variable)).all()
+    assert (values(name, truth, truth.astype(np.float32)) <= np.asarray(found) + 1e-6).all()
+
+
+@every_loss
+def test_every_loss_has_a_finite_gradient_at_the_truth(name):
+    for truth in (np.zeros((1, 4, 4, 1), np.float32), np.ones((1, 4, 4, 1), np.float32)):
+        variable = tf.Variable(truth)
+        with tf.GradientTape() as tape:
+            found = LOSSES[name](truth, variable)
+        assert np.isfinite(tape.gradient(found, variable)).all()
+
+
+def test_cross_entropy_by_hand():
+    truth, guess = batch([[1, 1], [0, 0]]), batch([[0.5, 1], [0.25, 0]])
+    extra = keras.ops.convert_to_numpy(dice_cross_entropy_loss(truth, guess)) - loss(truth, guess)
+    assert extra == pytest.approx([-(np.log(0.5) + np.log(0.75)) / 4], abs=1e-6)
+
+
+def test_focal_tversky_by_hand():
+    truth, guess = batch([[1, 1], [0, 0]]), batch([[0.5, 1], [0.25, 0]])
+    index = (1.5 + 1) / (1.5 + 0.7 * 0.5 + 0.3 * 0.25 + 1)
+    assert keras.ops.convert_to_numpy(focal_tversky_loss(truth, guess)) == pytest.approx([(1 - index) ** 0.75])
+
+
+def test_focal_tversky_minds_a_missed_pixel_more_than_an_invented_one():
+    truth = batch([[1, 1], [0, 0]])
+    missed, invented = batch([[1, 0], [0, 0]]), batch([[1, 1], [1, 0]])
+    assert focal_tversky_loss(truth, missed) > focal_tversky_loss(truth, invented)
 
 
 @pytest.mark.parametrize(("value", "expected"), [(1.0, 1.0), (0.5, 2 / 3)])
@@ -81,6 +129,6 @@ def test_compiled_loss_is_the_mean_over_images():
     assert model.evaluate(guess, truth, verbose=0) == pytest.approx(loss(truth, guess).mean(), abs=1e-6)
 
 
-@pytest.mark.parametrize("function", [dice_coefficient, dice_loss])
+@pytest.mark.parametrize("function", [dice_coefficient, *LOSSES.values()])
 def test_a_saved_model_can_name_it(function):
     assert keras.saving.get_registered_object(f"lungseg>{function.__name__}") is function

@@ -6,6 +6,7 @@ Whether they are those of other libraries is asked in tests/differential.
 import inspect
 import json
 import math
+import re
 from dataclasses import FrozenInstanceError
 
 import numpy as np
@@ -139,9 +140,9 @@ def test_no_overflow_in_any_integer_type():
     assert metrics.pooled(cases)["tp"] == 3 * (2**31 - 1)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32"])
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "object", "<U1", "|S1"])
 def test_only_booleans_are_masks(dtype):
-    with pytest.raises(TypeError, match=f"guess: a boolean mask is needed, got {dtype}; compare first"):
+    with pytest.raises(TypeError, match=re.escape(f"guess: a boolean mask is needed, got {dtype}; compare first")):
         metrics.dice(FULL, FULL.astype(dtype))
 
 
@@ -194,6 +195,15 @@ def test_identities_refuse_an_inconsistent_record(pair):
         for wrong in (case[key] + 1e-9, math.nan):
             with pytest.raises(LungsegError, match=r"MCUCXR_0001: .* inconsistent"):
                 metrics.check_identities(case | {key: wrong})
+
+
+@pytest.mark.parametrize("key", ["f1", "iou"])
+def test_identities_hold_within_a_billionth_of_a_thousandth_and_no_more(key):
+    case = metrics.score(FULL, EMPTY, None)  # all 0: no rounding decides
+    metrics.check_identities(case | {key: 1e-12})
+    metrics.check_identities(case | {key: -1e-12})
+    with pytest.raises(LungsegError, match="inconsistent"):
+        metrics.check_identities(case | {key: math.nextafter(1e-12, 1)})
 
 
 def test_the_mean_of_ious_does_not_pass_as_pooled():

@@ -32,7 +32,7 @@ def test_distances_of_lungs_are_those_of_the_distance_transform(spacing):
 
 @pytest.mark.parametrize(
     ("shape", "n"),
-    [((9000, 3), 20), ((3, 9000), 20), ((300, 300), 40), ((60, 60), 1500), ((500, 2), 1), ((1, 1), 1)],
+    [((40_000, 3), 20), ((3, 9000), 20), ((300, 300), 40), ((60, 60), 1500), ((500, 2), 1), ((1, 1), 1)],
 )
 @pytest.mark.parametrize("spacing", [(1.37, 1.67), (0.05, 4.0), (4.0, 0.05)])
 def test_far_apart_sparse_or_dense_the_nearest_is_found(shape, n, spacing):
@@ -43,13 +43,19 @@ def test_far_apart_sparse_or_dense_the_nearest_is_found(shape, n, spacing):
     assert np.array_equal(nearest(a, b, np.array(spacing)), expected)
 
 
-@pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.67, 1.37), (0.5, 2.0), (2.0, 0.5)])
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.67, 1.37), (0.5, 2.0), (2.0, 0.5), (0.005, 0.005)])
 def test_a_near_pixel_many_columns_aside_is_found(spacing):
     points = np.argwhere(np.ones((45, 90), dtype=bool))
     floor = [(0, column) for column in range(90)]  # something to be found in every column, but further away
     others = np.array([*floor, (30, 50)])
     expected = np.minimum(points[:, 0] * spacing[0], np.hypot(*((points - (30, 50)) * spacing).T))
     np.testing.assert_allclose(nearest(points, others, np.array(spacing)), expected, rtol=1e-15)
+
+
+def test_more_columns_than_distances_in_memory_at_once_are_no_limit():
+    others = np.column_stack([np.ones(140_000, int), np.arange(140_000)])  # none near enough to end the search early
+    points = np.array([(0, 0), (0, 70_000)])
+    assert nearest(points, others, np.array([1e6, 1.0])).tolist() == [1e6, 1e6]
 
 
 @given(pairs(), spacings())
@@ -126,7 +132,10 @@ def test_exactly_2_mm_is_within_2_mm_wherever_it_lies(row, column):
         assert metrics.nsd_2mm(truth, guess, spacing) == 1
 
 
-@pytest.mark.parametrize("spacing", [(0.0, 1.0), (1.0, -1.0), (math.nan, 1.0), (1.0, math.inf), (1.0,), 1.0])
+@pytest.mark.parametrize(
+    "spacing",
+    [(0.0, 1.0), (1.0, -1.0), (math.nan, 1.0), (1.0, math.inf), (1.0,), 1.0, (1.0, 1.0, 1.0), [(1.0, 1.0)] * 2],
+)
 def test_a_spacing_is_two_positive_numbers(spacing):
     with pytest.raises(ValueError, match="spacing_mm"):
         metrics.hd95_mm(FULL, FULL, spacing)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lungseg.datasets.case import Case
 from lungseg.errors import DataError, UsageError
-from lungseg.splits import folds, joined
+from lungseg.splits import across, folds, joined
 
 
 def case(number, patient, tb=None):
@@ -157,3 +157,44 @@ def test_smallest_splits_still_train_validate_and_test(patients, n):
         assert fold.train
         assert fold.validation
         assert fold.test
+
+
+# -- trained on one set, tested on another ----------------------------------------------------------------------------
+
+
+def others(n=5):
+    return [replace(case(100 + k, f"q{k // 2}"), image=Path("other.png")) for k in range(n)]
+
+
+@given(sets(), st.randoms(use_true_random=False))
+def test_across_sets_all_of_one_trains_and_validates_and_all_of_the_other_is_tested(cases, random):
+    shuffled = list(cases)
+    random.shuffle(shuffled)
+    fold = across(shuffled, others())
+    assert fold == across(cases, others())
+    assert fold.test == tuple(sorted(c.id for c in others()))
+    assert sorted(fold.train + fold.validation) == sorted(c.id for c in cases)
+    patient = {c.id: c.patient for c in cases}
+    train, validation = ({patient[key] for key in side} for side in (fold.train, fold.validation))
+    assert not train & validation
+    assert train
+    eighth = len(train | validation) / 8
+    assert abs(len(validation) - eighth) < 1
+
+
+def test_across_sets_another_seed_validates_on_others():
+    cases = [case(k, f"p{k}") for k in range(40)]
+    assert across(cases, others()).validation == ("c019", "c022", "c036", "c037", "c039")
+    assert across(cases, others(), seed=1).validation != across(cases, others()).validation
+
+
+def test_a_patient_of_both_sets_is_refused():
+    with pytest.raises(DataError, match=r"patient 'p3' is in both sets, i\.png in one; leave it out of one"):
+        across([case(k, f"p{k}") for k in range(9)], [*others(), case(200, "p3")])
+
+
+def test_two_patients_are_enough_to_train_across_and_one_is_not():
+    fold = across([case(0, "a"), case(1, "b")], others(1))
+    assert len(fold.train) == len(fold.validation) == 1
+    with pytest.raises(DataError, match="1 patients cannot be split into training and validation"):
+        across([case(0, "a"), case(1, "a")], others(1))

@@ -269,3 +269,25 @@ def test_what_a_run_leaves_beside_its_record_is_no_record(tmp_path, path):
 
 def test_a_cell_is_called_as_its_record_s_file(path):
     assert store.cell_name({"cell": CELL.as_dict()}) == CELL.id == path.stem
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ({"commit": "0" * 40, "dirty": False, "sha256": "ef" * 32}, "ef" * 32),
+        ({"commit": "0" * 40, "dirty": True}, None),  # a record of before sources were hashed
+        ({"sha256": ""}, None),
+        ("ef" * 32, None),
+        (None, None),
+    ],
+)
+def test_a_record_tells_the_code_that_made_it_as_far_as_it_knows(path, source, told):
+    store.save_record(path, record(source=source))
+    assert store.source_of(path) == told
+
+
+def test_no_record_and_no_whole_one_tell_of_no_code(path):
+    assert store.source_of(path) is None
+    store.save_record(path, record())
+    path.write_text(path.read_text(encoding="utf-8")[:-40], encoding="utf-8")
+    assert store.source_of(path) is None

@@ -1,10 +1,11 @@
 """Suites and their cells: unique, ordered, and narrowed without touching what decides a score."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
-from bench.suites import SUITES, cells, narrowed, suite
+from bench.suites import SUITES, Suite, cells, narrowed, suite
 from lungseg import ARCHITECTURES, DATASETS
 from lungseg.errors import UsageError
 from lungseg.recipes import RECIPES
@@ -35,13 +36,25 @@ def test_cells_are_unique_and_go_seed_by_seed_and_fold_by_fold(name):
 def test_full_suites_predict_every_image_once_for_each_architecture_and_seed(name):
     chosen = suite(name)
     made = cells(replace(chosen, only_folds=None))
-    assert len(made) == len(chosen.architectures) * chosen.folds * len(chosen.seeds)
+    assert len(made) == len(chosen.architectures) * len(chosen.recipes) * chosen.folds * len(chosen.seeds)
 
 
 def test_montgomery_is_the_source_documents_protocol():
     chosen = suite("montgomery")
     assert (chosen.size, chosen.width, chosen.folds, len(chosen.seeds)) == ((256, 256), 64, 5, 3)
     assert cells(chosen)[0].id == "unet.montgomery.f0.s0"
+
+
+def test_an_architecture_may_have_a_width_of_its_own():
+    chosen = suite("montgomery-128-strong")
+    assert {cell.architecture: cell.width for cell in cells(chosen)} == {
+        "unet": 16, "m2unet": 64, "resunet": 16, "r2unet": 16,
+    }  # fmt: skip
+
+
+@every_suite
+def test_suite_is_json_ready_and_comes_back(name):
+    assert Suite.from_dict(json.loads(json.dumps(asdict(suite(name))))) == suite(name)
 
 
 def test_cell_is_json_ready_and_comes_back():

@@ -69,6 +69,17 @@ def test_check_finds_nothing_in_a_sound_architecture(check):
     assert list(testing.CHEAP[check](testing.Subject(architecture()))) == []
 
 
+def test_a_layer_that_forgot_its_precision_is_told_from_the_heads():
+    def heads(x, style):
+        apart = [keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32")(x) for _ in range(2)]
+        return keras.layers.Average(dtype="float32")(apart)
+
+    assert list(testing.style(testing.Subject(architecture(head=heads)))) == []
+    forgot = architecture(lambda x, style: keras.layers.Conv2D(2, 1, name="forgot", dtype="float32")(x), heads)
+    (problem,) = testing.style(testing.Subject(forgot))
+    assert problem.startswith("under mixed_bfloat16, forgot compute in another precision")
+
+
 def test_import_of_a_backend_is_found(tmp_path):
     path = tmp_path / "outsider.py"
     path.write_text("def build(shape, width, style):\n    import tensorflow.nn as nn\n", encoding="utf-8")

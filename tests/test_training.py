@@ -12,9 +12,9 @@ import lungseg
 from lungseg import callbacks, training
 from lungseg.batches import arrays
 from lungseg.errors import UsageError
-from lungseg.losses import dice_loss
+from lungseg.losses import LOSSES, dice_loss
 from lungseg.prepare import Prepared
-from lungseg.recipes import Recipe
+from lungseg.recipes import Augmentation, Recipe
 from lungseg.splits import Fold
 
 SIDE = 16
@@ -128,6 +128,45 @@ def test_learning_rate_falls_on_a_plateau_and_training_ends_on_a_longer_one():
     _, result = trained(still)
     rates = [1e-12, 1e-12, 1e-12, 5e-13, 5e-13, 4e-13, 4e-13]
     assert result.history["learning_rate"] == pytest.approx(rates, rel=1e-3)
+
+
+def test_cosine_rises_over_its_warm_up_falls_to_the_lowest_rate_and_trains_every_epoch():
+    recipe = replace(RECIPE, epochs=8, cosine=True, warmup_epochs=2, early_stopping_patience=1)
+    rates = trained(recipe)[1].history["learning_rate"]
+    assert len(rates) == 8
+    assert rates[1] == pytest.approx(recipe.learning_rate, rel=1e-3)
+    assert rates[0] < rates[1] > rates[2]
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+    middle = (recipe.learning_rate + recipe.minimum_learning_rate) / 2
+    assert rates[4] == pytest.approx(middle, rel=1e-3)
+    assert rates[-1] == pytest.approx(recipe.minimum_learning_rate, rel=1e-3)
+
+
+@pytest.mark.parametrize("warm_up", [-1, 3, 4])
+def test_a_warm_up_that_leaves_no_epoch_is_refused(warm_up):
+    with pytest.raises(UsageError, match=f"{warm_up} epochs of warm-up in 3 epochs; take at least 0 and fewer"):
+        trained(replace(RECIPE, cosine=True, warmup_epochs=warm_up))
+
+
+@pytest.mark.fault("F46")
+def test_validation_is_never_augmented():
+    """Noise that drowns every image: a validation image that got it would score otherwise than the prepared one."""
+    recipe = replace(RECIPE, epochs=1, augmentation=Augmentation(noise=5, brightness=1))
+    model, result = trained(recipe)
+    images, masks = arrays(prepared(), FOLD.validation)
+    loss = keras.ops.convert_to_numpy(dice_loss(masks, model(images, training=False))).mean()
+    assert loss == pytest.approx(result.history["val_loss"][0], abs=1e-6)
+
+
+def test_an_augmentation_reaches_the_training():
+    one, other = (trained(replace(RECIPE, augmentation=how))[1] for how in (None, Augmentation(shift=0.2)))
+    assert one.weights_sha256 != other.weights_sha256
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_trains(loss):
+    history = trained(replace(RECIPE, loss=loss, epochs=5))[1].history
+    assert history["loss"][-1] < history["loss"][0]
 
 
 def test_unknown_loss_lists_the_known():

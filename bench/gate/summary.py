@@ -16,7 +16,7 @@ from bench.data import Material
 from bench.gate.accuracy import scores
 from bench.gate.verdict import NotComparable
 from bench.inputs import PROTOCOL, resolved
-from bench.suites import Suite
+from bench.suites import Suite, variant_of
 from lungseg import recipes, runtime
 from lungseg.batches import Batches
 from lungseg.prepare import Prepared
@@ -65,10 +65,11 @@ def summarise(suite: Suite, material: Material, records: Sequence[store.Record])
 
 def _architectures(records: Sequence[store.Record]) -> dict[str, Any]:
     good = [record for record in records if record["status"] == "ok"]
-    return {
-        name: scores([r for r in good if r["cell"]["architecture"] == name])
-        for name in sorted({r["cell"]["architecture"] for r in good})
-    }
+    groups: dict[str, list[store.Record]] = {}
+    for record in good:
+        variant = variant_of(record["cell"])
+        groups.setdefault(record["cell"]["architecture"] + (f" ({variant})" if variant else ""), []).append(record)
+    return {name: scores(groups[name]) for name in sorted(groups)}
 
 
 def quarters(prepared: Prepared) -> dict[str, dict[str, Any]]:

@@ -20,7 +20,7 @@ def attention_gate(skip: Tensor, signal: Tensor, style: Style) -> Tensor:
 
 
 def attention_unet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
-    """Attention U-Net (Oktay et al. 2018, arXiv:1804.03999, section 2.1 and figures 1 and 2).
+    """Attention U-Net (Oktay et al. 2018, arXiv:1804.03999).
 
     Our U-Net with an additive gate on each skip. Differs from the paper: 2-D; the gating signal is taken after its
     up-sampling, so that gate and skip have one resolution and no coefficient is interpolated; every projection has

@@ -46,14 +46,18 @@ class Style:
         )
 
     def depthwise(self, stride: int = 1, dilation: int = 1) -> keras.layers.Layer:
-        """3 x 3 convolution of each channel by itself, without bias."""
+        """3 x 3 convolution of each channel by itself, without bias.
+
+        He's initialiser by the fan-out, which is 9: Keras counts the fan-in over all channels, though a channel sees
+        its own alone, and would begin with kernels too small by the root of their number.
+        """
         return keras.layers.DepthwiseConv2D(
             3,
             strides=stride,
             dilation_rate=dilation,
             padding="same",
             use_bias=False,
-            depthwise_initializer="he_normal",
+            depthwise_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal"),
             dtype=self.dtype,
         )
 
@@ -77,6 +81,10 @@ class Style:
         """Multiply height and width by ``factor``, bilinear, without weights."""
         return keras.layers.UpSampling2D(factor, interpolation="bilinear", dtype=self.dtype)(x)
 
+    def resize(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Height and width become ``size``, bilinear, whatever they were: a rounded half does not double back."""
+        return Resize(size, dtype=self.dtype)(x)
+
     def up(self, x: Tensor, filters: int) -> Tensor:
         """Double height and width by a 2 x 2 transposed convolution."""
         return keras.layers.Conv2DTranspose(
@@ -91,16 +99,16 @@ class Style:
         """Sum of two tensors of one shape."""
         return keras.layers.Add(dtype=self.dtype)([x, y])
 
-    def head(self, x: Tensor, factor: int = 1) -> Tensor:
+    def head(self, x: Tensor, factor: int = 1, name: str = "probability") -> Tensor:
         """Lung probability of each pixel: 1 x 1 convolution and sigmoid, in float32 whatever the policy.
 
         factor: how many times smaller than the image ``x`` is; logits, not probabilities, are then enlarged.
         """
         if factor == 1:
-            return keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="probability")(x)
+            return keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name=name)(x)
         logit = keras.layers.Conv2D(1, 1, dtype="float32", name="logit")(x)
         logit = keras.layers.UpSampling2D(factor, interpolation="bilinear", dtype="float32")(logit)
-        return keras.layers.Activation("sigmoid", dtype="float32", name="probability")(logit)
+        return keras.layers.Activation("sigmoid", dtype="float32", name=name)(logit)
 
 
 def encoder_decoder(
@@ -142,3 +150,28 @@ class Affine(keras.layers.Layer):
     def call(self, x: Tensor) -> Tensor:
         """x * scale + shift."""
         return x * keras.ops.cast(self.scale, x.dtype) + keras.ops.cast(self.shift, x.dtype)
+
+
+@keras.saving.register_keras_serializable(package="lungseg")
+class Resize(keras.layers.Layer):
+    """Bilinear interpolation (B, H, W, C) to (B, *size, C): pixel centres at halves, no smoothing before it.
+
+    The same function as ``UpSampling2D`` where ``size`` is a multiple. ``keras.layers.Resizing`` is no substitute: it
+    is for pipelines of images, outside of any gradient.
+    """
+
+    def __init__(self, size: tuple[int, int], **more: Any) -> None:
+        super().__init__(**more)
+        self.size = (int(size[0]), int(size[1]))
+
+    def call(self, x: Tensor) -> Tensor:
+        """x at the new size, in its own precision."""
+        return keras.ops.image.resize(x, self.size, interpolation="bilinear", data_format="channels_last")
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """(B, *size, C)."""
+        return (input_shape[0], *self.size, input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """With ``size``."""
+        return {**super().get_config(), "size": self.size}

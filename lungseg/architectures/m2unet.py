@@ -13,7 +13,7 @@ DECODER_EXPANSION = 0.15
 
 
 def m2unet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
-    """M2U-Net (Laibacher, Weyde and Jalali 2019, arXiv:1811.07738, section 3).
+    """M2U-Net (Laibacher, Weyde and Jalali 2019, arXiv:1811.07738).
 
     The first 14 layers of MobileNetV2, and a decoder of contracting inverted residual blocks (expansion 0.15) that
     halve the channels of what they join; the last joins the image itself. Differs from the paper: encoder without

@@ -31,12 +31,12 @@ def recurrent_residual(x: Tensor, filters: int, style: Style, steps: int) -> Ten
 
 
 def r2unet(shape: tuple[int, int, int], width: int, style: Style, steps: int = STEPS) -> keras.Model:
-    """Recurrent residual U-Net (Alom et al. 2018, arXiv:1802.06955, section III and figure 4d), t = 2.
+    """Recurrent residual U-Net (Alom et al. 2018, arXiv:1802.06955), t = 2.
 
     Each block brings its input to the level's channels by a 1 x 1 convolution, passes it through two recurrent
-    layers and adds the two. The popular Keras versions make a new convolution for each recurrence (95.99 M
-    parameters): those are not recurrent. Differs from the paper: BatchNormalization. 35.6 M parameters and
-    135.3 GMACs at width 64 and 256 x 256.
+    layers and adds the two. A Keras version in circulation makes a new convolution for each recurrence (95.99 M
+    parameters by count, github.com/lixiaolei1982): that is not recurrent. Differs from the paper: BatchNormalization.
+    35.6 M parameters and 135.3 GMACs at width 64 and 256 x 256.
     """
 
     def block(x: Tensor, filters: int) -> Tensor:

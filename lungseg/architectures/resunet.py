@@ -8,7 +8,7 @@ from lungseg.architectures.blocks import Style, Tensor, encoder_decoder
 
 
 def resunet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
-    """Residual U-Net (Zhang, Liu and Wang 2018, IEEE GRSL 15(5), section II).
+    """Residual U-Net (Zhang, Liu and Wang 2018, IEEE GRSL 15(5)).
 
     Each block adds a 1 x 1 convolution of its input to the second convolution's output before the last
     activation. Differs from the paper: activation after the sum (He et al. 2016, the first form) instead of

@@ -8,7 +8,7 @@ from lungseg.architectures.blocks import LEVELS, Style, Tensor
 
 
 def unet3plus(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
-    """UNet 3+ (Huang et al. 2020, arXiv:2004.08790, section 2.1 and figure 2).
+    """UNet 3+ (Huang et al. 2020, arXiv:2004.08790, section 2.1).
 
     Each decoder node sees all five scales, each brought to its size (maximum or bilinear) and to ``width`` channels,
     then fused in 5 * width channels: encoder nodes from its own level upwards, decoder nodes and the bottom below.

@@ -11,7 +11,7 @@ from lungseg.datasets import folder
 from lungseg.datasets.case import Attributes, Case, paired
 from lungseg.errors import DataError
 
-NATIVE_MM = 0.0875  # per native pixel, in both directions (Jaeger et al. 2014, section 2.1)
+NATIVE_MM = 0.0875  # per native pixel, in both directions (the set's own readme)
 
 # Images of one patient. The distribution has no patient ids; these pairs agree in sex, age and anatomy.
 SAME_PATIENT = {

@@ -65,7 +65,8 @@ def test_p_is_a_share_that_is_never_0():
 
 
 @pytest.mark.parametrize(
-    ("p", "words"), [(0.0005, "p < 0.001"), (0.001, "p = 0.001"), (0.04, "p = 0.040"), (1, "p = 1.000")]
+    ("p", "words"),
+    [(0.0005, "p < 0.001"), (0.001, "p = 0.001"), (0.04, "p = 0.040"), (0.05, "p = 0.050"), (1, "p = 1.000")],
 )
 def test_the_table_gives_margin_change_bound_and_p(p, words):
     (found,) = paired.compare({"unet": paired.Change(-0.005, -0.01, p)}, LIMITS)
@@ -139,6 +140,19 @@ def test_a_ratio_that_is_none_is_a_contradiction_whatever_dice_is(key, dice):
         accuracy.scores([{**record, "cases": [{**case, key: math.nan}]}])
 
 
+@pytest.mark.parametrize("key", ["f1", "iou"])
+def test_counts_and_scores_may_differ_by_a_billionth_of_a_thousandth_and_no_more(key):
+    case = {"id": "a", "tp": 0, "fp": 1, "fn": 1, "tn": 4, "dice": 0.0, "f1": 0.0, "iou": 0.0}  # 0: nothing is rounded
+    record = {"cell": {"seed": 0}, "history": {"val_loss": [0.1]}}
+    accuracy.scores([{**record, "cases": [{**case, key: 1e-12}]}])
+    with pytest.raises(gate.Inconsistent, match=f"a: {key} = "):
+        accuracy.scores([{**record, "cases": [{**case, key: math.nextafter(1e-12, 1)}]}])
+    scored = {"counts": {"0/a": [0, 1, 1, 4]}}
+    accuracy.consistent("unet", {**scored, "dice": 1e-12})
+    with pytest.raises(gate.Inconsistent, match="unet: mean Dice"):
+        accuracy.consistent("unet", {**scored, "dice": math.nextafter(1e-12, 1)})
+
+
 def test_what_is_written_is_what_is_read():
     assert max(summary.READABLE) == summary.SCHEMA
 
@@ -182,6 +196,8 @@ def test_a_prepared_set_that_lost_a_patient_or_an_image_is_no_summary(prepared):
     short = dataclasses.replace(prepared, patients=IDS[:6])
     with pytest.raises(ValueError, match="shorter"):
         gate.summarise(SMOKE, Material((), short, ()), [])
+    with pytest.raises(ValueError, match="shorter"):
+        summary.quarters(dataclasses.replace(prepared, masks=prepared.masks[:6]))
 
 
 def test_quarters_are_the_means_and_sums_of_each_corner(prepared):
@@ -197,6 +213,29 @@ def test_quarters_are_the_means_and_sums_of_each_corner(prepared):
 def test_a_cell_that_did_not_succeed_is_no_score(tmp_path, status):
     made_up.save(tmp_path, [made_up.record("unet", 0, suite="montgomery-128", status=status)])
     with pytest.raises(NotComparable, match="no finished record"):
+        gate.summarise_results(tmp_path, suites.suite("montgomery-128"))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_any_number_of_records_has_a_summary(tmp_path, number):
+    records = made_up.grid(["unet"], suite="montgomery-128")[:number]
+    made_up.save(tmp_path, records)
+    (found,) = gate.summarise_results(tmp_path, suites.suite("montgomery-128")).values()
+    assert len(found["architectures"]["unet"]["counts"]) == sum(len(record["cases"]) for record in records)
+    assert (found["size"], found["dataset"], found["folds"]["n"]) == ([128, 128], "phantom", 5)
+
+
+def test_records_of_other_data_than_the_rest_are_no_summary(tmp_path):
+    records = made_up.grid(["unet"], suite="montgomery-128")
+    for record in records:
+        record["inputs"] = {"data": "first", "fold": record["cell"]["fold"]}
+    made_up.save(tmp_path, records)
+    assert gate.summarise_results(tmp_path, suites.suite("montgomery-128"))
+    records[3]["inputs"]["data"] = "second"
+    made_up.save(tmp_path, records)
+    with pytest.raises(
+        NotComparable, match=r"not of one comparison: data: unet\.phantom\.f3\.s0 was made with another"
+    ):
         gate.summarise_results(tmp_path, suites.suite("montgomery-128"))
 
 
@@ -219,6 +258,10 @@ def test_how_strict_a_comparison_was_is_told(tmp_path):
     assert gate.explain(before, other).startswith("Another machine kind than the baseline's (cpu): ")
     assert gate.explain(before, other, meant=True).startswith("A meant change: ")
     assert "holds no size;" in gate.explain(before, {**same, "size": [64, 64]})
+    for meant, words in ((False, "no score may be below 0.5;"), (True, "no mean score may be below 0.5.")):
+        told = gate.explain(before, other, limits=LIMITS, meant=meant)
+        assert "lost less than 0.25 Dice by image" in told
+        assert words in told
 
 
 @pytest.mark.parametrize("value", [LIMITS, paired.Change(0, 0, 1), verdict.Finding("a", "b", "c", "d", True)])

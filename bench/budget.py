@@ -1,0 +1,68 @@
+"""What each row was allowed and what it took of it: epochs, steps, images, seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from bench import doubts, members, stats
+from bench.markdown import NONE, duration, escape, paragraph, table
+from bench.rows import Record, Row, Section
+
+
+def budget(section: Section) -> list[str]:
+    """A table of the budgets of rows that were trained: an ensemble has those of its members, told in their rows.
+
+    Records of one table share their recipe, or `likeness` says so.
+    """
+    rows = [_row(row, own) for row in section.rows if (own := _trained(section, row))]
+    headers = ["Architecture", "Epochs", "Steps", "Images seen", "Training a cell", "All cells", "Still falling"]
+    return ["### Budget", paragraph(_allowed(section)), table(headers, rows)] if rows else []
+
+
+def _allowed(section: Section) -> str:
+    recipes = [r["inputs"]["recipe"] for r in section.records if (r.get("inputs") or {}).get("recipe")]
+    limit, batch = (_range({int(recipe[k]) for recipe in recipes if k in recipe}) for k in ("epochs", "batch_size"))
+    limit, batch = f" {limit}" if limit else "", f" of up to {batch} images" if batch else ""
+    return (
+        f"Every cell may take the same{limit} epochs over the same images; a step is one batch{batch}. Where training"
+        " may stop early, some take fewer. Middle values over cells, with lowest and highest. Still falling: cells"
+        " whose validation loss the last fifth of the epochs bettered by more than"
+        f" {doubts.LEVEL}, so that more epochs might have helped. Seconds are of this machine and of what else it did."
+    )
+
+
+def _range(values: Collection[int]) -> str:
+    return " to ".join(str(v) for v in sorted({min(values), max(values)})) if values else ""
+
+
+def _trained(section: Section, row: Row) -> list[Record]:
+    widths = {int(r["cell"]["width"]) for r in section.records}
+    return [
+        r for r in members.trainings(section.records)
+        if r["status"] == "ok" and stats.name_of(r, widths) == row.name and int(r["cell"]["seed"]) in row.seeds
+    ]  # fmt: skip
+
+
+def _row(row: Row, records: Sequence[Record]) -> list[str]:
+    epochs = [len(r["history"]["loss"]) for r in records]
+    images = [len(r["split"]["train"]) * n for r, n in zip(records, epochs, strict=True)]
+    steps = [-(-len(r["split"]["train"]) // size) * n
+             for r, n in zip(records, epochs, strict=True) if (size := _batch_size(r))]  # fmt: skip
+    falling = sum(doubts.still_falling(r["history"]["val_loss"]) for r in records)
+    return [
+        escape(row.name), _spread(epochs), _spread(steps), _spread(images), duration(row.train_seconds),
+        duration(row.total_seconds), f"{falling} of {len(records)}",
+    ]  # fmt: skip
+
+
+def _batch_size(record: Record) -> int:
+    recipe: dict[str, Any] = (record.get("inputs") or {}).get("recipe") or {}
+    return int(recipe.get("batch_size", 0))
+
+
+def _spread(values: Sequence[int]) -> str:
+    if not values:
+        return NONE
+    middle = sorted(values)[len(values) // 2]
+    return f"{middle:,}" if min(values) == max(values) else f"{middle:,} ({min(values):,} to {max(values):,})"

@@ -1,0 +1,61 @@
+"""The verb: prepare, search, look once at the held-out fold, tell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import data, lock
+from bench.engine import Interrupted
+from bench.suite_run import PARTIAL
+from bench.tune import journal, outcome
+from bench.tune.lines import Lines
+from bench.tune.plan import Plan
+from bench.tune.study import Budget, Failed, Study
+
+
+def tune(
+    plan: Plan, budget: Budget, seeds: Sequence[int], given: Path | None, results: Path, publish_to: Path | None = None
+) -> tuple[int, list[Path]]:
+    """Search, judge, write; exit code and what was written. 4 where three trials in a row or a judging failed.
+
+    Several commands may work on one study at once; the one that ends last judges. given: ``--data``.
+    Raises KeyboardInterrupt when interrupted, and what ends a run as ``engine.run_cells`` does.
+    """
+    journal.library()  # before minutes of preparing
+    with lock.turn(results / "tune" / "prepare.lock"):  # prepared images are made by one command at a time
+        root = data.locate(plan.suite, given, results)
+        material = data.gather(plan.suite, root, results)
+    lines = Lines()
+    study = Study(plan, material, root, results, lines)
+    try:
+        with study.journal.working():
+            done = study.search(budget)
+            if not any(trial.status == journal.OK for trial in study.journal.trials()):
+                print(f"no trial was scored; last: {(study.failed_in_a_row or ['none'])[-1]}", file=sys.stderr)
+                return PARTIAL, []
+            if not done:
+                print(f"{len(study.failed_in_a_row)} trials in a row failed; the search ends here", file=sys.stderr)
+                return PARTIAL, outcome.write(study, outcome.record(study, budget.trials, None))
+            if study.journal.others_run():
+                lines.say("others still search in this study; the last of them judges what was found")
+                return 0, []
+            return _judge(study, budget, seeds, publish_to)
+    except Interrupted as error:
+        raise KeyboardInterrupt from error
+
+
+def _judge(study: Study, budget: Budget, seeds: Sequence[int], publish_to: Path | None) -> tuple[int, list[Path]]:
+    outcome.write(study, outcome.record(study, budget.trials, None))  # now: what follows may fail
+    try:
+        with lock.owned(study.folder / "judging.lock"):
+            judged = study.judged(outcome.recipes(study), seeds, budget.slots)
+            written = outcome.write(study, outcome.record(study, budget.trials, judged), publish_to)
+    except lock.InUse:
+        study.lines.say("another command is judging what this study found")
+        return 0, []
+    except Failed as failure:
+        study.lines.failed(f"held-out fold {study.plan.fold}: {failure.status}", failure.error)
+        return PARTIAL, []
+    return 0, written

@@ -1,0 +1,227 @@
+"""The only door to Optuna: a study in a journal file that several commands share and that outlives a kill."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from bench import lock
+from bench.tune.space import Axis, Params
+from lungseg import atomic
+from lungseg.errors import DataError, EnvironmentFailure
+
+OK, DIVERGED, INTERRUPTED, RUNNING, WAITING = "ok", "diverged", "interrupted", "running", "waiting"
+ENOUGH = 40  # completed trials; where 2 of 11 parameters decided, 16 named neither of them and 40 both
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial as the journal holds it. status: one of those above, or how it failed. value: mean inner Dice, None
+    unless ok. about: what its worker noted when it ended."""
+
+    number: int
+    status: str
+    params: Params
+    value: float | None
+    about: Mapping[str, Any]
+
+    @property
+    def answered(self) -> bool:
+        """Whether it counts as tried: scored, or diverged, which is an answer too."""
+        return self.status in (OK, DIVERGED)
+
+
+class Whole:
+    """Optuna's lock of a journal, by the kernel: it ends with its holder, where Optuna's own outlives a kill and is
+    waited for 30 s. What a kill or a full disk left of a line is removed, or the next one would be joined to it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file: IO[bytes] | None = None
+
+    def acquire(self) -> bool:
+        """Wait for the lock, and end the journal at its last whole line."""
+        self.file = self.path.open("rb+")
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+        text = self.file.read()
+        if not text.endswith(b"\n"):
+            self.file.truncate(text.rfind(b"\n") + 1)
+        return True
+
+    def release(self) -> None:
+        """Let go of it."""
+        if self.file:
+            self.file.close()
+
+
+class Journal:
+    """A study's trials. ``ask`` and ``tell`` take turns with other workers; a killed one's trials are tried again.
+
+    first: parameters of trial 0. seed: of the proposals. Raises EnvironmentFailure without Optuna, DataError for a
+    journal that cannot be read.
+    """
+
+    def __init__(self, folder: Path, axes: Sequence[Axis], first: Params, seed: int = 0) -> None:
+        self.optuna, self.folder, self.axes, self.first, self.seed = library(), folder, axes, first, seed
+        self.worker, self.asked = "", dict[int, Any]()
+        self.path = folder / "journal.log"
+        with self.turn():
+            self.study = self._opened()
+            if not self.study.get_trials(deepcopy=False):
+                self.study.enqueue_trial(dict(first))
+
+    def turn(self) -> AbstractContextManager[None]:
+        """The study for oneself, for a moment."""
+        return lock.turn(self.folder / "study.lock")
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Be one of the study's workers: while the block runs, the trials that it asks for are left to it."""
+        with ExitStack() as stack:
+            with self.turn():
+                for path in self.folder.glob("workers/*"):
+                    if not lock.is_owned(path):
+                        path.unlink()  # a missing lock has no owner either
+                self.worker = uuid.uuid4().hex
+                stack.enter_context(lock.owned(self._of(self.worker)))
+            yield
+
+    def ask(self, trials: int) -> Trial | None:
+        """The next trial, marked as this worker's; None where as many as wished are answered or under way.
+
+        First come those that a killed worker left. The sampler's seed is a function of the study's and of how many
+        trials were started and not interrupted: a search that was killed proposes what an undisturbed one would, and
+        two workers that ask before either has told do not get the same random draw.
+        """
+        with self.turn():
+            self._take_back()
+            known = self.trials()
+            if sum(trial.answered or trial.status == RUNNING for trial in known) >= trials:
+                return None
+            started = sum(trial.status not in (INTERRUPTED, WAITING) for trial in known)
+            self.study.sampler = self.optuna.samplers.TPESampler(seed=_seed(self.seed, started))
+            asked = self.study.ask(fixed_distributions=self._distributions())
+            asked.set_user_attr("worker", self.worker)
+            self.asked[asked.number] = asked
+            return Trial(asked.number, RUNNING, dict(asked.params), None, {})
+
+    def tell(self, number: int, status: str, value: float | None = None, **about: Any) -> None:
+        """How a trial of this worker ended; about: what else to note, JSON-ready."""
+        with self.turn():
+            self.asked.pop(number).set_user_attr("about", {"status": status, "value": value, **about})
+            self._end(number, status, value)
+
+    def trials(self) -> list[Trial]:
+        """All of them, in order."""
+        return [_trial(trial) for trial in self.study.get_trials(deepcopy=False)]
+
+    def others_run(self) -> bool:
+        """Whether another worker has a trial under way."""
+        with self.turn():
+            self._take_back()
+            return any(trial.status == RUNNING for trial in self.trials())
+
+    def importances(self) -> dict[str, float] | None:
+        """Share of each parameter in what sets good trials apart, None while there are too few trials.
+
+        PED-ANOVA (Watanabe et al. 2023, IJCAI): by how much the parameter's distribution among the best tenth differs
+        from the one among all.
+        """
+        if sum(trial.status == OK for trial in self.trials()) < ENOUGH:
+            return None
+        found = self.optuna.importance.get_param_importances(self.study)
+        return {name: float(share) for name, share in found.items()}
+
+    def _opened(self) -> Any:
+        optuna, last = self.optuna, Whole(self.path)
+        try:
+            self.path.touch()
+            last.acquire()
+            last.release()
+            storage = optuna.storages.JournalStorage(
+                optuna.storages.journal.JournalFileBackend(str(self.path), lock_obj=Whole(self.path))
+            )
+            return optuna.create_study(
+                storage=storage,
+                study_name="tune",
+                direction="maximize",
+                sampler=optuna.samplers.RandomSampler(seed=0),  # of no draw: each ask sets its own
+                load_if_exists=True,
+            )
+        except OSError as error:
+            raise atomic.refused(self.path, error) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{self.path}: cannot be read ({error}); remove {self.folder} to search anew: what it has trained is "
+                "lost with it"
+            ) from error
+
+    def _end(self, number: int, status: str, value: float | None) -> None:
+        """Diverged is told as pruned, from which the sampler learns to keep away; a crash, a lack of memory or a
+        time-out is not the recipe's fault and teaches nothing."""
+        states = self.optuna.trial.TrialState
+        self.study.tell(number, value, state={OK: states.COMPLETE, DIVERGED: states.PRUNED}.get(status, states.FAIL))
+
+    def _take_back(self) -> None:
+        """End the trials of workers that have ended, and put their parameters in line again, once.
+
+        One whose end was noted and not told is told now. Where a kill came before all parameters were drawn, there is
+        nothing to put in line: the same seed draws the same ones again.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        again = {trial.user_attrs.get("again_of") for trial in trials}
+        for trial in trials:
+            worker = trial.user_attrs.get("worker")
+            if trial.state.name != "RUNNING" or (worker and lock.is_owned(self._of(worker))):
+                continue
+            if about := trial.user_attrs.get("about"):
+                self._end(trial.number, about["status"], about["value"])
+                continue
+            params = trial.system_attrs.get("fixed_params") or trial.params
+            if params.keys() == self.first.keys() and trial.number not in again:
+                self.study.enqueue_trial(dict(params), user_attrs={"again_of": trial.number})
+            self._end(trial.number, INTERRUPTED, None)
+
+    def _of(self, worker: str) -> Path:
+        return self.folder / "workers" / worker
+
+    def _distributions(self) -> dict[str, Any]:
+        of = self.optuna.distributions
+        return {
+            axis.name: of.CategoricalDistribution(axis.choices)
+            if axis.choices
+            else of.IntDistribution(int(axis.low), int(axis.high))
+            if axis.whole
+            else of.FloatDistribution(axis.low, axis.high, log=axis.log)
+            for axis in self.axes
+        }
+
+
+def _trial(frozen: Any) -> Trial:
+    about = frozen.user_attrs.get("about", {"status": INTERRUPTED})
+    status = {"RUNNING": RUNNING, "WAITING": WAITING}.get(frozen.state.name, about["status"])
+    params = frozen.params or frozen.system_attrs.get("fixed_params", {})
+    return Trial(frozen.number, status, dict(params), about["value"] if status == OK else None, about)
+
+
+def _seed(seed: int, started: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}:{started}".encode()).digest()[:4], "big")
+
+
+def library() -> Any:
+    """Optuna, imported now. Raises EnvironmentFailure where it is not installed."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise EnvironmentFailure(
+            f"tuning needs Optuna, which cannot be imported ({error}); pip install -e '.[tune]'"
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # the study's own lines say what a person wants to know
+    return optuna

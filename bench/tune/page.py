@@ -1,0 +1,193 @@
+"""The record of a search -> its page: first what it bought on images that it never saw, then how it looked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench import pairs, resamples
+from bench.markdown import NONE, code, duration, escape, paragraph, percent, ratio, table, with_interval
+from bench.rows import Pair
+from bench.scores import Scores
+from bench.tune.space import Axis
+
+GENERATED = "<!-- Written by `python -m bench tune` from the record beside it; edits are lost. -->"
+FEW_SEEDS = 3
+
+
+def page(outcome: Mapping[str, Any]) -> str:
+    """The Markdown of one search; the same record gives the same bytes."""
+    study = outcome["study"]
+    blocks = [
+        GENERATED,
+        f"# Tuning {escape(study['architecture'])} on {escape(study['suite'])}, fold {study['fold']}",
+        paragraph(f"**What did the search buy?** {bought(outcome)}"),
+        paragraph(f"**What did it promise?** {promised(outcome)}"),
+        paragraph(f"**What did it cost?** {cost(outcome)}"),
+    ]
+    if len(outcome["sources"]) > 1:
+        blocks.append(paragraph(
+            f"**Mixed**: its trainings were made by {len(outcome['sources'])} versions of the code; remove the study's "
+            "folder and search again for one comparison."
+        ))  # fmt: skip
+    blocks += ["## The two recipes", _recipes(outcome), paragraph(_influence(outcome))]
+    if outcome["held_out"]:
+        blocks += ["## Held-out images", _held_out(outcome)]
+    blocks += ["## Trials", _trials(outcome), "## How it was done", _protocol(outcome)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def compared(outcome: Mapping[str, Any]) -> Pair | None:
+    """The best recipe minus the suite's own on the held-out images: paired by image, resampled over patients and
+    seeds. None where they are one recipe, not judged, or judged on one patient."""
+    held = outcome["held_out"]
+    if not held or len(held["dice"]) < 2:
+        return None
+    tables = {
+        name: Scores((), tuple(held["seeds"]), tuple(held["images"]), tuple(held["patients"]), {"dice": np.array(dice)})
+        for name, dice in held["dice"].items()
+    }
+    found = pairs.compared(["best", "own"], tables, resamples.drawn(tables))
+    return found[0] if found else None
+
+
+def bought(outcome: Mapping[str, Any]) -> str:
+    """The answer, in words that say no more than the interval does."""
+    held = outcome["held_out"]
+    if not held:
+        return "Not known yet: the two recipes were not trained and scored on the held-out fold."
+    n, patients, seeds = len(held["images"]), len(set(held["patients"])), len(held["seeds"])
+    own = _mean(held["dice"]["own"])
+    where = f"the {n} images ({patients} patients) of fold {outcome['study']['fold']}, of which the search saw none"
+    if "best" not in held["dice"]:
+        return f"Nothing: no recipe was better than the suite's own, which reaches Dice {ratio(own)} on {where}."
+    numbers = f"the best recipe found reaches Dice {ratio(_mean(held['dice']['best']))}, the suite's own {ratio(own)}"
+    pair = compared(outcome)
+    if pair is None:
+        return f"On {where}, {numbers}; one patient's images say nothing of another's."
+    if not pair.difference.excludes(0.0):
+        verdict = "its 95 % interval includes 0, so no gain is shown"
+    elif pair.difference.value > 0:
+        verdict = "its 95 % interval excludes 0"
+    else:
+        verdict = "its 95 % interval excludes 0: the search made it worse"
+    weights = "" if seeds >= FEW_SEEDS else f" With {_seeds(seeds)} this is about these weights, not about the recipes."
+    return (
+        f"On {where}, {numbers}. The difference is {with_interval(pair.difference, sign=True)}: {verdict} "
+        f"({_seeds(seeds)}).{weights} It is one fold's answer: what another fold's search would find is not known."
+    )
+
+
+def promised(outcome: Mapping[str, Any]) -> str:
+    """The inner scores, and why they are not the answer."""
+    inner = outcome["inner"]
+    best, scored = inner["best"], sum(trial["status"] == "ok" for trial in outcome["trials"])
+    if "best" not in outcome["recipes"]:
+        return (
+            f"On the {len(best['cases'])} images it searched with, out of fold, the suite's own recipe reaches "
+            f"{ratio(best['value'])}, and none of {scored - 1} others more."
+        )
+    own = f"{ratio(inner['own']['value'])} for the suite's own recipe" if "own" in inner else "no score for the suite's"
+    return (
+        f"On the {len(best['cases'])} images it searched with, out of fold: {ratio(best['value'])} for trial "
+        f"{best['trial']}, {own}. The highest of {scored} scores is too high by its choice; that is why the answer "
+        "above comes from other images."
+    )
+
+
+def cost(outcome: Mapping[str, Any]) -> str:
+    """Trials and time."""
+    status = [trial["status"] for trial in outcome["trials"]]
+    answered = status.count("ok") + status.count("diverged")
+    failed = len([one for one in status if one not in ("ok", "diverged", "interrupted", "running", "waiting")])
+    also = [f"{n} {what}" for n, what in ((status.count("diverged"), "of them diverged"), (failed, "more failed")) if n]
+    words = f" ({', '.join(also)})" if also else ""
+    machine = outcome["machine"]
+    return (
+        f"{answered} of {outcome['wished']} trials{words}, {duration(outcome['seconds'])} of training processes on "
+        f"{escape(machine['device'])}: {escape(machine['cpu'])}, {machine['threads']} thread each."
+    )
+
+
+def _recipes(outcome: Mapping[str, Any]) -> str:
+    own, best, shares = outcome["recipes"]["own"], outcome["recipes"].get("best"), outcome["importances"] or {}
+    rows = [
+        [code(axis.name), axis.span, _value(own[axis.name]), _value(best[axis.name]) if best else NONE,
+         percent(shares[axis.name]) if axis.name in shares else NONE]
+        for axis in map(Axis.from_dict, outcome["study"]["space"])
+    ]  # fmt: skip
+    return table(["Parameter", "Searched", "Suite's own", "Best found", "Influence"], rows, left=2)
+
+
+def _influence(outcome: Mapping[str, Any]) -> str:
+    if outcome["importances"] is None:
+        return "Influence is not estimated from fewer than 40 scored trials, where it would be noise."
+    return (
+        "Influence is PED-ANOVA's (Watanabe et al. 2023): how far a parameter's distribution among the best tenth of "
+        "the trials differs from the one among all, as a share of all parameters' differences."
+    )
+
+
+def _held_out(outcome: Mapping[str, Any]) -> str:
+    held, pair = outcome["held_out"], compared(outcome)
+    names = {"best": "Best found", "own": "Suite's own"}
+    rows = [
+        [names[name], ratio(_mean(held["dice"][name])), *(ratio(_mean([one])) for one in held["dice"][name])]
+        for name in names
+        if name in held["dice"]
+    ]
+    text = table(["Recipe", "Dice", *(f"Seed {seed}" for seed in held["seeds"])], rows)
+    if pair is None:
+        return text
+    return "\n\n".join([text, paragraph(
+        f"Best minus own: {with_interval(pair.difference, sign=True)}; the best recipe is ahead on an image with a "
+        f"chance of {with_interval(pair.superiority, digits=2)}; 95 % intervals by a bootstrap over patients and seeds."
+    )])  # fmt: skip
+
+
+def _trials(outcome: Mapping[str, Any]) -> str:
+    names = [axis["name"] for axis in outcome["study"]["space"]]
+    best = outcome["inner"]["best"]["trial"]
+    rows = [
+        [f"{trial['number']}{' (best)' if trial['number'] == best else ''}", escape(trial["status"]),
+         ratio(trial["value"]) if trial["value"] is not None else NONE,
+         *(_value(trial["recipe"][name]) if trial["recipe"] else NONE for name in names),
+         duration(trial["seconds"]) if trial["seconds"] is not None else NONE]
+        for trial in outcome["trials"]
+    ]  # fmt: skip
+    text = table(["Trial", "Status", "Dice", *map(code, names), "Trained"], rows, left=2)
+    errors = [f"Trial {trial['number']}: {escape(trial['error'])}" for trial in outcome["trials"] if trial["error"]]
+    return "\n\n".join([text, "\n".join(paragraph(line, "- ") for line in errors)]) if errors else text
+
+
+def _protocol(outcome: Mapping[str, Any]) -> str:
+    study, images = outcome["study"], outcome["images"]
+    size = " x ".join(map(str, study["size"]))
+    lines = [
+        f"Suite {escape(study['suite'])} with {escape(study['architecture'])} at {size} px, width {study['width']}, "
+        f"recipe {escape(study['recipe']['name'])} over {study['recipe']['epochs']} epochs; what the table of recipes "
+        "does not name was left as it is.",
+        f"The search saw the {images['searched']} training and validation images of fold {study['fold']} and none of "
+        f"its {images['held_out']} test images. It split the former by patient into {len(study['inner'])} inner folds; "
+        f"a trial trained on each with seed {study['seed']}, kept the weights of the lowest validation loss, and was "
+        "scored by the mean hard Dice of all images, each predicted out of fold.",
+        "Trial 0 is the suite's own recipe; the others were proposed by TPE (Bergstra et al. 2011) as in Optuna "
+        f"{escape(outcome['optuna'])}, ten at random first.",
+        "Then both recipes were trained on the fold's own training images, stopped by its validation images, with the "
+        "same seeds, and scored on its test images.",
+    ]
+    return "\n".join(paragraph(line, "- ") for line in lines)
+
+
+def _mean(dice: Sequence[Sequence[float]]) -> float:
+    return float(np.mean(dice))
+
+
+def _seeds(n: int) -> str:
+    return f"{n} seed{'s' if n > 1 else ''}"
+
+
+def _value(value: float | int | str) -> str:
+    return f"{value:g}" if isinstance(value, float) else escape(value)

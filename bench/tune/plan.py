@@ -1,0 +1,121 @@
+"""What a study is: the suite it starts from, the one fold it tunes for, and what is held out of what."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from bench import machine, store, suites
+from bench.data import Material
+from bench.inputs import PROTOCOL, settings
+from bench.suites import Suite
+from bench.tune import space
+from lungseg import ARCHITECTURES, recipes, runtime, splits
+from lungseg.errors import DataError, UsageError
+from lungseg.recipes import Recipe
+from lungseg.splits import Fold
+
+TUNING = 1  # rises when the same plan proposes or scores otherwise
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One study. suite: already of the study's size and width. base: its recipe, of the study's epochs.
+
+    fold: of the suite's folds; its test images judge the search and are in no part of it. inner: folds of the rest.
+    """
+
+    suite: Suite
+    architecture: str
+    fold: int
+    inner: int
+    base: Recipe
+
+    @property
+    def name(self) -> str:
+        """Of the study's folder and of what is published, such as ``montgomery-128.unet.f0.64px.w8.e40``."""
+        size = "x".join(map(str, dict.fromkeys(self.suite.size)))
+        return f"{self.suite.name}.{self.architecture}.f{self.fold}.{size}px.w{self.suite.width}.e{self.base.epochs}"
+
+    @property
+    def axes(self) -> tuple[space.Axis, ...]:
+        """What the search may change."""
+        return space.axes(self.base)
+
+    @property
+    def seed(self) -> int:
+        """Of every training of the search: the suite's first."""
+        return self.suite.seeds[0]
+
+    def outer(self, material: Material) -> Fold:
+        """The fold that the search is judged on."""
+        return material.folds[self.fold]
+
+    def inner_folds(self, material: Material) -> list[Fold]:
+        """Folds of the outer fold's training and validation patients alone; each of their images is tested once.
+
+        Raises UsageError and DataError as ``splits.folds`` does.
+        """
+        outer = self.outer(material)
+        known = {*outer.train, *outer.validation}
+        found = splits.folds([case for case in material.cases if case.id in known], self.inner)
+        patients = {case.id: case.patient for case in material.cases}
+        held = {patients[key] for key in outer.test}
+        leaked = sorted(key for fold in found for key in (*fold.train, *fold.validation, *fold.test)
+                        if patients[key] in held)  # fmt: skip
+        if leaked:
+            raise DataError(f"{leaked[0]}: its patient is held out of the search; the folds are broken")
+        return found
+
+    def identity(self, material: Material) -> dict[str, Any]:
+        """Everything that decides what the search proposes and measures, JSON-ready; studies that differ in any of
+        it are never mixed."""
+        return {
+            "tuning": TUNING,
+            "protocol": PROTOCOL,
+            "suite": self.suite.name,
+            "architecture": self.architecture,
+            "size": list(self.suite.size),
+            "width": self.suite.width,
+            "fold": self.fold,
+            "folds": store.sha256(material.folds_record),
+            "inner": [{part: list(ids) for part, ids in asdict(fold).items()} for fold in self.inner_folds(material)],
+            "data": material.prepared.sha256,
+            "recipe": settings(self.base),
+            "space": [axis.as_dict() for axis in self.axes],
+            "seed": self.seed,
+            "backend": runtime.backend_name(),
+            "device_kind": machine.device_kind(),
+            "threads": self.suite.threads,
+        }
+
+
+def plan(
+    suite: str,
+    architecture: str | None = None,
+    fold: int = 0,
+    inner: int = 3,
+    size: int | None = None,
+    width: int | None = None,
+    epochs: int | None = None,
+) -> Plan:
+    """A study of that suite; what is not given is the suite's own. Raises UsageError for values that make no sense."""
+    chosen = suites.suite(suite)
+    names = ARCHITECTURES.match(architecture) if architecture is not None else list(chosen.architectures[:1])
+    if len(names) != 1:
+        raise UsageError(f"{architecture!r} names {len(names)} architectures; a study is of one: {', '.join(names)}")
+    suites.narrowed(chosen, folds=[fold])
+    for value, option, least in ((inner, "inner", 2), (size, "size", 16), (width, "width", 1), (epochs, "epochs", 1)):
+        if value is not None and value < least:
+            raise UsageError(f"--{option} {value}: at least {least} is needed")
+    own = recipes.recipe(chosen.recipe)
+    small = replace(
+        chosen,
+        architectures=(names[0],),
+        size=(size, size) if size else chosen.size,
+        width=width or chosen.width_of(names[0]),
+        widths=(),
+    )
+    base = replace(own, epochs=epochs or own.epochs)
+    space.axes(base)  # a recipe without a space is refused now
+    return Plan(small, names[0], fold, inner, space.recipe(base, space.values(base)))

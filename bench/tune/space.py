@@ -1,0 +1,119 @@
+"""What a search may change of a recipe, and how far: parameters by name <-> Recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from lungseg.errors import UsageError
+from lungseg.recipes import Augmentation, Recipe
+
+Value = float | int | str
+Params = dict[str, Value]
+
+LOSSES = ("dice", "dice_cross_entropy", "focal_tversky")  # of lungseg.losses, which would import a backend
+BATCH_SIZES = (8, 16)
+LEARNING_RATE = (3e-4, 6e-3)
+LONGEST_WARMUP = 10  # epochs
+AUGMENTATION = {  # about twice what recipe strong uses
+    "rotation_degrees": 20.0,
+    "scale": 0.3,
+    "shift": 0.15,
+    "gamma": 0.6,
+    "contrast": 0.4,
+    "brightness": 0.2,
+    "noise": 0.06,
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter: any number from low to high (log: by its logarithm; whole: integers only), or one of choices."""
+
+    name: str
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    whole: bool = False
+    choices: tuple[Value, ...] = ()
+
+    @property
+    def span(self) -> str:
+        """As a page shows it: ``0.0003 to 0.006, by its logarithm`` or ``8, 16``."""
+        if self.choices:
+            return ", ".join(map(str, self.choices))
+        return f"{self.low:g} to {self.high:g}{', by its logarithm' if self.log else ''}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {**asdict(self), "choices": list(self.choices)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Axis:
+        """The axis of ``as_dict``."""
+        return cls(**{**values, "choices": tuple(values["choices"])})
+
+
+def axes(base: Recipe) -> tuple[Axis, ...]:
+    """The space around a suite's own recipe, wide enough to hold that recipe, so that it can be the first trial.
+
+    Left as they are: epochs (a longer training would win by its length), precision, threshold, the schedule's kind,
+    mirroring (the heart lies on one side), and BatchNormalization's momentum, whose one trap is known (see Recipe).
+    Warm-up is a parameter where the recipe has a cosine; nothing else reads it.
+    Raises UsageError for a recipe that warms up for as long as it trains.
+    """
+    if base.cosine and base.warmup_epochs >= base.epochs:
+        raise UsageError(
+            f"recipe {base.name} warms up over {base.warmup_epochs} epochs: {base.epochs} epochs leave none to train; "
+            f"take --epochs {base.warmup_epochs + 1} or more"
+        )
+    own = values(base)
+    found = [
+        _widened(Axis("learning_rate", *LEARNING_RATE, log=True), own),
+        Axis("batch_size", choices=tuple(sorted({*BATCH_SIZES, base.batch_size}))),
+        Axis("loss", choices=LOSSES),
+    ]
+    if base.cosine:
+        longest = max(min(LONGEST_WARMUP, base.epochs - 1), base.warmup_epochs)
+        found.append(Axis("warmup_epochs", 0, longest, whole=True))
+    return (*found, *(_widened(Axis(name, 0.0, high), own) for name, high in AUGMENTATION.items()))
+
+
+def _widened(axis: Axis, own: Mapping[str, Value]) -> Axis:
+    value = float(own[axis.name])
+    return replace(axis, low=min(axis.low, value), high=max(axis.high, value))
+
+
+def values(recipe: Recipe) -> Params:
+    """The recipe's place in its space; no augmentation is one that moves nothing.
+
+    Numbers of a continuous parameter are floats, whatever the recipe writes: 12 and 12.0 are hashed as two.
+    """
+    augmentation = recipe.augmentation or Augmentation()
+    found: Params = {
+        "learning_rate": float(recipe.learning_rate),
+        "batch_size": recipe.batch_size,
+        "loss": recipe.loss,
+        **{name: float(getattr(augmentation, name)) for name in AUGMENTATION},
+    }
+    if recipe.cosine:
+        found["warmup_epochs"] = recipe.warmup_epochs
+    return found
+
+
+def recipe(base: Recipe, params: Mapping[str, Value]) -> Recipe:
+    """The recipe at a place in the space of ``base``, numbers to three digits: what is trained is what a page shows.
+
+    An augmentation that moves nothing becomes None, which also spares the resampling of every image.
+    """
+    told = {name: float(f"{value:.3g}") if _continuous(name) else value for name, value in params.items()}
+    moved = {name: told.pop(name) for name in AUGMENTATION}
+    augmentation: Any = replace(base.augmentation or Augmentation(), **moved)  # type: ignore[arg-type]
+    if not any(asdict(augmentation).values()):
+        augmentation = None
+    return replace(base, augmentation=augmentation, **told)  # type: ignore[arg-type]
+
+
+def _continuous(name: str) -> bool:
+    return name == "learning_rate" or name in AUGMENTATION

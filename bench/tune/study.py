@@ -1,0 +1,237 @@
+"""The search: ask, train on each inner fold, tell, until the budget is spent; then the one look at the outer fold."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import failures, lock, store
+from bench.child import Child
+from bench.data import Material
+from bench.engine import Interrupted, raise_what_ends_the_run
+from bench.tune import space
+from bench.tune.journal import OK, Journal, Trial
+from bench.tune.lines import Lines
+from bench.tune.plan import Plan
+from bench.tune.task import Task, task
+from lungseg.errors import DataError, UsageError
+from lungseg.recipes import Recipe
+from lungseg.splits import Fold
+
+IN_A_ROW = 3  # trials that fail one after the other end the search: the fourth would, too
+
+
+@dataclass(frozen=True)
+class Budget:
+    """trials: answered ones, of all commands together. hours: of this command, after which none is begun. slots:
+    trainings at a time."""
+
+    trials: int = 20
+    hours: float | None = None
+    slots: int = 2
+
+
+class Failed(Exception):
+    """A training that ended without a record: status and error as a cell's."""
+
+    def __init__(self, status: str, error: dict[str, Any]) -> None:
+        super().__init__(f"{error['type']}: {error['message']}")
+        self.status, self.error = status, error
+
+
+class Stopped(Exception):
+    """The command ends: what is under way is left to the next one."""
+
+
+class Study:
+    """One study at work in its folder. Raises UsageError where the folder holds a study of something else."""
+
+    def __init__(self, plan: Plan, material: Material, root: Path, results: Path, lines: Lines) -> None:
+        self.plan, self.material, self.root, self.results, self.lines = plan, material, root, results, lines
+        self.folder = folder(results, plan)
+        self.identity = plan.identity(material)
+        self.inner = plan.inner_folds(material)
+        self.stopping = threading.Event()
+        self.children: dict[int, Child] = {}
+        self.failed_in_a_row: list[str] = []
+        with lock.turn(self.folder / "study.lock"):
+            lock.sweep(self.folder)
+            _identify(self.folder, self.identity)
+        self.journal = Journal(self.folder, plan.axes, space.values(plan.base))
+
+    def search(self, budget: Budget) -> bool:
+        """Try recipes until the budget is spent; False where three trials in a row failed.
+
+        Raises Interrupted on Ctrl-C, and what ends a run as ``engine.run_cells`` does.
+        """
+        end = time.monotonic() + 3600 * budget.hours if budget.hours is not None else None
+
+        def work(slot: int) -> None:
+            while not self.stopping.is_set() and len(self.failed_in_a_row) < IN_A_ROW:
+                if end is not None and time.monotonic() >= end:
+                    return
+                trial = self.journal.ask(budget.trials)
+                if trial is None:
+                    return
+                self._try(slot, trial, budget)
+
+        self._at_once(work, budget.slots)
+        return len(self.failed_in_a_row) < IN_A_ROW
+
+    def trained(self, recipe: Recipe, fold: Fold, seed: int, slot: int, label: str) -> store.Record:
+        """The record of one training, from the study's folder or made now in a process of its own.
+
+        Raises Failed where it ended without one, Stopped where the command does.
+        """
+        asked = self.task(recipe, fold, seed)
+        if found := asked.found():
+            return found
+        limit_s, log = self.plan.suite.limit_s, asked.folder / "log.txt"
+        child = self.children[slot] = Child("bench.tune.trial", asked.as_dict(), self.plan.suite.threads, log, limit_s)
+        if self.stopping.is_set():
+            raise Stopped
+        child.start()
+        code = child.wait(lambda event: self.lines.told(label, event))
+        if self.stopping.is_set():
+            raise Stopped
+        raise_what_ends_the_run(child)
+        if found := asked.found():  # also where it died after its record was stored
+            return found
+        raise Failed(*failures.of_process(child, code))
+
+    def task(self, recipe: Recipe, fold: Fold, seed: int) -> Task:
+        """One training of this study."""
+        return task(self.plan, self.material, recipe, fold, seed, self.root, self.results, self.folder)
+
+    def inner_records(self, params: space.Params) -> list[store.Record]:
+        """Records of a scored trial's trainings, one an inner fold. Raises DataError for one that is gone."""
+        found = []
+        for fold in self.inner:
+            asked = self.task(space.recipe(self.plan.base, params), fold, self.plan.seed)
+            record = asked.found()
+            if record is None:
+                raise DataError(
+                    f"{asked.path}: the record of a finished training is missing or was edited; put it back, or remove "
+                    f"{self.folder} to search anew"
+                )
+            found.append(record)
+        return found
+
+    def judged(self, recipes: dict[str, Recipe], seeds: Sequence[int], slots: int) -> dict[str, list[store.Record]]:
+        """Each recipe trained on the outer fold's own training part and scored on its test images, once a seed.
+
+        Raises Failed for the first training that fails.
+        """
+        todo: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        found: dict[tuple[str, int], store.Record] = {}
+        for seed in seeds:
+            for name in recipes:
+                todo.put((name, seed))
+
+        def work(slot: int) -> None:
+            while not self.stopping.is_set():
+                try:
+                    name, seed = todo.get_nowait()
+                except queue.Empty:
+                    return
+                label = f"held-out fold {self.plan.fold}, {name} recipe, seed {seed}"
+                found[name, seed] = self.trained(recipes[name], self.plan.outer(self.material), seed, slot, label)
+                self.lines.say(f"{label}: trained and scored")
+
+        self._at_once(work, slots)
+        return {name: [found[name, seed] for seed in seeds] for name in recipes}
+
+    def _try(self, slot: int, trial: Trial, budget: Budget) -> None:
+        recipe, n = space.recipe(self.plan.base, trial.params), len(self.inner)
+        self.lines.say(f"trial {trial.number}: {spelled(space.values(recipe))}")
+        try:
+            records = [
+                self.trained(recipe, fold, self.plan.seed, slot, f"trial {trial.number}, inner fold {k} of {n}")
+                for k, fold in enumerate(self.inner, start=1)
+            ]
+        except Failed as failure:
+            self.failed_in_a_row.append(str(failure))
+            self.journal.tell(trial.number, failure.status, error=failure.error)
+            self.lines.failed(f"trial {trial.number}: {failure.status}", failure.error)
+            return
+        self.failed_in_a_row.clear()
+        cases = by_id(records)
+        value = sum(case["dice"] for case in cases) / len(cases)
+        seconds = sum(record["timing"]["train_seconds"] for record in records)
+        self.journal.tell(trial.number, OK, value, seconds=seconds)
+        answered = sum(one.answered for one in self.journal.trials())
+        self.lines.say(f"[{answered}/{budget.trials}] trial {trial.number}: mean inner Dice {value:.4f}")
+
+    def _at_once(self, work: Callable[[int], None], slots: int) -> None:
+        """Work in so many threads, each of which runs one training at a time; the first error ends them all."""
+        troubles: list[Exception] = []
+        running = set(range(slots))
+
+        def guarded(slot: int) -> None:
+            try:
+                work(slot)
+            except Stopped:
+                pass
+            except Exception as error:  # a full disk, say: raised again in the main thread
+                troubles.append(error)
+                self.stopping.set()
+            finally:
+                running.discard(slot)
+
+        threads = [threading.Thread(target=guarded, args=(slot,), daemon=True) for slot in range(slots)]
+        try:
+            for thread in threads:
+                thread.start()
+            while running and not troubles:
+                time.sleep(0.1)
+        except KeyboardInterrupt as error:
+            self.stopping.set()
+            raise Interrupted from error
+        finally:
+            if self.stopping.is_set():
+                for child in list(self.children.values()):
+                    child.stop()
+            for thread in threads:
+                thread.join(timeout=5)
+        if troubles:
+            raise troubles[0]
+
+
+def folder(results: Path, plan: Plan) -> Path:
+    """Where a study lives: its journal, its trainings, its page."""
+    return results / "tune" / plan.name
+
+
+def by_id(records: Sequence[store.Record]) -> list[dict[str, Any]]:
+    """The cases of several records, sorted by id, so that a mean over them is always the same sum."""
+    return sorted((case for record in records for case in record["cases"]), key=lambda case: case["id"])
+
+
+def spelled(params: space.Params) -> str:
+    """``learning_rate 0.002, batch_size 16, ...``."""
+    return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+                     for name, value in params.items())  # fmt: skip
+
+
+def _identify(at: Path, identity: dict[str, Any]) -> None:
+    """Say once what the study is of; refuse a folder that says something else."""
+    path = at / "study.json"
+    if not path.exists():
+        store.write_text(path, store.layout({"identity": identity}))
+        return
+    try:
+        known = store.strict_json(path.read_text(encoding="utf-8"))["identity"]
+    except (ValueError, KeyError, TypeError):
+        known = None
+    if known == identity:
+        return
+    differs = sorted(k for k in {*known, *identity} if known.get(k) != identity.get(k)) if known else ["unreadable"]
+    raise UsageError(
+        f"{at}: holds another study ({', '.join(differs)}); search elsewhere with --results <folder>, or remove that "
+        "folder: two studies are never mixed"
+    )

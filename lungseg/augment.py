@@ -1,0 +1,41 @@
+"""Training images that could have been: posed, scaled, exposed a little otherwise. Never for validation or test."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from lungseg import images
+from lungseg.recipes import Augmentation
+
+
+def varied(
+    image: np.ndarray, mask: np.ndarray, how: Augmentation, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """One variant of image float32 (H, W) in [0, 1] and mask bool (H, W), of the same types; both by one warp.
+
+    What enters from outside the image is black and no lung, as the collimator leaves it.
+    """
+    # all are drawn, used or not, so that an ingredient more or less leaves the others' draws as they are
+    angle, scale, down, right, gamma, contrast, brightness, noise, mirror = generator.uniform(-1, 1, 9)
+    if how.rotation_degrees or how.scale or how.shift or how.mirror:
+        pose = images.pose(
+            image.shape,
+            angle * how.rotation_degrees,
+            1 + scale * how.scale,
+            (down * how.shift, right * how.shift),
+            mirror=how.mirror and mirror > 0,
+        )
+        image, mask = images.warp(image, pose), images.warp(mask.astype(np.float32), pose) >= 0.5
+    exposed = np.power(image, np.float32(np.exp(gamma * how.gamma)))
+    mean = exposed.mean(dtype=np.float64)
+    exposed = (exposed - mean) * (1 + contrast * how.contrast) + mean + brightness * how.brightness
+    if how.noise:
+        exposed = exposed + generator.normal(0, abs(noise) * how.noise, image.shape)
+    return np.clip(exposed, 0, 1).astype(np.float32), mask
+
+
+def draws(seed: int, epoch: int, key: str) -> np.random.Generator:
+    """The random numbers of one image in one epoch, whatever other images there are and in whatever order they come."""
+    return np.random.default_rng([seed, epoch, int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")])

@@ -1,0 +1,59 @@
+"""Views of an image for test-time augmentation: how it is moved and exposed, and how its prediction is moved back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lungseg import images
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to look at an image.
+
+    degrees: turned about the centre, against the clock. scale: factor by which all grows. gamma: natural logarithm
+    of the exponent of its grey values. The defaults leave the image as it is.
+    """
+
+    degrees: float = 0.0
+    scale: float = 1.0
+    gamma: float = 0.0
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels change places."""
+        return self.degrees != 0 or self.scale != 1
+
+    def seen(self, image: np.ndarray) -> np.ndarray:
+        """The view of image float32 (H, W) in [0, 1]; what enters from outside is black, as in ``lungseg.augment``."""
+        moved = images.warp(image, self._pose(image.shape)) if self.moves else image
+        return np.power(moved, np.float32(np.exp(self.gamma))) if self.gamma else moved
+
+    def back(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A prediction float32 (H, W) of the view, moved back to the image's pixels: (values, weights), float32 (H, W).
+
+        weights: share of each pixel that the view shows, 0 where it lies outside; values hold that share of the
+        probability, so that the sum of values over views by the sum of weights is a mean over those that show it.
+        """
+        weights = np.ones_like(probability)
+        if not self.moves:
+            return probability, weights
+        inverse = images.inverse(self._pose(probability.shape))
+        return images.warp(probability, inverse), images.warp(weights, inverse)
+
+    def _pose(self, shape: tuple[int, ...]) -> np.ndarray:
+        return images.pose(shape, self.degrees, self.scale, (0.0, 0.0), mirror=False)
+
+
+IDENTITY = View()
+
+# One thing at a time, by half of what recipe ``strong`` varies in training: what a network has learnt to bear.
+# None mirrors, because the heart lies on one side.
+VIEWS = (
+    IDENTITY,
+    View(degrees=-6), View(degrees=6),
+    View(scale=0.925), View(scale=1.075),
+    View(gamma=-0.15), View(gamma=0.15),
+)  # fmt: skip

@@ -1,0 +1,101 @@
+"""Variants of a recipe: rows of one table, each against the whole recipe, in records and files of their own."""
+
+from dataclasses import replace
+
+import pytest
+from records import grid, save, sealed
+
+from bench import likeness, publish, stats, store
+from bench.ablation_page import ablation
+from bench.gate import summarise_results
+from bench.pages import section_page
+from bench.report import write
+from bench.suites import cells, suite
+from lungseg.recipes import RECIPES, VARIANTS, recipe
+
+SUITE = suite("ablation")
+
+
+def variant(name, level, **more):
+    """Records of a U-Net under ``strong:name``, or ``strong`` itself."""
+    named = f"strong:{name}" if name else "strong"
+    found = grid(("unet",), suite="ablation", n=60, level=level, **more)
+    truth = {"truth_pixels": {case["id"]: case["truth_pixels"] for r in found for case in r["cases"]}}
+    settings = {"recipe": {"name": named, "epochs": 150, "batch_size": 16}}
+    changed = {"inputs": settings, "fingerprint": store.fingerprint(settings)}
+    return [sealed({**r, **changed, "cell": {**r["cell"], "recipe": named}, "data": r["data"] | truth}) for r in found]
+
+
+def records():
+    return [*variant("", 0.97), *variant("no-pose", 0.94), *variant("mirror", 0.97)]
+
+
+def rows(section):
+    title, body, _ = ablation(section)
+    assert title == "### What each ingredient buys"
+    return {line.split("|")[2].strip(): [cell.strip() for cell in line.split("|")[3:-1]]
+            for line in body.splitlines()[2:]}  # fmt: skip
+
+
+def test_every_cell_of_a_suite_with_variants_has_a_file_of_its_own():
+    made = cells(SUITE)
+    assert len(made) == 5 * (1 + len(VARIANTS))
+    assert len({cell.id for cell in made}) == len(made)
+    assert "unet~no-pose.montgomery.f0.s0" in {cell.id for cell in made}
+    assert {cell.recipe for cell in made} == {"strong", *(v.name for v in VARIANTS)}
+
+
+def test_variants_share_a_table_with_the_recipe_and_are_measured_against_it():
+    (section,) = stats.sections(records())
+    assert {r.name for r in section.rows} == {"unet", "unet (no-pose)", "unet (mirror)"}
+    found = rows(section)
+    assert set(found) == {"no-pose", "mirror"}
+    assert found["no-pose"][1].startswith("-0.0")
+    assert found["no-pose"][3] == "these weights"
+    assert found["mirror"][3] == "no"
+    whole = next(r for r in section.rows if not r.variant)
+    worse = next(r for r in section.rows if r.variant == "no-pose")
+    difference, low, high = (float(x.strip("[],")) for x in found["no-pose"][1].split())
+    assert difference == pytest.approx(worse.dice.value - whole.dice.value, abs=1e-4)
+    assert low < difference < high < 0
+
+
+def test_a_better_variant_has_a_positive_difference():
+    (section,) = stats.sections([*variant("", 0.94), *variant("no-pose", 0.97)])
+    difference, low, _ = (float(x.strip("[],")) for x in rows(section)["no-pose"][1].split())
+    assert 0 < low < difference
+
+
+def test_without_variants_there_is_no_such_table():
+    (section,) = stats.sections(grid())
+    assert ablation(section) == []
+
+
+def test_a_page_names_what_a_variant_lacks(tmp_path):
+    (section,) = stats.sections([r for r in records() if r["cell"]["fold"] or "mirror" not in r["cell"]["recipe"]])
+    text = " ".join("\n".join(section_page(section, {})).split())
+    assert "unet (mirror), seed 0: 4 of 5 folds (not run: fold 0)" in text
+    assert "unet, seed 0" not in text
+
+
+def test_records_of_variants_are_alike_but_for_their_recipe_and_may_be_published(tmp_path):
+    assert likeness.unlike(records()) == []
+    other = sealed({**records()[0], "inputs": {"recipe": {"name": "another"}}})
+    assert any("recipe: " in text for text in likeness.unlike([other, *records()[1:]]))
+    assert publish.validate(records()) == []
+    assert any("unet mirror seed 0: 12 of 60" in text for text in publish.validate(records()[:-1]))
+
+
+def test_reports_and_comparisons_keep_variants_apart(tmp_path):
+    save(tmp_path, records())
+    assert len(store.record_paths(tmp_path)) == 15
+    write(tmp_path, figures=False)
+    assert "15 of 15" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    (summary,) = summarise_results(tmp_path, SUITE).values()
+    assert set(summary["architectures"]) == {"unet", "unet (no-pose)", "unet (mirror)"}
+
+
+def test_each_variant_differs_from_its_recipe_and_from_the_others():
+    assert len({replace(v, name="") for v in VARIANTS} | {replace(recipe("strong"), name="")}) == 1 + len(VARIANTS)
+    assert all(RECIPES[v.name] is v for v in VARIANTS)
+    assert {v.epochs for v in VARIANTS} == {150, 50}

@@ -1,0 +1,128 @@
+"""Augmentation: one warp for image and mask, in range, of the stated size, and nothing where nothing is asked for."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from lungseg import augment
+from lungseg.recipes import RECIPES, Augmentation
+
+ALL = Augmentation(
+    rotation_degrees=30, scale=0.3, shift=0.2, gamma=0.5, contrast=0.5, brightness=0.3, noise=0.2, mirror=True
+)
+POSE = Augmentation(rotation_degrees=30, scale=0.3, shift=0.2, mirror=True)
+SHAPES = st.tuples(st.integers(2, 40), st.integers(2, 40))
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def generator(seed):
+    return np.random.default_rng(seed)
+
+
+@st.composite
+def pictures(draw):
+    shape = draw(SHAPES)
+    image = draw(hnp.arrays(np.float32, shape, elements=st.floats(0, 1, width=32)))
+    return image, draw(hnp.arrays(bool, shape))
+
+
+@pytest.mark.fault("F48")
+@given(pictures(), SEEDS)
+def test_images_stay_float32_in_0_to_1_and_masks_bool_at_their_size(pair, seed):
+    image, mask = augment.varied(*pair, ALL, generator(seed))
+    assert image.dtype == np.float32
+    assert mask.dtype == bool
+    assert image.shape == mask.shape == pair[0].shape
+    assert 0 <= image.min() <= image.max() <= 1
+
+
+@given(pictures(), SEEDS)
+def test_nothing_asked_for_changes_nothing(pair, seed):
+    image, mask = augment.varied(*pair, Augmentation(), generator(seed))
+    np.testing.assert_allclose(image, pair[0], atol=1e-6)
+    assert np.array_equal(mask, pair[1])
+
+
+@given(pictures(), SEEDS)
+def test_the_same_draws_give_the_same_variant(pair, seed):
+    one, two = (augment.varied(*pair, ALL, generator(seed)) for _ in range(2))
+    assert np.array_equal(one[0], two[0])
+    assert np.array_equal(one[1], two[1])
+
+
+@pytest.mark.fault("F47")
+@given(hnp.arrays(bool, SHAPES), SEEDS)
+def test_image_and_mask_go_by_one_warp(mask, seed):
+    """An image that is its mask stays its mask, wherever it goes."""
+    image, moved = augment.varied(mask.astype(np.float32), mask, POSE, generator(seed))
+    assert np.array_equal(image >= 0.5, moved)
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Augmentation)])
+def test_every_ingredient_changes_images_and_only_poses_change_masks(name):
+    image = np.random.default_rng(0).random((32, 48), np.float32)
+    mask = image > 0.5
+    one = replace(Augmentation(), **{name: True if name == "mirror" else 20 if name == "rotation_degrees" else 0.2})
+    found = [augment.varied(image, mask, one, generator(seed)) for seed in range(8)]
+    assert any(np.abs(variant - image).max() > 0.01 for variant, _ in found)
+    moved = any(not np.array_equal(changed, mask) for _, changed in found)
+    assert moved == (name in {"rotation_degrees", "scale", "shift", "mirror"})
+
+
+def test_an_ingredient_more_leaves_the_draws_of_the_others():
+    image = np.random.default_rng(0).random((32, 32), np.float32)
+    mask = image > 0.5
+    without = augment.varied(image, mask, replace(ALL, noise=0, gamma=0), generator(3))
+    assert np.array_equal(without[1], augment.varied(image, mask, ALL, generator(3))[1])
+
+
+def test_a_shift_moves_by_its_share_of_each_side():
+    """The centre of what stays inside the image moves by at most the limit, and for some draws by nearly that."""
+    mask = np.zeros((100, 60), bool)
+    mask[40:60, 24:36] = True
+    moves = []
+    for seed in range(200):
+        _, moved = augment.varied(mask.astype(np.float32), mask, Augmentation(shift=0.1), generator(seed))
+        moves.append([where.mean() - old.mean() for where, old in zip(moved.nonzero(), mask.nonzero(), strict=True)])
+    furthest = np.abs(moves).max(axis=0)
+    assert 9 < furthest[0] <= 10.5
+    assert 5 < furthest[1] <= 6.5
+
+
+def test_scale_and_rotation_keep_the_centre_and_change_the_area_by_their_square():
+    rows, columns = np.indices((101, 101)) - 50
+    disc = rows**2 + columns**2 < 20**2
+    areas = []
+    for seed in range(100):
+        how = Augmentation(rotation_degrees=180, scale=0.2)
+        _, moved = augment.varied(disc.astype(np.float32), disc, how, generator(seed))
+        assert [where.mean() for where in moved.nonzero()] == pytest.approx([50, 50], abs=0.2)
+        areas.append(moved.sum() / disc.sum())
+    assert 0.8**2 - 0.02 < min(areas) < 0.68
+    assert 1.4 < max(areas) < 1.2**2 + 0.02
+
+
+def test_mirror_swaps_left_and_right_in_about_half():
+    mask = np.zeros((8, 10), bool)
+    mask[2:4, 1:3] = True
+    variants = [augment.varied(mask.astype(np.float32), mask, Augmentation(mirror=True), generator(k))[1]
+                for k in range(200)]  # fmt: skip
+    swapped = [np.array_equal(variant, mask[:, ::-1]) for variant in variants]
+    assert all(np.array_equal(variant, mask) for variant, is_swapped in zip(variants, swapped, strict=True)
+               if not is_swapped)  # fmt: skip
+    assert 70 < sum(swapped) < 130
+
+
+def test_draws_differ_by_seed_epoch_and_name():
+    first = {augment.draws(*args).random() for args in [(0, 0, "a"), (1, 0, "a"), (0, 1, "a"), (0, 0, "b")]}
+    assert len(first) == 4
+    assert augment.draws(0, 0, "a").random() in first
+
+
+def test_no_recipe_mirrors_but_the_variant_that_shows_what_it_costs():
+    mirrors = [r.name for r in RECIPES.values() if r.augmentation and r.augmentation.mirror]
+    assert mirrors == ["strong:mirror"]

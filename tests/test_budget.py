@@ -1,0 +1,48 @@
+"""The budget's table: what was allowed, what was taken, and who had not levelled off."""
+
+import pytest
+from records import grid, sealed
+
+from bench import doubts, stats
+from bench.budget import budget
+
+RECIPE = {"epochs": 50, "batch_size": 16}
+
+
+def records(**change):
+    return [sealed({**r, "inputs": {"recipe": RECIPE}, **change}) for r in grid(("unet",), n=30)]
+
+
+def row(records):
+    (section,) = stats.sections(records)
+    blocks = budget(section)
+    cells = [cell.strip() for cell in blocks[-1].splitlines()[-1].strip("|").split("|")]
+    return cells, " ".join(blocks[1].split())
+
+
+def test_steps_and_images_are_those_of_the_epochs_that_ran():
+    """30 images in five folds: 24 to train on, two batches of up to 16; folds run 50, 47, 44, 41 and 38 epochs."""
+    (name, epochs, steps, images, *_), text = row(records())
+    assert (name, epochs) == ("unet", "44 (38 to 50)")
+    assert (steps, images) == ("88 (76 to 100)", "1,056 (912 to 1,200)")
+    assert "the same 50 epochs over the same images; a step is one batch of up to 16 images" in text
+
+
+def test_a_recipe_that_is_not_known_leaves_the_steps_open():
+    cells, text = row(grid(("unet",), n=30))
+    assert cells[2] == "-"
+    assert "the same epochs over" in text
+
+
+@pytest.mark.parametrize(("last", "falling"), [(0.10, "5 of 5"), (0.1999, "0 of 5")])
+def test_who_was_still_falling_is_counted(last, falling):
+    curve = [0.2] * 9 + [last]
+    history = {**records()[0]["history"], "loss": curve, "val_loss": curve}
+    assert row(records(history=history))[0][-1] == falling
+
+
+@pytest.mark.parametrize(
+    ("curve", "falling"), [([0.5, 0.4], False), ([0.5] * 4 + [0.1], True), ([0.5, 0.1, 0.3, 0.3, 0.2], False)]
+)
+def test_still_falling_looks_at_the_best_of_the_last_fifth(curve, falling):
+    assert doubts.still_falling(curve) is falling

@@ -1,0 +1,279 @@
+"""Entries: of which members they are made, what is refused, and how pages tell them from architectures."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from records import ensembles, grid, record, save, sealed
+
+from bench import answers, budget, costs, entries, gate, likeness, machine, report, stats, store, suites
+from bench.data import Material
+from bench.ensemble_cell import mean, put_back, refuse_seen
+from bench.inputs import inputs
+from bench.publish import validate
+from lungseg.errors import DataError, UsageError
+from lungseg.prepare import Prepared
+from lungseg.splits import Fold
+from lungseg.training import weights_sha256
+from lungseg.views import IDENTITY, VIEWS
+
+SUITE = replace(suites.suite("quick"), architectures=("unet", "resunet"), seeds=(0, 1, 2))
+KEY = machine.key(SUITE.precision)
+FOLDS = (Fold(("a",), ("b",), ("c", "d")), Fold(("c",), ("d",), ("a", "b")))
+EMPTY = np.zeros((4, 8, 8), np.float32)
+PREPARED = Prepared(tuple("abcd"), tuple("pqrs"), EMPTY, EMPTY > 0, ((1.0, 1.0),) * 4, "raw", "sha")
+MATERIAL = Material((), PREPARED, FOLDS)
+
+
+def trained(results, suite=SUITE, graph="g", material=MATERIAL):
+    """A record of each cell of the suite, with a file for its weights."""
+    for cell in suites.cells(suite):
+        made_from = {**inputs(cell, suite, material), "graph": graph}
+        whole = {**record(cell.architecture, cell.fold, cell.seed), "inputs": made_from, "cell": cell.as_dict(),
+                 "fingerprint": store.fingerprint(made_from)}  # fmt: skip
+        store.save_record(store.record_path(results, cell, KEY), whole)
+        store.write_bytes(store.artifact(results, cell, KEY, "weights.npz"), b"w")
+
+
+def planned(results, seeds=None, suite=SUITE, views=False):
+    return entries.entries(suite, MATERIAL, results, KEY, seeds, views=views)
+
+
+@pytest.mark.parametrize("seeds", [None, 2, 1])
+def test_every_member_is_of_its_entrys_architecture_and_fold_and_of_another_seed(tmp_path, seeds):
+    trained(tmp_path)
+    found = planned(tmp_path, seeds, views=True)
+    n = seeds or 3
+    assert len({e.cell.id for e in found}) == len(found) == 2 * 2 * (n + (2 if n > 1 else 0))
+    for entry in found:
+        name, _, suffix = entry.cell.architecture.partition("+")
+        assert {(m.architecture, m.fold) for m in entry.members} == {(name, entry.cell.fold)}
+        seeds_of = [m.seed for m in entry.members]
+        assert seeds_of == (list(range(n)) if "seeds" in suffix else [entry.cell.seed])
+        assert entry.views == (VIEWS if "views" in suffix else (IDENTITY,))
+        assert entries.Entry.from_dict(entry.as_dict()) == entry
+
+
+def test_an_entry_stays_until_a_member_changes(tmp_path):
+    trained(tmp_path)
+    first = planned(tmp_path)[0]
+    assert planned(tmp_path)[0].inputs == first.inputs
+    path = store.record_path(tmp_path, first.members[1], KEY)
+    store.save_record(path, {**store.load_record(path), "weights_sha256": "of another training"})
+    assert store.fingerprint(planned(tmp_path)[0].inputs) != store.fingerprint(first.inputs)
+
+
+def test_a_set_that_predicts_another_has_entries_of_its_one_fold(tmp_path):
+    suite = replace(SUITE, folds=1, scored_on="other", architectures=("unet",))
+    material = replace(MATERIAL, folds=FOLDS[:1])
+    trained(tmp_path, suite, material=material)
+    found = entries.entries(suite, material, tmp_path, KEY)
+    assert [e.cell.id for e in found] == ["unet+seeds.other.f0.s0"]
+
+
+def test_variants_of_a_recipe_have_no_entries_and_hinder_none(tmp_path):
+    suite = replace(SUITE, recipe="strong", architectures=("unet",))
+    trained(tmp_path, suite)
+    trained(tmp_path, replace(suite, recipe="strong:no-pose", seeds=(0,)))
+    found = planned(tmp_path, suite=replace(suite, variants=("no-pose", "mirror")))
+    assert [e.cell.id for e in found] == ["unet+seeds.phantom.f0.s0", "unet+seeds.phantom.f1.s0"]
+
+
+def test_missing_members_and_weights_are_all_named(tmp_path):
+    trained(tmp_path)
+    gone, edited, bare = suites.cells(SUITE)[:3]
+    store.record_path(tmp_path, gone, KEY).unlink()
+    path = store.record_path(tmp_path, edited, KEY)
+    path.write_text(path.read_text().replace('"n": 138', '"n": 139'))
+    store.artifact(tmp_path, bare, KEY, "weights.npz").unlink()
+    with pytest.raises(DataError) as caught:
+        planned(tmp_path)
+    first, *rest = caught.value.problems
+    names = [f"{name}: 1 of 6 members have no record of a finished .*: {cell.id}; run .*--arch {name} --seeds 3`"
+             for name, cell in (("unet", gone), ("resunet", edited))]  # fmt: skip
+    assert [bool(re.search(name, "\n".join([first, *rest]))) for name in names] == [True, True]
+    assert re.search(f"{bare.id}/weights.npz: no such file.*published.*delete .*{bare.id}.json", str(caught.value))
+
+
+def test_what_cannot_be_averaged_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"unet: no training of it in .*bench run quick --arch unet"):
+        planned(tmp_path)
+    trained(tmp_path, replace(SUITE, seeds=(0,)))
+    with pytest.raises(UsageError, match="unet has one seed, 0, whose mean it is itself"):
+        planned(tmp_path)
+    assert {e.cell.architecture for e in planned(tmp_path, views=True)} == {"unet+views", "resunet+views"}
+    with pytest.raises(UsageError, match="at least 1"):
+        planned(tmp_path, 0)
+    trained(tmp_path, replace(SUITE, seeds=(1,)), graph="edited since")
+    with pytest.raises(DataError, match="not of one network"):
+        planned(tmp_path)
+
+
+def of_fold(k, **change):
+    return {**record("unet", k), "split": {**asdict(FOLDS[k]), **change}}
+
+
+@pytest.mark.fault("F39", "F41")
+def test_a_member_that_has_seen_an_image_is_refused():
+    refuse_seen(of_fold(0), FOLDS[0], MATERIAL)
+    with pytest.raises(DataError, match=r"unet.phantom.f1.s0: was trained on the patients of 2 of the 2 images"):
+        refuse_seen(of_fold(1), FOLDS[0], MATERIAL)
+    with pytest.raises(DataError, match="patients of 1 of the 2 images that it would predict, such as d"):
+        refuse_seen(of_fold(0, validation=["b", "d"]), FOLDS[0], MATERIAL)
+    joined = replace(MATERIAL, prepared=replace(MATERIAL.prepared, patients=("p", "q", "p", "s")))
+    with pytest.raises(DataError, match="such as c"):
+        refuse_seen(of_fold(0), FOLDS[0], joined)
+    with pytest.raises(DataError, match="trained on other images than its fold's"):
+        refuse_seen(of_fold(0, validation=[]), FOLDS[0], MATERIAL)
+
+
+class Network:
+    """Holds weights as a model does."""
+
+    def __init__(self, shape=(2, 3)):
+        self.weights = [np.zeros(shape, np.float32)]
+
+    def get_weights(self):
+        return self.weights
+
+    def set_weights(self, weights):
+        if [w.shape for w in weights] != [w.shape for w in self.weights]:
+            raise ValueError("shapes differ")
+        self.weights = weights
+
+
+@pytest.mark.fault("F102")
+def test_only_the_weights_that_a_record_names_are_used(tmp_path):
+    path, right = tmp_path / "weights.npz", np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.savez_compressed(path, w0000=right)
+    own = {**record("unet", 0), "weights_sha256": weights_sha256(SimpleNamespace(get_weights=lambda: [right]))}
+    model = Network()
+    put_back(model, path, own)
+    assert np.array_equal(model.weights[0], right)
+    damaged = [path.read_bytes()[:-30], b"", b"PK\x03\x04"]
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"weights.npz: not the weights of this network .* run suite fake again"):
+            put_back(Network(), path, own)
+    for other in (right.T.copy(), np.array([[None] * 3] * 2)):
+        np.savez_compressed(path, w0000=other)
+        with pytest.raises(DataError, match="not the weights of this network"):
+            put_back(Network(), path, own)
+    np.savez_compressed(path, w0000=right + 1)
+    with pytest.raises(DataError, match=r"weights.npz: not the weights that the record .* by their hash"):
+        put_back(Network(), path, own)
+
+
+@given(st.lists(st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4), min_size=1, max_size=5), st.randoms())
+def test_a_mean_lies_between_its_members_whatever_their_order(values, shuffled):
+    members = [np.array(v, np.float32).reshape(1, 2, 2) for v in values]
+    found = mean(members)
+    assert found.dtype == np.float32
+    assert (np.min(members, axis=0) <= found).all()
+    assert (found <= np.max(members, axis=0)).all()
+    assert np.array_equal(mean([members[0]] * 3), members[0])
+    shuffled.shuffle(members)
+    assert mean(members) == pytest.approx(found, abs=1e-7)
+
+
+def table(seeds=(0, 1, 2), **more):
+    """Two architectures, the first with the mean of its seeds, which leads."""
+    records = grid(("unet", "resunet"), seeds, **more)
+    records = [sealed({**r, "weights_sha256": f"{i:064}"}) for i, r in enumerate(records)]
+    return [*records, *ensembles(records, "unet", gain=0.3)]
+
+
+def row(blocks, name):
+    """The cells of a table's line."""
+    line = next(line for block in blocks for line in block.splitlines() if line.startswith(("| " + name, name)))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_leader_is_not_called_an_architecture_and_the_best_network_is_named():
+    (section,) = stats.sections(table())
+    text = answers.best(section)
+    assert text.startswith("unet+seeds has the highest mean Dice")
+    single = next(r for r in section.rows if r.name == "unet")
+    assert "unet+seeds is the mean of 3 trainings. Of single networks unet has the highest, " in text
+    assert f"{single.dice.value:.4f}" in text.rpartition("single networks")[2]
+    alone = answers.best(stats.sections(ensembles(grid(("unet",), (0, 1)), "unet"))[0])
+    assert alone.startswith("Only unet+seeds can be ranked")
+    assert alone.endswith("unet+seeds is the mean of 2 trainings.")
+    assert "mean of" not in answers.best(stats.sections(grid(("unet", "resunet")))[0])
+
+
+def test_an_ensemble_counts_as_one_seed_and_costs_all_of_its_members():
+    (section,) = stats.sections(table())
+    rows = {r.name: r for r in section.rows}
+    assert (rows["unet+seeds"].seeds, rows["unet+seeds"].trainings, rows["unet"].trainings) == ((0,), 3, 1)
+    assert rows["unet+seeds"].train_seconds == 3 * rows["unet"].train_seconds
+    assert "cover patients and 3 seeds. A mean of several trainings is one set of weights" in answers.about(section)
+    assert answers.unequal(section) is None
+    spent = sum(r["timing"]["total_seconds"] for r in grid(("unet", "resunet"), (0, 1, 2)))
+    assert f"took {spent / 60:.1f} min" in answers.cost(section)
+    assert "With one seed" in answers.about(stats.sections(table((0,)))[0])
+
+
+def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_path):
+    records = table()
+    records += ensembles(records, "unet", "+seeds+views", views=7, gain=0.4)
+    save(tmp_path, records)
+    written = report.write(tmp_path)
+    assert any(path.name.endswith("curves.png") for path in written)
+    page = (tmp_path / "fake.md").read_text(encoding="utf-8")
+    flat = " ".join(page.split())
+    assert flat.count("Not architectures but means of trained networks' probabilities") == 1
+    assert re.search(r"unet\+seeds is the mean of 3 trainings[,.]", flat)
+    assert "unet+seeds+views is the mean of 3 trainings and 7 views of each image" in flat
+    assert "With fewer than 3 seeds a row" not in flat
+    blocks = page.split("\n\n")
+    folds = blocks[next(i for i, b in enumerate(blocks) if b == "### Folds") + 1]
+    assert row([folds], "unet+seeds ")[5:7] == ["-", "-"]
+    assert "+" not in "".join(budget.budget(stats.sections(records)[0]))
+    hardest = blocks[next(i for i, b in enumerate(blocks) if b == "### Hardest images") + 1]
+    assert "+" not in hardest.splitlines()[0]
+    assert "unet+seeds" in report.terminal(records)
+
+
+def test_only_trainings_count_as_a_suites_cost(tmp_path):
+    records = table()
+    assert costs.renew(tmp_path, replace(SUITE, name="fake"), records)
+    assert costs.read(tmp_path)[0]["cells"] == str(len([r for r in records if r["history"]["loss"]]))
+
+
+def experiment(records):
+    """The same with inputs, sealed and with fitting fingerprints."""
+    out = []
+    for r in records:
+        own = {"recipe": {"epochs": 50}, "graph": r["cell"]["architecture"], "fold": r["cell"]["fold"], **r["inputs"]}
+        out.append(sealed({**r, "inputs": own, "fingerprint": store.fingerprint(own)}))
+    return out
+
+
+@pytest.mark.fault("F76")
+def test_entries_are_of_the_members_beside_them_or_not_published():
+    records = experiment(table(n=24))
+    assert likeness.unlike(records) == validate(records) == []
+    retrained = [sealed({**records[0], "weights_sha256": "f" * 64}), *records[1:]]
+    (problem,) = likeness.unlike(retrained)
+    assert problem.startswith("unet+seeds.phantom.f0.s0: was made of another unet.phantom.f0.s0 than the one beside it")
+    assert any(problem in found for found in validate(retrained))
+    without = [r for r in records if store.cell_name(r) != "unet.phantom.f2.s1"]
+    orphan = "unet+seeds.phantom.f2.s0: its member unet.phantom.f2.s1 is not there"
+    assert any(problem.startswith(orphan) for problem in validate(without))
+    fewer = {**records[-1]["inputs"], "members": records[-1]["inputs"]["members"][:2]}
+    other = sealed({**records[-1], "inputs": fewer, "fingerprint": store.fingerprint(fewer)})
+    (problem,) = likeness.unlike([*records[:-1], other])
+    assert problem.startswith("number of members or views of unet+seeds: unet+seeds.phantom.f4.s0 was made with")
+
+
+def test_comparisons_of_architectures_leave_entries_out(tmp_path):
+    save(tmp_path, experiment(table()))
+    (summary,) = gate.summarise_results(tmp_path, replace(SUITE, name="fake")).values()
+    assert set(summary["architectures"]) == {"unet", "resunet"}

@@ -1,0 +1,93 @@
+"""A tiny run for real: two seeds on two folds, their mean and their views, on a page that says what they are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench import ensemble, likeness, machine, showcase, store, suites
+from bench.__main__ import main
+from bench.publish import validate
+
+SUITE = replace(
+    suites.suite("smoke"),
+    name="two-seeds",
+    architectures=("tiny",),
+    size=(32, 32),
+    width=1,
+    phantoms=suites.Phantoms(24, (64, 56)),
+    only_folds=None,
+    seeds=(0, 1),
+    recipe="two-epochs",
+)
+KEY = machine.key("float32")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known(faulty):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(suites.SUITES, SUITE.name, SUITE)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(known, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    assert main(["run", SUITE.name, "--no-speed", "--results", str(folder)]) == 0
+    assert main(["ensemble", SUITE.name, "--views", "--results", str(folder)]) == 0
+    return folder
+
+
+def held(folder):
+    return {store.cell_name(record): record for record in store.load_records(folder)}
+
+
+def test_each_fold_has_its_entries(made):
+    names = {"tiny.phantom.f{}.s0", "tiny.phantom.f{}.s1", "tiny+seeds.phantom.f{}.s0", "tiny+views.phantom.f{}.s0",
+             "tiny+views.phantom.f{}.s1", "tiny+seeds+views.phantom.f{}.s0"}  # fmt: skip
+    assert held(made).keys() == {name.format(fold) for name in names for fold in (0, 1)}
+
+
+@pytest.mark.fault("F39")
+def test_an_entry_predicts_what_all_of_its_members_held_out(made):
+    records = held(made)
+    for name, record in records.items():
+        scored = {case["id"] for case in record["cases"]}
+        for member in record["inputs"].get("members", ()):
+            of = records[member["cell"]]
+            assert scored == set(of["split"]["test"]), name
+            assert not scored & {*of["split"]["train"], *of["split"]["validation"]}
+            assert member["weights_sha256"] == of["weights_sha256"]
+
+
+def masks(folder, name, ids):
+    cell = suites.Cell.from_dict(held(folder)[name]["cell"])
+    return np.stack([showcase.prediction(folder, cell, KEY, image) for image in ids])
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_where_both_seeds_agree_their_mean_agrees_with_them(made, fold):
+    ids = held(made)[f"tiny.phantom.f{fold}.s0"]["split"]["test"]
+    one, two = (masks(made, f"tiny.phantom.f{fold}.s{seed}", ids) for seed in (0, 1))
+    mean = masks(made, f"tiny+seeds.phantom.f{fold}.s0", ids)
+    assert (one != two).any(), "or nothing was averaged"
+    assert np.array_equal(mean[one == two], one[one == two])
+    assert ((mean != one).any(), (mean != two).any()) == (True, True)
+
+
+def test_the_same_command_again_makes_nothing(made, monkeypatch, capsys):
+    before = held(made)
+    monkeypatch.setattr(ensemble, "Child", lambda *_: pytest.fail("nothing is to be made"))
+    assert main(["ensemble", SUITE.name, "--views", "--results", str(made)]) == 0
+    assert "8 of 8 entries have a valid record and are kept" in capsys.readouterr().out
+    assert held(made) == before
+
+
+def test_such_records_can_be_shown_published_and_reported(made, tmp_path):
+    records = list(held(made).values())
+    assert validate(records) == likeness.unlike(records) == []
+    page = " ".join((made / f"{SUITE.name}.md").read_text(encoding="utf-8").split())
+    assert "tiny+seeds+views is the mean of 2 trainings and 7 views of each image" in page
+    assert main(["report", "--suite", SUITE.name, "--results", str(made), "--no-figures"]) == 0
+    assert main(["publish", SUITE.name, "--results", str(made), "--to", str(tmp_path)]) == 0
+    assert (tmp_path / "costs.csv").read_text().splitlines()[1].startswith(f"{SUITE.name},4,")

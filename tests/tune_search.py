@@ -1,0 +1,97 @@
+"""``python tests/tune_search.py ...`` is ``python -m bench tune ...`` whose trainings are forks of a process that has
+imported the backend: a second each instead of seven. They work on a network of one convolution ("tiny").
+
+With POISONED set, what a search must not look at, images and masks of the outer fold's test part, is spoilt. With
+KILLED set to what a training is called in the output, the command kills itself at that training's second epoch.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "faulty"))
+
+import numpy as np
+
+from bench import __main__, child, data
+from bench.child import Child
+from bench.tune import lines, study, task, trial
+from lungseg import ARCHITECTURES, runtime
+
+
+class Forked(Child):
+    """A child that is a fork: it reads its job, tells events and dies with its parent as any other."""
+
+    def start(self) -> None:
+        """Fork; the pipes and the log stand where a process of its own would have them."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        jobs, events = os.pipe(), os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                os.setsid()
+                log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                for source, target in ((jobs[0], 0), (events[1], 1), (log, 2)):
+                    os.dup2(source, target)
+                for descriptor in (*jobs, *events, log):
+                    os.close(descriptor)
+                sys.stdin = os.fdopen(0, encoding="utf-8")
+                code = child.serve(trial.work)
+            finally:
+                os._exit(code)
+        os.close(jobs[0])
+        os.close(events[1])
+        ends = os.fdopen(jobs[1], "w", encoding="utf-8"), os.fdopen(events[0], encoding="utf-8")
+        self.process = SimpleNamespace(pid=pid, returncode=None, stdin=ends[0], stdout=ends[1])  # type: ignore[assignment]
+
+
+def poisoned(gather: Any, fold: int = 0) -> Any:
+    """``data.gather``, whose test images of that fold are NaN and whose masks there are inverted."""
+
+    def spoilt(*arguments: Any) -> Any:
+        material = gather(*arguments)
+        images, masks = np.array(material.prepared.images), np.array(material.prepared.masks)
+        rows = [material.prepared.row[key] for key in material.folds[fold].test]
+        images[rows], masks[rows] = np.nan, ~masks[rows]
+        return replace(material, prepared=replace(material.prepared, images=images, masks=masks))
+
+    return spoilt
+
+
+def fatal(told: Any, training: str) -> Any:
+    """``Lines.told``, which ends this process without a word when that training tells of its second epoch."""
+
+    def telling(self: Any, label: str, event: dict[str, Any]) -> None:
+        if label == training and event.get("epoch") == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        told(self, label, event)
+
+    return telling
+
+
+def main() -> int:
+    """The command, with each training's checkpoints at every epoch."""
+    os.environ.update(runtime.environment(1))
+    import keras  # noqa: F401
+
+    ARCHITECTURES._entries["tiny"] = "networks:tiny"
+    study.Child = Forked  # type: ignore[misc]
+    study.task = lambda *arguments: replace(task.task(*arguments), checkpoint_s=0.0)
+    if os.environ.get("POISONED"):
+        data.gather = poisoned(data.gather)
+    if os.environ.get("KILLED"):
+        lines.Lines.told = fatal(lines.Lines.told, os.environ["KILLED"])  # type: ignore[method-assign]
+    return __main__.main(["tune", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
