@@ -14,6 +14,7 @@ STAGES = ((3, 1, 1), (4, 2, 1), (9, 2, 1))  # ResNet-50 down to a sixteenth; the
 LAYERS = 12
 HEAD = 64  # channels of a head
 DECODER = (256, 128, 64, 16)  # channels at width 64, at an eighth, a quarter, a half and all of the size
+LEAST = 8  # of them at any width: the last, of one or two, could not draw the outline that the rest has found
 
 
 def transunet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
@@ -24,8 +25,9 @@ def transunet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Mo
     model of another size has another weight. Differs from the paper: BatchNormalization in the ResNet, as everywhere
     else here, instead of GroupNorm of standardised weights, and max pooling that needs no padding after it; no dropout;
     no downloaded weights, and positions that start at random, as in ViT; one sigmoid output by a 1 x 1 convolution.
-    Width 64 is the paper's, with 768 channels of the transformer; all scale with it. A head has 64 channels or more, so
-    that there is one below width 11. 105.32 M parameters and 38.3 GMACs at width 64 and 256 x 256.
+    Width 64 is the paper's, with 768 channels of the transformer; all scale with it, the decoder's down to 8. A head
+    has 64 channels or more, so that there is one below width 11. 105.32 M parameters and 38.3 GMACs at width 64 and
+    256 x 256.
     """
     make = Transformer(style, keras.initializers.GlorotUniform)
     inputs = keras.Input(shape, name="image")
@@ -38,7 +40,7 @@ def transunet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Mo
         x = style.enlarge(x)
         x = style.concatenate(x, skips.pop()) if skips else x
         for _ in range(2):
-            x = style.conv_norm_relu(x, max(channels * width // 64, 2))
+            x = style.conv_norm_relu(x, max(channels * width // 64, LEAST))
     return keras.Model(inputs, style.head(x), name="transunet")
 
 
