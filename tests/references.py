@@ -43,8 +43,8 @@ REFERENCE = {
     "swin_unet": (27_172_453, 8.0027),
     # Chen et al. 2021 and its code: 105.28 M with three colours, nine classes, 14^2 places and a 3 x 3 head, which
     # is, by hand, ResNet 11,894,848, projection and places 937,728, 12 * 7,087,872 + 1,536 of the transformer,
-    # decoder 7,387,200, head 1,305. Here - 2 * 49 * 64 + 60 * 768 - 1,305 + 17. Valanarasu and Patel 2022 (UNeXt,
-    # table 1) have 105.32 M and 38.52 G at 256 x 256. Work: ResNet 5.034e9; projection 0.201e9; twelve times 256
+    # decoder 7,387,200, head 1,305. Here - 2 * 49 * 64 + 60 * 768 - 1,305 + 17.
+    # Work: ResNet 5.034e9; projection 0.201e9; twelve times 256
     # tokens of 12 * 768^2 + 2 * 256 * 768, 22.951e9; decoder 10.117e9; head 0.001e9
     "transunet": (105_315_601, 38.304),
 }

@@ -10,7 +10,7 @@ import statistics
 
 import pytest
 
-from bench import commands, gate, store
+from bench import gate, judging, store
 from bench.__main__ import ROOT, main
 from bench.gate import compare, exit_code
 from bench.inputs import PROTOCOL
@@ -219,7 +219,7 @@ def gate_verb(tmp_path, monkeypatch):
     """`python -m bench gate` or another verb of it, with a summary instead of a training."""
 
     def run(verb, now):
-        monkeypatch.setattr(commands, "_smoke", lambda results: now)
+        monkeypatch.setattr(judging, "_smoke", lambda results: now)
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
         return main([verb, "--baseline", str(tmp_path / "baseline.json"), "--results", str(tmp_path / "out")])
 
