@@ -631,3 +631,8 @@ def test_a_warp_is_linear_between_pixels():
     ramp = np.tile(np.arange(8, dtype=np.float32), (4, 1))
     half = images.warp(ramp, images.pose((4, 8), 0, 1, (0, 1 / 16), mirror=False))
     np.testing.assert_allclose(half[:, 1:], ramp[:, 1:] - 0.5, atol=0.02)
+
+
+def test_the_inverse_of_a_pose_brings_every_pixel_back():
+    found = images.pose((20, 40), 30, 1.2, (0.1, 0.25), mirror=True)
+    assert at(images.inverse(found), *at(found, 3, 5)) == pytest.approx((3, 5))
