@@ -182,17 +182,7 @@ def keep(
         store.write_bytes(store.artifact(results, cell, key, name), buffer.getvalue())
 
 
-def work(job: dict[str, Any], say: Say) -> int:
-    """Run the job's cell; a failure is told as an event before it ends the process."""
-    try:
-        run(Job.from_dict(job), say)
-    except BaseException as error:
-        say({"event": "failed", **failures.told(error)})
-        if isinstance(error, LungsegError):
-            return error.exit_code
-        raise
-    say({"event": "done"})
-    return 0
+work = failures.telling(lambda job, say: run(Job.from_dict(job), say))
 
 
 if __name__ == "__main__":

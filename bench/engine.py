@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from bench import failures, machine, store
 from bench.child import Child
 from bench.job import Job
 from bench.progress import Display
+from bench.slots import Slots
 from bench.suites import Cell, Suite
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
@@ -29,10 +29,6 @@ class Outcome:
     error: dict[str, str] | None = None
     peak_memory_bytes: int | None = None
     history: dict[str, list[float | None]] | None = None
-
-
-class Interrupted(Exception):
-    """The user asked to stop; finished cells are stored and the same command goes on from there."""
 
 
 def run_cells(
@@ -53,53 +49,28 @@ def run_cells(
     for cell in cells:
         waiting.put(cell)
     outcomes: dict[str, Outcome] = {}
-    troubles: list[Exception] = []
-    running: set[int] = set()
-    children: dict[int, Child] = {}
-    stopping = threading.Event()
+    slots = Slots()
 
     def work(slot: int) -> None:
-        try:
-            while not stopping.is_set():
-                try:
-                    cell = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                children[slot] = _child(cell, suite, root, results, inputs[cell.id])
-                outcome = _run(cell, children[slot], display)
-                raise_what_ends_the_run(children[slot])
-                if stopping.is_set():
-                    return
-                path = store.record_path(results, cell, machine.key(suite.precision))
-                if outcome.error and store.find(path, inputs[cell.id]):
-                    outcome = Outcome(cell, "ok", outcome.seconds)  # it died after its record was stored
-                outcomes[cell.id] = outcome
-                if outcome.error:
-                    _store_failure(outcome, path, suite, inputs[cell.id])
-                display.finished(outcome.cell, outcome.status, outcome.error)
-        except Exception as error:  # a full disk, say: raised again in the main thread
-            troubles.append(error)
-            stopping.set()
-        finally:
-            running.discard(slot)
+        while not slots.stopping.is_set():
+            try:
+                cell = waiting.get_nowait()
+            except queue.Empty:
+                return
+            slots.children[slot] = _child(cell, suite, root, results, inputs[cell.id])
+            outcome = _run(cell, slots.children[slot], display)
+            raise_what_ends_the_run(slots.children[slot])
+            if slots.stopping.is_set():
+                return
+            path = store.record_path(results, cell, machine.key(suite.precision))
+            if outcome.error and store.find(path, inputs[cell.id]):
+                outcome = Outcome(cell, "ok", outcome.seconds)  # it died after its record was stored
+            outcomes[cell.id] = outcome
+            if outcome.error:
+                _store_failure(outcome, path, suite, inputs[cell.id])
+            display.finished(outcome.cell, outcome.status, outcome.error)
 
-    workers = [threading.Thread(target=work, args=(slot,), daemon=True) for slot in range(suite.slots)]
-    running.update(range(suite.slots))
-    try:
-        for worker in workers:
-            worker.start()
-        while running and not troubles:
-            time.sleep(0.1)
-    except KeyboardInterrupt as error:
-        raise Interrupted from error
-    finally:
-        stopping.set()
-        for child in list(children.values()):
-            child.stop()
-        for worker in workers:
-            worker.join(timeout=5)
-    if troubles:
-        raise troubles[0]
+    slots.run(work, suite.slots)
     return [outcomes[cell.id] for cell in cells]
 
 

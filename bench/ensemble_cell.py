@@ -19,7 +19,7 @@ from bench.child import Say
 from bench.entries import Entry
 from bench.suites import Cell, Suite
 from lungseg import recipes
-from lungseg.errors import DataError, LungsegError
+from lungseg.errors import DataError
 from lungseg.splits import Fold
 from lungseg.views import View
 
@@ -158,18 +158,11 @@ def _made(
     }
 
 
-def work(job: dict[str, Any], say: Say) -> int:
-    """Make the job's entries; a failure is told as an event before it ends the process."""
-    try:
-        entries = [Entry.from_dict(entry) for entry in job["entries"]]
-        run(entries, Suite.from_dict(job["suite"]), Path(job["root"]), Path(job["results"]), say)
-    except BaseException as error:
-        say({"event": "failed", **failures.told(error)})
-        if isinstance(error, LungsegError):
-            return error.exit_code
-        raise
-    say({"event": "done"})
-    return 0
+@failures.telling
+def work(job: dict[str, Any], say: Say) -> None:
+    """Make the job's entries."""
+    entries = [Entry.from_dict(entry) for entry in job["entries"]]
+    run(entries, Suite.from_dict(job["suite"]), Path(job["root"]), Path(job["results"]), say)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import resource
 import signal
+from collections.abc import Callable
 from typing import Any
 
-from bench.child import Child
-from lungseg.errors import ContractError
+from bench.child import Child, Say
+from lungseg.errors import ContractError, LungsegError
 
 MESSAGE = 2000  # characters of an exception's text that are stored
 
@@ -22,6 +23,23 @@ STATUS_OF = {
 }
 OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "OOM when allocating", "std::bad_alloc")
 NOT_REPRODUCIBLE = ("determinism", "deterministic")
+
+
+def telling(run: Callable[[dict[str, Any], Say], object]) -> Callable[[dict[str, Any], Say], int]:
+    """``run`` as the work of a child process: its failure is told as an event before it ends the process."""
+
+    def work(job: dict[str, Any], say: Say) -> int:
+        try:
+            run(job, say)
+        except BaseException as error:
+            say({"event": "failed", **told(error)})
+            if isinstance(error, LungsegError):
+                return error.exit_code
+            raise
+        say({"event": "done"})
+        return 0
+
+    return work
 
 
 def told(error: BaseException) -> dict[str, Any]:

@@ -18,6 +18,7 @@ def train(suite: Suite, root: Path, results: Path) -> tuple[int, Any]:
     from bench import data, engine, graphs, machine, store
     from bench.inputs import inputs
     from bench.progress import display
+    from bench.slots import Interrupted
     from lungseg import recipes
 
     material = data.gather(suite, root, results)
@@ -36,7 +37,7 @@ def train(suite: Suite, root: Path, results: Path) -> tuple[int, Any]:
     try:
         with display(todo, suite.slots, recipes.recipe(suite.recipe).epochs) as shown:
             outcomes = engine.run_cells(todo, suite, root, results, made_from, shown)
-    except engine.Interrupted:
+    except Interrupted:
         return INTERRUPTED, material
     failed = [outcome for outcome in outcomes if outcome.status != "ok"]
     if failed:

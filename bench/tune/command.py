@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import data, lock
-from bench.engine import Interrupted
+from bench.slots import Interrupted
 from bench.suite_run import PARTIAL
 from bench.tune import journal, outcome
 from bench.tune.lines import Lines

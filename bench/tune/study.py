@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from typing import Any
 from bench import failures, lock, store
 from bench.child import Child
 from bench.data import Material
-from bench.engine import Interrupted, raise_what_ends_the_run
+from bench.engine import raise_what_ends_the_run
+from bench.slots import Slots, Stopped
 from bench.tune import space
 from bench.tune.journal import OK, Journal, Trial
 from bench.tune.lines import Lines
@@ -44,10 +44,6 @@ class Failed(Exception):
         self.status, self.error = status, error
 
 
-class Stopped(Exception):
-    """The command ends: what is under way is left to the next one."""
-
-
 class Study:
     """One study at work in its folder. Raises UsageError where the folder holds a study of something else."""
 
@@ -56,8 +52,7 @@ class Study:
         self.folder = folder(results, plan)
         self.identity = plan.identity(material)
         self.inner = plan.inner_folds(material)
-        self.stopping = threading.Event()
-        self.children: dict[int, Child] = {}
+        self.slots = Slots()
         self.failed_in_a_row: list[str] = []
         with lock.turn(self.folder / "study.lock"):
             lock.sweep(self.folder)
@@ -72,7 +67,7 @@ class Study:
         end = time.monotonic() + 3600 * budget.hours if budget.hours is not None else None
 
         def work(slot: int) -> None:
-            while not self.stopping.is_set() and len(self.failed_in_a_row) < IN_A_ROW:
+            while not self.slots.stopping.is_set() and len(self.failed_in_a_row) < IN_A_ROW:
                 if end is not None and time.monotonic() >= end:
                     return
                 trial = self.journal.ask(budget.trials)
@@ -80,7 +75,7 @@ class Study:
                     return
                 self._try(slot, trial, budget)
 
-        self._at_once(work, budget.slots)
+        self.slots.run(work, budget.slots)
         return len(self.failed_in_a_row) < IN_A_ROW
 
     def trained(self, recipe: Recipe, fold: Fold, seed: int, slot: int, label: str) -> store.Record:
@@ -92,12 +87,14 @@ class Study:
         if found := asked.found():
             return found
         limit_s, log = self.plan.suite.limit_s, asked.folder / "log.txt"
-        child = self.children[slot] = Child("bench.tune.trial", asked.as_dict(), self.plan.suite.threads, log, limit_s)
-        if self.stopping.is_set():
+        child = self.slots.children[slot] = Child(
+            "bench.tune.trial", asked.as_dict(), self.plan.suite.threads, log, limit_s
+        )
+        if self.slots.stopping.is_set():
             raise Stopped
         child.start()
         code = child.wait(lambda event: self.lines.told(label, event))
-        if self.stopping.is_set():
+        if self.slots.stopping.is_set():
             raise Stopped
         raise_what_ends_the_run(child)
         if found := asked.found():  # also where it died after its record was stored
@@ -134,7 +131,7 @@ class Study:
                 todo.put((name, seed))
 
         def work(slot: int) -> None:
-            while not self.stopping.is_set():
+            while not self.slots.stopping.is_set():
                 try:
                     name, seed = todo.get_nowait()
                 except queue.Empty:
@@ -143,7 +140,7 @@ class Study:
                 found[name, seed] = self.trained(recipes[name], self.plan.outer(self.material), seed, slot, label)
                 self.lines.say(f"{label}: trained and scored")
 
-        self._at_once(work, slots)
+        self.slots.run(work, slots)
         return {name: [found[name, seed] for seed in seeds] for name in recipes}
 
     def _try(self, slot: int, trial: Trial, budget: Budget) -> None:
@@ -166,40 +163,6 @@ class Study:
         self.journal.tell(trial.number, OK, value, seconds=seconds)
         answered = sum(one.answered for one in self.journal.trials())
         self.lines.say(f"[{answered}/{budget.trials}] trial {trial.number}: mean inner Dice {value:.4f}")
-
-    def _at_once(self, work: Callable[[int], None], slots: int) -> None:
-        """Work in so many threads, each of which runs one training at a time; the first error ends them all."""
-        troubles: list[Exception] = []
-        running = set(range(slots))
-
-        def guarded(slot: int) -> None:
-            try:
-                work(slot)
-            except Stopped:
-                pass
-            except Exception as error:  # a full disk, say: raised again in the main thread
-                troubles.append(error)
-                self.stopping.set()
-            finally:
-                running.discard(slot)
-
-        threads = [threading.Thread(target=guarded, args=(slot,), daemon=True) for slot in range(slots)]
-        try:
-            for thread in threads:
-                thread.start()
-            while running and not troubles:
-                time.sleep(0.1)
-        except KeyboardInterrupt as error:
-            self.stopping.set()
-            raise Interrupted from error
-        finally:
-            if self.stopping.is_set():
-                for child in list(self.children.values()):
-                    child.stop()
-            for thread in threads:
-                thread.join(timeout=5)
-        if troubles:
-            raise troubles[0]
 
 
 def folder(results: Path, plan: Plan) -> Path:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from bench import cell, child, data, failures, machine, store
 from bench.child import Say
 from bench.suites import Cell
 from bench.tune.task import Task
-from lungseg.errors import LungsegError
 from lungseg.prepare import Prepared
 
 SCORES = ("id", "patient", "dice")  # what a search needs of an image
@@ -100,17 +98,7 @@ def _as_cell(task: Task) -> Cell:
     )  # fmt: skip
 
 
-def work(job: dict[str, Any], say: Say) -> int:
-    """Run the task; a failure is told as an event before it ends the process."""
-    try:
-        run(Task.from_dict(job), say)
-    except BaseException as error:
-        say({"event": "failed", **failures.told(error)})
-        if isinstance(error, LungsegError):
-            return error.exit_code
-        raise
-    say({"event": "done"})
-    return 0
+work = failures.telling(lambda job, say: run(Task.from_dict(job), say))
 
 
 if __name__ == "__main__":
