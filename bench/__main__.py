@@ -15,6 +15,7 @@ from pathlib import Path
 from lungseg.errors import EnvironmentFailure, LungsegError
 
 ROOT = Path(__file__).resolve().parent.parent
+Verb = Callable[[str, str], argparse.ArgumentParser]
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # as a shell says it: whether all was well is not known, so it must not look so
 
@@ -35,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
     def results(of: argparse.ArgumentParser, default: str = "results/local") -> None:
         of.add_argument("--results", type=Path, default=ROOT / default, help=f"results folder ({default})")
 
+    def data(of: argparse.ArgumentParser) -> None:
+        of.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
+
     def choice(of: argparse.ArgumentParser) -> None:
         of.add_argument("suite", nargs="?", default="quick", help="suite's name (quick); see `list`")
         of.add_argument("--arch", help="architectures instead of the suite's own: names or patterns, as 'r2*,unet'")
@@ -42,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     run = verb("run", "train and score a suite's missing cells, then report")
     choice(run)
     results(run)
-    run.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
+    data(run)
     run.add_argument("--seeds", type=int, help="number of seeds instead of the suite's own")
     run.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
     run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
@@ -50,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
     choice(ensemble)
     results(ensemble)
-    ensemble.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
+    data(ensemble)
     ensemble.add_argument("--seeds", type=int, help="only the first so many seeds instead of all that were trained")
     ensemble.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
     ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
@@ -63,14 +67,23 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--suite", help="only this suite's page")
     strata = verb("strata", "aggregate stored scores by patients' sex and age, for the report")
     strata.add_argument("suite", help="suite's name")
-    strata.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
+    data(strata)
     results(strata)
     publish = verb("publish", "validate a suite's records, copy them to the committed results, renew the pages")
     publish.add_argument("suite", help="suite's name")
     results(publish)
     publish.add_argument("--to", type=Path, default=ROOT / "results", help="committed results (results)")
     publish.add_argument("--partial", action="store_true", help="also architectures that lack folds, named as such")
-    _tune(verb("tune", "search for a better recipe on part of one fold, judge it on the rest"), results)
+    tune = verb("tune", "search for a better recipe on part of one fold, judge it on the rest")
+    _tune(tune)
+    data(tune)
+    results(tune)
+    _judging(verb, results)
+    verb("list", "show suites with their costs, architectures and datasets")
+    return top
+
+
+def _judging(verb: Verb, results: Callable[..., None]) -> None:
     for name, words in (
         ("gate", "train suite smoke anew and compare it with the baseline"),
         ("baseline", "train suite smoke anew and write it as the baseline"),
@@ -84,11 +97,9 @@ def parser() -> argparse.ArgumentParser:
     judge.add_argument("--candidate", type=Path, default=ROOT / "results" / "local", help="results (results/local)")
     judge.add_argument("--arch", help="only these architectures: names or patterns, as 'r2*,unet'")
     results(judge, "results/local/compare")
-    verb("list", "show suites with their costs, architectures and datasets")
-    return top
 
 
-def _tune(search: argparse.ArgumentParser, results: Callable[[argparse.ArgumentParser], None]) -> None:
+def _tune(search: argparse.ArgumentParser) -> None:
     search.add_argument("suite", help="suite whose data, folds and recipe are the start; see `list`")
     search.add_argument("--arch", help="architecture instead of the suite's first")
     search.add_argument("--trials", type=int, default=20, help="recipes to try, those of earlier commands counted (20)")
@@ -100,8 +111,6 @@ def _tune(search: argparse.ArgumentParser, results: Callable[[argparse.ArgumentP
     search.add_argument("--epochs", type=int, help="epochs of every training instead of the recipe's own")
     search.add_argument("--seeds", type=int, default=3, help="seeds of the judging on held-out images (3)")
     search.add_argument("--slots", type=int, help="trainings at a time instead of the suite's own")
-    search.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
-    results(search)
     search.add_argument("--publish-to", type=Path, metavar="RESULTS", help="also write its record and page to "
                         "RESULTS/tuning/")  # fmt: skip
 

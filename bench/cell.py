@@ -9,10 +9,10 @@ import io
 import resource
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,15 @@ from bench.job import Job
 from bench.suites import Cell
 from lungseg import metrics, recipes, runtime
 from lungseg.errors import ContractError, LungsegError, UsageError
+from lungseg.prepare import Prepared
+from lungseg.recipes import Recipe
 from lungseg.splits import Fold
+
+if TYPE_CHECKING:
+    import keras
+
+    from lungseg.checkpoint import Checkpoints
+    from lungseg.training import Trained
 
 
 def run(job: Job, say: Say) -> store.Record:
@@ -38,25 +46,12 @@ def run(job: Job, say: Say) -> store.Record:
     material = data.gather(suite, job.root, results)
     data.refuse_changes(material, job.inputs)
     fold, prepared = material.folds[cell.fold], material.prepared
-    from lungseg import complexity, inference, training
-    from lungseg.architectures.blocks import Style
-    from lungseg.callbacks import Diverged
-    from lungseg.checkpoint import Checkpoints
-
-    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
-    model = lungseg.build(cell.architecture, (*cell.size, 1), cell.width, style)
-    check_contract(model, cell)
-    made_from = {**job.inputs, "graph": complexity.graph_sha256(model)}
-    say({"event": "start", "parameters": complexity.parameters(model)})
     key = machine.key(recipe.precision)
-    checkpoints = Checkpoints(store.artifact(results, cell, key, "checkpoints"), identity(made_from), job.checkpoint_s)
-    try:
-        trained = training.fit(
-            model, prepared, fold, recipe, cell.seed, lambda now: say({"event": "epoch", **now}), checkpoints
-        )
-    except Diverged:
-        checkpoints.clear()  # going on from there would only diverge again
-        raise
+    checkpoints_in = store.artifact(results, cell, key, "checkpoints")
+    fit = fitted(cell, recipe, fold, prepared, job.inputs, checkpoints_in, job.checkpoint_s, say)
+    from lungseg import complexity, inference
+
+    model, trained, made_from = fit.model, fit.trained, fit.made_from
     trained_at = time.monotonic()
     rows = [prepared.row[key] for key in fold.test]
     probability = inference.probabilities(model, prepared.images[rows])
@@ -91,8 +86,47 @@ def run(job: Job, say: Say) -> store.Record:
     path = store.record_path(results, cell, key)
     store.set_aside(path)
     store.save_record(path, record)
-    checkpoints.clear()
+    fit.checkpoints.clear()
     return record
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model, what it was made from (graph included), and the checkpoints to clear once it is stored."""
+
+    model: keras.Model
+    trained: Trained
+    made_from: dict[str, Any]
+    checkpoints: Checkpoints
+
+
+def fitted(
+    cell: Cell, recipe: Recipe, fold: Fold, prepared: Prepared, inputs: dict[str, Any], folder: Path, every_s: float,
+    say: Say,
+) -> Fitted:  # fmt: skip
+    """Build the cell's network, hold it to the contract, train it from its checkpoint in ``folder`` if there is one.
+
+    inputs: all that decides its numbers but the graph. every_s: least seconds between two checkpoints.
+    """
+    from lungseg import complexity, training
+    from lungseg.architectures.blocks import Style
+    from lungseg.callbacks import Diverged
+    from lungseg.checkpoint import Checkpoints
+
+    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
+    model = lungseg.build(cell.architecture, (*cell.size, 1), cell.width, style)
+    check_contract(model, cell)
+    made_from = {**inputs, "graph": complexity.graph_sha256(model)}
+    say({"event": "start", "parameters": complexity.parameters(model)})
+    checkpoints = Checkpoints(folder, identity(made_from), every_s)
+    try:
+        trained = training.fit(
+            model, prepared, fold, recipe, cell.seed, lambda now: say({"event": "epoch", **now}), checkpoints
+        )
+    except Diverged:
+        checkpoints.clear()  # going on from there would only diverge again
+        raise
+    return Fitted(model, trained, made_from, checkpoints)
 
 
 def started(seed: int, threads: int) -> runtime.Device:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-import lungseg
 from bench import cell, child, data, failures, machine, store
 from bench.child import Say
 from bench.suites import Cell
@@ -31,23 +30,19 @@ def run(task: Task, say: Say) -> store.Record:
     data.refuse_changes(material, task.inputs)
     fold = task.fold
     material = replace(material, prepared=only(material.prepared, (*fold.train, *fold.validation, *fold.test)))
-    from lungseg import complexity, inference, training
-    from lungseg.architectures.blocks import Style
-    from lungseg.callbacks import Diverged
-    from lungseg.checkpoint import Checkpoints
+    fit = cell.fitted(
+        _as_cell(task),
+        recipe,
+        fold,
+        material.prepared,
+        task.inputs,
+        task.folder / "checkpoints",
+        task.checkpoint_s,
+        say,
+    )
+    from lungseg import inference
 
-    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
-    model = lungseg.build(task.architecture, (*task.suite.size, 1), task.suite.width, style)
-    cell.check_contract(model, _as_cell(task))
-    made_from = {**task.inputs, "graph": complexity.graph_sha256(model)}
-    checkpoints = Checkpoints(task.folder / "checkpoints", cell.identity(made_from), task.checkpoint_s)
-    try:
-        trained = training.fit(
-            model, material.prepared, fold, recipe, task.seed, lambda now: say({"event": "epoch", **now}), checkpoints
-        )
-    except Diverged:
-        checkpoints.clear()  # going on from there would only diverge again
-        raise
+    model, trained, made_from = fit.model, fit.trained, fit.made_from
     rows = [material.prepared.row[key] for key in fold.test]
     guesses = inference.masks(inference.probabilities(model, material.prepared.images[rows]), recipe.threshold)
     scored = cell.score(material, fold, guesses)
@@ -70,7 +65,7 @@ def run(task: Task, say: Say) -> store.Record:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     store.save_record(task.path, record)
-    checkpoints.clear()
+    fit.checkpoints.clear()
     return record
 
 
