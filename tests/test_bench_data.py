@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bench import inputs, store
+from bench.cell import surroundings
 from bench.data import gather, locate, refuse_changes
 from bench.suites import cells, suite
 from lungseg import images
@@ -110,6 +111,13 @@ def test_a_suite_across_sets_trains_on_one_and_scores_all_of_the_other(both, tmp
     assert set(fold.test) == material.scored
     assert len(fold.test) == 8
     assert all(key.startswith("CHNCXR") for key in fold.test)
+
+
+def test_a_record_across_sets_counts_the_images_that_are_scored_alone(both, tmp_path):
+    material = gather(ACROSS, both, tmp_path)
+    about = surroundings(material, material.folds[0], {}, {})["data"]
+    assert about["n"] == 8
+    assert about["truth_pixels"].keys() == material.scored
 
 
 def test_a_suite_across_sets_needs_both(both, tmp_path):

@@ -12,10 +12,11 @@ from bench import inputs as bench_inputs
 from bench.cell import check_contract, keep, score
 from bench.data import Material
 from bench.suites import cells, suite
-from lungseg import metrics
+from lungseg import metrics, recipes
 from lungseg.datasets.case import Case
 from lungseg.errors import ContractError, LungsegError
 from lungseg.prepare import Prepared
+from lungseg.recipes import Augmentation
 from lungseg.splits import Fold
 
 SUITE = suite("quick")
@@ -141,3 +142,29 @@ def test_fingerprint_leaves_out_how_a_suite_is_run():
 
 def test_what_a_recipe_does_not_use_is_not_in_its_fingerprint():
     assert all(bench_inputs.resolved("document").values())
+
+
+def test_what_an_augmentation_leaves_alone_is_no_part_of_a_fingerprint():
+    moved = replace(recipes.recipe("document"), augmentation=Augmentation(shift=0.1))
+    assert bench_inputs.settings(moved)["augmentation"] == {"shift": 0.1}
+    still = replace(moved, augmentation=Augmentation())
+    assert bench_inputs.settings(still) == bench_inputs.resolved("document")
+
+
+@pytest.mark.parametrize("error", [None, LungsegError("no room"), ValueError("odd")])
+def test_how_a_childs_work_ended_is_told_before_it_ends(error):
+    events = []
+
+    def run(job, say):
+        say({"event": job["what"]})
+        if error:
+            raise error
+
+    work = failures.telling(run)
+    if isinstance(error, ValueError):
+        with pytest.raises(ValueError, match="odd"):
+            work({"what": "begun"}, events.append)
+    else:
+        assert work({"what": "begun"}, events.append) == (error.exit_code if error else 0)
+    assert [event["event"] for event in events] == ["begun", "failed" if error else "done"]
+    assert events[-1].get("message") == (str(error) if error else None)
