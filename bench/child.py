@@ -65,6 +65,14 @@ class Child:
         if self.stopped:  # while it was being started
             self.stop()
 
+    def run(self, say: Say) -> int:
+        """Start, pass on events until the end, and leave nothing behind, whatever comes between; its exit code."""
+        try:
+            self.start()
+            return self.wait(say)
+        finally:
+            self.stop()
+
     def wait(self, say: Say) -> int:
         """Send the job, pass on events until the process ends; its exit code (negative: the signal)."""
         process = self.process

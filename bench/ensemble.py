@@ -57,11 +57,7 @@ def _made(own: Sequence[Entry], suite: Suite, root: Path, results: Path, say: Ca
         if event["event"] == "made":
             say(f"{event['entry']}: mean Dice {event['dice']:.4f}")
 
-    try:
-        child.start()
-        code = child.wait(hear)
-    finally:
-        child.stop()
+    code = child.run(hear)
     if code == 0:
         return True
     engine.raise_what_ends_the_run(child)

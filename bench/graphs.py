@@ -35,11 +35,7 @@ def of_edited(cells: Sequence[Cell], suite: Suite, results: Path) -> dict[str, s
 def _ask(architectures: Sequence[str], suite: Suite, log: Path) -> dict[str, str]:
     process = Child("bench.graphs", {"suite": asdict(suite), "architectures": architectures}, 1, log, suite.limit_s)
     found: dict[str, str] = {}
-    try:
-        process.start()
-        code = process.wait(lambda event: found.update(event.get("graphs", {})))
-    finally:
-        process.stop()
+    code = process.run(lambda event: found.update(event.get("graphs", {})))
     if code or not found:
         raise EnvironmentFailure(
             f"records were made by other code than today's, and what became of their networks could not be asked of "

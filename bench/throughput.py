@@ -77,11 +77,7 @@ def _run(process: Child, say: Callable[[str], None]) -> tuple[Row | None, str]:
         elif event["event"] == "measured":
             say(f"speed of {process.job['architecture']}: {event['text']}")
 
-    try:
-        process.start()
-        code = process.wait(hear)
-    finally:
-        process.stop()
+    code = process.run(hear)
     if rows and code == 0:
         return rows[-1], ""
     if process.timed_out:
