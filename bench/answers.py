@@ -9,6 +9,7 @@ from bench import members, stats
 from bench.literature import people
 from bench.markdown import duration, escape, millions, p_value, ratio, with_interval
 from bench.rows import MIN_SEEDS, Pair, Row, Section
+from lungseg import ARCHITECTURES
 
 Namer = Callable[[object], str]
 
@@ -184,6 +185,14 @@ def missing(section: Section, name: Namer = escape) -> list[str]:
         if row.cells[0] == row.cells[1] and row.coverage[0] != row.coverage[1]:
             lines.append(f"{name(row.name)}: {row.coverage[0]} of {row.coverage[1]} images, but no cell is missing")
     return lines
+
+
+def never_run(section: Section) -> list[str]:
+    """Registered architectures of which the section has no record; none where it compares variants of one recipe."""
+    if any(r.variant for r in section.rows):
+        return []
+    run = {r["cell"]["architecture"] for r in section.records}
+    return [name for name in ARCHITECTURES if name not in run]
 
 
 def _folds(folds: list[int]) -> str:

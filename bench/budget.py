@@ -1,7 +1,8 @@
-"""What each row was allowed and what it took of it: epochs, steps, images, seconds."""
+"""What each row was allowed and what it took of it: epochs, steps, images, seconds of clock and processor."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ def budget(section: Section) -> list[str]:
     Records of one table share their recipe, or `likeness` says so.
     """
     rows = [_row(row, own) for row in section.rows if (own := _trained(section, row))]
-    headers = ["Architecture", "Epochs", "Steps", "Images seen", "Training a cell", "All cells", "Still falling"]
+    headers = ["Architecture", "Epochs", "Steps", "Images seen", "Training a cell", "Processor", "All cells",
+               "Still falling"]  # fmt: skip
     return ["### Budget", paragraph(_allowed(section)), table(headers, rows)] if rows else []
 
 
@@ -28,7 +30,8 @@ def _allowed(section: Section) -> str:
         f"Every cell may take the same{limit} epochs over the same images; a step is one batch{batch}. Where training"
         " may stop early, some take fewer. Middle values over cells, with lowest and highest. Still falling: cells"
         " whose validation loss the last fifth of the epochs bettered by more than"
-        f" {doubts.LEVEL}, so that more epochs might have helped. Seconds are of this machine and of what else it did."
+        f" {doubts.LEVEL}, so that more epochs might have helped. Times are of this machine and of what else it did;"
+        " processor time, of all threads of a cell, leaves out its waiting for others; it is - where no cell told it."
     )
 
 
@@ -52,8 +55,15 @@ def _row(row: Row, records: Sequence[Record]) -> list[str]:
     falling = sum(doubts.still_falling(r["history"]["val_loss"]) for r in records)
     return [
         escape(row.name), _spread(epochs), _spread(steps), _spread(images), duration(row.train_seconds),
-        duration(row.total_seconds), f"{falling} of {len(records)}",
+        _processor(records), duration(row.total_seconds), f"{falling} of {len(records)}",
     ]  # fmt: skip
+
+
+def _processor(records: Sequence[Record]) -> str:
+    """Middle value of a cell's training. Elsewhere than on a CPU the processor only feeds what computes."""
+    told = [float(r["timing"]["train_cpu_seconds"]) for r in records
+            if "train_cpu_seconds" in r["timing"] and r["machine"]["device_kind"] == "cpu"]  # fmt: skip
+    return duration(statistics.median(told)) if told else NONE
 
 
 def _batch_size(record: Record) -> int:

@@ -76,6 +76,7 @@ def run(job: Job, say: Say) -> store.Record:
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "timing": {
             "train_seconds": trained.seconds,
+            "train_cpu_seconds": trained.cpu_seconds,
             "predict_seconds": predicted_at - trained_at,
             "score_seconds": scored_at - predicted_at,
             "total_seconds": time.monotonic() - began,

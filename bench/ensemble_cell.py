@@ -24,7 +24,7 @@ from lungseg.splits import Fold
 from lungseg.views import View
 
 UNTRAINED: dict[str, list[float]] = {
-    key: [] for key in ("loss", "dice", "val_loss", "val_dice", "learning_rate", "seconds")
+    key: [] for key in ("loss", "dice", "val_loss", "val_dice", "learning_rate", "seconds", "cpu_seconds")
 }  # the history of what has no epochs of its own
 
 

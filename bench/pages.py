@@ -114,6 +114,8 @@ def _leaderboard(section: Section) -> str:
         notes.insert(0, SEEDS)
     if made := [r for r in section.rows if not r.single]:
         notes.insert(0, _entries(made))
+    if absent := answers.never_run(section):
+        notes.append(f"Registered, but not run here (`--arch` runs them): {', '.join(map(escape, absent))}.")
     return "\n\n".join([out, *(paragraph(n) for n in notes)])
 
 

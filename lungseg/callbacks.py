@@ -15,7 +15,7 @@ from lungseg.checkpoint import Checkpoints, State
 from lungseg.errors import LungsegError
 
 Watcher = Callable[[dict[str, float]], None]
-HISTORY = ("loss", "dice", "val_loss", "val_dice", "learning_rate", "seconds")
+HISTORY = ("loss", "dice", "val_loss", "val_dice", "learning_rate", "seconds", "cpu_seconds")
 
 # Keras resets these when a training begins, so they are put back after that.
 PROGRESS = {
@@ -53,12 +53,13 @@ class BestWeights(keras.callbacks.Callback):
 
 @dataclass
 class _Clock:
-    started: float = field(default_factory=time.monotonic)
+    wall: float = field(default_factory=time.monotonic)
+    cpu: float = field(default_factory=time.process_time)
 
-    def lap(self) -> float:
-        now = time.monotonic()
-        seconds, self.started = now - self.started, now
-        return seconds
+    def lap(self) -> tuple[float, float]:
+        """Seconds since the last lap, and of the processor, by all threads of this process."""
+        before, self.wall, self.cpu = (self.wall, self.cpu), time.monotonic(), time.process_time()
+        return self.wall - before[0], self.cpu - before[1]
 
 
 class Journal(keras.callbacks.Callback):
@@ -73,7 +74,7 @@ class Journal(keras.callbacks.Callback):
         """Append this epoch's numbers; raise Diverged if one is NaN or infinite."""
         now = {name: float(value) for name, value in (logs or {}).items() if name in self.history}
         now["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        now["seconds"] = self.clock.lap()
+        now["seconds"], now["cpu_seconds"] = self.clock.lap()
         for name, values in self.history.items():
             values.append(now[name])
         wrong = [name for name, value in now.items() if not math.isfinite(value)]

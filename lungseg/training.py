@@ -24,15 +24,17 @@ from lungseg.splits import Fold
 class Trained:
     """What a training leaves beside the model, which now holds its best weights.
 
-    history: one value an epoch: loss, dice, val_loss, val_dice, learning_rate, seconds.
+    history: one value an epoch: loss, dice, val_loss, val_dice, learning_rate, seconds, cpu_seconds.
     best_epoch: counted from 0, the first with the lowest finite validation loss. seconds: of training, those
-    before an interruption included as far as they are kept. resumed_at: epochs taken from a checkpoint.
+    before an interruption included as far as they are kept; cpu_seconds: of the processor, by all threads, which
+    tell what a training takes where others share the machine. resumed_at: epochs taken from a checkpoint.
     """
 
     history: dict[str, list[float]]
     best_epoch: int
     weights_sha256: str
     seconds: float
+    cpu_seconds: float
     resumed_at: int = 0
 
 
@@ -54,7 +56,7 @@ def fit(
     """
     if recipe.loss not in LOSSES:
         raise UsageError(f"unknown loss {recipe.loss!r}: known are {', '.join(LOSSES)}")
-    began = time.monotonic()
+    began, cpu_began = time.monotonic(), time.process_time()
     batches = Batches(data, fold.train, recipe.batch_size, seed, recipe.augmentation)
     model.compile(
         optimizer=optimizer(recipe, batches.steps),
@@ -66,7 +68,7 @@ def fit(
     best, journal, plan = BestWeights(), Journal(recipe.epochs, watch), schedule(recipe)
     keeper = Keeper(checkpoints, best, journal, plan)
     keeper.put_back(model)
-    before = sum(journal.history["seconds"])
+    before, cpu_before = (sum(journal.history[name]) for name in ("seconds", "cpu_seconds"))
     if not keeper.finished:
         model.fit(
             batches.forever(keeper.epoch),
@@ -80,8 +82,8 @@ def fit(
             verbose=0,
         )
     model.set_weights(best.weights)
-    seconds = before + time.monotonic() - began
-    return Trained(journal.history, best.epoch, weights_sha256(model), seconds, keeper.epoch)
+    seconds, cpu = before + time.monotonic() - began, cpu_before + time.process_time() - cpu_began
+    return Trained(journal.history, best.epoch, weights_sha256(model), seconds, cpu, keeper.epoch)
 
 
 def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:

@@ -126,7 +126,7 @@ def result(job: Job) -> dict[str, Any]:
         name: store.artifact(job.results, job.cell, key, name).read_bytes()
         for name in ("weights.npz", "predictions.npz")
     }
-    history = {name: values for name, values in record["history"].items() if name != "seconds"}
+    history = {name: values for name, values in record["history"].items() if "seconds" not in name}
     return {**{name: record[name] for name in RESULT}, "history": history, "files": files}
 
 

@@ -7,6 +7,7 @@ from records import grid, save, sealed
 
 from bench import likeness, publish, stats, store
 from bench.ablation_page import ablation
+from bench.answers import never_run
 from bench.gate import summarise_results
 from bench.pages import section_page
 from bench.report import write
@@ -32,6 +33,7 @@ def records():
 
 def rows(section):
     title, body, _ = ablation(section)
+    assert never_run(section) == [], "one architecture is what an ablation is about"
     assert title == "### What each ingredient buys"
     return {line.split("|")[2].strip(): [cell.strip() for cell in line.split("|")[3:-1]]
             for line in body.splitlines()[2:]}  # fmt: skip

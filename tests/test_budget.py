@@ -34,6 +34,16 @@ def test_a_recipe_that_is_not_known_leaves_the_steps_open():
     assert "the same epochs over" in text
 
 
+def test_processor_time_is_the_middle_of_the_cells_that_told_it_and_only_where_a_cpu_computes():
+    told = records()
+    for k, seconds in enumerate((50.0, 70.0, 60.0)):  # two of five cells are of a version that did not record it
+        told[k] = sealed({**told[k], "timing": {**told[k]["timing"], "train_cpu_seconds": seconds}})
+    assert row(told)[0][5] == "60 s"
+    assert row(records())[0][5] == "-"
+    elsewhere = [sealed({**r, "machine": {**r["machine"], "device_kind": "h200"}}) for r in told]
+    assert row(elsewhere)[0][5] == "-"
+
+
 @pytest.mark.parametrize(("last", "falling"), [(0.10, "5 of 5"), (0.1999, "0 of 5")])
 def test_who_was_still_falling_is_counted(last, falling):
     curve = [0.2] * 9 + [last]

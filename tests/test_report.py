@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from records import ARCHITECTURES, grid, record, save, save_throughput
 
+import lungseg
 from bench import report, stats
 from bench.markdown import escape
 
@@ -83,6 +84,15 @@ def test_missing_and_failed_folds_are_named(tmp_path):
     leader = [c["dice"] for r in records for c in r["cases"] if r["cell"]["architecture"] == "unet"
               and r["cell"]["fold"] not in (1, 4)]  # fmt: skip
     assert f"unet has {sum(leader) / len(leader):.4f}" in text.replace("\n", " ")
+
+
+def test_architectures_that_were_never_run_are_listed_and_those_that_failed_are_not_among_them(tmp_path):
+    records = grid(("unet",)) + [record("resunet", fold, status="crashed") for fold in range(5)]
+    text = page(tmp_path, records).replace("\n", " ")
+    listed = text.split("Registered, but not run here (`--arch` runs them): ")[1].split(".")[0].split(", ")
+    assert [name.replace("\\", "") for name in listed] == [
+        a for a in lungseg.ARCHITECTURES if a not in ("unet", "resunet")
+    ]
 
 
 @pytest.mark.fault("F92")

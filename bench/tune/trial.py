@@ -57,6 +57,7 @@ def run(task: Task, say: Say) -> store.Record:
         "weights_sha256": trained.weights_sha256,
         "timing": {
             "train_seconds": trained.seconds,
+            "train_cpu_seconds": trained.cpu_seconds,
             "total_seconds": time.monotonic() - began,
             "resumed_at_epoch": trained.resumed_at,
         },
