@@ -1,0 +1,52 @@
+"""Where a pose puts a pixel, what a warp makes of an image, and the way back."""
+
+import numpy as np
+import pytest
+
+from lungseg import images
+
+
+def at(pose, row, column):
+    """Where a pose puts a pixel: (row, column)."""
+    x, y = pose @ [column, row, 1]
+    return y, x
+
+
+@pytest.mark.parametrize(
+    ("degrees", "scale", "shift", "mirror", "start", "end"),
+    [
+        (0, 1, (0, 0), False, (1, 2), (1, 2)),
+        (0, 1, (0.1, 0.25), False, (1, 2), (3, 12)),  # 20 rows, 40 columns
+        (0, 2, (0, 0), False, (9.5, 19.5), (9.5, 19.5)),
+        (0, 2, (0, 0), False, (10.5, 21.5), (11.5, 23.5)),
+        (90, 1, (0, 0), False, (9.5, 24.5), (4.5, 19.5)),  # from the right of the centre to above it
+        (0, 1, (0, 0), True, (3, 0), (3, 39)),
+        (0, 1, (0.1, 0.25), True, (3, 5), (5, 44)),  # mirrored first, moved then
+        (90, 2, (0.1, 0.25), True, (9.5, 24.5), (21.5, 29.5)),
+    ],
+)
+def test_a_pose_moves_a_pixel_as_it_says(degrees, scale, shift, mirror, start, end):
+    found = images.pose((20, 40), degrees, scale, shift, mirror=mirror)
+    assert found.shape == (2, 3)
+    assert at(found, *start) == pytest.approx(end)
+
+
+def test_a_warp_moves_whole_pixels_exactly_and_fills_with_black():
+    picture = np.random.default_rng(0).random((20, 40), np.float32) + 1
+    moved = images.warp(picture, images.pose((20, 40), 0, 1, (0.1, 0.25), mirror=False))
+    assert moved.dtype == np.float32
+    assert moved.shape == (20, 40)
+    assert np.array_equal(moved[2:, 10:], picture[:-2, :-10])
+    assert (moved[:2] == 0).all()
+    assert (moved[:, :10] == 0).all()
+
+
+def test_a_warp_is_linear_between_pixels():
+    ramp = np.tile(np.arange(8, dtype=np.float32), (4, 1))
+    half = images.warp(ramp, images.pose((4, 8), 0, 1, (0, 1 / 16), mirror=False))
+    np.testing.assert_allclose(half[:, 1:], ramp[:, 1:] - 0.5, atol=0.02)
+
+
+def test_the_inverse_of_a_pose_brings_every_pixel_back():
+    found = images.pose((20, 40), 30, 1.2, (0.1, 0.25), mirror=True)
+    assert at(images.inverse(found), *at(found, 3, 5)) == pytest.approx((3, 5))
