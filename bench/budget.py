@@ -18,7 +18,7 @@ def budget(section: Section) -> list[str]:
     """
     rows = [_row(row, own) for row in section.rows if (own := _trained(section, row))]
     headers = ["Architecture", "Epochs", "Steps", "Images seen", "Training a cell", "Processor", "All cells",
-               "Still falling"]  # fmt: skip
+               "Still rising"]  # fmt: skip
     return ["### Budget", paragraph(_allowed(section)), table(headers, rows)] if rows else []
 
 
@@ -28,8 +28,8 @@ def _allowed(section: Section) -> str:
     limit, batch = f" {limit}" if limit else "", f" of up to {batch} images" if batch else ""
     return (
         f"Every cell may take the same{limit} epochs over the same images; a step is one batch{batch}. Where training"
-        " may stop early, some take fewer. Middle values over cells, with lowest and highest. Still falling: cells"
-        " whose validation loss the last fifth of the epochs bettered by more than"
+        " may stop early, some take fewer. Middle values over cells, with lowest and highest. Still rising: cells"
+        " whose validation Dice the last fifth of the epochs bettered by more than"
         f" {doubts.LEVEL}, so that more epochs might have helped. Times are of this machine and of what else it did;"
         " processor time, of all threads of a cell, leaves out its waiting for others; it is - where no cell told it."
     )
@@ -52,10 +52,10 @@ def _row(row: Row, records: Sequence[Record]) -> list[str]:
     images = [len(r["split"]["train"]) * n for r, n in zip(records, epochs, strict=True)]
     steps = [-(-len(r["split"]["train"]) // size) * n
              for r, n in zip(records, epochs, strict=True) if (size := _batch_size(r))]  # fmt: skip
-    falling = sum(doubts.still_falling(r["history"]["val_loss"]) for r in records)
+    rising = sum(doubts.still_rising(r["history"]["val_dice"]) for r in records)
     return [
         escape(row.name), _spread(epochs), _spread(steps), _spread(images), duration(row.train_seconds),
-        _processor(records), duration(row.total_seconds), f"{falling} of {len(records)}",
+        _processor(records), duration(row.total_seconds), f"{rising} of {len(records)}",
     ]  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def run(job: Job, say: Say) -> store.Record:
             "train_cpu_seconds": trained.cpu_seconds,
             "predict_seconds": predicted_at - trained_at,
             "score_seconds": scored_at - predicted_at,
-            "total_seconds": time.monotonic() - began,
+            "total_seconds": trained.earlier_seconds + time.monotonic() - began,
             "resumed_at_epoch": trained.resumed_at,
         },
         **surroundings(material, fold, machine.facts(device, recipe.precision, suite.threads), source),

@@ -88,7 +88,10 @@ class Child:
             except BrokenPipeError:
                 pass  # it died at once; its log says why
             for line in process.stdout:
-                event = json.loads(line)
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue  # it was killed while it wrote; how it ended is told by its exit code
                 if event["event"] == "failed":
                     self.failure = event
                 say(event)

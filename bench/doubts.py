@@ -7,23 +7,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 FALL = 0.01  # least fall of the training loss, of a Dice loss between 0 and 1, that counts as learning
-LEVEL = 0.002  # fall of the best validation loss over the last fifth of the epochs that counts as still falling
+LEVEL = 0.002  # rise of the best validation Dice over the last fifth of the epochs that counts as still learning
 
 
 def of(history: Mapping[str, Sequence[float]], probability: np.ndarray) -> list[str]:
     """Doubts about a training, none if all is well. probability: float32 (N, H, W), of the held-out images."""
     found = []
-    loss, validation = history["loss"], history["val_loss"]
+    loss = history["loss"]
     if len(loss) > 1 and not min(loss[1:]) < loss[0] - FALL:
         found.append("the training loss did not fall")
     if probability.size and float(probability.max() - probability.min()) < 1e-3:
         found.append("every pixel is predicted alike")
-    if still_falling(validation):
-        found.append("the validation loss was still falling when the epochs ran out")
+    if still_rising(history["val_dice"]):
+        found.append("the validation Dice was still rising when the epochs ran out")
     return found
 
 
-def still_falling(validation: Sequence[float]) -> bool:
-    """Whether the last fifth of the epochs bettered the validation loss by so much that more might have helped."""
-    tail = len(validation) // 5
-    return tail > 0 and min(validation[:-tail]) - min(validation) > LEVEL
+def still_rising(dice: Sequence[float]) -> bool:
+    """Whether the last fifth of the epochs bettered the validation Dice by so much that more might have helped.
+
+    Dice and not the loss, whose scale is another for each kind of loss.
+    """
+    tail = len(dice) // 5
+    return tail > 0 and max(dice) - max(dice[:-tail]) > LEVEL

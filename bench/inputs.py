@@ -12,6 +12,7 @@ from lungseg import recipes, runtime
 from lungseg.recipes import Recipe
 
 PROTOCOL = 1  # rises when the same inputs give other numbers; tests/test_golden.py tells when
+PLATEAU = ("plateau_factor", "plateau_patience", "early_stopping_patience")  # a cosine reads none of them
 
 
 def inputs(cell: Cell, suite: Suite, material: Material) -> dict[str, Any]:
@@ -41,7 +42,8 @@ def resolved(name: str) -> dict[str, Any]:
 
 def settings(recipe: Recipe) -> dict[str, Any]:
     """As ``resolved``, of a recipe that no name need stand for."""
-    return _in_use(asdict(recipe))
+    unused = PLATEAU if recipe.cosine else ()
+    return _in_use({key: value for key, value in asdict(recipe).items() if key not in unused})
 
 
 def _in_use(settings: dict[str, Any]) -> dict[str, Any]:

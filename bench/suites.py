@@ -145,12 +145,12 @@ SUITES: dict[str, Suite] = {
         Suite(
             "montgomery-to-shenzhen-128", "trained on all of Montgomery, scored on all of Shenzhen, which it never saw",
             ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 1, (0,), "strong",
-            widths=(("m2unet", 64),), scored_on="shenzhen",
+            widths=(("m2unet", 64),), scored_on="shenzhen", limit_s=24 * 3600,
         ),
         Suite(
             "shenzhen-to-montgomery-128", "trained on all of Shenzhen, scored on all of Montgomery, which it never saw",
             ("unet", "m2unet", "resunet", "r2unet"), "shenzhen", (128, 128), 16, 1, (0,), "strong",
-            widths=(("m2unet", 64),), scored_on="montgomery",
+            widths=(("m2unet", 64),), scored_on="montgomery", limit_s=24 * 3600,  # four times the images
         ),
         Suite(
             "montgomery", "Montgomery at 256 px, width 64, three seeds: the source document's protocol, for a GPU",

@@ -15,7 +15,7 @@ def varied(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One variant of image float32 (H, W) in [0, 1] and mask bool (H, W), of the same types; both by one warp.
 
-    What enters from outside the image is black and no lung, as the collimator leaves it.
+    What enters from outside the image is black and no lung.
     """
     # all are drawn, used or not, so that an ingredient more or less leaves the others' draws as they are
     angle, scale, down, right, gamma, contrast, brightness, noise, mirror = generator.uniform(-1, 1, 9)
@@ -27,7 +27,8 @@ def varied(
             (down * how.shift, right * how.shift),
             mirror=how.mirror and mirror > 0,
         )
-        image, mask = images.warp(image, pose), images.warp(mask.astype(np.float32), pose) >= 0.5
+        image = images.warp(image, pose, sharp=True)  # the images that are predicted are as sharp as they were taken
+        mask = images.warp(mask.astype(np.float32), pose, sharp=True) >= 0.5
     exposed = np.power(image, np.float32(np.exp(gamma * how.gamma)))
     mean = exposed.mean(dtype=np.float64)
     exposed = (exposed - mean) * (1 + contrast * how.contrast) + mean + brightness * how.brightness

@@ -33,19 +33,20 @@ class Diverged(LungsegError):
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the weights of the lowest finite validation loss, in memory.
+    """Keeps the weights of the lowest finite validation loss, or of the highest Dice if ``by_dice``, in memory.
 
     Keras's ModelCheckpoint is made for this, but it keeps a first NaN as the best for ever, and each of its
     files is one that a later load must trust.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_dice: bool = False) -> None:
         super().__init__()
-        self.loss, self.epoch, self.weights = math.inf, -1, [np.empty(0)]
+        self.by_dice, self.loss, self.epoch, self.weights = by_dice, math.inf, -1, [np.empty(0)]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Compare this epoch's validation loss with the lowest so far."""
-        loss = float((logs or {})["val_loss"])
+        """Compare this epoch with the best so far."""
+        told = logs or {}
+        loss = 1 - float(told["val_dice"]) if self.by_dice else float(told["val_loss"])
         if (math.isfinite(loss) and loss < self.loss) or self.epoch < 0:
             self.loss = loss if math.isfinite(loss) else math.inf
             self.epoch, self.weights = epoch, self.model.get_weights()

@@ -149,7 +149,13 @@ def inverse(pose: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.invertAffineTransform(pose))
 
 
-def warp(pixels: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """float32 (H, W), bilinear, moved by ``pose``; what enters from outside is 0."""
+def warp(pixels: np.ndarray, pose: np.ndarray, *, sharp: bool = False) -> np.ndarray:
+    """float32 (H, W) moved by ``pose``; what enters from outside is 0.
+
+    Bilinear, which halves the finest detail, or, if ``sharp``, bicubic, which keeps about all of it and is cut off at
+    0 and 1: for pictures and masks, whose values lie there.
+    """
     size = pixels.shape[1], pixels.shape[0]
-    return np.asarray(cv2.warpAffine(pixels, pose, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
+    method = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
+    moved = np.asarray(cv2.warpAffine(pixels, pose, size, flags=method, borderMode=cv2.BORDER_CONSTANT))
+    return np.clip(moved, 0, 1) if sharp else moved

@@ -25,9 +25,11 @@ class Trained:
     """What a training leaves beside the model, which now holds its best weights.
 
     history: one value an epoch: loss, dice, val_loss, val_dice, learning_rate, seconds, cpu_seconds.
-    best_epoch: counted from 0, the first with the lowest finite validation loss. seconds: of training, those
+    best_epoch: counted from 0, the first with the lowest finite validation loss, or with the highest validation Dice
+    where the recipe says so. seconds: of training, those
     before an interruption included as far as they are kept; cpu_seconds: of the processor, by all threads, which
-    tell what a training takes where others share the machine. resumed_at: epochs taken from a checkpoint.
+    tell what a training takes where others share the machine. resumed_at: epochs taken from a checkpoint, which
+    took earlier_seconds.
     """
 
     history: dict[str, list[float]]
@@ -36,6 +38,7 @@ class Trained:
     seconds: float
     cpu_seconds: float
     resumed_at: int = 0
+    earlier_seconds: float = 0.0
 
 
 def fit(
@@ -65,7 +68,7 @@ def fit(
         jit_compile=runtime.jit_compile(),
     )
     model.optimizer.build(model.trainable_variables)  # now, so that its state can be put back
-    best, journal, plan = BestWeights(), Journal(recipe.epochs, watch), schedule(recipe)
+    best, journal, plan = BestWeights(by_dice=recipe.best_by_dice), Journal(recipe.epochs, watch), schedule(recipe)
     keeper = Keeper(checkpoints, best, journal, plan)
     keeper.put_back(model)
     before, cpu_before = (sum(journal.history[name]) for name in ("seconds", "cpu_seconds"))
@@ -83,7 +86,7 @@ def fit(
         )
     model.set_weights(best.weights)
     seconds, cpu = before + time.monotonic() - began, cpu_before + time.process_time() - cpu_began
-    return Trained(journal.history, best.epoch, weights_sha256(model), seconds, cpu, keeper.epoch)
+    return Trained(journal.history, best.epoch, weights_sha256(model), seconds, cpu, keeper.epoch, before)
 
 
 def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:

@@ -28,7 +28,7 @@ class View:
 
     def seen(self, image: np.ndarray) -> np.ndarray:
         """The view of image float32 (H, W) in [0, 1]; what enters from outside is black, as in ``lungseg.augment``."""
-        moved = images.warp(image, self._pose(image.shape)) if self.moves else image
+        moved = images.warp(image, self._pose(image.shape), sharp=True) if self.moves else image
         return np.power(moved, np.float32(np.exp(self.gamma))) if self.gamma else moved
 
     def back(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

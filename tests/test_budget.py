@@ -44,15 +44,15 @@ def test_processor_time_is_the_middle_of_the_cells_that_told_it_and_only_where_a
     assert row(elsewhere)[0][5] == "-"
 
 
-@pytest.mark.parametrize(("last", "falling"), [(0.10, "5 of 5"), (0.1999, "0 of 5")])
-def test_who_was_still_falling_is_counted(last, falling):
-    curve = [0.2] * 9 + [last]
-    history = {**records()[0]["history"], "loss": curve, "val_loss": curve}
-    assert row(records(history=history))[0][-1] == falling
+@pytest.mark.parametrize(("last", "rising"), [(0.90, "5 of 5"), (0.8001, "0 of 5")])
+def test_who_was_still_rising_is_counted(last, rising):
+    curve = [0.8] * 9 + [last]
+    history = {**records()[0]["history"], "loss": curve, "val_dice": curve}
+    assert row(records(history=history))[0][-1] == rising
 
 
 @pytest.mark.parametrize(
-    ("curve", "falling"), [([0.5, 0.4], False), ([0.5] * 4 + [0.1], True), ([0.5, 0.1, 0.3, 0.3, 0.2], False)]
+    ("curve", "rising"), [([0.5, 0.6], False), ([0.5] * 4 + [0.9], True), ([0.5, 0.9, 0.7, 0.7, 0.8], False)]
 )
-def test_still_falling_looks_at_the_best_of_the_last_fifth(curve, falling):
-    assert doubts.still_falling(curve) is falling
+def test_still_rising_looks_at_the_best_of_the_last_fifth(curve, rising):
+    assert doubts.still_rising(curve) is rising

@@ -144,6 +144,15 @@ def test_what_a_recipe_does_not_use_is_not_in_its_fingerprint():
     assert all(bench_inputs.resolved("document").values())
 
 
+def test_what_a_cosine_does_not_read_is_no_part_of_a_fingerprint():
+    cosine = recipes.recipe("strong")
+    assert bench_inputs.settings(replace(cosine, plateau_patience=9, early_stopping_patience=9)) == (
+        bench_inputs.settings(cosine)
+    )
+    plateau = recipes.recipe("strong:plateau")
+    assert bench_inputs.settings(replace(plateau, plateau_patience=9)) != bench_inputs.settings(plateau)
+
+
 def test_what_an_augmentation_leaves_alone_is_no_part_of_a_fingerprint():
     moved = replace(recipes.recipe("document"), augmentation=Augmentation(shift=0.1))
     assert bench_inputs.settings(moved)["augmentation"] == {"shift": 0.1}

@@ -177,6 +177,7 @@ def test_a_training_cut_after_every_epoch_ends_with_the_same_bits(tmp_path, ever
     assert resumed.resumed_at == (len(rates) - 1 if every_s == 0 else 0)
     assert resumed.seconds >= sum(resumed.history["seconds"]) * 0.99
     assert resumed.cpu_seconds >= sum(resumed.history["cpu_seconds"]) * 0.99
+    assert resumed.earlier_seconds == pytest.approx(sum(resumed.history["seconds"][: resumed.resumed_at]))
 
 
 @pytest.mark.fault("F62")

@@ -1,7 +1,11 @@
 """Where a pose puts a pixel, what a warp makes of an image, and the way back."""
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from lungseg import images
 
@@ -45,6 +49,24 @@ def test_a_warp_is_linear_between_pixels():
     ramp = np.tile(np.arange(8, dtype=np.float32), (4, 1))
     half = images.warp(ramp, images.pose((4, 8), 0, 1, (0, 1 / 16), mirror=False))
     np.testing.assert_allclose(half[:, 1:], ramp[:, 1:] - 0.5, atol=0.02)
+
+
+@given(hnp.arrays(np.float32, (9, 12), elements=st.floats(0, 1, width=32)), st.floats(-90, 90), st.floats(0.5, 2))
+def test_a_sharp_warp_stays_in_0_to_1_and_leaves_what_is_not_moved(picture, degrees, scale):
+    moved = images.warp(picture, images.pose((9, 12), degrees, scale, (0, 0), mirror=False), sharp=True)
+    assert moved.dtype == np.float32
+    assert 0 <= moved.min() <= moved.max() <= 1
+    assert np.array_equal(images.warp(picture, images.pose((9, 12), 0, 1, (0, 0), mirror=False), sharp=True), picture)
+
+
+def test_a_sharp_warp_keeps_more_of_the_finest_detail():
+    def detail(image):
+        return cv2.Laplacian(image, cv2.CV_32F)[8:-8, 8:-8].var()
+
+    picture = cv2.GaussianBlur(np.random.default_rng(0).random((64, 64), np.float32), (3, 3), 0)
+    pose = images.pose((64, 64), 7, 1, (0.01, 0.01), mirror=False)
+    soft, sharp = (detail(images.warp(picture, pose, sharp=wanted)) / detail(picture) for wanted in (False, True))
+    assert soft < 0.6 < 0.75 < sharp < 1.1
 
 
 def test_the_inverse_of_a_pose_brings_every_pixel_back():

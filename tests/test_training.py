@@ -107,6 +107,22 @@ def test_best_is_the_first_lowest_finite_loss(losses, best):
     assert keeper.weights == [np.array(best)]
 
 
+def test_best_by_dice_heeds_no_loss():
+    keeper = callbacks.BestWeights(by_dice=True)
+    for epoch, (loss, dice) in enumerate([(0.3, 0.8), (0.2, 0.9), (0.1, 0.85)]):
+        keeper.set_model(SimpleNamespace(get_weights=lambda epoch=epoch: [np.array(epoch)]))
+        keeper.on_epoch_end(epoch, {"val_loss": loss, "val_dice": dice})
+    assert keeper.epoch == 1
+
+
+@pytest.mark.parametrize("by_dice", [False, True])
+def test_a_recipe_says_what_is_best(monkeypatch, by_dice):
+    made = []
+    monkeypatch.setattr(training, "BestWeights", lambda **how: made.append(how) or callbacks.BestWeights(**how))
+    trained(replace(RECIPE, epochs=1, best_by_dice=by_dice))
+    assert made == [{"by_dice": by_dice}]
+
+
 @pytest.mark.fault("F51")
 @pytest.mark.parametrize("spoilt", ["c", "f"], ids=["training", "validation"])
 def test_a_loss_that_is_not_finite_ends_the_training(spoilt):

@@ -14,7 +14,7 @@ from lungseg.architectures.blocks import Style
 from lungseg.errors import UsageError
 from lungseg.splits import Fold
 
-FALLING = {"loss": [0.5, 0.3, 0.2, 0.15, 0.1], "val_loss": [0.5, 0.3, 0.2, 0.2, 0.2]}
+LEARNING = {"loss": [0.5, 0.3, 0.2, 0.15, 0.1], "val_dice": [0.5, 0.7, 0.8, 0.8, 0.8]}
 MIXED = np.linspace(0, 1, 16, dtype=np.float32).reshape(1, 4, 4)
 
 
@@ -37,7 +37,7 @@ def test_a_gradient_that_overflows_float16_costs_a_step_and_not_the_training():
 @pytest.mark.fault("F57")
 def test_a_constant_prediction_is_scored_as_it_is_and_doubted():
     half = np.full((1, 4, 4), 0.5, np.float32)
-    assert doubts.of(FALLING, half) == ["every pixel is predicted alike"]
+    assert doubts.of(LEARNING, half) == ["every pixel is predicted alike"]
     truth = np.arange(16).reshape(4, 4) < 4
     assert metrics.dice(truth, half[0] >= 0.5) == pytest.approx(2 * 4 / (16 + 4))
 
@@ -50,10 +50,10 @@ def test_a_training_that_learns_nothing_is_doubted():
 
 
 def test_a_sound_training_raises_no_doubt_and_one_cut_short_does():
-    assert doubts.of(FALLING, MIXED) == []
-    steep = {**FALLING, "val_loss": [0.5, 0.4, 0.3, 0.2, 0.1]}
-    assert doubts.of(steep, MIXED) == ["the validation loss was still falling when the epochs ran out"]
-    assert doubts.of({"loss": [0.5], "val_loss": [0.5]}, MIXED) == [], "one epoch says nothing"
+    assert doubts.of(LEARNING, MIXED) == []
+    steep = {**LEARNING, "val_dice": [0.5, 0.6, 0.7, 0.8, 0.9]}
+    assert doubts.of(steep, MIXED) == ["the validation Dice was still rising when the epochs ran out"]
+    assert doubts.of({"loss": [0.5], "val_dice": [0.5]}, MIXED) == [], "one epoch says nothing"
 
 
 @pytest.mark.fault("F58", "F59")

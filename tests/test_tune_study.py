@@ -91,6 +91,7 @@ def test_the_page_says_what_the_record_holds(tmp_path, trainings):
     own, better = ([sum(seed) / len(seed) for seed in found["held_out"]["dice"][name]] for name in ("own", "best"))
     assert pair.difference.value == pytest.approx(sum(better) / 2 - sum(own) / 2)
     assert f"reaches Dice {ratio(sum(better) / 2)}, the suite's own {ratio(sum(own) / 2)}" in text
+    assert "both at 32 x 32 px, width 4, 2 epochs" in text
     assert "excludes 0 (2 seeds)" in text
     assert "With 2 seeds this is about these weights, not about the recipes" in text
 
@@ -119,6 +120,20 @@ def test_trials_of_earlier_commands_count(tmp_path, trainings):
     for wished in (2, 2, 4):
         assert tune(tmp_path, "--trials", str(wished), "--seeds", "1") == 0
         assert len(trials(tmp_path)) == wished
+
+
+def test_each_look_at_the_held_out_fold_is_counted(tmp_path, trainings):
+    """A search that goes on after it was judged has a best trial that was chosen knowing how another one did."""
+    judged = []
+    for wished in (2, 2, 30):
+        assert tune(tmp_path, "--trials", str(wished), "--seeds", "1") == 0
+        best = told(tmp_path)["inner"]["best"]["trial"]
+        judged += [best] if best not in judged else []
+        assert told(tmp_path)["looks"] == judged
+    assert len(judged) == 2, "else nothing was chosen anew"
+    assert f"looked at 2 times, as the search went on (best trials {judged[0]}, {judged[1]})" in " ".join(
+        page(told(tmp_path)).split()
+    )
 
 
 def test_no_trial_begins_after_the_hours_are_over(tmp_path, trainings, capsys):

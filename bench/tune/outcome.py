@@ -15,7 +15,7 @@ from bench.tune.study import Study, by_id
 from lungseg.errors import DataError, UsageError
 from lungseg.recipes import Recipe
 
-SCHEMA = 1
+SCHEMA = 2
 OWN, BEST = "own", "best"
 
 
@@ -61,6 +61,7 @@ def record(study: Study, wished: int, judged: Mapping[str, Sequence[store.Record
                 if trial
             },
             "held_out": _held_out(judged) if judged else None,
+            "looks": _looks(study, best.number if judged else None),
             "seconds": sum(one["timing"]["total_seconds"] for one in records),
             "machine": max(records, key=lambda one: one["finished"])["machine"],
             "optuna": metadata.version("optuna"),
@@ -98,6 +99,15 @@ def load(path: Path) -> store.Record:
     if not isinstance(outcome, dict) or outcome.get("schema") != SCHEMA or not store.is_sealed(outcome):
         raise DataError(f"{path}: of another version, or edited after it was written; tune again")
     return outcome
+
+
+def _looks(study: Study, now: int | None) -> list[int]:
+    """Best trials of all judgings so far, this one's (``now``) the last; the same one judged again is one look."""
+    try:
+        before: list[int] = load(study.folder / "tune.json")["looks"]
+    except DataError:
+        before = []  # the first, or a file that this one replaces
+    return before if now is None or now in before else [*before, now]
 
 
 def _told(study: Study, trial: Trial) -> dict[str, Any]:

@@ -63,7 +63,10 @@ def bought(outcome: Mapping[str, Any]) -> str:
     where = f"the {n} images ({patients} patients) of fold {outcome['study']['fold']}, of which the search saw none"
     if "best" not in held["dice"]:
         return f"Nothing: no recipe was better than the suite's own, which reaches Dice {ratio(own)} on {where}."
-    numbers = f"the best recipe found reaches Dice {ratio(_mean(held['dice']['best']))}, the suite's own {ratio(own)}"
+    numbers = (
+        f"the best recipe found reaches Dice {ratio(_mean(held['dice']['best']))}, the suite's own {ratio(own)},"
+        f" both {_budget(outcome['study'])}"
+    )
     pair = compared(outcome)
     if pair is None:
         return f"On {where}, {numbers}; one patient's images say nothing of another's."
@@ -164,21 +167,38 @@ def _trials(outcome: Mapping[str, Any]) -> str:
 
 def _protocol(outcome: Mapping[str, Any]) -> str:
     study, images = outcome["study"], outcome["images"]
-    size = " x ".join(map(str, study["size"]))
     lines = [
-        f"Suite {escape(study['suite'])} with {escape(study['architecture'])} at {size} px, width {study['width']}, "
-        f"recipe {escape(study['recipe']['name'])} over {study['recipe']['epochs']} epochs; what the table of recipes "
-        "does not name was left as it is.",
+        f"Suite {escape(study['suite'])} with {escape(study['architecture'])} {_budget(study)}, recipe "
+        f"{escape(study['recipe']['name'])}; what the table of recipes does not name was left as it is.",
         f"The search saw the {images['searched']} training and validation images of fold {study['fold']} and none of "
         f"its {images['held_out']} test images. It split the former by patient into {len(study['inner'])} inner folds; "
-        f"a trial trained on each with seed {study['seed']}, kept the weights of the lowest validation loss, and was "
+        f"a trial trained on each with seed {study['seed']}, kept the weights of its best validation epoch, and was "
         "scored by the mean hard Dice of all images, each predicted out of fold.",
         "Trial 0 is the suite's own recipe; the others were proposed by TPE (Bergstra et al. 2011) as in Optuna "
         f"{escape(outcome['optuna'])}, ten at random first.",
         "Then both recipes were trained on the fold's own training images, stopped by its validation images, with the "
         "same seeds, and scored on its test images.",
+        f"A recipe that comes of this search has seen what other folds of the suite are tested on: only fold "
+        f"{study['fold']} tells what it is worth to patients that it was not chosen for.",
+        *_looks(outcome),
     ]
     return "\n".join(paragraph(line, "- ") for line in lines)
+
+
+def _looks(outcome: Mapping[str, Any]) -> list[str]:
+    looks = outcome["looks"]
+    if len(looks) < 2:
+        return []
+    return [
+        f"The held-out fold has been looked at {len(looks)} times, as the search went on (best trials "
+        f"{', '.join(map(str, looks))}): the last look is no longer the first."
+    ]
+
+
+def _budget(study: Mapping[str, Any]) -> str:
+    """What both recipes had, which need not be what the suite has."""
+    size = " x ".join(map(str, study["size"]))
+    return f"at {size} px, width {study['width']}, {study['recipe']['epochs']} epochs"
 
 
 def _mean(dice: Sequence[Sequence[float]]) -> float:

@@ -13,7 +13,6 @@ Value = float | int | str
 Params = dict[str, Value]
 
 LOSSES = ("dice", "dice_cross_entropy", "focal_tversky")  # of lungseg.losses, which would import a backend
-BATCH_SIZES = (8, 16)
 LEARNING_RATE = (3e-4, 6e-3)
 LONGEST_WARMUP = 10  # epochs
 AUGMENTATION = {  # about twice what recipe strong uses
@@ -58,9 +57,9 @@ class Axis:
 def axes(base: Recipe) -> tuple[Axis, ...]:
     """The space around a suite's own recipe, wide enough to hold that recipe, so that it can be the first trial.
 
-    Left as they are: epochs (a longer training would win by its length), precision, threshold, the schedule's kind,
-    mirroring (the heart lies on one side), and BatchNormalization's momentum, whose one trap is known (see Recipe).
-    Warm-up is a parameter where the recipe has a cosine; nothing else reads it.
+    Left as they are: epochs and batch size (more steps would win by their number), precision, threshold, the
+    schedule's kind, mirroring (the heart lies on one side), and BatchNormalization's momentum, whose one trap is known
+    (see Recipe). Warm-up is a parameter where the recipe has a cosine; nothing else reads it.
     Raises UsageError for a recipe that warms up for as long as it trains.
     """
     if base.cosine and base.warmup_epochs >= base.epochs:
@@ -71,7 +70,6 @@ def axes(base: Recipe) -> tuple[Axis, ...]:
     own = values(base)
     found = [
         _widened(Axis("learning_rate", *LEARNING_RATE, log=True), own),
-        Axis("batch_size", choices=tuple(sorted({*BATCH_SIZES, base.batch_size}))),
         Axis("loss", choices=LOSSES),
     ]
     if base.cosine:
@@ -93,7 +91,6 @@ def values(recipe: Recipe) -> Params:
     augmentation = recipe.augmentation or Augmentation()
     found: Params = {
         "learning_rate": float(recipe.learning_rate),
-        "batch_size": recipe.batch_size,
         "loss": recipe.loss,
         **{name: float(getattr(augmentation, name)) for name in AUGMENTATION},
     }

@@ -176,7 +176,7 @@ def by_id(records: Sequence[store.Record]) -> list[dict[str, Any]]:
 
 
 def spelled(params: space.Params) -> str:
-    """``learning_rate 0.002, batch_size 16, ...``."""
+    """``learning_rate 0.002, loss dice, ...``."""
     return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
                      for name, value in params.items())  # fmt: skip
 

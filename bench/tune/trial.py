@@ -58,7 +58,7 @@ def run(task: Task, say: Say) -> store.Record:
         "timing": {
             "train_seconds": trained.seconds,
             "train_cpu_seconds": trained.cpu_seconds,
-            "total_seconds": time.monotonic() - began,
+            "total_seconds": trained.earlier_seconds + time.monotonic() - began,
             "resumed_at_epoch": trained.resumed_at,
         },
         "machine": machine.facts(device, recipe.precision, task.suite.threads),
