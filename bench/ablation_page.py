@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.markdown import NONE, escape, p_value, paragraph, table, with_interval
-from bench.resampling import Interval
+from bench.ranking_page import told
+from bench.resampling import Interval, holm
 from bench.rows import Pair, Row, Section
 
 
 def ablation(section: Section) -> list[str]:
     """Blocks; empty where the section holds no variant of its recipe."""
-    rows = [
-        _row(section, row, whole)
+    asked = [
+        (row, whole)
         for whole in section.rows
         for row in section.rows
         if row.variant and not whole.variant and (row.architecture, row.width) == (whole.architecture, whole.width)
     ]
+    pairs = [section.pair(row.name, whole.name) for row, whole in asked]
+    corrected = iter(holm([pair.p_value for pair in pairs if pair]))
+    rows = [
+        _row(row, pair and replace(pair, p_holm=next(corrected))) for (row, _), pair in zip(asked, pairs, strict=True)
+    ]
+    alike = len({r.seeds for r in section.rows}) < 2
     headers = ["Architecture", "Changed", "Dice [95 % interval]", "Against the whole recipe [95 %]", "p, Holm",
                "Told apart"]  # fmt: skip
     note = (
-        f"Each row is recipe {section.setting.recipe} with one thing changed, on the same folds, seeds and images; the"
-        " difference is its Dice minus that of the whole recipe. The p-values are corrected for all pairs of the page."
+        f"Each row is recipe {section.setting.recipe} with one thing changed, on the same folds{', seeds' * alike} and"
+        " images; the difference is its Dice minus that of the whole recipe. The p-values are corrected (Holm) for"
+        " these comparisons, not for those of variants among themselves."
     )
     return ["### What each ingredient buys", table(headers, rows, left=2), paragraph(note)] if rows else []
 
 
-def _row(section: Section, row: Row, whole: Row) -> list[str]:
+def _row(row: Row, pair: Pair | None) -> list[str]:
     start = [escape(row.architecture), escape(row.variant), with_interval(row.dice)]
-    pair = section.pair(row.name, whole.name)
     if pair is None:
         return [*start, NONE, NONE, "not ranked"]
-    told = "no" if not pair.real else "yes" if pair.of_methods else "these weights"
-    return [*start, with_interval(_of(pair, row), sign=True), p_value(pair.p_holm), told]
+    return [*start, with_interval(_of(pair, row), sign=True), p_value(pair.p_holm), told(pair)]
 
 
 def _of(pair: Pair, row: Row) -> Interval:

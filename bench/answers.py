@@ -8,7 +8,7 @@ from typing import Any
 from bench import members, stats
 from bench.literature import people
 from bench.markdown import duration, escape, millions, p_value, ratio, with_interval
-from bench.rows import MIN_SEEDS, Pair, Row, Section
+from bench.rows import Pair, Row, Section, seeds_needed
 from lungseg import ARCHITECTURES
 
 Namer = Callable[[object], str]
@@ -79,9 +79,10 @@ def about(section: Section) -> str:
     some = " (some rows have more)" if len(seeds) > 1 else ""
     if n == 1:
         return f"With one seed{some} this is a test about these weights, not about the method."
-    if n < MIN_SEEDS:
+    if n < (needed := seeds_needed(section.setting.folds)):
+        each = " of one training each" if section.setting.folds == 1 else ""
         return (
-            f"With {n} seeds{some}, fewer than {MIN_SEEDS}, this is a test about these weights, and no method is"
+            f"With {n} seeds{each}{some}, fewer than {needed}, this is a test about these weights, and no method is"
             " called better than another."
         )
     of_one = " A mean of several trainings is one set of weights, and its intervals cover patients only."

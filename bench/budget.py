@@ -25,11 +25,14 @@ def budget(section: Section) -> list[str]:
 def _allowed(section: Section) -> str:
     recipes = [r["inputs"]["recipe"] for r in section.records if (r.get("inputs") or {}).get("recipe")]
     limit, batch = (_range({int(recipe[k]) for recipe in recipes if k in recipe}) for k in ("epochs", "batch_size"))
+    whole = {int(r["epochs"]) for r in recipes if "epochs" in r and ":" not in r.get("name", "")}
+    but = " (but for variants that change them)" if whole and limit != _range(whole) else ""
+    limit = _range(whole) or limit
     limit, batch = f" {limit}" if limit else "", f" of up to {batch} images" if batch else ""
     return (
-        f"Every cell may take the same{limit} epochs over the same images; a step is one batch{batch}. Where training"
-        " may stop early, some take fewer. Middle values over cells, with lowest and highest. Still rising: cells"
-        " whose validation Dice the last fifth of the epochs bettered by more than"
+        f"Every cell may take the same{limit} epochs{but} over the same images; a step is one batch{batch}. Where"
+        " training may stop early, some take fewer. Middle values over cells, with lowest and highest. Still rising:"
+        " cells whose validation Dice the last fifth of the epochs bettered by more than"
         f" {doubts.LEVEL}, so that more epochs might have helped. Times are of this machine and of what else it did;"
         " processor time, of all threads of a cell, leaves out its waiting for others; it is - where no cell told it."
     )

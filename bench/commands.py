@@ -89,7 +89,6 @@ def report(options: argparse.Namespace) -> int:
 
 def strata(options: argparse.Namespace) -> int:
     """Aggregates by sex and age, from stored scores and the data set's own metadata; no backend."""
-    import lungseg
     from bench import data, stats, store
     from bench import strata as groups
 
@@ -97,7 +96,7 @@ def strata(options: argparse.Namespace) -> int:
     sections = stats.sections(store.load_records(options.results, suite.name))
     if not any(section.rows for section in sections):
         raise UsageError(f"{options.results}: no scored record of suite {suite.name}; `make bench SUITE={suite.name}`")
-    cases = lungseg.load(suite.dataset, data.locate(suite, options.data, options.results))
+    cases = data.scored(suite, options.data, options.results)
     print(f"written: {near(groups.write(options.results, suite.name, sections, cases))}")
     return 0
 

@@ -66,6 +66,14 @@ def locate(suite: Suite, given: Path | None, results: Path) -> Path:
     return inner if inner.is_dir() else named
 
 
+def scored(suite: Suite, given: Path | None, results: Path) -> list[lungseg.Case]:
+    """The cases that the suite scores, loaded and not prepared. Raises as ``locate`` and ``lungseg.load`` do."""
+    root = locate(suite, given, results)
+    if suite.scored_on:
+        return lungseg.load(suite.scored_on, root / _folder(suite.scored_on))
+    return lungseg.load(suite.dataset, root)
+
+
 def _folder(dataset: str) -> str:
     return FOLDERS.get(dataset, dataset)
 

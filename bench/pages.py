@@ -19,15 +19,15 @@ from bench.markdown import (
     with_interval,
 )
 from bench.provenance import provenance
-from bench.rows import MIN_SEEDS, Row, Section
+from bench.rows import Row, Section, seeds_needed
 from bench.strata import Strata
 from lungseg import metrics
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
 
 SEEDS = (
-    f"With fewer than {MIN_SEEDS} seeds a row, ranks and intervals are of these weights, not of methods: an interval of"
-    " one seed covers patients only."
+    "With fewer than {needed} seeds a row{each}, ranks and intervals are of these weights, not of methods: an interval"
+    " of one seed covers patients only."
 )
 
 CAPTIONS = {
@@ -110,8 +110,10 @@ def _leaderboard(section: Section) -> str:
         f"{escape(r.name)}: not ranked ({answers.unranked(section, r)}).{answers.beside(section, r)}"
         for r in section.rows if not r.rank
     ]  # fmt: skip
-    if any(r.rank and len(r.seeds) < MIN_SEEDS and r.trainings == 1 for r in section.rows):
-        notes.insert(0, SEEDS)
+    needed = seeds_needed(section.setting.folds)
+    if any(r.rank and len(r.seeds) < needed and r.trainings == 1 for r in section.rows):
+        each = ", each one training" if section.setting.folds == 1 else ""
+        notes.insert(0, SEEDS.format(needed=needed, each=each))
     if made := [r for r in section.rows if not r.single]:
         notes.insert(0, _entries(made))
     if absent := answers.never_run(section):

@@ -17,21 +17,25 @@ ALL_PAIRS = 40  # above this many rows only neighbours are compared
 
 
 def compared(
-    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
+    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples], trainings: int
 ) -> tuple[Pair, ...]:
     """Pairs of rows that share their images, in the rows' order, Holm-corrected over all of them.
 
+    trainings: of one seed.
     Each side brings its own seeds, however many: seeds are not paired. Empty for a single row or patient.
     """
     ahead = len(names) if len(names) <= ALL_PAIRS else 2
     couples = [(a, b) for i, a in enumerate(names) for b in names[i + 1 : i + ahead]]
-    pairs = _compared(couples, tables, resamples) if couples else []
+    pairs = _compared(couples, tables, resamples, trainings) if couples else []
     corrected = resampling.holm([p.p_value for p in pairs])
     return tuple(replace(p, p_holm=q) for p, q in zip(pairs, corrected, strict=True))
 
 
 def _compared(
-    couples: Sequence[tuple[str, str]], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
+    couples: Sequence[tuple[str, str]],
+    tables: Mapping[str, Scores],
+    resamples: Mapping[str, Resamples],
+    trainings: int,
 ) -> list[Pair]:
     one = resamples[couples[0][0]]
     n = one.patients.shape[1]
@@ -49,7 +53,8 @@ def _compared(
         between = resampling.interval(float(difference.mean()), apart, patients=n)
         superiority = resampling.interval(float(share.mean()), again, patients=n)
         seeds = (len(tables[first].seeds), len(tables[second].seeds))
-        pairs.append(Pair(first, second, between, superiority, float(per_patient.std(ddof=1)), p, p, seeds))
+        sd = float(per_patient.std(ddof=1))
+        pairs.append(Pair(first, second, between, superiority, sd, p, p, seeds, trainings))
     return pairs
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench import data, machine, store
-from bench.suites import Cell, Suite, cells
+from bench.suites import Cell, Suite, cells, variant_of
 from lungseg.errors import DataError
 
 
@@ -23,7 +23,8 @@ def draw(suite: Suite, results: Path, root: Path) -> Path | None:
 
     material = data.gather(suite, root, results)
     key = machine.key(suite.precision)
-    chosen = [case for name in suite.architectures for case in _three(name, suite, results, key)]
+    rows = [(name, recipe) for name in suite.architectures for recipe in suite.recipes]
+    chosen = [case for row in rows for case in _three(*row, suite, results, key)]
     if not chosen:
         return None
     shown = []
@@ -38,7 +39,7 @@ def draw(suite: Suite, results: Path, root: Path) -> Path | None:
             continue
         shown.append(
             {
-                "id": f"{cell.architecture} {_shown(score['id'], suite)}",
+                "id": f"{_row(cell)} {_shown(score['id'], suite)}",
                 "image": np.asarray(material.prepared.images[row]),
                 "truth": np.asarray(material.prepared.masks[row]),
                 "guess": guess,
@@ -55,12 +56,20 @@ def _shown(name: str, suite: Suite) -> str:
     return name.replace("MCUCXR_", "phantom ") if suite.phantoms else name
 
 
-def _three(architecture: str, suite: Suite, results: Path, key: str) -> Sequence[tuple[Cell, dict[str, Any]]]:
-    """Best, median and worst case of an architecture, of the suite's first seed."""
+def _row(cell: Cell) -> str:
+    variant = variant_of(cell.as_dict())
+    return f"{cell.architecture} {variant}" if variant else cell.architecture
+
+
+def _three(
+    architecture: str, recipe: str, suite: Suite, results: Path, key: str
+) -> Sequence[tuple[Cell, dict[str, Any]]]:
+    """Best, median and worst case of an architecture under a recipe, of the suite's first seed."""
     scored = []
     for cell in cells(suite):
         path = store.record_path(results, cell, key)
-        if cell.architecture != architecture or cell.seed != suite.seeds[0] or not path.exists():
+        asked = (cell.architecture, cell.recipe, cell.seed) == (architecture, recipe, suite.seeds[0])
+        if not asked or not path.exists():
             continue
         if store.artifact(results, cell, key, "predictions.npz").exists():
             scored += [(cell, case) for case in store.load_record(path)["cases"]]

@@ -66,7 +66,7 @@ def _section(key: Setting, records: Sequence[Record]) -> Section:
     able = [r for r in rows if complete[r.name] and len(images) >= MIN_IMAGES]
     able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
     names = [r.name for r in able]
-    pairs = compared(names, tables, resamples)
+    pairs = compared(names, tables, resamples, key.folds)
     found = places(names, pairs, resamples) if names else {}
     rest = sorted((r for r in rows if r.name not in found), key=lambda r: r.name)
     # a row may be behind more rows than one of lower mean, whose differences spread wider: rank decides first

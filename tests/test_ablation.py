@@ -9,8 +9,10 @@ from bench import likeness, publish, stats, store
 from bench.ablation_page import ablation
 from bench.answers import never_run
 from bench.gate import summarise_results
+from bench.markdown import p_value
 from bench.pages import section_page
 from bench.report import write
+from bench.resampling import holm
 from bench.suites import cells, suite
 from lungseg.recipes import RECIPES, VARIANTS, recipe
 
@@ -60,6 +62,24 @@ def test_variants_share_a_table_with_the_recipe_and_are_measured_against_it():
     difference, low, high = (float(x.strip("[],")) for x in found["no-pose"][1].split())
     assert difference == pytest.approx(worse.dice.value - whole.dice.value, abs=1e-4)
     assert low < difference < high < 0
+
+
+def test_only_the_comparisons_that_are_asked_are_corrected_for():
+    """Three variants are six pairs with the recipe, of which three are asked."""
+    (section,) = stats.sections([*records(), *variant("no-exposure", 0.9695)])
+    raw = {name: section.pair(f"unet ({name})", "unet").p_value for name in ("no-pose", "mirror", "no-exposure")}
+    corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
+    assert {name: cells[2] for name, cells in rows(section).items()} == {
+        name: p_value(p) for name, p in corrected.items()
+    }
+    assert section.pair("unet (no-exposure)", "unet").p_holm > corrected["no-exposure"]
+
+
+def test_seeds_are_called_the_same_only_where_they_are():
+    (section,) = stats.sections(records())
+    assert "the same folds, seeds and images" in " ".join(ablation(section)[2].split())
+    (section,) = stats.sections([*variant("", 0.97, seeds=(0, 1)), *variant("no-pose", 0.94)])
+    assert "the same folds and images" in " ".join(ablation(section)[2].split())
 
 
 def test_a_better_variant_has_a_positive_difference():

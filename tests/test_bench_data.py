@@ -7,7 +7,7 @@ import pytest
 
 from bench import inputs, store
 from bench.cell import surroundings
-from bench.data import gather, locate, refuse_changes
+from bench.data import gather, locate, refuse_changes, scored
 from bench.suites import cells, suite
 from lungseg import images
 from lungseg.errors import DataError, UsageError
@@ -118,6 +118,12 @@ def test_a_record_across_sets_counts_the_images_that_are_scored_alone(both, tmp_
     about = surroundings(material, material.folds[0], {}, {})["data"]
     assert about["n"] == 8
     assert about["truth_pixels"].keys() == material.scored
+
+
+def test_groups_of_patients_across_sets_are_those_of_the_set_that_is_scored(both, tmp_path):
+    assert all(case.id.startswith("CHNCXR") for case in scored(ACROSS, both, tmp_path))
+    within = replace(suite("montgomery-128"), size=(32, 32))
+    assert all(case.id.startswith("MCUCXR") for case in scored(within, both, tmp_path))
 
 
 def test_a_suite_across_sets_needs_both(both, tmp_path):

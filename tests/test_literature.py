@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from records import grid
+from records import grid, sealed
 
 from bench import literature, stats
 from bench.suites import SUITES
@@ -29,6 +29,24 @@ def test_table_holds_the_data_at_hand_with_tags_and_no_row_of_ours():
     assert literature.UNCHECKED in table
     assert "| unet" not in table
     assert "none is ranked" in note.replace("\n", " ")
+
+
+def test_what_was_trained_alike_comes_first():
+    """Within a set, or from the very set that a cross-set suite is trained on."""
+    sections = {
+        "shenzhen": [sealed({**r, "cell": {**r["cell"], "trained_on": "montgomery", "folds": 1}, "inputs": {}})
+                     for r in grid(("unet",), n=25, data="shenzhen", folds=1)],
+        "montgomery": grid(("unet",), n=25, data="montgomery"),
+    }  # fmt: skip
+    splits = {
+        name: [line.split("|")[4].strip() for line in literature.published(only(records))[1].splitlines()[2:]]
+        for name, records in sections.items()
+    }
+    assert splits["shenzhen"][:3] == ["trained on Montgomery"] * 3
+    assert "trained on Montgomery" not in splits["shenzhen"][3:]
+    cross = [split.startswith("trained on") for split in splits["montgomery"]]
+    assert cross == sorted(cross)
+    assert any(cross)
 
 
 def test_a_phantom_has_neither_papers_nor_physicians():

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 
 from bench.figures.style import BLUE, GREY, GROUND, INK, ORANGE, PALE, Figure, canvas, cut, label
 from bench.markdown import p_value
-from bench.rows import MIN_SEEDS, Section
+from bench.rows import Section, seeds_needed
 
 MOST = 16  # rows of a map with numbers in its cells
 WORDY = 8  # rows with room for p in a cell
@@ -49,7 +49,7 @@ def pairwise(section: Section) -> Figure | None:
         spine.set_visible(False)
     axes.set_title(f"1000 x (mean Dice of row - of column){cut(n, len(names))}")
     if not all(p.of_methods for p in section.pairs):
-        axes.set_xlabel(f"fewer than {MIN_SEEDS} seeds: about these weights, not methods")
+        axes.set_xlabel(f"fewer than {seeds_needed(section.setting.folds)} seeds: about these weights, not methods")
     figure.legend(
         handles=[
             Patch(color=BLUE, label="row ahead"),

@@ -14,7 +14,6 @@ from bench.scores import Scores
 from bench.tune.space import Axis
 
 GENERATED = "<!-- Written by `python -m bench tune` from the record beside it; edits are lost. -->"
-FEW_SEEDS = 3
 
 
 def page(outcome: Mapping[str, Any]) -> str:
@@ -49,7 +48,7 @@ def compared(outcome: Mapping[str, Any]) -> Pair | None:
         name: Scores((), tuple(held["seeds"]), tuple(held["images"]), tuple(held["patients"]), {"dice": np.array(dice)})
         for name, dice in held["dice"].items()
     }
-    found = pairs.compared(["best", "own"], tables, resamples.drawn(tables))
+    found = pairs.compared(["best", "own"], tables, resamples.drawn(tables), trainings=1)
     return found[0] if found else None
 
 
@@ -76,7 +75,7 @@ def bought(outcome: Mapping[str, Any]) -> str:
         verdict = "its 95 % interval excludes 0"
     else:
         verdict = "its 95 % interval excludes 0: the search made it worse"
-    weights = "" if seeds >= FEW_SEEDS else f" With {_seeds(seeds)} this is about these weights, not about the recipes."
+    weights = "" if pair.of_methods else f" With {_seeds(seeds)} this is about these weights, not about the recipes."
     return (
         f"On {where}, {numbers}. The difference is {with_interval(pair.difference, sign=True)}: {verdict} "
         f"({_seeds(seeds)}).{weights} It is one fold's answer: what another fold's search would find is not known."
