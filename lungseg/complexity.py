@@ -62,6 +62,17 @@ def _macs(layer: keras.layers.Layer, shapes: list[tuple[int, ...]]) -> int:
     return pixels * kernel * channels * layer.filters // layer.groups
 
 
+def uncounted(model: keras.Model) -> list[str]:
+    """Names of layers with a kernel whose multiply-accumulates nobody counts: ``gmacs`` takes them for free."""
+    return [
+        layer.name
+        for layer in model.layers
+        if not isinstance(layer, COUNTED)
+        and not hasattr(layer, "macs")
+        and any(len(weight.shape) > 1 for weight in layer.weights)
+    ]
+
+
 def graph_sha256(model: keras.Model) -> str:
     """Hash of layers, their settings and connections; names, which depend on what was built before, left out."""
     layers = model.get_config()["layers"]

@@ -20,7 +20,7 @@ import numpy as np
 
 from lungseg import runtime
 from lungseg.architectures.blocks import Style
-from lungseg.complexity import calls
+from lungseg.complexity import calls, uncounted
 from lungseg.losses import dice_loss
 
 Builder = Callable[[tuple[int, int, int], int, Style], keras.Model]
@@ -177,6 +177,12 @@ def storage(subject: Subject) -> Iterator[str]:
         yield "saved and loaded it predicts otherwise; give each layer of its own a complete get_config"
 
 
+def cost(subject: Subject) -> Iterator[str]:
+    """Each kernel's multiply-accumulates are counted, so that its cost on a leaderboard is its cost."""
+    for name in uncounted(subject.model()):
+        yield f"{name} has a kernel that costs nothing; give its class a macs(*input shapes), as attention.py does"
+
+
 def batches(subject: Subject) -> Iterator[str]:
     """An image's prediction does not depend on what else is in its batch."""
     x, order = images(subject.shape, 5), np.array([3, 0, 4, 1, 2])
@@ -224,7 +230,8 @@ def by_heart(subject: Subject) -> Iterator[str]:
 
 
 CHEAP: dict[str, Check] = {
-    check.__name__: check for check in (sizes, probabilities, style, gradients, plain_keras, seeds, storage, batches)
+    check.__name__: check
+    for check in (sizes, probabilities, style, gradients, plain_keras, seeds, storage, cost, batches)
 }
 DEAR: dict[str, Check] = {check.__name__: check for check in (many_sizes, precisions, by_heart)}
 

@@ -54,6 +54,10 @@ FAULTS = {
     "plain_keras": (architecture(lambda x, style: keras.layers.Lambda(lambda y: y)(x)), "is a Lambda layer"),
     "seeds": (architecture(seeded), "is the same under another seed"),
     "storage": (architecture(lambda x, style: Unregistered()(x)), "register_keras_serializable"),
+    "cost": (
+        architecture(lambda x, style: keras.layers.SeparableConv2D(2, 3, padding="same")(x)),
+        "has a kernel that costs nothing; give its class a macs",
+    ),
     "batches": (architecture(lambda x, style: BatchMean()(x)), "normalise by stored statistics"),
 }
 

@@ -56,3 +56,7 @@ class Positions(keras.layers.Layer):
     def call(self, x: Tensor) -> Tensor:
         """x + embedding."""
         return x + keras.ops.cast(self.embedding, x.dtype)
+
+    def macs(self, shape: tuple[int, ...]) -> int:
+        """None: sums are not counted."""
+        return 0
