@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench import members, stats
+from bench import budget, members, stats
 from bench.literature import people
 from bench.markdown import duration, escape, millions, p_value, ratio, with_interval
 from bench.rows import Pair, Row, Section, seeds_needed
@@ -108,12 +108,25 @@ def stable(section: Section, name: Namer = escape) -> str | None:
     return f"Not all: against the truth eroded (-) or dilated (+), {_listed(parts)} ({tried} tried)."
 
 
+def levelled(section: Section, name: Namer = escape) -> str | None:
+    """Which rows more epochs might have helped; None where all had levelled off. A tenth is left to chance."""
+    found = budget.rising(section)
+    if not any(rose > cells / 10 for _, rose, cells in found):
+        return None
+    each = _listed([f"{name(row.name)} in {rose} of {cells}" for row, rose, cells in found])
+    return (
+        f"Not all: validation Dice was still rising when the epochs ran out for {each} trainings. The order is that of"
+        " this budget, and more epochs may change it."
+    )
+
+
 def answers(section: Section, name: Namer = escape) -> list[tuple[str, str]]:
     """Questions with their answers, the first screen of a page."""
     found = [
         ("Which is best?", best(section, name)),
         ("Is the difference real?", real(section, name)),
         ("Would another reader of the images agree?", stable(section, name)),
+        ("Had training levelled off?", levelled(section, name)),
         ("What does it cost?", cost(section, name)),
         ("Against people?", people(section)),
         ("How many seeds?", unequal(section, name)),

@@ -22,6 +22,15 @@ def budget(section: Section) -> list[str]:
     return ["### Budget", paragraph(_allowed(section)), table(headers, rows)] if rows else []
 
 
+def rising(section: Section) -> list[tuple[Row, int, int]]:
+    """Rows that were trained: cells whose validation Dice still rose when the epochs ran out, and all cells."""
+    found = []
+    for row in section.rows:
+        if own := _trained(section, row):
+            found.append((row, sum(doubts.still_rising(r["history"]["val_dice"]) for r in own), len(own)))
+    return found
+
+
 def _allowed(section: Section) -> str:
     recipes = [r["inputs"]["recipe"] for r in section.records if (r.get("inputs") or {}).get("recipe")]
     limit, batch = (_range({int(recipe[k]) for recipe in recipes if k in recipe}) for k in ("epochs", "batch_size"))

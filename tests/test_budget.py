@@ -4,6 +4,7 @@ import pytest
 from records import grid, sealed
 
 from bench import doubts, stats
+from bench.answers import levelled
 from bench.budget import budget
 
 RECIPE = {"epochs": 50, "batch_size": 16}
@@ -56,3 +57,18 @@ def test_who_was_still_rising_is_counted(last, rising):
 )
 def test_still_rising_looks_at_the_best_of_the_last_fifth(curve, rising):
     assert doubts.still_rising(curve) is rising
+
+
+def test_the_first_screen_says_who_had_not_levelled_off():
+    """Two of five trainings of one row, none of the other: the order is that of this budget."""
+    flat, steep = [0.8] * 10, [0.8] * 9 + [0.9]
+    curves = {("unet", fold): steep if fold < 2 else flat for fold in range(5)}
+    made = [
+        sealed({**r, "history": {**r["history"], "val_dice": curves.get((cell["architecture"], cell["fold"]), flat)}})
+        for r in grid(("unet", "resunet"), n=30)
+        for cell in [r["cell"]]
+    ]
+    (section,) = stats.sections(made)
+    assert "unet in 2 of 5 and resunet in 0 of 5 trainings" in levelled(section)
+    (section,) = stats.sections([r for r in made if r["cell"]["architecture"] == "resunet"])
+    assert levelled(section) is None
