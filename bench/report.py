@@ -51,7 +51,8 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
         stored = [strata.read(results, section) for section in sections]
         store.write_text(written[-1], suite_page(suite, sections, measured, drawn, stored, found.of(suite)))
     written.append(results / "README.md")
-    store.write_text(written[-1], index_page(by_suite, measured, found.unreadable))
+    searches = sorted(path.name for path in (results / "tuning").glob("*.md"))
+    store.write_text(written[-1], index_page(by_suite, measured, found.unreadable, searches))
     return written
 
 
@@ -133,8 +134,9 @@ def index_page(
     by_suite: Mapping[str, Sequence[Section]],
     measured: Sequence[Speeds],
     unreadable: Mapping[str, str] = MappingProxyType({}),
+    searches: Sequence[str] = (),
 ) -> str:
-    """The Markdown of the index: every suite with its answer, and where speed was measured."""
+    """The Markdown of the index: every suite with its answer, the pages of searches, and where speed was measured."""
     blocks = [GENERATED, "# Results"]
     if not by_suite:
         blocks.append("No suite has been run yet: `make bench` runs `quick`, `python -m bench list` shows all.")
@@ -158,6 +160,7 @@ def index_page(
                 paragraph(f"**Which is best?** {answers.best(s)}"),
                 paragraph(f"**Is the difference real?** {answers.real(s)}"),
                 *([paragraph(f"**Would another reader agree?** {stable}")] if (stable := answers.stable(s)) else []),
+                *([paragraph(f"**Had training levelled off?** {budget}")] if (budget := answers.levelled(s)) else []),
                 paragraph(f"**What does it cost?** {answers.cost(s)}"),
             ]
             if gaps := answers.missing(s):
@@ -167,6 +170,9 @@ def index_page(
         blocks.append(table(headers, rows, left=5))
         blocks.append("Rows of different suites, data or machines are not comparable with each other.")
     blocks += texts
+    if searches:
+        files = "\n".join(f"- [{escape(name.removesuffix('.md'))}](tuning/{markdown.slug(name)})" for name in searches)
+        blocks += ["## Searches for a better recipe", f"What each bought on images that it never saw:\n\n{files}"]
     if measured:
         files = "\n".join(f"- [{escape(m.file)}](throughput/{markdown.slug(m.file)})" for m in measured)
         blocks += ["## Throughput", f"One file a device, backend, precision and size:\n\n{files}"]

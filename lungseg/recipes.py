@@ -68,7 +68,8 @@ BRIEF = replace(DOCUMENT, name="brief", epochs=40, batch_size=4, learning_rate=2
 # For suite quick, which has more images: fewer epochs leave every network between 0.85 and 0.98, so that they differ.
 SHORT = replace(BRIEF, name="short", epochs=16)
 
-# What one run on Montgomery's validation folds began with; ablations and tuning start from here.
+# What one run on Montgomery's validation folds began with. Frozen: the best of 20 recipes that a search found on other
+# images was not shown to be better on those it never saw (results/tuning/).
 STRONG = Recipe(
     "strong",
     epochs=150,

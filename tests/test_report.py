@@ -163,6 +163,15 @@ def test_edited_record_is_called_unverified(tmp_path):
     assert "**Unverified**: these records differ from their own hash: unet.phantom.f0.s0" in page(tmp_path, records)
 
 
+def test_the_index_leads_to_the_pages_of_searches(tmp_path):
+    (tmp_path / "tuning").mkdir()
+    (tmp_path / "tuning" / "montgomery-128.unet.f0.64px.w8.e40.md").write_text("# A search")
+    page(tmp_path, grid(("unet",)))
+    text = (tmp_path / "README.md").read_text()
+    link = text.split("## Searches for a better recipe")[1].split("](")[1].split(")")[0]
+    assert (tmp_path / link).is_file()
+
+
 def test_only_writes_one_suite_but_the_index_of_all(tmp_path):
     save(tmp_path, grid(n=20) + grid(n=20, suite="other"))
     written = report.write(tmp_path, figures=False, only="other")
@@ -235,7 +244,7 @@ def test_a_doubtful_training_is_named_with_its_doubt(tmp_path):
 
 
 def test_committed_pages_are_what_the_committed_records_give(tmp_path):
-    for name in ("runs", "strata", "throughput", "figures"):
+    for name in ("runs", "strata", "throughput", "figures", "tuning"):
         if (RESULTS / name).is_dir():
             shutil.copytree(RESULTS / name, tmp_path / name)
     for path in report.write(tmp_path, figures=False):
