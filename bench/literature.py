@@ -43,6 +43,11 @@ class Published:
 _POOLED = ("pooled", "1000 epochs, pre-trained")
 _MONTGOMERY, _SHENZHEN = ("256", "fixed 96/14/28"), ("256", "fixed 396/56/114")
 _FROM_JSRT = ("1024", "trained on JSRT", PER_IMAGE)
+_ACROSS = (  # deepdraw's networks, as its tables of one set against another name them
+    ("deepdraw U-Net", _POOLED[1]),
+    ("deepdraw M2U-Net", _POOLED[1]),
+    ("deepdraw LW-Net", "2000 epochs"),
+)
 PUBLISHED = (
     Published("Candemir 2014, atlas", "montgomery", "~0.970", note="from an overlap of 94.1 %"),
     Published("imlab-uiip U-Net", "montgomery", "0.972", "256", "5 folds of images", PER_IMAGE,
@@ -61,18 +66,16 @@ PUBLISHED = (
               note="Hausdorff distance 127.7 px"),
     Published("HybridGNet, two skip layers", "montgomery", "0.954 +- 0.043", *_FROM_JSRT,
               note="Hausdorff distance 39.4 px"),
-    Published("deepdraw U-Net", "montgomery", "0.973", "256", "trained on JSRT", *_POOLED),
-    Published("deepdraw M2U-Net", "montgomery", "0.971", "256", "trained on JSRT", *_POOLED),
-    Published("deepdraw LW-Net", "montgomery", "0.967", "256", "trained on JSRT", "pooled", "2000 epochs"),
-    Published("deepdraw U-Net", "montgomery", "0.942", "256", "trained on Shenzhen", *_POOLED),
-    Published("deepdraw M2U-Net", "montgomery", "0.942", "256", "trained on Shenzhen", *_POOLED),
-    Published("deepdraw LW-Net", "montgomery", "0.920", "256", "trained on Shenzhen", "pooled", "2000 epochs"),
-    Published("deepdraw U-Net", "shenzhen", "0.963", "256", "trained on Montgomery", *_POOLED),
-    Published("deepdraw M2U-Net", "shenzhen", "0.962", "256", "trained on Montgomery", *_POOLED),
-    Published("deepdraw LW-Net", "shenzhen", "0.964", "256", "trained on Montgomery", "pooled", "2000 epochs"),
-    Published("deepdraw U-Net", "shenzhen", "0.963", "256", "trained on JSRT", *_POOLED),
-    Published("deepdraw M2U-Net", "shenzhen", "0.967", "256", "trained on JSRT", *_POOLED),
-    Published("deepdraw LW-Net", "shenzhen", "0.963", "256", "trained on JSRT", "pooled", "2000 epochs"),
+    *(
+        Published(name, scored_on, dice, "256", f"trained on {trained_on}", "pooled", note)
+        for trained_on, scored_on, found in (
+            ("JSRT", "montgomery", ("0.973", "0.971", "0.967")),
+            ("Shenzhen", "montgomery", ("0.942", "0.942", "0.920")),
+            ("Montgomery", "shenzhen", ("0.963", "0.962", "0.964")),
+            ("JSRT", "shenzhen", ("0.963", "0.967", "0.963")),
+        )
+        for (name, note), dice in zip(_ACROSS, found, strict=True)
+    ),
 )  # fmt: skip
 
 
