@@ -148,9 +148,10 @@ def cost(section: Section, name: Namer = escape) -> str:
     rows = [r for r in section.rows if r.rank][:3] or list(section.rows[:3])
     if not rows:
         return "Unknown."
+    what = "fold" if section.setting.folds > 1 else "seed"
     each = [
         f"{name(r.name)} {millions(r.parameters)} parameters, {r.gmacs:.2f} GMACs,"
-        f" {duration(r.train_seconds)} of training a fold"
+        f" {duration(r.train_seconds)} of training a {what}"
         for r in rows
     ]
     spent = [r for r in members.trainings(section.records) if r["status"] == "ok"]

@@ -5,9 +5,9 @@ from bench.stats import MIN_IMAGES
 
 DEFINITIONS = (
     "Dice = 2 TP / (2 TP + FP + FN) of an image, the same number as F1 of the lung class. The headline"
-    " is its mean over images, each predicted out of fold: once a seed, by a model that never saw its"
-    " patient. With several seeds an image first gets the mean over its seeds. A row is made of its complete"
-    " seeds, those that predicted every image; a seed that lacks folds is named and left out.",
+    " is its mean over images, each predicted once a seed, by a model that never saw its patient. With several"
+    " seeds an image first gets the mean over its seeds. A row is made of its complete seeds, those that predicted"
+    " every image; a seed that lacks folds is named and left out.",
     "[low, high] of a mean: 95 % BCa interval (Efron 1987) of a bootstrap with 10,000 resamples over patients and,"
     " within each, over seeds; a patient brings all of its images. Of a difference and of P(first > second):"
     " percentile interval of the same resamples. All have the levels of Student's t for the number of patients"

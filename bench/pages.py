@@ -34,7 +34,7 @@ CAPTIONS = {
     "leaderboard": "Mean Dice over images with its 95 % interval; hollow: pooled over all pixels",
     "pairwise": "Differences between rows, and which are told apart",
     "stability": "Places over resamples, and ranks against eroded and dilated truth",
-    "distribution": "Dice of every image, predicted out of fold",
+    "distribution": "Dice of every image, predicted by a network that never saw its patient",
     "curves": "Training curves, axes stretched towards the best: a thin line a cell, thick their median",
     "confusion": "Confusion matrices over all pixels, shares of a row",
     "speed": "Speed against accuracy; a larger dot has more parameters",

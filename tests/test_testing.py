@@ -7,6 +7,7 @@ import pytest
 
 from lungseg import testing
 from lungseg.architectures.blocks import Style
+from lungseg.testing import cheap, dear
 
 
 class Unregistered(keras.layers.Layer):
@@ -78,9 +79,9 @@ def test_a_layer_that_forgot_its_precision_is_told_from_the_heads():
         apart = [keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32")(x) for _ in range(2)]
         return keras.layers.Average(dtype="float32")(apart)
 
-    assert list(testing.style(testing.Subject(architecture(head=heads)))) == []
+    assert list(cheap.style(testing.Subject(architecture(head=heads)))) == []
     forgot = architecture(lambda x, style: keras.layers.Conv2D(2, 1, name="forgot", dtype="float32")(x), heads)
-    (problem,) = testing.style(testing.Subject(forgot))
+    (problem,) = cheap.style(testing.Subject(forgot))
     assert problem.startswith("under mixed_bfloat16, forgot compute in another precision")
 
 
@@ -92,7 +93,7 @@ def test_import_of_a_backend_is_found(tmp_path):
     spec.loader.exec_module(outsider)
     subject = testing.Subject(outsider.build)
     subject._models[subject.shape, 0, Style(), 0] = architecture()(subject.shape, 2, Style())
-    (problem,) = testing.plain_keras(subject)
+    (problem,) = cheap.plain_keras(subject)
     assert problem.startswith("line 2 of ")
     assert problem.endswith("imports tensorflow.nn; use keras.ops instead")
 
@@ -104,11 +105,11 @@ def test_all_problems_are_told_at_once_each_with_its_check():
     assert {line.split(":")[0] for line in str(caught.value).splitlines()} == {"storage", "batches"}
 
 
-def test_a_network_that_cannot_learn_an_image_by_heart_is_found(monkeypatch):
-    monkeypatch.setattr(testing, "STEPS", 25)
+def test_a_network_that_cannot_learn_two_images_by_heart_is_found(monkeypatch):
+    monkeypatch.setattr(dear, "STEPS", 25)
     blind = architecture(lambda x, style: keras.layers.Rescaling(0.0)(x))
-    (problem,) = testing.by_heart(testing.Subject(blind))
-    assert problem.startswith("25 steps on one image reach a Dice of 0.")
+    (problem,) = dear.by_heart(testing.Subject(blind))
+    assert problem.startswith("25 steps on two images reach a Dice of 0.")
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ def leaderboard(section: Section) -> Figure | None:
     numbers.grid(visible=False)
     axes.locator_params(axis="x", nbins=6)
     n = max(len(r.images) for r in rows)
-    axes.set_xlabel(f"Dice, {n} images out of fold")
+    axes.set_xlabel(f"Dice, {n} images that no training saw")
     axes.set_title(f"Mean Dice and 95 % interval{cut(len(rows), len(section.rows))}")
     axes.plot([], [], "o-", color=BLUE, linewidth=2.2, label="mean over images")
     axes.plot([], [], "D", **POOLED, label="pooled over pixels")

@@ -1,0 +1,70 @@
+"""Checks that take up to a minute an architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from lungseg import runtime
+from lungseg.architectures.blocks import Style
+from lungseg.losses import dice_loss
+from lungseg.testing.subject import Check, Subject, images, in_range, output, sized
+
+STEPS = 300  # within which two images must be learnt by heart
+MIN_DICE = 0.98
+
+
+def many_sizes(subject: Subject) -> Iterator[str]:
+    """The sizes at which lungs are segmented."""
+    yield from sized(subject, tuple((side, side, 1) for side in (64, 96, 128, 256)))
+
+
+def precisions(subject: Subject) -> Iterator[str]:
+    """A step of training in half precision ends with finite weights and probabilities."""
+    x, truth = _lungs(32)
+    for dtype in ("mixed_bfloat16", "mixed_float16"):
+        model = subject.model((32, 32, 1), style=Style(dtype=dtype))
+        adam = keras.optimizers.Adam(1e-3)
+        optimizer = keras.optimizers.LossScaleOptimizer(adam) if dtype == "mixed_float16" else adam
+        model.compile(optimizer, dice_loss, run_eagerly=True)
+        loss = float(np.asarray(model.train_on_batch(x, truth)))
+        if not np.isfinite(loss) or not all(np.isfinite(weight).all() for weight in model.get_weights()):
+            yield f"one step under {dtype} ends with loss {loss} or weights that are not finite"
+        yield from (f"under {dtype}, {problem}" for problem in in_range(output(model, x)))
+
+
+def by_heart(subject: Subject) -> Iterator[str]:
+    """Two images are learnt to a Dice above 0.98 within 300 steps: a network that cannot do this learns nothing.
+
+    Not one: BatchNormalization of a feature that is the mean of an image, as in DeepLabV3+'s pyramid, has no variance
+    over a single one, and then predicts otherwise than it learnt.
+    """
+    keras.utils.set_random_seed(0)
+    model = subject.build((64, 64, 1), max(subject.width, 4), Style())
+    x, truth = _lungs(64)
+    model.compile(keras.optimizers.Adam(3e-3), dice_loss, jit_compile=runtime.jit_compile())
+    best = 0.0
+    for step in range(1, STEPS + 1):
+        model.train_on_batch(x, truth)
+        if step % 25 == 0:
+            guess = output(model, x) >= 0.5
+            best = max(best, 2 * float((guess * truth).sum()) / float(guess.sum() + truth.sum()))
+            if best > MIN_DICE:
+                return
+    yield f"{STEPS} steps on two images reach a Dice of {best:.3f}, not {MIN_DICE}; look for a signal that is cut off"
+
+
+def _lungs(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two images (2, side, side, 1) of two dark ellipses in noise, larger and smaller ones, and their masks."""
+    rows, columns = np.mgrid[:side, :side] / side
+    masks = []
+    for height, width in ((0.35, 0.15), (0.3, 0.12)):
+        inside = [((rows - 0.5) / height) ** 2 + ((columns - middle) / width) ** 2 < 1 for middle in (0.28, 0.72)]
+        masks.append(inside[0] | inside[1])
+    truth = np.stack(masks).astype(np.float32)[..., None]
+    return 0.7 - 0.5 * truth + 0.2 * images((side, side, 1), 2), truth
+
+
+DEAR: dict[str, Check] = {check.__name__: check for check in (many_sizes, precisions, by_heart)}
