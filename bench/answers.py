@@ -60,16 +60,29 @@ def real(section: Section, name: Namer = escape) -> str:
     pair = section.pair(ranked[0].name, ranked[1].name)
     if pair is None:
         return "Images of one patient do not tell."
-    told = "excludes 0" if pair.difference.excludes(0.0) else "includes 0"
-    sentence = (
-        f"To the next, {name(pair.second)}, it is {with_interval(pair.difference, sign=True)} Dice on the"
-        f" same images: the interval {told} (Wilcoxon, Holm-corrected: p {_equals(pair.p_holm)}), and"
-        f" {name(pair.first)} is ahead on {100 * pair.superiority.value:.0f} % of images."
-    )
+    sentence = f"To the next, {name(pair.second)}, it is {_told(pair, name)}."
     close = [p for r in ranked[1:] if (p := section.pair(ranked[0].name, r.name)) and not p.real]
     if close:
         sentence += f" Not to be told apart from it: {_listed([name(_other(p, ranked[0])) for p in close])}."
-    return f"{sentence} {about(section)}"
+    return f"{sentence}{_between_networks(section, ranked, name)} {about(section)}"
+
+
+def _told(pair: Pair, name: Namer) -> str:
+    told = "excludes 0" if pair.difference.excludes(0.0) else "includes 0"
+    return (
+        f"{with_interval(pair.difference, sign=True)} Dice on the same images: the interval {told} (Wilcoxon,"
+        f" Holm-corrected: p {_equals(pair.p_holm)}), and {name(pair.first)} is ahead on"
+        f" {100 * pair.superiority.value:.0f} % of images"
+    )
+
+
+def _between_networks(section: Section, ranked: list[Row], name: Namer) -> str:
+    """Where an ensemble leads: the best network against the next, for whoever asks for an architecture."""
+    singles = [r for r in ranked if r.single]
+    if ranked[0].single or len(singles) < 2:
+        return ""
+    pair = section.pair(singles[0].name, singles[1].name)
+    return f" Between single networks: {name(pair.first)} to {name(pair.second)} {_told(pair, name)}." if pair else ""
 
 
 def about(section: Section) -> str:

@@ -208,6 +208,17 @@ def test_the_leader_is_not_called_an_architecture_and_the_best_network_is_named(
     assert "mean of" not in answers.best(stats.sections(grid(("unet", "resunet")))[0])
 
 
+def test_behind_an_ensemble_the_best_network_is_compared_with_the_next():
+    (section,) = stats.sections(table())
+    pair = section.pair("unet", "resunet")
+    text = answers.real(section)
+    between = f"Between single networks: unet to resunet {pair.difference.value:+.4f} ["
+    assert text.startswith("To the next, unet, it is +")
+    assert between in text
+    assert text.index(between) < text.index("The intervals cover")
+    assert "single networks" not in answers.real(stats.sections(grid(("unet", "resunet")))[0])
+
+
 def test_an_ensemble_counts_as_one_seed_and_costs_all_of_its_members():
     (section,) = stats.sections(table())
     rows = {r.name: r for r in section.rows}
