@@ -117,7 +117,7 @@ class Suite:
 
 THREE = ("unet", "resunet", "r2unet")
 # Networks whose papers made them small: at a quarter of their width they would be others than those their names say.
-OWN_WIDTHS = (("m2unet", 64), ("segformer_b0", 64), ("mobilenetv2_unet", 64))
+OWN_WIDTHS = (("m2unet", 64), ("lwnet", 64), ("segformer_b0", 64), ("mobilenetv2_unet", 64))
 
 SUITES: dict[str, Suite] = {
     suite.name: suite

@@ -24,6 +24,10 @@ REFERENCE = {
     # Laibacher et al. 2019: 0.55 M; 0.5498 M by count of its layers, of which 2 * 9 * 32 are for two more colours. Work
     # summed by hand from MobileNetV2's table 2 and the decoder's channels
     "m2unet": (0.5498e6 - 576, 0.304),
+    # Galdran et al. 2022 and its code, by hand: a U-Net of C colours has 80 C + 33,961 (8, 16, 32 channels), so with
+    # three colours and a fourth of logits both have 68,482 (quoted: 68 k). Here - 320 for two colours in each and
+    # - 368 for biases before a normalisation. Work: (80 C + 7,496) a pixel, C = 1 and 2
+    "lwnet": (68_482 - 320 - 368, (240 + 2 * 7_496) * 65_536 / 1e9),
     # The published weights for 150 classes have 3,752,694 (nvidia/segformer-b0-finetuned-ade-512-512), of which
     # 149 * 257 are for more classes, 2 * 49 * 32 for two more colours, 2 * (32 + 64 + 160 + 256) keys' biases. Work
     # summed by hand from table 6; the same sum for 150 classes, three colours and 512 x 512 gives 8.39 (paper: 8.4)
@@ -60,6 +64,7 @@ SOURCE = {
     "unet3plus": "Huang 2020, counted",
     "deeplabv3plus": "segmentation_models.pytorch, one colour",
     "m2unet": "Laibacher 2019, one colour",
+    "lwnet": "Galdran 2022, one colour, fewer biases",
     "segformer_b0": "nvidia/segformer-b0, one class and colour",
     "mobilenetv2_unet": "torchvision's MobileNetV2, decoder counted",
     "unetpp_deep": "Zhou 2018, table 3, times 4, three heads more",

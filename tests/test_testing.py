@@ -112,6 +112,12 @@ def test_a_network_that_cannot_learn_two_images_by_heart_is_found(monkeypatch):
     assert problem.startswith("25 steps on two images reach a Dice of 0.")
 
 
+def test_one_learning_rate_that_does_is_enough(monkeypatch):
+    monkeypatch.setattr(dear, "RATES", (0.0, 0.1))
+    monkeypatch.setattr(dear, "STEPS", 100)
+    assert list(dear.by_heart(testing.Subject(architecture()))) == []
+
+
 @pytest.mark.slow
 def test_long_contract_of_a_sound_architecture():
     def unet(shape, width, style):

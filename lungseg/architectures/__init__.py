@@ -24,6 +24,7 @@ ARCHITECTURES = Registry(
         "unet3plus": "lungseg.architectures.unet3plus:unet3plus",
         "deeplabv3plus": "lungseg.architectures.deeplabv3plus:deeplabv3plus",
         "m2unet": "lungseg.architectures.m2unet:m2unet",
+        "lwnet": "lungseg.architectures.lwnet:lwnet",
         "segformer_b0": "lungseg.architectures.segformer:segformer_b0",
         "mobilenetv2_unet": "lungseg.architectures.mobilenetv2_unet:mobilenetv2_unet",
         "unetpp_deep": "lungseg.architectures.unetpp:unetpp_deep",
