@@ -1,125 +1,20 @@
-"""`python -m bench`: the verbs and their options. Each verb imports what it needs, late."""
+"""`python -m bench`: run a verb, and say in an exit code and a sentence how it went."""
 
 from __future__ import annotations
 
-import argparse
 import io
 import shlex
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
+from bench.options import parser
 from lungseg.errors import EnvironmentFailure, LungsegError
 
-ROOT = Path(__file__).resolve().parent.parent
-Verb = Callable[[str, str], argparse.ArgumentParser]
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # as a shell says it: whether all was well is not known, so it must not look so
-
-
-def parser() -> argparse.ArgumentParser:
-    """All verbs and their options."""
-    top = argparse.ArgumentParser(
-        prog="python -m bench",
-        description="Train, score and compare lung segmentation networks.",
-        epilog="Exit codes: 0 ok, 1 regression, 2 usage, 3 data, 4 some cells failed, 5 not comparable, "
-        "6 environment, 70 internal error, 130 interrupted and resumable.",
-    )
-    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-
-    def verb(name: str, words: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
-
-    def results(of: argparse.ArgumentParser, default: str = "results/local") -> None:
-        of.add_argument("--results", type=Path, default=ROOT / default, help=f"results folder ({default})")
-
-    def data(of: argparse.ArgumentParser) -> None:
-        of.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
-
-    def choice(of: argparse.ArgumentParser) -> None:
-        of.add_argument("suite", nargs="?", default="quick", help="suite's name (quick); see `list`")
-        of.add_argument("--arch", help="architectures instead of the suite's own: names or patterns, as 'r2*,unet'")
-
-    run = verb("run", "train and score a suite's missing cells, then report")
-    choice(run)
-    results(run)
-    data(run)
-    run.add_argument("--seeds", type=int, help="number of seeds instead of the suite's own")
-    run.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
-    run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
-    run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
-    ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
-    choice(ensemble)
-    results(ensemble)
-    data(ensemble)
-    ensemble.add_argument("--seeds", type=int, help="only the first so many seeds instead of all that were trained")
-    ensemble.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
-    ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
-    speed = verb("speed", "measure throughput of a suite's architectures, one process each")
-    choice(speed)
-    results(speed)
-    again = verb("report", "write pages and figures anew from stored records")
-    results(again)
-    again.add_argument("--no-figures", action="store_true", help="pages only")
-    again.add_argument("--suite", help="only this suite's page")
-    strata = verb("strata", "aggregate stored scores by patients' sex and age, for the report")
-    strata.add_argument("suite", help="suite's name")
-    data(strata)
-    results(strata)
-    publish = verb("publish", "validate a suite's records, copy them to the committed results, renew the pages")
-    publish.add_argument("suite", help="suite's name")
-    results(publish)
-    publish.add_argument("--to", type=Path, default=ROOT / "results", help="committed results (results)")
-    publish.add_argument("--partial", action="store_true", help="also architectures that lack folds, named as such")
-    tune = verb("tune", "search for a better recipe on part of one fold, judge it on the rest")
-    _tune(tune)
-    data(tune)
-    results(tune)
-    _judging(verb, results)
-    verb("list", "show suites with their costs, architectures and datasets")
-    return top
-
-
-def _judging(verb: Verb, results: Callable[..., None]) -> None:
-    for name, words in (
-        ("gate", "train suite smoke anew and compare it with the baseline"),
-        ("baseline", "train suite smoke anew and write it as the baseline"),
-    ):
-        guard = verb(name, words)
-        guard.add_argument("--baseline", type=Path, default=ROOT / "results" / "baseline.json", help="baseline file")
-        results(guard, "results/local/gate")
-    judge = verb("compare", "compare a suite's records with older ones, image by image; trains nothing")
-    judge.add_argument("suite", help="suite's name")
-    judge.add_argument("--baseline", type=Path, default=ROOT / "results", help="results to compare with (results)")
-    judge.add_argument("--candidate", type=Path, default=ROOT / "results" / "local", help="results (results/local)")
-    judge.add_argument("--arch", help="only these architectures: names or patterns, as 'r2*,unet'")
-    results(judge, "results/local/compare")
-
-
-def _tune(search: argparse.ArgumentParser) -> None:
-    search.add_argument("suite", help="suite whose data, folds and recipe are the start; see `list`")
-    search.add_argument("--arch", help="architecture instead of the suite's first")
-    search.add_argument("--trials", type=int, default=20, help="recipes to try, those of earlier commands counted (20)")
-    search.add_argument("--hours", type=float, help="begin no trial after so many hours of this command")
-    search.add_argument("--fold", type=int, default=0, help="fold whose test images judge the search (0)")
-    search.add_argument("--inner", type=int, default=3, help="inner folds that the rest is split into (3)")
-    search.add_argument("--size", type=int, help="side of the images in pixels instead of the suite's own")
-    search.add_argument("--width", type=int, help="channels of the first level instead of the suite's own")
-    search.add_argument("--epochs", type=int, help="epochs of every training instead of the recipe's own")
-    search.add_argument("--seeds", type=int, default=3, help="seeds of the judging on held-out images (3)")
-    search.add_argument("--slots", type=int, help="trainings at a time instead of the suite's own")
-    search.add_argument("--publish-to", type=Path, metavar="RESULTS", help="also write its record and page to "
-                        "RESULTS/tuning/")  # fmt: skip
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 0,1") from error
 
 
 def _interrupt(*_: object) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import lock
-from bench.machine import ROOT
+from bench.paths import ROOT
 from lungseg import runtime
 from lungseg.errors import EnvironmentFailure
 

@@ -11,9 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bench.paths import ROOT
 from lungseg import runtime
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @cache

@@ -1,9 +1,11 @@
-"""Paths as people read them."""
+"""The checkout, and paths as people read them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent  # of the checkout
 
 
 def near(path: Path) -> str:

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from bench.__main__ import ROOT, main
+from bench.__main__ import main
+from bench.paths import ROOT
 
 
 def test_help_and_list_load_no_backend_and_no_arrays():

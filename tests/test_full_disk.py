@@ -15,7 +15,8 @@ from full_disk import full_after
 from records import grid, record, save, save_throughput
 
 from bench import costs, lock, publish, report, speed_table, store, suites
-from bench.__main__ import ROOT, main
+from bench.__main__ import main
+from bench.paths import ROOT
 from lungseg import atomic, datasets
 from lungseg.datasets import phantom
 from lungseg.errors import EnvironmentFailure

@@ -11,9 +11,10 @@ import statistics
 import pytest
 
 from bench import gate, judging, store
-from bench.__main__ import ROOT, main
+from bench.__main__ import main
 from bench.gate import compare, exit_code
 from bench.inputs import PROTOCOL
+from bench.paths import ROOT
 
 LIMITS = gate.LIMITS["smoke"]
 IDS = [f"c{k:02d}" for k in range(16)]

@@ -13,8 +13,9 @@ import pytest
 from records import grid, record, save, save_throughput, sealed
 
 from bench import figures, report, speeds, stats, store
-from bench.__main__ import ROOT, main
+from bench.__main__ import main
 from bench.figures import style
+from bench.paths import ROOT
 
 SMALL = {"folds": 2, "n": 24, "epochs": 4}
 KEY = "tensorflow-cpu-float32"

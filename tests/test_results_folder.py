@@ -17,7 +17,8 @@ import pytest
 from records import grid, record, save, save_throughput
 
 from bench import child, data, judging, lock, report, store
-from bench.__main__ import ROOT, main
+from bench.__main__ import main
+from bench.paths import ROOT
 from lungseg import atomic
 from lungseg.errors import EnvironmentFailure
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import records as made_up
 
-from bench.__main__ import ROOT, main
+from bench.__main__ import main
 from bench.gate import Limits, paired
+from bench.paths import ROOT
 
 LIMITS = Limits(margin=0.01, floor=0.9)
 
