@@ -28,6 +28,9 @@ for _name, _value in _ENVIRONMENT.items():
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, Phase, settings  # noqa: E402
 
+# It asserts for the tests that import it: a failure tells both sides, as in a test.
+pytest.register_assert_rewrite("chest_set")
+
 # fast: the same examples every time, so that a failure is the change's and not the draw's.
 settings.register_profile(
     "fast", derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
@@ -69,6 +72,23 @@ def faulty() -> Iterator[None]:
         __import__("sitecustomize")
         yield
         del sys.modules["sitecustomize"]
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The labels of all trainings that a study asked for; they are made up (made_up_study.py)."""
+    from made_up_study import made_up
+
+    from bench.tune.study import Study
+
+    asked = []
+
+    def trained(self, recipe, fold, seed, slot, label):
+        asked.append(label)
+        return made_up(self, recipe, fold, seed, slot, label)
+
+    monkeypatch.setattr(Study, "trained", trained)
+    return asked
 
 
 @pytest.fixture(scope="session")

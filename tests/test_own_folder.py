@@ -1,0 +1,116 @@
+"""A folder of one's own: which of its entries are images, each offender by name, and what its metadata says."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from layouts import grey, metadata, source_layout
+
+import lungseg
+from lungseg.errors import DataError
+from lungseg.prepare import read_case
+
+
+@pytest.mark.fault("F19", "F24", "F25")
+def test_every_offender_of_a_folder_is_in_one_error(tmp_path):
+    source_layout(tmp_path, "a", "b", "c", "d")
+    (tmp_path / "mask" / "a.png").unlink()
+    (tmp_path / "img" / "b.png").unlink()
+    grey(tmp_path / "img" / "c.PNG")
+    with pytest.raises(DataError) as caught:
+        lungseg.load("folder", tmp_path)
+    assert len(caught.value.problems) == 3
+    for text in ("img/a.png: has no mask", "mask/b.png: has no image", "two images of one name 'c'"):
+        assert text in str(caught.value)
+
+
+@pytest.mark.fault("F16", "F19")
+def test_upper_case_endings_are_images_and_hidden_and_other_files_are_not(tmp_path):
+    source_layout(tmp_path, "a")
+    for folder in ("img", "mask"):
+        (tmp_path / folder / "a.png").rename(tmp_path / folder / "a.PNG")
+        (tmp_path / folder / "Thumbs.db").write_bytes(b"x")
+        (tmp_path / folder / "._a.png").write_bytes(b"x")
+        (tmp_path / folder / "sub.png").mkdir()
+    assert [case.id for case in lungseg.load("folder", tmp_path)] == ["a"]
+
+
+@pytest.mark.fault("F18")
+@pytest.mark.parametrize("folder", ["img", "mask"])
+def test_a_name_that_is_no_text_is_an_error_that_can_be_printed(tmp_path, folder):
+    source_layout(tmp_path, "a")
+    foreign = Path(os.fsdecode(os.fsencode(tmp_path / folder) + b"/\xff.png"))
+    foreign.write_bytes((tmp_path / "img" / "a.png").read_bytes())
+    with pytest.raises(DataError, match=r"\\udcff\.png' is not a name in UTF-8") as caught:
+        lungseg.load("folder", tmp_path)
+    for problem in caught.value.problems:
+        problem.encode()
+
+
+@pytest.mark.fault("F16")
+@pytest.mark.parametrize("kind", ["folder", "fifo", "dangling link", "link to itself"])
+def test_entries_that_are_no_files_are_passed_over_or_named_and_never_hang(tmp_path, kind):
+    """Folders are passed over; whatever else is called .png counts as an image, and reading it is an error."""
+    source_layout(tmp_path, "a")
+    for name in ("img", "mask"):
+        path = tmp_path / name / "b.png"
+        make = {
+            "folder": path.mkdir,
+            "fifo": lambda path=path: os.mkfifo(path),
+            "dangling link": lambda path=path: path.symlink_to("nowhere"),
+            "link to itself": lambda path=path: path.symlink_to(path),
+        }
+        make[kind]()
+    if kind == "folder":
+        assert [case.id for case in lungseg.load("folder", tmp_path)] == ["a"]
+        return
+    with pytest.raises(DataError, match=r"img/b\.png"):
+        read_case(lungseg.load("folder", tmp_path)[1])
+
+
+@pytest.mark.fault("F20")
+@pytest.mark.parametrize("ending", ["npy", "tif", "tiff", "dcm", "nii.gz"])
+def test_formats_that_hold_floats_are_no_images(tmp_path, ending):
+    """NaN cannot come in: only PNG is read, whose pixels are whole numbers."""
+    source_layout(tmp_path, "a")
+    for name in ("img", "mask"):
+        (tmp_path / name / f"b.{ending}").write_bytes(np.full(99, np.nan, np.float32).tobytes())
+    assert [case.id for case in lungseg.load("folder", tmp_path)] == ["a"]
+    for name in ("img", "mask"):
+        (tmp_path / name / "a.png").rename(tmp_path / name / f"a.{ending}")
+    with pytest.raises(DataError, match="holds no PNG image"):
+        lungseg.load("folder", tmp_path)
+
+
+@pytest.mark.fault("F39")
+def test_metadata_gives_patient_spacing_and_attributes(tmp_path):
+    source_layout(tmp_path, "a", "b")
+    metadata(tmp_path, "id,patient,sex,age,tb,spacing_row_mm,spacing_column_mm\nb,,,,,,\na,p1,F,30,1,0.5,0.25\n")
+    a, b = lungseg.load("folder", tmp_path)
+    assert (a.patient, dict(a.attributes), a.spacing_mm) == ("p1", {"sex": "F", "age": 30, "tb": 1}, (0.5, 0.25))
+    assert (b.patient, dict(b.attributes), b.spacing_mm) == ("b", {}, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("id,age\na,30\n", "'b' has no row"),
+        ("id,age\na,30\nb,31\nz,32\n", "row 'z' has no image"),
+        ("id,age\na,30\nb,31\nb,32\n", "more than once"),
+        ("name,age\na,30\n", "no column 'id'"),
+        ("id,age\na,old\nb,31\n", "whole numbers"),
+        ("id,spacing_row_mm,spacing_column_mm\na,x,1\nb,1,1\n", "not a number"),
+        ("id,spacing_row_mm,spacing_column_mm\na,-1,1\nb,1,1\n", "not plausible"),
+        ("id,spacing_row_mm,spacing_column_mm\na,nan,1\nb,1,1\n", "not plausible"),
+        ("age,id\n30,a\n31\n31,b\n", "metadata.csv"),  # a row that ends before its id
+        ("age,id\n30,a\n31\n31,b\n32,z\n", "metadata.csv"),
+        ("id,sex\na,female\nb,M\n", "sex"),
+        ("id,tb\na,2\nb,0\n", "tb"),
+    ],
+)
+def test_bad_metadata_is_an_error_that_names_it(tmp_path, text, expected):
+    source_layout(tmp_path, "a", "b")
+    metadata(tmp_path, text)
+    with pytest.raises(DataError, match=expected):
+        lungseg.load("folder", tmp_path)
