@@ -12,6 +12,7 @@ ARCH    ?=
 SEEDS   ?=
 RESULTS ?= results/local
 TIMES   ?= 10
+WORKERS ?= auto
 ARGS    ?=
 
 # A value as one shell word, whatever spaces, wildcards or quotes it holds.
@@ -20,6 +21,8 @@ quote  = '$(subst ','\'',$(1))'
 option = $(if $(2),$(1) $(call quote,$(2)))
 
 PY    := .venv/bin/python
+# A file's tests stay in one process, which shares what is dear to set up. More than four would want 8 GB of memory.
+IN_PARALLEL = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 READY := .venv/.ready-$(BACKEND)
 
 .PHONY: help setup bench test test-all faults soak test-speed mutation coverage lint types gate baseline publish report smoke-jax wheel clean
@@ -33,6 +36,7 @@ help: ## this list
 		'  SEEDS=    number of seeds, instead of the suite'"'"'s own' \
 		'  RESULTS=  where records and reports go (results/local)' \
 		"  ARGS=     more for pytest: ARGS='-k unet'" \
+		'  WORKERS=  processes that share the tests: auto, one a core up to four; 0, which --pdb and -s need' \
 		'  BACKEND=  tensorflow, or cuda for the same with NVIDIA'"'"'s libraries' \
 		'  PYTHON=   interpreter, 3.11 to 3.13, that .venv is built with (python3)'
 
@@ -42,11 +46,11 @@ bench: $(READY) ## train, score and compare: SUITE= DATA= ARCH= SEEDS= RESULTS=
 	$(PY) -m bench run $(call quote,$(SUITE)) --results $(call quote,$(RESULTS)) \
 		$(call option,--data,$(DATA)) $(call option,--arch,$(ARCH)) $(call option,--seeds,$(SEEDS))
 
-test: $(READY) ## the tests, without the slow ones: ARGS=
-	$(PY) -m pytest $(ARGS)
+test: $(READY) ## the tests, without the slow ones: ARGS= WORKERS=
+	$(PY) -m pytest $(IN_PARALLEL) $(ARGS)
 
 test-all: $(READY) ## every test; LUNGSEG_DATA=<folder> adds those on real data
-	$(PY) -m pytest -m '' $(ARGS)
+	$(PY) -m pytest -m '' $(IN_PARALLEL) $(ARGS)
 
 faults: $(READY) ## run every test of a fault, the slow ones too, and write tests/FAULTS.md
 	$(PY) -m pytest -m fault --fault-table tests/FAULTS.md $(ARGS)

@@ -52,6 +52,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if path := config.getoption("--fault-table"):
+        if config.getoption("numprocesses", None):
+            raise pytest.UsageError("--fault-table sees the tests of one process only: add WORKERS=0")
         from fault_table import FaultTable
 
         config.pluginmanager.register(FaultTable(path), "fault-table")
