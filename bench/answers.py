@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench import budget, members, stats
@@ -60,11 +60,13 @@ def real(section: Section, name: Namer = escape) -> str:
     pair = section.pair(ranked[0].name, ranked[1].name)
     if pair is None:
         return "Images of one patient do not tell."
+    close = [r for r in ranked[1:] if (p := section.pair(ranked[0].name, r.name)) and not p.real]
     sentence = f"To the next, {name(pair.second)}, it is {_told(pair, name)}."
-    close = [p for r in ranked[1:] if (p := section.pair(ranked[0].name, r.name)) and not p.real]
     if close:
-        sentence += f" Not to be told apart from it: {_listed([name(_other(p, ranked[0])) for p in close])}."
-    return f"{sentence}{_between_networks(section, ranked, name)} {about(section)}"
+        sentence += f" Not to be told apart from it: {_listed([name(r.name) for r in close])}."
+    networks = [] if ranked[0].single else [r for r in ranked if r.single][:2]
+    sentence += _between_networks(section, networks, name)
+    return f"{sentence} {about(section, [*ranked[:2], *close, *networks])}"
 
 
 def _told(pair: Pair, name: Namer) -> str:
@@ -76,30 +78,34 @@ def _told(pair: Pair, name: Namer) -> str:
     )
 
 
-def _between_networks(section: Section, ranked: list[Row], name: Namer) -> str:
+def _between_networks(section: Section, networks: list[Row], name: Namer) -> str:
     """Where an ensemble leads: the best network against the next, for whoever asks for an architecture."""
-    singles = [r for r in ranked if r.single]
-    if ranked[0].single or len(singles) < 2:
-        return ""
-    pair = section.pair(singles[0].name, singles[1].name)
+    pair = section.pair(networks[0].name, networks[1].name) if len(networks) == 2 else None
     return f" Between single networks: {name(pair.first)} to {name(pair.second)} {_told(pair, name)}." if pair else ""
 
 
-def about(section: Section) -> str:
-    """What the number of seeds lets a test say: the fewest of any row that is compared decide."""
-    seeds = sorted({len(r.seeds) for r in section.rows if r.rank and r.trainings == 1} or {len(section.seeds)})
-    n = seeds[0]
+def about(section: Section, rows: Sequence[Row] = ()) -> str:
+    """What the number of seeds lets a test say of these rows, all that are ranked unless given: the fewest of any that
+    is compared decide, but where some rows have enough and others not, each pair has its own."""
+    compared = [r for r in rows or section.rows if r.rank]
+    seeds = sorted({len(r.seeds) for r in compared if r.trainings == 1} or {len(section.seeds)})
+    n, needed = seeds[0], seeds_needed(section.setting.folds)
     some = " (some rows have more)" if len(seeds) > 1 else ""
+    if n < needed and sum(len(r.seeds) >= needed for r in compared if r.trainings == 1) > 1:
+        return (
+            f"Rows of {needed} seeds or more are compared as methods, by intervals that cover patients and seeds; a"
+            " pair with a row of fewer is a test about these weights."
+        )
     if n == 1:
         return f"With one seed{some} this is a test about these weights, not about the method."
-    if n < (needed := seeds_needed(section.setting.folds)):
+    if n < needed:
         each = " of one training each" if section.setting.folds == 1 else ""
         return (
             f"With {n} seeds{each}{some}, fewer than {needed}, this is a test about these weights, and no method is"
             " called better than another."
         )
     of_one = " A mean of several trainings is one set of weights, and its intervals cover patients only."
-    ensembles = of_one if any(r.rank and r.trainings > 1 for r in section.rows) else ""
+    ensembles = of_one if any(r.trainings > 1 for r in compared) else ""
     return f"The intervals cover patients and {n}{f' to {seeds[-1]}' if some else ''} seeds.{ensembles}"
 
 
@@ -225,10 +231,6 @@ def never_run(section: Section) -> list[str]:
 
 def _folds(folds: list[int]) -> str:
     return f"fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}"
-
-
-def _other(pair: Pair, row: Row) -> str:
-    return pair.second if pair.first == row.name else pair.first
 
 
 def _equals(p: float) -> str:

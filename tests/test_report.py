@@ -65,6 +65,17 @@ def test_two_seeds_are_still_about_these_weights(tmp_path):
     assert "Not alike: unet 0, 1; resunet 0, 1, 2" in text.replace("\n", " ")
 
 
+def test_rows_of_enough_seeds_are_compared_as_methods_beside_one_of_fewer(tmp_path):
+    enough = [r for name, level in (("unet", 0.98), ("resunet", 0.9))
+              for r in grid((name,), seeds=(0, 1, 2), n=60, level=level)]  # fmt: skip
+    text = page(tmp_path, enough + grid(("r2unet",), n=60, level=0.8))
+    first, rest = (part.replace("\n", " ") for part in text.split("### Leaderboard"))
+    assert "The intervals cover patients and 3 seeds." in first
+    assert "a pair with a row of fewer is a test about these weights" in rest
+    assert lines_with(text, "| unet - resunet", "yes |")
+    assert lines_with(text, "| unet - r2unet", "these weights |")
+
+
 def test_unfinished_seed_is_named_and_said_to_be_left_out(tmp_path):
     records = grid(("unet", "resunet"), n=60) + [r for r in grid(("unet",), seeds=(1,), n=60) if r["cell"]["fold"] < 2]
     text = page(tmp_path, records).replace("\n ", "")
