@@ -1,4 +1,4 @@
-"""What every test shares: a fixed environment, Hypothesis profiles, and the opt-in to real data."""
+"""What every test shares: a fixed environment, Hypothesis profiles, the opt-in to real data, fixtures of many files."""
 
 from __future__ import annotations
 
