@@ -129,8 +129,8 @@ def stable(section: Section, name: Namer = escape) -> str | None:
 
 def levelled(section: Section, name: Namer = escape) -> str | None:
     """Which rows more epochs might have helped; None where all had levelled off. A tenth is left to chance."""
-    found = budget.rising(section)
-    if not any(rose > cells / 10 for _, rose, cells in found):
+    found = [(row, rose, cells) for row, rose, cells in budget.rising(section) if rose > cells / 10]
+    if not found:
         return None
     each = _listed([f"{name(row.name)} in {rose} of {cells}" for row, rose, cells in found])
     return (

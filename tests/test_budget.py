@@ -69,6 +69,6 @@ def test_the_first_screen_says_who_had_not_levelled_off():
         for cell in [r["cell"]]
     ]
     (section,) = stats.sections(made)
-    assert "unet in 2 of 5 and resunet in 0 of 5 trainings" in levelled(section)
+    assert "ran out for unet in 2 of 5 trainings. The order" in levelled(section)
     (section,) = stats.sections([r for r in made if r["cell"]["architecture"] == "resunet"])
     assert levelled(section) is None
