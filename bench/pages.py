@@ -81,7 +81,8 @@ def _image(kind: str, figures: Figures) -> list[str]:
 
 
 def _answers(section: Section) -> list[str]:
-    lines = [f"**{question}** {answer}" for question, answer in answers.answers(section)]
+    found = [*ablation_page.answer(section), *answers.answers(section)]
+    lines = [f"**{question}** {answer}" for question, answer in found]
     blocks = [paragraph(line) for line in lines]
     if gaps := answers.missing(section):
         what = "\n".join(paragraph(line, "- ") for line in gaps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,20 @@ def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
         return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in key)
 
     return [rows[key] for key in sorted(rows, key=order)]
+
+
+def improved(old: Sequence[Row], new: Iterable[Row]) -> list[Row]:
+    """As ``merged``, without new rows of an earlier day, or of a busy machine where the old one was idle."""
+    known = {tuple(row[name] for name in KEY): row for row in old}
+
+    def better(row: Row) -> bool:
+        before = known.get(tuple(row[name] for name in KEY))
+        if before is None:
+            return True
+        disturbed = row.get("busy") == "true" and before.get("busy") != "true"
+        return not disturbed and row.get("measured", "") >= before.get("measured", "")
+
+    return merged(old, [row for row in new if better(row)])
 
 
 def spelled(rows: Iterable[Mapping[str, str]]) -> str:

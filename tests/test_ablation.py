@@ -6,7 +6,7 @@ import pytest
 from records import grid, save, sealed
 
 from bench import likeness, publish, stats, store
-from bench.ablation_page import ablation
+from bench.ablation_page import ablation, answer
 from bench.answers import never_run
 from bench.gate import summarise_results
 from bench.markdown import p_value
@@ -62,6 +62,17 @@ def test_variants_share_a_table_with_the_recipe_and_are_measured_against_it():
     difference, low, high = (float(x.strip("[],")) for x in found["no-pose"][1].split())
     assert difference == pytest.approx(worse.dice.value - whole.dice.value, abs=1e-4)
     assert low < difference < high < 0
+
+
+def test_the_first_screen_says_what_each_ingredient_buys():
+    (section,) = stats.sections(records())
+    ((question, text),) = answer(section)
+    difference = rows(section)["no-pose"][1].split()[0]
+    assert (
+        text == f"Told apart from the whole recipe by their Dice: no-pose {difference}; not told apart from it: mirror."
+    )
+    assert section_page(section, {})[2].startswith(f"**{question}** Told apart")
+    assert answer(stats.sections(variant("", 0.97))[0]) == []
 
 
 def test_only_the_comparisons_that_are_asked_are_corrected_for():
@@ -121,3 +132,16 @@ def test_each_variant_differs_from_its_recipe_and_from_the_others():
     assert len({replace(v, name="") for v in VARIANTS} | {replace(recipe("strong"), name="")}) == 1 + len(VARIANTS)
     assert all(RECIPES[v.name] is v for v in VARIANTS)
     assert {v.epochs for v in VARIANTS} == {150, 50}
+
+
+def test_variants_of_one_network_get_no_figure_of_their_one_speed():
+    from bench.figures.speed import speed
+    from bench.speeds import Speeds
+
+    rates = {"train_images_per_second": "1", "inference_images_per_second": "2"}
+    measured = {"architecture": "unet", "width": "8", **rates}
+    table = Speeds("x.csv", "cpu", "tensorflow", "float32", (64, 64), (measured,))
+    for found, drawn in ((records(), False), (variant("", 0.97), True)):
+        (section,) = stats.sections(found)
+        rows = tuple(replace(row, width=8) for row in section.rows)
+        assert (speed(replace(section, rows=rows), [table]) is not None) == drawn

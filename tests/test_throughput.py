@@ -150,6 +150,22 @@ def test_a_table_keeps_rows_of_other_conditions_and_replaces_its_own(tmp_path: P
     assert [r["commit"] for r in rows] == ["", "new", "old", "", "old"]
 
 
+def test_a_published_row_gives_way_to_no_older_and_no_disturbed_one() -> None:
+    idle, day = {"busy": "false"}, "2026-11-24"
+    published = [row(commit="published", measured=day, **idle)]
+    for measured, busy, stays in (
+        (day, "false", False),
+        ("2026-11-25", "false", False),
+        ("2026-11-23", "false", True),
+        ("2026-11-25", "true", True),
+    ):
+        rows = speed_table.improved(published, [row(commit="own", measured=measured, busy=busy), row("r2unet")])
+        assert [r["architecture"] for r in rows] == ["r2unet", "unet"], "what was not measured before is added"
+        assert rows[1]["commit"] == ("published" if stays else "own"), (measured, busy)
+    disturbed = [row(commit="published", measured=day, busy="true")]
+    assert speed_table.improved(disturbed, [row(commit="own", measured=day, busy="true")])[0]["commit"] == "own"
+
+
 def test_a_table_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     path = tmp_path / "old.csv"
     path.write_text("architecture,width,batch,threads,gone\nunet,8,4,1,x\n", encoding="utf-8")

@@ -22,10 +22,14 @@ PLACES = ((8, 6), (8, -12), (-8, 6), (-8, -12), (0, 14), (0, -20), (14, 18), (14
 
 
 def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
-    """Mean Dice with its interval over images per second; the dot's area grows with the parameters."""
+    """Mean Dice with its interval over images per second; the dot's area grows with the parameters.
+
+    None where nothing was measured, and of one network's recipes.
+    """
     rows = section.rows[:MOST]
     devices = [m for m in measured if any(m.of(r.architecture, r.width) for r in rows)]
-    if not devices:
+    variants_alone = any(r.variant for r in rows) and len({(r.architecture, r.width) for r in rows}) == 1
+    if not devices or variants_alone:  # these all have one speed
         return None
     figure = canvas(8.6, 0.4 + 3.6 * len(devices))
     axes = figure.subplots(len(devices), 2, squeeze=False, sharey=True)
