@@ -35,19 +35,11 @@ def parser() -> argparse.ArgumentParser:
 def _measuring(verb: Verb) -> None:
     """Verbs that work through the cells of a suite."""
     run = verb("run", "train and score a suite's missing cells, then report")
-    _choice(run)
-    _results(run)
-    _data(run)
-    run.add_argument("--seeds", type=int, help="number of seeds instead of the suite's own")
-    run.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
+    _cells(run, "number of seeds instead of the suite's own")
     run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
     ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
-    _choice(ensemble)
-    _results(ensemble)
-    _data(ensemble)
-    ensemble.add_argument("--seeds", type=int, help="only the first so many seeds instead of all that were trained")
-    ensemble.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
+    _cells(ensemble, "only the first so many seeds instead of all that were trained")
     ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
     speed = verb("speed", "measure throughput of a suite's architectures, one process each")
     _choice(speed)
@@ -104,6 +96,14 @@ def _judging(verb: Verb) -> None:
     judge.add_argument("--candidate", type=Path, default=ROOT / "results" / "local", help="results (results/local)")
     judge.add_argument("--arch", help="only these architectures: names or patterns, as 'r2*,unet'")
     _results(judge, "results/local/compare")
+
+
+def _cells(of: argparse.ArgumentParser, seeds: str) -> None:
+    _choice(of)
+    _results(of)
+    _data(of)
+    of.add_argument("--seeds", type=int, help=seeds)
+    of.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
 
 
 def _choice(of: argparse.ArgumentParser) -> None:
