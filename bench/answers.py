@@ -12,6 +12,8 @@ from bench.rows import Pair, Row, Section, seeds_needed
 from lungseg import ARCHITECTURES
 
 Namer = Callable[[object], str]
+PEOPLE, SEEDS = "Against people?", "How many seeds?"
+ON_THE_PAGE_ALONE = (PEOPLE, SEEDS)  # the index of suites leaves them out: the same sentence for each, or detail
 
 
 def best(section: Section, name: Namer = escape) -> str:
@@ -147,8 +149,8 @@ def answers(section: Section, name: Namer = escape) -> list[tuple[str, str]]:
         ("Would another reader of the images agree?", stable(section, name)),
         ("Had training levelled off?", levelled(section, name)),
         ("What does it cost?", cost(section, name)),
-        ("Against people?", people(section)),
-        ("How many seeds?", unequal(section, name)),
+        (PEOPLE, people(section)),
+        (SEEDS, unequal(section, name)),
     ]
     return [(question, answer) for question, answer in found if answer]
 

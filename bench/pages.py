@@ -80,9 +80,13 @@ def _image(kind: str, figures: Figures) -> list[str]:
     return [f"![{CAPTIONS[kind]}]({figures[kind]})"] if kind in figures else []
 
 
+def first_screen(section: Section) -> list[tuple[str, str]]:
+    """Questions with their answers, an ablation's own before the rest."""
+    return [*ablation_page.answer(section), *answers.answers(section)]
+
+
 def _answers(section: Section) -> list[str]:
-    found = [*ablation_page.answer(section), *answers.answers(section)]
-    lines = [f"**{question}** {answer}" for question, answer in found]
+    lines = [f"**{question}** {answer}" for question, answer in first_screen(section)]
     blocks = [paragraph(line) for line in lines]
     if gaps := answers.missing(section):
         what = "\n".join(paragraph(line, "- ") for line in gaps)

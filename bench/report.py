@@ -10,7 +10,7 @@ from types import MappingProxyType
 from bench import answers, likeness, markdown, speeds, stats, store, strata
 from bench.definitions import DEFINITIONS
 from bench.markdown import NONE, escape, paragraph, plain, ratio, table, with_interval
-from bench.pages import CAPTIONS, section_page
+from bench.pages import CAPTIONS, first_screen, section_page
 from bench.rows import Record, Section
 from bench.speed_page import throughput
 from bench.speeds import Speeds
@@ -157,11 +157,7 @@ def index_page(
             ])  # fmt: skip
             texts += [
                 f"## {link}: {data} px, {escape(key.machine)}",
-                paragraph(f"**Which is best?** {answers.best(s)}"),
-                paragraph(f"**Is the difference real?** {answers.real(s)}"),
-                *([paragraph(f"**Would another reader agree?** {stable}")] if (stable := answers.stable(s)) else []),
-                *([paragraph(f"**Had training levelled off?** {budget}")] if (budget := answers.levelled(s)) else []),
-                paragraph(f"**What does it cost?** {answers.cost(s)}"),
+                *(paragraph(f"**{q}** {text}") for q, text in first_screen(s) if q not in answers.ON_THE_PAGE_ALONE),
             ]
             if gaps := answers.missing(s):
                 texts.append(paragraph(f"**Incomplete**: {'; '.join(gaps)}."))

@@ -17,6 +17,8 @@ def by_group(section: Section, stored: Strata | None) -> list[str]:
     missing = (
         f"Sex and age were not aggregated for these records: `python -m bench strata {escape(section.setting.suite)}`"
         " does so where the data set is at hand."
+        if stored is None
+        else "The data set at hand says nothing of its patients' sex and age."
     )
     if not known:
         return ["### Groups of patients", paragraph(missing)] if asked and section.rows else []

@@ -123,7 +123,9 @@ def test_reports_and_comparisons_keep_variants_apart(tmp_path):
     save(tmp_path, records())
     assert len(store.record_paths(tmp_path)) == 15
     write(tmp_path, figures=False)
-    assert "15 of 15" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    index = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "15 of 15" in index
+    assert "**What does each ingredient buy?** Told apart" in index
     (summary,) = summarise_results(tmp_path, SUITE).values()
     assert set(summary["architectures"]) == {"unet", "unet (no-pose)", "unet (mirror)"}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -24,6 +26,15 @@ def line(key, text):
 def test_there_are_105_faults_in_order():
     assert list(FAULTS) == [f"F{number:02d}" for number in range(1, 106)]
     assert all(fault and expected for fault, expected in FAULTS.values())
+
+
+def test_several_processes_are_refused_since_each_would_see_its_own_tests_only(tmp_path):
+    one = f"{__file__}::test_there_are_105_faults_in_order"  # not this one: without the refusal it would never end
+    asked = [sys.executable, "-m", "pytest", "-n", "2", "--fault-table", str(tmp_path / "t.md"), one]
+    run = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--fault-table sees the tests of one process only: add WORKERS=0" in run.stderr
+    assert not (tmp_path / "t.md").exists()
 
 
 def test_the_worst_outcome_is_told_and_a_skip_with_its_reason():

@@ -12,6 +12,8 @@ from records import grid, record, save, save_throughput
 
 from bench import figures, speeds, stats
 from bench.figures.curves import median
+from bench.figures.pairwise import pairwise
+from bench.figures.speed import speed
 
 KINDS = {"leaderboard", "distribution", "curves", "confusion", "speed"}
 OF_PAIRS = {"pairwise", "stability"}  # not of a single architecture
@@ -39,6 +41,29 @@ def test_every_figure_is_drawn_at_a_readable_size(tmp_path, n):
         width, height = width_and_height(path)
         assert 400 <= width <= 2000
         assert 200 <= height <= 3500
+
+
+def test_a_key_names_the_rows_whose_speed_is_drawn_and_counts_the_rest(tmp_path):
+    names = [f"net_{i}" for i in range(8)]
+    save_throughput(tmp_path, names[:3], "cpu.tensorflow.float32.128")
+    (section,) = stats.sections(grid(names, folds=2, n=24, epochs=10))
+    figure = speed(section, speeds.load(tmp_path))
+    (key,) = figure.legends
+    told = [text.get_text() for text in key.get_texts()]
+    assert [line.split()[-1] for line in told[:3]] == names[:3]
+    assert told[3:] == ["5 more: not measured"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [((1, 1), "fewer than 3 seeds: "), ((3, 3), ""), ((3, 1), "rows of fewer than 3 seeds: ")],
+)
+def test_a_map_of_pairs_says_which_are_about_weights(seeds, said):
+    of_three, other = seeds
+    records = grid(("unet", "resunet"), seeds=range(of_three), folds=2, n=24, epochs=10)
+    (section,) = stats.sections(records + grid(("r2unet",), seeds=range(other), folds=2, n=24, level=0.9, epochs=10))
+    label = pairwise(section).axes[0].get_xlabel()
+    assert label == (f"{said}about these weights, not methods" if said else "")
 
 
 @pytest.mark.fault("F96")

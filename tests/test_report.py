@@ -11,7 +11,7 @@ import pytest
 from records import ARCHITECTURES, grid, record, save, save_throughput
 
 import lungseg
-from bench import report, stats
+from bench import answers, report, stats
 from bench.markdown import escape
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -47,6 +47,12 @@ def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
     assert "excludes 0" in first_screen
     assert "a test about these weights, not about the method" in first_screen
     assert len(lines_with(text, "| 1 ", "unet", "[0.9")) == 1
+
+
+def test_a_training_is_of_a_fold_or_where_there_are_none_of_a_seed():
+    for folds, what in ((5, "fold"), (1, "seed")):
+        (section,) = stats.sections(grid(("unet", "resunet"), folds=folds, n=60))
+        assert f"of training a {what}" in answers.cost(section)
 
 
 def test_three_seeds_are_not_called_a_test_of_weights(tmp_path):

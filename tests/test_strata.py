@@ -84,6 +84,17 @@ def test_a_group_of_few_is_counted_as_few_and_has_no_mean(tmp_path):
     assert "| age          | 60 and over  | under 10 |" in (tmp_path / "fake.md").read_text()
 
 
+def test_a_set_that_tells_neither_sex_nor_age_is_not_asked_again(tmp_path):
+    records = named()
+    silent = [Case(c.id, c.patient, c.image, c.masks, None, {}) for c in cases(records)]
+    strata.write(tmp_path, "fake", [only(records)], silent)
+    save(tmp_path, records)
+    report.write(tmp_path, figures=False)
+    page = (tmp_path / "fake.md").read_text().replace("\n", " ")
+    assert "The data set at hand says nothing of its patients' sex and age." in page
+    assert "were not aggregated" not in page
+
+
 def test_aggregates_of_other_records_are_not_shown(tmp_path):
     records = named()
     strata.write(tmp_path, "fake", [only(records)], cases(records))

@@ -49,7 +49,9 @@ def pairwise(section: Section) -> Figure | None:
         spine.set_visible(False)
     axes.set_title(f"1000 x (mean Dice of row - of column){cut(n, len(names))}")
     if not all(p.of_methods for p in section.pairs):
-        axes.set_xlabel(f"fewer than {seeds_needed(section.setting.folds)} seeds: about these weights, not methods")
+        whose = "rows of " if any(p.of_methods for p in section.pairs) else ""
+        fewer = f"{whose}fewer than {seeds_needed(section.setting.folds)} seeds"
+        axes.set_xlabel(f"{fewer}: about these weights, not methods")
     figure.legend(
         handles=[
             Patch(color=BLUE, label="row ahead"),

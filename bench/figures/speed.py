@@ -40,7 +40,7 @@ def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
             panel.set_title(f"{label(m.device_kind)}, {label(m.precision)}: {text}")
         line[0].set_ylabel("mean Dice, 95 % interval")
     if len(rows) > NAMED:
-        _key(figure, rows)
+        _key(figure, rows, devices)
     if more := cut(len(rows), len(section.rows)):
         figure.suptitle(f"Speed and accuracy{more}", x=0.01, ha="left", fontsize=9)
     figure.canvas.draw()  # settles the layout, without which labels cannot be kept apart
@@ -100,6 +100,9 @@ def _keep_apart(axes: Axes) -> None:
         taken.append(text.get_window_extent())
 
 
-def _key(figure: Figure, rows: Sequence[Row]) -> None:
-    handles = [Line2D([], [], linestyle="", label=f"{i}  {label(r.name)}") for i, r in enumerate(rows, start=1)]
+def _key(figure: Figure, rows: Sequence[Row], devices: Sequence[Speeds]) -> None:
+    drawn = [any(m.of(r.architecture, r.width) for m in devices) for r in rows]
+    names = [f"{i}  {label(r.name)}" for i, (r, shown) in enumerate(zip(rows, drawn, strict=True), start=1) if shown]
+    names += [f"{drawn.count(False)} more: not measured"] if not all(drawn) else []
+    handles = [Line2D([], [], linestyle="", label=name) for name in names]
     figure.legend(handles=handles, loc="outside right upper", handlelength=0, handletextpad=0)

@@ -52,7 +52,8 @@ def _blobs(axes: Axes, rows: Sequence[Row]) -> None:
         places = np.arange(1, len(shares) + 1)
         seen = shares > 0.0005
         axes.plot([row.place.low, row.place.high], [y, y], color=INK, linewidth=1.4, zorder=2)
-        axes.scatter(places[seen], np.full(seen.sum(), y), s=420 * shares[seen], color=BLUE, zorder=3)
+        heights = np.full(seen.sum(), y)
+        axes.scatter(places[seen], heights, s=420 * shares[seen], color=BLUE, zorder=3, clip_on=False)
         for place, share in zip(places[seen], shares[seen], strict=True):
             if len(rows) > NUMBERED:
                 break  # the numbers would run into each other; the page's table holds P(best)
