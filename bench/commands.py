@@ -67,7 +67,7 @@ def speed(options: argparse.Namespace) -> int:
     from bench import lock
 
     with lock.held(options.results):
-        return _speed(_chosen(options), options.results)
+        return _speed(_chosen(options), options.results, options.precision)
 
 
 def report(options: argparse.Namespace) -> int:
@@ -148,10 +148,10 @@ def _chosen(options: argparse.Namespace) -> Suite:
     return replace(chosen, slots=slots) if slots else chosen
 
 
-def _speed(suite: Suite, results: Path) -> int:
+def _speed(suite: Suite, results: Path, precision: str | None = None) -> int:
     from bench import throughput
 
-    measured = throughput.measure(suite, results, _say)
+    measured = throughput.measure(suite, results, _say, precision=precision)
     return PARTIAL if measured.failures else 0
 
 

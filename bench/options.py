@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.paths import ROOT
+from lungseg.recipes import PRECISIONS
 
 Verb = Callable[[str, str], argparse.ArgumentParser]
 
@@ -43,6 +44,7 @@ def _measuring(verb: Verb) -> None:
     ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
     speed = verb("speed", "measure throughput of a suite's architectures, one process each")
     _choice(speed)
+    speed.add_argument("--precision", choices=PRECISIONS, help="Keras policy instead of the suite's own")
     _results(speed)
 
 

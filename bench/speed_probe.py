@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,8 @@ XLA_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 class Job:
     """What one process measures. size: (height, width) pixels. budget_s: None for the whole protocol.
 
-    deterministic: training alone, with operations that give the same bits each time.
+    deterministic: training alone, with operations that give the same bits each time. precision: a Keras policy, None
+    for the recipe's.
     """
 
     architecture: str
@@ -43,6 +44,7 @@ class Job:
     device_kind: str
     budget_s: float | None
     deterministic: bool = False
+    precision: str | None = None
 
 
 class MeasurementError(LungsegError):
@@ -64,6 +66,7 @@ def work(job: dict[str, Any], say: Say) -> int:
 def row_of(job: Job, say: Say) -> Row:
     """Measure in this process, which must be fresh. Raises MeasurementError where a check fails."""
     recipe = recipes.recipe(job.recipe)
+    recipe = replace(recipe, precision=job.precision or recipe.precision)
     device = runtime.start(0, job.threads, deterministic=job.deterministic)
     if device.kind != job.device_kind:
         raise UsageError(f"this machine has {job.device_kind}, but {runtime.backend_name()} runs on {device.kind}")

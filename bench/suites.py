@@ -158,6 +158,10 @@ SUITES: dict[str, Suite] = {
             "montgomery", "Montgomery at 256 px, width 64, three seeds: the source document's protocol, for a GPU",
             THREE, "montgomery", (256, 256), 64, 5, (0, 1, 2), "document",
         ),
+        Suite(
+            "montgomery-strong", "Montgomery at 256 px, width 64, with augmentation, a cosine, 150 epochs: for a GPU",
+            ("unet",), "montgomery", (256, 256), 64, 5, (0,), "strong",
+        ),
     )
 }  # fmt: skip
 

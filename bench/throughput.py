@@ -27,9 +27,12 @@ class Measured:
     failures: tuple[str, ...]
 
 
-def measure(suite: Suite, results: Path, say: Callable[[str], None], budget_s: float | None = 5.0) -> Measured:
-    """Measure each architecture of a suite at its size, width, batch, precision and threads.
+def measure(
+    suite: Suite, results: Path, say: Callable[[str], None], budget_s: float | None = 5.0, precision: str | None = None
+) -> Measured:
+    """Measure each architecture of a suite at its size, width, batch and threads.
 
+    precision: a Keras policy, None for the suite's own.
     budget_s: about the seconds of one measurement, of which an architecture has two (training and inference) and
     half a one (the limit), after the start of a backend; None for all of the protocol: minutes an architecture.
     say: told a line at each step. The table is written after each architecture; one that fails costs only its own
@@ -37,12 +40,16 @@ def measure(suite: Suite, results: Path, say: Callable[[str], None], budget_s: f
     """
     height, width = suite.size
     kind = machine.device_kind()
-    name = f"{kind}.{runtime.backend_name()}.{suite.precision}.{height}x{width}.csv"
+    precision = precision or suite.precision
+    name = f"{kind}.{runtime.backend_name()}.{precision}.{height}x{width}.csv"
     path = results / "throughput" / name
     rows, failures = speed_table.read(path), []
     for architecture in suite.architectures:
-        job = Job(architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s)
-        log = results / "cells" / suite.name / machine.key(suite.precision) / f"{architecture}.speed" / "log.txt"
+        job = Job(
+            architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s,
+            precision=precision,
+        )  # fmt: skip
+        log = results / "cells" / suite.name / machine.key(precision) / f"{architecture}.speed" / "log.txt"
         say(f"speed of {architecture}: starts")
         row, failure = _run(_child(job, suite, log), say)
         if row is not None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from lungseg.errors import UsageError
 
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # Keras's names: what is computed in, weights in float32
+
 
 @dataclass(frozen=True)
 class Augmentation:

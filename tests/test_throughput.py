@@ -257,6 +257,33 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
     assert speeds.load(tmp_path)[0].size == small.size
 
 
+def test_another_precision_has_a_table_of_its_own(
+    small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[str] = set()
+
+    def wait(child: Child, say: Any) -> int:
+        asked.add(child.job["precision"])
+        measured = (
+            {"deterministic_train_images_per_second": "15"}
+            if child.deterministic
+            else row(train_images_per_second=20.0)
+        )
+        say({"event": "row", "row": measured})
+        return 0
+
+    monkeypatch.setattr(Child, "start", lambda child: None)
+    monkeypatch.setattr(Child, "wait", wait)
+    one = replace(small, architectures=("unet",))
+    own = throughput.measure(one, tmp_path, lambda _: None)
+    other = throughput.measure(one, tmp_path, lambda _: None, precision="mixed_bfloat16")
+    assert [path.name for path in (own.path, other.path)] == [
+        "cpu.tensorflow.float32.64x64.csv",
+        "cpu.tensorflow.mixed_bfloat16.64x64.csv",
+    ]
+    assert asked == {"float32", "mixed_bfloat16"}
+
+
 def test_a_child_that_dies_at_once_is_said_with_the_end_of_its_log(tmp_path: Path) -> None:
     found, why = throughput._run(Child("bench.no_such_module", {}, 1, tmp_path / "log.txt", 60), print)
     assert found is None

@@ -14,6 +14,8 @@ from typing import Any
 
 import keras
 
+from lungseg.architectures.pooling import MaxPooling2D
+
 LEVELS = 4  # halvings between the input and the bottom
 
 Tensor = Any  # a keras.KerasTensor; keras ships no types
@@ -75,7 +77,7 @@ class Style:
 
     def pool(self, x: Tensor, factor: int = 2) -> Tensor:
         """Divide height and width by ``factor``, keeping the maximum."""
-        return keras.layers.MaxPooling2D(factor, dtype=self.dtype)(x)
+        return MaxPooling2D(factor, dtype=self.dtype)(x)
 
     def enlarge(self, x: Tensor, factor: int | tuple[int, int] = 2) -> Tensor:
         """Multiply height and width by ``factor``, bilinear, without weights."""

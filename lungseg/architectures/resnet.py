@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import keras
-
 from lungseg.architectures.blocks import Style, Tensor
+from lungseg.architectures.pooling import MaxPooling2D
 
 Stage = tuple[int, int, int]  # blocks, stride of the first, dilation
 
@@ -16,7 +15,7 @@ def resnet(x: Tensor, stages: tuple[Stage, ...], width: int, style: Style) -> li
     """
     x = style.relu(style.norm()(style.conv(width, kernel=7, stride=2)(x)))
     outputs = [x]
-    x = keras.layers.MaxPooling2D(3, strides=2, padding="same", dtype=style.dtype)(x)
+    x = MaxPooling2D(3, strides=2, padding="same", dtype=style.dtype)(x)
     for stage, (blocks, stride, dilation) in enumerate(stages):
         for block in range(blocks):
             x = _bottleneck(x, width * 2**stage, 1 if block else stride, dilation, style)
@@ -32,6 +31,6 @@ def _bottleneck(x: Tensor, filters: int, stride: int, dilation: int, style: Styl
     if stride > 1 or x.shape[-1] != 4 * filters:
         # Every other pixel, then a plain convolution: the same function as a 1 x 1 convolution with strides, whose
         # gradient overruns its memory on the CPU (TensorFlow 2.21 with oneDNN: segmentation fault or worse).
-        x = keras.layers.MaxPooling2D(1, strides=stride, dtype=style.dtype)(x) if stride > 1 else x
+        x = MaxPooling2D(1, strides=stride, dtype=style.dtype)(x) if stride > 1 else x
         x = style.norm()(style.conv(4 * filters, kernel=1)(x))
     return style.relu(style.add(x, y))
