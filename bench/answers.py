@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench import budget, members, stats
+from bench import budget, costs, members, stats
 from bench.literature import people
 from bench.markdown import duration, escape, millions, p_value, ratio, with_interval
 from bench.rows import Pair, Row, Section, seeds_needed
@@ -176,8 +176,9 @@ def cost(section: Section, name: Namer = escape) -> str:
         for r in rows
     ]
     spent = [r for r in members.trainings(section.records) if r["status"] == "ok"]
-    total = sum(r["timing"]["total_seconds"] for r in spent)
-    return f"{'; '.join(each)}. All scored cells took {duration(total)} ({name(section.setting.device_kind)})."
+    total, beside = sum(r["timing"]["total_seconds"] for r in spent), costs.at_once(spent)
+    shared = f", up to {beside} at a time" if beside > 1 else ""
+    return f"{'; '.join(each)}. All scored cells took {duration(total)} ({name(section.setting.device_kind)}{shared})."
 
 
 def unranked(section: Section, row: Row) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench import costs
@@ -13,14 +14,14 @@ RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 def overview() -> str:
     """Suites with what each was measured to cost, architectures, datasets."""
-    measured = {row["suite"]: row for row in costs.read(RESULTS)}
+    measured = costs.read(RESULTS)
     lines = ["Suites"]
     for suite in SUITES.values():
         lines += [
             f"  {suite.name}",
             f"    {suite.title}",
             f"    {_setting(suite)}",
-            f"    {_cost(suite, measured)}",
+            *(f"    {line}" for line in _costs(suite, measured)),
         ]
     lines += ["", "Architectures", f"  {', '.join(ARCHITECTURES)}", "", "Datasets", f"  {', '.join(DATASETS)}"]
     return "\n".join(lines)
@@ -36,9 +37,10 @@ def _setting(suite: Suite) -> str:
     )
 
 
-def _cost(suite: Suite, measured: dict[str, dict[str, str]]) -> str:
-    row = measured.get(suite.name)
-    if row is None:
-        return f"{len(cells(suite))} cells; cost not measured"
-    seconds = float(row["cell_minutes"]) * 60 / int(row["slots"])
-    return f"{row['cells']} cells, {costs.duration(seconds)}, {row['slots']} at a time on {row['device']}: {row['cpu']}"
+def _costs(suite: Suite, measured: Sequence[Mapping[str, str]]) -> list[str]:
+    """A line for each device on which it was measured."""
+    lines = []
+    for row in (row for row in measured if row["suite"] == suite.name):
+        took = costs.duration(float(row["cell_minutes"]) * 60 / int(row["slots"]))
+        lines.append(f"{row['cells']} cells, {took}, {row['slots']} at a time on {row['device']}: {row['cpu']}")
+    return lines or [f"{len(cells(suite))} cells; cost not measured"]

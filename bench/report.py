@@ -33,6 +33,8 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
     by_suite: dict[str, list[Section]] = {}
     for section in stats.sections(found.records):
         by_suite.setdefault(section.setting.suite, []).append(section)
+    for sections in by_suite.values():
+        sections.sort(key=lambda section: bool(answers.missing(section)))  # what is whole comes first
     for suite in found.suites:
         by_suite.setdefault(suite, [])  # nothing else is left of it
     measured = speeds.load(results)

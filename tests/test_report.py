@@ -164,6 +164,13 @@ def test_devices_have_sections_and_throughput_tables_of_their_own(tmp_path):
     assert len(lines_with(text, "r2unet", "busy")) == 2
 
 
+@pytest.mark.parametrize("lacking", ["cpu", "gpu"])
+def test_what_is_whole_comes_before_what_is_unfinished(tmp_path, lacking):
+    whole = "cpu" if lacking == "gpu" else "gpu"
+    text = page(tmp_path, grid(n=20, device_kind=lacking)[:-1] + grid(n=20, device_kind=whole))
+    assert text.index(f"## tensorflow on {whole}") < text.index(f"## tensorflow on {lacking}")
+
+
 def test_every_number_names_its_record(tmp_path):
     records = grid(n=25)
     text = page(tmp_path, records)

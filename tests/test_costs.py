@@ -1,0 +1,51 @@
+"""What trainings took: a row a device, and how many ran at a time."""
+
+import pytest
+from records import record
+
+from bench import costs, overview
+from bench.suites import suite
+
+
+def cell(finished, seconds, device="cpu", resumed=0):
+    """A record of a training that ended at ``finished`` (HH:MM:SS) after so many seconds."""
+    made = record("unet", 0, suite="quick", n=10)
+    made["finished"] = f"2026-11-26T{finished}+00:00"
+    made["timing"] |= {"total_seconds": seconds, "resumed_at_epoch": resumed}
+    made["machine"] = {**made["machine"], "device": device}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ([], 1),
+        ([cell("10:01:00", 60)], 1),
+        ([cell("10:01:00", 60), cell("10:02:00", 59.4)], 1),  # one after the other, told in whole seconds
+        ([cell("10:01:00", 60), cell("10:02:00", 60.8)], 1),
+        ([cell("10:01:00", 60), cell("10:01:30", 60)], 2),
+        ([cell("10:05:00", 300), cell("10:01:30", 60), cell("10:03:00", 60), cell("10:01:10", 40)], 3),
+        ([cell("10:01:00", 60), cell("10:01:30", 60, resumed=3)], 1),
+        ([cell("10:01:00", 60), {**cell("10:01:30", 60), "finished": "yesterday"}], 1),
+    ],
+)
+def test_how_many_ran_at_a_time(cells, expected):
+    assert costs.at_once(cells) == costs.at_once(cells[::-1]) == expected
+
+
+def test_a_row_a_device(tmp_path, monkeypatch):
+    quick, cells = suite("quick"), [cell("10:01:00", 60), cell("10:01:30", 60)]
+    costs.renew(tmp_path, quick, cells)
+    costs.renew(tmp_path, suite("ablation"), cells[:1])
+    costs.renew(tmp_path, quick, [cell("11:00:00", 30, "NVIDIA H200")])
+    rows = [(r["suite"], r["device"], r["cells"], r["cell_minutes"], r["slots"]) for r in costs.read(tmp_path)]
+    assert rows == [
+        ("ablation", "cpu", "1", "1.0", "1"),
+        ("quick", "NVIDIA H200", "1", "0.5", "1"),
+        ("quick", "cpu", "2", "2.0", "2"),
+    ]
+    monkeypatch.setattr(overview, "RESULTS", tmp_path)
+    text = overview.overview()
+    assert "1 cells, 30 s, 1 at a time on NVIDIA H200: " in text
+    assert "2 cells, 60 s, 2 at a time on cpu: " in text
+    assert "cost not measured" in text
