@@ -26,7 +26,10 @@ TAIL = 3000  # characters of a log that are shown and stored
 
 @dataclass
 class Child:
-    """A running job. ``wait`` reads its events; ``stop`` ends it and everything it started."""
+    """A running job. ``wait`` reads its events; ``stop`` ends it and everything it started.
+
+    programs: where compiled programs are kept for the next process, see ``runtime.environment``.
+    """
 
     module: str
     job: dict[str, Any]
@@ -34,6 +37,7 @@ class Child:
     log: Path
     limit_s: float
     deterministic: bool = True
+    programs: Path | None = None
     timed_out: bool = False
     failure: Event | None = None
     peak_memory_bytes: int | None = None
@@ -48,7 +52,7 @@ class Child:
                 self.process = subprocess.Popen(
                     [sys.executable, "-m", self.module],
                     cwd=ROOT,
-                    env={**os.environ, **runtime.environment(self.threads, self.deterministic)},
+                    env={**os.environ, **runtime.environment(self.threads, self.deterministic, self.programs)},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

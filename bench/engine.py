@@ -77,7 +77,7 @@ def run_cells(
 def _child(cell: Cell, suite: Suite, root: Path, results: Path, inputs: dict[str, Any]) -> Child:
     job = Job(cell, suite, root, results, inputs)
     log = store.artifact(results, cell, machine.key(suite.precision), "log.txt")
-    return Child("bench.cell", job.as_dict(), suite.threads, log, suite.limit_s)
+    return Child("bench.cell", job.as_dict(), suite.threads, log, suite.limit_s, programs=machine.programs(results))
 
 
 def _run(cell: Cell, child: Child, display: Display) -> Outcome:

@@ -51,7 +51,7 @@ def _made(own: Sequence[Entry], suite: Suite, root: Path, results: Path, say: Ca
         "entries": [entry.as_dict() for entry in own],
     }
     log = store.artifact(results, first.cell, key, "log.txt")
-    child = Child("bench.ensemble_cell", job, suite.threads, log, suite.limit_s)
+    child = Child("bench.ensemble_cell", job, suite.threads, log, suite.limit_s, programs=machine.programs(results))
 
     def hear(event: Event) -> None:
         if event["event"] == "made":

@@ -29,11 +29,13 @@ def of_edited(cells: Sequence[Cell], suite: Suite, results: Path) -> dict[str, s
             if (code := store.source_of(store.record_path(results, cell, key))) and code != today
         }
     )
-    return _ask(edited, suite, results / "cells" / suite.name / key / "graphs.log.txt") if edited else {}
+    return _ask(edited, suite, results) if edited else {}
 
 
-def _ask(architectures: Sequence[str], suite: Suite, log: Path) -> dict[str, str]:
-    process = Child("bench.graphs", {"suite": asdict(suite), "architectures": architectures}, 1, log, suite.limit_s)
+def _ask(architectures: Sequence[str], suite: Suite, results: Path) -> dict[str, str]:
+    log = results / "cells" / suite.name / machine.key(suite.precision) / "graphs.log.txt"
+    job = {"suite": asdict(suite), "architectures": architectures}
+    process = Child("bench.graphs", job, 1, log, suite.limit_s, programs=machine.programs(results))
     found: dict[str, str] = {}
     code = process.run(lambda event: found.update(event.get("graphs", {})))
     if code or not found:

@@ -77,6 +77,13 @@ def cpu_name() -> str:
     return f"{model} ({flags})" if flags else model
 
 
+def programs(results: Path) -> Path:
+    """Where a results folder keeps compiled programs for processes of this kind of machine: another's processor may
+    lack an instruction that they use."""
+    kind = hashlib.sha256(f"{cpu_name()} {device_kind()}".encode()).hexdigest()[:12]
+    return results / "cache" / "programs" / kind
+
+
 def source() -> dict[str, Any]:
     """Commit, whether the checkout differs from it, and a hash of the code; for the record, not the fingerprint."""
     commit = _git("rev-parse", "HEAD")

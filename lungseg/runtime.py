@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from lungseg.errors import EnvironmentFailure, UsageError
 
@@ -30,10 +31,12 @@ def backend_name() -> str:
     return name
 
 
-def environment(threads: int, deterministic: bool = True) -> dict[str, str]:
+def environment(threads: int, deterministic: bool = True, programs: Path | None = None) -> dict[str, str]:
     """Variables for a process that will train: they must be set before the backend is imported.
 
     Thread counts are part of a result: one and two threads add numbers in another order and give other weights.
+    programs: folder in which XLA's compiled programs wait for the next process that needs the same (JAX only, whose
+    training of a small network takes less than its compilation); None: each process compiles its own.
     """
     count = str(threads)
     xla = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"
@@ -52,6 +55,18 @@ def environment(threads: int, deterministic: bool = True) -> dict[str, str]:
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {xla}".strip(),
         "PYTHONHASHSEED": "0",
+        **_compiled(programs),
+    }
+
+
+def _compiled(programs: Path | None) -> dict[str, str]:
+    if programs is None:
+        return {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(programs.resolve())
+    return {
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_COMPILATION_CACHE_DIR": folder,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # a hundred small ones initialise a network
     }
 
 

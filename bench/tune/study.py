@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import failures, lock, store
+from bench import failures, lock, machine, store
 from bench.child import Child
 from bench.data import Material
 from bench.engine import raise_what_ends_the_run
@@ -88,8 +88,9 @@ class Study:
             return found
         limit_s, log = self.plan.suite.limit_s, asked.folder / "log.txt"
         child = self.slots.children[slot] = Child(
-            "bench.tune.trial", asked.as_dict(), self.plan.suite.threads, log, limit_s
-        )
+            "bench.tune.trial", asked.as_dict(), self.plan.suite.threads, log, limit_s,
+            programs=machine.programs(self.results),
+        )  # fmt: skip
         if self.slots.stopping.is_set():
             raise Stopped
         child.start()
