@@ -1,4 +1,4 @@
-"""Entries: of which members they are made, what is refused, and how pages tell them from architectures."""
+"""Entries: of which members they are made, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import ensembles, grid, record, save, sealed
+from records import record
 
-from bench import answers, budget, costs, entries, gate, likeness, machine, report, stats, store, suites
+from bench import entries, machine, store, suites
 from bench.data import Material
 from bench.ensemble_cell import mean, put_back, refuse_seen
 from bench.inputs import inputs
-from bench.publish import validate
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
@@ -180,111 +179,3 @@ def test_a_mean_lies_between_its_members_whatever_their_order(values, shuffled):
     assert np.array_equal(mean([members[0]] * 3), members[0])
     shuffled.shuffle(members)
     assert mean(members) == pytest.approx(found, abs=1e-7)
-
-
-def table(seeds=(0, 1, 2), **more):
-    """Two architectures, the first with the mean of its seeds, which leads."""
-    records = grid(("unet", "resunet"), seeds, **more)
-    records = [sealed({**r, "weights_sha256": f"{i:064}"}) for i, r in enumerate(records)]
-    return [*records, *ensembles(records, "unet", gain=0.3)]
-
-
-def row(blocks, name):
-    """The cells of a table's line."""
-    line = next(line for block in blocks for line in block.splitlines() if line.startswith(("| " + name, name)))
-    return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def test_the_leader_is_not_called_an_architecture_and_the_best_network_is_named():
-    (section,) = stats.sections(table())
-    text = answers.best(section)
-    assert text.startswith("unet+seeds has the highest mean Dice")
-    single = next(r for r in section.rows if r.name == "unet")
-    assert "unet+seeds is the mean of 3 trainings. Of single networks unet has the highest, " in text
-    assert f"{single.dice.value:.4f}" in text.rpartition("single networks")[2]
-    alone = answers.best(stats.sections(ensembles(grid(("unet",), (0, 1)), "unet"))[0])
-    assert alone.startswith("Only unet+seeds can be ranked")
-    assert alone.endswith("unet+seeds is the mean of 2 trainings.")
-    assert "mean of" not in answers.best(stats.sections(grid(("unet", "resunet")))[0])
-
-
-def test_behind_an_ensemble_the_best_network_is_compared_with_the_next():
-    (section,) = stats.sections(table())
-    pair = section.pair("unet", "resunet")
-    text = answers.real(section)
-    between = f"Between single networks: unet to resunet {pair.difference.value:+.4f} ["
-    assert text.startswith("To the next, unet, it is +")
-    assert between in text
-    assert text.index(between) < text.index("The intervals cover")
-    assert "single networks" not in answers.real(stats.sections(grid(("unet", "resunet")))[0])
-
-
-def test_an_ensemble_counts_as_one_seed_and_costs_all_of_its_members():
-    (section,) = stats.sections(table())
-    rows = {r.name: r for r in section.rows}
-    assert (rows["unet+seeds"].seeds, rows["unet+seeds"].trainings, rows["unet"].trainings) == ((0,), 3, 1)
-    assert rows["unet+seeds"].train_seconds == 3 * rows["unet"].train_seconds
-    assert "cover patients and 3 seeds. A mean of several trainings is one set of weights" in answers.about(section)
-    assert answers.unequal(section) is None
-    spent = sum(r["timing"]["total_seconds"] for r in grid(("unet", "resunet"), (0, 1, 2)))
-    assert f"took {spent / 60:.1f} min" in answers.cost(section)
-    assert "With one seed" in answers.about(stats.sections(table((0,)))[0])
-
-
-def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_path):
-    records = table()
-    records += ensembles(records, "unet", "+seeds+views", views=7, gain=0.4)
-    save(tmp_path, records)
-    written = report.write(tmp_path)
-    assert any(path.name.endswith("curves.png") for path in written)
-    page = (tmp_path / "fake.md").read_text(encoding="utf-8")
-    flat = " ".join(page.split())
-    assert flat.count("Not architectures but means of trained networks' probabilities") == 1
-    assert re.search(r"unet\+seeds is the mean of 3 trainings[,.]", flat)
-    assert "unet+seeds+views is the mean of 3 trainings and 7 views of each image" in flat
-    assert "With fewer than 3 seeds a row" not in flat
-    blocks = page.split("\n\n")
-    folds = blocks[next(i for i, b in enumerate(blocks) if b == "### Folds") + 1]
-    assert row([folds], "unet+seeds ")[5:7] == ["-", "-"]
-    assert "+" not in "".join(budget.budget(stats.sections(records)[0]))
-    hardest = blocks[next(i for i, b in enumerate(blocks) if b == "### Hardest images") + 1]
-    assert "+" not in hardest.splitlines()[0]
-    assert "unet+seeds" in report.terminal(records)
-
-
-def test_only_trainings_count_as_a_suites_cost(tmp_path):
-    records = table()
-    assert costs.renew(tmp_path, replace(SUITE, name="fake"), records)
-    assert costs.read(tmp_path)[0]["cells"] == str(len([r for r in records if r["history"]["loss"]]))
-
-
-def experiment(records):
-    """The same with inputs, sealed and with fitting fingerprints."""
-    out = []
-    for r in records:
-        own = {"recipe": {"epochs": 50}, "graph": r["cell"]["architecture"], "fold": r["cell"]["fold"], **r["inputs"]}
-        out.append(sealed({**r, "inputs": own, "fingerprint": store.fingerprint(own)}))
-    return out
-
-
-@pytest.mark.fault("F76")
-def test_entries_are_of_the_members_beside_them_or_not_published():
-    records = experiment(table(n=24))
-    assert likeness.unlike(records) == validate(records) == []
-    retrained = [sealed({**records[0], "weights_sha256": "f" * 64}), *records[1:]]
-    (problem,) = likeness.unlike(retrained)
-    assert problem.startswith("unet+seeds.phantom.f0.s0: was made of another unet.phantom.f0.s0 than the one beside it")
-    assert any(problem in found for found in validate(retrained))
-    without = [r for r in records if store.cell_name(r) != "unet.phantom.f2.s1"]
-    orphan = "unet+seeds.phantom.f2.s0: its member unet.phantom.f2.s1 is not there"
-    assert any(problem.startswith(orphan) for problem in validate(without))
-    fewer = {**records[-1]["inputs"], "members": records[-1]["inputs"]["members"][:2]}
-    other = sealed({**records[-1], "inputs": fewer, "fingerprint": store.fingerprint(fewer)})
-    (problem,) = likeness.unlike([*records[:-1], other])
-    assert problem.startswith("number of members or views of unet+seeds: unet+seeds.phantom.f4.s0 was made with")
-
-
-def test_comparisons_of_architectures_leave_entries_out(tmp_path):
-    save(tmp_path, experiment(table()))
-    (summary,) = gate.summarise_results(tmp_path, replace(SUITE, name="fake")).values()
-    assert set(summary["architectures"]) == {"unet", "resunet"}

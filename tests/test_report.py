@@ -8,23 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from read_page import lines_with, page
 from records import ARCHITECTURES, grid, record, save, save_throughput
 
 import lungseg
-from bench import answers, report, stats
+from bench import report, stats
 from bench.markdown import escape
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-
-
-def page(tmp_path, records, suite="fake"):
-    save(tmp_path, records)
-    report.write(tmp_path, figures=False)
-    return (tmp_path / f"{suite}.md").read_text()
-
-
-def lines_with(text, *words):
-    return [line for line in text.splitlines() if all(word in line for word in words)]
 
 
 def test_no_records_is_said(tmp_path):
@@ -38,55 +29,6 @@ def test_same_records_give_the_same_bytes(tmp_path):
     first = page(tmp_path / "a", records)
     assert first == page(tmp_path / "b", records[::-1])
     assert (tmp_path / "a" / "README.md").read_bytes() == (tmp_path / "b" / "README.md").read_bytes()
-
-
-def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
-    text = page(tmp_path, grid())
-    first_screen = text[: text.index("### Leaderboard")].replace("\n", " ")
-    assert "unet has the highest mean Dice, 0.9" in first_screen
-    assert "excludes 0" in first_screen
-    assert "a test about these weights, not about the method" in first_screen
-    assert len(lines_with(text, "| 1 ", "unet", "[0.9")) == 1
-
-
-def test_a_training_is_of_a_fold_or_where_there_are_none_of_a_seed():
-    for folds, what in ((5, "fold"), (1, "seed")):
-        (section,) = stats.sections(grid(("unet", "resunet"), folds=folds, n=60))
-        assert f"of training a {what}" in answers.cost(section)
-
-
-def test_three_seeds_are_not_called_a_test_of_weights(tmp_path):
-    text = page(tmp_path, grid(("unet", "resunet"), seeds=(0, 1, 2), folds=2, n=24))
-    assert "not about the method" not in text.replace("\n", " ")
-    assert "patients and 3 seeds" in text.replace("\n", " ")
-
-
-def test_two_seeds_are_still_about_these_weights(tmp_path):
-    records = grid(("unet",), seeds=(0, 1), n=60, level=0.98) + grid(("resunet",), seeds=(0, 1, 2), n=60, level=0.9)
-    text = page(tmp_path, records)
-    assert "With 2 seeds (some rows have more), fewer than 3, this is a test about these weights" in text.replace(
-        "\n", " "
-    )
-    assert lines_with(text, "| unet - resunet", "these weights |")
-    assert "Not alike: unet 0, 1; resunet 0, 1, 2" in text.replace("\n", " ")
-
-
-def test_rows_of_enough_seeds_are_compared_as_methods_beside_one_of_fewer(tmp_path):
-    enough = [r for name, level in (("unet", 0.98), ("resunet", 0.9))
-              for r in grid((name,), seeds=(0, 1, 2), n=60, level=level)]  # fmt: skip
-    text = page(tmp_path, enough + grid(("r2unet",), n=60, level=0.8))
-    first, rest = (part.replace("\n", " ") for part in text.split("### Leaderboard"))
-    assert "The intervals cover patients and 3 seeds." in first
-    assert "a pair with a row of fewer is a test about these weights" in rest
-    assert lines_with(text, "| unet - resunet", "yes |")
-    assert lines_with(text, "| unet - r2unet", "these weights |")
-
-
-def test_unfinished_seed_is_named_and_said_to_be_left_out(tmp_path):
-    records = grid(("unet", "resunet"), n=60) + [r for r in grid(("unet",), seeds=(1,), n=60) if r["cell"]["fold"] < 2]
-    text = page(tmp_path, records).replace("\n ", "")
-    assert "unet, seed 1: 2 of 5 folds (not run: folds 2, 3, 4), left out of every number here" in text
-    assert lines_with(text, "| 1 ", "| unet", "[0.9")
 
 
 @pytest.mark.fault("F92")
@@ -225,25 +167,6 @@ def test_report_without_figures_loads_no_backend_and_no_matplotlib(tmp_path):
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
-
-
-def test_unfinished_suite_says_so_in_its_answer(tmp_path):
-    records = [r for r in grid(n=60) if r["cell"]["fold"] < 2]
-    text = page(tmp_path, records).replace("\n", " ")
-    assert "over 24 images (of 60: unfinished) of 24 patients" in text
-    assert "unet, seed 0: 2 of 5 folds (not run: folds 2, 3, 4)" in text
-
-
-def test_another_reader_is_asked_for_on_the_first_screen(tmp_path):
-    records = grid(("unet", "resunet"), n=60)
-    text = page(tmp_path / "a", records).replace("\n", " ")
-    assert "Yes: unet stays first against the truth eroded and dilated" in text
-    for r in records:
-        for c in r["cases"]:
-            if r["cell"]["architecture"] == "unet":
-                c["rim"]["-2"] = [c["tp"] // 2, c["fp"], c["fn"], c["tn"]]
-    text = page(tmp_path / "b", records).replace("\n", " ")
-    assert "resunet leads at -2 px" in text
 
 
 def test_rows_stand_by_rank_and_rows_that_share_a_letter_are_not_told_apart():

@@ -1,0 +1,23 @@
+"""A suite's page as its reader finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from records import save
+
+from bench import report
+
+
+def page(results: Path, records: Sequence[dict[str, Any]], suite: str = "fake") -> str:
+    """The Markdown of the suite's page, written from these records."""
+    save(results, records)
+    report.write(results, figures=False)
+    return (results / f"{suite}.md").read_text()
+
+
+def lines_with(text: str, *words: str) -> list[str]:
+    """Lines that hold all of the words."""
+    return [line for line in text.splitlines() if all(word in line for word in words)]
