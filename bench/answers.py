@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from bench import budget, costs, members, stats
+from bench import budget, costs, gaps, members
 from bench.literature import people
-from bench.markdown import duration, escape, millions, p_value, ratio, with_interval
+from bench.markdown import counted, duration, escape, listed, millions, p_value, with_interval
 from bench.rows import Pair, Row, Section, seeds_needed
-from lungseg import ARCHITECTURES
 
 Namer = Callable[[object], str]
 PEOPLE, SEEDS = "Against people?", "How many seeds?"
@@ -23,19 +21,21 @@ def best(section: Section, name: Namer = escape) -> str:
         return "Nothing was scored, so there is nothing to compare."
     ranked = [r for r in rows if r.rank]
     if not ranked:
-        return f"No ranking: {unranked(section, rows[0])}."
+        return f"No ranking: {gaps.unranked(section, rows[0])}."
     row = ranked[0]
     first = [name(r.name) for r in ranked if round(r.dice.value, 12) == round(row.dice.value, 12)]
     part = "" if row.complete else f" (of {row.coverage[1]}: unfinished)"
-    over = f"over {_counted(len(row.images), 'image')}{part} of {_counted(row.n_patients, 'patient')}"
+    over = f"over {counted(len(row.images), 'image')}{part} of {counted(row.n_patients, 'patient')}"
     value = f"{with_interval(row.dice)} {over}"
     if len(ranked) == 1:
         return f"Only {first[0]} can be ranked: mean Dice {value}.{_network(ranked, name)}"
     if len(first) > 1:
-        return f"{_listed(first)} share the highest mean Dice, {value}.{_network(ranked, name)}"
+        return f"{listed(first)} share the highest mean Dice, {value}.{_network(ranked, name)}"
     beside = [name(r.name) for r in ranked[1:] if r.rank == 1]
-    tied = f" It shares the first rank with {_listed(beside)}." if beside else ""
-    return f"{first[0]} has the highest mean Dice, {value}.{tied}{_network(ranked, name)}"
+    tied = f" It shares the first rank with {listed(beside)}." if beside else ""
+    ahead = gaps.ahead(section, name)
+    so_far = "Of the rows that can be ranked so far, " if ahead else ""
+    return f"{so_far}{first[0]} has the highest mean Dice, {value}.{tied}{ahead}{_network(ranked, name)}"
 
 
 def _network(ranked: list[Row], name: Namer) -> str:
@@ -65,7 +65,7 @@ def real(section: Section, name: Namer = escape) -> str:
     close = [r for r in ranked[1:] if (p := section.pair(ranked[0].name, r.name)) and not p.real]
     sentence = f"To the next, {name(pair.second)}, it is {_told(pair, name)}."
     if close:
-        sentence += f" Not to be told apart from it: {_listed([name(r.name) for r in close])}."
+        sentence += f" Not to be told apart from it: {listed([name(r.name) for r in close])}."
     networks = [] if ranked[0].single else [r for r in ranked if r.single][:2]
     sentence += _between_networks(section, networks, name)
     return f"{sentence} {about(section, [*ranked[:2], *close, *networks])}"
@@ -126,7 +126,7 @@ def stable(section: Section, name: Namer = escape) -> str | None:
     if not rivals:
         return f"Yes: {name(first)} stays first against the truth eroded and dilated ({tried} px)."
     parts = [f"{name(rival)} leads at {', '.join(f'{k:+d}' for k in px)} px" for rival, px in rivals.items()]
-    return f"Not all: against the truth eroded (-) or dilated (+), {_listed(parts)} ({tried} tried)."
+    return f"Not all: against the truth eroded (-) or dilated (+), {listed(parts)} ({tried} tried)."
 
 
 def levelled(section: Section, name: Namer = escape) -> str | None:
@@ -134,7 +134,7 @@ def levelled(section: Section, name: Namer = escape) -> str | None:
     found = [(row, rose, cells) for row, rose, cells in budget.rising(section) if rose > cells / 10]
     if not found:
         return None
-    each = _listed([f"{name(row.name)} in {rose} of {cells}" for row, rose, cells in found])
+    each = listed([f"{name(row.name)} in {rose} of {cells}" for row, rose, cells in found])
     return (
         f"Not all: validation Dice was still rising when the epochs ran out for {each} trainings. The order is that of"
         " this budget, and more epochs may change it."
@@ -177,72 +177,9 @@ def cost(section: Section, name: Namer = escape) -> str:
     ]
     spent = [r for r in members.trainings(section.records) if r["status"] == "ok"]
     total, beside = sum(r["timing"]["total_seconds"] for r in spent), costs.at_once(spent)
-    shared = f", up to {beside} at a time" if beside > 1 else ""
+    shared = f", up to {beside} of them at a time" if beside > 1 else ""
     return f"{'; '.join(each)}. All scored cells took {duration(total)} ({name(section.setting.device_kind)}{shared})."
-
-
-def unranked(section: Section, row: Row) -> str:
-    """Why the row has no rank."""
-    if len({image for r in section.rows for image in r.images}) < stats.MIN_IMAGES:
-        return f"{_counted(len(row.images), 'image')}, fewer than the {stats.MIN_IMAGES} that a rank needs"
-    return f"{row.cells[0]} of {row.cells[1]} cells, {row.coverage[0]} of {row.coverage[1]} images"
-
-
-def beside(section: Section, row: Row, name: Namer = escape) -> str:
-    """What the first row scores on the images of one that lacks some: else 0.97 of the easy ones looks like a lead."""
-    ranked = [r for r in section.rows if r.rank]
-    own = set(row.images)
-    if not ranked or not own < set(ranked[0].images):
-        return ""
-    first = ranked[0]
-    same = [dice for image, dice in zip(first.images, first.image_dice, strict=True) if image in own]
-    theirs = f"{name(first.name)} has {ratio(sum(same) / len(same))}"
-    return f" On the {len(same)} images that it predicted, {theirs} and it has {ratio(row.dice.value)}."
-
-
-def missing(section: Section, name: Namer = escape) -> list[str]:
-    """What is not there, one sentence each; empty where every image was predicted once by every seed."""
-    key, lines = section.setting, []
-    widths = {int(r["cell"]["width"]) for r in section.records}
-    cells: dict[str, list[dict[str, Any]]] = {}
-    for r in section.records:
-        cells.setdefault(stats.name_of(r, widths), []).append(r["cell"] | {"ok": r["status"] == "ok"})
-    left_out = {(r.name, seed) for r in section.rows for seed in r.left_out}
-    for of, own in sorted(cells.items()):
-        for seed in sorted({c["seed"] for c in own}):
-            ok = {c["fold"] for c in own if c["seed"] == seed and c["ok"]}
-            failed = {c["fold"] for c in own if c["seed"] == seed and not c["ok"]}
-            if len(ok) < key.folds:
-                never = sorted(set(range(key.folds)) - ok - failed)
-                detail = [f"failed: {_folds(sorted(failed))}"] if failed else []
-                detail += [f"not run: {_folds(never)}"] if never else []
-                out = ", left out of every number here" if (of, seed) in left_out else ""
-                lines.append(f"{name(of)}, seed {seed}: {len(ok)} of {key.folds} folds ({'; '.join(detail)}){out}")
-    for row in section.rows:
-        if row.cells[0] == row.cells[1] and row.coverage[0] != row.coverage[1]:
-            lines.append(f"{name(row.name)}: {row.coverage[0]} of {row.coverage[1]} images, but no cell is missing")
-    return lines
-
-
-def never_run(section: Section) -> list[str]:
-    """Registered architectures of which the section has no record; none where it compares variants of one recipe."""
-    if any(r.variant for r in section.rows):
-        return []
-    run = {r["cell"]["architecture"] for r in section.records}
-    return [name for name in ARCHITECTURES if name not in run]
-
-
-def _folds(folds: list[int]) -> str:
-    return f"fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}"
 
 
 def _equals(p: float) -> str:
     return p_value(p) if p < 0.001 else f"= {p_value(p)}"
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -43,7 +43,8 @@ def _allowed(section: Section) -> str:
         " training may stop early, some take fewer. Middle values over cells, with lowest and highest. Still rising:"
         " cells whose validation Dice the last fifth of the epochs bettered by more than"
         f" {doubts.LEVEL}, so that more epochs might have helped. Times are of this machine and of what else it did;"
-        " processor time, of all threads of a cell, leaves out its waiting for others; it is - where no cell told it."
+        " processor time, of all threads of a cell, leaves out its waiting for others; it is - where no cell told it"
+        " and where an accelerator did the work."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import Any
 from bench import csv_file, members, store
 from bench.suites import Suite
 
-COLUMNS = ("suite", "cells", "cell_minutes", "slots", "cpu", "cores", "device")
+COLUMNS = ("suite", "cells", "cell_minutes", "minutes", "at_once", "cpu", "cores", "device")
 ROUNDED = 1.0  # second: to whole ones is the time told at which a cell finished
 
 
@@ -24,7 +25,10 @@ def read(results: Path) -> list[dict[str, str]]:
 
 
 def renew(results: Path, suite: Suite, records: Sequence[Mapping[str, Any]]) -> Path:
-    """Replace this suite's rows of the devices in ``records`` by what its trainings took there; other rows stay."""
+    """Replace this suite's rows of the devices in ``records`` by what its trainings took there; other rows stay.
+
+    cell_minutes: summed over cells, minutes: of the clock while any ran, at_once: the most that ran at a time.
+    """
     by_device: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for record in members.trainings(records):
         by_device[record["machine"]["device"]].append(record)
@@ -32,7 +36,8 @@ def renew(results: Path, suite: Suite, records: Sequence[Mapping[str, Any]]) -> 
     for own in by_device.values():
         machine, minutes = own[0]["machine"], sum(record["timing"]["total_seconds"] for record in own) / 60
         values = (
-            suite.name, len(own), f"{minutes:.1f}", at_once(own), machine["cpu"], machine["cores"], machine["device"],
+            suite.name, len(own), f"{minutes:.1f}", f"{busy_seconds(own) / 60:.1f}", at_once(own), machine["cpu"],
+            machine["cores"], machine["device"],
         )  # fmt: skip
         rows.append({key: str(value) for key, value in zip(COLUMNS, values, strict=True)})
     path = results / "costs.csv"
@@ -41,24 +46,38 @@ def renew(results: Path, suite: Suite, records: Sequence[Mapping[str, Any]]) -> 
 
 
 def at_once(records: Sequence[Mapping[str, Any]]) -> int:
-    """The most of these cells that ran at a time, by when each finished and how long it took; at least 1.
-
-    One that was resumed counts for nothing, since it is not known when its first part ran, nor one that does not tell.
-    """
-    changes: list[tuple[float, int]] = []
-    for record in records:
-        try:
-            end = datetime.fromisoformat(record["finished"]).timestamp()
-        except (KeyError, TypeError, ValueError):
-            continue
-        begin = end - record["timing"]["total_seconds"] + ROUNDED  # a slot's next cell begins after the one before it
-        if begin < end and not record["timing"].get("resumed_at_epoch"):
-            changes += [(begin, 1), (end, -1)]
+    """The most of these cells that ran at a time; at least 1."""
+    changes = [change for begin, end in _periods(records) for change in ((begin, 1), (end, -1))]
     running = most = 0
     for _, change in sorted(changes):
         running += change
         most = max(most, running)
     return max(most, 1)
+
+
+def busy_seconds(records: Sequence[Mapping[str, Any]]) -> float:
+    """Wall-clock time in which at least one of these cells ran, pauses between them left out."""
+    total, until = 0.0, -math.inf
+    for begin, end in sorted(_periods(records)):
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total
+
+
+def _periods(records: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """From when to when each cell ran, seconds since 1970; of a resumed one its last part, by the epochs of that."""
+    found = []
+    for record in records:
+        try:
+            end = datetime.fromisoformat(record["finished"]).timestamp()
+        except (KeyError, TypeError, ValueError):
+            continue
+        timing = record["timing"]
+        first = timing.get("resumed_at_epoch") or 0
+        took = sum(record["history"]["seconds"][first:]) if first else timing["total_seconds"]
+        begin = end - took + ROUNDED  # a slot's next cell begins after the one before it
+        found += [(begin, end)] if begin < end else []
+    return found
 
 
 def duration(seconds: float) -> str:

@@ -32,7 +32,8 @@ DEFINITIONS = (
     "Rank, 95 %: interval of the place by mean over the resamples; P(best): share of them in which the row has the"
     " highest mean. Mean-then-rank: the place by mean; rank-then-mean: by the mean of the ranks on each image;"
     " test-then-rank: the rank.",
-    f"A row without a complete seed has no rank, and nothing is ranked on fewer than {MIN_IMAGES} images.",
+    "A row has a rank where one of its seeds predicted every image that any row predicted; nothing is ranked on fewer"
+    f" than {MIN_IMAGES} images.",
     "Weights: trainable parameters. SD images, SD seeds: standard deviations of Dice over images and of"
     " the mean over seeds. GMACs: multiply-accumulates of one image's forward pass. Training: wall-clock"
     " time of a cell, median over cells; cells of a suite may have shared the machine, so compare speed"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 FALL = 0.01  # least fall of the training loss, of a Dice loss between 0 and 1, that counts as learning
+POOR = 0.8  # mean Dice under which a network knows little more than where lungs usually lie
 LEVEL = 0.002  # rise of the best validation Dice over the last fifth of the epochs that counts as still learning
 
 
@@ -20,6 +22,15 @@ def of(history: Mapping[str, Sequence[float]], probability: np.ndarray) -> list[
         found.append("every pixel is predicted alike")
     if still_rising(history["val_dice"]):
         found.append("the validation Dice was still rising when the epochs ran out")
+    return found
+
+
+def told(record: Mapping[str, Any]) -> list[str]:
+    """What the record says of itself, and what its scores say."""
+    found = list(record.get("doubts") or ())
+    scores = [case["dice"] for case in record.get("cases") or ()]
+    if scores and (mean := sum(scores) / len(scores)) < POOR:
+        found.append(f"the held-out images have a mean Dice of {mean:.2f}: it hardly tells lungs from the rest")
     return found
 
 

@@ -41,6 +41,7 @@ def _costs(suite: Suite, measured: Sequence[Mapping[str, str]]) -> list[str]:
     """A line for each device on which it was measured."""
     lines = []
     for row in (row for row in measured if row["suite"] == suite.name):
-        took = costs.duration(float(row["cell_minutes"]) * 60 / int(row["slots"]))
-        lines.append(f"{row['cells']} cells, {took}, {row['slots']} at a time on {row['device']}: {row['cpu']}")
+        beside = f", up to {row['at_once']} at a time" if int(row["at_once"]) > 1 else ""
+        took = costs.duration(60 * float(row["minutes"]))
+        lines.append(f"{row['cells']} cells, {took}{beside} on {row['device']}: {row['cpu']}")
     return lines or [f"{len(cells(suite))} cells; cost not measured"]

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench import ablation_page, answers, budget, images_page, literature, ranking_page, stats, store, strata_page
+from bench import (
+    ablation_page,
+    answers,
+    budget,
+    doubts,
+    gaps,
+    images_page,
+    literature,
+    ranking_page,
+    stats,
+    store,
+    strata_page,
+)
 from bench.markdown import (
     NONE,
     distance,
@@ -29,6 +41,8 @@ SEEDS = (
     "With fewer than {needed} seeds a row{each}, ranks and intervals are of these weights, not of methods: an interval"
     " of one seed covers patients only."
 )
+
+FINE = 200  # pixels a side of which each is narrower than 2 mm on a film of 40 cm
 
 CAPTIONS = {
     "leaderboard": "Mean Dice over images with its 95 % interval; hollow: pooled over all pixels",
@@ -88,8 +102,8 @@ def first_screen(section: Section) -> list[tuple[str, str]]:
 def _answers(section: Section) -> list[str]:
     lines = [f"**{question}** {answer}" for question, answer in first_screen(section)]
     blocks = [paragraph(line) for line in lines]
-    if gaps := answers.missing(section):
-        what = "\n".join(paragraph(line, "- ") for line in gaps)
+    if lacking := gaps.missing(section):
+        what = "\n".join(paragraph(line, "- ") for line in lacking)
         blocks.append(f"**Incomplete.** Not every image was predicted by every seed:\n\n{what}")
     return blocks
 
@@ -112,7 +126,7 @@ def _leaderboard(section: Section) -> str:
         rows.append([NONE, NONE, escape(name), "failed", *[NONE] * 7])
     out = table(headers, rows, left=3)
     notes = [
-        f"{escape(r.name)}: not ranked ({answers.unranked(section, r)}).{answers.beside(section, r)}"
+        f"{escape(r.name)}: not ranked ({gaps.unranked(section, r)}).{gaps.beside(section, r)}"
         for r in section.rows if not r.rank
     ]  # fmt: skip
     needed = seeds_needed(section.setting.folds)
@@ -121,7 +135,7 @@ def _leaderboard(section: Section) -> str:
         notes.insert(0, SEEDS.format(needed=needed, each=each))
     if made := [r for r in section.rows if not r.single]:
         notes.insert(0, _entries(made))
-    if absent := answers.never_run(section):
+    if absent := gaps.never_run(section):
         notes.append(f"Registered, but not run here (`--arch` runs them): {', '.join(map(escape, absent))}.")
     return "\n\n".join([out, *(paragraph(n) for n in notes)])
 
@@ -165,10 +179,11 @@ def _borders(section: Section) -> str:
     headers = ["Architecture", f"HD95 {unit}, median", "mean", f"ASSD {unit}", f"NSD at 2 {unit}", "Infinite",
                "Both empty", "Two lungs"]  # fmt: skip
     coarse = (
-        "Where a pixel is wider than 2 mm (a film of 40 cm at fewer than 200 px), NSD at 2 mm counts only border pixels"
-        " that coincide, so it is low for every network and compares none with published ones."
+        f"Where a pixel is wider than 2 mm (a film of 40 cm at fewer than {FINE} px), NSD at 2 mm counts only border"
+        " pixels that coincide, so it is low for every network and compares none with published ones."
     )
-    return "\n\n".join([table(headers, rows), *([paragraph(coarse)] if unit == "mm" else [])])
+    told = unit == "mm" and min(section.setting.size) < FINE
+    return "\n\n".join([table(headers, rows), *([paragraph(coarse)] if told else [])])
 
 
 def _cost(section: Section) -> str:
@@ -178,7 +193,7 @@ def _cost(section: Section) -> str:
          f"{r.cells[0]} of {r.cells[1]}"]
         for r in section.rows
     ]  # fmt: skip
-    headers = ["Architecture", "Width", "Parameters", "GMACs", "Peak MiB", "Cells"]  # fmt: skip
+    headers = ["Architecture", "Width", "Parameters", "GMACs", "Peak MiB of host memory", "Cells"]  # fmt: skip
     return table(headers, rows)
 
 
@@ -232,5 +247,5 @@ def _failures(section: Section) -> list[str]:
 
 def _doubts(section: Section) -> list[str]:
     """Trainings whose scores stand but should be looked at."""
-    rows = [[escape(store.cell_name(r)), escape(doubt)] for r in section.records for doubt in r.get("doubts") or ()]
+    rows = [[escape(store.cell_name(r)), escape(doubt)] for r in section.records for doubt in doubts.told(r)]
     return ["### Doubtful trainings", table(["Cell", "Doubt"], rows, left=2)] if rows else []

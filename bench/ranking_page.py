@@ -72,7 +72,7 @@ def _rims(found: Ranking) -> list[str]:
     ]
     note = (
         "Rank by mean Dice, and that Dice, against the truth eroded (-) or dilated (+) by 1 to 3 px: the truths of a"
-        " stricter and of a more generous reader. Trained on the truth as it is, every network loses on both sides;"
+        " stricter and of a more generous reader. Trained on masks as they are, every network loses on both sides;"
         " what counts is whether the order stays."
     )
     return [table(headers, rows), paragraph(note)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from bench import answers, likeness, markdown, speeds, stats, store, strata
+from bench import answers, gaps, likeness, markdown, speeds, stats, store, strata
 from bench.definitions import DEFINITIONS
 from bench.markdown import NONE, escape, paragraph, plain, ratio, table, with_interval
 from bench.pages import CAPTIONS, first_screen, section_page
@@ -34,7 +34,7 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
     for section in stats.sections(found.records):
         by_suite.setdefault(section.setting.suite, []).append(section)
     for sections in by_suite.values():
-        sections.sort(key=lambda section: bool(answers.missing(section)))  # what is whole comes first
+        sections.sort(key=lambda section: bool(gaps.missing(section)))  # what is whole comes first
     for suite in found.suites:
         by_suite.setdefault(suite, [])  # nothing else is left of it
     measured = speeds.load(results)
@@ -119,7 +119,13 @@ def suite_page(
         if mixed := likeness.unlike(section.records):
             blocks.append(paragraph(f"**Mixed**: not one comparison: {escape('; '.join(mixed))}. Run the suite again."))
     sizes = {s.setting.size for s in sections}
-    blocks += throughput([m for m in measured if m.size in sizes])
+    own = [m for m in measured if m.size in sizes]
+    blocks += throughput(own)
+    slow = [s.setting.machine for s in sections if own and not _fitting(s, measured)]
+    if slow:
+        blocks.append(
+            paragraph(f"Not measured: {', '.join(map(escape, slow))} (`python -m bench speed {suite}` there).")
+        )
     blocks += ["## What the columns mean", "\n".join(paragraph(line, "- ") for line in DEFINITIONS)]
     return "\n\n".join(blocks) + "\n"
 
@@ -152,17 +158,18 @@ def index_page(
             trainings = {tuple(r["cell"][k] for k in ("architecture", "width", "recipe", "seed")) for r in s.records}
             data = f"{escape(key.scored_on)} at {key.size[0]} x {key.size[1]}"
             done = len(s.records) - len(s.failed)
+            part = "" if not top or top.complete else f" ({len(top.images)} of {top.coverage[1]} images)"
             rows.append([
                 link, data, escape(key.machine),
                 f"{done} of {len(trainings) * key.folds}", escape(top.name) if top else "not ranked",
-                with_interval(top.dice) if top else NONE,
+                f"{with_interval(top.dice)}{part}" if top else NONE,
             ])  # fmt: skip
             texts += [
                 f"## {link}: {data} px, {escape(key.machine)}",
                 *(paragraph(f"**{q}** {text}") for q, text in first_screen(s) if q not in answers.ON_THE_PAGE_ALONE),
             ]
-            if gaps := answers.missing(s):
-                texts.append(paragraph(f"**Incomplete**: {'; '.join(gaps)}."))
+            if lacking := gaps.missing(s):
+                texts.append(paragraph(f"**Incomplete**: {'; '.join(lacking)}."))
     if rows:
         headers = ["Suite", "Data, px", "Machine", "Cells", "Highest mean", "Dice [95 % interval]"]
         blocks.append(table(headers, rows, left=5))
@@ -198,8 +205,8 @@ def _terminal_section(section: Section, width: int) -> str:
     head = f"{key.suite}: {key.scored_on} at {key.size[0]} x {key.size[1]} px, {key.machine}"
     parts = [plain(head, width), table(headers, rows, left=2, style="simple")]
     lines = [answers.best(section, plain), answers.real(section, plain)]
-    gaps = answers.missing(section, plain)
-    lines += [f"Incomplete: {'; '.join(gaps)}."] if gaps else []
+    lacking = gaps.missing(section, plain)
+    lines += [f"Incomplete: {'; '.join(lacking)}."] if lacking else []
     lines += [
         plain(f"Failed: {store.cell_name(r)} ({r['status']}): {(r.get('error') or {}).get('message', '')}")
         for r in section.failed

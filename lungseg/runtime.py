@@ -35,8 +35,9 @@ def environment(threads: int, deterministic: bool = True, programs: Path | None 
     """Variables for a process that will train: they must be set before the backend is imported.
 
     Thread counts are part of a result: one and two threads add numbers in another order and give other weights.
-    programs: folder in which XLA's compiled programs wait for the next process that needs the same (JAX only, whose
-    training of a small network takes less than its compilation); None: each process compiles its own.
+    programs: folder in which XLA's compiled programs wait for the next process that needs the same (JAX only, where
+    compiling a small network can take longer than a short training of it); JAX's own variables, where the user has set
+    them, come first. None: each process compiles its own.
     """
     count = str(threads)
     xla = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"
@@ -64,7 +65,7 @@ def _compiled(programs: Path | None) -> dict[str, str]:
         return {"JAX_ENABLE_COMPILATION_CACHE": "false"}
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(programs.resolve())
     return {
-        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_ENABLE_COMPILATION_CACHE": os.environ.get("JAX_ENABLE_COMPILATION_CACHE", "true"),
         "JAX_COMPILATION_CACHE_DIR": folder,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # a hundred small ones initialise a network
     }

@@ -7,7 +7,7 @@ from records import grid, save, sealed
 
 from bench import likeness, publish, stats, store
 from bench.ablation_page import ablation, answer
-from bench.answers import never_run
+from bench.gaps import never_run
 from bench.gate import summarise_results
 from bench.markdown import p_value
 from bench.pages import section_page

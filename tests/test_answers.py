@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from read_page import lines_with, page
-from records import grid
+from records import grid, record
 
-from bench import answers, stats
+from bench import answers, doubts, stats
 
 
 def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
@@ -74,3 +74,33 @@ def test_another_reader_is_asked_for_on_the_first_screen(tmp_path):
                 c["rim"]["-2"] = [c["tp"] // 2, c["fp"], c["fn"], c["tn"]]
     text = page(tmp_path / "b", records).replace("\n", " ")
     assert "resunet leads at -2 px" in text
+
+
+def unfinished(level):
+    """Two rows of all five folds, and a third of three whose Dice is about ``level``."""
+    third = [record("r2unet", fold, n=50, level=level) for fold in range(3)]
+    return stats.sections([*grid(("unet", "resunet"), n=50), *third])[0]
+
+
+def test_an_unfinished_row_that_is_ahead_on_its_own_images_is_named_beside_the_leader():
+    section = unfinished(0.99)
+    text = answers.best(section)
+    row = next(r for r in section.rows if r.name == "r2unet")
+    assert text.startswith("Of the rows that can be ranked so far, unet has the highest mean Dice, ")
+    assert (
+        f"An unfinished row is ahead of it on the images that they predicted, r2unet: {row.dice.value:.4f} to " in text
+    )
+    assert text.endswith(f" on {len(row.images)}.")
+
+
+def test_an_unfinished_row_that_is_behind_changes_nothing():
+    assert answers.best(unfinished(0.9)).startswith("unet has the highest mean Dice, ")
+
+
+def test_scores_that_are_hardly_better_than_a_guess_are_doubted():
+    poor = record("unet", 0, n=50, level=0.6)
+    (doubt,) = doubts.told(poor)
+    assert "hardly tells lungs from the rest" in doubt
+    assert doubts.told(record("unet", 0, n=50)) == []
+    own = "the training loss did not fall"
+    assert doubts.told({**poor, "doubts": [own]}) == [own, doubt]

@@ -12,6 +12,7 @@ def cell(finished, seconds, device="cpu", resumed=0):
     made = record("unet", 0, suite="quick", n=10)
     made["finished"] = f"2026-11-26T{finished}+00:00"
     made["timing"] |= {"total_seconds": seconds, "resumed_at_epoch": resumed}
+    made["history"]["seconds"] = [2.0] * 50
     made["machine"] = {**made["machine"], "device": device}
     return made
 
@@ -25,7 +26,8 @@ def cell(finished, seconds, device="cpu", resumed=0):
         ([cell("10:01:00", 60), cell("10:02:00", 60.8)], 1),
         ([cell("10:01:00", 60), cell("10:01:30", 60)], 2),
         ([cell("10:05:00", 300), cell("10:01:30", 60), cell("10:03:00", 60), cell("10:01:10", 40)], 3),
-        ([cell("10:01:00", 60), cell("10:01:30", 60, resumed=3)], 1),
+        ([cell("10:01:00", 60), cell("10:01:30", 500, resumed=40)], 1),  # its last 20 seconds were after the other
+        ([cell("10:01:00", 60), cell("10:01:30", 500, resumed=20)], 2),
         ([cell("10:01:00", 60), {**cell("10:01:30", 60), "finished": "yesterday"}], 1),
     ],
 )
@@ -33,12 +35,25 @@ def test_how_many_ran_at_a_time(cells, expected):
     assert costs.at_once(cells) == costs.at_once(cells[::-1]) == expected
 
 
+@pytest.mark.parametrize(
+    ("cells", "seconds"),
+    [
+        ([], 0),
+        ([cell("10:01:00", 60)], 59),
+        ([cell("10:01:00", 60), cell("12:00:00", 30)], 59 + 29),  # hours later, in another session
+        ([cell("10:05:00", 300), cell("10:01:30", 60), cell("10:05:30", 60)], 329),
+    ],
+)
+def test_the_clock_runs_while_any_cell_does(cells, seconds):
+    assert costs.busy_seconds(cells) == seconds
+
+
 def test_a_row_a_device(tmp_path, monkeypatch):
     quick, cells = suite("quick"), [cell("10:01:00", 60), cell("10:01:30", 60)]
     costs.renew(tmp_path, quick, cells)
     costs.renew(tmp_path, suite("ablation"), cells[:1])
     costs.renew(tmp_path, quick, [cell("11:00:00", 30, "NVIDIA H200")])
-    rows = [(r["suite"], r["device"], r["cells"], r["cell_minutes"], r["slots"]) for r in costs.read(tmp_path)]
+    rows = [tuple(r[k] for k in ("suite", "device", "cells", "cell_minutes", "at_once")) for r in costs.read(tmp_path)]
     assert rows == [
         ("ablation", "cpu", "1", "1.0", "1"),
         ("quick", "NVIDIA H200", "1", "0.5", "1"),
@@ -46,6 +61,6 @@ def test_a_row_a_device(tmp_path, monkeypatch):
     ]
     monkeypatch.setattr(overview, "RESULTS", tmp_path)
     text = overview.overview()
-    assert "1 cells, 30 s, 1 at a time on NVIDIA H200: " in text
-    assert "2 cells, 60 s, 2 at a time on cpu: " in text
+    assert "1 cells, 30 s on NVIDIA H200: " in text
+    assert "2 cells, 2 min, up to 2 at a time on cpu: " in text  # the second began half a minute after the first
     assert "cost not measured" in text

@@ -81,3 +81,12 @@ def test_no_architecture_pools_by_keras_own_layer():
     for name in ARCHITECTURES:
         pools = [layer for layer in build(name, (32, 32, 1), 4).layers if isinstance(layer, keras.layers.MaxPooling2D)]
         assert all(isinstance(layer, MaxPooling2D) for layer in pools), name
+
+
+def test_channels_that_come_first_are_pooled_by_keras_own():
+    image = different(6, 8).transpose(0, 3, 1, 2)
+    layer, reference = (kind(2, data_format="channels_first") for kind in (MaxPooling2D, keras.layers.MaxPooling2D))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.layers.MaxPooling2D, "call", lambda self, x: "keras")
+        assert on_jax(layer)(tf.constant(image)) == "keras"
+    assert layer.compute_output_shape(image.shape) == reference.compute_output_shape(image.shape)

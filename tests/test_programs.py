@@ -20,6 +20,7 @@ CACHE = "JAX_COMPILATION_CACHE_DIR"
 @pytest.fixture(autouse=True)
 def none_of_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CACHE, raising=False)
+    monkeypatch.delenv("JAX_ENABLE_COMPILATION_CACHE", raising=False)
 
 
 def test_a_process_compiles_its_own_unless_it_is_told_where_they_are(tmp_path: Path) -> None:
@@ -32,6 +33,11 @@ def test_a_process_compiles_its_own_unless_it_is_told_where_they_are(tmp_path: P
 def test_a_folder_of_the_users_own_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE, "/elsewhere")
     assert runtime.environment(1, programs=tmp_path)[CACHE] == "/elsewhere"
+
+
+def test_a_user_may_have_none_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "false")
+    assert runtime.environment(1, programs=tmp_path)["JAX_ENABLE_COMPILATION_CACHE"] == "false"
 
 
 def test_each_kind_of_machine_has_programs_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.figures.style import BLUE, GREY, MAX_ROWS, ORANGE, SKY, Figure, canvas, cut, label
+from bench.figures.scale import TICKS, stretched, unstretched
+from bench.figures.style import BLUE, GREY, MAX_ROWS, ORANGE, SKY, Axes, Figure, canvas, cut, label
 from bench.literature import PHYSICIANS, RADIOGRAPHS
 from bench.markdown import with_interval
 from bench.rows import Row, Section
 
+WIDE = 0.12  # a range of Dice in which a linear axis leaves rows a hundredth apart on one spot
 POOLED: dict[str, Any] = {"color": ORANGE, "markersize": 5, "fillstyle": "none", "markeredgewidth": 1.5}
 
 
@@ -38,7 +40,7 @@ def leaderboard(section: Section) -> Figure | None:
     numbers.set_ylim(axes.get_ylim())
     numbers.tick_params(axis="y", length=0)
     numbers.grid(visible=False)
-    axes.locator_params(axis="x", nbins=6)
+    _scale(axes, min(min(r.dice.low, r.pooled["dice"]) for r in rows), max(r.dice.high for r in rows))
     n = max(len(r.images) for r in rows)
     axes.set_xlabel(f"Dice, {n} images that no training saw")
     axes.set_title(f"Mean Dice and 95 % interval{cut(len(rows), len(section.rows))}")
@@ -50,9 +52,19 @@ def leaderboard(section: Section) -> Figure | None:
     return figure
 
 
+def _scale(axes: Axes, low: float, high: float) -> None:
+    """Linear, unless one row so far behind that it would press the others together: then stretched towards the best."""
+    if high - low < WIDE:
+        axes.locator_params(axis="x", nbins=6)
+        return
+    axes.set_xscale("function", functions=(stretched, unstretched))
+    axes.set_xticks([t for t in TICKS if low < t < high], [f"{t:g}" for t in TICKS if low < t < high])
+    axes.minorticks_off()
+
+
 def _name(row: Row) -> str:
     """Rank and letters of the ties before the name; what is unfinished or little below it."""
     place = f"{row.rank}  {row.place.group}  " if row.place and row.place.group != "-" else ""
     if not row.complete:
-        return f"{place}{label(row.name)}\n({row.cells[0]} of {row.cells[1]} cells)"
-    return place + label(row.name)
+        return f"{place}{label(row.name, 34)}\n({row.cells[0]} of {row.cells[1]} cells)"
+    return place + label(row.name, 34)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from bench.figures.style import BLUE, GREY, GROUND, INK, ORANGE, PALE, Figure, canvas, cut, label
+from bench.figures.style import BLUE, GREY, GROUND, INK, ORANGE, PALE, Figure, canvas, cut, label, short
 from bench.markdown import p_value
 from bench.rows import Section, seeds_needed
 
@@ -38,8 +38,8 @@ def pairwise(section: Section) -> Figure | None:
         axes.text(x, y, f"{1000 * value:+.1f}{test}", ha="center", va="center", color=colour, fontsize=9)
     axes.imshow(codes, cmap=ListedColormap([ORANGE, PALE, BLUE]), vmin=0, vmax=2, aspect="auto")
     axes.plot(range(n), range(n), "s", color=GREY, markersize=4)
-    axes.set_xticks(range(n), [label(name, 14) for name in shown], rotation=30 if n > 5 else 0)
-    axes.set_yticks(range(n), [label(name) for name in shown])
+    axes.set_xticks(range(n), [label(name, 18) for name in short(shown)], rotation=30 if n > 5 else 0)
+    axes.set_yticks(range(n), [label(name) for name in short(shown)])
     axes.set_xticks(np.arange(0.5, n - 1), minor=True)
     axes.set_yticks(np.arange(0.5, n - 1), minor=True)
     axes.grid(visible=False)

@@ -10,7 +10,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ BLUE, ORANGE, GREEN, VERMILLION, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00
 YELLOW = "#F0E442"
 GREY, PALE, INK, GROUND = "#7A7A7A", "#E4E4E4", "#222222", "#FFFFFF"
 MAX_ROWS = 40  # of a figure with a line an architecture
-MAX_PANELS = 12  # of a figure with a panel an architecture
+MAX_PANELS = 16  # of a figure with a panel an architecture
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans", "font.size": 10.0, "axes.titlesize": 10.5, "axes.titleweight": "bold",
@@ -81,6 +81,12 @@ def label(name: object, limit: int = 26) -> str:
     """A name as matplotlib shows it literally: no mathematics, only characters that the font has."""
     text = "".join(c if ord(c) < 0x250 else "?" for c in plain(name, limit))
     return text.replace("$", r"\$")
+
+
+def short(names: Sequence[str]) -> list[str]:
+    """Names without what follows in parentheses, as widths do, where they stay distinct without it."""
+    without = [name.partition(" (")[0] for name in names]
+    return without if len(set(without)) == len(without) else list(names)
 
 
 def grid(figure: Figure, panels: int, columns: int, **more: object) -> list[Axes]:

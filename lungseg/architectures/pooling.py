@@ -12,7 +12,8 @@ Tensor = Any  # a keras.KerasTensor; keras ships no types
 
 @keras.saving.register_keras_serializable(package="lungseg")
 class MaxPooling2D(keras.layers.MaxPooling2D):
-    """``keras.layers.MaxPooling2D``, of the same name and settings, (B, H, W, C) to the same maxima.
+    """``keras.layers.MaxPooling2D``, of the same name and settings, (B, H, W, C) to the same maxima; where
+    channels come first it is that very layer.
 
     XLA has one instruction for the gradient of a pooling, select-and-scatter, and no deterministic version of it on a
     GPU: under ``--xla_gpu_deterministic_ops`` a training on JAX does not compile. There the maxima are taken by
@@ -22,7 +23,7 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
 
     def call(self, x: Tensor) -> Tensor:
         """Maximum of each window."""
-        if keras.config.backend() != "jax":
+        if keras.config.backend() != "jax" or self.data_format != "channels_last":
             return super().call(x)
         if self.pool_size == self.strides and self.padding == "valid":
             return _of_blocks(x, self.pool_size)
