@@ -7,6 +7,7 @@ import pytest
 
 from lungseg import testing
 from lungseg.architectures.blocks import Style
+from lungseg.architectures.pooling import MaxPooling2D
 from lungseg.testing import cheap, dear
 
 
@@ -83,6 +84,15 @@ def test_a_layer_that_forgot_its_precision_is_told_from_the_heads():
     forgot = architecture(lambda x, style: keras.layers.Conv2D(2, 1, name="forgot", dtype="float32")(x), heads)
     (problem,) = cheap.style(testing.Subject(forgot))
     assert problem.startswith("under mixed_bfloat16, forgot compute in another precision")
+
+
+def test_a_pooling_that_jax_cannot_train_deterministically_is_found():
+    def pooled(kind):
+        return architecture(lambda x, style: style.enlarge(kind(2, dtype=style.dtype)(x)))
+
+    (problem,) = cheap.plain_keras(testing.Subject(pooled(keras.layers.MaxPooling2D)))
+    assert "pool by style.pool" in problem
+    assert list(cheap.plain_keras(testing.Subject(pooled(MaxPooling2D)))) == []
 
 
 def test_import_of_a_backend_is_found(tmp_path):

@@ -14,6 +14,7 @@ import numpy as np
 
 from lungseg import runtime
 from lungseg.architectures.blocks import Style
+from lungseg.architectures.pooling import MaxPooling2D
 from lungseg.complexity import calls, uncounted
 from lungseg.losses import dice_loss
 from lungseg.testing.subject import Check, Subject, images, in_range, output, sized
@@ -70,10 +71,16 @@ def gradients(subject: Subject) -> Iterator[str]:
 
 
 def plain_keras(subject: Subject) -> Iterator[str]:
-    """No Lambda layer, no backend's own API: either would tie the model to one machine or one backend."""
+    """No Lambda layer, no backend's own API, no pooling that only some backends train deterministically: each would tie
+    the model to one machine or one backend."""
     for layer in subject.model().layers:
         if isinstance(layer, keras.layers.Lambda):
             yield f"{layer.name} is a Lambda layer, which cannot be loaded safely; write a Layer or use keras.layers"
+        if isinstance(layer, keras.layers.MaxPooling2D) and not isinstance(layer, MaxPooling2D):
+            yield (
+                f"{layer.name} has a gradient that JAX cannot compile deterministically for a GPU; pool by style.pool"
+                " or lungseg.architectures.pooling.MaxPooling2D"
+            )
     path = inspect.getsourcefile(inspect.unwrap(subject.build))
     if not path:
         return
