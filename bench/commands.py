@@ -13,7 +13,7 @@ from bench.judging import baseline as baseline
 from bench.judging import compare as compare
 from bench.judging import gate as gate
 from bench.paths import near
-from bench.suite_run import INTERRUPTED, PARTIAL, train
+from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
 from lungseg.errors import DataError, LungsegError, UsageError
 
@@ -24,8 +24,9 @@ def run(options: argparse.Namespace) -> int:
     A record that cannot be read is trained again if the run has its cell; of any other the user is warned.
     """
     suite = _chosen(options)
-    from bench import data, lock, report, showcase
-    from bench.vetting import vetted
+    from bench.pages import report, showcase
+    from bench.pages.vetting import vetted
+    from bench.running import data, lock
 
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
@@ -48,8 +49,9 @@ def run(options: argparse.Namespace) -> int:
 def ensemble(options: argparse.Namespace) -> int:
     """Entries made of what is trained already, then the report. 4 when some could not be made."""
     suite = suites.narrowed(suites.suite(options.suite), options.arch, folds=options.folds)
-    from bench import data, ensemble, lock, report
-    from bench.vetting import vetted
+    from bench.pages import report
+    from bench.pages.vetting import vetted
+    from bench.running import data, ensemble, lock
 
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
@@ -64,7 +66,7 @@ def ensemble(options: argparse.Namespace) -> int:
 
 def speed(options: argparse.Namespace) -> int:
     """Measure throughput only."""
-    from bench import lock
+    from bench.running import lock
 
     with lock.held(options.results):
         return _speed(_chosen(options), options.results, options.precision)
@@ -75,8 +77,8 @@ def report(options: argparse.Namespace) -> int:
 
     Takes no lock, so that it can show what a run has finished so far.
     """
-    from bench import report as pages
-    from bench.vetting import vetted
+    from bench.pages import report as pages
+    from bench.pages.vetting import vetted
 
     if options.suite:
         suites.suite(options.suite)
@@ -89,8 +91,10 @@ def report(options: argparse.Namespace) -> int:
 
 def strata(options: argparse.Namespace) -> int:
     """Aggregates by sex and age, from stored scores and the data set's own metadata; no backend."""
-    from bench import data, stats, store
-    from bench import strata as groups
+    from bench.records import store
+    from bench.running import data
+    from bench.statistics import stats
+    from bench.statistics import strata as groups
 
     suite = suites.suite(options.suite)
     sections = stats.sections(store.load_records(options.results, suite.name))
@@ -133,7 +137,7 @@ def tune(options: argparse.Namespace) -> int:
 
 def list(options: argparse.Namespace) -> int:
     """Suites, architectures, datasets."""
-    from bench import overview
+    from bench.pages import overview
 
     print(overview.overview())
     return 0
@@ -149,7 +153,7 @@ def _chosen(options: argparse.Namespace) -> Suite:
 
 
 def _speed(suite: Suite, results: Path, precision: str | None = None) -> int:
-    from bench import throughput
+    from bench.speed import throughput
 
     measured = throughput.measure(suite, results, _say, precision=precision)
     return PARTIAL if measured.failures else 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import suites
 from bench.paths import near
-from bench.suite_run import INTERRUPTED, PARTIAL, train
+from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from lungseg.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def compare(options: argparse.Namespace) -> int:
 def baseline(options: argparse.Namespace) -> int:
     """Write a new baseline; 4 when a cell failed or the run would not pass its own gate: nothing is written then."""
     from bench import gate as guard
-    from bench import store
+    from bench.records import store
 
     now = _smoke(options.results)
     missing = set(suites.SUITES["smoke"].architectures) - set(now["architectures"])
@@ -72,8 +72,9 @@ def _smoke(results: Path) -> dict[str, Any]:
 
     Only what smoke itself left is removed, and the cache: the folder may hold other suites' hours.
     """
-    from bench import data, lock, store
     from bench import gate as guard
+    from bench.records import store
+    from bench.running import data, lock
 
     smoke = suites.SUITES["smoke"]
     with lock.held(results):
@@ -90,7 +91,8 @@ def _smoke(results: Path) -> dict[str, Any]:
 def _verdict(findings: Sequence[Finding], strictness: str, path: Path) -> int:
     """Print the table, write it as Markdown and JSON, add it to a job's summary. Returns the exit code."""
     from bench import gate as guard
-    from bench import store, terminal
+    from bench.gate import terminal
+    from bench.records import store
 
     code = guard.exit_code(findings)
     text = terminal.findings(findings, strictness, code)

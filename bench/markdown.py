@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from bench.resampling import Interval
+from bench.statistics.resampling import Interval
 
 WIDTH = 100  # columns of prose; tables are as wide as they must be
 NONE = "-"

@@ -6,7 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import costs, likeness, members, report, speed_table, store, strata
+from bench.pages import report
+from bench.records import costs, likeness, members, store
+from bench.speed import speed_table
+from bench.statistics import strata
 from bench.suites import Suite, variant_of
 from lungseg import metrics
 from lungseg.errors import DataError, LungsegError, UsageError
@@ -56,15 +59,14 @@ def validate(records: Sequence[store.Record], partial: bool = False) -> list[str
                 metrics.check_identities(case)
         except LungsegError as error:
             problems.append(f"{name}: {error}; run the cell again")
-        machine = record["machine"]
         cell = record["cell"]
         training = (cell["architecture"], cell["recipe"], cell["seed"])
-        groups[*training, machine["backend"], machine["device_kind"]].append(record)
+        groups[*training, *_machine(record)].append(record)
     for group in groups.values():
         problems += _incomplete(group, partial)
     problems += _orphans(records)
-    for key in {(r["machine"]["backend"], r["machine"]["device_kind"]) for r in records if r["status"] == "ok"}:
-        alike = [r for r in records if (r["machine"]["backend"], r["machine"]["device_kind"]) == key]
+    for key in {_machine(r) for r in records if r["status"] == "ok"}:
+        alike = [r for r in records if _machine(r) == key]
         problems += [f"{text}; run the suite again" for text in likeness.unlike(alike)]
     return problems
 
@@ -83,14 +85,18 @@ def _incomplete(group: Sequence[store.Record], partial: bool) -> list[str]:
     return problems
 
 
+def _machine(record: store.Record) -> tuple[str, str]:
+    return record["machine"]["backend"], record["machine"]["device_kind"]
+
+
 def _orphans(records: Sequence[store.Record]) -> list[str]:
     """Ensembles without a member among the records: their numbers could be traced to no training."""
-    there = {store.cell_name(record) for record in records if record["status"] == "ok"}
+    there = {(_machine(record), store.cell_name(record)) for record in records if record["status"] == "ok"}
     return [
         f"{store.cell_name(record)}: its member {member.get('cell')} is not there; run its suite again, or delete it"
         for record in records
         for member in members.members(record)
-        if member.get("cell") not in there
+        if (_machine(record), member.get("cell")) not in there
     ]
 
 

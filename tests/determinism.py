@@ -12,7 +12,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import data, store
+from bench.records import store
+from bench.running import data
 from bench.suites import Phantoms, suite
 from lungseg import ARCHITECTURES, build, metrics, recipes, runtime
 

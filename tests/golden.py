@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.inputs import PROTOCOL
+from bench.running.inputs import PROTOCOL
 from bench.suites import Phantoms, suite
 
 PATH = Path(__file__).with_name("golden.json")
@@ -30,7 +30,7 @@ def run(name: str, folder: Path) -> dict[str, list[float]]:
     import keras
 
     import lungseg
-    from bench import data
+    from bench.running import data
     from lungseg import inference, recipes, training
     from lungseg.architectures.blocks import Style
 

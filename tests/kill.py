@@ -26,10 +26,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from bench import cell as cells_room
-from bench import data, machine, store
-from bench.inputs import inputs
-from bench.job import Job
+from bench import machine
+from bench.records import store
+from bench.running import cell as cells_room
+from bench.running import data
+from bench.running.inputs import inputs
+from bench.running.job import Job
 from bench.suites import Phantoms, cells, suite
 from lungseg import ARCHITECTURES, recipes, runtime
 

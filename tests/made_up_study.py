@@ -1,7 +1,7 @@
 """A small study whose trainings are made up, for tests of the search around them."""
 
-from bench import store
 from bench.__main__ import main
+from bench.records import store
 from bench.tune import outcome, space
 from bench.tune.journal import Journal
 from bench.tune.plan import plan

@@ -8,7 +8,7 @@ from typing import Any
 
 from records import save
 
-from bench import report
+from bench.pages import report
 
 
 def page(results: Path, records: Sequence[dict[str, Any]], suite: str = "fake") -> str:

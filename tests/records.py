@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import store
+from bench.records import store
 
 Record = dict[str, Any]
 ARCHITECTURES = ("unet", "resunet", "r2unet")

@@ -26,8 +26,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import lock, publish, store, suites  # noqa: E402
-from bench.vetting import vetted  # noqa: E402
+from bench import publish, suites  # noqa: E402
+from bench.pages.vetting import vetted  # noqa: E402
+from bench.records import store  # noqa: E402
+from bench.running import lock  # noqa: E402
 from lungseg import atomic  # noqa: E402
 
 SUITE = suites.suite("smoke")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import speed_table
+from bench.speed import speed_table
 
 
 def row(architecture: str = "unet", width: int = 8, batch: int = 4, threads: int = 1, **values: Any) -> dict[str, str]:

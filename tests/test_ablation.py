@@ -5,14 +5,16 @@ from dataclasses import replace
 import pytest
 from records import grid, save, sealed
 
-from bench import likeness, publish, stats, store
-from bench.ablation_page import ablation, answer
-from bench.gaps import never_run
+from bench import publish
 from bench.gate import summarise_results
 from bench.markdown import p_value
-from bench.pages import section_page
-from bench.report import write
-from bench.resampling import holm
+from bench.pages.ablation_page import ablation, answer
+from bench.pages.gaps import never_run
+from bench.pages.report import write
+from bench.pages.section_page import section_page
+from bench.records import likeness, store
+from bench.statistics import stats
+from bench.statistics.resampling import holm
 from bench.suites import cells, suite
 from lungseg.recipes import RECIPES, VARIANTS, recipe
 
@@ -138,7 +140,7 @@ def test_each_variant_differs_from_its_recipe_and_from_the_others():
 
 def test_variants_of_one_network_get_no_figure_of_their_one_speed():
     from bench.figures.speed import speed
-    from bench.speeds import Speeds
+    from bench.speed.speeds import Speeds
 
     rates = {"train_images_per_second": "1", "inference_images_per_second": "2"}
     measured = {"architecture": "unet", "width": "8", **rates}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from read_page import lines_with, page
 from records import grid, record
 
-from bench import answers, doubts, stats
+from bench.pages import answers
+from bench.records import doubts
+from bench.statistics import stats
 
 
 def test_first_screen_answers_and_labels_a_single_seed(tmp_path):

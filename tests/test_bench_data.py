@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import inputs, store
-from bench.cell import surroundings
-from bench.data import gather, locate, refuse_changes, scored
+from bench.records import store
+from bench.running import inputs
+from bench.running.cell import surroundings
+from bench.running.data import gather, locate, refuse_changes, scored
 from bench.suites import cells, suite
 from lungseg import images
 from lungseg.errors import DataError, UsageError

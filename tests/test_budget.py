@@ -3,9 +3,10 @@
 import pytest
 from records import grid, sealed
 
-from bench import doubts, stats
-from bench.answers import levelled
-from bench.budget import budget
+from bench.pages.answers import levelled
+from bench.pages.budget import budget
+from bench.records import doubts
+from bench.statistics import stats
 
 RECIPE = {"epochs": 50, "batch_size": 16}
 

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench import failures, store
-from bench import inputs as bench_inputs
-from bench.cell import check_contract, keep, score
-from bench.data import Material
+from bench.records import store
+from bench.running import failures
+from bench.running import inputs as bench_inputs
+from bench.running.cell import check_contract, keep, score
+from bench.running.data import Material
 from bench.suites import cells, suite
 from lungseg import metrics, recipes
 from lungseg.datasets.case import Case

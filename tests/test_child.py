@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from bench.child import Child
+from bench.running.child import Child
 
 
 def test_an_event_that_was_cut_short_ends_the_child_and_not_the_run(tmp_path):

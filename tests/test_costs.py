@@ -3,7 +3,8 @@
 import pytest
 from records import record
 
-from bench import costs, overview
+from bench.pages import overview
+from bench.records import costs
 from bench.suites import suite
 
 

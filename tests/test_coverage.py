@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import pairs, resamples, resampling, stats, store
-from bench.rows import seeds_needed
-from bench.scores import Scores
+from bench.records import store
+from bench.statistics import pairs, resamples, resampling, stats
+from bench.statistics.rows import seeds_needed
+from bench.statistics.scores import Scores
 
 N = 138  # images of Montgomery
 NAMES = tuple(f"{i:03d}" for i in range(N))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import costs, csv_file, speed_table
+from bench.records import costs, csv_file
+from bench.speed import speed_table
 from bench.suites import suite
 from lungseg.errors import DataError
 

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import record
 
-from bench import entries, machine, store, suites
-from bench.data import Material
-from bench.ensemble_cell import mean, put_back, refuse_seen
-from bench.inputs import inputs
+from bench import machine, suites
+from bench.records import store
+from bench.running import entries
+from bench.running.data import Material
+from bench.running.ensemble_cell import mean, put_back, refuse_seen
+from bench.running.inputs import inputs
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold

@@ -8,8 +8,11 @@ from dataclasses import replace
 import pytest
 from records import ensembles, grid, save, sealed
 
-from bench import answers, budget, costs, gate, likeness, report, stats, store, suites
+from bench import gate, suites
+from bench.pages import answers, budget, report
 from bench.publish import validate
+from bench.records import costs, likeness, store
+from bench.statistics import stats
 
 SUITE = replace(suites.suite("quick"), architectures=("unet", "resunet"), seeds=(0, 1, 2))
 
@@ -110,6 +113,8 @@ def test_entries_are_of_the_members_beside_them_or_not_published():
     without = [r for r in records if store.cell_name(r) != "unet.phantom.f2.s1"]
     orphan = "unet+seeds.phantom.f2.s0: its member unet.phantom.f2.s1 is not there"
     assert any(problem.startswith(orphan) for problem in validate(without))
+    elsewhere = [r for r in experiment(table(n=24, device_kind="gpu")) if store.cell_name(r) == "unet.phantom.f2.s1"]
+    assert any(problem.startswith(orphan) for problem in validate([*without, *elsewhere]))
     fewer = {**records[-1]["inputs"], "members": records[-1]["inputs"]["members"][:2]}
     other = sealed({**records[-1], "inputs": fewer, "fingerprint": store.fingerprint(fewer)})
     (problem,) = likeness.unlike([*records[:-1], other])

@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import ensemble, likeness, machine, showcase, store, suites
+from bench import machine, suites
 from bench.__main__ import main
+from bench.pages import showcase
 from bench.publish import validate
+from bench.records import likeness, store
+from bench.running import ensemble
 
 SUITE = replace(
     suites.suite("smoke"),

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from records import grid, record, save, save_throughput
 
-from bench import figures, speeds, stats
+from bench import figures
 from bench.figures.curves import median
 from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
+from bench.speed import speeds
+from bench.statistics import stats
 
 KINDS = {"leaderboard", "distribution", "curves", "confusion", "speed"}
 OF_PAIRS = {"pairwise", "stability"}  # not of a single architecture
@@ -115,7 +117,7 @@ def test_no_home_and_no_display_are_needed(tmp_path):
     save(tmp_path, grid(("unet",), folds=2, n=24, epochs=5))
     hidden = ("HOME", "DISPLAY", "MPLBACKEND", "MPLCONFIGDIR", "XDG_CONFIG_HOME")
     environment = {k: v for k, v in os.environ.items() if k not in hidden} | {"HOME": "/nonexistent"}
-    code = f"from pathlib import Path; from bench import report; report.write(Path({str(tmp_path)!r}))"
+    code = f"from pathlib import Path; from bench.pages import report; report.write(Path({str(tmp_path)!r}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert "atplotlib" not in run.stderr
     assert (tmp_path / "figures" / "fake-tensorflow-cpu-float32-leaderboard.png").stat().st_size > 5000

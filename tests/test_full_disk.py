@@ -14,9 +14,13 @@ import pytest
 from full_disk import full_after
 from records import grid, record, save, save_throughput
 
-from bench import costs, lock, publish, report, speed_table, store, suites
+from bench import publish, suites
 from bench.__main__ import main
+from bench.pages import report
 from bench.paths import ROOT
+from bench.records import costs, store
+from bench.running import lock
+from bench.speed import speed_table
 from lungseg import atomic, datasets
 from lungseg.datasets import phantom
 from lungseg.errors import EnvironmentFailure

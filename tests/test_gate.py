@@ -10,11 +10,12 @@ import statistics
 
 import pytest
 
-from bench import gate, judging, store
+from bench import gate, judging
 from bench.__main__ import main
 from bench.gate import compare, exit_code
-from bench.inputs import PROTOCOL
 from bench.paths import ROOT
+from bench.records import store
+from bench.running.inputs import PROTOCOL
 
 LIMITS = gate.LIMITS["smoke"]
 IDS = [f"c{k:02d}" for k in range(16)]

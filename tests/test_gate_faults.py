@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from records import grid, record
 
-from bench import gate, store, suites
+from bench import gate, suites
 from bench.__main__ import main
-from bench.data import Material
 from bench.gate import Inconsistent, NotComparable, compare, exit_code
+from bench.records import store
+from bench.running.data import Material
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
 

@@ -3,7 +3,7 @@
 import golden
 import pytest
 
-from bench.inputs import PROTOCOL
+from bench.running.inputs import PROTOCOL
 
 
 def test_the_golden_run_is_of_this_protocol():
@@ -18,6 +18,6 @@ def test_the_same_inputs_still_give_the_same_curves(name, tmp_path):
     found, kept = golden.run(name, tmp_path), golden.stored()["curves"][name]
     for curve, values in kept.items():
         assert found[curve] == pytest.approx(values, abs=golden.ROUNDING, rel=0), (
-            f"{curve} of {name} moved: if this is meant, raise PROTOCOL in bench/inputs.py (old records no longer "
-            "fit) and write tests/golden.json anew; if not, the change is not the refactoring it was meant to be"
+            f"{curve} of {name} moved: if this is meant, raise PROTOCOL in bench/running/inputs.py (old records no"
+            " longer fit) and write tests/golden.json anew; if not, it is not the refactoring that it was meant to be"
         )

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import showcase, store
+from bench.pages import showcase
+from bench.records import store
 from bench.suites import cells, suite
 from lungseg import images, recipes
 from lungseg.datasets.case import Case

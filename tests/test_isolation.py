@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from bench import data, engine, machine, report, stats, store
-from bench.inputs import inputs
-from bench.progress import Display
+from bench import machine
+from bench.pages import report
+from bench.records import store
+from bench.running import data, engine
+from bench.running.inputs import inputs
+from bench.running.progress import Display
+from bench.statistics import stats
 from bench.suites import Phantoms, cells, suite
 from lungseg.errors import DataError
 

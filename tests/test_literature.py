@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from records import grid, sealed
 
-from bench import literature, stats
+from bench.pages import literature
+from bench.statistics import stats
 from bench.suites import SUITES
 
 

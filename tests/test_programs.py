@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import engine, machine, throughput
-from bench.child import Child
-from bench.progress import Display
+from bench import machine
+from bench.running import engine
+from bench.running.child import Child
+from bench.running.progress import Display
+from bench.speed import throughput
 from bench.suites import cells, suite
 from lungseg import runtime
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import grid, sealed
 
-from bench import ranking, stats
+from bench.statistics import ranking, stats
 
 
 @st.composite

@@ -12,8 +12,9 @@ from read_page import lines_with, page
 from records import ARCHITECTURES, grid, record, save, save_throughput
 
 import lungseg
-from bench import report, stats
 from bench.markdown import escape
+from bench.pages import report
+from bench.statistics import stats
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -161,7 +162,7 @@ def test_terminal_fits_eighty_columns():
 def test_report_without_figures_loads_no_backend_and_no_matplotlib(tmp_path):
     save(tmp_path, grid(n=20, folds=2))
     code = (
-        "import sys; from pathlib import Path; from bench import report; "
+        "import sys; from pathlib import Path; from bench.pages import report; "
         f"report.write(Path({str(tmp_path)!r}), figures=False); "
         "print([m for m in ('keras', 'tensorflow', 'jax', 'matplotlib', 'seaborn', 'cv2') if m in sys.modules])"
     )

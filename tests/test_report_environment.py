@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from records import grid, record, save, save_throughput
 
-from bench import lock, report
 from bench.__main__ import main
+from bench.pages import report
 from bench.paths import ROOT
+from bench.running import lock
 
 SMALL = {"folds": 2, "n": 20, "epochs": 4}
 

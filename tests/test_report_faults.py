@@ -12,10 +12,14 @@ from copy import deepcopy
 import pytest
 from records import grid, record, save, save_throughput, sealed
 
-from bench import figures, report, speeds, stats, store
+from bench import figures
 from bench.__main__ import main
 from bench.figures import style
+from bench.pages import report
 from bench.paths import ROOT
+from bench.records import store
+from bench.speed import speeds
+from bench.statistics import stats
 
 SMALL = {"folds": 2, "n": 24, "epochs": 4}
 KEY = "tensorflow-cpu-float32"

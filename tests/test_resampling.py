@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import resampling
+from bench.statistics import resampling
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=30))

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from records import grid, save
 
-from bench import child, data, judging, lock, store
+from bench import judging
 from bench.__main__ import main
 from bench.paths import ROOT
+from bench.records import store
+from bench.running import child, data, lock
 from lungseg import atomic
 from lungseg.errors import EnvironmentFailure
 

@@ -62,7 +62,7 @@ def call_faults(call):
     if keyword(call, "verify") is False or keyword(call, "safe_mode") is False:
         yield f"{name} with a safeguard turned off"
     if name.startswith(("csv.writer", "csv.DictWriter")):
-        yield f"calls {name}: bench.csv_file alone writes CSV"
+        yield f"calls {name}: bench.records.csv_file alone writes CSV"
     if dotted(call.func).startswith("subprocess.") and call.args and not isinstance(call.args[0], ast.List | ast.Name):
         yield f"{name} of something else than a list of words"
 
@@ -79,7 +79,7 @@ def faults_of(source):
 
 
 ALLOWED = {  # file -> words of the fault that it may show, and why
-    "bench/csv_file.py": "alone writes CSV",
+    "bench/records/csv_file.py": "alone writes CSV",
     "lungseg/testing/cheap.py": "keras.models.load_model",  # of the file that the same call has just written
 }
 

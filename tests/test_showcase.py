@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from records import case, record, sealed
 
-from bench import data, machine, showcase, store, suites
+from bench import machine, suites
+from bench.pages import showcase
+from bench.records import store
+from bench.running import data
 
 SUITE = suites.suite("smoke")
 CELL = suites.cells(SUITE)[0]

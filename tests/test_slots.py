@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bench.slots import Interrupted, Slots, Stopped
+from bench.running.slots import Interrupted, Slots, Stopped
 
 
 class Endless:
@@ -64,7 +64,7 @@ def test_ctrl_c_ends_all_and_is_interrupted(monkeypatch):
             threading.Event().wait(0.01)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.slots.time.sleep", wait)
+    monkeypatch.setattr("bench.running.slots.time.sleep", wait)
     with pytest.raises(Interrupted):
         slots.run(work, 2)
     assert slots.stopping.is_set()

@@ -10,7 +10,8 @@ import pytest
 from records import THROUGHPUT
 from speed_rows import row
 
-from bench import speed_page, speed_table, speeds
+from bench.pages import speed_page
+from bench.speed import speed_table, speeds
 from lungseg.errors import DataError
 
 

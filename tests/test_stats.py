@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from records import grid, record, sealed
 
-from bench import hard_images, stats
+from bench.statistics import hard_images, stats
 from lungseg.errors import LungsegError
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import record as made_up
 
-from bench import machine, store
-from bench.inputs import inputs
+from bench import machine
+from bench.records import store
+from bench.running.inputs import inputs
 from bench.suites import cells, suite
 from lungseg import runtime
 from lungseg.errors import DataError, EnvironmentFailure

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from records import grid, save, sealed
 
-from bench import report, stats, strata
 from bench.__main__ import main
+from bench.pages import report
+from bench.statistics import stats, strata
 from lungseg import Case
 from lungseg.errors import DataError
 

@@ -7,10 +7,13 @@ import pytest
 from records import grid, record, save
 
 import lungseg
-from bench import commands, engine, gate, graphs, likeness, machine, report, showcase, store, suites
+from bench import commands, gate, machine, suites
 from bench.__main__ import main
-from bench.progress import Display
+from bench.pages import report, showcase
 from bench.publish import validate
+from bench.records import likeness, store
+from bench.running import engine, graphs
+from bench.running.progress import Display
 from lungseg import complexity
 from lungseg.architectures.blocks import Style
 from lungseg.errors import DataError, UsageError

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from speed_rows import row
 
-from bench import speed_table, speeds, throughput
-from bench.child import Child
+from bench.running.child import Child
+from bench.speed import speed_table, speeds, throughput
 from bench.suites import Suite, suite
 
 
@@ -82,7 +82,7 @@ def test_a_child_that_dies_at_once_is_said_with_the_end_of_its_log(tmp_path: Pat
 
 
 def test_a_child_is_ended_at_its_limit(tmp_path: Path) -> None:
-    found, why = throughput._run(Child("bench.speed_probe", {}, 1, tmp_path / "log.txt", 0.01), print)
+    found, why = throughput._run(Child("bench.speed.speed_probe", {}, 1, tmp_path / "log.txt", 0.01), print)
     assert (found, why) == (None, "not finished within 0 s")
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench import timing
-from bench.timing import Pace, Timing, Usage, Window
+from bench.speed import timing
+from bench.speed.timing import Pace, Timing, Usage, Window
 
 PACE = Pace(warm_up_s=10, window_s=1, window_steps=3)
 

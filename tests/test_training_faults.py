@@ -8,7 +8,9 @@ import pytest
 from test_training import FOLD, RECIPE, SIDE, one_layer, prepared
 
 import lungseg
-from bench import doubts, failures, machine
+from bench import machine
+from bench.records import doubts
+from bench.running import failures
 from lungseg import metrics, runtime, training
 from lungseg.architectures.blocks import Style
 from lungseg.errors import UsageError

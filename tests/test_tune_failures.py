@@ -6,7 +6,7 @@ import re
 import pytest
 from made_up_study import PLAN, made_up, told, trials, tune
 
-from bench import store
+from bench.records import store
 from bench.tune import outcome
 from bench.tune.journal import DIVERGED, INTERRUPTED, OK
 from bench.tune.page import page

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import lock
+from bench.running import lock
 from bench.tune import journal as journals
 from bench.tune import space
 from bench.tune.journal import DIVERGED, INTERRUPTED, OK, RUNNING, Journal

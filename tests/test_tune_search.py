@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import data, store
-from bench.child import Child
+from bench.records import store
+from bench.running import data
+from bench.running.child import Child
 from bench.tune import outcome, space
 from bench.tune.journal import INTERRUPTED, OK, Journal
 from bench.tune.plan import plan

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import store
-from bench.inputs import settings
+from bench.records import store
+from bench.running.inputs import settings
 from bench.tune import plan as plans
 from bench.tune import space
 from lungseg.errors import UsageError

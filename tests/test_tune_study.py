@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from made_up_study import PLAN, SMALL, told, trials, tune
 
-from bench import data, suites
+from bench import suites
 from bench.__main__ import main
+from bench.running import data
 from bench.tune import outcome, space
 from bench.tune.journal import Journal
 from bench.tune.page import page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.variance import components
+from bench.statistics.variance import components
 
 FOLD = np.arange(1000) % 20
 

@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "faulty"))
 
 import numpy as np
 
-from bench import __main__, child, data
-from bench.child import Child
+from bench import __main__
+from bench.running import child, data
+from bench.running.child import Child
 from bench.tune import lines, study, task, trial
 from lungseg import ARCHITECTURES, runtime
 

@@ -14,8 +14,8 @@ from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
 from bench.figures.stability import stability
 from bench.figures.style import house_style, save
-from bench.rows import Section
-from bench.speeds import Speeds
+from bench.speed.speeds import Speeds
+from bench.statistics.rows import Section
 
 __all__ = ["FIGURES", "draw", "gallery"]
 

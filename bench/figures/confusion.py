@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.figures.style import GROUND, INK, MAX_PANELS, Figure, canvas, cut, grid, label
-from bench.rows import Section
+from bench.statistics.rows import Section
 from lungseg.metrics import confusion_matrix
 
 COLUMNS = 4

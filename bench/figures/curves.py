@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
-from bench import stats
 from bench.figures.scale import dice_ticks, stretched
 from bench.figures.style import BLUE, GREEN, MAX_PANELS, ORANGE, Axes, Figure, canvas, cut, label
-from bench.resampling import Floats
-from bench.rows import Record, Section
+from bench.statistics import stats
+from bench.statistics.resampling import Floats
+from bench.statistics.rows import Record, Section
 
 COLUMNS = 4
 LOSSES = (("loss", "training loss", BLUE), ("val_loss", "validation loss", ORANGE))

@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.figures.scale import dice_ticks, stretched
 from bench.figures.style import BLUE, INK, MAX_ROWS, VERMILLION, Figure, canvas, cut, label
-from bench.rows import Section
+from bench.statistics.rows import Section
 
 
 def distribution(section: Section) -> Figure | None:

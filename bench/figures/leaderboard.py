@@ -6,9 +6,9 @@ from typing import Any
 
 from bench.figures.scale import TICKS, stretched, unstretched
 from bench.figures.style import BLUE, GREY, MAX_ROWS, ORANGE, SKY, Axes, Figure, canvas, cut, label
-from bench.literature import PHYSICIANS, RADIOGRAPHS
 from bench.markdown import with_interval
-from bench.rows import Row, Section
+from bench.pages.literature import PHYSICIANS, RADIOGRAPHS
+from bench.statistics.rows import Row, Section
 
 WIDE = 0.12  # a range of Dice in which a linear axis leaves rows a hundredth apart on one spot
 POOLED: dict[str, Any] = {"color": ORANGE, "markersize": 5, "fillstyle": "none", "markeredgewidth": 1.5}

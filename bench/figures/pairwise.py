@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 
 from bench.figures.style import BLUE, GREY, GROUND, INK, ORANGE, PALE, Figure, canvas, cut, label, short
 from bench.markdown import p_value
-from bench.rows import Section, seeds_needed
+from bench.statistics.rows import Section, seeds_needed
 
 MOST = 16  # rows of a map with numbers in its cells
 WORDY = 8  # rows with room for p in a cell

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.resampling import Floats
+from bench.statistics.resampling import Floats
 
 FLOOR = 0.002  # keeps 1 on the axis
 TICKS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)

@@ -12,8 +12,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, cut, label
-from bench.rows import Row, Section
-from bench.speeds import Speeds, number
+from bench.speed.speeds import Speeds, number
+from bench.statistics.rows import Row, Section
 
 COLUMNS = (("train_images_per_second", "training"), ("inference_images_per_second", "inference"))
 MOST = 20  # rows by rank; more could be neither told apart nor named beside the panels

@@ -20,7 +20,7 @@ from bench.figures.style import (
     cut,
     label,
 )
-from bench.rows import Ranking, Row, Section
+from bench.statistics.rows import Ranking, Row, Section
 
 MOST = 12
 NUMBERED = 6  # rows with room for a percentage below each dot

@@ -32,8 +32,8 @@ from matplotlib.axes import Axes as Axes  # noqa: E402
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure as Figure  # noqa: E402
 
-from bench import store  # noqa: E402
 from bench.markdown import plain  # noqa: E402
+from bench.records import store  # noqa: E402
 
 # Okabe and Ito's palette: told apart with every common colour blindness, and in grey by lightness.
 BLUE, ORANGE, GREEN, VERMILLION, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9"

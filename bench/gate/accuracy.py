@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench import store
 from bench.gate.limits import Limits
 from bench.gate.verdict import Finding, NotComparable, changed, some
+from bench.records import store
 from lungseg import metrics
 from lungseg.errors import LungsegError
 

@@ -11,7 +11,7 @@ import numpy as np
 from bench.gate.accuracy import dice
 from bench.gate.limits import Limits
 from bench.gate.verdict import Finding
-from bench.resampling import Floats, by_patient, holm, patient_weights
+from bench.statistics.resampling import Floats, by_patient, holm, patient_weights
 
 
 @dataclass(frozen=True)

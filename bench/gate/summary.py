@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from bench import likeness, machine, store
-from bench.data import Material
+from bench import machine
 from bench.gate.accuracy import scores
 from bench.gate.verdict import NotComparable
-from bench.inputs import PROTOCOL, resolved
+from bench.records import likeness, store
+from bench.running.data import Material
+from bench.running.inputs import PROTOCOL, resolved
 from bench.suites import Suite, variant_of
 from lungseg import recipes, runtime
 from lungseg.batches import Batches

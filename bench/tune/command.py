@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import data, lock
-from bench.slots import Interrupted
-from bench.suite_run import PARTIAL
+from bench.running import data, lock
+from bench.running.slots import Interrupted
+from bench.running.suite_run import PARTIAL
 from bench.tune import journal, outcome
 from bench.tune.lines import Lines
 from bench.tune.plan import Plan

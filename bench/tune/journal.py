@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from bench import lock
+from bench.running import lock
 from bench.tune.space import Axis, Params
 from lungseg import atomic
 from lungseg.errors import DataError, EnvironmentFailure

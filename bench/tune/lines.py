@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from bench.progress import indented, numbers
+from bench.running.progress import indented, numbers
 
 
 class Lines:

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import store
+from bench.records import store
 from bench.tune import page, space
 from bench.tune.journal import OK, Trial
 from bench.tune.study import Study, by_id

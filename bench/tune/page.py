@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from bench import pairs, resamples
 from bench.markdown import NONE, code, duration, escape, paragraph, percent, ratio, table, with_interval
-from bench.rows import Pair
-from bench.scores import Scores
+from bench.statistics import pairs, resamples
+from bench.statistics.rows import Pair
+from bench.statistics.scores import Scores
 from bench.tune.space import Axis
 
 GENERATED = "<!-- Written by `python -m bench tune` from the record beside it; edits are lost. -->"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bench import machine, store, suites
-from bench.data import Material
-from bench.inputs import PROTOCOL, settings
+from bench import machine, suites
+from bench.records import store
+from bench.running.data import Material
+from bench.running.inputs import PROTOCOL, settings
 from bench.suites import Suite
 from bench.tune import space
 from lungseg import ARCHITECTURES, recipes, runtime, splits

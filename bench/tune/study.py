@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import failures, lock, machine, store
-from bench.child import Child
-from bench.data import Material
-from bench.engine import raise_what_ends_the_run
-from bench.slots import Slots, Stopped
+from bench import machine
+from bench.records import store
+from bench.running import failures, lock
+from bench.running.child import Child
+from bench.running.data import Material
+from bench.running.engine import raise_what_ends_the_run
+from bench.running.slots import Slots, Stopped
 from bench.tune import space
 from bench.tune.journal import OK, Journal, Trial
 from bench.tune.lines import Lines

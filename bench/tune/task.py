@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import machine, store
-from bench.data import Material
-from bench.inputs import PROTOCOL, settings
-from bench.job import CHECKPOINT_S
+from bench import machine
+from bench.records import store
+from bench.running.data import Material
+from bench.running.inputs import PROTOCOL, settings
+from bench.running.job import CHECKPOINT_S
 from bench.suites import Suite
 from bench.tune.plan import Plan
 from lungseg import runtime

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from bench import cell, child, data, failures, machine, store
-from bench.child import Say
+from bench import machine
+from bench.records import store
+from bench.running import cell, child, data, failures
+from bench.running.child import Say
 from bench.suites import Cell
 from bench.tune.task import Task
 from lungseg.prepare import Prepared

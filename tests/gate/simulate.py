@@ -21,11 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from bench import gate, store, suites
+from bench import gate, suites
 from bench.gate import accuracy
+from bench.records import store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SUITE, ARCHITECTURES = "montgomery-128", ("unet", "resunet")
+MACHINE = "tensorflow-cpu-float32"
 Dice = dict[str, float]
 Loss = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -48,18 +50,22 @@ def on_a_fifth(rng: np.random.Generator, n: int) -> np.ndarray:
 def stored(results: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """Summary of the committed records of seed 0, and each image's fold."""
     suite = dataclasses.replace(suites.suite(SUITE), architectures=ARCHITECTURES)
-    (summary,) = gate.summarise_results(results, suite).values()
+    summary = gate.summarise_results(results, suite)[MACHINE]
     for of in summary["architectures"].values():
         of["counts"] = {key: value for key, value in of["counts"].items() if key.startswith("0/")}
         of["dice"] = float(np.mean([accuracy.dice(value) for value in of["counts"].values()]))
-    records = store.load_records(results, SUITE)
-    return summary, {case["id"]: r["cell"]["fold"] for r in records for case in r["cases"]}
+    return summary, {case["id"]: r["cell"]["fold"] for r in trainings(results) for case in r["cases"]}
+
+
+def trainings(results: Path) -> list[store.Record]:
+    """The suite's records of one kind of machine: another's are other trainings of the same name."""
+    return [store.load_record(path) for path in store.record_paths(results, SUITE) if path.parent.name == MACHINE]
 
 
 def differences(results: Path, architecture: str) -> tuple[Dice, str]:
     """e_i of each image, and where it is from."""
     dice: dict[tuple[str, int], Dice] = {}
-    for record in store.load_records(results, SUITE):
+    for record in trainings(results):
         cell = record["cell"]
         dice.setdefault((cell["architecture"], cell["seed"]), {}).update({c["id"]: c["dice"] for c in record["cases"]})
     one = dice[architecture, 0]

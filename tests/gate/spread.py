@@ -19,9 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import cell as training
-from bench import data, inputs, machine, store, suites
-from bench.job import Job
+from bench import machine, suites
+from bench.records import store
+from bench.running import cell as training
+from bench.running import data, inputs
+from bench.running.job import Job
 from bench.suites import Cell, Suite
 from lungseg import runtime
 

@@ -13,7 +13,8 @@ import planted
 import pytest
 
 import lungseg
-from bench import cell, data, gate, suites
+from bench import gate, suites
+from bench.running import cell, data
 from lungseg import images, inference, metrics, splits
 from lungseg.batches import Batches
 from lungseg.errors import LungsegError

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import records as made_up
 
-from bench import gate, store, suites
-from bench.data import Material
+from bench import gate, suites
 from bench.gate import Limits, NotComparable, accuracy, paired, preparation, summary, verdict
+from bench.records import store
+from bench.running.data import Material
 from lungseg import metrics
 from lungseg.batches import Batches
 from lungseg.prepare import Prepared

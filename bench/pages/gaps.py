@@ -1,0 +1,90 @@
+"""What a section lacks: cells, images, architectures; and what the unfinished rows of it may still change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.markdown import counted, escape, ratio
+from bench.statistics import stats
+from bench.statistics.rows import Row, Section
+from lungseg import ARCHITECTURES
+
+Namer = Callable[[object], str]
+
+
+def unranked(section: Section, row: Row) -> str:
+    """Why the row has no rank."""
+    if len({image for r in section.rows for image in r.images}) < stats.MIN_IMAGES:
+        return f"{counted(len(row.images), 'image')}, fewer than the {stats.MIN_IMAGES} that a rank needs"
+    return f"{row.cells[0]} of {row.cells[1]} cells, {row.coverage[0]} of {row.coverage[1]} images"
+
+
+def ahead(section: Section, name: Namer = escape) -> str:
+    """Whether unfinished rows score more than the first on the images that they predicted; empty where none does."""
+    pairs = [(r, theirs) for r in section.rows if not r.rank and (theirs := _of_the_first(section, r)) is not None]
+    better = [(r.dice.value - theirs, r, theirs) for r, theirs in pairs if r.dice.value > theirs]
+    if not better:
+        return ""
+    _, row, theirs = max(better, key=lambda one: one[0])
+    those = "An unfinished row is" if len(better) == 1 else f"{len(better)} unfinished rows are"
+    furthest = f"{name(row.name)}" if len(better) == 1 else f"{name(row.name)} furthest"
+    return (
+        f" {those} ahead of it on the images that they predicted, {furthest}: {ratio(row.dice.value)} to"
+        f" {ratio(theirs)} on {len(row.images)}."
+    )
+
+
+def beside(section: Section, row: Row, name: Namer = escape) -> str:
+    """What the first row scores on the images of one that lacks some: else 0.97 of the easy ones looks like a lead."""
+    value = _of_the_first(section, row)
+    if value is None:
+        return ""
+    first = next(r for r in section.rows if r.rank)
+    theirs = f"{name(first.name)} has {ratio(value)}"
+    return f" On the {len(row.images)} images that it predicted, {theirs} and it has {ratio(row.dice.value)}."
+
+
+def _of_the_first(section: Section, row: Row) -> float | None:
+    """Mean Dice of the first row on the images of one that lacks some of them; None of any other."""
+    first, own = next((r for r in section.rows if r.rank), None), set(row.images)
+    if first is None or not own < set(first.images):
+        return None
+    same = [dice for image, dice in zip(first.images, first.image_dice, strict=True) if image in own]
+    return sum(same) / len(same)
+
+
+def missing(section: Section, name: Namer = escape) -> list[str]:
+    """What is not there, one sentence each; empty where every image was predicted once by every seed."""
+    key, lines = section.setting, []
+    widths = {int(r["cell"]["width"]) for r in section.records}
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for r in section.records:
+        cells.setdefault(stats.name_of(r, widths), []).append(r["cell"] | {"ok": r["status"] == "ok"})
+    left_out = {(r.name, seed) for r in section.rows for seed in r.left_out}
+    for of, own in sorted(cells.items()):
+        for seed in sorted({c["seed"] for c in own}):
+            ok = {c["fold"] for c in own if c["seed"] == seed and c["ok"]}
+            failed = {c["fold"] for c in own if c["seed"] == seed and not c["ok"]}
+            if len(ok) < key.folds:
+                never = sorted(set(range(key.folds)) - ok - failed)
+                detail = [f"failed: {_folds(sorted(failed))}"] if failed else []
+                detail += [f"not run: {_folds(never)}"] if never else []
+                out = ", left out of every number here" if (of, seed) in left_out else ""
+                lines.append(f"{name(of)}, seed {seed}: {len(ok)} of {key.folds} folds ({'; '.join(detail)}){out}")
+    for row in section.rows:
+        if row.cells[0] == row.cells[1] and row.coverage[0] != row.coverage[1]:
+            lines.append(f"{name(row.name)}: {row.coverage[0]} of {row.coverage[1]} images, but no cell is missing")
+    return lines
+
+
+def never_run(section: Section) -> list[str]:
+    """Registered architectures of which the section has no record; none where it compares variants of one recipe."""
+    if any(r.variant for r in section.rows):
+        return []
+    run = {r["cell"]["architecture"] for r in section.records}
+    return [name for name in ARCHITECTURES if name not in run]
+
+
+def _folds(folds: list[int]) -> str:
+    return f"fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}"

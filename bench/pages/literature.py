@@ -1,0 +1,123 @@
+"""What others published on the same data, with their protocol, and how far two people agree.
+
+Constants with their sources; nothing here is measured by this project, and none of it enters a ranking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.markdown import paragraph, table, with_interval
+from bench.statistics.resampling import Interval
+from bench.statistics.rows import Section, Setting
+
+# Mean of "Dice Lungs" in martina_vs_julia_eval.csv of github.com/ngaggion/CheXmask-Database (Gaggion et al. 2024,
+# Scientific Data 11, 511) and its bootstrap interval. Both corrected the same draft: in 41 pairs of masks nothing but
+# a few pixels differs. The mean of the others is 0.969.
+PHYSICIANS = Interval(0.973, 0.970, 0.977)
+PHYSICIANS_N = 305
+PHYSICIANS_ALIKE = 41
+RADIOGRAPHS = ("montgomery", "shenzhen")  # where people are a measure; a phantom has an exact truth
+UNCHECKED = "unchecked"
+PER_IMAGE = "mean of images"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published Dice. Tags say what was read in the source: size px, split, aggregate."""
+
+    source: str
+    scored_on: str
+    dice: str
+    px: str = UNCHECKED
+    split: str = UNCHECKED
+    aggregate: str = UNCHECKED
+    note: str = ""
+
+
+# Candemir: IEEE TMI 33(2), abstract. EAM-Net: Int. J. Intelligent Systems 2023, 8589867, table 3. Tam, Babyn and
+# Alirezaie: doi 10.1016/j.cmpbup.2025.100211, abstract. imlab-uiip: README, train_model.py and inference.py of
+# github.com/imlab-uiip/lung-segmentation-2d. HybridGNet: Gaggion et al. 2022, IEEE TMI, notebook Evaluate_Montgomery
+# of github.com/ngaggion/HybridGNet. deepdraw: doc/results (baselines/lung, xtest/lung), data/*/__init__.py and
+# evaluator.py of github.com/bioidiap/bob.ip.binseg.
+_POOLED = ("pooled", "1000 epochs, pre-trained")
+_MONTGOMERY, _SHENZHEN = ("256", "fixed 96/14/28"), ("256", "fixed 396/56/114")
+_FROM_JSRT = ("1024", "trained on JSRT", PER_IMAGE)
+_ACROSS = (  # deepdraw's networks, as its tables of one set against another name them
+    ("deepdraw U-Net", _POOLED[1]),
+    ("deepdraw M2U-Net", _POOLED[1]),
+    ("deepdraw LW-Net", "2000 epochs"),
+)
+PUBLISHED = (
+    Published("Candemir 2014, atlas", "montgomery", "~0.970", note="from an overlap of 94.1 %"),
+    Published("imlab-uiip U-Net", "montgomery", "0.972", "256", "5 folds of images", PER_IMAGE,
+              note="IoU 0.956; small pieces removed"),
+    Published("deepdraw U-Net, 25.8 M", "montgomery", "0.982", *_MONTGOMERY, *_POOLED),
+    Published("deepdraw M2U-Net, 0.55 M", "montgomery", "0.980", *_MONTGOMERY, *_POOLED),
+    Published("deepdraw LW-Net, 68 k", "montgomery", "0.978", *_MONTGOMERY, "pooled", "2000 epochs"),
+    Published("deepdraw U-Net, 25.8 M", "shenzhen", "0.952", *_SHENZHEN, *_POOLED),
+    Published("deepdraw M2U-Net, 0.55 M", "shenzhen", "0.955", *_SHENZHEN, "pooled",
+              "1000 epochs, pre-trained; 0.952 in xtest"),
+    Published("deepdraw LW-Net, 68 k", "shenzhen", "0.950", *_SHENZHEN, "pooled", "2000 epochs"),
+    Published("EAM-Net50, 2023", "montgomery", "0.982"),
+    Published("EAM-Net50, 2023", "shenzhen", "0.961"),
+    Published("Tam 2025, modified U-Net", "montgomery", "0.9887", note="abstract only"),
+    Published("U-Net (HybridGNet study)", "montgomery", "0.944 +- 0.068", *_FROM_JSRT,
+              note="Hausdorff distance 127.7 px"),
+    Published("HybridGNet, two skip layers", "montgomery", "0.954 +- 0.043", *_FROM_JSRT,
+              note="Hausdorff distance 39.4 px"),
+    *(
+        Published(name, scored_on, dice, "256", f"trained on {trained_on}", "pooled", note)
+        for trained_on, scored_on, found in (
+            ("JSRT", "montgomery", ("0.973", "0.971", "0.967")),
+            ("Shenzhen", "montgomery", ("0.942", "0.942", "0.920")),
+            ("Montgomery", "shenzhen", ("0.963", "0.962", "0.964")),
+            ("JSRT", "shenzhen", ("0.963", "0.967", "0.963")),
+        )
+        for (name, note), dice in zip(_ACROSS, found, strict=True)
+    ),
+)  # fmt: skip
+
+
+def people(section: Section) -> str | None:
+    """How the first row stands to two physicians; None where people are no measure."""
+    if section.setting.scored_on not in RADIOGRAPHS or not section.rows:
+        return None
+    ranked = [r for r in section.rows if r.rank]
+    sentence = (
+        f"Two physicians agree at Dice {PHYSICIANS.value:.3f} [{PHYSICIANS.low:.3f}, {PHYSICIANS.high:.3f}]"
+        f" (n = {PHYSICIANS_N}, CheXmask; both edited the same draft and left it alone in {PHYSICIANS_ALIKE}, which"
+        " flatters them; other images, so a line to look at, not a test)."
+    )
+    if not ranked:
+        return sentence
+    d = ranked[0].dice
+    side = "below" if d.value < PHYSICIANS.value else "above"
+    apart = d.high < PHYSICIANS.low or d.low > PHYSICIANS.high
+    overlap = "do not overlap" if apart else "overlap"
+    return f"{sentence} The highest mean here, {with_interval(d)}, lies {side} theirs; the intervals {overlap}."
+
+
+def _distance(known: Published, key: Setting) -> int:
+    """0 for what was trained as this section was (on the same set, or within the set), 1 for the rest."""
+    if key.trained_on != key.scored_on:
+        return int(known.split != f"trained on {key.trained_on.capitalize()}")
+    return int(known.split.startswith("trained on"))
+
+
+def published(section: Section) -> list[str]:
+    """Blocks: the literature table of the section's data; empty where nothing was published on it."""
+    key = section.setting
+    known = [p for p in PUBLISHED if p.scored_on == key.scored_on]
+    known.sort(key=lambda p: _distance(p, key))
+    rows = [[p.source, p.dice, p.px, p.split, p.aggregate, p.note] for p in known]
+    if not rows:
+        return []
+    note = (
+        f"Dice as published. None of these is known to follow this page's protocol ({key.size[0]} x {key.size[1]} px,"
+        f" {key.split}, mean over images, recipe {key.recipe}), so none is ranked with its"
+        f" rows: resolution, split and aggregate each move Dice. {UNCHECKED.capitalize()}: only the source's abstract"
+        " or table was read."
+    )
+    headers = ["Source", "Dice", "px", "Split", "Aggregate", "Note"]
+    return ["### Published elsewhere, by other protocols", table(headers, rows, left=6), paragraph(note)]

@@ -1,0 +1,100 @@
+"""The blocks on ranks: pairs, how stable the order is, and where the variance comes from."""
+
+from __future__ import annotations
+
+import math
+
+from bench.markdown import NONE, escape, p_value, paragraph, ratio, span, table, with_interval
+from bench.pages import answers
+from bench.statistics.rows import Pair, Ranking, Section
+
+MOST_PAIRS = 30
+
+
+def differences(section: Section) -> list[str]:
+    """Every pair of ranked rows with interval, superiority and test."""
+    if not section.pairs:
+        return ["No two architectures were ranked, so none are compared."]
+    rows = [
+        [f"{escape(p.first)} - {escape(p.second)}", with_interval(p.difference, sign=True),
+         with_interval(p.superiority, 2), p_value(p.p_value), p_value(p.p_holm), told(p)]
+        for p in section.pairs[:MOST_PAIRS]
+    ]  # fmt: skip
+    headers = ["Pair", "Difference in Dice [95 %]", "P(first > second) [95 %]", "p", "p, Holm", "Told apart"]
+    n = section.rows[0].n_patients
+    note = (
+        f"Paired over the same {n} patients. Told apart: the interval excludes 0 and the corrected p is"
+        f" below 0.05. {answers.about(section)} A difference of {ratio(section.detectable or 0)} would be"
+        " found with 80 % power, given this number of patients and the median spread of the differences."
+    )
+    more = len(section.pairs) - MOST_PAIRS
+    return [table(headers, rows), *([f"And {more} more pairs."] if more > 0 else []), paragraph(note)]
+
+
+def told(pair: Pair) -> str:
+    """Whether a pair is told apart, and as what."""
+    if not pair.real:
+        return "no"
+    return "yes" if pair.of_methods else "these weights"
+
+
+def stability(section: Section) -> list[str]:
+    """Places over resamples, ranks by three rules and against seven truths."""
+    found = section.ranking
+    if found is None:
+        return ["Fewer than two architectures were ranked."]
+    places = {r.name: r.place for r in section.rows if r.place}
+    rows = [
+        [escape(name), span(place.low, place.high), f"{100 * place.best:.1f} %", *(_rank(ranks[i])
+         for ranks in found.schemes.values())]
+        for i, name in enumerate(found.names) for place in [places[name]]
+    ]  # fmt: skip
+    headers = ["Architecture", "Rank, 95 %", "P(best)", *(s.capitalize() for s in found.schemes)]
+    return [table(headers, rows), paragraph(_taus(found)), *_rims(found)]
+
+
+def _taus(found: Ranking) -> str:
+    parts = [f"{a} with {b} {NONE if math.isnan(tau) else f'{tau:.2f}'}" for a, b, tau in found.taus]
+    return (
+        f"Kendall's tau-b between the rules ({NONE}: one of them ties all): {'; '.join(parts)}. With few rows tau has"
+        " few values."
+    )
+
+
+def _rims(found: Ranking) -> list[str]:
+    if len(found.rim_dice) < 2:
+        return []
+    px = sorted(found.rim_dice)
+    headers = ["Architecture", *("as it is" if k == 0 else f"{k:+d} px" for k in px)]
+    rows = [
+        [escape(name), *(f"{_rank(found.rim_ranks[k][i])} ({ratio(found.rim_dice[k][i])})" for k in px)]
+        for i, name in enumerate(found.names)
+    ]
+    note = (
+        "Rank by mean Dice, and that Dice, against the truth eroded (-) or dilated (+) by 1 to 3 px: the truths of a"
+        " stricter and of a more generous reader. Trained on masks as they are, every network loses on both sides;"
+        " what counts is whether the order stays."
+    )
+    return [table(headers, rows), paragraph(note)]
+
+
+def _rank(value: float) -> str:
+    return f"{value:g}"
+
+
+def variance(section: Section) -> list[str]:
+    """Standard deviations by source."""
+    rows = [
+        [escape(r.name), str(len(r.seeds)), *(NONE if v is None else ratio(v) for v in (c.image, c.fold, c.seed,
+         c.residual))]
+        for r in section.rows if (c := r.components)
+    ]  # fmt: skip
+    if not rows:
+        return []
+    note = (
+        "Standard deviations of Dice by source, from mean squares (images nested in folds; 0 is a negative estimate)."
+        " Seed: what another training of the same fold does to all of its images; rest: to single images. With one"
+        " seed neither can be told, and they are part of fold and image."
+    )
+    headers = ["Architecture", "Seeds", "Image", "Fold", "Seed", "Rest"]
+    return ["### Where the variance comes from", table(headers, rows), paragraph(note)]

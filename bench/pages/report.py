@@ -1,0 +1,218 @@
+"""Records -> pages and the terminal's leaderboard. Loads no backend; the same records give the same bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from bench import markdown
+from bench.markdown import NONE, escape, paragraph, plain, ratio, table, with_interval
+from bench.pages import answers, gaps
+from bench.pages.definitions import DEFINITIONS
+from bench.pages.section_page import CAPTIONS, first_screen, section_page
+from bench.pages.speed_page import throughput
+from bench.pages.vetting import Vetted, vetted
+from bench.records import likeness, store
+from bench.speed import speeds
+from bench.speed.speeds import Speeds
+from bench.statistics import stats, strata
+from bench.statistics.rows import Record, Section
+from bench.statistics.strata import Strata
+from bench.suites import SUITES
+
+GENERATED = "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->"
+
+
+def write(results: Path, *, figures: bool = True, only: str | None = None, found: Vetted | None = None) -> list[Path]:
+    """Regenerate <results>/README.md, a page for each suite, and their figures; return what was written.
+
+    only: the suite whose page and figures to write; the index always covers all. Without `figures` the pages
+    link those that are already there. found: the records, where they were read already. Unreadable ones are named
+    on the pages and hide no others. Raises LungsegError for contradictory records.
+    """
+    results = Path(results)
+    found = found or vetted(results)
+    by_suite: dict[str, list[Section]] = {}
+    for section in stats.sections(found.records):
+        by_suite.setdefault(section.setting.suite, []).append(section)
+    for sections in by_suite.values():
+        sections.sort(key=lambda section: bool(gaps.missing(section)))  # what is whole comes first
+    for suite in found.suites:
+        by_suite.setdefault(suite, [])  # nothing else is left of it
+    measured = speeds.load(results)
+    written = []
+    for suite, sections in by_suite.items():
+        if only not in (None, suite):
+            continue
+        drawn: list[Mapping[str, str]] = []
+        for section, stem in zip(sections, stems(sections), strict=True):
+            if figures:
+                from bench.figures import draw  # late: importing matplotlib takes a second
+
+                written += draw(section, _fitting(section, measured), results / "figures", stem)
+            drawn.append(_drawn(results, stem))
+        written.append(results / page_name(suite))
+        stored = [strata.read(results, section) for section in sections]
+        store.write_text(written[-1], suite_page(suite, sections, measured, drawn, stored, found.of(suite)))
+    written.append(results / "README.md")
+    searches = sorted(path.name for path in (results / "tuning").glob("*.md"))
+    store.write_text(written[-1], index_page(by_suite, measured, found.unreadable, searches))
+    return written
+
+
+def stems(sections: Sequence[Section]) -> list[str]:
+    """What the figures of each section are called: suite and machine, numbered where that is not enough."""
+    names = [markdown.slug(f"{s.setting.suite}-{s.setting.machine}") for s in sections]
+    seen: Counter[str] = Counter()
+    result = []
+    for name in names:
+        seen[name] += 1
+        result.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return result
+
+
+def figure_path(results: Path, stem: str, kind: str) -> Path:
+    """Where a figure lies; the gallery is drawn by whoever holds the images and is linked if it is there."""
+    return results / "figures" / f"{stem}-{kind}.png"
+
+
+def page_name(suite: str) -> str:
+    """The file of a suite's page."""
+    name = markdown.slug(suite)
+    return f"suite-{name}.md" if name.lower() == "readme" else f"{name}.md"
+
+
+def _drawn(results: Path, stem: str) -> dict[str, str]:
+    return {k: f"figures/{stem}-{k}.png" for k in CAPTIONS if figure_path(results, stem, k).exists()}
+
+
+def _fitting(section: Section, measured: Sequence[Speeds]) -> list[Speeds]:
+    key = section.setting
+    same = (key.device_kind, key.backend, key.precision, key.size)
+    return [s for s in measured if (s.device_kind, s.backend, s.precision, s.size) == same]
+
+
+def suite_page(
+    suite: str,
+    sections: Sequence[Section],
+    measured: Sequence[Speeds],
+    figures: Sequence[Mapping[str, str]],
+    stored: Sequence[Strata | None],
+    unreadable: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """The Markdown of one suite.
+
+    figures: of each section, kind -> path relative to the page. stored: of each section, its strata.
+    unreadable: file -> why it is not in the tables.
+    """
+    blocks = [GENERATED, f"# {escape(suite)}"]
+    if suite in SUITES:
+        title = SUITES[suite].title
+        blocks.append(paragraph(f"{title[0].upper()}{title[1:]}."))
+    if len(sections) > 1:
+        blocks.append(paragraph(f"{len(sections)} sections; their numbers are not comparable with each other."))
+    blocks += _unreadable(unreadable)
+    for section, paths, groups in zip(sections, figures, stored, strict=True):
+        blocks += section_page(section, paths, groups)
+        edited = [store.cell_name(r) for r in section.records if not store.is_sealed(dict(r))]
+        if edited:
+            cells = ", ".join(map(escape, edited))
+            blocks.append(paragraph(f"**Unverified**: these records differ from their own hash: {cells}."))
+        if mixed := likeness.unlike(section.records):
+            blocks.append(paragraph(f"**Mixed**: not one comparison: {escape('; '.join(mixed))}. Run the suite again."))
+    sizes = {s.setting.size for s in sections}
+    own = [m for m in measured if m.size in sizes]
+    blocks += throughput(own)
+    slow = [s.setting.machine for s in sections if own and not _fitting(s, measured)]
+    if slow:
+        blocks.append(
+            paragraph(f"Not measured: {', '.join(map(escape, slow))} (`python -m bench speed {suite}` there).")
+        )
+    blocks += ["## What the columns mean", "\n".join(paragraph(line, "- ") for line in DEFINITIONS)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _unreadable(files: Mapping[str, str]) -> list[str]:
+    if not files:
+        return []
+    lines = [paragraph(f"{escape(path)}: {escape(why)}", "- ") for path, why in files.items()]
+    text = "**Unreadable.** These files are in no table; delete them and run their suite again:"
+    return ["\n\n".join([paragraph(text), "\n".join(lines)])]
+
+
+def index_page(
+    by_suite: Mapping[str, Sequence[Section]],
+    measured: Sequence[Speeds],
+    unreadable: Mapping[str, str] = MappingProxyType({}),
+    searches: Sequence[str] = (),
+) -> str:
+    """The Markdown of the index: every suite with its answer, the pages of searches, and where speed was measured."""
+    blocks = [GENERATED, "# Results"]
+    if not by_suite:
+        blocks.append("No suite has been run yet: `make bench` runs `quick`, `python -m bench list` shows all.")
+    blocks += _unreadable(unreadable)
+    rows, texts = [], []
+    for suite, sections in by_suite.items():
+        link = f"[{escape(suite)}]({page_name(suite)})"
+        for s in sections:
+            top = next((r for r in s.rows if r.rank), None)
+            key = s.setting
+            trainings = {tuple(r["cell"][k] for k in ("architecture", "width", "recipe", "seed")) for r in s.records}
+            data = f"{escape(key.scored_on)} at {key.size[0]} x {key.size[1]}"
+            done = len(s.records) - len(s.failed)
+            part = "" if not top or top.complete else f" ({len(top.images)} of {top.coverage[1]} images)"
+            rows.append([
+                link, data, escape(key.machine),
+                f"{done} of {len(trainings) * key.folds}", escape(top.name) if top else "not ranked",
+                f"{with_interval(top.dice)}{part}" if top else NONE,
+            ])  # fmt: skip
+            texts += [
+                f"## {link}: {data} px, {escape(key.machine)}",
+                *(paragraph(f"**{q}** {text}") for q, text in first_screen(s) if q not in answers.ON_THE_PAGE_ALONE),
+            ]
+            if lacking := gaps.missing(s):
+                texts.append(paragraph(f"**Incomplete**: {'; '.join(lacking)}."))
+    if rows:
+        headers = ["Suite", "Data, px", "Machine", "Cells", "Highest mean", "Dice [95 % interval]"]
+        blocks.append(table(headers, rows, left=5))
+        blocks.append("Rows of different suites, data or machines are not comparable with each other.")
+    blocks += texts
+    if searches:
+        files = "\n".join(f"- [{escape(name.removesuffix('.md'))}](tuning/{markdown.slug(name)})" for name in searches)
+        blocks += ["## Searches for a better recipe", f"What each bought on images that it never saw:\n\n{files}"]
+    if measured:
+        files = "\n".join(f"- [{escape(m.file)}](throughput/{markdown.slug(m.file)})" for m in measured)
+        blocks += ["## Throughput", f"One file a device, backend, precision and size:\n\n{files}"]
+    return "\n\n".join(blocks) + "\n"
+
+
+def terminal(records: Sequence[Record], width: int = 80) -> str:
+    """The leaderboard of each section as plain text for a terminal of `width` columns."""
+    found = stats.sections(records)
+    if not found:
+        return "No records, so no leaderboard."
+    return "\n\n".join(_terminal_section(s, width) for s in found)
+
+
+def _terminal_section(section: Section, width: int) -> str:
+    key = section.setting
+    room = max(12, width - 62)
+    rows = [
+        [str(r.rank or NONE), plain(r.name, room), with_interval(r.dice), ratio(r.pooled["dice"]),
+         markdown.distance(r.boundary.hd95_median), markdown.duration(r.train_seconds)]
+        for r in section.rows
+    ]  # fmt: skip
+    unit = section.rows[0].boundary.unit if section.rows else "mm"
+    headers = ["Rank", "Architecture", "Dice [95 % interval]", "Pooled", f"HD95 {unit}", "Training"]
+    head = f"{key.suite}: {key.scored_on} at {key.size[0]} x {key.size[1]} px, {key.machine}"
+    parts = [plain(head, width), table(headers, rows, left=2, style="simple")]
+    lines = [answers.best(section, plain), answers.real(section, plain)]
+    lacking = gaps.missing(section, plain)
+    lines += [f"Incomplete: {'; '.join(lacking)}."] if lacking else []
+    lines += [
+        plain(f"Failed: {store.cell_name(r)} ({r['status']}): {(r.get('error') or {}).get('message', '')}")
+        for r in section.failed
+    ]
+    return "\n".join([*parts, *(paragraph(line, width=width) for line in lines)])

@@ -1,0 +1,241 @@
+"""A section -> the Markdown blocks of its page. Every number comes from a row, none is typed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.markdown import (
+    NONE,
+    distance,
+    duration,
+    escape,
+    millions,
+    paragraph,
+    percent,
+    ratio,
+    span,
+    table,
+    with_interval,
+)
+from bench.pages import ablation_page, answers, budget, gaps, images_page, literature, ranking_page, strata_page
+from bench.pages.provenance import provenance
+from bench.records import doubts, store
+from bench.statistics import stats
+from bench.statistics.rows import Row, Section, seeds_needed
+from bench.statistics.strata import Strata
+from lungseg import metrics
+
+Figures = Mapping[str, str]  # kind -> path relative to the page
+
+SEEDS = (
+    "With fewer than {needed} seeds a row{each}, ranks and intervals are of these weights, not of methods: an interval"
+    " of one seed covers patients only."
+)
+
+FINE = 200  # pixels a side of which each is narrower than 2 mm on a film of 40 cm
+
+CAPTIONS = {
+    "leaderboard": "Mean Dice over images with its 95 % interval; hollow: pooled over all pixels",
+    "pairwise": "Differences between rows, and which are told apart",
+    "stability": "Places over resamples, and ranks against eroded and dilated truth",
+    "distribution": "Dice of every image, predicted by a network that never saw its patient",
+    "curves": "Training curves, axes stretched towards the best: a thin line a cell, thick their median",
+    "confusion": "Confusion matrices over all pixels, shares of a row",
+    "speed": "Speed against accuracy; a larger dot has more parameters",
+    "gallery": "Best, median and worst images",
+}
+
+
+def section_page(section: Section, figures: Figures, stored: Strata | None = None) -> list[str]:
+    """Blocks of one section; a block is a paragraph, a table or a heading. stored: aggregates by sex and age."""
+    key = section.setting
+    seeds = ", ".join(map(str, section.seeds))
+    blocks = [
+        f"## {escape(key.backend)} on {escape(key.device_kind)}, {escape(key.precision)}",
+        paragraph(
+            f"Data {escape(key.scored_on)} at {key.size[0]} x {key.size[1]} px, recipe"
+            f" {escape(key.recipe)}, {escape(key.split)},"
+            f" seed{'s' if len(section.seeds) > 1 else ''} {seeds}. Scores are at that resolution."
+        ),
+        *_answers(section),
+        "### Leaderboard", _leaderboard(section), *_image("leaderboard", figures),
+        *ablation_page.ablation(section),
+        "### Differences", *ranking_page.differences(section), *_image("pairwise", figures),
+        "### How stable the order is", *ranking_page.stability(section), *_image("stability", figures),
+        "### Per image and pooled", _ratios(section), *_image("distribution", figures),
+        "### Borders and anatomy", _borders(section),
+        *strata_page.by_group(section, stored),
+        "### Cost", _cost(section), *_image("speed", figures),
+        *budget.budget(section),
+        *literature.published(section),
+        *ranking_page.variance(section),
+        "### Folds", _folds(section), *_image("curves", figures),
+        "### Confusion of pixels", _confusion(section), _report(section), *_image("confusion", figures),
+        "### Hardest images", *images_page.hardest(section), *_image("gallery", figures),
+        *images_page.disagreements(section),
+        *_failures(section),
+        *_doubts(section),
+        "### Where the numbers come from", *provenance(section),
+    ]  # fmt: skip
+    return blocks
+
+
+def _image(kind: str, figures: Figures) -> list[str]:
+    return [f"![{CAPTIONS[kind]}]({figures[kind]})"] if kind in figures else []
+
+
+def first_screen(section: Section) -> list[tuple[str, str]]:
+    """Questions with their answers, an ablation's own before the rest."""
+    return [*ablation_page.answer(section), *answers.answers(section)]
+
+
+def _answers(section: Section) -> list[str]:
+    lines = [f"**{question}** {answer}" for question, answer in first_screen(section)]
+    blocks = [paragraph(line) for line in lines]
+    if lacking := gaps.missing(section):
+        what = "\n".join(paragraph(line, "- ") for line in lacking)
+        blocks.append(f"**Incomplete.** Not every image was predicted by every seed:\n\n{what}")
+    return blocks
+
+
+def _leaderboard(section: Section) -> str:
+    unit = section.rows[0].boundary.unit if section.rows else "mm"
+    headers = ["Rank", "Tie", "Architecture", "Dice [95 % interval]", "Rank, 95 %", "Seeds", "Pooled", f"HD95 {unit}",
+               "Two lungs", "Weights", "Training"]  # fmt: skip
+    rows = [
+        [str(r.rank or NONE), r.place.group if r.place else NONE, escape(r.name), with_interval(r.dice),
+         span(r.place.low, r.place.high) if r.place else NONE,
+         str(len(r.seeds)) if r.rank or r.complete else NONE, ratio(r.pooled["dice"]),
+         distance(r.boundary.hd95_median), percent(r.plausible), millions(r.parameters),
+         duration(r.train_seconds)]
+        for r in section.rows
+    ]  # fmt: skip
+    scored = {r.name for r in section.rows}
+    widths = {int(r["cell"]["width"]) for r in section.records}
+    for name in sorted({stats.name_of(r, widths) for r in section.records} - scored):
+        rows.append([NONE, NONE, escape(name), "failed", *[NONE] * 7])
+    out = table(headers, rows, left=3)
+    notes = [
+        f"{escape(r.name)}: not ranked ({gaps.unranked(section, r)}).{gaps.beside(section, r)}"
+        for r in section.rows if not r.rank
+    ]  # fmt: skip
+    needed = seeds_needed(section.setting.folds)
+    if any(r.rank and len(r.seeds) < needed and r.trainings == 1 for r in section.rows):
+        each = ", each one training" if section.setting.folds == 1 else ""
+        notes.insert(0, SEEDS.format(needed=needed, each=each))
+    if made := [r for r in section.rows if not r.single]:
+        notes.insert(0, _entries(made))
+    if absent := gaps.never_run(section):
+        notes.append(f"Registered, but not run here (`--arch` runs them): {', '.join(map(escape, absent))}.")
+    return "\n\n".join([out, *(paragraph(n) for n in notes)])
+
+
+def _entries(made: list[Row]) -> str:
+    """What the rows are that train nothing, and what each costs."""
+    each = [f"{escape(r.name)} is {answers.made_of(r)}" for r in made]
+    drawn_apart = (
+        " Seeds of a row of views are those of its network, but are drawn apart from them like any row's, so that the"
+        " difference of these two has a wider interval than it need have."
+    )
+    shares_seeds = any(r.trainings == 1 and len(r.seeds) > 1 for r in made)
+    return (
+        "Not architectures but means of trained networks' probabilities, for which nothing was trained:"
+        f" {', '.join(each)}. Each member predicts only images that its own fold held out, so these rows are out of"
+        " fold too. A mean of several trainings costs all of them, as its columns say (training, weights and GMACs are"
+        " sums), and is one set of weights: it counts as one seed, and its interval covers patients only."
+        f"{drawn_apart * shares_seeds}"
+    )
+
+
+def _ratios(section: Section) -> str:
+    names = ["dice", "iou", "precision", "recall", "specificity", "accuracy"]
+    rows = []
+    for r in section.rows:
+        spread = [ratio(r.sd_images), ratio(r.sd_seeds) if r.sd_seeds is not None else NONE]
+        rows.append([escape(r.name), "mean of images", *(ratio(r.means[k]) for k in names), *spread])
+        rows.append([escape(r.name), "pooled", *(ratio(r.pooled[k]) for k in names), NONE, NONE])
+    headers = ["Architecture", "Aggregate", "Dice = F1", "IoU", "Precision", "Recall", "Specificity",
+               "Accuracy", "SD images", "SD seeds"]  # fmt: skip
+    return table(headers, rows, left=2)
+
+
+def _borders(section: Section) -> str:
+    unit = section.rows[0].boundary.unit if section.rows else "mm"
+    rows = [
+        [escape(r.name), distance(b.hd95_median), distance(b.hd95_mean), distance(b.assd_mean),
+         ratio(b.nsd_mean), f"{b.n_inf} of {b.n}", str(r.n_empty), percent(r.plausible)]
+        for r in section.rows for b in [r.boundary]
+    ]  # fmt: skip
+    headers = ["Architecture", f"HD95 {unit}, median", "mean", f"ASSD {unit}", f"NSD at 2 {unit}", "Infinite",
+               "Both empty", "Two lungs"]  # fmt: skip
+    coarse = (
+        f"Where a pixel is wider than 2 mm (a film of 40 cm at fewer than {FINE} px), NSD at 2 mm counts only border"
+        " pixels that coincide, so it is low for every network and compares none with published ones."
+    )
+    told = unit == "mm" and min(section.setting.size) < FINE
+    return "\n\n".join([table(headers, rows), *([paragraph(coarse)] if told else [])])
+
+
+def _cost(section: Section) -> str:
+    rows = [
+        [escape(r.name), str(r.width), millions(r.parameters), f"{r.gmacs:.2f}",
+         f"{r.peak_memory_bytes / 2**20:.0f}" if r.peak_memory_bytes else NONE,
+         f"{r.cells[0]} of {r.cells[1]}"]
+        for r in section.rows
+    ]  # fmt: skip
+    headers = ["Architecture", "Width", "Parameters", "GMACs", "Peak MiB of host memory", "Cells"]  # fmt: skip
+    return table(headers, rows)
+
+
+def _folds(section: Section) -> str:
+    rows = [
+        [escape(f.name), str(f.fold), str(f.n), ratio(f.dice), ratio(f.sd_images),
+         ", ".join(str(e + 1) for e in f.best_epochs) or NONE, ", ".join(map(str, f.epochs)) or NONE,
+         duration(f.train_seconds)]
+        for f in section.folds
+    ]  # fmt: skip
+    headers = ["Architecture", "Fold", "Images", "Mean Dice", "SD images", "Best epoch", "Epochs run",
+               "Training"]  # fmt: skip
+    return table(headers, rows)
+
+
+def _confusion(section: Section) -> str:
+    rows = [
+        [escape(r.name), *(f"{int(c):,} ({percent(c / max(total, 1))})" for c, total in _shares(r))]
+        for r in section.rows
+    ]
+    return table(["Architecture", "Lung found (TP)", "Lung missed (FN)", "Invented (FP)", "Left alone (TN)"], rows)
+
+
+def _shares(row: Row) -> list[tuple[int, int]]:
+    c = row.counts
+    lung, background = c.tp + c.fn, c.fp + c.tn
+    return [(c.tp, lung), (c.fn, lung), (c.fp, background), (c.tn, background)]
+
+
+def _report(section: Section) -> str:
+    rows = []
+    for r in section.rows:
+        report = metrics.classification_report(r.counts)
+        for name in ("background", "lung", "macro avg", "weighted avg"):
+            line = report[name]
+            rows.append([escape(r.name), name, *(ratio(line[k]) for k in ("precision", "recall", "f1")),
+                         f"{line['support']:,}"])  # fmt: skip
+    return table(["Architecture", "Class", "Precision", "Recall", "F1", "Support, px"], rows, left=2)
+
+
+def _failures(section: Section) -> list[str]:
+    if not section.failed:
+        return []
+    rows = [
+        [escape(store.cell_name(r)), escape(r["status"]), escape(error.get("type", "")),
+         escape(error.get("message", ""), 160)]
+        for r in section.failed for error in [r.get("error") or {}]
+    ]  # fmt: skip
+    return ["### Failed cells", table(["Cell", "Status", "Error", "Message"], rows, left=4)]
+
+
+def _doubts(section: Section) -> list[str]:
+    """Trainings whose scores stand but should be looked at."""
+    rows = [[escape(store.cell_name(r)), escape(doubt)] for r in section.records for doubt in doubts.told(r)]
+    return ["### Doubtful trainings", table(["Cell", "Doubt"], rows, left=2)] if rows else []

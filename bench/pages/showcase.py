@@ -1,0 +1,93 @@
+"""Pictures of a suite's best, median and worst predictions. Of real cases they stay where they were trained."""
+
+from __future__ import annotations
+
+import math
+import sys
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import machine
+from bench.records import store
+from bench.running import data
+from bench.suites import Cell, Suite, cells, variant_of
+from lungseg.errors import DataError
+
+
+def draw(suite: Suite, results: Path, root: Path) -> Path | None:
+    """Gallery of this suite's cells of this machine, best to worst by Dice; None when none has predictions."""
+    from bench.figures.gallery import gallery
+
+    material = data.gather(suite, root, results)
+    key = machine.key(suite.precision)
+    rows = [(name, recipe) for name in suite.architectures for recipe in suite.recipes]
+    chosen = [case for row in rows for case in _three(*row, suite, results, key)]
+    if not chosen:
+        return None
+    shown = []
+    for cell, score in chosen:
+        row = material.prepared.row.get(score["id"])
+        try:
+            guess = prediction(results, cell, key, score["id"])
+        except DataError as error:  # pictures must not cost the report of hours of training
+            print(f"warning: not in the gallery: {error}", file=sys.stderr)
+            continue
+        if row is None:
+            continue
+        shown.append(
+            {
+                "id": f"{_row(cell)} {_shown(score['id'], suite)}",
+                "image": np.asarray(material.prepared.images[row]),
+                "truth": np.asarray(material.prepared.masks[row]),
+                "guess": guess,
+                "dice": score["dice"],
+            }
+        )
+    if not shown:
+        return None
+    return gallery(shown, results / "figures" / f"{suite.name}-{key}-gallery.png")
+
+
+def _shown(name: str, suite: Suite) -> str:
+    """A phantom is named like a case of the original layout; on a picture it must not be taken for a patient."""
+    return name.replace("MCUCXR_", "phantom ") if suite.phantoms else name
+
+
+def _row(cell: Cell) -> str:
+    variant = variant_of(cell.as_dict())
+    return f"{cell.architecture} {variant}" if variant else cell.architecture
+
+
+def _three(
+    architecture: str, recipe: str, suite: Suite, results: Path, key: str
+) -> Sequence[tuple[Cell, dict[str, Any]]]:
+    """Best, median and worst case of an architecture under a recipe, of the suite's first seed."""
+    scored = []
+    for cell in cells(suite):
+        path = store.record_path(results, cell, key)
+        asked = (cell.architecture, cell.recipe, cell.seed) == (architecture, recipe, suite.seeds[0])
+        if not asked or not path.exists():
+            continue
+        if store.artifact(results, cell, key, "predictions.npz").exists():
+            scored += [(cell, case) for case in store.load_record(path)["cases"]]
+    scored.sort(key=lambda pair: (-pair[1]["dice"], pair[1]["id"]))
+    return [scored[k] for k in sorted({0, len(scored) // 2, len(scored) - 1})] if scored else []
+
+
+def prediction(results: Path, cell: Cell, key: str, case: str) -> np.ndarray:
+    """Predicted mask, bool (H, W), of one image of a cell. Raises DataError for a file that no cell has written."""
+    path = store.artifact(results, cell, key, "predictions.npz")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            ids, shape, packed = kept["ids"].tolist(), tuple(kept["shape"].tolist()), kept["bits"]
+        if math.prod(shape) > 8 * packed.size:  # unpackbits would fill up with zeros, however many
+            raise ValueError(f"{packed.size} bytes cannot hold {shape}")
+        bits = np.unpackbits(packed, count=math.prod(shape))
+        return np.asarray(bits.reshape(shape)[ids.index(case)], bool)
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: not the predictions of a cell ({error}); delete it, run its suite again") from error

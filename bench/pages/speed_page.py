@@ -1,0 +1,77 @@
+"""Throughput tables -> Markdown: a table for each file, so that no two devices or precisions ever share one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from bench.markdown import NONE, code, escape, paragraph, percent, table
+from bench.speed.speeds import Speeds, number
+
+HEADERS = (
+    "Architecture", "Width", "Batch", "Threads", "Training images/s", "Inference images/s", "Share of limit",
+    "at inference", "Determinism costs", "Machine",
+)  # fmt: skip
+
+
+def throughput(measured: Sequence[Speeds]) -> list[str]:
+    """Blocks of a page: every table that is given, or that there is none."""
+    if not measured:
+        return ["## Throughput", "Not measured at this resolution (`python -m bench speed`)."]
+    blocks = [
+        "## Throughput",
+        paragraph(
+            "Median (and interquartile range) over repeats, in a process of its own. Share of limit: of the rate of a"
+            " large matrix product in the same precision, measured in the same run. Determinism costs: the share of"
+            " training speed lost to operations that give the same bits each time, as all scores are made with;"
+            " measured in a second process, so a few per cent are noise. Busy: other work ran on the"
+            " machine, so the row is a lower bound."
+        ),
+    ]
+    for m in measured:
+        blocks += [
+            f"### {escape(m.device_kind)}, {escape(m.backend)}, {escape(m.precision)}, {m.size[0]} x {m.size[1]} px",
+            table(HEADERS, [_row(row) for row in m.rows]),
+            paragraph(f"{_facts(m)} File {code('throughput/' + m.file)}."),
+        ]
+        blocks += _notes(m)
+    return blocks
+
+
+def _row(row: Mapping[str, str]) -> list[str]:
+    return [
+        *(escape(row.get(name) or NONE) for name in ("architecture", "width", "batch", "threads")),
+        _rate(row, "train"),
+        _rate(row, "inference"),
+        _share(row, "train_share_of_limit"),
+        _share(row, "inference_share_of_limit"),
+        _share(row, "determinism_cost"),
+        "busy" if row.get("busy", "").lower() in ("true", "1", "yes") else "",
+    ]
+
+
+def _rate(row: Mapping[str, str], mode: str) -> str:
+    value, spread = number(row, f"{mode}_images_per_second"), number(row, f"{mode}_iqr")
+    if math.isnan(value):
+        return NONE
+    digits = 2 if value < 10 else 1 if value < 1000 else 0
+    return f"{value:,.{digits}f}" + ("" if math.isnan(spread) else f" ({spread:,.{digits}f})")
+
+
+def _share(row: Mapping[str, str], column: str) -> str:
+    value = number(row, column)
+    return NONE if math.isnan(value) else percent(value)
+
+
+def _facts(m: Speeds) -> str:
+    """The conditions of the rows; where they differ, each value once."""
+    parts = []
+    for name, text in (("device", ""), ("versions", ""), ("measured", "measured "), ("commit", "commit ")):
+        values = sorted({row[name] for row in m.rows if row.get(name)})
+        parts += [text + " or ".join(escape(value) for value in values)] if values else []
+    return "; ".join(parts) + "." if parts else "Nothing is known of the machine."
+
+
+def _notes(m: Speeds) -> list[str]:
+    notes = [f"{escape(row.get('architecture', ''))}: {escape(row['note'])}" for row in m.rows if row.get("note")]
+    return ["\n".join(paragraph(note, "- ") for note in notes)] if notes else []

@@ -1,0 +1,87 @@
+"""What a suite was measured to cost, and on which machine: ``results/costs.csv``."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench.records import csv_file, members, store
+from bench.suites import Suite
+
+COLUMNS = ("suite", "cells", "cell_minutes", "minutes", "at_once", "cpu", "cores", "device")
+ROUNDED = 1.0  # second: to whole ones is the time told at which a cell finished
+
+
+def read(results: Path) -> list[dict[str, str]]:
+    """Rows of the table, none if it is not there."""
+    path = results / "costs.csv"
+    if not path.exists():
+        return []
+    return csv_file.read(path)[1]
+
+
+def renew(results: Path, suite: Suite, records: Sequence[Mapping[str, Any]]) -> Path:
+    """Replace this suite's rows of the devices in ``records`` by what its trainings took there; other rows stay.
+
+    cell_minutes: summed over cells, minutes: of the clock while any ran, at_once: the most that ran at a time.
+    """
+    by_device: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for record in members.trainings(records):
+        by_device[record["machine"]["device"]].append(record)
+    rows = [row for row in read(results) if row["suite"] != suite.name or row["device"] not in by_device]
+    for own in by_device.values():
+        machine, minutes = own[0]["machine"], sum(record["timing"]["total_seconds"] for record in own) / 60
+        values = (
+            suite.name, len(own), f"{minutes:.1f}", f"{busy_seconds(own) / 60:.1f}", at_once(own), machine["cpu"],
+            machine["cores"], machine["device"],
+        )  # fmt: skip
+        rows.append({key: str(value) for key, value in zip(COLUMNS, values, strict=True)})
+    path = results / "costs.csv"
+    store.write_text(path, csv_file.text(COLUMNS, sorted(rows, key=lambda row: (row["suite"], row["device"]))))
+    return path
+
+
+def at_once(records: Sequence[Mapping[str, Any]]) -> int:
+    """The most of these cells that ran at a time; at least 1."""
+    changes = [change for begin, end in _periods(records) for change in ((begin, 1), (end, -1))]
+    running = most = 0
+    for _, change in sorted(changes):
+        running += change
+        most = max(most, running)
+    return max(most, 1)
+
+
+def busy_seconds(records: Sequence[Mapping[str, Any]]) -> float:
+    """Wall-clock time in which at least one of these cells ran, pauses between them left out."""
+    total, until = 0.0, -math.inf
+    for begin, end in sorted(_periods(records)):
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total
+
+
+def _periods(records: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """From when to when each cell ran, seconds since 1970; of a resumed one its last part, by the epochs of that."""
+    found = []
+    for record in records:
+        try:
+            end = datetime.fromisoformat(record["finished"]).timestamp()
+        except (KeyError, TypeError, ValueError):
+            continue
+        timing = record["timing"]
+        first = timing.get("resumed_at_epoch") or 0
+        took = sum(record["history"]["seconds"][first:]) if first else timing["total_seconds"]
+        begin = end - took + ROUNDED  # a slot's next cell begins after the one before it
+        found += [(begin, end)] if begin < end else []
+    return found
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``45 s``, ``12 min``, ``3.4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

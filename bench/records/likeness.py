@@ -1,0 +1,54 @@
+"""Whether records may stand in one table: made by one protocol, from one data set, of one network each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.records import members, store
+from bench.suites import variant_of
+
+OWN = ("architecture", "fold", "graph", "members", "seed", "views", "width")  # what cells of one comparison differ in
+
+
+def unlike(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What sets records of one table apart that must not; a sentence each, none where all are alike.
+
+    Happens where a recipe, the data or an architecture changed and only some cells were run again.
+    """
+    by_key: dict[str, dict[str, list[str]]] = {}
+    stale = _stale(records)
+    for record in records:
+        if record["status"] != "ok":
+            continue
+        made_from, name = record.get("inputs") or {}, store.cell_name(record)
+        variant = variant_of(record["cell"])
+        own = f" of {variant}" if variant else ""
+        for key, value in made_from.items():
+            if key not in OWN:
+                label = f"recipe{own}" if key == "recipe" else key
+                by_key.setdefault(label, {}).setdefault(store.sha256(value), []).append(name)
+        architecture = f"graph of {record['cell']['architecture']}{own}, width {record['cell']['width']}"
+        if "graph" in made_from:
+            by_key.setdefault(architecture, {}).setdefault(str(made_from["graph"]), []).append(name)
+        if behind := members.members(record):
+            looks = store.sha256([len(behind), made_from.get("views")])
+            entry = f"number of members or views of {record['cell']['architecture']}"
+            by_key.setdefault(entry, {}).setdefault(looks, []).append(name)
+    return stale + [
+        f"{key}: {min(values.values(), key=len)[0]} was made with another than {max(values.values(), key=len)[0]}"
+        for key, values in by_key.items()
+        if len(values) > 1
+    ]
+
+
+def _stale(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ensembles of a training other than the one of that name among these records; such as was there before."""
+    beside = {store.cell_name(r): r for r in members.trainings(records)}
+    return [
+        f"{store.cell_name(entry)}: was made of another {store.cell_name(now)} than the one beside it "
+        f"(`python -m bench ensemble {entry['cell']['suite']}` makes it anew)"
+        for entry in records
+        for member in members.members(entry)
+        if (now := beside.get(str(member.get("cell")))) and now.get("weights_sha256") != member.get("weights_sha256")
+    ]

@@ -1,0 +1,226 @@
+"""Where a suite trains: one cell in, one record out. Runs in a fresh process (``python -m bench.running.cell``).
+
+``bench.tune.trial`` is the same for a recipe that a search proposes; nothing else trains.
+"""
+
+from __future__ import annotations
+
+import io
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import lungseg
+from bench import machine
+from bench.records import doubts, store
+from bench.running import child, data, failures
+from bench.running.child import Say
+from bench.running.job import Job
+from bench.suites import Cell
+from lungseg import metrics, recipes, runtime
+from lungseg.errors import ContractError, LungsegError, UsageError
+from lungseg.prepare import Prepared
+from lungseg.recipes import Recipe
+from lungseg.splits import Fold
+
+if TYPE_CHECKING:
+    import keras
+
+    from lungseg.checkpoint import Checkpoints
+    from lungseg.training import Trained
+
+
+def run(job: Job, say: Say) -> store.Record:
+    """Train, predict the held-out fold, score each image, store the record.
+
+    say: told of each step as {"event": ...}. Raises whatever stops the cell; the caller records it.
+    """
+    began, source = time.monotonic(), machine.source()  # now: hours later the checkout may hold another commit
+    cell, suite, results = job.cell, job.suite, job.results
+    recipe = recipes.recipe(cell.recipe)
+    device = started(cell.seed, suite.threads)
+    material = data.gather(suite, job.root, results)
+    data.refuse_changes(material, job.inputs)
+    fold, prepared = material.folds[cell.fold], material.prepared
+    key = machine.key(recipe.precision)
+    checkpoints_in = store.artifact(results, cell, key, "checkpoints")
+    fit = fitted(cell, recipe, fold, prepared, job.inputs, checkpoints_in, job.checkpoint_s, say)
+    from lungseg import complexity, inference
+
+    model, trained, made_from = fit.model, fit.trained, fit.made_from
+    trained_at = time.monotonic()
+    rows = [prepared.row[key] for key in fold.test]
+    probability = inference.probabilities(model, prepared.images[rows])
+    predicted_at = time.monotonic()
+    guesses = inference.masks(probability, recipe.threshold)
+    cases = score(material, fold, guesses)
+    scored_at = time.monotonic()
+    keep(results, cell, key, fold, guesses, model.get_weights())
+    record = {
+        "schema": store.SCHEMA,
+        "fingerprint": store.fingerprint(made_from),
+        "inputs": made_from,
+        "status": "ok",
+        "cell": cell.as_dict(),
+        "cases": cases,
+        "history": trained.history,
+        "best_epoch": trained.best_epoch,
+        "doubts": doubts.of(trained.history, probability),
+        "weights_sha256": trained.weights_sha256,
+        "parameters": complexity.parameters(model),
+        "gmacs": complexity.gmacs(model),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "timing": {
+            "train_seconds": trained.seconds,
+            "train_cpu_seconds": trained.cpu_seconds,
+            "predict_seconds": predicted_at - trained_at,
+            "score_seconds": scored_at - predicted_at,
+            "total_seconds": trained.earlier_seconds + time.monotonic() - began,
+            "resumed_at_epoch": trained.resumed_at,
+        },
+        **surroundings(material, fold, machine.facts(device, recipe.precision, suite.threads), source),
+    }
+    path = store.record_path(results, cell, key)
+    store.set_aside(path)
+    store.save_record(path, record)
+    fit.checkpoints.clear()
+    return record
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model, what it was made from (graph included), and the checkpoints to clear once it is stored."""
+
+    model: keras.Model
+    trained: Trained
+    made_from: dict[str, Any]
+    checkpoints: Checkpoints
+
+
+def fitted(
+    cell: Cell, recipe: Recipe, fold: Fold, prepared: Prepared, inputs: dict[str, Any], folder: Path, every_s: float,
+    say: Say,
+) -> Fitted:  # fmt: skip
+    """Build the cell's network, hold it to the contract, train it from its checkpoint in ``folder`` if there is one.
+
+    inputs: all that decides its numbers but the graph. every_s: least seconds between two checkpoints.
+    """
+    from lungseg import complexity, training
+    from lungseg.architectures.blocks import Style
+    from lungseg.callbacks import Diverged
+    from lungseg.checkpoint import Checkpoints
+
+    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
+    model = lungseg.build(cell.architecture, (*cell.size, 1), cell.width, style)
+    check_contract(model, cell)
+    made_from = {**inputs, "graph": complexity.graph_sha256(model)}
+    say({"event": "start", "parameters": complexity.parameters(model)})
+    checkpoints = Checkpoints(folder, identity(made_from), every_s)
+    try:
+        trained = training.fit(
+            model, prepared, fold, recipe, cell.seed, lambda now: say({"event": "epoch", **now}), checkpoints
+        )
+    except Diverged:
+        checkpoints.clear()  # going on from there would only diverge again
+        raise
+    return Fitted(model, trained, made_from, checkpoints)
+
+
+def started(seed: int, threads: int) -> runtime.Device:
+    """Start the backend. Raises UsageError unless it runs on the device under whose name records are kept."""
+    device = runtime.start(seed, threads)
+    if device.kind != machine.device_kind():
+        raise UsageError(
+            f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
+            "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
+        )
+    return device
+
+
+def surroundings(material: data.Material, fold: Fold, facts: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
+    """The part of a record that says on what data, machine and code it was made, now, without an error."""
+    prepared = material.prepared
+    return {
+        "data": {
+            "raw_sha256": prepared.raw_sha256,
+            "prepared_sha256": prepared.sha256,
+            "truth_pixels": {k: n for k, n in prepared.truth_pixels.items() if k in material.scored},
+            "n": len(material.scored),
+        },
+        "split": {name: list(ids) for name, ids in asdict(fold).items()},
+        "machine": facts,
+        "source": source,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "error": None,
+    }
+
+
+def identity(made_from: dict[str, Any]) -> str:
+    """What a checkpoint must have in common with the run that takes it up: the fingerprint and, since half a
+    training would be another's, the code of ``lungseg``, the libraries and the processor."""
+    return store.sha256([made_from, machine.sources_sha256("lungseg"), runtime.versions(), machine.cpu_name()])
+
+
+def check_contract(model: Any, cell: Cell) -> None:
+    """One forward pass before hours of training: shape, range, finite. Raises ContractError."""
+    probe = np.random.default_rng(0).random((2, *cell.size, 1), np.float32)
+    output = np.asarray(model.predict_on_batch(probe))
+    low, high = (output.min(), output.max()) if output.size else (0.0, 0.0)
+    wrong = [
+        (output.shape != probe.shape, f"shape {output.shape} for an input of {probe.shape}"),
+        (output.dtype != np.float32, f"type {output.dtype} instead of float32"),
+        (not np.isfinite(output).all(), "values that are not finite"),
+        (low < 0 or high > 1, f"values from {low} to {high} instead of 0 to 1"),
+    ]
+    for broken, what in wrong:
+        if broken:
+            raise ContractError(f"{cell.architecture} gives {what}; see lungseg/architectures/blocks.py, head()")
+
+
+def score(material: data.Material, fold: Fold, guesses: np.ndarray) -> list[dict[str, Any]]:
+    """Scores of each held-out image at the network's size. Refuses an image that the training has seen."""
+    prepared = material.prepared
+    seen = {prepared.patients[prepared.row[key]] for key in (*fold.train, *fold.validation)}
+    cases = []
+    for key, guess in zip(fold.test, guesses, strict=True):
+        row = prepared.row[key]
+        if prepared.patients[row] in seen:
+            raise LungsegError(f"{key}: its patient was trained on; the folds are broken")
+        cases.append(
+            {
+                "id": key,
+                "patient": prepared.patients[row],
+                **metrics.score(np.asarray(prepared.masks[row]), guess, prepared.spacing_mm[row]),
+            }
+        )
+    return cases
+
+
+def keep(
+    results: Path, cell: Cell, key: str, fold: Fold, guesses: np.ndarray, weights: list[np.ndarray] | None = None
+) -> None:
+    """Predicted masks (bits) and best weights, for galleries and later scores. They show patients: never published.
+
+    weights: None of what has none of its own, as an ensemble.
+    """
+    files = {"predictions.npz": {"ids": np.array(fold.test), "shape": np.array(guesses.shape),
+                                 "bits": np.packbits(guesses)}}  # fmt: skip
+    if weights is not None:
+        files["weights.npz"] = {f"w{k:04d}": weight for k, weight in enumerate(weights)}
+    for name, arrays in files.items():
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        store.write_bytes(store.artifact(results, cell, key, name), buffer.getvalue())
+
+
+work = failures.telling(lambda job, say: run(Job.from_dict(job), say))
+
+
+if __name__ == "__main__":
+    sys.exit(child.serve(work))

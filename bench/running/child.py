@@ -1,0 +1,153 @@
+"""A job in a fresh process: JSON in on standard input, events out on standard output, all noise to a log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.paths import ROOT
+from bench.running import lock
+from lungseg import runtime
+from lungseg.errors import EnvironmentFailure
+
+Event = dict[str, Any]
+Say = Callable[[Event], None]
+TAIL = 3000  # characters of a log that are shown and stored
+
+
+@dataclass
+class Child:
+    """A running job. ``wait`` reads its events; ``stop`` ends it and everything it started.
+
+    programs: where compiled programs are kept for the next process, see ``runtime.environment``.
+    """
+
+    module: str
+    job: dict[str, Any]
+    threads: int
+    log: Path
+    limit_s: float
+    deterministic: bool = True
+    programs: Path | None = None
+    timed_out: bool = False
+    failure: Event | None = None
+    peak_memory_bytes: int | None = None
+    process: subprocess.Popen[str] | None = field(default=None, repr=False)
+    stopped: bool = False
+
+    def start(self) -> None:
+        """Start the process in a session of its own, so that Ctrl-C reaches it only through us."""
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("wb") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", self.module],
+                    cwd=ROOT,
+                    env={**os.environ, **runtime.environment(self.threads, self.deterministic, self.programs)},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    encoding="utf-8",
+                    start_new_session=True,
+                    pass_fds=lock.descriptors(),
+                )
+        except OSError as error:
+            raise EnvironmentFailure(
+                f"{self.module} cannot be started with its log {self.log} ({error.strerror}); free memory, "
+                "processes or disk space, then run the same command again"
+            ) from error
+        if self.stopped:  # while it was being started
+            self.stop()
+
+    def run(self, say: Say) -> int:
+        """Start, pass on events until the end, and leave nothing behind, whatever comes between; its exit code."""
+        try:
+            self.start()
+            return self.wait(say)
+        finally:
+            self.stop()
+
+    def wait(self, say: Say) -> int:
+        """Send the job, pass on events until the process ends; its exit code (negative: the signal)."""
+        process = self.process
+        assert process
+        assert process.stdin
+        assert process.stdout
+        timer = threading.Timer(self.limit_s, self._time_out)
+        timer.start()
+        try:
+            try:  # standard input stays open: its end tells the child that we are gone
+                process.stdin.write(json.dumps(self.job) + "\n")
+                process.stdin.flush()
+            except BrokenPipeError:
+                pass  # it died at once; its log says why
+            for line in process.stdout:
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue  # it was killed while it wrote; how it ended is told by its exit code
+                if event["event"] == "failed":
+                    self.failure = event
+                say(event)
+            return self._reap(process)
+        finally:
+            timer.cancel()
+            for stream in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def _reap(self, process: subprocess.Popen[str]) -> int:
+        """Wait for the end as ``process.wait`` does, and learn how much memory it took, killed or not."""
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except ChildProcessError:  # somebody else has waited for it
+            return process.wait()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.peak_memory_bytes = usage.ru_maxrss * 1024
+        return process.returncode
+
+    def stop(self) -> None:
+        """Kill the process group; harmless when it has ended. Does not wait for it: ``wait`` does."""
+        self.stopped = True
+        if self.process and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def _time_out(self) -> None:
+        self.timed_out = True
+        self.stop()
+
+    def tail(self) -> str:
+        """End of the log."""
+        try:
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return text[-TAIL:]
+
+
+def serve(work: Callable[[dict[str, Any], Say], int]) -> int:
+    """The child's side: read the job, do the work, end when the parent dies.
+
+    Whatever libraries print goes to standard error, which is the log.
+    """
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    job = json.loads(sys.stdin.readline())
+
+    def orphaned() -> None:
+        sys.stdin.read()
+        os._exit(130)
+
+    threading.Thread(target=orphaned, daemon=True).start()
+    return work(job, lambda event: print(json.dumps(event), file=events, flush=True))

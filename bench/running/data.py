@@ -1,0 +1,121 @@
+"""From a suite to prepared arrays and folds: the same in the parent, which checks, and in each cell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lungseg
+from bench.records import store
+from bench.suites import Suite
+from lungseg import splits
+from lungseg.errors import DataError, UsageError
+from lungseg.prepare import Prepared, prepare
+
+FOLDERS = {"montgomery": "Montgomery", "shenzhen": "Shenzhen"}
+
+
+@dataclass(frozen=True)
+class Material:
+    """What all cells of a suite share."""
+
+    cases: tuple[lungseg.Case, ...]
+    prepared: Prepared
+    folds: tuple[splits.Fold, ...]
+
+    @property
+    def scored(self) -> frozenset[str]:
+        """Ids that the folds predict: the whole set, or the whole of the other set."""
+        return frozenset(key for fold in self.folds for key in fold.test)
+
+    @property
+    def folds_record(self) -> list[dict[str, list[str]]]:
+        """The folds, JSON-ready."""
+        return [{name: list(ids) for name, ids in asdict(fold).items()} for fold in self.folds]
+
+
+def locate(suite: Suite, given: Path | None, results: Path) -> Path:
+    """Root of the suite's dataset: ``--data``, else ``LUNGSEG_DATA``; a phantom set is written if need be.
+
+    Either may name the set itself or a folder that holds it as ``Montgomery`` or ``Shenzhen``; for a suite that
+    trains on one and scores on another it must hold both.
+    """
+    if suite.phantoms is not None:
+        from lungseg.datasets import phantom
+
+        spec = suite.phantoms
+        root = results / "cache" / f"phantom-{spec.n}-{spec.size[0]}x{spec.size[1]}-s{spec.seed}"
+        phantom.write(root, spec.n, spec.size, spec.seed)
+        return root
+    named = given or (Path(os.environ["LUNGSEG_DATA"]) if os.environ.get("LUNGSEG_DATA") else None)
+    if named is None:
+        raise UsageError(
+            f"suite {suite.name} needs the {suite.dataset} set: give its folder by DATA=<folder> (make) or --data "
+            f"<folder>, or set LUNGSEG_DATA; `python -m lungseg data fetch {suite.dataset}` downloads what can be"
+        )
+    if suite.scored_on:
+        both = [named / _folder(name) for name in (suite.dataset, suite.scored_on)]
+        if lacking := [path for path in both if not path.is_dir()]:
+            names = " and ".join(path.name for path in both)
+            raise UsageError(f"{lacking[0]}: no such folder; suite {suite.name} needs one that holds {names}")
+        return named
+    inner = named / _folder(suite.dataset)
+    return inner if inner.is_dir() else named
+
+
+def scored(suite: Suite, given: Path | None, results: Path) -> list[lungseg.Case]:
+    """The cases that the suite scores, loaded and not prepared. Raises as ``locate`` and ``lungseg.load`` do."""
+    root = locate(suite, given, results)
+    if suite.scored_on:
+        return lungseg.load(suite.scored_on, root / _folder(suite.scored_on))
+    return lungseg.load(suite.dataset, root)
+
+
+def _folder(dataset: str) -> str:
+    return FOLDERS.get(dataset, dataset)
+
+
+def gather(suite: Suite, root: Path, results: Path) -> Material:
+    """Load, prepare and split; images of the same pixels count as one patient's.
+
+    Raises DataError that lists every file that cannot be used.
+    """
+    if suite.scored_on:
+        sets = [lungseg.load(name, root / _folder(name)) for name in (suite.dataset, suite.scored_on)]
+    else:
+        sets = [lungseg.load(suite.dataset, root)]
+    cases = [case for one in sets for case in one]
+    _refuse_doubles(cases)
+    prepared = prepare(cases, suite.size, results / "cache" / "prepared")
+    cases = splits.joined(cases, prepared.image_sha256)
+    patient = {case.id: case.patient for case in cases}
+    prepared = replace(prepared, patients=tuple(patient[key] for key in prepared.ids))
+    first = len(sets[0])
+    folds = [splits.across(cases[:first], cases[first:])] if suite.scored_on else splits.folds(cases, suite.folds)
+    return Material(tuple(cases), prepared, tuple(folds))
+
+
+def _refuse_doubles(cases: Sequence[lungseg.Case]) -> None:
+    """Two sets may name an image alike; then no score could be told from another's."""
+    first: dict[str, lungseg.Case] = {}
+    doubled = [(first[c.id], c) for c in cases if first.setdefault(c.id, c) is not c]
+    if doubled:
+        raise DataError([f"{one.image} and {other.image} have the same name; rename one" for one, other in doubled])
+
+
+def refuse_changes(material: Material, planned: Mapping[str, Any]) -> None:
+    """Raise DataError unless pixels and folds are those that the run was planned with.
+
+    planned: ``data`` and ``folds`` as in a cell's inputs, from the process that looked at the set first. Each
+    training reads the set anew, so without this an edit in between would mix two versions in one comparison.
+    """
+    now = {"data": material.prepared.sha256, "folds": store.sha256(material.folds_record)}
+    changed = [what for what in now if now[what] != planned[what]]
+    if changed:
+        raise DataError(
+            f"{material.cases[0].image.parent}: {' and '.join(changed)} of the set changed since the run began; "
+            "nothing was trained on it: run again once nothing writes to the set"
+        )

@@ -1,0 +1,171 @@
+"""Entries in, records out: predicts and scores, trains nothing. In a fresh process of its own."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import zipfile
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lungseg
+from bench import machine
+from bench.records import doubts, store
+from bench.running import cell, child, data, failures
+from bench.running.child import Say
+from bench.running.entries import Entry
+from bench.suites import Cell, Suite
+from lungseg import recipes
+from lungseg.errors import DataError
+from lungseg.splits import Fold
+from lungseg.views import View
+
+UNTRAINED: dict[str, list[float]] = {
+    key: [] for key in ("loss", "dice", "val_loss", "val_dice", "learning_rate", "seconds", "cpu_seconds")
+}  # the history of what has no epochs of its own
+
+
+def run(entries: list[Entry], suite: Suite, root: Path, results: Path, say: Say) -> None:
+    """Make and store a record of each entry; all are of one architecture.
+
+    say: told of each as {"event": "made", "entry": its id, "dice": mean}. Raises DataError for members that are not
+    what their records say, or that have seen a patient of an image which they are to predict.
+    """
+    source, recipe = machine.source(), recipes.recipe(suite.recipe)
+    device = cell.started(0, suite.threads)
+    material = data.gather(suite, root, results)
+    data.refuse_changes(material, entries[0].inputs)
+    from lungseg import complexity, inference
+    from lungseg.architectures.blocks import Style
+
+    first, key = entries[0].members[0], machine.key(recipe.precision)
+    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
+    model = lungseg.build(first.architecture, (*first.size, 1), first.width, style)
+    if complexity.graph_sha256(model) != entries[0].inputs["graph"]:
+        raise DataError(f"{first.architecture}: its code was edited since its training; run suite {suite.name} again")
+    size = complexity.parameters(model), complexity.gmacs(model)
+    predictions = Predictions(model, material, results, key)
+    for entry in entries:
+        fold = material.folds[entry.cell.fold]
+        found = [predictions.of(member, fold, entry.views) for member in entry.members]
+        began = time.monotonic()
+        probability = mean([values for values, _ in found])
+        guesses = inference.masks(probability, recipe.threshold)
+        scoring = time.monotonic()
+        cases = cell.score(material, fold, guesses)
+        seconds = sum(each for _, each in found) + scoring - began, time.monotonic() - scoring
+        cell.keep(results, entry.cell, key, fold, guesses)
+        members = [store.load_record(store.record_path(results, member, key)) for member in entry.members]
+        record = {
+            **_made(entry, members, size, seconds),
+            "cases": cases,
+            "doubts": doubts.of(UNTRAINED, probability),
+            **cell.surroundings(material, fold, machine.facts(device, recipe.precision, suite.threads), source),
+        }
+        store.save_record(store.record_path(results, entry.cell, key), record)
+        say({"event": "made", "entry": entry.cell.id, "dice": float(np.mean([case["dice"] for case in cases]))})
+
+
+def mean(probabilities: list[np.ndarray]) -> np.ndarray:
+    """Mean of members' probabilities float32 (N, H, W), each of the same weight; summed in float64."""
+    return np.asarray(np.mean(probabilities, axis=0, dtype=np.float64).astype(np.float32))
+
+
+class Predictions:
+    """Probabilities of held-out images by members, kept while one fold's entries are made: they share them."""
+
+    def __init__(self, model: Any, material: data.Material, results: Path, key: str) -> None:
+        self.model, self.material, self.results, self.key = model, material, results, key
+        self.fold: Fold | None = None
+        self.found: dict[tuple[str, tuple[View, ...]], tuple[np.ndarray, float]] = {}
+
+    def of(self, member: Cell, fold: Fold, views: tuple[View, ...]) -> tuple[np.ndarray, float]:
+        """Probabilities float32 (N, H, W) of the images that the entry's fold holds out, and the seconds they took."""
+        from lungseg import inference
+
+        if fold != self.fold:
+            self.found.clear()
+            self.fold = fold
+        if (member.id, views) not in self.found:
+            began, prepared = time.monotonic(), self.material.prepared
+            record = store.load_record(store.record_path(self.results, member, self.key))
+            refuse_seen(record, fold, self.material)
+            put_back(self.model, store.artifact(self.results, member, self.key, "weights.npz"), record)
+            images = prepared.images[[prepared.row[name] for name in fold.test]]
+            values = inference.over_views(self.model, images, views)
+            self.found[member.id, views] = values, time.monotonic() - began
+        return self.found[member.id, views]
+
+
+def refuse_seen(record: store.Record, fold: Fold, material: data.Material) -> None:
+    """Raise DataError unless the member was trained on this fold's images, and so on no patient that the fold holds
+    out: a mean over members that have seen an image says nothing of new ones."""
+    name, patient = store.cell_name(record), dict(zip(material.prepared.ids, material.prepared.patients, strict=True))
+    split = {part: tuple(ids) for part, ids in record["split"].items()}
+    seen = {patient.get(image, image) for part in ("train", "validation") for image in split.get(part, ())}
+    if leaked := [image for image in fold.test if patient[image] in seen]:
+        raise DataError(
+            f"{name}: was trained on the patients of {len(leaked)} of the {len(fold.test)} images that it would "
+            f"predict, such as {leaked[0]}; delete its record and run its suite again"
+        )
+    if split != asdict(fold):
+        raise DataError(f"{name}: was trained on other images than its fold's; delete its record, run its suite again")
+
+
+def put_back(model: Any, path: Path, record: store.Record) -> None:
+    """Give the model a member's weights. Raises DataError where the file is damaged or another training's."""
+    from lungseg.training import weights_sha256
+
+    remedy = f"delete it and the record of {store.cell_name(record)}, and run suite {record['cell']['suite']} again"
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            model.set_weights([kept[name] for name in sorted(kept.files)])
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: not the weights of this network ({error}); {remedy}") from error
+    if weights_sha256(model) != record["weights_sha256"]:
+        raise DataError(f"{path}: not the weights that the record of its training names by their hash; {remedy}")
+
+
+def _made(
+    entry: Entry, members: list[store.Record], size: tuple[int, float], seconds: tuple[float, float]
+) -> store.Record:
+    """What a record says of its entry and what it cost: the members' trainings, and its own predicting and scoring.
+
+    size: parameters and GMACs of one member. An entry has no epochs: its history is empty.
+    """
+    trained, total = (sum(m["timing"][key] for m in members) for key in ("train_seconds", "total_seconds"))
+    return {
+        "schema": store.SCHEMA,
+        "fingerprint": store.fingerprint(entry.inputs),
+        "inputs": entry.inputs,
+        "status": "ok",
+        "cell": entry.cell.as_dict(),
+        "history": UNTRAINED,
+        "best_epoch": None,
+        "weights_sha256": store.sha256([member["weights_sha256"] for member in members]),
+        "parameters": size[0] * len(members),
+        "gmacs": size[1] * len(members) * len(entry.views),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "timing": {
+            "train_seconds": trained,
+            "predict_seconds": seconds[0],
+            "score_seconds": seconds[1],
+            "total_seconds": total + sum(seconds),
+        },
+    }
+
+
+@failures.telling
+def work(job: dict[str, Any], say: Say) -> None:
+    """Make the job's entries."""
+    entries = [Entry.from_dict(entry) for entry in job["entries"]]
+    run(entries, Suite.from_dict(job["suite"]), Path(job["root"]), Path(job["results"]), say)
+
+
+if __name__ == "__main__":
+    sys.exit(child.serve(work))

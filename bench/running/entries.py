@@ -1,0 +1,144 @@
+"""Which entries a suite's trainings make: the mean of an architecture's seeds, over views, or both, fold by fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench import suites
+from bench.records import members, store
+from bench.running.data import Material
+from bench.running.inputs import inputs
+from bench.suites import Cell, Suite
+from lungseg.errors import DataError, UsageError
+from lungseg.views import IDENTITY, VIEWS, View
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record to be made of trained members of one fold. inputs: what decides its numbers, members and views too."""
+
+    cell: Cell
+    members: tuple[Cell, ...]
+    inputs: dict[str, Any]
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """How each member looks at an image."""
+        return tuple(View(**view) for view in self.inputs["views"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"cell": self.cell.as_dict(), "members": [m.as_dict() for m in self.members], "inputs": self.inputs}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Entry:
+        """The entry of ``as_dict``."""
+        own = tuple(Cell.from_dict(member) for member in values["members"])
+        return cls(Cell.from_dict(values["cell"]), own, values["inputs"])
+
+
+def entries(
+    suite: Suite, material: Material, results: Path, machine_key: str, seeds: int | None = None, *, views: bool = False
+) -> list[Entry]:
+    """Every entry of the suite's architectures under its recipe, not its variants; by architecture, then by fold.
+
+    seeds: the first so many; None for all that have a record of this machine. views: test-time augmentation too.
+    Raises DataError that lists every member whose record or weights are missing, UsageError where nothing is left
+    to average.
+    """
+    if seeds is not None and seeds < 1:
+        raise UsageError(f"{seeds} seeds: at least 1 is needed")
+    found: list[Entry] = []
+    problems: list[str] = []
+    for architecture in suite.architectures:
+        own = replace(suite, architectures=(architecture,), variants=())
+        chosen = range(seeds) if seeds else _trained(own, architecture, results, machine_key)
+        if not chosen:
+            problems.append(
+                f"{architecture}: no training of it in {results / 'runs' / suite.name / machine_key}; run "
+                f"`python -m bench run {suite.name} --arch {architecture}` first, or leave it out by --arch"
+            )
+            continue
+        if len(chosen) == 1 and not views:
+            raise UsageError(
+                f"{architecture} has one seed, {chosen[0]}, whose mean it is itself: train more by "
+                f"`python -m bench run {suite.name} --arch {architecture} --seeds 3`, or ask for --views"
+            )
+        cells = suites.cells(replace(own, seeds=tuple(chosen)))
+        records, lacking = _records(cells, own, material, results, machine_key)
+        problems += lacking
+        if not lacking:
+            found += _of_one(cells, records, own, material, views)
+    if problems:
+        raise DataError(problems)
+    return found
+
+
+def _trained(suite: Suite, architecture: str, results: Path, machine_key: str) -> list[int]:
+    """Seeds of which any fold has a record, sorted."""
+    folder = store.record_path(results, suites.cells(suite)[0], machine_key).parent
+    names = (path.stem for path in folder.glob(f"{architecture}.{suite.scored_on or suite.dataset}.f*.s*.json"))
+    return sorted({int(name.rpartition(".s")[2]) for name in names})
+
+
+def _records(
+    cells: Sequence[Cell], suite: Suite, material: Material, results: Path, machine_key: str
+) -> tuple[dict[str, store.Record], list[str]]:
+    """The cells' records by id, and what is missing among records and weights."""
+    records: dict[str, store.Record] = {}
+    problems: list[str] = []
+    lacking: list[str] = []
+    for cell in cells:
+        path = store.record_path(results, cell, machine_key)
+        weights = store.artifact(results, cell, machine_key, "weights.npz")
+        record = store.find(path, inputs(cell, suite, material))
+        if record is None:
+            lacking.append(cell.id)
+        elif not weights.is_file():
+            problems.append(
+                f"{weights}: no such file, as where records were published or copied without weights; delete {path} "
+                f"and run suite {cell.suite} again"
+            )
+        else:
+            records[cell.id] = record
+    if lacking:
+        name, most = cells[0].architecture, max(cell.seed for cell in cells) + 1
+        problems.append(
+            f"{name}: {len(lacking)} of {len(cells)} members have no record of a finished training on today's data by "
+            f"today's recipe: {', '.join(lacking)}; run `python -m bench run {suite.name} --arch {name} --seeds {most}`"
+            ", or take fewer by --seeds, --folds or --arch"
+        )
+    if len({record["inputs"].get("graph") for record in records.values()}) > 1:
+        problems.append(f"{cells[0].architecture}: its cells are not of one network; run suite {suite.name} again")
+    return records, problems
+
+
+def _of_one(
+    cells: Sequence[Cell], records: Mapping[str, store.Record], suite: Suite, material: Material, views: bool
+) -> list[Entry]:
+    """The entries of one architecture, whose cells all have records."""
+    found = []
+    for fold in sorted({cell.fold for cell in cells}):
+        own = [cell for cell in cells if cell.fold == fold]
+        chosen: list[tuple[str, int, list[Cell], tuple[View, ...]]] = []
+        if len(own) > 1:
+            chosen += [(members.SEEDS, 0, own, (IDENTITY,))]
+        if views:
+            chosen += [(members.VIEWS, cell.seed, [cell], VIEWS) for cell in own]
+            chosen += [(members.SEEDS + members.VIEWS, 0, own, VIEWS)] if len(own) > 1 else []
+        for suffix, seed, some, looks in chosen:
+            named = replace(own[0], architecture=own[0].architecture + suffix, seed=seed)
+            made_from = {
+                **inputs(named, suite, material),
+                "graph": records[own[0].id]["inputs"]["graph"],
+                "members": [
+                    {"cell": c.id, **{key: records[c.id][key] for key in ("fingerprint", "weights_sha256")}}
+                    for c in some
+                ],
+                "views": [asdict(view) for view in looks],
+            }
+            found.append(Entry(named, tuple(some), made_from))
+    return found

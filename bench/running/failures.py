@@ -1,0 +1,86 @@
+"""How a cell failed: from an exception, or from the way its process ended, to a status and a message."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from bench.running.child import Child, Say
+from lungseg.errors import ContractError, LungsegError
+
+MESSAGE = 2000  # characters of an exception's text that are stored
+
+# By the exception's name, because no backend may be imported to know its classes.
+STATUS_OF = {
+    "Diverged": "diverged",
+    "MemoryError": "oom",
+    "_ArrayMemoryError": "oom",
+    "ResourceExhaustedError": "oom",
+    "OutOfMemoryError": "oom",
+    "ContractError": "contract",
+}
+OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "OOM when allocating", "std::bad_alloc")
+NOT_REPRODUCIBLE = ("determinism", "deterministic")
+
+
+def telling(run: Callable[[dict[str, Any], Say], object]) -> Callable[[dict[str, Any], Say], int]:
+    """``run`` as the work of a child process: its failure is told as an event before it ends the process."""
+
+    def work(job: dict[str, Any], say: Say) -> int:
+        try:
+            run(job, say)
+        except BaseException as error:
+            say({"event": "failed", **told(error)})
+            if isinstance(error, LungsegError):
+                return error.exit_code
+            raise
+        say({"event": "done"})
+        return 0
+
+    return work
+
+
+def told(error: BaseException) -> dict[str, Any]:
+    """The child's side: status, type, message, memory and what there is of the history."""
+    named = nondeterministic(error) or error
+    kind, message = type(named).__name__, str(named)
+    status = STATUS_OF.get(kind, "crashed")
+    if status == "crashed" and any(word in message for word in OUT_OF_MEMORY):
+        status = "oom"
+    return {
+        "status": status,
+        "type": kind,
+        "message": message[:MESSAGE],
+        "history": getattr(error, "history", None),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def nondeterministic(error: BaseException) -> ContractError | None:
+    """What a backend says of an operation that has no deterministic kernel here, as an error of ours."""
+    message = str(error)
+    refused = type(error).__name__ in ("UnimplementedError", "FailedPreconditionError", "RuntimeError")
+    if not refused or not any(word in message.lower() for word in NOT_REPRODUCIBLE):
+        return None
+    return ContractError(
+        "an operation of this architecture has no deterministic kernel on this device, so its results could not be "
+        f"reproduced; replace it ({message[: MESSAGE // 2]})"
+    )
+
+
+def of_process(child: Child, code: int) -> tuple[str, dict[str, Any]]:
+    """The parent's side: status, and the error as a record holds it."""
+    said = child.failure or {}
+    if child.timed_out:
+        status, kind, message = "timeout", "Timeout", f"not finished within {child.limit_s:.0f} s"
+    elif said:
+        status, kind, message = said["status"], said["type"], said["message"]
+    elif code == -signal.SIGKILL:
+        status, kind, message = "oom", "Killed", "killed by signal 9, as the kernel does when memory runs out"
+    elif any(word in child.tail() for word in OUT_OF_MEMORY):
+        status, kind, message = "oom", "Exit", f"ended with code {code}, out of memory"
+    else:
+        status, kind, message = "crashed", "Exit", f"ended with code {code} without a word"
+    return status, {"type": kind, "message": message, "stderr_tail": child.tail()}

@@ -1,0 +1,52 @@
+"""What a cell's fingerprint covers. Whatever is listed here decides its numbers; nothing else does."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from bench import machine
+from bench.records import store
+from bench.running.data import Material
+from bench.suites import Cell, Suite
+from lungseg import recipes, runtime
+from lungseg.recipes import Recipe
+
+PROTOCOL = 1  # rises when the same inputs give other numbers; tests/test_golden.py tells when
+PLATEAU = ("plateau_factor", "plateau_patience", "early_stopping_patience")  # a cosine reads none of them
+
+
+def inputs(cell: Cell, suite: Suite, material: Material) -> dict[str, Any]:
+    """All inputs but the architecture's graph, which needs a backend to know. JSON-ready."""
+    return {
+        "protocol": PROTOCOL,
+        "data": material.prepared.sha256,
+        "folds": store.sha256(material.folds_record),
+        "recipe": resolved(cell.recipe),
+        "architecture": cell.architecture,
+        "width": cell.width,
+        "size": list(cell.size),
+        "fold": cell.fold,
+        "seed": cell.seed,
+        "backend": runtime.backend_name(),
+        "device_kind": machine.device_kind(),
+        "threads": suite.threads,
+        "deterministic": True,
+    }
+
+
+def resolved(name: str) -> dict[str, Any]:
+    """Settings of a recipe; what is off (None, False, 0 or empty) is left out, so that an ingredient which the
+    recipe does not use can be added later without voiding its records."""
+    return settings(recipes.recipe(name))
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """As ``resolved``, of a recipe that no name need stand for."""
+    unused = PLATEAU if recipe.cosine else ()
+    return _in_use({key: value for key, value in asdict(recipe).items() if key not in unused})
+
+
+def _in_use(settings: dict[str, Any]) -> dict[str, Any]:
+    used = {key: _in_use(value) if isinstance(value, dict) else value for key, value in settings.items()}
+    return {key: value for key, value in used.items() if value}

@@ -1,0 +1,170 @@
+"""What a person sees while cells run: bars on a terminal, plain lines elsewhere. A door to rich."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from bench.records.costs import duration
+from bench.suites import Cell
+
+
+class Pace:
+    """How long the rest will take, from the seconds an epoch of each architecture has taken so far."""
+
+    def __init__(self, cells: Sequence[Cell], slots: int, epochs: int) -> None:
+        self.slots, self.epochs = max(1, min(slots, len(cells))), epochs
+        self.left = {cell.id: (cell.architecture, epochs) for cell in cells}
+        self.spent: dict[str, tuple[float, int]] = {}
+
+    def told(self, cell: Cell, epoch: int, seconds: float) -> None:
+        """An epoch has ended."""
+        total, count = self.spent.get(cell.architecture, (0.0, 0))
+        self.spent[cell.architecture] = total + seconds, count + 1
+        self.left[cell.id] = cell.architecture, self.epochs - epoch
+
+    def finished(self, cell: Cell) -> None:
+        """A cell has ended, whatever epochs it had left."""
+        self.left.pop(cell.id, None)
+
+    def remaining(self) -> float | None:
+        """Seconds until all cells have ended, None while nothing is known."""
+        if not self.spent:
+            return None
+        each = {name: total / count for name, (total, count) in self.spent.items()}
+        unknown = sum(each.values()) / len(each)
+        return sum(each.get(name, unknown) * epochs for name, epochs in self.left.values()) / self.slots
+
+
+class Display:
+    """Plain lines: one when a cell starts and ends, and one now and then in between. Also the base of the bars."""
+
+    interval_s = 15.0
+
+    def __init__(self, cells: Sequence[Cell], slots: int, epochs: int) -> None:
+        self.pace, self.total, self.done = Pace(cells, slots, epochs), len(cells), 0
+        self.lock = threading.RLock()
+        self.printed: dict[str, float] = {}
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def started(self, cell: Cell) -> None:
+        """A cell's process starts."""
+        self.printed[cell.id] = time.monotonic()
+        self.say(f"{self.count()} {name(cell)}: starts")
+
+    def told(self, cell: Cell, event: dict[str, Any]) -> None:
+        """A cell reports."""
+        if event["event"] != "epoch":
+            return
+        with self.lock:
+            self.pace.told(cell, event["epoch"], event["seconds"])
+            self.show(cell, event)
+
+    def show(self, cell: Cell, event: dict[str, Any]) -> None:
+        """A line, if the last is old enough or the training has ended."""
+        now = time.monotonic()
+        if now - self.printed[cell.id] < self.interval_s and event["epoch"] < event["epochs"]:
+            return
+        self.printed[cell.id] = now
+        self.say(f"{self.count()} {name(cell)}: {numbers(event)}{self.left()}")
+
+    def finished(self, cell: Cell, status: str, error: dict[str, str] | None) -> None:
+        """A cell has ended; a failure shows its message and the end of its log."""
+        with self.lock:
+            self.done += 1
+            self.pace.finished(cell)
+            self.say(f"{self.count()} {name(cell)}: {status}{self.left()}")
+            if error:
+                self.say(f"  {error['type']}: {error['message']}\n{indented(error['stderr_tail'])}")
+
+    def count(self) -> str:
+        """Finished cells of all."""
+        return f"[{self.done}/{self.total}]"
+
+    def left(self) -> str:
+        """Time left, if known."""
+        seconds = self.pace.remaining()
+        return f", {duration(seconds)} left" if seconds else ""
+
+    def say(self, text: str) -> None:
+        """A line on standard output, at once even through a pipe."""
+        with self.lock:
+            print(text, flush=True)
+
+
+class Bars(Display):
+    """A bar for each running cell and one for all."""
+
+    def __init__(self, cells: Sequence[Cell], slots: int, epochs: int) -> None:
+        super().__init__(cells, slots, epochs)
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self.bars = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[note]}"), transient=True
+        )
+        self.all = self.bars.add_task("all cells", total=len(cells) * epochs, note="")
+        self.tasks: dict[str, Any] = {}
+        self.epochs = epochs
+
+    def __enter__(self) -> Bars:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def started(self, cell: Cell) -> None:
+        """A new bar."""
+        with self.lock:
+            self.tasks[cell.id] = self.bars.add_task(name(cell), total=self.epochs, note="starting")
+
+    def show(self, cell: Cell, event: dict[str, Any]) -> None:
+        """Move the cell's bar and the one of all."""
+        self.bars.update(self.tasks[cell.id], completed=event["epoch"], note=numbers(event))
+        self._total()
+
+    def finished(self, cell: Cell, status: str, error: dict[str, str] | None) -> None:
+        """Take the bar away, leave a line."""
+        with self.lock:
+            self.bars.remove_task(self.tasks.pop(cell.id))
+            super().finished(cell, status, error)
+            self._total()
+
+    def _total(self) -> None:
+        ahead = sum(epochs for _, epochs in self.pace.left.values())
+        note = f"{self.done}/{self.total} done{self.left()}"
+        self.bars.update(self.all, completed=self.total * self.epochs - ahead, note=note)
+
+    def say(self, text: str) -> None:
+        """A line above the bars, never read as markup."""
+        self.bars.console.print(text, markup=False, highlight=False)
+
+
+def display(cells: Sequence[Cell], slots: int, epochs: int) -> Display:
+    """Bars on a terminal, plain lines elsewhere."""
+    return (Bars if sys.stdout.isatty() else Display)(cells, slots, epochs)
+
+
+def name(cell: Cell) -> str:
+    """A cell as a person calls it."""
+    return f"{cell.architecture} fold {cell.fold} seed {cell.seed}"
+
+
+def numbers(event: dict[str, Any]) -> str:
+    """An epoch's numbers."""
+    return (
+        f"epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.4f}, validation Dice {event['val_dice']:.4f}"
+    )
+
+
+def indented(text: str) -> str:
+    """The end of a log, set apart."""
+    return "\n".join(f"  | {line}" for line in text.splitlines()[-25:])

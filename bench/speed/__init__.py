@@ -1,0 +1,1 @@
+"""Throughput: measured in processes of its own, kept in tables."""

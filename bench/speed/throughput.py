@@ -1,0 +1,99 @@
+"""Images per second of training and inference, each architecture in processes of its own, one after the other.
+
+A timing run is another configuration than a scoring run: random inputs held in memory, operations that need not be
+deterministic, no validation. Its numbers never enter a record. A second process trains with deterministic
+operations, as scoring runs do, so that the table says what determinism costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from bench import machine
+from bench.records import store
+from bench.running.child import Child, Event
+from bench.speed import speed_table
+from bench.speed.speed_probe import Job
+from bench.speed.speed_table import Row
+from bench.suites import Suite
+from lungseg import runtime
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The table that was written, and what is missing in it: one message for each architecture that failed."""
+
+    path: Path
+    failures: tuple[str, ...]
+
+
+def measure(
+    suite: Suite, results: Path, say: Callable[[str], None], budget_s: float | None = 5.0, precision: str | None = None
+) -> Measured:
+    """Measure each architecture of a suite at its size, width, batch and threads.
+
+    precision: a Keras policy, None for the suite's own.
+    budget_s: about the seconds of one measurement, of which an architecture has two (training and inference) and
+    half a one (the limit), after the start of a backend; None for all of the protocol: minutes an architecture.
+    say: told a line at each step. The table is written after each architecture; one that fails costs only its own
+    row, and an earlier row of it stays. Raises DataError when the file in place is no such table.
+    """
+    height, width = suite.size
+    kind = machine.device_kind()
+    precision = precision or suite.precision
+    name = f"{kind}.{runtime.backend_name()}.{precision}.{height}x{width}.csv"
+    path = results / "throughput" / name
+    rows, failures = speed_table.read(path), []
+    for architecture in suite.architectures:
+        job = Job(
+            architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s,
+            precision=precision,
+        )  # fmt: skip
+        log = results / "cells" / suite.name / machine.key(precision) / f"{architecture}.speed" / "log.txt"
+        say(f"speed of {architecture}: starts")
+        row, failure = _run(_child(job, suite, log), say)
+        if row is not None:
+            row = _with_determinism(row, job, suite, log.with_name("deterministic.log.txt"), say)
+            rows = speed_table.merged(rows, [row])
+            store.write_text(path, speed_table.spelled(rows))
+        else:
+            failures.append(f"{architecture}: {failure}")
+            say(f"speed of {architecture}: failed: {failure}\n  its log: {log}")
+    return Measured(path, tuple(failures))
+
+
+def _child(job: Job, suite: Suite, log: Path) -> Child:
+    return Child(
+        "bench.speed.speed_probe", asdict(job), suite.threads, log, suite.limit_s, deterministic=job.deterministic
+    )
+
+
+def _with_determinism(row: Row, job: Job, suite: Suite, log: Path, say: Callable[[str], None]) -> Row:
+    """The row with the training rate under deterministic operations, or a note why there is none."""
+    found, failure = _run(_child(replace(job, deterministic=True), suite, log), say)
+    if found is None:
+        return {**row, "note": "; ".join(filter(None, (row["note"], f"with deterministic operations: {failure}")))}
+    return {**row, **speed_table.determinism(row, found)}
+
+
+def _run(process: Child, say: Callable[[str], None]) -> tuple[Row | None, str]:
+    """The row of one process, or why there is none."""
+    rows: list[Row] = []
+
+    def hear(event: Event) -> None:
+        if event["event"] == "row":
+            rows.append(event["row"])
+        elif event["event"] == "measured":
+            say(f"speed of {process.job['architecture']}: {event['text']}")
+
+    code = process.run(hear)
+    if rows and code == 0:
+        return rows[-1], ""
+    if process.timed_out:
+        return None, f"not finished within {process.limit_s:.0f} s"
+    if process.failure:
+        return None, f"{process.failure['type']}: {process.failure['message']}"
+    last = process.tail().strip().splitlines()[-1:]
+    return None, "; ".join([f"ended with code {code}" + (" (killed; out of memory?)" if code == -9 else ""), *last])

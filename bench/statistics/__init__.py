@@ -1,0 +1,1 @@
+"""From records to numbers: means, intervals, pairs, ranks, groups."""

@@ -1,0 +1,63 @@
+"""Records of one architecture -> arrays of its scores, seeds by images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.statistics.resampling import Floats
+from bench.statistics.rows import Record
+
+RATIOS = ("dice", "iou", "precision", "recall", "f1", "specificity", "accuracy")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Every scored case of one architecture as arrays (seeds, images); NaN where a seed has no prediction."""
+
+    records: tuple[Record, ...]
+    seeds: tuple[int, ...]
+    images: tuple[str, ...]
+    patients: tuple[str, ...]
+    values: Mapping[str, Floats]
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Scores | None:
+        """None where no record holds a case."""
+        if not records:
+            return None
+        patient = {c["id"]: str(c["patient"]) for r in records for c in r["cases"]}
+        images = tuple(sorted(patient))
+        seeds = tuple(sorted({int(r["cell"]["seed"]) for r in records}))
+        column = {image: i for i, image in enumerate(images)}
+        line = {seed: i for i, seed in enumerate(seeds)}
+        keys = (*RATIOS, "hd95_mm")
+        values = {k: np.full((len(seeds), len(images)), np.nan) for k in keys}
+        for r in records:
+            at = [column[c["id"]] for c in r["cases"]]
+            for k in keys:
+                values[k][line[r["cell"]["seed"]], at] = [np.inf if c[k] is None else c[k] for c in r["cases"]]
+        return cls(tuple(records), seeds, images, tuple(patient[i] for i in images), values)
+
+    def complete_seeds(self, images: Set[str]) -> tuple[int, ...]:
+        """Seeds that predicted every one of `images`."""
+        if not images <= set(self.images):
+            return ()
+        lines = zip(self.seeds, self.values["dice"], strict=True)
+        return tuple(seed for seed, line in lines if not np.isnan(line).any())
+
+    def folds(self) -> npt.NDArray[np.intp]:
+        """(images,) fold of each image."""
+        fold = {c["id"]: int(r["cell"]["fold"]) for r in self.records for c in r["cases"]}
+        return np.array([fold[i] for i in self.images], dtype=np.intp)
+
+    def mean_over_seeds(self, key: str) -> Floats:
+        """(images,) per-image mean over the seeds that predicted the image."""
+        return np.nanmean(self.values[key], axis=0)
+
+    def full(self) -> bool:
+        """Whether every seed predicted every image."""
+        return not np.isnan(self.values["dice"]).any()

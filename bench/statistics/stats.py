@@ -1,0 +1,178 @@
+"""Records -> rows: means, intervals, ranks and paired differences. Numpy only, and no printing."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bench.records import members, store
+from bench.statistics import resampling
+from bench.statistics.pairs import compared
+from bench.statistics.ranking import places, ranking
+from bench.statistics.resamples import Resamples, drawn
+from bench.statistics.rows import Boundary, FoldRow, Record, Row, Section, Setting
+from bench.statistics.scores import RATIOS, Scores
+from bench.statistics.variance import components
+from bench.suites import variant_of
+from lungseg import metrics
+from lungseg.errors import LungsegError
+
+MIN_IMAGES = 20  # fewer are not ranked
+
+
+def sections(records: Iterable[Record]) -> list[Section]:
+    """Sections in a fixed order, whatever the order of the records. Raises LungsegError if they conflict."""
+    groups: defaultdict[Setting, list[Record]] = defaultdict(list)
+    for record in sorted(records, key=store.cell_name):
+        groups[setting(record)].append(record)
+    return [_section(key, groups[key]) for key in sorted(groups)]
+
+
+def setting(record: Record) -> Setting:
+    """The table that the record belongs to. A failed cell may have met no machine: its inputs tell as much."""
+    cell, asked = record["cell"], record.get("inputs") or {}
+    machine = record.get("machine") or {**asked, **(asked.get("recipe") or {})}
+    height, width = cell["size"]
+    return Setting(
+        str(cell["suite"]), str(cell["scored_on"]), str(cell["trained_on"]), (int(height), int(width)),
+        str(cell["recipe"]).partition(":")[0], int(cell["folds"]),
+        *(str(machine.get(k) or "unknown") for k in ("backend", "device_kind", "precision")),
+    )  # fmt: skip
+
+
+def name_of(record: Record, widths: set[int]) -> str:
+    """The architecture, with its width where a table holds several of them, and the variant of its recipe."""
+    cell, variant = record["cell"], variant_of(record["cell"])
+    more = [f"width {cell['width']}"] * (len(widths) > 1) + [variant] * bool(variant)
+    return f"{cell['architecture']} ({', '.join(more)})" if more else str(cell["architecture"])
+
+
+def _section(key: Setting, records: Sequence[Record]) -> Section:
+    widths = {int(r["cell"]["width"]) for r in records}
+    groups: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[name_of(record, widths)].append(record)
+    for name, group in groups.items():
+        _each_once(name, group)
+    every = {name: t for name, g in sorted(groups.items()) if (t := Scores.of([r for r in g if _ok(r)]))}
+    images = {image for scores in every.values() for image in scores.images}
+    complete = {name: scores.complete_seeds(images) for name, scores in every.items()}
+    tables = {name: _only(scores, complete[name]) for name, scores in every.items()}
+    resamples = drawn(tables)
+    rows = [_row(n, tables[n], every[n], resamples[n], key, bool(complete[n])) for n in tables]
+    able = [r for r in rows if complete[r.name] and len(images) >= MIN_IMAGES]
+    able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
+    names = [r.name for r in able]
+    pairs = compared(names, tables, resamples, key.folds)
+    found = places(names, pairs, resamples) if names else {}
+    rest = sorted((r for r in rows if r.name not in found), key=lambda r: r.name)
+    # a row may be behind more rows than one of lower mean, whose differences spread wider: rank decides first
+    ranked = sorted((replace(r, place=found[r.name]) for r in able), key=lambda r: found[r.name].rank)
+    return Section(
+        key, (*ranked, *rest), pairs,
+        tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name])),
+        tuple(r for r in records if not _ok(r)), tuple(records),
+        tuple(sorted({int(r["cell"]["seed"]) for r in records})), ranking(names, found, tables),
+        resampling.detectable(float(np.median([p.sd for p in pairs])), able[0].n_patients) if pairs else None,
+    )  # fmt: skip
+
+
+def _only(scores: Scores, seeds: tuple[int, ...]) -> Scores:
+    """The complete seeds' part of a table, so that each image counts as often as any other; else all of it."""
+    some = Scores.of([r for r in scores.records if int(r["cell"]["seed"]) in seeds])
+    return some or scores
+
+
+def _ok(record: Record) -> bool:
+    return record["status"] == "ok" and bool(record["cases"])
+
+
+def _each_once(name: str, records: Sequence[Record]) -> None:
+    """Refuse an image that one seed predicted twice: a mean over such a table would be of nothing."""
+    seen = Counter((case["id"], r["cell"]["seed"]) for r in records for case in r["cases"])
+    twice = sorted(f"{image} (seed {seed})" for (image, seed), n in seen.items() if n > 1)
+    if twice:
+        images = ", ".join(twice[:10])
+        raise LungsegError(f"{name}: scored more than once: {images}; remove the stale records")
+
+
+def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Setting, complete: bool) -> Row:
+    records = scores.records
+    cases = [c for r in records for c in r["cases"]]
+    for case in cases:
+        metrics.check_identities(case)  # raises: a table of inconsistent numbers is worse than none
+    n_patients = len(set(scores.patients))
+    dice = scores.mean_over_seeds("dice")
+    per_seed = np.nanmean(scores.values["dice"], axis=1)
+    everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum())
+    memory = [r["peak_memory_bytes"] for r in records if r.get("peak_memory_bytes")]
+    return Row(
+        name=name,
+        architecture=str(records[0]["cell"]["architecture"]),
+        width=int(records[0]["cell"]["width"]),
+        variant=variant_of(records[0]["cell"]),
+        place=None,
+        dice=resampling.interval(float(dice.mean()), resamples.means, resamples.acceleration, n_patients),
+        sd_images=float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
+        sd_seeds=float(per_seed.std(ddof=1)) if len(per_seed) > 1 else None,
+        images=scores.images,
+        patients=scores.patients,
+        image_dice=tuple(dice.tolist()),
+        image_hd95=tuple(scores.mean_over_seeds("hd95_mm").tolist()),
+        means={k: float(scores.mean_over_seeds(k).mean()) for k in RATIOS},
+        pooled=metrics.pooled(cases),
+        boundary=_boundary(cases),
+        plausible=float(np.mean([c["components"] == 2 and c["holes"] == 0 for c in cases])),
+        n_empty=sum(c["tp"] + c["fp"] + c["fn"] == 0 for c in cases),
+        n_patients=n_patients,
+        seeds=scores.seeds,
+        left_out=tuple(s for s in every.seeds if s not in scores.seeds),
+        cells=(len(records), key.folds * len(scores.seeds)),
+        coverage=(everywhere, max(int(r["data"]["n"]) for r in records)),
+        components=components(scores.values["dice"], scores.folds()) if complete else None,
+        parameters=int(records[0]["parameters"]),
+        gmacs=float(records[0]["gmacs"]),
+        train_seconds=float(np.median([r["timing"]["train_seconds"] for r in records])),
+        total_seconds=float(sum(r["timing"]["total_seconds"] for r in records)),
+        peak_memory_bytes=max(memory) if memory else None,
+        trainings=max(len(members.members(r)) for r in records) or 1,
+        views=max(members.views(r) for r in records),
+    )
+
+
+def _boundary(cases: Sequence[Mapping[str, Any]]) -> Boundary:
+    units = sorted({str(c["distance_unit"]) for c in cases})
+    if len(units) > 1:
+        raise LungsegError("distances in mm and px cannot share a mean: give every image a spacing, or none")
+    hd95 = [c["hd95_mm"] for c in cases if c["hd95_mm"] is not None]
+    assd = [c["assd_mm"] for c in cases if c["assd_mm"] is not None]
+    return Boundary(
+        unit=units[0],
+        hd95_mean=float(np.mean(hd95)) if hd95 else float("nan"),
+        hd95_median=float(np.median(hd95)) if hd95 else float("nan"),
+        assd_mean=float(np.mean(assd)) if assd else float("nan"),
+        nsd_mean=float(np.mean([c["nsd_2mm"] for c in cases])),
+        n=len(cases),
+        n_inf=len(cases) - len(hd95),
+    )
+
+
+def _folds(name: str, scores: Scores) -> list[FoldRow]:
+    rows = []
+    for fold in sorted({int(r["cell"]["fold"]) for r in scores.records}):
+        records = [r for r in scores.records if r["cell"]["fold"] == fold]
+        dice = np.array([c["dice"] for r in records for c in r["cases"]])
+        rows.append(
+            FoldRow(
+                name, fold, len({c["id"] for r in records for c in r["cases"]}), float(dice.mean()),
+                float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
+                tuple(int(r["best_epoch"]) for r in members.trainings(records)),
+                tuple(len(r["history"]["loss"]) for r in members.trainings(records)),
+                float(np.median([r["timing"]["train_seconds"] for r in records])),
+            )
+        )  # fmt: skip
+    return rows

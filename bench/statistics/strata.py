@@ -1,0 +1,119 @@
+"""Dice by group of patients: tuberculosis, sex, age. Only counts, means and intervals of groups leave this file.
+
+Tuberculosis follows from an image's name. Sex and age are in the data set alone, so `python -m bench strata` makes
+`strata/<suite>.json` where the data set is at hand, and a report reads that.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.markdown import slug
+from bench.records import store
+from bench.statistics import resampling
+from bench.statistics.hard_images import shared
+from bench.statistics.resampling import Interval
+from bench.statistics.rows import Row, Section
+from lungseg import Case
+from lungseg.errors import DataError
+
+NAMED_BY_DISEASE = ("montgomery", "shenzhen")  # their names end in _0 (normal) or _1 (tuberculosis)
+DISEASE = {"0": "normal", "1": "tuberculosis"}
+SEXES = {"F": "female", "M": "male"}
+AGES = ((40, "under 40"), (60, "40 to 59"), (np.inf, "60 and over"))  # years
+GROUPS = (*DISEASE.values(), *SEXES.values(), *(word for _, word in AGES))  # the order in which they are shown
+MIN_GROUP = 10  # images; a smaller group's mean says much of its patients and little of the network
+
+Groups = Mapping[str, str]  # image -> group
+Strata = Mapping[str, Mapping[str, Any]]  # attribute -> group -> {"n": ..., "dice": {row: [value, low, high]}}
+
+
+def tuberculosis(section: Section) -> Groups:
+    """Groups by what an image's name says; empty where names say nothing."""
+    if section.setting.scored_on not in NAMED_BY_DISEASE or not section.rows:
+        return {}
+    images = section.rows[0].images
+    return {image: DISEASE[found[1]] for image in images if (found := re.search(r"_([01])$", image))}
+
+
+def sex_and_age(cases: list[Case]) -> dict[str, Groups]:
+    """Groups by what the data set knows of its patients; an image of unknown sex or age is in no group."""
+    return {
+        "sex": {c.id: SEXES[str(c.attributes["sex"])] for c in cases if c.attributes.get("sex") in SEXES},
+        "age": {c.id: _of_age(c.attributes["age"]) for c in cases if "age" in c.attributes},
+    }
+
+
+def _of_age(years: str | int) -> str:
+    return next(word for limit, word in AGES if float(years) < limit)
+
+
+def aggregates(section: Section, groups: Groups) -> dict[str, Any]:
+    """Of each group of at least MIN_GROUP images: n, and each row's mean Dice with its interval over patients."""
+    found: dict[str, Any] = {}
+    rows = shared(section)
+    for group in sorted(set(groups.values()), key=GROUPS.index):
+        inside = [i for i, image in enumerate(rows[0].images) if groups.get(image) == group]
+        dice = {r.name: _mean(r, inside) for r in rows} if len(inside) >= MIN_GROUP else {}
+        found[group] = {"n": len(inside) if dice else None, "dice": dice}
+    return found
+
+
+def _mean(row: Row, inside: list[int]) -> list[float]:
+    values = np.array(row.image_dice)[inside]
+    names, patient = np.unique(np.array(row.patients)[inside], return_inverse=True)
+    means = resampling.resampled_rows(values[None], patient, resampling.patient_weights(len(names)))[0]
+    acceleration = resampling.acceleration(values, patient, len(names))
+    found = resampling.interval(float(values.mean()), means, acceleration, len(names))
+    return [round(x, 6) for x in (found.value, found.low, found.high)]
+
+
+def of_names(section: Section) -> Strata:
+    """Strata that the records alone allow."""
+    groups = tuberculosis(section)
+    return {"tuberculosis": aggregates(section, groups)} if groups else {}
+
+
+def path(results: Path, suite: str) -> Path:
+    """``<results>/strata/<suite>.json``."""
+    return results / "strata" / f"{slug(suite)}.json"
+
+
+def write(results: Path, suite: str, sections: list[Section], cases: list[Case]) -> Path:
+    """Aggregate each section by sex and age and store the aggregates, with the hash of the records behind them."""
+    body = {
+        digest(s): {name: aggregates(s, groups) for name, groups in sex_and_age(cases).items() if groups}
+        for s in sections if s.rows
+    }  # fmt: skip
+    target = path(results, suite)
+    store.write_text(target, json.dumps(body, indent=1, allow_nan=False) + "\n")
+    return target
+
+
+def read(results: Path, section: Section) -> Strata | None:
+    """The stored strata of these very records; None where there are none, or only those of other records."""
+    file = path(results, section.setting.suite)
+    if not file.exists():
+        return None
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        found: Strata | None = stored.get(digest(section))
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"{file}: not readable ({error}); `python -m bench strata` writes it anew") from error
+    return found
+
+
+def digest(section: Section) -> str:
+    """Hash of the section's records, by which aggregates of other records are recognised."""
+    return store.sha256(sorted(str(r.get("record_sha256")) for r in section.records))
+
+
+def interval(values: list[float]) -> Interval:
+    """A stored estimate with its bounds."""
+    return Interval(*values)
