@@ -90,7 +90,7 @@ def test_each_folder_that_a_run_writes_to_is_tried_before_training(tmp_path, no_
 HOLD = """
 import sys, time
 from pathlib import Path
-from bench import lock
+from bench.running import lock
 with lock.held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -64,7 +64,9 @@ BUGS = (
 ELSEWHERE = """
 import json, sys
 from pathlib import Path
-from bench import data, gate, store, suites
+from bench import gate, suites
+from bench.records import store
+from bench.running import data
 results, baseline = Path(sys.argv[1]), gate.load_baseline(Path(sys.argv[2]))
 smoke = suites.suite("smoke")
 material = data.gather(smoke, data.locate(smoke, None, results), results)
