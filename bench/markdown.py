@@ -55,11 +55,6 @@ def paragraph(text: str, bullet: str = "", width: int = WIDTH) -> str:
     )  # fmt: skip
 
 
-def slug(text: str) -> str:
-    """A file name: letters, digits, dots, dashes and underscores, never a path."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".") or "_"
-
-
 def ratio(value: float) -> str:
     """A score between 0 and 1, four digits."""
     return f"{value:.4f}" if math.isfinite(value) else NONE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.markdown import NONE, code, escape, paragraph, slug, table
+from bench.markdown import NONE, code, escape, paragraph, table
+from bench.paths import slug
 from bench.records import store
 from bench.statistics.rows import Record, Section
 

@@ -14,6 +14,7 @@ from bench.pages.definitions import DEFINITIONS
 from bench.pages.section_page import CAPTIONS, first_screen, section_page
 from bench.pages.speed_page import throughput
 from bench.pages.vetting import Vetted, vetted
+from bench.paths import slug
 from bench.records import likeness, store
 from bench.speed import speeds
 from bench.speed.speeds import Speeds
@@ -64,7 +65,7 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
 
 def stems(sections: Sequence[Section]) -> list[str]:
     """What the figures of each section are called: suite and machine, numbered where that is not enough."""
-    names = [markdown.slug(f"{s.setting.suite}-{s.setting.machine}") for s in sections]
+    names = [slug(f"{s.setting.suite}-{s.setting.machine}") for s in sections]
     seen: Counter[str] = Counter()
     result = []
     for name in names:
@@ -80,7 +81,7 @@ def figure_path(results: Path, stem: str, kind: str) -> Path:
 
 def page_name(suite: str) -> str:
     """The file of a suite's page."""
-    name = markdown.slug(suite)
+    name = slug(suite)
     return f"suite-{name}.md" if name.lower() == "readme" else f"{name}.md"
 
 
@@ -180,10 +181,10 @@ def index_page(
         blocks.append("Rows of different suites, data or machines are not comparable with each other.")
     blocks += texts
     if searches:
-        files = "\n".join(f"- [{escape(name.removesuffix('.md'))}](tuning/{markdown.slug(name)})" for name in searches)
+        files = "\n".join(f"- [{escape(name.removesuffix('.md'))}](tuning/{slug(name)})" for name in searches)
         blocks += ["## Searches for a better recipe", f"What each bought on images that it never saw:\n\n{files}"]
     if measured:
-        files = "\n".join(f"- [{escape(m.file)}](throughput/{markdown.slug(m.file)})" for m in measured)
+        files = "\n".join(f"- [{escape(m.file)}](throughput/{slug(m.file)})" for m in measured)
         blocks += ["## Throughput", f"One file a device, backend, precision and size:\n\n{files}"]
     return "\n\n".join(blocks) + "\n"
 

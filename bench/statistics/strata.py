@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.markdown import slug
+from bench.paths import slug
 from bench.records import store
 from bench.statistics import resampling
 from bench.statistics.hard_images import shared
