@@ -14,6 +14,7 @@ TICKS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
 
 FINER = (*TICKS, 0.3, 0.6, 0.85, 0.93, 0.96, 0.985)  # where too few of the others fall
 FEW = 4
+ROOM = 0.1  # of the axis, between two ticks whose labels do not touch
 
 
 def stretched(dice: Floats) -> Floats:
@@ -33,7 +34,9 @@ def dice_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
         places = [(float(stretched(np.array(t))), f"{t:g}") for t in sorted(ticks)]
         return [(p, text) for p, text in places if low <= p <= high]
 
-    inside = between(TICKS)
+    inside, finer = between(TICKS), between(FINER)
     if len(inside) < FEW:
-        inside = between(FINER)
+        inside = finer
+    elif (gap := finer[-1][0] - inside[-1][0]) > 0:  # what lies above the last tick is what a reader looks for
+        inside = [*(inside if gap > ROOM * (high - low) else inside[:-1]), finer[-1]]
     return [p for p, _ in inside], [text for _, text in inside]

@@ -19,6 +19,7 @@ from bench.figures.style import (
     canvas,
     cut,
     label,
+    short,
 )
 from bench.statistics.rows import Ranking, Row, Section
 
@@ -61,7 +62,7 @@ def _blobs(axes: Axes, rows: Sequence[Row]) -> None:
             axes.annotate(text, (place, y), (0, -22), textcoords="offset points", ha="center", fontsize=8, color=INK)
     axes.set_xticks(range(1, len(rows) + 1))
     axes.set_xlim(0.5, len(rows) + 0.5)
-    axes.set_yticks(range(len(rows)), [label(r.name, 18) for r in rows])
+    axes.set_yticks(range(len(rows)), [label(name, 18) for name in short([r.name for r in rows])])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(length=0)
     axes.set_xlabel("place by mean Dice; dot: share, line: 95 %")
@@ -69,7 +70,7 @@ def _blobs(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _rims(axes: Axes, found: Ranking, n: int) -> None:
     px = sorted(found.rim_ranks)
-    for i, name in enumerate(found.names[:n]):
+    for i, name in enumerate(short(found.names[:n])):
         axes.plot(
             px, [found.rim_ranks[k][i] for k in px], DASHES[(i // len(COLOURS)) % 2], marker=MARKS[i % len(MARKS)],
             color=COLOURS[i % len(COLOURS)], linewidth=2, markersize=6,
