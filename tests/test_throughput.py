@@ -10,8 +10,10 @@ import pytest
 from speed_rows import row
 
 from bench.running.child import Child
-from bench.speed import speed_table, speeds, throughput
+from bench.speed import speed_probe, speed_table, speeds, throughput
 from bench.suites import Suite, suite
+from lungseg import runtime
+from lungseg.recipes import Recipe
 
 
 @pytest.fixture
@@ -73,6 +75,21 @@ def test_another_precision_has_a_table_of_its_own(
         "cpu.tensorflow.mixed_bfloat16.64x64.csv",
     ]
     assert asked == {"float32", "mixed_bfloat16"}
+
+
+def test_a_process_computes_in_the_precision_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Built(Exception):
+        """Carries the recipe that a model would be built by."""
+
+    def build(_: speed_probe.Job, recipe: Recipe) -> Any:
+        raise Built(recipe.precision)
+
+    monkeypatch.setattr(runtime, "start", lambda *_, **__: runtime.Device("cpu", "cpu"))
+    monkeypatch.setattr(speed_probe, "_model", build)
+    job = speed_probe.Job("unet", 4, (64, 64), "brief", 1, "cpu", 1.0)
+    for asked, used in ((None, "float32"), ("mixed_bfloat16", "mixed_bfloat16")):
+        with pytest.raises(Built, match=f"^{used}$"):
+            speed_probe.row_of(replace(job, precision=asked), print)
 
 
 def test_a_child_that_dies_at_once_is_said_with_the_end_of_its_log(tmp_path: Path) -> None:

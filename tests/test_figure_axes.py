@@ -1,0 +1,39 @@
+"""What axes of figures show: names that tell rows apart, ticks where the best lie, room for all but the worst."""
+
+import numpy as np
+import pytest
+from records import grid
+
+from bench.figures.leaderboard import leaderboard
+from bench.figures.scale import dice_ticks, stretched, unstretched
+from bench.figures.style import short
+from bench.statistics import stats
+
+
+def test_names_lose_their_width_only_where_they_stay_distinct():
+    assert short(["unet (width 16)", "m2unet (width 64)"]) == ["unet", "m2unet"]
+    same = ["unet (width 16)", "unet (width 64)", "r2unet (width 16)"]
+    assert short(same) == same
+
+
+def test_a_position_leads_back_to_its_dice():
+    dice = np.linspace(0, 1, 50)
+    np.testing.assert_allclose(unstretched(stretched(dice)), dice)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "last"), [(0.3, 0.968, "0.96"), (0.6, 0.988, "0.985"), (0.3, 0.955, "0.95"), (0.93, 0.975, "0.97")]
+)
+def test_the_last_tick_is_near_the_best(low, high, last):
+    ends = (float(stretched(np.array(one))) for one in (low, high))
+    places, texts = dice_ticks(*ends)
+    assert texts[-1] == last
+    assert places == sorted(places)
+    assert len(texts) >= 3
+
+
+@pytest.mark.parametrize(("worst", "scale"), [(0.95, "linear"), (0.6, "function")])
+def test_one_row_far_behind_leaves_the_others_apart(worst, scale):
+    records = [*grid(("unet", "resunet"), n=50), *grid(("r2unet",), n=50, level=worst)]
+    figure = leaderboard(stats.sections(records)[0])
+    assert figure.axes[0].get_xscale() == scale
