@@ -10,9 +10,10 @@ from bench.figures.style import short
 from bench.statistics import stats
 
 
-def test_names_lose_their_width_only_where_they_stay_distinct():
+def test_names_lose_what_does_not_tell_them_apart_where_they_stay_distinct():
     assert short(["unet (width 16)", "m2unet (width 64)"]) == ["unet", "m2unet"]
-    same = ["unet (width 16)", "unet (width 64)", "r2unet (width 16)"]
+    assert short(["unet", "unet (mirror)", "unet (no-pose)"]) == ["unet", "mirror", "no-pose"]
+    same = ["unet (width 16)", "unet (width 64)", "r2unet (width 16)", "r2unet (width 64)"]
     assert short(same) == same
 
 

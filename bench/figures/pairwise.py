@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
@@ -38,7 +40,8 @@ def pairwise(section: Section) -> Figure | None:
         axes.text(x, y, f"{1000 * value:+.1f}{test}", ha="center", va="center", color=colour, fontsize=9)
     axes.imshow(codes, cmap=ListedColormap([ORANGE, PALE, BLUE]), vmin=0, vmax=2, aspect="auto")
     axes.plot(range(n), range(n), "s", color=GREY, markersize=4)
-    axes.set_xticks(range(n), [label(name, 18) for name in short(shown)], rotation=30 if n > 5 else 0)
+    slanted: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if n > 5 else {}
+    axes.set_xticks(range(n), [label(name, 18) for name in short(shown)], **slanted)
     axes.set_yticks(range(n), [label(name) for name in short(shown)])
     axes.set_xticks(np.arange(0.5, n - 1), minor=True)
     axes.set_yticks(np.arange(0.5, n - 1), minor=True)

@@ -102,7 +102,9 @@ def _keep_apart(axes: Axes) -> None:
 
 def _key(figure: Figure, rows: Sequence[Row], devices: Sequence[Speeds]) -> None:
     drawn = [any(m.of(r.architecture, r.width) for m in devices) for r in rows]
-    names = [f"{i}  {label(r.name, 34)}" for i, (r, shown) in enumerate(zip(rows, drawn, strict=True), start=1) if shown]
+    names = [
+        f"{i}  {label(r.name, 34)}" for i, (r, shown) in enumerate(zip(rows, drawn, strict=True), start=1) if shown
+    ]
     names += [f"{drawn.count(False)} more: not measured"] if not all(drawn) else []
     handles = [Line2D([], [], linestyle="", label=name) for name in names]
     figure.legend(handles=handles, loc="outside right upper", handlelength=0, handletextpad=0)

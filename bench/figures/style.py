@@ -84,9 +84,12 @@ def label(name: object, limit: int = 26) -> str:
 
 
 def short(names: Sequence[str]) -> list[str]:
-    """Names without what follows in parentheses, as widths do, where they stay distinct without it."""
-    without = [name.partition(" (")[0] for name in names]
-    return without if len(set(without)) == len(without) else list(names)
+    """Names without what all share or what does not tell them apart, as long as they stay distinct: ``unet`` of
+    ``unet (width 16)`` beside other architectures, ``no-pose`` of ``unet (no-pose)`` beside its other variants."""
+    split = [name.removesuffix(")").partition(" (") for name in names]
+    firsts = [first for first, _, _ in split]
+    found = firsts if len(set(firsts)) > 1 else [more or first for first, _, more in split]
+    return found if len(set(found)) == len(found) else list(names)
 
 
 def grid(figure: Figure, panels: int, columns: int, **more: object) -> list[Axes]:
