@@ -69,6 +69,7 @@ class Suite:
     cell, part of its result. slots: cells at a time. limit_s: wall-clock seconds after which a cell is ended.
     phantoms: the set to write, where the dataset is the phantom. widths: of the architectures that have another.
     scored_on: another dataset, all of which is predicted by a training on all of ``dataset``; folds is 1 then.
+    also: another dataset, all of which every fold trains on besides its own images; never validated on nor scored.
     variants: of the recipe, each of which is trained beside it.
     """
 
@@ -88,7 +89,18 @@ class Suite:
     only_folds: tuple[int, ...] | None = None
     widths: tuple[tuple[str, int], ...] = ()
     scored_on: str | None = None
+    also: str | None = None
     variants: tuple[str, ...] = ()
+
+    @property
+    def trained_on(self) -> str:
+        """``montgomery``, or ``montgomery+shenzhen`` where another set is trained on besides."""
+        return "+".join((self.dataset, *([self.also] if self.also else [])))
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Names of the datasets that it reads: its own, and the one that it scores or trains on besides."""
+        return (self.dataset, *(name for name in (self.scored_on, self.also) if name))
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -155,6 +167,11 @@ SUITES: dict[str, Suite] = {
             widths=OWN_WIDTHS, scored_on="montgomery", limit_s=24 * 3600,  # four times the images
         ),
         Suite(
+            "montgomery-with-shenzhen-128", "Montgomery's folds, each trained on all of Shenzhen besides",
+            ("unet", "lwnet"), "montgomery", (128, 128), 16, 5, (0,), "strong",
+            widths=OWN_WIDTHS, also="shenzhen", limit_s=24 * 3600,
+        ),
+        Suite(
             "montgomery", "Montgomery at 256 px, width 64, three seeds: the source document's protocol, for a GPU",
             THREE, "montgomery", (256, 256), 64, 5, (0, 1, 2), "document",
         ),
@@ -205,7 +222,7 @@ def cells(chosen: Suite) -> list[Cell]:
             architecture=architecture,
             width=chosen.width_of(architecture),
             size=chosen.size,
-            trained_on=chosen.dataset,
+            trained_on=chosen.trained_on,
             scored_on=chosen.scored_on or chosen.dataset,
             folds=chosen.folds,
             fold=fold,

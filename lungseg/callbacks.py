@@ -66,15 +66,15 @@ class _Clock:
 class Journal(keras.callbacks.Callback):
     """Records each epoch, tells a watcher, and ends the training when a number is not finite."""
 
-    def __init__(self, epochs: int, watch: Watcher | None) -> None:
+    def __init__(self, epochs: int, watch: Watcher | None, rate: Callable[[keras.optimizers.Optimizer], Any]) -> None:
         super().__init__()
-        self.epochs, self.watch, self.clock = epochs, watch, _Clock()
+        self.epochs, self.watch, self.rate, self.clock = epochs, watch, rate, _Clock()
         self.history: dict[str, list[float]] = {name: [] for name in HISTORY}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Append this epoch's numbers; raise Diverged if one is NaN or infinite."""
         now = {name: float(value) for name, value in (logs or {}).items() if name in self.history}
-        now["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        now["learning_rate"] = float(keras.ops.convert_to_numpy(self.rate(self.model.optimizer)))
         now["seconds"], now["cpu_seconds"] = self.clock.lap()
         for name, values in self.history.items():
             values.append(now[name])

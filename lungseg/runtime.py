@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lungseg.errors import EnvironmentFailure, UsageError
 
@@ -131,6 +133,15 @@ def _start_torch(threads: int, deterministic: bool) -> Device:
 def jit_compile() -> bool:
     """Whether training compiles with XLA: TensorFlow's determinism excludes it, JAX is nothing without it."""
     return backend_name() == "jax"
+
+
+def compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The same function of arrays; on JAX compiled once, where Keras's ``cond`` is else compiled at each call."""
+    if backend_name() != "jax":
+        return function
+    import jax
+
+    return jax.jit(function)
 
 
 def slug(name: str) -> str:

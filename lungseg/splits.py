@@ -57,10 +57,7 @@ def across(trained_on: Sequence[Case], scored_on: Sequence[Case], seed: int = 0)
     of the same pixels, and for fewer than two patients to train on.
     """
     patients = _by_patient(trained_on)
-    if both := sorted({case.patient for case in scored_on} & patients.keys()):
-        raise DataError(
-            [f"patient {p!r} is in both sets, {patients[p][0].image} in one; leave it out of one" for p in both]
-        )
+    _refuse_shared(patients, scored_on)
     if len(patients) < 2:
         raise DataError(f"{len(patients)} patients cannot be split into training and validation")
     held = _deal(patients, min(VALIDATION_PARTS, len(patients)), f"validation:{seed}:across")[0]
@@ -69,6 +66,22 @@ def across(trained_on: Sequence[Case], scored_on: Sequence[Case], seed: int = 0)
         validation=_ids(patients[p] for p in held),
         test=_ids([list(scored_on)]),
     )
+
+
+def enlarged(folds: Sequence[Fold], cases: Sequence[Case], others: Sequence[Case]) -> list[Fold]:
+    """The folds of ``cases``, each trained on all ``others`` besides; validation and test stay as they are.
+
+    Raises DataError for a patient of both sets: it could be trained on in one and tested in the other.
+    """
+    _refuse_shared(_by_patient(cases), others)
+    return [replace(fold, train=tuple(sorted((*fold.train, *(case.id for case in others))))) for fold in folds]
+
+
+def _refuse_shared(patients: Mapping[str, list[Case]], others: Sequence[Case]) -> None:
+    if both := sorted({case.patient for case in others} & patients.keys()):
+        raise DataError(
+            [f"patient {p!r} is in both sets, {patients[p][0].image} in one; leave it out of one" for p in both]
+        )
 
 
 def joined(cases: Sequence[Case], image_sha256: Mapping[str, str]) -> list[Case]:

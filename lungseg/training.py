@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -68,7 +70,8 @@ def fit(
         jit_compile=runtime.jit_compile(),
     )
     model.optimizer.build(model.trainable_variables)  # now, so that its state can be put back
-    best, journal, plan = BestWeights(by_dice=recipe.best_by_dice), Journal(recipe.epochs, watch), schedule(recipe)
+    journal = Journal(recipe.epochs, watch, _rate(recipe, batches.steps))
+    best, plan = BestWeights(by_dice=recipe.best_by_dice), schedule(recipe)
     keeper = Keeper(checkpoints, best, journal, plan)
     keeper.put_back(model)
     before, cpu_before = (sum(journal.history[name]) for name in ("seconds", "cpu_seconds"))
@@ -114,6 +117,15 @@ def _cosine(recipe: Recipe, steps: int) -> keras.optimizers.schedules.CosineDeca
         alpha=recipe.minimum_learning_rate / recipe.learning_rate,
         **(warm_up if recipe.warmup_epochs else {}),
     )
+
+
+def _rate(recipe: Recipe, steps: int) -> Callable[[keras.optimizers.Optimizer], Any]:
+    """What tells an optimiser's learning rate after an epoch. The optimiser itself would have a cosine compiled anew
+    each time on JAX, which takes longer than all that Python does in an epoch of 100 images."""
+    if not recipe.cosine:
+        return lambda optimizer: optimizer.learning_rate
+    cosine = runtime.compiled(_cosine(recipe, steps))
+    return lambda optimizer: cosine(optimizer.iterations.value)
 
 
 def schedule(recipe: Recipe) -> list[keras.callbacks.Callback]:

@@ -80,9 +80,10 @@ def test_a_set_that_changed_since_the_run_was_planned_is_refused(root, tmp_path,
         refuse_changes(gather(FOLDER, root, tmp_path), planned)
 
 
-# -- trained on one set, scored on another ----------------------------------------------------------------------------
+# -- trained on one set and scored on another, or trained on both ------------------------------------------------------
 
 ACROSS = replace(suite("montgomery-to-shenzhen-128"), size=(32, 32))
+BESIDES = replace(suite("montgomery-with-shenzhen-128"), size=(32, 32))
 
 
 @pytest.fixture
@@ -127,17 +128,30 @@ def test_groups_of_patients_across_sets_are_those_of_the_set_that_is_scored(both
     assert all(case.id.startswith("MCUCXR") for case in scored(within, both, tmp_path))
 
 
-def test_a_suite_across_sets_needs_both(both, tmp_path):
+@pytest.mark.parametrize("two", [ACROSS, BESIDES], ids=["across", "besides"])
+def test_a_suite_of_two_sets_needs_both(both, tmp_path, two):
     (both / "Shenzhen").rename(both / "elsewhere")
     with pytest.raises(UsageError, match=r"Shenzhen: no such folder; suite .* needs one that holds Montg"):
-        locate(ACROSS, both, tmp_path)
+        locate(two, both, tmp_path)
 
 
-def test_an_image_that_both_sets_hold_is_refused(both, tmp_path):
+@pytest.mark.parametrize("two", [ACROSS, BESIDES], ids=["across", "besides"])
+def test_an_image_that_both_sets_hold_is_refused(both, tmp_path, two):
     picture = (both / "Montgomery" / "img" / "MCUCXR_0003_1.png").read_bytes()
     (both / "Shenzhen" / "img" / "CHNCXR_0005_1.png").write_bytes(picture)
     with pytest.raises(DataError, match=r"is in both sets, .*MCUCXR_0003_1\.png in one; leave it out of one"):
-        gather(ACROSS, both, tmp_path)
+        gather(two, both, tmp_path)
+
+
+def test_a_set_that_is_trained_on_besides_is_never_validated_on_nor_scored(both, tmp_path):
+    material = gather(BESIDES, locate(BESIDES, both, tmp_path), tmp_path)
+    plain = gather(replace(suite("montgomery-128"), size=(32, 32)), both / "Montgomery", tmp_path)
+    for fold, alone in zip(material.folds, plain.folds, strict=True):
+        assert (fold.validation, fold.test) == (alone.validation, alone.test)
+        assert sum(key.startswith("CHNCXR") for key in fold.train) == 8
+    assert material.scored == plain.scored
+    assert all(case.id.startswith("MCUCXR") for case in scored(BESIDES, both, tmp_path))
+    assert {cell.trained_on for cell in cells(BESIDES)} == {"montgomery+shenzhen"}
 
 
 def test_one_name_in_both_sets_is_refused(both, tmp_path):

@@ -50,6 +50,17 @@ def test_what_was_trained_alike_comes_first():
     assert any(cross)
 
 
+def test_a_set_trained_on_besides_leaves_the_folds_and_says_so():
+    records = [sealed({**r, "cell": {**r["cell"], "trained_on": "montgomery+shenzhen"}, "inputs": {}})
+               for r in grid(("unet",), n=25, data="montgomery")]  # fmt: skip
+    section = only(records)
+    assert section.setting.split == "5 folds grouped by patient, each trained on all of shenzhen besides"
+    assert not section.setting.across
+    found = literature.published(section)
+    first = found[1].splitlines()[2].split("|")[4].strip()
+    assert not first.startswith("trained on"), "published within the set come first, as without the other set"
+
+
 def test_a_phantom_has_neither_papers_nor_physicians():
     section = only(grid(("unet",), n=25))
     assert literature.published(section) == []

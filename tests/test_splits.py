@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lungseg.datasets.case import Case
 from lungseg.errors import DataError, UsageError
-from lungseg.splits import across, folds, joined
+from lungseg.splits import across, enlarged, folds, joined
 
 
 def case(number, patient, tb=None):
@@ -199,3 +199,21 @@ def test_two_patients_are_enough_to_train_across_and_one_is_not():
     assert len(fold.train) == len(fold.validation) == 1
     with pytest.raises(DataError, match="1 patients cannot be split into training and validation"):
         across([case(0, "a"), case(1, "a")], others(1))
+
+
+# -- another set trained on besides -----------------------------------------------------------------------------------
+
+
+@given(sets())
+def test_another_set_joins_every_training_and_nothing_else(cases):
+    plain, extra = folds(cases, 2), {c.id for c in others()}
+    for before, after in zip(plain, enlarged(plain, cases, others()), strict=True):
+        assert (after.validation, after.test) == (before.validation, before.test)
+        assert set(after.train) == set(before.train) | extra
+        assert list(after.train) == sorted(after.train)
+
+
+def test_a_patient_of_both_sets_cannot_be_trained_on_besides():
+    cases = [case(k, f"p{k}") for k in range(9)]
+    with pytest.raises(DataError, match=r"patient 'p3' is in both sets, i\.png in one; leave it out of one"):
+        enlarged(folds(cases, 2), cases, [*others(), case(200, "p3")])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lungseg
-from lungseg import callbacks, training
+from lungseg import callbacks, runtime, training
 from lungseg.batches import arrays
 from lungseg.errors import UsageError
 from lungseg.losses import LOSSES, dice_loss
@@ -156,6 +156,20 @@ def test_cosine_rises_over_its_warm_up_falls_to_the_lowest_rate_and_trains_every
     middle = (recipe.learning_rate + recipe.minimum_learning_rate) / 2
     assert rates[4] == pytest.approx(middle, rel=1e-3)
     assert rates[-1] == pytest.approx(recipe.minimum_learning_rate, rel=1e-3)
+
+
+def test_a_cosine_is_compiled_once_a_training_not_once_an_epoch(monkeypatch):
+    made, told = [], []
+
+    def compiled(function):
+        made.append(function)
+        return lambda step: told.append(int(step)) or function(step)
+
+    monkeypatch.setattr(runtime, "compiled", compiled)
+    result = trained(replace(RECIPE, epochs=4, cosine=True, warmup_epochs=1))[1]
+    assert len(made) == 1
+    assert len(told) == len(result.history["learning_rate"]) == 4
+    assert told == [told[0] * epoch for epoch in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("warm_up", [-1, 3, 4])

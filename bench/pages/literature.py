@@ -100,7 +100,7 @@ def people(section: Section) -> str | None:
 
 def _distance(known: Published, key: Setting) -> int:
     """0 for what was trained as this section was (on the same set, or within the set), 1 for the rest."""
-    if key.trained_on != key.scored_on:
+    if key.across:
         return int(known.split != f"trained on {key.trained_on.capitalize()}")
     return int(known.split.startswith("trained on"))
 

@@ -32,6 +32,7 @@ def _setting(suite: Suite) -> str:
     return (
         f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}{others}, "
         f"{f'scored on {suite.scored_on}' if suite.scored_on else f'{suite.folds} folds'}, "
+        f"{f'all of {suite.also} trained on besides, ' if suite.also else ''}"
         f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}, recipe {suite.recipe}"
         f"{f' and {len(suite.variants)} variants' if suite.variants else ''}"
     )

@@ -41,7 +41,7 @@ def locate(suite: Suite, given: Path | None, results: Path) -> Path:
     """Root of the suite's dataset: ``--data``, else ``LUNGSEG_DATA``; a phantom set is written if need be.
 
     Either may name the set itself or a folder that holds it as ``Montgomery`` or ``Shenzhen``; for a suite that
-    trains on one and scores on another it must hold both.
+    reads two it must hold both.
     """
     if suite.phantoms is not None:
         from lungseg.datasets import phantom
@@ -56,8 +56,8 @@ def locate(suite: Suite, given: Path | None, results: Path) -> Path:
             f"suite {suite.name} needs the {suite.dataset} set: give its folder by DATA=<folder> (make) or --data "
             f"<folder>, or set LUNGSEG_DATA; `python -m lungseg data fetch {suite.dataset}` downloads what can be"
         )
-    if suite.scored_on:
-        both = [named / _folder(name) for name in (suite.dataset, suite.scored_on)]
+    if len(suite.sets) > 1:
+        both = [named / _folder(name) for name in suite.sets]
         if lacking := [path for path in both if not path.is_dir()]:
             names = " and ".join(path.name for path in both)
             raise UsageError(f"{lacking[0]}: no such folder; suite {suite.name} needs one that holds {names}")
@@ -69,9 +69,12 @@ def locate(suite: Suite, given: Path | None, results: Path) -> Path:
 def scored(suite: Suite, given: Path | None, results: Path) -> list[lungseg.Case]:
     """The cases that the suite scores, loaded and not prepared. Raises as ``locate`` and ``lungseg.load`` do."""
     root = locate(suite, given, results)
-    if suite.scored_on:
-        return lungseg.load(suite.scored_on, root / _folder(suite.scored_on))
-    return lungseg.load(suite.dataset, root)
+    name = suite.scored_on or suite.dataset
+    return lungseg.load(name, _within(suite, root, name))
+
+
+def _within(suite: Suite, root: Path, name: str) -> Path:
+    return root / _folder(name) if len(suite.sets) > 1 else root
 
 
 def _folder(dataset: str) -> str:
@@ -83,19 +86,21 @@ def gather(suite: Suite, root: Path, results: Path) -> Material:
 
     Raises DataError that lists every file that cannot be used.
     """
-    if suite.scored_on:
-        sets = [lungseg.load(name, root / _folder(name)) for name in (suite.dataset, suite.scored_on)]
-    else:
-        sets = [lungseg.load(suite.dataset, root)]
+    sets = [lungseg.load(name, _within(suite, root, name)) for name in suite.sets]
     cases = [case for one in sets for case in one]
     _refuse_doubles(cases)
     prepared = prepare(cases, suite.size, results / "cache" / "prepared")
     cases = splits.joined(cases, prepared.image_sha256)
     patient = {case.id: case.patient for case in cases}
     prepared = replace(prepared, patients=tuple(patient[key] for key in prepared.ids))
-    first = len(sets[0])
-    folds = [splits.across(cases[:first], cases[first:])] if suite.scored_on else splits.folds(cases, suite.folds)
-    return Material(tuple(cases), prepared, tuple(folds))
+    return Material(tuple(cases), prepared, tuple(_split(suite, cases[: len(sets[0])], cases[len(sets[0]) :])))
+
+
+def _split(suite: Suite, own: Sequence[lungseg.Case], other: Sequence[lungseg.Case]) -> list[splits.Fold]:
+    if suite.scored_on:
+        return [splits.across(own, other)]
+    found = splits.folds(own, suite.folds)
+    return splits.enlarged(found, own, other) if suite.also else found
 
 
 def _refuse_doubles(cases: Sequence[lungseg.Case]) -> None:

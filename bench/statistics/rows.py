@@ -43,9 +43,20 @@ class Setting:
     @property
     def split(self) -> str:
         """How images are split, in words."""
-        if self.trained_on != self.scored_on:
+        if self.across:
             return f"trained on all of {self.trained_on}, scored on all of {self.scored_on}"
-        return f"{self.folds} folds grouped by patient"
+        besides = f", each trained on all of {self.besides} besides" if self.besides else ""
+        return f"{self.folds} folds grouped by patient{besides}"
+
+    @property
+    def besides(self) -> str:
+        """The other set that every fold trains on besides its own images; empty where there is none."""
+        return self.trained_on.removeprefix(self.scored_on).removeprefix("+") if not self.across else ""
+
+    @property
+    def across(self) -> bool:
+        """Whether the set that is scored took no part in training."""
+        return self.scored_on not in self.trained_on.split("+")
 
     @property
     def machine(self) -> str:
