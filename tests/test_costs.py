@@ -36,6 +36,19 @@ def test_how_many_ran_at_a_time(cells, expected):
     assert costs.at_once(cells) == costs.at_once(cells[::-1]) == expected
 
 
+def test_others_count_while_one_of_these_runs():
+    own, others = [cell("10:01:00", 60)], [cell("10:01:10", 40), cell("10:00:40", 30), cell("10:05:00", 60)]
+    assert costs.at_once(own, others) == 3
+    assert costs.at_once(others, own) == 3
+    assert costs.at_once(own, others[2:]) == 1, "the other ran when none of these did"
+    assert costs.at_once([], others) == 1
+
+
+def test_the_mean_of_several_trainings_ran_beside_none():
+    mean = {**cell("10:01:00", 60), "inputs": {"members": [{"cell": "unet.x.f0.s0"}]}}
+    assert costs.at_once([cell("10:01:00", 60), mean], [mean]) == 1
+
+
 @pytest.mark.parametrize(
     ("cells", "seconds"),
     [

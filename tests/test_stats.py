@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
 from records import grid, record, sealed
+from scipy.stats import spearmanr
 
 from bench.statistics import hard_images, stats
 from lungseg.errors import LungsegError
@@ -127,6 +129,40 @@ def test_hardest_images_come_first():
     found = hard_images.hardest(section, 5)
     means = np.mean([r.image_dice for r in section.rows], axis=0)
     assert [mean for _, mean, _ in found] == pytest.approx(sorted(means)[:5])
+
+
+def test_rows_that_miss_the_same_images_gain_little_by_a_choice_among_them():
+    records = grid(("unet",), n=40)
+    twins = hard_images.alike(only([*records, *as_twin(records, "resunet")]), 5)
+    assert twins.rho == pytest.approx((1, 1, 1))
+    assert twins.best == pytest.approx(twins.mean)
+    assert (twins.rows, twins.first) == (2, True)
+    row = only(records).rows[0]
+    assert twins.mean == pytest.approx(row.dice.value)
+    assert twins.rest == pytest.approx(np.mean(sorted(row.image_dice)[5:]))
+
+
+def test_the_best_for_each_image_is_what_no_choice_exceeds():
+    section = only(grid(n=40))
+    found = hard_images.alike(section, 5)
+    dice = np.array([row.image_dice for row in section.rows])
+    assert (found.rows, found.first) == (len(section.rows), False), "one row alone leads, so all are compared"
+    assert found.best == pytest.approx(dice.max(axis=0).mean())
+    assert found.mean < found.best
+    rho = [spearmanr(a, b).statistic for a, b in itertools.combinations(dice, 2)]
+    assert found.rho == pytest.approx((min(rho), np.median(rho), max(rho)))
+
+
+def test_where_several_share_the_first_rank_the_others_say_nothing_of_them():
+    records = grid(("unet",), n=40)
+    worse = grid(("r2unet",), n=40, level=0.9)
+    found = hard_images.alike(only([*records, *as_twin(records, "resunet"), *worse]), 5)
+    assert (found.rows, found.first) == (2, True)
+
+
+@pytest.mark.parametrize(("rows", "n"), [(1, 40), (2, 9)])
+def test_one_row_or_few_images_say_nothing_of_what_is_hard_for_all(rows, n):
+    assert hard_images.alike(only(grid(("unet", "resunet")[:rows], n=n)), 5) is None
 
 
 def test_an_island_far_away_is_where_the_metrics_disagree_most():

@@ -179,6 +179,8 @@ def cost(section: Section, name: Namer = escape) -> str:
     spent = [r for r in members.trainings(section.records) if r["status"] == "ok"]
     total, beside = sum(r["timing"]["total_seconds"] for r in spent), costs.at_once(spent)
     shared = f", up to {beside} of them at a time" if beside > 1 else ""
+    if section.beside > beside:
+        shared += f", {section.beside} with those of other suites"
     return f"{'; '.join(each)}. All scored cells took {duration(total)} ({name(section.setting.device_kind)}{shared})."
 
 

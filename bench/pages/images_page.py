@@ -24,7 +24,30 @@ def hardest(section: Section) -> list[str]:
     unit = section.rows[0].boundary.unit
     over = f"all {len(found[0][2])} architectures" if len(found[0][2]) > 1 else "the seeds"
     note = f"Mean Dice over {over} that share these images, then Dice / HD95 ({unit}) of each shown."
-    return [table(["Image", "Mean Dice", *map(escape, shown)], rows), paragraph(note)]
+    return [table(["Image", "Mean Dice", *map(escape, shown)], rows), paragraph(note), *_alike(section)]
+
+
+def _alike(section: Section) -> list[str]:
+    found = hard_images.alike(section)
+    if found is None:
+        return []
+    low, median, high = found.rho
+    which = "that share the first rank" if found.first else "that share these images"
+    if found.rows == 2:
+        order = f"The two {which} order them with Spearman's rho of {median:.2f}."
+    else:
+        order = (
+            f"Of the {found.rows} {which}, two order them with Spearman's rho of {median:.2f} in the median pair,"
+            f" {low:.2f} to {high:.2f}."
+        )
+    return [
+        paragraph(
+            f"**Are they hard for every network?** {order} Their mean Dice is {ratio(found.mean)}, and"
+            f" {ratio(found.rest)} without the ten images that are hardest for them. Were the best of them taken for"
+            f" each image, for which one must know its truth, it would be {ratio(found.best)}: no choice among these"
+            " predictions can exceed that."
+        )
+    ]
 
 
 def disagreements(section: Section) -> list[str]:

@@ -17,7 +17,17 @@ from bench.markdown import (
     table,
     with_interval,
 )
-from bench.pages import ablation_page, answers, budget, gaps, images_page, literature, ranking_page, strata_page
+from bench.pages import (
+    ablation_page,
+    answers,
+    budget,
+    further_page,
+    gaps,
+    images_page,
+    literature,
+    ranking_page,
+    strata_page,
+)
 from bench.pages.provenance import provenance
 from bench.records import doubts, store
 from bench.statistics import stats
@@ -60,6 +70,7 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
         *_answers(section),
         "### Leaderboard", _leaderboard(section), *_image("leaderboard", figures),
         *ablation_page.ablation(section),
+        *further_page.further(section),
         "### Differences", *ranking_page.differences(section), *_image("pairwise", figures),
         "### How stable the order is", *ranking_page.stability(section), *_image("stability", figures),
         "### Per image and pooled", _ratios(section), *_image("distribution", figures),
@@ -85,8 +96,8 @@ def _image(kind: str, figures: Figures) -> list[str]:
 
 
 def first_screen(section: Section) -> list[tuple[str, str]]:
-    """Questions with their answers, an ablation's own before the rest."""
-    return [*ablation_page.answer(section), *answers.answers(section)]
+    """Questions with their answers, what the suite was made to ask before the rest."""
+    return [*ablation_page.answer(section), *further_page.answer(section), *answers.answers(section)]
 
 
 def _answers(section: Section) -> list[str]:

@@ -45,14 +45,18 @@ def renew(results: Path, suite: Suite, records: Sequence[Mapping[str, Any]]) -> 
     return path
 
 
-def at_once(records: Sequence[Mapping[str, Any]]) -> int:
-    """The most of these cells that ran at a time; at least 1."""
-    changes = [change for begin, end in _periods(records) for change in ((begin, 1), (end, -1))]
-    running = most = 0
-    for _, change in sorted(changes):
-        running += change
-        most = max(most, running)
+def at_once(records: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]] = ()) -> int:
+    """The most of these cells, and of others beside them, that ran at a time while one of these did; at least 1."""
+    own = [(when, change, change) for when, change in _changes(records)]
+    running = here = most = 0
+    for _, change, mine in sorted(own + [(when, change, 0) for when, change in _changes(others)]):
+        running, here = running + change, here + mine
+        most = max(most, running if here else 0)
     return max(most, 1)
+
+
+def _changes(records: Sequence[Mapping[str, Any]]) -> list[tuple[float, int]]:
+    return [change for begin, end in _periods(members.trainings(records)) for change in ((begin, 1), (end, -1))]
 
 
 def busy_seconds(records: Sequence[Mapping[str, Any]]) -> float:

@@ -37,6 +37,41 @@ def hardest(section: Section, n: int = 10) -> list[tuple[str, float, list[tuple[
     return [(images[i], float(mean[i]), [(r.name, r.image_dice[i], r.image_hd95[i]) for r in rows]) for i in order]
 
 
+@dataclass(frozen=True)
+class Alike:
+    """Whether several rows miss the same images, and what the hardest of these keep the mean at.
+
+    first: whether the rows are those that share the first rank, else all that share their images. rho: Spearman's of
+    the images' Dice by two of the rows, lowest, median and highest pair. mean: Dice over rows and images, rest: without
+    the hardest. best: mean over images of the highest Dice that any of the rows has there, which takes the truth to
+    know.
+    """
+
+    rows: int
+    first: bool
+    rho: tuple[float, float, float]
+    mean: float
+    rest: float
+    best: float
+
+
+def alike(section: Section, n: int = 10) -> Alike | None:
+    """None where fewer than two rows share their images, or these are not twice as many as the ``n`` hardest."""
+    every = shared(section)
+    first = [row for row in every if row.rank == 1]
+    rows = first if len(first) > 1 else every
+    if len(rows) < 2 or len(rows[0].images) < 2 * n:
+        return None
+    dice = np.array([row.image_dice for row in rows])
+    of_pairs = np.corrcoef([ranks(line) for line in dice])[np.triu_indices(len(rows), 1)]
+    low, median, high = (float(np.quantile(of_pairs, q)) for q in (0, 0.5, 1))
+    over_rows = np.sort(dice.mean(axis=0))
+    return Alike(
+        len(rows), rows is first, (low, median, high), float(over_rows.mean()), float(over_rows[n:].mean()),
+        float(dice.max(axis=0).mean()),
+    )  # fmt: skip
+
+
 def disagreements(section: Section, n: int = 10) -> tuple[list[Disagreement], float]:
     """Images whose places by Dice and by HD95 are furthest apart, and Spearman's rho of the two places.
 

@@ -200,6 +200,18 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """A row of folds that train on another set besides, against the same network of folds that do not."""
+
+    name: str
+    suite: str  # of the folds that do not
+    without: Interval
+    dice: Interval
+    pair: Pair  # its difference is with minus without
+    times: float  # images that a training sees with the other set, by those without it
+
+
+@dataclass(frozen=True)
 class FoldRow:
     """One architecture on one fold, over its seeds."""
 
@@ -226,6 +238,8 @@ class Section:
     seeds: tuple[int, ...]
     ranking: Ranking | None  # None where fewer than two rows are ranked
     detectable: float | None  # smallest paired difference found with 80 % power
+    gains: tuple[Gain, ...] = ()  # by another set that every fold trains on besides
+    beside: int = 1  # the most cells, of other suites too, that ran on this device at a time while one of these did
 
     def pair(self, first: str, second: str) -> Pair | None:
         """The comparison of two rows, in the order that it was made."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.records import members, store
-from bench.statistics import resampling
+from bench.records import costs, members, store
+from bench.statistics import further, resampling
 from bench.statistics.pairs import compared
 from bench.statistics.ranking import places, ranking
 from bench.statistics.resamples import Resamples, drawn
@@ -29,7 +29,14 @@ def sections(records: Iterable[Record]) -> list[Section]:
     groups: defaultdict[Setting, list[Record]] = defaultdict(list)
     for record in sorted(records, key=store.cell_name):
         groups[setting(record)].append(record)
-    return [_section(key, groups[key]) for key in sorted(groups)]
+    found = [_section(key, groups[key]) for key in sorted(groups)]
+    return [replace(s, gains=further.gains(s, found), beside=_beside(s, found)) for s in found]
+
+
+def _beside(section: Section, sections: Sequence[Section]) -> int:
+    kind = section.setting.device_kind
+    others = (s for s in sections if s is not section and s.setting.device_kind == kind)
+    return costs.at_once([r for r in section.records if _ok(r)], [r for s in others for r in s.records if _ok(r)])
 
 
 def setting(record: Record) -> Setting:
