@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from bench import markdown
 from bench.markdown import NONE, escape, paragraph, plain, ratio, table, with_interval
-from bench.pages import answers, gaps
+from bench.pages import answers, gaps, matrix
 from bench.pages.definitions import DEFINITIONS
 from bench.pages.section_page import CAPTIONS, first_screen, section_page
 from bench.pages.speed_page import throughput
@@ -179,6 +179,7 @@ def index_page(
         headers = ["Suite", "Data, px", "Machine", "Cells", "Highest mean", "Dice [95 % interval]"]
         blocks.append(table(headers, rows, left=5))
         blocks.append("Rows of different suites, data or machines are not comparable with each other.")
+        blocks += matrix.matrix(s for sections in by_suite.values() for s in sections)
     blocks += texts
     if searches:
         files = "\n".join(f"- [{escape(name.removesuffix('.md'))}](tuning/{slug(name)})" for name in searches)

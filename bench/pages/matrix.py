@@ -1,0 +1,48 @@
+"""Every network in every suite at a glance: the index's second table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bench.markdown import NONE, escape, paragraph, ratio, table
+from bench.statistics.rows import Row, Section
+from lungseg import ARCHITECTURES
+
+
+def matrix(sections: Iterable[Section]) -> list[str]:
+    """Blocks; empty where no section compares two networks. A row an architecture, a column a section."""
+    columns = [(s, found, _first(found.values())) for s in sections if len(found := _networks(s)) > 1]
+    if not columns:
+        return []
+    named = {name for _, found, _ in columns for name in found}
+    known = [*(name for name in ARCHITECTURES if name in named), *sorted(named - set(ARCHITECTURES))]
+    rows = [[escape(name), *(_value(found.get(name), first) for _, found, first in columns)] for name in known]
+    headers = [f"{s.setting.suite}, {s.setting.device_kind}" for s, _, _ in columns]
+    note = (
+        "Mean Dice, to be read downwards: columns differ in data, recipe or machine. Bold: no network of its column has"
+        " a better rank. In brackets: unfinished, over the images predicted so far, so not ranked."
+    )
+    return ["## Every network", table(["Architecture", *map(escape, headers)], rows, left=1), paragraph(note)]
+
+
+def _networks(section: Section) -> dict[str, Row]:
+    """Rows of single networks under the suite's own recipe by architecture; the first of several widths."""
+    found: dict[str, Row] = {}
+    for row in section.rows:
+        if row.single and not row.variant:
+            found.setdefault(row.architecture, row)
+    return found
+
+
+def _first(rows: Iterable[Row]) -> int:
+    """The best rank of a network, which is not 1 where an ensemble leads."""
+    return min((row.rank for row in rows if row.rank), default=1)
+
+
+def _value(row: Row | None, first: int) -> str:
+    if row is None:
+        return NONE
+    value = ratio(row.dice.value)
+    if not row.rank:
+        return f"({value})"
+    return f"**{value}**" if row.rank == first else value

@@ -1,0 +1,53 @@
+"""The index's table of every network in every suite."""
+
+from records import grid, sealed
+
+from bench.pages.matrix import matrix
+from bench.pages.report import index_page
+from bench.statistics import stats
+
+
+def cells(text):
+    """{(row, column): value} of the only Markdown table in ``text``."""
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    head, rows = lines[0], lines[2:]
+    return {(row[0], column): value for row in rows for column, value in zip(head[1:], row[1:], strict=True)}
+
+
+def test_a_row_an_architecture_in_the_order_of_the_registry_a_column_a_section():
+    records = [*grid(("r2unet", "unet"), suite="a", n=25), *grid(("resunet", "unet"), suite="b", n=25)]
+    heading, table, note = matrix(stats.sections(records))
+    assert heading == "## Every network"
+    found = cells(table)
+    assert list(dict.fromkeys(row for row, _ in found)) == ["unet", "resunet", "r2unet"]
+    assert found["resunet", "a, cpu"] == found["r2unet", "b, cpu"] == "-"
+    top = next(r for r in stats.sections(records)[0].rows if r.rank == 1)
+    assert found[top.name, "a, cpu"] == f"**{top.dice.value:.4f}**"
+    assert "read downwards" in note.replace("\n", " ")
+
+
+def test_what_is_unfinished_is_in_brackets_and_never_bold():
+    part = [r for r in grid(("resunet",), n=25, level=0.99) if r["cell"]["fold"] != 1]
+    found = cells(matrix(stats.sections([*grid(("unet", "r2unet"), n=25), *part]))[1])
+    assert found["resunet", "fake, cpu"].startswith("(0.9")
+    assert found["unet", "fake, cpu"].startswith("**")
+
+
+def test_an_ensemble_that_leads_has_no_row_and_leaves_the_best_network_bold():
+    ensemble = [
+        sealed({**r, "cell": {**r["cell"], "architecture": "unet+views"}, "inputs": {"views": ["a", "b"]}})
+        for r in grid(("unet",), n=40, level=0.995)
+    ]
+    section = stats.sections([*grid(("unet", "r2unet"), n=40), *ensemble])
+    assert section[0].rows[0].views == 2
+    found = cells(matrix(section)[1])
+    assert found.keys() == {("unet", "fake, cpu"), ("r2unet", "fake, cpu")}
+    assert found["unet", "fake, cpu"].startswith("**")
+
+
+def test_a_network_alone_is_compared_with_nothing():
+    sections = stats.sections(grid(("unet",), n=25))
+    assert matrix(sections) == []
+    assert "Every network" not in index_page({"fake": sections}, [])
+    two = stats.sections(grid(("unet", "r2unet"), n=25))
+    assert "## Every network" in index_page({"fake": two}, [])
