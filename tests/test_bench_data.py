@@ -10,8 +10,10 @@ from bench.running import inputs
 from bench.running.cell import surroundings
 from bench.running.data import gather, locate, refuse_changes, scored
 from bench.suites import cells, suite
+from bench.tune.plan import Plan
 from lungseg import images
 from lungseg.errors import DataError, UsageError
+from lungseg.recipes import recipe
 
 FOLDER = replace(suite("quick"), dataset="folder", size=(32, 32), folds=3, phantoms=None)
 
@@ -160,3 +162,18 @@ def test_one_name_in_both_sets_is_refused(both, tmp_path):
         (folder / "CHNCXR_0005_1.png").rename(folder / "MCUCXR_0003_1.png")
     with pytest.raises(DataError, match=r"MCUCXR_0003_1\.png and .*MCUCXR_0003_1\.png have the same name; rename one"):
         gather(ACROSS, both, tmp_path)
+
+
+def test_a_search_trains_on_the_other_set_besides_and_is_judged_by_its_own_alone(both, tmp_path):
+    suite = replace(BESIDES, folds=2)
+    study = Plan(suite, "unet", 0, 2, recipe("strong"))
+    material = gather(suite, both, tmp_path)
+    outer, inner = study.outer(material), study.inner_folds(material)
+    own = {*outer.train, *outer.validation} & material.scored
+    assert sorted(key for part in inner for key in part.test) == sorted(own)
+    for part in inner:
+        assert sum(key.startswith("CHNCXR") for key in part.train) == 8
+        assert all(key.startswith("MCUCXR") for key in (*part.validation, *part.test))
+    alone = replace(study, suite=replace(suite, also=None))
+    plain = gather(alone.suite, both / "Montgomery", tmp_path)
+    assert [part.test for part in alone.inner_folds(plain)] == [part.test for part in inner]

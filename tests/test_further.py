@@ -70,8 +70,9 @@ def test_a_loss_is_one_and_what_is_equal_is_not_told_apart():
         plain(width=8),
         plain(("r2unet",)),
         [r for r in plain() if r["cell"]["fold"] != 3],
+        grid(NETWORKS, suite="alone", n=60, data="shenzhen"),
     ],
-    ids=["nothing", "size", "folds", "machine", "recipe", "width", "network", "unfinished"],
+    ids=["nothing", "size", "folds", "machine", "recipe", "width", "network", "unfinished", "data"],
 )
 def test_what_differs_in_more_than_the_other_set_is_not_compared(without):
     section = both([*without, *enlarged()])
@@ -99,3 +100,9 @@ def test_seeds_that_lack_a_fold_are_left_out_on_both_sides():
     part = [r for r in whole if (r["cell"]["suite"], r["cell"]["seed"], r["cell"]["fold"]) != ("both", 1, 2)]
     (gain,) = both(part).gains
     assert gain.pair.seeds == (1, 2)
+
+
+def test_images_too_few_for_a_rank_are_too_few_to_compare():
+    few = [*plain(("unet",)), *enlarged(("unet",))]
+    assert both(few).gains
+    assert not both([*grid(("unet",), suite="alone", n=15, data="montgomery"), *enlarged(("unet",), n=15)]).gains

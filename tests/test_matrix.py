@@ -51,3 +51,15 @@ def test_a_network_alone_is_compared_with_nothing():
     assert "Every network" not in index_page({"fake": sections}, [])
     two = stats.sections(grid(("unet", "r2unet"), n=25))
     assert "## Every network" in index_page({"fake": two}, [])
+
+
+def test_a_variant_of_the_recipe_does_not_stand_for_the_network():
+    def under(recipe, records):
+        return [sealed({**r, "cell": {**r["cell"], "recipe": recipe}}) for r in records]
+
+    own = under("strong", grid(("unet", "r2unet"), n=40))
+    better = under("strong:longer", grid(("unet",), n=40, level=0.995))
+    (section,) = stats.sections([*own, *better])
+    assert section.rows[0].variant == "longer"
+    mean = next(r.dice.value for r in section.rows if r.name == "unet")
+    assert f"{mean:.4f}" in cells(matrix([section])[1])["unet", "fake, cpu"]

@@ -55,11 +55,15 @@ class Plan:
     def inner_folds(self, material: Material) -> list[Fold]:
         """Folds of the outer fold's training and validation patients alone; each of their images is tested once.
 
+        A set that the suite trains on besides is trained on in each of them, and never tested.
         Raises UsageError and DataError as ``splits.folds`` does.
         """
         outer = self.outer(material)
         known = {*outer.train, *outer.validation}
-        found = splits.folds([case for case in material.cases if case.id in known], self.inner)
+        besides = [case for case in material.cases if self.suite.also and case.id not in material.scored]
+        others = {case.id for case in besides}
+        own = [case for case in material.cases if case.id in known - others]
+        found = splits.enlarged(splits.folds(own, self.inner), own, besides)
         patients = {case.id: case.patient for case in material.cases}
         held = {patients[key] for key in outer.test}
         leaked = sorted(key for fold in found for key in (*fold.train, *fold.validation, *fold.test)

@@ -91,7 +91,7 @@ def only(prepared: Prepared, ids: Iterable[str]) -> Prepared:
 def _as_cell(task: Task) -> Cell:
     suite = task.suite
     return Cell(
-        task.architecture, suite.width, suite.size, suite.dataset, suite.dataset, suite.folds, 0, task.seed,
+        task.architecture, suite.width, suite.size, suite.trained_on, suite.dataset, suite.folds, 0, task.seed,
         suite.name, task.recipe.name,
     )  # fmt: skip
 
