@@ -15,6 +15,7 @@ from bench.judging import gate as gate
 from bench.paths import near
 from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
+from lungseg import runtime
 from lungseg.errors import DataError, LungsegError, UsageError
 
 
@@ -24,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     A record that cannot be read is trained again if the run has its cell; of any other the user is warned.
     """
     suite = _chosen(options)
+    runtime.require()
     from bench.pages import report, showcase
     from bench.pages.vetting import vetted
     from bench.running import data, lock
@@ -49,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
 def ensemble(options: argparse.Namespace) -> int:
     """Entries made of what is trained already, then the report. 4 when some could not be made."""
     suite = suites.narrowed(suites.suite(options.suite), options.arch, folds=options.folds)
+    runtime.require()
     from bench.pages import report
     from bench.pages.vetting import vetted
     from bench.running import data, ensemble, lock
@@ -68,8 +71,10 @@ def speed(options: argparse.Namespace) -> int:
     """Measure throughput only."""
     from bench.running import lock
 
+    suite = _chosen(options)
+    runtime.require()
     with lock.held(options.results):
-        return _speed(_chosen(options), options.results, options.precision)
+        return _speed(suite, options.results, options.precision)
 
 
 def report(options: argparse.Namespace) -> int:
@@ -125,6 +130,7 @@ def tune(options: argparse.Namespace) -> int:
     if options.hours is not None and not options.hours >= 0:
         raise UsageError(f"--hours {options.hours}: at least 0 is needed")
     study = plan(options.suite, options.arch, options.fold, options.inner, options.size, options.width, options.epochs)
+    runtime.require()
     from bench.tune import command  # late: what it imports takes a second
     from bench.tune.study import Budget
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench import suites
 from bench.paths import near
 from bench.running.suite_run import INTERRUPTED, PARTIAL, train
+from lungseg import runtime
 from lungseg.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _smoke(results: Path) -> dict[str, Any]:
     from bench.records import store
     from bench.running import data, lock
 
+    runtime.require()  # before anything is removed
     smoke = suites.SUITES["smoke"]
     with lock.held(results):
         for folder in (results / "runs" / smoke.name, results / "cells" / smoke.name, results / "cache"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import re
 from collections.abc import Callable
@@ -31,6 +32,14 @@ def backend_name() -> str:
     if name not in BACKENDS:
         raise UsageError(f"KERAS_BACKEND={name!r}: known are {', '.join(BACKENDS)}")
     return name
+
+
+def require() -> None:
+    """Raise EnvironmentFailure unless the backend is installed; nothing is imported."""
+    backend, installed = backend_name(), [name for name in BACKENDS if importlib.util.find_spec(name)]
+    if backend not in installed:
+        other = f", or set KERAS_BACKEND={installed[0]}, which is" if installed else ""
+        raise EnvironmentFailure(f"the backend {backend!r} is not installed: `pip install {backend}`{other}")
 
 
 def environment(threads: int, deterministic: bool = True, programs: Path | None = None) -> dict[str, str]:

@@ -40,6 +40,19 @@ def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["run smoke", "ensemble smoke", "speed smoke", "tune smoke", "gate"])
+def test_a_backend_that_is_not_installed_is_told_before_anything_begins(verb, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name == "torch" else None)
+    assert main([*verb.split(), "--results", str(tmp_path / "new")]) == 6
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == (
+        "error: the backend 'jax' is not installed: `pip install jax`, or set KERAS_BACKEND=torch, which is\n"
+    )
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.fault("F70")
 def test_results_that_cannot_be_written_stop_before_training(capsys):
     assert main(["run", "smoke", "--results", "/proc/nowhere"]) == 6
