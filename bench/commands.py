@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.no_speed:
             code = _tried(code, lambda: _speed(suite, options.results))
         written = report.write(options.results, only=suite.name, found=found)
-    print(report.terminal([record for record in found.records if record["cell"]["suite"] == suite.name]))
+    print(report.terminal(found.records, only=suite.name))
     pages = [path for path in written if path.suffix == ".md"]
     print("\n".join(f"written: {near(path)}" for path in pages))
     _warn(options.results, found.unreadable)
@@ -61,7 +61,7 @@ def ensemble(options: argparse.Namespace) -> int:
         code = ensemble.make(suite, root, options.results, options.seeds, _say, views=options.views)
         found = vetted(options.results)
         written = report.write(options.results, only=suite.name, found=found)
-    print(report.terminal([record for record in found.records if record["cell"]["suite"] == suite.name]))
+    print(report.terminal(found.records, only=suite.name))
     print("\n".join(f"written: {near(path)}" for path in written if path.suffix == ".md"))
     _warn(options.results, found.unreadable)
     return code

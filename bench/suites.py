@@ -147,7 +147,7 @@ SUITES: dict[str, Suite] = {
             "montgomery", (128, 128), 16, 5, (0,), "document", widths=OWN_WIDTHS,
         ),
         Suite(
-            "montgomery-128-strong", "the same with augmentation, a cosine and 150 epochs: each network near its best",
+            "montgomery-128-strong", "Montgomery at 128 px, width 16, with augmentation, a cosine and 150 epochs",
             ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 5, (0,), "strong",
             widths=OWN_WIDTHS,
         ),

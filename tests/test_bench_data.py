@@ -131,6 +131,24 @@ def test_groups_of_patients_across_sets_are_those_of_the_set_that_is_scored(both
 
 
 @pytest.mark.parametrize("two", [ACROSS, BESIDES], ids=["across", "besides"])
+def test_sets_lie_under_their_names_as_the_source_or_as_fetching_spells_them(both, tmp_path, two):
+    material = gather(two, locate(two, both, tmp_path), tmp_path)
+    for name in ("Montgomery", "Shenzhen"):
+        (both / name).rename(both / name.lower())
+    again = gather(two, locate(two, both, tmp_path), tmp_path)
+    assert again.folds == material.folds
+    assert again.prepared.sha256 == material.prepared.sha256
+    one = replace(suite("montgomery-128"), size=(32, 32))
+    assert locate(one, both, tmp_path) == both / "montgomery"
+
+
+def test_a_suite_of_two_sets_names_both_where_no_folder_is_given(tmp_path, monkeypatch):
+    monkeypatch.delenv("LUNGSEG_DATA", raising=False)
+    with pytest.raises(UsageError, match=r"needs the sets montgomery and shenzhen: give the folder that holds both"):
+        locate(BESIDES, None, tmp_path)
+
+
+@pytest.mark.parametrize("two", [ACROSS, BESIDES], ids=["across", "besides"])
 def test_a_suite_of_two_sets_needs_both(both, tmp_path, two):
     (both / "Shenzhen").rename(both / "elsewhere")
     with pytest.raises(UsageError, match=r"Shenzhen: no such folder; suite .* needs one that holds Montg"):

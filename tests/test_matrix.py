@@ -1,10 +1,15 @@
 """The index's table of every network in every suite."""
 
-from records import grid, sealed
+from functools import partial
+
+from records import grid as made_up
+from records import sealed
 
 from bench.pages.matrix import matrix
 from bench.pages.report import index_page
 from bench.statistics import stats
+
+grid = partial(made_up, data="montgomery")
 
 
 def cells(text):
@@ -63,3 +68,12 @@ def test_a_variant_of_the_recipe_does_not_stand_for_the_network():
     assert section.rows[0].variant == "longer"
     mean = next(r.dice.value for r in section.rows if r.name == "unet")
     assert f"{mean:.4f}" in cells(matrix([section])[1])["unet", "fake, cpu"]
+
+
+def test_a_phantom_is_left_out_and_machines_of_one_name_are_told_apart():
+    assert matrix(stats.sections(made_up(("unet", "r2unet"), n=25))) == []
+    other = [
+        sealed({**r, "machine": {**r["machine"], "backend": "jax"}}) for r in grid(("unet", "r2unet"), n=25, level=0.9)
+    ]
+    found = cells(matrix(stats.sections([*grid(("unet", "r2unet"), n=25), *other]))[1])
+    assert {column for _, column in found} == {"fake, tensorflow-cpu-float32", "fake, jax-cpu-float32"}

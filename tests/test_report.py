@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from read_page import lines_with, page
-from records import ARCHITECTURES, grid, record, save, save_throughput
+from records import ARCHITECTURES, grid, record, save, save_throughput, sealed
 
 import lungseg
 from bench.markdown import escape
@@ -146,6 +146,24 @@ def test_only_writes_one_suite_but_the_index_of_all(tmp_path):
     index = (tmp_path / "README.md").read_text()
     assert "[fake](fake.md)" in index
     assert "[other](other.md)" in index
+
+
+def test_only_also_writes_the_page_that_compares_with_the_suite(tmp_path):
+    def besides(level):
+        made = grid(("unet",), n=40, suite="both", data="montgomery", level=level)
+        return [sealed({**r, "cell": {**r["cell"], "trained_on": "montgomery+shenzhen"}}) for r in made]
+
+    save(tmp_path, [*grid(("unet",), n=40, data="montgomery", level=0.97), *besides(0.99)])
+    report.write(tmp_path, figures=False)
+    before = (tmp_path / "both.md").read_text()
+    save(tmp_path, grid(("unet",), n=40, data="montgomery", level=0.94))
+    written = report.write(tmp_path, figures=False, only="fake")
+    assert [p.name for p in written] == ["both.md", "fake.md", "README.md"]
+    assert (tmp_path / "both.md").read_text() != before
+    records = [*grid(("unet",), n=40, data="montgomery"), *besides(0.99)]
+    assert "What do the further images buy?" not in report.terminal(records, only="fake")
+    assert "fake: montgomery" in report.terminal(records, only="fake")
+    assert "both: montgomery" not in report.terminal(records, only="fake")
 
 
 def test_terminal_fits_eighty_columns():

@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from records import grid, record, sealed
+from records import grid, ratios, record, sealed
 from scipy.stats import spearmanr
 
 from bench.statistics import hard_images, stats
@@ -158,6 +158,27 @@ def test_where_several_share_the_first_rank_the_others_say_nothing_of_them():
     worse = grid(("r2unet",), n=40, level=0.9)
     found = hard_images.alike(only([*records, *as_twin(records, "resunet"), *worse]), 5)
     assert (found.rows, found.first) == (2, True)
+
+
+def test_the_best_of_several_seeds_is_of_their_own_predictions():
+    section = only([*grid(("unet",), n=40, seeds=(0, 1)), *grid(("r2unet",), n=40, level=0.9)])
+    found = hard_images.alike(section, 5)
+    each = {}
+    for r in section.records:
+        for case in r["cases"]:
+            each[case["id"]] = max(each.get(case["id"], 0), case["dice"])
+    assert found.best == pytest.approx(np.mean(list(each.values())))
+    assert found.best > max(row.dice.value for row in section.rows)
+
+
+def test_a_row_that_scores_every_image_alike_orders_none():
+    flat = as_twin(grid(("unet",), n=40), "resunet")
+    for r in flat:
+        for c in r["cases"]:
+            c.update(tp=0, **ratios(0, c["fp"], c["fn"], c["tn"]))
+    found = hard_images.alike(only([*grid(("unet", "r2unet"), n=40), *[sealed(r) for r in flat]]), 5)
+    assert found.rows == 2
+    assert all(np.isfinite(found.rho))
 
 
 @pytest.mark.parametrize(("rows", "n"), [(1, 40), (2, 9)])

@@ -42,7 +42,7 @@ def leaderboard(section: Section) -> Figure | None:
     numbers.grid(visible=False)
     _scale(axes, min(min(r.dice.low, r.pooled["dice"]) for r in rows), max(r.dice.high for r in rows))
     n = max(len(r.images) for r in rows)
-    axes.set_xlabel(f"Dice, {n} images that no training saw")
+    axes.set_xlabel(f"Dice, {n} images, each predicted by a training that never saw it")
     axes.set_title(f"Mean Dice and 95 % interval{cut(len(rows), len(section.rows))}")
     axes.plot([], [], "o-", color=BLUE, linewidth=2.2, label="mean over images")
     axes.plot([], [], "D", **POOLED, label="pooled over pixels")

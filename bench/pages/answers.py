@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.markdown import counted, duration, escape, listed, millions, p_value, with_interval
-from bench.pages import budget, gaps
+from bench.pages import budget, counterparts_page, gaps
 from bench.pages.literature import people
 from bench.records import costs, members
 from bench.statistics.rows import Pair, Row, Section, seeds_needed
@@ -147,6 +147,7 @@ def answers(section: Section, name: Namer = escape) -> list[tuple[str, str]]:
     found = [
         ("Which is best?", best(section, name)),
         ("Is the difference real?", real(section, name)),
+        *counterparts_page.again(section, name),
         ("Would another reader of the images agree?", stable(section, name)),
         ("Had training levelled off?", levelled(section, name)),
         ("What does it cost?", cost(section, name)),
@@ -180,8 +181,12 @@ def cost(section: Section, name: Namer = escape) -> str:
     total, beside = sum(r["timing"]["total_seconds"] for r in spent), costs.at_once(spent)
     shared = f", up to {beside} of them at a time" if beside > 1 else ""
     if section.beside > beside:
-        shared += f", {section.beside} with those of other suites"
-    return f"{'; '.join(each)}. All scored cells took {duration(total)} ({name(section.setting.device_kind)}{shared})."
+        shared += f", up to {section.beside} with those of other suites"
+    summed = " summed" if max(beside, section.beside) > 1 else ""
+    return (
+        f"{'; '.join(each)}. All scored cells took {duration(total)}{summed}"
+        f" ({name(section.setting.device_kind)}{shared})."
+    )
 
 
 def _equals(p: float) -> str:

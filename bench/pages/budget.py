@@ -8,7 +8,6 @@ from typing import Any
 
 from bench.markdown import NONE, duration, escape, paragraph, table
 from bench.records import doubts, members
-from bench.statistics import stats
 from bench.statistics.rows import Record, Row, Section
 
 
@@ -54,11 +53,7 @@ def _range(values: Collection[int]) -> str:
 
 
 def _trained(section: Section, row: Row) -> list[Record]:
-    widths = {int(r["cell"]["width"]) for r in section.records}
-    return [
-        r for r in members.trainings(section.records)
-        if r["status"] == "ok" and stats.name_of(r, widths) == row.name and int(r["cell"]["seed"]) in row.seeds
-    ]  # fmt: skip
+    return members.trainings(section.records_of(row))
 
 
 def _row(row: Row, records: Sequence[Record]) -> list[str]:

@@ -33,19 +33,16 @@ def _alike(section: Section) -> list[str]:
         return []
     low, median, high = found.rho
     which = "that share the first rank" if found.first else "that share these images"
-    if found.rows == 2:
-        order = f"The two {which} order them with Spearman's rho of {median:.2f}."
-    else:
-        order = (
-            f"Of the {found.rows} {which}, two order them with Spearman's rho of {median:.2f} in the median pair,"
-            f" {low:.2f} to {high:.2f}."
-        )
+    pairs = f"{median:.2f}" if found.rows == 2 else f"{low:.2f} to {high:.2f}, {median:.2f} in the middle"
+    those = f"{'the two' if found.rows == 2 else f'any two of the {found.rows}'} {which}"
+    how = "Largely" if median >= 0.8 else "In part" if median >= 0.4 else "Hardly"
     return [
         paragraph(
-            f"**Are they hard for every network?** {order} Their mean Dice is {ratio(found.mean)}, and"
-            f" {ratio(found.rest)} without the ten images that are hardest for them. Were the best of them taken for"
-            f" each image, for which one must know its truth, it would be {ratio(found.best)}: no choice among these"
-            " predictions can exceed that."
+            f"**Do they miss the same images?** {how}: {those} order the images by Dice"
+            f" with a rank correlation (Spearman) of {pairs}. Their mean Dice is {ratio(found.mean)}, and"
+            f" {ratio(found.rest)} without the ten images that are hardest for them. The best of their predictions"
+            f" for each image, which only the truth can tell, would give {ratio(found.best)}: no choice among them can"
+            " exceed that."
         )
     ]
 

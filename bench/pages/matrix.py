@@ -8,16 +8,23 @@ from bench.markdown import NONE, escape, paragraph, ratio, table
 from bench.statistics.rows import Row, Section
 from lungseg import ARCHITECTURES
 
+PHANTOM = "phantom"
+
 
 def matrix(sections: Iterable[Section]) -> list[str]:
-    """Blocks; empty where no section compares two networks. A row an architecture, a column a section."""
-    columns = [(s, found, _first(found.values())) for s in sections if len(found := _networks(s)) > 1]
+    """Blocks; empty where no section of radiographs compares two networks. A row a network, a column a section."""
+    real = (s for s in sections if s.setting.scored_on != PHANTOM)
+    columns = [(s, found, _first(found.values())) for s in real if len(found := _networks(s)) > 1]
     if not columns:
         return []
     named = {name for _, found, _ in columns for name in found}
     known = [*(name for name in ARCHITECTURES if name in named), *sorted(named - set(ARCHITECTURES))]
     rows = [[escape(name), *(_value(found.get(name), first) for _, found, first in columns)] for name in known]
-    headers = [f"{s.setting.suite}, {s.setting.device_kind}" for s, _, _ in columns]
+    short = [f"{s.setting.suite}, {s.setting.device_kind}" for s, _, _ in columns]
+    headers = [
+        name if short.count(name) == 1 else f"{s.setting.suite}, {s.setting.machine}"
+        for name, (s, _, _) in zip(short, columns, strict=True)
+    ]
     note = (
         "Mean Dice, to be read downwards: columns differ in data, recipe or machine. Bold: no network of its column has"
         " a better rank. In brackets: unfinished, over the images predicted so far, so not ranked."

@@ -29,9 +29,9 @@ GENERATED = "<!-- Written by `python -m bench report` from the records under run
 def write(results: Path, *, figures: bool = True, only: str | None = None, found: Vetted | None = None) -> list[Path]:
     """Regenerate <results>/README.md, a page for each suite, and their figures; return what was written.
 
-    only: the suite whose page and figures to write; the index always covers all. Without `figures` the pages
-    link those that are already there. found: the records, where they were read already. Unreadable ones are named
-    on the pages and hide no others. Raises LungsegError for contradictory records.
+    only: the suite whose page and figures to write, with pages that compare with it; the index always covers all.
+    Without `figures` the pages link those that are already there. found: the records, where they were read already.
+    Unreadable ones are named on the pages and hide no others. Raises LungsegError for contradictory records.
     """
     results = Path(results)
     found = found or vetted(results)
@@ -45,11 +45,12 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
     measured = speeds.load(results)
     written = []
     for suite, sections in by_suite.items():
-        if only not in (None, suite):
+        leans = any(c.suite == only for s in sections for c in s.gains)
+        if only not in (None, suite) and not leans:
             continue
         drawn: list[Mapping[str, str]] = []
         for section, stem in zip(sections, stems(sections), strict=True):
-            if figures:
+            if figures and only in (None, suite):
                 from bench.figures import draw  # late: importing matplotlib takes a second
 
                 written += draw(section, _fitting(section, measured), results / "figures", stem)
@@ -190,9 +191,9 @@ def index_page(
     return "\n\n".join(blocks) + "\n"
 
 
-def terminal(records: Sequence[Record], width: int = 80) -> str:
-    """The leaderboard of each section as plain text for a terminal of `width` columns."""
-    found = stats.sections(records)
+def terminal(records: Sequence[Record], width: int = 80, only: str | None = None) -> str:
+    """The leaderboard of each section, or of suite ``only``, as plain text for a terminal of `width` columns."""
+    found = [s for s in stats.sections(records) if only in (None, s.setting.suite)]
     if not found:
         return "No records, so no leaderboard."
     return "\n\n".join(_terminal_section(s, width) for s in found)

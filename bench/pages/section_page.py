@@ -21,7 +21,7 @@ from bench.pages import (
     ablation_page,
     answers,
     budget,
-    further_page,
+    counterparts_page,
     gaps,
     images_page,
     literature,
@@ -64,15 +64,16 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
         f"## {escape(key.backend)} on {escape(key.device_kind)}, {escape(key.precision)}",
         paragraph(
             f"Data {escape(key.scored_on)} at {key.size[0]} x {key.size[1]} px, recipe"
-            f" {escape(key.recipe)}, {escape(key.split)},"
+            f" {escape(key.recipe)}, {escape(key.split)}{_besides(section)},"
             f" seed{'s' if len(section.seeds) > 1 else ''} {seeds}. Scores are at that resolution."
         ),
         *_answers(section),
         "### Leaderboard", _leaderboard(section), *_image("leaderboard", figures),
         *ablation_page.ablation(section),
-        *further_page.further(section),
+        *counterparts_page.gains(section),
         "### Differences", *ranking_page.differences(section), *_image("pairwise", figures),
         "### How stable the order is", *ranking_page.stability(section), *_image("stability", figures),
+        *counterparts_page.retrained(section),
         "### Per image and pooled", _ratios(section), *_image("distribution", figures),
         "### Borders and anatomy", _borders(section),
         *strata_page.by_group(section, stored),
@@ -91,13 +92,21 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
     return blocks
 
 
+def _besides(section: Section) -> str:
+    """How many images of another set every fold trains on besides."""
+    done = [r for r in section.records if r["status"] == "ok"]
+    own = {image for r in done for image in r["data"]["truth_pixels"]}
+    counts = {len(set(r["split"]["train"]) - own) for r in done}
+    return f" ({max(counts)} images)" if section.setting.besides and counts else ""
+
+
 def _image(kind: str, figures: Figures) -> list[str]:
     return [f"![{CAPTIONS[kind]}]({figures[kind]})"] if kind in figures else []
 
 
 def first_screen(section: Section) -> list[tuple[str, str]]:
     """Questions with their answers, what the suite was made to ask before the rest."""
-    return [*ablation_page.answer(section), *further_page.answer(section), *answers.answers(section)]
+    return [*ablation_page.answer(section), *counterparts_page.gain(section), *answers.answers(section)]
 
 
 def _answers(section: Section) -> list[str]:

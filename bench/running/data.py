@@ -40,8 +40,8 @@ class Material:
 def locate(suite: Suite, given: Path | None, results: Path) -> Path:
     """Root of the suite's dataset: ``--data``, else ``LUNGSEG_DATA``; a phantom set is written if need be.
 
-    Either may name the set itself or a folder that holds it as ``Montgomery`` or ``Shenzhen``; for a suite that
-    reads two it must hold both.
+    Either may name the set itself or a folder that holds it under its name, as ``Montgomery`` or ``montgomery``; for
+    a suite that reads two it must hold both.
     """
     if suite.phantoms is not None:
         from lungseg.datasets import phantom
@@ -53,16 +53,16 @@ def locate(suite: Suite, given: Path | None, results: Path) -> Path:
     named = given or (Path(os.environ["LUNGSEG_DATA"]) if os.environ.get("LUNGSEG_DATA") else None)
     if named is None:
         raise UsageError(
-            f"suite {suite.name} needs the {suite.dataset} set: give its folder by DATA=<folder> (make) or --data "
-            f"<folder>, or set LUNGSEG_DATA; `python -m lungseg data fetch {suite.dataset}` downloads what can be"
+            f"suite {suite.name} needs {_named(suite)} by DATA=<folder> (make) or --data <folder>, or set LUNGSEG_DATA;"
+            " `python -m lungseg data fetch montgomery` downloads what can be"
         )
     if len(suite.sets) > 1:
-        both = [named / _folder(name) for name in suite.sets]
+        both = [_within(suite, named, name) for name in suite.sets]
         if lacking := [path for path in both if not path.is_dir()]:
             names = " and ".join(path.name for path in both)
             raise UsageError(f"{lacking[0]}: no such folder; suite {suite.name} needs one that holds {names}")
         return named
-    inner = named / _folder(suite.dataset)
+    inner = _inner(named, suite.dataset)
     return inner if inner.is_dir() else named
 
 
@@ -74,11 +74,19 @@ def scored(suite: Suite, given: Path | None, results: Path) -> list[lungseg.Case
 
 
 def _within(suite: Suite, root: Path, name: str) -> Path:
-    return root / _folder(name) if len(suite.sets) > 1 else root
+    return _inner(root, name) if len(suite.sets) > 1 else root
 
 
-def _folder(dataset: str) -> str:
-    return FOLDERS.get(dataset, dataset)
+def _inner(root: Path, dataset: str) -> Path:
+    """Where a folder of several sets holds this one: as ``Montgomery``, or as ``montgomery``, which fetching makes."""
+    plain = root / dataset
+    return plain if plain.is_dir() else root / FOLDERS.get(dataset, dataset)
+
+
+def _named(suite: Suite) -> str:
+    if len(suite.sets) == 1:
+        return f"the {suite.dataset} set: give its folder"
+    return f"the sets {' and '.join(suite.sets)}: give the folder that holds both, each under its name,"
 
 
 def gather(suite: Suite, root: Path, results: Path) -> Material:

@@ -43,8 +43,8 @@ class Alike:
 
     first: whether the rows are those that share the first rank, else all that share their images. rho: Spearman's of
     the images' Dice by two of the rows, lowest, median and highest pair. mean: Dice over rows and images, rest: without
-    the hardest. best: mean over images of the highest Dice that any of the rows has there, which takes the truth to
-    know.
+    the hardest. best: mean over images of the highest Dice that any prediction of these rows has there, each seed's own
+    among them, which takes the truth to know.
     """
 
     rows: int
@@ -56,19 +56,25 @@ class Alike:
 
 
 def alike(section: Section, n: int = 10) -> Alike | None:
-    """None where fewer than two rows share their images, or these are not twice as many as the ``n`` hardest."""
-    every = shared(section)
+    """None where fewer than two architectures share their images, or these are not twice as many as the ``n`` hardest.
+
+    A row that scores every image alike orders none and is left out.
+    """
+    every = [row for row in shared(section) if np.ptp(row.image_dice) > 0]
     first = [row for row in every if row.rank == 1]
     rows = first if len(first) > 1 else every
-    if len(rows) < 2 or len(rows[0].images) < 2 * n:
+    if len({row.architecture for row in rows}) < 2 or len(rows[0].images) < 2 * n:
         return None
     dice = np.array([row.image_dice for row in rows])
     of_pairs = np.corrcoef([ranks(line) for line in dice])[np.triu_indices(len(rows), 1)]
     low, median, high = (float(np.quantile(of_pairs, q)) for q in (0, 0.5, 1))
     over_rows = np.sort(dice.mean(axis=0))
+    best = dict.fromkeys(rows[0].images, 0.0)
+    for case in (case for row in rows for r in section.records_of(row) for case in r["cases"]):
+        best[case["id"]] = max(best[case["id"]], float(case["dice"]))
     return Alike(
         len(rows), rows is first, (low, median, high), float(over_rows.mean()), float(over_rows[n:].mean()),
-        float(dice.max(axis=0).mean()),
+        float(np.mean(list(best.values()))),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.statistics.resampling import Interval
+from bench.suites import variant_of
 from lungseg.metrics import Counts
 
 Record = Mapping[str, Any]
@@ -200,15 +201,16 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Gain:
-    """A row of folds that train on another set besides, against the same network of folds that do not."""
+class Counterpart:
+    """A row and the same training elsewhere, over the seeds that both have."""
 
     name: str
-    suite: str  # of the folds that do not
-    without: Interval
-    dice: Interval
-    pair: Pair  # its difference is with minus without
-    times: float  # images that a training sees with the other set, by those without it
+    suite: str  # of the other
+    machine: str  # of the other, as ``Setting.machine``
+    dice: float
+    theirs: float
+    pair: Pair  # its difference is this row minus the other
+    images: float  # that a training sees, by those that the other's sees
 
 
 @dataclass(frozen=True)
@@ -238,8 +240,18 @@ class Section:
     seeds: tuple[int, ...]
     ranking: Ranking | None  # None where fewer than two rows are ranked
     detectable: float | None  # smallest paired difference found with 80 % power
-    gains: tuple[Gain, ...] = ()  # by another set that every fold trains on besides
-    beside: int = 1  # the most cells, of other suites too, that ran on this device at a time while one of these did
+    gains: tuple[Counterpart, ...] = ()  # against the same folds without the other set that they train on besides
+    retrained: tuple[Counterpart, ...] = ()  # against the same trainings on other machines
+    beside: int = 1  # the most cells of any suite that ran on such a machine at a time while one of these did
+
+    def records_of(self, row: Row) -> list[Record]:
+        """The scored records that the row is made of: those of its complete seeds."""
+        network = (row.architecture, row.width, row.variant)
+        return [
+            r for r in self.records
+            if r["status"] == "ok" and r["cases"] and int(r["cell"]["seed"]) in row.seeds
+            and (r["cell"]["architecture"], int(r["cell"]["width"]), variant_of(r["cell"])) == network
+        ]  # fmt: skip
 
     def pair(self, first: str, second: str) -> Pair | None:
         """The comparison of two rows, in the order that it was made."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.records import costs, members, store
-from bench.statistics import further, resampling
+from bench.statistics import counterparts, resampling
 from bench.statistics.pairs import compared
 from bench.statistics.ranking import places, ranking
 from bench.statistics.resamples import Resamples, drawn
@@ -30,13 +30,26 @@ def sections(records: Iterable[Record]) -> list[Section]:
     for record in sorted(records, key=store.cell_name):
         groups[setting(record)].append(record)
     found = [_section(key, groups[key]) for key in sorted(groups)]
-    return [replace(s, gains=further.gains(s, found), beside=_beside(s, found)) for s in found]
+    return [
+        replace(
+            s,
+            gains=counterparts.gains(s, found),
+            retrained=counterparts.retrained(s, found),
+            beside=_beside(s, found),
+        )
+        for s in found
+    ]
 
 
 def _beside(section: Section, sections: Sequence[Section]) -> int:
-    kind = section.setting.device_kind
-    others = (s for s in sections if s is not section and s.setting.device_kind == kind)
-    return costs.at_once([r for r in section.records if _ok(r)], [r for s in others for r in s.records if _ok(r)])
+    own = [r for r in section.records if _ok(r)]
+    machines = {_machine(r) for r in own}
+    others = [r for s in sections if s is not section for r in s.records if _ok(r) and _machine(r) in machines]
+    return costs.at_once(own, others)
+
+
+def _machine(record: Record) -> tuple[object, ...]:
+    return tuple(record["machine"].get(key) for key in ("device", "cpu", "cores", "memory_bytes"))
 
 
 def setting(record: Record) -> Setting:

@@ -1,0 +1,93 @@
+"""A suite's rows beside the same trainings elsewhere: without further images, or on another machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.markdown import counted, escape, listed, p_value, paragraph, ratio, table, with_interval
+from bench.pages.ranking_page import told
+from bench.statistics.rows import Counterpart, Section
+
+
+def gain(section: Section) -> list[tuple[str, str]]:
+    """The question of a suite that trains on another set besides, and its answer; empty without a comparison."""
+    found = section.gains
+    if not found:
+        return []
+    parts = [
+        f"{words}: {listed([f'{escape(c.name)} {with_interval(c.pair.difference, sign=True)}' for c in some])}"
+        for words, some in (
+            ("told apart by their Dice", [c for c in found if c.pair.real]),
+            ("not told apart", [c for c in found if not c.pair.real]),
+        )
+        if some
+    ]
+    seeds = "" if all(c.pair.of_methods for c in found) else " These are differences of weights, not of methods."
+    return [
+        (
+            "What do the further images buy?",
+            f"Against the same folds without them ({escape(found[0].suite)}), {'; '.join(parts)}.{seeds}"
+            f" {_more(found)}",
+        )
+    ]
+
+
+def gains(section: Section) -> list[str]:
+    """Blocks; empty where no other set is trained on besides."""
+    if not section.setting.besides:
+        return []
+    found, name = section.gains, escape(section.setting.besides.capitalize())
+    blocks = [f"### What all of {name} buys"]
+    if found:
+        headers = ["Architecture", "Without", "With", "Difference in Dice [95 %]", "p, Holm", "Told apart"]
+        note = f"Without: suite {escape(found[0].suite)} on the same machine, folds, recipe and test images the same."
+        blocks += [table(headers, [_row(c) for c in found], left=1), paragraph(f"{note} {_more(found)}")]
+    lacking = [escape(r.name) for r in section.rows if r.rank and r.single and r.name not in {c.name for c in found}]
+    if lacking:
+        blocks.append(paragraph(f"Not compared, as the same trainings without it are not at hand: {listed(lacking)}."))
+    return blocks
+
+
+def _more(found: Sequence[Counterpart]) -> str:
+    return (
+        f"A training sees {found[0].images:.1f} times the images and takes more steps for it, so what more images and"
+        " what more steps buy is not told apart."
+    )
+
+
+def again(section: Section, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+    """Whether the same trainings on another machine agree; empty where there are none."""
+    found = section.retrained
+    if not found:
+        return []
+    machines = listed([name(machine) for machine in dict.fromkeys(c.machine for c in found)])
+    furthest = max(found, key=lambda c: abs(c.pair.difference.value))
+    mean = sum(abs(c.pair.difference.value) for c in found) / len(found)
+    what = f"{counted(len(found), 'network')} trained with the same seeds on {machines} too"
+    by = f"{name(furthest.name)} {with_interval(furthest.pair.difference, sign=True)}"
+    size = f"differs by {by} Dice" if len(found) == 1 else f"differ by {mean:.4f} Dice on average, most {by}"
+    return [
+        (
+            "Does the same training elsewhere agree?",
+            f"{what} {size}. A lead of few seeds that is no larger may be the machine's and not the network's.",
+        )
+    ]
+
+
+def retrained(section: Section) -> list[str]:
+    """Blocks; empty where no network was trained on another machine too."""
+    if not section.retrained:
+        return []
+    rows = [[escape(c.machine), *_row(c)] for c in section.retrained]
+    headers = ["There", "Architecture", "There, Dice", "Here, Dice", "Here - there [95 %]", "p, Holm", "Told apart"]
+    note = (
+        "The same seeds, recipe, data, folds and graph on another backend or device. Each backend draws other first"
+        " weights from a seed and adds numbers in another order, each device does the latter, and a training makes more"
+        " of it: so this is what a row of one seed varies by."
+    )
+    return ["### The same trainings elsewhere", table(headers, rows, left=2), paragraph(note)]
+
+
+def _row(c: Counterpart) -> list[str]:
+    values = [ratio(c.theirs), ratio(c.dice), with_interval(c.pair.difference, sign=True)]
+    return [escape(c.name), *values, p_value(c.pair.p_holm), told(c.pair)]

@@ -1,0 +1,92 @@
+"""A row against the same training elsewhere: without the other set that it trains on besides, or on another machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import replace
+from typing import Any
+
+from bench.statistics.pairs import compared
+from bench.statistics.resamples import drawn
+from bench.statistics.resampling import holm
+from bench.statistics.rows import Counterpart, Record, Row, Section
+from bench.statistics.scores import Scores
+
+HERE, THERE = "here", "there"
+OTHER_IMAGES = ("data", "folds")  # inputs that another set besides changes
+OTHER_MACHINE = ("backend", "device_kind")
+
+
+def gains(section: Section, sections: Sequence[Section]) -> tuple[Counterpart, ...]:
+    """Each ranked network against itself on the same folds without the other set; Holm-corrected over them.
+
+    Empty where no fold trains on another set, or nothing is at hand that differs by that alone.
+    """
+    key = section.setting
+    if not key.besides:
+        return ()
+    wanted = {replace(key, suite=s.setting.suite, trained_on=key.scored_on) for s in sections}
+    return _against(section, [s for s in sections if s.setting in wanted], OTHER_IMAGES)
+
+
+def retrained(section: Section, sections: Sequence[Section]) -> tuple[Counterpart, ...]:
+    """Each ranked network against itself, trained with the same seeds on another backend or device: what is left is
+    rounding, and what follows from it in a training."""
+    key = section.setting
+    wanted = {replace(key, backend=s.setting.backend, device_kind=s.setting.device_kind) for s in sections} - {key}
+    return _against(section, [s for s in sections if s.setting in wanted], OTHER_MACHINE)
+
+
+def _against(section: Section, others: Sequence[Section], differ: Sequence[str]) -> tuple[Counterpart, ...]:
+    found = [
+        one
+        for other in others
+        for row in section.rows
+        if row.single and (one := _counterpart(row, section, other, differ))
+    ]
+    corrected = holm([one.pair.p_value for one in found])
+    return tuple(replace(one, pair=replace(one.pair, p_holm=p)) for one, p in zip(found, corrected, strict=True))
+
+
+def _counterpart(row: Row, section: Section, other: Section, differ: Sequence[str]) -> Counterpart | None:
+    same = (r for r in other.rows if r.single and _network(r) == _network(row) and r.images == row.images)
+    theirs = next(same, None)
+    if theirs is None or not (row.rank and theirs.rank):
+        return None
+    seeds = set(row.seeds) & set(theirs.seeds)
+    here, there = _of_seeds(section.records_of(row), seeds), _of_seeds(other.records_of(theirs), seeds)
+    if not seeds or _made_from(here, differ) != _made_from(there, differ):
+        return None
+    tables = {name: scores for name, r in ((HERE, here), (THERE, there)) if (scores := Scores.of(r))}
+    pairs = compared([HERE, THERE], tables, drawn(tables), section.setting.folds)
+    means = [float(tables[name].mean_over_seeds("dice").mean()) for name in (HERE, THERE)]
+    where = other.setting
+    return Counterpart(
+        row.name, where.suite, where.machine, means[0], means[1], pairs[0], _seen(here) / _seen(there)
+    ) if pairs else None  # fmt: skip
+
+
+def _network(row: Row) -> tuple[str, int, str]:
+    return row.architecture, row.width, row.variant
+
+
+def _of_seeds(records: Sequence[Record], seeds: Set[int]) -> list[Record]:
+    return [r for r in records if int(r["cell"]["seed"]) in seeds]
+
+
+def _made_from(records: Sequence[Record], differ: Sequence[str]) -> dict[tuple[int, int], Any]:
+    """What must be alike, by fold and seed: inputs but for what the two differ in, and the images that are judged by,
+    with their truth."""
+    return {
+        (int(r["cell"]["fold"]), int(r["cell"]["seed"])): (
+            {key: value for key, value in (r.get("inputs") or {}).items() if key not in differ},
+            r["split"]["validation"],
+            {case["id"]: case["tp"] + case["fn"] for case in r["cases"]},
+        )
+        for r in records
+    }
+
+
+def _seen(records: Sequence[Record]) -> float:
+    """Images that a training sees in all of its epochs, on average."""
+    return sum(len(r["split"]["train"]) * len(r["history"]["loss"]) for r in records) / len(records)

@@ -1,0 +1,169 @@
+"""Rows beside the same trainings elsewhere: without the other set that they train on besides, on another machine."""
+
+import numpy as np
+import pytest
+from records import grid, sealed
+
+from bench.pages.counterparts_page import again, gain, gains, retrained
+from bench.pages.section_page import first_screen, section_page
+from bench.statistics import stats
+from bench.statistics.resampling import holm
+
+NETWORKS = ("unet", "lwnet", "resunet")
+
+
+def plain(architectures=NETWORKS, **more):
+    return grid(architectures, suite="alone", n=60, data="montgomery", **more)
+
+
+def enlarged(architectures=NETWORKS, **more):
+    """The same folds with 90 images of another set besides."""
+    further_ids = [f"CHNCXR_{k:04}_0" for k in range(90)]
+    return [
+        sealed({
+            **r,
+            "cell": {**r["cell"], "trained_on": "montgomery+shenzhen"},
+            "split": {**r["split"], "train": [*r["split"]["train"], *further_ids]},
+        })
+        for r in grid(architectures, **{"suite": "both", "n": 60, "data": "montgomery", "level": 0.99, **more})
+    ]  # fmt: skip
+
+
+def both(records):
+    return next(s for s in stats.sections(records) if s.setting.suite == "both")
+
+
+def test_each_network_is_compared_with_itself_without_the_other_set():
+    records = [*plain(), *enlarged()]
+    section = both(records)
+    alone = next(s for s in stats.sections(records) if s.setting.suite == "alone")
+    assert {g.name for g in section.gains} == set(NETWORKS)
+    for one in section.gains:
+        with_it, without = (next(r for r in s.rows if r.name == one.name) for s in (section, alone))
+        assert one.pair.difference.value == pytest.approx(with_it.dice.value - without.dice.value)
+        assert one.pair.difference.value == pytest.approx(
+            np.mean(np.subtract(with_it.image_dice, without.image_dice)), abs=1e-12
+        )
+        assert (one.dice, one.theirs) == pytest.approx((with_it.dice.value, without.dice.value))
+        assert one.pair.real
+        assert one.images == pytest.approx((48 + 90) / 48), "four folds of 12 images, and 90 of the other set"
+    assert [g.pair.p_holm for g in section.gains] == holm([g.pair.p_value for g in section.gains])
+    assert alone.gains == ()
+
+
+def test_a_loss_is_one_and_what_is_equal_is_not_told_apart():
+    section = both([*plain(("unet",), level=0.97), *enlarged(("unet",), level=0.95)])
+    assert section.gains[0].pair.difference.high < 0
+    same = both([*plain(("unet",), level=0.97), *enlarged(("unet",), level=0.97)])
+    assert not same.gains[0].pair.real
+    assert "not told apart: unet +0.0000 [+0.0000, +0.0000]" in gain(same)[0][1]
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        [],
+        plain(size=64),
+        plain(folds=4),
+        plain(device_kind="nvidia-h200"),
+        [sealed({**r, "cell": {**r["cell"], "recipe": "strong"}}) for r in plain()],
+        plain(width=8),
+        plain(("r2unet",)),
+        [r for r in plain() if r["cell"]["fold"] != 3],
+        grid(NETWORKS, suite="alone", n=60, data="shenzhen"),
+        [sealed({**r, "inputs": {"recipe": {"epochs": 9}}}) for r in plain()],
+        [sealed({**r, "split": {**r["split"], "validation": ["CASE_0007"]}}) for r in plain()],
+        [sealed({**r, "cell": {**r["cell"], "fold": (r["cell"]["fold"] + 1) % 5}}) for r in plain()],
+        plain(seeds=(3,)),
+    ],
+    ids=[
+        "nothing",
+        "size",
+        "folds",
+        "machine",
+        "recipe",
+        "width",
+        "network",
+        "unfinished",
+        "data",
+        "settings",
+        "validation",
+        "dealt otherwise",
+        "seeds",
+    ],
+)
+def test_what_differs_in_more_than_the_other_set_is_not_compared(without):
+    section = both([*without, *enlarged()])
+    assert section.gains == ()
+    assert gain(section) == []
+    assert "Not compared, as the same trainings without it are not at hand: " in gains(section)[1].replace("\n", " ")
+
+
+def test_page_answers_it_first_and_says_that_more_images_are_more_steps():
+    section = both([*plain(), *enlarged()])
+    question, text = first_screen(section)[0]
+    assert question == "What do the further images buy?"
+    assert "Against the same folds without them (alone), told apart by their Dice: " in text
+    assert "unet +0.0" in text
+    assert "These are differences of weights, not of methods." in text
+    assert "sees 2.9 times the images and takes more steps for it" in text
+    page = "\n\n".join(section_page(section, {}))
+    assert "### What all of Shenzhen buys" in page
+    assert "each trained on all of shenzhen besides (90 images), seed 0" in page.replace("\n", " ")
+    assert page.index("### What all of Shenzhen buys") < page.index("### Differences")
+    rows = gains(section)[1].splitlines()[2:]
+    assert len(rows) == 3
+    assert all(row.rstrip("| ").endswith("these weights") for row in rows), "one seed tells no methods apart"
+
+
+def test_seeds_that_lack_a_fold_are_left_out_on_both_sides():
+    whole = [*plain(("unet",), seeds=(0, 1)), *enlarged(("unet",), seeds=(0, 1))]
+    part = [r for r in whole if (r["cell"]["suite"], r["cell"]["seed"], r["cell"]["fold"]) != ("both", 1, 2)]
+    (one,) = both(part).gains
+    assert one.pair.seeds == (1, 1), "seed 0 alone is whole on both sides"
+
+
+def test_images_too_few_for_a_rank_are_too_few_to_compare():
+    few = [*plain(("unet",)), *enlarged(("unet",))]
+    assert both(few).gains
+    assert not both([*grid(("unet",), suite="alone", n=15, data="montgomery"), *enlarged(("unet",), n=15)]).gains
+
+
+# -- on another machine ------------------------------------------------------------------------------------------------
+
+
+def test_the_same_trainings_on_another_machine_stand_beside_each_other_on_both_pages():
+    cpu, card = grid(("unet", "resunet"), n=60), grid(("unet", "resunet"), n=60, device_kind="nvidia-h200", level=0.96)
+    here, there = stats.sections([*cpu, *card])
+    assert (here.setting.device_kind, there.setting.device_kind) == ("cpu", "nvidia-h200")
+    assert [c.machine for c in here.retrained] == ["tensorflow-nvidia-h200-float32"] * 2
+    for one, other in zip(sorted(here.retrained, key=str), sorted(there.retrained, key=str), strict=True):
+        assert one.pair.difference.value == pytest.approx(-other.pair.difference.value)
+        assert (one.dice, one.theirs) == (other.theirs, other.dice)
+        assert one.images == 1
+    (question, text), *_ = again(here)
+    assert question == "Does the same training elsewhere agree?"
+    furthest = max(here.retrained, key=lambda c: abs(c.pair.difference.value))
+    assert f"most {furthest.name} {furthest.pair.difference.value:+.4f} [" in text
+    assert "2 networks trained with the same seeds on tensorflow-nvidia-h200-float32 too differ by 0.0" in text
+    rows = retrained(here)[1].splitlines()[2:]
+    assert len(rows) == 2
+    assert question in dict(first_screen(here))
+
+
+def test_seeds_that_only_one_machine_has_are_left_out():
+    card = grid(("unet",), n=60, device_kind="nvidia-h200")
+    section = stats.sections([*grid(("unet",), n=60, seeds=(0, 1, 2)), *card])[0]
+    (one,) = section.retrained
+    assert one.pair.seeds == (1, 1)
+    alone = stats.sections(grid(("unet",), n=60))[0].rows[0].dice.value
+    assert one.dice == pytest.approx(alone)
+    assert "1 network trained with the same seeds" in again(section)[0][1]
+
+
+@pytest.mark.parametrize("change", [{"inputs": {"data": "x"}}, {"inputs": {"graph": "x"}}], ids=str)
+def test_what_was_trained_on_other_data_or_of_another_graph_is_no_retraining(change):
+    card = [sealed({**r, **change}) for r in grid(("unet",), n=60, device_kind="nvidia-h200")]
+    section = stats.sections([*grid(("unet",), n=60), *card])[0]
+    assert section.retrained == ()
+    assert again(section) == retrained(section) == []
