@@ -74,6 +74,7 @@ def test_the_first_screen_says_what_each_ingredient_buys():
         text == f"Told apart from the whole recipe by their Dice: no-pose {difference}; not told apart from it: mirror."
     )
     assert section_page(section, {})[2].startswith(f"**{question}** Told apart")
+    assert "miss the same images" not in "".join(section_page(section, {})), "recipes of one network are no networks"
     assert answer(stats.sections(variant("", 0.97))[0]) == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from read_page import lines_with, page
-from records import grid, record
+from records import grid, record, sealed
 
 from bench.pages import answers
 from bench.records import doubts
@@ -23,6 +23,21 @@ def test_a_training_is_of_a_fold_or_where_there_are_none_of_a_seed():
     for folds, what in ((5, "fold"), (1, "seed")):
         (section,) = stats.sections(grid(("unet", "resunet"), folds=folds, n=60))
         assert f"of training a {what}" in answers.cost(section)
+
+
+def test_what_ran_beside_is_told_with_other_suites_on_such_a_machine_alone():
+    def at(suite, minute, **machine):
+        return [
+            sealed({**r, "finished": f"2026-11-23T10:{minute:02}:00+00:00", "machine": {**r["machine"], **machine}})
+            for r in grid(("unet",), suite=suite, n=25, folds=1)
+        ]
+
+    alone, beside = at("a", 10), [*at("a", 10), *at("b", 11)]
+    elsewhere = [*at("a", 10), *at("b", 11, cpu="Another CPU")]
+    assert "All scored cells took 2.0 min (cpu)." in answers.cost(stats.sections(alone)[0])
+    shared = answers.cost(stats.sections(beside)[0])
+    assert "All scored cells took 2.0 min summed (cpu, up to 2 with those of other suites)." in shared
+    assert answers.cost(stats.sections(elsewhere)[0]) == answers.cost(stats.sections(alone)[0])
 
 
 def test_three_seeds_are_not_called_a_test_of_weights(tmp_path):

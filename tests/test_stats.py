@@ -176,8 +176,9 @@ def test_a_row_that_scores_every_image_alike_orders_none():
     for r in flat:
         for c in r["cases"]:
             c.update(tp=0, **ratios(0, c["fp"], c["fn"], c["tn"]))
-    found = hard_images.alike(only([*grid(("unet", "r2unet"), n=40), *[sealed(r) for r in flat]]), 5)
-    assert found.rows == 2
+    others = [*grid(("unet",), n=40), *grid(("r2unet",), n=40, level=0.9)]
+    found = hard_images.alike(only([*others, *[sealed(r) for r in flat]]), 5)
+    assert (found.rows, found.first) == (2, False)
     assert all(np.isfinite(found.rho))
 
 
@@ -202,6 +203,17 @@ def without(records, architecture, seed, folds):
     """The records less some folds of one training seed."""
     gone = {(architecture, seed, fold) for fold in folds}
     return [r for r in records if tuple(r["cell"][k] for k in ("architecture", "seed", "fold")) not in gone]
+
+
+def test_records_of_a_row_are_those_of_its_network_and_complete_seeds():
+    variant = [sealed({**r, "cell": {**r["cell"], "recipe": "document:x"}}) for r in grid(("unet",), n=25)]
+    records = [*without(grid(("unet", "r2unet"), n=25, seeds=(0, 1)), "unet", 1, [3]), *variant]
+    section = only([*records, record("unet", 0, seed=2, n=25, status="oom")])
+    whole = {row.name: section.records_of(row) for row in section.rows}
+    assert {name: len(found) for name, found in whole.items()} == {"unet": 5, "unet (x)": 5, "r2unet": 10}
+    for row in section.rows:
+        images = [case["id"] for r in whole[row.name] for case in r["cases"]]
+        assert sorted(images) == sorted(row.images * len(row.seeds))
 
 
 def test_unequal_seeds_are_ranked_by_their_complete_seeds():

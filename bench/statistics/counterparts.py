@@ -49,7 +49,7 @@ def _against(section: Section, others: Sequence[Section], differ: Sequence[str])
 
 
 def _counterpart(row: Row, section: Section, other: Section, differ: Sequence[str]) -> Counterpart | None:
-    same = (r for r in other.rows if r.single and _network(r) == _network(row) and r.images == row.images)
+    same = (r for r in other.rows if r.single and _network(r) == _network(row))
     theirs = next(same, None)
     if theirs is None or not (row.rank and theirs.rank):
         return None
