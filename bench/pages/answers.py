@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.markdown import counted, duration, escape, listed, millions, p_value, with_interval
-from bench.pages import budget, counterparts_page, gaps
+from bench.pages import budget, gaps
 from bench.pages.literature import people
 from bench.records import costs, members
 from bench.statistics.rows import Pair, Row, Section, seeds_needed
@@ -147,7 +147,6 @@ def answers(section: Section, name: Namer = escape) -> list[tuple[str, str]]:
     found = [
         ("Which is best?", best(section, name)),
         ("Is the difference real?", real(section, name)),
-        *counterparts_page.again(section, name),
         ("Would another reader of the images agree?", stable(section, name)),
         ("Had training levelled off?", levelled(section, name)),
         ("What does it cost?", cost(section, name)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from bench.markdown import counted, escape, listed, p_value, paragraph, ratio, table, with_interval
 from bench.pages.ranking_page import told
@@ -55,16 +55,16 @@ def _more(found: Sequence[Counterpart]) -> str:
     )
 
 
-def again(section: Section, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+def again(section: Section) -> list[tuple[str, str]]:
     """Whether the same trainings on another machine agree; empty where there are none."""
     found = section.retrained
     if not found:
         return []
-    machines = listed([name(machine) for machine in dict.fromkeys(c.machine for c in found)])
+    machines = listed([escape(machine) for machine in dict.fromkeys(c.machine for c in found)])
     furthest = max(found, key=lambda c: abs(c.pair.difference.value))
     mean = sum(abs(c.pair.difference.value) for c in found) / len(found)
     what = f"{counted(len(found), 'network')} trained with the same seeds on {machines} too"
-    by = f"{name(furthest.name)} {with_interval(furthest.pair.difference, sign=True)}"
+    by = f"{escape(furthest.name)} {with_interval(furthest.pair.difference, sign=True)}"
     size = f"differs by {by} Dice" if len(found) == 1 else f"differ by {mean:.4f} Dice on average, most {by}"
     return [
         (

@@ -21,19 +21,19 @@ from bench.pages import (
     ablation_page,
     answers,
     budget,
+    confusion_page,
     counterparts_page,
     gaps,
     images_page,
     literature,
     ranking_page,
     strata_page,
+    troubles_page,
 )
 from bench.pages.provenance import provenance
-from bench.records import doubts, store
 from bench.statistics import stats
 from bench.statistics.rows import Row, Section, seeds_needed
 from bench.statistics.strata import Strata
-from lungseg import metrics
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
 
@@ -82,11 +82,11 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
         *literature.published(section),
         *ranking_page.variance(section),
         "### Folds", _folds(section), *_image("curves", figures),
-        "### Confusion of pixels", _confusion(section), _report(section), *_image("confusion", figures),
+        "### Confusion of pixels", *confusion_page.confusion(section), *_image("confusion", figures),
         "### Hardest images", *images_page.hardest(section), *_image("gallery", figures),
         *images_page.disagreements(section),
-        *_failures(section),
-        *_doubts(section),
+        *troubles_page.failures(section),
+        *troubles_page.doubtful(section),
         "### Where the numbers come from", *provenance(section),
     ]  # fmt: skip
     return blocks
@@ -106,7 +106,12 @@ def _image(kind: str, figures: Figures) -> list[str]:
 
 def first_screen(section: Section) -> list[tuple[str, str]]:
     """Questions with their answers, what the suite was made to ask before the rest."""
-    return [*ablation_page.answer(section), *counterparts_page.gain(section), *answers.answers(section)]
+    return [
+        *ablation_page.answer(section),
+        *counterparts_page.gain(section),
+        *answers.answers(section),
+        *counterparts_page.again(section),
+    ]
 
 
 def _answers(section: Section) -> list[str]:
@@ -217,45 +222,3 @@ def _folds(section: Section) -> str:
     headers = ["Architecture", "Fold", "Images", "Mean Dice", "SD images", "Best epoch", "Epochs run",
                "Training"]  # fmt: skip
     return table(headers, rows)
-
-
-def _confusion(section: Section) -> str:
-    rows = [
-        [escape(r.name), *(f"{int(c):,} ({percent(c / max(total, 1))})" for c, total in _shares(r))]
-        for r in section.rows
-    ]
-    return table(["Architecture", "Lung found (TP)", "Lung missed (FN)", "Invented (FP)", "Left alone (TN)"], rows)
-
-
-def _shares(row: Row) -> list[tuple[int, int]]:
-    c = row.counts
-    lung, background = c.tp + c.fn, c.fp + c.tn
-    return [(c.tp, lung), (c.fn, lung), (c.fp, background), (c.tn, background)]
-
-
-def _report(section: Section) -> str:
-    rows = []
-    for r in section.rows:
-        report = metrics.classification_report(r.counts)
-        for name in ("background", "lung", "macro avg", "weighted avg"):
-            line = report[name]
-            rows.append([escape(r.name), name, *(ratio(line[k]) for k in ("precision", "recall", "f1")),
-                         f"{line['support']:,}"])  # fmt: skip
-    return table(["Architecture", "Class", "Precision", "Recall", "F1", "Support, px"], rows, left=2)
-
-
-def _failures(section: Section) -> list[str]:
-    if not section.failed:
-        return []
-    rows = [
-        [escape(store.cell_name(r)), escape(r["status"]), escape(error.get("type", "")),
-         escape(error.get("message", ""), 160)]
-        for r in section.failed for error in [r.get("error") or {}]
-    ]  # fmt: skip
-    return ["### Failed cells", table(["Cell", "Status", "Error", "Message"], rows, left=4)]
-
-
-def _doubts(section: Section) -> list[str]:
-    """Trainings whose scores stand but should be looked at."""
-    rows = [[escape(store.cell_name(r)), escape(doubt)] for r in section.records for doubt in doubts.told(r)]
-    return ["### Doubtful trainings", table(["Cell", "Doubt"], rows, left=2)] if rows else []
