@@ -148,6 +148,7 @@ def test_the_same_trainings_on_another_machine_stand_beside_each_other_on_both_p
     assert "2 networks trained with the same seeds on tensorflow-nvidia-h200-float32 too differ by 0.0" in text
     rows = retrained(here)[1].splitlines()[2:]
     assert len(rows) == 2
+    assert "multiply float32 in TensorFloat-32" in retrained(here)[2].replace("\n", " ")
     assert question in dict(first_screen(here))
 
 

@@ -8,6 +8,12 @@ from bench.markdown import counted, escape, listed, p_value, paragraph, ratio, t
 from bench.pages.ranking_page import told
 from bench.statistics.rows import Counterpart, Section
 
+# TensorFlow's documentation of enable_tensor_float_32_execution; JAX issues 4873 and 12008
+TF32 = (
+    "NVIDIA's cards since Ampere also multiply float32 in TensorFloat-32, of 10 bits, unless a backend is told not to;"
+    " none is here."
+)
+
 
 def gain(section: Section) -> list[tuple[str, str]]:
     """The question of a suite that trains on another set besides, and its answer; empty without a comparison."""
@@ -85,6 +91,8 @@ def retrained(section: Section) -> list[str]:
         " weights from a seed and adds numbers in another order, each device does the latter, and a training makes more"
         " of it: so this is what a row of one seed varies by."
     )
+    if any("nvidia" in c.machine for c in section.retrained) or "nvidia" in section.setting.machine:
+        note += f" {TF32}"
     return ["### The same trainings elsewhere", table(headers, rows, left=2), paragraph(note)]
 
 
