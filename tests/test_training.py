@@ -215,10 +215,10 @@ def test_hash_of_weights_sees_values_and_shapes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", lungseg.ARCHITECTURES)
-def test_one_image_can_be_learnt_by_heart(name):
+def test_one_image_can_be_learnt_by_heart():
+    """A U-Net through the whole of ``fit``; that each network can is the contract's, at a rate that suits it."""
     keras.utils.set_random_seed(0)
     data, alone = prepared(side=32), Fold(("a",), ("a",), ("a",))
     recipe = replace(RECIPE, epochs=300, early_stopping_patience=300, plateau_patience=50, learning_rate=3e-3)
-    result = training.fit(lungseg.build(name, (32, 32, 1), 4), data, alone, recipe, 0)
+    result = training.fit(lungseg.build("unet", (32, 32, 1), 4), data, alone, recipe, 0)
     assert max(result.history["val_dice"]) > 0.98
