@@ -35,6 +35,15 @@ def plain(text: object, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
+def short(names: Sequence[str]) -> list[str]:
+    """Names without what all share or what does not tell them apart, as long as they stay distinct: ``unet`` of
+    ``unet (width 16)`` beside other architectures, ``no-pose`` of ``unet (no-pose)`` beside its other variants."""
+    split = [name.removesuffix(")").partition(" (") for name in names]
+    firsts = [first for first, _, _ in split]
+    found = firsts if len(set(firsts)) > 1 else [more or first for first, _, more in split]
+    return found if len(set(found)) == len(found) else list(names)
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, style: str = "pipe") -> str:
     """A table of ready-made texts; the first `left` columns stand left, the others right."""
     import tabulate

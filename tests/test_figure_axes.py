@@ -6,7 +6,7 @@ from records import grid
 
 from bench.figures.leaderboard import leaderboard
 from bench.figures.scale import dice_ticks, stretched, unstretched
-from bench.figures.style import short
+from bench.markdown import short
 from bench.statistics import stats
 
 

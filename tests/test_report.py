@@ -177,6 +177,19 @@ def test_terminal_fits_eighty_columns():
     assert report.terminal([]) == "No records, so no leaderboard."
 
 
+def test_a_narrow_terminal_cuts_no_name_that_its_rows_share():
+    def under(recipe, level):
+        return [sealed({**r, "cell": {**r["cell"], "recipe": recipe}}) for r in grid(("unet",), n=40, level=level)]
+
+    records = [*under("strong", 0.97), *under("strong:no-augmentation", 0.95), *under("strong:no-pose", 0.94)]
+    text = report.terminal(records, width=72)
+    for name in ("no-augmentation"[:7], "no-pose"):
+        assert any(line.split()[1].startswith(name) for line in text.splitlines() if line[:1].isdigit())
+    assert "no-pose" in report.terminal(records, width=60)
+    assert "unet (no-pose)" in report.terminal(records, width=100)
+    assert "Told apart from the whole recipe by their Dice: no-augmentation" in " ".join(text.split())
+
+
 def test_report_without_figures_loads_no_backend_and_no_matplotlib(tmp_path):
     save(tmp_path, grid(n=20, folds=2))
     code = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.figures.style import GROUND, INK, MAX_PANELS, Figure, canvas, cut, grid, label, short
+from bench.figures.style import GROUND, INK, MAX_PANELS, Figure, canvas, cut, grid, label
+from bench.markdown import short
 from bench.statistics.rows import Section
 from lungseg.metrics import confusion_matrix
 

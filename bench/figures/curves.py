@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.figures.scale import dice_ticks, stretched
-from bench.figures.style import BLUE, GREEN, MAX_PANELS, ORANGE, Axes, Figure, canvas, cut, label, short
+from bench.figures.style import BLUE, GREEN, MAX_PANELS, ORANGE, Axes, Figure, canvas, cut, label
+from bench.markdown import short
 from bench.statistics import stats
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Record, Section

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from bench.figures.style import BLUE, GREY, GROUND, INK, ORANGE, PALE, Figure, canvas, cut, label, short
-from bench.markdown import p_value
+from bench.figures.style import BLUE, GREY, GROUND, INK, ORANGE, PALE, Figure, canvas, cut, label
+from bench.markdown import p_value, short
 from bench.statistics.rows import Section, seeds_needed
 
 MOST = 16  # rows of a map with numbers in its cells

@@ -19,8 +19,8 @@ from bench.figures.style import (
     canvas,
     cut,
     label,
-    short,
 )
+from bench.markdown import short
 from bench.statistics.rows import Ranking, Row, Section
 
 MOST = 12

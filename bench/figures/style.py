@@ -10,7 +10,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,15 +81,6 @@ def label(name: object, limit: int = 26) -> str:
     """A name as matplotlib shows it literally: no mathematics, only characters that the font has."""
     text = "".join(c if ord(c) < 0x250 else "?" for c in plain(name, limit))
     return text.replace("$", r"\$")
-
-
-def short(names: Sequence[str]) -> list[str]:
-    """Names without what all share or what does not tell them apart, as long as they stay distinct: ``unet`` of
-    ``unet (width 16)`` beside other architectures, ``no-pose`` of ``unet (no-pose)`` beside its other variants."""
-    split = [name.removesuffix(")").partition(" (") for name in names]
-    firsts = [first for first, _, _ in split]
-    found = firsts if len(set(firsts)) > 1 else [more or first for first, _, more in split]
-    return found if len(set(found)) == len(found) else list(names)
 
 
 def grid(figure: Figure, panels: int, columns: int, **more: object) -> list[Axes]:

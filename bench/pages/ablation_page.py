@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from bench.markdown import NONE, escape, p_value, paragraph, table, with_interval
@@ -10,15 +11,15 @@ from bench.statistics.resampling import Interval, holm
 from bench.statistics.rows import Pair, Row, Section
 
 
-def answer(section: Section) -> list[tuple[str, str]]:
+def answer(section: Section, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
     """The first screen's question and answer; empty where the section holds no variant of its recipe."""
     found = [(row, pair) for row, pair in _against_the_whole(section) if pair]
     if not found:
         return []
     one = len({row.architecture for row, _ in found}) == 1
-    named = [(escape(row.variant if one else row.name), _of(pair, row).value, pair.real) for row, pair in found]
-    apart = [f"{name} {difference:+.4f}" for name, difference, real in named if real]
-    alike = [name for name, _, real in named if not real]
+    named = [(name(row.variant if one else row.name), _of(pair, row).value, pair.real) for row, pair in found]
+    apart = [f"{what} {difference:+.4f}" for what, difference, real in named if real]
+    alike = [what for what, _, real in named if not real]
     parts = [f"told apart from the whole recipe by their Dice: {', '.join(apart)}"] if apart else []
     parts += [f"not told apart from it: {', '.join(alike)}"] if alike else []
     text = "; ".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.markdown import counted, escape, listed, p_value, paragraph, ratio, table, with_interval
 from bench.pages.ranking_page import told
@@ -15,13 +15,13 @@ TF32 = (
 )
 
 
-def gain(section: Section) -> list[tuple[str, str]]:
+def gain(section: Section, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
     """The question of a suite that trains on another set besides, and its answer; empty without a comparison."""
     found = section.gains
     if not found:
         return []
     parts = [
-        f"{words}: {listed([f'{escape(c.name)} {with_interval(c.pair.difference, sign=True)}' for c in some])}"
+        f"{words}: {listed([f'{name(c.name)} {with_interval(c.pair.difference, sign=True)}' for c in some])}"
         for words, some in (
             ("told apart by their Dice", [c for c in found if c.pair.real]),
             ("not told apart", [c for c in found if not c.pair.real]),
@@ -32,8 +32,7 @@ def gain(section: Section) -> list[tuple[str, str]]:
     return [
         (
             "What do the further images buy?",
-            f"Against the same folds without them ({escape(found[0].suite)}), {'; '.join(parts)}.{seeds}"
-            f" {_more(found)}",
+            f"Against the same folds without them ({name(found[0].suite)}), {'; '.join(parts)}.{seeds} {_more(found)}",
         )
     ]
 

@@ -11,7 +11,7 @@ from bench import markdown
 from bench.markdown import NONE, escape, paragraph, plain, ratio, table, with_interval
 from bench.pages import answers, gaps, matrix
 from bench.pages.definitions import DEFINITIONS
-from bench.pages.section_page import CAPTIONS, first_screen, section_page
+from bench.pages.section_page import CAPTIONS, first_screen, own_questions, section_page
 from bench.pages.speed_page import throughput
 from bench.pages.vetting import Vetted, vetted
 from bench.paths import slug
@@ -202,16 +202,20 @@ def terminal(records: Sequence[Record], width: int = 80, only: str | None = None
 def _terminal_section(section: Section, width: int) -> str:
     key = section.setting
     room = max(12, width - 62)
+    names = [r.name for r in section.rows]
+    if any(len(name) > room for name in names):
+        names = markdown.short(names)
     rows = [
-        [str(r.rank or NONE), plain(r.name, room), with_interval(r.dice), ratio(r.pooled["dice"]),
+        [str(r.rank or NONE), plain(name, room), with_interval(r.dice), ratio(r.pooled["dice"]),
          markdown.distance(r.boundary.hd95_median), markdown.duration(r.train_seconds)]
-        for r in section.rows
+        for r, name in zip(section.rows, names, strict=True)
     ]  # fmt: skip
     unit = section.rows[0].boundary.unit if section.rows else "mm"
     headers = ["Rank", "Architecture", "Dice [95 % interval]", "Pooled", f"HD95 {unit}", "Training"]
     head = f"{key.suite}: {key.scored_on} at {key.size[0]} x {key.size[1]} px, {key.machine}"
     parts = [plain(head, width), table(headers, rows, left=2, style="simple")]
-    lines = [answers.best(section, plain), answers.real(section, plain)]
+    lines = [text for _, text in own_questions(section, plain)]
+    lines += [answers.best(section, plain), answers.real(section, plain)]
     lacking = gaps.missing(section, plain)
     lines += [f"Incomplete: {'; '.join(lacking)}."] if lacking else []
     lines += [

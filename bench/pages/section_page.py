@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bench.markdown import (
     NONE,
@@ -106,12 +106,12 @@ def _image(kind: str, figures: Figures) -> list[str]:
 
 def first_screen(section: Section) -> list[tuple[str, str]]:
     """Questions with their answers, what the suite was made to ask before the rest."""
-    return [
-        *ablation_page.answer(section),
-        *counterparts_page.gain(section),
-        *answers.answers(section),
-        *counterparts_page.again(section),
-    ]
+    return [*own_questions(section), *answers.answers(section), *counterparts_page.again(section)]
+
+
+def own_questions(section: Section, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+    """What the suite was made to ask, with the answers; most ask which network is best and nothing else."""
+    return [*ablation_page.answer(section, name), *counterparts_page.gain(section, name)]
 
 
 def _answers(section: Section) -> list[str]:
