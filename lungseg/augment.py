@@ -9,6 +9,8 @@ import numpy as np
 from lungseg import images
 from lungseg.recipes import Augmentation
 
+ELASTIC_GRID = (3, 3)  # points that are displaced (Ronneberger 2015, section 3.1)
+
 
 def varied(
     image: np.ndarray, mask: np.ndarray, how: Augmentation, generator: np.random.Generator
@@ -18,8 +20,9 @@ def varied(
     What enters from outside the image is black and no lung.
     """
     # all are drawn, used or not, so that an ingredient more or less leaves the others' draws as they are
+    (bends,) = generator.spawn(1)  # a stream of its own, as this came later
     angle, scale, down, right, gamma, contrast, brightness, noise, mirror = generator.uniform(-1, 1, 9)
-    if how.rotation_degrees or how.scale or how.shift or how.mirror:
+    if how.rotation_degrees or how.scale or how.shift or how.mirror or how.elastic:
         pose = images.pose(
             image.shape,
             angle * how.rotation_degrees,
@@ -27,6 +30,8 @@ def varied(
             (down * how.shift, right * how.shift),
             mirror=how.mirror and mirror > 0,
         )
+        if how.elastic:
+            pose = images.bent(pose, image.shape, bends.normal(0, how.elastic, (*ELASTIC_GRID, 2)))
         image = images.warp(image, pose, sharp=True)  # the images that are predicted are as sharp as they were taken
         mask = images.warp(mask.astype(np.float32), pose, sharp=True) >= 0.5
     exposed = np.power(image, np.float32(np.exp(gamma * how.gamma)))

@@ -149,13 +149,31 @@ def inverse(pose: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.invertAffineTransform(pose))
 
 
+def bent(pose: np.ndarray, shape: tuple[int, ...], moves: np.ndarray) -> np.ndarray:
+    """The map float32 (H, W, 2) that moves an image of ``shape`` (H, W) by ``pose`` and then bends it.
+
+    It holds, for each pixel, the (column, row) that its value comes from. moves: (n, m, 2), shares of (columns, rows)
+    by which points spread evenly over the image are moved, bicubic in between.
+    """
+    rows, columns = shape
+    bend = cv2.resize(moves.astype(np.float32), (columns, rows), interpolation=cv2.INTER_CUBIC)
+    ahead = np.empty((rows, columns, 2), np.float32)  # where, after the pose, each pixel's value stands
+    ahead[..., 0] = np.arange(columns) - bend[..., 0] * columns
+    ahead[..., 1] = np.arange(rows)[:, None] - bend[..., 1] * rows
+    return np.asarray(cv2.transform(ahead, inverse(pose)))
+
+
 def warp(pixels: np.ndarray, pose: np.ndarray, *, sharp: bool = False) -> np.ndarray:
-    """float32 (H, W) moved by ``pose``; what enters from outside is 0.
+    """float32 (H, W) moved by ``pose``, affine (2, 3) or a map as ``bent`` makes it; what enters from outside is 0.
 
     Bilinear, which halves the finest detail, or, if ``sharp``, bicubic, which keeps about all of it and is cut off at
     0 and 1: for pictures and masks, whose values lie there.
     """
-    size = pixels.shape[1], pixels.shape[0]
     method = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
-    moved = np.asarray(cv2.warpAffine(pixels, pose, size, flags=method, borderMode=cv2.BORDER_CONSTANT))
+    if pose.ndim == 2:
+        size = pixels.shape[1], pixels.shape[0]
+        moved = np.asarray(cv2.warpAffine(pixels, pose, size, flags=method, borderMode=cv2.BORDER_CONSTANT))
+    else:
+        maps = pose[..., 0], pose[..., 1]
+        moved = np.asarray(cv2.remap(pixels, *maps, method, borderMode=cv2.BORDER_CONSTANT))
     return np.clip(moved, 0, 1) if sharp else moved

@@ -17,7 +17,8 @@ class Augmentation:
     rotation_degrees: about the centre, to either side. scale: share by which all grows or shrinks. shift: share of
     each side. gamma: of the exponent's natural logarithm. contrast: share, about the image's mean. brightness: share
     of full white. noise: highest standard deviation of a pixel's Gaussian noise, share of full white. mirror: left
-    and right swapped in every second image; off in every recipe, because the heart lies on one side.
+    and right swapped in every second image; off in every recipe, because the heart lies on one side. elastic: standard
+    deviation, share of each side, by which the points of a coarse grid are displaced (Ronneberger 2015, section 3.1).
     """
 
     rotation_degrees: float = 0.0
@@ -28,6 +29,7 @@ class Augmentation:
     brightness: float = 0.0
     noise: float = 0.0
     mirror: bool = False
+    elastic: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ STRONG = Recipe(
     ),
 )
 
-# The same with one ingredient less, or another: what suite ablation compares with it. ``base:variant`` names a variant.
+# The same with one ingredient less, more, or another: what suite ablation compares with it. ``base:variant`` names
+# a variant.
 _POSE, _EXPOSURE = ("rotation_degrees", "scale", "shift"), ("gamma", "contrast", "brightness", "noise")
 
 
@@ -101,6 +104,9 @@ _CHANGES: dict[str, dict[str, Any]] = {
     # the document's schedule at its own pace: its patience of 5 was for 50 epochs. All are trained, for equal budgets.
     "plateau": {"cosine": False, "warmup_epochs": 0, "plateau_patience": 15, "early_stopping_patience": STRONG.epochs},
     "third-of-epochs": {"epochs": STRONG.epochs // 3},
+    "twice-epochs": {"epochs": 2 * STRONG.epochs, "warmup_epochs": 2 * STRONG.warmup_epochs},
+    "small-batches": {"batch_size": STRONG.batch_size // 4},  # four times the steps for the same images
+    "elastic": {"augmentation": STRONG.augmentation and replace(STRONG.augmentation, elastic=0.02)},
     "dice-cross-entropy": {"loss": "dice_cross_entropy"},
     "focal-tversky": {"loss": "focal_tversky"},
 }

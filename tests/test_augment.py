@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lungseg import augment
+from lungseg import augment, images
 from lungseg.recipes import RECIPES, Augmentation
 
 ALL = Augmentation(
-    rotation_degrees=30, scale=0.3, shift=0.2, gamma=0.5, contrast=0.5, brightness=0.3, noise=0.2, mirror=True
-)
-POSE = Augmentation(rotation_degrees=30, scale=0.3, shift=0.2, mirror=True)
+    rotation_degrees=30, scale=0.3, shift=0.2, gamma=0.5, contrast=0.5, brightness=0.3, noise=0.2, mirror=True,
+    elastic=0.05,
+)  # fmt: skip
+POSE = Augmentation(rotation_degrees=30, scale=0.3, shift=0.2, mirror=True, elastic=0.05)
 SHAPES = st.tuples(st.integers(2, 40), st.integers(2, 40))
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -70,7 +71,7 @@ def test_every_ingredient_changes_images_and_only_poses_change_masks(name):
     found = [augment.varied(image, mask, one, generator(seed)) for seed in range(8)]
     assert any(np.abs(variant - image).max() > 0.01 for variant, _ in found)
     moved = any(not np.array_equal(changed, mask) for _, changed in found)
-    assert moved == (name in {"rotation_degrees", "scale", "shift", "mirror"})
+    assert moved == (name in {"rotation_degrees", "scale", "shift", "mirror", "elastic"})
 
 
 def test_an_ingredient_more_leaves_the_draws_of_the_others():
@@ -78,6 +79,44 @@ def test_an_ingredient_more_leaves_the_draws_of_the_others():
     mask = image > 0.5
     without = augment.varied(image, mask, replace(ALL, noise=0, gamma=0), generator(3))
     assert np.array_equal(without[1], augment.varied(image, mask, ALL, generator(3))[1])
+    exposed, noisy = Augmentation(gamma=0.5, noise=0.2), Augmentation(gamma=0.5, noise=0.2, elastic=1e-9)
+    np.testing.assert_allclose(*(augment.varied(image, mask, how, generator(3))[0] for how in (exposed, noisy)),
+                               atol=1e-4)  # fmt: skip
+
+
+def test_an_elastic_bend_is_smooth_and_as_far_as_its_standard_deviation_says():
+    """A ramp tells how far each of its pixels was moved: along columns by values, along rows not at all."""
+    ramp = np.tile(np.linspace(0, 1, 128, dtype=np.float32), (64, 1))
+    inner = np.s_[20:-20, 40:-40]
+    moves = []
+    for seed in range(300):
+        found = augment.varied(ramp, ramp > 0.5, Augmentation(elastic=0.02), generator(seed))[0]
+        moves.append(((found - ramp) * 127)[inner])
+    moves = np.array(moves)
+    assert abs(moves[:, 12, 24].std() / (0.02 * 128) - 1) < 0.15, "the grid's middle point"
+    assert abs(moves.mean()) < 0.2
+    assert np.abs(np.diff(moves, axis=2)).max() < 0.5, "no fold: neighbours stay in their order"
+
+
+def test_a_bend_goes_on_from_the_pose_in_one_warp():
+    """The pose first, then the bend; twice the sampling would blur what is bent."""
+    rows, columns = np.indices((96, 96), np.float32)
+    wave = 0.5 + 0.5 * np.sin(rows / 6) * np.cos(columns / 7)
+    pose = images.pose(wave.shape, 10, 1.1, (0.05, -0.03), mirror=False)
+    moves = np.random.default_rng(1).normal(0, 0.02, (3, 3, 2))
+    bend = images.bent(images.pose(wave.shape, 0, 1, (0, 0), mirror=False), wave.shape, moves)
+    once = images.warp(wave, images.bent(pose, wave.shape, moves), sharp=True)
+    twice = images.warp(images.warp(wave, pose, sharp=True), bend, sharp=True)
+    assert np.abs(once - twice)[24:-24, 24:-24].max() < 0.02
+    assert np.abs(once - images.warp(images.warp(wave, bend, sharp=True), pose, sharp=True)).max() > 0.2
+
+
+def test_a_bend_that_is_everywhere_the_same_is_a_shift():
+    image = np.random.default_rng(0).random((48, 64), np.float32)
+    pose = images.pose(image.shape, 20, 0.9, (0, 0), mirror=False)
+    bend = images.bent(pose, image.shape, np.full((3, 3, 2), (0.125, -0.25)))
+    shifted = pose + [[0, 0, 8], [0, 0, -12]]
+    np.testing.assert_allclose(images.warp(image, bend), images.warp(image, shifted), atol=0.02)
 
 
 def test_a_shift_moves_by_its_share_of_each_side():
