@@ -151,7 +151,8 @@ def list(options: argparse.Namespace) -> int:
 
 def _chosen(options: argparse.Namespace) -> Suite:
     chosen = suites.suite(options.suite)
-    chosen = suites.narrowed(chosen, options.arch, getattr(options, "seeds", None), getattr(options, "folds", None))
+    narrowing = {name: getattr(options, name, None) for name in ("seeds", "folds", "variants")}
+    chosen = suites.narrowed(chosen, options.arch, **narrowing)
     slots = getattr(options, "slots", None)
     if slots is not None and slots < 1:
         raise UsageError(f"{slots} slots: at least 1 is needed")

@@ -37,6 +37,8 @@ def _measuring(verb: Verb) -> None:
     """Verbs that work through the cells of a suite."""
     run = verb("run", "train and score a suite's missing cells, then report")
     _cells(run, "number of seeds instead of the suite's own")
+    run.add_argument("--variants", type=_names, help="variants of the recipe instead of the suite's own, as "
+                     "plateau,small-batches+elastic")  # fmt: skip
     run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
     ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
@@ -119,6 +121,10 @@ def _results(of: argparse.ArgumentParser, default: str = "results/local") -> Non
 
 def _data(of: argparse.ArgumentParser) -> None:
     of.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _numbers(text: str) -> list[int]:

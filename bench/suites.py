@@ -157,6 +157,11 @@ SUITES: dict[str, Suite] = {
             variants=tuple(recipe.name.partition(":")[2] for recipe in recipes.VARIANTS),
         ),
         Suite(
+            "ablation-128", "Montgomery at 128 px: whether more, or other, training by recipe strong buys more",
+            ("unet",), "montgomery", (128, 128), 16, 5, (0,), "strong",
+            variants=("plateau", "twice-epochs", "small-batches", "elastic"),
+        ),
+        Suite(
             "montgomery-to-shenzhen-128", "trained on all of Montgomery, scored on all of Shenzhen, which it never saw",
             ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 1, (0,), "strong",
             widths=OWN_WIDTHS, scored_on="shenzhen", limit_s=24 * 3600,
@@ -195,8 +200,10 @@ def narrowed(
     architectures: str | None = None,
     seeds: int | None = None,
     folds: Sequence[int] | None = None,
+    variants: Sequence[str] | None = None,
 ) -> Suite:
-    """The suite with other architectures (shell patterns), seeds 0 to ``seeds`` - 1, or only some of its folds.
+    """The suite with other architectures (shell patterns), seeds 0 to ``seeds`` - 1, only some of its folds, or other
+    variants of its recipe beside it (``plateau``, or ``plateau+elastic`` for both at once).
 
     What decides a score (data, size, recipe, number of folds) stays, so the records remain comparable.
     """
@@ -212,6 +219,10 @@ def narrowed(
             given = wrong[0] if wrong else "none"
             raise UsageError(f"suite {chosen.name} has folds 0 to {chosen.folds - 1}, not {given}")
         chosen = replace(chosen, only_folds=tuple(sorted(set(folds))))
+    if variants is not None:
+        chosen = replace(chosen, variants=tuple(dict.fromkeys(variants)))
+        for name in chosen.recipes:
+            recipes.recipe(name)  # a UsageError now, not in every cell
     return chosen
 
 

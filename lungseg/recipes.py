@@ -104,7 +104,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     # the document's schedule at its own pace: its patience of 5 was for 50 epochs. All are trained, for equal budgets.
     "plateau": {"cosine": False, "warmup_epochs": 0, "plateau_patience": 15, "early_stopping_patience": STRONG.epochs},
     "third-of-epochs": {"epochs": STRONG.epochs // 3},
-    "twice-epochs": {"epochs": 2 * STRONG.epochs, "warmup_epochs": 2 * STRONG.warmup_epochs},
+    "twice-epochs": {"epochs": 2 * STRONG.epochs},
     "small-batches": {"batch_size": STRONG.batch_size // 4},  # four times the steps for the same images
     "elastic": {"augmentation": STRONG.augmentation and replace(STRONG.augmentation, elastic=0.02)},
     "dice-cross-entropy": {"loss": "dice_cross_entropy"},
@@ -116,7 +116,20 @@ RECIPES = {recipe.name: recipe for recipe in (DOCUMENT, BRIEF, SHORT, STRONG, *V
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name; UsageError lists the known ones."""
-    if name not in RECIPES:
-        raise UsageError(f"unknown recipe {name!r}: known are {', '.join(RECIPES)}")
-    return RECIPES[name]
+    """The recipe of that name, or of several variants at once, as ``strong:plateau+elastic``.
+
+    Raises UsageError for an unknown name, which lists the known ones, and for variants that change the same setting.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    base, _, variants = name.partition(":")
+    together = variants.split("+")
+    if base != STRONG.name or not variants or any(part not in _CHANGES for part in together):
+        raise UsageError(f"unknown recipe {name!r}: known are {', '.join(RECIPES)}, and variants joined by +")
+    changed: dict[str, Any] = {}
+    for part in together:
+        twice = sorted(changed.keys() & _CHANGES[part].keys())
+        if twice:
+            raise UsageError(f"recipe {name!r}: more than one of its variants changes {twice[0]}; name one of them")
+        changed |= _CHANGES[part]
+    return replace(STRONG, name=name, **changed)

@@ -16,6 +16,7 @@ from bench.records import likeness, store
 from bench.statistics import stats
 from bench.statistics.resampling import holm
 from bench.suites import cells, suite
+from lungseg.errors import UsageError
 from lungseg.recipes import RECIPES, VARIANTS, recipe
 
 SUITE = suite("ablation")
@@ -137,6 +138,29 @@ def test_each_variant_differs_from_its_recipe_and_from_the_others():
     assert len({replace(v, name="") for v in VARIANTS} | {replace(recipe("strong"), name="")}) == 1 + len(VARIANTS)
     assert all(RECIPES[v.name] is v for v in VARIANTS)
     assert {v.epochs for v in VARIANTS} == {150, 50, 300}
+
+
+def test_variants_joined_change_what_each_of_them_does():
+    both = recipe("strong:plateau+small-batches")
+    assert (both.cosine, both.batch_size, both.epochs) == (False, 4, 150)
+    assert replace(both, batch_size=16, name="strong:plateau") == recipe("strong:plateau")
+    assert recipe("strong:small-batches+plateau") == replace(both, name="strong:small-batches+plateau")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("strong:mirror+elastic", "more than one of its variants changes augmentation"),
+        ("strong:no-pose+elastic+twice-epochs", "changes augmentation"),
+        ("strong:plateau+slow", "unknown recipe 'strong:plateau\\+slow'"),
+        ("strong:", "unknown recipe 'strong:'"),
+        ("strong:+plateau", "unknown"),
+        ("document:plateau", "unknown"),
+    ],
+)
+def test_variants_that_cannot_be_joined_are_refused(name, message):
+    with pytest.raises(UsageError, match=message):
+        recipe(name)
 
 
 def test_variants_of_one_network_get_no_figure_of_their_one_speed():

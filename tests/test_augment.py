@@ -115,7 +115,7 @@ def test_a_bend_that_is_everywhere_the_same_is_a_shift():
     image = np.random.default_rng(0).random((48, 64), np.float32)
     pose = images.pose(image.shape, 20, 0.9, (0, 0), mirror=False)
     bend = images.bent(pose, image.shape, np.full((3, 3, 2), (0.125, -0.25)))
-    shifted = pose + [[0, 0, 8], [0, 0, -12]]
+    shifted = pose + np.array([[0, 0, 8], [0, 0, -12]])
     np.testing.assert_allclose(images.warp(image, bend), images.warp(image, shifted), atol=0.02)
 
 

@@ -32,7 +32,7 @@ def run(folder, suite, wanted):
     root = data.locate(suite, None, folder)
     material = data.gather(suite, root, folder)
     made_from = {cell.id: inputs(cell, suite, material) for cell in wanted}
-    with Display(wanted, suite.slots, 2) as display:
+    with Display(wanted, suite.slots) as display:
         outcomes = engine.run_cells(wanted, suite, root, folder, made_from, display)
     records = {store.cell_name(r): r for r in store.load_records(folder)}
     return {outcome.cell.id: outcome for outcome in outcomes}, records
@@ -118,6 +118,6 @@ def test_data_that_changed_after_the_parent_looked_ends_the_cell(tmp_path):
     cell = cells(SOUND)[0]
     stale = {**inputs(cell, SOUND, material), "data": "what it was before"}
     changed = pytest.raises(DataError, match="data of the set changed since the run began")
-    with Display([cell], 1, 2) as display, changed:
+    with Display([cell], 1) as display, changed:
         engine.run_cells([cell], SOUND, root, tmp_path, {cell.id: stale}, display)
     assert store.load_records(tmp_path) == [], "it is not the cell that is at fault"

@@ -62,7 +62,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
 
 def test_cells_share_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     children, todo = started(monkeypatch), cells(SMOKE)
-    engine.run_cells(todo, SMOKE, tmp_path, tmp_path, {cell.id: {} for cell in todo}, Display(todo, 1, 1))
+    engine.run_cells(todo, SMOKE, tmp_path, tmp_path, {cell.id: {} for cell in todo}, Display(todo, 1))
     assert [child.programs for child in children] == [machine.programs(tmp_path)]
 
 

@@ -81,7 +81,7 @@ class Ended:
 
 def test_a_cell_that_dies_after_its_record_is_stored_has_succeeded(tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "_child", lambda *_: Ended(tmp_path))
-    with Display([CELL], 1, 2) as display:
+    with Display([CELL], 1) as display:
         (outcome,) = engine.run_cells([CELL], SUITE, tmp_path, tmp_path, {CELL.id: INPUTS}, display)
     assert outcome.status == "ok"
     assert [r["status"] for r in store.load_records(tmp_path)] == ["ok"]
@@ -92,7 +92,7 @@ def test_a_backend_that_does_not_fit_the_machine_ends_the_run(tmp_path, monkeypa
     child.start = lambda: None
     child.failure = {"type": "UsageError", "message": "install its GPU version", "status": "crashed"}
     monkeypatch.setattr(engine, "_child", lambda *_: child)
-    with Display([CELL], 1, 2) as display, pytest.raises(UsageError, match="GPU version"):
+    with Display([CELL], 1) as display, pytest.raises(UsageError, match="GPU version"):
         engine.run_cells([CELL], SUITE, tmp_path, tmp_path, {CELL.id: INPUTS}, display)
 
 

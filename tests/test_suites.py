@@ -80,6 +80,14 @@ def test_narrowed_keeps_what_decides_a_score(options, ids):
     assert same == whole
 
 
+def test_variants_of_the_recipe_can_be_chosen_and_joined_and_the_recipe_stays_beside_them():
+    chosen = narrowed(suite("ablation"), folds=[0], variants=["plateau", "small-batches+elastic", "plateau"])
+    made = cells(chosen)
+    assert [cell.id.partition(".")[0] for cell in made] == ["unet", "unet~plateau", "unet~small-batches+elastic"]
+    assert [cell.recipe for cell in made] == ["strong", "strong:plateau", "strong:small-batches+elastic"]
+    assert not narrowed(suite("ablation"), variants=[]).variants
+
+
 def test_nothing_asked_is_the_suite_itself():
     assert narrowed(suite("smoke")) == suite("smoke")
 
@@ -93,6 +101,7 @@ def test_nothing_asked_is_the_suite_itself():
         ({"folds": [3]}, "folds 0 to 1, not 3"),
         ({"folds": [0, -1]}, "folds 0 to 1, not -1"),
         ({"folds": []}, "folds 0 to 1"),
+        ({"variants": ["mirror"]}, "unknown recipe 'short:mirror': known are document, .*strong:mirror"),
     ],
 )
 def test_impossible_narrowing_says_what_is_possible(options, message):

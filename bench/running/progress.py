@@ -9,22 +9,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.records.costs import duration
-from bench.suites import Cell
+from bench.suites import Cell, variant_of
+from lungseg import recipes
 
 
 class Pace:
-    """How long the rest will take, from the seconds an epoch of each architecture has taken so far."""
+    """How long the rest will take, from the seconds an epoch of each architecture and recipe has taken so far."""
 
-    def __init__(self, cells: Sequence[Cell], slots: int, epochs: int) -> None:
-        self.slots, self.epochs = max(1, min(slots, len(cells))), epochs
-        self.left = {cell.id: (cell.architecture, epochs) for cell in cells}
-        self.spent: dict[str, tuple[float, int]] = {}
+    def __init__(self, cells: Sequence[Cell], slots: int) -> None:
+        self.slots = max(1, min(slots, len(cells)))
+        self.left = {cell.id: (_kind(cell), _epochs(cell)) for cell in cells}
+        self.spent: dict[tuple[str, str], tuple[float, int]] = {}
 
     def told(self, cell: Cell, epoch: int, seconds: float) -> None:
         """An epoch has ended."""
-        total, count = self.spent.get(cell.architecture, (0.0, 0))
-        self.spent[cell.architecture] = total + seconds, count + 1
-        self.left[cell.id] = cell.architecture, self.epochs - epoch
+        kind = _kind(cell)
+        total, count = self.spent.get(kind, (0.0, 0))
+        self.spent[kind] = total + seconds, count + 1
+        self.left[cell.id] = kind, _epochs(cell) - epoch
 
     def finished(self, cell: Cell) -> None:
         """A cell has ended, whatever epochs it had left."""
@@ -34,9 +36,9 @@ class Pace:
         """Seconds until all cells have ended, None while nothing is known."""
         if not self.spent:
             return None
-        each = {name: total / count for name, (total, count) in self.spent.items()}
+        each = {kind: total / count for kind, (total, count) in self.spent.items()}
         unknown = sum(each.values()) / len(each)
-        return sum(each.get(name, unknown) * epochs for name, epochs in self.left.values()) / self.slots
+        return sum(each.get(kind, unknown) * epochs for kind, epochs in self.left.values()) / self.slots
 
 
 class Display:
@@ -44,8 +46,8 @@ class Display:
 
     interval_s = 15.0
 
-    def __init__(self, cells: Sequence[Cell], slots: int, epochs: int) -> None:
-        self.pace, self.total, self.done = Pace(cells, slots, epochs), len(cells), 0
+    def __init__(self, cells: Sequence[Cell], slots: int) -> None:
+        self.pace, self.total, self.done = Pace(cells, slots), len(cells), 0
         self.lock = threading.RLock()
         self.printed: dict[str, float] = {}
 
@@ -103,16 +105,16 @@ class Display:
 class Bars(Display):
     """A bar for each running cell and one for all."""
 
-    def __init__(self, cells: Sequence[Cell], slots: int, epochs: int) -> None:
-        super().__init__(cells, slots, epochs)
+    def __init__(self, cells: Sequence[Cell], slots: int) -> None:
+        super().__init__(cells, slots)
         from rich.progress import BarColumn, Progress, TextColumn
 
         self.bars = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[note]}"), transient=True
         )
-        self.all = self.bars.add_task("all cells", total=len(cells) * epochs, note="")
+        self.epochs = sum(_epochs(cell) for cell in cells)
+        self.all = self.bars.add_task("all cells", total=self.epochs, note="")
         self.tasks: dict[str, Any] = {}
-        self.epochs = epochs
 
     def __enter__(self) -> Bars:
         self.bars.start()
@@ -124,7 +126,7 @@ class Bars(Display):
     def started(self, cell: Cell) -> None:
         """A new bar."""
         with self.lock:
-            self.tasks[cell.id] = self.bars.add_task(name(cell), total=self.epochs, note="starting")
+            self.tasks[cell.id] = self.bars.add_task(name(cell), total=_epochs(cell), note="starting")
 
     def show(self, cell: Cell, event: dict[str, Any]) -> None:
         """Move the cell's bar and the one of all."""
@@ -141,21 +143,30 @@ class Bars(Display):
     def _total(self) -> None:
         ahead = sum(epochs for _, epochs in self.pace.left.values())
         note = f"{self.done}/{self.total} done{self.left()}"
-        self.bars.update(self.all, completed=self.total * self.epochs - ahead, note=note)
+        self.bars.update(self.all, completed=self.epochs - ahead, note=note)
 
     def say(self, text: str) -> None:
         """A line above the bars, never read as markup."""
         self.bars.console.print(text, markup=False, highlight=False)
 
 
-def display(cells: Sequence[Cell], slots: int, epochs: int) -> Display:
+def display(cells: Sequence[Cell], slots: int) -> Display:
     """Bars on a terminal, plain lines elsewhere."""
-    return (Bars if sys.stdout.isatty() else Display)(cells, slots, epochs)
+    return (Bars if sys.stdout.isatty() else Display)(cells, slots)
 
 
 def name(cell: Cell) -> str:
-    """A cell as a person calls it."""
-    return f"{cell.architecture} fold {cell.fold} seed {cell.seed}"
+    """A cell as a person calls it: ``unet (no-pose) fold 0 seed 0``."""
+    variant = variant_of(cell.as_dict())
+    return f"{cell.architecture}{f' ({variant})' if variant else ''} fold {cell.fold} seed {cell.seed}"
+
+
+def _kind(cell: Cell) -> tuple[str, str]:
+    return cell.architecture, cell.recipe
+
+
+def _epochs(cell: Cell) -> int:
+    return recipes.recipe(cell.recipe).epochs
 
 
 def numbers(event: dict[str, Any]) -> str:

@@ -21,7 +21,6 @@ def train(suite: Suite, root: Path, results: Path) -> tuple[int, Any]:
     from bench.running.inputs import inputs
     from bench.running.progress import display
     from bench.running.slots import Interrupted
-    from lungseg import recipes
 
     material = data.gather(suite, root, results)
     cells = suites.cells(suite)
@@ -37,7 +36,7 @@ def train(suite: Suite, root: Path, results: Path) -> tuple[int, Any]:
     if not todo:
         return 0, material
     try:
-        with display(todo, suite.slots, recipes.recipe(suite.recipe).epochs) as shown:
+        with display(todo, suite.slots) as shown:
             outcomes = engine.run_cells(todo, suite, root, results, made_from, shown)
     except Interrupted:
         return INTERRUPTED, material
