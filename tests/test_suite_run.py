@@ -37,7 +37,7 @@ def test_a_record_of_an_edited_network_is_trained_again(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(graphs, "_ask", lambda names, *_: asked.extend(names) or {"unet": "after"})
     path = stored(tmp_path, "before", "other code")
-    today = graphs.of_edited([CELL], SUITE, tmp_path)
+    today = graphs.of_edited([(CELL, path)], SUITE, tmp_path)
     assert (asked, today) == (["unet"], {"unet": "after"})
     assert store.find(path, {**INPUTS, "graph": today["unet"]}) is None
     stored(tmp_path, "after", "other code")
@@ -47,9 +47,10 @@ def test_a_record_of_an_edited_network_is_trained_again(tmp_path, monkeypatch):
 @pytest.mark.fault("F77")
 def test_no_backend_is_asked_of_records_that_todays_code_made(tmp_path, monkeypatch):
     monkeypatch.setattr(graphs, "_ask", lambda *_: pytest.fail("costs seconds"))
-    assert graphs.of_edited([CELL], SUITE, tmp_path) == {}
+    path = store.record_path(tmp_path, CELL, machine.key("float32"))
+    assert graphs.of_edited([(CELL, path)], SUITE, tmp_path) == {}
     stored(tmp_path, "g", machine.sources_sha256("lungseg", "bench"))
-    assert graphs.of_edited([CELL], SUITE, tmp_path) == {}
+    assert graphs.of_edited([(CELL, path)], SUITE, tmp_path) == {}
 
 
 def test_the_child_tells_the_graph_that_a_cell_would_record(tmp_path):

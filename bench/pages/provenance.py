@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from bench.markdown import NONE, code, escape, paragraph, table
@@ -21,12 +22,14 @@ def provenance(section: Section) -> list[str]:
          escape(r.get("finished") or NONE)[:16].replace("T", " ")]
         for r in section.records
     ]  # fmt: skip
+    taken = Counter(r["taken_from"] for r in section.records if r.get("taken_from"))
+    told = "; ".join(f"{n} of them were trained in suite {escape(suite)}" for suite, n in taken.items())
     file = code(f"runs/{slug(key.suite)}/{slug(key.machine)}/<cell>.json")
     return [
         paragraph(
             f"A cell is one training; its record is the file {file}"
             " beside this page. Hashes are the first 12 digits of the record's and the weights'"
-            " SHA-256."
+            f" SHA-256.{f' From the same inputs, {told}.' if told else ''}"
         ),
         "\n".join(
             [paragraph(f"M{n}: {text}", "- ") for text, n in machines.items()]

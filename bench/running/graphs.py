@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,14 @@ from bench.suites import Cell, Suite
 from lungseg.errors import EnvironmentFailure
 
 
-def of_edited(cells: Sequence[Cell], suite: Suite, results: Path) -> dict[str, str]:
+def of_edited(records: Iterable[tuple[Cell, Path]], suite: Suite, results: Path) -> dict[str, str]:
     """Today's graph of each architecture that has a record of other code, by name; empty where none has.
 
-    An architecture that can no longer be built has none (``""``), so that its records fit no more.
-    Raises EnvironmentFailure where no backend can be asked.
+    records: cells with the path of a record of each, which need not exist. An architecture that can no longer be
+    built has none (``""``), so that its records fit no more. Raises EnvironmentFailure where no backend can be asked.
     """
     today = machine.sources_sha256("lungseg", "bench")
-    key = machine.key(suite.precision)
-    edited = sorted(
-        {
-            cell.architecture
-            for cell in cells
-            if (code := store.source_of(store.record_path(results, cell, key))) and code != today
-        }
-    )
+    edited = sorted({cell.architecture for cell, path in records if (code := store.source_of(path)) and code != today})
     return _ask(edited, suite, results) if edited else {}
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import suites
-from bench.suites import Suite
+from bench.suites import Cell, Suite
+
+if TYPE_CHECKING:
+    from bench.running.data import Material
 
 PARTIAL = 4
 INTERRUPTED = 130
@@ -15,24 +20,13 @@ INTERRUPTED = 130
 
 def train(suite: Suite, root: Path, results: Path) -> tuple[int, Any]:
     """Check the data, run the cells without a fitting record. Returns exit code and the suite's material."""
-    from bench import machine
-    from bench.records import store
-    from bench.running import data, engine, graphs
-    from bench.running.inputs import inputs
+    from bench.running import data, engine
     from bench.running.progress import display
     from bench.running.slots import Interrupted
 
     material = data.gather(suite, root, results)
     cells = suites.cells(suite)
-    today = graphs.of_edited(cells, suite, results)
-    made_from = {
-        cell.id: inputs(cell, suite, material)
-        | ({"graph": today[cell.architecture]} if cell.architecture in today else {})
-        for cell in cells
-    }
-    todo = store.missing(cells, made_from, results, machine.key(suite.precision))
-    if len(todo) < len(cells):
-        print(f"{len(cells) - len(todo)} of {len(cells)} cells have a valid record and are kept", flush=True)
+    todo, made_from = _missing(cells, suite, material, results)
     if not todo:
         return 0, material
     try:
@@ -45,3 +39,34 @@ def train(suite: Suite, root: Path, results: Path) -> tuple[int, Any]:
         names = ", ".join(outcome.cell.id for outcome in failed)
         print(f"{len(failed)} of {len(cells)} cells failed: {names}; the rest stands", file=sys.stderr)
     return (PARTIAL if failed else 0), material
+
+
+def _missing(
+    cells: list[Cell], suite: Suite, material: Material, results: Path
+) -> tuple[list[Cell], dict[str, dict[str, Any]]]:
+    """Cells that must be trained, after those that another suite has trained were taken over; all cells' inputs."""
+    from bench import machine
+    from bench.records import store
+    from bench.running import graphs, taken_over
+    from bench.running.inputs import inputs
+
+    key = machine.key(suite.precision)
+    made_from = {cell.id: inputs(cell, suite, material) for cell in cells}
+
+    def hold_to_todays_graphs(records: Iterable[tuple[Cell, Path]]) -> None:
+        today = graphs.of_edited(records, suite, results)
+        for cell in cells:
+            if cell.architecture in today:
+                made_from[cell.id]["graph"] = today[cell.architecture]
+
+    hold_to_todays_graphs((cell, store.record_path(results, cell, key)) for cell in cells)
+    todo = store.missing(cells, made_from, results, key)
+    if len(todo) < len(cells):
+        print(f"{len(cells) - len(todo)} of {len(cells)} cells have a valid record and are kept", flush=True)
+
+    others = taken_over.elsewhere(todo, made_from, results, key)
+    hold_to_todays_graphs((cell, path) for cell, path in others if "graph" not in made_from[cell.id])
+    same = taken_over.elsewhere(todo, made_from, results, key)
+    for other, count in Counter(taken_over.take_over(cell, path, results, key) for cell, path in same).items():
+        print(f"{count} of {len(cells)} cells were trained in suite {other} already and are taken over", flush=True)
+    return store.missing(todo, made_from, results, key), made_from

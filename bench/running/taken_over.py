@@ -1,0 +1,50 @@
+"""A training that another suite of the same results has made already: its record is taken over, not trained again.
+
+Two suites may ask for one and the same cell: what decides its numbers is in its inputs, and the suite's name is not.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from bench.records import store
+from bench.records.store import Record
+from bench.suites import Cell
+
+KEPT = ("weights.npz", "predictions.npz")  # what ensembles and galleries ask for
+
+
+def elsewhere(
+    cells: Iterable[Cell], inputs: Mapping[str, Record], results: Path, machine_key: str
+) -> list[tuple[Cell, Path]]:
+    """The cells of which another suite has a record from the same inputs on this machine, with its path.
+
+    inputs: of each cell by its id; where they lack ``graph``, it is taken for the record's own.
+    """
+    found = []
+    for cell in cells:
+        for path in sorted((results / "runs").glob(f"*/{machine_key}/{cell.id}.json")):
+            record = store.find(path, inputs[cell.id])
+            if record and {**record["cell"], "suite": cell.suite} == cell.as_dict():
+                found.append((cell, path))
+                break
+    return found
+
+
+def take_over(cell: Cell, path: Path, results: Path, machine_key: str) -> str:
+    """Write the record at ``path`` as this cell's, which says ``taken_from``, and copy its weights and predictions
+    where they are there. Returns the suite that trained it."""
+    record = store.load_record(path)
+    theirs = Cell.from_dict(record["cell"])
+    trained_in = str(record.get("taken_from", theirs.suite))
+    for name in KEPT:  # before the record, which promises that they are there
+        source, target = (store.artifact(results, of, machine_key, name) for of in (theirs, cell))
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    own = store.record_path(results, cell, machine_key)
+    store.set_aside(own)
+    store.save_record(own, {**record, "cell": cell.as_dict(), "taken_from": trained_in})
+    return trained_in
