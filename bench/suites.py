@@ -159,7 +159,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             "ablation-128", "Montgomery at 128 px: whether more, or other, training by recipe strong buys more",
             ("unet",), "montgomery", (128, 128), 16, 5, (0,), "strong",
-            variants=("plateau", "twice-epochs", "small-batches", "elastic"),
+            widths=OWN_WIDTHS, variants=("plateau", "twice-epochs", "small-batches", "elastic"),
         ),
         Suite(
             "montgomery-to-shenzhen-128", "trained on all of Montgomery, scored on all of Shenzhen, which it never saw",
