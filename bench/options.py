@@ -43,6 +43,7 @@ def _measuring(verb: Verb) -> None:
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
     ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
     _cells(ensemble, "only the first so many seeds instead of all that were trained")
+    ensemble.add_argument("--variant", help="of those trained by this variant of the recipe, as small-batches+elastic")
     ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
     speed = verb("speed", "measure throughput of a suite's architectures, one process each")
     _choice(speed)

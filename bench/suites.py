@@ -226,6 +226,13 @@ def narrowed(
     return chosen
 
 
+def of_variant(chosen: Suite, variant: str) -> Suite:
+    """The suite whose recipe is that variant of its own; UsageError where there is none."""
+    name = f"{chosen.recipe}:{variant}"
+    recipes.recipe(name)
+    return replace(chosen, recipe=name, variants=())
+
+
 def cells(chosen: Suite) -> list[Cell]:
     """All cells of a suite, seed by seed and fold by fold, so that architectures can be compared early."""
     return [

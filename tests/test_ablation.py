@@ -103,6 +103,22 @@ def test_a_better_variant_has_a_positive_difference():
     assert 0 < low < difference
 
 
+def test_validation_dice_stands_beside_so_that_who_chooses_need_not_look_at_test_images():
+    joined = variant("no-pose+plateau", 0.96)
+    made = [
+        sealed({**r, "best_epoch": 1, "history": {**r["history"], "val_dice": [0.5, value, 0.6]}})
+        for found, value in ((variant("", 0.97), 0.91), (joined, 0.93)) for r in found
+    ]  # fmt: skip
+    (section,) = stats.sections(made)
+    _, body, note = ablation(section)
+    assert body.splitlines()[0].endswith("Validation |")
+    assert rows(section)["no-pose+plateau"][-1] == "0.9300"
+    assert "(the whole recipe: unet 0.9100)" in " ".join(note.split())
+    assert "or with several joined by +" in " ".join(note.split())
+    (plain,) = stats.sections(records())
+    assert "joined" not in " ".join(ablation(plain)[2].split())
+
+
 def test_without_variants_there_is_no_such_table():
     (section,) = stats.sections(grid())
     assert ablation(section) == []

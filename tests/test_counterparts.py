@@ -51,6 +51,16 @@ def test_each_network_is_compared_with_itself_without_the_other_set():
     assert alone.gains == ()
 
 
+def test_a_training_that_stands_in_two_suites_is_compared_once():
+    taken = [sealed({**r, "cell": {**r["cell"], "suite": "ablation"}}) for r in plain()]
+    variant = [sealed({**r, "cell": {**r["cell"], "recipe": f"{r['cell']['recipe']}:more"}}) for r in taken]
+    alone, twice = both([*plain(), *enlarged()]), both([*taken, *variant, *plain(), *enlarged()])
+    assert twice.gains == alone.gains, "and the suite of whole recipes is the one that is named"
+    assert {g.suite for g in twice.gains} == {"alone"}
+    other = [sealed({**r, "cases": plain(level=0.9)[k]["cases"]}) for k, r in enumerate(taken)]
+    assert len(both([*other, *plain(), *enlarged()]).gains) == 2 * len(NETWORKS)
+
+
 def test_a_loss_is_one_and_what_is_equal_is_not_told_apart():
     section = both([*plain(("unet",), level=0.97), *enlarged(("unet",), level=0.95)])
     assert section.gains[0].pair.difference.high < 0

@@ -86,6 +86,18 @@ def test_variants_of_a_recipe_have_no_entries_and_hinder_none(tmp_path):
     assert [e.cell.id for e in found] == ["unet+seeds.phantom.f0.s0", "unet+seeds.phantom.f1.s0"]
 
 
+def test_entries_of_a_variant_are_made_of_its_trainings_alone(tmp_path):
+    suite = replace(SUITE, recipe="strong", architectures=("unet",))
+    trained(tmp_path, suite)
+    trained(tmp_path, suites.of_variant(replace(suite, seeds=(0, 1)), "no-pose"))
+    found = planned(tmp_path, suite=suites.of_variant(replace(suite, variants=("mirror",)), "no-pose"), views=True)
+    assert {e.cell.recipe for e in found} == {m.recipe for e in found for m in e.members} == {"strong:no-pose"}
+    assert "unet+seeds+views~no-pose.phantom.f1.s0" in {e.cell.id for e in found}
+    assert {len(e.members) for e in found if "seeds" in e.cell.architecture} == {2}
+    with pytest.raises(UsageError, match="unknown recipe 'strong:slow'"):
+        suites.of_variant(suite, "slow")
+
+
 def test_missing_members_and_weights_are_all_named(tmp_path):
     trained(tmp_path)
     gone, edited, bare = suites.cells(SUITE)[:3]

@@ -14,6 +14,7 @@ from bench import figures
 from bench.figures.curves import median
 from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
+from bench.figures.style import label
 from bench.speed import speeds
 from bench.statistics import stats
 
@@ -121,3 +122,17 @@ def test_no_home_and_no_display_are_needed(tmp_path):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert "atplotlib" not in run.stderr
     assert (tmp_path / "figures" / "fake-tensorflow-cpu-float32-leaderboard.png").stat().st_size > 5000
+
+
+def test_long_names_stay_apart_whatever_is_cut():
+    long = "unet3plus (small-batches+twice-epochs+elastic)"
+    assert label("unet (elastic)") == "unet (elastic)"
+    assert label(long, 38, lines=2) == "unet3plus\n(small-batches+twice-epochs+elastic)"
+    assert label("x" * 20, 38, lines=2) == "x" * 20
+    for limit in (22, 26):
+        cut = [label(name, limit) for name in (long, "unet3plus (small-batches)", "unet3plus (elastic)")]
+        assert len(set(cut)) == 3
+        assert all(len(each) <= limit for each in cut)
+        assert cut[0].startswith("unet3plus")
+        assert cut[0].endswith("stic)")
+    assert label("a$b" * 9, 12) == r"a\$ba\$b...a\$b"

@@ -70,6 +70,11 @@ def test_a_variant_of_the_recipe_does_not_stand_for_the_network():
     assert f"{mean:.4f}" in cells(matrix([section])[1])["unet", "fake, cpu"]
 
 
+def test_a_suite_of_variants_is_left_out_as_its_networks_stand_elsewhere():
+    both = stats.sections([*grid(("unet", "r2unet"), n=25), *grid(("unet", "r2unet"), n=25, suite="ablation-128")])
+    assert {column for _, column in cells(matrix(both)[1])} == {"fake, cpu"}
+
+
 def test_a_phantom_is_left_out_and_machines_of_one_name_are_told_apart():
     assert matrix(stats.sections(made_up(("unet", "r2unet"), n=25))) == []
     other = [

@@ -77,10 +77,25 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def label(name: object, limit: int = 26) -> str:
-    """A name as matplotlib shows it literally: no mathematics, only characters that the font has."""
-    text = "".join(c if ord(c) < 0x250 else "?" for c in plain(name, limit))
-    return text.replace("$", r"\$")
+def label(name: object, limit: int = 26, *, lines: int = 1) -> str:
+    """A name as matplotlib shows it literally: no mathematics, only characters that the font has.
+
+    What is longer than ``limit`` goes on in a second line, if two are allowed and it has a variant in brackets, or
+    loses its middle: variants of one network differ at their end.
+    """
+    text = "".join(c if ord(c) < 0x250 else "?" for c in plain(name))
+    parts = [text]
+    if len(text) > limit and lines > 1 and " (" in text:
+        first, _, rest = text.partition(" (")
+        parts = [first, f"({rest}"]
+    return "\n".join(_fitted(part, limit) for part in parts).replace("$", r"\$")
+
+
+def _fitted(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    tail = (limit - 3) * 2 // 5
+    return f"{text[: limit - 3 - tail]}...{text[-tail:]}"
 
 
 def grid(figure: Figure, panels: int, columns: int, **more: object) -> list[Axes]:

@@ -6,14 +6,18 @@ from collections.abc import Iterable
 
 from bench.markdown import NONE, escape, paragraph, ratio, table
 from bench.statistics.rows import Row, Section
+from bench.suites import SUITES
 from lungseg import ARCHITECTURES
 
 PHANTOM = "phantom"
 
 
 def matrix(sections: Iterable[Section]) -> list[str]:
-    """Blocks; empty where no section of radiographs compares two networks. A row a network, a column a section."""
-    real = (s for s in sections if s.setting.scored_on != PHANTOM)
+    """Blocks; empty where no section of radiographs compares two networks. A row a network, a column a section.
+
+    A suite made to compare variants of a recipe is left out: its networks stand in another column.
+    """
+    real = (s for s in sections if s.setting.scored_on != PHANTOM and not _of_variants(s))
     columns = [(s, found, _first(found.values())) for s in real if len(found := _networks(s)) > 1]
     if not columns:
         return []
@@ -30,6 +34,11 @@ def matrix(sections: Iterable[Section]) -> list[str]:
         " a better rank. In brackets: unfinished, over the images predicted so far, so not ranked."
     )
     return ["## Every network", table(["Architecture", *map(escape, headers)], rows, left=1), paragraph(note)]
+
+
+def _of_variants(section: Section) -> bool:
+    known = SUITES.get(section.setting.suite)
+    return bool(known and known.variants)
 
 
 def _networks(section: Section) -> dict[str, Row]:

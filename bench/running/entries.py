@@ -55,7 +55,7 @@ def entries(
     problems: list[str] = []
     for architecture in suite.architectures:
         own = replace(suite, architectures=(architecture,), variants=())
-        chosen = range(seeds) if seeds else _trained(own, architecture, results, machine_key)
+        chosen = range(seeds) if seeds else _trained(own, results, machine_key)
         if not chosen:
             problems.append(
                 f"{architecture}: no training of it in {results / 'runs' / suite.name / machine_key}; run "
@@ -77,10 +77,11 @@ def entries(
     return found
 
 
-def _trained(suite: Suite, architecture: str, results: Path, machine_key: str) -> list[int]:
-    """Seeds of which any fold has a record, sorted."""
-    folder = store.record_path(results, suites.cells(suite)[0], machine_key).parent
-    names = (path.stem for path in folder.glob(f"{architecture}.{suite.scored_on or suite.dataset}.f*.s*.json"))
+def _trained(suite: Suite, results: Path, machine_key: str) -> list[int]:
+    """Seeds of which any fold of the suite's one architecture has a record, sorted."""
+    path = store.record_path(results, suites.cells(suite)[0], machine_key)
+    trained = path.name.rpartition(".f")[0]  # the architecture, under a variant with its name, and the set
+    names = (found.stem for found in path.parent.glob(f"{trained}.f*.s*.json"))
     return sorted({int(name.rpartition(".s")[2]) for name in names})
 
 

@@ -38,14 +38,13 @@ def retrained(section: Section, sections: Sequence[Section]) -> tuple[Counterpar
 
 
 def _against(section: Section, others: Sequence[Section], differ: Sequence[str]) -> tuple[Counterpart, ...]:
-    found = [
-        one
-        for other in others
-        for row in section.rows
-        if row.single and (one := _counterpart(row, section, other, differ))
-    ]
-    corrected = holm([one.pair.p_value for one in found])
-    return tuple(replace(one, pair=replace(one.pair, p_holm=p)) for one, p in zip(found, corrected, strict=True))
+    found: dict[Counterpart, Counterpart] = {}
+    for other in sorted(others, key=lambda s: any(row.variant for row in s.rows)):  # those of whole recipes first
+        for row in section.rows:
+            if row.single and (one := _counterpart(row, section, other, differ)):
+                found.setdefault(replace(one, suite=""), one)  # one training may stand in two suites
+    corrected = holm([one.pair.p_value for one in found.values()])
+    return tuple(replace(c, pair=replace(c.pair, p_holm=p)) for c, p in zip(found.values(), corrected, strict=True))
 
 
 def _counterpart(row: Row, section: Section, other: Section, differ: Sequence[str]) -> Counterpart | None:
