@@ -126,7 +126,7 @@ def test_no_home_and_no_display_are_needed(tmp_path):
 
 def test_long_names_stay_apart_whatever_is_cut():
     long = "unet3plus (small-batches+twice-epochs+elastic)"
-    assert label("unet (elastic)") == "unet (elastic)"
+    assert label("unet (elastic)") == label("unet (elastic)", 38, lines=2) == "unet (elastic)"
     assert label(long, 38, lines=2) == "unet3plus\n(small-batches+twice-epochs+elastic)"
     assert label("x" * 20, 38, lines=2) == "x" * 20
     for limit in (22, 26):

@@ -150,3 +150,26 @@ def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
     assert "**Mixed**" in (tmp_path / "fake.md").read_text()
     with pytest.raises(gate.NotComparable, match="not of one comparison"):
         gate.summarise_results(tmp_path, replace(SUITE, name="fake"))
+
+
+def test_the_variants_asked_for_are_those_that_are_trained(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(commands, "train", lambda suite, *_: asked.append(suite.recipes) or (commands.INTERRUPTED, 0))
+    run = ["run", "ablation", "--data", str(tmp_path), "--results", str(tmp_path / "results")]
+    monkeypatch.setattr("bench.running.data.locate", lambda *_: tmp_path)
+    assert main([*run, "--variants", "plateau, small-batches+elastic"]) == 130
+    assert main(run) == 130
+    assert asked[0] == ("strong", "strong:plateau", "strong:small-batches+elastic")
+    assert asked[1] == suites.suite("ablation").recipes
+    assert main([*run, "--variants", "mirror+elastic"]) == 2
+
+
+def test_entries_of_a_variant_are_asked_of_a_suite_of_that_recipe(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("bench.running.ensemble.make", lambda suite, *_, **__: asked.append(suite) or 0)
+    monkeypatch.setattr("bench.running.data.locate", lambda *_: tmp_path)
+    made = ["ensemble", "ablation", "--results", str(tmp_path)]
+    assert main([*made, "--variant", "plateau"]) == main(made) == 0
+    assert [suite.recipe for suite in asked] == ["strong:plateau", "strong"]
+    assert asked[0].variants == ()
+    assert main([*made, "--variant", "nope"]) == 2
