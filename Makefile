@@ -10,6 +10,7 @@ SUITE   ?= quick
 DATA    ?=
 ARCH    ?=
 SEEDS   ?=
+VARIANTS ?=
 RESULTS ?= results/local
 TIMES   ?= 10
 WORKERS ?= auto
@@ -34,6 +35,7 @@ help: ## this list
 		'  DATA=     folder of a real data set; phantom suites need none' \
 		"  ARCH=     architectures, wildcards allowed: ARCH='r2*'" \
 		'  SEEDS=    number of seeds, instead of the suite'"'"'s own' \
+		'  VARIANTS= of the recipe, beside it: VARIANTS=plateau,small-batches+elastic' \
 		'  RESULTS=  where records and reports go (results/local)' \
 		"  ARGS=     more for pytest: ARGS='-k unet'" \
 		'  WORKERS=  processes that share the tests: auto, one a core up to four; 0, which --pdb and -s need' \
@@ -42,9 +44,10 @@ help: ## this list
 
 setup: $(READY) ## build .venv from the pinned versions; the other verbs do it by themselves
 
-bench: $(READY) ## train, score and compare: SUITE= DATA= ARCH= SEEDS= RESULTS=
+bench: $(READY) ## train, score and compare: SUITE= DATA= ARCH= SEEDS= VARIANTS= RESULTS=
 	$(PY) -m bench run $(call quote,$(SUITE)) --results $(call quote,$(RESULTS)) \
-		$(call option,--data,$(DATA)) $(call option,--arch,$(ARCH)) $(call option,--seeds,$(SEEDS))
+		$(call option,--data,$(DATA)) $(call option,--arch,$(ARCH)) $(call option,--seeds,$(SEEDS)) \
+		$(call option,--variants,$(VARIANTS))
 
 test: $(READY) ## the tests, without the slow ones: ARGS= WORKERS=
 	$(PY) -m pytest $(IN_PARALLEL) $(ARGS)

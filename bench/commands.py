@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 def ensemble(options: argparse.Namespace) -> int:
     """Entries made of what is trained already, then the report. 4 when some could not be made."""
     suite = suites.narrowed(suites.suite(options.suite), options.arch, folds=options.folds)
-    suite = suites.of_variant(suite, options.variant) if options.variant else suite
+    suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
     runtime.require()
     from bench.pages import report
     from bench.pages.vetting import vetted

@@ -84,7 +84,7 @@ def _smoke(results: Path) -> dict[str, Any]:
             shutil.rmtree(folder, ignore_errors=True)
             if folder.exists():  # a symbolic link, say; old records would pass for what this code yields
                 raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
-        code, material = train(smoke, data.locate(smoke, None, results), results)
+        code, material = train(smoke, data.locate(smoke, None, results), results, take_over=False)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         return guard.summarise(smoke, material, store.load_records(results, smoke.name))

@@ -37,8 +37,8 @@ def _measuring(verb: Verb) -> None:
     """Verbs that work through the cells of a suite."""
     run = verb("run", "train and score a suite's missing cells, then report")
     _cells(run, "number of seeds instead of the suite's own")
-    run.add_argument("--variants", type=_names, help="variants of the recipe instead of the suite's own, as "
-                     "plateau,small-batches+elastic")  # fmt: skip
+    run.add_argument("--variants", type=_names, help="variants of the recipe, beside it, instead of the suite's "
+                     "own, as plateau,small-batches+elastic")  # fmt: skip
     run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
     ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
@@ -125,7 +125,10 @@ def _data(of: argparse.ArgumentParser) -> None:
 
 
 def _names(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    names = [part.strip() for part in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of names such as plateau,elastic")
+    return names
 
 
 def _numbers(text: str) -> list[int]:

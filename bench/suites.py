@@ -152,14 +152,14 @@ SUITES: dict[str, Suite] = {
             widths=OWN_WIDTHS,
         ),
         Suite(
-            "ablation", "what each ingredient of recipe strong buys: one less, or another, on a small U-Net",
+            "ablation", "what each ingredient of recipe strong buys: one less, more, or another, on a small U-Net",
             ("unet",), "montgomery", (64, 64), 8, 5, (0,), "strong",
             variants=tuple(recipe.name.partition(":")[2] for recipe in recipes.VARIANTS),
         ),
         Suite(
-            "ablation-128", "Montgomery at 128 px: whether more, or other, training by recipe strong buys more",
-            ("unet",), "montgomery", (128, 128), 16, 5, (0,), "strong",
-            widths=OWN_WIDTHS, variants=("plateau", "twice-epochs", "small-batches", "elastic"),
+            "ablation-128", "what smaller batches, more epochs, an elastic bend or a plateau add to strong at 128 px",
+            ("unet", "unet3plus"), "montgomery", (128, 128), 16, 5, (0,), "strong", widths=OWN_WIDTHS,
+            variants=("plateau", "small-batches", "twice-epochs", "elastic", "small-batches+twice-epochs+elastic"),
         ),
         Suite(
             "montgomery-to-shenzhen-128", "trained on all of Montgomery, scored on all of Shenzhen, which it never saw",
@@ -220,17 +220,14 @@ def narrowed(
             raise UsageError(f"suite {chosen.name} has folds 0 to {chosen.folds - 1}, not {given}")
         chosen = replace(chosen, only_folds=tuple(sorted(set(folds))))
     if variants is not None:
-        chosen = replace(chosen, variants=tuple(dict.fromkeys(variants)))
-        for name in chosen.recipes:
-            recipes.recipe(name)  # a UsageError now, not in every cell
+        found = (variant_of({"recipe": of_variant(chosen, name).recipe}) for name in variants)
+        chosen = replace(chosen, variants=tuple(dict.fromkeys(found)))
     return chosen
 
 
 def of_variant(chosen: Suite, variant: str) -> Suite:
-    """The suite whose recipe is that variant of its own; UsageError where there is none."""
-    name = f"{chosen.recipe}:{variant}"
-    recipes.recipe(name)
-    return replace(chosen, recipe=name, variants=())
+    """The suite whose recipe is that variant of its own, or several joined; UsageError where there is none."""
+    return replace(chosen, recipe=recipes.recipe(f"{chosen.recipe}:{variant}").name, variants=())
 
 
 def cells(chosen: Suite) -> list[Cell]:

@@ -20,7 +20,6 @@ def varied(
     What enters from outside the image is black and no lung.
     """
     # all are drawn, used or not, so that an ingredient more or less leaves the others' draws as they are
-    (bends,) = generator.spawn(1)  # a stream of its own, as this came later
     angle, scale, down, right, gamma, contrast, brightness, noise, mirror = generator.uniform(-1, 1, 9)
     if how.rotation_degrees or how.scale or how.shift or how.mirror or how.elastic:
         pose = images.pose(
@@ -31,6 +30,7 @@ def varied(
             mirror=how.mirror and mirror > 0,
         )
         if how.elastic:
+            (bends,) = generator.spawn(1)  # a stream of its own: noise is drawn from this one still
             pose = images.bent(pose, image.shape, bends.normal(0, how.elastic, (*ELASTIC_GRID, 2)))
         image = images.warp(image, pose, sharp=True)  # the images that are predicted are as sharp as they were taken
         mask = images.warp(mask.astype(np.float32), pose, sharp=True) >= 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,8 +105,8 @@ _CHANGES: dict[str, dict[str, Any]] = {
     # the document's schedule at its own pace: its patience of 5 was for 50 epochs. All are trained, for equal budgets.
     "plateau": {"cosine": False, "warmup_epochs": 0, "plateau_patience": 15, "early_stopping_patience": STRONG.epochs},
     "third-of-epochs": {"epochs": STRONG.epochs // 3},
-    "twice-epochs": {"epochs": 2 * STRONG.epochs},
     "small-batches": {"batch_size": STRONG.batch_size // 4},  # four times the steps for the same images
+    "twice-epochs": {"epochs": 2 * STRONG.epochs},
     "elastic": {"augmentation": STRONG.augmentation and replace(STRONG.augmentation, elastic=0.02)},
     "dice-cross-entropy": {"loss": "dice_cross_entropy"},
     "focal-tversky": {"loss": "focal_tversky"},
@@ -116,20 +117,32 @@ RECIPES = {recipe.name: recipe for recipe in (DOCUMENT, BRIEF, SHORT, STRONG, *V
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name, or of several variants at once, as ``strong:plateau+elastic``.
+    """The recipe of that name, or of several variants at once, as ``strong:small-batches+elastic``.
 
-    Raises UsageError for an unknown name, which lists the known ones, and for variants that change the same setting.
+    Joined in any order it is one recipe, whose name has them in the order of the table above. Raises UsageError for an
+    unknown name, which lists the known ones, and for variants that change the same setting.
     """
     if name in RECIPES:
         return RECIPES[name]
     base, _, variants = name.partition(":")
-    together = variants.split("+")
-    if base != STRONG.name or not variants or any(part not in _CHANGES for part in together):
+    known = [variant for variant in _CHANGES if f"{base}:{variant}" in RECIPES]
+    if base not in RECIPES or not variants:
         raise UsageError(f"unknown recipe {name!r}: known are {', '.join(RECIPES)}, and variants joined by +")
-    changed: dict[str, Any] = {}
-    for part in together:
-        twice = sorted(changed.keys() & _CHANGES[part].keys())
-        if twice:
+    if not known:
+        raise UsageError(f"recipe {base} has no variants, so no {variants!r}; those of {STRONG.name} are "
+                         f"{', '.join(_CHANGES)}")  # fmt: skip
+    together = sorted(set(variants.split("+")), key=lambda part: (*known, part).index(part))
+    if wrong := [part for part in together if part not in known]:
+        raise UsageError(f"recipe {base} has no variant {wrong[0]!r}: known are {', '.join(known)}, joined by +")
+    return _joined(base, together)
+
+
+def _joined(base: str, variants: Sequence[str]) -> Recipe:
+    name, changed = f"{base}:{'+'.join(variants)}", dict[str, Any]()
+    for variant in variants:
+        if twice := sorted(changed.keys() & _CHANGES[variant].keys()):
             raise UsageError(f"recipe {name!r}: more than one of its variants changes {twice[0]}; name one of them")
-        changed |= _CHANGES[part]
-    return replace(STRONG, name=name, **changed)
+        changed |= _CHANGES[variant]
+    if "early_stopping_patience" in changed:  # as in a plateau alone, so that all epochs are trained
+        changed["early_stopping_patience"] = changed.get("epochs", STRONG.epochs)
+    return replace(RECIPES[base], name=name, **changed)

@@ -103,17 +103,21 @@ def test_a_better_variant_has_a_positive_difference():
     assert 0 < low < difference
 
 
-def test_validation_dice_stands_beside_so_that_who_chooses_need_not_look_at_test_images():
-    joined = variant("no-pose+plateau", 0.96)
-    made = [
+def kept(records, *values):
+    """The records, with these validation Dice of the weights that were kept, fold by fold."""
+    return [
         sealed({**r, "best_epoch": 1, "history": {**r["history"], "val_dice": [0.5, value, 0.6]}})
-        for found, value in ((variant("", 0.97), 0.91), (joined, 0.93)) for r in found
+        for r, value in zip(records, values, strict=True)
     ]  # fmt: skip
-    (section,) = stats.sections(made)
+
+
+def test_validation_dice_stands_beside_so_that_who_chooses_need_not_look_at_test_images():
+    whole = kept(variant("", 0.97), 0.91, 0.92, 0.93, 0.94, 0.95)
+    joined = kept(variant("no-pose+plateau", 0.96), 0.92, 0.93, 0.95, 0.94, 0.94)
+    (section,) = stats.sections([*whole, *joined])
     _, body, note = ablation(section)
     assert body.splitlines()[0].endswith("Validation |")
-    assert rows(section)["no-pose+plateau"][-1] == "0.9300"
-    assert "(the whole recipe: unet 0.9100)" in " ".join(note.split())
+    assert rows(section)["no-pose+plateau"][-1] == "+0.0060, 3 of 5"
     assert "or with several joined by +" in " ".join(note.split())
     (plain,) = stats.sections(records())
     assert "joined" not in " ".join(ablation(plain)[2].split())
@@ -160,7 +164,13 @@ def test_variants_joined_change_what_each_of_them_does():
     both = recipe("strong:plateau+small-batches")
     assert (both.cosine, both.batch_size, both.epochs) == (False, 4, 150)
     assert replace(both, batch_size=16, name="strong:plateau") == recipe("strong:plateau")
-    assert recipe("strong:small-batches+plateau") == replace(both, name="strong:small-batches+plateau")
+    assert recipe("strong:small-batches+plateau") == both, "one recipe, one name"
+
+
+def test_no_plateau_ends_a_training_early_however_many_its_epochs():
+    assert recipe("strong:plateau").early_stopping_patience == 150
+    longer = recipe("strong:plateau+twice-epochs")
+    assert longer.early_stopping_patience == longer.epochs == 300
 
 
 @pytest.mark.parametrize(
@@ -168,10 +178,11 @@ def test_variants_joined_change_what_each_of_them_does():
     [
         ("strong:mirror+elastic", "more than one of its variants changes augmentation"),
         ("strong:no-pose+elastic+twice-epochs", "changes augmentation"),
-        ("strong:plateau+slow", "unknown recipe 'strong:plateau\\+slow'"),
+        ("strong:plateau+slow", "recipe strong has no variant 'slow': known are no-augmentation, .*elastic"),
+        ("strong:+plateau", "recipe strong has no variant ''"),
         ("strong:", "unknown recipe 'strong:'"),
-        ("strong:+plateau", "unknown"),
-        ("document:plateau", "unknown"),
+        ("strange:plateau", "unknown recipe 'strange:plateau': known are document"),
+        ("document:plateau", "recipe document has no variants, so no 'plateau'; those of strong are no-aug"),
     ],
 )
 def test_variants_that_cannot_be_joined_are_refused(name, message):

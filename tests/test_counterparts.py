@@ -162,6 +162,17 @@ def test_the_same_trainings_on_another_machine_stand_beside_each_other_on_both_p
     assert question in dict(first_screen(here))
 
 
+def test_the_other_machine_may_hold_it_in_another_suite():
+    here, there = plain(("unet",)), plain(("unet",), device_kind="nvidia-h200", level=0.96)
+    moved = [sealed({**r, "cell": {**r["cell"], "suite": "variants"}}) for r in there]
+    apart, together = (
+        next(s for s in stats.sections([*here, *other]) if s.setting.device_kind == "cpu").retrained
+        for other in (moved, there)
+    )
+    assert len(apart) == 1
+    assert (apart[0].suite, apart[0].pair) == ("variants", together[0].pair)
+
+
 def test_seeds_that_only_one_machine_has_are_left_out():
     card = grid(("unet",), n=60, device_kind="nvidia-h200")
     section = stats.sections([*grid(("unet",), n=60, seeds=(0, 1, 2)), *card])[0]

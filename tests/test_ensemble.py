@@ -94,8 +94,13 @@ def test_entries_of_a_variant_are_made_of_its_trainings_alone(tmp_path):
     assert {e.cell.recipe for e in found} == {m.recipe for e in found for m in e.members} == {"strong:no-pose"}
     assert "unet+seeds+views~no-pose.phantom.f1.s0" in {e.cell.id for e in found}
     assert {len(e.members) for e in found if "seeds" in e.cell.architecture} == {2}
-    with pytest.raises(UsageError, match="unknown recipe 'strong:slow'"):
+    with pytest.raises(UsageError, match="recipe strong has no variant 'slow'"):
         suites.of_variant(suite, "slow")
+    with pytest.raises(DataError, match=r"run `python -m bench run quick --arch unet --variants mirror` first"):
+        planned(tmp_path, suite=suites.of_variant(suite, "mirror"))
+    store.record_path(tmp_path, found[0].members[0], KEY).unlink()
+    with pytest.raises(DataError, match=r"run `python -m bench run quick --arch unet --variants no-pose --seeds 2`"):
+        planned(tmp_path, suite=suites.of_variant(suite, "no-pose"))
 
 
 def test_missing_members_and_weights_are_all_named(tmp_path):

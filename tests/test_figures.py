@@ -14,7 +14,7 @@ from bench import figures
 from bench.figures.curves import median
 from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
-from bench.figures.style import label
+from bench.figures.style import label, labels
 from bench.speed import speeds
 from bench.statistics import stats
 
@@ -126,13 +126,19 @@ def test_no_home_and_no_display_are_needed(tmp_path):
 
 def test_long_names_stay_apart_whatever_is_cut():
     long = "unet3plus (small-batches+twice-epochs+elastic)"
-    assert label("unet (elastic)") == label("unet (elastic)", 38, lines=2) == "unet (elastic)"
-    assert label(long, 38, lines=2) == "unet3plus\n(small-batches+twice-epochs+elastic)"
-    assert label("x" * 20, 38, lines=2) == "x" * 20
-    for limit in (22, 26):
-        cut = [label(name, limit) for name in (long, "unet3plus (small-batches)", "unet3plus (elastic)")]
-        assert len(set(cut)) == 3
-        assert all(len(each) <= limit for each in cut)
-        assert cut[0].startswith("unet3plus")
-        assert cut[0].endswith("stic)")
+    assert label("unet (elastic)") == label("unet (elastic)", 38, wrapped=True) == "unet (elastic)"
+    assert label(long, 38, wrapped=True) == "unet3plus\n(small-batches+twice-epochs+elastic)"
+    assert label("x" * 20, 38, wrapped=True) == "x" * 20
+    assert label(long, 22) == "unet3plus (s...lastic)"
     assert label("a$b" * 9, 12) == r"a\$ba\$b...a\$b"
+
+
+def test_labels_grow_until_they_are_told_apart():
+    names = [f"unet3plus (small-batches{more}+elastic)" for more in ("", "+twice-epochs")] + ["unet3plus (elastic)"]
+    assert labels(names[1:], 22) == [label(name, 22) for name in names[1:]]
+    found = labels(names, 22)
+    assert len(set(found)) == 3
+    assert all(len(each) < len(name) for each, name in zip(found[:1], names[1:2], strict=True))
+    assert ["y" in each for each in labels([f"{'x' * 30}{c}{'x' * 30}" for c in "yz"], 22)] == [True, False]
+    assert labels(["a", "a"]) == ["a", "a"]
+    assert labels([]) == []

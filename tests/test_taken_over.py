@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from records import record
+from records import record, sealed
 
-from bench import machine, suites
+from bench import judging, machine, suites
 from bench.pages.provenance import provenance
 from bench.records import store
 from bench.running import data, engine, graphs, suite_run
@@ -48,9 +48,10 @@ def run(results, suite=OURS):
 def test_the_same_training_is_taken_over_with_its_files_and_says_where_it_was_made(tmp_path, trained, capsys):
     path = stored(tmp_path)
     (cell,) = suites.cells(THEIRS)
-    weights = store.artifact(tmp_path, cell, KEY, "weights.npz")
+    weights, masks = (store.artifact(tmp_path, cell, KEY, name) for name in ("weights.npz", "predictions.npz"))
     weights.parent.mkdir(parents=True)
     np.savez(weights, a=np.arange(3))
+    np.savez(masks, a=np.arange(4))
     assert run(tmp_path) == 0
     assert trained == []
     assert "1 of 1 cells were trained in suite smoke already" in capsys.readouterr().out
@@ -61,7 +62,8 @@ def test_the_same_training_is_taken_over_with_its_files_and_says_where_it_was_ma
     assert {k: v for k, v in ours.items() if k not in ("cell", "record_sha256")} == {
         k: v for k, v in theirs.items() if k not in ("cell", "record_sha256")
     }
-    assert store.artifact(tmp_path, CELL, KEY, "weights.npz").read_bytes() == weights.read_bytes()
+    for file in (weights, masks):
+        assert store.artifact(tmp_path, CELL, KEY, file.name).read_bytes() == file.read_bytes()
     assert run(tmp_path) == 0
     assert "1 of 1 cells have a valid record" in capsys.readouterr().out
 
@@ -76,7 +78,7 @@ def test_what_was_taken_over_keeps_the_name_of_the_suite_that_trained_it(tmp_pat
     found = store.load_record(store.record_path(tmp_path, *suites.cells(third), KEY))
     assert found["taken_from"] == "smoke"
     (section,) = stats.sections([found])
-    assert "1 of them were trained in suite smoke" in " ".join("\n".join(provenance(section)).split())
+    assert "Taken over, as the same training: 1 from suite smoke." in " ".join("\n".join(provenance(section)).split())
 
 
 @pytest.mark.parametrize(
@@ -113,3 +115,54 @@ def test_a_record_of_ours_that_no_longer_fits_is_set_aside(tmp_path, trained):
     run(tmp_path)
     assert trained == []
     assert len(list(store.record_path(tmp_path, CELL, KEY).parent.glob("*.json.old"))) == 1
+
+
+def test_what_the_cell_had_of_an_older_training_goes(tmp_path, trained):
+    """Masks of other weights would stand under these scores, and half a training would never be gone on with."""
+    stored(tmp_path)
+    masks, old = (store.artifact(tmp_path, CELL, KEY, name) for name in ("predictions.npz", "checkpoints"))
+    old.mkdir(parents=True)
+    masks.write_bytes(b"of an older training")
+    run(tmp_path)
+    assert not masks.exists()
+    assert not old.exists()
+
+
+def test_a_folder_that_a_user_has_moved_away_is_no_other_suite(tmp_path, trained):
+    path = stored(tmp_path, OURS)
+    path.parents[1].rename(path.parents[1].with_name("smoke-again.before"))
+    run(tmp_path)
+    assert trained == [CELL.id]
+
+
+def test_of_two_suites_that_trained_it_one_is_taken(tmp_path, trained, capsys):
+    stored(tmp_path)
+    stored(tmp_path, replace(THEIRS, name="another"))
+    run(tmp_path)
+    assert trained == []
+    assert "1 of 1 cells were trained in suite another already" in capsys.readouterr().out
+    assert store.load_record(store.record_path(tmp_path, CELL, KEY))["taken_from"] == "another"
+
+
+def test_what_is_on_trial_is_trained(tmp_path, monkeypatch):
+    """The gate judges today's code, whatever the folder holds."""
+    asked = {}
+    monkeypatch.setattr(judging, "train", lambda *_, **more: asked.update(more) or (130, None))
+    with pytest.raises(KeyboardInterrupt):
+        judging._smoke(tmp_path)
+    stored(tmp_path)
+    root = data.locate(OURS, None, tmp_path)
+    ran = []
+    monkeypatch.setattr(engine, "run_cells", lambda cells, *_: ran.extend(cells) or [])
+    suite_run.train(OURS, root, tmp_path, **asked)
+    assert [cell.id for cell in ran] == [CELL.id]
+
+
+def test_a_training_in_two_suites_ran_once(tmp_path, trained):
+    """It is no cell that another ran beside."""
+    path = stored(tmp_path)
+    run(tmp_path)
+    both = [store.load_record(path), store.load_record(store.record_path(tmp_path, CELL, KEY))]
+    assert [section.beside for section in stats.sections(both)] == [1, 1]
+    other = sealed({**both[0], "cell": {**both[0]["cell"], "suite": "third"}, "weights_sha256": "of another"})
+    assert [section.beside for section in stats.sections([*both, other])] == [2, 2, 2]

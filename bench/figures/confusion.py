@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.figures.style import GROUND, INK, MAX_PANELS, Figure, canvas, cut, grid, label
+from bench.figures.style import GROUND, INK, MAX_PANELS, Figure, canvas, cut, grid, labels
 from bench.markdown import short
 from bench.statistics.rows import Section
 from lungseg.metrics import confusion_matrix
@@ -20,7 +20,7 @@ def confusion(section: Section) -> Figure | None:
     columns = min(COLUMNS, len(rows))
     bands = -(-len(rows) // columns)
     figure = canvas(max(3.4, 0.8 + 2.3 * columns), 0.75 + 2.5 * bands)
-    titles = short([row.name for row in rows])
+    titles = labels(short([row.name for row in rows]), 22)
     for i, (axes, row) in enumerate(zip(grid(figure, len(rows), columns), rows, strict=True)):
         counts = np.array(confusion_matrix(row.counts))
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -34,7 +34,7 @@ def confusion(section: Section) -> Figure | None:
         axes.set_yticks([0, 1], ["background", "lung"] if i % columns == 0 else ["", ""], rotation=90, va="center")
         axes.grid(visible=False)
         axes.tick_params(length=0)
-        axes.set_title(label(titles[i], 22))
+        axes.set_title(titles[i])
         if i % columns == 0:
             axes.set_ylabel("truth")
         if i >= len(rows) - columns:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.figures.scale import dice_ticks, stretched
-from bench.figures.style import BLUE, GREEN, MAX_PANELS, ORANGE, Axes, Figure, canvas, cut, label
+from bench.figures.style import BLUE, GREEN, MAX_PANELS, ORANGE, Axes, Figure, canvas, cut, labels
 from bench.markdown import short
 from bench.statistics import stats
 from bench.statistics.resampling import Floats
@@ -32,7 +32,7 @@ def curves(section: Section) -> Figure | None:
     shown = [r for name in names for r in cells[name]]
     losses = _finite([series(r, key) for r in shown for key, _, _ in LOSSES])
     dices = _finite([stretched(series(r, "val_dice")) for r in shown])
-    titles = short(names)
+    titles = labels(short(names), 22)
     for i in range(bands * columns):
         upper, lower = axes[2 * (i // columns), i % columns], axes[2 * (i // columns) + 1, i % columns]
         if i >= len(names):
@@ -41,7 +41,7 @@ def curves(section: Section) -> Figure | None:
             continue
         _panel(upper, lower, cells[names[i]])
         _frame(upper, lower, losses, dices, outermost=i % columns == 0)
-        upper.set_title(label(titles[i], 22))
+        upper.set_title(titles[i])
     handles = [axes[0, 0].plot([], [], color=colour, linewidth=2, label=text)[0] for _, text, colour in LOSSES]
     handles += axes[0, 0].plot([], [], color=GREEN, linewidth=2, label="validation Dice")
     handles += axes[0, 0].plot([], [], "o", color=GREEN, markersize=4, label="weights kept")

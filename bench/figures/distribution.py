@@ -34,7 +34,7 @@ def distribution(section: Section) -> Figure | None:
     low, high = stretched(np.array([lowest, highest])) + np.array([-0.06, 0.06])
     axes.set_xlim(low, high)
     axes.set_xticks(*dice_ticks(low, high))
-    axes.set_yticks(range(len(rows)), [label(r.name, 38, lines=2) for r in rows])
+    axes.set_yticks(range(len(rows)), [label(r.name, 38, wrapped=True) for r in rows])
     axes.set_ylim(len(rows) - 0.45, -0.55)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)

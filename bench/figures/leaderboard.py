@@ -66,5 +66,5 @@ def _name(row: Row) -> str:
     """Rank and letters of the ties before the name; what is unfinished or little below it."""
     place = f"{row.rank}  {row.place.group}  " if row.place and row.place.group != "-" else ""
     if not row.complete:
-        return f"{place}{label(row.name, 38, lines=2)}\n({row.cells[0]} of {row.cells[1]} cells)"
-    return place + label(row.name, 38, lines=2)
+        return f"{place}{label(row.name, 38, wrapped=True)}\n({row.cells[0]} of {row.cells[1]} cells)"
+    return place + label(row.name, 38, wrapped=True)

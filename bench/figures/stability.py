@@ -18,7 +18,7 @@ from bench.figures.style import (
     Figure,
     canvas,
     cut,
-    label,
+    labels,
 )
 from bench.markdown import short
 from bench.statistics.rows import Ranking, Row, Section
@@ -62,7 +62,7 @@ def _blobs(axes: Axes, rows: Sequence[Row]) -> None:
             axes.annotate(text, (place, y), (0, -22), textcoords="offset points", ha="center", fontsize=8, color=INK)
     axes.set_xticks(range(1, len(rows) + 1))
     axes.set_xlim(0.5, len(rows) + 0.5)
-    axes.set_yticks(range(len(rows)), [label(name, 22) for name in short([r.name for r in rows])])
+    axes.set_yticks(range(len(rows)), labels(short([r.name for r in rows]), 22))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(length=0)
     axes.set_xlabel("place by mean Dice; dot: share, line: 95 %")
@@ -70,13 +70,13 @@ def _blobs(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _rims(axes: Axes, found: Ranking, n: int) -> None:
     px = sorted(found.rim_ranks)
-    for i, name in enumerate(short(found.names[:n])):
+    for i, name in enumerate(labels(short(found.names[:n]), 22)):
         axes.plot(
             px, [found.rim_ranks[k][i] for k in px], DASHES[(i // len(COLOURS)) % 2], marker=MARKS[i % len(MARKS)],
             color=COLOURS[i % len(COLOURS)], linewidth=2, markersize=6,
         )  # fmt: skip
         axes.annotate(
-            label(name, 22), (px[-1], found.rim_ranks[px[-1]][i]), (9, 0), textcoords="offset points", va="center",
+            name, (px[-1], found.rim_ranks[px[-1]][i]), (9, 0), textcoords="offset points", va="center",
             fontsize=9, annotation_clip=False,
         )  # fmt: skip
     axes.axvline(0, color=PALE, linewidth=6, zorder=0)

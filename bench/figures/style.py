@@ -10,7 +10,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,18 +77,28 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def label(name: object, limit: int = 26, *, lines: int = 1) -> str:
+def label(name: object, limit: int = 26, *, wrapped: bool = False) -> str:
     """A name as matplotlib shows it literally: no mathematics, only characters that the font has.
 
-    What is longer than ``limit`` goes on in a second line, if two are allowed and it has a variant in brackets, or
+    What is longer than ``limit`` goes on in a second line, if it may be wrapped and has a variant in brackets, or
     loses its middle: variants of one network differ at their end.
     """
     text = "".join(c if ord(c) < 0x250 else "?" for c in plain(name))
     parts = [text]
-    if len(text) > limit and lines > 1 and " (" in text:
+    if len(text) > limit and wrapped and " (" in text:
         first, _, rest = text.partition(" (")
         parts = [first, f"({rest}"]
     return "\n".join(_fitted(part, limit) for part in parts).replace("$", r"\$")
+
+
+def labels(names: Sequence[object], limit: int = 26) -> list[str]:
+    """As ``label``, and as long as they must be to tell the names apart."""
+    longest = max((len(plain(name)) for name in names), default=limit)
+    for some in range(limit, longest):
+        found = [label(name, some) for name in names]
+        if len(set(found)) == len(set(names)):
+            return found
+    return [label(name, max(limit, longest)) for name in names]
 
 
 def _fitted(text: str, limit: int) -> str:

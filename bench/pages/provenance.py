@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.markdown import NONE, code, escape, paragraph, table
+from bench.markdown import NONE, code, escape, listed, paragraph, table
 from bench.paths import slug
 from bench.records import store
 from bench.statistics.rows import Record, Section
@@ -23,13 +23,13 @@ def provenance(section: Section) -> list[str]:
         for r in section.records
     ]  # fmt: skip
     taken = Counter(r["taken_from"] for r in section.records if r.get("taken_from"))
-    told = "; ".join(f"{n} of them were trained in suite {escape(suite)}" for suite, n in taken.items())
+    told = listed([f"{n} from suite {escape(suite)}" for suite, n in taken.items()]) if taken else ""
     file = code(f"runs/{slug(key.suite)}/{slug(key.machine)}/<cell>.json")
     return [
         paragraph(
             f"A cell is one training; its record is the file {file}"
             " beside this page. Hashes are the first 12 digits of the record's and the weights'"
-            f" SHA-256.{f' From the same inputs, {told}.' if told else ''}"
+            f" SHA-256.{f' Taken over, as the same training: {told}.' if told else ''}"
         ),
         "\n".join(
             [paragraph(f"M{n}: {text}", "- ") for text, n in machines.items()]

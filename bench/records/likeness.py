@@ -47,8 +47,13 @@ def _stale(records: Sequence[Mapping[str, Any]]) -> list[str]:
     beside = {store.cell_name(r): r for r in members.trainings(records)}
     return [
         f"{store.cell_name(entry)}: was made of another {store.cell_name(now)} than the one beside it "
-        f"(`python -m bench ensemble {entry['cell']['suite']}` makes it anew)"
+        f"(`python -m bench ensemble {entry['cell']['suite']}{_variant(entry)}` makes it anew)"
         for entry in records
         for member in members.members(entry)
         if (now := beside.get(str(member.get("cell")))) and now.get("weights_sha256") != member.get("weights_sha256")
     ]
+
+
+def _variant(record: Mapping[str, Any]) -> str:
+    variant = variant_of(record["cell"])
+    return f" --variant {variant}" if variant else ""

@@ -11,7 +11,7 @@ from bench import suites
 from bench.records import members, store
 from bench.running.data import Material
 from bench.running.inputs import inputs
-from bench.suites import Cell, Suite
+from bench.suites import Cell, Suite, variant_of
 from lungseg.errors import DataError, UsageError
 from lungseg.views import IDENTITY, VIEWS, View
 
@@ -59,13 +59,13 @@ def entries(
         if not chosen:
             problems.append(
                 f"{architecture}: no training of it in {results / 'runs' / suite.name / machine_key}; run "
-                f"`python -m bench run {suite.name} --arch {architecture}` first, or leave it out by --arch"
+                f"`{_run(own)}` first, or leave it out by --arch"
             )
             continue
         if len(chosen) == 1 and not views:
             raise UsageError(
                 f"{architecture} has one seed, {chosen[0]}, whose mean it is itself: train more by "
-                f"`python -m bench run {suite.name} --arch {architecture} --seeds 3`, or ask for --views"
+                f"`{_run(own)} --seeds 3`, or ask for --views"
             )
         cells = suites.cells(replace(own, seeds=tuple(chosen)))
         records, lacking = _records(cells, own, material, results, machine_key)
@@ -75,6 +75,13 @@ def entries(
     if problems:
         raise DataError(problems)
     return found
+
+
+def _run(suite: Suite) -> str:
+    """The command that trains the suite's one architecture."""
+    variant = variant_of({"recipe": suite.recipe})
+    more = f" --variants {variant}" if variant else ""
+    return f"python -m bench run {suite.name} --arch {suite.architectures[0]}{more}"
 
 
 def _trained(suite: Suite, results: Path, machine_key: str) -> list[int]:
@@ -109,8 +116,8 @@ def _records(
         name, most = cells[0].architecture, max(cell.seed for cell in cells) + 1
         problems.append(
             f"{name}: {len(lacking)} of {len(cells)} members have no record of a finished training on today's data by "
-            f"today's recipe: {', '.join(lacking)}; run `python -m bench run {suite.name} --arch {name} --seeds {most}`"
-            ", or take fewer by --seeds, --folds or --arch"
+            f"today's recipe: {', '.join(lacking)}; run `{_run(suite)} --seeds {most}`, or take fewer by --seeds, "
+            "--folds or --arch"
         )
     if len({record["inputs"].get("graph") for record in records.values()}) > 1:
         problems.append(f"{cells[0].architecture}: its cells are not of one network; run suite {suite.name} again")

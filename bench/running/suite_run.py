@@ -18,15 +18,18 @@ PARTIAL = 4
 INTERRUPTED = 130
 
 
-def train(suite: Suite, root: Path, results: Path) -> tuple[int, Any]:
-    """Check the data, run the cells without a fitting record. Returns exit code and the suite's material."""
+def train(suite: Suite, root: Path, results: Path, *, take_over: bool = True) -> tuple[int, Any]:
+    """Check the data, run the cells without a fitting record. Returns exit code and the suite's material.
+
+    take_over: whether a training that another suite has made from the same inputs does instead.
+    """
     from bench.running import data, engine
     from bench.running.progress import display
     from bench.running.slots import Interrupted
 
     material = data.gather(suite, root, results)
     cells = suites.cells(suite)
-    todo, made_from = _missing(cells, suite, material, results)
+    todo, made_from = _missing(cells, suite, material, results, take_over)
     if not todo:
         return 0, material
     try:
@@ -42,7 +45,7 @@ def train(suite: Suite, root: Path, results: Path) -> tuple[int, Any]:
 
 
 def _missing(
-    cells: list[Cell], suite: Suite, material: Material, results: Path
+    cells: list[Cell], suite: Suite, material: Material, results: Path, take_over: bool
 ) -> tuple[list[Cell], dict[str, dict[str, Any]]]:
     """Cells that must be trained, after those that another suite has trained were taken over; all cells' inputs."""
     from bench import machine
@@ -64,8 +67,9 @@ def _missing(
     if len(todo) < len(cells):
         print(f"{len(cells) - len(todo)} of {len(cells)} cells have a valid record and are kept", flush=True)
 
-    others = taken_over.elsewhere(todo, made_from, results, key)
-    hold_to_todays_graphs((cell, path) for cell, path in others if "graph" not in made_from[cell.id])
+    if not take_over:
+        return todo, made_from
+    hold_to_todays_graphs(taken_over.elsewhere(todo, made_from, results, key))
     same = taken_over.elsewhere(todo, made_from, results, key)
     for other, count in Counter(taken_over.take_over(cell, path, results, key) for cell, path in same).items():
         print(f"{count} of {len(cells)} cells were trained in suite {other} already and are taken over", flush=True)

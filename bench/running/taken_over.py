@@ -26,25 +26,27 @@ def elsewhere(
     found = []
     for cell in cells:
         for path in sorted((results / "runs").glob(f"*/{machine_key}/{cell.id}.json")):
-            record = store.find(path, inputs[cell.id])
-            if record and {**record["cell"], "suite": cell.suite} == cell.as_dict():
+            record, other = store.find(path, inputs[cell.id]), path.parts[-3]
+            # a folder of another name may be what a user has moved away
+            if record and other != cell.suite and record["cell"] == {**cell.as_dict(), "suite": other}:
                 found.append((cell, path))
                 break
     return found
 
 
 def take_over(cell: Cell, path: Path, results: Path, machine_key: str) -> str:
-    """Write the record at ``path`` as this cell's, which says ``taken_from``, and copy its weights and predictions
-    where they are there. Returns the suite that trained it."""
+    """Write the record at ``path`` as this cell's, which says ``taken_from``, with its weights and predictions where
+    they are there; what the cell had of its own goes. Returns the suite that trained it."""
     record = store.load_record(path)
     theirs = Cell.from_dict(record["cell"])
     trained_in = str(record.get("taken_from", theirs.suite))
-    for name in KEPT:  # before the record, which promises that they are there
-        source, target = (store.artifact(results, of, machine_key, name) for of in (theirs, cell))
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
     own = store.record_path(results, cell, machine_key)
     store.set_aside(own)
+    shutil.rmtree(store.artifact(results, cell, machine_key, "checkpoints"), ignore_errors=True)
+    for name in KEPT:
+        source, target = (store.artifact(results, of, machine_key, name) for of in (theirs, cell))
+        target.unlink(missing_ok=True)  # of an older training, whose masks would stand under these scores
+        if source.is_file():
+            store.write_bytes(target, source.read_bytes())
     store.save_record(own, {**record, "cell": cell.as_dict(), "taken_from": trained_in})
     return trained_in

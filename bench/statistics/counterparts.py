@@ -31,10 +31,14 @@ def gains(section: Section, sections: Sequence[Section]) -> tuple[Counterpart, .
 
 def retrained(section: Section, sections: Sequence[Section]) -> tuple[Counterpart, ...]:
     """Each ranked network against itself, trained with the same seeds on another backend or device: what is left is
-    rounding, and what follows from it in a training."""
+    rounding, and what follows from it in a training. Another suite may hold it, as those of variants do."""
     key = section.setting
-    wanted = {replace(key, backend=s.setting.backend, device_kind=s.setting.device_kind) for s in sections} - {key}
-    return _against(section, [s for s in sections if s.setting in wanted], OTHER_MACHINE)
+    elsewhere = [
+        s for s in sections
+        if s.setting.machine != key.machine
+        and replace(s.setting, suite=key.suite, backend=key.backend, device_kind=key.device_kind) == key
+    ]  # fmt: skip
+    return _against(section, elsewhere, OTHER_MACHINE)
 
 
 def _against(section: Section, others: Sequence[Section], differ: Sequence[str]) -> tuple[Counterpart, ...]:

@@ -44,8 +44,14 @@ def sections(records: Iterable[Record]) -> list[Section]:
 def _beside(section: Section, sections: Sequence[Section]) -> int:
     own = [r for r in section.records if _ok(r)]
     machines = {_machine(r) for r in own}
-    others = [r for s in sections if s is not section for r in s.records if _ok(r) and _machine(r) in machines]
-    return costs.at_once(own, others)
+    others = {_training(r): r for s in sections for r in s.records if _ok(r) and _machine(r) in machines}
+    for record in own:
+        others.pop(_training(record), None)  # it may stand in another suite, too
+    return costs.at_once(own, list(others.values()))
+
+
+def _training(record: Record) -> tuple[object, ...]:
+    return record.get("weights_sha256"), record.get("finished"), store.cell_name(record)
 
 
 def _machine(record: Record) -> tuple[object, ...]:
