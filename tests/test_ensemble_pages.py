@@ -110,6 +110,11 @@ def test_entries_are_of_the_members_beside_them_or_not_published():
     (problem,) = likeness.unlike(retrained)
     assert problem.startswith("unet+seeds.phantom.f0.s0: was made of another unet.phantom.f0.s0 than the one beside it")
     assert any(problem in found for found in validate(retrained))
+    assert "`python -m bench ensemble fake`" in problem
+    of_variant = [sealed({**r, "cell": {**r["cell"], "recipe": "strong:elastic"}}) if "+" in r["cell"]["architecture"]
+                  else r for r in retrained]  # fmt: skip
+    (problem,) = likeness.unlike(of_variant)
+    assert "`python -m bench ensemble fake --variant elastic`" in problem
     without = [r for r in records if store.cell_name(r) != "unet.phantom.f2.s1"]
     orphan = "unet+seeds.phantom.f2.s0: its member unet.phantom.f2.s1 is not there"
     assert any(problem.startswith(orphan) for problem in validate(without))

@@ -138,7 +138,7 @@ def test_labels_grow_until_they_are_told_apart():
     assert labels(names[1:], 22) == [label(name, 22) for name in names[1:]]
     found = labels(names, 22)
     assert len(set(found)) == 3
-    assert all(len(each) < len(name) for each, name in zip(found[:1], names[1:2], strict=True))
+    assert "..." in found[1], "not longer than they must be"
     assert ["y" in each for each in labels([f"{'x' * 30}{c}{'x' * 30}" for c in "yz"], 22)] == [True, False]
     assert labels(["a", "a"]) == ["a", "a"]
     assert labels([]) == []

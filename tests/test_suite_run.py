@@ -162,6 +162,9 @@ def test_the_variants_asked_for_are_those_that_are_trained(tmp_path, monkeypatch
     assert asked[0] == ("strong", "strong:plateau", "strong:small-batches+elastic")
     assert asked[1] == suites.suite("ablation").recipes
     assert main([*run, "--variants", "mirror+elastic"]) == 2
+    for nothing in ("", "plateau,", ","):
+        with pytest.raises(SystemExit):
+            main([*run, "--variants", nothing])
 
 
 def test_entries_of_a_variant_are_asked_of_a_suite_of_that_recipe(tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ def elsewhere(
         for path in sorted((results / "runs").glob(f"*/{machine_key}/{cell.id}.json")):
             record, other = store.find(path, inputs[cell.id]), path.parts[-3]
             # a folder of another name may be what a user has moved away
-            if record and other != cell.suite and record["cell"] == {**cell.as_dict(), "suite": other}:
+            if record and record["cell"] == {**cell.as_dict(), "suite": other}:
                 found.append((cell, path))
                 break
     return found
