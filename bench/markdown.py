@@ -9,8 +9,10 @@ import math
 import re
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from bench.statistics.resampling import Interval
+if TYPE_CHECKING:  # it brings NumPy, which the list of suites does without
+    from bench.statistics.resampling import Interval
 
 WIDTH = 100  # columns of prose; tables are as wide as they must be
 NONE = "-"

@@ -75,6 +75,17 @@ def test_a_row_a_device(tmp_path, monkeypatch):
     ]
     monkeypatch.setattr(overview, "RESULTS", tmp_path)
     text = overview.overview()
-    assert "1 cells, 30 s on NVIDIA H200: " in text
+    assert "1 cell, 30 s on NVIDIA H200: " in text
     assert "2 cells, 2 min, up to 2 at a time on cpu: " in text  # the second began half a minute after the first
     assert "cost not measured" in text
+
+
+@pytest.mark.parametrize("columns", [60, 200])
+def test_the_list_fits_the_terminal_and_names_what_a_suite_trains(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = overview.overview()
+    assert max(map(len, text.splitlines())) <= min(columns, 100)
+    flat = " ".join(text.split())
+    assert "unet, resunet and r2unet: phantom, 64 x 64 px" in flat
+    assert "width 16 (m2unet, lwnet, segformer_b0 and mobilenetv2_unet: 64)" in flat
+    assert "recipe strong and its variants plateau, small-batches" in flat

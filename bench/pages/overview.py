@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from bench.markdown import WIDTH, counted, listed
 from bench.paths import ROOT
 from bench.records import costs
 from bench.suites import SUITES, Suite, cells
@@ -19,22 +23,36 @@ def overview() -> str:
     for suite in SUITES.values():
         lines += [
             f"  {suite.name}",
-            f"    {suite.title}",
-            f"    {_setting(suite)}",
-            *(f"    {line}" for line in _costs(suite, measured)),
+            *_filled(suite.title, "    "),
+            *_filled(_setting(suite), "    "),
+            *(line for cost in _costs(suite, measured) for line in _filled(cost, "    ")),
         ]
-    lines += ["", "Architectures", f"  {', '.join(ARCHITECTURES)}", "", "Datasets", f"  {', '.join(DATASETS)}"]
+    lines += ["", "Architectures", *_filled(", ".join(ARCHITECTURES), "  ")]
+    lines += ["", "Datasets", *_filled(", ".join(DATASETS), "  ")]
     return "\n".join(lines)
 
 
+def _filled(text: str, indent: str) -> list[str]:
+    """Lines as wide as the terminal, as prose where there is none or it is wider."""
+    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
+    return textwrap.wrap(
+        text, width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
 def _setting(suite: Suite) -> str:
-    others = "".join(f" ({name} {width})" for name, width in suite.widths)
+    others: defaultdict[int, list[str]] = defaultdict(list)
+    for name, width in suite.widths:
+        others[width].append(name)
+    of_these = "".join(f" ({listed(names)}: {width})" for width, names in others.items())
     return (
-        f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}{others}, "
+        f"{listed(suite.architectures)}: "
+        f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}{of_these}, "
         f"{f'scored on {suite.scored_on}' if suite.scored_on else f'{suite.folds} folds'}, "
         f"{f'all of {suite.also} trained on besides, ' if suite.also else ''}"
         f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}, recipe {suite.recipe}"
-        f"{f' and {len(suite.variants)} variants' if suite.variants else ''}"
+        f"{f' and its variants {listed(suite.variants)}' if suite.variants else ''}"
     )
 
 
@@ -44,5 +62,5 @@ def _costs(suite: Suite, measured: Sequence[Mapping[str, str]]) -> list[str]:
     for row in (row for row in measured if row["suite"] == suite.name):
         beside = f", up to {row['at_once']} at a time" if int(row["at_once"]) > 1 else ""
         took = costs.duration(60 * float(row["minutes"]))
-        lines.append(f"{row['cells']} cells, {took}{beside} on {row['device']}: {row['cpu']}")
-    return lines or [f"{len(cells(suite))} cells; cost not measured"]
+        lines.append(f"{counted(int(row['cells']), 'cell')}, {took}{beside} on {row['device']}: {row['cpu']}")
+    return lines or [f"{counted(len(cells(suite)), 'cell')}; cost not measured"]
