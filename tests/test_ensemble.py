@@ -119,6 +119,19 @@ def test_missing_members_and_weights_are_all_named(tmp_path):
     assert re.search(f"{bare.id}/weights.npz: no such file.*published.*delete .*{bare.id}.json", str(caught.value))
 
 
+def test_where_weights_are_missing_every_record_of_that_training_is_named(tmp_path):
+    """One that another suite holds would be taken over, without weights again."""
+    trained(tmp_path)
+    bare = suites.cells(SUITE)[0]
+    path, weights = store.record_path(tmp_path, bare, KEY), store.artifact(tmp_path, bare, KEY, "weights.npz")
+    weights.unlink()
+    other = store.record_path(tmp_path, replace(bare, suite="another"), KEY)
+    record = store.load_record(path)
+    store.save_record(other, {**record, "cell": {**record["cell"], "suite": "another"}})
+    with pytest.raises(DataError, match=f"delete {re.escape(f'{path} and {other}')} and run suite quick again"):
+        planned(tmp_path)
+
+
 def test_what_cannot_be_averaged_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"unet: no training of it in .*bench run quick --arch unet"):
         planned(tmp_path)

@@ -11,6 +11,7 @@ from bench import suites
 from bench.records import members, store
 from bench.running.data import Material
 from bench.running.inputs import inputs
+from bench.running.taken_over import of_others
 from bench.suites import Cell, Suite, variant_of
 from lungseg.errors import DataError, UsageError
 from lungseg.views import IDENTITY, VIEWS, View
@@ -106,9 +107,10 @@ def _records(
         if record is None:
             lacking.append(cell.id)
         elif not weights.is_file():
+            same = [path, *of_others(cell, record["inputs"], results, machine_key)]  # or one would be taken over
             problems.append(
-                f"{weights}: no such file, as where records were published or copied without weights; delete {path} "
-                f"and run suite {cell.suite} again"
+                f"{weights}: no such file, as where records were published or copied without weights; delete "
+                f"{' and '.join(map(str, same))} and run suite {cell.suite} again"
             )
         else:
             records[cell.id] = record

@@ -6,7 +6,7 @@ Two suites may ask for one and the same cell: what decides its numbers is in its
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bench.records import store
@@ -16,22 +16,24 @@ from bench.suites import Cell
 KEPT = ("weights.npz", "predictions.npz")  # what ensembles and galleries ask for
 
 
+def of_others(cell: Cell, inputs: Record, results: Path, machine_key: str) -> Iterator[Path]:
+    """Records that other suites have of this very training, on this machine.
+
+    inputs: of the cell; where they lack ``graph``, it is taken for the record's own.
+    """
+    for path in sorted((results / "runs").glob(f"*/{machine_key}/{cell.id}.json")):
+        record, other = store.find(path, inputs), path.parts[-3]
+        # a folder of another name may be what a user has moved away
+        if record and other != cell.suite and record["cell"] == {**cell.as_dict(), "suite": other}:
+            yield path
+
+
 def elsewhere(
     cells: Iterable[Cell], inputs: Mapping[str, Record], results: Path, machine_key: str
 ) -> list[tuple[Cell, Path]]:
-    """The cells of which another suite has a record from the same inputs on this machine, with its path.
-
-    inputs: of each cell by its id; where they lack ``graph``, it is taken for the record's own.
-    """
-    found = []
-    for cell in cells:
-        for path in sorted((results / "runs").glob(f"*/{machine_key}/{cell.id}.json")):
-            record, other = store.find(path, inputs[cell.id]), path.parts[-3]
-            # a folder of another name may be what a user has moved away
-            if record and record["cell"] == {**cell.as_dict(), "suite": other}:
-                found.append((cell, path))
-                break
-    return found
+    """The cells that another suite has trained, each with the first such record. inputs: of each by its id."""
+    found = ((cell, next(of_others(cell, inputs[cell.id], results, machine_key), None)) for cell in cells)
+    return [(cell, path) for cell, path in found if path]
 
 
 def take_over(cell: Cell, path: Path, results: Path, machine_key: str) -> str:
