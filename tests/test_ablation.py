@@ -201,3 +201,12 @@ def test_variants_of_one_network_get_no_figure_of_their_one_speed():
         (section,) = stats.sections(found)
         rows = tuple(replace(row, width=8) for row in section.rows)
         assert (speed(replace(section, rows=rows), [table]) is not None) == drawn
+    (section,) = stats.sections(records())
+    one, two, three = (replace(row, width=8) for row in section.rows)
+    whole = next(row for row in (one, two, three) if not row.variant)
+    besides = replace(whole, architecture="resunet", name="resunet")
+    both = replace(section, rows=(one, two, three, besides))
+    assert speed(both, [table]) is None, "the other network was not measured"
+    measured_too = replace(table, rows=(*table.rows, {**measured, "architecture": "resunet"}))
+    texts = {text.get_text() for panel in speed(both, [measured_too]).axes for text in panel.texts}
+    assert texts == {"unet", "resunet"}

@@ -24,12 +24,14 @@ PLACES = ((8, 6), (8, -12), (-8, 6), (-8, -12), (0, 14), (0, -20), (14, 18), (14
 def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
     """Mean Dice with its interval over images per second; the dot's area grows with the parameters.
 
-    None where nothing was measured, and of one network's recipes.
+    None where nothing was measured. Variants of a recipe are left out, as they have their network's speed, and so is a
+    figure of one network beside its variants.
     """
-    rows = section.rows[:MOST]
-    devices = [m for m in measured if any(m.of(r.architecture, r.width) for r in rows)]
-    variants_alone = any(r.variant for r in rows) and len({(r.architecture, r.width) for r in rows}) == 1
-    if not devices or variants_alone:  # these all have one speed
+    plain = [r for r in section.rows if not r.variant]
+    rows, networks = plain[:MOST], {(r.architecture, r.width) for r in plain}
+    least = 1 if len(plain) == len(section.rows) else 2
+    devices = [m for m in measured if sum(m.of(*network) is not None for network in networks) >= least]
+    if not devices:
         return None
     figure = canvas(8.6, 0.4 + 3.6 * len(devices))
     axes = figure.subplots(len(devices), 2, squeeze=False, sharey=True)
@@ -41,7 +43,7 @@ def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
         line[0].set_ylabel("mean Dice, 95 % interval")
     if len(rows) > NAMED:
         _key(figure, rows, devices)
-    if more := cut(len(rows), len(section.rows)):
+    if more := cut(len(rows), len(plain)):
         figure.suptitle(f"Speed and accuracy{more}", x=0.01, ha="left", fontsize=9)
     figure.canvas.draw()  # settles the layout, without which labels cannot be kept apart
     for panel in axes.flat:
