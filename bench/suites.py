@@ -107,6 +107,11 @@ class Suite:
         """Names of the recipe and its variants."""
         return (self.recipe, *(f"{self.recipe}:{variant}" for variant in self.variants))
 
+    @property
+    def variant(self) -> str:
+        """``plateau`` where the recipe is ``strong:plateau``; empty for a plain recipe."""
+        return variant_of({"recipe": self.recipe})
+
     def width_of(self, architecture: str) -> int:
         """Channels of this architecture's first level."""
         return dict(self.widths).get(architecture, self.width)
@@ -220,7 +225,7 @@ def narrowed(
             raise UsageError(f"suite {chosen.name} has folds 0 to {chosen.folds - 1}, not {given}")
         chosen = replace(chosen, only_folds=tuple(sorted(set(folds))))
     if variants is not None:
-        found = (variant_of({"recipe": of_variant(chosen, name).recipe}) for name in variants)
+        found = (of_variant(chosen, name).variant for name in variants)
         chosen = replace(chosen, variants=tuple(dict.fromkeys(found)))
     return chosen
 

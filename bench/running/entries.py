@@ -12,7 +12,7 @@ from bench.records import members, store
 from bench.running.data import Material
 from bench.running.inputs import inputs
 from bench.running.taken_over import of_others
-from bench.suites import Cell, Suite, variant_of
+from bench.suites import Cell, Suite
 from lungseg.errors import DataError, UsageError
 from lungseg.views import IDENTITY, VIEWS, View
 
@@ -80,8 +80,7 @@ def entries(
 
 def _run(suite: Suite) -> str:
     """The command that trains the suite's one architecture."""
-    variant = variant_of({"recipe": suite.recipe})
-    more = f" --variants {variant}" if variant else ""
+    more = f" --variants {suite.variant}" if suite.variant else ""
     return f"python -m bench run {suite.name} --arch {suite.architectures[0]}{more}"
 
 
