@@ -51,13 +51,17 @@ class Cell:
 
 def cell_id(cell: Mapping[str, Any]) -> str:
     """``unet.montgomery.f0.s0``, or ``unet~no-pose.montgomery.f0.s0`` under a variant of the suite's recipe."""
-    variant = variant_of(cell)
+    variant = _variant(cell)
     name = f"{cell['architecture']}~{variant}" if variant else cell["architecture"]
     return f"{name}.{cell['scored_on']}.f{cell['fold']}.s{cell['seed']}"
 
 
 def variant_of(cell: Mapping[str, Any]) -> str:
-    """``no-pose`` of recipe ``strong:no-pose``; empty for a plain recipe."""
+    """``no-pose`` of recipe ``strong:no-pose``, by a short name where there is one; empty for a plain recipe."""
+    return recipes.short(_variant(cell))
+
+
+def _variant(cell: Mapping[str, Any]) -> str:
     return str(cell["recipe"]).partition(":")[2]
 
 
@@ -105,7 +109,7 @@ class Suite:
     @property
     def recipes(self) -> tuple[str, ...]:
         """Names of the recipe and its variants."""
-        return (self.recipe, *(f"{self.recipe}:{variant}" for variant in self.variants))
+        return (self.recipe, *(recipes.recipe(f"{self.recipe}:{variant}").name for variant in self.variants))
 
     @property
     def variant(self) -> str:
@@ -162,9 +166,9 @@ SUITES: dict[str, Suite] = {
             variants=tuple(recipe.name.partition(":")[2] for recipe in recipes.VARIANTS),
         ),
         Suite(
-            "ablation-128", "what smaller batches, more epochs, an elastic bend or a plateau add to strong at 128 px",
+            "ablation-128", "what batches, epochs, a bend, averaged weights or a plateau change in strong at 128 px",
             ("unet", "unet3plus"), "montgomery", (128, 128), 16, 5, (0,), "strong", widths=OWN_WIDTHS,
-            variants=("plateau", "small-batches", "twice-epochs", "elastic", "small-batches+twice-epochs+elastic"),
+            variants=("plateau", "small-batches", "twice-epochs", "elastic", "thorough", "thorough+weight-average"),
         ),
         Suite(
             "montgomery-to-shenzhen-128", "trained on all of Montgomery, scored on all of Shenzhen, which it never saw",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,6 +115,9 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "dice-cross-entropy": {"loss": "dice_cross_entropy"},
     "focal-tversky": {"loss": "focal_tversky"},
 }
+# Several at once that are compared often, under one name for those who ask for it or read of it; the recipe that they
+# are joined to is named by its parts.
+JOINED = {"thorough": ("small-batches", "twice-epochs", "elastic")}
 VARIANTS = tuple(replace(STRONG, name=f"{STRONG.name}:{name}", **changed) for name, changed in _CHANGES.items())
 
 RECIPES = {recipe.name: recipe for recipe in (DOCUMENT, BRIEF, SHORT, STRONG, *VARIANTS)}
@@ -123,8 +126,9 @@ RECIPES = {recipe.name: recipe for recipe in (DOCUMENT, BRIEF, SHORT, STRONG, *V
 def recipe(name: str) -> Recipe:
     """The recipe of that name, or of several variants at once, as ``strong:small-batches+elastic``.
 
-    Joined in any order it is one recipe, whose name has them in the order of the table above. Raises UsageError for an
-    unknown name, which lists the known ones, and for variants that change the same setting.
+    Joined in any order, or by a name of ``JOINED``, it is one recipe, whose name has its parts in the order of the
+    table above. Raises UsageError for an unknown name, which lists the known ones, and for variants that change the
+    same setting.
     """
     if name in RECIPES:
         return RECIPES[name]
@@ -135,10 +139,27 @@ def recipe(name: str) -> Recipe:
     if not known:
         raise UsageError(f"recipe {base} has no variants, so no {variants!r}; those of {STRONG.name} are "
                          f"{', '.join(_CHANGES)}")  # fmt: skip
-    together = sorted(set(variants.split("+")), key=lambda part: (*known, part).index(part))
+    parts = {part for name in variants.split("+") for part in JOINED.get(name, (name,))}
+    together = sorted(parts, key=lambda part: (*known, part).index(part))
     if wrong := [part for part in together if part not in known]:
-        raise UsageError(f"recipe {base} has no variant {wrong[0]!r}: known are {', '.join(known)}, joined by +")
+        raise UsageError(f"recipe {base} has no variant {wrong[0]!r}: known are {', '.join((*known, *JOINED))}, joined "
+                         "by +")  # fmt: skip
     return _joined(base, together)
+
+
+def short(variant: str) -> str:
+    """``thorough+weight-average`` for the parts of a recipe's name that ``JOINED`` has a name for, and the rest."""
+    parts = variant.split("+")
+    for name, joined in JOINED.items():
+        if set(joined) <= set(parts):
+            parts = [name, *(part for part in parts if part not in joined)]
+    return "+".join(parts)
+
+
+def glosses(variants: Iterable[str]) -> list[str]:
+    """What short names among these stand for: ``thorough is small-batches+twice-epochs+elastic``."""
+    used = {part for variant in variants for part in variant.split("+")}
+    return [f"{name} is {'+'.join(parts)}" for name, parts in JOINED.items() if name in used]
 
 
 def _joined(base: str, variants: Sequence[str]) -> Recipe:

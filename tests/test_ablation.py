@@ -15,7 +15,7 @@ from bench.pages.section_page import section_page
 from bench.records import likeness, store
 from bench.statistics import stats
 from bench.statistics.resampling import holm
-from bench.suites import cells, suite
+from bench.suites import cells, narrowed, suite, variant_of
 from lungseg.errors import UsageError
 from lungseg.recipes import RECIPES, VARIANTS, recipe
 
@@ -165,6 +165,32 @@ def test_variants_joined_change_what_each_of_them_does():
     assert (both.cosine, both.batch_size, both.epochs) == (False, 4, 150)
     assert replace(both, batch_size=16, name="strong:plateau") == recipe("strong:plateau")
     assert recipe("strong:small-batches+plateau") == both, "one recipe, one name"
+
+
+def test_a_short_name_stands_for_its_parts_and_records_keep_those():
+    whole = recipe("strong:small-batches+twice-epochs+elastic+weight-average")
+    for asked in ("strong:thorough+weight-average", "strong:weight-average+thorough", "strong:elastic+thorough"):
+        assert recipe(asked).name.startswith("strong:small-batches+twice-epochs+elastic")
+    assert recipe("strong:thorough+weight-average") == recipe("strong:weight-average+thorough") == whole
+    assert (whole.batch_size, whole.epochs, whole.average_share) == (4, 300, 0.9)
+    suite_of = narrowed(SUITE, variants=["thorough+weight-average", "small-batches+twice-epochs"])
+    cell, other = cells(suite_of)[1:3]
+    assert cell.recipe == whole.name
+    assert cell.id == "unet~small-batches+twice-epochs+elastic+weight-average.montgomery.f0.s0"
+    assert variant_of(cell.as_dict()) == "thorough+weight-average"
+    assert variant_of(other.as_dict()) == "small-batches+twice-epochs", "a part of it is not it"
+
+
+def test_a_page_says_what_a_short_name_stands_for():
+    parts = "small-batches+twice-epochs+elastic"
+    (section,) = stats.sections([*variant("", 0.97), *variant(parts, 0.975), *variant(f"{parts}+weight-average", 0.98)])
+    assert {row.name for row in section.rows} == {"unet", "unet (thorough)", "unet (thorough+weight-average)"}
+    _, _, note = ablation(section)
+    assert f"(thorough is {parts})" in " ".join(note.split())
+    ((_, said),) = answer(section)
+    assert said.endswith(f"; thorough is {parts}.")
+    (plain,) = stats.sections(records())
+    assert "thorough" not in ablation(plain)[2]
 
 
 def test_no_plateau_ends_a_training_early_however_many_its_epochs():

@@ -9,6 +9,7 @@ from bench.markdown import NONE, escape, p_value, paragraph, table, with_interva
 from bench.pages.ranking_page import told
 from bench.statistics.resampling import Interval, holm
 from bench.statistics.rows import Pair, Row, Section
+from lungseg import recipes
 
 
 def answer(section: Section, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
@@ -22,6 +23,7 @@ def answer(section: Section, name: Callable[[object], str] = escape) -> list[tup
     alike = [what for what, _, real in named if not real]
     parts = [f"told apart from the whole recipe by their Dice: {', '.join(apart)}"] if apart else []
     parts += [f"not told apart from it: {', '.join(alike)}"] if alike else []
+    parts += recipes.glosses(row.variant for row, _ in found)
     text = "; ".join(parts)
     return [("What does each ingredient buy?", f"{text[0].upper()}{text[1:]}.")]
 
@@ -33,14 +35,15 @@ def ablation(section: Section) -> list[str]:
     headers = ["Architecture", "Changed", "Dice [95 % interval]", "Against the whole recipe [95 %]", "p, Holm",
                "Told apart", "Validation"]  # fmt: skip
     joined = ", or with several joined by +" if any("+" in row.variant for row in section.rows) else ""
+    joined += "".join(f" ({gloss})" for gloss in recipes.glosses(row.variant for row in section.rows))
     note = (
         f"Each row is recipe {section.setting.recipe} with one thing changed{joined}, on the same folds"
         f"{', seeds' * alike} and images; the difference is its Dice minus that of the whole recipe. The p-values are"
         " corrected (Holm) for these comparisons; those under Differences are for more and may judge otherwise."
         " Validation: the same difference of the Dice of the weights that were kept, on the images that chose them, and"
         " in how many trainings it is above 0. Who chooses a variant should look there first: the highest of several"
-        " by the test images is flattered by chance. But more epochs have a higher highest by chance, too, and other"
-        " folds test on these images."
+        " by the test images is flattered by chance. But more epochs, or less steady ones, have a higher highest by"
+        " chance, too, and other folds test on these images."
     )
     return ["### What each ingredient buys", table(headers, rows, left=2), paragraph(note)] if rows else []
 

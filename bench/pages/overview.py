@@ -11,7 +11,7 @@ from bench.markdown import WIDTH, counted, listed
 from bench.paths import ROOT
 from bench.records import costs
 from bench.suites import SUITES, Suite, cells
-from lungseg import ARCHITECTURES, DATASETS
+from lungseg import ARCHITECTURES, DATASETS, recipes
 
 RESULTS = ROOT / "results"
 
@@ -53,6 +53,7 @@ def _setting(suite: Suite) -> str:
         f"{f'all of {suite.also} trained on besides, ' if suite.also else ''}"
         f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}, recipe {suite.recipe}"
         f"{f' and its variants {listed(suite.variants)}' if suite.variants else ''}"
+        f"{''.join(f'; {gloss}' for gloss in recipes.glosses(suite.variants))}"
     )
 
 
