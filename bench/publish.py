@@ -6,11 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.cell import variant_of
 from bench.pages import report
 from bench.records import costs, likeness, members, store
 from bench.speed import speed_table
 from bench.statistics import strata
-from bench.suites import Suite, variant_of
+from bench.suites import Suite
 from lungseg import metrics
 from lungseg.errors import DataError, LungsegError, UsageError
 

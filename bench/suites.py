@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.cell import Cell, variant_of
 from lungseg import ARCHITECTURES, recipes
 from lungseg.errors import UsageError
 
@@ -17,52 +18,6 @@ class Phantoms:
     n: int
     size: tuple[int, int]
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training: everything that tells it from the others. ``id`` names its record."""
-
-    architecture: str
-    width: int
-    size: tuple[int, int]
-    trained_on: str
-    scored_on: str
-    folds: int
-    fold: int
-    seed: int
-    suite: str
-    recipe: str
-
-    @property
-    def id(self) -> str:
-        """Such as ``unet.montgomery.f0.s0``."""
-        return cell_id(asdict(self))
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {**asdict(self), "size": list(self.size)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Cell:
-        """The cell of ``as_dict``."""
-        return cls(**{**values, "size": tuple(values["size"])})
-
-
-def cell_id(cell: Mapping[str, Any]) -> str:
-    """``unet.montgomery.f0.s0``, or ``unet~no-pose.montgomery.f0.s0`` under a variant of the suite's recipe."""
-    variant = _variant(cell)
-    name = f"{cell['architecture']}~{variant}" if variant else cell["architecture"]
-    return f"{name}.{cell['scored_on']}.f{cell['fold']}.s{cell['seed']}"
-
-
-def variant_of(cell: Mapping[str, Any]) -> str:
-    """``no-pose`` of recipe ``strong:no-pose``, by a short name where there is one; empty for a plain recipe."""
-    return recipes.short(_variant(cell))
-
-
-def _variant(cell: Mapping[str, Any]) -> str:
-    return str(cell["recipe"]).partition(":")[2]
 
 
 @dataclass(frozen=True)

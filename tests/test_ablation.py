@@ -6,6 +6,7 @@ import pytest
 from records import grid, save, sealed
 
 from bench import publish
+from bench.cell import variant_of
 from bench.gate import summarise_results
 from bench.markdown import p_value
 from bench.pages.ablation_page import ablation, answer
@@ -15,7 +16,7 @@ from bench.pages.section_page import section_page
 from bench.records import likeness, store
 from bench.statistics import stats
 from bench.statistics.resampling import holm
-from bench.suites import cells, narrowed, suite, variant_of
+from bench.suites import cells, narrowed, suite
 from lungseg.errors import UsageError
 from lungseg.recipes import RECIPES, VARIANTS, recipe
 

@@ -7,6 +7,7 @@ import pytest
 
 from bench import machine, suites
 from bench.__main__ import main
+from bench.cell import Cell
 from bench.pages import showcase
 from bench.publish import validate
 from bench.records import likeness, store
@@ -64,7 +65,7 @@ def test_an_entry_predicts_what_all_of_its_members_held_out(made):
 
 
 def masks(folder, name, ids):
-    cell = suites.Cell.from_dict(held(folder)[name]["cell"])
+    cell = Cell.from_dict(held(folder)[name]["cell"])
     return np.stack([showcase.prediction(folder, cell, KEY, image) for image in ids])
 
 

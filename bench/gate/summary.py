@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from bench import machine
+from bench.cell import variant_of
 from bench.gate.accuracy import scores
 from bench.gate.verdict import NotComparable
 from bench.records import likeness, store
 from bench.running.data import Material
 from bench.running.inputs import PROTOCOL, resolved
-from bench.suites import Suite, variant_of
+from bench.suites import Suite
 from lungseg import recipes, runtime
 from lungseg.batches import Batches
 from lungseg.prepare import Prepared

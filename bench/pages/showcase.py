@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from bench import machine
+from bench.cell import Cell, variant_of
 from bench.records import store
 from bench.running import data
-from bench.suites import Cell, Suite, cells, variant_of
+from bench.suites import Suite, cells
 from lungseg.errors import DataError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.cell import variant_of
 from bench.records import members, store
-from bench.suites import variant_of
 
 OWN = ("architecture", "fold", "graph", "members", "seed", "views", "width")  # what cells of one comparison differ in
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.suites import Cell, cell_id
+from bench.cell import Cell, cell_id
 from lungseg import atomic
 from lungseg.atomic import write_bytes as write_bytes
 from lungseg.errors import DataError

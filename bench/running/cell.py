@@ -18,11 +18,11 @@ import numpy as np
 
 import lungseg
 from bench import machine
+from bench.cell import Cell
 from bench.records import doubts, store
 from bench.running import child, data, failures
 from bench.running.child import Say
 from bench.running.job import Job
-from bench.suites import Cell
 from lungseg import metrics, recipes, runtime
 from lungseg.errors import ContractError, LungsegError, UsageError
 from lungseg.prepare import Prepared

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
+from bench.cell import Cell
 from bench.records import store
 from bench.running import failures
 from bench.running.child import Child
 from bench.running.job import Job
 from bench.running.progress import Display
 from bench.running.slots import Slots
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 

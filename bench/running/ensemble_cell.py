@@ -15,11 +15,12 @@ import numpy as np
 
 import lungseg
 from bench import machine
+from bench.cell import Cell
 from bench.records import doubts, store
 from bench.running import cell, child, data, failures
 from bench.running.child import Say
 from bench.running.entries import Entry
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg import recipes
 from lungseg.errors import DataError
 from lungseg.splits import Fold

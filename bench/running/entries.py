@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import suites
+from bench.cell import Cell
 from bench.records import members, store
 from bench.running.data import Material
 from bench.running.inputs import inputs
 from bench.running.taken_over import of_others
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg.errors import DataError, UsageError
 from lungseg.views import IDENTITY, VIEWS, View
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
+from bench.cell import Cell
 from bench.records import store
 from bench.running import child
 from bench.running.child import Child, Say
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg.errors import EnvironmentFailure
 
 

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from bench import machine
+from bench.cell import Cell
 from bench.records import store
 from bench.running.data import Material
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg import recipes, runtime
 from lungseg.recipes import Recipe
 

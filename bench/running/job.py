@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.suites import Cell, Suite
+from bench.cell import Cell
+from bench.suites import Suite
 
 CHECKPOINT_S = 5.0  # least time between two checkpoints; longer where writing one takes long
 

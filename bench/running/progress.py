@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from bench.cell import Cell, variant_of
 from bench.records.costs import duration
-from bench.suites import Cell, variant_of
 from lungseg import recipes
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import suites
-from bench.suites import Cell, Suite
+from bench.cell import Cell
+from bench.suites import Suite
 
 if TYPE_CHECKING:
     from bench.running.data import Material

@@ -9,9 +9,9 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from bench.cell import Cell
 from bench.records import store
 from bench.records.store import Record
-from bench.suites import Cell
 
 KEPT = ("weights.npz", "predictions.npz")  # what ensembles and galleries ask for
 

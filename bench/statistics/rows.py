@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.cell import variant_of
 from bench.statistics.resampling import Interval
-from bench.suites import variant_of
 from lungseg.metrics import Counts
 
 Record = Mapping[str, Any]

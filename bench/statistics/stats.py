@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.cell import variant_of
 from bench.records import costs, members, store
 from bench.statistics import counterparts, resampling
 from bench.statistics.pairs import compared
@@ -17,7 +18,6 @@ from bench.statistics.resamples import Resamples, drawn
 from bench.statistics.rows import Boundary, FoldRow, Record, Row, Section, Setting
 from bench.statistics.scores import RATIOS, Scores
 from bench.statistics.variance import components
-from bench.suites import variant_of
 from lungseg import metrics
 from lungseg.errors import LungsegError
 

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from bench import machine
+from bench.cell import Cell
 from bench.records import store
 from bench.running import cell, child, data, failures
 from bench.running.child import Say
-from bench.suites import Cell
 from bench.tune.task import Task
 from lungseg.prepare import Prepared
 

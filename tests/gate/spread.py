@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from bench import machine, suites
+from bench.cell import Cell
 from bench.records import store
 from bench.running import cell as training
 from bench.running import data, inputs
 from bench.running.job import Job
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg import runtime
 
 
