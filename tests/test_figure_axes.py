@@ -1,13 +1,17 @@
 """What axes of figures show: names that tell rows apart, ticks where the best lie, room for all but the worst."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from records import grid
 
 from bench.figures.leaderboard import leaderboard
 from bench.figures.scale import dice_ticks, stretched, unstretched
+from bench.figures.stability import MOST, stability
 from bench.markdown import short
 from bench.statistics import stats
+from bench.statistics.rows import Ranking
 
 
 def test_names_lose_what_does_not_tell_them_apart_where_they_stay_distinct():
@@ -38,3 +42,15 @@ def test_one_row_far_behind_leaves_the_others_apart(worst, scale):
     records = [*grid(("unet", "resunet"), n=50), *grid(("r2unet",), n=50, level=worst)]
     figure = leaderboard(stats.sections(records)[0])
     assert figure.axes[0].get_xscale() == scale
+
+
+def test_a_row_that_another_reader_puts_behind_those_not_shown_stays_in_the_picture():
+    (section,) = stats.sections([r for k in range(15) for r in grid((f"net{k:02}",), n=20, level=0.98 - k / 1000)])
+    names = section.ranking.names
+    turned = tuple(float(len(names) - k) for k in range(len(names)))
+    found = Ranking(names, {}, (), {}, {-1: turned, 0: turned[::-1], 1: turned})
+    _, right = stability(replace(section, ranking=found)).axes
+    bottom, top = right.get_ylim()
+    assert len(right.texts) == MOST < len(names)
+    assert all(top < text.xy[1] < bottom for text in right.texts)
+    assert {text.xy[1] for text in right.texts} <= set(right.get_yticks())

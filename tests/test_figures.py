@@ -141,4 +141,5 @@ def test_labels_grow_until_they_are_told_apart():
     assert "..." in found[1], "not longer than they must be"
     assert ["y" in each for each in labels([f"{'x' * 30}{c}{'x' * 30}" for c in "yz"], 22)] == [True, False]
     assert labels(["a", "a"]) == ["a", "a"]
+    assert labels(["unet (elastic)", names[0]], 26, wrapped=True)[1] == "unet3plus\n(small-batches+elastic)"
     assert labels([]) == []

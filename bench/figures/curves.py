@@ -32,7 +32,7 @@ def curves(section: Section) -> Figure | None:
     shown = [r for name in names for r in cells[name]]
     losses = _finite([series(r, key) for r in shown for key, _, _ in LOSSES])
     dices = _finite([stretched(series(r, "val_dice")) for r in shown])
-    titles = labels(short(names), 22)
+    titles = labels(short(names), 26, wrapped=True)
     for i in range(bands * columns):
         upper, lower = axes[2 * (i // columns), i % columns], axes[2 * (i // columns) + 1, i % columns]
         if i >= len(names):

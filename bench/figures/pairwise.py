@@ -41,8 +41,8 @@ def pairwise(section: Section) -> Figure | None:
     axes.imshow(codes, cmap=ListedColormap([ORANGE, PALE, BLUE]), vmin=0, vmax=2, aspect="auto")
     axes.plot(range(n), range(n), "s", color=GREY, markersize=4)
     slanted: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if n > 5 else {}
-    axes.set_xticks(range(n), labels(short(shown), 22), **slanted)
-    axes.set_yticks(range(n), labels(short(shown)))
+    axes.set_xticks(range(n), labels(short(shown), 26), **slanted)
+    axes.set_yticks(range(n), labels(short(shown), 38))
     axes.set_xticks(np.arange(0.5, n - 1), minor=True)
     axes.set_yticks(np.arange(0.5, n - 1), minor=True)
     axes.grid(visible=False)

@@ -37,7 +37,7 @@ def stability(section: Section) -> Figure | None:
         return None
     rows = [r for r in section.rows if r.place]
     n = min(MOST, len(rows))
-    figure = canvas(8.4, max(2.6, 1.3 + (0.55 if n <= NUMBERED else 0.36) * n))
+    figure = canvas(8.4 if n <= NUMBERED else 10.4, max(2.6, 1.3 + (0.55 if n <= NUMBERED else 0.36) * n))
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
     _blobs(left, rows[:n])
     _rims(right, found, n)
@@ -62,7 +62,7 @@ def _blobs(axes: Axes, rows: Sequence[Row]) -> None:
             axes.annotate(text, (place, y), (0, -22), textcoords="offset points", ha="center", fontsize=8, color=INK)
     axes.set_xticks(range(1, len(rows) + 1))
     axes.set_xlim(0.5, len(rows) + 0.5)
-    axes.set_yticks(range(len(rows)), labels(short([r.name for r in rows]), 22))
+    axes.set_yticks(range(len(rows)), labels(short([r.name for r in rows]), 26, wrapped=True), fontsize=9)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(length=0)
     axes.set_xlabel("place by mean Dice; dot: share, line: 95 %")
@@ -70,7 +70,8 @@ def _blobs(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _rims(axes: Axes, found: Ranking, n: int) -> None:
     px = sorted(found.rim_ranks)
-    for i, name in enumerate(labels(short(found.names[:n]), 22)):
+    lowest = max(n, *(rank for k in px for rank in found.rim_ranks[k][:n]))  # a row may fall behind some not shown
+    for i, name in enumerate(labels(short(found.names[:n]), 26, wrapped=True)):
         axes.plot(
             px, [found.rim_ranks[k][i] for k in px], DASHES[(i // len(COLOURS)) % 2], marker=MARKS[i % len(MARKS)],
             color=COLOURS[i % len(COLOURS)], linewidth=2, markersize=6,
@@ -81,8 +82,8 @@ def _rims(axes: Axes, found: Ranking, n: int) -> None:
         )  # fmt: skip
     axes.axvline(0, color=PALE, linewidth=6, zorder=0)
     axes.set_xticks(px, [f"{k:+d}" if k else "0" for k in px])
-    axes.set_yticks(range(1, n + 1))
-    axes.set_ylim(n + 0.5, 0.5)
+    axes.set_yticks(range(1, int(lowest) + 1, 1 + int(lowest) // 25))
+    axes.set_ylim(lowest + 0.5, 0.5)
     axes.set_xlim(px[0] - 0.3, px[-1] + 0.3)
     axes.set_xlabel("truth eroded (-) or dilated (+), px")
     axes.set_ylabel("rank by mean Dice")

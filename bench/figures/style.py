@@ -91,14 +91,14 @@ def label(name: object, limit: int = 26, *, wrapped: bool = False) -> str:
     return "\n".join(_fitted(part, limit) for part in parts).replace("$", r"\$")
 
 
-def labels(names: Sequence[object], limit: int = 26) -> list[str]:
+def labels(names: Sequence[object], limit: int = 26, *, wrapped: bool = False) -> list[str]:
     """As ``label``, and as long as they must be to tell the names apart."""
     longest = max((len(plain(name)) for name in names), default=limit)
     for some in range(limit, longest):
-        found = [label(name, some) for name in names]
+        found = [label(name, some, wrapped=wrapped) for name in names]
         if len(set(found)) == len(set(names)):
             return found
-    return [label(name, max(limit, longest)) for name in names]
+    return [label(name, max(limit, longest), wrapped=wrapped) for name in names]
 
 
 def _fitted(text: str, limit: int) -> str:
