@@ -166,7 +166,8 @@ def _joined(base: str, variants: Sequence[str]) -> Recipe:
     name, changed = f"{base}:{'+'.join(variants)}", dict[str, Any]()
     for variant in variants:
         if twice := sorted(changed.keys() & _CHANGES[variant].keys()):
-            raise UsageError(f"recipe {name!r}: more than one of its variants changes {twice[0]}; name one of them")
+            other = next(one for one in variants if twice[0] in _CHANGES[one])
+            raise UsageError(f"recipe {name!r}: {other} and {variant} both change {twice[0]}; leave one of them out")
         changed |= _CHANGES[variant]
     if "early_stopping_patience" in changed:  # as in a plateau alone, so that all epochs are trained
         changed["early_stopping_patience"] = changed.get("epochs", STRONG.epochs)

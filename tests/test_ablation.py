@@ -203,8 +203,9 @@ def test_no_plateau_ends_a_training_early_however_many_its_epochs():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("strong:mirror+elastic", "more than one of its variants changes augmentation"),
-        ("strong:no-pose+elastic+twice-epochs", "changes augmentation"),
+        ("strong:mirror+elastic", "mirror and elastic both change augmentation; leave one of them out"),
+        ("strong:no-pose+elastic+twice-epochs", "no-pose and elastic both change augmentation"),
+        ("strong:thorough+mirror", "mirror and elastic both change augmentation"),
         ("strong:plateau+slow", "recipe strong has no variant 'slow': known are no-augmentation, .*elastic"),
         ("strong:+plateau", "recipe strong has no variant ''"),
         ("strong:", "unknown recipe 'strong:'"),
