@@ -35,7 +35,7 @@ help: ## this list
 		'  DATA=     folder of a real data set; phantom suites need none' \
 		"  ARCH=     architectures, wildcards allowed: ARCH='r2*'" \
 		'  SEEDS=    number of seeds, instead of the suite'"'"'s own' \
-		'  VARIANTS= of the recipe, beside it: VARIANTS=plateau,small-batches+elastic' \
+		'  VARIANTS= of the recipe, beside it: VARIANTS=plateau,thorough+weight-average' \
 		'  RESULTS=  where records and reports go (results/local)' \
 		"  ARGS=     more for pytest: ARGS='-k unet'" \
 		'  WORKERS=  processes that share the tests: auto, one a core up to four; 0, which --pdb and -s need' \

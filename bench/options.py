@@ -38,12 +38,12 @@ def _measuring(verb: Verb) -> None:
     run = verb("run", "train and score a suite's missing cells, then report")
     _cells(run, "number of seeds instead of the suite's own")
     run.add_argument("--variants", type=_names, help="variants of the recipe, beside it, instead of the suite's "
-                     "own, as plateau,small-batches+elastic")  # fmt: skip
+                     "own, as plateau,thorough+weight-average; `list` names them")  # fmt: skip
     run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
     ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
     _cells(ensemble, "only the first so many seeds instead of all that were trained")
-    ensemble.add_argument("--variant", help="of those trained by this variant of the recipe, as small-batches+elastic")
+    ensemble.add_argument("--variant", help="of those trained by this variant of the recipe, as thorough")
     ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
     speed = verb("speed", "measure throughput of a suite's architectures, one process each")
     _choice(speed)

@@ -121,7 +121,8 @@ SUITES: dict[str, Suite] = {
             variants=tuple(recipe.name.partition(":")[2] for recipe in recipes.VARIANTS),
         ),
         Suite(
-            "ablation-128", "what batches, epochs, a bend, averaged weights or a plateau change in strong at 128 px",
+            "ablation-128",
+            "what batches, epochs, elastic deformation, averaged weights or a plateau change in strong at 128 px",
             ("unet", "unet3plus"), "montgomery", (128, 128), 16, 5, (0,), "strong", widths=OWN_WIDTHS,
             variants=("plateau", "small-batches", "twice-epochs", "elastic", "thorough", "thorough+weight-average"),
         ),

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from lungseg.checkpoint import Checkpoints, State
-from lungseg.errors import LungsegError
+from lungseg.errors import LungsegError, UsageError
 
 Watcher = Callable[[dict[str, float]], None]
 HISTORY = ("loss", "dice", "val_loss", "val_dice", "learning_rate", "seconds", "cpu_seconds")
@@ -34,16 +34,21 @@ class Diverged(LungsegError):
 
 
 class AverageWeights(keras.callbacks.Callback):
-    """Keeps a moving average of the weights after each epoch, which is what is validated; training goes on from the
-    weights themselves (Izmailov et al. 2018, arXiv:1803.05407, with an exponential window instead of an equal one).
+    """Validates, and leaves for ``BestWeights``, an exponential moving average (EMA) of the weights, taken after each
+    epoch; training goes on from the weights themselves.
 
-    share: of the average kept an epoch, less in the first ones, which are far from any that count. Normalising
-    statistics are averaged alike; Keras's own average is of trained weights only, and validates them with the
-    statistics of the last few batches.
+    share: the EMA's decay, above 0 and below 1: what is kept of it an epoch. In epoch n, from 0, it is
+    (1 + n) / (10 + n) at most, so that the first epochs are soon forgotten (num_updates of TensorFlow's
+    ``ExponentialMovingAverage``): 0.9 is reached after 80. As in Tarvainen and Valpola 2017 (arXiv:1703.01780,
+    section 2) but after an epoch instead of a step; related to SWA (Izmailov et al. 2018, arXiv:1803.05407), whose
+    average is an equal one. Normalising statistics are averaged like weights; SWA computes them anew, Keras's
+    ``use_ema`` takes them as the last batches left them. Raises UsageError for another share.
     """
 
     def __init__(self, share: float) -> None:
         super().__init__()
+        if not 0 < share < 1:
+            raise UsageError(f"average_share {share}: what is kept of an average is above 0 and below 1; 0 takes none")
         self.share, self.epochs = share, 0
         self.weights: list[np.ndarray] = []
         self._own: list[np.ndarray] = []
@@ -54,7 +59,8 @@ class AverageWeights(keras.callbacks.Callback):
         share = min(self.share, (1 + self.epochs) / (10 + self.epochs)) if self.weights else 0.0
         before = self.weights or self._own
         self.weights = [
-            np.asarray(share * old + (1 - share) * new, new.dtype) for old, new in zip(before, self._own, strict=True)
+            np.asarray(share * old + (1 - share) * new, new.dtype) if new.dtype.kind not in "iub" else new
+            for old, new in zip(before, self._own, strict=True)
         ]
         self.epochs += 1
         self.model.set_weights(self.weights)
@@ -124,8 +130,8 @@ class Keeper(keras.callbacks.Callback):
     """Writes and puts back checkpoints. Comes last, so that an epoch's file holds what the others made of it.
 
     What decides the rest of a training: all variables of model (normalising statistics and the states of random
-    generators among them) and optimiser (step count, learning rate, moments), the best weights and their average, the
-    history, and how long the schedule has waited. The order of images is a pure function of seed and epoch.
+    generators among them) and optimiser (step count, learning rate, moments), the best weights, the average over all
+    epochs, the history, and how long the schedule has waited. The order of images is a pure function of seed and epoch.
     """
 
     def __init__(

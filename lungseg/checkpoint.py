@@ -31,8 +31,8 @@ _DIGEST = hashlib.sha256().digest_size
 @dataclass(frozen=True)
 class State:
     """What is needed to go on. epoch: how many are done. arrays: lists of NumPy arrays by what they are of
-    (``model``, ``optimizer``, ``best``), in the order of their variables. facts: callbacks and history, JSON-ready
-    (infinite and missing numbers allowed: Python's dialect of JSON keeps every bit of a float)."""
+    (``model``, ``optimizer``, ``best``, ``average``), in the order of their variables. facts: callbacks and history,
+    JSON-ready (infinite and missing numbers allowed: Python's dialect of JSON keeps every bit of a float)."""
 
     epoch: int
     arrays: Mapping[str, Sequence[np.ndarray]]

@@ -43,8 +43,9 @@ class Recipe:
     moving statistics kept a step; Keras's own 0.99 lags so far behind at 300 steps that U-Net scores 0.65
     where 0.9 gives 0.97. best_by_dice: the weights that are kept are those of the highest validation Dice instead of
     the lowest validation loss; the same where the loss is Dice, and one rule for all where losses are compared.
-    average_share: what is validated and kept is a moving average of the weights, of which this share is kept an epoch
-    (0.9: of the last 10, about); see ``lungseg.callbacks.AverageWeights``.
+    average_share: decay an epoch of an exponential moving average of the weights, which is validated and kept instead
+    of them (0.9: of the last 10, about), so that a plateau is the average's, too; 0 takes none. See
+    ``lungseg.callbacks.AverageWeights``.
     """
 
     name: str
@@ -133,18 +134,17 @@ def recipe(name: str) -> Recipe:
     if name in RECIPES:
         return RECIPES[name]
     base, _, variants = name.partition(":")
+    listed = ", ".join((*_CHANGES, *glosses(JOINED)))
     known = [variant for variant in _CHANGES if f"{base}:{variant}" in RECIPES]
     if base not in RECIPES or not variants:
         raise UsageError(f"unknown recipe {name!r}: known are {', '.join(RECIPES)}, and variants joined by +")
     if not known:
-        raise UsageError(f"recipe {base} has no variants, so no {variants!r}; those of {STRONG.name} are "
-                         f"{', '.join(_CHANGES)}")  # fmt: skip
-    parts = {part for name in variants.split("+") for part in JOINED.get(name, (name,))}
+        raise UsageError(f"recipe {base} has no variants, so no {variants!r}; those of {STRONG.name} are {listed}")
+    parts = {part for one in variants.split("+") for part in JOINED.get(one, (one,))}
     together = sorted(parts, key=lambda part: (*known, part).index(part))
     if wrong := [part for part in together if part not in known]:
-        raise UsageError(f"recipe {base} has no variant {wrong[0]!r}: known are {', '.join((*known, *JOINED))}, joined "
-                         "by +")  # fmt: skip
-    return _joined(base, together)
+        raise UsageError(f"recipe {base} has no variant {wrong[0]!r}: known are {listed}, joined by +")
+    return _joined(base, together, asked=name)
 
 
 def short(variant: str) -> str:
@@ -162,12 +162,14 @@ def glosses(variants: Iterable[str]) -> list[str]:
     return [f"{name} is {'+'.join(parts)}" for name, parts in JOINED.items() if name in used]
 
 
-def _joined(base: str, variants: Sequence[str]) -> Recipe:
+def _joined(base: str, variants: Sequence[str], asked: str) -> Recipe:
     name, changed = f"{base}:{'+'.join(variants)}", dict[str, Any]()
     for variant in variants:
         if twice := sorted(changed.keys() & _CHANGES[variant].keys()):
             other = next(one for one in variants if twice[0] in _CHANGES[one])
-            raise UsageError(f"recipe {name!r}: {other} and {variant} both change {twice[0]}; leave one of them out")
+            short_for = "".join(f" ({gloss})" for gloss in glosses([asked.partition(":")[2]]))
+            raise UsageError(f"recipe {asked!r}: {other} and {variant} both change {twice[0]}; leave one of them out"
+                             f"{short_for}")  # fmt: skip
         changed |= _CHANGES[variant]
     if "early_stopping_patience" in changed:  # as in a plateau alone, so that all epochs are trained
         changed["early_stopping_patience"] = changed.get("epochs", STRONG.epochs)

@@ -54,6 +54,8 @@ def fit(
 ) -> Trained:
     """Train ``model`` on ``fold.train``, judge it each epoch on ``fold.validation``, leave the best weights in it.
 
+    Where the recipe asks for an average of the weights, that is what is judged and left.
+
     watch: called after each epoch with epoch (from 1), epochs, loss, val_loss, val_dice, seconds.
     checkpoints: where an earlier call with the same arguments was cut off, this one goes on from its last epoch
     and ends with the same bits.
@@ -71,8 +73,8 @@ def fit(
     )
     model.optimizer.build(model.trainable_variables)  # now, so that its state can be put back
     journal = Journal(recipe.epochs, watch, _rate(recipe, batches.steps))
-    average = [AverageWeights(recipe.average_share)] if recipe.average_share else []
-    best, plan = BestWeights(by_dice=recipe.best_by_dice, average=next(iter(average), None)), schedule(recipe)
+    average = AverageWeights(recipe.average_share) if recipe.average_share else None
+    best, plan = BestWeights(by_dice=recipe.best_by_dice, average=average), schedule(recipe)
     keeper = Keeper(checkpoints, best, journal, plan)
     keeper.put_back(model)
     before, cpu_before = (sum(journal.history[name]) for name in ("seconds", "cpu_seconds"))
@@ -84,7 +86,7 @@ def fit(
             epochs=recipe.epochs,
             validation_data=arrays(data, fold.validation),
             validation_batch_size=recipe.batch_size,
-            callbacks=[*average, best, journal, *plan, keeper],
+            callbacks=[*([average] if average else []), best, journal, *plan, keeper],
             shuffle=False,
             verbose=0,
         )

@@ -10,6 +10,7 @@ import pytest
 
 import lungseg
 from lungseg import callbacks, runtime, training
+from lungseg.architectures.blocks import Style
 from lungseg.batches import arrays
 from lungseg.errors import UsageError
 from lungseg.losses import LOSSES, dice_loss
@@ -105,6 +106,22 @@ def test_best_is_the_first_lowest_finite_loss(losses, best):
         keeper.on_epoch_end(epoch, {"val_loss": loss})
     assert keeper.epoch == best
     assert keeper.weights == [np.array(best)]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5, math.nan])
+def test_an_average_that_keeps_all_or_less_than_nothing_is_refused(share):
+    with pytest.raises(UsageError, match=f"average_share {share}: .* above 0 and below 1; 0 takes none"):
+        trained(replace(RECIPE, average_share=share))
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_an_average_of_half_precision_training_is_of_its_float32_weights(precision):
+    keras.utils.set_random_seed(0)
+    model = lungseg.build("unet", (SIDE, SIDE, 1), 2, Style(dtype=precision))
+    recipe = replace(RECIPE, epochs=2, precision=precision, average_share=0.5)
+    result = trained(recipe, model)[1]
+    assert all(weight.dtype == np.float32 and np.isfinite(weight).all() for weight in model.get_weights())
+    assert np.isfinite(result.history["val_loss"]).all()
 
 
 def test_best_by_dice_heeds_no_loss():

@@ -23,9 +23,9 @@ def answer(section: Section, name: Callable[[object], str] = escape) -> list[tup
     alike = [what for what, _, real in named if not real]
     parts = [f"told apart from the whole recipe by their Dice: {', '.join(apart)}"] if apart else []
     parts += [f"not told apart from it: {', '.join(alike)}"] if alike else []
-    parts += recipes.glosses(row.variant for row, _ in found)
     text = "; ".join(parts)
-    return [("What does each ingredient buy?", f"{text[0].upper()}{text[1:]}.")]
+    meant = [f"{gloss[0].upper()}{gloss[1:]}." for gloss in recipes.glosses(row.variant for row, _ in found)]
+    return [("What does each ingredient buy?", " ".join([f"{text[0].upper()}{text[1:]}.", *meant]))]
 
 
 def ablation(section: Section) -> list[str]:
@@ -34,8 +34,9 @@ def ablation(section: Section) -> list[str]:
     alike = len({r.seeds for r in section.rows}) < 2
     headers = ["Architecture", "Changed", "Dice [95 % interval]", "Against the whole recipe [95 %]", "p, Holm",
                "Told apart", "Validation"]  # fmt: skip
-    joined = ", or with several joined by +" if any("+" in row.variant for row in section.rows) else ""
-    joined += "".join(f" ({gloss})" for gloss in recipes.glosses(row.variant for row in section.rows))
+    meant = recipes.glosses(row.variant for row in section.rows)
+    several = meant or any("+" in row.variant for row in section.rows)
+    joined = ", or with several joined by +" * bool(several) + "".join(f" ({gloss})" for gloss in meant)
     note = (
         f"Each row is recipe {section.setting.recipe} with one thing changed{joined}, on the same folds"
         f"{', seeds' * alike} and images; the difference is its Dice minus that of the whole recipe. The p-values are"
