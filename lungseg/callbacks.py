@@ -1,4 +1,5 @@
-"""What watches a training: the best weights, the journal of its epochs, and the checkpoints it goes on from."""
+"""What watches a training: the average and the best of its weights, the journal of its epochs, and the checkpoints it
+goes on from."""
 
 from __future__ import annotations
 
@@ -32,16 +33,49 @@ class Diverged(LungsegError):
         self.history = history or {}
 
 
+class AverageWeights(keras.callbacks.Callback):
+    """Keeps a moving average of the weights after each epoch, which is what is validated; training goes on from the
+    weights themselves (Izmailov et al. 2018, arXiv:1803.05407, with an exponential window instead of an equal one).
+
+    share: of the average kept an epoch, less in the first ones, which are far from any that count. Normalising
+    statistics are averaged alike; Keras's own average is of trained weights only, and validates them with the
+    statistics of the last few batches.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share, self.epochs = share, 0
+        self.weights: list[np.ndarray] = []
+        self._own: list[np.ndarray] = []
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Take this epoch's weights into the average, and lend it to the model for the validation."""
+        self._own = self.model.get_weights()
+        share = min(self.share, (1 + self.epochs) / (10 + self.epochs)) if self.weights else 0.0
+        before = self.weights or self._own
+        self.weights = [
+            np.asarray(share * old + (1 - share) * new, new.dtype) for old, new in zip(before, self._own, strict=True)
+        ]
+        self.epochs += 1
+        self.model.set_weights(self.weights)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Give the model its own weights back."""
+        self.model.set_weights(self._own)
+
+
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the weights of the lowest finite validation loss, or of the highest Dice if ``by_dice``, in memory.
+    """Keeps the weights of the lowest finite validation loss, or of the highest Dice if ``by_dice``, in memory; of
+    ``average`` where there is one.
 
     Keras's ModelCheckpoint is made for this, but it keeps a first NaN as the best for ever, and each of its
     files is one that a later load must trust.
     """
 
-    def __init__(self, *, by_dice: bool = False) -> None:
+    def __init__(self, *, by_dice: bool = False, average: AverageWeights | None = None) -> None:
         super().__init__()
-        self.by_dice, self.loss, self.epoch, self.weights = by_dice, math.inf, -1, [np.empty(0)]
+        self.by_dice, self.average = by_dice, average
+        self.loss, self.epoch, self.weights = math.inf, -1, [np.empty(0)]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Compare this epoch with the best so far."""
@@ -49,7 +83,7 @@ class BestWeights(keras.callbacks.Callback):
         loss = 1 - float(told["val_dice"]) if self.by_dice else float(told["val_loss"])
         if (math.isfinite(loss) and loss < self.loss) or self.epoch < 0:
             self.loss = loss if math.isfinite(loss) else math.inf
-            self.epoch, self.weights = epoch, self.model.get_weights()
+            self.epoch, self.weights = epoch, self.average.weights if self.average else self.model.get_weights()
 
 
 @dataclass
@@ -90,8 +124,8 @@ class Keeper(keras.callbacks.Callback):
     """Writes and puts back checkpoints. Comes last, so that an epoch's file holds what the others made of it.
 
     What decides the rest of a training: all variables of model (normalising statistics and the states of random
-    generators among them) and optimiser (step count, learning rate, moments), the best weights, the history, and
-    how long the schedule has waited. The order of images is a pure function of seed and epoch.
+    generators among them) and optimiser (step count, learning rate, moments), the best weights and their average, the
+    history, and how long the schedule has waited. The order of images is a pure function of seed and epoch.
     """
 
     def __init__(
@@ -126,6 +160,8 @@ class Keeper(keras.callbacks.Callback):
                 variable.assign(value)
         self.best.weights = list(arrays["best"])
         self.best.loss, self.best.epoch = facts["best"]
+        if self.best.average:
+            self.best.average.weights, self.best.average.epochs = list(arrays["average"]), self.state.epoch
         self.journal.history = {name: list(values) for name, values in facts["history"].items()}
         self._put_back_schedule()
 
@@ -150,6 +186,7 @@ class Keeper(keras.callbacks.Callback):
                 "model": [numpy(v) for v in self.model.variables],
                 "optimizer": [numpy(v) for v in self.model.optimizer.variables],
                 "best": self.best.weights,
+                "average": self.best.average.weights if self.best.average else [],
             },
             {
                 "finished": finished,

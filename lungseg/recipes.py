@@ -43,6 +43,8 @@ class Recipe:
     moving statistics kept a step; Keras's own 0.99 lags so far behind at 300 steps that U-Net scores 0.65
     where 0.9 gives 0.97. best_by_dice: the weights that are kept are those of the highest validation Dice instead of
     the lowest validation loss; the same where the loss is Dice, and one rule for all where losses are compared.
+    average_share: what is validated and kept is a moving average of the weights, of which this share is kept an epoch
+    (0.9: of the last 10, about); see ``lungseg.callbacks.AverageWeights``.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Recipe:
     warmup_epochs: int = 0
     augmentation: Augmentation | None = None
     best_by_dice: bool = False
+    average_share: float = 0.0
 
 
 # The source document's protocol: Dice loss, Adam, batch 16, 50 epochs, best weights kept, early stopping,
@@ -107,7 +110,9 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "third-of-epochs": {"epochs": STRONG.epochs // 3},
     "small-batches": {"batch_size": STRONG.batch_size // 4},  # four times the steps for the same images
     "twice-epochs": {"epochs": 2 * STRONG.epochs},
+    "four-times-epochs": {"epochs": 4 * STRONG.epochs},
     "elastic": {"augmentation": STRONG.augmentation and replace(STRONG.augmentation, elastic=0.02)},
+    "weight-average": {"average_share": 0.9},
     "dice-cross-entropy": {"loss": "dice_cross_entropy"},
     "focal-tversky": {"loss": "focal_tversky"},
 }

@@ -13,7 +13,7 @@ import numpy as np
 
 from lungseg import runtime
 from lungseg.batches import Batches, arrays
-from lungseg.callbacks import BestWeights, Journal, Keeper, Watcher
+from lungseg.callbacks import AverageWeights, BestWeights, Journal, Keeper, Watcher
 from lungseg.checkpoint import Checkpoints
 from lungseg.errors import UsageError
 from lungseg.losses import LOSSES, dice_coefficient
@@ -71,7 +71,8 @@ def fit(
     )
     model.optimizer.build(model.trainable_variables)  # now, so that its state can be put back
     journal = Journal(recipe.epochs, watch, _rate(recipe, batches.steps))
-    best, plan = BestWeights(by_dice=recipe.best_by_dice), schedule(recipe)
+    average = [AverageWeights(recipe.average_share)] if recipe.average_share else []
+    best, plan = BestWeights(by_dice=recipe.best_by_dice, average=next(iter(average), None)), schedule(recipe)
     keeper = Keeper(checkpoints, best, journal, plan)
     keeper.put_back(model)
     before, cpu_before = (sum(journal.history[name]) for name in ("seconds", "cpu_seconds"))
@@ -83,7 +84,7 @@ def fit(
             epochs=recipe.epochs,
             validation_data=arrays(data, fold.validation),
             validation_batch_size=recipe.batch_size,
-            callbacks=[best, journal, *plan, keeper],
+            callbacks=[*average, best, journal, *plan, keeper],
             shuffle=False,
             verbose=0,
         )

@@ -154,12 +154,13 @@ STRONG = replace(
 
 
 @pytest.mark.fault("F62")
-def test_a_cosine_and_an_augmentation_go_on_where_they_were_cut(tmp_path):
-    whole = fit(STRONG)
-    for cut in range(1, STRONG.epochs + 1):
+@pytest.mark.parametrize("recipe", [STRONG, replace(STRONG, average_share=0.3)], ids=["plain", "weight-average"])
+def test_a_cosine_an_augmentation_and_an_average_go_on_where_they_were_cut(tmp_path, recipe):
+    whole = fit(recipe)
+    for cut in range(1, recipe.epochs + 1):
         with pytest.raises(Cut):
-            fit(STRONG, checkpoints(tmp_path), cut)
-    assert numbers(fit(STRONG, checkpoints(tmp_path))) == numbers(whole)
+            fit(recipe, checkpoints(tmp_path), cut)
+    assert numbers(fit(recipe, checkpoints(tmp_path))) == numbers(whole)
 
 
 @pytest.mark.fault("F62")

@@ -120,7 +120,48 @@ def test_a_recipe_says_what_is_best(monkeypatch, by_dice):
     made = []
     monkeypatch.setattr(training, "BestWeights", lambda **how: made.append(how) or callbacks.BestWeights(**how))
     trained(replace(RECIPE, epochs=1, best_by_dice=by_dice))
-    assert made == [{"by_dice": by_dice}]
+    assert made == [{"by_dice": by_dice, "average": None}]
+
+
+def after_each_epoch(monkeypatch, recipe):
+    """All weights after each epoch of training, and what the training then leaves."""
+    seen = []
+
+    class Journal(callbacks.Journal):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(self.model.get_weights())
+            super().on_epoch_end(epoch, logs)
+
+    monkeypatch.setattr(training, "Journal", Journal)
+    return seen, *trained(recipe, normalised())
+
+
+def normalised():
+    """With normalising statistics, which are no trained weights."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((SIDE, SIDE, 1))
+    x = keras.layers.BatchNormalization(momentum=0.5)(keras.layers.Conv2D(2, 3, padding="same")(inputs))
+    return keras.Model(inputs, keras.layers.Conv2D(1, 1, activation="sigmoid")(x))
+
+
+def test_an_average_of_the_weights_is_validated_and_kept_and_training_goes_on_without_it(monkeypatch):
+    recipe = replace(RECIPE, epochs=6, learning_rate=0.1)
+    plain, *_ = after_each_epoch(monkeypatch, recipe)
+    seen, model, result = after_each_epoch(monkeypatch, replace(recipe, average_share=0.3))
+    for one, other in zip(plain, seen, strict=True):
+        assert all((a == b).all() for a, b in zip(one, other, strict=True)), "the average was trained on"
+    averages = [seen[0]]
+    for share, weights in zip((2 / 11, 3 / 12, 0.3, 0.3, 0.3), seen[1:], strict=True):
+        averages.append([share * old + (1 - share) * new for old, new in zip(averages[-1], weights, strict=True)])
+    for kept, expected in zip(model.get_weights(), averages[result.best_epoch], strict=True):
+        assert kept == pytest.approx(expected, abs=1e-6)
+        assert kept.dtype == np.float32
+    for epoch, average in enumerate(averages):
+        model.set_weights(average)
+        images, masks = arrays(prepared(), FOLD.validation)
+        loss = keras.ops.convert_to_numpy(dice_loss(masks, model(images, training=False))).mean()
+        assert loss == pytest.approx(result.history["val_loss"][epoch], abs=1e-5)
+    assert result.best_epoch == np.argmin(result.history["val_loss"]) > 0
 
 
 @pytest.mark.fault("F51")
