@@ -110,6 +110,14 @@ def test_aggregates_of_other_records_are_not_shown(tmp_path):
     assert "python -m bench strata fake" in page.replace("\n", " ")
 
 
+def test_aggregates_of_rows_that_had_other_names_are_not_shown(tmp_path):
+    records = named()
+    file = strata.write(tmp_path, "fake", [only(records)], cases(records))
+    assert strata.read(tmp_path, only(records)) is not None
+    file.write_text(file.read_text().replace('"resunet"', '"resunet (by its parts)"'))
+    assert strata.read(tmp_path, only(records)) is None
+
+
 def test_command_writes_aggregates_from_a_folder_and_needs_records(tmp_path, capsys):
     records = named()
     for r in records:

@@ -97,16 +97,18 @@ def write(results: Path, suite: str, sections: list[Section], cases: list[Case])
 
 
 def read(results: Path, section: Section) -> Strata | None:
-    """The stored strata of these very records; None where there are none, or only those of other records."""
+    """The stored strata of these very records; None where there are none, or only those of other records, or their rows
+    had other names then."""
     file = path(results, section.setting.suite)
     if not file.exists():
         return None
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-        found: Strata | None = stored.get(digest(section))
-    except (OSError, ValueError, AttributeError) as error:
+        found: Strata | None = json.loads(file.read_text(encoding="utf-8")).get(digest(section))
+        groups = [group for groups in (found or {}).values() for group in groups.values()]
+        named = [group["dice"].keys() for group in groups if group["dice"]]
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise DataError(f"{file}: not readable ({error}); `python -m bench strata` writes it anew") from error
-    return found
+    return found if all(names == {row.name for row in shared(section)} for names in named) else None
 
 
 def digest(section: Section) -> str:
