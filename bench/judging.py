@@ -48,7 +48,9 @@ def compare(options: argparse.Namespace) -> int:
         for found in guard.compare(before[key], now[key], meant=True)
     ]
     strictness = guard.explain(before[shared[0]], now[shared[0]], meant=True)
-    return _verdict(findings, strictness, options.results / f"compare-{suite.name}")
+    others = [] if options.arch else guard.left_out(options.candidate, suite)
+    more = f" Not compared: {', '.join(others)} (--arch '*' compares all)." if others else ""
+    return _verdict(findings, strictness + more, options.results / f"compare-{suite.name}")
 
 
 def baseline(options: argparse.Namespace) -> int:

@@ -118,7 +118,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             "ablation", "what each ingredient of recipe strong buys: one less, more, or another, on a small U-Net",
             ("unet",), "montgomery", (64, 64), 8, 5, (0,), "strong",
-            variants=tuple(recipe.name.partition(":")[2] for recipe in recipes.VARIANTS),
+            variants=recipes.VARIANT_NAMES,
         ),
         Suite(
             "ablation-128",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lungseg.errors import UsageError
@@ -119,6 +119,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
 # Several at once that are compared often, under one name for those who ask for it or read of it; the recipe that they
 # are joined to is named by its parts.
 JOINED = {"thorough": ("small-batches", "twice-epochs", "elastic")}
+VARIANT_NAMES = tuple(_CHANGES)
 VARIANTS = tuple(replace(STRONG, name=f"{STRONG.name}:{name}", **changed) for name, changed in _CHANGES.items())
 
 RECIPES = {recipe.name: recipe for recipe in (DOCUMENT, BRIEF, SHORT, STRONG, *VARIANTS)}
@@ -154,6 +155,28 @@ def short(variant: str) -> str:
         if set(joined) <= set(parts):
             parts = [name, *(part for part in parts if part not in joined)]
     return "+".join(parts)
+
+
+def meanings(variants: Iterable[str]) -> dict[str, str]:
+    """What each known part of these variants of ``strong`` changes, in the order of the table above."""
+    used = {part for variant in variants for one in variant.split("+") for part in JOINED.get(one, (one,))}
+    return {name: _change(name) for name in _CHANGES if name in used}
+
+
+def _change(variant: str) -> str:
+    """``batch_size 4 instead of 16``; of an augmentation only what differs."""
+    old, new = asdict(STRONG), asdict(recipe(f"{STRONG.name}:{variant}"))
+    pairs = [(name, old[name], new[name]) for name in old if name != "name"]
+    inside = [pair for pair in pairs if not isinstance(pair[1], dict) or pair[2] is None]
+    for _, before, after in (pair for pair in pairs if pair not in inside):
+        inside += [(name, before[name], after[name]) for name in before]
+    return ", ".join(_told(*pair) for pair in inside if pair[1] != pair[2])
+
+
+def _told(name: str, before: Any, after: Any) -> str:
+    if isinstance(before, bool) or after is None:
+        return name if after else f"no {name}"
+    return f"{name} {after} instead of {before}" if after and before else f"{name} {after}" if after else f"no {name}"
 
 
 def glosses(variants: Iterable[str]) -> list[str]:

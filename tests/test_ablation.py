@@ -10,7 +10,7 @@ from bench.cell import variant_of
 from bench.gate import summarise_results
 from bench.markdown import p_value
 from bench.pages.ablation_page import ablation, answer
-from bench.pages.gaps import never_run
+from bench.pages.gaps import never_run, variants_never_run
 from bench.pages.report import write
 from bench.pages.section_page import section_page
 from bench.records import likeness, store
@@ -18,7 +18,7 @@ from bench.statistics import stats
 from bench.statistics.resampling import holm
 from bench.suites import cells, narrowed, suite
 from lungseg.errors import UsageError
-from lungseg.recipes import RECIPES, VARIANTS, recipe
+from lungseg.recipes import RECIPES, VARIANT_NAMES, VARIANTS, meanings, recipe
 
 SUITE = suite("ablation")
 
@@ -38,7 +38,7 @@ def records():
 
 
 def rows(section):
-    title, body, _ = ablation(section)
+    title, body, *_ = ablation(section)
     assert never_run(section) == [], "one architecture is what an ablation is about"
     assert title == "### What each ingredient buys"
     return {line.split("|")[2].strip(): [cell.strip() for cell in line.split("|")[3:-1]]
@@ -116,12 +116,23 @@ def test_validation_dice_stands_beside_so_that_who_chooses_need_not_look_at_test
     whole = kept(variant("", 0.97), 0.91, 0.92, 0.93, 0.94, 0.95)
     joined = kept(variant("no-pose+plateau", 0.96), 0.92, 0.93, 0.95, 0.94, 0.94)
     (section,) = stats.sections([*whole, *joined])
-    _, body, note = ablation(section)
+    _, body, note, _ = ablation(section)
     assert body.splitlines()[0].endswith("Validation |")
     assert rows(section)["no-pose+plateau"][-1] == "+0.0060, 3 of 5"
     assert "or with several joined by +" in " ".join(note.split())
     (plain,) = stats.sections(records())
     assert "joined" not in " ".join(ablation(plain)[2].split())
+
+
+def test_variants_that_were_never_run_are_named(tmp_path):
+    (section,) = stats.sections(records())
+    assert variants_never_run(section) == [v for v in SUITE.variants if v not in ("no-pose", "mirror")]
+    (plain,) = stats.sections(variant("", 0.97))
+    assert variants_never_run(plain) == []
+    save(tmp_path, records())
+    write(tmp_path)
+    page = " ".join((tmp_path / "ablation.md").read_text(encoding="utf-8").split())
+    assert "Variants of the suite that were not run here: no-augmentation, no-exposure, plateau, " in page
 
 
 def test_without_variants_there_is_no_such_table():
@@ -181,11 +192,26 @@ def test_a_short_name_stands_for_its_parts_and_records_keep_those():
     assert variant_of(other.as_dict()) == "small-batches+twice-epochs", "a part of it is not it"
 
 
+def test_what_a_variant_changes_is_told_by_its_settings():
+    told = meanings([*VARIANT_NAMES, "thorough"])
+    assert list(told) == list(VARIANT_NAMES)
+    assert told["no-augmentation"] == "no augmentation"
+    assert told["no-pose"] == "no rotation_degrees, no scale, no shift"
+    assert told["mirror"] == "mirror"
+    assert told["elastic"] == "elastic 0.02"
+    assert told["focal-tversky"] == "loss focal_tversky instead of dice"
+    assert "no cosine" in told["plateau"]
+    assert list(meanings(["thorough", "unknown"])) == ["small-batches", "twice-epochs", "elastic"]
+
+
 def test_a_page_says_what_a_short_name_stands_for():
     parts = "small-batches+twice-epochs+elastic"
     (section,) = stats.sections([*variant("", 0.97), *variant(parts, 0.975), *variant(f"{parts}+weight-average", 0.98)])
     assert {row.name for row in section.rows} == {"unet", "unet (thorough)", "unet (thorough+weight-average)"}
-    _, _, note = ablation(section)
+    _, _, note, meanings = ablation(section)
+    assert "small-batches: batch_size 4 instead of 16; " in " ".join(meanings.split())
+    assert "weight-average: average_share 0.9." in " ".join(meanings.split())
+    assert "mirror" not in meanings
     assert f"(thorough is {parts})" in " ".join(note.split())
     ((_, said),) = answer(section)
     assert said.endswith(f". Thorough is {parts}.")

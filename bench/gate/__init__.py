@@ -7,7 +7,7 @@ image, ``comparison`` puts the three together, ``limits`` holds how much may cha
 from bench.gate.accuracy import Inconsistent
 from bench.gate.comparison import compare, explain
 from bench.gate.limits import LIMITS, Limits, limits_of
-from bench.gate.summary import SCHEMA, load_baseline, machine_kind, summarise, summarise_results
+from bench.gate.summary import SCHEMA, left_out, load_baseline, machine_kind, summarise, summarise_results
 from bench.gate.verdict import (
     NOT_COMPARABLE,
     OK,
@@ -32,6 +32,7 @@ __all__ = [
     "compare",
     "exit_code",
     "explain",
+    "left_out",
     "limits_of",
     "load_baseline",
     "machine_kind",

@@ -166,8 +166,17 @@ def summarise_results(results: Path, suite: Suite) -> dict[str, Summary]:
         if record["status"] == "ok" and record["cell"]["architecture"] in suite.architectures:
             found.setdefault(path.parent.name, []).append(record)
     if not found:
-        raise NotComparable(f"{results}: no finished record of suite {suite.name}; `python -m bench list` shows suites")
+        raise NotComparable(
+            f"{results}: no finished record of {', '.join(suite.architectures)} in suite {suite.name}; train it by "
+            f"`make bench SUITE={suite.name}`, or name a folder that holds some (--candidate, --baseline)"
+        )
     return {key: _of_records(suite, records) for key, records in found.items()}
+
+
+def left_out(results: Path, suite: Suite) -> list[str]:
+    """Architectures of finished records that are not among the suite's, which ``summarise_results`` does not read."""
+    records = (store.load_record(path) for path in store.record_paths(results, suite.name))
+    return sorted({str(r["cell"]["architecture"]) for r in records if r["status"] == "ok"} - set(suite.architectures))
 
 
 def _of_records(suite: Suite, records: Sequence[store.Record]) -> Summary:

@@ -46,7 +46,9 @@ def ablation(section: Section) -> list[str]:
         " by the test images is flattered by chance. But more epochs, or less steady ones, have a higher highest by"
         " chance, too, and other folds test on these images."
     )
-    return ["### What each ingredient buys", table(headers, rows, left=2), paragraph(note)] if rows else []
+    told = (f"{name}: {what}" for name, what in recipes.meanings(row.variant for row in section.rows).items())
+    meanings = paragraph(f"What each changes: {'; '.join(told)}.")
+    return ["### What each ingredient buys", table(headers, rows, left=2), paragraph(note), meanings] if rows else []
 
 
 def _validation(section: Section, row: Row, whole: Row) -> str:

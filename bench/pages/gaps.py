@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bench.cell import variant_of
 from bench.markdown import counted, escape, ratio
 from bench.statistics import stats
 from bench.statistics.rows import Row, Section
+from bench.suites import SUITES
 from lungseg import ARCHITECTURES
 
 Namer = Callable[[object], str]
@@ -84,6 +86,13 @@ def never_run(section: Section) -> list[str]:
         return []
     run = {r["cell"]["architecture"] for r in section.records}
     return [name for name in ARCHITECTURES if name not in run]
+
+
+def variants_never_run(section: Section) -> list[str]:
+    """Variants that the suite names and no record of the section was trained by; none where it compares none."""
+    known = SUITES.get(section.setting.suite)
+    run = {variant_of(r["cell"]) for r in section.records}
+    return [v for v in known.variants if v not in run] if known and run - {""} else []
 
 
 def _folds(folds: list[int]) -> str:

@@ -27,6 +27,11 @@ def overview() -> str:
             *_filled(_setting(suite), "    "),
             *(line for cost in _costs(suite, measured) for line in _filled(cost, "    ")),
         ]
+    lines += ["", "Variants of recipe strong"]
+    for name, what in recipes.meanings(recipes.VARIANT_NAMES).items():
+        lines += _filled(f"{name}: {what}", "  ")
+    for gloss in recipes.glosses(recipes.JOINED):
+        lines += _filled(gloss, "  ")
     lines += ["", "Architectures", *_filled(", ".join(ARCHITECTURES), "  ")]
     lines += ["", "Datasets", *_filled(", ".join(DATASETS), "  ")]
     return "\n".join(lines)
@@ -53,7 +58,7 @@ def _setting(suite: Suite) -> str:
         f"{f'all of {suite.also} trained on besides, ' if suite.also else ''}"
         f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}, recipe {suite.recipe}"
         f"{f' and its variants {listed(suite.variants)}' if suite.variants else ''}"
-        f"{''.join(f'; {gloss}' for gloss in recipes.glosses(suite.variants))}"
+        f"{''.join(f'; {gloss}' for gloss in recipes.glosses(suite.variants))}; {counted(len(cells(suite)), 'cell')}"
     )
 
 
@@ -63,5 +68,5 @@ def _costs(suite: Suite, measured: Sequence[Mapping[str, str]]) -> list[str]:
     for row in (row for row in measured if row["suite"] == suite.name):
         beside = f", up to {row['at_once']} at a time" if int(row["at_once"]) > 1 else ""
         took = costs.duration(60 * float(row["minutes"]))
-        lines.append(f"{counted(int(row['cells']), 'cell')}, {took}{beside} on {row['device']}: {row['cpu']}")
-    return lines or [f"{counted(len(cells(suite)), 'cell')}; cost not measured"]
+        lines.append(f"measured: {counted(int(row['cells']), 'cell')}, {took}{beside} on {row['device']}: {row['cpu']}")
+    return lines or ["cost not measured"]

@@ -152,6 +152,8 @@ def _leaderboard(section: Section) -> str:
         notes.insert(0, _entries(made))
     if absent := gaps.never_run(section):
         notes.append(f"Registered, but not run here (`--arch` runs them): {', '.join(map(escape, absent))}.")
+    if absent := gaps.variants_never_run(section):
+        notes.append(f"Variants of the suite that were not run here: {', '.join(map(escape, absent))}.")
     return "\n\n".join([out, *(paragraph(n) for n in notes)])
 
 

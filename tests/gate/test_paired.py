@@ -78,6 +78,15 @@ def test_other_seeds_pass_and_the_table_is_written_thrice(stored, capsys, monkey
     assert '"exit": 0' in (stored / "out" / "compare-montgomery-128.json").read_text()
 
 
+def test_networks_that_the_suite_does_not_name_are_told_of_and_judged_when_asked(stored, capsys):
+    for folder, level in (("old", 0.97), ("new", 0.95)):
+        save(stored / folder, ("unetpp", "lwnet"), seeds=(2,), level=level)
+    assert run(stored) == 0
+    assert "Not compared: lwnet, unetpp (--arch '*' compares all)." in capsys.readouterr().out
+    assert run(stored, "--arch", "*") == 1
+    assert "Not compared" not in capsys.readouterr().out
+
+
 def test_a_worse_network_fails(stored):
     save(stored / "new", ("unet",), seeds=(1,), level=0.955)
     assert run(stored) == 1
