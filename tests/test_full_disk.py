@@ -168,7 +168,7 @@ def test_report_exits_6_and_keeps_each_page_old_or_new(reported, capsys, fast_di
             break
         assert code == 6
         assert str(reported) in capsys.readouterr().err
-        assert all(data in (before[name], after[name]) for name, data in files(reported).items())
+        assert all(data in (before.get(name), after[name]) for name, data in files(reported).items())
     assert k > 6
     assert files(reported) == after
 

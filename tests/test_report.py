@@ -13,7 +13,8 @@ from records import ARCHITECTURES, grid, record, save, save_throughput, sealed
 
 import lungseg
 from bench.markdown import escape
-from bench.pages import report
+from bench.pages import pairs_file, report
+from bench.records import csv_file
 from bench.statistics import stats
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -142,7 +143,7 @@ def test_the_index_leads_to_the_pages_of_searches(tmp_path):
 def test_only_writes_one_suite_but_the_index_of_all(tmp_path):
     save(tmp_path, grid(n=20) + grid(n=20, suite="other"))
     written = report.write(tmp_path, figures=False, only="other")
-    assert [p.name for p in written] == ["other.md", "README.md"]
+    assert [p.name for p in written] == ["other.csv", "other.md", "README.md"]
     index = (tmp_path / "README.md").read_text()
     assert "[fake](fake.md)" in index
     assert "[other](other.md)" in index
@@ -222,11 +223,32 @@ def test_a_doubtful_training_is_named_with_its_doubt(tmp_path):
     assert "Doubtful" not in page(tmp_path / "b", grid(n=24))
 
 
+def test_every_pair_is_in_a_table_that_a_page_of_many_rows_links(tmp_path):
+    names = [f"net{i}" for i in range(9)]
+    records = [r for i, n in enumerate(names) for r in grid((n,), folds=2, n=60, level=0.975 - 0.0012 * i)]
+    text = page(tmp_path / "many", records)
+    assert "And 6 more pairs: all are in [pairs/fake.csv](pairs/fake.csv)." in text
+    (section,) = stats.sections(records)
+    columns, rows = csv_file.read(tmp_path / "many" / "pairs" / "fake.csv")
+    assert tuple(columns) == pairs_file.COLUMNS
+    assert len(rows) == len(section.pairs) == 36
+    for row in rows:
+        pair = section.pair(row["first"], row["second"])
+        assert (float(row["low"]), float(row["high"])) == pytest.approx(
+            (pair.difference.low, pair.difference.high), abs=1e-6
+        )
+        assert (row["told_apart"] == "yes") is pair.real
+        assert row["of_methods"] == "no"
+    assert {row["told_apart"] for row in rows} == {"yes", "no"}
+    page(tmp_path / "one", grid(("unet",), n=24))
+    assert not (tmp_path / "one" / "pairs").exists()
+
+
 def test_committed_pages_are_what_the_committed_records_give(tmp_path):
     for name in ("runs", "strata", "throughput", "figures", "tuning"):
         if (RESULTS / name).is_dir():
             shutil.copytree(RESULTS / name, tmp_path / name)
     for path in report.write(tmp_path, figures=False):
-        assert path.read_bytes() == (RESULTS / path.name).read_bytes(), (
+        assert path.read_bytes() == (RESULTS / path.relative_to(tmp_path)).read_bytes(), (
             f"make report RESULTS=results renews {path.name}"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from bench.markdown import NONE, escape, p_value, paragraph, ratio, span, table, with_interval
-from bench.pages import answers
+from bench.pages import answers, pairs_file
 from bench.statistics.rows import Pair, Ranking, Section
 
 MOST_PAIRS = 30
@@ -28,7 +28,9 @@ def differences(section: Section) -> list[str]:
         " found with 80 % power, given this number of patients and the median spread of the differences."
     )
     more = len(section.pairs) - MOST_PAIRS
-    return [table(headers, rows), *([f"And {more} more pairs."] if more > 0 else []), paragraph(note)]
+    table_of_all = pairs_file.name(section.setting.suite)
+    rest = [f"And {more} more pairs: all are in [{table_of_all}]({table_of_all})."] if more > 0 else []
+    return [table(headers, rows), *rest, paragraph(note)]
 
 
 def told(pair: Pair) -> str:

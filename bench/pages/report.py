@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from bench import markdown
 from bench.markdown import NONE, escape, paragraph, plain, ratio, table, with_interval
-from bench.pages import answers, gaps, matrix
+from bench.pages import answers, gaps, matrix, pairs_file
 from bench.pages.definitions import DEFINITIONS
 from bench.pages.section_page import CAPTIONS, first_screen, own_questions, section_page
 from bench.pages.speed_page import throughput
@@ -27,7 +27,8 @@ GENERATED = "<!-- Written by `python -m bench report` from the records under run
 
 
 def write(results: Path, *, figures: bool = True, only: str | None = None, found: Vetted | None = None) -> list[Path]:
-    """Regenerate <results>/README.md, a page for each suite, and their figures; return what was written.
+    """Regenerate <results>/README.md, a page and a table of pairs for each suite, and their figures; return what was
+    written.
 
     only: the suite whose page and figures to write, with pages that compare with it; the index always covers all.
     Without `figures` the pages link those that are already there. found: the records, where they were read already.
@@ -55,6 +56,7 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
 
                 written += draw(section, _fitting(section, measured), results / "figures", stem)
             drawn.append(_drawn(results, stem))
+        written += pairs_file.write(results, suite, sections)
         written.append(results / page_name(suite))
         stored = [strata.read(results, section) for section in sections]
         store.write_text(written[-1], suite_page(suite, sections, measured, drawn, stored, found.of(suite)))

@@ -1,0 +1,41 @@
+"""Every pair of a suite's rows as CSV, for who looks for one: a page shows the first thirty of each machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.paths import slug
+from bench.records import csv_file, store
+from bench.statistics.rows import Pair, Section
+
+# difference: of mean Dice, first minus second, with its 95 % interval; first_ahead: P(first > second) on an image
+COLUMNS = (
+    "machine", "size", "recipe", "first", "second", "difference", "low", "high", "first_ahead", "p", "p_holm",
+    "told_apart", "of_methods",
+)  # fmt: skip
+
+
+def name(suite: str) -> str:
+    """Where the table lies, from the results folder: ``pairs/ablation-128.csv``."""
+    return f"pairs/{slug(suite)}.csv"
+
+
+def write(results: Path, suite: str, sections: Sequence[Section]) -> list[Path]:
+    """Write the table and return its path; nothing where no two rows were ranked."""
+    rows = [_row(section, pair) for section in sections for pair in section.pairs]
+    if not rows:
+        return []
+    path = results / name(suite)
+    store.write_text(path, csv_file.text(COLUMNS, rows))
+    return [path]
+
+
+def _row(section: Section, pair: Pair) -> dict[str, str]:
+    key, d = section.setting, pair.difference
+    values = (
+        key.machine, f"{key.size[0]}x{key.size[1]}", key.recipe, pair.first, pair.second, f"{d.value:.6f}",
+        f"{d.low:.6f}", f"{d.high:.6f}", f"{pair.superiority.value:.4f}", f"{pair.p_value:.3g}",
+        f"{pair.p_holm:.3g}", "yes" if pair.real else "no", "yes" if pair.of_methods else "no",
+    )  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True))
