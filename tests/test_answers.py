@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from read_page import lines_with, page
 from records import grid, record, sealed
 
@@ -14,9 +16,47 @@ def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
     text = page(tmp_path, grid())
     first_screen = text[: text.index("### Leaderboard")].replace("\n", " ")
     assert "unet has the highest mean Dice, 0.9" in first_screen
-    assert "excludes 0" in first_screen
+    assert "**Is the difference real?** Between these weights, yes: to the next, " in first_screen
     assert "a test about these weights, not about the method" in first_screen
     assert len(lines_with(text, "| 1 ", "unet", "[0.9")) == 1
+
+
+def test_the_verdict_comes_first_and_says_what_disagrees():
+    (many,) = stats.sections(grid(("unet", "resunet"), seeds=range(3), n=60))
+    (pair,) = many.pairs
+    assert answers.real(many).startswith("Yes: to the next, " if pair.real else "Not shown: ")
+    for p_holm, low, verdict, both in (
+        (0.001, 0.001, "Yes", False), (1.0, 0.001, "Not shown", True), (0.001, -0.001, "Not shown", True),
+        (1.0, -0.001, "Not shown", False),
+    ):  # fmt: skip
+        told = replace(pair, p_holm=p_holm, difference=replace(pair.difference, low=low, high=0.01))
+        text = answers.real(replace(many, pairs=(told,)))
+        assert text.startswith(f"{verdict}: to the next, ")
+        assert ("; interval and test must both show a difference)" in text) is both
+
+
+def test_rows_not_told_apart_from_the_first_are_named_once():
+    (section,) = stats.sections(grid(("unet", "resunet", "r2unet"), n=60))
+    alike = [replace(p, p_holm=1.0) for p in section.pairs]
+    text = answers.real(replace(section, pairs=tuple(alike)))
+    first, second, third = (row.name for row in section.rows)
+    assert text.startswith(f"Not shown: to the next, {second}, ")
+    assert f" Nor to be told apart from it: {third}." in text
+    assert text.count(second) == 1
+    apart = tuple(replace(p, p_holm=1.0 if {p.first, p.second} == {first, third} else 0.0) for p in section.pairs)
+    assert f" Not to be told apart from it: {third}." in answers.real(replace(section, pairs=apart))
+
+
+def test_a_width_is_named_with_a_network_only_where_there_are_two_of_it(tmp_path):
+    def wide(names, width):
+        found = grid(names, n=24)
+        return [sealed({**r, "cell": {**r["cell"], "width": width}}) for r in found]
+
+    each = [*wide(("unet",), 16), *wide(("resunet",), 16), *wide(("m2unet",), 64)]
+    assert {r.name for r in stats.sections(each)[0].rows} == {"unet", "resunet", "m2unet"}
+    assert "px, width 16 (m2unet: 64), recipe" in page(tmp_path / "own", each).replace("\n", " ")
+    twice = [*wide(("unet",), 16), *wide(("unet",), 64), *wide(("m2unet",), 64)]
+    assert {r.name for r in stats.sections(twice)[0].rows} == {"unet (width 16)", "unet (width 64)", "m2unet"}
 
 
 def test_a_training_is_of_a_fold_or_where_there_are_none_of_a_seed():

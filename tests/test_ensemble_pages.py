@@ -48,7 +48,7 @@ def test_behind_an_ensemble_the_best_network_is_compared_with_the_next():
     pair = section.pair("unet", "resunet")
     text = answers.real(section)
     between = f"Between single networks: unet to resunet {pair.difference.value:+.4f} ["
-    assert text.startswith("To the next, unet, it is +")
+    assert text.startswith("Between these weights, yes: to the next, unet, it is +")
     assert between in text
     assert text.index(between) < text.index("The intervals cover")
     assert "single networks" not in answers.real(stats.sections(grid(("unet", "resunet")))[0])

@@ -53,7 +53,7 @@ def curves(section: Section) -> Figure | None:
 
 def _cells(section: Section) -> Mapping[str, list[Record]]:
     """Records with a history of each row, in the rows' order."""
-    widths = {int(r["cell"]["width"]) for r in section.records}
+    widths = stats.widths_of(section.records)
     found: dict[str, list[Record]] = {row.name: [] for row in section.rows}
     for r in section.records:
         name, history = stats.name_of(r, widths), r.get("history") or {}

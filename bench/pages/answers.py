@@ -64,19 +64,22 @@ def real(section: Section, name: Namer = escape) -> str:
     if pair is None:
         return "Images of one patient do not tell."
     close = [r for r in ranked[1:] if (p := section.pair(ranked[0].name, r.name)) and not p.real]
-    sentence = f"To the next, {name(pair.second)}, it is {_told(pair, name)}."
-    if close:
-        sentence += f" Not to be told apart from it: {listed([name(r.name) for r in close])}."
+    others = [name(r.name) for r in close if r is not ranked[1]]
+    yes = "Yes" if pair.of_methods else "Between these weights, yes"
+    sentence = f"{yes if pair.real else 'Not shown'}: to the next, {name(pair.second)}, it is {_told(pair, name)}."
+    if others:
+        sentence += f" {'Not' if pair.real else 'Nor'} to be told apart from it: {listed(others)}."
     networks = [] if ranked[0].single else [r for r in ranked if r.single][:2]
     sentence += _between_networks(section, networks, name)
     return f"{sentence} {about(section, [*ranked[:2], *close, *networks])}"
 
 
 def _told(pair: Pair, name: Namer) -> str:
-    told = "excludes 0" if pair.difference.excludes(0.0) else "includes 0"
+    by_interval, by_test = pair.difference.excludes(0.0), pair.p_holm < 0.05
+    both = "; interval and test must both show a difference" if by_interval != by_test else ""
     return (
-        f"{with_interval(pair.difference, sign=True)} Dice on the same images: the interval {told} (Wilcoxon,"
-        f" Holm-corrected: p {_equals(pair.p_holm)}), and {name(pair.first)} is ahead on"
+        f"{with_interval(pair.difference, sign=True)} Dice on the same images (Wilcoxon, Holm-corrected: p"
+        f" {_equals(pair.p_holm)}{both}), and {name(pair.first)} is ahead on"
         f" {100 * pair.superiority.value:.0f} % of images"
     )
 

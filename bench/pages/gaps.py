@@ -59,7 +59,7 @@ def _of_the_first(section: Section, row: Row) -> float | None:
 def missing(section: Section, name: Namer = escape) -> list[str]:
     """What is not there, one sentence each; empty where every image was predicted once by every seed."""
     key, lines = section.setting, []
-    widths = {int(r["cell"]["width"]) for r in section.records}
+    widths = stats.widths_of(section.records)
     cells: dict[str, list[dict[str, Any]]] = {}
     for r in section.records:
         cells.setdefault(stats.name_of(r, widths), []).append(r["cell"] | {"ok": r["status"] == "ok"})

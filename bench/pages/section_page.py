@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from bench.markdown import (
@@ -63,7 +64,7 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
     blocks = [
         f"## {escape(key.backend)} on {escape(key.device_kind)}, {escape(key.precision)}",
         paragraph(
-            f"Data {escape(key.scored_on)} at {key.size[0]} x {key.size[1]} px, recipe"
+            f"Data {escape(key.scored_on)} at {key.size[0]} x {key.size[1]} px, {_width(section)}, recipe"
             f" {escape(key.recipe)}, {escape(key.split)}{_besides(section)},"
             f" seed{'s' if len(section.seeds) > 1 else ''} {seeds}. Scores are at that resolution."
         ),
@@ -136,7 +137,7 @@ def _leaderboard(section: Section) -> str:
         for r in section.rows
     ]  # fmt: skip
     scored = {r.name for r in section.rows}
-    widths = {int(r["cell"]["width"]) for r in section.records}
+    widths = stats.widths_of(section.records)
     for name in sorted({stats.name_of(r, widths) for r in section.records} - scored):
         rows.append([NONE, NONE, escape(name), "failed", *[NONE] * 7])
     out = table(headers, rows, left=3)
@@ -155,6 +156,15 @@ def _leaderboard(section: Section) -> str:
     if absent := gaps.variants_never_run(section):
         notes.append(f"Variants of the suite that were not run here: {', '.join(map(escape, absent))}.")
     return "\n\n".join([out, *(paragraph(n) for n in notes)])
+
+
+def _width(section: Section) -> str:
+    """``width 16 (m2unet: 64)``: of the first level, the commonest and who has another."""
+    widths = stats.widths_of(section.records)
+    common = Counter(width for some in widths.values() for width in sorted(some)).most_common(1)[0][0]
+    others = [f"{escape(name)}: {' and '.join(map(str, sorted(some)))}" for name, some in sorted(widths.items())
+              if some != {common}]  # fmt: skip
+    return f"width {common}" + (f" ({', '.join(others)})" if others else "")
 
 
 def _entries(made: list[Row]) -> str:

@@ -70,15 +70,23 @@ def setting(record: Record) -> Setting:
     )  # fmt: skip
 
 
-def name_of(record: Record, widths: set[int]) -> str:
-    """The architecture, with its width where a table holds several of them, and the variant of its recipe."""
+def widths_of(records: Iterable[Record]) -> dict[str, set[int]]:
+    """The widths of each architecture."""
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    for record in records:
+        found[str(record["cell"]["architecture"])].add(int(record["cell"]["width"]))
+    return found
+
+
+def name_of(record: Record, widths: Mapping[str, set[int]]) -> str:
+    """The architecture, with its width where a table holds several of it, and the variant of its recipe."""
     cell, variant = record["cell"], variant_of(record["cell"])
-    more = [f"width {cell['width']}"] * (len(widths) > 1) + [variant] * bool(variant)
+    more = [f"width {cell['width']}"] * (len(widths[cell["architecture"]]) > 1) + [variant] * bool(variant)
     return f"{cell['architecture']} ({', '.join(more)})" if more else str(cell["architecture"])
 
 
 def _section(key: Setting, records: Sequence[Record]) -> Section:
-    widths = {int(r["cell"]["width"]) for r in records}
+    widths = widths_of(records)
     groups: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         groups[name_of(record, widths)].append(record)
