@@ -57,6 +57,9 @@ def test_root_may_be_a_string_or_a_path(miniature):
 @pytest.mark.fault("F35")
 def test_missing_and_empty_folders_are_errors_that_name_them(miniature, tmp_path):
     name, _ = miniature
+    (tmp_path / "set.zip").touch()
+    with pytest.raises(DataError, match=r"set\.zip: a file, not a folder; give the root of"):
+        lungseg.load("montgomery", tmp_path / "set.zip")
     with pytest.raises(DataError, match="nowhere: no such folder"):
         lungseg.load(name, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()

@@ -43,6 +43,11 @@ SEEDS = (
     " of one seed covers patients only."
 )
 
+RANKS = (
+    "By rank, which is 1 + the number of rows shown to be better; a row of a higher mean can stand below one that fewer"
+    " are shown to beat."
+)
+
 FINE = 200  # pixels a side of which each is narrower than 2 mm on a film of 40 cm
 
 CAPTIONS = {
@@ -141,7 +146,9 @@ def _leaderboard(section: Section) -> str:
     for name in sorted({stats.name_of(r, widths) for r in section.records} - scored):
         rows.append([NONE, NONE, escape(name), "failed", *[NONE] * 7])
     out = table(headers, rows, left=3)
-    notes = [
+    ranked = [r.dice.value for r in section.rows if r.rank]
+    notes = [RANKS] if ranked != sorted(ranked, reverse=True) else []
+    notes += [
         f"{escape(r.name)}: not ranked ({gaps.unranked(section, r)}).{gaps.beside(section, r)}"
         for r in section.rows if not r.rank
     ]  # fmt: skip

@@ -29,7 +29,8 @@ def load(name: str, root: str | Path) -> list[Case]:
     function = DATASETS[name]
     folder = Path(root)
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give the root of the {name} set")
+        what = "a file, not a folder" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {what}; give the root of the {name} set")
     cases: list[Case] = sorted(function(folder), key=lambda case: case.id)
     doubled = [key for key, times in Counter(case.id for case in cases).items() if times > 1]
     if doubled:

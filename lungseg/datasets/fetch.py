@@ -40,9 +40,10 @@ MONTGOMERY = Source(
 _BY_HAND = {
     "folder": "it is the layout for radiographs of your own: img/ and mask/ with the same file names",
     "phantom": "it is made, not downloaded: `lungseg data phantom <folder>`",
-    "shenzhen": "its masks (Stirenko et al. 2018) are handed out behind a login only. Download images and "
-    "masks by hand, put them into <folder>/CXR_png and <folder>/mask, then run "
-    "`lungseg data verify shenzhen <folder>`",
+    "shenzhen": "its masks (Stirenko et al. 2018) are handed out behind a login only. Download the images "
+    "(ChinaSet_AllFiles.zip, https://openi.nlm.nih.gov/faq#faq-tb-coll) and the masks "
+    "(https://www.kaggle.com/datasets/yoctoman/shcxr-lung-mask) by hand, put them into <folder>/CXR_png and "
+    "<folder>/mask, then run `lungseg data verify shenzhen <folder>`",
 }
 
 
