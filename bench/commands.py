@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.no_speed:
             code = _tried(code, lambda: _speed(suite, options.results))
         written = report.write(options.results, only=suite.name, found=found)
-    print(report.terminal(found.records, only=suite.name))
+    print(report.terminal(found.records, _columns(), only=suite.name))
     pages = [path for path in written if path.suffix == ".md"]
     print("\n".join(f"written: {near(path)}" for path in pages))
     _warn(options.results, found.unreadable)
@@ -62,7 +63,7 @@ def ensemble(options: argparse.Namespace) -> int:
         code = ensemble.make(suite, root, options.results, options.seeds, _say, views=options.views)
         found = vetted(options.results)
         written = report.write(options.results, only=suite.name, found=found)
-    print(report.terminal(found.records, only=suite.name))
+    print(report.terminal(found.records, _columns(), only=suite.name))
     print("\n".join(f"written: {near(path)}" for path in written if path.suffix == ".md"))
     _warn(options.results, found.unreadable)
     return code
@@ -184,3 +185,8 @@ def _say(text: str) -> None:
 def _warn(results: Path, unreadable: Mapping[str, str]) -> None:
     for path, why in unreadable.items():
         print(f"warning: {near(results / path)}: {why}; delete it and run its suite again", file=sys.stderr)
+
+
+def _columns() -> int:
+    """Of a terminal, as far as lines are well read; 80 elsewhere, so that logs are alike."""
+    return min(120, max(60, shutil.get_terminal_size((80, 0)).columns)) if sys.stdout.isatty() else 80

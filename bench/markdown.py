@@ -37,6 +37,14 @@ def plain(text: object, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
+def fitted(text: str, limit: int) -> str:
+    """What is longer than ``limit`` loses its middle: variants of one network differ at their end."""
+    if len(text) <= limit:
+        return text
+    tail = (limit - 3) * 2 // 5
+    return f"{text[: limit - 3 - tail]}...{text[-tail:]}"
+
+
 def short(names: Sequence[str]) -> list[str]:
     """Names without what all share or what does not tell them apart, as long as they stay distinct: ``unet`` of
     ``unet (width 16)`` beside other architectures, ``no-pose`` of ``unet (no-pose)`` beside its other variants."""

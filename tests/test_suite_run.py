@@ -176,3 +176,11 @@ def test_entries_of_a_variant_are_asked_of_a_suite_of_that_recipe(tmp_path, monk
     assert [suite.recipe for suite in asked] == ["strong:plateau", "strong"]
     assert asked[0].variants == ()
     assert main([*made, "--variant", "nope"]) == 2
+
+
+@pytest.mark.parametrize(("columns", "told"), [("40", 60), ("100", 100), ("300", 120)])
+def test_the_leaderboard_is_as_wide_as_the_terminal_and_eighty_columns_in_a_log(monkeypatch, columns, told):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert commands._columns() == 80
+    monkeypatch.setattr(commands.sys.stdout, "isatty", lambda: True)
+    assert commands._columns() == told

@@ -32,7 +32,7 @@ from matplotlib.axes import Axes as Axes  # noqa: E402
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure as Figure  # noqa: E402
 
-from bench.markdown import plain  # noqa: E402
+from bench.markdown import fitted, plain  # noqa: E402
 from bench.records import store  # noqa: E402
 
 # Okabe and Ito's palette: told apart with every common colour blindness, and in grey by lightness.
@@ -88,7 +88,7 @@ def label(name: object, limit: int = 26, *, wrapped: bool = False) -> str:
     if len(text) > limit and wrapped and " (" in text:
         first, _, rest = text.partition(" (")
         parts = [first, f"({rest}"]
-    return "\n".join(_fitted(part, limit) for part in parts).replace("$", r"\$")
+    return "\n".join(fitted(part, limit) for part in parts).replace("$", r"\$")
 
 
 def labels(names: Sequence[object], limit: int = 26, *, wrapped: bool = False) -> list[str]:
@@ -99,13 +99,6 @@ def labels(names: Sequence[object], limit: int = 26, *, wrapped: bool = False) -
         if len(set(found)) == len(set(names)):
             return found
     return [label(name, max(limit, longest), wrapped=wrapped) for name in names]
-
-
-def _fitted(text: str, limit: int) -> str:
-    if len(text) <= limit:
-        return text
-    tail = (limit - 3) * 2 // 5
-    return f"{text[: limit - 3 - tail]}...{text[-tail:]}"
 
 
 def grid(figure: Figure, panels: int, columns: int, **more: object) -> list[Axes]:

@@ -11,7 +11,7 @@ from bench.records import costs, members
 from bench.statistics.rows import Pair, Row, Section, seeds_needed
 
 Namer = Callable[[object], str]
-PEOPLE, SEEDS = "Against people?", "How many seeds?"
+REAL, PEOPLE, SEEDS = "Is the difference real?", "Against people?", "How many seeds?"
 ON_THE_PAGE_ALONE = (PEOPLE, SEEDS)  # the index of suites leaves them out: the same sentence for each, or detail
 
 
@@ -149,7 +149,7 @@ def answers(section: Section, name: Namer = escape) -> list[tuple[str, str]]:
     """Questions with their answers, the first screen of a page."""
     found = [
         ("Which is best?", best(section, name)),
-        ("Is the difference real?", real(section, name)),
+        (REAL, real(section, name)),
         ("Would another reader of the images agree?", stable(section, name)),
         ("Had training levelled off?", levelled(section, name)),
         ("What does it cost?", cost(section, name)),

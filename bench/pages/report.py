@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bench import markdown
-from bench.markdown import NONE, escape, paragraph, plain, ratio, table, with_interval
+from bench.markdown import NONE, escape, fitted, paragraph, plain, ratio, table, with_interval
 from bench.pages import answers, gaps, matrix, pairs_file
 from bench.pages.definitions import DEFINITIONS
 from bench.pages.section_page import CAPTIONS, first_screen, own_questions, section_page
@@ -208,7 +208,7 @@ def _terminal_section(section: Section, width: int) -> str:
     if any(len(name) > room for name in names):
         names = markdown.short(names)
     rows = [
-        [str(r.rank or NONE), plain(name, room), with_interval(r.dice), ratio(r.pooled["dice"]),
+        [str(r.rank or NONE), fitted(plain(name), room), with_interval(r.dice), ratio(r.pooled["dice"]),
          markdown.distance(r.boundary.hd95_median), markdown.duration(r.train_seconds)]
         for r, name in zip(section.rows, names, strict=True)
     ]  # fmt: skip
@@ -216,8 +216,8 @@ def _terminal_section(section: Section, width: int) -> str:
     headers = ["Rank", "Architecture", "Dice [95 % interval]", "Pooled", f"HD95 {unit}", "Training"]
     head = f"{key.suite}: {key.scored_on} at {key.size[0]} x {key.size[1]} px, {key.machine}"
     parts = [plain(head, width), table(headers, rows, left=2, style="simple")]
-    lines = [text for _, text in own_questions(section, plain)]
-    lines += [answers.best(section, plain), answers.real(section, plain)]
+    lines = [f"{question} {text}" for question, text in own_questions(section, plain)]
+    lines += [answers.best(section, plain), f"{answers.REAL} {answers.real(section, plain)}"]
     lacking = gaps.missing(section, plain)
     lines += [f"Incomplete: {'; '.join(lacking)}."] if lacking else []
     lines += [
