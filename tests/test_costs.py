@@ -89,4 +89,5 @@ def test_the_list_fits_the_terminal_and_names_what_a_suite_trains(monkeypatch, c
     assert "unet, resunet and r2unet: phantom, 64 x 64 px" in flat
     assert "width 16 (m2unet, lwnet, segformer_b0 and mobilenetv2_unet: 64)" in flat
     assert "recipe strong and its variants plateau, small-batches" in flat
+    assert "1 seed, recipe short; 6 cells" in flat
     assert "thorough and thorough+weight-average; thorough is small-batches+twice-epochs+elastic" in flat
