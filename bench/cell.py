@@ -51,5 +51,11 @@ def variant_of(cell: Mapping[str, Any]) -> str:
     return recipes.short(_variant(cell))
 
 
+def network(cell: Mapping[str, Any], *more: str) -> str:
+    """``unet``, or ``unet (no-pose)`` under a variant of the recipe; ``more`` comes before it in the brackets."""
+    inside = ", ".join(filter(None, (*more, variant_of(cell))))
+    return f"{cell['architecture']} ({inside})" if inside else str(cell["architecture"])
+
+
 def _variant(cell: Mapping[str, Any]) -> str:
     return str(cell["recipe"]).partition(":")[2]

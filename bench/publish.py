@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.cell import variant_of
+from bench.cell import network
 from bench.pages import report
 from bench.records import costs, likeness, members, store
 from bench.speed import speed_table
@@ -77,7 +77,7 @@ def _incomplete(group: Sequence[store.Record], partial: bool) -> list[str]:
     cell = group[0]["cell"]
     times = Counter(case["id"] for record in group for case in record["cases"])
     expected = group[0]["data"]["truth_pixels"].keys()
-    name = f"{' '.join(filter(None, (cell['architecture'], variant_of(cell))))} seed {cell['seed']}"
+    name = f"{network(cell)} seed {cell['seed']}"
     problems = [f"{name}: {key} is predicted {times[key]} times" for key in sorted(times) if times[key] > 1]
     lost = sorted(expected - times.keys())
     if lost and not partial:

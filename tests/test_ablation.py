@@ -152,7 +152,7 @@ def test_records_of_variants_are_alike_but_for_their_recipe_and_may_be_published
     other = sealed({**records()[0], "inputs": {"recipe": {"name": "another"}}})
     assert any("recipe: " in text for text in likeness.unlike([other, *records()[1:]]))
     assert publish.validate(records()) == []
-    assert any("unet mirror seed 0: 12 of 60" in text for text in publish.validate(records()[:-1]))
+    assert any("unet (mirror) seed 0: 12 of 60" in text for text in publish.validate(records()[:-1]))
 
 
 def test_reports_and_comparisons_keep_variants_apart(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from records import grid
 
 from bench.figures.leaderboard import leaderboard
+from bench.figures.pairwise import pairwise
 from bench.figures.scale import dice_ticks, stretched, unstretched
 from bench.figures.stability import MOST, stability
 from bench.markdown import short
@@ -54,3 +55,10 @@ def test_a_row_that_another_reader_puts_behind_those_not_shown_stays_in_the_pict
     assert len(right.texts) == MOST < len(names)
     assert all(top < text.xy[1] < bottom for text in right.texts)
     assert {text.xy[1] for text in right.texts} <= set(right.get_yticks())
+
+
+@pytest.mark.parametrize(("names", "degrees"), [(("unet", "m2unet"), 0), (("lwnet", "m2unet_of_a_long_name"), 30)])
+def test_long_names_of_columns_are_slanted_however_few_they_are(names, degrees):
+    (section,) = stats.sections(grid(names, n=20))
+    axes = pairwise(section).axes[0]
+    assert {label.get_rotation() for label in axes.get_xticklabels() if label.get_text()} == {degrees}

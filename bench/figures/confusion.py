@@ -20,7 +20,7 @@ def confusion(section: Section) -> Figure | None:
     columns = min(COLUMNS, len(rows))
     bands = -(-len(rows) // columns)
     figure = canvas(max(3.4, 0.8 + 2.3 * columns), 0.75 + 2.5 * bands)
-    titles = labels(short([row.name for row in rows]), 26, wrapped=True)
+    titles = labels(short([row.name for row in rows]), 22, wrapped=True)
     for i, (axes, row) in enumerate(zip(grid(figure, len(rows), columns), rows, strict=True)):
         counts = np.array(confusion_matrix(row.counts))
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

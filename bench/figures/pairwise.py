@@ -14,6 +14,7 @@ from bench.statistics.rows import Section, seeds_needed
 
 MOST = 16  # rows of a map with numbers in its cells
 WORDY = 8  # rows with room for p in a cell
+UPRIGHT, COLUMN = 5, 14  # columns and letters of a name that stand beside each other without being slanted
 BEHIND, NOT_APART, AHEAD = 0, 1, 2
 
 
@@ -40,8 +41,10 @@ def pairwise(section: Section) -> Figure | None:
         axes.text(x, y, f"{1000 * value:+.1f}{test}", ha="center", va="center", color=colour, fontsize=9)
     axes.imshow(codes, cmap=ListedColormap([ORANGE, PALE, BLUE]), vmin=0, vmax=2, aspect="auto")
     axes.plot(range(n), range(n), "s", color=GREY, markersize=4)
-    slanted: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if n > 5 else {}
-    axes.set_xticks(range(n), labels(short(shown), 26), **slanted)
+    columns = labels(short(shown), 26)
+    upright = n <= UPRIGHT and max(map(len, columns)) <= COLUMN
+    slanted: dict[str, Any] = {} if upright else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(n), columns, **slanted)
     axes.set_yticks(range(n), labels(short(shown), 38))
     axes.set_xticks(np.arange(0.5, n - 1), minor=True)
     axes.set_yticks(np.arange(0.5, n - 1), minor=True)

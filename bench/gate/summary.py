@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench import machine
-from bench.cell import variant_of
+from bench.cell import network
 from bench.gate.accuracy import scores
 from bench.gate.verdict import NotComparable
 from bench.records import likeness, store
@@ -69,8 +69,7 @@ def _architectures(records: Sequence[store.Record]) -> dict[str, Any]:
     good = [record for record in records if record["status"] == "ok"]
     groups: dict[str, list[store.Record]] = {}
     for record in good:
-        variant = variant_of(record["cell"])
-        groups.setdefault(record["cell"]["architecture"] + (f" ({variant})" if variant else ""), []).append(record)
+        groups.setdefault(network(record["cell"]), []).append(record)
     return {name: scores(groups[name]) for name in sorted(groups)}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench import machine
-from bench.cell import Cell, variant_of
+from bench.cell import Cell, network
 from bench.records import store
 from bench.running import data
 from bench.suites import Suite, cells
@@ -42,7 +42,7 @@ def draw(suite: Suite, results: Path, root: Path) -> Path | None:
             continue
         shown.append(
             {
-                "id": f"{_row(cell)} {_shown(score['id'], suite)}",
+                "id": f"{network(cell.as_dict())} {_shown(score['id'], suite)}",
                 "image": np.asarray(material.prepared.images[row]),
                 "truth": np.asarray(material.prepared.masks[row]),
                 "guess": guess,
@@ -57,11 +57,6 @@ def draw(suite: Suite, results: Path, root: Path) -> Path | None:
 def _shown(name: str, suite: Suite) -> str:
     """A phantom is named like a case of the original layout; on a picture it must not be taken for a patient."""
     return name.replace("MCUCXR_", "phantom ") if suite.phantoms else name
-
-
-def _row(cell: Cell) -> str:
-    variant = variant_of(cell.as_dict())
-    return f"{cell.architecture} {variant}" if variant else cell.architecture
 
 
 def _three(

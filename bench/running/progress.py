@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bench.cell import Cell, variant_of
+from bench.cell import Cell, network
 from bench.records.costs import duration
 from lungseg import recipes
 
@@ -157,8 +157,7 @@ def display(cells: Sequence[Cell], slots: int) -> Display:
 
 def name(cell: Cell) -> str:
     """A cell as a person calls it: ``unet (no-pose) fold 0 seed 0``."""
-    variant = variant_of(cell.as_dict())
-    return f"{cell.architecture}{f' ({variant})' if variant else ''} fold {cell.fold} seed {cell.seed}"
+    return f"{network(cell.as_dict())} fold {cell.fold} seed {cell.seed}"
 
 
 def _kind(cell: Cell) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.cell import variant_of
+from bench.cell import network, variant_of
 from bench.records import costs, members, store
 from bench.statistics import counterparts, resampling
 from bench.statistics.pairs import compared
@@ -80,9 +80,8 @@ def widths_of(records: Iterable[Record]) -> dict[str, set[int]]:
 
 def name_of(record: Record, widths: Mapping[str, set[int]]) -> str:
     """The architecture, with its width where a table holds several of it, and the variant of its recipe."""
-    cell, variant = record["cell"], variant_of(record["cell"])
-    more = [f"width {cell['width']}"] * (len(widths[cell["architecture"]]) > 1) + [variant] * bool(variant)
-    return f"{cell['architecture']} ({', '.join(more)})" if more else str(cell["architecture"])
+    cell = record["cell"]
+    return network(cell, f"width {cell['width']}" if len(widths[cell["architecture"]]) > 1 else "")
 
 
 def _section(key: Setting, records: Sequence[Record]) -> Section:
