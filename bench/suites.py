@@ -107,6 +107,10 @@ SUITES: dict[str, Suite] = {
             (0,), "short", limit_s=600, phantoms=Phantoms(60, (256, 224)),
         ),
         Suite(
+            "montgomery-64", "Montgomery at 64 px, width 16, three seeds: the source protocol in an hour of two cores",
+            THREE, "montgomery", (64, 64), 16, 5, (0, 1, 2), "document", widths=OWN_WIDTHS,
+        ),
+        Suite(
             "montgomery-128", "Montgomery at 128 px, width 16: the comparison that two cores can carry", THREE,
             "montgomery", (128, 128), 16, 5, (0,), "document", widths=OWN_WIDTHS,
         ),

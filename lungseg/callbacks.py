@@ -16,7 +16,9 @@ from lungseg.checkpoint import Checkpoints, State
 from lungseg.errors import LungsegError, UsageError
 
 Watcher = Callable[[dict[str, float]], None]
-HISTORY = ("loss", "dice", "val_loss", "val_dice", "learning_rate", "seconds", "cpu_seconds")
+HISTORY = (
+    "loss", "dice", "hard_dice", "val_loss", "val_dice", "val_hard_dice", "learning_rate", "seconds", "cpu_seconds",
+)  # fmt: skip
 
 # Keras resets these when a training begins, so they are put back after that.
 PROGRESS = {
@@ -71,22 +73,22 @@ class AverageWeights(keras.callbacks.Callback):
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the weights of the lowest finite validation loss, or of the highest Dice if ``by_dice``, in memory; of
-    ``average`` where there is one.
+    """Keeps the weights of the best epoch in memory, those of ``average`` where there is one: of the lowest finite
+    ``val_loss``, or of the highest of another monitor.
 
     Keras's ModelCheckpoint is made for this, but it keeps a first NaN as the best for ever, and each of its
     files is one that a later load must trust.
     """
 
-    def __init__(self, *, by_dice: bool = False, average: AverageWeights | None = None) -> None:
+    def __init__(self, monitor: str = "val_loss", *, average: AverageWeights | None = None) -> None:
         super().__init__()
-        self.by_dice, self.average = by_dice, average
+        self.monitor, self.average = monitor, average
         self.loss, self.epoch, self.weights = math.inf, -1, [np.empty(0)]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Compare this epoch with the best so far."""
         told = logs or {}
-        loss = 1 - float(told["val_dice"]) if self.by_dice else float(told["val_loss"])
+        loss = float(told[self.monitor]) if self.monitor == "val_loss" else 1 - float(told[self.monitor])
         if (math.isfinite(loss) and loss < self.loss) or self.epoch < 0:
             self.loss = loss if math.isfinite(loss) else math.inf
             self.epoch, self.weights = epoch, self.average.weights if self.average else self.model.get_weights()

@@ -74,6 +74,11 @@ def read_case(case: Case) -> tuple[images.Image, images.Mask]:
     return image, images.unite(masks)
 
 
+def read_stored_mask(case: Case) -> images.Mask:
+    """Mask bool (H, W) of both lungs at its stored size. Raises DataError when a file is unreadable."""
+    return images.unite([images.read_mask(path) for path in case.masks])
+
+
 def prepare(cases: Sequence[Case], size: tuple[int, int], cache: Path) -> Prepared:
     """Arrays of all cases at ``size`` (height, width); made once, then memory-mapped from ``cache``.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lungseg.errors import UsageError
 
+MONITORS = ("val_loss", "val_hard_dice")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # Keras's names: what is computed in, weights in float32
 
 
@@ -41,8 +42,9 @@ class Recipe:
     the last of the epochs, all of which are trained. Without, it is lowered on a plateau and training may stop early:
     patience in epochs, judged on the validation loss. loss: see ``lungseg.losses``. batch_norm_momentum: share of the
     moving statistics kept a step; Keras's own 0.99 lags so far behind at 300 steps that U-Net scores 0.65
-    where 0.9 gives 0.97. best_by_dice: the weights that are kept are those of the highest validation Dice instead of
-    the lowest validation loss; the same where the loss is Dice, and one rule for all where losses are compared.
+    where 0.9 gives 0.97. monitor: by what the best epoch is chosen, whose weights are kept: ``val_loss``, the lowest,
+    or ``val_hard_dice``, the highest mean Dice of the validation masks, which is what a leaderboard ranks by and one
+    rule for all where losses are compared.
     average_share: decay an epoch of an exponential moving average of the weights, which is validated and kept instead
     of them (0.9: of the last 10, about), so that a plateau is the average's, too; 0 takes none. See
     ``lungseg.callbacks.AverageWeights``.
@@ -63,7 +65,7 @@ class Recipe:
     cosine: bool = False
     warmup_epochs: int = 0
     augmentation: Augmentation | None = None
-    best_by_dice: bool = False
+    monitor: str = "val_loss"
     average_share: float = 0.0
 
 
@@ -85,7 +87,7 @@ STRONG = Recipe(
     learning_rate=2e-3,
     cosine=True,
     warmup_epochs=5,
-    best_by_dice=True,
+    monitor="val_hard_dice",
     augmentation=Augmentation(
         rotation_degrees=12, scale=0.15, shift=0.08, gamma=0.3, contrast=0.2, brightness=0.1, noise=0.03
     ),

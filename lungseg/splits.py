@@ -26,7 +26,7 @@ def folds(cases: Sequence[Case], n: int, seed: int = 0) -> list[Fold]:
     """Split into ``n`` folds such that each case is tested once and no patient is on both sides.
 
     A patient's place is drawn from a hash of seed and name, not from file order or a library's generator, so
-    the folds outlive both. seed: of the folds only; trainings of different seeds share them.
+    the folds outlive both. seed: of the partition; another seed deals the patients anew.
     Raises UsageError for n < 2, DataError for fewer patients than folds or none left to train on.
     """
     if n < 2:
@@ -53,8 +53,8 @@ def folds(cases: Sequence[Case], n: int, seed: int = 0) -> list[Fold]:
 def across(trained_on: Sequence[Case], scored_on: Sequence[Case], seed: int = 0) -> Fold:
     """One fold that trains and validates on all of one set and tests on all of another.
 
-    Validation is dealt as in ``folds``. Raises DataError for a patient of both sets, which ``joined`` makes of images
-    of the same pixels, and for fewer than two patients to train on.
+    Validation is dealt as in ``folds``, anew for each seed. Raises DataError for a patient of both sets, which
+    ``joined`` makes of images of the same pixels, and for fewer than two patients to train on.
     """
     patients = _by_patient(trained_on)
     _refuse_shared(patients, scored_on)

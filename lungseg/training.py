@@ -16,9 +16,9 @@ from lungseg.batches import Batches, arrays
 from lungseg.callbacks import AverageWeights, BestWeights, Journal, Keeper, Watcher
 from lungseg.checkpoint import Checkpoints
 from lungseg.errors import UsageError
-from lungseg.losses import LOSSES, dice_coefficient
+from lungseg.losses import LOSSES, dice_coefficient, hard_dice
 from lungseg.prepare import Prepared
-from lungseg.recipes import Recipe
+from lungseg.recipes import MONITORS, Recipe
 from lungseg.splits import Fold
 
 
@@ -26,9 +26,8 @@ from lungseg.splits import Fold
 class Trained:
     """What a training leaves beside the model, which now holds its best weights.
 
-    history: one value an epoch: loss, dice, val_loss, val_dice, learning_rate, seconds, cpu_seconds.
-    best_epoch: counted from 0, the first with the lowest finite validation loss, or with the highest validation Dice
-    where the recipe says so. seconds: of training, those
+    history: one value an epoch: loss, dice, hard_dice, their val_ forms, learning_rate, seconds, cpu_seconds.
+    best_epoch: counted from 0, the first that is best by the recipe's ``monitor``. seconds: of training, those
     before an interruption included as far as they are kept; cpu_seconds: of the processor, by all threads, which
     tell what a training takes where others share the machine. resumed_at: epochs taken from a checkpoint, which
     took earlier_seconds.
@@ -56,11 +55,13 @@ def fit(
 
     Where the recipe asks for an average of the weights, that is what is judged and left.
 
-    watch: called after each epoch with epoch (from 1), epochs, loss, val_loss, val_dice, seconds.
+    watch: called after each epoch with epoch (from 1), epochs, and the epoch's numbers of ``Trained.history``.
     checkpoints: where an earlier call with the same arguments was cut off, this one goes on from its last epoch
     and ends with the same bits.
-    Raises Diverged at the first loss that is not finite, UsageError for a loss the recipe does not know.
+    Raises Diverged at the first loss that is not finite, UsageError for a loss or a monitor that is not known.
     """
+    if recipe.monitor not in MONITORS:
+        raise UsageError(f"unknown monitor {recipe.monitor!r}: known are {', '.join(MONITORS)}")
     if recipe.loss not in LOSSES:
         raise UsageError(f"unknown loss {recipe.loss!r}: known are {', '.join(LOSSES)}")
     began, cpu_began = time.monotonic(), time.process_time()
@@ -68,13 +69,16 @@ def fit(
     model.compile(
         optimizer=optimizer(recipe, batches.steps),
         loss=LOSSES[recipe.loss],
-        metrics=[keras.metrics.MeanMetricWrapper(dice_coefficient, name="dice")],
+        metrics=[
+            keras.metrics.MeanMetricWrapper(dice_coefficient, name="dice"),
+            keras.metrics.MeanMetricWrapper(hard_dice, name="hard_dice", threshold=recipe.threshold),
+        ],
         jit_compile=runtime.jit_compile(),
     )
     model.optimizer.build(model.trainable_variables)  # now, so that its state can be put back
     journal = Journal(recipe.epochs, watch, _rate(recipe, batches.steps))
     average = AverageWeights(recipe.average_share) if recipe.average_share else None
-    best, plan = BestWeights(by_dice=recipe.best_by_dice, average=average), schedule(recipe)
+    best, plan = BestWeights(recipe.monitor, average=average), schedule(recipe)
     keeper = Keeper(checkpoints, best, journal, plan)
     keeper.put_back(model)
     before, cpu_before = (sum(journal.history[name]) for name in ("seconds", "cpu_seconds"))

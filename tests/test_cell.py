@@ -112,9 +112,9 @@ def test_predictions_and_weights_are_kept_without_pickles(tmp_path):
         assert all(np.array_equal(kept[name], weight) for name, weight in zip(sorted(kept), weights, strict=True))
 
 
-def made_from(cell=CELL, chosen=SUITE, data="sha", folds=(FOLD,)):
+def made_from(cell=CELL, chosen=SUITE, data="sha", folds=(FOLD,), spacing=(2.0, 3.0)):
     held = material("pqrs")
-    held = replace(held, prepared=replace(held.prepared, sha256=data), folds=folds)
+    held = replace(held, prepared=replace(held.prepared, sha256=data, spacing_mm=(spacing,) * 4), folds=folds)
     return store.fingerprint(bench_inputs.inputs(cell, chosen, held))
 
 
@@ -130,6 +130,8 @@ def test_fingerprint_covers_what_decides_the_numbers(monkeypatch):
         made_from(replace(CELL, architecture="resunet")),
         made_from(chosen=replace(SUITE, threads=2)),
         made_from(data="other pixels"),
+        made_from(spacing=(2.0, 2.0)),
+        made_from(spacing=None),
         made_from(folds=(replace(FOLD, train=("b",), validation=("a",)),)),
     ]
     monkeypatch.setenv("KERAS_BACKEND", "jax")

@@ -9,7 +9,7 @@ PLAIN, TWICE = cells(replace(suite("ablation"), variants=("twice-epochs",), only
 
 
 def event(epoch, epochs):
-    return {"event": "epoch", "epoch": epoch, "epochs": epochs, "seconds": 1.0, "loss": 0.1, "val_dice": 0.9}
+    return {"event": "epoch", "epoch": epoch, "epochs": epochs, "seconds": 1.0, "loss": 0.1, "val_hard_dice": 0.9}
 
 
 def test_a_variant_has_its_own_name_epochs_and_speed():

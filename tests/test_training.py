@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lungseg
-from lungseg import callbacks, runtime, training
+from lungseg import callbacks, inference, metrics, runtime, training
 from lungseg.architectures.blocks import Style
 from lungseg.batches import arrays
 from lungseg.errors import UsageError
@@ -68,7 +68,7 @@ def test_another_seed_is_another_order_of_images():
 def test_history_holds_one_number_an_epoch_and_the_watcher_hears_each():
     heard = []
     _, result = trained(watch=heard.append)
-    assert set(result.history) == {"loss", "dice", "val_loss", "val_dice", "learning_rate", "seconds", "cpu_seconds"}
+    assert set(result.history) == set(callbacks.HISTORY)
     assert all(len(values) == 3 for values in result.history.values())
     assert [(now["epoch"], now["epochs"]) for now in heard] == [(1, 3), (2, 3), (3, 3)]
     assert [now["val_loss"] for now in heard] == result.history["val_loss"]
@@ -124,20 +124,36 @@ def test_an_average_of_half_precision_training_is_of_its_float32_weights(precisi
     assert np.isfinite(result.history["val_loss"]).all()
 
 
-def test_best_by_dice_heeds_no_loss():
-    keeper = callbacks.BestWeights(by_dice=True)
+def test_best_by_hard_dice_heeds_no_loss_and_no_soft_dice():
+    keeper = callbacks.BestWeights("val_hard_dice")
     for epoch, (loss, dice) in enumerate([(0.3, 0.8), (0.2, 0.9), (0.1, 0.85)]):
         keeper.set_model(SimpleNamespace(get_weights=lambda epoch=epoch: [np.array(epoch)]))
-        keeper.on_epoch_end(epoch, {"val_loss": loss, "val_dice": dice})
+        keeper.on_epoch_end(epoch, {"val_loss": loss, "val_dice": 1 - loss, "val_hard_dice": dice})
     assert keeper.epoch == 1
 
 
-@pytest.mark.parametrize("by_dice", [False, True])
-def test_a_recipe_says_what_is_best(monkeypatch, by_dice):
-    made = []
-    monkeypatch.setattr(training, "BestWeights", lambda **how: made.append(how) or callbacks.BestWeights(**how))
-    trained(replace(RECIPE, epochs=1, best_by_dice=by_dice))
-    assert made == [{"by_dice": by_dice, "average": None}]
+@pytest.mark.parametrize("monitor", ["val_loss", "val_hard_dice"])
+def test_a_recipe_says_what_is_best(monitor):
+    result = trained(replace(RECIPE, epochs=6, learning_rate=0.9, monitor=monitor))[1]
+    sign = 1 if monitor == "val_loss" else -1
+    assert result.best_epoch == int(np.argmin(sign * np.array(result.history[monitor])))
+
+
+def test_an_unknown_monitor_is_refused():
+    with pytest.raises(UsageError, match="unknown monitor 'val_dice': known are val_loss, val_hard_dice"):
+        trained(replace(RECIPE, monitor="val_dice"))
+
+
+def test_validation_watches_the_leaderboards_dice():
+    """Of the masks, an image at a time, whatever the batch: what ``lungseg.metrics`` counts."""
+    model, data = one_layer(), prepared()
+    fold = replace(FOLD, train=("a", "b"), validation=("c", "d", "e", "f", "g"))
+    result = training.fit(model, data, fold, replace(RECIPE, epochs=1), 0)
+    rows = [data.row[key] for key in fold.validation]
+    guesses = inference.masks(inference.probabilities(model, data.images[rows]))
+    right = np.mean([metrics.dice(data.masks[row], guess) for row, guess in zip(rows, guesses, strict=True)])
+    assert result.history["val_hard_dice"][0] == pytest.approx(right, abs=1e-6)
+    assert result.history["val_dice"][0] != pytest.approx(right, abs=1e-3), "or the soft one was watched"
 
 
 def after_each_epoch(monkeypatch, recipe):

@@ -53,11 +53,11 @@ def summarise(suite: Suite, material: Material, records: Sequence[store.Record])
         },
         "folds": {
             "n": suite.folds,
-            "sha256": store.sha256(material.folds_record),
-            "leaked": leaked(material.folds, patients),
+            "sha256": store.sha256([material.folds_record(seed) for seed in suite.seeds]),
+            "leaked": leaked([fold for seed in suite.seeds for fold in material.partition(seed)], patients),
         },
         "batches": {
-            f"f{k}.s{seed}": batches(Batches(prepared, material.folds[k].train, recipe.batch_size, seed))
+            f"f{k}.s{seed}": batches(Batches(prepared, material.partition(seed)[k].train, recipe.batch_size, seed))
             for k in used
             for seed in suite.seeds
         },
@@ -183,8 +183,11 @@ def _of_records(suite: Suite, records: Sequence[store.Record]) -> Summary:
     if mixed := likeness.unlike(records):
         raise NotComparable(f"{suite.name}: its records are not of one comparison: {'; '.join(mixed)}; run it again")
     patients = {case["id"]: case["patient"] for record in records for case in record["cases"]}
-    folds = {r["cell"]["fold"]: Fold(**{part: tuple(ids) for part, ids in r["split"].items()}) for r in records}
-    last = records[-1]
+    folds = {
+        (r["cell"]["seed"], r["cell"]["fold"]): Fold(**{part: tuple(ids) for part, ids in r["split"].items()})
+        for r in records
+    }
+    first, last = min(records, key=lambda r: int(r["cell"]["seed"])), records[-1]
     on, made_from, prepared = last["machine"], last["inputs"], last["data"]
     return {
         "schema": SCHEMA,
@@ -203,7 +206,7 @@ def _of_records(suite: Suite, records: Sequence[store.Record]) -> Summary:
         },
         "folds": {
             "n": last["cell"]["folds"],
-            "sha256": made_from.get("folds"),
+            "sha256": first["inputs"].get("folds"),  # each seed has a partition of its own; all follow from the set
             # a patient of an image that no record scored is not known here: its id stands for it
             "leaked": leaked(list(folds.values()), _Known(patients)),
         },

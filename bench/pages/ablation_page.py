@@ -54,8 +54,8 @@ def ablation(section: Section) -> list[str]:
 def _validation(section: Section, row: Row, whole: Row) -> str:
     """``+0.0026, 5 of 5``: of the trainings of the same fold and seed that both rows have."""
     kept = [
-        {(r["cell"]["fold"], r["cell"]["seed"]): float(r["history"]["val_dice"][int(r["best_epoch"])])
-         for r in section.records_of(of) if r["history"]["val_dice"]}
+        {(r["cell"]["fold"], r["cell"]["seed"]): float(dice[int(r["best_epoch"])])
+         for r in section.records_of(of) if (dice := r["history"].get("val_hard_dice") or r["history"]["val_dice"])}
         for of in (row, whole)
     ]  # fmt: skip
     found = [kept[0][key] - kept[1][key] for key in kept[0].keys() & kept[1].keys()]

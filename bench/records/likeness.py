@@ -26,13 +26,13 @@ def unlike(records: Sequence[Mapping[str, Any]]) -> list[str]:
         own = f" of {variant}" if variant else ""
         for key, value in made_from.items():
             if key not in OWN:
-                label = f"recipe{own}" if key == "recipe" else key
+                label = {"recipe": f"recipe{own}", "folds": f"folds of seed {record['cell']['seed']}"}.get(key, key)
                 by_key.setdefault(label, {}).setdefault(store.sha256(value), []).append(name)
         architecture = f"graph of {record['cell']['architecture']}{own}, width {record['cell']['width']}"
         if "graph" in made_from:
             by_key.setdefault(architecture, {}).setdefault(str(made_from["graph"]), []).append(name)
-        if behind := members.members(record):
-            looks = store.sha256([len(behind), made_from.get("views")])
+        if members.members(record):
+            looks = store.sha256([members.networks(record), made_from.get("views")])
             entry = f"number of members or views of {record['cell']['architecture']}"
             by_key.setdefault(entry, {}).setdefault(looks, []).append(name)
     return stale + [

@@ -17,6 +17,12 @@ def members(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [member for member in _listed(record, "members") if isinstance(member, Mapping)]
 
 
+def networks(record: Mapping[str, Any]) -> int:
+    """How many networks predict each image: one a seed, as each seed holds an image out once."""
+    named = [member.get("seed", member.get("cell")) for member in members(record)]
+    return len(set(map(str, named))) or 1
+
+
 def views(record: Mapping[str, Any]) -> int:
     """How often each image is predicted by each member."""
     return len(_listed(record, "views")) or 1

@@ -20,7 +20,7 @@ import lungseg
 from bench import machine
 from bench.cell import Cell
 from bench.records import doubts, store
-from bench.running import child, data, failures
+from bench.running import at_stored, child, data, failures
 from bench.running.child import Say
 from bench.running.job import Job
 from lungseg import metrics, recipes, runtime
@@ -47,7 +47,7 @@ def run(job: Job, say: Say) -> store.Record:
     device = started(cell.seed, suite.threads)
     material = data.gather(suite, job.root, results)
     data.refuse_changes(material, job.inputs)
-    fold, prepared = material.folds[cell.fold], material.prepared
+    fold, prepared = material.partition(cell.seed)[cell.fold], material.prepared
     key = machine.key(recipe.precision)
     checkpoints_in = store.artifact(results, cell, key, "checkpoints")
     fit = fitted(cell, recipe, fold, prepared, job.inputs, checkpoints_in, job.checkpoint_s, say)
@@ -59,7 +59,7 @@ def run(job: Job, say: Say) -> store.Record:
     probability = inference.probabilities(model, prepared.images[rows])
     predicted_at = time.monotonic()
     guesses = inference.masks(probability, recipe.threshold)
-    cases = score(material, fold, guesses)
+    cases = scores(material, fold, probability, guesses, recipe.threshold)
     scored_at = time.monotonic()
     keep(results, cell, key, fold, guesses, model.get_weights())
     record = {
@@ -69,6 +69,7 @@ def run(job: Job, say: Say) -> store.Record:
         "status": "ok",
         "cell": cell.as_dict(),
         "cases": cases,
+        "calibration": metrics.calibration(probability, np.asarray(prepared.masks[rows])),
         "history": trained.history,
         "best_epoch": trained.best_epoch,
         "doubts": doubts.of(trained.history, probability),
@@ -181,6 +182,14 @@ def check_contract(model: Any, cell: Cell) -> None:
     for broken, what in wrong:
         if broken:
             raise ContractError(f"{cell.architecture} gives {what}; see lungseg/architectures/blocks.py, head()")
+
+
+def scores(
+    material: data.Material, fold: Fold, probability: np.ndarray, guesses: np.ndarray, threshold: float
+) -> list[dict[str, Any]]:
+    """Scores of each held-out image at the network's size, and in ``at_stored`` at the stored size of its mask."""
+    stored = at_stored.scores(material, fold, probability, threshold)
+    return [{**case, "at_stored": there} for case, there in zip(score(material, fold, guesses), stored, strict=True)]
 
 
 def score(material: data.Material, fold: Fold, guesses: np.ndarray) -> list[dict[str, Any]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,35 @@ FOLDERS = {"montgomery": "Montgomery", "shenzhen": "Shenzhen"}
 
 @dataclass(frozen=True)
 class Material:
-    """What all cells of a suite share."""
+    """What all cells of a suite share.
+
+    folds: the partition of seed 0. deal: that of any other seed; None where all seeds share one.
+    """
 
     cases: tuple[lungseg.Case, ...]
     prepared: Prepared
     folds: tuple[splits.Fold, ...]
+    deal: Callable[[int], Sequence[splits.Fold]] | None = None
+
+    def partition(self, seed: int) -> tuple[splits.Fold, ...]:
+        """The folds that trainings of this seed use: another split each, so that what a split does to a score is part
+        of the spread over seeds (Bouthillier et al. 2021, arXiv:2103.03098). Each tests every image once."""
+        return self.folds if seed == 0 or self.deal is None else tuple(self.deal(seed))
 
     @property
     def scored(self) -> frozenset[str]:
         """Ids that the folds predict: the whole set, or the whole of the other set."""
         return frozenset(key for fold in self.folds for key in fold.test)
 
+    def folds_record(self, seed: int) -> list[dict[str, list[str]]]:
+        """The folds of a seed, JSON-ready."""
+        return [{name: list(ids) for name, ids in asdict(fold).items()} for fold in self.partition(seed)]
+
     @property
-    def folds_record(self) -> list[dict[str, list[str]]]:
-        """The folds, JSON-ready."""
-        return [{name: list(ids) for name, ids in asdict(fold).items()} for fold in self.folds]
+    def spacing_record(self) -> list[list[float] | None]:
+        """Millimetres per prepared pixel (row, column) of each scored image, in the order of ids; JSON-ready."""
+        pairs = zip(self.prepared.ids, self.prepared.spacing_mm, strict=True)
+        return [list(spacing) if spacing else None for key, spacing in pairs if key in self.scored]
 
 
 def locate(suite: Suite, given: Path | None, results: Path) -> Path:
@@ -101,13 +116,14 @@ def gather(suite: Suite, root: Path, results: Path) -> Material:
     cases = splits.joined(cases, prepared.image_sha256)
     patient = {case.id: case.patient for case in cases}
     prepared = replace(prepared, patients=tuple(patient[key] for key in prepared.ids))
-    return Material(tuple(cases), prepared, tuple(_split(suite, cases[: len(sets[0])], cases[len(sets[0]) :])))
+    own, other = cases[: len(sets[0])], cases[len(sets[0]) :]
+    return Material(tuple(cases), prepared, tuple(_split(suite, own, other, 0)), partial(_split, suite, own, other))
 
 
-def _split(suite: Suite, own: Sequence[lungseg.Case], other: Sequence[lungseg.Case]) -> list[splits.Fold]:
+def _split(suite: Suite, own: Sequence[lungseg.Case], other: Sequence[lungseg.Case], seed: int) -> list[splits.Fold]:
     if suite.scored_on:
-        return [splits.across(own, other)]
-    found = splits.folds(own, suite.folds)
+        return [splits.across(own, other, seed)]
+    found = splits.folds(own, suite.folds, seed)
     return splits.enlarged(found, own, other) if suite.also else found
 
 
@@ -122,10 +138,10 @@ def _refuse_doubles(cases: Sequence[lungseg.Case]) -> None:
 def refuse_changes(material: Material, planned: Mapping[str, Any]) -> None:
     """Raise DataError unless pixels and folds are those that the run was planned with.
 
-    planned: ``data`` and ``folds`` as in a cell's inputs, from the process that looked at the set first. Each
+    planned: ``data``, ``folds`` and ``seed`` as in a cell's inputs, from the process that looked at the set first. Each
     training reads the set anew, so without this an edit in between would mix two versions in one comparison.
     """
-    now = {"data": material.prepared.sha256, "folds": store.sha256(material.folds_record)}
+    now = {"data": material.prepared.sha256, "folds": store.sha256(material.folds_record(planned["seed"]))}
     changed = [what for what in now if now[what] != planned[what]]
     if changed:
         raise DataError(

@@ -7,6 +7,7 @@ import sys
 import time
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,24 @@ from bench.running import cell, child, data, failures
 from bench.running.child import Say
 from bench.running.entries import Entry
 from bench.suites import Suite
-from lungseg import recipes
+from lungseg import metrics, recipes
 from lungseg.errors import DataError
 from lungseg.splits import Fold
 from lungseg.views import View
 
 UNTRAINED: dict[str, list[float]] = {
-    key: [] for key in ("loss", "dice", "val_loss", "val_dice", "learning_rate", "seconds", "cpu_seconds")
+    key: []
+    for key in (
+        "loss",
+        "dice",
+        "hard_dice",
+        "val_loss",
+        "val_dice",
+        "val_hard_dice",
+        "learning_rate",
+        "seconds",
+        "cpu_seconds",
+    )
 }  # the history of what has no epochs of its own
 
 
@@ -52,24 +64,37 @@ def run(entries: list[Entry], suite: Suite, root: Path, results: Path, say: Say)
     size = complexity.parameters(model), complexity.gmacs(model)
     predictions = Predictions(model, material, results, key)
     for entry in entries:
-        fold = material.folds[entry.cell.fold]
-        found = [predictions.of(member, fold, entry.views) for member in entry.members]
+        fold = entry.fold(material)
+        found = [predictions.of(member, entry.views) for member in entry.members]
         began = time.monotonic()
-        probability = mean([values for values, _ in found])
+        probability = mean(by_seed(entry.members, [values for values, _ in found], fold.test))
         guesses = inference.masks(probability, recipe.threshold)
         scoring = time.monotonic()
-        cases = cell.score(material, fold, guesses)
-        seconds = sum(each for _, each in found) + scoring - began, time.monotonic() - scoring
+        cases = cell.scores(material, fold, probability, guesses, recipe.threshold)
+        truth = np.asarray(material.prepared.masks[[material.prepared.row[name] for name in fold.test]])
+        shares = [len(values.keys() & set(fold.test)) / len(values) for values, _ in found]
+        predicting = sum(share * each for share, (_, each) in zip(shares, found, strict=True))
+        seconds = predicting + scoring - began, time.monotonic() - scoring
         cell.keep(results, entry.cell, key, fold, guesses)
         members = [store.load_record(store.record_path(results, member, key)) for member in entry.members]
         record = {
-            **_made(entry, members, size, seconds),
+            **_made(entry, members, shares, size, seconds),
             "cases": cases,
+            "calibration": metrics.calibration(probability, truth),
             "doubts": doubts.of(UNTRAINED, probability),
             **cell.surroundings(material, fold, machine.facts(device, recipe.precision, suite.threads), source),
         }
         store.save_record(store.record_path(results, entry.cell, key), record)
         say({"event": "made", "entry": entry.cell.id, "dice": float(np.mean([case["dice"] for case in cases]))})
+
+
+def by_seed(members: Sequence[Cell], found: Sequence[Mapping[str, np.ndarray]], ids: Sequence[str]) -> list[np.ndarray]:
+    """Probabilities float32 (N, H, W) of the images ``ids``, one array a seed: of each image that of the seed's member
+    which held it out. found: of each member, those of the images that it held out, by id."""
+    held: dict[int, dict[str, np.ndarray]] = {}
+    for member, values in zip(members, found, strict=True):
+        held.setdefault(member.seed, {}).update(values)
+    return [np.stack([values[key] for key in ids]) for _, values in sorted(held.items())]
 
 
 def mean(probabilities: list[np.ndarray]) -> np.ndarray:
@@ -78,27 +103,27 @@ def mean(probabilities: list[np.ndarray]) -> np.ndarray:
 
 
 class Predictions:
-    """Probabilities of held-out images by members, kept while one fold's entries are made: they share them."""
+    """Probabilities by members of the images that each held out, kept because several entries share them.
+
+    A byte a pixel less would not do: of 138 images at 256 px, a seed and a set of views take 36 MB.
+    """
 
     def __init__(self, model: Any, material: data.Material, results: Path, key: str) -> None:
         self.model, self.material, self.results, self.key = model, material, results, key
-        self.fold: Fold | None = None
-        self.found: dict[tuple[str, tuple[View, ...]], tuple[np.ndarray, float]] = {}
+        self.found: dict[tuple[str, tuple[View, ...]], tuple[dict[str, np.ndarray], float]] = {}
 
-    def of(self, member: Cell, fold: Fold, views: tuple[View, ...]) -> tuple[np.ndarray, float]:
-        """Probabilities float32 (N, H, W) of the images that the entry's fold holds out, and the seconds they took."""
+    def of(self, member: Cell, views: tuple[View, ...]) -> tuple[dict[str, np.ndarray], float]:
+        """Probabilities float32 (H, W) of each image that the member held out, by id, and the seconds they took."""
         from lungseg import inference
 
-        if fold != self.fold:
-            self.found.clear()
-            self.fold = fold
         if (member.id, views) not in self.found:
             began, prepared = time.monotonic(), self.material.prepared
+            fold = self.material.partition(member.seed)[member.fold]
             record = store.load_record(store.record_path(self.results, member, self.key))
             refuse_seen(record, fold, self.material)
             put_back(self.model, store.artifact(self.results, member, self.key, "weights.npz"), record)
             images = prepared.images[[prepared.row[name] for name in fold.test]]
-            values = inference.over_views(self.model, images, views)
+            values = dict(zip(fold.test, inference.over_views(self.model, images, views), strict=True))
             self.found[member.id, views] = values, time.monotonic() - began
         return self.found[member.id, views]
 
@@ -133,13 +158,23 @@ def put_back(model: Any, path: Path, record: store.Record) -> None:
 
 
 def _made(
-    entry: Entry, members: list[store.Record], size: tuple[int, float], seconds: tuple[float, float]
+    entry: Entry,
+    members: list[store.Record],
+    shares: list[float],
+    size: tuple[int, float],
+    seconds: tuple[float, float],
 ) -> store.Record:
     """What a record says of its entry and what it cost: the members' trainings, and its own predicting and scoring.
 
-    size: parameters and GMACs of one member. An entry has no epochs: its history is empty.
+    shares: of each member's held-out images, those that this entry predicts; so much of its training is counted here,
+    the rest with the other folds' entries. size: parameters and GMACs of one member. An entry has no epochs: its
+    history is empty.
     """
-    trained, total = (sum(m["timing"][key] for m in members) for key in ("train_seconds", "total_seconds"))
+    trained, total = (
+        sum(share * m["timing"][key] for share, m in zip(shares, members, strict=True))
+        for key in ("train_seconds", "total_seconds")
+    )
+    seeds = len({member.seed for member in entry.members})
     return {
         "schema": store.SCHEMA,
         "fingerprint": store.fingerprint(entry.inputs),
@@ -149,8 +184,8 @@ def _made(
         "history": UNTRAINED,
         "best_epoch": None,
         "weights_sha256": store.sha256([member["weights_sha256"] for member in members]),
-        "parameters": size[0] * len(members),
-        "gmacs": size[1] * len(members) * len(entry.views),
+        "parameters": size[0] * seeds,
+        "gmacs": size[1] * seeds * len(entry.views),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "timing": {
             "train_seconds": trained,

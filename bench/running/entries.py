@@ -15,12 +15,14 @@ from bench.running.inputs import inputs
 from bench.running.taken_over import of_others
 from bench.suites import Suite
 from lungseg.errors import DataError, UsageError
+from lungseg.splits import Fold
 from lungseg.views import IDENTITY, VIEWS, View
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One record to be made of trained members of one fold. inputs: what decides its numbers, members and views too."""
+    """One record to be made of trained members: the images of one fold of the cell's seed, each predicted by those
+    members, one a seed, that held it out. inputs: what decides its numbers, members and views too."""
 
     cell: Cell
     members: tuple[Cell, ...]
@@ -30,6 +32,10 @@ class Entry:
     def views(self) -> tuple[View, ...]:
         """How each member looks at an image."""
         return tuple(View(**view) for view in self.inputs["views"])
+
+    def fold(self, material: Material) -> Fold:
+        """Whose test images the entry predicts. It trains on none: each member has a fold of its own."""
+        return material.partition(self.cell.seed)[self.cell.fold]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -72,8 +78,15 @@ def entries(
         cells = suites.cells(replace(own, seeds=tuple(chosen)))
         records, lacking = _records(cells, own, material, results, machine_key)
         problems += lacking
-        if not lacking:
-            found += _of_one(cells, records, own, material, views)
+        if lacking:
+            continue
+        of_one = _of_one(cells, records, own, material, views)
+        if not of_one:
+            raise UsageError(
+                f"{architecture}: each seed splits the images anew, so a mean over seeds needs all {suite.folds} folds "
+                "of each; leave --folds out, or ask for --views"
+            )
+        found += of_one
     if problems:
         raise DataError(problems)
     return found
@@ -131,24 +144,43 @@ def _of_one(
 ) -> list[Entry]:
     """The entries of one architecture, whose cells all have records."""
     found = []
+    seeds = sorted({cell.seed for cell in cells})
     for fold in sorted({cell.fold for cell in cells}):
         own = [cell for cell in cells if cell.fold == fold]
         chosen: list[tuple[str, int, list[Cell], tuple[View, ...]]] = []
-        if len(own) > 1:
-            chosen += [(members.SEEDS, 0, own, (IDENTITY,))]
+        together = _holding_out(material.partition(seeds[0])[fold], cells, material)
+        if len(seeds) > 1 and together:
+            chosen += [(members.SEEDS, seeds[0], together, (IDENTITY,))]
         if views:
             chosen += [(members.VIEWS, cell.seed, [cell], VIEWS) for cell in own]
-            chosen += [(members.SEEDS + members.VIEWS, 0, own, VIEWS)] if len(own) > 1 else []
+            if len(seeds) > 1 and together:
+                chosen.append((members.SEEDS + members.VIEWS, seeds[0], together, VIEWS))
         for suffix, seed, some, looks in chosen:
             named = replace(own[0], architecture=own[0].architecture + suffix, seed=seed)
             made_from = {
                 **inputs(named, suite, material),
                 "graph": records[own[0].id]["inputs"]["graph"],
                 "members": [
-                    {"cell": c.id, **{key: records[c.id][key] for key in ("fingerprint", "weights_sha256")}}
+                    {
+                        "cell": c.id,
+                        "seed": c.seed,
+                        **{key: records[c.id][key] for key in ("fingerprint", "weights_sha256")},
+                    }
                     for c in some
                 ],
                 "views": [asdict(view) for view in looks],
             }
             found.append(Entry(named, tuple(some), made_from))
+    return found
+
+
+def _holding_out(fold: Fold, cells: Sequence[Cell], material: Material) -> list[Cell]:
+    """The cells that held out any of the fold's test images; none where some seed lacks one of those images, as where
+    only some folds were trained: another partition has them in other folds."""
+    wanted = set(fold.test)
+    held = {cell: wanted & set(material.partition(cell.seed)[cell.fold].test) for cell in cells}
+    found = [cell for cell in cells if held[cell]]
+    for seed in {cell.seed for cell in cells}:
+        if wanted - set().union(*(held[cell] for cell in found if cell.seed == seed)):
+            return []
     return found

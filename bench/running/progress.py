@@ -171,7 +171,8 @@ def _epochs(cell: Cell) -> int:
 def numbers(event: dict[str, Any]) -> str:
     """An epoch's numbers."""
     return (
-        f"epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.4f}, validation Dice {event['val_dice']:.4f}"
+        f"epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.4f}, "
+        f"validation Dice {event['val_hard_dice']:.4f}"
     )
 
 

@@ -172,7 +172,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         train_seconds=float(np.median([r["timing"]["train_seconds"] for r in records])),
         total_seconds=float(sum(r["timing"]["total_seconds"] for r in records)),
         peak_memory_bytes=max(memory) if memory else None,
-        trainings=max(len(members.members(r)) for r in records) or 1,
+        trainings=max(members.networks(r) for r in records),
         views=max(members.views(r) for r in records),
     )
 

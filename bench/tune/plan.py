@@ -49,7 +49,7 @@ class Plan:
         return self.suite.seeds[0]
 
     def outer(self, material: Material) -> Fold:
-        """The fold that the search is judged on."""
+        """The fold that the search is judged on, of seed 0's partition, whatever seeds judge it."""
         return material.folds[self.fold]
 
     def inner_folds(self, material: Material) -> list[Fold]:
@@ -83,7 +83,7 @@ class Plan:
             "size": list(self.suite.size),
             "width": self.suite.width,
             "fold": self.fold,
-            "folds": store.sha256(material.folds_record),
+            "folds": store.sha256(material.folds_record(0)),
             "inner": [{part: list(ids) for part, ids in asdict(fold).items()} for fold in self.inner_folds(material)],
             "data": material.prepared.sha256,
             "recipe": settings(self.base),

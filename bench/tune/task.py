@@ -97,7 +97,7 @@ def task(
     made_from = {
         "protocol": PROTOCOL,
         "data": material.prepared.sha256,
-        "folds": store.sha256(material.folds_record),
+        "folds": store.sha256(material.folds_record(seed)),
         "split": store.sha256({part: list(ids) for part, ids in asdict(fold).items()}),
         "recipe": {name: value for name, value in settings(recipe).items() if name != "name"},
         "architecture": plan.architecture,

@@ -7,10 +7,11 @@ A new metric is one function in ``ratios`` or ``boundary`` and one row of ``METR
 
 from lungseg.metrics import boundary, ratios
 from lungseg.metrics.boundary import Distances, distances
+from lungseg.metrics.calibration import calibration, expected_calibration_error
 from lungseg.metrics.confusion import Counts, counts, rim
 from lungseg.metrics.plausibility import components, holes
 from lungseg.metrics.pooling import check_identities, classification_report, confusion_matrix, pooled
-from lungseg.metrics.scoring import score
+from lungseg.metrics.scoring import score, score_at_stored
 from lungseg.metrics.table import METRICS, Metric, from_borders, from_counts
 
 accuracy = from_counts(ratios.accuracy)
@@ -34,6 +35,7 @@ __all__ = [
     "accuracy",
     "assd_mm",
     "balanced_accuracy",
+    "calibration",
     "check_identities",
     "classification_report",
     "components",
@@ -41,6 +43,7 @@ __all__ = [
     "counts",
     "dice",
     "distances",
+    "expected_calibration_error",
     "f1",
     "hd95_mm",
     "holes",
@@ -51,5 +54,6 @@ __all__ = [
     "recall",
     "rim",
     "score",
+    "score_at_stored",
     "specificity",
 ]

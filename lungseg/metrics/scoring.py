@@ -40,5 +40,18 @@ def score(truth: Mask, guess: Mask, spacing_mm: tuple[float, float] | None) -> d
     }
 
 
+def score_at_stored(truth: Mask, guess: Mask, spacing_mm: tuple[float, float] | None) -> dict[str, Any]:
+    """Counts and border distances at the stored size of the true mask: boolean masks (H, W), as ``score``, less."""
+    pixels = counts(truth, guess)
+    borders = distances(truth, guess, (1.0, 1.0) if spacing_mm is None else spacing_mm)
+    return {
+        "size": list(truth.shape),
+        **asdict(pixels),
+        **{m.name: _strict(m.function(borders)) for m in METRICS.values() if m.stored and m.takes == "distances"},
+        "distance_unit": "px" if spacing_mm is None else "mm",
+        "hd95_state": borders.state,
+    }
+
+
 def _strict(value: float) -> float | None:
     return value if math.isfinite(value) else None
