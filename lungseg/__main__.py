@@ -1,4 +1,4 @@
-"""``lungseg data fetch | verify | phantom``: each verb imports what it needs when it runs.
+"""``lungseg data fetch | verify | phantom`` and the verbs of ``lungseg.cli``: each imports what it needs when it runs.
 
 Exit codes: 0 done, 2 usage, 3 data, 6 environment or I/O, 70 internal error, 130 interrupted.
 """
@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lungseg import cli
 from lungseg.errors import DataError, EnvironmentFailure, LungsegError, UsageError
 
 INTERRUPTED, INTERNAL = 130, 70
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--size", type=_size, default=(384, 320), help="rows[xcolumns] (default: 384x320)")
     phantom.add_argument("--seed", type=_at_least(0, 2**32 - 1), default=0, help="default: 0")
     phantom.set_defaults(run=_phantom)
+    cli.register(groups)
     return parser
 
 

@@ -1,0 +1,138 @@
+"""What a trained network says of itself: the ``card.json`` of a model folder, read with suspicion."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from lungseg.architectures import ARCHITECTURES, DIVISOR
+from lungseg.errors import DataError
+
+SCHEMA = 1
+MOST_BYTES = 1 << 20  # of a card, which is a page of text
+MOST_SIDE, MOST_WIDTH = 4096, 1024  # of a network; larger ones would take all memory before a look at weights
+PREPROCESSING = "grey in [0, 1] by the true bit depth; resized by pixel area, bilinear if enlarged"
+INTENDED_USE = "Research: lung fields on frontal chest radiographs of adults, and masks for a reader to check."
+LIMITS = (
+    "Not a medical device; not for diagnosis or treatment.",
+    "Lateral views, children and devices other than those of the training set were not tried unless a score says so.",
+)
+
+# A file's place has no business in a card: whoever opens the folder could be led to another file, and it would tell
+# the machine and the user that wrote it. A URL of the web is none.
+_PLACE = re.compile(r"(?:^|[\s\"'(=:,;])(?:~?/[\w.]|~/|\.{1,2}[/\\]|[A-Za-z]:[\\/]|\\\\)|file:|%2e%2e", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model folder's card.
+
+    size: (height, width) that the network takes. width: channels of its first level. momentum: of BatchNormalization.
+    threshold: probability from which a pixel is lung. recipe: all its settings. data: name, n images, n patients,
+    sha256 of prepared pixels, and how they were split. training: seed, epochs, best epoch, backend, versions, source.
+    scores: each with set, images, patients, metric, value, low, high (95 % over patients), and what it was measured on.
+    exposure: mean and standard deviation, low and high over training images at the network's size, by which an
+    unusual image is told.
+    """
+
+    name: str
+    architecture: str
+    width: int
+    size: tuple[int, int]
+    momentum: float
+    threshold: float
+    recipe: Mapping[str, Any]
+    data: Mapping[str, Any]
+    training: Mapping[str, Any]
+    weights_sha256: str
+    parameters: int
+    protocol: int = 2
+    scores: tuple[Mapping[str, Any], ...] = ()
+    exposure: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = "not stated; that of the training data decides"
+    intended_use: str = INTENDED_USE
+    limits: tuple[str, ...] = LIMITS
+    sources: tuple[str, ...] = ()
+    preprocessing: str = PREPROCESSING
+    schema: int = SCHEMA
+
+    def text(self) -> str:
+        """As JSON, keys in the order above."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def parse(text: bytes, where: str) -> Card:
+    """The card in these bytes. Raises DataError, in one sentence that begins with ``where``, for anything else."""
+    if len(text) > MOST_BYTES:
+        raise DataError(f"{where}: {len(text):,} bytes; a card has {MOST_BYTES:,} at most")
+    try:
+        found = json.loads(text.decode("utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: is not JSON ({error}); get the folder again from its source") from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise DataError(f"{where}: is no card of schema {SCHEMA}; get a newer lungseg, or the folder again")
+    if place := next((value for value in _strings(found) if _PLACE.search(value)), None):
+        raise DataError(f"{where}: holds the path {place[:80]!r}; a card names no file of a machine")
+    names = {entry.name for entry in fields(Card)}
+    if wrong := sorted(found.keys() ^ names):
+        raise DataError(f"{where}: {wrong[0]!r} is {'unknown' if wrong[0] in found else 'missing'}")
+    _check(found, where)
+    found["size"] = tuple(found["size"])
+    for name in ("scores", "limits", "sources"):
+        found[name] = tuple(found[name])
+    return Card(**found)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _check(found: dict[str, Any], where: str) -> None:
+    size, known = found["size"], ", ".join(ARCHITECTURES)
+    sides = isinstance(size, list) and len(size) == 2 and all(_whole(side, MOST_SIDE) for side in size)
+    rules = [
+        (found["architecture"] in ARCHITECTURES if isinstance(found["architecture"], str) else False,
+         "architecture", f"one of {known}"),
+        (sides and all(side % DIVISOR == 0 for side in size), "size", f"two multiples of {DIVISOR} up to {MOST_SIDE}"),
+        (_whole(found["width"], MOST_WIDTH), "width", f"a whole number from 1 to {MOST_WIDTH}"),
+        (_share(found["threshold"]), "threshold", "above 0 and below 1"),
+        (_share(found["momentum"]), "momentum", "above 0 and below 1"),
+        (_whole(found["parameters"], 1 << 40), "parameters", "a whole number"),
+        (_whole(found["protocol"], 1000), "protocol", "a whole number"),
+        (isinstance(found["weights_sha256"], str) and re.fullmatch("[0-9a-f]{64}", found["weights_sha256"]),
+         "weights_sha256", "64 hexadecimal digits"),
+        *((isinstance(found[name], dict), name, "an object") for name in ("recipe", "data", "training", "exposure")),
+        *((isinstance(found[name], str), name, "text")
+          for name in ("name", "licence", "intended_use", "preprocessing")),
+        *((isinstance(found[name], list) and all(isinstance(one, kind) for one in found[name]), name, "a list")
+          for name, kind in (("scores", dict), ("limits", str), ("sources", str))),
+    ]  # fmt: skip
+    for right, name, expected in rules:
+        if not right:
+            raise DataError(f"{where}: {name} is {str(found[name])[:60]!r}; expected {expected}")
+
+
+def _whole(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _share(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and 0 < value < 1
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys too."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            rest += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            rest += one
+

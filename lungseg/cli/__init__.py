@@ -1,0 +1,16 @@
+"""The verbs of ``lungseg`` that train and use networks, a module each; none imports more than it needs to be listed."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from lungseg.cli import evaluate, train
+
+VERBS = (train, evaluate)
+
+
+def register(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add every verb to the commands of ``lungseg``."""
+    for verb in VERBS:
+        verb.add(commands)

@@ -1,0 +1,60 @@
+"""``lungseg evaluate``: a model folder's Dice on labelled images, with its interval; on request kept in its card."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from lungseg.cli import options
+from lungseg.cli.terminal import plain, tell
+from lungseg.cli.train import told
+
+
+def add(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add the verb."""
+    parser = commands.add_parser("evaluate", help="score a model on labelled images")
+    parser.add_argument("model", help="a model folder, or the name of a shipped model")
+    options.add_data(parser)
+    parser.add_argument("--engine", choices=("onnx", "keras"), help="what runs it (default: onnx, where there is one)")
+    parser.add_argument("--to-card", metavar="NAME", help="add the score to the folder's card as that of the set NAME")
+    parser.add_argument("--json", type=Path, help="write the scores of each image here")
+    options.add_threads(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print mean Dice and its interval, at the masks' stored size and at the network's."""
+    from dataclasses import replace
+
+    from lungseg import atomic, engine, evaluation, model_folder, runtime, shipped
+    from lungseg.datasets import load
+    from lungseg.errors import UsageError
+
+    os.environ.update(runtime.environment(arguments.threads))
+    model = shipped.find(arguments.model)
+    card = model.card
+    cases = load(arguments.dataset, arguments.root)
+    network = engine.start(model, arguments.engine, arguments.threads)
+    found = evaluation.evaluate(
+        network, cases, card.size, card.threshold, lambda done, n: tell(f"{done} of {n} images")
+    )
+    name = arguments.to_card or arguments.dataset
+    scores = [
+        {"set": name, "metric": "dice", "at": at, "how": "one training, all images of the set", "engine": network.name,
+         "data_sha256": evaluation.fingerprint(cases), **found.dice(at)}
+        for at in ("stored", "network")
+    ]  # fmt: skip
+    for score in scores:
+        print(plain(told(score)))
+    if arguments.json:
+        text = json.dumps({"scores": scores, "cases": found.cases}, indent=1, allow_nan=False)
+        atomic.write_bytes(arguments.json, text.encode())
+    if arguments.to_card:
+        if not os.access(model.path, os.W_OK):
+            raise UsageError(f"{model.path}: cannot be changed; copy the folder and give the copy")
+        kept = [score for score in card.scores if score["set"] != name]
+        model_folder.update(model, card=replace(card, scores=(*kept, *scores)))
+    return 0

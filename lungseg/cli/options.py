@@ -1,0 +1,41 @@
+"""Options that several verbs share, and parsers of their values."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """A parser of whole numbers from low to high."""
+    expected = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
+
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdecimal()) or int(text) < low or (high is not None and int(text) > high):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
+        return int(text)
+
+    return number
+
+
+def side(text: str) -> tuple[int, int]:
+    """``128`` or ``256x320`` as (rows, columns), multiples of 16."""
+    sides = text.lower().split("x")
+    numbers = [int(s) if s.isascii() and s.isdecimal() else 0 for s in sides]
+    if len(sides) > 2 or not all(16 <= number <= 4096 and number % 16 == 0 for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 128 or 256x320 (rows x columns), multiples of 16")
+    return numbers[0], numbers[-1]
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The two arguments that name a labelled set."""
+    parser.add_argument("dataset", help="its name: folder (img/ and mask/ of your own), montgomery, shenzhen")
+    parser.add_argument("root", type=Path, help="its folder")
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Processor threads."""
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--threads", type=whole(1, 1024), default=cores, help=f"of the processor (default: {cores})")

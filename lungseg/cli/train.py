@@ -1,0 +1,117 @@
+"""``lungseg train``: one network on one's own images and masks, to a model folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lungseg.architectures import ARCHITECTURES
+from lungseg.cli import options
+from lungseg.cli.terminal import duration, plain, tell
+
+SECONDS = 10.0  # between two lines of progress
+LICENCES = {  # of weights trained on a known set: what its masks and images allow
+    "montgomery": "MIT; the radiographs are the U.S. National Library of Medicine's: cite the sources",
+    "shenzhen": "CC BY-NC-SA 4.0, as the masks of the training set",
+    "phantom": "MIT; trained on procedural images",
+}
+SOURCES = {
+    "montgomery": (
+        "Jaeger et al. 2014, Quant Imaging Med Surg 4(6):475-477 (images)",
+        "Candemir et al. 2014, IEEE Trans Med Imaging 33(2):577-590 (masks)",
+    ),
+    "shenzhen": (
+        "Jaeger et al. 2014, Quant Imaging Med Surg 4(6):475-477 (images)",
+        "Stirenko et al. 2018, arXiv:1803.01199 (masks)",
+    ),
+}
+
+
+def add(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add the verb."""
+    parser = commands.add_parser(
+        "train",
+        help="train a network on labelled images, to a model folder",
+        description="Train one network by one recipe. Stopped or killed, the same command goes on from the last epoch.",
+    )
+    options.add_data(parser)
+    parser.add_argument("out", type=Path, help="model folder to be made")
+    parser.add_argument("--arch", default="lwnet", choices=list(ARCHITECTURES), metavar="NAME",
+                        help=f"architecture (default: lwnet): {', '.join(ARCHITECTURES)}")  # fmt: skip
+    parser.add_argument("--width", type=options.whole(1, 1024), default=64, help="channels of level 1 (default: 64)")
+    parser.add_argument("--size", type=options.side, default=(128, 128), help="rows[xcolumns] (default: 128)")
+    parser.add_argument("--recipe", default="strong", help="recipe or recipe:variant (default: strong)")
+    parser.add_argument("--seed", type=options.whole(0, 2**32 - 1), default=0, help="default: 0")
+    score = parser.add_mutually_exclusive_group()
+    score.add_argument("--folds", type=options.whole(2, 100), default=0, metavar="N",
+                       help="score every image out of fold by N trainings more, then train on all "
+                       "(default: hold out a fifth of the patients)")  # fmt: skip
+    score.add_argument("--all", action="store_true", help="train on all, hold out none: no score of its own")
+    parser.add_argument("--licence", help="of the weights, for the card")
+    options.add_threads(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train; print the model folder's path, and its score on standard error."""
+    from lungseg import runtime
+    from lungseg.datasets import load
+
+    # before anything imports the backend, whose own messages say nothing of the training
+    os.environ.update({**runtime.environment(arguments.threads), "TF_CPP_MIN_LOG_LEVEL": "3"})
+    from lungseg import fitting
+
+    cases = load(arguments.dataset, arguments.root)
+    licence = arguments.licence or LICENCES.get(arguments.dataset)
+    about = {"set": arguments.dataset, "sources": SOURCES.get(arguments.dataset, ())}
+    if licence:
+        about["licence"] = licence
+    made = fitting.fit(
+        cases, arguments.out, architecture=arguments.arch, width=arguments.width, size=arguments.size,
+        recipe=arguments.recipe, seed=arguments.seed, folds=arguments.folds, hold_out=not arguments.all,
+        threads=arguments.threads, about=about, watch=Progress(),
+    )  # fmt: skip
+    for score in made.card.scores:
+        tell(told(score))
+    print(plain(str(made.path)))
+    return 0
+
+
+def told(score: Mapping[str, Any]) -> str:
+    """``Dice 0.9703 [0.9652, 0.9735], 138 images of 120 patients, out of fold, at the masks' stored size``."""
+    size = "masks' stored size" if score["at"] == "stored" else "network's size"
+    return (
+        f"Dice {score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}], {score['images']} images of "
+        f"{score['patients']} patients ({score['set']}), at the {size}"
+    )
+
+
+class Progress:
+    """A line now and then: epoch, validation Dice so far, time left of this training."""
+
+    def __init__(self) -> None:
+        self.last, self.best, self.training = 0.0, 0.0, 0
+        self.seconds: list[float] = []
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Told of each epoch."""
+        if event["training"] != self.training:
+            self.best, self.training, self.seconds = 0.0, event["training"], []
+        self.best = max(self.best, event["val_hard_dice"])
+        self.seconds.append(event["seconds"])
+        now, end = time.monotonic(), event["epoch"] == event["epochs"]
+        if now - self.last < SECONDS and not end:
+            return
+        self.last = now
+        left = (event["epochs"] - event["epoch"]) * statistics.median(self.seconds)
+        tell(
+            f"training {event['training']} of {event['trainings']}, "
+            f"epoch {event['epoch']:.0f} of {event['epochs']:.0f}: "
+            f"loss {event['loss']:.4f}, validation Dice {event['val_hard_dice']:.4f} (best {self.best:.4f})"
+            f"{'' if end else f', about {duration(left)} left'}"
+        )

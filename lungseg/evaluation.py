@@ -1,0 +1,131 @@
+"""Scores of one model on labelled images, with intervals over patients: what a card states."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lungseg import fullsize, images
+from lungseg.datasets.case import Case
+from lungseg.errors import DataError
+from lungseg.prepare import read_case
+
+BATCH = 16
+RESAMPLES, SEED, LEVEL = 10_000, 20261123, 0.95
+
+Network = Callable[[np.ndarray], np.ndarray]  # images float32 (N, h, w) to probabilities float32 (N, h, w)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of each image and their summary.
+
+    cases: for each image id, patient, ``network`` (scores at the network's size) and ``stored`` (at its mask's own
+    size): counts, dice, distances in mm, or in pixels where the spacing is unknown.
+    """
+
+    cases: tuple[Mapping[str, Any], ...]
+
+    def dice(self, at: str = "stored") -> Mapping[str, Any]:
+        """Mean Dice over images with its 95 % bootstrap interval over patients (BCa), JSON-ready. at: ``stored`` or
+        ``network``."""
+        patients = [case["patient"] for case in self.cases]
+        return summary([case[at]["dice"] for case in self.cases], patients)
+
+
+def score(
+    case: Case, probability: np.ndarray, threshold: float, truth: images.Mask, small: images.Mask
+) -> dict[str, Any]:
+    """Scores of one image: probability float32 (h, w), truth bool (H, W) as stored, small bool (h, w) as the network
+    would have it."""
+    from lungseg import metrics
+
+    guess = fullsize.mask_at(probability, truth.shape, threshold)
+    rows, columns = (large / little for large, little in zip(truth.shape, small.shape, strict=True))
+    spacing = case.spacing_mm and (case.spacing_mm[0] * rows, case.spacing_mm[1] * columns)
+    found = {
+        "network": metrics.score_at_stored(small, np.asarray(probability >= threshold), spacing),
+        "stored": metrics.score_at_stored(truth, guess, case.spacing_mm),
+    }
+    for scores in found.values():
+        counts = metrics.Counts(*(scores[name] for name in ("tp", "fp", "fn", "tn")))
+        scores["dice"] = metrics.METRICS["dice"].function(counts)
+    return {"id": case.id, "patient": case.patient, **found}
+
+
+def evaluate(
+    network: Network, cases: Sequence[Case], size: tuple[int, int], threshold: float,
+    watch: Callable[[int, int], None] | None = None,
+) -> Evaluation:  # fmt: skip
+    """Predict and score each case; sixteen images are in memory at a time.
+
+    watch: told (images done, images) after each batch. Raises DataError that lists every file that cannot be used.
+    """
+    found: list[dict[str, Any]] = []
+    problems: list[str] = []
+    done = 0
+    for part in _parts(cases, BATCH):
+        read = []
+        for case in part:
+            try:
+                image, truth = read_case(case)
+            except DataError as error:
+                problems += error.problems
+                continue
+            read.append((case, images.resize_image(image, size), truth))
+        if read and not problems:
+            for (case, _, truth), probability in zip(read, network(np.stack([r[1] for r in read])), strict=True):
+                found.append(score(case, probability, threshold, truth, images.resize_mask(truth, size)))
+        done += len(part)
+        if watch:
+            watch(done, len(cases))
+    if problems:
+        raise DataError(problems)
+    return Evaluation(tuple(found))
+
+
+def _parts(cases: Sequence[Case], n: int) -> Iterator[Sequence[Case]]:
+    return (cases[k : k + n] for k in range(0, len(cases), n))
+
+
+def summary(values: Sequence[float], patients: Sequence[str]) -> dict[str, Any]:
+    """Mean of values of images, with a 95 % interval over patients: {"images", "patients", "value", "low", "high"}.
+
+    Patients are drawn, each with all its images; BCa (Efron 1987) by SciPy. The bounds of fewer than three patients,
+    or of values that are all alike, are the mean itself, and ``interval`` says none.
+    """
+    from scipy import stats
+
+    names, at = np.unique(np.asarray(patients), return_inverse=True)
+    sums, counts = np.bincount(at, values), np.bincount(at).astype(float)
+    mean = float(sums.sum() / counts.sum())
+    found: dict[str, Any] = {"images": len(values), "patients": len(names), "value": mean}
+    found |= {"low": mean, "high": mean, "interval": "none"}
+    if len(names) < 3 or np.ptp(values) == 0:
+        return found
+    drawn = stats.bootstrap(
+        (sums, counts), _ratio, n_resamples=RESAMPLES, vectorized=True, paired=True, confidence_level=LEVEL,
+        method="BCa", rng=np.random.default_rng(SEED), batch=200,
+    ).confidence_interval  # fmt: skip
+    if not np.isfinite([drawn.low, drawn.high]).all():
+        return found
+    interval = "95 %, bootstrap over patients, BCa"
+    return {**found, "low": float(drawn.low), "high": float(drawn.high), "interval": interval}
+
+
+def _ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
+    return np.asarray(sums.sum(axis) / counts.sum(axis))
+
+
+def fingerprint(cases: Iterable[Case]) -> str:
+    """Hash over ids and files' bytes, in the order of ids: the data that a score was measured on."""
+    digest = hashlib.sha256()
+    for case in sorted(cases, key=lambda case: case.id):
+        digest.update(f"{case.id}\0".encode())
+        for path in (case.image, *case.masks):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,279 @@
+"""From labelled images to a model folder: one network, one recipe, and a score on patients that it never saw."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lungseg import atomic, evaluation, model_folder, provenance, recipes, runtime, splits
+from lungseg.card import Card
+from lungseg.datasets.case import Case
+from lungseg.errors import DataError, UsageError
+from lungseg.model_folder import ModelFolder
+from lungseg.prepare import Prepared, prepare, read_stored_mask
+from lungseg.recipes import Recipe
+from lungseg.splits import Fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import keras
+
+    from lungseg.training import Trained
+
+PROTOCOL = 2  # of bench.running.inputs: partitions by seed, scores also at the stored size
+SPLIT = 5  # a plain split holds out one part in so many
+
+Watch = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained: ``scored`` folds, each on its own, then ``final``, which the folder holds."""
+
+    scored: tuple[Fold, ...]
+    final: Fold
+
+
+def fit(
+    cases: Sequence[Case],
+    out: str | Path,
+    *,
+    architecture: str = "lwnet",
+    width: int = 64,
+    size: int | tuple[int, int] = 128,
+    recipe: str = "strong",
+    seed: int = 0,
+    folds: int = 0,
+    hold_out: bool = True,
+    threads: int | None = None,
+    about: Mapping[str, Any] | None = None,
+    watch: Watch | None = None,
+) -> ModelFolder:
+    """Train a network on ``cases`` and write it as a new model folder ``out``; returns it.
+
+    architecture, recipe: names of ``lungseg.ARCHITECTURES`` and ``lungseg.recipes``. width: channels of the
+    first level. size: (height, width) in pixels that the network takes, or one number for both; multiples of 16.
+    folds: with 5, five trainings predict every image out of fold, and a sixth on all images makes the model: its card
+    states the out-of-fold score. With 0 a fifth of the patients is held out, scored once, and stays untrained on;
+    ``hold_out=False`` trains on all and states no score of its own. No patient is ever on both sides.
+    threads: of the processor, part of the result; all that this process may use unless given.
+    about: ``name``, ``licence`` and ``sources`` of the card. watch: told of each epoch and fold as a mapping.
+
+    Called again with the same arguments after an interruption it goes on from its last epoch; what it needs for
+    that lies beside ``out`` in ``<out>.training`` and is removed at the end.
+    Raises UsageError for names, sizes and an ``out`` that exists, DataError for files that cannot be used or too few
+    patients, EnvironmentFailure where the backend is missing or the disk is full.
+    """
+    out = Path(out).expanduser()
+    both = (size, size) if isinstance(size, int) else size
+    settings, threads = recipes.recipe(recipe), threads or len(os.sched_getaffinity(0))
+    if out.exists():
+        raise UsageError(f"{out}: exists; remove it or choose another name")
+    if folds == 1 or folds < 0:
+        raise UsageError(f"{folds} folds: 0 for one split, or at least 2")
+    runtime.require()
+    work = out.with_name(f"{out.name}.training")
+    with _locked(work):
+        cases, prepared = _prepared(cases, both, work)
+        job = _Job(cases, prepared, settings, architecture, width, both, seed, threads, work, watch or _silent)
+        plan = _plan(cases, seed, folds, hold_out)
+        model, trained, scores = job.run(plan)
+        card = _card(job, plan, model, trained, scores, dict(about or {}), out.name, folds)
+        model_folder.save(out, card, model.get_weights())
+        shutil.rmtree(work, ignore_errors=True)
+    return model_folder.open_folder(out)
+
+
+def _silent(event: Mapping[str, Any]) -> None:
+    pass
+
+
+def _plan(cases: Sequence[Case], seed: int, folds: int, hold_out: bool) -> Plan:
+    whole = splits.across(cases, [], seed)
+    if folds:
+        return Plan(tuple(splits.folds(cases, folds, seed)), whole)
+    if hold_out:
+        fold = splits.folds(cases, SPLIT, seed)[0]
+        return Plan((fold,), fold)
+    return Plan((), whole)
+
+
+def _prepared(cases: Sequence[Case], size: tuple[int, int], work: Path) -> tuple[list[Case], Prepared]:
+    """Arrays of all cases; those of the same pixels count as one patient's."""
+    if not cases:
+        raise DataError("no image to train on")
+    prepared = prepare(cases, size, work / "prepared")
+    joined = splits.joined(sorted(cases, key=lambda case: case.id), prepared.image_sha256)
+    return joined, replace(prepared, patients=tuple(case.patient for case in joined))
+
+
+@contextmanager
+def _locked(work: Path) -> Iterator[None]:
+    """Hold the folder of one training. Raises UsageError where another process does."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        file = (work / "lock").open("w")
+    except OSError as error:
+        raise atomic.refused(work, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(f"{work}: another process is training there; wait, or choose another folder") from error
+        yield
+
+
+@dataclass(frozen=True)
+class _Job:
+    cases: Sequence[Case]
+    prepared: Prepared
+    recipe: Recipe
+    architecture: str
+    width: int
+    size: tuple[int, int]
+    seed: int
+    threads: int
+    work: Path
+    watch: Watch
+
+    def run(self, plan: Plan) -> tuple[keras.Model, Trained, list[Mapping[str, Any]]]:
+        """The final model, its training, and the scores of every image that a scored fold held out."""
+        _started(self.seed, self.threads)
+        total, scores = len(plan.scored) + (plan.final not in plan.scored), list[Mapping[str, Any]]()
+        found = None
+        for k, fold in enumerate(plan.scored):
+            kept = self.work / f"scores-{self.identity(fold)[:20]}.json"
+            if kept.exists() and fold != plan.final:
+                scores += json.loads(kept.read_text(encoding="utf-8"))
+                continue
+            found = self.trained(fold, k + 1, total)
+            own = self.scored(found[0], fold)
+            atomic.write_bytes(kept, json.dumps(own, allow_nan=False).encode())
+            scores += own
+        if plan.final not in plan.scored or found is None:
+            found = self.trained(plan.final, total, total)
+        return *found, scores
+
+    def trained(self, fold: Fold, k: int, total: int) -> tuple[keras.Model, Trained]:
+        """The network trained on a fold, from its checkpoint where there is one; number k of total."""
+        import keras
+
+        from lungseg import architectures, training
+        from lungseg.architectures.blocks import Style
+        from lungseg.checkpoint import Checkpoints
+
+        keras.utils.set_random_seed(self.seed)  # each training begins as in a process of its own
+        style = Style(momentum=self.recipe.batch_norm_momentum, dtype=self.recipe.precision)
+        model = architectures.build(self.architecture, (*self.size, 1), self.width, style)
+        identity = self.identity(fold)
+        checkpoints = Checkpoints(self.work / identity[:20], identity)
+
+        def told(now: Mapping[str, float]) -> None:
+            self.watch({"event": "epoch", "training": k, "trainings": total, **now})
+
+        return model, training.fit(model, self.prepared, fold, self.recipe, self.seed, told, checkpoints)
+
+    def identity(self, fold: Fold) -> str:
+        """Of everything that decides a training's numbers, this code included."""
+        parts = [
+            self.prepared.sha256, asdict(fold), asdict(self.recipe), self.architecture, self.width, list(self.size),
+            self.seed, self.threads, runtime.backend_name(), runtime.versions(), provenance.sources_sha256(),
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def scored(self, model: keras.Model, fold: Fold) -> list[Mapping[str, Any]]:
+        """Scores of each image that the fold held out."""
+        from lungseg import inference
+
+        case_of = {case.id: case for case in self.cases}
+        rows = [self.prepared.row[key] for key in fold.test]
+        maps = inference.probabilities(model, self.prepared.images[rows])
+        return [
+            evaluation.score(
+                case_of[key], values, self.recipe.threshold, read_stored_mask(case_of[key]),
+                np.asarray(self.prepared.masks[row]),
+            )
+            for key, row, values in zip(fold.test, rows, maps, strict=True)
+        ]  # fmt: skip
+
+
+def _started(seed: int, threads: int) -> None:
+    try:
+        runtime.start(seed, threads)
+    except RuntimeError:  # the caller's process runs the backend already, and it takes its threads once only
+        import keras
+
+        keras.utils.set_random_seed(seed)
+
+
+def _card(
+    job: _Job, plan: Plan, model: keras.Model, trained: Trained, scores: list[Mapping[str, Any]],
+    about: dict[str, Any], name: str, folds: int,
+) -> Card:  # fmt: skip
+    from lungseg import complexity
+
+    fold, patient = plan.final, {case.id: case.patient for case in job.cases}
+    how = f"{folds} folds, each image by a training that never saw its patient" if folds else "patients held out, once"
+    stated = [
+        {"set": "the training set, out of fold" if folds else "held-out patients", "metric": "dice", "at": at,
+         "how": how, **evaluation.Evaluation(tuple(scores)).dice(at)}
+        for at in ("stored", "network") if scores
+    ]  # fmt: skip
+    split = {part: len(ids) for part, ids in asdict(fold).items()}
+    return Card(
+        name=about.pop("name", name),
+        architecture=job.architecture,
+        width=job.width,
+        size=job.size,
+        momentum=job.recipe.batch_norm_momentum,
+        threshold=job.recipe.threshold,
+        recipe=asdict(job.recipe),
+        data={
+            "set": about.pop("set", "a folder"),
+            "images": len(job.cases),
+            "patients": len(set(patient.values())),
+            "raw_sha256": job.prepared.raw_sha256,
+            "prepared_sha256": job.prepared.sha256,
+            "split": split,
+            "use": f"one training: {split['train']} images to train on, {split['validation']} to choose the epoch by, "
+            f"{split['test']} held out",
+        },
+        training={
+            "seed": job.seed,
+            "threads": job.threads,
+            "epochs": len(trained.history["loss"]),
+            "best_epoch": trained.best_epoch + 1,
+            "validation_dice": trained.history["val_hard_dice"][trained.best_epoch],
+            "cpu_seconds": round(trained.cpu_seconds, 1),
+            "backend": runtime.backend_name(),
+            "versions": runtime.versions(),
+            "source": provenance.source(),
+        },
+        weights_sha256=trained.weights_sha256,
+        parameters=complexity.parameters(model),
+        protocol=PROTOCOL,
+        scores=tuple(stated),
+        exposure=_exposure(job.prepared, fold),
+        **about,
+    )
+
+
+def _exposure(prepared: Prepared, fold: Fold) -> dict[str, Any]:
+    """The range of what images trained on look like at the network's size: [lowest, highest] mean and standard
+    deviation of grey, and share of the image that is lung."""
+    rows = [prepared.row[key] for key in (*fold.train, *fold.validation)]
+    measured = np.array([[prepared.images[r].mean(), prepared.images[r].std(), prepared.masks[r].mean()] for r in rows])
+    low, high = measured.min(0), measured.max(0)
+    names = ("mean", "standard_deviation", "lung_share")
+    return {name: [round(float(a), 4), round(float(b), 4)] for name, a, b in zip(names, low, high, strict=True)}

@@ -1,0 +1,201 @@
+"""A model folder: the one form in which a trained network travels, checked whole before anything in it is used.
+
+``card.json`` says what it is, ``weights.npz`` holds its weights, ``model.onnx``, where there is one, the whole graph
+for ONNX Runtime, and ``SHA256SUMS`` the hash of each (``sha256sum -c SHA256SUMS`` checks them, too). The weights' graph
+is built from the registry by its name, so no file of a folder is ever run or unpickled. Hashes tell damage and
+tampering with single files; who may write the folder can write them anew, so take folders from where you trust.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import tempfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lungseg import architectures, atomic
+from lungseg.card import Card, parse
+from lungseg.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import keras
+
+CARD, WEIGHTS, ONNX, SUMS = "card.json", "weights.npz", "model.onnx", "SHA256SUMS"
+NEEDED, ALLOWED = {CARD, SUMS}, {CARD, WEIGHTS, ONNX, SUMS}
+MOST_BYTES = 2 << 30  # of one file
+HEADERS = 4096  # bytes of names and shapes that an archive of arrays may hold beside an array's own
+AGAIN = "get the folder again from its source"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder whose files are those that its hashes were made of. Read it by ``open_folder``.
+
+    onnx: bytes of the ONNX graph, None where it was not exported. weights: bytes of the npz, None in a shipped model,
+    which is for ONNX Runtime alone.
+    """
+
+    path: Path
+    card: Card
+    onnx: bytes | None
+    weights: bytes | None
+
+
+def save(folder: Path, card: Card, weights: Sequence[np.ndarray] | None, onnx: bytes | None = None) -> None:
+    """Write a new model folder whole or not at all.
+
+    weights: of the network in the order of ``keras.Model.get_weights``; None where only the ONNX graph is kept.
+    Raises UsageError where the folder exists or would hold no network, EnvironmentFailure where it cannot be written.
+    """
+    if weights is None and onnx is None:
+        raise UsageError(f"{folder}: a model folder needs weights or an ONNX graph")
+    if folder.exists():
+        raise UsageError(f"{folder}: exists; remove it or choose another name")
+    files = {CARD: card.text().encode()}
+    parse(files[CARD], str(folder / CARD))  # what could not be read back is not written
+    if weights is not None:
+        files[WEIGHTS] = _packed(weights)
+    if onnx is not None:
+        files[ONNX] = onnx
+    files[SUMS] = _sums(files)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=atomic.own(atomic.FOLDER), dir=folder.parent))
+        try:
+            work.chmod(0o755)
+            for name, data in files.items():
+                (work / name).write_bytes(data)
+            atomic.give_name(work, folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    except OSError as error:
+        raise atomic.refused(folder, error) from error
+
+
+def open_folder(folder: str | Path) -> ModelFolder:
+    """Read a model folder and check it: only the four known files, their hashes, the card. Nothing is built or run.
+
+    Raises DataError with one sentence that names the file and what is wrong.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        what = "a file, not a model folder" if folder.exists() else "no such model folder"
+        raise DataError(f"{folder}: {what}; `lungseg train` makes one")
+    try:
+        entries = {entry.name: entry for entry in folder.iterdir()}
+        if foreign := sorted(entries.keys() - ALLOWED):
+            raise DataError(
+                f"{folder}: holds {foreign[0]!r}, which no model folder has (only {', '.join(sorted(ALLOWED))})"
+            )
+        if missing := sorted(NEEDED - entries.keys()):
+            raise DataError(f"{folder}: has no {missing[0]}, so it is no model folder; {AGAIN}")
+        if odd := next((e for e in entries.values() if e.is_symlink() or not e.is_file()), None):
+            raise DataError(f"{odd}: is no regular file; {AGAIN}")
+        if large := next((e for e in entries.values() if e.stat().st_size > MOST_BYTES), None):
+            raise DataError(f"{large}: is larger than any network here; {AGAIN}")
+        files = {name: entry.read_bytes() for name, entry in entries.items()}
+    except OSError as error:
+        raise DataError(f"{error.filename or folder}: cannot be read ({error.strerror})") from error
+    return _checked(folder, files)
+
+
+def _checked(folder: Path, files: dict[str, bytes]) -> ModelFolder:
+    """Files of a folder, by name, once their hashes and the card were checked."""
+    sums = files.pop(SUMS)
+    if sums != _sums(files):
+        told = sums.decode(errors="replace").splitlines()
+        wrong = next((name for name in sorted(files) if _line(name, files[name]) not in told), SUMS)
+        raise DataError(f"{folder / wrong}: is not the file that {SUMS} was made of (damaged or changed); {AGAIN}")
+    card = parse(files[CARD], str(folder / CARD))
+    onnx, weights = files.get(ONNX), files.get(WEIGHTS)
+    if onnx is None and weights is None:
+        raise DataError(f"{folder}: has neither {WEIGHTS} nor {ONNX}; {AGAIN}")
+    return ModelFolder(folder, card, onnx, weights)
+
+
+def build(model: ModelFolder) -> keras.Model:
+    """The network with its weights, not compiled. Raises DataError where they are not this network's."""
+    where = model.path / WEIGHTS
+    if model.weights is None:
+        raise DataError(f"{model.path}: has no {WEIGHTS}, only an ONNX graph; predict with that")
+    from lungseg.architectures.blocks import Style
+
+    card = model.card
+    network = architectures.build(card.architecture, (*card.size, 1), card.width, Style(momentum=card.momentum))
+    weights = _unpacked(model.weights, network.get_weights(), str(where))
+    network.set_weights(weights)
+    if weights_sha256(weights) != card.weights_sha256:
+        raise DataError(f"{where}: does not hold the weights that the card names; {AGAIN}")
+    return network
+
+
+def weights_sha256(weights: Sequence[np.ndarray]) -> str:
+    """Hash of weights in order: their shapes, types and bytes; as ``lungseg.training.weights_sha256``."""
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(f"{weight.shape}{weight.dtype}".encode() + np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+def rewritten(model: ModelFolder, **files: Any) -> dict[str, bytes]:
+    """The folder's files with some replaced (``card``: a Card, ``onnx``: bytes) and new hashes, by name."""
+    card = files.get("card", model.card)
+    found = {CARD: card.text().encode()}
+    parse(found[CARD], str(model.path / CARD))
+    for name, data in ((WEIGHTS, model.weights), (ONNX, files.get("onnx", model.onnx))):
+        if data is not None:
+            found[name] = data
+    return {**found, SUMS: _sums(found)}
+
+
+def update(model: ModelFolder, **files: Any) -> ModelFolder:
+    """Replace the card or the ONNX graph of a folder on disk; a kill in between leaves one that is refused, not mixed.
+
+    Takes what ``rewritten`` takes and returns the folder as it now is.
+    """
+    for name, data in rewritten(model, **files).items():
+        atomic.write_bytes(model.path / name, data)
+    return open_folder(model.path)
+
+
+def _sums(files: dict[str, bytes]) -> bytes:
+    return "".join(f"{_line(name, files[name])}\n" for name in sorted(files) if name != SUMS).encode()
+
+
+def _line(name: str, data: bytes) -> str:
+    return f"{hashlib.sha256(data).hexdigest()}  {name}"
+
+
+def _packed(weights: Sequence[np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **{f"w{k:04d}": weight for k, weight in enumerate(weights)})
+    return buffer.getvalue()
+
+
+def _unpacked(data: bytes, like: Sequence[np.ndarray], where: str) -> list[np.ndarray]:
+    """Arrays of the shapes and types of these, in order. The archive says how large it is before it is unpacked."""
+    most = sum(array.nbytes + HEADERS for array in like)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > most:
+                raise DataError(f"{where}: is larger than this network's weights; {AGAIN}")
+        with np.load(io.BytesIO(data), allow_pickle=False) as held:
+            if set(held.files) != {f"w{k:04d}" for k in range(len(like))}:
+                raise DataError(f"{where}: holds {len(held.files)} arrays, this network has {len(like)}; {AGAIN}")
+            found = [np.asarray(held[f"w{k:04d}"]) for k in range(len(like))]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error) as error:
+        raise DataError(f"{where}: cannot be read as arrays of numbers ({error}); {AGAIN}") from error
+    for k, (array, other) in enumerate(zip(found, like, strict=True)):
+        if array.shape != other.shape or array.dtype != other.dtype or not np.isfinite(array).all():
+            expected = f"finite {other.dtype} {other.shape}"
+            raise DataError(f"{where}: array {k} is {array.dtype} {array.shape}, expected {expected}; {AGAIN}")
+    return found
