@@ -10,6 +10,10 @@ from lungseg.errors import DataError, EnvironmentFailure, LungsegError, UsageErr
 
 if TYPE_CHECKING:
     from lungseg import metrics as metrics
+    from lungseg.api import evaluate as evaluate
+    from lungseg.api import fit as fit
+    from lungseg.api import load_model as load_model  # noqa: F401
+    from lungseg.api import predict as predict
 
 __version__ = "0.1.0"
 
@@ -22,9 +26,15 @@ __all__ = [
     "LungsegError",
     "UsageError",
     "build",
+    "evaluate",
+    "fit",
     "load",
+    "load_model",
     "metrics",
+    "predict",
 ]
+
+_VERBS = ("evaluate", "fit", "load_model", "predict")
 
 
 def __getattr__(name: str) -> Any:
@@ -32,4 +42,8 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module("lungseg.metrics")
+    if name in _VERBS:
+        from lungseg import api
+
+        return getattr(api, name)
     raise AttributeError(f"module 'lungseg' has no attribute {name!r}")

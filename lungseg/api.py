@@ -1,0 +1,84 @@
+"""The four verbs of Python: ``lungseg.fit``, ``predict``, ``evaluate`` and ``load_model``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lungseg import engine, evaluation, fitting, images, model_folder, shipped
+from lungseg.datasets.case import Case
+from lungseg.errors import UsageError
+from lungseg.evaluation import Evaluation
+from lungseg.model_folder import ModelFolder
+
+if TYPE_CHECKING:
+    import keras
+
+fit = fitting.fit
+
+Model = str | Path | ModelFolder
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """The trained network of a model folder, or of a shipped model's name, checked whole before use; not compiled.
+
+    It takes images float32 (B, h, w, 1) in [0, 1] at the card's size and gives lung probabilities (B, h, w, 1).
+    Raises DataError, in one sentence, for a folder that is damaged, changed or no model folder.
+    """
+    return model_folder.build(shipped.find(path))
+
+
+def predict(
+    pictures: np.ndarray | Sequence[np.ndarray], model: Model = shipped.DEFAULT, *,
+    probabilities: bool = False, engine_name: str | None = None, threads: int = 1,
+) -> list[np.ndarray]:  # fmt: skip
+    """Lung masks of radiographs, each at its own size: a list of bool (H, W).
+
+    pictures: grey images (H, W), of any sizes: float in [0, 1], or uint8 (divided by 255); 16-bit pixels have to be
+    scaled by their true depth first. model: a model folder, its path, or a shipped model's name.
+    probabilities: give float32 (H, W) lung probabilities instead, from which the masks are made at the card's threshold.
+    engine_name: ``onnx`` or ``keras``; ONNX Runtime where the model has a graph for it. Left and right are as in the
+    image. Raises UsageError for arrays of another kind, DataError for a model that cannot be used.
+    """
+    folder = _found(model)
+    network = engine.start(folder, engine_name, threads)
+    checked = [_image(picture, k) for k, picture in enumerate(pictures)]
+    size = folder.card.size
+    small = np.stack([images.resize_image(image, size) for image in checked]) if checked else np.empty((0, *size))
+    found = network(small.astype(np.float32, copy=False))
+    maps = (images.resize_image(p, image.shape) for p, image in zip(found, checked, strict=True))
+    return [large if probabilities else np.asarray(large >= folder.card.threshold) for large in maps]
+
+
+def evaluate(
+    model: Model, cases: Sequence[Case], *, engine_name: str | None = None, threads: int = 1
+) -> Evaluation:
+    """Scores of a model on labelled cases (``lungseg.load``), each at the network's size and at its mask's own.
+
+    ``evaluate(...).dice()`` is mean Dice with a 95 % interval over patients. Images that the model was trained on score
+    too high: that they are others is the caller's to know. Raises DataError that lists every unusable file.
+    """
+    folder = _found(model)
+    network = engine.start(folder, engine_name, threads)
+    return evaluation.evaluate(network, cases, folder.card.size, folder.card.threshold)
+
+
+def _found(model: Model) -> ModelFolder:
+    return model if isinstance(model, ModelFolder) else shipped.find(model)
+
+
+def _image(picture: Any, k: int) -> images.Image:
+    array = np.asarray(picture)
+    if array.ndim != 2 or array.size == 0:
+        raise UsageError(f"image {k}: shape {array.shape}; expected one grey image (H, W)")
+    if array.dtype == np.uint8:
+        return array.astype(np.float32) / np.float32(255)
+    if array.dtype.kind != "f":
+        raise UsageError(f"image {k}: {array.dtype}; expected float in [0, 1] or uint8: divide by the true full scale")
+    low, high = float(array.min()), float(array.max())
+    if not (0 <= low and high <= 1):  # also where one is not a number
+        raise UsageError(f"image {k}: values from {low:g} to {high:g}; expected 0 to 1")
+    return array.astype(np.float32, copy=False)
