@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lungseg import metrics as metrics
     from lungseg.api import evaluate as evaluate
     from lungseg.api import fit as fit
-    from lungseg.api import load_model as load_model  # noqa: F401
+    from lungseg.api import load_model as load_model
     from lungseg.api import predict as predict
 
 __version__ = "0.1.0"

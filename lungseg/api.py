@@ -39,7 +39,7 @@ def predict(
 
     pictures: grey images (H, W), of any sizes: float in [0, 1], or uint8 (divided by 255); 16-bit pixels have to be
     scaled by their true depth first. model: a model folder, its path, or a shipped model's name.
-    probabilities: give float32 (H, W) lung probabilities instead, from which the masks are made at the card's threshold.
+    probabilities: give float32 (H, W) lung probabilities instead, of which masks are made at the card's threshold.
     engine_name: ``onnx`` or ``keras``; ONNX Runtime where the model has a graph for it. Left and right are as in the
     image. Raises UsageError for arrays of another kind, DataError for a model that cannot be used.
     """
@@ -58,8 +58,8 @@ def evaluate(
 ) -> Evaluation:
     """Scores of a model on labelled cases (``lungseg.load``), each at the network's size and at its mask's own.
 
-    ``evaluate(...).dice()`` is mean Dice with a 95 % interval over patients. Images that the model was trained on score
-    too high: that they are others is the caller's to know. Raises DataError that lists every unusable file.
+    ``evaluate(...).dice()`` is mean Dice with a 95 % interval over patients. Images that the model was trained on
+    score too high: that they are others is the caller's to know. Raises DataError that lists every unusable file.
     """
     folder = _found(model)
     network = engine.start(folder, engine_name, threads)
@@ -79,6 +79,6 @@ def _image(picture: Any, k: int) -> images.Image:
     if array.dtype.kind != "f":
         raise UsageError(f"image {k}: {array.dtype}; expected float in [0, 1] or uint8: divide by the true full scale")
     low, high = float(array.min()), float(array.max())
-    if not (0 <= low and high <= 1):  # also where one is not a number
+    if not (low >= 0 and high <= 1):  # also where one is not a number
         raise UsageError(f"image {k}: values from {low:g} to {high:g}; expected 0 to 1")
     return array.astype(np.float32, copy=False)

@@ -59,21 +59,28 @@ def start(model: ModelFolder, name: str | None = None, threads: int = 1) -> Engi
     return Engine("keras", _keras(model, threads))
 
 
-def _onnx(model: ModelFolder, threads: int) -> Any:
+def session(graph: bytes, threads: int) -> tuple[str, Any]:
+    """ONNX Runtime's version, and a session of it that runs these bytes on the processor. Raises what it raises."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4  # what matters is raised
+    made = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.__version__, made
+
+
+def _onnx(model: ModelFolder, threads: int) -> Any:
+    where = model.path / model_folder.ONNX
     try:
-        session = onnxruntime.InferenceSession(model.onnx, options, providers=["CPUExecutionProvider"])
-        (source,), (target,) = session.get_inputs(), session.get_outputs()
+        _, ready = session(model.onnx or b"", threads)
+        (source,), (target,) = ready.get_inputs(), ready.get_outputs()
     except Exception as error:  # onnxruntime's own kinds have no common base
         first = str(error).partition("\n")[0][:200]
-        raise DataError(f"{model.path / model_folder.ONNX}: ONNX Runtime cannot load it ({first})") from error
+        raise DataError(f"{where}: ONNX Runtime cannot load it ({first})") from error
     if list(source.shape[1:]) != [*model.card.size, 1]:
-        raise DataError(f"{model.path / model_folder.ONNX}: takes {source.shape}, its card says {model.card.size}")
-    return lambda batch: session.run([target.name], {source.name: batch})[0]
+        raise DataError(f"{where}: takes {source.shape}, its card says {model.card.size}")
+    return lambda batch: ready.run([target.name], {source.name: batch})[0]
 
 
 def _keras(model: ModelFolder, threads: int) -> Any:

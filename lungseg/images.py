@@ -27,14 +27,24 @@ Mask = NDArray[np.bool_]
 def _decode(path: Path) -> NDArray[Any]:
     """Pixels of one grey channel, unchanged in type: uint8 or uint16 (H, W)."""
     header, data = read_pixel_chunks(path)
+    return decode(path, data, (header.height, header.width))
+
+
+def decode(path: Path, data: bytes, size: tuple[int, int]) -> NDArray[Any]:
+    """Pixels of one grey channel of a file's bytes, unchanged in type: uint8 or uint16 (H, W).
+
+    size: (H, W) as its header says, checked before. Raises DataError that names ``path`` for what cannot be decoded,
+    and for colours that differ.
+    """
     try:  # from memory: imread cannot open every name that Python can
         pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise DataError(f"{path}: cannot be decoded ({error})") from error
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{path}: damaged PNG (its pixels cannot be decompressed); copy it again from its source")
-    if pixels.shape[:2] != (header.height, header.width):
-        raise DataError(f"{path}: decodes to {pixels.shape[:2]}, its header says {header.height} x {header.width}")
+        kind = "PNG" if path.suffix.lower() in (".png", "") else path.suffix[1:].upper()
+        raise DataError(f"{path}: damaged {kind} (its pixels cannot be decompressed); copy it again from its source")
+    if pixels.shape[:2] != size:
+        raise DataError(f"{path}: decodes to {pixels.shape[:2]}, its header says {size[0]} x {size[1]}")
     if pixels.ndim == 3:
         colours = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]
         if (colours != colours[..., :1]).any():
@@ -49,7 +59,11 @@ def read_image(path: Path) -> Image:
     8-bit files are divided by 255. 16-bit files that hold 12-bit values (none above 4095, as the original
     Montgomery set does) are divided by 4095, others by 65535.
     """
-    pixels = _decode(path)
+    return scaled(_decode(path))
+
+
+def scaled(pixels: NDArray[Any]) -> Image:
+    """uint8 or uint16 (H, W) as float32 in [0, 1], by the depth that ``read_image`` takes it for."""
     full = 255 if pixels.dtype == np.uint8 else 4095 if pixels.max() <= 4095 else 65535
     return pixels.astype(np.float32) / np.float32(full)
 
@@ -177,3 +191,23 @@ def warp(pixels: np.ndarray, pose: np.ndarray, *, sharp: bool = False) -> np.nda
         maps = pose[..., 0], pose[..., 1]
         moved = np.asarray(cv2.remap(pixels, *maps, method, borderMode=cv2.BORDER_CONSTANT))
     return np.clip(moved, 0, 1) if sharp else moved
+
+
+def pieces(mask: Mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The 8-connected pieces of a mask bool (H, W): labels int32 (H, W) from 1, 0 where there is none; and of each its
+    area in pixels, int (n,), and its centre as (row, column), float (n, 2)."""
+    _, labels, stats, centres = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return np.asarray(labels), np.asarray(stats[1:, cv2.CC_STAT_AREA]), np.asarray(centres[1:, ::-1])
+
+
+def distance_to(mask: Mask) -> Image:
+    """Euclidean distance of each pixel to the mask bool (H, W), which must not be empty, in pixels: float32 (H, W)."""
+    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+
+
+def png_bytes(pixels: NDArray[Any]) -> bytes:
+    """uint8 or uint16 (H, W), or uint8 (H, W, 3) in red, green, blue, as a PNG file."""
+    done, data = cv2.imencode(".png", pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+    if not done:
+        raise ValueError(f"OpenCV cannot encode {pixels.dtype} {pixels.shape}")
+    return data.tobytes()

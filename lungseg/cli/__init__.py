@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from lungseg.cli import evaluate, train
+from lungseg.cli import evaluate, export, predict, train
 
-VERBS = (train, evaluate)
+VERBS = (predict, train, evaluate, export)
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:

@@ -1,0 +1,102 @@
+"""``lungseg export``: a model folder in other forms, each run in its own runtime and compared before it is kept."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lungseg.cli import options
+from lungseg.cli.terminal import plain, tell
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMS = ("onnx", "litert-float32", "litert-float16", "litert-weights-int8", "litert-int8")
+PHANTOMS = 16
+CALIBRATION = 60
+
+
+def add(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add the verb."""
+    parser = commands.add_parser(
+        "export",
+        help="write a model as ONNX and LiteRT, and compare each with Keras",
+        description="Write a model as ONNX and LiteRT, run each in its own runtime, print how it compares. Exit code 1 "
+        "where a form differs by more than its limit; that form is not written.",
+    )
+    parser.add_argument("model", type=Path, help="a model folder with weights; its model.onnx is added, too")
+    parser.add_argument("out", type=Path, help="folder for the files")
+    parser.add_argument("--forms", default=",".join(FORMS[:4]), help=f"of {', '.join(FORMS)} (default: the first four)")
+    parser.add_argument("--data", nargs=2, metavar=("DATASET", "ROOT"),
+                        help=f"labelled images to compare on (default: {PHANTOMS} procedural ones)")  # fmt: skip
+    parser.add_argument("--images", type=options.whole(1), help="at most so many of them")
+    options.add_threads(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write, run, compare; print the table."""
+    from lungseg import runtime
+    from lungseg.errors import UsageError
+
+    forms = [form.strip() for form in arguments.forms.split(",")]
+    if unknown := [form for form in forms if form not in FORMS]:
+        raise UsageError(f"form {unknown[0]!r}: known are {', '.join(FORMS)}")
+    os.environ.update({**runtime.environment(arguments.threads), "TF_CPP_MIN_LOG_LEVEL": "3"})
+    from lungseg import atomic, engine, exporting, model_folder, parity
+
+    model = model_folder.open_folder(arguments.model)
+    pictures, masks, patients = _images(arguments, model.card.size)
+    expected = engine.start(model, "keras", arguments.threads)(pictures)
+    network = model_folder.build(model)
+    rows, failures = [], list[str]()
+    for form in forms:
+        tell(f"{form}: exporting")
+        name, make = exporting.FORMS[form]
+        data = make(network, pictures[:CALIBRATION])
+        try:
+            row = parity.compare(
+                form, data, expected, pictures, model.card.threshold, masks, patients, arguments.threads
+            )
+        except parity.ParityError as error:
+            failures.append(str(error))
+            continue
+        rows.append(row)
+        failures += row.broken
+        if row.broken:
+            continue
+        atomic.write_bytes(arguments.out / name, data)
+        if form == "onnx":
+            model = model_folder.update(model, onnx=data)
+    print(plain(f"{len(pictures)} images of {arguments.data[0] if arguments.data else 'phantom'}, {model.card.size}"))
+    print(parity.table(rows))
+    text = json.dumps([asdict(row) for row in rows], indent=1, allow_nan=False) + "\n"
+    atomic.write_bytes(arguments.out / "parity.json", text.encode())
+    if failures:
+        raise parity.ParityError("; ".join(failures))
+    return 0
+
+
+def _images(arguments: argparse.Namespace, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Images float32 (N, h, w), masks bool (N, h, w) and patients."""
+    import numpy as np
+
+    from lungseg import images
+    from lungseg.datasets import load, phantom
+    from lungseg.prepare import read_case
+
+    if arguments.data is None:
+        drawn = [phantom.thorax(seed, size) for seed in range(min(arguments.images or PHANTOMS, PHANTOMS))]
+        pictures = np.stack([np.asarray(one.image, np.float32) for one in drawn])
+        return pictures, np.stack([one.left | one.right for one in drawn]), [str(k) for k in range(len(drawn))]
+    cases = load(arguments.data[0], arguments.data[1])[: arguments.images]
+    read = [read_case(case) for case in cases]
+    return (
+        np.stack([images.resize_image(image, size) for image, _ in read]),
+        np.stack([images.resize_mask(mask, size) for _, mask in read]),
+        [case.patient for case in cases],
+    )

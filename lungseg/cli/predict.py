@@ -1,0 +1,85 @@
+"""``lungseg predict``: masks for somebody's radiographs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lungseg.cli import options
+from lungseg.cli.terminal import duration, plain, tell
+
+if TYPE_CHECKING:
+    from lungseg.inputs import Item
+    from lungseg.prediction import Tally
+
+SOME_FAILED = 4
+SECONDS = 10.0
+
+
+def add(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add the verb."""
+    parser = commands.add_parser(
+        "predict",
+        help="segment the lungs of radiographs: PNG, JPEG, TIFF or DICOM",
+        description="Write a mask of each radiograph at its own size, and lungs.csv with areas and flags. Research "
+        "only, no medical device. Exit code 4: some files could not be used, the others were done; 3: none could.",
+    )
+    parser.add_argument("inputs", nargs="+", help="files, folders, or globs in quotes")
+    parser.add_argument("--out", type=Path, default=Path("lungs"), help="folder for what is written (default: lungs)")
+    parser.add_argument("--model", default="lwnet-128", help="folder, or a shipped one (default: lwnet-128)")
+    parser.add_argument("--engine", choices=("onnx", "keras"), help="default: onnx, where there is a graph for it")
+    parser.add_argument("--overlays", action="store_true", help="write pictures with the lungs drawn in, too")
+    parser.add_argument("--overlay-size", type=options.whole(16, 16384), default=1024, metavar="PX",
+                        help="their longer side (default: 1024)")  # fmt: skip
+    parser.add_argument("--probabilities", action="store_true", help="write probability maps, 16-bit PNG, too")
+    parser.add_argument("--sides", action="store_true", help="write masks of the right and the left lung, too")
+    parser.add_argument("--skip-existing", action="store_true", help="pass over files that an earlier run has done")
+    options.add_threads(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict; print where the table is."""
+    from lungseg import inputs, prediction, shipped
+
+    model = shipped.find(arguments.model)
+    items = inputs.items(arguments.inputs, arguments.out)
+    if model.onnx is None or arguments.engine == "keras":
+        from lungseg import runtime
+
+        os.environ.update({**runtime.environment(arguments.threads), "TF_CPP_MIN_LOG_LEVEL": "3"})
+    from lungseg import engine
+
+    network = engine.start(model, arguments.engine, arguments.threads)
+    wanted = prediction.Wanted(arguments.overlays, arguments.overlay_size, arguments.probabilities, arguments.sides)
+    tally = prediction.predict(
+        items, arguments.out, model.card, network, wanted,
+        skip_existing=arguments.skip_existing, watch=_Progress(len(items)),
+    )  # fmt: skip
+    tell(f"{tally.done} predicted, {tally.skipped} done before, {tally.failed} could not be used")
+    print(plain(str(arguments.out / prediction.TABLE)))
+    if not tally.failed:
+        return 0
+    from lungseg.errors import DataError
+
+    return SOME_FAILED if tally.done or tally.skipped else DataError.exit_code
+
+
+class _Progress:
+    """Each bad file at once, and how far it is now and then."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.began, self.last = total, time.monotonic(), time.monotonic()
+
+    def __call__(self, item: Item, error: str | None, tally: Tally) -> None:
+        if error is not None:
+            tell(f"lungseg: {error}")
+        now, done = time.monotonic(), tally.done + tally.failed
+        seen = done + tally.skipped
+        if now - self.last >= SECONDS and done:
+            self.last = now
+            left = (now - self.began) / done * (self.total - seen)
+            tell(f"{seen} of {self.total} files, {tally.failed} bad, about {duration(left)} left")

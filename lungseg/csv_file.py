@@ -1,0 +1,46 @@
+"""CSV that no spreadsheet runs: a cell that begins with ``=``, ``+``, ``-`` or ``@`` is a formula there, and file names
+come from outside. Such text gets an apostrophe before it, which ``rows`` takes away again; numbers stay numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+_FORMULA = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|inf|nan)")
+
+
+def line(columns: Sequence[str], row: Mapping[str, str]) -> str:
+    """One row, its end included."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerow([shielded(row.get(name, "")) for name in columns])
+    return written.getvalue()
+
+
+def rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a table with exactly these columns, without those that a kill cut off; none of another table."""
+    try:
+        found = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error:
+        return []
+    if not found or found[0] != list(columns):
+        return []
+    if not text.endswith("\n"):
+        found.pop()
+    return [dict(zip(columns, map(_bare, cells), strict=True)) for cells in found[1:] if len(cells) == len(columns)]
+
+
+def shielded(value: str) -> str:
+    """The text as a cell of one line that no spreadsheet runs; control characters become spaces."""
+    one = "".join(c if c.isprintable() else " " for c in value)
+    return f"'{one}" if _dangerous(one) and not _NUMBER.fullmatch(one) else one
+
+
+def _bare(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _dangerous(cell) else cell
+
+
+def _dangerous(text: str) -> bool:
+    return text.lstrip(" '").startswith(_FORMULA)  # some spreadsheets pass over spaces

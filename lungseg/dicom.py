@@ -1,0 +1,181 @@
+"""A radiograph from a DICOM file: the door to pydicom.
+
+Stored values become grey values in the order of the standard (PS3.4 N.2): modality LUT or rescale, VOI LUT or window,
+then the inversion of MONOCHROME1. Each step is a function of one value, so it is applied to a table of all stored
+values, which takes a hundredth of the time and memory that the image itself would. Full scale is that of the stored
+bits, never the image's own maximum.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungseg import images
+from lungseg.errors import DataError, EnvironmentFailure
+from lungseg.png import MAX_PIXELS
+from lungseg.radiograph import Radiograph
+
+INSTALL = "`pip install 'lungseg[dicom]'`"
+RADIOGRAPHY = ("", "CR", "DX", "DR", "RF", "RG", "XA", "OT", "SC", "IO", "MG", "PX")
+# What pydicom and its decoders raise for files that are not as the standard wants them.
+_DAMAGE = (
+    ValueError, AttributeError, TypeError, KeyError, IndexError, RuntimeError, NotImplementedError, OSError, EOFError,
+    OverflowError, ArithmeticError, AssertionError, UnicodeError,
+)  # fmt: skip
+
+
+def read(path: Path) -> Radiograph:
+    """The radiograph in a DICOM file of one grey frame. Raises DataError that says what is not as it should be, and
+    EnvironmentFailure where pydicom is not installed."""
+    if importlib.util.find_spec("pydicom") is None:
+        raise EnvironmentFailure(f"{path}: DICOM needs pydicom: {INSTALL}")
+    import pydicom
+
+    try:
+        with warnings.catch_warnings():  # of values outside the standard; what matters is checked below
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(path)
+            _refuse(path, dataset)
+            spacing, source = _spacing(dataset)
+            values = _decoded(path, dataset)
+            table, low = _table(path, dataset)
+            pixels = table[np.clip(values.astype(np.int32) - low, 0, len(table) - 1)]
+            modality = str(dataset.get("Modality", "") or "")
+    except DataError:
+        raise
+    except pydicom.errors.InvalidDicomError as error:
+        raise DataError(f"{path}: is no DICOM file (no DICM prefix); export it again") from error
+    except _DAMAGE as error:
+        first = " ".join(str(error).split())[:160]
+        raise DataError(f"{path}: damaged DICOM ({type(error).__name__}: {first}); export it again") from error
+    remarks = () if modality in RADIOGRAPHY else (f"modality {modality[:16]}",)
+    return Radiograph(pixels, spacing, source, remarks)
+
+
+def _refuse(path: Path, dataset: Any) -> None:
+    """What is not one grey image of sane size, before its pixels are touched."""
+    if "PixelData" not in dataset:
+        raise DataError(f"{path}: DICOM without pixel data (a report or a directory?); give the image itself")
+    frames = _number(path, dataset, "NumberOfFrames", 1)
+    rows, columns = _number(path, dataset, "Rows"), _number(path, dataset, "Columns")
+    samples, allocated = _number(path, dataset, "SamplesPerPixel", 1), _number(path, dataset, "BitsAllocated")
+    stored = _number(path, dataset, "BitsStored", allocated)
+    meaning = str(dataset.get("PhotometricInterpretation", "missing"))
+    wrong = [
+        (frames != 1, f"{frames} frames; a radiograph has one: export the frame alone"),
+        (samples != 1, f"colour ({samples} samples a pixel, {meaning}); a radiograph is grey"),
+        (meaning not in ("MONOCHROME1", "MONOCHROME2"), f"PhotometricInterpretation {meaning}; a radiograph is grey"),
+        (not 0 < rows * columns <= MAX_PIXELS, f"{columns} x {rows} pixels; 1 to {MAX_PIXELS:,} are accepted"),
+        (allocated not in (8, 16), f"{allocated} bits allocated; 8 or 16 are accepted"),
+        (not 1 <= stored <= allocated, f"{stored} bits stored of {allocated}"),
+        (_number(path, dataset, "HighBit", stored - 1) != stored - 1, "HighBit is not BitsStored - 1"),
+    ]
+    for broken, what in wrong:
+        if broken:
+            raise DataError(f"{path}: DICOM: {what}")
+
+
+def _number(path: Path, dataset: Any, name: str, default: int | None = None) -> int:
+    """A whole number of the header, which may hold text, several values or none."""
+    value = dataset.get(name)
+    if value is None or value == "":
+        if default is None:
+            raise DataError(f"{path}: DICOM without {name}; export it again")
+        return default
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: DICOM: {name} is {str(value)[:40]!r}, expected a whole number") from error
+
+
+def _decoded(path: Path, dataset: Any) -> np.ndarray:
+    """Stored values (H, W), without what lies above the stored bits (old overlays)."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        values = np.asarray(dataset.pixel_array)
+    except _DAMAGE as error:
+        if syntax.is_compressed and "missing" in str(error).lower():
+            raise DataError(
+                f"{path}: DICOM compressed as {syntax.name}, for which no decoder is installed: "
+                "`pip install 'lungseg[dicom-decoders]'`, or export it uncompressed"
+            ) from error
+        first = " ".join(str(error).split())[:120]
+        raise DataError(f"{path}: DICOM whose pixels cannot be decoded ({first}); export it again") from error
+    if values.shape != (dataset.Rows, dataset.Columns):
+        raise DataError(f"{path}: DICOM decodes to {values.shape}, its header says {dataset.Rows} x {dataset.Columns}")
+    if values.dtype.kind == "u":
+        values = values & np.array((1 << int(dataset.BitsStored)) - 1, values.dtype)
+    return values
+
+
+def _table(path: Path, dataset: Any) -> tuple[images.Image, int]:
+    """Grey in [0, 1] of each value that the stored bits can hold, float32 (2^bits,), and the lowest such value."""
+    from pydicom.pixels.processing import apply_modality_lut
+
+    bits, signed = int(dataset.BitsStored), int(dataset.get("PixelRepresentation", 0) or 0) == 1
+    low = -(1 << (bits - 1)) if signed else 0
+    stored = np.arange(low, low + (1 << bits))
+    values = np.asarray(apply_modality_lut(stored, dataset), np.float64)
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: DICOM: its rescale gives no finite values")
+    grey = _of_interest(path, dataset, values)
+    if grey is None:
+        bottom, top = values.min(), values.max()
+        grey = (values - bottom) / (top - bottom) if top > bottom else np.zeros_like(values)
+    grey = np.clip(grey, 0, 1)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        grey = 1 - grey
+    return grey.astype(np.float32), low
+
+
+def _of_interest(path: Path, dataset: Any, values: np.ndarray) -> np.ndarray | None:
+    """Grey by the VOI LUT or, without one, by the first window; None where there is neither."""
+    sequence = dataset.get("VOILUTSequence")
+    if sequence:
+        from pydicom.pixels.processing import apply_voi
+
+        most = (1 << int(sequence[0].LUTDescriptor[2])) - 1
+        return np.asarray(apply_voi(np.round(values).astype(np.int32), dataset), np.float64) / most
+    centre, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
+    if centre is None or width is None:
+        return None
+    function = str(dataset.get("VOILUTFunction", "") or "LINEAR").upper()
+    least = 1 if function == "LINEAR" else 0
+    if not np.isfinite([centre, width]).all() or width < least or width == 0:
+        raise DataError(f"{path}: DICOM: a window {width:g} wide at {centre:g}; export it with a window or without")
+    if function == "SIGMOID":
+        return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700))))
+    if function == "LINEAR_EXACT":
+        return np.asarray((values - centre) / width + 0.5)
+    if function != "LINEAR":
+        raise DataError(f"{path}: DICOM: VOI LUT function {function[:20]!r}; known are LINEAR, LINEAR_EXACT, SIGMOID")
+    if width == 1:
+        return np.asarray(values > centre - 0.5, np.float64)
+    return np.asarray((values - (centre - 0.5)) / (width - 1) + 0.5)
+
+
+def _first(value: Any) -> float | None:
+    """The first of one or several numbers; None of none."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str | int | float) and hasattr(value, "__len__"):
+        value = value[0] if len(value) else None
+    return None if value is None else float(value)
+
+
+def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str]:
+    """Millimetres (row, column) and the element that they are from: PixelSpacing, which was calibrated, before
+    ImagerPixelSpacing, which is the detector's own and too large by the magnification."""
+    for name in ("PixelSpacing", "ImagerPixelSpacing"):
+        try:
+            row, column = (float(value) for value in dataset.get(name) or ())
+        except (TypeError, ValueError):
+            continue
+        if 0 < row < 100 and 0 < column < 100:
+            return (row, column), name
+    return None, ""

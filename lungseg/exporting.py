@@ -1,0 +1,128 @@
+"""A trained network in other forms: ONNX and LiteRT. The door to onnx, tf2onnx and TensorFlow's converter.
+
+What was written without an error may still not run, or predict nothing: ``lungseg.parity`` runs each form.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lungseg import runtime
+from lungseg.errors import EnvironmentFailure, UsageError
+
+if TYPE_CHECKING:
+    import keras
+
+OPSET = 15  # has all that tf2onnx 1.17 writes, and runs on ONNX Runtime 1.10 and later
+INSTALL = "`pip install 'lungseg[export]'` brings what export needs"
+OUTPUT = "probability"
+
+
+def onnx_bytes(model: keras.Model) -> bytes:
+    """The network as an ONNX graph: ``image`` float32 (batch, h, w, 1) to ``probability`` of the same shape.
+
+    Written from TensorFlow by tf2onnx; ``Erfc``, which TensorFlow's GELU becomes and ONNX lacks, is 1 - ``Erf``.
+    """
+    _require("onnx", "tf2onnx")
+    import onnx
+
+    model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras refuses to export one that was never called
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        with warnings.catch_warnings():  # Keras patches tf2onnx for NumPy 2, and NumPy warns of the patch
+            warnings.simplefilter("ignore")
+            model.export(str(path), format="onnx", opset_version=OPSET, verbose=False)
+        graph = onnx.load(path)
+    _without_erfc(graph)
+    _renamed(graph.graph)
+    graph.producer_name, graph.producer_version, graph.doc_string = "lungseg", "", ""
+    onnx.checker.check_model(graph)
+    return bytes(graph.SerializeToString())
+
+
+def _without_erfc(graph: Any) -> int:
+    """Replace each ``Erfc(x)`` by ``1 - Erf(x)`` in place; how many there were."""
+    from onnx import helper, numpy_helper
+
+    nodes, found = [], 0
+    for node in graph.graph.node:
+        if node.op_type != "Erfc":
+            nodes.append(node)
+            continue
+        found += 1
+        name = f"erf_of_{node.output[0]}"
+        nodes.append(helper.make_node("Erf", [node.input[0]], [name], name=f"{node.name}_erf"))
+        nodes.append(helper.make_node("Sub", ["one_of_erfc", name], [node.output[0]], name=f"{node.name}_sub"))
+    if found:
+        graph.graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "one_of_erfc"))
+        del graph.graph.node[:]
+        graph.graph.node.extend(nodes)
+    return found
+
+
+def _renamed(graph: Any) -> None:
+    """Call the output ``probability`` instead of ``Identity:0``, and the input ``image``."""
+    for value, name in ((graph.output[0], OUTPUT), (graph.input[0], "image")):
+        old = value.name
+        if any(name in (*node.input, *node.output) for node in graph.node):  # taken, or right already
+            if old == name:
+                continue
+            raise UsageError(f"the graph has an inner value {name!r}; rename the layer")
+        for node in graph.node:
+            for names in (node.input, node.output):
+                for k, one in enumerate(names):
+                    if one == old:
+                        names[k] = name
+        value.name = name
+
+
+def litert_bytes(model: keras.Model, precision: str, calibration: np.ndarray | None = None) -> bytes:
+    """The network as a LiteRT (TensorFlow Lite) file, for one image at a time or a batch.
+
+    precision: ``float32``; ``float16``, weights of half the size; ``weights-int8``, weights of 8 bits and float32
+    activations; ``int8``, weights and activations of 8 bits, for which calibration float32 (N, h, w) must be given.
+    """
+    if runtime.backend_name() != "tensorflow":
+        raise UsageError(f"LiteRT is exported from TensorFlow, not {runtime.backend_name()}: unset KERAS_BACKEND")
+    import tensorflow as tf
+
+    small: dict[str, Any] = {"optimizations": [tf.lite.Optimize.DEFAULT]}
+    options: dict[str, Any] = {"float32": {}, "weights-int8": small}.get(precision, small)
+    spec: dict[str, Any] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}  # none that LiteRT alone cannot run
+    if precision == "float16":
+        spec["supported_types"] = [tf.float16]
+    elif precision == "int8":
+        if calibration is None or not len(calibration):
+            raise UsageError("full int8 needs images to calibrate its activations by")
+        spec["supported_ops"] = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        options = {**options, "representative_dataset": lambda: ([image[None, ..., None]] for image in calibration)}
+    elif precision not in ("float32", "weights-int8"):
+        raise UsageError(f"precision {precision!r}: known are float32, float16, weights-int8 and int8")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.export(str(path), format="litert", verbose=False, target_spec=spec, **options)
+        return path.read_bytes()
+
+
+FORMS: dict[str, tuple[str, Callable[..., bytes]]] = {  # file name, and what makes its bytes of (model, calibration)
+    "onnx": ("model.onnx", lambda model, _: onnx_bytes(model)),
+    "litert-float32": ("model.float32.tflite", lambda model, _: litert_bytes(model, "float32")),
+    "litert-float16": ("model.float16.tflite", lambda model, _: litert_bytes(model, "float16")),
+    "litert-weights-int8": ("model.weights-int8.tflite", lambda model, _: litert_bytes(model, "weights-int8")),
+    "litert-int8": ("model.int8.tflite", lambda model, images: litert_bytes(model, "int8", images)),
+}
+DEFAULT = ("onnx", "litert-float32", "litert-float16", "litert-weights-int8")
+
+
+def _require(*packages: str) -> None:
+    if missing := [package for package in packages if importlib.util.find_spec(package) is None]:
+        raise EnvironmentFailure(f"{', '.join(missing)} not installed: {INSTALL}")

@@ -1,0 +1,94 @@
+"""Which files a prediction reads and which it writes: never one that it reads."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungseg.errors import DataError, UsageError
+from lungseg.radiograph import ENDINGS
+
+_WILD = "*?["
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file to predict. name: how it is told, below the folder or glob that it was found by. stem: how the names of
+    its outputs begin, below the output folder."""
+
+    path: Path
+    name: str
+    stem: str
+
+
+def items(given: Iterable[str], out: Path) -> list[Item]:
+    """Files, folders (all below them whose names end as a radiograph's do) and globs, in the order given, each once.
+
+    Files in ``out`` are left out of folders and globs. Two files that would write the same outputs keep their endings
+    in the names of these. Raises UsageError for a folder or glob without any, DataError for a path that is not there.
+    """
+    found: dict[Path, str] = {}
+    problems = []
+    for text in given:
+        path = Path(text).expanduser()
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and not _hidden(p, path))
+            named = [(p, p.relative_to(path).as_posix()) for p in inside if not _within(p, out)]
+            what = f"holds no file that ends in {', '.join(ENDINGS)}"
+        elif path.exists() or not any(c in text for c in _WILD):
+            named, what = [(path, path.name)], ""
+            if not path.exists():
+                problems.append(f"{text}: no such file or folder")
+        else:
+            matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
+            named = [(p, p.name) for p in matches if p.is_file() and not _within(p, out)]
+            what = "matches no file"
+        if not named:
+            problems.append(f"{text}: {what}")
+        for one, name in named:
+            found.setdefault(one, name)
+    if problems:
+        raise DataError(problems)
+    return _named(found)
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parents
+
+
+def _named(found: dict[Path, str]) -> list[Item]:
+    short = {path: str(Path(name).with_suffix("")) for path, name in found.items()}
+    times = Counter(stem.casefold() for stem in short.values())
+    stems = {path: found[path] if times[stem.casefold()] > 1 else stem for path, stem in short.items()}
+    again = Counter(stem.casefold() for stem in stems.values())
+    if doubled := [path for path, stem in stems.items() if again[stem.casefold()] > 1]:
+        raise UsageError(
+            f"{doubled[0]} and {doubled[1]} have one name, so one's mask would replace the other's; "
+            "predict them by two commands, or give the folder above both"
+        )
+    return [Item(path, found[path], stem) for path, stem in stems.items()]
+
+
+def refuse_overwriting(read: Sequence[Item], written: Iterable[Path]) -> None:
+    """Raise UsageError where a file that is to be written is one that is read, under whatever name."""
+    inputs = {(state.st_dev, state.st_ino): item.path for item in read if (state := _state(item.path))}
+    for path in written:
+        state = _state(path)
+        if state and (state.st_dev, state.st_ino) in inputs:
+            replaced = inputs[state.st_dev, state.st_ino]
+            raise UsageError(f"{path}: would replace the input {replaced}; choose another --out")
+
+
+def _state(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

@@ -1,0 +1,215 @@
+"""Masks for many files: streamed in batches, each written as soon as it is known, a bad file told and passed over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lungseg import atomic, csv_file, images, lungs, overlay, radiograph
+from lungseg.card import Card
+from lungseg.errors import LungsegError
+from lungseg.evaluation import Network
+from lungseg.inputs import Item, refuse_overwriting
+from lungseg.radiograph import Radiograph
+
+BATCH = 8
+TABLE = "lungs.csv"
+COLUMNS = (
+    "file", "status", "mask", "height", "width", "area", "right_area", "left_area", "unit", "spacing_from",
+    "pieces", "stability", "flags", "error",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is written beside masks and the table: overlays of at most ``longest`` pixels a side, probability maps
+    (16-bit PNG, 65535 is 1), left and right lung apart."""
+
+    overlays: bool = False
+    longest: int = overlay.SIDE
+    probabilities: bool = False
+    sides: bool = False
+
+    def paths(self, out: Path, item: Item) -> dict[str, Path]:
+        """The files of one item by what they are."""
+        kinds = ["mask"] + ["overlay"] * self.overlays + ["probability"] * self.probabilities
+        kinds += ["right", "left"] * self.sides
+        return {kind: out / f"{item.stem}_{kind}.png" for kind in kinds}
+
+
+@dataclass
+class Tally:
+    """How many files were predicted, passed over because they were done, and could not be used."""
+
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is kept of a file until its batch is predicted: nothing of its own size."""
+
+    item: Item
+    small: images.Image
+    preview: images.Image | None
+    shape: tuple[int, int]
+    about: Radiograph
+
+
+def predict(
+    items: Sequence[Item], out: Path, card: Card, network: Network, wanted: Wanted, *, skip_existing: bool = False,
+    watch: Callable[[Item, str | None, Tally], None] | None = None,
+) -> Tally:  # fmt: skip
+    """Predict each item and write its mask at its own size (uint8, 255 is lung), and what else is wanted, to ``out``.
+
+    ``lungs.csv`` gets a row as soon as a file's mask is there, and is put into the items' order at the end, so that a
+    killed run goes on with ``skip_existing``: files whose outputs and row are there are passed over.
+    watch: told of each item with its error or None. A file that cannot be used is told and passed over; raises
+    UsageError where an output would replace an input, EnvironmentFailure where nothing can be written.
+    """
+    refuse_overwriting(items, [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE])
+    table, tally = _Table(out / TABLE, keep=skip_existing), Tally()
+    tell = watch or (lambda item, error, tally: None)
+
+    def failed(item: Item, error: LungsegError) -> None:
+        tally.failed += 1
+        table.add({"file": item.name, "status": "error", "error": str(error)})
+        tell(item, str(error), tally)
+
+    todo = []
+    for item in items:
+        if skip_existing and table.has(item.name) and all(p.exists() for p in wanted.paths(out, item).values()):
+            tally.skipped += 1
+            tell(item, None, tally)
+        else:
+            todo.append(item)
+    with table:
+        for batch in _batches(todo, card, wanted, failed):
+            for read, probability in zip(batch, network(np.stack([one.small for one in batch])), strict=True):
+                row = _write(read, probability, card, wanted, wanted.paths(out, read.item))
+                table.add(row)
+                tally.done += 1
+                tell(read.item, None, tally)
+        table.finish([item.name for item in items])
+    return tally
+
+
+def _batches(
+    items: Sequence[Item], card: Card, wanted: Wanted, failed: Callable[[Item, LungsegError], None]
+) -> Iterator[list[_Read]]:
+    batch: list[_Read] = []
+    for item in items:
+        try:
+            batch.append(_read(item, card, wanted))
+        except LungsegError as error:
+            failed(item, error)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _read(item: Item, card: Card, wanted: Wanted) -> _Read:
+    found = radiograph.read(item.path)
+    preview = overlay.preview(found.pixels, wanted.longest) if wanted.overlays else None
+    small = images.resize_image(found.pixels, card.size)
+    height, width = found.pixels.shape
+    nothing = np.empty((0, 0), np.float32)  # of its own size nothing is kept
+    about = Radiograph(nothing, found.spacing_mm, found.spacing_from, found.remarks)
+    return _Read(item, small, preview, (height, width), about)
+
+
+def _write(
+    read: _Read, probability: images.Image, card: Card, wanted: Wanted, paths: dict[str, Path]
+) -> dict[str, str]:
+    """Write one item's files, the mask last, and return its row."""
+    found = lungs.findings(probability, read.small, card.threshold, card.exposure)
+    large = images.resize_image(probability, read.shape)
+    mask = np.asarray(large >= card.threshold)
+    side = images.resize_image(lungs.right_side(np.asarray(probability >= card.threshold)), read.shape)
+    right = mask & np.asarray(side >= 0.5)
+    areas = int(np.count_nonzero(mask)), int(np.count_nonzero(right))
+    if wanted.probabilities:
+        atomic.write_bytes(paths["probability"], images.png_bytes((large * 65535 + 0.5).astype(np.uint16)))
+    del large, side
+    if wanted.sides:
+        atomic.write_bytes(paths["right"], images.png_bytes(_bytes(right)))
+        atomic.write_bytes(paths["left"], images.png_bytes(_bytes(mask & ~right)))
+    if wanted.overlays and read.preview is not None:
+        atomic.write_bytes(paths["overlay"], images.png_bytes(overlay.drawn(read.preview, probability, card.threshold)))
+    atomic.write_bytes(paths["mask"], images.png_bytes(_bytes(mask)))
+    spacing = read.about.spacing_mm
+    factor = spacing[0] * spacing[1] if spacing else 1.0
+    return {
+        "file": read.item.name,
+        "status": "ok",
+        "mask": paths["mask"].name,
+        "height": str(read.shape[0]),
+        "width": str(read.shape[1]),
+        **{name: _area(n * factor, spacing is not None) for name, n in (
+            ("area", areas[0]), ("right_area", areas[1]), ("left_area", areas[0] - areas[1]))},
+        "unit": "mm2" if spacing else "px",
+        "spacing_from": read.about.spacing_from,
+        "pieces": str(found.pieces),
+        "stability": f"{found.stability:.4f}",
+        "flags": "; ".join((*found.flags, *read.about.remarks)),
+    }  # fmt: skip
+
+
+def _bytes(mask: images.Mask) -> np.ndarray:
+    return np.asarray(mask.astype(np.uint8) * np.uint8(255))
+
+
+def _area(value: float, millimetres: bool) -> str:
+    return f"{value:.1f}" if millimetres and math.isfinite(value) else f"{value:.0f}"
+
+
+class _Table:
+    """``lungs.csv`` while it grows: rows of files that are done, in the order in which they were."""
+
+    def __init__(self, path: Path, *, keep: bool) -> None:
+        self.path, self.rows = path, dict[str, dict[str, str]]()
+        if keep and path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            self.rows = {row["file"]: row for row in csv_file.rows(text, COLUMNS) if row["status"] == "ok"}
+        self._write(list(self.rows))
+
+    def __enter__(self) -> _Table:
+        try:
+            self.file = self.path.open("a", encoding="utf-8", newline="")
+        except OSError as error:
+            raise atomic.refused(self.path, error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def has(self, name: str) -> bool:
+        """Whether a file's row is there, and says that it was predicted."""
+        return csv_file.shielded(name) in {csv_file.shielded(key) for key in self.rows}
+
+    def add(self, row: dict[str, str]) -> None:
+        """Append a row, on disk at once."""
+        self.rows[row["file"]] = row
+        try:
+            self.file.write(csv_file.line(COLUMNS, row))
+            self.file.flush()
+        except OSError as error:
+            raise atomic.refused(self.path, error) from error
+
+    def finish(self, order: Sequence[str]) -> None:
+        """Replace the file by the same rows in this order, those of other files first."""
+        others = [name for name in self.rows if name not in set(order)]
+        self.file.close()
+        self._write([*others, *(name for name in order if name in self.rows)])
+
+    def _write(self, names: Sequence[str]) -> None:
+        lines = [csv_file.line(COLUMNS, dict(zip(COLUMNS, COLUMNS, strict=True)))]
+        lines += [csv_file.line(COLUMNS, self.rows[name]) for name in names]
+        atomic.write_bytes(self.path, "".join(lines).encode("utf-8", errors="replace"))

@@ -1,0 +1,138 @@
+"""A radiograph from a file of any kind that people have: PNG, JPEG, TIFF or DICOM, told by its bytes, not its name.
+
+Each says how large it is before anything is decoded: a file of a few bytes may claim pixels for all memory.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungseg import images
+from lungseg.errors import DataError
+from lungseg.png import MAX_PIXELS
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
+MOST_BYTES = 512 << 20
+_START = 132  # bytes that tell a file's kind; DICOM's letters are the last four of them
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """pixels: float32 (H, W) in [0, 1], bones bright. spacing_mm: (row, column), None where unknown, and from which
+    element of the file. remarks: what a reader of the result should know, in words fit for a flag."""
+
+    pixels: images.Image
+    spacing_mm: tuple[float, float] | None = None
+    spacing_from: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+def kind(path: Path) -> str | None:
+    """``png``, ``jpeg``, ``tiff`` or ``dicom`` by the first bytes; None for anything else. Raises DataError for what
+    is no regular file or cannot be read."""
+    try:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file" if not path.exists() else f"{path}: not a regular file")
+        with path.open("rb") as file:
+            start = file.read(_START)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if not start:
+        raise DataError(f"{path}: empty file")
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if start.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if start[:4] in (b"II*\0", b"MM\0*"):
+        return "tiff"
+    if start[128:132] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
+        return "dicom"
+    return None
+
+
+def read(path: Path) -> Radiograph:
+    """The radiograph in a file. Raises DataError that names the file, what is wrong with it and the remedy."""
+    found = kind(path)
+    if found is None:
+        raise DataError(f"{path}: is no PNG, JPEG, TIFF or DICOM file; convert it, or remove it")
+    if found == "dicom":
+        from lungseg import dicom
+
+        return dicom.read(path)
+    if found == "png":
+        return Radiograph(images.read_image(path))
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(f"{path}: {path.stat().st_size:,} bytes; {MOST_BYTES:,} at most are read")
+    data = path.read_bytes()
+    size = (_jpeg_size if found == "jpeg" else _tiff_size)(path, data)
+    if not 0 < size[0] * size[1] <= MAX_PIXELS:
+        raise DataError(f"{path}: {size[1]} x {size[0]} pixels; between 1 and {MAX_PIXELS:,} are accepted")
+    return Radiograph(images.scaled(images.decode(path, data, size)))
+
+
+def _jpeg_size(path: Path, data: bytes) -> tuple[int, int]:
+    """(height, width) of the frame header. Raises DataError where there is none, or of more than 8 bits."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if 0xD0 <= marker <= 0xD8 or marker == 1:  # without a length
+            at += 2
+            continue
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            if at + 9 > len(data):
+                break
+            depth, height, width = struct.unpack_from(">BHH", data, at + 4)
+            if depth != 8 or marker not in (0xC0, 0xC1, 0xC2):
+                raise DataError(f"{path}: JPEG of {depth} bits, process {marker - 0xC0}; save it as 8-bit JPEG or PNG")
+            if b"\xff\xd9" not in data[-64:]:  # decoders fill what is missing with grey
+                raise DataError(f"{path}: damaged JPEG (truncated: it has no end); copy it again from its source")
+            return height, width
+        if length < 2:
+            break
+        at += 2 + length
+    raise DataError(f"{path}: damaged JPEG (it has no frame header); copy it again from its source")
+
+
+_SIZES = {1: 1, 3: 2, 4: 4}  # bytes of a TIFF value by its type: byte, short, long
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 257, 258, 259, 262, 277
+_COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
+
+
+def _tiff_size(path: Path, data: bytes) -> tuple[int, int]:
+    """(height, width) of the one image. Raises DataError for several, and for kinds whose pixels are no grey values."""
+    order = "<" if data[:2] == b"II" else ">"
+    try:
+        (at,) = struct.unpack_from(f"{order}I", data, 4)
+        (n,) = struct.unpack_from(f"{order}H", data, at)
+        values = {}
+        for k in range(n):
+            tag, kind_, count = struct.unpack_from(f"{order}HHI", data, at + 2 + 12 * k)
+            if kind_ in _SIZES and count >= 1:
+                place = at + 10 + 12 * k
+                if _SIZES[kind_] * count > 4:
+                    (place,) = struct.unpack_from(f"{order}I", data, place)
+                values[tag] = struct.unpack_from(f"{order}{'BHI'[_SIZES[kind_] // 2]}", data, place)[0]
+        (following,) = struct.unpack_from(f"{order}I", data, at + 2 + 12 * n)
+        height, width = values[_HEIGHT], values[_WIDTH]
+    except (struct.error, KeyError) as error:
+        raise DataError(f"{path}: damaged TIFF (its directory cannot be read); copy it again") from error
+    bits, samples = values.get(_BITS, 1), values.get(_SAMPLES, 1)
+    wrong = [
+        (following != 0, "holds several images; save the radiograph alone"),
+        (bits not in (8, 16), f"{bits} bits; 8 or 16 are accepted"),
+        (samples not in (1, 3, 4), f"{samples} samples a pixel; save it as grey"),
+        (values.get(_PHOTOMETRIC, 1) == 0, "white is zero (photometric interpretation 0); save it with black as zero"),
+        (values.get(_PHOTOMETRIC, 1) not in (0, 1, 2), "palette or another colour model; save it as grey"),
+        (values.get(_COMPRESSION, 1) not in _COMPRESSIONS,
+         f"compression {values.get(_COMPRESSION)}; save it uncompressed, or with {', '.join(_COMPRESSIONS.values())}"),
+    ]  # fmt: skip
+    for broken, what in wrong:
+        if broken:
+            raise DataError(f"{path}: TIFF: {what}")
+    return height, width

@@ -1,0 +1,121 @@
+"""Each exported form runs in its own runtime and predicts what Keras does; what does not is told and not kept."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime", reason="pip install 'lungseg[predict]'")
+pytest.importorskip("tf2onnx", reason="pip install 'lungseg[export]'")
+pytest.importorskip("ai_edge_litert", reason="pip install 'lungseg[export]'")
+
+import lungseg
+from lungseg import engine, exporting, fitting, model_folder, parity, recipes
+from lungseg.__main__ import main
+from lungseg.datasets import phantom
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the converters' own libraries
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A little W-Net of a few epochs on phantoms: untrained ones saturate, so that any export would agree."""
+    folder = tmp_path_factory.mktemp("trained")
+    phantom.write(folder / "set", 12, (64, 64), 0)
+    from dataclasses import replace
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(recipes.RECIPES, "swift", replace(recipes.BRIEF, name="swift", epochs=8))
+        fitting.fit(
+            lungseg.load("montgomery", folder / "set"), folder / "model", width=16, size=32, recipe="swift",
+            hold_out=False, threads=1,
+        )  # fmt: skip
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.stack([np.asarray(phantom.thorax(k, (32, 32)).image, np.float32) for k in range(40, 48)])
+
+
+@pytest.fixture(scope="module")
+def expected(trained, pictures):
+    return engine.start(model_folder.open_folder(trained), "keras")(pictures)
+
+
+def compared(form, data, expected, pictures):
+    masks = np.stack([(lambda t: t.left | t.right)(phantom.thorax(k, (32, 32))) for k in range(40, 48)])
+    return parity.compare(form, data, expected, pictures, 0.5, masks, [str(k) for k in range(8)])
+
+
+@pytest.mark.parametrize("form", ["onnx", "litert-float32"])
+def test_float32_forms_flip_no_pixel(trained, pictures, expected, form):
+    model = lungseg.load_model(trained)
+    row = compared(form, exporting.FORMS[form][1](model, pictures), expected, pictures)
+    assert row.broken == []
+    assert (row.flipped, row.pixels) == (0, 8 * 32 * 32)
+    assert row.probability <= 1e-4
+    assert expected.std() > 0.01  # the network tells pixels apart, so that agreement means something
+
+
+def test_reduced_forms_are_smaller_or_differ_and_are_measured(trained, pictures, expected):
+    model = lungseg.load_model(trained)
+    for form in ("litert-float16", "litert-int8"):
+        row = compared(form, exporting.FORMS[form][1](model, pictures), expected, pictures)
+        assert 0 < row.probability < 1
+        assert row.dice["images"] == 8
+
+
+def test_another_networks_file_is_told(trained, pictures, expected):
+    other = lungseg.build("lwnet", (32, 32, 1), 16)
+    row = compared("onnx", exporting.onnx_bytes(other), expected, pictures)
+    assert len(row.broken) == 2
+    assert "probability differs by" in row.broken[0]
+    assert "flipped pixels are" in row.broken[1]
+
+
+@pytest.mark.parametrize("form", ["onnx", "litert-float32"])
+def test_a_file_that_cannot_run_is_told(pictures, expected, form):
+    with pytest.raises(parity.ParityError, match=f"{form}: was written, but cannot run"):
+        compared(form, b"no network" * 20, expected, pictures)
+
+
+def test_gelu_reaches_onnx(pictures):
+    """SegFormer's GELU becomes Erfc, which ONNX does not have."""
+    model = lungseg.build("segformer_b0", (32, 32, 1), 16)
+    _, session = engine.session(exporting.onnx_bytes(model), 1)
+    assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["image", "probability"]
+    found = session.run(["probability"], {"image": pictures[..., None]})[0]
+    np.testing.assert_allclose(found, model.predict_on_batch(pictures[..., None]), atol=1e-4)
+
+
+def test_the_command_writes_what_agrees_and_runs_on_it(trained, tmp_path, capsys):
+    import shutil
+
+    folder = shutil.copytree(trained, tmp_path / "model")
+    done = main(["export", str(folder), str(tmp_path / "out"), "--forms", "onnx,litert-float32", "--threads", "1"])
+    shown = capsys.readouterr()
+    assert done == 0, shown.err
+    assert "onnx" in shown.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"model.onnx", "model.float32.tflite", "parity.json"}
+    rows = json.loads((tmp_path / "out" / "parity.json").read_text())
+    assert [row["flipped"] for row in rows] == [0, 0]
+    model = model_folder.open_folder(folder)
+    assert model.onnx == (tmp_path / "out" / "model.onnx").read_bytes()
+    assert engine.start(model).name == "onnx"
+
+
+def test_the_command_fails_beyond_a_limit_and_keeps_nothing(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(parity.LIMITS, "onnx", parity.Limit(probability=0.0))
+    before = model_folder.open_folder(trained)
+    assert main(["export", str(trained), str(tmp_path / "out"), "--forms", "onnx", "--threads", "1"]) == 1
+    assert "probability differs by" in capsys.readouterr().err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"parity.json"}
+    assert model_folder.open_folder(trained) == before
+
+
+def test_an_unknown_form_is_named(trained, tmp_path, capsys):
+    assert main(["export", str(trained), str(tmp_path / "out"), "--forms", "onnx,onyx"]) == 2
+    assert "form 'onyx'" in capsys.readouterr().err

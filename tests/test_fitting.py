@@ -1,0 +1,161 @@
+"""From labelled images to a model folder: the split is by patient, the score honest, an interruption costs nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import lungseg
+from lungseg import evaluation, model_folder, recipes
+from lungseg.datasets import phantom
+from lungseg.errors import DataError, UsageError
+
+SMALL = {"architecture": "lwnet", "width": 8, "size": 32, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    root = tmp_path_factory.mktemp("set") / "phantom"
+    phantom.write(root, 12, (64, 64), 0)
+    return lungseg.load("montgomery", root)
+
+
+@pytest.fixture
+def swift(monkeypatch):
+    """Recipe ``swift``: three epochs."""
+    from dataclasses import replace
+
+    monkeypatch.setitem(recipes.RECIPES, "swift", replace(recipes.BRIEF, name="swift", epochs=3))
+    return "swift"
+
+
+def test_five_folds_score_each_image_once_and_the_model_is_trained_on_all(cases, swift, tmp_path):
+    seen = []
+    made = lungseg.fit(cases, tmp_path / "model", recipe=swift, folds=3, watch=seen.append, **SMALL)
+    assert [event["training"] for event in seen] == [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
+    stored, network = made.card.scores
+    assert (stored["at"], stored["images"], network["at"], network["images"]) == ("stored", 12, "network", 12)
+    assert made.card.data["split"]["test"] == 0
+    assert sum(made.card.data["split"].values()) == 12
+    assert stored["low"] <= stored["value"] <= stored["high"]
+    assert not (tmp_path / "model.training").exists()
+
+
+def test_a_plain_split_states_the_score_of_its_own_model_on_patients_it_never_saw(cases, swift, tmp_path):
+    made = lungseg.fit(cases, tmp_path / "model", recipe=swift, **SMALL)
+    assert made.card.data["split"] == {"train": 7, "validation": 2, "test": 3}
+    held = {case.id: case for case in cases}
+    from lungseg import splits
+
+    fold = splits.folds(cases, 5, 0)[0]
+    again = lungseg.evaluate(made, [held[key] for key in fold.test])  # by the model on disk, read from the files
+    for at, score in zip(("stored", "network"), made.card.scores, strict=True):
+        assert again.dice(at)["value"] == pytest.approx(score["value"], abs=1e-4)
+
+
+def test_all_states_no_score(cases, swift, tmp_path):
+    made = lungseg.fit(cases, tmp_path / "model", recipe=swift, hold_out=False, **SMALL)
+    assert made.card.scores == ()
+    assert made.card.data["images"] == 12
+    assert made.card.data["split"]["test"] == 0
+
+
+def test_an_interrupted_training_goes_on_to_the_same_bits(cases, swift, tmp_path, monkeypatch):
+    from lungseg import checkpoint
+
+    monkeypatch.setattr(checkpoint.Checkpoints, "wait_s", lambda self, took: 0.0)  # at each epoch
+    whole = lungseg.fit(cases, tmp_path / "whole", recipe=swift, folds=2, **SMALL)
+    epochs = []
+
+    def stop(event):
+        epochs.append((event["training"], event["epoch"]))
+        if len(epochs) == 5:  # in the second fold
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lungseg.fit(cases, tmp_path / "cut", recipe=swift, folds=2, watch=stop, **SMALL)
+    assert not (tmp_path / "cut").exists()
+    resumed = []
+    cut = lungseg.fit(cases, tmp_path / "cut", recipe=swift, folds=2, watch=resumed.append, **SMALL)
+    assert resumed[0]["training"] == 2  # the first fold's scores were kept
+    assert cut.card.weights_sha256 == whole.card.weights_sha256
+    assert cut.card.scores == whole.card.scores
+
+
+def test_what_cannot_be_trained_is_refused_before_it_begins(cases, tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(UsageError, match="exists"):
+        lungseg.fit(cases, tmp_path / "there", **SMALL)
+    with pytest.raises(UsageError, match="1 folds"):
+        lungseg.fit(cases, tmp_path / "model", folds=1, **SMALL)
+    with pytest.raises(UsageError, match="unknown recipe"):
+        lungseg.fit(cases, tmp_path / "model", recipe="none", **SMALL)
+    with pytest.raises(DataError, match="no image"):
+        lungseg.fit([], tmp_path / "model", **SMALL)
+    with pytest.raises(DataError, match="cannot be split"):
+        lungseg.fit(cases[:2], tmp_path / "model", **SMALL)
+
+
+def test_the_card_tells_no_place_of_this_machine(cases, swift, tmp_path):
+    made = lungseg.fit(cases, tmp_path / "model", recipe=swift, hold_out=False, **SMALL)
+    text = (made.path / "card.json").read_text()
+    assert str(tmp_path) not in text
+    assert str(cases[0].image.parent) not in text
+
+
+def test_the_command_trains_and_its_model_is_scored_and_kept_in_the_card(tmp_path, monkeypatch, capsys, swift):
+    from lungseg.__main__ import main
+
+    phantom.write(tmp_path / "set", 12, (64, 64), 0)
+    out = tmp_path / "model"
+    done = main(["train", "montgomery", str(tmp_path / "set"), str(out), "--width", "8", "--size", "32",
+                 "--recipe", "swift", "--threads", "1"])  # fmt: skip
+    shown = capsys.readouterr()
+    assert done == 0
+    assert shown.out.strip() == str(out)
+    assert "training 1 of 1, epoch 3 of 3" in shown.err
+    assert "3 images of 3 patients (held-out patients), at the masks' stored size" in shown.err
+    told = main(["evaluate", str(out), "montgomery", str(tmp_path / "set"), "--to-card", "twelve phantoms",
+                 "--json", str(tmp_path / "scores.json"), "--threads", "1"])  # fmt: skip
+    assert told == 0
+    card = model_folder.open_folder(out).card
+    assert [score["set"] for score in card.scores] == ["held-out patients"] * 2 + ["twelve phantoms"] * 2
+    written = json.loads((tmp_path / "scores.json").read_text())
+    dices = [case["stored"]["dice"] for case in written["cases"]]
+    assert card.scores[2]["value"] == pytest.approx(np.mean(dices))
+    assert main(["train", "montgomery", str(tmp_path / "set"), str(out)]) == 2
+    assert "exists" in capsys.readouterr().err
+    shutil.rmtree(out)
+
+
+def test_a_summary_draws_patients_with_all_their_images():
+    """Ten images of one patient and one each of nine: the interval is as wide as ten patients make it."""
+    generator = np.random.default_rng(1)
+    of_patient = generator.normal(0.9, 0.05, 10)
+    values = [*np.repeat(of_patient[0], 10), *of_patient[1:]]
+    grouped = evaluation.summary(values, ["a"] * 10 + list("bcdefghij"))
+    apart = evaluation.summary(values, [str(k) for k in range(19)])
+    assert grouped["value"] == apart["value"] == pytest.approx(np.mean(values))
+    assert (grouped["patients"], apart["patients"]) == (10, 19)
+    assert grouped["high"] - grouped["low"] > 1.2 * (apart["high"] - apart["low"])
+
+
+def test_a_summary_covers_the_mean_as_often_as_it_says():
+    """95 % intervals of means of 60 skewed values: 200 draws hold the truth 183 to 198 times (binomial, 99.9 %)."""
+    generator = np.random.default_rng(0)
+    truth, held = 1 - 0.033, 0
+    for _ in range(200):
+        values = 1 - 0.033 * np.exp(0.65 * generator.standard_normal(60) - 0.65**2 / 2)
+        found = evaluation.summary(values.tolist(), [str(k) for k in range(60)])
+        held += found["low"] <= truth <= found["high"]
+    assert 174 <= held <= 198
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.5, 0.7], [0.5] * 9])
+def test_a_summary_of_too_little_has_no_interval(values):
+    found = evaluation.summary(values, [str(k) for k in range(len(values))])
+    assert found["interval"] == "none"
+    assert found["low"] == found["value"] == found["high"]
