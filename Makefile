@@ -107,7 +107,7 @@ clean: ## remove what was built or cached; environments and results stay
 	find lungseg bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
-	$(call build-environment,.venv,$(BACKEND)$(comma)bench$(comma)dev$(comma)fetch$(comma)test$(comma)tune)
+	$(call build-environment,.venv,$(BACKEND)$(comma)bench$(comma)dev$(comma)dicom$(comma)fetch$(comma)predict$(comma)test$(comma)tune)
 
 .venv-mutation/.ready: pyproject.toml constraints.txt
 	$(call build-environment,.venv-mutation,coverage$(comma)mutation$(comma)test)

@@ -9,6 +9,7 @@ bits, never the image's own maximum.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def read(path: Path) -> Radiograph:
         raise EnvironmentFailure(f"{path}: DICOM needs pydicom: {INSTALL}")
     import pydicom
 
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # whatever matters is raised or checked
     try:
         with warnings.catch_warnings():  # of values outside the standard; what matters is checked below
             warnings.simplefilter("ignore")

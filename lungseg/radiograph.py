@@ -41,15 +41,15 @@ def kind(path: Path) -> str | None:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if not start:
         raise DataError(f"{path}: empty file")
+    if start[128:132] == b"DICM":  # first: the 128 bytes before it may be the start of a TIFF, for readers of both
+        return "dicom"
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if start.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     if start[:4] in (b"II*\0", b"MM\0*"):
         return "tiff"
-    if start[128:132] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
-        return "dicom"
-    return None
+    return "dicom" if path.suffix.lower() in (".dcm", ".dicom") else None
 
 
 def read(path: Path) -> Radiograph:

@@ -15,8 +15,14 @@ BACKENDS = {"tensorflow", "jax", "torch"}
 # Module -> the only files below lungseg/ that may import it.
 DOORS = {
     "cv2": {"images.py"},
+    "onnx": {"exporting.py"},
+    "onnxruntime": {"engine.py"},
+    "tf2onnx": {"exporting.py"},
+    "ai_edge_litert": {"parity.py"},
+    "pydicom": {"dicom.py"},
     "pooch": {"datasets/fetch.py"},
     **{backend: {"runtime.py"} for backend in BACKENDS},
+    "tensorflow": {"runtime.py", "exporting.py"},  # its converter to LiteRT
     **{module: set() for module in ("bench", "matplotlib", "seaborn", "sklearn", "tabulate", "rich", "pickle")},
 }
 

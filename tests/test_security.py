@@ -80,6 +80,8 @@ def faults_of(source):
 
 ALLOWED = {  # file -> words of the fault that it may show, and why
     "bench/records/csv_file.py": "alone writes CSV",
+    "lungseg/csv_file.py": "alone writes CSV",  # of predictions; the same shield
+    "lungseg/__init__.py": "imports load_model",  # its own, which checks a model folder first
     "lungseg/testing/cheap.py": "keras.models.load_model",  # of the file that the same call has just written
 }
 

@@ -33,6 +33,8 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--forms", default=",".join(FORMS[:4]), help=f"of {', '.join(FORMS)} (default: the first four)")
     parser.add_argument("--data", nargs=2, metavar=("DATASET", "ROOT"),
                         help=f"labelled images to compare on (default: {PHANTOMS} procedural ones)")  # fmt: skip
+    parser.add_argument("--runtime-only", type=Path, metavar="FOLDER",
+                        help="write a model folder of the ONNX graph and the card alone, too, as the wheel holds")  # fmt: skip
     parser.add_argument("--images", type=options.whole(1), help="at most so many of them")
     options.add_threads(parser)
     parser.set_defaults(run=run)
@@ -78,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     atomic.write_bytes(arguments.out / "parity.json", text.encode())
     if failures:
         raise parity.ParityError("; ".join(failures))
+    if arguments.runtime_only is not None:
+        model_folder.save(arguments.runtime_only, model.card, None, model.onnx)
     return 0
 
 

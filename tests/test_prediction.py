@@ -1,0 +1,344 @@
+"""`lungseg predict`: masks at each image's own size, a bad file told and passed over, nothing of one's own replaced."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import dicom_files
+import model_folders
+import numpy as np
+import pytest
+
+from lungseg import csv_file, inputs, lungs, model_folder, prediction
+from lungseg.__main__ import main
+from lungseg.datasets import phantom
+from lungseg.errors import DataError, UsageError
+from lungseg.inputs import Item
+
+USUAL = {"mean": [0.0, 1.0], "standard_deviation": [0.0, 1.0], "lung_share": [0.0, 1.0]}
+CARD = model_folders.card([np.zeros(1, np.float32)], size=(32, 32), exposure=USUAL)
+
+
+def bright(images):
+    """A network that finds lung where the picture is bright; its probability is the grey itself."""
+    assert images.shape[1:] == (32, 32)
+    assert images.dtype == np.float32
+    return images
+
+
+def picture(k, size=(60, 44)):
+    """Two bright fields on black, another place for each k, and their mask."""
+    pixels = np.zeros(size, np.uint8)
+    rows, columns = slice(5 + k % 7, size[0] - 10), size[1] // 2
+    pixels[rows, 4 : columns - 4] = pixels[rows, columns + 4 : -4] = 230
+    return pixels
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done, data = cv2.imencode(path.suffix, pixels)
+    assert done
+    path.write_bytes(data.tobytes())
+    return path
+
+
+def rows(out):
+    return csv_file.rows((out / "lungs.csv").read_text(), prediction.COLUMNS)
+
+
+def run(given, out, wanted=None, **more):
+    found = inputs.items([str(path) for path in given], out)
+    return prediction.predict(found, out, CARD, bright, wanted or prediction.Wanted(), **more)
+
+
+def test_a_mask_has_its_images_size_and_is_thresholded_after_enlarging(tmp_path):
+    pixels = picture(3, (96, 64))
+    run([write(tmp_path / "a.png", pixels)], tmp_path / "out")
+    mask = cv2.imread(str(tmp_path / "out" / "a_mask.png"), cv2.IMREAD_UNCHANGED)
+    small = cv2.resize(pixels.astype(np.float32) / 255, (32, 32), interpolation=cv2.INTER_AREA)
+    expected = cv2.resize(small, (64, 96), interpolation=cv2.INTER_LINEAR) >= 0.5
+    np.testing.assert_array_equal(mask, expected.astype(np.uint8) * 255)
+
+
+def test_every_kind_of_file_gives_the_same_mask(tmp_path):
+    pixels = picture(0)
+    for ending in (".png", ".tif", ".jpg"):
+        write(tmp_path / f"{ending[1:]}{ending}", pixels)
+    pytest.importorskip("pydicom")
+    dicom_files.write(tmp_path / "dicom.dcm", pixels, PixelSpacing=[0.5, 0.2])
+    run([tmp_path], tmp_path / "out")
+    masks = {path.name: cv2.imread(str(path), -1) for path in (tmp_path / "out").glob("*_mask.png")}
+    assert set(masks) == {"png_mask.png", "tif_mask.png", "jpg_mask.png", "dicom_mask.png"}
+    for name, mask in masks.items():
+        different = np.count_nonzero(mask != masks["png_mask.png"])
+        assert different <= (mask.size // 500 if name.startswith("jpg") else 0)  # JPEG is lossy
+    by_file = {row["file"]: row for row in rows(tmp_path / "out")}
+    pixels = np.count_nonzero(masks["png_mask.png"])
+    assert (by_file["png.png"]["unit"], int(by_file["png.png"]["area"])) == ("px", pixels)
+    dicom = by_file["dicom.dcm"]
+    assert (dicom["unit"], dicom["spacing_from"]) == ("mm2", "PixelSpacing")
+    assert float(dicom["area"]) == pytest.approx(pixels * 0.1, abs=0.06)
+    assert b"secret-17" not in (tmp_path / "out" / "lungs.csv").read_bytes()
+
+
+def test_sides_probabilities_and_overlays_fit_the_mask(tmp_path):
+    pixels = picture(1, (200, 150))
+    write(tmp_path / "a.png", pixels)
+    wanted = prediction.Wanted(overlays=True, longest=100, probabilities=True, sides=True)
+    run([tmp_path / "a.png"], tmp_path / "out", wanted)
+    mask, right, left, probability, overlay = (
+        cv2.imread(str(tmp_path / "out" / f"a_{kind}.png"), cv2.IMREAD_UNCHANGED)
+        for kind in ("mask", "right", "left", "probability", "overlay")
+    )
+    np.testing.assert_array_equal(right | left, mask)
+    assert not (right & left).any()
+    assert right[:, 75:].max() == 0  # the patient's right is at the image's left
+    assert left[:, :75].max() == 0
+    np.testing.assert_array_equal(probability.astype(float) / 65535 >= 0.5, mask > 0)
+    assert probability.dtype == np.uint16
+    assert overlay.shape == (100, 75, 3)
+    outside = overlay[0, 0]
+    assert outside[0] == outside[1] == outside[2]  # grey where there is no lung
+    (row,) = rows(tmp_path / "out")
+    assert int(row["right_area"]) + int(row["left_area"]) == int(row["area"]) == np.count_nonzero(mask)
+    assert int(row["right_area"]) == np.count_nonzero(right)
+
+
+BROKEN = {
+    "empty.png": b"", "text.png": b"not an image", "cut.png": None, "start.jpg": b"\xff\xd8\xff", "page.tif": b"II*\0",
+    "report.dcm": b"no prefix", "nul.png": bytes(100), "html.jpg": b"<html>404</html>", "zip.png": b"PK\3\4" * 9,
+    "claims.png": None, "colour.png": None, "tail.jpg": None, "deep.tif": None, "gif.png": b"GIF89a" + bytes(40),
+    "pdf.png": b"%PDF-1.7", "bmp.png": b"BM" + bytes(60), "webp.png": b"RIFF0000WEBP", "crc.png": None,
+    "multi.dcm": None, "rgb.dcm": None,
+}  # fmt: skip
+
+
+def broken(folder):
+    """Twenty files that are broken in twenty ways."""
+    good = write(folder / "temporary.png", picture(0)).read_bytes()
+    (folder / "temporary.png").unlink()
+    for name, data in BROKEN.items():
+        if data is not None:
+            (folder / name).write_bytes(data)
+    (folder / "cut.png").write_bytes(good[: len(good) // 2])
+    (folder / "claims.png").write_bytes(good[:16] + bytes([0, 1, 0, 0, 0, 1, 0, 0]) + good[24:])
+    (folder / "crc.png").write_bytes(good[:-20] + bytes([good[-20] ^ 1]) + good[-19:])
+    colours = np.zeros((40, 30, 3), np.uint8)
+    colours[..., 0] = 200
+    write(folder / "colour.png", colours)
+    write(folder / "tail.jpg", picture(2))
+    (folder / "tail.jpg").write_bytes((folder / "tail.jpg").read_bytes()[:-300])
+    write(folder / "deep.tif", picture(2).astype(np.float32))
+    dicom_files.write(folder / "multi.dcm", picture(1), NumberOfFrames=2, Rows=30)
+    dicom_files.write(folder / "rgb.dcm", np.zeros((30, 120), np.uint8), SamplesPerPixel=3, Columns=40,
+                      PhotometricInterpretation="RGB", PlanarConfiguration=0)  # fmt: skip
+
+
+def mixed(folder, good=180):
+    pytest.importorskip("pydicom")
+    for k in range(good):
+        ending = (".png", ".jpg", ".tif", ".dcm")[k % 4]
+        path = folder / f"part{k % 3}" / f"good{k:03d}{ending}"
+        size = (40 + k % 13, 32 + k % 17)
+        if ending == ".dcm":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            dicom_files.write(path, picture(k, size))
+        else:
+            write(path, picture(k, size))
+    broken(folder)
+
+
+def outputs(out):
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_of_200_mixed_files_20_are_named_and_180_predicted_also_after_a_kill(tmp_path):
+    mixed(tmp_path / "in")
+    told = []
+    tally = run([tmp_path / "in"], tmp_path / "out", watch=lambda item, error, tally: told.append((item.name, error)))
+    assert (tally.done, tally.failed, len(told)) == (180, 20, 200)
+    errors = {name: error for name, error in told if error}
+    assert set(errors) == set(BROKEN)
+    assert all(name in error for name, error in errors.items())
+    whole = outputs(tmp_path / "out")
+    assert sum(name.endswith("_mask.png") for name in whole) == 180
+
+    class Killed(BaseException):
+        """As a kill: nothing of ours may catch it."""
+
+    def kill(item, error, tally):
+        if tally.done == 90:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run([tmp_path / "in"], tmp_path / "again", watch=kill)
+    table = tmp_path / "again" / "lungs.csv"
+    table.write_text(table.read_text() + "good150.png,ok,goo")  # a row that the kill cut off
+    half = {path: path.stat().st_mtime_ns for path in (tmp_path / "again").rglob("*_mask.png")}
+    assert len(half) == 90
+    tally = run([tmp_path / "in"], tmp_path / "again", skip_existing=True)
+    assert (tally.done, tally.skipped, tally.failed) == (90, 90, 20)
+    assert all(path.stat().st_mtime_ns == when for path, when in half.items())  # done once
+    assert outputs(tmp_path / "again") == whole
+
+
+def test_an_input_is_never_replaced_whatever_name_it_has(tmp_path):
+    path = write(tmp_path / "a_mask.png", picture(0))
+    write(tmp_path / "a.png", picture(1))
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="would replace the input"):
+        run([tmp_path / "a.png", path], tmp_path)
+    link = tmp_path / "out" / "a_mask.png"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="would replace the input"):
+        run([tmp_path / "a.png"], tmp_path / "out")
+    link.unlink()
+    os.link(tmp_path / "a.png", link)
+    with pytest.raises(UsageError, match="would replace the input"):
+        run([tmp_path / "a.png"], tmp_path / "out")
+    assert path.read_bytes() == before
+
+
+def test_two_files_of_one_name_keep_their_endings(tmp_path):
+    write(tmp_path / "a.png", picture(0))
+    write(tmp_path / "a.jpg", picture(1))
+    write(tmp_path / "b.png", picture(2))
+    run([tmp_path], tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").glob("*_mask.png")} == {
+        "a.png_mask.png", "a.jpg_mask.png", "b_mask.png",
+    }  # fmt: skip
+    write(tmp_path / "x" / "a.png", picture(3))
+    with pytest.raises(UsageError, match="have one name"):
+        inputs.items([str(tmp_path / "a.png"), str(tmp_path / "x" / "a.png")], tmp_path / "out")
+
+
+def test_folders_and_globs_find_what_is_there_and_not_what_was_written(tmp_path):
+    for name in ("a.png", "sub/b.TIF", "sub/c.dcm", ".hidden/d.png", "e.txt", ".f.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a_mask.png").touch()
+    out = tmp_path / "out"
+    names = [item.name for item in inputs.items([str(tmp_path)], out)]
+    assert names == ["a.png", "sub/b.TIF", "sub/c.dcm"]
+    assert [item.name for item in inputs.items([str(tmp_path / "**/*.png")], out)] == ["a.png"]
+    twice = inputs.items([str(tmp_path), str(tmp_path / "a.png")], out)
+    assert [item.stem for item in twice] == ["a", "sub/b", "sub/c"]
+    (tmp_path / "[1].png").touch()
+    assert inputs.items([str(tmp_path / "[1].png")], out) == [Item(tmp_path / "[1].png", "[1].png", "[1]")]
+    for given, match in ((str(tmp_path / "none.png"), "no such file"), (str(tmp_path / "*.gif"), "matches no file"),
+                         (str(out), "holds no file")):  # fmt: skip
+        with pytest.raises(DataError, match=match):
+            inputs.items([given], out)
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_no_formula(tmp_path):
+    write(tmp_path / "=cmd|' /C calc'!A0.png", picture(0))
+    run([tmp_path], tmp_path / "out")
+    text = (tmp_path / "out" / "lungs.csv").read_text()
+    assert "\n'=cmd" in text
+    assert rows(tmp_path / "out")[0]["file"] == "=cmd|' /C calc'!A0.png"
+    assert run([tmp_path], tmp_path / "out", skip_existing=True).skipped == 1
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    """What is held at once is a batch of small images: none of the stored size outlives its turn."""
+    import tracemalloc
+
+    for k in range(24):
+        write(tmp_path / f"{k}.png", picture(k, (400, 300)))
+    peaks = []
+    for n in (4, 24):
+        found = [Item(tmp_path / f"{k}.png", f"{k}.png", f"{k}") for k in range(n)]
+        tracemalloc.start()
+        prediction.predict(found, tmp_path / f"out{n}", CARD, bright, prediction.Wanted())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 8 * 32 * 32 * 4 * 4 + 200_000
+
+
+# -- the command, with a real network on ONNX Runtime ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A model folder with a small ONNX graph: the probability is the grey itself."""
+    pytest.importorskip("onnxruntime", reason="pip install 'lungseg[predict]'")
+    folder = tmp_path_factory.mktemp("exported") / "grey"
+    model_folder.save(folder, CARD, None, model_folders.GREY)
+    return folder
+
+
+def test_the_command_ends_with_4_for_a_bad_file_3_for_only_bad_ones_and_0_for_none(exported, tmp_path, capsys):
+    write(tmp_path / "good.png", picture(0))
+    (tmp_path / "bad.png").write_bytes(b"no")
+    model, out = ["--model", str(exported), "--threads", "1"], tmp_path / "out"
+    assert main(["predict", str(tmp_path / "good.png"), "--out", str(out), *model]) == 0
+    assert capsys.readouterr().out.strip() == str(out / "lungs.csv")
+    assert main(["predict", str(tmp_path), "--out", str(out), *model]) == 4
+    shown = capsys.readouterr()
+    assert "bad.png: is no PNG" in shown.err
+    assert "1 predicted, 0 done before, 1 could not be used" in shown.err
+    assert main(["predict", str(tmp_path / "bad.png"), "--out", str(out), *model]) == 3
+    assert main(["predict", str(tmp_path / "none.png"), "--out", str(out), *model]) == 3
+    assert main(["predict", str(tmp_path / "good.png"), "--model", str(tmp_path / "none")]) == 3
+    assert main(["predict", str(tmp_path / "good.png"), "--out", str(out), "--engine", "keras", *model]) == 2
+
+
+def test_predicting_by_onnx_imports_no_keras_and_no_backend(exported, tmp_path):
+    write(tmp_path / "good.png", picture(0))
+    code = (
+        "import sys; from lungseg.__main__ import main; code = main(sys.argv[1:]);"
+        "print(code, *{'keras', 'tensorflow', 'jax', 'scipy', 'pydicom', 'sklearn'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, "predict", "good.png", "--model", str(exported), "--overlays", "--sides"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(prediction.__file__).parent.parent)},
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["lungs/lungs.csv", "0"]
+
+
+def test_a_graph_that_is_not_the_cards_is_refused(exported, tmp_path, capsys):
+    from dataclasses import replace
+
+    model = model_folder.open_folder(exported)
+    write(tmp_path / "good.png", picture(0))
+    folder = tmp_path / "other"
+    model_folder.save(folder, replace(model.card, size=(64, 64)), None, model.onnx)
+    assert main(["predict", str(tmp_path / "good.png"), "--out", str(tmp_path / "o"), "--model", str(folder)]) == 3
+    assert "its card says (64, 64)" in capsys.readouterr().err
+    shutil.rmtree(folder)
+    model_folder.save(folder, model.card, None, b"no graph")
+    assert main(["predict", str(tmp_path / "good.png"), "--out", str(tmp_path / "o"), "--model", str(folder)]) == 3
+    assert "ONNX Runtime cannot load it" in capsys.readouterr().err
+
+
+def test_in_python_masks_and_maps_come_back_at_each_images_size(exported):
+    import lungseg
+
+    pictures = [picture(0), picture(1, (50, 70)).astype(np.float64) / 255]
+    masks = lungseg.predict(pictures, exported)
+    maps = lungseg.predict(pictures, exported, probabilities=True)
+    for image, mask, probability in zip(pictures, masks, maps, strict=True):
+        assert mask.shape == probability.shape == image.shape
+        assert mask.dtype == np.bool_
+        np.testing.assert_array_equal(mask, probability >= 0.5)
+    assert lungseg.predict([], exported) == []
+    for wrong in (np.zeros((4, 4, 3)), np.full((4, 4), 2.0), np.zeros((4, 4), np.uint16), np.full((4, 4), np.nan)):
+        with pytest.raises(UsageError, match="image 0"):
+            lungseg.predict([wrong], exported)
+
+
+def test_a_phantom_is_flagged_by_what_a_card_says_of_its_training_images():
+    drawn = phantom.thorax(0, (32, 32))
+    image = np.asarray(drawn.image, np.float32)
+    probability = (drawn.left | drawn.right).astype(np.float32)
+    narrow = {"mean": [0.0, 0.01], "standard_deviation": [0.0, 1.0]}
+    assert "unusual exposure" in lungs.findings(probability, image, 0.5, narrow).flags
