@@ -34,8 +34,13 @@ def rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
 
 def shielded(value: str) -> str:
     """The text as a cell of one line that no spreadsheet runs; control characters become spaces."""
-    one = "".join(c if c.isprintable() else " " for c in value)
+    one = on_one_line(value)
     return f"'{one}" if _dangerous(one) and not _NUMBER.fullmatch(one) else one
+
+
+def on_one_line(value: str) -> str:
+    """The text as ``rows`` gives it back: control characters, and what is not UTF-8, are spaces."""
+    return "".join(c if c.isprintable() else " " for c in value)
 
 
 def _bare(cell: str) -> str:

@@ -68,12 +68,13 @@ def predict(
     """Predict each item and write its mask at its own size (uint8, 255 is lung), and what else is wanted, to ``out``.
 
     ``lungs.csv`` gets a row as soon as a file's mask is there, and is put into the items' order at the end, so that a
-    killed run goes on with ``skip_existing``: files whose outputs and row are there are passed over.
+    killed run goes on with ``skip_existing``: files whose outputs and row are there are passed over. Rows of other
+    files, from earlier runs, stay.
     watch: told of each item with its error or None. A file that cannot be used is told and passed over; raises
     UsageError where an output would replace an input, EnvironmentFailure where nothing can be written.
     """
     refuse_overwriting(items, [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE])
-    table, tally = _Table(out / TABLE, keep=skip_existing), Tally()
+    table, tally = _Table(out / TABLE, drop=() if skip_existing else [item.name for item in items]), Tally()
     tell = watch or (lambda item, error, tally: None)
 
     def failed(item: Item, error: LungsegError) -> None:
@@ -171,13 +172,18 @@ def _area(value: float, millimetres: bool) -> str:
 
 
 class _Table:
-    """``lungs.csv`` while it grows: rows of files that are done, in the order in which they were."""
+    """``lungs.csv`` while it grows: rows of earlier runs, then of this one in the order in which files are done.
 
-    def __init__(self, path: Path, *, keep: bool) -> None:
+    drop: files whose earlier rows no longer hold. Those of files that could not be used are dropped, too.
+    """
+
+    def __init__(self, path: Path, drop: Sequence[str]) -> None:
         self.path, self.rows = path, dict[str, dict[str, str]]()
-        if keep and path.is_file():
+        if path.is_file():
             text = path.read_text(encoding="utf-8", errors="replace")
-            self.rows = {row["file"]: row for row in csv_file.rows(text, COLUMNS) if row["status"] == "ok"}
+            found = (row for row in csv_file.rows(text, COLUMNS) if row["status"] == "ok")
+            dropped = {csv_file.on_one_line(name) for name in drop}
+            self.rows = {row["file"]: row for row in found if row["file"] not in dropped}
         self._write(list(self.rows))
 
     def __enter__(self) -> _Table:
@@ -192,11 +198,11 @@ class _Table:
 
     def has(self, name: str) -> bool:
         """Whether a file's row is there, and says that it was predicted."""
-        return csv_file.shielded(name) in {csv_file.shielded(key) for key in self.rows}
+        return csv_file.on_one_line(name) in self.rows
 
     def add(self, row: dict[str, str]) -> None:
         """Append a row, on disk at once."""
-        self.rows[row["file"]] = row
+        self.rows[csv_file.on_one_line(row["file"])] = row
         try:
             self.file.write(csv_file.line(COLUMNS, row))
             self.file.flush()
@@ -205,9 +211,9 @@ class _Table:
 
     def finish(self, order: Sequence[str]) -> None:
         """Replace the file by the same rows in this order, those of other files first."""
-        others = [name for name in self.rows if name not in set(order)]
+        own = dict.fromkeys(csv_file.on_one_line(name) for name in order)
         self.file.close()
-        self._write([*others, *(name for name in order if name in self.rows)])
+        self._write([*(name for name in self.rows if name not in own), *(name for name in own if name in self.rows)])
 
     def _write(self, names: Sequence[str]) -> None:
         lines = [csv_file.line(COLUMNS, dict(zip(COLUMNS, COLUMNS, strict=True)))]

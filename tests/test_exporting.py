@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-
-pytest.importorskip("onnxruntime", reason="pip install 'lungseg[predict]'")
-pytest.importorskip("tf2onnx", reason="pip install 'lungseg[export]'")
-pytest.importorskip("ai_edge_litert", reason="pip install 'lungseg[export]'")
 
 import lungseg
 from lungseg import engine, exporting, fitting, model_folder, parity, recipes
 from lungseg.__main__ import main
 from lungseg.datasets import phantom
 
+for _package in ("onnxruntime", "onnx", "tf2onnx", "ai_edge_litert"):
+    pytest.importorskip(_package, reason="pip install 'lungseg[export]'")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the converters' own libraries
 
 
@@ -24,8 +24,6 @@ def trained(tmp_path_factory):
     """A little W-Net of a few epochs on phantoms: untrained ones saturate, so that any export would agree."""
     folder = tmp_path_factory.mktemp("trained")
     phantom.write(folder / "set", 12, (64, 64), 0)
-    from dataclasses import replace
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(recipes.RECIPES, "swift", replace(recipes.BRIEF, name="swift", epochs=8))
         fitting.fit(
@@ -92,8 +90,6 @@ def test_gelu_reaches_onnx(pictures):
 
 
 def test_the_command_writes_what_agrees_and_runs_on_it(trained, tmp_path, capsys):
-    import shutil
-
     folder = shutil.copytree(trained, tmp_path / "model")
     done = main(["export", str(folder), str(tmp_path / "out"), "--forms", "onnx,litert-float32", "--threads", "1"])
     shown = capsys.readouterr()

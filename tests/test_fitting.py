@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from lungseg.datasets import phantom
 from lungseg.errors import DataError, UsageError
 
 SMALL = {"architecture": "lwnet", "width": 8, "size": 32, "threads": 1}
+SWIFT = replace(recipes.BRIEF, name="swift", epochs=3)
 
 
 @pytest.fixture(scope="module")
@@ -25,23 +27,30 @@ def cases(tmp_path_factory):
 
 @pytest.fixture
 def swift(monkeypatch):
-    """Recipe ``swift``: three epochs."""
-    from dataclasses import replace
-
-    monkeypatch.setitem(recipes.RECIPES, "swift", replace(recipes.BRIEF, name="swift", epochs=3))
+    monkeypatch.setitem(recipes.RECIPES, "swift", SWIFT)
     return "swift"
 
 
-def test_five_folds_score_each_image_once_and_the_model_is_trained_on_all(cases, swift, tmp_path):
-    seen = []
-    made = lungseg.fit(cases, tmp_path / "model", recipe=swift, folds=3, watch=seen.append, **SMALL)
-    assert [event["training"] for event in seen] == [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
+@pytest.fixture(scope="module")
+def folded(cases, tmp_path_factory):
+    """A model folder by two folds, uninterrupted, and what was told of its trainings."""
+    told = []
+    out = tmp_path_factory.mktemp("folded") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(recipes.RECIPES, "swift", SWIFT)
+        return lungseg.fit(cases, out, recipe="swift", folds=2, watch=told.append, **SMALL), told
+
+
+def test_folds_score_each_image_once_and_the_model_is_trained_on_all(folded):
+    made, told = folded
+    assert [event["training"] for event in told] == [1] * 3 + [2] * 3 + [3] * 3
+    assert {event["trainings"] for event in told} == {3}
     stored, network = made.card.scores
     assert (stored["at"], stored["images"], network["at"], network["images"]) == ("stored", 12, "network", 12)
     assert made.card.data["split"]["test"] == 0
     assert sum(made.card.data["split"].values()) == 12
     assert stored["low"] <= stored["value"] <= stored["high"]
-    assert not (tmp_path / "model.training").exists()
+    assert not made.path.with_name("model.training").exists()
 
 
 def test_a_plain_split_states_the_score_of_its_own_model_on_patients_it_never_saw(cases, swift, tmp_path):
@@ -56,19 +65,21 @@ def test_a_plain_split_states_the_score_of_its_own_model_on_patients_it_never_sa
         assert again.dice(at)["value"] == pytest.approx(score["value"], abs=1e-4)
 
 
-def test_all_states_no_score(cases, swift, tmp_path):
+def test_all_states_no_score_and_the_card_no_place_of_this_machine(cases, swift, tmp_path):
     made = lungseg.fit(cases, tmp_path / "model", recipe=swift, hold_out=False, **SMALL)
     assert made.card.scores == ()
     assert made.card.data["images"] == 12
     assert made.card.data["split"]["test"] == 0
+    text = (made.path / "card.json").read_text()
+    assert str(tmp_path) not in text
+    assert str(cases[0].image.parent) not in text
 
 
-def test_an_interrupted_training_goes_on_to_the_same_bits(cases, swift, tmp_path, monkeypatch):
+def test_an_interrupted_training_goes_on_to_the_same_bits(cases, folded, swift, tmp_path, monkeypatch):
     from lungseg import checkpoint
 
     monkeypatch.setattr(checkpoint.Checkpoints, "wait_s", lambda self, took: 0.0)  # at each epoch
-    whole = lungseg.fit(cases, tmp_path / "whole", recipe=swift, folds=2, **SMALL)
-    epochs = []
+    whole, epochs = folded[0], []
 
     def stop(event):
         epochs.append((event["training"], event["epoch"]))
@@ -97,13 +108,6 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(cases, tmp_path):
         lungseg.fit([], tmp_path / "model", **SMALL)
     with pytest.raises(DataError, match="cannot be split"):
         lungseg.fit(cases[:2], tmp_path / "model", **SMALL)
-
-
-def test_the_card_tells_no_place_of_this_machine(cases, swift, tmp_path):
-    made = lungseg.fit(cases, tmp_path / "model", recipe=swift, hold_out=False, **SMALL)
-    text = (made.path / "card.json").read_text()
-    assert str(tmp_path) not in text
-    assert str(cases[0].image.parent) not in text
 
 
 def test_the_command_trains_and_its_model_is_scored_and_kept_in_the_card(tmp_path, monkeypatch, capsys, swift):

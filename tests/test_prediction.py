@@ -247,6 +247,25 @@ def test_a_name_that_a_spreadsheet_would_run_is_no_formula(tmp_path):
     assert run([tmp_path], tmp_path / "out", skip_existing=True).skipped == 1
 
 
+def test_rows_of_other_files_stay_and_one_done_again_is_told_once(tmp_path):
+    for k, name in enumerate(("a.png", "b.png", "new\nline.png")):
+        write(tmp_path / name, picture(k))
+    out = tmp_path / "out"
+    run([tmp_path / "a.png"], out)
+    run([tmp_path / "b.png"], out)
+    run([tmp_path / "a.png"], out)
+    assert [row["file"] for row in rows(out)] == ["b.png", "a.png"]
+    run([tmp_path / "new\nline.png"], out)
+    assert [row["file"] for row in rows(out)] == ["b.png", "a.png", "new line.png"]
+    assert run([tmp_path / "new\nline.png"], out, skip_existing=True).skipped == 1
+    (tmp_path / "a.png").write_bytes(b"no longer an image")
+    run([tmp_path / "a.png"], out)
+    assert [(row["file"], row["status"]) for row in rows(out)][-1] == ("a.png", "error")
+    (out / "lungs.csv").write_text("another,table\n1,2\n")
+    run([tmp_path / "b.png"], out)
+    assert [row["file"] for row in rows(out)] == ["b.png"]
+
+
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     """What is held at once is a batch of small images: none of the stored size outlives its turn."""
     import tracemalloc

@@ -33,8 +33,10 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--forms", default=",".join(FORMS[:4]), help=f"of {', '.join(FORMS)} (default: the first four)")
     parser.add_argument("--data", nargs=2, metavar=("DATASET", "ROOT"),
                         help=f"labelled images to compare on (default: {PHANTOMS} procedural ones)")  # fmt: skip
-    parser.add_argument("--runtime-only", type=Path, metavar="FOLDER",
-                        help="write a model folder of the ONNX graph and the card alone, too, as the wheel holds")  # fmt: skip
+    parser.add_argument(
+        "--runtime-only", type=Path, metavar="FOLDER",
+        help="write a model folder of the ONNX graph and the card alone, too, as the wheel holds",
+    )  # fmt: skip
     parser.add_argument("--images", type=options.whole(1), help="at most so many of them")
     options.add_threads(parser)
     parser.set_defaults(run=run)
