@@ -28,8 +28,9 @@ class Item:
 def items(given: Iterable[str], out: Path) -> list[Item]:
     """Files, folders (all below them whose names end as a radiograph's do) and globs, in the order given, each once.
 
-    Files in ``out`` are left out of folders and globs. Two files that would write the same outputs keep their endings
-    in the names of these. Raises UsageError for a folder or glob without any, DataError for a path that is not there.
+    Files in ``out`` are left out of a folder or glob that holds others. Two files that would write the same outputs keep
+    their endings in the names of these. Raises DataError for a path that is not there and a folder or glob without any
+    file, UsageError where ``out`` is the very folder that is read: its masks would be read the next time.
     """
     found: dict[Path, str] = {}
     problems = []
@@ -37,7 +38,10 @@ def items(given: Iterable[str], out: Path) -> list[Item]:
         path = Path(text).expanduser()
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and not _hidden(p, path))
-            named = [(p, p.relative_to(path).as_posix()) for p in inside if not _within(p, out)]
+            if out.resolve() == path.resolve():
+                raise UsageError(f"{out}: is the folder of the images; choose another --out, or one inside it")
+            own = path.resolve() in out.resolve().parents
+            named = [(p, p.relative_to(path).as_posix()) for p in inside if not (own and _within(p, out))]
             what = f"holds no file that ends in {', '.join(ENDINGS)}"
         elif path.exists() or not any(c in text for c in _WILD):
             named, what = [(path, path.name)], ""
@@ -45,7 +49,10 @@ def items(given: Iterable[str], out: Path) -> list[Item]:
                 problems.append(f"{text}: no such file or folder")
         else:
             matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
-            named = [(p, p.name) for p in matches if p.is_file() and not _within(p, out)]
+            matches = [p for p in matches if p.is_file()]
+            named = [(p, p.name) for p in matches if not _within(p, out)]
+            if matches and not named:
+                raise UsageError(f"{out}: is the folder of the images that {text} matches; choose another --out")
             what = "matches no file"
         if not named:
             problems.append(f"{text}: {what}")

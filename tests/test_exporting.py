@@ -13,6 +13,7 @@ import lungseg
 from lungseg import engine, exporting, fitting, model_folder, parity, recipes
 from lungseg.__main__ import main
 from lungseg.datasets import phantom
+from lungseg.errors import DataError
 
 for _package in ("onnxruntime", "onnx", "tf2onnx", "ai_edge_litert"):
     pytest.importorskip(_package, reason="pip install 'lungseg[export]'")
@@ -78,6 +79,22 @@ def test_another_networks_file_is_told(trained, pictures, expected):
 def test_a_file_that_cannot_run_is_told(pictures, expected, form):
     with pytest.raises(parity.ParityError, match=f"{form}: was written, but cannot run"):
         compared(form, b"no network" * 20, expected, pictures)
+
+
+@pytest.mark.parametrize("place", ["other.bin", "/etc/hostname", "../other.bin"])
+def test_a_graph_that_would_read_another_file_is_refused(trained, tmp_path, place):
+    from onnx import TensorProto, helper
+
+    (tmp_path / "other.bin").write_bytes(bytes(4))
+    outside = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    outside.external_data.add(key="location", value=place)
+    shape = ["batch", 32, 32, 1]
+    image, out = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("image", "out"))
+    graph = helper.make_graph([helper.make_node("Add", ["image", "w"], ["out"])], "g", [image], [out], [outside])
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8).SerializeToString()
+    model_folder.save(tmp_path / "model", model_folder.open_folder(trained).card, None, data)
+    with pytest.raises(DataError, match="ONNX Runtime cannot load it"):
+        engine.start(model_folder.open_folder(tmp_path / "model"))
 
 
 def test_gelu_reaches_onnx(pictures):

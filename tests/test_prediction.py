@@ -232,10 +232,15 @@ def test_folders_and_globs_find_what_is_there_and_not_what_was_written(tmp_path)
     assert [item.stem for item in twice] == ["a", "sub/b", "sub/c"]
     (tmp_path / "[1].png").touch()
     assert inputs.items([str(tmp_path / "[1].png")], out) == [Item(tmp_path / "[1].png", "[1].png", "[1]")]
-    for given, match in ((str(tmp_path / "none.png"), "no such file"), (str(tmp_path / "*.gif"), "matches no file"),
-                         (str(out), "holds no file")):  # fmt: skip
+    (tmp_path / "nothing").mkdir()
+    for given, match in ((tmp_path / "none.png", "no such file"), (tmp_path / "*.gif", "matches no file"),
+                         (tmp_path / "nothing", "holds no file")):  # fmt: skip
         with pytest.raises(DataError, match=match):
-            inputs.items([given], out)
+            inputs.items([str(given)], out)
+    for given in (out, out / "*.png"):
+        with pytest.raises(UsageError, match="is the folder of the images"):
+            inputs.items([str(given)], out)
+    assert [item.name for item in inputs.items([str(tmp_path / "sub")], tmp_path)] == ["b.TIF", "c.dcm"]
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_no_formula(tmp_path):
