@@ -28,9 +28,9 @@ class Item:
 def items(given: Iterable[str], out: Path) -> list[Item]:
     """Files, folders (all below them whose names end as a radiograph's do) and globs, in the order given, each once.
 
-    Files in ``out`` are left out of a folder or glob that holds others. Two files that would write the same outputs keep
-    their endings in the names of these. Raises DataError for a path that is not there and a folder or glob without any
-    file, UsageError where ``out`` is the very folder that is read: its masks would be read the next time.
+    Files in ``out`` are left out of a folder or glob that holds others. Two files that would write the same outputs
+    keep their endings in the names of these. Raises DataError for a path that is not there and a folder or glob without
+    any file, UsageError where ``out`` is the very folder that is read: its masks would be read the next time.
     """
     found: dict[Path, str] = {}
     problems = []
