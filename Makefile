@@ -22,6 +22,9 @@ quote  = '$(subst ','\'',$(1))'
 option = $(if $(2),$(1) $(call quote,$(2)))
 
 PY    := .venv/bin/python
+ifeq ($(BACKEND),jax)
+export KERAS_BACKEND := jax
+endif
 # A file's tests stay in one process, which shares what is dear to set up. More than four would want 8 GB of memory.
 IN_PARALLEL = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 READY := .venv/.ready-$(BACKEND)
@@ -29,52 +32,47 @@ READY := .venv/.ready-$(BACKEND)
 .PHONY: help setup bench test test-all faults soak test-speed mutation coverage lint types gate baseline publish report smoke-jax wheel clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^## / {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 	@printf '%s\n' '' 'Variables, as in  make bench SUITE=montgomery-128 DATA=../data/Montgomery' \
-		'  SUITE=    quick, smoke, montgomery-128, ... (.venv/bin/python -m bench list)' \
+		'  SUITE=    quick, montgomery-128, ... (.venv/bin/python -m bench list)' \
 		'  DATA=     folder of a real data set; phantom suites need none' \
 		"  ARCH=     architectures, wildcards allowed: ARCH='r2*'" \
 		'  SEEDS=    number of seeds, instead of the suite'"'"'s own' \
-		'  VARIANTS= of the recipe, beside it: VARIANTS=plateau,thorough+weight-average' \
-		'  RESULTS=  where records and reports go (results/local)' \
+		'  VARIANTS= of the recipe, beside it: VARIANTS=plateau,elastic' \
+		'  RESULTS=  where records and pages go (results/local)' \
 		"  ARGS=     more for pytest: ARGS='-k unet'" \
-		'  WORKERS=  processes that share the tests: auto, one a core up to four; 0, which --pdb and -s need' \
-		'  BACKEND=  tensorflow, or cuda for the same with NVIDIA'"'"'s libraries' \
+		'  WORKERS=  processes that share the tests: auto; 0 for --pdb and -s' \
+		'  BACKEND=  tensorflow; cuda, with NVIDIA'"'"'s libraries; jax' \
 		'  PYTHON=   interpreter, 3.11 to 3.13, that .venv is built with (python3)'
 
-setup: $(READY) ## build .venv from the pinned versions; the other verbs do it by themselves
-
-bench: $(READY) ## train, score and compare: SUITE= DATA= ARCH= SEEDS= VARIANTS= RESULTS=
-	$(PY) -m bench run $(call quote,$(SUITE)) --results $(call quote,$(RESULTS)) \
+## Compare networks
+bench: $(READY) ## train, score, compare: SUITE= DATA= ARCH= SEEDS= VARIANTS=
+	@printf 'Training what suite %s lacks; pages go to %s. Ctrl-C is safe: the same command goes on.\n' \
+		$(call quote,$(SUITE)) $(call quote,$(RESULTS))
+	@$(PY) -m bench run $(call quote,$(SUITE)) --results $(call quote,$(RESULTS)) \
 		$(call option,--data,$(DATA)) $(call option,--arch,$(ARCH)) $(call option,--seeds,$(SEEDS)) \
 		$(call option,--variants,$(VARIANTS))
 
+report: $(READY) ## make pages and figures again from the records in RESULTS=
+	@$(PY) -m bench report --results $(call quote,$(RESULTS))
+
+publish: $(READY) ## validate own records, copy them to results/, renew pages: SUITE=
+	@$(PY) -m bench publish $(call quote,$(SUITE)) --results $(call quote,$(RESULTS))
+
+setup: $(READY) ## build .venv from pinned versions; other verbs do it themselves
+
+## Check the code
 test: $(READY) ## the tests, without the slow ones: ARGS= WORKERS=
 	$(PY) -m pytest $(IN_PARALLEL) $(ARGS)
 
 test-all: $(READY) ## every test; LUNGSEG_DATA=<folder> adds those on real data
 	$(PY) -m pytest -m '' $(IN_PARALLEL) $(ARGS)
 
-faults: $(READY) ## run every test of a fault, the slow ones too, and write tests/FAULTS.md
-	$(PY) -m pytest -m fault --fault-table tests/FAULTS.md $(ARGS)
+gate: $(READY) ## train suite smoke and compare it with results/baseline.json
+	@$(PY) -m bench gate
 
-soak: RESULTS := $(if $(filter results/local,$(RESULTS)),results/local/soak,$(RESULTS))
-soak: $(READY) ## kill runs at random, again and again, and check what is left: TIMES=10 RESULTS=results/local/soak
-	$(PY) tests/soak.py --times $(TIMES) --results $(call quote,$(RESULTS)) $(ARGS)
-
-test-speed: $(READY) ## time the kernels
-	$(PY) -m pytest tests/speed -m '' --benchmark-enable $(ARGS)
-
-mutation: .venv-mutation/.ready ## change the code place by place, see whether a test fails; write tests/MUTATION.md: ARGS=
-	.venv-mutation/bin/python tests/mutation.py $(ARGS)
-
-COVERED := tests/test_metrics.py tests/test_metrics_borders.py tests/test_images.py tests/test_broken_png.py \
-	tests/test_resizing.py tests/test_poses.py tests/test_splits.py tests/test_store.py \
-	tests/test_gate.py tests/test_gate_faults.py tests/gate/test_paired.py tests/gate/test_verdicts.py tests/differential
-
-coverage: .venv-mutation/.ready ## lines and branches that the quick tests of metrics, images, folds, records and gate miss
-	.venv-mutation/bin/python -m coverage run -m pytest $(COVERED) $(ARGS)
-	.venv-mutation/bin/python -m coverage report
+baseline: $(READY) ## write a new results/baseline.json
+	@$(PY) -m bench baseline
 
 lint: $(READY) ## ruff
 	$(PY) -m ruff check .
@@ -82,19 +80,29 @@ lint: $(READY) ## ruff
 types: $(READY) ## mypy
 	$(PY) -m mypy
 
-gate: $(READY) ## train suite smoke and compare it with results/baseline.json
-	$(PY) -m bench gate
+## Check it in depth, for maintainers
+faults: $(READY) ## run the tests of all faults, write tests/FAULTS.md
+	$(PY) -m pytest -m fault --fault-table tests/FAULTS.md $(ARGS)
 
-baseline: $(READY) ## write a new results/baseline.json
-	$(PY) -m bench baseline
+soak: RESULTS := $(if $(filter results/local,$(RESULTS)),results/local/soak,$(RESULTS))
+soak: $(READY) ## kill runs at random, check what is left: TIMES=10 RESULTS=
+	$(PY) tests/soak.py --times $(TIMES) --results $(call quote,$(RESULTS)) $(ARGS)
 
-publish: $(READY) ## validate a suite's own records, copy them to results/ and renew its pages: SUITE=
-	$(PY) -m bench publish $(call quote,$(SUITE)) --results $(call quote,$(RESULTS))
+test-speed: $(READY) ## time the kernels
+	$(PY) -m pytest tests/speed -m '' --benchmark-enable $(ARGS)
 
-report: $(READY) ## make pages and figures again from the records in RESULTS=
-	$(PY) -m bench report --results $(call quote,$(RESULTS))
+mutation: .venv-mutation/.ready ## change the code, see whether a test fails: ARGS=
+	.venv-mutation/bin/python tests/mutation.py $(ARGS)
 
-smoke-jax: .venv-jax/.ready ## suite smoke on JAX, in an environment without TensorFlow
+COVERED := tests/test_metrics.py tests/test_metrics_borders.py tests/test_images.py tests/test_broken_png.py \
+	tests/test_resizing.py tests/test_poses.py tests/test_splits.py tests/test_store.py \
+	tests/test_gate.py tests/test_gate_faults.py tests/gate/test_paired.py tests/gate/test_verdicts.py tests/differential
+
+coverage: .venv-mutation/.ready ## lines and branches that the quick tests miss
+	.venv-mutation/bin/python -m coverage run -m pytest $(COVERED) $(ARGS)
+	.venv-mutation/bin/python -m coverage report
+
+smoke-jax: .venv-jax/.ready ## suite smoke on JAX, without TensorFlow
 	KERAS_BACKEND=jax .venv-jax/bin/python -m bench run smoke --results $(call quote,$(RESULTS))
 
 wheel: $(READY) ## dist/: a wheel of lungseg alone
@@ -102,7 +110,7 @@ wheel: $(READY) ## dist/: a wheel of lungseg alone
 	$(PY) -m build --no-isolation
 	$(PY) -m zipfile --list dist/*.whl
 
-clean: ## remove what was built or cached; environments and results stay
+clean: ## remove what was built or cached; environments, results stay
 	rm -rf build dist .cache .tox .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find lungseg bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -117,6 +125,11 @@ $(READY): pyproject.toml constraints.txt
 
 comma := ,
 
+# Of pip's hundreds of lines, how far it is: a line each twentieth package, and one before it unpacks them.
+counted = awk '/^(Collecting|Requirement)/ && ++n % 20 == 0 {print "  " n " packages found"; fflush()} \
+	/^Installing collected/ {print "  " n " packages found; unpacking them"; fflush()} \
+	/^Successfully installed/ {print "  installed"; fflush()}'
+
 # $(1): folder, $(2): extras. The stamp $@ is written last, so that a failed set-up is tried again.
 # The build backend is installed first and used as it is: with isolation pip would fetch one that nothing pins.
 define build-environment
@@ -127,10 +140,10 @@ define build-environment
 		"make PYTHON=<interpreter>" >&2; exit 1; }
 @"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
-@echo "Installing the pinned versions into $(1): minutes the first time"
+@echo "Installing the pinned versions into $(1), once: one to ten minutes, about 3 GB of disk"
 @$(1)/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(1)
 @$(1)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt hatchling
-@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	--no-build-isolation --editable '.[$(2)]'
+@$(1)/bin/python -m pip install --disable-pip-version-check --progress-bar off --constraint constraints.txt \
+	--no-build-isolation --editable '.[$(2)]' | $(counted)
 @touch $@
 endef
