@@ -20,15 +20,13 @@ def line(columns: Sequence[str], row: Mapping[str, str]) -> str:
 
 
 def rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a table with exactly these columns, without those that a kill cut off; none of another table."""
+    """The rows of a table with exactly these columns, without one that a kill cut off; none of another table."""
     try:
         found = list(csv.reader(io.StringIO(text, newline="")))
     except csv.Error:
         return []
     if not found or found[0] != list(columns):
         return []
-    if not text.endswith("\n"):
-        found.pop()
     return [dict(zip(columns, map(_bare, cells), strict=True)) for cells in found[1:] if len(cells) == len(columns)]
 
 
