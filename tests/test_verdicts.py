@@ -67,7 +67,10 @@ def test_identical_rows_are_never_better(tables):
 @settings(max_examples=40)
 @given(made_up())
 def test_interval_and_test_of_a_pair_say_the_same_and_correction_only_takes_away(tables):
-    for pair in compared(tables):
+    found = compared(tables)
+    assert [p.p_holm for p in found] == pytest.approx(resampling.holm([p.p_value for p in found]))
+    assert [p.p_apart_holm for p in found] == pytest.approx(resampling.holm([p.p_apart for p in found]))
+    for pair in found:
         assert pair.difference.excludes(0.0) == (pair.p_value < verdicts.ALPHA)
         assert pair.p_value <= pair.p_holm
         assert pair.p_apart <= pair.p_apart_holm
