@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lungseg.architectures import ARCHITECTURES, build
 from lungseg.datasets import DATASETS, Case, load
 from lungseg.errors import DataError, EnvironmentFailure, LungsegError, UsageError
+from lungseg.saved import load_model
 
 if TYPE_CHECKING:
     from lungseg import metrics as metrics
@@ -23,6 +24,7 @@ __all__ = [
     "UsageError",
     "build",
     "load",
+    "load_model",
     "metrics",
 ]
 
