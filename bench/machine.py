@@ -49,8 +49,8 @@ def visible_card(chosen: str | None, order: str | None = None) -> str | None:
         return named[0] if len(named) == 1 else None
     if order not in (None, "", runtime.CARDS_ORDER) and len({name for _, _, name in cards}) > 1:
         raise UsageError(
-            f"CUDA_DEVICE_ORDER={order} numbers cards of several kinds by an order of its own; unset it, or name a card "
-            "by its UUID: CUDA_VISIBLE_DEVICES=GPU-... (`nvidia-smi -L`)"
+            f"CUDA_DEVICE_ORDER={order} numbers cards of several kinds by an order of its own; unset it, or name a "
+            "card by its UUID: CUDA_VISIBLE_DEVICES=GPU-... (`nvidia-smi -L`)"
         )
     wanted = "0" if first is None else first
     return next((name for index, _, name in cards if index == wanted), None)

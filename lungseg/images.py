@@ -152,7 +152,8 @@ def _are_lungs(pixels: NDArray[Any], labels: Sequence[int]) -> bool:
     shared = min(rows.max(), other_rows.max()) - max(rows.min(), other_rows.min()) + 1
     lower = min(np.ptp(rows), np.ptp(other_rows)) + 1
     beside = abs(columns.mean() - other_columns.mean()) >= 0.25 * width
-    return bool(beside and 2 * shared >= lower and 5 * min(rows.size, other_rows.size) > max(rows.size, other_rows.size))
+    small, large = sorted((rows.size, other_rows.size))
+    return bool(beside and 2 * shared >= lower and 5 * small > large)
 
 
 def is_union_of(mask: Mask, shape: str) -> bool:

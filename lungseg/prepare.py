@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,9 +82,9 @@ def read_stored_mask(case: Case) -> images.Mask:
 def prepare(cases: Sequence[Case], size: tuple[int, int], cache: Path) -> Prepared:
     """Arrays of all cases at ``size`` (height, width); made once, then memory-mapped from ``cache``.
 
-    The cache is keyed by each file's name, length, times of change and inode, so that a file replaced by one of the same
-    length and time is seen, and checked by the hash of its pixels.
-    One image at a time is in memory. Raises one DataError that lists every unreadable or mismatched file.
+    The cache is keyed by each file's name, length, times of change and inode, so that a file replaced by one of the
+    same length and time is seen, and checked by the hash of its pixels. One image at a time is in memory. Raises one DataError
+    that lists every unreadable or mismatched file.
     """
     cases = sorted(cases, key=lambda case: case.id)
     states = _states(cases)
@@ -130,7 +129,8 @@ States = dict[Path, tuple[int, int, int, int]]
 
 def _states(cases: Sequence[Case]) -> States:
     """Length, times and number of every file, as the file system keeps them: the time of its last change of contents,
-    which anybody can set, that of its inode's (ctime), which nobody can, and the inode. Raises DataError that lists those that cannot be read."""
+    which anybody can set, that of its inode's (ctime), which nobody can, and the inode. Raises
+    DataError that lists those that cannot be read."""
     states, problems = {}, []
     for path in (path for case in cases for path in (case.image, *case.masks)):
         try:
@@ -165,8 +165,7 @@ def _refuse_changes(cases: Sequence[Case], before: States) -> None:
 def _make(cases: Sequence[Case], size: tuple[int, int], folder: Path, states: States) -> None:
     """Fill a temporary folder and rename it, so that a half-made or mixed cache is never read."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=atomic.own(atomic.FOLDER), dir=folder.parent))
+        work = atomic.new_folder(folder.parent)
     except OSError as error:
         raise atomic.refused(folder.parent, error) from error
     try:

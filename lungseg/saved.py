@@ -19,11 +19,11 @@ MOST_BYTES = 64 << 20  # of a configuration, which is text of some hundred layer
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """The model that ``model.save("<name>.keras")`` wrote, in any process, with this package's own layers; not compiled.
+    """The model that ``model.save("<name>.keras")`` wrote, in any process, with this package's layers; not compiled.
 
-    Keras's own ``load_model`` knows them only once the modules that define them were imported. Code is never loaded from
-    the file: layers of Python functions (Lambda) are refused. Raises DataError where the file cannot be read, UsageError
-    where it is of another format.
+    Keras's own ``load_model`` knows them only once the modules that define them were imported. Code is never loaded
+    from the file: layers of Python functions (Lambda) are refused. Raises DataError where the file cannot be read,
+    UsageError where it is of another format.
     """
     path = Path(path).expanduser()
     if path.suffix != ".keras":
@@ -54,7 +54,7 @@ def _refuse_code(path: Path) -> None:
     except (OSError, KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be loaded ({error}); save the model again") from error
     if found := next((name for name in _classes(config) if name in CODE), None):
-        raise DataError(f"{path}: holds a layer of a function ({found}), which is code; build it from layers and save it")
+        raise DataError(f"{path}: holds a layer of a function ({found}), which is code; build it of layers and save it")
 
 
 def _classes(config: Any) -> Iterator[str]:

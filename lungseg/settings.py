@@ -56,7 +56,7 @@ def start_keras(backend: str) -> Any:
         raise UsageError(f"keras.json in KERAS_HOME, or in ~/.keras: {error}; correct or remove it") from error
     config = keras.config
     if config.backend() != backend:
-        raise UsageError(f"Keras runs on {config.backend()} already, not on {backend}: set KERAS_BACKEND={backend} before")
+        raise UsageError(f"Keras runs on {config.backend()} already, not on {backend}: set KERAS_BACKEND first")
     if config.is_nnx_enabled():
         raise UsageError("keras.json: nnx_enabled changes how JAX trains; remove it")
     for name, value in OWN.items():

@@ -235,7 +235,8 @@ def test_loading_imports_every_module_that_registers_a_layer():
         for path in (ROOT / "lungseg").rglob("*.py")
         if "@keras.saving.register_keras_serializable" in path.read_text(encoding="utf-8")
     }
-    imported, waiting = set(), {"lungseg.losses", *(lungseg.ARCHITECTURES[name].__module__ for name in lungseg.ARCHITECTURES)}
+    waiting = {"lungseg.losses", *(function.__module__ for function in lungseg.ARCHITECTURES.values())}
+    imported = set()
     while waiting:
         module = waiting.pop()
         imported.add(module)

@@ -65,7 +65,7 @@ def locate(suite: Suite, given: Path | None, results: Path) -> Path:
         root = results / "cache" / f"phantom-{spec.n}-{spec.size[0]}x{spec.size[1]}-s{spec.seed}"
         phantom.write(root, spec.n, spec.size, spec.seed)
         return root
-    named = given or (Path(os.environ["LUNGSEG_DATA"]) if os.environ.get("LUNGSEG_DATA") else None)
+    named = given or (Path(os.environ["LUNGSEG_DATA"]).expanduser() if os.environ.get("LUNGSEG_DATA") else None)
     if named is None:
         raise UsageError(
             f"suite {suite.name} needs {_named(suite)} by DATA=<folder> (make) or --data <folder>, or set LUNGSEG_DATA;"

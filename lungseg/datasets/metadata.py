@@ -37,7 +37,8 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 _KNOWN = frozenset(spelling for spellings in SPELLINGS.values() for spelling in spellings)
 # Parts of a header that speak of a person, and of one's properties, which tell no two persons apart.
 _PERSON = ("patien", "subject", "person", "participant", "proband", "sujet", "pacient", "pazient")
-_PROPERTY = ("age", "sex", "gender", "birth", "weight", "height", "size", "position", "orientation", "comment", "ethnic")
+_PROPERTY = ("age", "sex", "gender", "birth", "weight", "height", "size", "position", "orientation", "comment",
+             "ethnic")  # fmt: skip
 _MISSING = frozenset({"", "-", "?", "na", "n/a", "nan", "none", "null", "nil", "unknown", "#n/a"})
 _SEXES = {"f": "F", "female": "F", "woman": "F", "m": "M", "male": "M", "man": "M"}
 _BITS = {"0": "0", "false": "0", "1": "1", "true": "1"}

@@ -17,8 +17,8 @@ def remarks(cases: Sequence[Case], root: Path | None) -> dict[str, list[str]]:
     """
     unknown = [case.id for case in cases if case.spacing_mm is None]
     kinds = {
-        "pixel spacing known for some images only (no mean of mm and pixels can be taken; give it for all or for none), "
-        "unknown for": unknown if len(unknown) < len(cases) else [],
+        "pixel spacing known for some images only (mm and pixels have no mean; give it for all or none), unknown "
+        "for": unknown if len(unknown) < len(cases) else [],
         **(_of_table(cases, root) if root else {}),
     }
     return {kind: names for kind, names in kinds.items() if names}
