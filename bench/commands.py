@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
+        suite = suites.called(suite, root)
         code, _ = train(suite, root, options.results)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
@@ -62,6 +63,7 @@ def ensemble(options: argparse.Namespace) -> int:
 
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
+        suite = suites.called(suite, root)
         code = ensemble.make(suite, root, options.results, options.seeds, _say, views=options.views)
         found = vetted(options.results)
         written = report.write(options.results, only=suite.name, found=found)

@@ -40,4 +40,4 @@ def refuse_others_pages(results: Path) -> None:
     except OSError:  # whoever writes it says so
         return
     if start.strip() and start != MARK.encode():
-        raise UsageError(f"{page}: was not written by this program and would be replaced; choose another results folder")
+        raise UsageError(f"{page}: was not written by this program and would be replaced; choose another folder")

@@ -83,8 +83,8 @@ def prepare(cases: Sequence[Case], size: tuple[int, int], cache: Path) -> Prepar
     """Arrays of all cases at ``size`` (height, width); made once, then memory-mapped from ``cache``.
 
     The cache is keyed by each file's name, length, times of change and inode, so that a file replaced by one of the
-    same length and time is seen, and checked by the hash of its pixels. One image at a time is in memory. Raises one DataError
-    that lists every unreadable or mismatched file.
+    same length and time is seen, and checked by the hash of its pixels. One image at a time is in memory.
+    Raises one DataError that lists every unreadable or mismatched file.
     """
     cases = sorted(cases, key=lambda case: case.id)
     states = _states(cases)
