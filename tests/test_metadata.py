@@ -124,6 +124,14 @@ def test_a_table_of_another_name_or_format_is_refused_rather_than_passed_over(ro
 
 
 @pytest.mark.fault("F106")
+@pytest.mark.parametrize("where", ["img/metadata.csv", "mask/table.csv"])
+def test_a_table_of_patients_among_the_images_is_refused(root, where):
+    (root / where).write_text("id,patient\na,P\nb,P\n")
+    with pytest.raises(DataError, match=f"{where}: names patients and is not read"):
+        lungseg.load("folder", root)
+
+
+@pytest.mark.fault("F106")
 def test_two_tables_that_differ_in_case_are_refused_and_a_spreadsheet_renamed_is_called_that(root):
     table(root, "id,patient\na,P\nb,P\n")
     table(root, "id,patient\na,P\nb,Q\n", "Metadata.csv")

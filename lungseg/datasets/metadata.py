@@ -14,6 +14,7 @@ from lungseg.datasets.table_file import key, plain
 from lungseg.errors import DataError
 
 NAME = "metadata.csv"
+MOST_BYTES = 16 << 20  # of a table of another name that is looked into
 MOST_YEARS = 120
 MOST_SIDE = 100_000  # pixels of a native image
 MOST_MM = 100.0
@@ -71,8 +72,8 @@ def find(root: Path) -> Path | None:
         if path.name.casefold().split(".")[0] in ("metadata", "meta-data", "meta_data"):
             raise DataError(f"{path}: is not read, so each image would count as its own patient; save it as {NAME}")
     for path in others(root):
-        if _names_patients(path):
-            raise DataError(f"{path}: names patients and is not read; rename it {NAME}, or move it out of the folder")
+        if path.is_relative_to(root) and _names_patients(path):
+            raise DataError(f"{path}: names patients and is not read; call it {root / NAME}, or move it elsewhere")
     return None
 
 
@@ -93,11 +94,11 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _names_patients(path: Path) -> bool:
-    if path.suffix.casefold() not in (".csv", ".tsv"):
-        return False
     try:
+        if path.suffix.casefold() not in (".csv", ".tsv") or path.stat().st_size > MOST_BYTES:
+            return False
         keys = {key(column) for column in table_file.read(path, _KNOWN).columns}
-    except DataError:
+    except (OSError, DataError):
         return False
     return bool(keys & set(SPELLINGS["patient"])) or any(_is_person(name) for name in keys)
 

@@ -9,9 +9,8 @@ from types import MappingProxyType
 
 from lungseg.datasets import folder
 from lungseg.datasets.case import Attributes, Case, images_in
+from lungseg.datasets.metadata import MOST_YEARS
 from lungseg.errors import DataError
-
-MOST_YEARS = 120
 
 
 def load(root: Path) -> list[Case]:
