@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 import signal
 import sys
@@ -11,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from bench.options import parser
+from lungseg import terminal
 from lungseg.errors import EnvironmentFailure, LungsegError
 
 INTERRUPTED = 130
@@ -23,9 +23,7 @@ def _interrupt(*_: object) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; the exit code says how it went. Errors are one paragraph on standard error."""
-    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show must not end hours of training
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    terminal.open_streams()  # closed ones, and names that they cannot show, must not end hours of training
     chosen = parser().parse_args(arguments)
     from bench import commands
 
@@ -33,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: what a job scheduler sends first
 
     try:
-        return int(getattr(commands, f"{chosen.verb}")(chosen))
+        code = int(getattr(commands, f"{chosen.verb}")(chosen))
+        sys.stdout.flush()
+        return code
     except LungsegError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if chosen.verb in ("list", "report") else BROKEN_PIPE
     except OSError as error:
         print(f"error: {error.filename or 'input/output'}: {error.strerror or error}", file=sys.stderr)
+        if not error.filename:  # the disk that standard output goes to may be full
+            terminal.silence()
         return EnvironmentFailure.exit_code
     except Exception:  # 1 would be Python's own code, and means a regression
         traceback.print_exc()

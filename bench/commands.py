@@ -13,7 +13,7 @@ from bench import suites
 from bench.judging import baseline as baseline
 from bench.judging import compare as compare
 from bench.judging import gate as gate
-from bench.paths import near
+from bench.paths import near, refuse_mistyped, refuse_others_pages
 from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
 from lungseg import runtime
@@ -27,12 +27,14 @@ def run(options: argparse.Namespace) -> int:
     """
     suite = _chosen(options)
     runtime.require()
+    refuse_others_pages(options.results)
     from bench.pages import report, showcase
     from bench.pages.vetting import vetted
     from bench.running import data, lock
 
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
+        suite = suites.called(suite, root)
         code, _ = train(suite, root, options.results)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
@@ -54,12 +56,14 @@ def ensemble(options: argparse.Namespace) -> int:
     suite = suites.narrowed(suites.suite(options.suite), options.arch, folds=options.folds)
     suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
     runtime.require()
+    refuse_mistyped(options.results)
     from bench.pages import report
     from bench.pages.vetting import vetted
     from bench.running import data, ensemble, lock
 
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
+        suite = suites.called(suite, root)
         code = ensemble.make(suite, root, options.results, options.seeds, _say, views=options.views)
         found = vetted(options.results)
         written = report.write(options.results, only=suite.name, found=found)
@@ -89,6 +93,7 @@ def report(options: argparse.Namespace) -> int:
 
     if options.suite:
         suites.suite(options.suite)
+    refuse_mistyped(options.results)
     found = vetted(options.results)
     for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, found=found):
         print(f"written: {near(path)}")

@@ -16,6 +16,7 @@ from bench.paths import near
 from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from lungseg import runtime
 from lungseg.errors import EnvironmentFailure
+from lungseg.terminal import silence
 
 if TYPE_CHECKING:
     from bench.gate import Finding
@@ -104,7 +105,16 @@ def _verdict(findings: Sequence[Finding], strictness: str, path: Path) -> int:
     about = {"exit": code, "strictness": strictness, "findings": guard.as_json(findings)}
     store.write_text(path.with_suffix(".json"), store.layout(about))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with open(summary, "a", encoding="utf-8") as file:
-            file.write(text + "\n")
-    print(text)  # last: whoever reads it may have gone
+        try:
+            with open(summary, "a", encoding="utf-8") as file:
+                file.write(text + "\n")
+        except OSError as error:  # the verdict is what this was run for
+            print(f"warning: GITHUB_STEP_SUMMARY={summary}: {error.strerror}; not written there", file=sys.stderr)
+    try:
+        print(text, flush=True)  # last: whoever reads it may have gone
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence()
+        print(f"warning: standard output: {error.strerror}; {near(path.with_suffix('.md'))} has it", file=sys.stderr)
     return code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 from functools import cache
@@ -13,23 +14,73 @@ from typing import Any
 
 from bench.paths import ROOT
 from lungseg import runtime
+from lungseg.errors import UsageError
+
+# Variables by which git, run from a hook of another repository, would answer of that one.
+OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 
 
 @cache
 def device_kind() -> str:
-    """``cpu``, or the first NVIDIA card's name fit for a folder, as ``nvidia-smi`` lists it.
+    """``cpu``, or the name, fit for a folder, of the first NVIDIA card that a process will see.
 
-    ``CUDA_VISIBLE_DEVICES=`` (empty or -1) asks for the CPU.
+    ``CUDA_VISIBLE_DEVICES`` chooses by number or UUID; empty, -1 or anything else that names no card asks for the CPU.
     """
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1") or not shutil.which("nvidia-smi"):
-        return "cpu"
     if runtime.backend_name() == "jax" and os.environ.get("JAX_PLATFORMS") == "cpu":
         return "cpu"
-    asked = subprocess.run(
-        ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=False
-    )
-    names = asked.stdout.strip().splitlines()
-    return runtime.slug(names[0]) if asked.returncode == 0 and names else "cpu"
+    name = visible_card(os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER"))
+    return runtime.slug(name) if name else "cpu"
+
+
+def visible_card(chosen: str | None, order: str | None = None) -> str | None:
+    """Name of the first card that CUDA shows for these values of ``CUDA_VISIBLE_DEVICES`` and ``CUDA_DEVICE_ORDER``.
+
+    chosen: None where the variable is unset. Raises UsageError where cards of several kinds are numbered in an order
+    that nobody but CUDA knows.
+    """
+    first = None if chosen is None else chosen.partition(",")[0].strip()
+    if first == "" or first == "-1":
+        return None
+    if first is not None and first.startswith("MIG-"):
+        return _slice(first)
+    cards = _cards()
+    if first is not None and first.startswith("GPU-"):
+        named = [name for _, uuid, name in cards if uuid.startswith(first)]
+        return named[0] if len(named) == 1 else None
+    if order not in (None, "", runtime.CARDS_ORDER) and len({name for _, _, name in cards}) > 1:
+        raise UsageError(
+            f"CUDA_DEVICE_ORDER={order} numbers cards of several kinds by an order of its own; unset it, or name a "
+            "card by its UUID: CUDA_VISIBLE_DEVICES=GPU-... (`nvidia-smi -L`)"
+        )
+    wanted = "0" if first is None else first
+    return next((name for index, _, name in cards if index == wanted), None)
+
+
+def _cards() -> list[tuple[str, str, str]]:
+    """(number, UUID, name) of every card, as ``nvidia-smi`` lists them."""
+    lines = _nvidia_smi("--query-gpu=index,uuid,name", "--format=csv,noheader")
+    parts = [line.split(", ", 2) for line in lines]
+    return [(part[0].strip(), part[1].strip(), part[2].strip()) for part in parts if len(part) == 3]
+
+
+def _slice(uuid: str) -> str | None:
+    """Name of a part of a card (MIG), as CUDA gives it: the card's and the part's, ``NVIDIA A100 MIG 1g.5gb``."""
+    card = ""
+    for line in _nvidia_smi("-L"):
+        if whole := re.match(r"GPU \d+: (.*) \(UUID: ", line):
+            card = whole[1]
+        part = re.match(r"\s+(MIG \S+)\s.*\(UUID: (MIG-[^)]*)\)", line)
+        if part and part[2].startswith(uuid):
+            return f"{card} {part[1]}"
+    return None
+
+
+def _nvidia_smi(*arguments: str) -> list[str]:
+    """Lines that the driver's own tool prints; none where there is no such tool or no working driver."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    asked = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, check=False)
+    return asked.stdout.splitlines() if asked.returncode == 0 else []
 
 
 def key(precision: str) -> str:
@@ -85,8 +136,13 @@ def programs(results: Path) -> Path:
 
 
 def source() -> dict[str, Any]:
-    """Commit, whether the checkout differs from it, and a hash of the code; for the record, not the fingerprint."""
-    commit = _git("rev-parse", "HEAD")
+    """Commit, whether the checkout differs from it, and a hash of the code; for the record, not the fingerprint.
+
+    No commit where the code lies in somebody else's repository, as a copy inside a project of one's own does.
+    """
+    top = _git("rev-parse", "--show-toplevel")
+    own = top is not None and Path(top).resolve() == ROOT
+    commit = _git("rev-parse", "HEAD") if own else None
     state = _git("status", "--porcelain", "--", "lungseg", "bench")
     return {"commit": commit, "dirty": bool(state) if commit else None, "sha256": sources_sha256("lungseg", "bench")}
 
@@ -101,8 +157,11 @@ def sources_sha256(*folders: str) -> str:
 
 
 def _git(*arguments: str) -> str | None:
+    environment = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
     try:
-        asked = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        asked = subprocess.run(
+            ["git", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
     except OSError:
         return None
     return asked.stdout.strip() if asked.returncode == 0 else None

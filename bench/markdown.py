@@ -80,10 +80,10 @@ def ratio(value: float) -> str:
 
 
 def with_interval(estimate: Interval, digits: int = 4, sign: bool = False) -> str:
-    """``0.9712 [0.9688, 0.9733]``."""
+    """``0.9712 [0.9688, 0.9733]``, or ``0.9712 [-]`` where too few patients allow no interval."""
     mark = "+" if sign else ""
     value, low, high = (f"{v:{mark}.{digits}f}" for v in (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]"
+    return f"{value} [{low}, {high}]" if estimate.known else f"{value} [{NONE}]"
 
 
 def span(low: int, high: int) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 from bench.paths import ROOT
 from lungseg.recipes import PRECISIONS
+from lungseg.terminal import path
 
 Verb = Callable[[str, str], argparse.ArgumentParser]
 
@@ -64,7 +64,7 @@ def _reporting(verb: Verb) -> None:
     publish = verb("publish", "validate a suite's records, copy them to the committed results, renew the pages")
     publish.add_argument("suite", help="suite's name")
     _results(publish)
-    publish.add_argument("--to", type=Path, default=ROOT / "results", help="committed results (results)")
+    publish.add_argument("--to", type=path, default=ROOT / "results", help="committed results (results)")
     publish.add_argument("--partial", action="store_true", help="also architectures that lack folds, named as such")
 
 
@@ -81,7 +81,7 @@ def _searching(verb: Verb) -> None:
     search.add_argument("--epochs", type=int, help="epochs of every training instead of the recipe's own")
     search.add_argument("--seeds", type=int, default=3, help="seeds of the judging on held-out images (3)")
     search.add_argument("--slots", type=int, help="trainings at a time instead of the suite's own")
-    search.add_argument("--publish-to", type=Path, metavar="RESULTS", help="also write its record and page to "
+    search.add_argument("--publish-to", type=path, metavar="RESULTS", help="also write its record and page to "
                         "RESULTS/tuning/")  # fmt: skip
     _data(search)
     _results(search)
@@ -93,12 +93,12 @@ def _judging(verb: Verb) -> None:
         ("baseline", "train suite smoke anew and write it as the baseline"),
     ):
         guard = verb(name, words)
-        guard.add_argument("--baseline", type=Path, default=ROOT / "results" / "baseline.json", help="baseline file")
+        guard.add_argument("--baseline", type=path, default=ROOT / "results" / "baseline.json", help="baseline file")
         _results(guard, "results/local/gate")
     judge = verb("compare", "compare a suite's records with older ones, image by image; trains nothing")
     judge.add_argument("suite", help="suite's name")
-    judge.add_argument("--baseline", type=Path, default=ROOT / "results", help="results to compare with (results)")
-    judge.add_argument("--candidate", type=Path, default=ROOT / "results" / "local", help="results (results/local)")
+    judge.add_argument("--baseline", type=path, default=ROOT / "results", help="results to compare with (results)")
+    judge.add_argument("--candidate", type=path, default=ROOT / "results" / "local", help="results (results/local)")
     judge.add_argument("--arch", help="only these architectures: names or patterns, as 'r2*,unet'")
     _results(judge, "results/local/compare")
 
@@ -117,11 +117,11 @@ def _choice(of: argparse.ArgumentParser) -> None:
 
 
 def _results(of: argparse.ArgumentParser, default: str = "results/local") -> None:
-    of.add_argument("--results", type=Path, default=ROOT / default, help=f"results folder ({default})")
+    of.add_argument("--results", type=path, default=ROOT / default, help=f"results folder ({default})")
 
 
 def _data(of: argparse.ArgumentParser) -> None:
-    of.add_argument("--data", type=Path, help="folder of the real dataset (else LUNGSEG_DATA)")
+    of.add_argument("--data", type=path, help="folder of the real dataset (else LUNGSEG_DATA)")
 
 
 def _names(text: str) -> list[str]:

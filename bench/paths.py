@@ -6,7 +6,10 @@ import os
 import re
 from pathlib import Path
 
+from lungseg.errors import UsageError
+
 ROOT = Path(__file__).resolve().parent.parent  # of the checkout
+MARK = "<!-- Written by "  # how every page begins
 
 
 def near(path: Path) -> str:
@@ -18,3 +21,23 @@ def near(path: Path) -> str:
 def slug(text: str) -> str:
     """A file name: letters, digits, dots, dashes and underscores, never a path."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".") or "_"
+
+
+def refuse_mistyped(results: Path) -> None:
+    """Raise UsageError unless the results folder that a command only reads and adds pages to is there: a mistyped one
+    must not be made. Also as ``refuse_others_pages``."""
+    if not results.is_dir():
+        what = "a file" if results.exists() else "no such folder"
+        raise UsageError(f"{results}: {what}; give the results folder of a run (--results)")
+    refuse_others_pages(results)
+
+
+def refuse_others_pages(results: Path) -> None:
+    """Raise UsageError where a folder has a README.md of somebody else's, which the index page would replace."""
+    page = results / "README.md"
+    try:
+        start = page.read_bytes()[: len(MARK)] if page.exists() else MARK.encode()
+    except OSError:  # whoever writes it says so
+        return
+    if start.strip() and start != MARK.encode():
+        raise UsageError(f"{page}: was not written by this program and would be replaced; choose another folder")

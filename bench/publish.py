@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.cell import network
 from bench.pages import report
+from bench.paths import refuse_others_pages
 from bench.records import costs, likeness, members, store
 from bench.speed import speed_table
 from bench.statistics import strata
@@ -23,6 +24,7 @@ def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> 
     Raises DataError that lists every record which is failed, edited, incomplete or inconsistent; nothing is
     copied then. Returns what was written.
     """
+    refuse_others_pages(target)
     paths = store.record_paths(source, suite.name)
     if not paths:
         raise UsageError(f"{source / 'runs' / suite.name}: no record to publish; `make bench SUITE={suite.name}` first")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from bench.cell import Cell, variant_of
+from bench.paths import slug
 from lungseg import ARCHITECTURES, recipes
 from lungseg.errors import UsageError
 
@@ -30,6 +32,7 @@ class Suite:
     scored_on: another dataset, all of which is predicted by a training on all of ``dataset``; folds is 1 then.
     also: another dataset, all of which every fold trains on besides its own images; never validated on nor scored.
     variants: of the recipe, each of which is trained beside it.
+    called: what records call the data where ``dataset`` is anybody's folder; see ``called``.
     """
 
     name: str
@@ -50,11 +53,12 @@ class Suite:
     scored_on: str | None = None
     also: str | None = None
     variants: tuple[str, ...] = ()
+    called: str | None = None
 
     @property
     def trained_on(self) -> str:
         """``montgomery``, or ``montgomery+shenzhen`` where another set is trained on besides."""
-        return "+".join((self.dataset, *([self.also] if self.also else [])))
+        return "+".join((self.called or self.dataset, *([self.also] if self.also else [])))
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -153,6 +157,10 @@ SUITES: dict[str, Suite] = {
             "montgomery-strong", "Montgomery at 256 px, width 64, with augmentation, a cosine, 150 epochs: for a GPU",
             ("unet",), "montgomery", (256, 256), 64, 5, (0,), "strong",
         ),
+        Suite(
+            "own", "a folder of one's own at 128 px, width 16: img/, mask/ and, if there is one, metadata.csv", THREE,
+            "folder", (128, 128), 16, 5, (0,), "document", widths=OWN_WIDTHS,
+        ),
     )
 }  # fmt: skip
 
@@ -194,6 +202,14 @@ def narrowed(
     return chosen
 
 
+def called(chosen: Suite, root: Path) -> Suite:
+    """The suite with its data called by the folder's name, ``own-<name>``, where they are of one's own: two such
+    folders are two sets, and neither is ever called by a public set's name."""
+    if chosen.dataset != "folder":
+        return chosen
+    return replace(chosen, called=f"own-{slug(root.resolve().name).replace('.', '-')}")
+
+
 def of_variant(chosen: Suite, variant: str) -> Suite:
     """The suite whose recipe is that variant of its own, or several joined; UsageError where there is none."""
     return replace(chosen, recipe=recipes.recipe(f"{chosen.recipe}:{variant}").name, variants=())
@@ -207,7 +223,7 @@ def cells(chosen: Suite) -> list[Cell]:
             width=chosen.width_of(architecture),
             size=chosen.size,
             trained_on=chosen.trained_on,
-            scored_on=chosen.scored_on or chosen.dataset,
+            scored_on=chosen.scored_on or chosen.called or chosen.dataset,
             folds=chosen.folds,
             fold=fold,
             seed=seed,

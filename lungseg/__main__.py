@@ -6,14 +6,12 @@ Exit codes: 0 done, 2 usage, 3 data, 6 environment or I/O, 70 internal error, 13
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from lungseg import cli
+from lungseg import cli, terminal
 from lungseg.errors import DataError, EnvironmentFailure, LungsegError, UsageError
 
 INTERRUPTED, INTERNAL = 130, 70
@@ -21,9 +19,7 @@ INTERRUPTED, INTERNAL = 130, 70
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Results go to stdout, progress and errors to stderr."""
-    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show must not end the command
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    terminal.open_streams()
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as done:  # argparse has printed the help or the mistake
@@ -33,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader of `lungseg ... | head` left; nobody is there to be told
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        terminal.silence()
         return EnvironmentFailure.exit_code
     except KeyboardInterrupt:
         _complain("interrupted; nothing half-written remains")
@@ -59,17 +55,17 @@ def _parser() -> argparse.ArgumentParser:
 
     fetch = verbs.add_parser("fetch", help="download a dataset and verify it")
     fetch.add_argument("dataset", help="its name: montgomery")
-    fetch.add_argument("folder", nargs="?", type=Path, help="folder to be made (default: data/<dataset>)")
+    fetch.add_argument("folder", nargs="?", type=terminal.path, help="folder to be made (default: data/<dataset>)")
     fetch.add_argument("--url", help="a mirror of the same archive (its SHA-256 stays the pinned one)")
     fetch.set_defaults(run=_fetch)
 
     verify = verbs.add_parser("verify", help="read every image and mask, print what the folder holds")
     verify.add_argument("dataset", help="its name: montgomery, shenzhen, folder, phantom")
-    verify.add_argument("folder", type=Path, help="root of the dataset")
+    verify.add_argument("folder", type=terminal.path, help="root of the dataset")
     verify.set_defaults(run=_verify)
 
     phantom = verbs.add_parser("phantom", help="write procedural radiographs with exact masks")
-    phantom.add_argument("folder", type=Path, help="folder to be made, in the original Montgomery layout")
+    phantom.add_argument("folder", type=terminal.path, help="folder to be made, in the original Montgomery layout")
     phantom.add_argument("--n", type=_at_least(1), default=60, help="number of images (default: 60)")
     phantom.add_argument("--size", type=_size, default=(384, 320), help="rows[xcolumns] (default: 384x320)")
     phantom.add_argument("--seed", type=_at_least(0, 2**32 - 1), default=0, help="default: 0")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lungseg import engine, evaluation, fitting, images, model_folder, shipped
+from lungseg import engine, evaluation, fitting, images, model_folder, saved, shipped
 from lungseg.datasets.case import Case
 from lungseg.errors import UsageError
 from lungseg.evaluation import Evaluation
@@ -23,11 +23,15 @@ Model = str | Path | ModelFolder
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """The trained network of a model folder, or of a shipped model's name, checked whole before use; not compiled.
+    """The trained network of a model folder, of a shipped model's name, or of a file that ``model.save`` wrote.
 
-    It takes images float32 (B, h, w, 1) in [0, 1] at the card's size and gives lung probabilities (B, h, w, 1).
-    Raises DataError, in one sentence, for a folder that is damaged, changed or no model folder.
+    Checked before use: a folder whole, by its hashes; a ``.keras`` file for code, which is refused (``lungseg.saved``).
+    Not compiled. It takes images float32 (B, h, w, 1) in [0, 1] and gives lung probabilities (B, h, w, 1).
+    Raises DataError, in one sentence, for what is damaged, changed or no model, UsageError for a file of another kind.
     """
+    place = Path(path).expanduser()
+    if (place.suffix == ".keras" and not place.is_dir()) or place.is_file():
+        return saved.load_model(place)
     return model_folder.build(shipped.find(path))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -26,7 +28,7 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's own would shut out whom a shared folder is for
         os.replace(temporary, path)
         temporary = None
         _sync(path.parent)
@@ -36,6 +38,26 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
         if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def new_folder(parent: Path) -> Path:
+    """A folder of an unfinished name for what ``give_name`` will name; ``parent`` is made if need be.
+
+    Not by ``tempfile``, whose folders nobody else may open, whatever the umask. Raises OSError.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / f"{own(FOLDER)}{secrets.token_hex(8)}"
+    folder.mkdir()
+    return folder
+
+
+def _umask() -> int:
+    """The process's umask. The system call that tells it also sets it, for all threads."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return int(re.findall(r"^Umask:\s*([0-7]+)", status, re.MULTILINE)[0], 8)
+    except (OSError, IndexError):
+        return 0o022
 
 
 def own(start: str) -> str:

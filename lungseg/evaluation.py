@@ -12,7 +12,7 @@ import numpy as np
 from lungseg import fullsize, images
 from lungseg.datasets.case import Case
 from lungseg.errors import DataError
-from lungseg.prepare import read_case
+from lungseg.prepare import depth_of, read_case
 
 BATCH = 16
 RESAMPLES, SEED, LEVEL = 10_000, 20261123, 0.95
@@ -65,14 +65,14 @@ def evaluate(
 
     watch: told (images done, images) after each batch. Raises DataError that lists every file that cannot be used.
     """
-    found: list[dict[str, Any]] = []
+    bits, found = depth_of(cases), list[dict[str, Any]]()  # as ``prepare`` reads a set
     problems: list[str] = []
     done = 0
     for part in _parts(cases, BATCH):
         read = []
         for case in part:
             try:
-                image, truth = read_case(case)
+                image, truth = read_case(case, bits)
             except DataError as error:
                 problems += error.problems
                 continue

@@ -6,18 +6,22 @@ so ``lungseg.png`` checks the file first and pixels are decoded unchanged (measu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lungseg.errors import DataError, EnvironmentFailure
-from lungseg.png import read_pixel_chunks
+from lungseg.png import read_header, read_pixel_chunks
 
 GREY_SHARE = 0.001  # of a mask's pixels that may be neither background nor lung before it counts as interpolated
+MOST_LABELS = 8  # values besides 0 of a mask that is labelled rather than interpolated
+DEPTHS = (8, 10, 12, 14, 16)  # bits that detectors and exports use for a pixel
+MARKER_SHARE = 0.02  # of an image's pixels that may lie above its true depth: a letter or rim burned in as white
+FEW = 0.1  # of a set's images that may need more bits than the others: those with a larger marker
 ROUNDING = 1e-5  # of an area's share: a sum of weights such as 1/9 may fall short of a half by its last bits
 
 Image = NDArray[np.float32]
@@ -53,26 +57,63 @@ def decode(path: Path, data: bytes, size: tuple[int, int]) -> NDArray[Any]:
     return np.ascontiguousarray(pixels)
 
 
-def read_image(path: Path) -> Image:
+def read_image(path: Path, bits: int | None = None) -> Image:
     """Radiograph as float32 (H, W) in [0, 1], scaled by its true bit depth.
 
     8-bit files are divided by 255. 16-bit files that hold 12-bit values (none above 4095, as the original
-    Montgomery set does) are divided by 4095, others by 65535.
+    Montgomery set does) are divided by 4095, others by 65535. bits: the depth of the whole set where it is known (see
+    ``set_bits``), by which a 16-bit file is read instead; values above it are white.
     """
-    return scaled(_decode(path))
+    return scaled(_decode(path), bits)
 
 
-def scaled(pixels: NDArray[Any]) -> Image:
+def scaled(pixels: NDArray[Any], bits: int | None = None) -> Image:
     """uint8 or uint16 (H, W) as float32 in [0, 1], by the depth that ``read_image`` takes it for."""
+    if bits is not None and pixels.dtype == np.uint16:
+        return np.minimum(pixels, (1 << bits) - 1).astype(np.float32) / np.float32((1 << bits) - 1)
     full = 255 if pixels.dtype == np.uint8 else 4095 if pixels.max() <= 4095 else 65535
     return pixels.astype(np.float32) / np.float32(full)
+
+
+class Depth(NamedTuple):
+    """What a 16-bit file's values tell of their depth. bits: the least of ``DEPTHS`` into which all but a marker's
+    share of them fit. above: for each of ``DEPTHS`` the share of pixels that are larger."""
+
+    bits: int
+    above: dict[int, float]
+
+
+def read_depth(path: Path) -> Depth | None:
+    """The depth of an image's values. None of an 8-bit file, and of a constant image, which tells nothing."""
+    if read_header(path).bit_depth != 16:
+        return None
+    pixels = _decode(path)
+    if pixels.min() == pixels.max():
+        return None
+    above = {bits: float(np.count_nonzero(pixels > (1 << bits) - 1) / pixels.size) for bits in DEPTHS}
+    return Depth(next(bits for bits in DEPTHS if above[bits] <= MARKER_SHARE), above)
+
+
+def set_bits(depths: Iterable[Depth | None]) -> int | None:
+    """The one true depth of a set's 16-bit files: the least that nine tenths of its images fit into.
+
+    None where each image is to be read by itself: nothing is known, or the set has values of 16 bits, beside which
+    12-bit images of another machine may lie.
+    """
+    needed = sorted(depth.bits for depth in depths if depth is not None)
+    if not needed:
+        return None
+    bits = needed[-1 - int(FEW * len(needed))]
+    return bits if bits < 16 else None
 
 
 def read_mask(path: Path) -> Mask:
     """Mask as bool (H, W): lung where a pixel is at least half of the mask's own maximum.
 
-    So {0, 1}, {0, 255} and 1-bit files read alike. Raises DataError when more than 0.1 % of the pixels are
-    neither 0 nor the maximum: such a mask was resized with interpolation, and its outline is no longer known.
+    So {0, 1}, {0, 255} and 1-bit files read alike. Two labels that lie side by side as a right and a left lung do, such
+    as {0, 1, 2} or {0, 128, 255}, are united. Raises DataError when more than 0.1 % of the pixels are neither 0 nor the
+    maximum otherwise: the labels are not of lungs alone, or the mask was resized with interpolation, and its outline is
+    no longer known.
     """
     return read_mask_and_grey(path)[0]
 
@@ -85,11 +126,48 @@ def read_mask_and_grey(path: Path) -> tuple[Mask, float]:
         return np.zeros(pixels.shape, bool), 0.0
     grey = np.count_nonzero((pixels != 0) & (pixels != top)) / pixels.size
     if grey > GREY_SHARE:
+        labels = [int(value) for value in np.unique(pixels) if value]
+        if _are_regions(pixels, labels):
+            if _are_lungs(pixels, labels):
+                return pixels != 0, 0.0
+            raise DataError(
+                f"{path}: holds labels {', '.join(map(str, labels))}, which are not a right and a left lung; "
+                "save a mask of the lungs alone, of one value"
+            )
         raise DataError(
             f"{path}: {100 * grey:.1f} % of the mask's pixels are neither 0 nor {top}; "
             "it was resized with interpolation: use the original mask"
         )
     return pixels.astype(np.int64) * 2 >= top, grey
+
+
+def _are_regions(pixels: NDArray[Any], labels: Sequence[int]) -> bool:
+    """Whether a mask's values are labels of a few regions, of which no thin rim is one, as interpolation leaves it."""
+    if len(labels) > MOST_LABELS:
+        return False
+    square = np.ones((3, 3), np.uint8)
+    for label in labels:
+        region = (pixels == label).astype(np.uint8)
+        inner = cv2.erode(region, square, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+        if 4 * np.count_nonzero(inner) < np.count_nonzero(region):
+            return False
+    return True
+
+
+def _are_lungs(pixels: NDArray[Any], labels: Sequence[int]) -> bool:
+    """Whether two labels are a right and a left lung: beside each other, at one height, neither a fifth of the other.
+
+    A heart lies between the lungs, so that its middle is near theirs; so does a label of lungs beside one of opacities.
+    """
+    if len(labels) != 2:
+        return False
+    (rows, columns), (other_rows, other_columns) = (np.nonzero(pixels == label) for label in labels)
+    width = max(columns.max(), other_columns.max()) - min(columns.min(), other_columns.min()) + 1
+    shared = min(rows.max(), other_rows.max()) - max(rows.min(), other_rows.min()) + 1
+    lower = min(np.ptp(rows), np.ptp(other_rows)) + 1
+    beside = abs(columns.mean() - other_columns.mean()) >= 0.25 * width
+    small, large = sorted((rows.size, other_rows.size))
+    return bool(beside and 2 * shared >= lower and 5 * small > large)
 
 
 def is_union_of(mask: Mask, shape: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ from lungseg import atomic, images
 from lungseg.datasets.case import Case
 from lungseg.errors import DataError, EnvironmentFailure
 
-VERSION = 1  # rises when reading, uniting or resizing yields other pixels, so that no old cache is used
+VERSION = 2  # rises when reading, uniting or resizing yields other pixels, so that no old cache is used
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,13 @@ class Prepared:
         }
 
 
-def read_case(case: Case) -> tuple[images.Image, images.Mask]:
+def read_case(case: Case, bits: int | None = None) -> tuple[images.Image, images.Mask]:
     """One case at its stored size: image float32 (H, W) in [0, 1], mask bool (H, W) of both lungs.
 
-    Raises DataError when a file is unreadable or image and masks differ in size.
+    bits: the depth of its set, where that is to decide (see ``images.set_bits``). Raises DataError when a file is
+    unreadable or image and masks differ in size.
     """
-    image = images.read_image(case.image)
+    image = images.read_image(case.image) if bits is None else images.read_image(case.image, bits)
     masks = [images.read_mask(path) for path in case.masks]
     problems = [
         f"{path}: mask is {mask.shape[0]} x {mask.shape[1]} pixels (rows x columns), its image "
@@ -82,8 +82,9 @@ def read_stored_mask(case: Case) -> images.Mask:
 def prepare(cases: Sequence[Case], size: tuple[int, int], cache: Path) -> Prepared:
     """Arrays of all cases at ``size`` (height, width); made once, then memory-mapped from ``cache``.
 
-    The cache is keyed by each file's name, length and time of change, and checked by the hash of its pixels.
-    One image at a time is in memory. Raises one DataError that lists every unreadable or mismatched file.
+    The cache is keyed by each file's name, length, times of change and inode, so that a file replaced by one of the
+    same length and time is seen, and checked by the hash of its pixels. One image at a time is in memory.
+    Raises one DataError that lists every unreadable or mismatched file.
     """
     cases = sorted(cases, key=lambda case: case.id)
     states = _states(cases)
@@ -123,11 +124,13 @@ def _read(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], np.ndarr
     return (about, pictures, masks) if whole else None
 
 
-States = dict[Path, tuple[int, int]]
+States = dict[Path, tuple[int, int, int, int]]
 
 
 def _states(cases: Sequence[Case]) -> States:
-    """Length and time of change of every file. Raises DataError that lists those that cannot be read."""
+    """Length, times and number of every file, as the file system keeps them: the time of its last change of contents,
+    which anybody can set, that of its inode's (ctime), which nobody can, and the inode. Raises
+    DataError that lists those that cannot be read."""
     states, problems = {}, []
     for path in (path for case in cases for path in (case.image, *case.masks)):
         try:
@@ -135,7 +138,7 @@ def _states(cases: Sequence[Case]) -> States:
         except OSError as error:
             problems.append(f"{path}: cannot be read ({error.strerror})")
             continue
-        states[path] = state.st_size, state.st_mtime_ns
+        states[path] = state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
     if problems:
         raise DataError(problems)
     return states
@@ -145,15 +148,14 @@ def _key(cases: Sequence[Case], size: tuple[int, int], states: States) -> str:
     digest = hashlib.sha256(f"{VERSION}:{size}".encode())
     for case in cases:
         for path in (case.image, *case.masks):
-            length, changed = states[path]
-            digest.update(f"{case.id}\0{path}\0{length}\0{changed}\0".encode())
+            digest.update(f"{case.id}\0{path}\0{states[path]}\0".encode())
     return digest.hexdigest()[:20]
 
 
 def _refuse_changes(cases: Sequence[Case], before: States) -> None:
     """Raise DataError that lists the files which changed while they were read: their pixels may be of two versions."""
     now = _states(cases)
-    changed = [path for path in before if now[path] != before[path]]
+    changed = [path for path in before if now[path][:3] != before[path][:3]]  # some file systems make up inodes
     if changed:
         raise DataError(
             [f"{path}: changed while it was read; run again once nothing writes to the set" for path in changed]
@@ -163,8 +165,7 @@ def _refuse_changes(cases: Sequence[Case], before: States) -> None:
 def _make(cases: Sequence[Case], size: tuple[int, int], folder: Path, states: States) -> None:
     """Fill a temporary folder and rename it, so that a half-made or mixed cache is never read."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=atomic.own(atomic.FOLDER), dir=folder.parent))
+        work = atomic.new_folder(folder.parent)
     except OSError as error:
         raise atomic.refused(folder.parent, error) from error
     try:
@@ -182,7 +183,7 @@ def _make(cases: Sequence[Case], size: tuple[int, int], folder: Path, states: St
 def _fill(cases: Sequence[Case], size: tuple[int, int], work: Path) -> dict[str, Any]:
     """Write images.npy and masks.npy a row at a time. Not through a memory map: there a full disk is no error that
     can be caught, but SIGBUS, which ends the process."""
-    raw, pixels = hashlib.sha256(), hashlib.sha256()
+    raw, pixels, depth = hashlib.sha256(), hashlib.sha256(), depth_of(cases)
     shapes: list[tuple[int, ...]] = []
     problems: list[str] = []
     with (work / "images.npy").open("wb") as pictures, (work / "masks.npy").open("wb") as masks:
@@ -190,7 +191,7 @@ def _fill(cases: Sequence[Case], size: tuple[int, int], work: Path) -> dict[str,
         _header(masks, np.bool_, (len(cases), *size))
         for case in cases:
             try:
-                image, mask = read_case(case)
+                image, mask = read_case(case, depth)
             except DataError as error:
                 problems += error.problems
                 continue
@@ -206,6 +207,19 @@ def _fill(cases: Sequence[Case], size: tuple[int, int], work: Path) -> dict[str,
     if problems:
         raise DataError(problems)
     return {"raw_sha256": raw.hexdigest(), "sha256": pixels.hexdigest(), "shapes": shapes}
+
+
+def depth_of(cases: Sequence[Case]) -> int | None:
+    """The one depth by which all 16-bit images are read; None where each is read by itself, as in every clean set."""
+    depths = []
+    for case in cases:
+        try:
+            depths.append(images.read_depth(case.image))
+        except DataError:  # named when it is read for its pixels
+            continue
+    bits = images.set_bits(depths)
+    whole = all(depth is None or not depth.above[12] for depth in depths)
+    return None if bits == 12 and whole else bits
 
 
 def _header(file: BinaryIO, kind: type[np.generic], shape: tuple[int, ...]) -> None:

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lungseg import settings
 from lungseg.errors import EnvironmentFailure, UsageError
 
 BACKENDS = ("tensorflow", "jax", "torch")
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "opencv-python-headless")
 MAX_SEED = 2**32 - 1
+CARDS_ORDER = "PCI_BUS_ID"  # cards are numbered as nvidia-smi lists them, not the fastest first
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Device:
 
 def backend_name() -> str:
     """The backend that Keras will use, without importing it: ``KERAS_BACKEND``, or TensorFlow."""
-    name = os.environ.get("KERAS_BACKEND", "tensorflow")
+    name = os.environ.get("KERAS_BACKEND") or "tensorflow"  # set but empty counts as unset, as in Keras
     if name not in BACKENDS:
         raise UsageError(f"KERAS_BACKEND={name!r}: known are {', '.join(BACKENDS)}")
     return name
@@ -64,11 +66,18 @@ def environment(threads: int, deterministic: bool = True, programs: Path | None 
         "TF_ENABLE_ONEDNN_OPTS": "1",  # TensorFlow's own choice differs between makes of processor
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER") or CARDS_ORDER,
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {xla}".strip(),
         "PYTHONHASHSEED": "0",
         **_compiled(programs),
     }
+
+
+def for_child(threads: int, deterministic: bool = True, programs: Path | None = None) -> dict[str, str]:
+    """The whole environment of a process that will train: this one's, with ``environment`` and without what would
+    change the training unseen (``lungseg.settings.FOREIGN``)."""
+    return {**settings.kept(os.environ), **environment(threads, deterministic, programs)}
 
 
 def _compiled(programs: Path | None) -> dict[str, str]:
@@ -86,18 +95,14 @@ def start(seed: int, threads: int, deterministic: bool = True) -> Device:
     """Make this process reproducible and say what it runs on. Call it once, before any model is built.
 
     seed: of initial weights. threads: within an operation; between operations always one.
+    Keras then has its own settings, whatever keras.json and the environment say (``lungseg.settings``).
     Raises UsageError for a seed outside 0 to 2^32 - 1, EnvironmentFailure when the backend is not installed.
     """
     if not 0 <= seed <= MAX_SEED:
         raise UsageError(f"seed {seed}: must be between 0 and {MAX_SEED}")
     backend = backend_name()
-    try:
-        import keras
-    except ImportError as error:
-        raise EnvironmentFailure(
-            f"the backend {backend!r} cannot be imported ({error}); install it or set KERAS_BACKEND to one "
-            f"of {', '.join(BACKENDS)}"
-        ) from error
+    os.environ.setdefault("CUDA_DEVICE_ORDER", CARDS_ORDER)
+    keras = settings.start_keras(backend)
     device = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}[backend](
         threads, deterministic
     )

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lungseg import runtime
+from lungseg import runtime, settings
 from lungseg.batches import Batches, arrays
 from lungseg.callbacks import AverageWeights, BestWeights, Journal, Keeper, Watcher
 from lungseg.checkpoint import Checkpoints
@@ -58,8 +58,10 @@ def fit(
     watch: called after each epoch with epoch (from 1), epochs, and the epoch's numbers of ``Trained.history``.
     checkpoints: where an earlier call with the same arguments was cut off, this one goes on from its last epoch
     and ends with the same bits.
-    Raises Diverged at the first loss that is not finite, UsageError for a loss or a monitor that is not known.
+    Raises Diverged at the first loss that is not finite, UsageError for a loss or a monitor that is not known, and for
+    settings of Keras that would cut the training short or change it.
     """
+    settings.require_own()
     if recipe.monitor not in MONITORS:
         raise UsageError(f"unknown monitor {recipe.monitor!r}: known are {', '.join(MONITORS)}")
     if recipe.loss not in LOSSES:

@@ -93,6 +93,15 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
+@pytest.fixture
+def own_environment() -> Iterator[None]:
+    """Variables of the environment as they were, after a command that sets some in this process."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder that LUNGSEG_DATA names, with `Montgomery/` and `Shenzhen/`; skips where it names none."""

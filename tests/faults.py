@@ -127,6 +127,26 @@ SECURITY = {
     "F104": ("shell characters in a value", "passed on as they are, run by nothing"),
     "F105": ("CSV cell that a spreadsheet would run", "written so that it is text"),
 }
+SURROUNDINGS = {
+    "F106": ("blanks, another name or another case in the table's header, the table named otherwise",
+             "read, or told and refused; never silently every image its own patient"),
+    "F107": ("metadata.csv beside an original layout; Shenzhen's readings", "read"),
+    "F108": ("semicolons, tabs, no rows, blank rows, other encodings, ages of pandas or that cannot be",
+             "read, or the row and the value named"),
+    "F109": ("pixels above a set's true bit depth; 8-, 10- or 14-bit values in 16-bit files",
+             "one depth for the set, named; brightness kept"),
+    "F110": ("spacing of some images only, 0 or negative", "told before training"),
+    "F112": ("KERAS_MAX_EPOCHS and the like, keras.json", "without effect, or refused by name"),
+    "F113": ("CUDA_VISIBLE_DEVICES names another card or none; KERAS_BACKEND empty",
+             "the visible card's kind; as unset"),
+    "F116": ("masks of labels 0, 1, 2 or 0, 128, 255; inverted masks", "united by a written rule, or told"),
+    "F117": ("results folder of two users, closed stdout, unwritable job summary, ~ in a path, mistyped folder",
+             "works, or one sentence; nothing made by mistake, no verdict lost"),
+    "F118": ("file replaced by one of the same length and time", "the new one is used"),
+    "F119": ("saved .keras file in a new process", "loads"),
+    "F120": ("checkout inside another repository", "no commit of the other's in a record"),
+    "F122": ("folder of one's own in place of Montgomery", "a suite of its own, named as such"),
+}
 PARTS = {
     "Images and masks": IMAGES,
     "Dataset and folds": DATASET,
@@ -134,6 +154,7 @@ PARTS = {
     "Persistence": PERSISTENCE,
     "Report and gate": REPORT,
     "Security": SECURITY,
+    "The table beside the images, and what comes from outside": SURROUNDINGS,
 }
 FAULTS: dict[str, tuple[str, str]] = {key: value for part in PARTS.values() for key, value in part.items()}
 

@@ -59,8 +59,8 @@ def test_variants_share_a_table_with_the_recipe_and_are_measured_against_it():
     found = rows(section)
     assert set(found) == {"no-pose", "mirror"}
     assert found["no-pose"][1].startswith("-0.0")
-    assert found["no-pose"][3] == "these weights"
-    assert found["mirror"][3] == "no"
+    assert found["no-pose"][3] == "worse (weights)"
+    assert found["mirror"][3] == "equivalent (weights)"
     whole = next(r for r in section.rows if not r.variant)
     worse = next(r for r in section.rows if r.variant == "no-pose")
     difference, low, high = (float(x.strip("[],")) for x in found["no-pose"][1].split())
@@ -72,10 +72,8 @@ def test_the_first_screen_says_what_each_ingredient_buys():
     (section,) = stats.sections(records())
     ((question, text),) = answer(section)
     difference = rows(section)["no-pose"][1].split()[0]
-    assert (
-        text == f"Told apart from the whole recipe by their Dice: no-pose {difference}; not told apart from it: mirror."
-    )
-    assert section_page(section, {})[2].startswith(f"**{question}** Told apart")
+    assert text == f"By Dice, against the whole recipe, worse: no-pose {difference}; equivalent: mirror."
+    assert section_page(section, {})[2].startswith(f"**{question}** By Dice, ")
     assert "miss the same images" not in "".join(section_page(section, {})), "recipes of one network are no networks"
     assert answer(stats.sections(variant("", 0.97))[0]) == []
 
@@ -161,7 +159,7 @@ def test_reports_and_comparisons_keep_variants_apart(tmp_path):
     write(tmp_path, figures=False)
     index = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "15 of 15" in index
-    assert "**What does each ingredient buy?** Told apart" in index
+    assert "**What does each ingredient buy?** By Dice, " in index
     (summary,) = summarise_results(tmp_path, SUITE).values()
     assert set(summary["architectures"]) == {"unet", "unet (no-pose)", "unet (mirror)"}
 

@@ -21,30 +21,56 @@ def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
     assert len(lines_with(text, "| 1 ", "unet", "[0.9")) == 1
 
 
-def test_the_verdict_comes_first_and_says_what_disagrees():
+def test_the_verdict_comes_first():
     (many,) = stats.sections(grid(("unet", "resunet"), seeds=range(3), n=60))
     (pair,) = many.pairs
-    assert answers.real(many).startswith("Yes: to the next, " if pair.real else "Not shown: ")
-    for p_holm, low, verdict, both in (
-        (0.001, 0.001, "Yes", False), (1.0, 0.001, "Not shown", True), (0.001, -0.001, "Not shown", True),
-        (1.0, -0.001, "Not shown", False),
+    for p, p_apart, verdict in (
+        (0.001, 1.0, "Yes"), (1.0, 1.0, "Not known"), (1.0, 0.001, "No, equivalent within 0.002"),
+        (0.001, 0.001, "No, equivalent within 0.002"),
     ):  # fmt: skip
-        told = replace(pair, p_holm=p_holm, difference=replace(pair.difference, low=low, high=0.01))
-        text = answers.real(replace(many, pairs=(told,)))
-        assert text.startswith(f"{verdict}: to the next, ")
-        assert ("; interval and test must both show a difference)" in text) is both
+        judged = replace(pair, p_holm=p, p_apart_holm=p_apart)
+        assert answers.real(replace(many, pairs=(judged,))).startswith(f"{verdict}: to the next, ")
+        weights = answers.real(replace(many, pairs=(replace(judged, seeds=(1, 3)),)))
+        known = f"Between these weights, {verdict[0].lower()}{verdict[1:]}"
+        assert weights.startswith("Not known: " if verdict == "Not known" else f"{known}: ")
 
 
-def test_rows_not_told_apart_from_the_first_are_named_once():
+def test_rows_that_the_first_is_not_better_than_are_named_once():
     (section,) = stats.sections(grid(("unet", "resunet", "r2unet"), n=60))
-    alike = [replace(p, p_holm=1.0) for p in section.pairs]
-    text = answers.real(replace(section, pairs=tuple(alike)))
     first, second, third = (row.name for row in section.rows)
-    assert text.startswith(f"Not shown: to the next, {second}, ")
-    assert f" Nor to be told apart from it: {third}." in text
+    unknown = [replace(p, p_holm=1.0, p_apart_holm=1.0) for p in section.pairs]
+    text = answers.real(replace(section, pairs=tuple(unknown)))
+    assert text.startswith(f"Not known: to the next, {second}, ")
+    assert f" Not known whether it is better than {third}." in text
     assert text.count(second) == 1
-    apart = tuple(replace(p, p_holm=1.0 if {p.first, p.second} == {first, third} else 0.0) for p in section.pairs)
-    assert f" Not to be told apart from it: {third}." in answers.real(replace(section, pairs=apart))
+    alike = tuple(replace(p, p_apart_holm=0.0 if third in (p.first, p.second) else 1.0) for p in unknown)
+    assert f" Equivalent to {first}: {third}." in answers.real(replace(section, pairs=alike))
+
+
+def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_path):
+    alone = grid(("unet", "resunet"), n=60)
+    assert "How often is such a table wrong" not in page(tmp_path / "a", alone), "nothing says how much seeds vary"
+    (section,) = stats.sections(grid(("unet", "resunet", "r2unet"), seeds=range(3), n=60))
+    text = answers.trust(section)
+    assert text.startswith("Tables of 3 equal methods with 3 seeds each call some pair different in ")
+    sizes = [section.power.detectable[n] for n in (3, 5, 10)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert "corrected for 3 pairs, if it were " in text
+    assert f"{sizes[0]:.4f} with 3 seeds, {sizes[1]:.4f} with 5 seeds and {sizes[2]:.4f} with 10 seeds." in text
+    other = grid(("lwnet", "m2unet"), n=60, suite="single")
+    found = stats.sections([*other, *grid(("unet", "resunet"), seeds=range(3), n=60)])
+    single = next(s for s in found if s.setting.suite == "single")
+    assert "with 1 seed each" in answers.trust(single)
+    assert "variances of the trainings of fake. One seed says nothing of methods." in answers.trust(single)
+    assert section.power.table < single.power.table == single.power.pair
+
+
+def test_the_highest_stands_beside_what_a_choice_by_other_folds_gives(tmp_path):
+    (section,) = stats.sections(grid(("unet", "resunet"), n=60))
+    text = page(tmp_path, grid(("unet", "resunet"), n=60)).replace("\n", " ")
+    assert section.nested.highest == section.rows[0].dice.value
+    assert f"Dice is {section.nested.dice:.4f}, beside {section.nested.highest:.4f} for the highest of 2 rows" in text
+    assert "2 sets of predictions of these images were scored in all suites together." in text
 
 
 def test_a_width_is_named_with_a_network_only_where_there_are_two_of_it(tmp_path):
@@ -92,7 +118,7 @@ def test_two_seeds_are_still_about_these_weights(tmp_path):
     assert "With 2 seeds (some rows have more), fewer than 3, this is a test about these weights" in text.replace(
         "\n", " "
     )
-    assert lines_with(text, "| unet - resunet", "these weights |")
+    assert lines_with(text, "| unet - resunet", "better (weights) |")
     assert "Not alike: unet 0, 1; resunet 0, 1, 2" in text.replace("\n", " ")
 
 
@@ -103,8 +129,8 @@ def test_rows_of_enough_seeds_are_compared_as_methods_beside_one_of_fewer(tmp_pa
     first, rest = (part.replace("\n", " ") for part in text.split("### Leaderboard"))
     assert "The intervals cover patients and 3 seeds." in first
     assert "a pair with a row of fewer is a test about these weights" in rest
-    assert lines_with(text, "| unet - resunet", "yes |")
-    assert lines_with(text, "| unet - r2unet", "these weights |")
+    assert lines_with(text, "| unet - resunet", "better |")
+    assert lines_with(text, "| unet - r2unet", "better (weights) |")
 
 
 def test_unfinished_seed_is_named_and_said_to_be_left_out(tmp_path):

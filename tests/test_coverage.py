@@ -1,24 +1,26 @@
-"""What the intervals and the test promise, tried on populations whose truth is known.
+"""What the intervals and the verdicts promise, tried on populations whose truth is known.
 
-The default tests draw few samples; `pytest -m slow -s tests/test_coverage.py` draws many and prints the figures.
+The default tests draw few samples; `pytest -m slow -s tests/test_coverage.py` draws many and prints the figures, and
+tests/VERDICTS.md holds those of verdicts.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import verdict_table
+from verdict_table import ROWS, SEEDS, rates, section, shape
 
-from bench.records import store
-from bench.statistics import pairs, resamples, resampling, stats
-from bench.statistics.rows import seeds_needed
+from bench.statistics import pairs, resamples, resampling, simulation, verdicts
+from bench.statistics.rows import Trainings
 from bench.statistics.scores import Scores
+from bench.statistics.simulation import Shape
 
 N = 138  # images of Montgomery
 NAMES = tuple(f"{i:03d}" for i in range(N))
 FOLD = np.arange(N) % 5
-RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 def skewed(rng, shape):
@@ -28,9 +30,7 @@ def skewed(rng, shape):
 
 def measured():
     """Out-of-fold Dice of the committed U-Net, as a population to draw from."""
-    sections = stats.sections(store.load_records(RESULTS, "montgomery-128"))
-    section = next(s for s in sections if s.setting.machine == "tensorflow-cpu-float32")
-    return np.array(next(r for r in section.rows if r.architecture == "unet").image_dice)
+    return np.array(next(r for r in section().rows if r.architecture == "unet").image_dice)
 
 
 def test_the_population_that_the_slow_figures_draw_from_is_there():
@@ -39,11 +39,9 @@ def test_the_population_that_the_slow_figures_draw_from_is_there():
 
 def misses(samples, truth, bca=True):
     """Shares of (samples, images) whose interval lies wholly below and wholly above the true mean."""
-    patient = np.arange(samples.shape[1])
-    weights = resampling.patient_weights(samples.shape[1])
-    means = resampling.resampled_rows(samples, patient, weights)
+    means = resampling.resampled_rows(samples, resampling.patient_weights(samples.shape[1]))
     found = [
-        resampling.interval(float(x.mean()), m, resampling.acceleration(x, patient, len(x)) if bca else None, len(x))
+        resampling.interval(float(x.mean()), m, resampling.acceleration(x) if bca else None, len(x))
         for x, m in zip(samples, means, strict=True)
     ]
     return np.mean([i.high < truth for i in found]), np.mean([i.low > truth for i in found])
@@ -66,35 +64,95 @@ def table(values):
     return Scores((), tuple(range(len(values))), NAMES, NAMES, {"dice": values})
 
 
-def told_apart(experiments, seeds, shift, rows=2, gap=0.0, folds=5):
-    """Shares of experiments on equal methods (but for `gap`) in which any pair is told apart, and any p < 0.05."""
-    rng = np.random.default_rng(2)
-    real, significant = [], []
-    for _ in range(experiments):
-        images = rng.lognormal(-3.5, 0.6, N)
-        tables = {f"net{i}": table(trained(rng, images, seeds, shift, folds) - i * gap) for i in range(rows)}
-        found = pairs.compared(list(tables), tables, resamples.drawn(tables), folds)
-        real.append(any(p.real for p in found))
-        significant.append(any(p.p_holm < 0.05 for p in found))
-    return np.mean(real), np.mean(significant)
-
-
 def test_95_percent_intervals_of_a_skewed_mean_cover_93_to_97():
     share, below, above = coverage(skewed, 0.967, 1500)
     assert 0.93 <= share <= 0.97
     assert max(below, above) < 2 * min(below, above)  # and both sides miss alike
 
 
-def test_equal_methods_are_told_apart_in_at_most_5_percent():
-    assert told_apart(150, seeds=1, shift=0.0)[0] <= 0.05
-    assert told_apart(150, seeds=3, shift=0.001)[0] <= 0.05
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("rows", ROWS)
+def test_verdicts_on_methods_are_wrong_in_at_most_5_percent(rows, seeds):
+    """With the variances of the committed trainings: of any pair of a table, better between equal methods, and
+    equivalent where they are the margin apart."""
+    found = rates(shape(rows, seeds), section().variances, tables=500)
+    assert found.table <= 0.05
+    assert found.equivalent <= 0.06, "1 % is what 500 tables leave to chance; the committed table has 4,000"
+    assert found.power > 0.4
 
 
-def test_seeds_make_the_test_alone_a_liar():
-    # why a pair must also have an interval, over seeds, that excludes 0
-    real, significant = told_apart(100, seeds=3, shift=0.002)
-    assert significant > 0.2
-    assert real < significant / 2
+@pytest.mark.parametrize("rows", ROWS)
+def test_one_seed_tells_equal_methods_apart_as_often_as_a_page_says(rows):
+    page = simulation.false_rates(shape(rows, 1), section().variances)[1]
+    assert rates(shape(rows, 1), section().variances, tables=1000, seed=7).table == pytest.approx(page, abs=0.05)
+    assert page > 0.1, "which is why one seed speaks of weights"
+
+
+@pytest.mark.parametrize(
+    ("what", "of", "with_"),
+    [
+        ("ten patients", Shape(2, 3, 5, 10), None),
+        ("trainings without folds", Shape(2, 3, 1, 120), Trainings(0.001, 0.005, 0.004)),
+        ("trainings without folds, eight rows", Shape(8, 3, 1, 120), Trainings(0.001, 0.005, 0.004)),
+        ("trainings that vary much", Shape(5, 3, 5, 120), Trainings(0.001, 0.004, 0.004)),
+        ("trainings that vary not at all", Shape(5, 3, 5, 120), Trainings(0.002, 0.0, 0.0)),
+        ("methods that differ by patient", Shape(5, 5, 5, 120), Trainings(0.01, 0.001, 0.004)),
+    ],
+)
+def test_tables_of_other_kinds_hold_5_percent_too(what, of, with_):
+    found = rates(of, with_ or section().variances, tables=500)
+    assert max(found.table, found.equivalent) <= 0.07, what  # 5 % and two standard errors of 500 tables
+
+
+def stored(text):
+    """(seeds, rows) -> the shares of a line of the table."""
+    lines = [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")]
+    cells = [line for line in lines if line[0].isdigit()]
+    return {(int(c[0]), int(c[1])): [float(share.split()[0]) / 100 for share in c[2:7]] for c in cells}
+
+
+def test_the_committed_table_is_what_its_command_gives():
+    found = stored(verdict_table.PATH.read_text(encoding="utf-8"))
+    assert set(found) == {(seeds, n) for seeds in SEEDS for n in ROWS}
+    for key, shares in found.items():
+        if key[0] > 1:  # the acceptance of issue 16
+            assert max(shares[:3]) <= 0.05
+    # not to the digit: another processor's rounding may turn a table or two
+    assert stored(verdict_table.line(2, 3))[3, 2] == pytest.approx(found[3, 2], abs=0.002)
+
+
+def test_the_simulated_tables_are_those_that_records_would_make():
+    """The way of a report, from scores of images, gives the same errors as the simulation's short one."""
+    of, with_ = Shape(3, 3, 5, N), Trainings(0.0012, 0.0009, 0.0044)
+    rng = np.random.default_rng(3)
+    made = np.stack(list(simulation.tables(of, with_, 20, rng)))  # rows, tables, seeds, patients
+    short = verdicts.errors([verdicts.Row.of(row) for row in made], *verdicts.all_pairs(3))
+    for k in range(20):
+        tables = {f"net{i}": table(0.9 + made[i, k]) for i in range(3)}
+        found = pairs.compared(list(tables), tables, resamples.drawn(tables))
+        assert [p.difference.value for p in found] == pytest.approx(short.difference[k], abs=1e-9)
+        assert [p.p_value for p in found] == pytest.approx(short.p_zero()[k], abs=1e-6)
+
+
+def test_made_up_scores_have_the_variances_that_they_are_made_with():
+    """So that an error of the simulation cannot flatter the verdicts: means over patients and seeds by theory."""
+    of, with_ = Shape(2, 3, 5, 120), Trainings(0.002, 0.003, 0.004)
+    made = np.stack(list(simulation.tables(of, with_, 4000, np.random.default_rng(5))))
+    expected = with_.interaction**2 / 120 + (with_.training**2 / 5 + with_.rest**2 / 120) / 3
+    assert made.mean(axis=(2, 3)).var() == pytest.approx(expected, rel=0.05)
+    within = made.var(axis=2, ddof=1).mean()
+    assert within == pytest.approx(with_.training**2 + with_.rest**2, rel=0.03)
+
+
+def test_a_difference_of_the_detectable_size_is_found_in_80_percent():
+    of, with_ = shape(5, 3), section().variances
+    gap = simulation.detectable(of, with_)
+    found = simulation.judged(of, with_, 1000, np.random.default_rng(11), gap)
+    first, second = verdicts.all_pairs(5)
+    p = found.p_zero()[:, (second - first) % 2 == 1] * len(first)  # Holm's first and strictest step
+    assert (p < verdicts.ALPHA).mean() == pytest.approx(0.8, abs=0.03)
+    more = [simulation.detectable(replace(of, seeds=n), with_) for n in (3, 5, 10)]
+    assert more == sorted(more, reverse=True)
 
 
 @pytest.mark.slow
@@ -132,32 +190,18 @@ def test_coverage_figures_over_patients_and_seeds(seeds, shift):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("seeds", "shift", "rows"),
-    [(1, 0.0, 2), (3, 0.0, 2), (3, 0.0005, 2), (3, 0.001, 2), (3, 0.002, 2), (3, 0.001, 3), (5, 0.001, 2)],
-)
-def test_false_positive_figures(seeds, shift, rows):
-    real, significant = told_apart(1500, seeds, shift, rows)
-    what = f"{rows} equal methods, {seeds} seeds, SD of a training {shift}"
-    print(f"\n{what}: told apart {real:.4f}, p < 0.05 alone {significant:.4f}")
-    assert real <= 0.05
-
-
-def test_seeds_of_one_training_need_to_be_many():
-    # three values that vary as much as these look alike too often: such a pair is never called one of methods
-    assert told_apart(100, seeds=3, shift=0.005, folds=1)[0] > 0.05
-    assert (seeds_needed(1), seeds_needed(5)) == (10, 3)
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("folds", [1, 5])
+def test_false_verdicts_of_many_tables(folds, rows, seeds):
+    with_ = Trainings(0.0012, 0.004, 0.0044) if folds == 1 else section().variances
+    found = rates(replace(shape(rows, seeds), folds=folds), with_, tables=4000, seed=5)
+    print(f"\n{rows} rows, {seeds} seeds, {folds} folds: {found}")
+    assert max(found.table, found.equivalent) <= 0.055
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [3, 10])
-def test_false_positive_figures_of_one_training_a_seed(seeds):
-    real, _ = told_apart(1000, seeds, shift=0.005, folds=1)
-    print(f"\n{seeds} seeds of one training each, SD of a training 0.005: told apart {real:.4f}")
-    assert (real <= 0.08) == (seeds == 10)
-
-
-@pytest.mark.slow
-def test_a_real_gap_of_the_detectable_size_is_found_in_most_experiments():
-    # SD of a difference of two trainings on an image is about 0.0064: 80 % power promises 0.0015 of Dice
-    assert told_apart(300, seeds=1, shift=0.0, gap=resampling.detectable(0.0064, N))[0] > 0.7
+def test_the_committed_table_is_the_whole_page_of_its_command():
+    made = stored(verdict_table.page())
+    for key, shares in stored(verdict_table.PATH.read_text(encoding="utf-8")).items():
+        assert made[key] == pytest.approx(shares, abs=0.002), key

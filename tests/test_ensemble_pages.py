@@ -80,7 +80,7 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     assert "With fewer than 3 seeds a row" not in flat
     blocks = page.split("\n\n")
     folds = blocks[next(i for i, b in enumerate(blocks) if b == "### Folds") + 1]
-    assert row([folds], "unet+seeds ")[5:7] == ["-", "-"]
+    assert row([folds], "unet+seeds ")[6:8] == ["-", "-"]
     assert "+" not in "".join(budget.budget(stats.sections(records)[0]))
     hardest = blocks[next(i for i, b in enumerate(blocks) if b == "### Hardest images") + 1]
     assert "+" not in hardest.splitlines()[0]

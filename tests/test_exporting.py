@@ -17,7 +17,10 @@ from lungseg.errors import DataError
 
 for _package in ("onnxruntime", "onnx", "tf2onnx", "ai_edge_litert"):
     pytest.importorskip(_package, reason="pip install 'lungseg[export]'")
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the converters' own libraries
+pytestmark = [
+    pytest.mark.usefixtures("own_environment"),
+    pytest.mark.filterwarnings("ignore"),  # of the converters' own libraries
+]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from lungseg import evaluation, model_folder, recipes
 from lungseg.datasets import phantom
 from lungseg.errors import DataError, UsageError
 
+pytestmark = pytest.mark.usefixtures("own_environment")
 SMALL = {"architecture": "lwnet", "width": 8, "size": 32, "threads": 1}
 SWIFT = replace(recipes.BRIEF, name="swift", epochs=3)
 
@@ -75,6 +76,7 @@ def test_all_states_no_score_and_the_card_no_place_of_this_machine(cases, swift,
     assert str(cases[0].image.parent) not in text
 
 
+@pytest.mark.slow  # six trainings; tests/test_kill.py has the same of a cell
 def test_an_interrupted_training_goes_on_to_the_same_bits(cases, folded, swift, tmp_path, monkeypatch):
     from lungseg import checkpoint
 

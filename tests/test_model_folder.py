@@ -188,7 +188,10 @@ def test_a_folder_is_not_written_over_and_none_is_written_without_a_network(fold
 def test_a_path_that_holds_no_model_is_refused(tmp_path):
     refused(tmp_path / "none", "no such")
     (tmp_path / "file").write_text("x")
-    refused(tmp_path / "file", "a file, not a model folder")
+    with pytest.raises(UsageError, match=r"expected a file that model.save"):
+        lungseg.load_model(tmp_path / "file")
+    with pytest.raises(DataError, match="a file, not a model folder"):
+        model_folder.open_folder(tmp_path / "file")
     refused(tmp_path, "holds 'file'")
 
 

@@ -102,10 +102,11 @@ def test_metadata_gives_patient_spacing_and_attributes(tmp_path):
         ("id,age\na,old\nb,31\n", "whole numbers"),
         ("id,spacing_row_mm,spacing_column_mm\na,x,1\nb,1,1\n", "not a number"),
         ("id,spacing_row_mm,spacing_column_mm\na,-1,1\nb,1,1\n", "not plausible"),
-        ("id,spacing_row_mm,spacing_column_mm\na,nan,1\nb,1,1\n", "not plausible"),
+        ("id,spacing_row_mm,spacing_column_mm\na,inf,1\nb,1,1\n", "not plausible"),
+        ("id,spacing_row_mm,spacing_column_mm\na,nan,1\nb,1,1\n", "spacing_row_mm is not; give both"),
         ("age,id\n30,a\n31\n31,b\n", "metadata.csv"),  # a row that ends before its id
         ("age,id\n30,a\n31\n31,b\n32,z\n", "metadata.csv"),
-        ("id,sex\na,female\nb,M\n", "sex"),
+        ("id,sex\na,X\nb,M\n", "sex 'X' must be F or M"),
         ("id,tb\na,2\nb,0\n", "tb"),
     ],
 )

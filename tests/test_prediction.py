@@ -20,6 +20,7 @@ from lungseg.datasets import phantom
 from lungseg.errors import DataError, UsageError
 from lungseg.inputs import Item
 
+pytestmark = pytest.mark.usefixtures("own_environment")
 USUAL = {"mean": [0.0, 1.0], "standard_deviation": [0.0, 1.0], "lung_share": [0.0, 1.0]}
 CARD = model_folders.card([np.zeros(1, np.float32)], size=(32, 32), exposure=USUAL)
 

@@ -46,13 +46,13 @@ def test_places_of_the_resamples_are_shared_out_completely():
     np.testing.assert_allclose(frequencies.sum(axis=0), 1)
     np.testing.assert_allclose(frequencies.sum(axis=1), 1)
     assert [r.place.best for r in section.rows] == pytest.approx(frequencies[:, 0])
-    assert all(r.place.low <= r.place.high for r in section.rows)
+    assert all(r.place.rank <= r.place.last for r in section.rows)
 
 
 def test_a_clear_winner_takes_the_first_place_alone():
     section = only(grid(("unet",), n=60, level=0.98) + grid(("resunet", "r2unet"), n=60, level=0.9))
     first = section.rows[0].place
-    assert (first.rank, first.low, first.high, first.best) == (1, 1, 1, 1)
+    assert (first.rank, first.last, first.best) == (1, 1, 1)
     assert not set(first.group) & set(section.rows[1].place.group)
 
 

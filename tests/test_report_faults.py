@@ -136,7 +136,7 @@ def test_a_tie_shares_a_rank_in_the_order_of_names(tmp_path):
     (text,) = texts
     board = text[text.index("| Rank") :].split("\n\n")[0].splitlines()[2:]
     assert [[part.strip() for part in line.split("|")[1:4]] for line in board] == [
-        ["1", "a", "aa"], ["1", "a", "unet"], ["1", "a", "zz"]
+        ["1 to 3", "a", "aa"], ["1 to 3", "a", "unet"], ["1 to 3", "a", "zz"]
     ]  # fmt: skip
     assert "aa, unet and zz share the highest mean Dice" in text.replace("\n", " ")
 

@@ -8,54 +8,68 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.statistics import resampling
+from bench.statistics.resampling import Interval
+
+
+def means_of(values, resamples=resampling.RESAMPLES):
+    """Resampled means of (seeds, patients) values."""
+    patients = resampling.patient_weights(values.shape[1], resamples)
+    return resampling.resampled_means(values, patients, resampling.seed_weights(values, resamples))
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=30))
 def test_interval_contains_the_mean(scores):
     values = np.array([scores])
-    patient = np.arange(len(scores))
-    means = resampling.resampled_means(
-        values, patient, resampling.patient_weights(len(scores), 200), resampling.seed_weights("x", 1, 200)
-    )
-    found = resampling.interval(float(values.mean()), means)
+    found = resampling.interval(float(values.mean()), means_of(values, 200))
     assert found.low <= found.value <= found.high
     assert min(scores) - 1e-12 <= found.low <= found.high <= max(scores) + 1e-12
 
 
 def test_interval_is_as_wide_as_the_normal_theory_says():
     values = np.random.default_rng(1).normal(0.9, 0.05, (1, 400))
-    means = resampling.resampled_means(
-        values, np.arange(400), resampling.patient_weights(400), resampling.seed_weights("x", 1)
-    )
-    found = resampling.interval(float(values.mean()), means)
+    found = resampling.interval(float(values.mean()), means_of(values))
     assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
 
 
+@given(st.integers(1, 12))
+def test_fewer_than_eight_patients_have_no_interval(n):
+    means = np.random.default_rng(0).normal(0.9, 0.01, 100)
+    found = resampling.interval(0.9, means, 0.0, n)
+    assert found.known is (n >= 8)
+    assert found.value == 0.9
+    assert found.ends == ((found.low, found.high) if n >= 8 else (0.9, 0.9))
+    assert not Interval.none(0.9).excludes(0.0), "an interval that is not there excludes nothing"
+
+
 def test_patients_are_drawn_whole():
-    # ten images of one patient are one observation: the interval must be as wide as for ten patients
+    # ten images of one patient are one observation: the mean must be that of ten patients
     once = np.random.default_rng(2).normal(0.9, 0.05, 10)
-    weights, seeds = resampling.patient_weights(10), resampling.seed_weights("x", 1)
-    alone = resampling.resampled_means(once[None], np.arange(10), weights, seeds)
-    repeated = resampling.resampled_means(np.repeat(once, 10)[None], np.repeat(np.arange(10), 10), weights, seeds)
-    np.testing.assert_allclose(alone, repeated, atol=1e-12)
+    repeated = resampling.patient_means(np.repeat(once, 10), np.repeat(np.arange(10), 10), 10)
+    np.testing.assert_allclose(repeated, once, atol=1e-12)
+
+
+def test_a_patient_of_many_images_counts_as_one():
+    images, patient = np.array([1.0, 1.0, 1.0, 0.0]), np.array([0, 0, 0, 1])
+    assert resampling.patient_means(images, patient, 2).tolist() == [1.0, 0.0]
 
 
 def test_seeds_that_differ_widen_the_interval():
     same = np.full((3, 50), 0.9)
     apart = same + np.array([[-0.02], [0.0], [0.02]])
-    weights, seeds = resampling.patient_weights(50), resampling.seed_weights("x", 3)
-    width = [np.ptp(resampling.resampled_means(v, np.arange(50), weights, seeds)) for v in (same, apart)]
+    width = [np.ptp(means_of(v)) for v in (same, apart)]
     assert width[0] < 1e-9
     assert width[1] > 0.02
 
 
-def test_resamples_are_the_same_in_every_process():
+def test_resamples_are_the_same_in_every_process_and_follow_from_the_scores_alone():
     first = resampling.patient_weights(12)
     resampling.patient_weights.cache_clear()
     np.testing.assert_array_equal(first, resampling.patient_weights(12))
-    again = "".join(["un", "et"])  # equal to, but not the same object as the literal
-    np.testing.assert_array_equal(resampling.seed_weights("unet", 3), resampling.seed_weights(again, 3))
-    assert not np.array_equal(resampling.seed_weights("unet", 3), resampling.seed_weights("r2unet", 3))
+    values = np.random.default_rng(3).random((3, 12))
+    np.testing.assert_array_equal(resampling.seed_weights(values), resampling.seed_weights(values.copy()))
+    assert not np.array_equal(resampling.seed_weights(values), resampling.seed_weights(values + 1e-6))
+    part = values[:, ::2]  # and not from how they lie in memory
+    np.testing.assert_array_equal(resampling.seed_weights(part), resampling.seed_weights(part.copy()))
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
@@ -66,17 +80,11 @@ def test_holm_lies_between_the_raw_and_the_bonferroni_values_and_keeps_their_ord
     assert np.all(np.diff(np.array(adjusted)[order]) >= 0)
 
 
-def test_detectable_difference_of_the_design_notes():
-    assert resampling.detectable(0.02, 138) == pytest.approx(0.0048, abs=5e-5)
-    assert resampling.detectable(0.02, 28) == pytest.approx(0.0106, abs=5e-5)
-
-
 def test_a_skewed_mean_has_more_room_towards_its_tail():
     # BCa: bounds move towards the long tail, here that of low Dice, and a symmetric sample's do not move
     def bounds(values, bca):
-        patient = np.arange(len(values))
-        means = resampling.resampled_rows(values[None], patient, resampling.patient_weights(len(values)))[0]
-        a = resampling.acceleration(values, patient, len(values)) if bca else None
+        means = resampling.resampled_rows(values[None], resampling.patient_weights(len(values)))[0]
+        a = resampling.acceleration(values) if bca else None
         return resampling.interval(float(values.mean()), means, a)
 
     skewed = 1 - np.random.default_rng(5).lognormal(-3.5, 0.8, 138)
@@ -96,12 +104,12 @@ def test_few_patients_get_the_levels_of_students_t():
         expected = scipy_stats.t.ppf(0.975, n - 1) * np.sqrt(n / (n - 1))
         assert resampling._expanded(n) == pytest.approx(expected, abs=0.001)
     means = np.random.default_rng(0).normal(0, 1, 10_000)
-    widths = [np.ptp([i.low, i.high]) for n in (5, 20, None) for i in [resampling.interval(0, means, patients=n)]]
+    widths = [np.ptp([i.low, i.high]) for n in (8, 20, None) for i in [resampling.interval(0, means, patients=n)]]
     assert widths == sorted(widths, reverse=True)
 
 
 def test_drawn_seeds_show_the_whole_variance_of_their_mean():
     # the variance of a mean of k seeds is s^2 / k, with s^2 as of k - 1 degrees of freedom
     seeds = np.array([0.95, 0.96, 0.98])
-    means = resampling.seed_weights("x", 3) @ seeds
+    means = resampling.seed_weights(seeds[:, None]) @ seeds
     assert means.var() == pytest.approx(seeds.var(ddof=1) / 3, rel=0.03)

@@ -121,7 +121,7 @@ def test_aggregates_of_rows_that_had_other_names_are_not_shown(tmp_path):
 def test_command_writes_aggregates_from_a_folder_and_needs_records(tmp_path, capsys):
     records = named()
     for r in records:
-        r["cell"]["suite"] = "montgomery-128"
+        r["cell"]["suite"] = "own"
     records = [sealed(r) for r in records]
     data, results = tmp_path / "data", tmp_path / "results"
     lines = ["id,sex,age"]
@@ -131,7 +131,7 @@ def test_command_writes_aggregates_from_a_folder_and_needs_records(tmp_path, cap
             (data / folder / f"{case.id}.png").touch()  # the command looks at names and readings only
         lines.append(f"{case.id},{'FM'[k % 2]},{30 + k % 20}")
     (data / "metadata.csv").write_text("\n".join(lines))
-    command = ["strata", "montgomery-128", "--data", str(data), "--results", str(results)]
+    command = ["strata", "own", "--data", str(data), "--results", str(results)]
     assert main(command) == 2
     assert "no scored record" in capsys.readouterr().err
     save(results, records)

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.figures.scale import TICKS, stretched, unstretched
 from bench.figures.style import BLUE, GREY, MAX_ROWS, ORANGE, SKY, Axes, Figure, canvas, cut, label
-from bench.markdown import with_interval
+from bench.markdown import span, with_interval
 from bench.pages.literature import PHYSICIANS, RADIOGRAPHS
 from bench.statistics.rows import Row, Section
 
@@ -15,7 +15,7 @@ POOLED: dict[str, Any] = {"color": ORANGE, "markersize": 5, "fillstyle": "none",
 
 
 def leaderboard(section: Section) -> Figure | None:
-    """Means with 95 % intervals by rank, the pooled value beside them; unranked rows grey, below."""
+    """Means with 95 % intervals from the highest on, the pooled value beside them; unranked rows grey, below."""
     rows = section.rows[:MAX_ROWS]
     if not rows:
         return None
@@ -25,7 +25,7 @@ def leaderboard(section: Section) -> Figure | None:
     for y, row in zip(places, rows, strict=True):
         colour = BLUE if row.rank else GREY
         d = row.dice
-        axes.plot([d.low, d.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
+        axes.plot(d.ends, [y, y], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
         axes.plot(d.value, y, "o", color=colour, markersize=7, zorder=3)
         axes.plot(row.pooled["dice"], y + 0.2, "D", **POOLED)  # below, or the mean would cover it
     if section.setting.scored_on in RADIOGRAPHS:
@@ -40,11 +40,11 @@ def leaderboard(section: Section) -> Figure | None:
     numbers.set_ylim(axes.get_ylim())
     numbers.tick_params(axis="y", length=0)
     numbers.grid(visible=False)
-    _scale(axes, min(min(r.dice.low, r.pooled["dice"]) for r in rows), max(r.dice.high for r in rows))
+    _scale(axes, min(min(r.dice.ends[0], r.pooled["dice"]) for r in rows), max(r.dice.ends[1] for r in rows))
     n = max(len(r.images) for r in rows)
     axes.set_xlabel(f"Dice, {n} images, each predicted by a training that never saw it")
     axes.set_title(f"Mean Dice and 95 % interval{cut(len(rows), len(section.rows))}")
-    axes.plot([], [], "o-", color=BLUE, linewidth=2.2, label="mean over images")
+    axes.plot([], [], "o-", color=BLUE, linewidth=2.2, label="mean over patients")
     axes.plot([], [], "D", **POOLED, label="pooled over pixels")
     if section.setting.scored_on in RADIOGRAPHS:
         axes.plot([], [], "--", color=SKY, linewidth=2, label="two physicians with each other")
@@ -64,7 +64,8 @@ def _scale(axes: Axes, low: float, high: float) -> None:
 
 def _name(row: Row) -> str:
     """Rank and letters of the ties before the name; what is unfinished or little below it."""
-    place = f"{row.rank}  {row.place.group}  " if row.place and row.place.group != "-" else ""
+    grouped = row.place and row.place.group != "-"
+    place = f"{span(row.place.rank, row.place.last)}  {row.place.group}  " if row.place and grouped else ""
     if not row.complete:
         return f"{place}{label(row.name, 38, wrapped=True)}\n({row.cells[0]} of {row.cells[1]} cells)"
     return place + label(row.name, 38, wrapped=True)

@@ -8,18 +8,19 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from bench.figures.style import BLUE, GREY, GROUND, INK, ORANGE, PALE, Figure, canvas, cut, labels
+from bench.figures.style import BLUE, GREY, GROUND, INK, ORANGE, PALE, SKY, Figure, canvas, cut, labels
 from bench.markdown import p_value, short
-from bench.statistics.rows import Section, seeds_needed
+from bench.statistics.rows import MIN_SEEDS, Section
+from bench.statistics.verdicts import EQUIVALENT, MARGIN
 
 MOST = 16  # rows of a map with numbers in its cells
 WORDY = 8  # rows with room for p in a cell
 UPRIGHT, COLUMN = 5, 14  # columns and letters of a name that stand beside each other without being slanted
-BEHIND, NOT_APART, AHEAD = 0, 1, 2
+BEHIND, OPEN, ALIKE, AHEAD = 0, 1, 2, 3
 
 
 def pairwise(section: Section) -> Figure | None:
-    """Row minus column in thousandths, with Holm-corrected p; coloured where the two are told apart."""
+    """Row minus column in thousandths, with Holm-corrected p; coloured by the verdict."""
     names = [r.name for r in section.rows if r.rank]
     shown = names[:MOST]
     if len(shown) < 2 or not section.pairs:
@@ -28,18 +29,18 @@ def pairwise(section: Section) -> Figure | None:
     wordy = n <= WORDY
     figure = canvas(max(6.4, 2.2 + (0.9 if wordy else 0.56) * n), max(2.6, 1.6 + (0.5 if wordy else 0.36) * n))
     axes = figure.add_subplot()
-    codes = np.full((n, n), NOT_APART)
+    codes = np.full((n, n), OPEN)
     for y, x in np.ndindex(n, n):
         pair = section.pair(shown[y], shown[x]) if x != y else None
         if pair is None:
             continue
         sign = 1 if pair.first == shown[y] else -1
         value = sign * pair.difference.value
-        codes[y, x] = (AHEAD if value > 0 else BEHIND) if pair.real else NOT_APART
+        codes[y, x] = (AHEAD if value > 0 else BEHIND) if pair.real else ALIKE if pair.verdict == EQUIVALENT else OPEN
         test = f"\np {p_value(pair.p_holm)}" if wordy else ""
         colour = GROUND if codes[y, x] == AHEAD else INK
         axes.text(x, y, f"{1000 * value:+.1f}{test}", ha="center", va="center", color=colour, fontsize=9)
-    axes.imshow(codes, cmap=ListedColormap([ORANGE, PALE, BLUE]), vmin=0, vmax=2, aspect="auto")
+    axes.imshow(codes, cmap=ListedColormap([ORANGE, PALE, SKY, BLUE]), vmin=0, vmax=3, aspect="auto")
     axes.plot(range(n), range(n), "s", color=GREY, markersize=4)
     columns = labels(short(shown), 26)
     upright = n <= UPRIGHT and max(map(len, columns)) <= COLUMN
@@ -56,14 +57,15 @@ def pairwise(section: Section) -> Figure | None:
     axes.set_title(f"1000 x (mean Dice of row - of column){cut(n, len(names))}")
     if not all(p.of_methods for p in section.pairs):
         whose = "rows of " if any(p.of_methods for p in section.pairs) else ""
-        fewer = f"{whose}fewer than {seeds_needed(section.setting.folds)} seeds"
+        fewer = f"{whose}fewer than {MIN_SEEDS} seeds"
         axes.set_xlabel(f"{fewer}: about these weights, not methods")
     figure.legend(
         handles=[
-            Patch(color=BLUE, label="row ahead"),
-            Patch(color=ORANGE, label="row behind"),
-            Patch(color=PALE, label="not told apart (interval or test)"),
+            Patch(color=BLUE, label="row better"),
+            Patch(color=ORANGE, label="row worse"),
+            Patch(color=SKY, label=f"equivalent within {MARGIN}"),
+            Patch(color=PALE, label="not known"),
         ],
-        loc="outside lower right", ncols=3,
+        loc="outside lower right", ncols=4,
     )  # fmt: skip
     return figure

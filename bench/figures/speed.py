@@ -60,7 +60,7 @@ def _panel(axes: Axes, rows: Sequence[Row], measured: Speeds, column: str) -> No
             continue
         d = row.dice
         colour = BLUE if row.rank else GREY
-        axes.errorbar(x, d.value, [[d.value - d.low], [d.high - d.value]], color=colour, linewidth=1.4, zorder=2)
+        axes.errorbar(x, d.value, [[d.value - d.ends[0]], [d.ends[1] - d.value]], color=colour, linewidth=1.4, zorder=2)
         axes.scatter(x, d.value, s=20 + 14 * np.sqrt(row.parameters / 1e5), color=colour, zorder=3)
         axes.annotate(
             label(row.name, 20) if named else str(i),

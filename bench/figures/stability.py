@@ -52,7 +52,7 @@ def _blobs(axes: Axes, rows: Sequence[Row]) -> None:
         shares = np.array(row.place.frequencies[: len(rows)])
         places = np.arange(1, len(shares) + 1)
         seen = shares > 0.0005
-        axes.plot([row.place.low, row.place.high], [y, y], color=INK, linewidth=1.4, zorder=2)
+        axes.plot([row.place.rank, row.place.last], [y, y], color=INK, linewidth=1.4, zorder=2)
         heights = np.full(seen.sum(), y)
         axes.scatter(places[seen], heights, s=420 * shares[seen], color=BLUE, zorder=3, clip_on=False)
         for place, share in zip(places[seen], shares[seen], strict=True):
@@ -65,7 +65,7 @@ def _blobs(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_yticks(range(len(rows)), labels(short([r.name for r in rows]), 26, wrapped=True), fontsize=9)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(length=0)
-    axes.set_xlabel("place by mean Dice; dot: share, line: 95 %")
+    axes.set_xlabel("place by mean Dice; dot: share, line: left open by verdicts")
 
 
 def _rims(axes: Axes, found: Ranking, n: int) -> None:

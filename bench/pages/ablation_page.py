@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from bench.markdown import NONE, escape, p_value, paragraph, table, with_interval
 from bench.pages.ranking_page import told
-from bench.statistics.resampling import Interval, holm
+from bench.statistics.pairs import corrected
 from bench.statistics.rows import Pair, Row, Section
+from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
 from lungseg import recipes
 
 
@@ -18,14 +18,16 @@ def answer(section: Section, name: Callable[[object], str] = escape) -> list[tup
     if not found:
         return []
     one = len({row.architecture for row, _ in found}) == 1
-    named = [(name(row.variant if one else row.name), _of(pair, row).value, pair.real) for row, pair in found]
-    apart = [f"{what} {difference:+.4f}" for what, difference, real in named if real]
-    alike = [what for what, _, real in named if not real]
-    parts = [f"told apart from the whole recipe by their Dice: {', '.join(apart)}"] if apart else []
-    parts += [f"not told apart from it: {', '.join(alike)}"] if alike else []
-    text = "; ".join(parts)
+    named = [
+        (name(row.variant if one else row.name), seen.difference.value, seen.verdict)
+        for row, pair in found
+        for seen in [pair.seen_from(row.name)]
+    ]
+    numbered = {verdict: [f"{what} {d:+.4f}" for what, d, v in named if v == verdict] for verdict in (BETTER, WORSE)}
+    numbered |= {verdict: [what for what, _, v in named if v == verdict] for verdict in (EQUIVALENT, UNKNOWN)}
+    text = "; ".join(f"{verdict}: {', '.join(some)}" for verdict, some in numbered.items() if some)
     meant = [f"{gloss[0].upper()}{gloss[1:]}." for gloss in recipes.glosses(row.variant for row, _ in found)]
-    return [("What does each ingredient buy?", " ".join([f"{text[0].upper()}{text[1:]}.", *meant]))]
+    return [("What does each ingredient buy?", " ".join([f"By Dice, against the whole recipe, {text}.", *meant]))]
 
 
 def ablation(section: Section) -> list[str]:
@@ -33,7 +35,7 @@ def ablation(section: Section) -> list[str]:
     rows = [_row(section, row, whole, pair) for row, whole, pair in _against_the_whole(section)]
     alike = len({r.seeds for r in section.rows}) < 2
     headers = ["Architecture", "Changed", "Dice [95 % interval]", "Against the whole recipe [95 %]", "p, Holm",
-               "Told apart", "Validation"]  # fmt: skip
+               "Verdict", "Validation"]  # fmt: skip
     meant = recipes.glosses(row.variant for row in section.rows)
     several = meant or any("+" in row.variant for row in section.rows)
     joined = ", or with several joined by +" * bool(several) + "".join(f" ({gloss})" for gloss in meant)
@@ -72,11 +74,8 @@ def _against_the_whole(section: Section) -> list[tuple[Row, Row, Pair | None]]:
         if row.variant and not whole.variant and (row.architecture, row.width) == (whole.architecture, whole.width)
     ]
     pairs = [section.pair(row.name, whole.name) for row, whole in asked]
-    corrected = iter(holm([pair.p_value for pair in pairs if pair]))
-    return [
-        (row, whole, pair and replace(pair, p_holm=next(corrected)))
-        for (row, whole), pair in zip(asked, pairs, strict=True)
-    ]
+    alone = iter(corrected([pair for pair in pairs if pair]))
+    return [(row, whole, pair and next(alone)) for (row, whole), pair in zip(asked, pairs, strict=True)]
 
 
 def _row(section: Section, row: Row, whole: Row, pair: Pair | None) -> list[str]:
@@ -84,10 +83,5 @@ def _row(section: Section, row: Row, whole: Row, pair: Pair | None) -> list[str]
     validation = _validation(section, row, whole)
     if pair is None:
         return [*start, NONE, NONE, "not ranked", validation]
-    return [*start, with_interval(_of(pair, row), sign=True), p_value(pair.p_holm), told(pair), validation]
-
-
-def _of(pair: Pair, row: Row) -> Interval:
-    """The difference as this row minus the other."""
-    d = pair.difference
-    return d if pair.first == row.name else Interval(-d.value, -d.high, -d.low)
+    seen = pair.seen_from(row.name)
+    return [*start, with_interval(seen.difference, sign=True), p_value(pair.p_holm), told(seen), validation]

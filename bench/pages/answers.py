@@ -8,11 +8,14 @@ from bench.markdown import counted, duration, escape, listed, millions, p_value,
 from bench.pages import budget, gaps
 from bench.pages.literature import people
 from bench.records import costs, members
-from bench.statistics.rows import Pair, Row, Section, seeds_needed
+from bench.statistics.rows import MIN_SEEDS, Pair, Row, Section
+from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 
 Namer = Callable[[object], str]
 REAL, PEOPLE, SEEDS = "Is the difference real?", "Against people?", "How many seeds?"
-ON_THE_PAGE_ALONE = (PEOPLE, SEEDS)  # the index of suites leaves them out: the same sentence for each, or detail
+TRUST, CHOSEN = "How often is such a table wrong?", "What of choosing the highest?"
+# the index of suites leaves these out: the same sentence for each, or detail
+ON_THE_PAGE_ALONE = (PEOPLE, SEEDS, TRUST, CHOSEN)
 
 
 def best(section: Section, name: Namer = escape) -> str:
@@ -56,31 +59,81 @@ def made_of(row: Row) -> str:
 
 
 def real(section: Section, name: Namer = escape) -> str:
-    """Whether the leader differs from those behind it, and what a test on so few seeds is about."""
+    """Whether the leader is better than those behind it, and what a test on so few seeds is about."""
     ranked = [r for r in section.rows if r.rank]
     if len(ranked) < 2:
         return "There is no pair to compare."
     pair = section.pair(ranked[0].name, ranked[1].name)
     if pair is None:
-        return "Images of one patient do not tell."
-    close = [r for r in ranked[1:] if (p := section.pair(ranked[0].name, r.name)) and not p.real]
-    others = [name(r.name) for r in close if r is not ranked[1]]
-    yes = "Yes" if pair.of_methods else "Between these weights, yes"
-    sentence = f"{yes if pair.real else 'Not shown'}: to the next, {name(pair.second)}, it is {_told(pair, name)}."
-    if others:
-        sentence += f" {'Not' if pair.real else 'Nor'} to be told apart from it: {listed(others)}."
+        return "Too few patients to tell."
+    close = [(r, p.verdict) for r in ranked[1:] if (p := section.pair(ranked[0].name, r.name)) and not p.real]
+    others = [
+        f" {lead} {listed(some)}."
+        for verdict, lead in ((EQUIVALENT, f"Equivalent to {name(ranked[0].name)}:"),
+                              (UNKNOWN, "Not known whether it is better than"))
+        if (some := [name(r.name) for r, v in close if v == verdict and r is not ranked[1]])
+    ]  # fmt: skip
+    sentence = f"{_verdict(pair)}: to the next, {name(pair.second)}, it is {_told(pair, name)}.{''.join(others)}"
     networks = [] if ranked[0].single else [r for r in ranked if r.single][:2]
     sentence += _between_networks(section, networks, name)
-    return f"{sentence} {about(section, [*ranked[:2], *close, *networks])}"
+    return f"{sentence} {about(section, [*ranked[:2], *(r for r, _ in close), *networks])}"
+
+
+def _verdict(pair: Pair) -> str:
+    """The answer to whether the difference is real, in front of its numbers."""
+    if pair.verdict == UNKNOWN:
+        return "Not known"
+    what = "yes" if pair.real else f"no, equivalent within {MARGIN}"
+    return f"{what[0].upper()}{what[1:]}" if pair.of_methods else f"Between these weights, {what}"
 
 
 def _told(pair: Pair, name: Namer) -> str:
-    by_interval, by_test = pair.difference.excludes(0.0), pair.p_holm < 0.05
-    both = "; interval and test must both show a difference" if by_interval != by_test else ""
     return (
-        f"{with_interval(pair.difference, sign=True)} Dice on the same images (Wilcoxon, Holm-corrected: p"
-        f" {_equals(pair.p_holm)}{both}), and {name(pair.first)} is ahead on"
-        f" {100 * pair.superiority.value:.0f} % of images"
+        f"{with_interval(pair.difference, sign=True)} Dice on the same patients (p {_equals(pair.p_holm)},"
+        f" Holm-corrected), and {name(pair.first)} is ahead on {100 * pair.superiority.value:.0f} % of images"
+    )
+
+
+def trust(section: Section) -> str | None:
+    """How often a table of this shape tells equal methods apart, and which difference it would see; None where nothing
+    says how much trainings vary."""
+    found = section.power
+    if found is None:
+        return None
+    seeds = counted(found.seeds, "seed")
+    single = f" (single pairs in {_share(found.pair)} %)" if found.rows > 2 else ""
+    wrong = (
+        f"Tables of {found.rows} equal methods with {seeds} each call some pair different in"
+        f" {_share(found.table)} %{single}"
+    )
+    sizes = [f"{size:.4f} with {counted(n, 'seed')}" for n, size in sorted(found.detectable.items())]
+    few = " One seed says nothing of methods." if found.seeds == 1 else ""
+    return (
+        f"{wrong}, by simulation with the variances of the trainings of {escape(found.source)}.{few} A difference of"
+        f" methods would be told from none with 80 % power, corrected for"
+        f" {counted(found.rows * (found.rows - 1) // 2, 'pair')}, if it were {listed(sizes)}."
+    )
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.0f}" if value >= 0.005 else "under 1"
+
+
+def chosen(section: Section, name: Namer = escape) -> str | None:
+    """What the highest mean is worth on images that did not choose it; None where nothing was chosen."""
+    found = section.nested
+    if found is None:
+        return None
+    ranked = [r for r in section.rows if r.rank]
+    folds = sum(found.chosen.values())
+    if section.setting.folds > 1:
+        which = listed([f"{name(row)} in {n}" for row, n in found.chosen.items()])
+        how = f"With each fold's row chosen by the other folds ({which} of {folds}) Dice is {found.dice:.4f}"
+    else:
+        how = f"The row of the highest validation Dice, {name(next(iter(found.chosen)))}, has {found.dice:.4f}"
+    return (
+        f"{how}, beside {found.highest:.4f} for the highest of {len(ranked)} rows, which the choice flatters."
+        f" {counted(section.scored, 'set')} of predictions of these images were scored in all suites together."
     )
 
 
@@ -95,7 +148,7 @@ def about(section: Section, rows: Sequence[Row] = ()) -> str:
     is compared decide, but where some rows have enough and others not, each pair has its own."""
     compared = [r for r in rows or section.rows if r.rank]
     seeds = sorted({len(r.seeds) for r in compared if r.trainings == 1} or {len(section.seeds)})
-    n, needed = seeds[0], seeds_needed(section.setting.folds)
+    n, needed = seeds[0], MIN_SEEDS
     some = " (some rows have more)" if len(seeds) > 1 else ""
     if n < needed and sum(len(r.seeds) >= needed for r in compared if r.trainings == 1) > 1:
         return (
@@ -105,9 +158,8 @@ def about(section: Section, rows: Sequence[Row] = ()) -> str:
     if n == 1:
         return f"With one seed{some} this is a test about these weights, not about the method."
     if n < needed:
-        each = " of one training each" if section.setting.folds == 1 else ""
         return (
-            f"With {n} seeds{each}{some}, fewer than {needed}, this is a test about these weights, and no method is"
+            f"With {n} seeds{some}, fewer than {needed}, this is a test about these weights, and no method is"
             " called better than another."
         )
     of_one = " A mean of several trainings is one set of weights, and its intervals cover patients only."
@@ -150,6 +202,8 @@ def answers(section: Section, name: Namer = escape) -> list[tuple[str, str]]:
     found = [
         ("Which is best?", best(section, name)),
         (REAL, real(section, name)),
+        (TRUST, trust(section)),
+        (CHOSEN, chosen(section, name)),
         ("Would another reader of the images agree?", stable(section, name)),
         ("Had training levelled off?", levelled(section, name)),
         ("What does it cost?", cost(section, name)),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from bench.markdown import counted, escape, listed, p_value, paragraph, ratio, table, with_interval
 from bench.pages.ranking_page import told
 from bench.statistics.rows import Counterpart, Section
+from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
 
 # TensorFlow's documentation of enable_tensor_float_32_execution; JAX issues 4873 and 12008
 TF32 = (
@@ -21,12 +22,9 @@ def gain(section: Section, name: Callable[[object], str] = escape) -> list[tuple
     if not found:
         return []
     parts = [
-        f"{words}: {listed([f'{name(c.name)} {with_interval(c.pair.difference, sign=True)}' for c in some])}"
-        for words, some in (
-            ("told apart by their Dice", [c for c in found if c.pair.real]),
-            ("not told apart", [c for c in found if not c.pair.real]),
-        )
-        if some
+        f"{verdict}: {listed([f'{name(c.name)} {with_interval(c.pair.difference, sign=True)}' for c in some])}"
+        for verdict in (BETTER, WORSE, EQUIVALENT, UNKNOWN)
+        if (some := [c for c in found if c.pair.verdict == verdict])
     ]
     seeds = "" if all(c.pair.of_methods for c in found) else " These are differences of weights, not of methods."
     return [
@@ -44,7 +42,7 @@ def gains(section: Section) -> list[str]:
     found, name = section.gains, escape(section.setting.besides.capitalize())
     blocks = [f"### What all of {name} buys"]
     if found:
-        headers = ["Architecture", "Without", "With", "Difference in Dice [95 %]", "p, Holm", "Told apart"]
+        headers = ["Architecture", "Without", "With", "Difference in Dice [95 %]", "p, Holm", "Verdict"]
         note = f"Without: suite {escape(found[0].suite)} on the same machine, folds, recipe and test images the same."
         blocks += [table(headers, [_row(c) for c in found], left=1), paragraph(f"{note} {_more(found)}")]
     lacking = [escape(r.name) for r in section.rows if r.rank and r.single and r.name not in {c.name for c in found}]
@@ -84,7 +82,7 @@ def retrained(section: Section) -> list[str]:
     if not section.retrained:
         return []
     rows = [[escape(c.machine), *_row(c)] for c in section.retrained]
-    headers = ["There", "Architecture", "There, Dice", "Here, Dice", "Here - there [95 %]", "p, Holm", "Told apart"]
+    headers = ["There", "Architecture", "There, Dice", "Here, Dice", "Here - there [95 %]", "p, Holm", "Verdict"]
     note = (
         "The same seeds, recipe, data, folds and graph on another backend or device. Each backend draws other first"
         " weights from a seed and adds numbers in another order, each device does the latter, and a training makes more"

@@ -8,6 +8,7 @@ from typing import Any
 from bench.cell import variant_of
 from bench.markdown import counted, escape, ratio
 from bench.statistics import stats
+from bench.statistics.resampling import MIN_PATIENTS
 from bench.statistics.rows import Row, Section
 from bench.suites import SUITES
 from lungseg import ARCHITECTURES
@@ -19,6 +20,8 @@ def unranked(section: Section, row: Row) -> str:
     """Why the row has no rank."""
     if len({image for r in section.rows for image in r.images}) < stats.MIN_IMAGES:
         return f"{counted(len(row.images), 'image')}, fewer than the {stats.MIN_IMAGES} that a rank needs"
+    if len({patient for r in section.rows for patient in r.patients}) < MIN_PATIENTS:
+        return f"{counted(row.n_patients, 'patient')}, fewer than the {MIN_PATIENTS} that an interval needs"
     return f"{row.cells[0]} of {row.cells[1]} cells, {row.coverage[0]} of {row.coverage[1]} images"
 
 

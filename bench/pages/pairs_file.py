@@ -9,10 +9,11 @@ from bench.paths import slug
 from bench.records import csv_file, store
 from bench.statistics.rows import Pair, Section
 
-# difference: of mean Dice, first minus second, with its 95 % interval; first_ahead: P(first > second) on an image
+# difference: of mean Dice, first minus second, with its 95 % interval; first_ahead: P(first > second) on an image;
+# p_apart_holm: of a difference of the margin or more; verdict: of the first against the second
 COLUMNS = (
     "machine", "size", "recipe", "first", "second", "difference", "low", "high", "first_ahead", "p", "p_holm",
-    "told_apart", "of_methods",
+    "p_apart_holm", "wilcoxon", "verdict", "of_methods",
 )  # fmt: skip
 
 
@@ -36,6 +37,7 @@ def _row(section: Section, pair: Pair) -> dict[str, str]:
     values = (
         key.machine, f"{key.size[0]}x{key.size[1]}", key.recipe, pair.first, pair.second, f"{d.value:.6f}",
         f"{d.low:.6f}", f"{d.high:.6f}", f"{pair.superiority.value:.4f}", f"{pair.p_value:.3g}",
-        f"{pair.p_holm:.3g}", "yes" if pair.real else "no", "yes" if pair.of_methods else "no",
+        f"{pair.p_holm:.3g}", f"{pair.p_apart_holm:.3g}", f"{pair.wilcoxon:.3g}", pair.verdict,
+        "yes" if pair.of_methods else "no",
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import math
 
-from bench.markdown import NONE, escape, p_value, paragraph, ratio, span, table, with_interval
+from bench.markdown import NONE, counted, escape, p_value, paragraph, ratio, span, table, with_interval
 from bench.pages import answers, pairs_file
 from bench.statistics.rows import Pair, Ranking, Section
+from bench.statistics.verdicts import MARGIN, UNKNOWN
 
 MOST_PAIRS = 30
 
 
 def differences(section: Section) -> list[str]:
-    """Every pair of ranked rows with interval, superiority and test."""
+    """Every pair of ranked rows with interval, superiority, tests and verdict."""
     if not section.pairs:
         return ["No two architectures were ranked, so none are compared."]
     rows = [
         [f"{escape(p.first)} - {escape(p.second)}", with_interval(p.difference, sign=True),
-         with_interval(p.superiority, 2), p_value(p.p_value), p_value(p.p_holm), told(p)]
+         with_interval(p.superiority, 2), p_value(p.p_holm), p_value(p.p_apart_holm), p_value(p.wilcoxon), told(p)]
         for p in section.pairs[:MOST_PAIRS]
     ]  # fmt: skip
-    headers = ["Pair", "Difference in Dice [95 %]", "P(first > second) [95 %]", "p", "p, Holm", "Told apart"]
+    headers = ["Pair", "Difference in Dice [95 %]", "P(first > second) [95 %]", "p, Holm",
+               f"p, {MARGIN} or more", "Wilcoxon", "Verdict"]  # fmt: skip
     n = section.rows[0].n_patients
     note = (
-        f"Paired over the same {n} patients. Told apart: the interval excludes 0 and the corrected p is"
-        f" below 0.05. {answers.about(section)} A difference of {ratio(section.detectable or 0)} would be"
-        " found with 80 % power, given this number of patients and the median spread of the differences."
+        f"Paired over the same {n} patients. Better: p, by Holm for {counted(len(section.pairs), 'pair')}, is below"
+        " 0.05."
+        f" Equivalent: so is that of a difference of {MARGIN} Dice or more, even where the first is, too: a difference"
+        " that is real and too small to matter. An interval is that of its pair alone. Wilcoxon's p stands beside and"
+        f" decides nothing. {answers.about(section)}"
     )
     more = len(section.pairs) - MOST_PAIRS
     table_of_all = pairs_file.name(section.setting.suite)
@@ -34,10 +38,8 @@ def differences(section: Section) -> list[str]:
 
 
 def told(pair: Pair) -> str:
-    """Whether a pair is told apart, and as what."""
-    if not pair.real:
-        return "no"
-    return "yes" if pair.of_methods else "these weights"
+    """The verdict of a pair, and whether it is one of weights."""
+    return pair.verdict if pair.of_methods or pair.verdict == UNKNOWN else f"{pair.verdict} (weights)"
 
 
 def stability(section: Section) -> list[str]:
@@ -47,11 +49,11 @@ def stability(section: Section) -> list[str]:
         return ["Fewer than two architectures were ranked."]
     places = {r.name: r.place for r in section.rows if r.place}
     rows = [
-        [escape(name), span(place.low, place.high), f"{100 * place.best:.1f} %", *(_rank(ranks[i])
+        [escape(name), span(place.rank, place.last), f"{100 * place.best:.1f} %", *(_rank(ranks[i])
          for ranks in found.schemes.values())]
         for i, name in enumerate(found.names) for place in [places[name]]
     ]  # fmt: skip
-    headers = ["Architecture", "Rank, 95 %", "P(best)", *(s.capitalize() for s in found.schemes)]
+    headers = ["Architecture", "Rank", "P(best)", *(s.capitalize() for s in found.schemes)]
     return [table(headers, rows), paragraph(_taus(found)), *_rims(found)]
 
 
@@ -94,9 +96,10 @@ def variance(section: Section) -> list[str]:
     if not rows:
         return []
     note = (
-        "Standard deviations of Dice by source, from mean squares (images nested in folds; 0 is a negative estimate)."
-        " Seed: what another training of the same fold does to all of its images; rest: to single images. With one"
-        " seed neither can be told, and they are part of fold and image."
+        "Standard deviations of Dice by source, from sums of squares (Henderson's method 3; 0 is a negative estimate)."
+        " Seed: what another training does to all images of its fold; rest: to single images. With one seed neither can"
+        " be told, and they are part of fold and image. Where each seed splits the images by itself (protocol 2), no"
+        " fold outlasts a seed, and folds are part of seed."
     )
     headers = ["Architecture", "Seeds", "Image", "Fold", "Seed", "Rest"]
     return ["### Where the variance comes from", table(headers, rows), paragraph(note)]

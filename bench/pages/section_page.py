@@ -33,27 +33,22 @@ from bench.pages import (
 )
 from bench.pages.provenance import provenance
 from bench.statistics import stats
-from bench.statistics.rows import Row, Section, seeds_needed
+from bench.statistics.rows import MIN_SEEDS, Row, Section
 from bench.statistics.strata import Strata
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
 
 SEEDS = (
-    "With fewer than {needed} seeds a row{each}, ranks and intervals are of these weights, not of methods: an interval"
+    "With fewer than {needed} seeds a row, ranks and intervals are of these weights, not of methods: an interval"
     " of one seed covers patients only."
-)
-
-RANKS = (
-    "By rank, which is 1 + the number of rows shown to be better; a row of a higher mean can stand below one that fewer"
-    " are shown to beat."
 )
 
 FINE = 200  # pixels a side of which each is narrower than 2 mm on a film of 40 cm
 
 CAPTIONS = {
-    "leaderboard": "Mean Dice over images with its 95 % interval; hollow: pooled over all pixels",
-    "pairwise": "Differences between rows, and which are told apart",
-    "stability": "Places over resamples, and ranks against eroded and dilated truth",
+    "leaderboard": "Mean Dice over patients with its 95 % interval; hollow: pooled over all pixels",
+    "pairwise": "Differences between rows, and which is better",
+    "stability": "Places over resamples and by verdicts, and ranks against eroded and dilated truth",
     "distribution": "Dice of every image, predicted by a network that never saw its patient",
     "curves": "Training curves, axes stretched towards the best: a thin line a cell, thick their median",
     "confusion": "Confusion matrices over all pixels, shares of a row",
@@ -131,11 +126,11 @@ def _answers(section: Section) -> list[str]:
 
 def _leaderboard(section: Section) -> str:
     unit = section.rows[0].boundary.unit if section.rows else "mm"
-    headers = ["Rank", "Tie", "Architecture", "Dice [95 % interval]", "Rank, 95 %", "Seeds", "Pooled", f"HD95 {unit}",
+    headers = ["Rank", "Tie", "Architecture", "Dice [95 % interval]", "Seeds", "Pooled", f"HD95 {unit}",
                "Two lungs", "Weights", "Training"]  # fmt: skip
     rows = [
-        [str(r.rank or NONE), r.place.group if r.place else NONE, escape(r.name), with_interval(r.dice),
-         span(r.place.low, r.place.high) if r.place else NONE,
+        [span(r.place.rank, r.place.last) if r.place else NONE, r.place.group if r.place else NONE, escape(r.name),
+         with_interval(r.dice),
          str(len(r.seeds)) if r.rank or r.complete else NONE, ratio(r.pooled["dice"]),
          distance(r.boundary.hd95_median), percent(r.plausible), millions(r.parameters),
          duration(r.train_seconds)]
@@ -144,18 +139,14 @@ def _leaderboard(section: Section) -> str:
     scored = {r.name for r in section.rows}
     widths = stats.widths_of(section.records)
     for name in sorted({stats.name_of(r, widths) for r in section.records} - scored):
-        rows.append([NONE, NONE, escape(name), "failed", *[NONE] * 7])
+        rows.append([NONE, NONE, escape(name), "failed", *[NONE] * 6])
     out = table(headers, rows, left=3)
-    ranked = [r.dice.value for r in section.rows if r.rank]
-    notes = [RANKS] if ranked != sorted(ranked, reverse=True) else []
-    notes += [
+    notes = [
         f"{escape(r.name)}: not ranked ({gaps.unranked(section, r)}).{gaps.beside(section, r)}"
         for r in section.rows if not r.rank
     ]  # fmt: skip
-    needed = seeds_needed(section.setting.folds)
-    if any(r.rank and len(r.seeds) < needed and r.trainings == 1 for r in section.rows):
-        each = ", each one training" if section.setting.folds == 1 else ""
-        notes.insert(0, SEEDS.format(needed=needed, each=each))
+    if any(r.rank and len(r.seeds) < MIN_SEEDS and r.trainings == 1 for r in section.rows):
+        notes.insert(0, SEEDS.format(needed=MIN_SEEDS))
     if made := [r for r in section.rows if not r.single]:
         notes.insert(0, _entries(made))
     if absent := gaps.never_run(section):
@@ -233,11 +224,11 @@ def _cost(section: Section) -> str:
 
 def _folds(section: Section) -> str:
     rows = [
-        [escape(f.name), str(f.fold), str(f.n), ratio(f.dice), ratio(f.sd_images),
+        [escape(f.name), str(f.fold), ", ".join(map(str, f.seeds)), str(f.n), ratio(f.dice), ratio(f.sd_images),
          ", ".join(str(e + 1) for e in f.best_epochs) or NONE, ", ".join(map(str, f.epochs)) or NONE,
          duration(f.train_seconds)]
         for f in section.folds
     ]  # fmt: skip
-    headers = ["Architecture", "Fold", "Images", "Mean Dice", "SD images", "Best epoch", "Epochs run",
+    headers = ["Architecture", "Fold", "Seeds", "Images", "Mean Dice", "SD images", "Best epoch", "Epochs run",
                "Training"]  # fmt: skip
     return table(headers, rows)

@@ -52,7 +52,7 @@ class Child:
                 self.process = subprocess.Popen(
                     [sys.executable, "-m", self.module],
                     cwd=ROOT,
-                    env={**os.environ, **runtime.environment(self.threads, self.deterministic, self.programs)},
+                    env=runtime.for_child(self.threads, self.deterministic, self.programs),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,6 +18,7 @@ from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared, prepare
 
 FOLDERS = {"montgomery": "Montgomery", "shenzhen": "Shenzhen"}
+NAMES = {"montgomery": (r"MCUCXR_\d{4}_[01]", "MCUCXR_0001_0"), "shenzhen": (r"CHNCXR_\d{4}_[01]", "CHNCXR_0001_0")}
 
 
 @dataclass(frozen=True)
@@ -65,30 +67,53 @@ def locate(suite: Suite, given: Path | None, results: Path) -> Path:
         root = results / "cache" / f"phantom-{spec.n}-{spec.size[0]}x{spec.size[1]}-s{spec.seed}"
         phantom.write(root, spec.n, spec.size, spec.seed)
         return root
-    named = given or (Path(os.environ["LUNGSEG_DATA"]) if os.environ.get("LUNGSEG_DATA") else None)
+    named = given or (Path(os.environ["LUNGSEG_DATA"]).expanduser() if os.environ.get("LUNGSEG_DATA") else None)
     if named is None:
         raise UsageError(
             f"suite {suite.name} needs {_named(suite)} by DATA=<folder> (make) or --data <folder>, or set LUNGSEG_DATA;"
             " `python -m lungseg data fetch montgomery` downloads what can be"
         )
     if len(suite.sets) > 1:
-        both = [_within(suite, named, name) for name in suite.sets]
+        both = [within(suite, named, name) for name in suite.sets]
         if lacking := [path for path in both if not path.is_dir()]:
             names = " and ".join(path.name for path in both)
             raise UsageError(f"{lacking[0]}: no such folder; suite {suite.name} needs one that holds {names}")
-        return named
-    inner = _inner(named, suite.dataset)
-    return inner if inner.is_dir() else named
+        root = named
+    else:
+        inner = _inner(named, suite.dataset)
+        root = inner if inner.is_dir() else named
+    for name in suite.sets:
+        refuse_others(name, within(suite, root, name))
+    return root
+
+
+def refuse_others(dataset: str, root: Path) -> None:
+    """Raise UsageError where a folder that is to be a public set holds images that are not called as its are.
+
+    Its records and pages would bear the public set's name, and stand beside what is published on it.
+    """
+    if dataset not in NAMES:
+        return
+    pattern, example = NAMES[dataset]
+    stems = [path.stem for name in ("CXR_png", "img") for path in sorted((root / name).glob("*.[pP][nN][gG]"))]
+    foreign = [stem for stem in stems if not re.fullmatch(pattern, stem) and not stem.startswith(".")]
+    if foreign:
+        raise UsageError(
+            f"{root}: {len(foreign)} of {len(stems)} images are not {FOLDERS[dataset]}'s, such as {foreign[0]!r} (its "
+            f"are called as {example}); suite own trains on a folder of one's own: "
+            "`python -m bench run own --data <folder>`, or `make bench SUITE=own DATA=<folder>`"
+        )
 
 
 def scored(suite: Suite, given: Path | None, results: Path) -> list[lungseg.Case]:
     """The cases that the suite scores, loaded and not prepared. Raises as ``locate`` and ``lungseg.load`` do."""
     root = locate(suite, given, results)
     name = suite.scored_on or suite.dataset
-    return lungseg.load(name, _within(suite, root, name))
+    return lungseg.load(name, within(suite, root, name))
 
 
-def _within(suite: Suite, root: Path, name: str) -> Path:
+def within(suite: Suite, root: Path, name: str) -> Path:
+    """Folder of one of the suite's sets, where ``root`` is what ``locate`` found."""
     return _inner(root, name) if len(suite.sets) > 1 else root
 
 
@@ -99,6 +124,8 @@ def _inner(root: Path, dataset: str) -> Path:
 
 
 def _named(suite: Suite) -> str:
+    if suite.dataset == "folder":
+        return "your own images and masks: give the folder that holds img/ and mask/"
     if len(suite.sets) == 1:
         return f"the {suite.dataset} set: give its folder"
     return f"the sets {' and '.join(suite.sets)}: give the folder that holds both, each under its name,"
@@ -109,7 +136,7 @@ def gather(suite: Suite, root: Path, results: Path) -> Material:
 
     Raises DataError that lists every file that cannot be used.
     """
-    sets = [lungseg.load(name, _within(suite, root, name)) for name in suite.sets]
+    sets = [lungseg.load(name, within(suite, root, name)) for name in suite.sets]
     cases = [case for one in sets for case in one]
     _refuse_doubles(cases)
     prepared = prepare(cases, suite.size, results / "cache" / "prepared")

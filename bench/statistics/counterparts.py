@@ -6,9 +6,8 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from bench.statistics.pairs import compared
+from bench.statistics.pairs import compared, corrected
 from bench.statistics.resamples import drawn
-from bench.statistics.resampling import holm
 from bench.statistics.rows import Counterpart, Record, Row, Section
 from bench.statistics.scores import Scores
 
@@ -47,8 +46,8 @@ def _against(section: Section, others: Sequence[Section], differ: Sequence[str])
         for row in section.rows:
             if row.single and (one := _counterpart(row, section, other, differ)):
                 found.setdefault(replace(one, suite=""), one)  # one training may stand in two suites
-    corrected = holm([one.pair.p_value for one in found.values()])
-    return tuple(replace(c, pair=replace(c.pair, p_holm=p)) for c, p in zip(found.values(), corrected, strict=True))
+    pairs = corrected([one.pair for one in found.values()])
+    return tuple(replace(c, pair=pair) for c, pair in zip(found.values(), pairs, strict=True))
 
 
 def _counterpart(row: Row, section: Section, other: Section, differ: Sequence[str]) -> Counterpart | None:
@@ -61,8 +60,9 @@ def _counterpart(row: Row, section: Section, other: Section, differ: Sequence[st
     if not seeds or _made_from(here, differ) != _made_from(there, differ):
         return None
     tables = {name: scores for name, r in ((HERE, here), (THERE, there)) if (scores := Scores.of(r))}
-    pairs = compared([HERE, THERE], tables, drawn(tables), section.setting.folds)
-    means = [float(tables[name].mean_over_seeds("dice").mean()) for name in (HERE, THERE)]
+    resamples = drawn(tables)
+    pairs = compared([HERE, THERE], tables, resamples)
+    means = [resamples[name].mean for name in (HERE, THERE)]
     where = other.setting
     return Counterpart(
         row.name, where.suite, where.machine, means[0], means[1], pairs[0], _seen(here) / _seen(there)

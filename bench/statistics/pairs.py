@@ -1,4 +1,4 @@
-"""Rows two by two: paired differences, who is ahead how often, and the corrected test."""
+"""Rows two by two: paired differences, who is ahead how often, and the corrected tests."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.statistics import resampling
+from bench.statistics import resampling, verdicts
 from bench.statistics.resamples import Resamples
-from bench.statistics.resampling import Floats
+from bench.statistics.resampling import MIN_PATIENTS, Floats, Interval
 from bench.statistics.rows import Pair
 from bench.statistics.scores import Scores
 
@@ -17,45 +17,57 @@ ALL_PAIRS = 40  # above this many rows only neighbours are compared
 
 
 def compared(
-    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples], trainings: int
+    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
 ) -> tuple[Pair, ...]:
     """Pairs of rows that share their images, in the rows' order, Holm-corrected over all of them.
 
-    trainings: of one seed.
-    Each side brings its own seeds, however many: seeds are not paired. Empty for a single row or patient.
+    Each side brings its own seeds, however many: seeds are not paired. Empty for a single row, or with fewer patients
+    than an interval needs.
     """
     ahead = len(names) if len(names) <= ALL_PAIRS else 2
-    couples = [(a, b) for i, a in enumerate(names) for b in names[i + 1 : i + ahead]]
-    pairs = _compared(couples, tables, resamples, trainings) if couples else []
-    corrected = resampling.holm([p.p_value for p in pairs])
-    return tuple(replace(p, p_holm=q) for p, q in zip(pairs, corrected, strict=True))
-
-
-def _compared(
-    couples: Sequence[tuple[str, str]],
-    tables: Mapping[str, Scores],
-    resamples: Mapping[str, Resamples],
-    trainings: int,
-) -> list[Pair]:
-    one = resamples[couples[0][0]]
-    n = one.patients.shape[1]
-    if n < 2:
-        return []  # one patient's images say nothing of another's
-    sizes = np.bincount(one.patient, minlength=n)
-    won = np.array([wins(tables[a].values["dice"], tables[b].values["dice"]) for a, b in couples])
-    resampled = resampling.resampled_rows(won, one.patient, one.patients)
+    couples = [(i, j) for i in range(len(names)) for j in range(i + 1, min(i + ahead, len(names)))]
+    if not couples or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
+        return ()
+    first, second = (np.array(side, dtype=np.intp) for side in zip(*couples, strict=True))
+    rows = [verdicts.Row.of(resamples[name].values) for name in names]
+    found = verdicts.errors(rows, first, second)
+    low, high = found.bounds()
+    zero, apart = found.p_zero(), found.p_apart()
+    ahead_on = _superiority(couples, names, tables, resamples)
     pairs = []
-    for (first, second), share, again in zip(couples, won, resampled, strict=True):
-        difference = tables[first].mean_over_seeds("dice") - tables[second].mean_over_seeds("dice")
-        per_patient = resampling.by_patient(difference, one.patient, n) / sizes
-        p = resampling.wilcoxon(per_patient)
-        apart = resamples[first].means - resamples[second].means
-        between = resampling.interval(float(difference.mean()), apart, patients=n)
-        superiority = resampling.interval(float(share.mean()), again, patients=n)
-        seeds = (len(tables[first].seeds), len(tables[second].seeds))
-        sd = float(per_patient.std(ddof=1))
-        pairs.append(Pair(first, second, between, superiority, sd, p, p, seeds, trainings))
-    return pairs
+    for k, (i, j) in enumerate(couples):
+        by_patient = rows[i].means - rows[j].means
+        interval = Interval(float(found.difference[k]), float(low[k]), float(high[k]))
+        seeds = rows[i].seeds, rows[j].seeds
+        pairs.append(Pair(
+            names[i], names[j], interval, ahead_on[k], float(by_patient.std(ddof=1)), float(zero[k]), 1.0,
+            float(apart[k]), 1.0, resampling.wilcoxon(by_patient), seeds,
+        ))  # fmt: skip
+    return corrected(pairs)
+
+
+def corrected(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """The pairs with both of their p values corrected by Holm for these comparisons and no others."""
+    if not pairs:
+        return ()
+    zero = verdicts.holm(np.array([p.p_value for p in pairs]))
+    apart = verdicts.holm(np.array([p.p_apart for p in pairs]))
+    return tuple(
+        replace(pair, p_holm=float(p), p_apart_holm=float(q)) for pair, p, q in zip(pairs, zero, apart, strict=True)
+    )
+
+
+def _superiority(
+    couples: Sequence[tuple[int, int]], names: Sequence[str], tables: Mapping[str, Scores],
+    resamples: Mapping[str, Resamples],
+) -> list[Interval]:  # fmt: skip
+    """P(first > second) on an image of a patient, with its interval over patients."""
+    one = resamples[names[0]]
+    n = one.patients.shape[1]
+    won = np.array([wins(tables[names[i]].values["dice"], tables[names[j]].values["dice"]) for i, j in couples])
+    won = resampling.patient_means(won, one.patient, n)
+    again = resampling.resampled_rows(won, one.patients)
+    return [resampling.interval(float(w.mean()), r, patients=n) for w, r in zip(won, again, strict=True)]
 
 
 def wins(a: Floats, b: Floats) -> Floats:

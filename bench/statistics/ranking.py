@@ -1,4 +1,4 @@
-"""Ranked rows: ties, rank intervals, and whether another rule or another reader would rank them otherwise.
+"""Ranked rows: ties, rank sets, and whether another rule or another reader would rank them otherwise.
 
 After Maier-Hein et al. 2018 (Nature Communications 9, 5217) and Wiesenfarth et al. 2021 (Scientific Reports 11,
 2369), who show how often a challenge's winner depends on such choices.
@@ -6,6 +6,7 @@ After Maier-Hein et al. 2018 (Nature Communications 9, 5217) and Wiesenfarth et 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
@@ -13,9 +14,10 @@ import numpy as np
 
 from bench.statistics.pairs import ALL_PAIRS
 from bench.statistics.resamples import Resamples
-from bench.statistics.resampling import LEVEL, Floats
+from bench.statistics.resampling import Floats
 from bench.statistics.rows import Pair, Place, Ranking
 from bench.statistics.scores import Scores
+from bench.statistics.verdicts import BETTER
 
 RIMS = (-3, -2, -1, 0, 1, 2, 3)  # px
 MEAN, PER_IMAGE, TEST = "mean-then-rank", "rank-then-mean", "test-then-rank"
@@ -32,21 +34,18 @@ def ranks(values: Floats) -> Floats:
 
 def places(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[str, Resamples]) -> dict[str, Place]:
     """Place of each row; `names` are in the order of their means."""
-    apart = {frozenset((p.first, p.second)) for p in pairs if p.real}
-    behind = [sum(frozenset((a, b)) in apart for a in names[:i]) for i, b in enumerate(names)]
-    if len(names) > ALL_PAIRS:  # then only neighbours were compared, which makes no groups
-        behind = list(range(len(names)))
     index = {name: i for i, name in enumerate(names)}
-    different = [(index[p.first], index[p.second]) for p in pairs if p.real]
-    groups = letters(len(names), different) if len(names) <= ALL_PAIRS else ["-"] * len(names)
+    order = [(p.first, p.second) if p.verdict == BETTER else (p.second, p.first) for p in pairs if p.real]
+    better, worse = (Counter(side) for side in (tuple(b for _, b in order), tuple(a for a, _ in order)))
+    n = len(names)
+    ranked = {name: (1 + better[name], n - worse[name]) for name in names}
+    if n > ALL_PAIRS:  # then only neighbours were compared, which makes no groups
+        ranked = {name: (i + 1, i + 1) for name, i in index.items()}
+    different = [(min(pair), max(pair)) for a, b in order for pair in [(index[a], index[b])]]
+    groups = letters(n, different) if n <= ALL_PAIRS else ["-"] * n
     drawn = ranks(np.array([resamples[name].means for name in names]))
-    low, high = np.quantile(drawn, LEVEL, axis=1, method="inverted_cdf")
-    result = {}
-    for i, name in enumerate(names):
-        shares = tuple(_frequencies(drawn, i).tolist())
-        ends = int(np.floor(low[i])), int(np.ceil(high[i]))
-        result[name] = Place(behind[i] + 1, groups[i], *ends, shares[0], shares)
-    return result
+    shares = [tuple(_frequencies(drawn, i).tolist()) for i in range(n)]
+    return {name: Place(*ranked[name], groups[i], shares[i][0], shares[i]) for name, i in index.items()}
 
 
 def _frequencies(drawn: Floats, row: int) -> Floats:
@@ -87,7 +86,7 @@ def ranking(names: Sequence[str], found: Mapping[str, Place], tables: Mapping[st
         return None
     dice = np.array([tables[name].mean_over_seeds("dice") for name in names])
     schemes = {
-        MEAN: ranks(dice.mean(axis=1)),
+        MEAN: ranks(np.array([tables[name].over_patients(d) for name, d in zip(names, dice, strict=True)])),
         PER_IMAGE: ranks(-ranks(dice).mean(axis=1)),
         TEST: np.array([float(found[name].rank) for name in names]),
     }
@@ -112,13 +111,17 @@ def kendall(a: Floats, b: Floats) -> float:
 
 
 def rim_dice(scores: Scores, px: int) -> float:
-    """Mean Dice over images and seeds against truth eroded (px < 0) or dilated by `px`; NaN where not recorded."""
+    """Mean Dice over patients and seeds against truth eroded (px < 0) or dilated by `px`; NaN where not recorded."""
     if px == 0:
-        return float(scores.mean_over_seeds("dice").mean())
-    counts = [c.get("rim", {}).get(str(px)) for r in scores.records for c in r["cases"]]
+        return scores.over_patients(scores.mean_over_seeds("dice"))
+    cases = [c for r in scores.records for c in r["cases"]]
+    counts = [c.get("rim", {}).get(str(px)) for c in cases]
     if not all(counts):
         return float("nan")
     tp, fp, fn, _ = np.array(counts, dtype=np.float64).T
     pixels = 2 * tp + fp + fn
     # nothing to find and nothing found is 1, as everywhere (lungseg.metrics)
-    return float(np.where(pixels > 0, 2 * tp / np.maximum(pixels, 1), 1.0).mean())
+    dice = np.where(pixels > 0, 2 * tp / np.maximum(pixels, 1), 1.0)
+    column = {image: i for i, image in enumerate(scores.images)}
+    at = [column[c["id"]] for c in cases]
+    return scores.over_patients(np.bincount(at, weights=dice) / np.bincount(at))

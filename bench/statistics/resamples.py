@@ -15,26 +15,30 @@ from bench.statistics.scores import Scores
 
 @dataclass(frozen=True)
 class Resamples:
-    """Resampling weights of one table, and where its images stand in them."""
+    """One table by patient, and its resamples."""
 
-    patient: npt.NDArray[np.intp]  # (images,)
-    patients: Floats  # (resamples, patients)
+    patient: npt.NDArray[np.intp]  # (images,) index of each image's patient
+    patients: Floats  # (resamples, patients) weights
+    values: Floats  # (seeds, patients) Dice; (1, patients) where no seed is complete
     means: Floats  # (resamples,) of Dice
     acceleration: float
+
+    @property
+    def mean(self) -> float:
+        """Mean Dice over patients: the headline."""
+        return float(self.values.mean())
 
 
 def drawn(tables: Mapping[str, Scores]) -> dict[str, Resamples]:
     """Resamples of each table; those of tables with the same patients are paired."""
-    weights: dict[int, Floats] = {}
     result = {}
     for name, scores in tables.items():
         # sorted, so that rows with the same patients share their resamples whatever the order of images
         names, patient = np.unique(np.array(scores.patients), return_inverse=True)
-        patients = weights.setdefault(len(names), resampling.patient_weights(len(names)))
+        patients = resampling.patient_weights(len(names))
         # an incomplete table has no rectangle of seeds to draw from: patients only, and the page says so
-        values = scores.values["dice"] if scores.full() else scores.mean_over_seeds("dice")[None]
-        seeds = resampling.seed_weights(name, len(values))
-        means = resampling.resampled_means(values, patient, patients, seeds)
-        acceleration = resampling.acceleration(values.mean(axis=0), patient, len(names))
-        result[name] = Resamples(patient, patients, means, acceleration)
+        dice = scores.values["dice"] if scores.full() else scores.mean_over_seeds("dice")[None]
+        values = resampling.patient_means(dice, patient, len(names))
+        means = resampling.resampled_means(values, patients, resampling.seed_weights(values))
+        result[name] = Resamples(patient, patients, values, means, resampling.acceleration(values.mean(axis=0)))
     return result

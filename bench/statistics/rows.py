@@ -8,23 +8,17 @@ part of the value: cells that failed, cells that were never run, rows that may n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.cell import variant_of
+from bench.statistics import verdicts
 from bench.statistics.resampling import Interval
 from lungseg.metrics import Counts
 
 Record = Mapping[str, Any]
 
 MIN_SEEDS = 3  # fewer say something about these weights, not about the method
-MIN_LONE_SEEDS = 10  # the same where a seed is one training and not the mean of several folds': of few values that
-# vary this much a bootstrap makes too narrow an interval (tests/test_coverage.py)
-
-
-def seeds_needed(trainings: int) -> int:
-    """Seeds that a statement about methods needs, by the trainings of one seed."""
-    return MIN_SEEDS if trainings > 1 else MIN_LONE_SEEDS
 
 
 @dataclass(frozen=True, order=True)
@@ -82,20 +76,19 @@ class Boundary:
 class Place:
     """Where a row stands among those that are ranked."""
 
-    rank: int  # 1 + the number of rows with a higher mean that it is told apart from
-    group: str  # letters: two rows that share one are not told apart
-    low: int  # 95 % interval of the place by mean, over resamples
-    high: int
+    rank: int  # 1 + the number of rows that are better
+    last: int  # the number of rows that are not worse: together the places that it may have
+    group: str  # letters: of two rows that share one neither is better
     best: float  # P(best): share of resamples in which its mean is the highest
     frequencies: tuple[float, ...]  # share of resamples in which it takes place 1, 2, ... by mean
 
 
 @dataclass(frozen=True)
 class Components:
-    """Standard deviations of Dice by source; None where one seed cannot tell them."""
+    """Standard deviations of Dice by source; None where the seeds cannot tell them."""
 
     image: float
-    fold: float
+    fold: float | None  # None where each seed splits the images by itself: then it is part of `seed`
     seed: float | None
     residual: float | None
 
@@ -173,31 +166,44 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two architectures on the same images: `first` has the higher mean or the earlier name."""
+    """Two architectures on the same images: in a table `first` has the higher mean or the earlier name."""
 
     first: str
     second: str
     difference: Interval
     superiority: Interval  # P(first > second) on an image, ties half
-    sd: float
-    p_value: float
+    sd: float  # of the differences, over patients
+    p_value: float  # of no difference, by the bootstrap's own standard error
     p_holm: float
+    p_apart: float  # of a difference of the margin or more, by two one-sided tests
+    p_apart_holm: float
+    wilcoxon: float  # p value of the signed-rank test over patients: beside the verdict, no part of it
     seeds: tuple[int, int]  # of each side
-    trainings: int  # of one seed: its folds
+
+    @property
+    def verdict(self) -> str:
+        """Of the first against the second: better, worse, equivalent or not known."""
+        return verdicts.word(self.difference.value, self.p_holm, self.p_apart_holm)
 
     @property
     def real(self) -> bool:
-        """Whether both the interval and the corrected test tell the two apart.
+        """Whether one of the two is better."""
+        return self.verdict in (verdicts.BETTER, verdicts.WORSE)
 
-        The test takes the seeds as given, so alone it would call a lucky seed a better method: the interval,
-        which covers seeds, must agree (tests/test_coverage.py).
-        """
-        return self.difference.excludes(0.0) and self.p_holm < 0.05
+    def seen_from(self, name: str) -> Pair:
+        """The same comparison with the row of that name as the first."""
+        if name == self.first:
+            return self
+        d, s = self.difference, self.superiority
+        return replace(
+            self, first=self.second, second=self.first, difference=Interval(-d.value, -d.high, -d.low),
+            superiority=Interval(1 - s.value, 1 - s.high, 1 - s.low), seeds=self.seeds[::-1],
+        )  # fmt: skip
 
     @property
     def of_methods(self) -> bool:
         """Whether both sides have the seeds that a statement about methods, not weights, needs."""
-        return min(self.seeds) >= seeds_needed(self.trainings)
+        return min(self.seeds) >= MIN_SEEDS
 
 
 @dataclass(frozen=True)
@@ -215,10 +221,11 @@ class Counterpart:
 
 @dataclass(frozen=True)
 class FoldRow:
-    """One architecture on one fold, over its seeds."""
+    """One architecture on one fold, over the seeds that test on the same images there."""
 
     name: str
     fold: int
+    seeds: tuple[int, ...]
     n: int
     dice: float
     sd_images: float
@@ -228,18 +235,51 @@ class FoldRow:
 
 
 @dataclass(frozen=True)
+class Nested:
+    """What choosing the best row buys on images that did not choose it."""
+
+    highest: float  # mean Dice of the row that is highest on all images
+    dice: float  # the same where each fold's row is the one that is highest on the other folds
+    chosen: Mapping[str, int]  # how many folds chose each row, most first
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Standard deviations, per patient, of what makes equal methods of one table differ."""
+
+    interaction: float  # what a method keeps on a patient over its seeds, beside the patient's difficulty
+    training: float  # what a training does to all patients of its fold
+    rest: float  # what it does to one
+
+
+@dataclass(frozen=True)
+class Power:
+    """What a table of this shape gets wrong and what it can see, simulated from the records' own variances."""
+
+    rows: int
+    seeds: int
+    pair: float  # share of single pairs of equal methods that are told apart, alone in their table
+    table: float  # share of tables of equal methods in which any pair is
+    detectable: Mapping[int, float]  # by seeds: the smallest difference of methods found with 80 % power
+    source: str  # the suite whose trainings' variances these are
+
+
+@dataclass(frozen=True)
 class Section:
     """Everything that one table may compare."""
 
     setting: Setting
-    rows: tuple[Row, ...]  # by rank and within it by mean, then the unranked by name
+    rows: tuple[Row, ...]  # by mean, then the unranked by name
     pairs: tuple[Pair, ...]
     folds: tuple[FoldRow, ...]
     failed: tuple[Record, ...]
     records: tuple[Record, ...]
     seeds: tuple[int, ...]
     ranking: Ranking | None  # None where fewer than two rows are ranked
-    detectable: float | None  # smallest paired difference found with 80 % power
+    nested: Nested | None  # None where no row was chosen among others
+    variances: Trainings | None = None  # None where fewer than two rows have several seeds
+    power: Power | None = None  # None where nothing says how much seeds vary, or no two rows are compared
+    scored: int = 0  # sets of predictions of these images, one a row and seed, in this section and all others
     gains: tuple[Counterpart, ...] = ()  # against the same folds without the other set that they train on besides
     retrained: tuple[Counterpart, ...] = ()  # against the same trainings on other machines
     beside: int = 1  # the most cells of any suite that ran on such a machine at a time while one of these did

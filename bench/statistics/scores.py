@@ -50,13 +50,25 @@ class Scores:
         return tuple(seed for seed, line in lines if not np.isnan(line).any())
 
     def folds(self) -> npt.NDArray[np.intp]:
-        """(images,) fold of each image."""
-        fold = {c["id"]: int(r["cell"]["fold"]) for r in self.records for c in r["cases"]}
-        return np.array([fold[i] for i in self.images], dtype=np.intp)
+        """(seeds, images) fold in which each seed predicted each image, -1 where it did not.
+
+        Seeds may split the images alike or each by itself.
+        """
+        column = {image: i for i, image in enumerate(self.images)}
+        line = {seed: i for i, seed in enumerate(self.seeds)}
+        found = np.full((len(self.seeds), len(self.images)), -1, dtype=np.intp)
+        for r in self.records:
+            found[line[int(r["cell"]["seed"])], [column[c["id"]] for c in r["cases"]]] = int(r["cell"]["fold"])
+        return found
 
     def mean_over_seeds(self, key: str) -> Floats:
         """(images,) per-image mean over the seeds that predicted the image."""
         return np.nanmean(self.values[key], axis=0)
+
+    def over_patients(self, values: Floats) -> float:
+        """Mean over patients of (images,) values: of one patient's images first, so that who has two counts once."""
+        _, patient = np.unique(np.array(self.patients), return_inverse=True)
+        return float((np.bincount(patient, weights=values) / np.bincount(patient)).mean())
 
     def full(self) -> bool:
         """Whether every seed predicted every image."""

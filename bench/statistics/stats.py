@@ -12,7 +12,9 @@ import numpy as np
 from bench.cell import network, variant_of
 from bench.records import costs, members, store
 from bench.statistics import counterparts, resampling
+from bench.statistics.choice import nested
 from bench.statistics.pairs import compared
+from bench.statistics.power import power, scored, variances
 from bench.statistics.ranking import places, ranking
 from bench.statistics.resamples import Resamples, drawn
 from bench.statistics.rows import Boundary, FoldRow, Record, Row, Section, Setting
@@ -36,6 +38,8 @@ def sections(records: Iterable[Record]) -> list[Section]:
             gains=counterparts.gains(s, found),
             retrained=counterparts.retrained(s, found),
             beside=_beside(s, found),
+            power=power(s, found),
+            scored=scored(s, found),
         )
         for s in found
     ]
@@ -97,20 +101,22 @@ def _section(key: Setting, records: Sequence[Record]) -> Section:
     tables = {name: _only(scores, complete[name]) for name, scores in every.items()}
     resamples = drawn(tables)
     rows = [_row(n, tables[n], every[n], resamples[n], key, bool(complete[n])) for n in tables]
-    able = [r for r in rows if complete[r.name] and len(images) >= MIN_IMAGES]
+    able = [
+        r for r in rows
+        if complete[r.name] and len(images) >= MIN_IMAGES and r.n_patients >= resampling.MIN_PATIENTS
+    ]  # fmt: skip
     able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
     names = [r.name for r in able]
-    pairs = compared(names, tables, resamples, key.folds)
+    pairs = compared(names, tables, resamples)
     found = places(names, pairs, resamples) if names else {}
     rest = sorted((r for r in rows if r.name not in found), key=lambda r: r.name)
-    # a row may be behind more rows than one of lower mean, whose differences spread wider: rank decides first
-    ranked = sorted((replace(r, place=found[r.name]) for r in able), key=lambda r: found[r.name].rank)
+    ranked = [replace(r, place=found[r.name]) for r in able]
     return Section(
         key, (*ranked, *rest), pairs,
         tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name])),
         tuple(r for r in records if not _ok(r)), tuple(records),
         tuple(sorted({int(r["cell"]["seed"]) for r in records})), ranking(names, found, tables),
-        resampling.detectable(float(np.median([p.sd for p in pairs])), able[0].n_patients) if pairs else None,
+        nested(names, tables), variances([r.name for r in able if r.single], tables, resamples),
     )  # fmt: skip
 
 
@@ -140,7 +146,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         metrics.check_identities(case)  # raises: a table of inconsistent numbers is worse than none
     n_patients = len(set(scores.patients))
     dice = scores.mean_over_seeds("dice")
-    per_seed = np.nanmean(scores.values["dice"], axis=1)
+    per_seed = resamples.values.mean(axis=1)
     everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum())
     memory = [r["peak_memory_bytes"] for r in records if r.get("peak_memory_bytes")]
     return Row(
@@ -149,7 +155,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         width=int(records[0]["cell"]["width"]),
         variant=variant_of(records[0]["cell"]),
         place=None,
-        dice=resampling.interval(float(dice.mean()), resamples.means, resamples.acceleration, n_patients),
+        dice=resampling.interval(resamples.mean, resamples.means, resamples.acceleration, n_patients),
         sd_images=float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
         sd_seeds=float(per_seed.std(ddof=1)) if len(per_seed) > 1 else None,
         images=scores.images,
@@ -195,17 +201,19 @@ def _boundary(cases: Sequence[Mapping[str, Any]]) -> Boundary:
 
 
 def _folds(name: str, scores: Scores) -> list[FoldRow]:
+    groups: defaultdict[tuple[int, frozenset[str]], list[Record]] = defaultdict(list)
+    for r in scores.records:  # seeds that split alike share a line
+        groups[int(r["cell"]["fold"]), frozenset(c["id"] for c in r["cases"])].append(r)
     rows = []
-    for fold in sorted({int(r["cell"]["fold"]) for r in scores.records}):
-        records = [r for r in scores.records if r["cell"]["fold"] == fold]
+    for (fold, images), records in groups.items():
         dice = np.array([c["dice"] for r in records for c in r["cases"]])
         rows.append(
             FoldRow(
-                name, fold, len({c["id"] for r in records for c in r["cases"]}), float(dice.mean()),
+                name, fold, tuple(sorted({int(r["cell"]["seed"]) for r in records})), len(images), float(dice.mean()),
                 float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
                 tuple(int(r["best_epoch"]) for r in members.trainings(records)),
                 tuple(len(r["history"]["loss"]) for r in members.trainings(records)),
                 float(np.median([r["timing"]["train_seconds"] for r in records])),
             )
         )  # fmt: skip
-    return rows
+    return sorted(rows, key=lambda row: (row.seeds, row.fold))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +65,14 @@ def aggregates(section: Section, groups: Groups) -> dict[str, Any]:
     return found
 
 
-def _mean(row: Row, inside: list[int]) -> list[float]:
-    values = np.array(row.image_dice)[inside]
+def _mean(row: Row, inside: list[int]) -> list[float | None]:
+    images = np.array(row.image_dice)[inside]
     names, patient = np.unique(np.array(row.patients)[inside], return_inverse=True)
-    means = resampling.resampled_rows(values[None], patient, resampling.patient_weights(len(names)))[0]
-    acceleration = resampling.acceleration(values, patient, len(names))
-    found = resampling.interval(float(values.mean()), means, acceleration, len(names))
-    return [round(x, 6) for x in (found.value, found.low, found.high)]
+    values = resampling.patient_means(images, patient, len(names))
+    means = resampling.resampled_rows(values[None], resampling.patient_weights(len(names)))[0]
+    found = resampling.interval(float(values.mean()), means, resampling.acceleration(values), len(names))
+    ends = (found.low, found.high) if found.known else (None, None)
+    return [round(found.value, 6), *(end if end is None else round(end, 6) for end in ends)]
 
 
 def of_names(section: Section) -> Strata:
@@ -116,6 +117,6 @@ def digest(section: Section) -> str:
     return store.sha256(sorted(str(r.get("record_sha256")) for r in section.records))
 
 
-def interval(values: list[float]) -> Interval:
-    """A stored estimate with its bounds."""
-    return Interval(*values)
+def interval(values: Sequence[float | None]) -> Interval:
+    """A stored estimate with its bounds, null where the group has too few patients for them."""
+    return Interval(*(float("nan") if value is None else value for value in values))

@@ -1,47 +1,107 @@
-"""Where the variance of Dice comes from: images, folds, seeds."""
+"""Where the variance of Dice comes from: images, folds, seeds; and what of it makes two equal methods look unlike."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.statistics.resampling import Floats
-from bench.statistics.rows import Components
+from bench.statistics.rows import Components, Trainings
+from bench.statistics.verdicts import Row
 
 
-def components(values: Floats, fold: npt.NDArray[np.intp]) -> Components | None:
-    """Standard deviations by source of (seeds, images) Dice, given the (images,) fold of each image.
+@dataclass(frozen=True)
+class Moments:
+    """Estimated variances by source, negative ones as they are: each is right on average."""
 
-    Images are nested in folds, trainings (a seed on a fold) too, and each training predicts every image of its
-    fold. Method of moments on the mean squares (Searle, Casella and McCulloch 1992, Variance Components); a
-    negative estimate is 0. With one seed the training's part hides in that of folds, and what a seed does to
-    an image in that of images. None for a fold of one image only, or a single fold.
+    image: float
+    fold: float | None
+    seed: float | None
+    residual: float | None
+
+
+def components(values: Floats, folds: npt.NDArray[np.intp]) -> Components | None:
+    """Standard deviations by source of (seeds, images) Dice; the root of ``moments``, 0 for a negative one."""
+    found = moments(values, folds)
+    if found is None:
+        return None
+    return Components(_root(found.image), *(v if v is None else _root(v) for v in (
+        found.fold, found.seed, found.residual)))  # fmt: skip
+
+
+def moments(values: Floats, folds: npt.NDArray[np.intp]) -> Moments | None:
+    """Variances by source of (seeds, images) Dice, given the (seeds, images) fold of each image in each seed.
+
+    A training is a fold of a seed, and shifts every image of its fold; an image keeps its difficulty over the seeds.
+    Henderson's method 3 (1953, Biometrics 9(2); Searle, Casella and McCulloch 1992, Variance Components): reductions
+    in sums of squares by least squares, so that seeds may split the images alike, as in records of protocol 1, or
+    each by itself. Where they split alike images are nested in folds, and what a fold keeps over the seeds is told
+    apart from what a training does; else folds are part of `seed`. With one seed the training's part hides in that of
+    folds, and what a seed does to an image in that of images. None for a fold of one image only, or a single fold.
     """
     seeds, n = values.shape
-    folds, fold = np.unique(fold, return_inverse=True)
-    f = len(folds)
+    of_first, first = np.unique(folds[0], return_inverse=True)
+    f = len(of_first)
     if f < 2 or n <= f:
         return None
-    belongs = (fold[:, None] == np.arange(f)).astype(np.float64)
-    sizes = belongs.sum(axis=0)
-    trainings = values @ belongs / sizes  # (seeds, folds)
+    alike = bool((folds == folds[0]).all())
+    sizes = np.bincount(first).astype(np.float64)
     images = values.mean(axis=0)
-    of_folds = trainings.mean(axis=0)
+    by_fold = np.bincount(first, weights=images) / sizes
     n0 = (n - (sizes**2).sum() / n) / (f - 1)
-    ms_image = seeds * ((images - of_folds[fold]) ** 2).sum() / (n - f)
-    ms_fold = seeds * (sizes * (of_folds - images.mean()) ** 2).sum() / (f - 1)
+    ms_image = seeds * ((images - by_fold[first]) ** 2).sum() / (n - f)
+    ms_fold = seeds * (sizes * (by_fold - images.mean()) ** 2).sum() / (f - 1)
     if seeds == 1:
-        return Components(_root(ms_image), _root((ms_fold - ms_image) / n0), None, None)
-    rest = values - images - trainings[:, fold] + of_folds[fold]
-    ms_rest = (rest**2).sum() / ((n - f) * (seeds - 1))
-    ms_seed = (sizes * (trainings - of_folds) ** 2).sum() / (f * (seeds - 1))
-    seed = max(0.0, (ms_seed - ms_rest) * f / n)
-    return Components(
-        _root((ms_image - ms_rest) / seeds),
-        _root((ms_fold - ms_image - n0 * seed) / (seeds * n0)),
-        _root(seed),
-        _root(ms_rest),
-    )
+        return Moments(float(ms_image), float((ms_fold - ms_image) / n0), None, None)
+    image, seed, residual = _crossed(values, folds)
+    fold = float((ms_fold - seeds * image - residual - n0 * seed) / (seeds * n0)) if alike else None
+    return Moments(image, fold, seed, residual)
+
+
+def _crossed(values: Floats, folds: npt.NDArray[np.intp]) -> tuple[float, float, float]:
+    """Variances of images, trainings and the rest."""
+    seeds, n = values.shape
+    labels = np.array([np.unique(line, return_inverse=True)[1] for line in folds])
+    counts = labels.max(axis=1) + 1
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    training = np.zeros((seeds, n, counts.sum()))
+    for s, (line, start) in enumerate(zip(labels, starts, strict=True)):
+        training[s, np.arange(n), start + line] = 1
+    within = (training - training.mean(axis=0)).reshape(seeds * n, -1)  # images taken out of the trainings
+    off = (values - values.mean(axis=0)).reshape(-1)
+    rank = int(np.linalg.matrix_rank(within))
+    fit = within @ np.linalg.lstsq(within, off, rcond=None)[0]
+    residual = float(((off - fit) ** 2).sum()) / (seeds * n - n - rank)
+    seed = (float((fit**2).sum()) - rank * residual) / float((within**2).sum())
+    flat = training.reshape(seeds * n, -1)
+    sizes = flat.sum(axis=0)
+    about = values.reshape(-1) - flat @ (flat.T @ values.reshape(-1) / sizes)  # trainings taken out of the values
+    reduction = float((about**2).sum()) - float(((off - fit) ** 2).sum())
+    more = n + rank - len(sizes)  # degrees of freedom of images beyond trainings
+    return (reduction - more * residual) / (seeds * n - len(sizes)), seed, residual
+
+
+def trainings(values: Sequence[Floats], seeds: Sequence[float]) -> Trainings | None:
+    """Estimate them from the rows' (seeds, patients) Dice and variances of trainings (``Moments.seed``).
+
+    The interaction is what the variance over patients of a difference has above that of seeds. None for fewer than
+    two rows of two seeds.
+    """
+    rows = [v for v in values if len(v) > 1]
+    if len(rows) < 2:
+        return None
+    of_seeds = [float(v.var(axis=0, ddof=1).mean()) for v in rows]
+    parts = [Row.of(row) for row in rows]
+    apart = [
+        (float((a.means - b.means).var(ddof=1)) - float(a.noise) - float(b.noise)) / 2
+        for a, b in combinations(parts, 2)
+    ]
+    training = max(0.0, float(np.mean(seeds)))
+    return Trainings(_root(float(np.mean(apart))), _root(training), _root(float(np.mean(of_seeds)) - training))
 
 
 def _root(variance: float) -> float:

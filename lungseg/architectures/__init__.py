@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lungseg import settings
 from lungseg.errors import UsageError
 from lungseg.registry import Registry
 
@@ -43,7 +44,8 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, style: Style 
     the paper has other numbers of channels (DeepLabV3+, M2U-Net), 64 is the paper's and all scale with it.
     style: normalisation and precision shared by all layers; float32 with momentum 0.9 unless given.
     Initial weights come from Keras's global seed (``keras.utils.set_random_seed``).
-    Raises UsageError for an unknown name, a size that cannot be halved four times, or a width below 1.
+    Raises UsageError for an unknown name, a size that cannot be halved four times, a width below 1, or settings of
+    Keras under which it would be another network (``lungseg.settings``).
     """
     function = ARCHITECTURES[name]
     if len(shape) != 3:
@@ -58,6 +60,7 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, style: Style 
             )
     if width < 1 or channels < 1:
         raise UsageError(f"{name}: width {width} and channels {channels} must be at least 1")
+    settings.require_own()
     from lungseg.architectures.blocks import Style
 
     model: keras.Model = function(shape, width, style or Style())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from pathlib import Path
 from typing import Any
 
-from lungseg.cli import options
+from lungseg.cli import backend, options
 from lungseg.cli.terminal import plain, tell
 from lungseg.cli.train import told
+from lungseg.terminal import path as path_of
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -20,7 +20,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     options.add_data(parser)
     parser.add_argument("--engine", choices=("onnx", "keras"), help="what runs it (default: onnx, where there is one)")
     parser.add_argument("--to-card", metavar="NAME", help="add the score to the folder's card as that of the set NAME")
-    parser.add_argument("--json", type=Path, help="write the scores of each image here")
+    parser.add_argument("--json", type=path_of, help="write the scores of each image here")
     options.add_threads(parser)
     parser.set_defaults(run=run)
 
@@ -29,11 +29,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Print mean Dice and its interval, at the masks' stored size and at the network's."""
     from dataclasses import replace
 
-    from lungseg import atomic, engine, evaluation, model_folder, runtime, shipped
+    from lungseg import atomic, engine, evaluation, model_folder, shipped
     from lungseg.datasets import load
     from lungseg.errors import UsageError
 
-    os.environ.update(runtime.environment(arguments.threads))
+    backend.set_up(arguments.threads)
     model = shipped.find(arguments.model)
     card = model.card
     cases = load(arguments.dataset, arguments.root)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungseg.cli import options
+from lungseg.cli import backend, options
 from lungseg.cli.terminal import plain, tell
+from lungseg.terminal import path as path_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,13 +27,13 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         description="Write a model as ONNX and LiteRT, run each in its own runtime, print how it compares. Exit code 1 "
         "where a form differs by more than its limit; that form is not written.",
     )
-    parser.add_argument("model", type=Path, help="a model folder with weights; its model.onnx is added, too")
-    parser.add_argument("out", type=Path, help="folder for the files")
+    parser.add_argument("model", type=path_of, help="a model folder with weights; its model.onnx is added, too")
+    parser.add_argument("out", type=path_of, help="folder for the files")
     parser.add_argument("--forms", default=",".join(FORMS[:4]), help=f"of {', '.join(FORMS)} (default: the first four)")
     parser.add_argument("--data", nargs=2, metavar=("DATASET", "ROOT"),
                         help=f"labelled images to compare on (default: {PHANTOMS} procedural ones)")  # fmt: skip
     parser.add_argument(
-        "--runtime-only", type=Path, metavar="FOLDER",
+        "--runtime-only", type=path_of, metavar="FOLDER",
         help="write a model folder of the ONNX graph and the card alone, too, as the wheel holds",
     )  # fmt: skip
     parser.add_argument("--images", type=options.whole(1), help="at most so many of them")
@@ -44,13 +43,12 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write, run, compare; print the table."""
-    from lungseg import runtime
     from lungseg.errors import UsageError
 
     forms = [form.strip() for form in arguments.forms.split(",")]
     if unknown := [form for form in forms if form not in FORMS]:
         raise UsageError(f"form {unknown[0]!r}: known are {', '.join(FORMS)}")
-    os.environ.update({**runtime.environment(arguments.threads), "TF_CPP_MIN_LOG_LEVEL": "3"})
+    backend.set_up(arguments.threads)
     from lungseg import atomic, engine, exporting, model_folder, parity
 
     model = model_folder.open_folder(arguments.model)
@@ -93,14 +91,15 @@ def _images(arguments: argparse.Namespace, size: tuple[int, int]) -> tuple[np.nd
 
     from lungseg import images
     from lungseg.datasets import load, phantom
-    from lungseg.prepare import read_case
+    from lungseg.prepare import depth_of, read_case
 
     if arguments.data is None:
         drawn = [phantom.thorax(seed, size) for seed in range(min(arguments.images or PHANTOMS, PHANTOMS))]
         pictures = np.stack([np.asarray(one.image, np.float32) for one in drawn])
         return pictures, np.stack([one.left | one.right for one in drawn]), [str(k) for k in range(len(drawn))]
     cases = load(arguments.data[0], arguments.data[1])[: arguments.images]
-    read = [read_case(case) for case in cases]
+    bits = depth_of(cases)
+    read = [read_case(case, bits) for case in cases]
     return (
         np.stack([images.resize_image(image, size) for image, _ in read]),
         np.stack([images.resize_mask(mask, size) for _, mask in read]),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from pathlib import Path
+
+from lungseg import terminal
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -32,7 +33,7 @@ def side(text: str) -> tuple[int, int]:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """The two arguments that name a labelled set."""
     parser.add_argument("dataset", help="its name: folder (img/ and mask/ of your own), montgomery, shenzhen")
-    parser.add_argument("root", type=Path, help="its folder")
+    parser.add_argument("root", type=terminal.path, help="its folder")
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

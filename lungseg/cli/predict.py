@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungseg.cli import options
+from lungseg.cli import backend, options
 from lungseg.cli.terminal import duration, plain, tell
+from lungseg.terminal import path as path_of
 
 if TYPE_CHECKING:
     from lungseg.inputs import Item
@@ -28,7 +28,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "only, no medical device. Exit code 4: some files could not be used, the others were done; 3: none could.",
     )
     parser.add_argument("inputs", nargs="+", help="files, folders, or globs in quotes")
-    parser.add_argument("--out", type=Path, default=Path("lungs"), help="folder for what is written (default: lungs)")
+    parser.add_argument("--out", type=path_of, default=Path("lungs"), help="folder to write to (default: lungs)")
     parser.add_argument("--model", default="lwnet-128", help="folder, or a shipped one (default: lwnet-128)")
     parser.add_argument("--engine", choices=("onnx", "keras"), help="default: onnx, where there is a graph for it")
     parser.add_argument("--overlays", action="store_true", help="write pictures with the lungs drawn in, too")
@@ -48,9 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = shipped.find(arguments.model)
     items = inputs.items(arguments.inputs, arguments.out)
     if model.onnx is None or arguments.engine == "keras":
-        from lungseg import runtime
-
-        os.environ.update({**runtime.environment(arguments.threads), "TF_CPP_MIN_LOG_LEVEL": "3"})
+        backend.set_up(arguments.threads)
     from lungseg import engine
 
     network = engine.start(model, arguments.engine, arguments.threads)

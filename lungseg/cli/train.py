@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from lungseg.architectures import ARCHITECTURES
-from lungseg.cli import options
+from lungseg.cli import backend, options
 from lungseg.cli.terminal import duration, plain, tell
+from lungseg.terminal import path as path_of
 
 SECONDS = 10.0  # between two lines of progress
 LICENCES = {  # of weights trained on a known set: what its masks and images allow
@@ -40,7 +39,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         description="Train one network by one recipe. Stopped or killed, the same command goes on from the last epoch.",
     )
     options.add_data(parser)
-    parser.add_argument("out", type=Path, help="model folder to be made")
+    parser.add_argument("out", type=path_of, help="model folder to be made")
     parser.add_argument("--arch", default="lwnet", choices=list(ARCHITECTURES), metavar="NAME",
                         help=f"architecture (default: lwnet): {', '.join(ARCHITECTURES)}")  # fmt: skip
     parser.add_argument("--width", type=options.whole(1, 1024), default=64, help="channels of level 1 (default: 64)")
@@ -59,12 +58,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train; print the model folder's path, and its score on standard error."""
-    from lungseg import runtime
-    from lungseg.datasets import load
-
-    # before anything imports the backend, whose own messages say nothing of the training
-    os.environ.update({**runtime.environment(arguments.threads), "TF_CPP_MIN_LOG_LEVEL": "3"})
+    backend.set_up(arguments.threads)
     from lungseg import fitting
+    from lungseg.datasets import load
 
     cases = load(arguments.dataset, arguments.root)
     licence = arguments.licence or LICENCES.get(arguments.dataset)

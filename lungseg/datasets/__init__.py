@@ -27,7 +27,10 @@ def load(name: str, root: str | Path) -> list[Case]:
     Raises UsageError for an unknown name, DataError that lists every missing or doubled file.
     """
     function = DATASETS[name]
-    folder = Path(root)
+    try:
+        folder = Path(root).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{root}: no home folder of that name; give the root of the {name} set") from error
     if not folder.is_dir():
         what = "a file, not a folder" if folder.exists() else "no such folder"
         raise DataError(f"{folder}: {what}; give the root of the {name} set")

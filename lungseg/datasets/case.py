@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -34,7 +35,9 @@ class Case:
 def images_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
     """PNG files of a folder by stem, and a line for each stem that occurs twice (``a.png`` and ``a.PNG``).
 
-    Raises DataError when the folder is missing or cannot be listed. Hidden files and folders are passed over.
+    A stem is in composed form (NFC): some systems store an accent apart from its letter, and then only the image's
+    or only the mask's. Raises DataError when the folder is missing or cannot be listed. Hidden files and folders are
+    passed over.
     """
     try:
         entries = sorted(folder.iterdir())
@@ -46,9 +49,10 @@ def images_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
         except UnicodeEncodeError as error:
             raise DataError(f"{str(entry)!r} is not a name in UTF-8; rename it") from error
     files = [e for e in entries if e.suffix.lower() == ".png" and not e.name.startswith(".") and not e.is_dir()]
-    times = Counter(file.stem for file in files)
+    stems = [unicodedata.normalize("NFC", file.stem) for file in files]
+    times = Counter(stems)
     twice = [f"{folder}: two images of one name {stem!r}; rename or remove one" for stem in times if times[stem] > 1]
-    return {file.stem: file for file in files}, twice
+    return dict(zip(stems, files, strict=True)), twice
 
 
 def paired(root: Path, image_folder: str, mask_folders: Iterable[str]) -> dict[str, tuple[Path, tuple[Path, ...]]]:

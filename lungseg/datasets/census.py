@@ -32,6 +32,7 @@ def census(cases: Sequence[Case], findings: Sequence[Finding]) -> list[tuple[str
         *rows,
         ("size (rows x columns)", _counted(f"{f.size[0]} x {f.size[1]}" for f in findings)),
         ("image bit depth", _counted(str(f.bit_depth) for f in findings)),
+        *_value_bits(findings),
         ("masks per image", _counted(str(len(f.case.masks)) for f in findings)),
         (
             "mask area",
@@ -41,6 +42,12 @@ def census(cases: Sequence[Case], findings: Sequence[Finding]) -> list[tuple[str
         ("left and right overlap", f"in {sum(f.overlap > 0 for f in findings)} images"),
         ("images of same pixels", f"{twins(findings)}"),
     ]
+
+
+def _value_bits(findings: Sequence[Finding]) -> list[tuple[str, str]]:
+    """The row that tells how many bits the values of 16-bit files have; none for a set of 8 bits."""
+    depths = [finding.depth for finding in findings if finding.depth is not None]
+    return [("values of 16-bit files", _counted(f"of {depth.bits} bits" for depth in depths))] if depths else []
 
 
 def _range(values: Sequence[float], form: str, unit: str) -> str:

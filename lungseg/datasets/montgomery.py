@@ -41,9 +41,10 @@ SAME_PATIENT = {image: group[0] for group in (*_CERTAIN, *_PROBABLE) for image i
 
 
 def load(root: Path) -> list[Case]:
-    """Cases of either layout: the original distribution (``CXR_png``) or ``img/``, ``mask/``, ``metadata.csv``."""
+    """Cases of either layout: the original distribution (``CXR_png``) or ``img/``, ``mask/``; of either with what
+    ``metadata.csv`` says where there is one."""
     if (root / "CXR_png").is_dir():
-        return load_original(root)
+        return folder.told(load_original(root), root)
     if (root / "img").is_dir():
         return load_resized(root)
     raise DataError(
@@ -55,7 +56,7 @@ def load(root: Path) -> list[Case]:
 def load_resized(root: Path) -> list[Case]:
     """Layout ``img/`` and ``mask/``; spacing from the native size in ``metadata.csv`` where it is given."""
     cases = [_named(case) for case in folder.load(root)]
-    rows = folder.read_metadata(root / "metadata.csv", {case.id for case in cases})
+    rows = folder.metadata_of(root, {case.id for case in cases})
     return [
         replace(
             case,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,14 +74,12 @@ def write(root: Path, n: int, size: tuple[int, int] = (384, 320), seed: int = 0)
     if _is_there(root, about):
         return
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=atomic.own(atomic.FOLDER), dir=root.parent))
+        work = atomic.new_folder(root.parent)
     except OSError as error:
         raise atomic.refused(root, error) from error
     try:
         _fill(work, n, size, seed)
         (work / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
-        work.chmod(0o755)
         atomic.give_name(work, root)  # an empty folder of that name may be there
     except OSError as error:
         if not _is_there(root, about):  # another process may have written the same meanwhile

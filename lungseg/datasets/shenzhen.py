@@ -8,12 +8,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from lungseg.datasets import folder
-from lungseg.datasets.case import Case, images_in
+from lungseg.datasets.case import Attributes, Case, images_in
+from lungseg.datasets.metadata import MOST_YEARS
 from lungseg.errors import DataError
 
 
 def load(root: Path) -> list[Case]:
-    """Cases of ``img/`` and ``mask/``, or of the original ``CXR_png/`` and ``mask/`` (``<name>_mask.png``).
+    """Cases of ``img/`` and ``mask/``, or of the original ``CXR_png/``, ``mask/`` (``<name>_mask.png``) and
+    ``ClinicalReadings/`` (optional); of either with what ``metadata.csv`` says where there is one.
 
     The pixels' size in millimetres is not known, so distances are in pixels.
     """
@@ -35,7 +37,30 @@ def _original(root: Path) -> list[Case]:
     problems += [f"{of_image[stem]}: has no image in {root / 'CXR_png'}" for stem in of_image.keys() - pictures.keys()]
     if problems or not of_image:
         raise DataError(sorted(problems) or f"{root / 'mask'}: holds no PNG mask")
-    return [Case(stem, stem, pictures[stem], (mask,)) for stem, mask in sorted(of_image.items())]
+    cases = [
+        Case(stem, stem, pictures[stem], (mask,), attributes=read_reading(root / "ClinicalReadings" / f"{stem}.txt"))
+        for stem, mask in sorted(of_image.items())
+    ]
+    return folder.told(cases, root, optional=pictures.keys() - of_image.keys())
+
+
+def read_reading(path: Path) -> Attributes:
+    """sex and age of a clinical reading, whose first line is such as ``male 37yrs``, ``Female, 24yrs`` or, of infants,
+    ``Male, 6months``; the findings below it stay where they are."""
+    known: dict[str, str | int] = {}
+    if not path.exists():
+        return MappingProxyType(known)
+    try:
+        first = path.read_text(encoding="utf-8", errors="replace").strip().partition("\n")[0].lower()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if sex := re.search(r"\b(fe)?male", first):
+        known["sex"] = "F" if sex[1] else "M"
+    if (age := re.search(r"(\d+)\s*(y|month|week|day)", first)) and int(age[1]) <= MOST_YEARS * 12:
+        years = int(age[1]) // {"y": 1, "month": 12, "week": 52, "day": 365}[age[2]]
+        if years <= MOST_YEARS:
+            known["age"] = years
+    return MappingProxyType(known)
 
 
 def _named(case: Case) -> Case:

@@ -11,6 +11,7 @@ from pathlib import Path
 from lungseg.datasets import DATASETS, load
 from lungseg.datasets.case import images_in
 from lungseg.datasets.census import census
+from lungseg.datasets.remarks import remarks
 from lungseg.datasets.suspicions import suspicions
 from lungseg.errors import DataError, UsageError
 
@@ -62,7 +63,8 @@ def verify(dataset: str, folder: Path, say: Callable[[str], None] | None = None)
         if say and time.monotonic() - spoke > 5:
             spoke = time.monotonic()
             say(f"{number} of {len(cases)} cases read")
-    return Report(title, census(cases, findings), errors, suspicions(findings))
+    warnings = {**remarks(cases, folder if dataset != "phantom" else None), **suspicions(findings)}
+    return Report(title, census(cases, findings), errors, warnings)
 
 
 def _undecodable(folder: Path) -> list[str]:

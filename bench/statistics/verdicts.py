@@ -1,0 +1,136 @@
+"""Two rows, one word: better, worse, equivalent or not known. Arrays in, no random numbers.
+
+The interval and both tests of a pair come from one standard error, so they cannot disagree: the error that a paired
+bootstrap over patients and over seeds has with infinitely many resamples, for which none need be drawn. Student's t
+takes the place of percentiles, which of three seeds make too narrow an interval (tests/VERDICTS.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtr, stdtrit
+
+from bench.statistics.resampling import Floats
+
+Indices = npt.NDArray[np.intp]
+
+BETTER, WORSE, EQUIVALENT, UNKNOWN = "better", "worse", "equivalent", "not known"
+MARGIN = 0.002  # Dice: two rows whose means differ by less are of equal use; a tenth of the SD over images
+ALPHA = 0.05
+NOTHING = 1e-12  # a difference or an error of rounding alone
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Differences of pairs with their standard errors and degrees of freedom, (..., pairs) each."""
+
+    difference: Floats
+    error: Floats
+    df: Floats
+
+    def p_zero(self) -> Floats:
+        """Two-sided p value of no difference."""
+        return 2 * self._beyond(np.abs(self.difference))
+
+    def p_apart(self, margin: float = MARGIN) -> Floats:
+        """p value of a difference of the margin or more, either way: the larger of two one-sided tests (Schuirmann
+        1987, J. Pharmacokinet. Biopharm. 15(6))."""
+        return self._beyond(margin - np.abs(self.difference))
+
+    def bounds(self) -> tuple[Floats, Floats]:
+        """The 95 % interval of each difference, not corrected for the number of pairs."""
+        half = stdtrit(self.df, 1 - ALPHA / 2) * self.error
+        return self.difference - half, self.difference + half
+
+    def _beyond(self, distance: Floats) -> Floats:
+        exact = np.where(distance > NOTHING, 0.0, np.where(distance < -NOTHING, 1.0, 0.5))
+        some = self.error > NOTHING
+        ratio = distance / np.where(some, self.error, 1.0)
+        return np.where(some, stdtr(self.df, -ratio), exact)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row's (..., seeds, patients) scores say of its mean; rows may be stacked along an axis before the last."""
+
+    means: Floats  # (..., patients) over seeds
+    of_seeds: Floats  # (...) variance of the seeds' means over patients, 0 of one seed
+    noise: Floats  # (...) variance that seeds leave in `means`, 0 of one seed
+    seeds: int
+
+    @classmethod
+    def of(cls, values: Floats) -> Row:
+        """Of (..., seeds, patients) values."""
+        seeds, patients = values.shape[-2:]
+        means, of_seed = values.mean(axis=-2), values.mean(axis=-1)
+        if seeds == 1:
+            return cls(means, np.zeros(means.shape[:-1]), np.zeros(means.shape[:-1]), 1)
+        # of the sum of squares, what the means of patients and of seeds leave: no array of that size is made
+        left = (values**2).sum(axis=(-2, -1)) - seeds * (means**2).sum(axis=-1) - patients * (of_seed**2).sum(axis=-1)
+        left = np.maximum(left + seeds * patients * means.mean(axis=-1) ** 2, 0.0)
+        noise = left / ((seeds - 1) * (patients - 1)) / seeds
+        return cls(means, of_seed.var(axis=-1, ddof=1), noise, seeds)
+
+
+def errors(rows: Sequence[Row], first: Indices, second: Indices) -> Errors:
+    """Errors of the differences first minus second, (pairs,) indices of rows on the same patients.
+
+    The variance of a difference is that over patients, less what seeds leave in it, which is counted with them; and for
+    each row with several seeds that of its mean over seeds. A row's seeds count as at least as variable as the rows'
+    on average: by themselves, two or three values look alike too often. The degrees of freedom are Satterthwaite's
+    (1946, Biometrics Bulletin 2(6)). With one seed the seeds' part is unknown: the statement is then about these
+    weights.
+    """
+    means = np.stack([row.means for row in rows], axis=-2)
+    each = np.array([row.seeds for row in rows], dtype=np.float64)
+    known, noise = (np.stack(part, axis=-1) for part in zip(*((r.of_seeds, r.noise) for r in rows), strict=True))
+    n = means.shape[-1]
+    mean = means.mean(axis=-1)
+    off = means - mean[..., None]
+    products = off @ np.swapaxes(off, -1, -2) / (n - 1)
+    own = np.einsum("...rr->...r", products) - noise
+    over_patients = np.maximum(own[..., first] + own[..., second] - 2 * products[..., first, second], 0) / n
+    freedom = float((each - 1).sum())
+    over_seeds = np.zeros_like(over_patients)
+    if freedom:
+        pooled = (known * (each - 1)).sum(axis=-1, keepdims=True) / freedom
+        of_mean = np.where(each > 1, np.maximum(known, pooled) / each, 0.0)
+        over_seeds = of_mean[..., first] + of_mean[..., second]
+    variance = over_patients + over_seeds
+    weight = over_patients**2 / (n - 1) + over_seeds**2 / max(freedom, 1.0)
+    df = np.where(weight > 0, variance**2 / np.where(weight > 0, weight, 1.0), n - 1)
+    return Errors(mean[..., first] - mean[..., second], np.sqrt(variance), df)
+
+
+def holm(p_values: Floats) -> Floats:
+    """Holm's step-down adjustment along the last axis (Holm 1979, Scand. J. Stat. 6(2))."""
+    m = p_values.shape[-1]
+    order = np.argsort(p_values, axis=-1, kind="stable")
+    steps = np.take_along_axis(p_values, order, axis=-1) * np.arange(m, 0, -1)
+    adjusted = np.empty_like(steps)
+    rising = np.minimum(1.0, np.maximum.accumulate(steps, axis=-1))
+    np.put_along_axis(adjusted, order, rising, axis=-1)
+    return adjusted
+
+
+def word(difference: float, p_zero: float, p_apart: float) -> str:
+    """The verdict of two corrected p values.
+
+    Where both tests succeed the difference is real and too small to matter: equivalent.
+    """
+    if p_apart < ALPHA:
+        return EQUIVALENT
+    if p_zero < ALPHA:
+        return BETTER if difference > 0 else WORSE
+    return UNKNOWN
+
+
+@lru_cache(maxsize=64)
+def all_pairs(rows: int) -> tuple[Indices, Indices]:
+    """First and second row of each pair, in order."""
+    return np.triu_indices(rows, 1)

@@ -1,0 +1,120 @@
+"""How often verdicts are wrong and what they find, by rows and seeds, simulated with the committed records' variances.
+
+``python tests/verdict_table.py`` writes the table; it takes half a minute. tests/test_coverage.py holds the same to its
+limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from bench.records import store
+from bench.statistics import simulation, stats, verdicts
+from bench.statistics.rows import Section, Trainings
+from bench.statistics.simulation import Shape
+
+ROOT = Path(__file__).resolve().parent.parent
+PATH = Path(__file__).with_name("VERDICTS.md")
+SUITE, MACHINE = "montgomery-128", "tensorflow-cpu-float32"  # of three networks with three seeds each
+ROWS, SEEDS = (2, 3, 5, 8, 16), (1, 3, 5)
+TABLES = 4000
+
+HEAD = """<!-- Written by `python tests/verdict_table.py`; edits are lost. -->
+
+# Verdicts
+
+Shares of {tables} simulated tables of {patients} patients in {folds} folds, with the standard deviations of the
+trainings of suite {suite}: a method and a patient {interaction:.4f}, a training {training:.4f}, the rest {rest:.4f}.
+One seed makes statements about weights only, of which the first three columns of its lines warn: read as statements
+about methods they are wrong that often.
+
+- False pair: two equal methods, alone in their table, of which one is called better. False table: any pair of equal
+  methods is. False equivalent: with every second row worse by {margin}, any pair that is {margin} apart is called
+  equivalent.
+- Power: in the same tables the share of pairs {margin} apart of which the right one is called better. Equivalent: share
+  of pairs of equal methods that are called so. Detectable: the difference that is told from 0 with 80 % power.
+
+| Seeds | Rows | False pair | False table | False equivalent | Power for {margin} | Equivalent | Detectable |
+|------:|-----:|-----------:|------------:|-----------------:|-----------------:|-----------:|-----------:|
+"""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Shares of tables or pairs; see HEAD."""
+
+    pair: float
+    table: float
+    equivalent: float
+    power: float
+    alike: float
+
+
+@cache
+def section() -> Section:
+    """The committed section whose rows have several seeds."""
+    found = stats.sections(store.load_records(ROOT / "results", SUITE))
+    return next(s for s in found if s.setting.machine == MACHINE and s.variances)
+
+
+def shape(rows: int, seeds: int) -> Shape:
+    """A table of that section's folds and patients."""
+    return Shape(rows, seeds, section().setting.folds, section().rows[0].n_patients)
+
+
+def rates(of: Shape, with_: Trainings, tables: int = TABLES, seed: int = 1) -> Rates:
+    """Simulated, a few hundred tables at a time for the sake of memory."""
+    rng = np.random.default_rng(seed)
+    first, second = verdicts.all_pairs(of.rows)
+    apart = (second - first) % 2 == 1  # in tables where every second row is worse
+    sign = np.where(first % 2 == 0, 1, -1)  # of the first row's lead there
+    found = []
+    for _ in range(tables // 250):
+        equal = simulation.judged(of, with_, 250, rng)
+        zero, margin = equal.p_zero(), equal.p_apart()
+        better, alike = _better(zero, margin)
+        alone = (zero < verdicts.ALPHA) & (margin >= verdicts.ALPHA)
+        unequal = simulation.judged(of, with_, 250, rng, verdicts.MARGIN)
+        found_better, called_alike = _better(unequal.p_zero(), unequal.p_apart())
+        right = found_better & (unequal.difference * sign > 0)
+        found.append((
+            alone.mean(), better.any(axis=1).mean(), called_alike[:, apart].any(axis=1).mean(), right[:, apart].mean(),
+            alike.mean(),
+        ))  # fmt: skip
+    return Rates(*(float(v) for v in np.mean(found, axis=0)))
+
+
+def _better(zero, margin):
+    alike = verdicts.holm(margin) < verdicts.ALPHA
+    return (verdicts.holm(zero) < verdicts.ALPHA) & ~alike, alike
+
+
+def line(rows: int, seeds: int) -> str:
+    """One line of the table."""
+    of, with_ = shape(rows, seeds), section().variances
+    assert with_ is not None
+    r = rates(of, with_)
+    shares = (f"{100 * v:.1f} %" for v in (r.pair, r.table, r.equivalent, r.power, r.alike))
+    # one seed's detectable difference would be of weights
+    smallest = f"{simulation.detectable(of, with_):.4f}" if seeds > 1 else "-"
+    return f"| {seeds} | {rows} | {' | '.join(shares)} | {smallest} |"
+
+
+def page() -> str:
+    """The whole page."""
+    of = section()
+    assert of.variances is not None
+    head = HEAD.format(
+        tables=TABLES, patients=of.rows[0].n_patients, folds=of.setting.folds, suite=SUITE, margin=verdicts.MARGIN,
+        interaction=of.variances.interaction, training=of.variances.training, rest=of.variances.rest,
+    )  # fmt: skip
+    return head + "\n".join(line(rows, seeds) for seeds in SEEDS for rows in ROWS) + "\n"
+
+
+if __name__ == "__main__":
+    PATH.write_text(page(), encoding="utf-8")
+    print(f"written: {PATH}")
