@@ -100,6 +100,7 @@ def test_a_graph_that_would_read_another_file_is_refused(trained, tmp_path, plac
         engine.start(model_folder.open_folder(tmp_path / "model"))
 
 
+@pytest.mark.slow  # SegFormer takes half a minute to trace and convert
 def test_gelu_reaches_onnx(pictures):
     """SegFormer's GELU becomes Erfc, which ONNX does not have."""
     model = lungseg.build("segformer_b0", (32, 32, 1), 16)
