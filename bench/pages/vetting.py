@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.pages.section_page import section_page
 from bench.records import store
@@ -21,10 +22,16 @@ from bench.statistics import stats
 
 @dataclass(frozen=True)
 class Vetted:
-    """Records in the order of their paths, and what is wrong with the other files by their path in the folder."""
+    """Records in the order of their paths, what is wrong with the other files by their path in the folder, and which
+    of the records differ from their own hash."""
 
     records: tuple[store.Record, ...]
     unreadable: dict[str, str]
+    edited: tuple[store.Record, ...] = ()
+
+    def is_sealed(self, record: Mapping[str, Any]) -> bool:
+        """As the store's, of one of these very records, without hashing it again: that takes as long as reading it."""
+        return not any(one is record for one in self.edited)
 
     def of(self, suite: str) -> dict[str, str]:
         """The unreadable files of one suite."""
@@ -39,7 +46,7 @@ class Vetted:
 def vetted(results: Path, suite: str | None = None) -> Vetted:
     """All records of a results folder, or of one suite. Raises nothing for a bad one."""
     records: dict[str, store.Record] = {}
-    unreadable = {}
+    unreadable, edited = {}, []
     for path in store.record_paths(results, suite):
         name = path.relative_to(results).as_posix()
         try:
@@ -47,13 +54,16 @@ def vetted(results: Path, suite: str | None = None) -> Vetted:
         except store.UnreadableRecord as error:
             unreadable[name] = error.reason
             continue
-        if why := None if store.is_sealed(record) else _broken(record):
+        if store.is_sealed(record):
+            records[name] = record
+        elif why := _broken(record):
             unreadable[name] = why
         else:
             records[name] = record
+            edited.append(record)
     unreadable |= _twice(records)
     kept = tuple(record for name, record in records.items() if name not in unreadable)
-    return Vetted(kept, dict(sorted(unreadable.items())))
+    return Vetted(kept, dict(sorted(unreadable.items())), tuple(edited))
 
 
 def _twice(records: Mapping[str, store.Record]) -> dict[str, str]:

@@ -43,13 +43,13 @@ def sha256(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def sealed(record: Record) -> Record:
+def sealed(record: Mapping[str, Any]) -> Record:
     """The record with the hash over all its other keys, by which an edit shows."""
     body = {key: value for key, value in record.items() if key != "record_sha256"}
     return {**body, "record_sha256": sha256(body)}
 
 
-def is_sealed(record: Record) -> bool:
+def is_sealed(record: Mapping[str, Any]) -> bool:
     """Whether the record is as it was written."""
     return bool(sealed(record)["record_sha256"] == record.get("record_sha256"))
 
