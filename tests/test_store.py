@@ -183,8 +183,10 @@ def test_record_of_other_inputs_is_not_found(path, changed):
 
 
 def of_suite(chosen):
-    pixels = SimpleNamespace(sha256="ab")
-    return inputs(cells(chosen)[0], chosen, SimpleNamespace(prepared=pixels, folds_record=[{"train": ["a"]}]))
+    material = SimpleNamespace(
+        prepared=SimpleNamespace(sha256="ab"), folds_record=lambda seed: [{"train": ["a"]}], spacing_record=[[1.0, 1.0]]
+    )
+    return inputs(cells(chosen)[0], chosen, material)
 
 
 @pytest.mark.fault("F76")
