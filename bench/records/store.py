@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import markdown
 from bench.cell import Cell, cell_id
 from bench.records import kinds
 from lungseg import atomic
@@ -138,7 +137,8 @@ def load_record(path: Path, check: Check | None = None) -> Record:
 
 
 def _shown(value: Any) -> str:
-    return markdown.plain(ascii(value), 60)
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def load_records(results: Path, suite: str | None = None) -> list[Record]:
