@@ -30,6 +30,7 @@ HOSTILE = [
     "a|b", "a\\|b", "\\", "`", "``", "`code", "***", "__b__", "~~s~~", "# h", "a # h", "- item", "+ item", "1. item",
     "1) item", "> quote", "===", "---", ":-:", "~~~", "```", "[a]: http://x", "&lt;b&gt;", "&#60;b>", "<http://x>",
     "https://x.org/a", "www.x.org", "WWW.x.org", "a@b.org", "mailto:a@b.org", "ftp://x/y", "$\\href{javascript:1}{x}$",
+    "<div x", "<!-- x", "<?php x", "<script x", "<![CDATA[x",
     "\x1b[31m", "\u202eabc", "=cmd|'/c calc'!A1", "@SUM(A1)", "", " ", "\u2028# h", "a\r# h", "x" * 500,
 ]  # fmt: skip
 WORDS = st.sampled_from(HOSTILE)
