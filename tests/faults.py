@@ -149,7 +149,7 @@ SURROUNDINGS = {
     "F119": ("saved .keras file in a new process", "loads"),
     "F120": ("checkout inside another repository", "no commit of the other's in a record"),
     "F122": ("folder of one's own in place of Montgomery", "a suite of its own, named as such"),
-}
+}  # fmt: skip
 PARTS = {
     "Images and masks": IMAGES,
     "Dataset and folds": DATASET,
