@@ -14,15 +14,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # it brings NumPy, which the list of suites does without
     from bench.statistics.resampling import Interval
 
+_JOINER = "\u2060"  # word joiner
+_ADDRESS = re.compile(r"(?<=[A-Za-z0-9._+-])@(?=[A-Za-z0-9])")
+# what opens a block where a line begins with it: a heading, an item, a line under a heading or a table's head, a fence,
+# a quote, a numbered item
+_BLOCK = re.compile(r"(#{1,6}(?=\s|$)|[-+](?=\s|$)|:?[-=]+:?(?=\s*$)|~~~|>|\d{1,9}(?=[.)](\s|$)))")
 WIDTH = 100  # columns of prose; tables are as wide as they must be
 NONE = "-"
 
 
 def escape(text: object, limit: int = 300) -> str:
-    """One line that Markdown shows as it is: no tags, links, cells or emphasis, no control characters."""
-    line = plain(text, limit)
-    line = re.sub(r"([\\|`*\[\]~])", r"\\\1", line)
+    """One line that Markdown shows as it is: no tags, links, cells, emphasis or formulas, no control characters.
+
+    GitHub also makes links of bare addresses: of ``https://...`` and ``www...`` it does not where a stroke is escaped,
+    of ``a@b.c`` not where an invisible character that joins words comes between.
+    """
+    line = _ADDRESS.sub(f"@{_JOINER}", plain(text, limit))
+    line = re.sub(r"([\\|`*\[\]~$])", r"\\\1", line)
     line = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", line)  # r2_unet needs none
+    line = line.replace("://", r":\//")
+    line = re.sub(r"(?i)(?<![A-Za-z0-9])(www)\.", r"\1\\.", line)
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -67,11 +78,25 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, 
 
 
 def paragraph(text: str, bullet: str = "", width: int = WIDTH) -> str:
-    """Prose filled to the width of a page."""
-    return textwrap.fill(
-        text, width, initial_indent=bullet, subsequent_indent=" " * len(bullet),
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+    """Prose filled to the width of a page. No line of it begins a heading, an item or another block: what would, such
+    as a name of ``#``, is escaped."""
+    indent = " " * len(bullet)
+    lines = filled(text, width - len(bullet)).splitlines()
+    return bullet + f"\n{indent}".join(map(_within, lines))
+
+
+def filled(text: str, width: int = WIDTH) -> str:
+    """Prose filled to the width of a terminal."""
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _within(line: str) -> str:
+    """The line with what would begin a block escaped: the sign itself, or of a number the stop after it."""
+    found = _BLOCK.match(line)
+    if not found:
+        return line
+    at = found.end() if line[0].isdigit() else 0
+    return f"{line[:at]}\\{line[at:]}"
 
 
 def ratio(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from lungseg.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent  # of the checkout
 MARK = "<!-- Written by "  # how every page begins
+LONGEST = 210  # characters of a file name, whose limit is 255 nearly everywhere, before `-distribution.png`
 
 
 def near(path: Path) -> str:
@@ -19,8 +21,12 @@ def near(path: Path) -> str:
 
 
 def slug(text: str) -> str:
-    """A file name: letters, digits, dots, dashes and underscores, never a path."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".") or "_"
+    """A file name: letters, digits, dots, dashes and underscores, never a path. One that would not fit a file system
+    with what is put after it ends in a hash, so that two of them stay two."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".") or "_"
+    if len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST - 9]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def refuse_mistyped(results: Path) -> None:

@@ -28,7 +28,7 @@ def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> 
     paths = store.record_paths(source, suite.name)
     if not paths:
         raise UsageError(f"{source / 'runs' / suite.name}: no record to publish; `make bench SUITE={suite.name}` first")
-    records = [store.load_record(path) for path in paths]
+    records = store.load_records(source, suite.name)
     problems = validate(records, partial)
     if problems:
         raise DataError(problems)

@@ -1,16 +1,25 @@
-"""Files and folders that appear under their name whole or not at all, whatever stops the writer."""
+"""Files and folders that appear under their name whole or not at all, whatever stops the writer.
+
+Some file systems know no fsync of a folder, or of anything, and some no permissions (network shares, FUSE, a stick):
+nothing is wrong with what is written there, so that costs one warning. A full or failing disk stays an error.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
+import sys
 import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from lungseg.errors import EnvironmentFailure
 
+UNKNOWN = (errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP)  # to the file system
 FILE, FOLDER = ".writing-", ".making-"  # how names begin of what is not finished, and so never read
 
 
@@ -27,8 +36,8 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
             for part in parts:
                 file.write(part)
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's own would shut out whom a shared folder is for
+            sync(file.fileno())
+        permit(temporary, 0o666 & ~_umask())  # mkstemp's own would shut out whom a shared folder is for
         os.replace(temporary, path)
         temporary = None
         _sync(path.parent)
@@ -102,9 +111,36 @@ def refused(path: Path, error: OSError) -> EnvironmentFailure:
     )
 
 
+def sync(handle: int) -> None:
+    """Let an open file or folder reach the disk, where the file system can. Raises OSError for a failing disk."""
+    _where_known(
+        lambda: os.fsync(handle), "cannot be told to write at once: after a power cut the last files may be missing"
+    )
+
+
+def permit(path: str | Path, mode: int) -> None:
+    """Set who may read a file or folder, where the file system has such permissions. Raises OSError otherwise."""
+    _where_known(lambda: os.chmod(path, mode), "takes no permissions: who may read the files is up to it")
+
+
+def _where_known(call: Callable[[], None], without: str) -> None:
+    try:
+        call()
+    except OSError as error:
+        if error.errno not in UNKNOWN:
+            raise
+        _warn(without)
+
+
+@cache
+def _warn(without: str) -> None:
+    """Once a process, not once a file."""
+    print(f"warning: a file system that is written to {without}", file=sys.stderr)
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        sync(handle)
     finally:
         os.close(handle)

@@ -100,6 +100,8 @@ PERSISTENCE = {
     "F81": ("clock set back, another time zone or locale", "durations stay right, the decimal point a point"),
     "F82": ("no home, no folder for temporary files", "works"),
     "F83": ("results behind a link, names with blanks or backslashes", "works, stays where it is"),
+    "F123": ("record of a right seal that says what no cell can", "as F72, by its key"),
+    "F125": ("file system without fsync of folders, or without chmod", "one warning; a full disk stays an error"),
 }
 REPORT = {
     "F84": ("no baseline", "exit 5 with the command that makes one"),
@@ -108,13 +110,14 @@ REPORT = {
     "F87": ("baseline holds NaN", "exit 5"),
     "F88": ("fewer cases or folds than the baseline", "exit 5"),
     "F89": ("architecture removed, added", "exit 1, information"),
-    "F90": ("scores that contradict each other", "internal error, exit 70"),
+    "F90": ("scores that contradict each other", "as F72; made by a run of ours, an internal error, exit 70"),
     "F91": ("equal means", "one rank, order by name"),
     "F92": ("every cell failed", "the report renders, exit 4"),
     "F93": ("names with |, tags or ../", "shown as they are, written where they belong"),
     "F94": ("300 architectures, one architecture", "all on the page; figures legible"),
     "F95": ("no display, no such font", "figures are drawn"),
     "F96": ("report made again", "the same bytes"),
+    "F124": ("links, headings or formulas in a foreign record; endless names", "shown as they are, or refused by name"),
 }
 SECURITY = {
     "F97": ("archive member that leaves its folder, or is a link", "refused, nothing written"),
@@ -146,7 +149,7 @@ SURROUNDINGS = {
     "F119": ("saved .keras file in a new process", "loads"),
     "F120": ("checkout inside another repository", "no commit of the other's in a record"),
     "F122": ("folder of one's own in place of Montgomery", "a suite of its own, named as such"),
-}
+}  # fmt: skip
 PARTS = {
     "Images and masks": IMAGES,
     "Dataset and folds": DATASET,

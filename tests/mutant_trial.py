@@ -24,8 +24,8 @@ COPIED = ("lungseg", "bench", "tests", "pyproject.toml", "results/baseline.json"
 MEMORY = 8 << 30  # bytes of address space: a mutant may ask for any number of pixels
 
 
-def start(folder: str) -> None:
-    """A worker: its own copy of the checkout, and the libraries imported once for all its children."""
+def start(folder: str, areas: tuple[str, ...]) -> None:
+    """A worker for these areas: its own copy of the checkout, and the libraries imported once for all its children."""
     copy = Path(tempfile.mkdtemp(dir=folder))
     for name in COPIED:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def start(folder: str) -> None:
     cv2.setNumThreads(1)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         pytest.main(["--version"])
-    tests = [name for area in AREAS.values() for name in area.tests if not name.startswith("-")]
+    tests = [name for area in areas for name in AREAS[area].tests if not name.startswith("-")]
     in_child(("--collect-only", *tests), 600)  # writes bytecode, a third of the time of collecting them
     # from here on none: a mutant of the same size and second would be taken for the one before
     sys.dont_write_bytecode = True

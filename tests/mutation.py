@@ -1,6 +1,7 @@
 """Mutation testing: change the code in one place, run the area's quick tests, see whether one fails. And again.
 
-    python tests/mutation.py                  # all areas of tests/mutation.toml, about half an hour on two idle cores
+    python tests/mutation.py                  # all areas of tests/mutation.toml: hours
+    python tests/mutation.py records --sample 40    # a sample of one area, always the same, minutes
     python tests/mutation.py splits --again   # one area, and only its survivors: after a test was added
 
 Mutants are cosmic-ray's. They are made in copies of the checkout, never in the checkout. What is done is kept in
@@ -129,7 +130,7 @@ def main() -> int:
     if not options.table:
         context = multiprocessing.get_context("spawn")
         with tempfile.TemporaryDirectory(prefix="mutation-") as folder, context.Pool(
-            options.jobs, start, (folder,)
+            options.jobs, start, (folder, tuple(options.areas or AREAS))
         ) as pool:  # fmt: skip
             for name in options.areas or AREAS:
                 run(AREAS[name], pool, options.again, options.sample)

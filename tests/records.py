@@ -68,6 +68,15 @@ def sealed(record: Record) -> Record:
     return {**body, "record_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
+def agreeing(record: Record) -> Record:
+    """The record after its cases were changed, sealed: its split and its list of images name them again."""
+    truth = {c["id"]: c["truth_pixels"] for c in record["cases"]}
+    ids = {"truth_pixels": truth, "n": max(record["data"]["n"], len(truth))}
+    trained = [i for i in record["split"]["train"] if i not in truth]
+    return sealed({**record, "data": {**record["data"], **ids},
+                   "split": {**record["split"], "train": trained, "test": list(truth)}})  # fmt: skip
+
+
 def record(
     architecture: str, fold: int, seed: int = 0, *, suite: str = "fake", folds: int = 5, n: int = 138,
     size: int = 128, width: int = 16, level: float = 0.97, device_kind: str = "cpu",
@@ -81,7 +90,7 @@ def record(
     wrong = {i: (1 - level) * h for i, h in zip(ids, hardness, strict=True)}
     cases = [case(i, min(0.9, wrong[i] * rng.uniform(0.7, 1.3)), size, rng) for i in test]
     ok = status == "ok"
-    length = epochs - 3 * fold
+    length = max(1, epochs - 3 * fold)
     curves = history(length, level, rng)
     return sealed({
         "schema": 1, "fingerprint": hashlib.sha256(f"{architecture}{fold}{seed}".encode()).hexdigest(),
@@ -90,7 +99,7 @@ def record(
                  "scored_on": data, "folds": folds, "fold": fold, "seed": seed, "suite": suite,
                  "recipe": "document"},
         "cases": cases if ok else [],
-        "history": curves, "best_epoch": length - 4,
+        "history": curves, "best_epoch": max(0, length - 4),
         "weights_sha256": hashlib.sha256(architecture.encode()).hexdigest() if ok else None,
         "parameters": 1_000_000 + 37_000 * len(architecture), "gmacs": 0.7 + 0.1 * len(architecture),
         "peak_memory_bytes": 900_000_000,

@@ -36,8 +36,8 @@ def trained(results, suite=SUITE, graph="g", material=MATERIAL):
     """A record of each cell of the suite, with a file for its weights."""
     for cell in suites.cells(suite):
         made_from = {**inputs(cell, suite, material), "graph": graph}
-        whole = {**record(cell.architecture, cell.fold, cell.seed), "inputs": made_from, "cell": cell.as_dict(),
-                 "fingerprint": store.fingerprint(made_from)}  # fmt: skip
+        made = record(cell.architecture, cell.fold, cell.seed, size=64)
+        whole = {**made, "inputs": made_from, "cell": cell.as_dict(), "fingerprint": store.fingerprint(made_from)}
         store.save_record(store.record_path(results, cell, KEY), whole)
         store.write_bytes(store.artifact(results, cell, KEY, "weights.npz"), b"w")
 

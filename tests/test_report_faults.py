@@ -50,7 +50,7 @@ def two_suites(tmp_path):
         pytest.param('{"schema": 99}', "schema 99, this version reads", marks=pytest.mark.fault("F73"), id="newer"),
         pytest.param('{"schema": NaN}', "NaN is not JSON", marks=pytest.mark.fault("F74"), id="NaN"),
         pytest.param('{"a": 1, "a": 2}', "a key occurs twice", marks=pytest.mark.fault("F74"), id="twice"),
-        pytest.param('{"schema": 1, "status": "ok"}', "edited", marks=pytest.mark.fault("F75"), id="stripped"),
+        pytest.param('{"schema": 1, "status": "ok"}', "cell is None", marks=pytest.mark.fault("F75"), id="stripped"),
     ],
 )
 def test_an_unreadable_record_is_named_and_hides_no_other(two_suites, capsys, data, reason):
@@ -103,13 +103,15 @@ def test_a_record_that_an_editor_broke_costs_only_itself(two_suites, capsys, key
 
 @pytest.mark.fault("F90")
 @pytest.mark.parametrize(("key", "shift"), [("iou", 1e-9), ("f1", -0.01), ("dice", 0.001)])
-def test_scores_that_contradict_each_other_are_an_internal_error(tmp_path, capsys, key, shift):
-    records = grid(("unet",), **SMALL)
-    records[0]["cases"][3][key] += shift
-    save(tmp_path, [sealed(records[0]), *records[1:]])
-    assert main(["report", "--no-figures", "--results", str(tmp_path)]) == 70
-    assert records[0]["cases"][3]["id"] in capsys.readouterr().err
-    assert not (tmp_path / "fake.md").exists(), "a table of inconsistent numbers is worse than none"
+def test_scores_that_contradict_each_other_are_in_no_table(two_suites, capsys, key, shift):
+    records = grid(("unet", "resunet"), **SMALL)
+    records[1]["cases"][3][key] += shift
+    save(two_suites, [sealed(records[1])])
+    assert main(["report", "--no-figures", "--results", str(two_suites)]) == 3
+    assert f"unet.phantom.f1.s0.json: cases[3].{key} is " in capsys.readouterr().err
+    assert f"cases[3].{key} is " in page(two_suites).replace("\\", "")
+    assert "unet, seed 0: 1 of 2 folds (not run: fold 1)" in page(two_suites), "a table of it is worse than none"
+    assert "Unreadable" not in page(two_suites, "other")
 
 
 @pytest.mark.fault("F90")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from records import case, record, sealed
+from records import agreeing, case, record
 
 from bench import machine, suites
 from bench.pages import showcase
@@ -35,9 +35,10 @@ def trained(tmp_path, monkeypatch):
     prepared = SimpleNamespace(row=rows, images=images, masks=masks)
     monkeypatch.setattr(data, "gather", lambda *_: SimpleNamespace(prepared=prepared))
     rng = np.random.default_rng(0)
-    made = {**record(CELL.architecture, 0, suite="smoke", n=4, epochs=3), "cases": [case(i, 0.1, 8, rng) for i in IDS]}
+    whole = record(CELL.architecture, 0, suite="smoke", n=4, epochs=3, size=8)
+    made = agreeing({**whole, "cases": [case(i, 0.1, 8, rng) for i in IDS]})
     key = machine.key(SUITE.precision)
-    store.save_record(store.record_path(tmp_path, CELL, key), sealed(made))
+    store.save_record(store.record_path(tmp_path, CELL, key), made)
     path = store.artifact(tmp_path, CELL, key, "predictions.npz")
     store.write_bytes(path, predictions())
     return tmp_path, path

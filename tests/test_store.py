@@ -157,9 +157,9 @@ def test_one_error_lists_every_unreadable_record(tmp_path):
 
 def test_records_of_one_suite_in_the_order_of_their_paths(tmp_path):
     for name in ("quick/m/b", "quick/m/a", "smoke/m/c"):
-        store.save_record(tmp_path / f"runs/{name}.json", record(best_epoch=ord(name[-1])))
-    assert [chr(r["best_epoch"]) for r in store.load_records(tmp_path)] == ["a", "b", "c"]
-    assert [chr(r["best_epoch"]) for r in store.load_records(tmp_path, "quick")] == ["a", "b"]
+        store.save_record(tmp_path / f"runs/{name}.json", record(parameters=ord(name[-1])))
+    assert [chr(r["parameters"]) for r in store.load_records(tmp_path)] == ["a", "b", "c"]
+    assert [chr(r["parameters"]) for r in store.load_records(tmp_path, "quick")] == ["a", "b"]
     assert store.load_records(tmp_path / "nowhere") == []
 
 
@@ -183,8 +183,10 @@ def test_record_of_other_inputs_is_not_found(path, changed):
 
 
 def of_suite(chosen):
-    pixels = SimpleNamespace(sha256="ab")
-    return inputs(cells(chosen)[0], chosen, SimpleNamespace(prepared=pixels, folds_record=[{"train": ["a"]}]))
+    material = SimpleNamespace(
+        prepared=SimpleNamespace(sha256="ab"), folds_record=lambda seed: [{"train": ["a"]}], spacing_record=[[1.0, 1.0]]
+    )
+    return inputs(cells(chosen)[0], chosen, material)
 
 
 @pytest.mark.fault("F76")
@@ -223,7 +225,7 @@ def test_the_sources_hash_covers_code_and_no_page(tmp_path, monkeypatch):
 def test_edited_record_is_not_found(path):
     store.save_record(path, record())
     edited = deepcopy(record())
-    edited["cases"][0]["tp"] += 1
+    edited["cases"][0]["components"] += 1
     assert not store.is_sealed(edited)
     path.write_text(json.dumps(edited), encoding="utf-8")
     assert store.load_record(path) == edited, "a report can still show it, as unverified"

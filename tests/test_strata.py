@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from records import grid, save, sealed
+from records import agreeing, grid, save, sealed
 
 from bench.__main__ import main
 from bench.pages import report
@@ -23,7 +23,7 @@ def named(n=60):
         for c in r["cases"]:
             number = int(c["id"][-4:])
             c["id"] = c["patient"] = f"{c['id']}_{int(number % 3 == 0)}"
-    return [sealed(r) for r in records]
+    return [agreeing(r) for r in records]
 
 
 def cases(records):

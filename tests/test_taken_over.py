@@ -24,7 +24,7 @@ def stored(results, suite=THEIRS, code=None, **changed):
     (cell,) = suites.cells(suite)
     material = data.gather(suite, data.locate(suite, None, results), results)
     made_from = {**inputs(cell, suite, material), "graph": "g"}
-    whole = record("unet", 0, n=8, epochs=2) | {
+    whole = record("unet", 0, n=8, epochs=2, size=64) | {
         "cell": cell.as_dict(), "inputs": made_from, "fingerprint": store.fingerprint(made_from),
         "source": {"sha256": code or machine.sources_sha256("lungseg", "bench")},
     }  # fmt: skip

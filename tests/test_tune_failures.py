@@ -6,7 +6,7 @@ import re
 import pytest
 from made_up_study import PLAN, made_up, told, trials, tune
 
-from bench.records import store
+from bench.records import parse, store
 from bench.tune import outcome
 from bench.tune.journal import DIVERGED, INTERRUPTED, OK
 from bench.tune.page import page
@@ -132,7 +132,8 @@ def test_a_mistake_is_one_message_and_exit_2(tmp_path, capsys, more, message):
 def test_a_finished_training_that_is_gone_or_edited_is_named(tmp_path, trainings, capsys, change):
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 0
     study = folder(tmp_path, PLAN)
-    path = next(p for p in study.glob("trainings/*/record.json") if len(store.load_record(p)["cases"]) < 16)
+    made = study.glob("trainings/*/record.json")
+    path = next(p for p in made if len(store.load_record(p, parse.trial)["cases"]) < 16)
     path.write_text(change(path.read_text()))
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 3
     message = capsys.readouterr().err

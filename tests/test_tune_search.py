@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.records import store
+from bench.records import parse, store
 from bench.running import data
 from bench.running.child import Child
 from bench.tune import outcome, space
@@ -25,6 +25,11 @@ from lungseg import ARCHITECTURES
 HERE = Path(__file__).resolve().parent
 ASKED = ["smoke", "--arch", "tiny", "--size", "32", "--width", "1", "--epochs", "3", "--trials", "3"]
 COMMAND = [*ASKED, "--inner", "2", "--seeds", "1", "--slots", "1"]
+
+
+def read(path):
+    """The record of a search's training."""
+    return store.load_record(path, parse.trial)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,12 +97,12 @@ def test_a_killed_search_goes_on_to_the_same_trials_and_bits(undisturbed, distur
     assert {path: records(results)[path] for path in done} == done, "a finished inner fold was trained again"
     assert len(done) in (3, 4)
     for path in folder(undisturbed, of_tiny()).glob("trainings/*/record.json"):
-        clean = store.load_record(path)
+        clean = read(path)
         if {case["id"] for case in clean["cases"]} <= set(searched(undisturbed)):
-            again = store.load_record(folder(results, of_tiny()) / path.relative_to(folder(undisturbed, of_tiny())))
+            again = read(folder(results, of_tiny()) / path.relative_to(folder(undisturbed, of_tiny())))
             assert again["weights_sha256"] == clean["weights_sha256"]
     if len(done) == 3:  # else the training ended before it noticed
-        assert sum(store.load_record(path)["timing"]["resumed_at_epoch"] > 0 for path in records(results)) == 1
+        assert sum(read(path)["timing"]["resumed_at_epoch"] > 0 for path in records(results)) == 1
 
 
 @pytest.mark.fault("F45")

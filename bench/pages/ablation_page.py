@@ -40,7 +40,7 @@ def ablation(section: Section) -> list[str]:
     several = meant or any("+" in row.variant for row in section.rows)
     joined = ", or with several joined by +" * bool(several) + "".join(f" ({gloss})" for gloss in meant)
     note = (
-        f"Each row is recipe {section.setting.recipe} with one thing changed{joined}, on the same folds"
+        f"Each row is recipe {escape(section.setting.recipe)} with one thing changed{joined}, on the same folds"
         f"{', seeds' * alike} and images; the difference is its Dice minus that of the whole recipe. The p-values are"
         " corrected (Holm) for these comparisons; those under Differences are for more and may judge otherwise."
         " Validation: the same difference of the Dice of the weights that were kept, on the images that chose them, and"

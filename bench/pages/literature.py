@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.markdown import paragraph, table, with_interval
+from bench.markdown import escape, paragraph, table, with_interval
 from bench.statistics.resampling import Interval
 from bench.statistics.rows import Section, Setting
 
@@ -115,7 +115,7 @@ def published(section: Section) -> list[str]:
         return []
     note = (
         f"Dice as published. None of these is known to follow this page's protocol ({key.size[0]} x {key.size[1]} px,"
-        f" {key.split}, mean over patients, recipe {key.recipe}), so none is ranked with its"
+        f" {escape(key.split)}, mean over patients, recipe {escape(key.recipe)}), so none is ranked with its"
         f" rows: resolution, split and aggregate each move Dice. {UNCHECKED.capitalize()}: only the source's abstract"
         " or table was read."
     )

@@ -17,9 +17,9 @@ def provenance(section: Section) -> list[str]:
     machines = _numbered([_machine(r) for r in section.records])
     sources = _numbered([_source(r) for r in section.records])
     rows = [
-        [escape(store.cell_name(r)), escape(r["status"]), escape(r.get("record_sha256") or NONE)[:12],
-         escape(r.get("weights_sha256") or NONE)[:12], f"M{machines[_machine(r)]}", f"S{sources[_source(r)]}",
-         escape(r.get("finished") or NONE)[:16].replace("T", " ")]
+        [escape(store.cell_name(r)), escape(r["status"]), escape(_start(r.get("record_sha256"), 12)),
+         escape(_start(r.get("weights_sha256"), 12)), f"M{machines[_machine(r)]}", f"S{sources[_source(r)]}",
+         escape(_start(r.get("finished"), 16).replace("T", " "))]
         for r in section.records
     ]  # fmt: skip
     taken = Counter(r["taken_from"] for r in section.records if r.get("taken_from"))
@@ -37,6 +37,10 @@ def provenance(section: Section) -> list[str]:
         ),
         table(["Cell", "Status", "Record", "Weights", "Machine", "Source", "Finished, UTC"], rows, left=7),
     ]
+
+
+def _start(value: object, length: int) -> str:
+    return str(value or NONE)[:length]
 
 
 def _numbered(texts: Sequence[str]) -> dict[str, int]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from bench import markdown
-from bench.markdown import NONE, escape, fitted, paragraph, plain, ratio, table, with_interval
+from bench.markdown import NONE, code, escape, filled, fitted, paragraph, plain, ratio, table, with_interval
 from bench.pages import answers, gaps, matrix, pairs_file
 from bench.pages.definitions import DEFINITIONS
 from bench.pages.section_page import CAPTIONS, first_screen, own_questions, section_page
@@ -59,7 +59,8 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
         written += pairs_file.write(results, suite, sections)
         written.append(results / page_name(suite))
         stored = [strata.read(results, section) for section in sections]
-        store.write_text(written[-1], suite_page(suite, sections, measured, drawn, stored, found.of(suite)))
+        text = suite_page(suite, sections, measured, drawn, stored, found.of(suite), found.is_sealed)
+        store.write_text(written[-1], text)
     written.append(results / "README.md")
     searches = sorted(path.name for path in (results / "tuning").glob("*.md"))
     store.write_text(written[-1], index_page(by_suite, measured, found.unreadable, searches))
@@ -105,11 +106,12 @@ def suite_page(
     figures: Sequence[Mapping[str, str]],
     stored: Sequence[Strata | None],
     unreadable: Mapping[str, str] = MappingProxyType({}),
+    sealed: Callable[[Record], bool] = store.is_sealed,
 ) -> str:
     """The Markdown of one suite.
 
     figures: of each section, kind -> path relative to the page. stored: of each section, its strata.
-    unreadable: file -> why it is not in the tables.
+    unreadable: file -> why it is not in the tables. sealed: whether a record is as it was written.
     """
     blocks = [GENERATED, f"# {escape(suite)}"]
     if suite in SUITES:
@@ -120,7 +122,7 @@ def suite_page(
     blocks += _unreadable(unreadable)
     for section, paths, groups in zip(sections, figures, stored, strict=True):
         blocks += section_page(section, paths, groups)
-        edited = [store.cell_name(r) for r in section.records if not store.is_sealed(dict(r))]
+        edited = [store.cell_name(r) for r in section.records if not sealed(r)]
         if edited:
             cells = ", ".join(map(escape, edited))
             blocks.append(paragraph(f"**Unverified**: these records differ from their own hash: {cells}."))
@@ -132,7 +134,7 @@ def suite_page(
     slow = [s.setting.machine for s in sections if own and not _fitting(s, measured)]
     if slow:
         blocks.append(
-            paragraph(f"Not measured: {', '.join(map(escape, slow))} (`python -m bench speed {suite}` there).")
+            paragraph(f"Not measured: {', '.join(map(escape, slow))} ({code(f'python -m bench speed {suite}')} there).")
         )
     blocks += ["## What the columns mean", "\n".join(paragraph(line, "- ") for line in DEFINITIONS)]
     return "\n\n".join(blocks) + "\n"
@@ -224,4 +226,4 @@ def _terminal_section(section: Section, width: int) -> str:
         plain(f"Failed: {store.cell_name(r)} ({r['status']}): {(r.get('error') or {}).get('message', '')}")
         for r in section.failed
     ]
-    return "\n".join([*parts, *(paragraph(line, width=width) for line in lines)])
+    return "\n".join([*parts, *(filled(line, width) for line in lines)])

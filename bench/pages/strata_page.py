@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.markdown import escape, paragraph, table, with_interval
+from bench.markdown import code, escape, paragraph, table, with_interval
 from bench.statistics import strata
 from bench.statistics.rows import Section
 from bench.statistics.strata import Strata
@@ -15,7 +15,7 @@ def by_group(section: Section, stored: Strata | None) -> list[str]:
     known = {**strata.of_names(section), **(stored or {})}
     asked = section.setting.scored_on in strata.NAMED_BY_DISEASE
     missing = (
-        f"Sex and age were not aggregated for these records: `python -m bench strata {escape(section.setting.suite)}`"
+        f"Sex and age were not aggregated for these records: {code(f'python -m bench strata {section.setting.suite}')}"
         " does so where the data set is at hand."
         if stored is None
         else "The data set at hand says nothing of its patients' sex and age."

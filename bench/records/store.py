@@ -6,11 +6,12 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.cell import Cell, cell_id
+from bench.records import kinds
 from lungseg import atomic
 from lungseg.atomic import write_bytes as write_bytes
 from lungseg.errors import DataError
@@ -18,6 +19,7 @@ from lungseg.errors import DataError
 SCHEMA = 1
 STATUSES = ("ok", "diverged", "oom", "timeout", "crashed", "contract")
 Record = dict[str, Any]
+Check = Callable[[Mapping[str, Any]], None]  # raises parse.Malformed
 
 
 def record_path(results: Path, cell: Cell, machine_key: str) -> Path:
@@ -40,13 +42,13 @@ def sha256(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def sealed(record: Record) -> Record:
+def sealed(record: Mapping[str, Any]) -> Record:
     """The record with the hash over all its other keys, by which an edit shows."""
     body = {key: value for key, value in record.items() if key != "record_sha256"}
     return {**body, "record_sha256": sha256(body)}
 
 
-def is_sealed(record: Record) -> bool:
+def is_sealed(record: Mapping[str, Any]) -> bool:
     """Whether the record is as it was written."""
     return bool(sealed(record)["record_sha256"] == record.get("record_sha256"))
 
@@ -86,7 +88,8 @@ class UnreadableRecord(DataError):
 
 
 def strict_json(text: str) -> Any:
-    """The value of a JSON text. ValueError for NaN, infinity, a number beyond a float, and a key that occurs twice."""
+    """The value of a JSON text. ValueError for NaN, infinity, a number beyond a float, a key that occurs twice, and
+    half of a surrogate pair, which no file can hold."""
 
     def unique(pairs: list[tuple[str, Any]]) -> Record:
         found = dict(pairs)
@@ -102,11 +105,19 @@ def strict_json(text: str) -> Any:
             raise ValueError(f"{digits} is beyond a float")
         return number
 
-    return json.loads(text, object_pairs_hook=unique, parse_constant=refuse, parse_float=finite)
+    value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse, parse_float=finite)
+    if "\\ud" in text.lower() and not kinds.is_plain(value, len(text)):
+        raise ValueError("half of a surrogate pair is no text")
+    return value
 
 
-def load_record(path: Path) -> Record:
-    """One record. Raises UnreadableRecord for text that is not strict JSON, or of another schema."""
+def load_record(path: Path, check: Check | None = None) -> Record:
+    """One record. check: of its content, a cell's (`parse.record`) unless given.
+
+    Raises UnreadableRecord for text that is not strict JSON, of another schema, or that says what no cell can.
+    """
+    from bench.records import parse  # late: it brings NumPy, which the list of suites does without
+
     try:
         record: Record = strict_json(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -114,11 +125,20 @@ def load_record(path: Path) -> Record:
     except (ValueError, RecursionError) as error:
         raise UnreadableRecord(path, f"not a readable record ({error})") from error
     held = record.get("schema") if isinstance(record, dict) else None
-    if held != SCHEMA:
-        raise UnreadableRecord(path, f"schema {held!r}, this version reads {SCHEMA}")
+    if type(held) is not int or held != SCHEMA:
+        raise UnreadableRecord(path, f"schema {_shown(held)}, this version reads {SCHEMA}")
     if record.get("status") not in STATUSES:
-        raise UnreadableRecord(path, f"status {record.get('status')!r} is none of {', '.join(STATUSES)}")
+        raise UnreadableRecord(path, f"status {_shown(record.get('status'))} is none of {', '.join(STATUSES)}")
+    try:
+        (check or parse.record)(record)
+    except parse.Malformed as error:
+        raise UnreadableRecord(path, str(error)) from error
     return record
+
+
+def _shown(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def load_records(results: Path, suite: str | None = None) -> list[Record]:
@@ -147,15 +167,16 @@ def fingerprint(inputs: Record) -> str:
     return sha256(inputs)
 
 
-def find(path: Path, inputs: Record) -> Record | None:
+def find(path: Path, inputs: Record, check: Check | None = None) -> Record | None:
     """The record at ``path`` if it is whole, succeeded, unedited and was made from these inputs, else None.
 
-    inputs: may lack ``graph``, which only a backend can tell; then the record's own is taken.
+    inputs: may lack ``graph``, which only a backend can tell; then the record's own is taken. check: as for
+    ``load_record``.
     """
     if not path.exists():
         return None
     try:
-        record = load_record(path)
+        record = load_record(path, check)
     except DataError:
         return None
     made_from = record.get("inputs")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
-from bench.records import store
+from bench.records import parse, store
 from bench.running.data import Material
 from bench.running.inputs import PROTOCOL, settings
 from bench.running.job import CHECKPOINT_S
@@ -50,7 +50,7 @@ class Task:
 
     def found(self) -> store.Record | None:
         """Its record, if it is whole and of these inputs."""
-        return store.find(self.path, self.inputs)
+        return store.find(self.path, self.inputs, parse.trial)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, with absolute paths: the process runs in another folder."""

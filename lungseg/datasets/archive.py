@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 import struct
@@ -11,6 +10,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from lungseg import atomic
 from lungseg.errors import DataError
 
 
@@ -67,7 +67,7 @@ def _write(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None
     with zipped.open(member) as inside, path.open("xb") as outside:
         shutil.copyfileobj(inside, outside)
         outside.flush()
-        os.fsync(outside.fileno())
+        atomic.sync(outside.fileno())
 
 
 def _oversize(members: list[zipfile.ZipInfo], archive_bytes: int, limits: Limits) -> list[str]:

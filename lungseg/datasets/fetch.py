@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from lungseg import atomic
 from lungseg.datasets import DATASETS, load
 from lungseg.datasets.archive import LIMITS, unpack
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
@@ -144,7 +145,7 @@ def _download(url: str, archive: Path, say: Say) -> None:
             plain = {"Accept-Encoding": "identity"}
             pooch.HTTPDownloader(progressbar=meter, chunk_size=1024**2, headers=plain)(url, meter, None)
             file.flush()
-            os.fsync(file.fileno())
+            atomic.sync(file.fileno())
     except trouble.HTTPError as error:
         if error.response is not None:
             error.response.close()  # its body was never read

@@ -1,0 +1,45 @@
+"""What forbids publishing: nothing is copied then, and every problem is named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from records import agreeing, grid, save
+
+from bench import publish, suites
+from bench.records import store
+from lungseg.errors import DataError
+
+SMALL = {"folds": 2, "n": 24, "epochs": 4}
+
+
+def sound(**more):
+    """Records that may be published but for what a test does to them."""
+    return [
+        store.sealed({**r, "inputs": {"graph": "g"}, "fingerprint": store.fingerprint({"graph": "g"})})
+        for r in json.loads(json.dumps(grid(("unet",), **{**SMALL, **more})))
+    ]
+
+
+def test_an_image_that_is_predicted_twice_is_named_and_forbids_it():
+    first, second = sound()
+    image = first["cases"][3]
+    twice = agreeing({**second, "cases": [*second["cases"], image]})
+    assert publish.validate([first, second]) == []
+    assert publish.validate([first, twice]) == [f"unet seed 0: {image['id']} is predicted 2 times"]
+
+
+def test_the_same_image_by_two_seeds_is_what_seeds_are_for():
+    assert publish.validate(sound(seeds=(0, 1))) == []
+
+
+def test_every_record_that_is_none_is_named_and_nothing_is_copied(tmp_path):
+    records = sound(suite="quick")
+    for r in records:
+        r["cases"][0]["patient"] = None
+    save(tmp_path / "own", [store.sealed(r) for r in records])
+    with pytest.raises(DataError, match="patient is None") as caught:
+        publish.publish(suites.suite("quick"), tmp_path / "own", tmp_path / "committed")
+    assert len(caught.value.problems) == 2
+    assert not (tmp_path / "committed").exists()
