@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,16 @@ import numpy as np
 from lungseg import images
 from lungseg.errors import DataError, EnvironmentFailure
 from lungseg.png import MAX_PIXELS
-from lungseg.radiograph import Radiograph
+from lungseg.radiograph import MOST_BYTES, Radiograph
 
 INSTALL = "`pip install 'lungseg[dicom]'`"
 RADIOGRAPHY = ("", "CR", "DX", "DR", "RF", "RG", "XA", "OT", "SC", "IO", "MG", "PX")
 # What pydicom and its decoders raise for files that are not as the standard wants them.
 _DAMAGE = (
     ValueError, AttributeError, TypeError, KeyError, IndexError, RuntimeError, NotImplementedError, OSError, EOFError,
-    OverflowError, ArithmeticError, AssertionError, UnicodeError,
+    OverflowError, ArithmeticError, AssertionError, UnicodeError, struct.error, zlib.error,
 )  # fmt: skip
+_DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 def read(path: Path) -> Radiograph:
@@ -41,6 +44,11 @@ def read(path: Path) -> Radiograph:
     try:
         with warnings.catch_warnings():  # of values outside the standard; what matters is checked below
             warnings.simplefilter("ignore")
+            if path.stat().st_size > MOST_BYTES:
+                raise DataError(f"{path}: {path.stat().st_size:,} bytes; {MOST_BYTES:,} at most are read")
+            # a whole data set deflated may be a thousand times its file, and pydicom unpacks it before a look at Rows
+            if str(pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID", "")) == _DEFLATED:
+                raise DataError(f"{path}: DICOM: a deflated data set; export it uncompressed")
             dataset = pydicom.dcmread(path)
             _refuse(path, dataset)
             spacing, source = _spacing(dataset)
@@ -52,7 +60,7 @@ def read(path: Path) -> Radiograph:
         raise
     except pydicom.errors.InvalidDicomError as error:
         raise DataError(f"{path}: is no DICOM file (no DICM prefix); export it again") from error
-    except _DAMAGE as error:
+    except (*_DAMAGE, pydicom.errors.BytesLengthException) as error:
         first = " ".join(str(error).split())[:160]
         raise DataError(f"{path}: damaged DICOM ({type(error).__name__}: {first}); export it again") from error
     remarks = () if modality in RADIOGRAPHY else (f"modality {modality[:16]}",)
@@ -129,6 +137,8 @@ def _table(path: Path, dataset: Any) -> tuple[images.Image, int]:
     if grey is None:
         bottom, top = values.min(), values.max()
         grey = (values - bottom) / (top - bottom) if top > bottom else np.zeros_like(values)
+    if not np.isfinite(grey).all():
+        raise DataError(f"{path}: DICOM: its VOI LUT or window gives no finite values")
     grey = np.clip(grey, 0, 1)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         grey = 1 - grey

@@ -82,6 +82,18 @@ def test_a_voi_lut_comes_before_a_window(tmp_path):
     np.testing.assert_allclose(found, table[RAMP] / 65535, atol=1e-6)
 
 
+@pytest.mark.parametrize("descriptor", [[4096, 0, 0], [4096, 0, 99], [0, 0, 16], [4096, 0]])
+def test_a_voi_lut_that_makes_no_sense_is_refused_or_read_as_grey(tmp_path, descriptor):
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.LUTDescriptor, item.LUTData = descriptor, np.arange(4096, dtype=np.uint16).tobytes()
+    item["LUTData"].VR = "OW"
+    path = dicom_files.write(tmp_path / "a.dcm", RAMP, BitsStored=12, VOILUTSequence=[item])
+    refused = outcome(path)  # which looks at the values of what is read
+    assert refused is None or refused.startswith(f"{path}: ")
+
+
 def test_the_first_of_several_windows_is_taken(tmp_path):
     one = read(tmp_path, BitsStored=12, WindowCenter=1000, WindowWidth=500).pixels
     several = read(tmp_path, BitsStored=12, WindowCenter=[1000, 3000], WindowWidth=[500, 100]).pixels
@@ -146,6 +158,23 @@ def test_a_file_cut_anywhere_is_refused_or_told(tmp_path):
             radiograph.read(tmp_path / "cut.dcm")
 
 
+def test_changed_bytes_of_a_header_raise_nothing_else(tmp_path):
+    path = dicom_files.write(
+        tmp_path / "a.dcm", RAMP, BitsStored=12, WindowCenter=2000, WindowWidth=1000, RescaleSlope=1,
+        RescaleIntercept=0, PixelSpacing=[0.1, 0.1],
+    )  # fmt: skip
+    whole, generator = path.read_bytes(), np.random.default_rng(0)
+    end = whole.index(b"\xe0\x7f\x10\x00") + 12  # of the pixels' own header
+    refused = 0
+    for _ in range(600):
+        changed = bytearray(whole)
+        for at in generator.integers(132, end, generator.integers(1, 4)):
+            changed[at] = generator.integers(0, 256)
+        path.write_bytes(changed)
+        refused += outcome(path) is not None
+    assert 100 < refused < 500
+
+
 def outcome(path):
     """The refusal in words, None where the file was read."""
     try:
@@ -165,6 +194,7 @@ def test_each_file_that_pydicom_ships_is_read_or_refused_in_one_line():
     assert sum(text is not None for text in found.values()) >= 30
     assert found["CT_small.dcm"] is None
     assert "frames" in found["rtdose.dcm"]
+    assert "deflated" in found["image_dfl.dcm"]
     assert "colour" in found["examples_rgb_color.dcm"]
     assert "no decoder is installed" in (found["JPEGLSNearLossless_08.dcm"] or "no decoder is installed")
 
