@@ -140,6 +140,30 @@ def save(results: Path, records: Sequence[Record]) -> None:
         path.write_text(json.dumps(r, allow_nan=False), encoding="utf-8")
 
 
+def second(records: Sequence[Record]) -> list[Record]:
+    """The same records by protocol 2: scored at the stored size too, where each count is 16 times as high and each
+    distance half as long, with calibration, and told by what epochs were chosen."""
+    return [
+        sealed({
+            **r,
+            "inputs": {**r["inputs"], "protocol": 2, "recipe": {"monitor": "val_hard_dice"}},
+            "cases": [{**c, "at_stored": at_stored(c, r["cell"]["size"])} for c in r["cases"]],
+            "calibration": {"bins": [[90, 9.0, 5], [10, 9.0, 9]], "brier": 0.02},
+        })
+        for r in records
+    ]  # fmt: skip
+
+
+def at_stored(case: Record, size: Sequence[int]) -> Record:
+    """What a case would score at four times its size."""
+    far, near = case["hd95_mm"], case["assd_mm"]
+    return {
+        "size": [4 * side for side in size], **{key: 16 * case[key] for key in ("tp", "fp", "fn", "tn")},
+        "distance_unit": case["distance_unit"], "hd95_state": case["hd95_state"], "nsd_2mm": case["nsd_2mm"],
+        "hd95_mm": None if far is None else far / 2, "assd_mm": None if near is None else near / 2,
+    }  # fmt: skip
+
+
 THROUGHPUT = (
     "architecture,width,batch,parameters,gmacs,train_images_per_second,train_iqr,train_latency_ms_p50,"
     "train_latency_ms_p95,inference_images_per_second,inference_iqr,compile_seconds,peak_memory_bytes,"
