@@ -96,6 +96,8 @@ CHECKED: tuple[Callable[[Sections], str], ...] = (
 # --- not checked: words of README, and why no record says them --------------------------------------------------------
 
 ALLOWED = {
+    "(0, 1, 2 or 0, 128, 255) are united": "values of masks; tests/test_depth.py",
+    "16-bit files are read by the one depth": "a kind of file",
     "successors (Keras 3,": "a name",
     "(Debian 12, Python 3.11 with": "names of versions; CI runs them",
     "(0 all is well, 1 a regression, 5 nothing": "exit codes; tests/test_gate.py",

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from bench import markdown
 from bench.markdown import NONE, code, escape, filled, fitted, paragraph, plain, ratio, table, with_interval
 from bench.pages import answers, gaps, matrix, pairs_file
-from bench.pages.definitions import DEFINITIONS
+from bench.pages.definitions import DEEPDRAW, DEFINITIONS
 from bench.pages.section_page import CAPTIONS, first_screen, own_questions, section_page
 from bench.pages.speed_page import throughput
 from bench.pages.vetting import Vetted, vetted
@@ -145,7 +145,8 @@ def suite_page(
         blocks.append(
             paragraph(f"Not measured: {', '.join(map(escape, slow))} ({code(f'python -m bench speed {suite}')} there).")
         )
-    blocks += ["## What the columns mean", "\n".join(paragraph(line, "- ") for line in DEFINITIONS)]
+    lines = [*DEFINITIONS, *([DEEPDRAW] if any(row.fixed_split for s in sections for row in s.rows) else [])]
+    blocks += ["## What the columns mean", "\n".join(paragraph(line, "- ") for line in lines)]
     return "\n\n".join(blocks) + "\n"
 
 
