@@ -22,6 +22,8 @@ STATUS_OF = {
     "ContractError": "contract",
 }
 OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "OOM when allocating", "std::bad_alloc")
+# A slow or small machine ends so, too; the code may be as good as ever. A process that died without a word may be both.
+NOT_OF_THE_CODE = ("timeout", "oom", "crashed")
 NOT_REPRODUCIBLE = ("determinism", "deterministic")
 
 
