@@ -35,9 +35,7 @@ SPREAD = {
     "resunet": (6e-5, 1.3e-4, 8e-4, 1.1e-4),
     "r2unet": (3.2e-6, 2.6e-4, 1.0e-3, 5.3e-4),
 }
-TIMES = (
-    8  # a sample's largest is not the largest there is; what breaks a training moves U-Net by ten times this and more
-)
+TIMES = 8  # a sample's largest is not the largest there is; what breaks a training moves U-Net by ten times this
 
 
 def run(name: str, folder: Path) -> dict[str, list[float]]:
@@ -51,7 +49,8 @@ def run(name: str, folder: Path) -> dict[str, list[float]]:
     from lungseg.architectures.blocks import Style
 
     long = recipes.recipe(of)
-    recipe = replace(long, epochs=EPOCHS, batch_size=2, warmup_epochs=min(long.warmup_epochs, 1))
+    # by the loss: networks as raw as these leave many pixels near a threshold, so rounding could choose the epoch
+    recipe = replace(long, epochs=EPOCHS, batch_size=2, warmup_epochs=min(long.warmup_epochs, 1), monitor="val_loss")
     material = data.gather(SUITE, data.locate(SUITE, None, folder), folder)
     keras.utils.set_random_seed(0)
     style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
