@@ -34,14 +34,14 @@ Facts = dict[str, Any]
 
 def facts(suite: Suite, root: Path, results: Path) -> Facts:
     """Of the suite's first cell, in a process of its own as any cell; ``{"failed": words, "slow": bool}`` where it did
-    not end well, slow if that says nothing of the code."""
+    not end well: slow unless an exception said why, since seconds of work and one small network suit any machine."""
     folder = results / "cells" / suite.name / "dry-run"
     job = {"suite": asdict(suite), "root": str(root.resolve()), "results": str(folder.resolve())}
     process = Child("bench.gate.dry_run", job, suite.threads, folder / "log.txt", LIMIT_S)
     found: Facts = {}
     if code := process.run(lambda event: found.update(event.get("facts", {}))):
         status, error = failures.of_process(process, code)
-        return {"failed": f"{status}: {error['message']}", "slow": status in failures.NOT_OF_THE_CODE}
+        return {"failed": f"{status}: {error['message']}", "slow": status in ("timeout", "oom") or not process.failure}
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.running.child import Child, Say
@@ -72,11 +72,12 @@ def nondeterministic(error: BaseException) -> ContractError | None:
     )
 
 
-def of_process(child: Child, code: int) -> tuple[str, dict[str, Any]]:
-    """The parent's side: status, and the error as a record holds it."""
+def of_process(child: Child, code: int, reached: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+    """The parent's side: status, and the error as a record holds it. reached: the last epoch that was told, if any."""
     said = child.failure or {}
     if child.timed_out:
-        status, kind, message = "timeout", "Timeout", f"not finished within {child.limit_s:.0f} s"
+        until = f", {reached['epoch']} of {reached['epochs']} epochs" if reached else ""
+        status, kind, message = "timeout", "Timeout", f"not finished within {child.limit_s:.0f} s{until}"
     elif said:
         status, kind, message = said["status"], said["type"], said["message"]
     elif code == -signal.SIGKILL:
