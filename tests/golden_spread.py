@@ -63,7 +63,8 @@ def here(threads: int, shake: int | None) -> Curves:
 def there(threads: int, environment: dict[str, str], shake: int | None = None) -> Curves:
     """All golden runs in a process with that environment."""
     own = {**os.environ, **runtime.environment(threads), **environment}
-    arguments = ["--child", str(threads), *([] if shake is None else ["--seed", str(shake)])]
+    arguments = ["--child", str(threads), "--runs", ";".join(golden.RUNS)]
+    arguments += [] if shake is None else ["--seed", str(shake)]
     command = [sys.executable, __file__, *arguments]
     done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -97,10 +98,9 @@ def measure(shakes: int) -> None:
     names = list(dict.fromkeys(run.split(",")[0] for run in golden.RUNS))
     print(f"Against {FIRST[0]}: loss and Dice after epochs 1, 2, 3; probability\n")
     print("| setting | " + " | ".join(names) + " |\n|---|" + "---|" * len(names), flush=True)
-    tried = [(name, there(threads, more)) for name, threads, more in SETTINGS]
     found = []
-    for name, curves in tried:
-        found.append(apart(curves, first))
+    for name, threads, more in SETTINGS:
+        found.append(apart(there(threads, more), first))
         print(line(name, found[-1]), flush=True)
     shaken = [apart(there(FIRST[1], {}, shake), first) for shake in range(shakes)]
     if shaken:
@@ -136,9 +136,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--shakes", type=int, default=12, help="how often initial weights are moved by a last digit")
     parser.add_argument("--breaks", action="store_true", help="what the golden runs are there to see, instead")
+    parser.add_argument("--runs", help="some of them, by name, a semicolon between two: 'unet;unet, strong'")
     parser.add_argument("--child", type=int, metavar="THREADS", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if chosen.runs:
+        wanted = chosen.runs.split(";")
+        if unknown := [name for name in wanted if name not in golden.RUNS]:
+            parser.error(f"no golden run {unknown[0]!r}: there are {', '.join(map(repr, golden.RUNS))}")
+        golden.RUNS = {name: golden.RUNS[name] for name in wanted}
     if chosen.child:
         print(json.dumps(here(chosen.child, chosen.seed)))
     elif chosen.breaks:
