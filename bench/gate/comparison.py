@@ -76,5 +76,6 @@ def explain(baseline: Summary, now: Summary, limits: Limits | None = None, *, me
     changed = [key for key in baseline["machine"] if baseline["machine"][key] != now["machine"].get(key)]
     return (
         f"Another machine kind than the baseline's ({', '.join(changed)}): {paired_words}, pooled F1 and validation "
-        f"loss may worsen by that much, no score may be below {limits.floor}; what preparation yields must agree.{old}"
+        f"loss may worsen by that much, no score may be below {limits.floor}; what preparation and the dry run yield "
+        f"must agree.{old}"
     )
