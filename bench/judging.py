@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def gate(options: argparse.Namespace) -> int:
-    """0 all is well, 1 regression, 5 not comparable."""
+    """0 all is well, 1 regression, 4 not all could be judged, 5 not comparable."""
     from bench import gate as guard
 
     before = guard.load_baseline(options.baseline)
@@ -60,7 +60,7 @@ def baseline(options: argparse.Namespace) -> int:
     from bench.records import store
 
     now = _smoke(options.results)
-    missing = set(suites.SUITES["smoke"].architectures) - set(now["architectures"])
+    missing = set(suites.SUITES["smoke"].architectures) - set(now["architectures"]) - now.get("failed", {}).keys()
     wrong = [f"{name} failed" for name in sorted(missing)]
     wrong += [f"{f.subject}: {f.what} {f.now}" for f in guard.compare(now, now) if not f.ok]
     if wrong:
@@ -77,6 +77,7 @@ def _smoke(results: Path) -> dict[str, Any]:
     Only what smoke itself left is removed, and the cache: the folder may hold other suites' hours.
     """
     from bench import gate as guard
+    from bench.gate import dry_run
     from bench.records import store
     from bench.running import data, lock
 
@@ -87,10 +88,12 @@ def _smoke(results: Path) -> dict[str, Any]:
             shutil.rmtree(folder, ignore_errors=True)
             if folder.exists():  # a symbolic link, say; old records would pass for what this code yields
                 raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
-        code, material = train(smoke, data.locate(smoke, None, results), results, take_over=False)
+        root = data.locate(smoke, None, results)
+        code, material = train(smoke, root, results, take_over=False)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
-        return guard.summarise(smoke, material, store.load_records(results, smoke.name))
+        scripted = dry_run.facts(smoke, root, results)
+        return guard.summarise(smoke, material, store.load_records(results, smoke.name), scripted)
 
 
 def _verdict(findings: Sequence[Finding], strictness: str, path: Path) -> int:

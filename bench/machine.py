@@ -112,7 +112,8 @@ def facts(device: runtime.Device, precision: str, threads: int) -> dict[str, Any
 
 @cache
 def cpu_name() -> str:
-    """The processor's model and the vector instructions that change rounding: the CPU's machine kind."""
+    """The processor's model and the vector instructions that change rounding: the CPU's machine kind. A limit that the
+    user has set to oneDNN's makes another kind of the same processor."""
     model, flags = platform.processor() or platform.machine(), ""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
@@ -125,7 +126,9 @@ def cpu_name() -> str:
         if name.strip() == "flags":
             flags = next((kind for kind in ("avx512f", "avx2", "avx", "sse4_2") if kind in value.split()), "")
             break
-    return f"{model} ({flags})" if flags else model
+    name = f"{model} ({flags})" if flags else model
+    limits = [os.environ[key] for key in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA") if os.environ.get(key)]
+    return f"{name}, oneDNN up to {limits[0]}" if limits and limits[0] not in ("ALL", "DEFAULT") else name
 
 
 def programs(results: Path) -> Path:

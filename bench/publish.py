@@ -10,6 +10,7 @@ from bench.cell import network
 from bench.pages import report
 from bench.paths import refuse_others_pages
 from bench.records import costs, likeness, members, store
+from bench.records.protocols import newest, protocol
 from bench.speed import speed_table
 from bench.statistics import strata
 from bench.suites import Suite
@@ -33,6 +34,7 @@ def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> 
     if problems:
         raise DataError(problems)
     written = []
+    written += _kept(suite, target, max(map(protocol, records)))
     for path, record in zip(paths, records, strict=True):
         copy = target / path.relative_to(source)
         store.save_record(copy, record)
@@ -40,7 +42,7 @@ def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> 
     written += _throughput(source, target, suite)
     written += _galleries(source, target, suite)
     written += _strata(source, target, suite)
-    written.append(costs.renew(target, suite, records))
+    written.append(costs.renew(target, suite, newest(records)))
     return written + report.write(target)
 
 
@@ -88,8 +90,23 @@ def _incomplete(group: Sequence[store.Record], partial: bool) -> list[str]:
     return problems
 
 
-def _machine(record: store.Record) -> tuple[str, str]:
-    return record["machine"]["backend"], record["machine"]["device_kind"]
+def _machine(record: store.Record) -> tuple[str, str, int]:
+    """What records of one table share; those of different protocols have none in common."""
+    return record["machine"]["backend"], record["machine"]["device_kind"], protocol(record)
+
+
+def _kept(suite: Suite, target: Path, published: int) -> list[Path]:
+    """Move the committed records of older protocols out of the way, byte for byte: a newer one of the same cell would
+    take their place."""
+    moved = []
+    for path in store.record_paths(target, suite.name):
+        old = protocol(store.load_record(path))
+        if old < published and not path.parent.name.endswith(f"-protocol-{old}"):
+            home = path.parent.with_name(f"{path.parent.name}-protocol-{old}") / path.name
+            store.write_bytes(home, path.read_bytes())
+            path.unlink()
+            moved.append(home)
+    return moved
 
 
 def _orphans(records: Sequence[store.Record]) -> list[str]:

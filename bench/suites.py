@@ -103,8 +103,8 @@ SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         Suite(
-            "smoke", "the gate's tiny run on the phantom", THREE, "phantom", (64, 64), 4, 2, (0,), "brief",
-            limit_s=300, phantoms=Phantoms(32, (128, 112)), only_folds=(0,),
+            "smoke", "the gate's tiny run on the phantom", THREE, "phantom", (48, 80), 4, 2, (0,), "brief",
+            limit_s=1800, phantoms=Phantoms(32, (112, 128)), only_folds=(0,),
         ),
         Suite(
             "quick", "what `make bench` runs: a first comparison on the phantom", THREE, "phantom", (64, 64), 8, 2,

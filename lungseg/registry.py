@@ -26,6 +26,12 @@ class Registry(Mapping[str, Callable[..., Any]]):
         module, function = self._entries[name].split(":")
         return getattr(import_module(module), function)
 
+    def add(self, name: str, entry: str) -> None:
+        """One more name, in this process alone. Raises UsageError for one that is taken."""
+        if name in self._entries:
+            raise UsageError(f"{self.kind} {name!r} is there already; choose another name")
+        self._entries[name] = entry
+
     def __contains__(self, name: object) -> bool:
         return name in self._entries  # Mapping's own would import the module and raise UsageError
 

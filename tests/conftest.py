@@ -21,6 +21,7 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
+    "TF_ENABLE_ONEDNN_OPTS": "1",  # as in a cell: TensorFlow's own choice differs between makes of processor
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)

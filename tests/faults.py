@@ -118,6 +118,8 @@ REPORT = {
     "F95": ("no display, no such font", "figures are drawn"),
     "F96": ("report made again", "the same bytes"),
     "F124": ("links, headings or formulas in a foreign record; endless names", "shown as they are, or refused by name"),
+    "F114": ("network that finds nothing in most images", "its median distance is infinite wherever it is shown"),
+    "F121": ("rows of one table from other processors or library versions", "said beside the comparison"),
 }
 SECURITY = {
     "F97": ("archive member that leaves its folder, or is a link", "refused, nothing written"),

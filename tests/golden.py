@@ -1,12 +1,14 @@
 """Golden tiny runs, whose curves tell when ``PROTOCOL`` must rise: each architecture of suite smoke, and one of them
 with what its recipe does not use: augmentation, a cosine, other losses.
 
-``python tests/golden.py`` writes ``golden.json`` anew, after a change that is meant to move scores.
+``python tests/golden.py`` writes ``golden.json`` anew, after a change that is meant to move scores;
+``python tests/golden_spread.py`` measures how far the same code moves by itself, which ``SPREAD`` holds.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,27 @@ from bench.suites import Phantoms, suite
 PATH = Path(__file__).with_name("golden.json")
 SUITE = replace(suite("smoke"), size=(32, 32), width=2, phantoms=Phantoms(8, (64, 56)))
 CURVES = ("loss", "dice", "val_loss", "val_dice", "learning_rate")
-RUNS = {name: (name, SUITE.recipe) for name in SUITE.architectures} | {
+RUNS = {name: (name, "short") for name in SUITE.architectures} | {
     f"unet, {name}": ("unet", name)
     for name in ("strong", "strong:mirror", "strong:dice-cross-entropy", "strong:focal-tversky")
 }
-ROUNDING = 5e-5  # what another processor's rounding has grown to after six steps stays below a tenth of this
+EPOCHS = 3
+
+# How far equal code moves: the largest change of loss or Dice, of training or validation, after epochs 1, 2 and 3, and
+# of a mean probability at the end. By `python tests/golden_spread.py` on two cores of an AMD EPYC with AVX-512:
+#                                         U-Net, all recipes           ResUNet                      R2U-Net
+#   AVX-512, one thread                   0                            0                            0
+#   AVX-512, two threads                  6e-8 1e-7 6e-8 1e-7          0 6e-8 6e-8 6e-8             4e-7 9e-5 4e-4 2e-4
+#   AVX2, one thread                      9e-8 1e-6 1e-5 2e-6          0 3e-8 0 6e-8                8e-7 4e-5 5e-4 3e-5
+#   AVX2, two threads                     6e-8 1e-7 1e-7 1e-7          0 0 0 6e-8                   6e-7 4e-5 5e-4 3e-5
+#   SSE4.1, one thread                    1e-7 1e-6 1e-5 2e-6          6e-8 3e-8 1e-7 6e-8          2e-6 3e-4 1e-3 5e-4
+#   Eigen instead of oneDNN               6e-8 1e-7 7e-6 4e-6          0 0 6e-8 6e-8                2e-7 2e-7 2e-4 2e-6
+#   six times another last digit          1e-7 1e-7 1e-7 1e-7          6e-5 1e-4 8e-4 1e-4          3e-6 1e-4 7e-4 2e-4
+# Another machine without AVX-512 moved R2U-Net's validation loss of epoch 3 by 1.0e-4. The last line is of initial
+# weights each moved to the next number: ResUNet is no steadier than R2U-Net, though the processors tried here agree.
+_ROUGH = (6.0e-5, 2.6e-4, 1.0e-3, 5.3e-4)
+SPREAD = {"unet": (1e-5, 1e-5, 1e-5, 4e-6), "resunet": _ROUGH, "r2unet": _ROUGH}
+TIMES = 8  # a sample's largest is not the largest there is; what breaks a training moves U-Net by ten times this
 
 
 def run(name: str, folder: Path) -> dict[str, list[float]]:
@@ -35,7 +53,8 @@ def run(name: str, folder: Path) -> dict[str, list[float]]:
     from lungseg.architectures.blocks import Style
 
     long = recipes.recipe(of)
-    recipe = replace(long, epochs=3, batch_size=2, warmup_epochs=min(long.warmup_epochs, 1))
+    # by the loss: networks as raw as these leave many pixels near a threshold, so rounding could choose the epoch
+    recipe = replace(long, epochs=EPOCHS, batch_size=2, warmup_epochs=min(long.warmup_epochs, 1), monitor="val_loss")
     material = data.gather(SUITE, data.locate(SUITE, None, folder), folder)
     keras.utils.set_random_seed(0)
     style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
@@ -45,6 +64,25 @@ def run(name: str, folder: Path) -> dict[str, list[float]]:
     rows = [material.prepared.row[key] for key in fold.test]
     guessed = inference.probabilities(model, material.prepared.images[rows])
     return {**{name: history[name] for name in CURVES}, "probability": guessed.mean(axis=(1, 2)).tolist()}
+
+
+def tolerance(name: str, curve: str, place: int) -> float:
+    """How far a value may be from the stored one: the ``place``-th of its curve, an epoch's or, of ``probability``, an
+    image's."""
+    if curve == "learning_rate":
+        return 1e-8  # a schedule's, not a training's
+    spread = next(values for key, values in SPREAD.items() if name.split(",")[0] == key)
+    return TIMES * (spread[EPOCHS] if curve == "probability" else spread[place])
+
+
+def furthest(name: str, found: dict[str, list[float]], kept: dict[str, list[float]]) -> tuple[float, str]:
+    """The largest change of a run in units of its tolerance, and where: nothing moved while it is below 1."""
+    changes = [
+        (abs(value - old) / tolerance(name, curve, place), f"{curve}[{place}]")
+        for curve, values in kept.items()
+        for place, (value, old) in enumerate(zip(found[curve], values, strict=True))
+    ]
+    return max(changes)
 
 
 def stored() -> dict[str, Any]:
@@ -58,6 +96,7 @@ def _write() -> None:
 
     from lungseg import runtime
 
+    os.environ.update(runtime.environment(1))  # as of a cell and of the tests
     runtime.start(0, 1)
     with tempfile.TemporaryDirectory() as folder:
         curves = {

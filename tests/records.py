@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.records import store
+from lungseg import metrics
 
 Record = dict[str, Any]
 ARCHITECTURES = ("unet", "resunet", "r2unet")
@@ -138,6 +140,43 @@ def save(results: Path, records: Sequence[Record]) -> None:
         path = results / "runs" / cell["suite"] / key / f"{store.cell_name(r)}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(r, allow_nan=False), encoding="utf-8")
+
+
+def second(records: Sequence[Record]) -> list[Record]:
+    """The same records by protocol 2: scored at the stored size too, where each count is 16 times as high and each
+    distance half as long, with calibration, and told by what epochs were chosen."""
+    return [
+        sealed({
+            **r,
+            "inputs": {**r["inputs"], "protocol": 2, "recipe": {"monitor": "val_hard_dice"}},
+            "cases": [{**c, "at_stored": at_stored(c, r["cell"]["size"])} for c in r["cases"]],
+            "calibration": {"bins": bins([90, 9.0, 5], [10, 9.0, 9]), "brier": 0.02},
+        })
+        for r in records
+    ]  # fmt: skip
+
+
+def bins(low: Sequence[float], high: Sequence[float]) -> list[list[float]]:
+    """Fifteen bins of calibration of which two hold pixels: those of probability 0.1 and 0.9."""
+    return [{1: [*low], 13: [*high]}.get(k, [0, 0.0, 0]) for k in range(15)]
+
+
+def counted(case: Record, tp: int, fp: int, fn: int) -> None:
+    """Give a case other counts at the network's size, and all that follows from them."""
+    size = sum(case[key] for key in ("tp", "fp", "fn", "tn"))
+    counts = metrics.Counts(tp, fp, fn, size - tp - fp - fn)
+    case.update(asdict(counts), truth_pixels=tp + fn, rim={key: [*asdict(counts).values()] for key in case["rim"]})
+    case.update({m.name: m.function(counts) for m in metrics.METRICS.values() if m.stored and m.takes == "counts"})
+
+
+def at_stored(case: Record, size: Sequence[int]) -> Record:
+    """What a case would score at four times its size."""
+    far, near = case["hd95_mm"], case["assd_mm"]
+    return {
+        "size": [4 * side for side in size], **{key: 16 * case[key] for key in ("tp", "fp", "fn", "tn")},
+        "distance_unit": case["distance_unit"], "hd95_state": case["hd95_state"], "nsd_2mm": case["nsd_2mm"],
+        "hd95_mm": None if far is None else far / 2, "assd_mm": None if near is None else near / 2,
+    }  # fmt: skip
 
 
 THROUGHPUT = (

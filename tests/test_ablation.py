@@ -73,7 +73,7 @@ def test_the_first_screen_says_what_each_ingredient_buys():
     ((question, text),) = answer(section)
     difference = rows(section)["no-pose"][1].split()[0]
     assert text == f"By Dice, against the whole recipe, worse: no-pose {difference}; equivalent: mirror."
-    assert section_page(section, {})[2].startswith(f"**{question}** By Dice, ")
+    assert section_page(section, {})[3].startswith(f"**{question}** By Dice, ")
     assert "miss the same images" not in "".join(section_page(section, {})), "recipes of one network are no networks"
     assert answer(stats.sections(variant("", 0.97))[0]) == []
 

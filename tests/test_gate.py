@@ -87,6 +87,48 @@ def test_one_changed_count_fails_on_the_same_machine_only(baseline):
     assert failures(baseline, now, meant=True) == []
 
 
+def test_one_changed_distance_fails_on_the_same_machine_only(baseline):
+    """As of rows' and columns' spacing exchanged: no count tells."""
+    of = {"hd95_mm": 3.0, "assd_mm": 1.0, "nsd_2mm": 0.9, "at_stored.hd95_mm": "infinite"}
+    baseline["architectures"]["unet"]["boundary"] = {f"0/{key}": dict(of) for key in IDS}
+    for key, value in (("hd95_mm", 3.1), ("nsd_2mm", 0.8), ("at_stored.hd95_mm", 9.0)):
+        now = copy.deepcopy(baseline)
+        now["architectures"]["unet"]["boundary"]["0/c03"][key] = value
+        assert failures(baseline, now) == ["unet: images whose distances changed"]
+        assert failures(baseline, elsewhere(now)) == []
+        assert failures(baseline, now, meant=True) == []
+
+
+def test_spacing_must_agree_everywhere(baseline):
+    baseline["data"]["spacing_mm"] = {key: [7.3, 3.7] for key in IDS}
+    now = elsewhere(baseline)
+    assert failures(baseline, now) == []
+    now["data"]["spacing_mm"]["c03"] = [3.7, 7.3]
+    assert failures(baseline, now) == ["data: cases whose spacing changed"]
+
+
+def test_a_cell_that_timed_out_is_not_judged_and_said_to_be_no_regression(baseline, gate_verb, tmp_path, capsys):
+    baseline["architectures"]["r2unet"] = copy.deepcopy(baseline["architectures"]["unet"])
+    assert gate_verb("baseline", baseline) == 0
+    slow = copy.deepcopy(baseline)
+    del slow["architectures"]["r2unet"]
+    slow["failed"] = {"r2unet": {"status": "timeout", "message": "not finished within 300 s, 18 of 40 epochs"}}
+    capsys.readouterr()
+    assert gate_verb("gate", slow) == 4
+    shown = capsys.readouterr().out
+    assert "no: timeout, not finished within 300 s, 18 of 40 epochs" in shown
+    assert "| not judged | r2unet " in shown
+    assert "Not judged: 1 of " in shown
+    assert "FAIL" not in shown
+    assert json.loads((tmp_path / "out" / "gate.json").read_text())["exit"] == 4
+    assert gate_verb("baseline", slow) == 4
+    slow["architectures"]["unet"] = scores(*[60] * 16)
+    assert gate_verb("gate", slow) == 1
+    shown = capsys.readouterr().out
+    assert "Gate failed: " in shown
+    assert " 1 more could not be made." in shown
+
+
 def test_limits_that_are_given_stand_for_the_suite_s(baseline):
     now = elsewhere(baseline)
     now["architectures"]["unet"] = scores(*[7, 11] * 8)

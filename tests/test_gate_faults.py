@@ -96,7 +96,7 @@ def test_no_baseline_is_exit_5_with_the_command_that_makes_one_before_training(
     [
         (("suite",), "quick", "suite"),
         (("dataset",), "montgomery", "dataset"),
-        (("size",), [128, 128], "size [64, 64]"),
+        (("size",), [128, 128], "size [48, 80]"),
         (("records",), store.SCHEMA + 1, "schema of records"),
         (("protocol",), 99, "protocol"),
         (("machine", "backend"), "jax", "backend"),
@@ -196,11 +196,35 @@ def test_fewer_folds_or_seeds_than_the_baseline_are_exit_5(good):
 
 @pytest.mark.fault("F53", "F88")
 @pytest.mark.parametrize("status", [status for status in store.STATUSES if status != "ok"])
-def test_a_failed_fold_is_no_score_and_does_not_stop_the_gate(good, status):
-    failed = record("unet", 1, **MADE, status=status)
+def test_a_failed_fold_is_no_score_and_a_regression_only_where_accuracy_failed(good, status):
+    failed = record("unet", 1, **MADE, status=status, message="why\nand where")
     del failed["history"]  # as a cell that died leaves none
     now = summary([r for r in made() if r["cell"] != failed["cell"]] + [failed])
-    assert verdict(good, elsewhere(now))[0] == 5
+    code = 1 if status in ("diverged", "contract") else 4
+    for run in (now, elsewhere(now)):
+        assert verdict(good, run) == (code, "unet trained and scored")
+        (told,) = (f for f in compare(good, run) if not f.ok)
+        assert told.now == f"no: {status}, why"
+        assert told.judged is (code == 1)
+    lost = summary([r for r in made() if r["cell"] != failed["cell"]])
+    assert verdict(good, elsewhere(lost))[0] == 5, "nothing says why it is not there"
+
+
+@pytest.mark.fault("F63")
+def test_a_cell_that_timed_out_hides_no_regression_and_no_defect(good):
+    slow = record("unet", 1, **MADE, status="timeout")
+    now = summary([r for r in made() if r["cell"] != slow["cell"]] + [slow])
+    now["architectures"]["resunet"]["f1"] = 0.5
+    assert verdict(good, elsewhere(now))[0] == 1
+    now["architectures"]["resunet"]["dice"] += 1e-6
+    assert verdict(good, elsewhere(now))[0] == 70
+
+
+def test_a_new_network_that_did_not_finish_is_not_judged(good):
+    slow = [record("unet", fold, **MADE, status="timeout") for fold in (0, 1)]
+    others = [r for r in made() if r["cell"]["architecture"] != "unet"]
+    code, said = verdict(summary(others), summary(others + slow))
+    assert (code, said) == (4, "unet trained and scored")
 
 
 @pytest.mark.fault("F53")

@@ -64,6 +64,51 @@ def test_a_planted_gap_between_groups_is_seen():
     assert groups["tuberculosis"]["dice"]["unet"][2] < groups["normal"]["dice"]["unet"][1]
 
 
+def test_a_gap_is_the_difference_of_the_groups_with_an_interval_that_finds_a_planted_one():
+    records = named()
+    groups = strata.of_names(only(records))["tuberculosis"]
+    assert groups["normal"]["gap"] == {}, "the first group is what the others are compared with"
+    for name, (value, low, high) in groups["tuberculosis"]["gap"].items():
+        means = [groups[group]["dice"][name][0] for group in ("normal", "tuberculosis")]
+        assert value == pytest.approx(means[0] - means[1], abs=2e-6)
+        assert low < value < high
+    for r in records:
+        for c in r["cases"]:
+            if c["id"].endswith("_1"):
+                c["dice"] = c["f1"] = c["dice"] - 0.2
+                c["iou"] = c["dice"] / (2 - c["dice"])
+    shifted = strata.of_names(only(records))["tuberculosis"]["tuberculosis"]["gap"]
+    for name, (value, low, high) in groups["tuberculosis"]["gap"].items():
+        assert shifted[name] == pytest.approx([value + 0.2, low + 0.2, high + 0.2], abs=0.002)
+
+
+def test_a_gap_of_one_group_in_two_is_as_sure_as_theory_says():
+    """Of two groups of independent patients the standard error is the root of the sum of both variances."""
+    section = only(named(n=240))
+    row = section.rows[0]
+    value, low, high = strata.of_names(section)["tuberculosis"]["tuberculosis"]["gap"][row.name]
+    dice, ill = np.array(row.image_dice), np.array([image.endswith("_1") for image in row.images])
+    error = np.sqrt(sum(part.var(ddof=1) / len(part) for part in (dice[ill], dice[~ill])))
+    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.06)
+    assert value == pytest.approx(dice[~ill].mean() - dice[ill].mean(), abs=1e-6)
+
+
+def test_who_the_patients_are_is_part_of_what_aggregates_are_of(tmp_path, monkeypatch):
+    records = named()
+    strata.write(tmp_path, "fake", [only(records)], cases(records))
+    assert strata.read(tmp_path, only(records)) is not None
+    images = [c["id"] for r in records for c in r["cases"]]
+    monkeypatch.setattr("bench.statistics.patients.SAME_PATIENT", {images[0]: images[1], images[1]: images[1]})
+    assert strata.read(tmp_path, only(records)) is None, "intervals over patients that are known better since"
+
+
+def test_the_page_shows_gaps_between_groups(tmp_path):
+    save(tmp_path, named())
+    report.write(tmp_path, figures=False)
+    page = (tmp_path / "fake.md").read_text()
+    assert "| tuberculosis | normal - tuberculosis |" in page
+
+
 def test_a_stored_file_holds_groups_and_no_patient(tmp_path):
     records = named()
     section = only(records)
@@ -79,7 +124,7 @@ def test_a_group_of_few_is_counted_as_few_and_has_no_mean(tmp_path):
     records = named()
     strata.write(tmp_path, "fake", [only(records)], cases(records))
     oldest = strata.read(tmp_path, only(records))["age"]["60 and over"]
-    assert oldest == {"n": None, "dice": {}}
+    assert oldest == {"n": None, "dice": {}, "gap": {}}
     save(tmp_path, records)
     report.write(tmp_path, figures=False)
     assert "| age          | 60 and over  | under 10 |" in (tmp_path / "fake.md").read_text()

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from processors import BFLOAT16
 
 import lungseg
 from lungseg import callbacks, inference, metrics, runtime, training
@@ -114,7 +115,7 @@ def test_an_average_that_keeps_all_or_less_than_nothing_is_refused(share):
         trained(replace(RECIPE, average_share=share))
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("precision", [pytest.param("mixed_bfloat16", marks=BFLOAT16), "mixed_float16"])
 def test_an_average_of_half_precision_training_is_of_its_float32_weights(precision):
     keras.utils.set_random_seed(0)
     model = lungseg.build("unet", (SIDE, SIDE, 1), 2, Style(dtype=precision))

@@ -1,7 +1,7 @@
 """Guard accuracy and preparation: two summaries of records -> findings -> an exit code. NumPy alone.
 
 ``summary`` says what is compared, ``preparation`` and ``accuracy`` compare it, ``paired`` judges the scores image by
-image, ``comparison`` puts the three together, ``limits`` holds how much may change and why.
+image, ``pipeline`` what a dry run did, ``comparison`` puts them together, ``limits`` holds how much may change and why.
 """
 
 from bench.gate.accuracy import Inconsistent
@@ -10,6 +10,7 @@ from bench.gate.limits import LIMITS, Limits, limits_of
 from bench.gate.summary import SCHEMA, left_out, load_baseline, machine_kind, summarise, summarise_results
 from bench.gate.verdict import (
     NOT_COMPARABLE,
+    NOT_JUDGED,
     OK,
     REGRESSION,
     Finding,
@@ -21,6 +22,7 @@ from bench.gate.verdict import (
 __all__ = [
     "LIMITS",
     "NOT_COMPARABLE",
+    "NOT_JUDGED",
     "OK",
     "REGRESSION",
     "SCHEMA",

@@ -13,6 +13,8 @@ from bench.records import store
 from lungseg import metrics
 from lungseg.errors import LungsegError
 
+DISTANCES = ("hd95_mm", "assd_mm", "nsd_2mm")
+COUNTS = ("tp", "fp", "fn", "tn")
 TOLERANCE = 1e-12  # of identities: what float64 loses in a mean of a hundred ratios, and a thousandth of what matters
 SCORES = (("dice", "mean Dice", 1), ("f1", "pooled F1", 1), ("validation_loss", "validation loss", -1))
 
@@ -41,7 +43,21 @@ def scores(records: Sequence[store.Record]) -> dict[str, Any]:
             for record in records
             for case in record["cases"]
         },
+        "boundary": {
+            f"{record['cell']['seed']}/{case['id']}": boundary(case) for record in records for case in record["cases"]
+        },
     }
+
+
+def boundary(case: Mapping[str, Any]) -> dict[str, float | str]:
+    """Distances of a case, at the network's size and, with their counts, at the stored one where it holds them.
+
+    What is infinite, or is not there at all, is the word for it: strict JSON has no number for either.
+    """
+    stored = case.get("at_stored") or {}
+    values = {key: case[key] for key in DISTANCES if key in case}
+    values |= {f"at_stored.{key}": stored[key] for key in (*COUNTS, *DISTANCES) if key in stored}
+    return {key: "infinite" if value is None else value for key, value in values.items()}
 
 
 def _lowest(losses: Sequence[float | None]) -> float:
@@ -104,4 +120,8 @@ def compare(
     if exact:
         other = changed(before["counts"], after["counts"])
         found.append(Finding(name, "images whose counts changed", "0", some(other), not other))
+    if exact and "boundary" in before:
+        old, new = before["boundary"], after["boundary"]
+        other = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+        found.append(Finding(name, "images whose distances changed", "0", some(other), not other))
     return found

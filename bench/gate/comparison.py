@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.gate import accuracy, paired, preparation
+from bench.gate import accuracy, paired, pipeline, preparation
 from bench.gate.limits import Limits, limits_of
 from bench.gate.verdict import Finding
+from bench.running.failures import NOT_OF_THE_CODE
 
 Summary = Mapping[str, Any]
 
@@ -20,23 +21,39 @@ def compare(baseline: Summary, now: Summary, limits: Limits | None = None, *, me
     Raises NotComparable when they are about different things, Inconsistent when a score contradicts its counts.
     """
     limits = limits or limits_of(baseline["suite"])
+    failed = now.get("failed", {})
+    # a mean over the folds that did not fail would be one over the easier rest
+    now = {**now, "architectures": {name: of for name, of in now["architectures"].items() if name not in failed}}
     preparation.same_subject(baseline, now, meant)
     exact = not meant and baseline["machine"] == now["machine"]
     findings = preparation.compare(baseline, now, exact, limits)
     if meant:
         findings = [f for f in findings if f.subject != "recipe"]
+    elif "dry_run" in baseline:
+        same_numpy = baseline["machine"]["versions"].get("numpy") == now["machine"]["versions"].get("numpy")
+        findings += pipeline.compare(baseline["dry_run"], now.get("dry_run"), same_numpy)
     old, new = baseline["architectures"], now["architectures"]
     for name, before in old.items():
         accuracy.consistent(name, before, of_baseline=True)
+        if name in failed:
+            continue
         if name not in new:
             findings.append(Finding(name, "trained and scored", "yes", "no", False))
             continue
         accuracy.consistent(name, new[name])
         findings += accuracy.compare(name, before, new[name], limits, exact, meant)
     findings += [Finding(name, "trained and scored", "no", "yes (new)", True) for name in new if name not in old]
+    findings += [_unfinished(name, "yes" if name in old else "no", how) for name, how in failed.items()]
     before_images, now_images = _per_image(old), _per_image(new)
     changes = paired.changes(before_images, now_images, now["data"].get("patients", {}), limits)
     return findings + paired.compare(changes, limits)
+
+
+def _unfinished(name: str, before: str, how: Mapping[str, str]) -> Finding:
+    """A cell that ran out of time or memory says nothing of accuracy; one that diverged or broke its contract does."""
+    judged = how["status"] not in NOT_OF_THE_CODE
+    words = f"no: {how['status']}, {how['message']}"
+    return Finding(name, "trained and scored", before, words, ok=False, judged=judged)
 
 
 def _per_image(architectures: Summary) -> dict[str, dict[str, float]]:
@@ -59,5 +76,6 @@ def explain(baseline: Summary, now: Summary, limits: Limits | None = None, *, me
     changed = [key for key in baseline["machine"] if baseline["machine"][key] != now["machine"].get(key)]
     return (
         f"Another machine kind than the baseline's ({', '.join(changed)}): {paired_words}, pooled F1 and validation "
-        f"loss may worsen by that much, no score may be below {limits.floor}; what preparation yields must agree.{old}"
+        f"loss may worsen by that much, no score may be below {limits.floor}; what preparation and the dry run yield "
+        f"must agree.{old}"
     )

@@ -9,6 +9,7 @@ from bench.gate.limits import Limits
 from bench.gate.verdict import Finding, NotComparable, changed, some
 
 Summary = Mapping[str, Any]
+SPACING = 1e-9  # mm: quotients of float64, the same everywhere
 SUBJECT = {"suite": "suite", "dataset": "dataset", "size": "size", "records": "schema of records"}
 
 
@@ -66,6 +67,7 @@ def compare(baseline: Summary, now: Summary, exact: bool, limits: Limits) -> lis
             ("truth_quarters", "truth moved", 0),
             ("image_means", "image changed", limits.pixels),
             ("image_quarters", "image moved", limits.pixels),
+            ("spacing_mm", "spacing changed", SPACING),
         )
         if key in before and key in after
     ]

@@ -26,11 +26,15 @@ from lungseg.splits import Fold
 
 SCHEMA = 2
 READABLE = (1, 2)  # 1 lacks size, folds, recipe, batches and quarters; what is not there is not compared
+MESSAGE = 120  # characters of an error's first line that a table shows
 Summary = dict[str, Any]
 
 
-def summarise(suite: Suite, material: Material, records: Sequence[store.Record]) -> Summary:
-    """What a baseline holds, and what is compared with one: data, folds, batches, scores and counts."""
+def summarise(
+    suite: Suite, material: Material, records: Sequence[store.Record], dry_run: Summary | None = None
+) -> Summary:
+    """What a baseline holds, and what is compared with one: data, folds, batches, scores and counts; what the pipeline
+    did with a network that follows a script, where that was tried (``bench.gate.dry_run``)."""
     prepared = material.prepared
     patients = dict(zip(prepared.ids, prepared.patients, strict=True))
     recipe = recipes.recipe(suite.recipe)
@@ -49,6 +53,7 @@ def summarise(suite: Suite, material: Material, records: Sequence[store.Record])
             "prepared_sha256": prepared.sha256,
             "patients": patients,
             "truth_pixels": prepared.truth_pixels,
+            "spacing_mm": {key: list(mm) for key, mm in zip(prepared.ids, prepared.spacing_mm, strict=True) if mm},
             **quarters(prepared),
         },
         "folds": {
@@ -62,7 +67,19 @@ def summarise(suite: Suite, material: Material, records: Sequence[store.Record])
             for seed in suite.seeds
         },
         "architectures": _architectures(records),
+        "failed": failed(records),
+        **({"dry_run": dry_run} if dry_run else {}),
     }
+
+
+def failed(records: Sequence[store.Record]) -> dict[str, dict[str, str]]:
+    """Of each network with a cell that did not finish, how the first of them ended: status and message."""
+    found: dict[str, dict[str, str]] = {}
+    for record in records:
+        if record["status"] != "ok":
+            message = str((record.get("error") or {}).get("message", "")).partition("\n")[0]
+            found.setdefault(network(record["cell"]), {"status": record["status"], "message": message[:MESSAGE]})
+    return dict(sorted(found.items()))
 
 
 def _architectures(records: Sequence[store.Record]) -> dict[str, Any]:
@@ -162,8 +179,9 @@ def summarise_results(results: Path, suite: Suite) -> dict[str, Summary]:
     found: dict[str, list[store.Record]] = {}
     for path in store.record_paths(results, suite.name):
         record = store.load_record(path)
-        if record["status"] == "ok" and record["cell"]["architecture"] in suite.architectures:
+        if record["cell"]["architecture"] in suite.architectures:
             found.setdefault(path.parent.name, []).append(record)
+    found = {key: records for key, records in found.items() if any(record["status"] == "ok" for record in records)}
     if not found:
         raise NotComparable(
             f"{results}: no finished record of {', '.join(suite.architectures)} in suite {suite.name}; train it by "
@@ -178,8 +196,9 @@ def left_out(results: Path, suite: Suite) -> list[str]:
     return sorted({str(r["cell"]["architecture"]) for r in records if r["status"] == "ok"} - set(suite.architectures))
 
 
-def _of_records(suite: Suite, records: Sequence[store.Record]) -> Summary:
+def _of_records(suite: Suite, stored: Sequence[store.Record]) -> Summary:
     """As ``summarise``, from what records alone tell: no pixels, so no quarters and no batches."""
+    records = [record for record in stored if record["status"] == "ok"]
     if mixed := likeness.unlike(records):
         raise NotComparable(f"{suite.name}: its records are not of one comparison: {'; '.join(mixed)}; run it again")
     patients = {case["id"]: case["patient"] for record in records for case in record["cases"]}
@@ -211,6 +230,7 @@ def _of_records(suite: Suite, records: Sequence[store.Record]) -> Summary:
             "leaked": leaked(list(folds.values()), _Known(patients)),
         },
         "architectures": _architectures(records),
+        "failed": failed(stored),
     }
 
 

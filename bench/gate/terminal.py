@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.gate import Finding
+from bench.gate import NOT_JUDGED, OK, Finding
 
 
 def findings(found: Sequence[Finding], strictness: str, code: int) -> str:
     """The gate's table, Markdown that reads as plain text."""
     rows = [("", "subject", "what", "baseline", "now")]
-    rows += [("ok" if f.ok else "FAIL", f.subject, f.what, f.before, f.now) for f in found]
+    rows += [(_mark(f), f.subject, f.what, f.before, f.now) for f in found]
     widths = [max(len(row[k]) for row in rows) for k in range(5)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    verdict = "Gate passed." if code == 0 else f"Gate failed: {sum(not f.ok for f in found)} of {len(found)} checks."
-    return "\n".join([*lines, "", f"{verdict} {strictness}"])
+    return "\n".join([*lines, "", f"{_verdict(found, code)} {strictness}"])
+
+
+def _mark(finding: Finding) -> str:
+    return "ok" if finding.ok else "FAIL" if finding.judged else "not judged"
+
+
+def _verdict(found: Sequence[Finding], code: int) -> str:
+    failed, unjudged = (sum(not f.ok and f.judged is judged for f in found) for judged in (True, False))
+    if code == NOT_JUDGED:
+        return (
+            f"Not judged: {unjudged} of {len(found)} checks could not be made, the others passed. That is no "
+            "regression; run it again on an idle machine."
+        )
+    more = f" {unjudged} more could not be made." if unjudged else ""
+    return f"Gate passed.{more}" if code == OK else f"Gate failed: {failed} of {len(found)} checks.{more}"

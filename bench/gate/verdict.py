@@ -8,7 +8,7 @@ from typing import Any
 
 from lungseg.errors import LungsegError
 
-OK, REGRESSION, NOT_COMPARABLE = 0, 1, 5
+OK, REGRESSION, NOT_JUDGED, NOT_COMPARABLE = 0, 1, 4, 5
 
 
 class NotComparable(LungsegError):
@@ -19,18 +19,24 @@ class NotComparable(LungsegError):
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison: what, before, now, and whether it lets the change pass."""
+    """One comparison: what, before, now, and whether it lets the change pass.
+
+    judged: False where there is nothing to compare, because the cell ended for want of time or memory.
+    """
 
     subject: str
     what: str
     before: str
     now: str
     ok: bool
+    judged: bool = True
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """0 when all is well, 1 for a regression."""
-    return OK if all(finding.ok for finding in findings) else REGRESSION
+    """0 when all is well, 1 for a regression, 4 when nothing that was judged is one but not all could be judged."""
+    if any(finding.judged and not finding.ok for finding in findings):
+        return REGRESSION
+    return OK if all(finding.ok for finding in findings) else NOT_JUDGED
 
 
 def as_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ def best(section: Section, name: Namer = escape) -> str:
     first = [name(r.name) for r in ranked if round(r.dice.value, 12) == round(row.dice.value, 12)]
     part = "" if row.complete else f" (of {row.coverage[1]}: unfinished)"
     over = f"over {counted(len(row.images), 'image')}{part} of {counted(row.n_patients, 'patient')}"
-    value = f"{with_interval(row.dice)} {over}"
+    value = f"{with_interval(row.dice, digits=3)} {over}"  # a maximum is flattered by more than a fourth digit
     if len(ranked) == 1:
         return f"Only {first[0]} can be ranked: mean Dice {value}.{_network(ranked, name)}"
     if len(first) > 1:
@@ -48,7 +48,11 @@ def _network(ranked: list[Row], name: Namer) -> str:
         return ""
     what = f" {name(ranked[0].name)} is {made_of(ranked[0])}."
     own = next((r for r in ranked if r.single), None)
-    return f"{what} Of single networks {name(own.name)} has the highest, {with_interval(own.dice)}." if own else what
+    return (
+        f"{what} Of single networks {name(own.name)} has the highest, {with_interval(own.dice, digits=3)}."
+        if own
+        else what
+    )
 
 
 def made_of(row: Row) -> str:

@@ -1,15 +1,22 @@
 """What a page's columns mean, in its footer."""
 
+from bench.statistics.fixed_split import IMAGES
 from bench.statistics.pairs import ALL_PAIRS
 from bench.statistics.resampling import MIN_PATIENTS
 from bench.statistics.stats import MIN_IMAGES
 from bench.statistics.verdicts import MARGIN
 
+DEEPDRAW = (
+    f"deepdraw's {len(IMAGES)}, pooled: Dice of the counts summed over the test images of deepdraw's (bob.ip.binseg)"
+    " published split of Montgomery, each predicted by the fold that held it out. It is the one column like published"
+    " ones; these images are easier than the set, and deepdraw trained on 96 others."
+)  # of a column that only pages of that set have
 DEFINITIONS = (
     "Dice = 2 TP / (2 TP + FP + FN) of an image, the same number as F1 of the lung class. The headline"
     " is its mean over patients, the images of one patient averaged first; each image is predicted once a seed, by a"
-    " model that never saw its patient. With several seeds an image first gets the mean over its seeds. A row is made"
-    " of its complete seeds, those that predicted every image; a seed that lacks folds is named and left out.",
+    " network that was trained without its fold. Folds keep a patient's images together as far as these were known: a"
+    " section's head tells, by its protocol. With several seeds an image first gets the mean over its seeds. A row is"
+    " made of its complete seeds, those that predicted every image; a seed that lacks folds is named and left out.",
     "[low, high] of a mean: 95 % BCa interval (Efron 1987) of a bootstrap with 10,000 resamples over patients and,"
     " within each, over seeds; a patient brings all of its images. It has the levels of Student's t for the number of"
     " patients (Hesterberg 2015), as resamples of few spread too little. A row without a complete seed has an interval"
@@ -22,10 +29,16 @@ DEFINITIONS = (
     "Pooled: the same ratio of the counts summed over all images and seeds, which is what Keras"
     " metrics, a confusion matrix and a classification report give. An image with more lung weighs more.",
     "IoU = Dice / (2 - Dice) and F1 = Dice are checked for every image and every pooled row before printing.",
-    "HD95: the larger of the two directed 95th percentiles of distances between borders. ASSD: the mean"
-    " of both directions' distances. NSD: the share of both borders within 2 units of the other. In mm"
-    " where the spacing is known, else in px. Infinite distances (one mask empty) are counted, never"
-    " averaged. The leaderboard shows the median of HD95 over predictions.",
+    "HD95: the larger of the two directed 95th percentiles of distances between borders. ASSD: the mean of both"
+    " directions' distances. NSD: the share of both borders within 2 units of the other. In mm where the spacing is"
+    " known, else in px. The leaderboard shows the medians of HD95 and ASSD and the mean of NSD over predictions at the"
+    " stored resolution; other tables show those at the network's, where more than half of HD95 are exactly one pixel."
+    " An infinite distance (one mask empty) counts in a median as the largest; a mean is of the finite ones, and how"
+    " many are not is told.",
+    "Stored: the network's probabilities are enlarged to the size in which each image's mask is stored, thresholded"
+    " there, and scored there; Dice is the mean over patients. -: a protocol that did not.",
+    "Validation Dice of curves, of 'still rising' and of records of protocol 1 is soft: of probabilities, before any"
+    " threshold. A section's head says by what its epochs were chosen.",
     "Two lungs: share of predictions with exactly two connected components and no hole.",
     "P(first > second): share of images on which any seed of the first beats any seed of the second,"
     " ties half, by patient.",

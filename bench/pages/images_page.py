@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from bench.markdown import NONE, distance, escape, paragraph, ratio, table
-from bench.statistics import hard_images
+from bench.statistics import borders, hard_images
 from bench.statistics.rows import Section
 
 SHOWN = 4  # architectures side by side
@@ -21,7 +21,7 @@ def hardest(section: Section) -> list[str]:
         [escape(image), ratio(mean), *(f"{ratio(d)} / {distance(h)}" for name, d, h in each if name in shown)]
         for image, mean, each in found
     ]
-    unit = section.rows[0].boundary.unit
+    unit = borders.unit(section.rows)
     over = f"all {len(found[0][2])} architectures" if len(found[0][2]) > 1 else "the seeds"
     note = f"Mean Dice over {over} that share these images, then Dice / HD95 ({unit}) of each shown."
     return [table(["Image", "Mean Dice", *map(escape, shown)], rows), paragraph(note), *_alike(section)]
@@ -52,7 +52,7 @@ def disagreements(section: Section) -> list[str]:
     found, rho = hard_images.disagreements(section)
     if not found:
         return []
-    unit = section.rows[0].boundary.unit
+    unit = borders.unit(section.rows)
     rows = [
         [escape(d.image), ratio(d.dice), f"{d.dice_place:g}", distance(d.hd95), f"{d.hd95_place:g}",
          "border" if d.hd95_place > d.dice_place else "area"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.markdown import escape, paragraph, table, with_interval
+from bench.markdown import escape, paragraph, table
 from bench.statistics.resampling import Interval
 from bench.statistics.rows import Section, Setting
 
@@ -80,22 +80,16 @@ PUBLISHED = (
 
 
 def people(section: Section) -> str | None:
-    """How the first row stands to two physicians; None where people are no measure."""
+    """How well two physicians agree; None where people are no measure. Whether a network is above them is not said:
+    they read other images, at another size."""
     if section.setting.scored_on not in RADIOGRAPHS or not section.rows:
         return None
-    ranked = [r for r in section.rows if r.rank]
-    sentence = (
+    return (
         f"Two physicians agree at Dice {PHYSICIANS.value:.3f} [{PHYSICIANS.low:.3f}, {PHYSICIANS.high:.3f}]"
         f" (n = {PHYSICIANS_N}, CheXmask; both edited the same draft and left it alone in {PHYSICIANS_ALIKE}, which"
-        " flatters them; other images, so a line to look at, not a test)."
+        " flatters them). These are other images at 1024 px: a line to look at, not a test, and no network here is"
+        " above or below them."
     )
-    if not ranked:
-        return sentence
-    d = ranked[0].dice
-    side = "below" if d.value < PHYSICIANS.value else "above"
-    apart = d.high < PHYSICIANS.low or d.low > PHYSICIANS.high
-    overlap = "do not overlap" if apart else "overlap"
-    return f"{sentence} The highest mean here, {with_interval(d)}, lies {side} theirs; the intervals {overlap}."
 
 
 def _distance(known: Published, key: Setting) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bench.markdown import NONE, escape, paragraph, ratio, table
 from bench.statistics.rows import Row, Section
@@ -13,14 +13,24 @@ PHANTOM = "phantom"
 
 
 def matrix(sections: Iterable[Section]) -> list[str]:
-    """Blocks; empty where no section of radiographs compares two networks. A row a network, a column a section.
+    """Blocks; empty where no section of radiographs compares two networks. A row a network, a column a section, and a
+    table a protocol, the newest first.
 
     A suite made to compare variants of a recipe is left out: its networks stand in another column.
     """
     real = (s for s in sections if s.setting.scored_on != PHANTOM and not _of_variants(s))
     columns = [(s, found, _first(found.values())) for s in real if len(found := _networks(s)) > 1]
-    if not columns:
-        return []
+    protocols = sorted({s.setting.protocol for s, _, _ in columns}, reverse=True)
+    blocks: list[str] = []
+    for protocol in protocols:
+        older = f"### Every network by protocol {protocol}, kept for history"
+        blocks.append("## Every network" if protocol == protocols[0] else older)
+        blocks += _table([column for column in columns if column[0].setting.protocol == protocol])
+    return blocks
+
+
+def _table(columns: Sequence[tuple[Section, dict[str, Row], int]]) -> list[str]:
+    """The table of one protocol, and what its marks mean."""
     named = {name for _, found, _ in columns for name in found}
     known = [*(name for name in ARCHITECTURES if name in named), *sorted(named - set(ARCHITECTURES))]
     rows = [[escape(name), *(_value(found.get(name), first) for _, found, first in columns)] for name in known]
@@ -33,7 +43,7 @@ def matrix(sections: Iterable[Section]) -> list[str]:
         "Mean Dice, to be read downwards: columns differ in data, recipe or machine. Bold: no network of its column has"
         " a better rank. In brackets: unfinished, over the images predicted so far, so not ranked."
     )
-    return ["## Every network", table(["Architecture", *map(escape, headers)], rows, left=1), paragraph(note)]
+    return [table(["Architecture", *map(escape, headers)], rows, left=1), paragraph(note)]
 
 
 def _of_variants(section: Section) -> bool:

@@ -12,6 +12,7 @@ from bench.statistics.rows import Pair, Section
 # difference: of mean Dice, first minus second, with its 95 % interval; first_ahead: P(first > second) on an image;
 # p_apart_holm: of a difference of the margin or more; verdict: of the first against the second
 COLUMNS = (
+    "protocol",
     "machine", "size", "recipe", "first", "second", "difference", "low", "high", "first_ahead", "p", "p_holm",
     "p_apart_holm", "wilcoxon", "verdict", "of_methods",
 )  # fmt: skip
@@ -35,6 +36,7 @@ def write(results: Path, suite: str, sections: Sequence[Section]) -> list[Path]:
 def _row(section: Section, pair: Pair) -> dict[str, str]:
     key, d = section.setting, pair.difference
     values = (
+        str(key.protocol),
         key.machine, f"{key.size[0]}x{key.size[1]}", key.recipe, pair.first, pair.second, f"{d.value:.6f}",
         f"{d.low:.6f}", f"{d.high:.6f}", f"{pair.superiority.value:.4f}", f"{pair.p_value:.3g}",
         f"{pair.p_holm:.3g}", f"{pair.p_apart_holm:.3g}", f"{pair.wilcoxon:.3g}", pair.verdict,

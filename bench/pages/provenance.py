@@ -24,11 +24,13 @@ def provenance(section: Section) -> list[str]:
     ]  # fmt: skip
     taken = Counter(r["taken_from"] for r in section.records if r.get("taken_from"))
     told = listed([f"{n} from suite {escape(suite)}" for suite, n in taken.items()]) if taken else ""
-    file = code(f"runs/{slug(key.suite)}/{slug(key.machine)}/<cell>.json")
+    folder = f"runs/{slug(key.suite)}/{slug(key.machine)}"
+    file = code(f"{folder}/<cell>.json")
     return [
         paragraph(
             f"A cell is one training; its record is the file {file}"
-            " beside this page. Hashes are the first 12 digits of the record's and the weights'"
+            f" beside this page, or of that name in {code(f'{folder}-protocol-{key.protocol}/')} where records of a"
+            " newer protocol were published since. Hashes are the first 12 digits of the record's and the weights'"
             f" SHA-256.{f' Taken over, as the same training: {told}.' if told else ''}"
         ),
         "\n".join(

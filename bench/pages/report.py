@@ -10,7 +10,7 @@ from types import MappingProxyType
 from bench import markdown
 from bench.markdown import NONE, code, escape, filled, fitted, paragraph, plain, ratio, table, with_interval
 from bench.pages import answers, gaps, matrix, pairs_file
-from bench.pages.definitions import DEFINITIONS
+from bench.pages.definitions import DEEPDRAW, DEFINITIONS
 from bench.pages.section_page import CAPTIONS, first_screen, own_questions, section_page
 from bench.pages.speed_page import throughput
 from bench.pages.vetting import Vetted, vetted
@@ -18,7 +18,7 @@ from bench.paths import slug
 from bench.records import likeness, store
 from bench.speed import speeds
 from bench.speed.speeds import Speeds
-from bench.statistics import stats, strata
+from bench.statistics import borders, stats, strata
 from bench.statistics.rows import Record, Section
 from bench.statistics.strata import Strata
 from bench.suites import SUITES
@@ -40,7 +40,8 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
     for section in stats.sections(found.records):
         by_suite.setdefault(section.setting.suite, []).append(section)
     for sections in by_suite.values():
-        sections.sort(key=lambda section: bool(gaps.missing(section)))  # what is whole comes first
+        # the newest protocol comes first, and within it what is whole
+        sections.sort(key=lambda section: (-section.setting.protocol, bool(gaps.missing(section))))
     for suite in found.suites:
         by_suite.setdefault(suite, [])  # nothing else is left of it
     measured = speeds.load(results)
@@ -68,8 +69,16 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
 
 
 def stems(sections: Sequence[Section]) -> list[str]:
-    """What the figures of each section are called: suite and machine, numbered where that is not enough."""
-    names = [slug(f"{s.setting.suite}-{s.setting.machine}") for s in sections]
+    """What the figures of each section are called: suite and machine, with the protocol where a newer one has that
+    name, numbered where that is not enough."""
+    plain = [slug(f"{s.setting.suite}-{s.setting.machine}") for s in sections]
+    newest = {
+        name: max(s.setting.protocol for s, n in zip(sections, plain, strict=True) if n == name) for name in plain
+    }
+    names = [
+        name if s.setting.protocol == newest[name] else f"{name}-protocol-{s.setting.protocol}"
+        for s, name in zip(sections, plain, strict=True)
+    ]
     seen: Counter[str] = Counter()
     result = []
     for name in names:
@@ -136,7 +145,8 @@ def suite_page(
         blocks.append(
             paragraph(f"Not measured: {', '.join(map(escape, slow))} ({code(f'python -m bench speed {suite}')} there).")
         )
-    blocks += ["## What the columns mean", "\n".join(paragraph(line, "- ") for line in DEFINITIONS)]
+    lines = [*DEFINITIONS, *([DEEPDRAW] if any(row.fixed_split for s in sections for row in s.rows) else [])]
+    blocks += ["## What the columns mean", "\n".join(paragraph(line, "- ") for line in lines)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -170,20 +180,20 @@ def index_page(
             done = len(s.records) - len(s.failed)
             part = "" if not top or top.complete else f" ({len(top.images)} of {top.coverage[1]} images)"
             rows.append([
-                link, data, escape(key.machine),
+                link, data, escape(key.machine), str(key.protocol),
                 f"{done} of {len(trainings) * key.folds}", escape(top.name) if top else "not ranked",
-                f"{with_interval(top.dice)}{part}" if top else NONE,
+                f"{with_interval(top.dice, digits=3)}{part}" if top else NONE,
             ])  # fmt: skip
             texts += [
-                f"## {link}: {data} px, {escape(key.machine)}",
+                f"## {link}: {data} px, {escape(key.machine)}, protocol {key.protocol}",
                 *(paragraph(f"**{q}** {text}") for q, text in first_screen(s) if q not in answers.ON_THE_PAGE_ALONE),
             ]
             if lacking := gaps.missing(s):
                 texts.append(paragraph(f"**Incomplete**: {'; '.join(lacking)}."))
     if rows:
-        headers = ["Suite", "Data, px", "Machine", "Cells", "Highest mean", "Dice [95 % interval]"]
-        blocks.append(table(headers, rows, left=5))
-        blocks.append("Rows of different suites, data or machines are not comparable with each other.")
+        headers = ["Suite", "Data, px", "Machine", "Protocol", "Cells", "Highest mean", "Dice [95 % interval]"]
+        blocks.append(table(headers, rows, left=6))
+        blocks.append("Rows of different suites, data, machines or protocols are not comparable with each other.")
         blocks += matrix.matrix(s for sections in by_suite.values() for s in sections)
     blocks += texts
     if searches:
@@ -211,12 +221,12 @@ def _terminal_section(section: Section, width: int) -> str:
         names = markdown.short(names)
     rows = [
         [str(r.rank or NONE), fitted(plain(name), room), with_interval(r.dice), ratio(r.pooled["dice"]),
-         markdown.distance(r.boundary.hd95_median), markdown.duration(r.train_seconds)]
+         markdown.distance((r.stored or r).boundary.hd95_median), markdown.duration(r.train_seconds)]
         for r, name in zip(section.rows, names, strict=True)
     ]  # fmt: skip
-    unit = section.rows[0].boundary.unit if section.rows else "mm"
-    headers = ["Rank", "Architecture", "Dice [95 % interval]", "Pooled", f"HD95 {unit}", "Training"]
-    head = f"{key.suite}: {key.scored_on} at {key.size[0]} x {key.size[1]} px, {key.machine}"
+    hd95 = f"HD95 {borders.unit(section.rows)}"
+    headers = ["Rank", "Architecture", "Dice [95 % interval]", "Pooled", hd95, "Training"]
+    head = f"{key.suite}: {key.scored_on} at {key.size[0]} x {key.size[1]} px, {key.machine}, protocol {key.protocol}"
     parts = [plain(head, width), table(headers, rows, left=2, style="simple")]
     lines = [f"{question} {text}" for question, text in own_questions(section, plain)]
     lines += [answers.best(section, plain), f"{answers.REAL} {answers.real(section, plain)}"]

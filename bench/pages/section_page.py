@@ -26,13 +26,16 @@ from bench.pages import (
     counterparts_page,
     gaps,
     images_page,
+    kinds_page,
     literature,
+    misses_page,
+    protocol_page,
     ranking_page,
     strata_page,
     troubles_page,
 )
 from bench.pages.provenance import provenance
-from bench.statistics import stats
+from bench.statistics import borders, fixed_split, stats
 from bench.statistics.rows import MIN_SEEDS, Row, Section
 from bench.statistics.strata import Strata
 
@@ -49,7 +52,7 @@ CAPTIONS = {
     "leaderboard": "Mean Dice over patients with its 95 % interval; hollow: pooled over all pixels",
     "pairwise": "Differences between rows, and which is better",
     "stability": "Places over resamples and by verdicts, and ranks against eroded and dilated truth",
-    "distribution": "Dice of every image, predicted by a network that never saw its patient",
+    "distribution": "Dice of every image, predicted by networks that its fold held out of training",
     "curves": "Training curves, axes stretched towards the best: a thin line a cell, thick their median",
     "confusion": "Confusion matrices over all pixels, shares of a row",
     "speed": "Speed against accuracy; a larger dot has more parameters",
@@ -62,21 +65,25 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
     key = section.setting
     seeds = ", ".join(map(str, section.seeds))
     blocks = [
-        f"## {escape(key.backend)} on {escape(key.device_kind)}, {escape(key.precision)}",
+        f"## {escape(key.backend)} on {escape(key.device_kind)}, {escape(key.precision)}, protocol {key.protocol}",
         paragraph(
             f"Data {escape(key.scored_on)} at {key.size[0]} x {key.size[1]} px, {_width(section)}, recipe"
             f" {escape(key.recipe)}, {escape(key.split)}{_besides(section)},"
-            f" seed{'s' if len(section.seeds) > 1 else ''} {seeds}. Scores are at that resolution."
+            f" seed{'s' if len(section.seeds) > 1 else ''} {seeds}. Scores are at that resolution unless a column says"
+            " otherwise."
         ),
+        protocol_page.stated(section),
+        *_units(section),
         *_answers(section),
         "### Leaderboard", _leaderboard(section), *_image("leaderboard", figures),
         *ablation_page.ablation(section),
         *counterparts_page.gains(section),
-        "### Differences", *ranking_page.differences(section), *_image("pairwise", figures),
+        "### Differences", *kinds_page.kinds(section), *ranking_page.differences(section), *_image("pairwise", figures),
         "### How stable the order is", *ranking_page.stability(section), *_image("stability", figures),
         *counterparts_page.retrained(section),
         "### Per image and pooled", _ratios(section), *_image("distribution", figures),
         "### Borders and anatomy", _borders(section),
+        *misses_page.failing(section),
         *strata_page.by_group(section, stored),
         "### Cost", _cost(section), *_image("speed", figures),
         *budget.budget(section),
@@ -125,21 +132,20 @@ def _answers(section: Section) -> list[str]:
 
 
 def _leaderboard(section: Section) -> str:
-    unit = section.rows[0].boundary.unit if section.rows else "mm"
-    headers = ["Rank", "Tie", "Architecture", "Dice [95 % interval]", "Seeds", "Pooled", f"HD95 {unit}",
-               "Two lungs", "Weights", "Training"]  # fmt: skip
+    headers = ["Rank", "Tie", "Architecture", "Dice [95 % interval]", "Seeds", "Pooled", *_fixed_split(section),
+               *_stored(section), "Two lungs", "Weights", "Training"]  # fmt: skip
     rows = [
         [span(r.place.rank, r.place.last) if r.place else NONE, r.place.group if r.place else NONE, escape(r.name),
          with_interval(r.dice),
          str(len(r.seeds)) if r.rank or r.complete else NONE, ratio(r.pooled["dice"]),
-         distance(r.boundary.hd95_median), percent(r.plausible), millions(r.parameters),
+         *_fixed_split(section, r), *_stored(section, r), percent(r.plausible), millions(r.parameters),
          duration(r.train_seconds)]
         for r in section.rows
     ]  # fmt: skip
     scored = {r.name for r in section.rows}
     widths = stats.widths_of(section.records)
     for name in sorted({stats.name_of(r, widths) for r in section.records} - scored):
-        rows.append([NONE, NONE, escape(name), "failed", *[NONE] * 6])
+        rows.append([NONE, NONE, escape(name), "failed", *[NONE] * (len(headers) - 4)])
     out = table(headers, rows, left=3)
     notes = [
         f"{escape(r.name)}: not ranked ({gaps.unranked(section, r)}).{gaps.beside(section, r)}"
@@ -154,6 +160,39 @@ def _leaderboard(section: Section) -> str:
     if absent := gaps.variants_never_run(section):
         notes.append(f"Variants of the suite that were not run here: {', '.join(map(escape, absent))}.")
     return "\n\n".join([out, *(paragraph(n) for n in notes)])
+
+
+def _fixed_split(section: Section, row: Row | None = None) -> list[str]:
+    """The heading, or a row's cell, of the published split's images; nothing on other data."""
+    if section.setting.scored_on != fixed_split.DATA or section.setting.across:
+        return []
+    if row is None:
+        return [f"deepdraw's {len(fixed_split.IMAGES)}, pooled"]
+    return [NONE if row.fixed_split is None else ratio(row.fixed_split)]
+
+
+def _stored(section: Section, row: Row | None = None) -> list[str]:
+    """Headings, or a row's cells, of what was scored at the stored size of each mask."""
+    if row is None:
+        mm = borders.unit(section.rows)
+        return ["Stored: Dice", f"HD95 {mm}, stored", f"ASSD {mm}", f"NSD at 2 {mm}"]
+    if row.stored is None:
+        return [NONE] * 4
+    found = row.stored.boundary
+    return [ratio(row.stored.dice), distance(found.hd95_median), distance(found.assd_median), ratio(found.nsd_mean)]
+
+
+def _units(section: Section) -> list[str]:
+    """What to do about distances that have no common unit; empty where they have one."""
+    if borders.unit(section.rows) != borders.MIXED:
+        return []
+    return [
+        paragraph(
+            "**Units differ.** Some images of this section have distances in mm and others in px, as only some were"
+            " given a spacing, and no mean or median of both is shown. Give every image a spacing or none, and run the"
+            " suite again."
+        )
+    ]
 
 
 def _width(section: Section) -> str:
@@ -195,7 +234,7 @@ def _ratios(section: Section) -> str:
 
 
 def _borders(section: Section) -> str:
-    unit = section.rows[0].boundary.unit if section.rows else "mm"
+    unit = borders.unit(section.rows)
     rows = [
         [escape(r.name), distance(b.hd95_median), distance(b.hd95_mean), distance(b.assd_mean),
          ratio(b.nsd_mean), f"{b.n_inf} of {b.n}", str(r.n_empty), percent(r.plausible)]

@@ -89,11 +89,18 @@ def _run(cell: Cell, child: Child, display: Display) -> Outcome:
     began = time.monotonic()
     display.started(cell)
     child.start()
-    code = child.wait(lambda event: display.told(cell, event))
+    reached: dict[str, Any] = {}
+
+    def told(event: dict[str, Any]) -> None:
+        if event["event"] == "epoch":
+            reached.update(event)
+        display.told(cell, event)
+
+    code = child.wait(told)
     seconds = time.monotonic() - began
     if code == 0:
         return Outcome(cell, "ok", seconds)
-    status, error = failures.of_process(child, code)
+    status, error = failures.of_process(child, code, reached)
     history = (child.failure or {}).get("history")
     return Outcome(cell, status, seconds, error, child.peak_memory_bytes, history)
 

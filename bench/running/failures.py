@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.running.child import Child, Say
@@ -22,6 +22,8 @@ STATUS_OF = {
     "ContractError": "contract",
 }
 OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "OOM when allocating", "std::bad_alloc")
+# A slow or small machine ends so, too; the code may be as good as ever. A process that died without a word may be both.
+NOT_OF_THE_CODE = ("timeout", "oom", "crashed")
 NOT_REPRODUCIBLE = ("determinism", "deterministic")
 
 
@@ -70,11 +72,12 @@ def nondeterministic(error: BaseException) -> ContractError | None:
     )
 
 
-def of_process(child: Child, code: int) -> tuple[str, dict[str, Any]]:
-    """The parent's side: status, and the error as a record holds it."""
+def of_process(child: Child, code: int, reached: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+    """The parent's side: status, and the error as a record holds it. reached: the last epoch that was told, if any."""
     said = child.failure or {}
     if child.timed_out:
-        status, kind, message = "timeout", "Timeout", f"not finished within {child.limit_s:.0f} s"
+        until = f", {reached['epoch']} of {reached['epochs']} epochs" if reached else ""
+        status, kind, message = "timeout", "Timeout", f"not finished within {child.limit_s:.0f} s{until}"
     elif said:
         status, kind, message = said["status"], said["type"], said["message"]
     elif code == -signal.SIGKILL:

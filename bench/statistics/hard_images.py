@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.statistics import borders
 from bench.statistics.ranking import ranks
 from bench.statistics.rows import Row, Section
 
@@ -81,10 +82,11 @@ def alike(section: Section, n: int = 10) -> Alike | None:
 def disagreements(section: Section, n: int = 10) -> tuple[list[Disagreement], float]:
     """Images whose places by Dice and by HD95 are furthest apart, and Spearman's rho of the two places.
 
-    Both are means over the rows that share the images. An infinite distance takes the last place.
+    Both are means over the rows that share the images. An infinite distance takes the last place. None where some
+    distances are in mm and others in px.
     """
     rows = shared(section)
-    if not rows or len(rows[0].images) < 2:
+    if not rows or len(rows[0].images) < 2 or borders.unit(rows) == borders.MIXED:
         return [], float("nan")
     dice = np.mean([r.image_dice for r in rows], axis=0)
     hd95 = np.mean([r.image_hd95 for r in rows], axis=0)

@@ -32,8 +32,8 @@ def variances(
 
 
 def power(section: Section, sections: Sequence[Section]) -> Power | None:
-    """None where fewer than two rows are compared, or no section on the same images and as many folds has rows of
-    several seeds; its own come first, then those of the most trainings."""
+    """None where fewer than two rows are compared, or no section on the same images, by as many folds and the same
+    protocol, has rows of several seeds; its own come first, then those of the most trainings."""
     ranked = [r for r in section.rows if r.rank]
     known = _source(section, sections)
     patients = ranked[0].n_patients if ranked else 0
@@ -62,8 +62,8 @@ def _source(section: Section, sections: Sequence[Section]) -> Section | None:
     key = section.setting
     able = [
         s for s in sections
-        if s.variances and (s.setting.scored_on, s.setting.folds, s.setting.across)
-        == (key.scored_on, key.folds, key.across)
+        if s.variances and (s.setting.scored_on, s.setting.folds, s.setting.across, s.setting.protocol)
+        == (key.scored_on, key.folds, key.across, key.protocol)
     ]  # fmt: skip
     return max(
         able,
@@ -77,7 +77,7 @@ def scored(section: Section, sections: Sequence[Section]) -> int:
     suite; what stands in two suites counts once."""
     found = {
         (tuple(r["cell"]["size"]), *(str(r["cell"][k]) for k in (
-            "architecture", "width", "trained_on", "recipe", "folds", "seed")), s.setting.machine)
+            "architecture", "width", "trained_on", "recipe", "folds", "seed")), s.setting.machine, s.setting.protocol)
         for s in sections if s.setting.scored_on == section.setting.scored_on
         for r in s.records if r["status"] == "ok" and r["cases"]
     }  # fmt: skip

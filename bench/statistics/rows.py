@@ -1,6 +1,6 @@
 """What a leaderboard holds, as frozen values: no computing, no printing.
 
-Records that may share a table (same suite, data, resolution, recipe, backend, device kind and precision)
+Records that may share a table (same suite, data, resolution, recipe, backend, device kind, precision and protocol)
 make one `Section`; its `Row`s are one an architecture, and one an entry made of trained members. What is missing is
 part of the value: cells that failed, cells that were never run, rows that may not be ranked.
 """
@@ -34,6 +34,7 @@ class Setting:
     backend: str
     device_kind: str
     precision: str
+    protocol: int
 
     @property
     def split(self) -> str:
@@ -61,15 +62,37 @@ class Setting:
 
 @dataclass(frozen=True)
 class Boundary:
-    """Distances over all predictions (images x seeds); infinite ones are counted, never averaged."""
+    """Distances over all predictions (images x seeds); infinite ones are counted, never averaged.
+
+    Medians hold them as the largest. All are NaN where units differ.
+    """
 
     unit: str
     hd95_mean: float
     hd95_median: float
     assd_mean: float
+    assd_median: float
     nsd_mean: float
     n: int
     n_inf: int
+
+
+@dataclass(frozen=True)
+class AtStored:
+    """A row at the stored size of each image's mask, to which probabilities were enlarged before the threshold."""
+
+    sizes: tuple[tuple[int, int], ...]  # (height, width) of the masks
+    dice: float  # mean over patients
+    boundary: Boundary
+    image_hd95: tuple[float, ...]  # mean over seeds; infinite where any seed's is
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether probabilities mean what they say, over the pixels of all predictions."""
+
+    ece: float  # expected calibration error
+    brier: float
 
 
 @dataclass(frozen=True)
@@ -142,6 +165,9 @@ class Row:
     peak_memory_bytes: int | None
     trainings: int  # whose mean each prediction is; 1: a network's own
     views: int  # of each image, whose mean each prediction is; 1: the image itself
+    stored: AtStored | None = None  # None of records that were not scored there
+    fixed_split: float | None = None  # Dice pooled over deepdraw's test images; None where they are not predicted
+    calibration: Calibration | None = None
 
     @property
     def single(self) -> bool:

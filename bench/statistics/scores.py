@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bench.statistics import patients
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Record
 
@@ -29,7 +30,7 @@ class Scores:
         """None where no record holds a case."""
         if not records:
             return None
-        patient = {c["id"]: str(c["patient"]) for r in records for c in r["cases"]}
+        patient = {c["id"]: patients.patient(r, c) for r in records for c in r["cases"]}
         images = tuple(sorted(patient))
         seeds = tuple(sorted({int(r["cell"]["seed"]) for r in records}))
         column = {image: i for i, image in enumerate(images)}

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from bench.cell import network, variant_of
 from bench.records import costs, members, store
-from bench.statistics import counterparts, resampling
+from bench.records.protocols import protocol
+from bench.statistics import borders, calibration, counterparts, fixed_split, resampling
 from bench.statistics.choice import nested
 from bench.statistics.pairs import compared
 from bench.statistics.power import power, scored, variances
 from bench.statistics.ranking import places, ranking
 from bench.statistics.resamples import Resamples, drawn
-from bench.statistics.rows import Boundary, FoldRow, Record, Row, Section, Setting
+from bench.statistics.rows import FoldRow, Record, Row, Section, Setting
 from bench.statistics.scores import RATIOS, Scores
 from bench.statistics.variance import components
 from lungseg import metrics
@@ -31,7 +31,7 @@ def sections(records: Iterable[Record]) -> list[Section]:
     groups: defaultdict[Setting, list[Record]] = defaultdict(list)
     for record in sorted(records, key=store.cell_name):
         groups[setting(record)].append(record)
-    found = [_section(key, groups[key]) for key in sorted(groups)]
+    found = [_section(key, groups[key]) for key in sorted(groups, key=lambda k: (k.suite, -k.protocol, k))]
     return [
         replace(
             s,
@@ -67,10 +67,12 @@ def setting(record: Record) -> Setting:
     cell, asked = record["cell"], record.get("inputs") or {}
     machine = record.get("machine") or {**asked, **(asked.get("recipe") or {})}
     height, width = cell["size"]
+    backend, device_kind, precision = (
+        str(machine.get(k) or "unknown") for k in ("backend", "device_kind", "precision")
+    )
     return Setting(
         str(cell["suite"]), str(cell["scored_on"]), str(cell["trained_on"]), (int(height), int(width)),
-        str(cell["recipe"]).partition(":")[0], int(cell["folds"]),
-        *(str(machine.get(k) or "unknown") for k in ("backend", "device_kind", "precision")),
+        str(cell["recipe"]).partition(":")[0], int(cell["folds"]), backend, device_kind, precision, protocol(record),
     )  # fmt: skip
 
 
@@ -145,6 +147,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
     for case in cases:
         metrics.check_identities(case)  # raises: a table of inconsistent numbers is worse than none
     n_patients = len(set(scores.patients))
+    boundary = borders.boundary(cases)
     dice = scores.mean_over_seeds("dice")
     per_seed = resamples.values.mean(axis=1)
     everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum())
@@ -161,10 +164,10 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         images=scores.images,
         patients=scores.patients,
         image_dice=tuple(dice.tolist()),
-        image_hd95=tuple(scores.mean_over_seeds("hd95_mm").tolist()),
+        image_hd95=borders.of_images(scores, boundary),
         means={k: float(scores.mean_over_seeds(k).mean()) for k in RATIOS},
         pooled=metrics.pooled(cases),
-        boundary=_boundary(cases),
+        boundary=boundary,
         plausible=float(np.mean([c["components"] == 2 and c["holes"] == 0 for c in cases])),
         n_empty=sum(c["tp"] + c["fp"] + c["fn"] == 0 for c in cases),
         n_patients=n_patients,
@@ -180,23 +183,9 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         peak_memory_bytes=max(memory) if memory else None,
         trainings=max(members.networks(r) for r in records),
         views=max(members.views(r) for r in records),
-    )
-
-
-def _boundary(cases: Sequence[Mapping[str, Any]]) -> Boundary:
-    units = sorted({str(c["distance_unit"]) for c in cases})
-    if len(units) > 1:
-        raise LungsegError("distances in mm and px cannot share a mean: give every image a spacing, or none")
-    hd95 = [c["hd95_mm"] for c in cases if c["hd95_mm"] is not None]
-    assd = [c["assd_mm"] for c in cases if c["assd_mm"] is not None]
-    return Boundary(
-        unit=units[0],
-        hd95_mean=float(np.mean(hd95)) if hd95 else float("nan"),
-        hd95_median=float(np.median(hd95)) if hd95 else float("nan"),
-        assd_mean=float(np.mean(assd)) if assd else float("nan"),
-        nsd_mean=float(np.mean([c["nsd_2mm"] for c in cases])),
-        n=len(cases),
-        n_inf=len(cases) - len(hd95),
+        stored=borders.at_stored(scores),
+        fixed_split=None if key.across else fixed_split.pooled_dice(key.scored_on, cases),
+        calibration=calibration.pooled(records),
     )
 
 

@@ -31,7 +31,8 @@ GROUPS = (*DISEASE.values(), *SEXES.values(), *(word for _, word in AGES))  # th
 MIN_GROUP = 10  # images; a smaller group's mean says much of its patients and little of the network
 
 Groups = Mapping[str, str]  # image -> group
-Strata = Mapping[str, Mapping[str, Any]]  # attribute -> group -> {"n": ..., "dice": {row: [value, low, high]}}
+# attribute -> group -> {"n": ..., "dice": {row: [value, low, high]}, "gap": {row: [value, low, high]}}
+Strata = Mapping[str, Mapping[str, Any]]
 
 
 def tuberculosis(section: Section) -> Groups:
@@ -55,14 +56,37 @@ def _of_age(years: str | int) -> str:
 
 
 def aggregates(section: Section, groups: Groups) -> dict[str, Any]:
-    """Of each group of at least MIN_GROUP images: n, and each row's mean Dice with its interval over patients."""
+    """Of each group of at least MIN_GROUP images: n, each row's mean Dice with its interval over patients, and the gap:
+    that of the first such group minus this one's."""
     found: dict[str, Any] = {}
-    rows = shared(section)
+    rows, first = shared(section), None
     for group in sorted(set(groups.values()), key=GROUPS.index):
         inside = [i for i, image in enumerate(rows[0].images) if groups.get(image) == group]
-        dice = {r.name: _mean(r, inside) for r in rows} if len(inside) >= MIN_GROUP else {}
-        found[group] = {"n": len(inside) if dice else None, "dice": dice}
+        shown = rows if len(inside) >= MIN_GROUP else []
+        found[group] = {
+            "n": len(inside) if shown else None,
+            "dice": {r.name: _mean(r, inside) for r in shown},
+            "gap": {r.name: _gap(r, first, inside) for r in shown} if first else {},
+        }
+        first = first or (inside if shown else None)
     return found
+
+
+def _gap(row: Row, first: list[int], second: list[int]) -> list[float | None]:
+    """Mean Dice over one group's patients minus another's, with an interval over patients, who may be in both."""
+    values = np.array(row.image_dice)
+    names, patient = np.unique(np.array(row.patients), return_inverse=True)
+    drawn = resampling.patient_weights(len(names))
+    value, means = [], []
+    for inside in (first, second):
+        times = np.bincount(patient[inside], minlength=len(names))
+        of_patient = np.bincount(patient[inside], weights=values[inside], minlength=len(names)) / np.maximum(times, 1)
+        there = times > 0
+        value.append(float(of_patient[there].mean()))
+        with np.errstate(invalid="ignore"):  # a resample without any patient of the group says nothing
+            means.append((drawn[:, there] @ of_patient[there]) / drawn[:, there].sum(axis=1))
+    apart, between = means[0] - means[1], value[0] - value[1]
+    return _rounded(resampling.interval(between, apart[np.isfinite(apart)], patients=len(names)))
 
 
 def _mean(row: Row, inside: list[int]) -> list[float | None]:
@@ -70,7 +94,11 @@ def _mean(row: Row, inside: list[int]) -> list[float | None]:
     names, patient = np.unique(np.array(row.patients)[inside], return_inverse=True)
     values = resampling.patient_means(images, patient, len(names))
     means = resampling.resampled_rows(values[None], resampling.patient_weights(len(names)))[0]
-    found = resampling.interval(float(values.mean()), means, resampling.acceleration(values), len(names))
+    return _rounded(resampling.interval(float(values.mean()), means, resampling.acceleration(values), len(names)))
+
+
+def _rounded(found: Interval) -> list[float | None]:
+    """A value and its bounds as they are stored; null where there are too few patients for bounds."""
     ends = (found.low, found.high) if found.known else (None, None)
     return [round(found.value, 6), *(end if end is None else round(end, 6) for end in ends)]
 
@@ -113,8 +141,9 @@ def read(results: Path, section: Section) -> Strata | None:
 
 
 def digest(section: Section) -> str:
-    """Hash of the section's records, by which aggregates of other records are recognised."""
-    return store.sha256(sorted(str(r.get("record_sha256")) for r in section.records))
+    """Hash of the section's records and of who their patients are, by which aggregates of others are recognised."""
+    patients = {image: who for row in section.rows for image, who in zip(row.images, row.patients, strict=True)}
+    return store.sha256([sorted(str(r.get("record_sha256")) for r in section.records), patients])
 
 
 def interval(values: Sequence[float | None]) -> Interval:

@@ -1,6 +1,7 @@
-"""Twelve bugs in a harness that otherwise runs for real on the phantom, all but the training: does the gate see them?
+"""Bugs in a harness that otherwise runs for real on the phantom, all but the training: does the gate see them?
 
-The network is a stand-in: a blurred truth, so that a threshold matters. tests/gate/planted.py trains for real.
+The network is a stand-in: a blurred truth, so that a threshold matters. tests/gate/planted.py trains for real, and
+tests/gate/test_dry_run.py goes through the training's own code.
 """
 
 import ast
@@ -15,14 +16,14 @@ import pytest
 import lungseg
 from bench import gate, suites
 from bench.running import cell, data
-from lungseg import images, inference, metrics, splits
+from lungseg import images, inference, metrics, prepare, splits
 from lungseg.batches import Batches
 from lungseg.errors import LungsegError
 from lungseg.metrics import METRICS
 from lungseg.metrics.masks import dilate
 
 SMOKE = suites.suite("smoke")
-FEW = dataclasses.replace(SMOKE, architectures=("unet",), phantoms=suites.Phantoms(16, (128, 112)))
+FEW = dataclasses.replace(SMOKE, architectures=("unet",), phantoms=dataclasses.replace(SMOKE.phantoms, n=16))
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,16 @@ def mirrored(read):
     return lambda path: read(path)[:, ::-1]
 
 
+def swapped(case, shape, size, right=prepare._resized_spacing):
+    rows, columns = right(case, shape, size)
+    return columns, rows
+
+
+def stretched(mask, size, right=images.resize_mask):
+    """Rows and columns of the size exchanged, and back into the shape that is asked for."""
+    return np.resize(right(mask, size[::-1]), size)
+
+
 def without_last(self, epoch, epochs=Batches.epoch):
     return iter([*epochs(self, epoch)][:-1])
 
@@ -117,6 +128,8 @@ BUGS = {
         [(images, name, mirrored(getattr(images, name))) for name in ("read_image", "read_mask")],
         1,
     ),
+    "spacing of rows and columns swapped": ([(prepare, "_resized_spacing", swapped)], 1),
+    "size of rows and columns swapped": ([(images, "resize_mask", stretched)], 1),
     "high byte only": ([(images, "_decode", high_byte)], 1),
     "last batch dropped": ([(Batches, "epoch", without_last)], 1),
     "wrong threshold": ([(inference, "masks", lambda p, threshold=0.5: p >= 0.2)], 1),
@@ -139,6 +152,17 @@ def test_each_bug_that_is_trained_for_real_still_has_a_line_to_replace(bug):
     ast.parse(planted.planted(bug))
     with pytest.raises(SystemExit, match="renew the bug"):
         planted.planted(dataclasses.replace(bug, old="no such line"))
+
+
+def test_the_phantom_tells_rows_from_columns(root):
+    """In number, in size, and in how far they are scaled: a bug that swaps the two must change pixels."""
+    (rows, columns), (height, width) = SMOKE.phantoms.size, SMOKE.size
+    ((high, wide),) = {case.spacing_mm for case in lungseg.load("phantom", root)}
+    assert rows != columns
+    assert height != width
+    assert min(high, wide) / max(high, wide) < 0.8
+    assert high * rows / height > 1.5 * wide * columns / width
+    assert rows / height != columns / width
 
 
 @pytest.mark.parametrize("kind", ["same machine kind", "another"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import records as made_up
 
-from bench import gate, suites
+from bench import gate, machine, suites
 from bench.gate import Limits, NotComparable, accuracy, paired, preparation, summary, verdict
 from bench.records import store
 from bench.running.data import Material
@@ -247,6 +247,41 @@ def test_a_leak_is_a_patient_on_two_sides(part):
     assert summary.leaked([Fold(**sides)], patients) == []
     assert summary.leaked([Fold(**{**sides, part: (*sides[part], "b2")})], patients) == ["b1"]
     assert summary.leaked([Fold(**{**sides, "validation": ("a2",)})], patients) == ["a2"]
+
+
+@pytest.fixture
+def named():
+    machine.cpu_name.cache_clear()
+    yield machine.cpu_name
+    machine.cpu_name.cache_clear()
+
+
+@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+@pytest.mark.parametrize(("limit", "other"), [("AVX2", True), ("ALL", False), ("", False)])
+def test_a_processor_held_to_fewer_instructions_is_another_kind_of_machine(named, monkeypatch, variable, limit, other):
+    """Its counts differ from the baseline's, and the code is none the worse."""
+    for key in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(key, raising=False)
+    whole = named()
+    named.cache_clear()
+    monkeypatch.setenv(variable, limit)
+    assert (named() != whole) is other
+    assert named().startswith(whole)
+    assert summary.machine_kind(1)["cpu"] == named()
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"),
+    [
+        ([(True, True)], 0),
+        ([(True, True), (False, False)], 4),
+        ([(False, True), (False, False)], 1),
+        ([], 0),
+    ],
+)
+def test_a_regression_counts_more_than_what_could_not_be_judged(findings, code):
+    found = [verdict.Finding("a", "b", "c", "d", ok, judged) for ok, judged in findings]
+    assert gate.exit_code(found) == code
 
 
 def test_how_strict_a_comparison_was_is_told(tmp_path):

@@ -1,0 +1,134 @@
+"""One cell of a suite with a network that learns by script: what the pipeline does, apart from arithmetic that differs
+between processors. What comes out is the same everywhere, so it is compared exactly on every kind of machine.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import suites
+from bench.records import store
+from bench.running import cell as cells
+from bench.running import child, data, failures
+from bench.running.child import Child, Say
+from bench.running.data import Material
+from bench.running.inputs import inputs
+from bench.running.job import Job
+from bench.suites import Suite
+from lungseg import ARCHITECTURES
+from lungseg.prepare import Prepared
+
+NAME = "scripted"
+UNKNOWN = "?"  # an image, or a mask, that is none of the set's
+ALIKE = 1e-5  # between an image's mean in the set and in a batch
+LIMIT_S = 1800.0  # it takes seconds
+SCORES = ("tp", "fp", "fn", "tn", "dice", "iou", "hd95_mm", "assd_mm", "nsd_2mm", "distance_unit")
+Facts = dict[str, Any]
+
+
+def facts(suite: Suite, root: Path, results: Path) -> Facts:
+    """Of the suite's first cell, in a process of its own as any cell; ``{"failed": words, "slow": bool}`` where it did
+    not end well: slow unless an exception said why, since seconds of work and one small network suit any machine."""
+    folder = results / "cells" / suite.name / "dry-run"
+    job = {"suite": asdict(suite), "root": str(root.resolve()), "results": str(folder.resolve())}
+    process = Child("bench.gate.dry_run", job, suite.threads, folder / "log.txt", LIMIT_S)
+    found: Facts = {}
+    if code := process.run(lambda event: found.update(event.get("facts", {}))):
+        status, error = failures.of_process(process, code)
+        return {"failed": f"{status}: {error['message']}", "slow": status in ("timeout", "oom") or not process.failure}
+    return found
+
+
+def trained(suite: Suite, root: Path, results: Path) -> Facts:
+    """The child's side: run the cell, and put what its network was told beside what its record says."""
+    ARCHITECTURES.add(NAME, "bench.gate.scripted:scripted")
+    suite = replace(suite, architectures=(NAME,), widths=())
+    material = data.gather(suite, root, results)
+    (cell, *_) = suites.cells(suite)
+    record = cells.run(Job(cell, suite, root, results, inputs(cell, suite, material)), lambda event: None)
+    from bench.gate.scripted import MADE
+
+    return described(record, MADE[-1], material)
+
+
+def described(record: Mapping[str, Any], model: Any, material: Material) -> Facts:
+    """JSON-ready. order: a hash of each epoch's ids, batch by batch."""
+    names = Names(material.prepared)
+    epochs = [[[names.of(*image) for image in batch] for batch in epoch] for epoch in model.told["epochs"]]
+    last = [key for batch in epochs[-1] for key in batch]
+    return {
+        "trained_on": sorted({key for epoch in epochs for batch in epoch for key in batch}),
+        "each_once": all(len(flat) == len(set(flat)) == len(last) for flat in map(_flat, epochs)),
+        "validated_on": sorted(names.of(*image) for image in model.told["validation"]),
+        "order": [store.sha256(epoch)[:16] for epoch in epochs],
+        "batch_sizes": [len(batch) for batch in epochs[0]],
+        "learning_rates": [float(rate) for rate in record["history"]["learning_rate"]],
+        "optimizer": _optimizer(model.optimizer),
+        "loss": _loss(model.given_loss),
+        "best_epoch": record["best_epoch"],
+        "weights_of_epoch": int(np.asarray(model.get_layer("epoch").bias)[0]) - 1,
+        "cases": {case["id"]: _scores(case) for case in record["cases"]},
+    }
+
+
+class Names:
+    """Ids of images by what reached the network: their mask's bits and, because these are no picture, their mean."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        from bench.gate.scripted import digest
+
+        self.ids = prepared.ids
+        self.of_mask = {digest(np.asarray(mask)): key for key, mask in zip(prepared.ids, prepared.masks, strict=True)}
+        self.means = np.asarray(prepared.images).mean(axis=(1, 2), dtype=np.float64)
+
+    def of(self, mask: str, mean: float) -> str:
+        """The id; both ids where the mask is another image's; a question mark for what is not in the set."""
+        nearest = int(np.argmin(np.abs(self.means - mean)))
+        image = self.ids[nearest] if abs(self.means[nearest] - mean) <= ALIKE else UNKNOWN
+        truth = self.of_mask.get(mask, UNKNOWN)
+        return image if image == truth else f"{image} with the mask of {truth}"
+
+
+def _flat(epoch: Sequence[Sequence[str]]) -> list[str]:
+    return [key for batch in epoch for key in batch]
+
+
+def _optimizer(optimizer: Any) -> dict[str, Any]:
+    """What decides its steps besides the rate, which a schedule changes."""
+    settings = optimizer.get_config()
+    return {"name": settings["name"], **{key: settings[key] for key in sorted(settings) if key in ADAM}}
+
+
+ADAM = ("beta_1", "beta_2", "epsilon", "amsgrad", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema")
+
+
+def _loss(loss: Any) -> list[float]:
+    """Of two masks against a ramp: one half full, one nearly empty."""
+    guess = np.tile(np.linspace(0.05, 0.95, 8, dtype=np.float32)[None, :, None], (8, 1, 1))
+    truth = np.zeros((2, 8, 8, 1), np.float32)
+    truth[0, :4], truth[1, 0, 7] = 1, 1
+    return [float(value) for value in np.ravel(np.asarray(loss(truth, np.stack([guess, guess]))))]
+
+
+def _scores(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the case, and of what it is at the stored size where the record says so."""
+    own = {key: case[key] for key in SCORES if key in case}
+    stored = case.get("at_stored") or {}
+    return own | {f"at_stored.{key}": stored[key] for key in SCORES if key in stored}
+
+
+def _work(job: dict[str, Any], say: Say) -> None:
+    say({"event": "facts", "facts": trained(Suite.from_dict(job["suite"]), Path(job["root"]), Path(job["results"]))})
+
+
+work = failures.telling(_work)
+
+
+if __name__ == "__main__":
+    sys.exit(child.serve(work))

@@ -1,0 +1,57 @@
+"""What a section's numbers rest on: its protocol, its images and patients, what seeds vary, how epochs were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.markdown import counted, listed, paragraph
+from bench.statistics.patients import beside_siblings
+from bench.statistics.rows import Section
+
+CHOSEN_BY = {  # a recipe's monitor -> words
+    "val_loss": "the lowest validation loss",
+    "val_hard_dice": "the highest hard Dice of the validation images (masks after the threshold, as in the tables)",
+    "val_dice": "the highest soft Dice of the validation images (of probabilities, before any threshold)",
+}
+
+
+def stated(section: Section) -> str:
+    """A paragraph for the head of the section."""
+    return paragraph(" ".join([_protocol(section), _images(section), *_seeds(section), *_chosen(section)]))
+
+
+def _protocol(section: Section) -> str:
+    number = section.setting.protocol
+    if number > 1:
+        return f"Protocol {number}."
+    leaked = beside_siblings(section.records)
+    folds = f"folds put {counted(leaked, 'image')} beside a sibling of the same patient in training; " if leaked else ""
+    return f"Protocol {number}: {folds}kept for history."
+
+
+def _images(section: Section) -> str:
+    if not section.rows:
+        return "No image was scored."
+    row = max(section.rows, key=lambda r: len(r.images))
+    return f"{counted(len(row.images), 'image')} of {counted(row.n_patients, 'patient')} were scored."
+
+
+def _seeds(section: Section) -> list[str]:
+    key = section.setting
+    if key.folds == 1:
+        return []
+    if key.protocol > 1:
+        return ["Each seed divides the patients into folds anew, so seeds vary the split too."]
+    return ["All seeds share one split."] if len(section.seeds) > 1 else []
+
+
+def _chosen(section: Section) -> list[str]:
+    recipes = [(r.get("inputs") or {}).get("recipe") for r in section.records]
+    ways = sorted({_monitor(recipe) for recipe in recipes if recipe})
+    return [f"The epoch whose weights are kept has {listed([CHOSEN_BY.get(w, w) for w in ways])}."] if ways else []
+
+
+def _monitor(recipe: Mapping[str, Any]) -> str:
+    """What the best epoch was chosen by; before recipes named it, soft Dice or the loss."""
+    return str(recipe.get("monitor") or ("val_dice" if recipe.get("best_by_dice") else "val_loss"))

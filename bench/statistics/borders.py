@@ -1,0 +1,88 @@
+"""Distances of borders over many predictions. One that is infinite stays infinite, and mm and px never meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.statistics.resampling import Floats
+from bench.statistics.rows import AtStored, Boundary, Row
+from bench.statistics.scores import Scores
+from lungseg.metrics import METRICS, Counts
+
+MIXED = "mm and px"  # the unit of what has no unit: some distances are in one, some in the other
+NAN = float("nan")
+
+
+def boundary(cases: Sequence[Mapping[str, Any]]) -> Boundary:
+    """Summary of the cases' distances; NaN throughout where their units differ.
+
+    Medians count an infinite distance (one mask empty) as the largest: without it, a network that finds nothing in most
+    images would have the best median. Means are of the finite ones; `n_inf` tells how many are left out.
+    """
+    unit = common(str(c["distance_unit"]) for c in cases)
+    hd95, assd = (np.array([_number(c[key]) for c in cases]) for key in ("hd95_mm", "assd_mm"))
+    n_inf = int(np.isinf(hd95).sum())
+    if unit == MIXED:
+        return Boundary(unit, NAN, NAN, NAN, NAN, NAN, len(cases), n_inf)
+    return Boundary(
+        unit=unit,
+        hd95_mean=_finite_mean(hd95),
+        hd95_median=float(np.median(hd95)),
+        assd_mean=_finite_mean(assd),
+        assd_median=float(np.median(assd)),
+        nsd_mean=float(np.mean([c["nsd_2mm"] for c in cases])),
+        n=len(cases),
+        n_inf=n_inf,
+    )
+
+
+def of_images(scores: Scores, found: Boundary) -> tuple[float, ...]:
+    """HD95 of each image at the network's size, mean over seeds; NaN where units differ."""
+    return (NAN,) * len(scores.images) if found.unit == MIXED else tuple(scores.mean_over_seeds("hd95_mm").tolist())
+
+
+def common(units: Iterable[str]) -> str:
+    """The one unit of all, or MIXED."""
+    found = set(units)
+    return found.pop() if len(found) == 1 else MIXED
+
+
+def unit(rows: Sequence[Row]) -> str:
+    """The unit of these rows' distances at the network's size; that of a stored size is the same."""
+    return common(row.boundary.unit for row in rows) if rows else "mm"
+
+
+def at_stored(scores: Scores) -> AtStored | None:
+    """What the records of a row say at the stored size of each mask; None unless every case of it was scored there."""
+    cases = [(c["id"], c.get("at_stored")) for r in scores.records for c in r["cases"]]
+    found = [stored for _, stored in cases if stored]
+    if not found or len(found) < len(cases):
+        return None
+    column = {image: i for i, image in enumerate(scores.images)}
+    at = np.array([column[image] for image, _ in cases])
+    times = np.bincount(at)
+    dice = np.bincount(at, weights=[_dice(c) for c in found]) / times
+    border = boundary(found)
+    hd95: Floats = np.bincount(at, weights=[_number(c["hd95_mm"]) for c in found]) / times
+    return AtStored(
+        sizes=tuple(sorted({(int(c["size"][0]), int(c["size"][1])) for c in found})),
+        dice=scores.over_patients(dice),
+        boundary=border,
+        image_hd95=(NAN,) * len(hd95) if border.unit == MIXED else tuple(hd95.tolist()),
+    )
+
+
+def _dice(case: Mapping[str, Any]) -> float:
+    return METRICS["dice"].function(Counts(case["tp"], case["fp"], case["fn"], case["tn"]))
+
+
+def _number(stored: float | None) -> float:
+    return np.inf if stored is None else float(stored)
+
+
+def _finite_mean(values: Floats) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else NAN

@@ -1,0 +1,164 @@
+"""Every number in README's prose is made from the records, checked against the code, or excused with a reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from readme_findings import BEGIN, END, ROOT, Sections, lines, of, renewed, row, sections, together
+
+from bench.gate.limits import LIMITS, REAL
+from bench.statistics.verdicts import MARGIN
+from bench.suites import SUITES
+from lungseg import recipes
+
+README = ROOT / "README.md"
+NUMBER = re.compile(r"(?<![\w.])[+-]?\d[\d,]*(?:\.\d+)?")
+
+
+def flat(text: str) -> str:
+    """Text on one line, however it was filled."""
+    return " ".join(text.split())
+
+
+def prose(markdown: str) -> str:
+    """What a reader reads as sentences: no code, and of a link its words."""
+    text = re.sub(r"```.*?```", " ", markdown, flags=re.S)
+    text = re.sub(r"(?m)^ {4}.*$", " ", text)
+    text = re.sub(r"`[^`]*`", " ", text)
+    return flat(re.sub(r"\]\([^)]*\)", "]", text))
+
+
+@pytest.fixture(scope="module")
+def found() -> Sections:
+    return sections()
+
+
+# --- checked against the code or the records: each gives words that README must hold ----------------------------------
+
+
+def figure(found: Sections) -> str:
+    section = of(found, "montgomery-128-strong", "nvidia-h200", "unet")
+    return f"over {len(section.rows[0].images)} Montgomery radiographs with 95 % intervals, {epochs('strong')} epochs"
+
+
+def epochs(recipe: str) -> int:
+    return recipes.recipe(recipe).epochs
+
+
+def small_suites(_: Sections) -> str:
+    (size,) = {SUITES[name].size[0] for name in SUITES if name.endswith("-128")}
+    return f"networks of the {size} px suites"
+
+
+def strong_epochs(_: Sections) -> str:
+    return f"a cosine, {epochs('strong')} epochs)"
+
+
+def search(_: Sections) -> str:
+    page = flat((ROOT / "results/tuning/montgomery-128-strong.unet.f0.64px.w8.e80.md").read_text(encoding="utf-8"))
+    difference = re.search(r"The difference is \+(\d\.\d{4}) \[(-?\d\.\d{4}), \+(\d\.\d{4})\]", page)
+    tried = re.search(r"The highest of (\d+) scores", page)
+    assert difference, "the search's page says its difference otherwise"
+    assert tried, "the search's page says otherwise how many recipes were tried"
+    value, low, high = difference.groups()
+    return f"the best of {tried[1]} recipes gained {value} [{low}, {high}]: not shown"
+
+
+def little(found: Sections) -> str:
+    section = of(found, "montgomery-128-strong", "nvidia-h200", "lwnet")
+    return f"the little W-Net ({row(section, 'lwnet').parameters / 1000:.0f} k weights)"
+
+
+def smoke(_: Sections) -> str:
+    suite = SUITES["smoke"]
+    return f"three small networks on {suite.phantoms.n} phantoms" if len(suite.architectures) == 3 else "other networks"
+
+
+def smoke_margin(_: Sections) -> str:
+    margin = LIMITS["smoke"].margin
+    return f"lost less than {margin} Dice, and pooled F1 and validation loss may worsen by {margin} at most"
+
+
+def verdicts(_: Sections) -> str:
+    return f"better, equivalent (within {MARGIN} Dice) or not known"
+
+
+def real_margin(_: Sections) -> str:
+    return f"with a margin of {REAL.margin}:"
+
+
+CHECKED: tuple[Callable[[Sections], str], ...] = (
+    figure, small_suites, strong_epochs, search, little, smoke, smoke_margin, verdicts, real_margin,
+)  # fmt: skip
+
+# --- not checked: words of README, and why no record says them --------------------------------------------------------
+
+ALLOWED = {
+    "(0, 1, 2 or 0, 128, 255) are united": "values of masks; tests/test_depth.py",
+    "16-bit files are read by the one depth": "a kind of file",
+    "successors (Keras 3,": "a name",
+    "(Debian 12, Python 3.11 with": "names of versions; CI runs them",
+    "(0 all is well, 1 a regression, 5 nothing": "exit codes; tests/test_gate.py",
+    "UNet 3+": "a name",
+    "in 100 simulated reruns of equal code it raised no alarm, and it found each planted loss of 0.01":
+        "hours of training; tests/gate/test_simulated.py has the outcome",
+    "with a 95 % bootstrap interval": "the level; tests/test_coverage.py",
+    "Jaeger et al. 2014 (Quant Imaging Med Surg 4(6)) and Candemir et al. 2014 (IEEE TMI 33(2))": "citations",
+    "with 95 % intervals over patients; every network": "the level; tests/test_coverage.py",
+}  # fmt: skip
+
+
+def uncovered(text: str, phrases: list[str]) -> list[str]:
+    """Numbers of the prose that stand in none of the phrases, each with the words about it."""
+    covered = set()
+    for phrase in phrases:
+        for match in re.finditer(re.escape(prose(phrase)), text):
+            covered |= set(range(*match.span()))
+    return [
+        text[max(0, m.start() - 40) : m.end() + 20]
+        for m in NUMBER.finditer(text)
+        if not set(range(*m.span())) <= covered
+    ]
+
+
+def test_the_findings_are_what_the_records_give(found):
+    text = README.read_text(encoding="utf-8")
+    assert text == renewed(text, found), "`.venv/bin/python tests/readme_findings.py` makes README's findings anew"
+
+
+@pytest.mark.parametrize("check", CHECKED, ids=lambda check: check.__name__)
+def test_what_readme_says_of_code_and_records_holds(check, found):
+    assert check(found) in prose(README.read_text(encoding="utf-8"))
+
+
+def test_every_number_in_the_prose_is_made_checked_or_excused(found):
+    text = prose(README.read_text(encoding="utf-8"))
+    phrases = [*lines(found), *(check(found) for check in CHECKED), *ALLOWED]
+    assert uncovered(text, phrases) == []
+
+
+def test_no_excuse_outlives_its_words():
+    text = prose(README.read_text(encoding="utf-8"))
+    assert [phrase for phrase in ALLOWED if phrase not in text] == []
+
+
+def test_a_number_typed_by_hand_is_seen():
+    assert uncovered("It gained 0.0012 Dice at 128 px.", ["at 128 px"]) == ["It gained 0.0012 Dice at 128 px."]
+    assert uncovered("It gained 0.0012.", ["gained 0.0012"]) == []
+    assert prose("Use `--slots 5`\n\n    make bench SEEDS=3\n\n[97 rows](a/98.md)") == "Use [97 rows]"
+
+
+def test_lines_of_several_sections_take_one_protocol_and_the_newest(found):
+    for section in together(found, ("montgomery-128", "cpu", "unet"), ("montgomery-128", "nvidia-h200", "unet")):
+        protocols = [s.setting.protocol for s in found if s.setting.suite == "montgomery-128"]
+        assert section.setting.protocol <= max(protocols)
+    with pytest.raises(LookupError, match="no protocol has all"):
+        together(found, ("montgomery-128", "cpu", "unet"), ("montgomery-128", "abacus", "unet"))
+
+
+def test_readme_has_one_place_for_its_findings():
+    text = README.read_text(encoding="utf-8")
+    assert text.count(BEGIN) == text.count(END) == 1
+    assert text.index(BEGIN) < text.index(END)
