@@ -25,7 +25,7 @@ class ParityError(LungsegError):
 
 @dataclass(frozen=True)
 class Limit:
-    """The most that a form may differ by: in any pixel's probability, in flipped pixels, in mean Dice. None: any."""
+    """The most that a form may differ by: in any pixel's probability, in flipped pixels, in mean Dice lost. None: any."""
 
     probability: float | None = None
     flipped: int | None = None
@@ -62,11 +62,11 @@ class Parity:
     @property
     def broken(self) -> list[str]:
         """The limits that it does not keep, in words."""
-        limit, dice = LIMITS[self.form], abs(self.dice["value"]) if self.dice else 0.0
+        limit, dice = LIMITS[self.form], -self.dice["value"] if self.dice else 0.0  # a gain by rounding is no fault
         rules = [
             ("probability differs by", self.probability, limit.probability),
             ("flipped pixels are", self.flipped, limit.flipped),
-            ("mean Dice changes by", dice, limit.dice),
+            ("mean Dice falls by", dice, limit.dice),
         ]
         return [f"{self.form}: {what} {value:.2g}, {most:g} is accepted" for what, value, most in rules
                 if most is not None and not value <= most]  # fmt: skip
