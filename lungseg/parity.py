@@ -25,7 +25,7 @@ class ParityError(LungsegError):
 
 @dataclass(frozen=True)
 class Limit:
-    """The most that a form may differ by: in any pixel's probability, in flipped pixels, in mean Dice lost. None: any."""
+    """The most that a form may differ by: in a pixel's probability, in flipped pixels, in mean Dice lost. None: any."""
 
     probability: float | None = None
     flipped: int | None = None
