@@ -14,7 +14,7 @@ ROOT = Path(lungseg.__file__).resolve().parent
 BACKENDS = {"tensorflow", "jax", "torch"}
 # Module -> the only files below lungseg/ that may import it.
 DOORS = {
-    "cv2": {"images.py"},
+    "cv2": {"images.py", "datasets/landmarks.py"},
     "pooch": {"datasets/fetch.py"},
     **{backend: {"runtime.py"} for backend in BACKENDS},
     **{module: set() for module in ("bench", "matplotlib", "seaborn", "sklearn", "tabulate", "rich", "pickle")},
