@@ -73,6 +73,31 @@ def ensemble(options: argparse.Namespace) -> int:
     return code
 
 
+def robustness(options: argparse.Namespace) -> int:
+    """Dice lost under corruptions by what is trained already, then its page. 4 when a network could not be measured."""
+    if options.seeds is not None and options.seeds < 1:
+        raise UsageError(f"--seeds {options.seeds}: at least 1 is needed")
+    suite = suites.narrowed(suites.suite(options.suite), options.arch)
+    suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
+    runtime.require()
+    from bench import machine
+    from bench.markdown import plain
+    from bench.pages import robustness_page
+    from bench.robustness import command, measurement
+    from bench.running import data, lock
+
+    with lock.held(options.results):
+        root = data.locate(suite, options.data, options.results)
+        code = command.measure(suite, root, options.results, options.seeds, _say)
+        written = robustness_page.write(options.results, suite.name)
+    key = machine.key(suite.precision)
+    found = [network for network in measurement.load(options.results, suite.name) if network.machine_key == key]
+    if found:
+        print(robustness_page.losses(found, plain, "simple"))
+    print("\n".join(f"written: {near(path)}" for path in [measurement.path(options.results, suite.name), *written]))
+    return code
+
+
 def speed(options: argparse.Namespace) -> int:
     """Measure throughput only."""
     from bench.running import lock

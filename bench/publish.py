@@ -11,6 +11,7 @@ from bench.pages import report
 from bench.paths import refuse_others_pages
 from bench.records import costs, likeness, members, store
 from bench.records.protocols import newest, protocol
+from bench.robustness import measurement
 from bench.speed import speed_table
 from bench.statistics import strata
 from bench.suites import Suite
@@ -42,6 +43,7 @@ def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> 
     written += _throughput(source, target, suite)
     written += _galleries(source, target, suite)
     written += _strata(source, target, suite)
+    written += _robustness(source, target, suite)
     written.append(costs.renew(target, suite, newest(records)))
     return written + report.write(target)
 
@@ -152,3 +154,13 @@ def _strata(source: Path, target: Path, suite: Suite) -> list[Path]:
     copy = target / path.relative_to(source)
     store.write_bytes(copy, path.read_bytes())
     return [copy]
+
+
+def _robustness(source: Path, target: Path, suite: Suite) -> list[Path]:
+    """Dice under corruptions, where ``robustness`` has measured it: of these networks in the place of earlier ones'."""
+    found = measurement.load(source, suite.name)
+    if not found:
+        return []
+    own = {(network.name, network.machine_key) for network in found}
+    earlier = [n for n in measurement.load(target, suite.name) if (n.name, n.machine_key) not in own]
+    return [measurement.save(target, suite.name, [*earlier, *found])]

@@ -11,7 +11,7 @@ FLOORS = (  # of the package bench; those of one floor do not import each other
     {"machine", "suites", "options"},
     {"records"},
     {"running", "statistics"},
-    {"speed", "gate", "markdown"},
+    {"speed", "gate", "robustness", "markdown"},
     {"pages"},
     {"figures", "judging"},
     {"publish", "tune"},

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from bench import markdown
 from bench.markdown import NONE, code, escape, filled, fitted, paragraph, plain, ratio, table, with_interval
-from bench.pages import answers, gaps, matrix, pairs_file
+from bench.pages import answers, gaps, matrix, pairs_file, robustness_page
 from bench.pages.definitions import DEEPDRAW, DEFINITIONS
 from bench.pages.section_page import CAPTIONS, first_screen, own_questions, section_page
 from bench.pages.speed_page import throughput
@@ -62,9 +62,10 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
         stored = [strata.read(results, section) for section in sections]
         text = suite_page(suite, sections, measured, drawn, stored, found.of(suite), found.is_sealed)
         store.write_text(written[-1], text)
+    written += robustness_page.write(results, only)
     written.append(results / "README.md")
     searches = sorted(path.name for path in (results / "tuning").glob("*.md"))
-    store.write_text(written[-1], index_page(by_suite, measured, found.unreadable, searches))
+    store.write_text(written[-1], index_page(by_suite, measured, found.unreadable, searches, spoiled(results)))
     return written
 
 
@@ -163,8 +164,10 @@ def index_page(
     measured: Sequence[Speeds],
     unreadable: Mapping[str, str] = MappingProxyType({}),
     searches: Sequence[str] = (),
+    corrupted: Sequence[str] = (),
 ) -> str:
-    """The Markdown of the index: every suite with its answer, the pages of searches, and where speed was measured."""
+    """The Markdown of the index: every suite with its answer, the pages of searches and of corruptions, and where speed
+    was measured."""
     blocks = [GENERATED, "# Results"]
     if not by_suite:
         blocks.append("No suite has been run yet: `make bench` runs `quick`, `python -m bench list` shows all.")
@@ -199,10 +202,18 @@ def index_page(
     if searches:
         files = "\n".join(f"- [{escape(name.removesuffix('.md'))}](tuning/{slug(name)})" for name in searches)
         blocks += ["## Searches for a better recipe", f"What each bought on images that it never saw:\n\n{files}"]
+    if corrupted:
+        files = "\n".join(f"- [{escape(name.removesuffix('.md'))}](robustness/{slug(name)})" for name in corrupted)
+        blocks += ["## Corruptions", f"Dice lost when held-out images are spoiled in stated ways:\n\n{files}"]
     if measured:
         files = "\n".join(f"- [{escape(m.file)}](throughput/{slug(m.file)})" for m in measured)
         blocks += ["## Throughput", f"One file a device, backend, precision and size:\n\n{files}"]
     return "\n\n".join(blocks) + "\n"
+
+
+def spoiled(results: Path) -> list[str]:
+    """Files of the pages on corruptions, sorted."""
+    return sorted(path.name for path in (results / "robustness").glob("*.md"))
 
 
 def terminal(records: Sequence[Record], width: int = 80, only: str | None = None) -> str:

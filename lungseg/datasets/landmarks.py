@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,10 +65,8 @@ class Agreement:
     degrees: float
 
 
-NONE = Landmarks(
-    np.zeros((0, 2), np.float32), *(np.zeros(n, np.float32) for n in (0, 0)), np.zeros((0, 128), np.float32),
-    np.zeros(0, np.float32),
-)  # fmt: skip
+NOTHING = np.zeros(0, np.float32)
+NONE = Landmarks(NOTHING.reshape(0, 2), NOTHING, NOTHING, NOTHING.reshape(0, 128), NOTHING)
 
 
 def landmarks(image: Image, lungs: Mask, spacing_mm: tuple[float, float] | None) -> Landmarks:
@@ -82,9 +81,10 @@ def landmarks(image: Image, lungs: Mask, spacing_mm: tuple[float, float] | None)
     hull = _hull(resize_mask(lungs, size))
     grey = np.rint(resize_image(image, size) * 255).astype(np.uint8)
     even = cv2.createCLAHE(CLIP, (TILES, TILES)).apply(grey)
-    sift = cv2.SIFT_create(contrastThreshold=CONTRAST)
+    sift = cv2.SIFT.create(contrastThreshold=CONTRAST)
     found = [point for point in sift.detect(even, hull) if point.size <= WIDEST]
     found.sort(key=lambda point: (-point.response, point.pt, point.angle))
+    descriptors: Any
     kept, descriptors = sift.compute(even, found[:MOST])
     if descriptors is None:
         return NONE
@@ -121,6 +121,7 @@ def agreement(one: Landmarks, other: Landmarks, least: int = 2) -> Agreement | N
         return None  # a fit can bring no more together than there are
     points, onto = one.points[mine], other.points[theirs]
     # its random numbers begin anew at each call, so that the same points have the same fit
+    fit: Any
     fit, inside = cv2.estimateAffinePartial2D(points, onto, method=cv2.RANSAC, ransacReprojThreshold=WITHIN)
     if fit is None:
         return None
