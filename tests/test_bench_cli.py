@@ -43,7 +43,7 @@ def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["run smoke", "ensemble smoke", "robustness smoke", "speed smoke", "tune smoke", "gate"])
+@pytest.mark.parametrize("verb", [*(f"{v} smoke" for v in ("run", "ensemble", "robustness", "speed", "tune")), "gate"])
 def test_a_backend_that_is_not_installed_is_told_before_anything_begins(verb, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name == "torch" else None)
