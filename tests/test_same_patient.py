@@ -12,7 +12,7 @@ import pytest
 
 from lungseg import load
 from lungseg.__main__ import main
-from lungseg.datasets import landmarks, montgomery, phantom, same_patient
+from lungseg.datasets import landmarks, montgomery, phantom, same_patient, shenzhen
 from lungseg.datasets.anatomy import ASPECT, FIELD_MM
 from lungseg.datasets.case import Case
 from lungseg.datasets.verify import verify
@@ -21,7 +21,7 @@ from lungseg.images import pose, warp, write_png
 from lungseg.splits import folds
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-TABLES = {"montgomery": montgomery.SAME_PATIENT}
+TABLES = {"montgomery": montgomery.SAME_PATIENT, "shenzhen": shenzhen.SAME_PATIENT}
 SIZE = (384, 320)
 SPACING = (FIELD_MM / SIZE[0], FIELD_MM * ASPECT / SIZE[1])
 
@@ -258,6 +258,41 @@ def test_a_table_lists_pairs_of_the_set_once_the_strongest_first(name):
     assert min(counts) >= same_patient.POSSIBLE
     assert len({(row["id"], row["other_id"]) for row in rows}) == len(rows)
     assert {row[key] for row in rows for key in ("id", "other_id")} <= set(ids_of(name))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_says_whom_the_loader_gives_one_patient(name):
+    """So every certain pair is grouped, and the reader sees which possible ones are."""
+    groups = TABLES[name]
+    for row in committed(name):
+        known = groups.get(row["id"], row["id"]) == groups.get(row["other_id"], row["other_id"])
+        assert row["one_patient"] == ("yes" if known else "no"), row
+        assert row["verdict"] == ("certain" if int(row["inliers"]) >= same_patient.CERTAIN else "possible"), row
+
+
+@pytest.mark.parametrize(("name", "patients", "grouped"), [("montgomery", 127, 120), ("shenzhen", 562, 562)])
+def test_the_page_counts_pairs_and_patients_as_the_table_does(name, patients, grouped):
+    place, ids = Path("nowhere"), ids_of(name)
+    cases = {key: Case(key, TABLES[name].get(key, key), place, (place,)) for key in ids}
+    pairs = [same_patient.Pair(cases[r["id"]], cases[r["other_id"]], int(r["inliers"]), int(r["matches"]), 1.0, 0.0)
+             for r in committed(name)]  # fmt: skip
+    certain = sum(pair.certain for pair in pairs)
+    assert same_patient.patients(cases.values(), pairs) == patients
+    assert len({case.patient for case in cases.values()}) == grouped
+    page = (RESULTS / "same_patient" / "README.md").read_text(encoding="utf-8")
+    cells = [f"[{name}.csv]({name}.csv)", len(ids), f"{len(ids) * (len(ids) - 1) // 2:,}", certain,
+             len(pairs) - certain, patients, grouped]  # fmt: skip
+    assert f"| {' | '.join(map(str, cells))} |" in page
+
+
+def test_images_of_one_shenzhen_patient_share_a_group(tmp_path):
+    for name in ("0477_1", "0605_1", "0001_0"):
+        for folder in ("img", "mask"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            write_png(tmp_path / folder / f"CHNCXR_{name}.png", np.eye(8, dtype=np.uint8) * np.uint8(255))
+    patient = {case.id: case.patient for case in load("shenzhen", tmp_path)}
+    assert patient == {"CHNCXR_0001_0": "CHNCXR_0001_0", "CHNCXR_0477_1": "CHNCXR_0477_1",
+                       "CHNCXR_0605_1": "CHNCXR_0477_1"}  # fmt: skip
 
 
 def test_sex_and_age_agree_in_every_certain_pair_of_montgomery():
