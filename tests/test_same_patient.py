@@ -187,6 +187,13 @@ def test_the_command_writes_the_pairs(root, tmp_path, capsys):
     assert (row["sex_agrees"], row["years_apart"]) == ("yes", "1")
 
 
+def test_a_name_that_a_spreadsheet_would_run_is_shielded():
+    place = Path("nowhere")
+    evil, plain = (Case(name, name, place, (place,)) for name in ("=1+1", "b\n,c"))
+    text = same_patient.table([same_patient.Pair(evil, plain, 20, 30, 1.0, 0.0)])
+    assert text.splitlines()[1:] == ['\'=1+1,"b ,c",20,30,1.000,0.0,certain,no,,']
+
+
 def test_pairs_do_not_depend_on_the_order_of_cases_nor_on_what_a_set_says_of_patients(root):
     cases = load("folder", root)
     stripped = [Case(c.id, "all", c.image, c.masks, c.spacing_mm) for c in reversed(cases)]

@@ -1,7 +1,8 @@
 """Held-out images spoiled in stated ways and strengths: arrays in, arrays out, the same for an image each time.
 
 They are applied at the network's size, to what the network sees. A corruption that moves the image moves the mask
-along, so that what is lost is the network's fault and not the mask's.
+along, so that what is lost is the network's fault and not the mask's. OpenCV and SciPy are imported where they are
+needed: a report knows the corruptions' names without them.
 """
 
 from __future__ import annotations
@@ -12,9 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-
-from lungseg import images
 
 VERSION = 1  # rises when any corruption yields other pixels
 CLEAN = "clean"
@@ -48,6 +46,8 @@ def gamma(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Pi
 
 def rotation(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Picture, Mask]:
     """Turned about the middle, either way by lot; black and no lung enter from outside."""
+    from lungseg import images
+
     turn = strength if draws.random() < 0.5 else -strength
     return _moved(image, mask, images.pose(image.shape, turn, 1.0, (0.0, 0.0), mirror=False))
 
@@ -59,6 +59,8 @@ def inversion(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Pi
 
 def crop(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Picture, Mask]:
     """A window of this share of both sides, somewhere by lot, enlarged to the whole: the border is cut off."""
+    from lungseg import images
+
     room = (1 - strength) / strength / 2  # shares of the sides by which the enlarged image can move
     down, right = draws.uniform(-room, room, 2)
     return _moved(image, mask, images.pose(image.shape, 0.0, 1 / strength, (down, right), mirror=False))
@@ -71,6 +73,8 @@ def noise(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Pi
 
 def blur(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Picture, Mask]:
     """Gaussian blur whose standard deviation is this share of the image's height."""
+    from scipy import ndimage
+
     spread = strength * image.shape[0]
     return _clipped(ndimage.gaussian_filter(image.astype(np.float64), spread, mode="nearest")), mask
 
@@ -113,6 +117,8 @@ def corrupted(image: Picture, mask: Mask, key: str, name: str) -> tuple[Picture,
 
 
 def _moved(image: Picture, mask: Mask, pose: NDArray[np.float64]) -> tuple[Picture, Mask]:
+    from lungseg import images
+
     moved = images.warp(mask.astype(np.float32), pose, sharp=True) >= 0.5
     return _clipped(images.warp(image, pose, sharp=True)), np.asarray(moved)
 

@@ -139,17 +139,24 @@ def doubts(pairs: Sequence[Pair]) -> dict[str, list[str]]:
 
 
 def table(pairs: Sequence[Pair]) -> str:
-    """CSV with a line for each pair: ids, evidence and checks, no pixels. Unknown sex or age: left empty."""
+    """CSV with a line for each pair: ids, evidence and checks, no pixels. Unknown sex or age: left empty; a name that a
+    spreadsheet would run gets an apostrophe before it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for p in pairs:
         writer.writerow(
-            [p.one.id, p.other.id, p.inliers, p.matches, f"{p.scale:.3f}", f"{p.degrees:.1f}",
+            [_shielded(p.one.id), _shielded(p.other.id), p.inliers, p.matches, f"{p.scale:.3f}", f"{p.degrees:.1f}",
              "certain" if p.certain else "possible", _word(p.known), _word(p.sexes_agree),
              "" if p.years_apart is None else p.years_apart]
         )  # fmt: skip
     return text.getvalue()
+
+
+def _shielded(name: str) -> str:
+    """A name that no spreadsheet runs as a formula: an image may be called ``=1+1.png``."""
+    line = "".join(c if c.isprintable() else " " for c in name)
+    return f"'{line}" if line.lstrip(" '").startswith(("=", "+", "-", "@")) else line
 
 
 def _word(answer: bool | None) -> str:
