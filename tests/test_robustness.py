@@ -157,7 +157,7 @@ def test_loss_is_the_mean_over_patients_of_paired_differences():
     assert found.clean().value == pytest.approx((0.95 + 0.8) / 2)
     assert lost.value == pytest.approx((0.1 + 0.2) / 2)
     assert np.isnan([lost.low, lost.high]).all(), "two patients allow no interval"
-    assert "0.1500 |" in robustness_page.losses([found])
+    assert "0.1500 [-] |" in robustness_page.losses([found])
 
 
 def test_the_interval_covers_patients_and_not_images():

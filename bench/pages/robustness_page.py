@@ -11,7 +11,7 @@ from bench.records import store
 from bench.robustness import measurement
 from bench.robustness.corruptions import CORRUPTIONS, key_of
 from bench.robustness.measurement import Network
-from bench.statistics.resampling import Interval
+from bench.statistics.resampling import MIN_PATIENTS
 from lungseg.errors import DataError
 
 GENERATED = "<!-- Written by `python -m bench report` from the record beside it; edits are lost. -->"
@@ -55,11 +55,11 @@ def page(file: Path) -> str:
 def losses(networks: Sequence[Network], name: object = escape, style: str = "pipe") -> str:
     """The table of one section: a line for each corruption and strength, a column for each network."""
     say = name if callable(name) else escape
-    rows = [["none (Dice)", NONE, *(_spelled(network.clean()) for network in networks)]]
+    rows = [["none (Dice)", NONE, *(with_interval(network.clean()) for network in networks)]]
     for corruption in CORRUPTIONS.values():
         for strength in corruption.strengths:
             found = [network.lost(key_of(corruption.name, strength)) for network in networks]
-            rows.append([corruption.name, f"{strength:g}", *(_spelled(lost, sign=True) for lost in found)])
+            rows.append([corruption.name, f"{strength:g}", *(with_interval(lost, sign=True) for lost in found)])
     return table(["Corruption", "Strength", *(say(network.name) for network in networks)], rows, left=1, style=style)
 
 
@@ -74,7 +74,7 @@ def _section(networks: list[Network]) -> list[str]:
     size = " x ".join(map(str, about.get("size", ())))
     seeds = {network.name: len(network.dice) for network in networks}
     patients = len(set(first.patients))
-    few = f" Fewer than {measurement.FEWEST} patients allow no interval." if patients < measurement.FEWEST else ""
+    few = f" Fewer than {MIN_PATIENTS} patients allow no interval." if patients < MIN_PATIENTS else ""
     return [
         f"## {escape(first.machine_key)}",
         paragraph(
@@ -84,12 +84,6 @@ def _section(networks: list[Network]) -> list[str]:
         ),
         losses(networks),
     ]
-
-
-def _spelled(estimate: Interval, sign: bool = False) -> str:
-    if estimate.low != estimate.low:  # no interval
-        return f"{estimate.value:{'+' if sign else ''}.4f}"
-    return with_interval(estimate, sign=sign)
 
 
 def _definitions() -> str:

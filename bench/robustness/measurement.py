@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from bench.statistics.resampling import Interval
 from lungseg.errors import DataError
 
 SCHEMA = 1
-FEWEST = 8  # patients: of fewer, intervals cover less than they say, so none is given
 DIGITS = 6  # of a Dice in the file
 
 
@@ -69,8 +67,6 @@ class Network:
 def _interval(values: np.ndarray) -> Interval:
     """Mean of (patients,) values with its percentile interval over patients; without one where they are too few."""
     n = len(values)
-    if n < FEWEST:
-        return Interval(float(values.mean()), math.nan, math.nan)
     resampled = resampling.patient_weights(n) @ values / n
     return resampling.interval(float(values.mean()), resampled, patients=n)
 
