@@ -53,7 +53,10 @@ def run(options: argparse.Namespace) -> int:
 
 def ensemble(options: argparse.Namespace) -> int:
     """Entries made of what is trained already, then the report. 4 when some could not be made."""
-    suite = suites.narrowed(suites.suite(options.suite), options.arch, folds=options.folds)
+    suite = suites.narrowed(
+        suites.suite(options.suite), options.arch, folds=options.folds,
+        precision=options.precision, deterministic=options.deterministic,
+    )  # fmt: skip
     suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
     runtime.require()
     refuse_mistyped(options.results)
@@ -105,7 +108,7 @@ def speed(options: argparse.Namespace) -> int:
     suite = _chosen(options)
     runtime.require()
     with lock.held(options.results):
-        return _speed(suite, options.results, options.precision)
+        return _speed(suite, options.results)
 
 
 def report(options: argparse.Namespace) -> int:
@@ -183,7 +186,9 @@ def list(options: argparse.Namespace) -> int:
 
 def _chosen(options: argparse.Namespace) -> Suite:
     chosen = suites.suite(options.suite)
-    narrowing = {name: getattr(options, name, None) for name in ("seeds", "folds", "variants")}
+    narrowing = {
+        name: getattr(options, name, None) for name in ("seeds", "folds", "variants", "precision", "deterministic")
+    }
     chosen = suites.narrowed(chosen, options.arch, **narrowing)
     slots = getattr(options, "slots", None)
     if slots is not None and slots < 1:
@@ -191,10 +196,10 @@ def _chosen(options: argparse.Namespace) -> Suite:
     return replace(chosen, slots=slots) if slots else chosen
 
 
-def _speed(suite: Suite, results: Path, precision: str | None = None) -> int:
+def _speed(suite: Suite, results: Path) -> int:
     from bench.speed import throughput
 
-    measured = throughput.measure(suite, results, _say, precision=precision)
+    measured = throughput.measure(suite, results, _say)
     return PARTIAL if measured.failures else 0
 
 

@@ -39,11 +39,13 @@ def _measuring(verb: Verb) -> None:
     _cells(run, "number of seeds instead of the suite's own")
     run.add_argument("--variants", type=_names, help="variants of the recipe, beside it, instead of the suite's "
                      "own, as plateau,thorough+weight-average; `list` names them")  # fmt: skip
+    _numerics(run)
     run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
     ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
     _cells(ensemble, "only the first so many seeds instead of all that were trained")
     ensemble.add_argument("--variant", help="of those trained by this variant of the recipe, as thorough")
+    _numerics(ensemble)
     ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
     robustness = verb("robustness", "Dice lost under corruptions, from kept weights; trains nothing, then reports")
     robustness.add_argument("suite", help="suite's name; see `list`")
@@ -116,6 +118,15 @@ def _cells(of: argparse.ArgumentParser, seeds: str) -> None:
     _data(of)
     of.add_argument("--seeds", type=int, help=seeds)
     of.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
+
+
+def _numerics(of: argparse.ArgumentParser) -> None:
+    of.add_argument("--precision", choices=PRECISIONS, help="Keras policy instead of the suite's own")
+    bits = of.add_mutually_exclusive_group()
+    bits.add_argument("--deterministic", action="store_true", default=None, help="operations that give the same bits "
+                      "each time: what every suite does on a CPU")  # fmt: skip
+    bits.add_argument("--fast", dest="deterministic", action="store_false", help="operations that need not: what "
+                      "suites for a GPU do there, at up to four times the speed")  # fmt: skip
 
 
 def _choice(of: argparse.ArgumentParser) -> None:

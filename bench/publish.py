@@ -92,9 +92,11 @@ def _incomplete(group: Sequence[store.Record], partial: bool) -> list[str]:
     return problems
 
 
-def _machine(record: store.Record) -> tuple[str, str, int]:
-    """What records of one table share; those of different protocols have none in common."""
-    return record["machine"]["backend"], record["machine"]["device_kind"], protocol(record)
+def _machine(record: store.Record) -> tuple[object, ...]:
+    """What records of one table share; those of different protocols, precisions or determinism have none in common."""
+    on, made_from = record["machine"], record["inputs"]
+    fast = made_from.get("deterministic") is False
+    return on["backend"], on["device_kind"], on["precision"], fast, protocol(record)
 
 
 def _kept(suite: Suite, target: Path, published: int) -> list[Path]:

@@ -8,7 +8,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # of the package bench; those of one floor do not import each other
     {"paths", "cell"},
-    {"machine", "suites", "options"},
+    {"machine", "options"},
+    {"suites"},
     {"records"},
     {"running", "statistics"},
     {"speed", "gate", "robustness", "markdown"},

@@ -23,7 +23,7 @@ from bench.records import doubts, store
 from bench.running import at_stored, child, data, failures
 from bench.running.child import Say
 from bench.running.job import Job
-from lungseg import metrics, recipes, runtime
+from lungseg import metrics, runtime
 from lungseg.errors import ContractError, LungsegError, UsageError
 from lungseg.prepare import Prepared
 from lungseg.recipes import Recipe
@@ -43,12 +43,12 @@ def run(job: Job, say: Say) -> store.Record:
     """
     began, source = time.monotonic(), machine.source()  # now: hours later the checkout may hold another commit
     cell, suite, results = job.cell, job.suite, job.results
-    recipe = recipes.recipe(cell.recipe)
-    device = started(cell.seed, suite.threads)
+    recipe = suite.recipe_of(cell.recipe)
+    device = started(cell.seed, suite.threads, suite.is_deterministic)
     material = data.gather(suite, job.root, results)
     data.refuse_changes(material, job.inputs)
     fold, prepared = material.partition(cell.seed)[cell.fold], material.prepared
-    key = machine.key(recipe.precision)
+    key = suite.machine_key
     checkpoints_in = store.artifact(results, cell, key, "checkpoints")
     fit = fitted(cell, recipe, fold, prepared, job.inputs, checkpoints_in, job.checkpoint_s, say)
     from lungseg import complexity, inference
@@ -133,9 +133,9 @@ def fitted(
     return Fitted(model, trained, made_from, checkpoints)
 
 
-def started(seed: int, threads: int) -> runtime.Device:
+def started(seed: int, threads: int, deterministic: bool) -> runtime.Device:
     """Start the backend. Raises UsageError unless it runs on the device under whose name records are kept."""
-    device = runtime.start(seed, threads)
+    device = runtime.start(seed, threads, deterministic)
     if device.kind != machine.device_kind():
         raise UsageError(
             f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
