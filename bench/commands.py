@@ -101,6 +101,41 @@ def robustness(options: argparse.Namespace) -> int:
     return code
 
 
+def reruns(options: argparse.Namespace) -> int:
+    """Repeated equal runs of a suite's cells, kept beside the records."""
+    suite = _chosen(options)
+    if options.times < 1:
+        raise UsageError(f"--times {options.times}: at least 1 is needed")
+    runtime.require()
+    from bench.running import data, lock
+    from bench.running import reruns as repeated
+    from bench.running.slots import Interrupted
+
+    with lock.held(options.results):
+        root = data.locate(suite, options.data, options.results)
+        try:
+            written = repeated.measure(suite, root, options.results, options.times, _say)
+        except Interrupted as error:
+            raise KeyboardInterrupt from error
+    print("\n".join(f"written: {near(path)}" for path in written))
+    return 0
+
+
+def costs(options: argparse.Namespace) -> int:
+    """Where cells' seconds went, from stored records; no backend."""
+    from bench.markdown import table
+    from bench.records import parts, store
+
+    suite = suites.suite(options.suite)
+    headers, rows = parts.rows(store.load_records(options.results, suite.name))
+    if not rows:
+        raise UsageError(
+            f"{options.results}: no record of suite {suite.name} tells its parts; `python -m bench run {suite.name}`"
+        )
+    print(table(headers, rows, left=2, style="simple"))
+    return 0
+
+
 def speed(options: argparse.Namespace) -> int:
     """Measure throughput only."""
     from bench.running import lock

@@ -44,6 +44,7 @@ def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> 
     written += _galleries(source, target, suite)
     written += _strata(source, target, suite)
     written += _robustness(source, target, suite)
+    written += _reruns(source, target, suite)
     written.append(costs.renew(target, suite, newest(records)))
     return written + report.write(target)
 
@@ -166,3 +167,13 @@ def _robustness(source: Path, target: Path, suite: Suite) -> list[Path]:
     own = {(network.name, network.machine_key) for network in found}
     earlier = [n for n in measurement.load(target, suite.name) if (n.name, n.machine_key) not in own]
     return [measurement.save(target, suite.name, [*earlier, *found])]
+
+
+def _reruns(source: Path, target: Path, suite: Suite) -> list[Path]:
+    """Repeated equal runs of the suite's cells, where ``reruns`` has written them."""
+    written = []
+    for path in sorted((source / "reruns" / suite.name).glob("*/*.json")):
+        copy = target / path.relative_to(source)
+        store.write_bytes(copy, path.read_bytes())
+        written.append(copy)
+    return written

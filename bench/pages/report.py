@@ -9,13 +9,14 @@ from types import MappingProxyType
 
 from bench import markdown
 from bench.markdown import NONE, code, escape, filled, fitted, paragraph, plain, ratio, table, with_interval
-from bench.pages import answers, gaps, matrix, pairs_file, robustness_page
+from bench.pages import answers, gaps, matrix, pairs_file, reruns_page, robustness_page
 from bench.pages.definitions import DEEPDRAW, DEFINITIONS
 from bench.pages.section_page import CAPTIONS, first_screen, own_questions, section_page
 from bench.pages.speed_page import throughput
 from bench.pages.vetting import Vetted, vetted
 from bench.paths import slug
-from bench.records import likeness, store
+from bench.records import likeness, reruns, store
+from bench.records.reruns import Reruns
 from bench.speed import speeds
 from bench.speed.speeds import Speeds
 from bench.statistics import borders, stats, strata
@@ -59,8 +60,9 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
             drawn.append(_drawn(results, stem))
         written += pairs_file.write(results, suite, sections)
         written.append(results / page_name(suite))
+        repeated = reruns.read(results, suite)
         stored = [strata.read(results, section) for section in sections]
-        text = suite_page(suite, sections, measured, drawn, stored, found.of(suite), found.is_sealed)
+        text = suite_page(suite, sections, measured, drawn, stored, found.of(suite), found.is_sealed, repeated)
         store.write_text(written[-1], text)
     written += robustness_page.write(results, only)
     written.append(results / "README.md")
@@ -117,11 +119,13 @@ def suite_page(
     stored: Sequence[Strata | None],
     unreadable: Mapping[str, str] = MappingProxyType({}),
     sealed: Callable[[Record], bool] = store.is_sealed,
+    repeated: Sequence[Reruns] = (),
 ) -> str:
     """The Markdown of one suite.
 
     figures: of each section, kind -> path relative to the page. stored: of each section, its strata.
     unreadable: file -> why it is not in the tables. sealed: whether a record is as it was written.
+    repeated: equal runs of its cells.
     """
     blocks = [GENERATED, f"# {escape(suite)}"]
     if suite in SUITES:
@@ -131,7 +135,7 @@ def suite_page(
         blocks.append(paragraph(f"{len(sections)} sections; their numbers are not comparable with each other."))
     blocks += _unreadable(unreadable)
     for section, paths, groups in zip(sections, figures, stored, strict=True):
-        blocks += section_page(section, paths, groups)
+        blocks += [*section_page(section, paths, groups), *reruns_page.repeated(section, repeated)]
         edited = [store.cell_name(r) for r in section.records if not sealed(r)]
         if edited:
             cells = ", ".join(map(escape, edited))

@@ -1,0 +1,58 @@
+"""Our loop on JAX against Keras's own, by a process that has JAX (tests/jax_loop.py)."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from test_backends import ROOT, interpreter
+
+PROGRAM = Path(__file__).with_name("jax_loop.py")
+TOLERANCE = 1e-5  # of a loss or a Dice, float32; what one loop compiles together, the other does not
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """Of each case: history, best epoch and hash of weights, by each loop."""
+    python = interpreter("jax")
+    if python is None:
+        pytest.skip("jax is not installed; name an interpreter that has it by LUNGSEG_PYTHON_JAX (`make smoke-jax`)")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    command = [python, PROGRAM, tmp_path_factory.mktemp("jax")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def cases(found):
+    return {name: case for name, case in found.items() if name != "diverged"}
+
+
+@pytest.mark.parametrize("loop", ["single", "whole"])
+def test_the_history_is_keras_own(found, loop):
+    for name, case in cases(found).items():
+        wanted, ours = case["keras"], case[loop]
+        assert ours["history"].keys() == wanted["history"].keys()
+        half = name.startswith("mixed_")  # eight or eleven bits of a float's: rounding alone is a thousand times more
+        for key, values in wanted["history"].items():
+            assert ours["history"][key] == pytest.approx(values, abs=5e-3 if half else TOLERANCE), (name, key)
+        assert ours["best_epoch"] == wanted["best_epoch"], name
+
+
+@pytest.mark.parametrize("loop", ["single", "whole"])
+def test_a_resumed_training_ends_with_the_same_bits(found, loop):
+    for name, case in cases(found).items():
+        assert case[f"{loop}, resumed"] == case[loop], name
+
+
+def test_the_cases_reach_what_they_are_named_for(found):
+    assert len(set(found["plateau"]["keras"]["history"]["learning_rate"])) > 1
+    assert len(found["stops early"]["keras"]["history"]["loss"]) < 6
+    assert found["average"]["keras"]["weights"] != found["batches of two sizes"]["keras"]["weights"]
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(found):
+    assert all("epoch 1: loss" in said and "not a finite number" in said for said in found["diverged"])
