@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import DataError, LungsegError, UsageError
+
+BUDGET_S = 5.0  # seconds of one measurement of speed, about
 
 
 def run(options: argparse.Namespace) -> int:
@@ -143,7 +145,7 @@ def speed(options: argparse.Namespace) -> int:
     suite = _chosen(options)
     runtime.require()
     with lock.held(options.results):
-        return _speed(suite, options.results)
+        return _speed(suite, options.results, None if options.whole else BUDGET_S, options.batches)
 
 
 def report(options: argparse.Namespace) -> int:
@@ -231,10 +233,10 @@ def _chosen(options: argparse.Namespace) -> Suite:
     return replace(chosen, slots=slots) if slots else chosen
 
 
-def _speed(suite: Suite, results: Path) -> int:
+def _speed(suite: Suite, results: Path, budget_s: float | None = BUDGET_S, batches: Sequence[int] = ()) -> int:
     from bench.speed import throughput
 
-    measured = throughput.measure(suite, results, _say)
+    measured = throughput.measure(suite, results, _say, budget_s, batches=batches)
     return PARTIAL if measured.failures else 0
 
 
