@@ -144,8 +144,15 @@ def speed(options: argparse.Namespace) -> int:
 
     suite = _chosen(options)
     runtime.require()
+    budget_s = None if options.whole else BUDGET_S
     with lock.held(options.results):
-        return _speed(suite, options.results, None if options.whole else BUDGET_S, options.batches)
+        if options.peers:
+            from bench.speed import peers
+
+            path, failures = peers.measure(suite, options.results, _say, budget_s)
+            print("\n".join([*failures, f"written: {near(path)}"]))
+            return PARTIAL if failures else 0
+        return _speed(suite, options.results, budget_s, options.batches)
 
 
 def report(options: argparse.Namespace) -> int:

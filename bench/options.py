@@ -61,6 +61,8 @@ def _measuring(verb: Verb) -> None:
     speed = verb("speed", "measure throughput of a suite's architectures, one process each")
     _choice(speed)
     speed.add_argument("--batches", type=_numbers, default=(), help="images a step instead of the recipe's, as 8,16")
+    speed.add_argument("--peers", action="store_true", help="our U-Net beside a native PyTorch one, both precisions; "
+                       "needs torch")  # fmt: skip
     speed.add_argument("--whole", action="store_true", help="the whole protocol: minutes an architecture")
     speed.add_argument("--precision", choices=PRECISIONS, help="Keras policy instead of the suite's own")
     _results(speed)
