@@ -185,7 +185,10 @@ def identity(made_from: dict[str, Any]) -> str:
 
 def check_contract(model: Any, cell: Cell) -> None:
     """One forward pass before hours of training: shape, range, finite. Raises ContractError."""
-    probe = np.random.default_rng(0).random((2, *cell.size, 1), np.float32)
+    from lungseg.inference import BATCH
+
+    n = BATCH if runtime.jit_compile() else 2  # the program that predicts, where each number of images has its own
+    probe = np.random.default_rng(0).random((n, *cell.size, 1), np.float32)
     output = np.asarray(model.predict_on_batch(probe))
     low, high = (output.min(), output.max()) if output.size else (0.0, 0.0)
     wrong = [
