@@ -14,7 +14,8 @@ from bench.pages import report
 from bench.publish import validate
 from bench.records import store
 from bench.running import engine
-from bench.running.inputs import inputs
+from bench.running.inputs import inputs, resolved
+from bench.running.inputs import settings as recipe_settings
 from bench.statistics import stats
 from bench.suites import SUITES, Suite, cells, narrowed, suite
 from lungseg import recipes, runtime
@@ -54,6 +55,12 @@ def test_options_tell_what_was_asked_and_nothing_where_nothing_was(verb, words, 
 
 def test_no_recipe_has_a_precision_of_its_own_that_a_suite_would_override():
     assert {recipe.precision for recipe in recipes.RECIPES.values()} == {"float32"}
+
+
+def test_what_was_trained_before_precision_was_a_suites_has_the_same_fingerprint():
+    for name in recipes.RECIPES:
+        assert recipe_settings(suite("quick").recipe_of(name)) == resolved(name)
+    assert inputs(cells(suite("quick"))[0], suite("quick"), MATERIAL)["deterministic"] is True
 
 
 def test_an_unknown_precision_is_refused():

@@ -21,23 +21,18 @@ from lungseg.errors import DataError, LungsegError
 
 SUITE = suites.narrowed(suites.suite("smoke"), architectures="unet", deterministic=False)
 CELL = suites.cells(SUITE)[0]
-DICES = (0.9, 0.94, 0.92, 0.95)
+RUNS = [record("unet", 0, n=4, seed=seed) for seed in range(4)]  # as if one cell had come out otherwise each time
+DICES = [np.mean([case["dice"] for case in run["cases"]]) for run in RUNS]
 
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Trainings that are made up: the n-th has the n-th Dice. Gives the folders they wrote to."""
+    """Trainings that are made up: the n-th has the n-th record. Gives the folders they wrote to."""
     folders = []
 
     def run_cells(cells, suite, root, results, inputs, display):
         (cell,) = cells
-        made = record("unet", 0, n=2)
-        value = DICES[len(folders) % len(DICES)]
-        scores = [{**case, "dice": value} for case in made["cases"]]
-        weights = f"w{len(folders)}"
-        store.save_record(
-            store.record_path(results, cell, suite.machine_key), {**made, "cases": scores, "weights_sha256": weights}
-        )
+        store.save_record(store.record_path(results, cell, suite.machine_key), RUNS[len(folders) % len(RUNS)])
         folders.append(results)
         assert (results / "cache" / "prepared").exists(), "prepared again for each run"
         return [Outcome(cell, "ok", 1.0)]
@@ -56,7 +51,8 @@ def test_runs_are_kept_and_no_record_of_a_leaderboard_is_made(trained, tmp_path)
     (file,) = measured(tmp_path, 3)
     held = json.loads(file.read_text())
     assert [run["dice"] for run in held["runs"]] == pytest.approx(DICES[:3])
-    assert held["sd_dice"] == pytest.approx(np.std(DICES[:3], ddof=1)) == pytest.approx(0.02)
+    assert held["sd_dice"] == pytest.approx(np.std(DICES[:3], ddof=1))
+    assert held["sd_dice"] > 0
     assert store.record_paths(tmp_path) == []
     assert (tmp_path / "cache" / "prepared").is_dir(), "what was shared is gone"
     assert not (tmp_path / "cache" / "reruns").exists()

@@ -30,12 +30,14 @@ def rows(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str
     groups: defaultdict[str, list[Mapping[str, float]]] = defaultdict(list)
     for record in records:
         timing, cell, on = record.get("timing") or {}, record["cell"], record.get("machine") or {}
-        if timing.get("parts") and not timing.get("resumed_at_epoch"):
+        told = timing.get("parts")
+        numbers = isinstance(told, dict) and all(isinstance(told.get(part, 0.0), int | float) for part in PARTS)
+        if told and numbers and not timing.get("resumed_at_epoch"):
             fast = ", fast" if (record.get("inputs") or {}).get("deterministic") is False else ""
             name = (
                 f"{cell['architecture']}, {on.get('backend')} on {on.get('device_kind')}, {on.get('precision')}{fast}"
             )
-            groups[name].append(timing["parts"])
+            groups[name].append(told)
     found = []
     for name, cells in sorted(groups.items()):
         medians = {part: float(np.median([cell.get(part, 0.0) for cell in cells])) for part in PARTS}
