@@ -10,7 +10,7 @@ import pytest
 from speed_rows import row
 
 from bench.running.child import Child
-from bench.speed import loop, speed_probe, speed_table, speeds, throughput
+from bench.speed import loop, speed_probe, speed_table, speeds, throughput, timing
 from bench.suites import Suite, suite
 from lungseg import runtime
 from lungseg.recipes import Recipe
@@ -183,3 +183,8 @@ def test_energy_is_told_an_image_or_not_at_all() -> None:
     counted = speed_probe.Counted(lambda: "done")
     assert [counted(), counted()] == ["done"] * 2
     assert counted.steps == 2
+
+
+@pytest.mark.parametrize("compute_type", ["float32", "bfloat16", "float16"])
+def test_the_limit_is_measured_in_every_type_that_a_network_computes_in(compute_type: str) -> None:
+    assert speed_probe.limit_gflops(compute_type, 32, 1, timing.Pace(0.01, 0.01, 3)) > 0

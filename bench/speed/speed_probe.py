@@ -219,7 +219,7 @@ def limit_gflops(compute_type: str, side: int, count: int, pace: timing.Pace) ->
         nonlocal product
         for _ in range(count):
             product = keras.ops.matmul(factor, product)  # factor is scaled so that the product keeps its size
-        return keras.ops.convert_to_numpy(product[0, 0])
+        return keras.ops.convert_to_numpy(keras.ops.cast(product[0, 0], "float32"))  # NumPy has no bfloat16
 
     short = timing.Pace(pace.warm_up_s / 2, pace.window_s / 2, max(2, pace.window_steps // 5))
     found = timing.measure(multiply, lambda: None, short)
