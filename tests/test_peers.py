@@ -14,7 +14,7 @@ from bench.speed import peers, speed_table, torch_unet
 from bench.suites import suite
 from lungseg.errors import EnvironmentFailure
 
-SMALL = replace(suite("smoke"), limit_s=60)
+SMALL = replace(suite("smoke"), size=(64, 64), limit_s=60)
 
 
 def test_where_torch_is_missing_that_is_said(tmp_path, monkeypatch, capsys):

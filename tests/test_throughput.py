@@ -18,7 +18,7 @@ from lungseg.recipes import Recipe
 
 @pytest.fixture
 def small() -> Suite:
-    return replace(suite("smoke"), architectures=("unet", "resunet", "r2unet"))
+    return replace(suite("smoke"), size=(64, 64), architectures=("unet", "resunet", "r2unet"))
 
 
 def test_an_architecture_that_fails_costs_only_its_own_row(
