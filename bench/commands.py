@@ -85,7 +85,6 @@ def robustness(options: argparse.Namespace) -> int:
     suite = suites.narrowed(suites.suite(options.suite), options.arch)
     suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
     runtime.require()
-    from bench import machine
     from bench.markdown import plain
     from bench.pages import robustness_page
     from bench.robustness import command, measurement
@@ -95,7 +94,7 @@ def robustness(options: argparse.Namespace) -> int:
         root = data.locate(suite, options.data, options.results)
         code = command.measure(suite, root, options.results, options.seeds, _say)
         written = robustness_page.write(options.results, suite.name)
-    key = machine.key(suite.precision)
+    key = suite.machine_key
     found = [network for network in measurement.load(options.results, suite.name) if network.machine_key == key]
     if found:
         print(robustness_page.losses(found, plain, "simple"))

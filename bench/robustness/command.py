@@ -30,7 +30,7 @@ def measure(suite: Suite, root: Path, results: Path, seeds: int | None, say: Cal
     no row then. Raises DataError that lists every training whose record or weights are missing.
     """
     material = data.gather(suite, root, results)
-    key = machine.key(suite.precision)
+    key = suite.machine_key
     planned, problems = [], []
     for architecture in suite.architectures:
         own = replace(suite, architectures=(architecture,), variants=())
@@ -126,7 +126,7 @@ def _measured(
     results: Path, say: Callable[[str], None],
 ) -> Network | None:  # fmt: skip
     """One network's row from a process of its own; None where that failed, which is said."""
-    key, source = machine.key(suite.precision), machine.source()
+    key, source = suite.machine_key, machine.source()
     cells = [Cell.from_dict(record["cell"]) for record in records]
     job = {
         "suite": asdict(suite),
@@ -135,7 +135,10 @@ def _measured(
         "cells": [cell.as_dict() for cell in cells],
     }
     log = results / "cells" / suite.name / key / f"{cells[0].id.split('.')[0]}.robustness" / "log.txt"
-    child = Child("bench.robustness.probe", job, suite.threads, log, suite.limit_s, programs=machine.programs(results))
+    child = Child(
+        "bench.robustness.probe", job, suite.threads, log, suite.limit_s, suite.is_deterministic,
+        machine.programs(results),
+    )  # fmt: skip
     dice: dict[int, dict[str, dict[str, float]]] = {}
     facts: dict[str, Any] = {}
     seed_of = {cell.id: cell.seed for cell in cells}

@@ -17,7 +17,7 @@ from bench.running import cell as training
 from bench.running import child, data, ensemble_cell, failures
 from bench.running.child import Say
 from bench.suites import Suite
-from lungseg import metrics, recipes
+from lungseg import metrics
 from lungseg.errors import DataError
 
 
@@ -27,8 +27,8 @@ def run(cells: list[Cell], suite: Suite, root: Path, results: Path, say: Say) ->
     say: told of each as {"event": "dice", "cell": its id, "images": ids, "dice": {corruption: of each image}}. Raises
     DataError for weights that are not what the cell's record says, or that have seen a patient which they predict.
     """
-    recipe, key = recipes.recipe(cells[0].recipe), machine.key(suite.precision)
-    device = training.started(0, suite.threads)
+    recipe, key = suite.recipe_of(cells[0].recipe), suite.machine_key
+    device = training.started(0, suite.threads, suite.is_deterministic)
     material = data.gather(suite, root, results)
     from lungseg import complexity, inference
     from lungseg.architectures.blocks import Style
