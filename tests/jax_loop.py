@@ -37,7 +37,7 @@ FOLD = Fold(train=("a", "b", "c", "d", "e"), validation=("f", "g", "h"), test=()
 CASES: dict[str, Recipe] = {
     "batches of two sizes": EPOCHS,
     "one size": replace(EPOCHS, batch_size=5),
-    "plateau": replace(EPOCHS, learning_rate=0.5, plateau_patience=1, epochs=5),
+    "plateau": replace(EPOCHS, learning_rate=1e-12, minimum_learning_rate=1e-13, plateau_patience=1, epochs=5),
     "stops early": replace(EPOCHS, learning_rate=1e-12, early_stopping_patience=3, epochs=6),
     "cosine and augmentation": replace(
         EPOCHS, cosine=True, warmup_epochs=1, monitor="val_hard_dice", augmentation=Augmentation(shift=0.2, noise=0.1)

@@ -58,4 +58,4 @@ def test_the_cases_reach_what_they_are_named_for(found):
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(found):
-    assert all("epoch 1: loss" in said and "not a finite number" in said for said in found["diverged"])
+    assert all("epoch 1: dice, loss" in said and "not a finite number" in said for said in found["diverged"])
