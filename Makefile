@@ -29,7 +29,7 @@ endif
 IN_PARALLEL = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 READY := .venv/.ready-$(BACKEND)
 
-.PHONY: help setup bench test test-all faults soak test-speed mutation coverage lint types gate baseline publish report smoke-jax wheel clean
+.PHONY: help setup bench test test-all faults soak test-speed speed-peers mutation coverage lint types gate baseline publish report smoke-jax wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^## / {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -91,6 +91,9 @@ soak: $(READY) ## kill runs at random, check what is left: TIMES=10 RESULTS=
 test-speed: $(READY) ## time the kernels
 	$(PY) -m pytest tests/speed -m '' --benchmark-enable $(ARGS)
 
+speed-peers: .venv-peers/.ready ## our U-Net beside a native PyTorch one on this machine: SUITE= RESULTS=
+	@.venv-peers/bin/python -m bench speed $(call quote,$(SUITE)) --peers --results $(call quote,$(RESULTS)) $(ARGS)
+
 mutation: .venv-mutation/.ready ## change the code, see whether a test fails: ARGS=
 	.venv-mutation/bin/python tests/mutation.py $(ARGS)
 
@@ -119,6 +122,9 @@ $(READY): pyproject.toml constraints.txt
 
 .venv-mutation/.ready: pyproject.toml constraints.txt
 	$(call build-environment,.venv-mutation,coverage$(comma)mutation$(comma)test)
+
+.venv-peers/.ready: pyproject.toml constraints.txt
+	$(call build-environment,.venv-peers,$(BACKEND)$(comma)bench$(comma)peers)
 
 .venv-jax/.ready: pyproject.toml constraints.txt
 	$(call build-environment,.venv-jax,jax$(comma)bench)

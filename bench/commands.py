@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import DataError, LungsegError, UsageError
+
+BUDGET_S = 5.0  # seconds of one measurement of speed, about
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,7 +55,10 @@ def run(options: argparse.Namespace) -> int:
 
 def ensemble(options: argparse.Namespace) -> int:
     """Entries made of what is trained already, then the report. 4 when some could not be made."""
-    suite = suites.narrowed(suites.suite(options.suite), options.arch, folds=options.folds)
+    suite = suites.narrowed(
+        suites.suite(options.suite), options.arch, folds=options.folds,
+        precision=options.precision, deterministic=options.deterministic,
+    )  # fmt: skip
     suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
     runtime.require()
     refuse_mistyped(options.results)
@@ -73,14 +78,80 @@ def ensemble(options: argparse.Namespace) -> int:
     return code
 
 
+def robustness(options: argparse.Namespace) -> int:
+    """Dice lost under corruptions by what is trained already, then its page. 4 when a network could not be measured."""
+    if options.seeds is not None and options.seeds < 1:
+        raise UsageError(f"--seeds {options.seeds}: at least 1 is needed")
+    suite = suites.narrowed(suites.suite(options.suite), options.arch)
+    suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
+    runtime.require()
+    from bench.markdown import plain
+    from bench.pages import robustness_page
+    from bench.robustness import command, measurement
+    from bench.running import data, lock
+
+    with lock.held(options.results):
+        root = data.locate(suite, options.data, options.results)
+        code = command.measure(suite, root, options.results, options.seeds, _say)
+        written = robustness_page.write(options.results, suite.name)
+    key = suite.machine_key
+    found = [network for network in measurement.load(options.results, suite.name) if network.machine_key == key]
+    if found:
+        print(robustness_page.losses(found, plain, "simple"))
+    print("\n".join(f"written: {near(path)}" for path in [measurement.path(options.results, suite.name), *written]))
+    return code
+
+
+def reruns(options: argparse.Namespace) -> int:
+    """Repeated equal runs of a suite's cells, kept beside the records."""
+    suite = _chosen(options)
+    if options.times < 1:
+        raise UsageError(f"--times {options.times}: at least 1 is needed")
+    runtime.require()
+    from bench.running import data, lock
+    from bench.running import reruns as repeated
+    from bench.running.slots import Interrupted
+
+    with lock.held(options.results):
+        root = data.locate(suite, options.data, options.results)
+        try:
+            written = repeated.measure(suite, root, options.results, options.times, _say)
+        except Interrupted as error:
+            raise KeyboardInterrupt from error
+    print("\n".join(f"written: {near(path)}" for path in written))
+    return 0
+
+
+def costs(options: argparse.Namespace) -> int:
+    """Where cells' seconds went, from stored records; no backend."""
+    from bench.markdown import table
+    from bench.records import parts, store
+
+    suite = suites.suite(options.suite)
+    headers, rows = parts.rows(store.load_records(options.results, suite.name))
+    if not rows:
+        raise UsageError(
+            f"{options.results}: no record of suite {suite.name} tells its parts; `python -m bench run {suite.name}`"
+        )
+    print(table(headers, rows, left=2, style="simple"))
+    return 0
+
+
 def speed(options: argparse.Namespace) -> int:
     """Measure throughput only."""
     from bench.running import lock
 
     suite = _chosen(options)
     runtime.require()
+    budget_s = None if options.whole else BUDGET_S
     with lock.held(options.results):
-        return _speed(suite, options.results, options.precision)
+        if options.peers:
+            from bench.speed import peers
+
+            path, failures = peers.measure(suite, options.results, _say, budget_s)
+            print("\n".join([*failures, f"written: {near(path)}"]))
+            return PARTIAL if failures else 0
+        return _speed(suite, options.results, budget_s, options.batches)
 
 
 def report(options: argparse.Namespace) -> int:
@@ -158,7 +229,9 @@ def list(options: argparse.Namespace) -> int:
 
 def _chosen(options: argparse.Namespace) -> Suite:
     chosen = suites.suite(options.suite)
-    narrowing = {name: getattr(options, name, None) for name in ("seeds", "folds", "variants")}
+    narrowing = {
+        name: getattr(options, name, None) for name in ("seeds", "folds", "variants", "precision", "deterministic")
+    }
     chosen = suites.narrowed(chosen, options.arch, **narrowing)
     slots = getattr(options, "slots", None)
     if slots is not None and slots < 1:
@@ -166,10 +239,10 @@ def _chosen(options: argparse.Namespace) -> Suite:
     return replace(chosen, slots=slots) if slots else chosen
 
 
-def _speed(suite: Suite, results: Path, precision: str | None = None) -> int:
+def _speed(suite: Suite, results: Path, budget_s: float | None = BUDGET_S, batches: Sequence[int] = ()) -> int:
     from bench.speed import throughput
 
-    measured = throughput.measure(suite, results, _say, precision=precision)
+    measured = throughput.measure(suite, results, _say, budget_s, batches=batches)
     return PARTIAL if measured.failures else 0
 
 

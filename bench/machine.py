@@ -19,6 +19,8 @@ from lungseg.errors import UsageError
 # Variables by which git, run from a hook of another repository, would answer of that one.
 OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 
+FAST = "-fast"
+
 
 @cache
 def device_kind() -> str:
@@ -83,9 +85,10 @@ def _nvidia_smi(*arguments: str) -> list[str]:
     return asked.stdout.splitlines() if asked.returncode == 0 else []
 
 
-def key(precision: str) -> str:
-    """Name of the folder of records that may share a table: ``<backend>-<device kind>-<precision>``."""
-    return f"{runtime.backend_name()}-{device_kind()}-{precision}"
+def key(precision: str, deterministic: bool = True) -> str:
+    """Name of the folder of records that may share a table: ``<backend>-<device kind>-<precision>``, and ``-fast``
+    where operations need not give the same bits each time."""
+    return f"{runtime.backend_name()}-{device_kind()}-{precision}{'' if deterministic else FAST}"
 
 
 def expected(precision: str, threads: int) -> dict[str, Any]:

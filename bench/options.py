@@ -39,14 +39,31 @@ def _measuring(verb: Verb) -> None:
     _cells(run, "number of seeds instead of the suite's own")
     run.add_argument("--variants", type=_names, help="variants of the recipe, beside it, instead of the suite's "
                      "own, as plateau,thorough+weight-average; `list` names them")  # fmt: skip
+    _numerics(run)
     run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
     ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
     _cells(ensemble, "only the first so many seeds instead of all that were trained")
     ensemble.add_argument("--variant", help="of those trained by this variant of the recipe, as thorough")
+    _numerics(ensemble)
     ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
+    robustness = verb("robustness", "Dice lost under corruptions, from kept weights; trains nothing, then reports")
+    robustness.add_argument("suite", help="suite's name; see `list`")
+    robustness.add_argument("--arch", help="architectures instead of the suite's own: names or patterns, as 'r2*,unet'")
+    robustness.add_argument("--seeds", type=int, help="only the first so many seeds instead of all that were trained")
+    robustness.add_argument("--variant", help="those trained by this variant of the recipe, as thorough")
+    _data(robustness)
+    _results(robustness)
+    again = verb("reruns", "train the same cells again and again: how far equal runs differ; no part of a leaderboard")
+    _cells(again, "number of seeds instead of the suite's own")
+    _numerics(again)
+    again.add_argument("--times", type=int, default=5, help="runs of each cell, those of earlier commands counted (5)")
     speed = verb("speed", "measure throughput of a suite's architectures, one process each")
     _choice(speed)
+    speed.add_argument("--batches", type=_numbers, default=(), help="images a step instead of the recipe's, as 8,16")
+    speed.add_argument("--peers", action="store_true", help="our U-Net beside a native PyTorch one, both precisions; "
+                       "needs torch")  # fmt: skip
+    speed.add_argument("--whole", action="store_true", help="the whole protocol: minutes an architecture")
     speed.add_argument("--precision", choices=PRECISIONS, help="Keras policy instead of the suite's own")
     _results(speed)
 
@@ -57,6 +74,9 @@ def _reporting(verb: Verb) -> None:
     _results(again)
     again.add_argument("--no-figures", action="store_true", help="pages only")
     again.add_argument("--suite", help="only this suite's page")
+    costs = verb("costs", "where the seconds of a suite's cells went, part by part")
+    costs.add_argument("suite", nargs="?", default="quick", help="suite's name (quick)")
+    _results(costs)
     strata = verb("strata", "aggregate stored scores by patients' sex and age, for the report")
     strata.add_argument("suite", help="suite's name")
     _data(strata)
@@ -109,6 +129,15 @@ def _cells(of: argparse.ArgumentParser, seeds: str) -> None:
     _data(of)
     of.add_argument("--seeds", type=int, help=seeds)
     of.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
+
+
+def _numerics(of: argparse.ArgumentParser) -> None:
+    of.add_argument("--precision", choices=PRECISIONS, help="Keras policy instead of the suite's own")
+    bits = of.add_mutually_exclusive_group()
+    bits.add_argument("--deterministic", action="store_true", default=None, help="operations that give the same bits "
+                      "each time: what every suite does on a CPU")  # fmt: skip
+    bits.add_argument("--fast", dest="deterministic", action="store_false", help="operations that need not: what "
+                      "suites for a GPU do there, at up to four times the speed")  # fmt: skip
 
 
 def _choice(of: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from bench.pages import report
 from bench.paths import refuse_others_pages
 from bench.records import costs, likeness, members, store
 from bench.records.protocols import newest, protocol
+from bench.robustness import measurement
 from bench.speed import speed_table
 from bench.statistics import strata
 from bench.suites import Suite
@@ -42,6 +43,8 @@ def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> 
     written += _throughput(source, target, suite)
     written += _galleries(source, target, suite)
     written += _strata(source, target, suite)
+    written += _robustness(source, target, suite)
+    written += _reruns(source, target, suite)
     written.append(costs.renew(target, suite, newest(records)))
     return written + report.write(target)
 
@@ -90,9 +93,11 @@ def _incomplete(group: Sequence[store.Record], partial: bool) -> list[str]:
     return problems
 
 
-def _machine(record: store.Record) -> tuple[str, str, int]:
-    """What records of one table share; those of different protocols have none in common."""
-    return record["machine"]["backend"], record["machine"]["device_kind"], protocol(record)
+def _machine(record: store.Record) -> tuple[object, ...]:
+    """What records of one table share; those of different protocols, precisions or determinism have none in common."""
+    on, made_from = record["machine"], record["inputs"]
+    fast = made_from.get("deterministic") is False
+    return on["backend"], on["device_kind"], on["precision"], fast, protocol(record)
 
 
 def _kept(suite: Suite, target: Path, published: int) -> list[Path]:
@@ -152,3 +157,23 @@ def _strata(source: Path, target: Path, suite: Suite) -> list[Path]:
     copy = target / path.relative_to(source)
     store.write_bytes(copy, path.read_bytes())
     return [copy]
+
+
+def _robustness(source: Path, target: Path, suite: Suite) -> list[Path]:
+    """Dice under corruptions, where ``robustness`` has measured it: of these networks in the place of earlier ones'."""
+    found = measurement.load(source, suite.name)
+    if not found:
+        return []
+    own = {(network.name, network.machine_key) for network in found}
+    earlier = [n for n in measurement.load(target, suite.name) if (n.name, n.machine_key) not in own]
+    return [measurement.save(target, suite.name, [*earlier, *found])]
+
+
+def _reruns(source: Path, target: Path, suite: Suite) -> list[Path]:
+    """Repeated equal runs of the suite's cells, where ``reruns`` has written them."""
+    written = []
+    for path in sorted((source / "reruns" / suite.name).glob("*/*.json")):
+        copy = target / path.relative_to(source)
+        store.write_bytes(copy, path.read_bytes())
+        written.append(copy)
+    return written

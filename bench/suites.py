@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench import machine
 from bench.cell import Cell, variant_of
 from bench.paths import slug
 from lungseg import ARCHITECTURES, recipes
 from lungseg.errors import UsageError
+from lungseg.recipes import PRECISIONS, Recipe
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class Suite:
     also: another dataset, all of which every fold trains on besides its own images; never validated on nor scored.
     variants: of the recipe, each of which is trained beside it.
     called: what records call the data where ``dataset`` is anybody's folder; see ``called``.
+    precision: a Keras policy, of every recipe of the
+    suite. deterministic: whether operations give the same bits each time; None: unless the suite is ``for_gpu`` and
+    runs on one, where they cost three quarters of the speed. Seeds, order, augmentation and folds are the same in both.
     """
 
     name: str
@@ -54,6 +59,9 @@ class Suite:
     also: str | None = None
     variants: tuple[str, ...] = ()
     called: str | None = None
+    precision: str = "float32"
+    deterministic: bool | None = None
+    for_gpu: bool = False
 
     @property
     def trained_on(self) -> str:
@@ -79,10 +87,20 @@ class Suite:
         """Channels of this architecture's first level."""
         return dict(self.widths).get(architecture, self.width)
 
+    def recipe_of(self, name: str) -> Recipe:
+        """The recipe of that name, or of one of its variants, in the suite's precision."""
+        return replace(recipes.recipe(name), precision=self.precision)
+
     @property
-    def precision(self) -> str:
-        """Of the recipe: part of the folder of its records."""
-        return recipes.recipe(self.recipe).precision
+    def is_deterministic(self) -> bool:
+        """Whether its cells give the same bits each time on this machine."""
+        fast = self.for_gpu and machine.device_kind() != "cpu"
+        return not fast if self.deterministic is None else self.deterministic
+
+    @property
+    def machine_key(self) -> str:
+        """The folder of all its records of this machine, whatever the recipe."""
+        return machine.key(self.precision, self.is_deterministic)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Suite:
@@ -151,11 +169,11 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             "montgomery", "Montgomery at 256 px, width 64, three seeds: the source document's protocol, for a GPU",
-            THREE, "montgomery", (256, 256), 64, 5, (0, 1, 2), "document",
+            THREE, "montgomery", (256, 256), 64, 5, (0, 1, 2), "document", for_gpu=True,
         ),
         Suite(
             "montgomery-strong", "Montgomery at 256 px, width 64, with augmentation, a cosine, 150 epochs: for a GPU",
-            ("unet",), "montgomery", (256, 256), 64, 5, (0,), "strong",
+            ("unet",), "montgomery", (256, 256), 64, 5, (0,), "strong", for_gpu=True,
         ),
         Suite(
             "own", "a folder of one's own at 128 px, width 16: img/, mask/ and, if there is one, metadata.csv", THREE,
@@ -178,12 +196,21 @@ def narrowed(
     seeds: int | None = None,
     folds: Sequence[int] | None = None,
     variants: Sequence[str] | None = None,
+    precision: str | None = None,
+    deterministic: bool | None = None,
 ) -> Suite:
     """The suite with other architectures (shell patterns), seeds 0 to ``seeds`` - 1, only some of its folds, or other
     variants of its recipe beside it (``plateau``, or ``plateau+elastic`` for both at once).
 
-    What decides a score (data, size, recipe, number of folds) stays, so the records remain comparable.
+    What decides a score (data, size, recipe, number of folds) stays, so the records remain comparable. Another
+    precision, or operations that give the same bits or need not, make records of another folder and table.
     """
+    if precision is not None:
+        if precision not in PRECISIONS:
+            raise UsageError(f"unknown precision {precision!r}: known are {', '.join(PRECISIONS)}")
+        chosen = replace(chosen, precision=precision)
+    if deterministic is not None:
+        chosen = replace(chosen, deterministic=deterministic)
     if architectures is not None:
         chosen = replace(chosen, architectures=tuple(ARCHITECTURES.match(architectures)))
     if seeds is not None:

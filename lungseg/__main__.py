@@ -62,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     verify = verbs.add_parser("verify", help="read every image and mask, print what the folder holds")
     verify.add_argument("dataset", help="its name: montgomery, shenzhen, folder, phantom")
     verify.add_argument("folder", type=terminal.path, help="root of the dataset")
+    verify.add_argument(
+        "--same-patient", action="store_true", help="also compare every pair of images by their anatomy (minutes)"
+    )
+    verify.add_argument(
+        "--pairs", type=terminal.path, metavar="CSV", help="write what --same-patient finds, and imply it"
+    )
     verify.set_defaults(run=_verify)
 
     phantom = verbs.add_parser("phantom", help="write procedural radiographs with exact masks")
@@ -85,8 +91,14 @@ def _fetch(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from lungseg.datasets.verify import verify
 
-    report = verify(arguments.dataset, arguments.folder, say=_tell)
+    sought = arguments.same_patient or arguments.pairs is not None
+    report = verify(arguments.dataset, arguments.folder, say=_tell, same_patient=sought)
     print("\n".join(_plain(line) for line in report.text().split("\n")))
+    if arguments.pairs and report.pairs is not None:
+        from lungseg.atomic import write_bytes
+        from lungseg.datasets.same_patient import table
+
+        write_bytes(arguments.pairs, table(report.pairs).encode())
     if report.errors:
         sys.stdout.flush()  # so that the table stands before the errors when both go to one place
         raise DataError([*report.errors, f"{_many(len(report.errors))}: this set cannot be used as it is"])

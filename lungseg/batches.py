@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from lungseg import augment
 from lungseg.prepare import Prepared
 from lungseg.recipes import Augmentation
+
+Run = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,30 @@ class Batches:
         Their sizes differ by one at most and never exceed ``batch_size``: a last batch of the one image that
         was left over would feed BatchNormalization the statistics of that image.
         """
-        for part in np.array_split(np.array(self.order(epoch)), self.steps):
-            images, masks = arrays(self.data, part.tolist())
-            if self.augmentation:
-                for image, mask, key in zip(images, masks, part.tolist(), strict=True):
-                    generator = augment.draws(self.seed, epoch, key)
-                    image[..., 0], mask[..., 0] = augment.varied(
-                        image[..., 0], mask[..., 0] > 0, self.augmentation, generator
-                    )
-            yield images, masks
+        for part in self.parts(epoch):
+            yield self.varied(epoch, part)
+
+    def parts(self, epoch: int) -> list[list[str]]:
+        """Ids of each batch of this epoch."""
+        return [part.tolist() for part in np.array_split(np.array(self.order(epoch)), self.steps)]
+
+    def varied(self, epoch: int, ids: Sequence[str], run: Run = map) -> tuple[np.ndarray, np.ndarray]:
+        """Images and masks of these ids as this epoch varies them, float32 (N, H, W, 1).
+
+        run: as ``map``, or as that of a pool of threads: an image's variant depends on no other image.
+        """
+        images, masks = arrays(self.data, ids)
+        if self.augmentation:
+            how = self.augmentation
+
+            def vary(row: int) -> None:
+                generator = augment.draws(self.seed, epoch, ids[row])
+                varied = augment.varied(images[row, ..., 0], masks[row, ..., 0] > 0, how, generator)
+                images[row, ..., 0], masks[row, ..., 0] = varied
+
+            for _ in run(vary, range(len(ids))):
+                pass
+        return images, masks
 
     def forever(self, first_epoch: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches from ``first_epoch`` on, without end: what ``fit`` consumes with ``steps_per_epoch``."""

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from lungseg import runtime
 from lungseg.checkpoint import Checkpoints, State
 from lungseg.errors import LungsegError, UsageError
 
@@ -52,16 +53,16 @@ class AverageWeights(keras.callbacks.Callback):
         if not 0 < share < 1:
             raise UsageError(f"average_share {share}: what is kept of an average is above 0 and below 1; 0 takes none")
         self.share, self.epochs = share, 0
-        self.weights: list[np.ndarray] = []
-        self._own: list[np.ndarray] = []
+        self.weights: list[Any] = []
+        self._own: list[Any] = []
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Take this epoch's weights into the average, and lend it to the model for the validation."""
-        self._own = self.model.get_weights()
+        self._own = runtime.held(self.model)
         share = min(self.share, (1 + self.epochs) / (10 + self.epochs)) if self.weights else 0.0
         before = self.weights or self._own
         self.weights = [
-            np.asarray(share * old + (1 - share) * new, new.dtype) if new.dtype.kind not in "iub" else new
+            (share * old + (1 - share) * new).astype(new.dtype) if new.dtype.kind not in "iub" else new
             for old, new in zip(before, self._own, strict=True)
         ]
         self.epochs += 1
@@ -83,7 +84,8 @@ class BestWeights(keras.callbacks.Callback):
     def __init__(self, monitor: str = "val_loss", *, average: AverageWeights | None = None) -> None:
         super().__init__()
         self.monitor, self.average = monitor, average
-        self.loss, self.epoch, self.weights = math.inf, -1, [np.empty(0)]
+        self.loss, self.epoch = math.inf, -1
+        self.weights: list[Any] = [np.empty(0)]  # as ``runtime.held`` gives them
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Compare this epoch with the best so far."""
@@ -91,7 +93,7 @@ class BestWeights(keras.callbacks.Callback):
         loss = float(told[self.monitor]) if self.monitor == "val_loss" else 1 - float(told[self.monitor])
         if (math.isfinite(loss) and loss < self.loss) or self.epoch < 0:
             self.loss = loss if math.isfinite(loss) else math.inf
-            self.epoch, self.weights = epoch, self.average.weights if self.average else self.model.get_weights()
+            self.epoch, self.weights = epoch, self.average.weights if self.average else runtime.held(self.model)
 
 
 @dataclass
@@ -193,8 +195,8 @@ class Keeper(keras.callbacks.Callback):
             {
                 "model": [numpy(v) for v in self.model.variables],
                 "optimizer": [numpy(v) for v in self.model.optimizer.variables],
-                "best": self.best.weights,
-                "average": self.best.average.weights if self.best.average else [],
+                "best": [np.asarray(weight) for weight in self.best.weights],
+                "average": [np.asarray(weight) for weight in self.best.average.weights] if self.best.average else [],
             },
             {
                 "finished": finished,

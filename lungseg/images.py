@@ -1,4 +1,5 @@
-"""The only door to OpenCV: read, resize, unite and write images and masks.
+"""The door to OpenCV for pixels (``lungseg.datasets.landmarks`` is that for keypoints): read, resize, unite and write
+images and masks.
 
 OpenCV accepts in silence what must not pass (a JPEG named .png, a palette, the high byte of 16-bit pixels),
 so ``lungseg.png`` checks the file first and pixels are decoded unchanged (measured on OpenCV 5.0.0).

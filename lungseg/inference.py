@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from lungseg import runtime
 from lungseg.errors import UsageError
 from lungseg.views import View
 
@@ -14,14 +15,19 @@ BATCH = 16
 
 
 def probabilities(model: keras.Model, images: np.ndarray, batch: int = BATCH) -> np.ndarray:
-    """Lung probability of each pixel: images float32 (N, H, W) in [0, 1] to float32 (N, H, W) in [0, 1]."""
+    """Lung probability of each pixel: images float32 (N, H, W) in [0, 1] to float32 (N, H, W) in [0, 1].
+
+    Where a program is compiled for each number of images, a last batch is filled up with black ones.
+    """
     if len(images) == 0:
         return np.empty(images.shape, np.float32)
-    parts = [
-        np.asarray(model.predict_on_batch(np.asarray(images[start : start + batch])[..., None]))
-        for start in range(0, len(images), batch)
-    ]
-    return np.concatenate(parts)[..., 0]
+    missing = -len(images) % batch if runtime.jit_compile() else 0
+    parts = []
+    for start in range(0, len(images), batch):
+        part = np.asarray(images[start : start + batch])[..., None]
+        part = np.pad(part, [(0, missing if start + batch > len(images) else 0), *[(0, 0)] * 3]) if missing else part
+        parts.append(np.asarray(model.predict_on_batch(part)))
+    return np.concatenate(parts)[: len(images), ..., 0]
 
 
 def over_views(model: keras.Model, images: np.ndarray, views: Sequence[View], batch: int = BATCH) -> np.ndarray:

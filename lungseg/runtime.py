@@ -149,6 +149,12 @@ def jit_compile() -> bool:
     return backend_name() == "jax"
 
 
+def held(model: Any) -> list[Any]:
+    """A model's weights as they are now, whatever comes of the model: copies, or on JAX, whose arrays never change,
+    those arrays themselves, which stay on the device until they are asked for."""
+    return [weight.value for weight in model.weights] if backend_name() == "jax" else model.get_weights()
+
+
 def compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The same function of arrays; on JAX compiled once, where Keras's ``cond`` is else compiled at each call."""
     if backend_name() != "jax":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,10 @@ from lungseg.losses import LOSSES, dice_coefficient, hard_dice
 from lungseg.prepare import Prepared
 from lungseg.recipes import MONITORS, Recipe
 from lungseg.splits import Fold
+
+Loop = Callable[
+    [keras.Model, Batches, tuple[np.ndarray, np.ndarray], int, int, Sequence[keras.callbacks.Callback]], None
+]
 
 
 @dataclass(frozen=True)
@@ -85,20 +89,42 @@ def fit(
     keeper.put_back(model)
     before, cpu_before = (sum(journal.history[name]) for name in ("seconds", "cpu_seconds"))
     if not keeper.finished:
-        model.fit(
-            batches.forever(keeper.epoch),
-            steps_per_epoch=batches.steps,
-            initial_epoch=keeper.epoch,
-            epochs=recipe.epochs,
-            validation_data=arrays(data, fold.validation),
-            validation_batch_size=recipe.batch_size,
-            callbacks=[*([average] if average else []), best, journal, *plan, keeper],
-            shuffle=False,
-            verbose=0,
-        )
+        watching = [*([average] if average else []), best, journal, *plan, keeper]
+        _loop()(model, batches, arrays(data, fold.validation), keeper.epoch, recipe.epochs, watching)
     model.set_weights(best.weights)
     seconds, cpu = before + time.monotonic() - began, cpu_before + time.process_time() - cpu_began
     return Trained(journal.history, best.epoch, weights_sha256(model), seconds, cpu, keeper.epoch, before)
+
+
+def _loop() -> Loop:
+    """What trains epoch by epoch: on JAX our own, which asks the device once an epoch, elsewhere Keras's ``fit``."""
+    if runtime.backend_name() != "jax":
+        return keras_fit
+    from lungseg import jax_loop  # late: it imports the backend
+
+    return jax_loop.fit
+
+
+def keras_fit(
+    model: keras.Model,
+    batches: Batches,
+    validation: tuple[np.ndarray, np.ndarray],
+    first_epoch: int,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
+    """Train a compiled model from ``first_epoch`` to ``epochs``, validated after each in batches of the same size."""
+    model.fit(
+        batches.forever(first_epoch),
+        steps_per_epoch=batches.steps,
+        initial_epoch=first_epoch,
+        epochs=epochs,
+        validation_data=validation,
+        validation_batch_size=batches.batch_size,
+        callbacks=[*callbacks],
+        shuffle=False,
+        verbose=0,
+    )
 
 
 def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:

@@ -31,6 +31,9 @@ def test_help_and_list_load_no_backend_and_no_arrays():
         (["run", "montgomery-128", "--data", "nowhere"], 3, "no such folder"),
         (["publish", "quick"], 2, "no record to publish"),
         (["ensemble", "montgomery-128"], 2, "LUNGSEG_DATA"),
+        (["robustness", "montgomery-128"], 2, "LUNGSEG_DATA"),
+        (["robustness", "smoke", "--seeds", "0"], 2, "at least 1"),
+        (["robustness", "smoke", "--variant", "nonsense"], 2, "nonsense"),
         (["ensemble", "quick", "--arch", "unet+seeds"], 2, "no architecture matches 'unet+seeds'"),
     ],
 )
@@ -40,7 +43,7 @@ def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["run smoke", "ensemble smoke", "speed smoke", "tune smoke", "gate"])
+@pytest.mark.parametrize("verb", [*(f"{v} smoke" for v in ("run", "ensemble", "robustness", "speed", "tune")), "gate"])
 def test_a_backend_that_is_not_installed_is_told_before_anything_begins(verb, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name == "torch" else None)

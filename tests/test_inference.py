@@ -41,3 +41,20 @@ def test_a_memory_mapped_set_can_be_predicted(tmp_path):
     np.save(tmp_path / "images.npy", np.ones((3, 4, 4), np.float32))
     images = np.load(tmp_path / "images.npy", mmap_mode="r")
     assert inference.probabilities(model([]), images) == pytest.approx(np.ones((3, 4, 4)))
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 4, 5, 8])
+def test_where_programs_are_compiled_every_batch_is_of_one_size(n, monkeypatch):
+    """And what fills the last one up is in no result."""
+    sizes = []
+
+    def predict(images):
+        sizes.append(len(images))
+        return images / 2
+
+    images = np.random.default_rng(0).random((n, 4, 4), np.float32)
+    monkeypatch.setattr(inference.runtime, "jit_compile", lambda: True)
+    found = inference.probabilities(SimpleNamespace(predict_on_batch=predict), images, batch=4)
+    assert (found == images / 2).all()
+    assert found.shape == images.shape
+    assert sizes == [4] * -(-n // 4)

@@ -173,6 +173,12 @@ def test_names_that_another_set_happens_to_share_are_left_alone(data):
     assert stats.sections(linked(data=data))[0].rows[0].n_patients == 40
 
 
+def test_shenzhens_records_are_regrouped_by_its_own_table():
+    names = ("CHNCXR_0477_1", "CHNCXR_0605_1")
+    assert stats.sections(linked(*names, data="shenzhen"))[0].rows[0].n_patients == 39
+    assert stats.sections(linked(*names))[0].rows[0].n_patients == 40, "not Montgomery's images"
+
+
 def test_records_of_later_protocols_know_their_patients_themselves():
     assert stats.sections(second(linked()))[0].rows[0].n_patients == 40
 

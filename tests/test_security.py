@@ -83,6 +83,7 @@ ALLOWED = {  # file -> words of the fault that it may show, and why
     "lungseg/csv_file.py": "alone writes CSV",  # of predictions; the same shield
     "lungseg/__init__.py": "imports load_model",  # ours, which checks a folder or file first
     "lungseg/api.py": "calls saved.load_model",  # of a .keras file, which it looks through first
+    "lungseg/datasets/same_patient.py": "alone writes CSV",  # names are shielded there; bench is out of its reach
     "lungseg/saved.py": "keras.saving.load_model",  # of a user's own file, without functions; nothing here calls it
     "lungseg/testing/cheap.py": "keras.models.load_model",  # of the file that the same call has just written
 }

@@ -11,7 +11,7 @@ from records import agreeing, grid, save, sealed
 
 from bench.__main__ import main
 from bench.pages import report
-from bench.statistics import stats, strata
+from bench.statistics import patients, stats, strata
 from lungseg import Case
 from lungseg.errors import DataError
 
@@ -98,7 +98,7 @@ def test_who_the_patients_are_is_part_of_what_aggregates_are_of(tmp_path, monkey
     strata.write(tmp_path, "fake", [only(records)], cases(records))
     assert strata.read(tmp_path, only(records)) is not None
     images = [c["id"] for r in records for c in r["cases"]]
-    monkeypatch.setattr("bench.statistics.patients.SAME_PATIENT", {images[0]: images[1], images[1]: images[1]})
+    monkeypatch.setitem(patients.REGROUPED, "montgomery", {images[0]: images[1], images[1]: images[1]})
     assert strata.read(tmp_path, only(records)) is None, "intervals over patients that are known better since"
 
 

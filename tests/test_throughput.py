@@ -10,7 +10,7 @@ import pytest
 from speed_rows import row
 
 from bench.running.child import Child
-from bench.speed import speed_probe, speed_table, speeds, throughput
+from bench.speed import loop, speed_probe, speed_table, speeds, throughput, timing
 from bench.suites import Suite, suite
 from lungseg import runtime
 from lungseg.recipes import Recipe
@@ -18,7 +18,7 @@ from lungseg.recipes import Recipe
 
 @pytest.fixture
 def small() -> Suite:
-    return replace(suite("smoke"), architectures=("unet", "resunet", "r2unet"))
+    return replace(suite("smoke"), size=(64, 64), architectures=("unet", "resunet", "r2unet"))
 
 
 def test_an_architecture_that_fails_costs_only_its_own_row(
@@ -110,6 +110,81 @@ def test_a_real_measurement_is_whole(small: Suite, tmp_path: Path) -> None:
     assert measured.failures == ()
     (found,) = speed_table.read(measured.path)
     filled = {name for name, value in found.items() if value}
-    assert set(speed_table.COLUMNS) - filled <= {"note", "others_cpu_share", "commit"}
+    assert set(speed_table.COLUMNS) - filled <= {"note", "others_cpu_share", "commit", "joules_per_image"}
     assert float(found["inference_images_per_second"]) > float(found["train_images_per_second"]) > 0
     assert (found["deterministic"], found["precision"]) == ("false", "float32")
+
+
+def test_a_batch_that_does_not_fit_costs_the_larger_ones_alone(
+    small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def wait(child: Child, say: Any) -> int:
+        batch = child.job["batch"]
+        if child.deterministic:
+            say({"event": "row", "row": {"deterministic_train_images_per_second": "15"}})
+            return 0
+        asked.append(batch)
+        if batch > 8:
+            child.failure = {
+                "event": "failed",
+                "type": "XlaRuntimeError",
+                "message": "RESOURCE_EXHAUSTED: Out of memory",
+            }
+            return 1
+        say({"event": "row", "row": row(batch=batch, train_images_per_second=20.0)})
+        return 0
+
+    monkeypatch.setattr(Child, "start", lambda child: None)
+    monkeypatch.setattr(Child, "wait", wait)
+    one, said = replace(small, architectures=("unet",)), list[str]()
+    measured = throughput.measure(one, tmp_path, said.append, batches=(16, 4, 8, 32))
+    assert asked == [4, 8, 16]
+    assert measured.failures == ()
+    assert [found["batch"] for found in speed_table.read(measured.path)] == ["4", "8"]
+    assert said[-1] == "speed of unet, batch 16: does not fit into memory; larger ones are left out"
+    nothing = throughput.measure(one, tmp_path, said.append, batches=(16, 32))
+    assert len(nothing.failures) == 1, "where nothing fits, that is a failure"
+
+
+@pytest.mark.parametrize(
+    ("failure", "memory"),
+    [
+        ("MemoryError: too large", True),
+        ("ended with code -9 (killed; out of memory?)", True),
+        ("InternalError: OOM when allocating tensor", True),
+        ("ended with code -6", False),
+        ("UsageError: unknown", False),
+    ],
+)
+def test_lack_of_memory_is_told_from_other_failures(failure: str, memory: bool) -> None:
+    assert throughput.out_of_memory(failure) is memory
+
+
+@pytest.mark.parametrize(
+    ("batch", "rate", "budget_s", "found"),
+    [
+        (16, 850.0, None, (96, 50)),
+        (16, 5.0, None, (96, 5)),
+        (16, 850.0, 5.0, (96, 44)),
+        (4, 30.0, 5.0, (48, 3)),
+        (4, 1.0, 5.0, (8, 3)),
+        (64, 9000.0, 5.0, (128, 50)),
+    ],
+)
+def test_epochs_fit_in_the_budget(batch: int, rate: float, budget_s: float | None, found: tuple[int, int]) -> None:
+    assert loop.amount(batch, rate, budget_s) == found
+
+
+def test_energy_is_told_an_image_or_not_at_all() -> None:
+    assert speed_probe.used(10.0, 40.0, 6) == 5.0
+    assert speed_probe.used(None, None, 6) is None
+    counted = speed_probe.Counted(lambda: "done")
+    assert [counted(), counted()] == ["done"] * 2
+    assert counted.steps == 2
+
+
+@pytest.mark.parametrize("compute_type", ["float32", "bfloat16", "float16"])
+def test_the_limit_is_measured_in_every_type_that_a_network_computes_in(compute_type: str) -> None:
+    assert speed_probe.limit_gflops(compute_type, 32, 1, timing.Pace(0.01, 0.01, 3)) > 0

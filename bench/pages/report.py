@@ -9,13 +9,14 @@ from types import MappingProxyType
 
 from bench import markdown
 from bench.markdown import NONE, code, escape, filled, fitted, paragraph, plain, ratio, table, with_interval
-from bench.pages import answers, gaps, matrix, pairs_file
+from bench.pages import answers, gaps, matrix, pairs_file, reruns_page, robustness_page
 from bench.pages.definitions import DEEPDRAW, DEFINITIONS
 from bench.pages.section_page import CAPTIONS, first_screen, own_questions, section_page
 from bench.pages.speed_page import throughput
 from bench.pages.vetting import Vetted, vetted
 from bench.paths import slug
-from bench.records import likeness, store
+from bench.records import likeness, reruns, store
+from bench.records.reruns import Reruns
 from bench.speed import speeds
 from bench.speed.speeds import Speeds
 from bench.statistics import borders, stats, strata
@@ -59,12 +60,14 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
             drawn.append(_drawn(results, stem))
         written += pairs_file.write(results, suite, sections)
         written.append(results / page_name(suite))
+        repeated = reruns.read(results, suite)
         stored = [strata.read(results, section) for section in sections]
-        text = suite_page(suite, sections, measured, drawn, stored, found.of(suite), found.is_sealed)
+        text = suite_page(suite, sections, measured, drawn, stored, found.of(suite), found.is_sealed, repeated)
         store.write_text(written[-1], text)
+    written += robustness_page.write(results, only)
     written.append(results / "README.md")
     searches = sorted(path.name for path in (results / "tuning").glob("*.md"))
-    store.write_text(written[-1], index_page(by_suite, measured, found.unreadable, searches))
+    store.write_text(written[-1], index_page(by_suite, measured, found.unreadable, searches, spoiled(results)))
     return written
 
 
@@ -116,11 +119,13 @@ def suite_page(
     stored: Sequence[Strata | None],
     unreadable: Mapping[str, str] = MappingProxyType({}),
     sealed: Callable[[Record], bool] = store.is_sealed,
+    repeated: Sequence[Reruns] = (),
 ) -> str:
     """The Markdown of one suite.
 
     figures: of each section, kind -> path relative to the page. stored: of each section, its strata.
     unreadable: file -> why it is not in the tables. sealed: whether a record is as it was written.
+    repeated: equal runs of its cells.
     """
     blocks = [GENERATED, f"# {escape(suite)}"]
     if suite in SUITES:
@@ -130,7 +135,7 @@ def suite_page(
         blocks.append(paragraph(f"{len(sections)} sections; their numbers are not comparable with each other."))
     blocks += _unreadable(unreadable)
     for section, paths, groups in zip(sections, figures, stored, strict=True):
-        blocks += section_page(section, paths, groups)
+        blocks += [*section_page(section, paths, groups), *reruns_page.repeated(section, repeated)]
         edited = [store.cell_name(r) for r in section.records if not sealed(r)]
         if edited:
             cells = ", ".join(map(escape, edited))
@@ -163,8 +168,10 @@ def index_page(
     measured: Sequence[Speeds],
     unreadable: Mapping[str, str] = MappingProxyType({}),
     searches: Sequence[str] = (),
+    corrupted: Sequence[str] = (),
 ) -> str:
-    """The Markdown of the index: every suite with its answer, the pages of searches, and where speed was measured."""
+    """The Markdown of the index: every suite with its answer, the pages of searches and of corruptions, and where speed
+    was measured."""
     blocks = [GENERATED, "# Results"]
     if not by_suite:
         blocks.append("No suite has been run yet: `make bench` runs `quick`, `python -m bench list` shows all.")
@@ -199,10 +206,18 @@ def index_page(
     if searches:
         files = "\n".join(f"- [{escape(name.removesuffix('.md'))}](tuning/{slug(name)})" for name in searches)
         blocks += ["## Searches for a better recipe", f"What each bought on images that it never saw:\n\n{files}"]
+    if corrupted:
+        files = "\n".join(f"- [{escape(name.removesuffix('.md'))}](robustness/{slug(name)})" for name in corrupted)
+        blocks += ["## Corruptions", f"Dice lost when held-out images are spoiled in stated ways:\n\n{files}"]
     if measured:
         files = "\n".join(f"- [{escape(m.file)}](throughput/{slug(m.file)})" for m in measured)
         blocks += ["## Throughput", f"One file a device, backend, precision and size:\n\n{files}"]
     return "\n\n".join(blocks) + "\n"
+
+
+def spoiled(results: Path) -> list[str]:
+    """Files of the pages on corruptions, sorted."""
+    return sorted(path.name for path in (results / "robustness").glob("*.md"))
 
 
 def terminal(records: Sequence[Record], width: int = 80, only: str | None = None) -> str:

@@ -65,7 +65,8 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
     key = section.setting
     seeds = ", ".join(map(str, section.seeds))
     blocks = [
-        f"## {escape(key.backend)} on {escape(key.device_kind)}, {escape(key.precision)}, protocol {key.protocol}",
+        f"## {escape(key.backend)} on {escape(key.device_kind)}, {escape(key.precision)}, protocol {key.protocol}"
+        f"{', fast' * key.fast}",
         paragraph(
             f"Data {escape(key.scored_on)} at {key.size[0]} x {key.size[1]} px, {_width(section)}, recipe"
             f" {escape(key.recipe)}, {escape(key.split)}{_besides(section)},"

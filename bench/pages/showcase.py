@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from bench import machine
 from bench.cell import Cell, network
 from bench.records import store
 from bench.running import data
@@ -25,7 +24,7 @@ def draw(suite: Suite, results: Path, root: Path) -> Path | None:
     from bench.figures.gallery import gallery
 
     material = data.gather(suite, root, results)
-    key = machine.key(suite.precision)
+    key = suite.machine_key
     rows = [(name, recipe) for name in suite.architectures for recipe in suite.recipes]
     chosen = [case for row in rows for case in _three(*row, suite, results, key)]
     if not chosen:

@@ -9,7 +9,8 @@ from bench.markdown import NONE, code, escape, paragraph, percent, table
 from bench.speed.speeds import Speeds, number
 
 HEADERS = (
-    "Architecture", "Width", "Batch", "Threads", "Training images/s", "Inference images/s", "Share of limit",
+    "Architecture", "Width", "Batch", "Threads", "Training images/s", "Epochs images/s",
+    "Inference images/s", "Share of limit",
     "at inference", "Determinism costs", "Machine",
 )  # fmt: skip
 
@@ -21,10 +22,11 @@ def throughput(measured: Sequence[Speeds]) -> list[str]:
     blocks = [
         "## Throughput",
         paragraph(
-            "Median (and interquartile range) over repeats, in a process of its own. Share of limit: of the rate of a"
-            " large matrix product in the same precision, measured in the same run. Determinism costs: the share of"
-            " training speed lost to operations that give the same bits each time, as all scores are made with;"
-            " measured in a second process, so a few per cent are noise. Busy: other work ran on the"
+            "Median (and interquartile range) over repeats, in a process of its own. Training: a step alone, on data in"
+            " memory; epochs: those after the first of a whole training, validation and all. Share of limit: of the"
+            " rate of a large matrix product in the same precision, measured in the same run. Determinism costs: the"
+            " share of training speed lost to operations that give the same bits each time, as all scores on a CPU are"
+            " made with; measured in a second process, so a few per cent are noise. Busy: other work ran on the"
             " machine, so the row is a lower bound."
         ),
     ]
@@ -42,6 +44,7 @@ def _row(row: Mapping[str, str]) -> list[str]:
     return [
         *(escape(row.get(name) or NONE) for name in ("architecture", "width", "batch", "threads")),
         _rate(row, "train"),
+        _rate(row, "epochs", told=False),
         _rate(row, "inference"),
         _share(row, "train_share_of_limit"),
         _share(row, "inference_share_of_limit"),
@@ -50,8 +53,10 @@ def _row(row: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _rate(row: Mapping[str, str], mode: str) -> str:
-    value, spread = number(row, f"{mode}_images_per_second"), number(row, f"{mode}_iqr")
+def _rate(row: Mapping[str, str], mode: str, told: bool = True) -> str:
+    """told: whether the table tells its spread."""
+    value = number(row, f"{mode}_images_per_second")
+    spread = number(row, f"{mode}_iqr") if told else math.nan
     if math.isnan(value):
         return NONE
     digits = 2 if value < 10 else 1 if value < 1000 else 0

@@ -23,7 +23,8 @@ from bench.records import doubts, store
 from bench.running import at_stored, child, data, failures
 from bench.running.child import Say
 from bench.running.job import Job
-from lungseg import metrics, recipes, runtime
+from bench.running.parts import Parts
+from lungseg import metrics, runtime
 from lungseg.errors import ContractError, LungsegError, UsageError
 from lungseg.prepare import Prepared
 from lungseg.recipes import Recipe
@@ -41,27 +42,32 @@ def run(job: Job, say: Say) -> store.Record:
 
     say: told of each step as {"event": ...}. Raises whatever stops the cell; the caller records it.
     """
+    parts = Parts()
     began, source = time.monotonic(), machine.source()  # now: hours later the checkout may hold another commit
     cell, suite, results = job.cell, job.suite, job.results
-    recipe = recipes.recipe(cell.recipe)
-    device = started(cell.seed, suite.threads)
+    recipe = suite.recipe_of(cell.recipe)
+    device = started(cell.seed, suite.threads, suite.is_deterministic)
+    parts.ended("backend")
     material = data.gather(suite, job.root, results)
     data.refuse_changes(material, job.inputs)
     fold, prepared = material.partition(cell.seed)[cell.fold], material.prepared
-    key = machine.key(recipe.precision)
+    key = suite.machine_key
+    parts.ended("data")
     checkpoints_in = store.artifact(results, cell, key, "checkpoints")
     fit = fitted(cell, recipe, fold, prepared, job.inputs, checkpoints_in, job.checkpoint_s, say)
     from lungseg import complexity, inference
 
     model, trained, made_from = fit.model, fit.trained, fit.made_from
-    trained_at = time.monotonic()
+    parts.ended("build")
+    tell_training(parts, trained)
     rows = [prepared.row[key] for key in fold.test]
     probability = inference.probabilities(model, prepared.images[rows])
-    predicted_at = time.monotonic()
+    predicting = parts.ended("predict")
     guesses = inference.masks(probability, recipe.threshold)
     cases = scores(material, fold, probability, guesses, recipe.threshold)
-    scored_at = time.monotonic()
+    scoring = parts.ended("score")
     keep(results, cell, key, fold, guesses, model.get_weights())
+    parts.ended("save")
     record = {
         "schema": store.SCHEMA,
         "fingerprint": store.fingerprint(made_from),
@@ -80,10 +86,11 @@ def run(job: Job, say: Say) -> store.Record:
         "timing": {
             "train_seconds": trained.seconds,
             "train_cpu_seconds": trained.cpu_seconds,
-            "predict_seconds": predicted_at - trained_at,
-            "score_seconds": scored_at - predicted_at,
+            "predict_seconds": predicting,
+            "score_seconds": scoring,
             "total_seconds": trained.earlier_seconds + time.monotonic() - began,
             "resumed_at_epoch": trained.resumed_at,
+            "parts": parts.seconds,
         },
         **surroundings(material, fold, machine.facts(device, recipe.precision, suite.threads), source),
     }
@@ -92,6 +99,14 @@ def run(job: Job, say: Say) -> store.Record:
     store.save_record(path, record)
     fit.checkpoints.clear()
     return record
+
+
+def tell_training(parts: Parts, trained: Trained) -> None:
+    """Split what was built and trained into its parts, of this process alone."""
+    epochs = trained.history["seconds"][trained.resumed_at :]
+    within = {"first epoch": sum(epochs[:1]), "other epochs": sum(epochs[1:])}
+    within["around epochs"] = max(0.0, trained.seconds - trained.earlier_seconds - sum(epochs))
+    parts.split("build", **within)
 
 
 @dataclass(frozen=True)
@@ -133,9 +148,9 @@ def fitted(
     return Fitted(model, trained, made_from, checkpoints)
 
 
-def started(seed: int, threads: int) -> runtime.Device:
+def started(seed: int, threads: int, deterministic: bool) -> runtime.Device:
     """Start the backend. Raises UsageError unless it runs on the device under whose name records are kept."""
-    device = runtime.start(seed, threads)
+    device = runtime.start(seed, threads, deterministic)
     if device.kind != machine.device_kind():
         raise UsageError(
             f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
@@ -170,7 +185,10 @@ def identity(made_from: dict[str, Any]) -> str:
 
 def check_contract(model: Any, cell: Cell) -> None:
     """One forward pass before hours of training: shape, range, finite. Raises ContractError."""
-    probe = np.random.default_rng(0).random((2, *cell.size, 1), np.float32)
+    from lungseg.inference import BATCH
+
+    n = BATCH if runtime.jit_compile() else 2  # the program that predicts, where each number of images has its own
+    probe = np.random.default_rng(0).random((n, *cell.size, 1), np.float32)
     output = np.asarray(model.predict_on_batch(probe))
     low, high = (output.min(), output.max()) if output.size else (0.0, 0.0)
     wrong = [

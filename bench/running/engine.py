@@ -65,7 +65,7 @@ def run_cells(
             raise_what_ends_the_run(slots.children[slot])
             if slots.stopping.is_set():
                 return
-            path = store.record_path(results, cell, machine.key(suite.precision))
+            path = store.record_path(results, cell, suite.machine_key)
             if outcome.error and store.find(path, inputs[cell.id]):
                 outcome = Outcome(cell, "ok", outcome.seconds)  # it died after its record was stored
             outcomes[cell.id] = outcome
@@ -79,10 +79,11 @@ def run_cells(
 
 def _child(cell: Cell, suite: Suite, root: Path, results: Path, inputs: dict[str, Any]) -> Child:
     job = Job(cell, suite, root, results, inputs)
-    log = store.artifact(results, cell, machine.key(suite.precision), "log.txt")
+    log = store.artifact(results, cell, suite.machine_key, "log.txt")
     return Child(
-        "bench.running.cell", job.as_dict(), suite.threads, log, suite.limit_s, programs=machine.programs(results)
-    )
+        "bench.running.cell", job.as_dict(), suite.threads, log, suite.limit_s, suite.is_deterministic,
+        machine.programs(results),
+    )  # fmt: skip
 
 
 def _run(cell: Cell, child: Child, display: Display) -> Outcome:

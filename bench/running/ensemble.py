@@ -26,7 +26,7 @@ def make(
     average.
     """
     material = data.gather(suite, root, results)
-    key = machine.key(suite.precision)
+    key = suite.machine_key
     wanted = entries(suite, material, results, key, seeds, views=views)
     todo = [e for e in wanted if store.find(store.record_path(results, e.cell, key), e.inputs) is None]
     if len(todo) < len(wanted):
@@ -45,7 +45,7 @@ def make(
 
 def _made(own: Sequence[Entry], suite: Suite, root: Path, results: Path, say: Callable[[str], None]) -> bool:
     """Whether one process made all of these entries, which are of one architecture."""
-    key, first = machine.key(suite.precision), own[0]
+    key, first = suite.machine_key, own[0]
     job = {
         "suite": asdict(suite),
         "root": str(root.resolve()),
@@ -54,8 +54,9 @@ def _made(own: Sequence[Entry], suite: Suite, root: Path, results: Path, say: Ca
     }
     log = store.artifact(results, first.cell, key, "log.txt")
     child = Child(
-        "bench.running.ensemble_cell", job, suite.threads, log, suite.limit_s, programs=machine.programs(results)
-    )
+        "bench.running.ensemble_cell", job, suite.threads, log, suite.limit_s, suite.is_deterministic,
+        machine.programs(results),
+    )  # fmt: skip
 
     def hear(event: Event) -> None:
         if event["event"] == "made":

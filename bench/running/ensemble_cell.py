@@ -22,7 +22,7 @@ from bench.running import cell, child, data, failures
 from bench.running.child import Say
 from bench.running.entries import Entry
 from bench.suites import Suite
-from lungseg import metrics, recipes
+from lungseg import metrics
 from lungseg.errors import DataError
 from lungseg.splits import Fold
 from lungseg.views import View
@@ -49,14 +49,14 @@ def run(entries: list[Entry], suite: Suite, root: Path, results: Path, say: Say)
     say: told of each as {"event": "made", "entry": its id, "dice": mean}. Raises DataError for members that are not
     what their records say, or that have seen a patient of an image which they are to predict.
     """
-    source, recipe = machine.source(), recipes.recipe(suite.recipe)
-    device = cell.started(0, suite.threads)
+    source, recipe = machine.source(), suite.recipe_of(suite.recipe)
+    device = cell.started(0, suite.threads, suite.is_deterministic)
     material = data.gather(suite, root, results)
     data.refuse_changes(material, entries[0].inputs)
     from lungseg import complexity, inference
     from lungseg.architectures.blocks import Style
 
-    first, key = entries[0].members[0], machine.key(recipe.precision)
+    first, key = entries[0].members[0], suite.machine_key
     style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     model = lungseg.build(first.architecture, (*first.size, 1), first.width, style)
     if complexity.graph_sha256(model) != entries[0].inputs["graph"]:

@@ -29,7 +29,7 @@ def of_edited(records: Iterable[tuple[Cell, Path]], suite: Suite, results: Path)
 
 
 def _ask(architectures: Sequence[str], suite: Suite, results: Path) -> dict[str, str]:
-    log = results / "cells" / suite.name / machine.key(suite.precision) / "graphs.log.txt"
+    log = results / "cells" / suite.name / suite.machine_key / "graphs.log.txt"
     job = {"suite": asdict(suite), "architectures": architectures}
     process = Child("bench.running.graphs", job, 1, log, suite.limit_s, programs=machine.programs(results))
     found: dict[str, str] = {}
@@ -45,11 +45,11 @@ def _ask(architectures: Sequence[str], suite: Suite, results: Path) -> dict[str,
 def work(job: dict[str, Any], say: Say) -> int:
     """The child's side."""
     import lungseg
-    from lungseg import complexity, recipes, runtime
+    from lungseg import complexity, runtime
     from lungseg.architectures.blocks import Style
 
     suite = Suite.from_dict(job["suite"])
-    recipe = recipes.recipe(suite.recipe)
+    recipe = suite.recipe_of(suite.recipe)
     runtime.start(0, suite.threads)
     style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     graphs = {}

@@ -24,7 +24,7 @@ def inputs(cell: Cell, suite: Suite, material: Material) -> dict[str, Any]:
         "data": material.prepared.sha256,
         "folds": store.sha256(material.folds_record(cell.seed)),
         "spacing": store.sha256(material.spacing_record),
-        "recipe": resolved(cell.recipe),
+        "recipe": settings(suite.recipe_of(cell.recipe)),
         "architecture": cell.architecture,
         "width": cell.width,
         "size": list(cell.size),
@@ -33,7 +33,7 @@ def inputs(cell: Cell, suite: Suite, material: Material) -> dict[str, Any]:
         "backend": runtime.backend_name(),
         "device_kind": machine.device_kind(),
         "threads": suite.threads,
-        "deterministic": True,
+        "deterministic": suite.is_deterministic,
     }
 
 

@@ -51,12 +51,11 @@ def _missing(
     cells: list[Cell], suite: Suite, material: Material, results: Path, take_over: bool
 ) -> tuple[list[Cell], dict[str, dict[str, Any]]]:
     """Cells that must be trained, after those that another suite has trained were taken over; all cells' inputs."""
-    from bench import machine
     from bench.records import store
     from bench.running import graphs, taken_over
     from bench.running.inputs import inputs
 
-    key = machine.key(suite.precision)
+    key = suite.machine_key
     made_from = {cell.id: inputs(cell, suite, material) for cell in cells}
 
     def hold_to_todays_graphs(records: Iterable[tuple[Cell, Path]]) -> None:

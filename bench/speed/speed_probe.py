@@ -14,9 +14,9 @@ import numpy as np
 
 import lungseg
 from bench import machine
-from bench.running import child
+from bench.running import child, failures
 from bench.running.child import Say
-from bench.speed import speed_table, timing
+from bench.speed import energy, loop, speed_table, timing
 from bench.speed.speed_table import Row
 from lungseg import recipes, runtime
 from lungseg.errors import LungsegError, UsageError
@@ -34,8 +34,8 @@ XLA_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 class Job:
     """What one process measures. size: (height, width) pixels. budget_s: None for the whole protocol.
 
-    deterministic: training alone, with operations that give the same bits each time. precision: a Keras policy, None
-    for the recipe's.
+    deterministic: training alone, with operations that give the same bits each time. precision: a Keras policy, batch:
+    images a step, None for the recipe's.
     """
 
     architecture: str
@@ -47,6 +47,7 @@ class Job:
     budget_s: float | None
     deterministic: bool = False
     precision: str | None = None
+    batch: int | None = None
 
 
 class MeasurementError(LungsegError):
@@ -58,7 +59,7 @@ def work(job: dict[str, Any], say: Say) -> int:
     try:
         say({"event": "row", "row": row_of(Job(**{**job, "size": tuple(job["size"])}), say)})
     except Exception as error:
-        say({"event": "failed", "type": type(error).__name__, "message": str(error)[:2000]})
+        say({"event": "failed", **failures.told(error)})
         if isinstance(error, LungsegError):
             return error.exit_code
         raise
@@ -68,7 +69,7 @@ def work(job: dict[str, Any], say: Say) -> int:
 def row_of(job: Job, say: Say) -> Row:
     """Measure in this process, which must be fresh. Raises MeasurementError where a check fails."""
     recipe = recipes.recipe(job.recipe)
-    recipe = replace(recipe, precision=job.precision or recipe.precision)
+    recipe = replace(recipe, precision=job.precision or recipe.precision, batch_size=job.batch or recipe.batch_size)
     device = runtime.start(0, job.threads, deterministic=job.deterministic)
     if device.kind != job.device_kind:
         raise UsageError(f"this machine has {job.device_kind}, but {runtime.backend_name()} runs on {device.kind}")
@@ -83,13 +84,22 @@ def row_of(job: Job, say: Say) -> Row:
 
     compile_seconds = _seconds(train)
     stage = "deterministic training" if job.deterministic else "training"
-    trained = _measured(stage, train, synchronise, pace, recipe.batch_size, say)
+    counted = Counted(train)
+    before = energy.joules()
+    trained = _measured(stage, counted, synchronise, pace, recipe.batch_size, say)
+    joules = used(before, energy.joules(), counted.steps * recipe.batch_size)
+    rate = trained.rate * recipe.batch_size
     if job.deterministic:
-        return {"deterministic_train_images_per_second": speed_table.spell(trained.rate * recipe.batch_size)}
+        return {
+            "deterministic_train_images_per_second": speed_table.spell(rate),
+            "deterministic_epochs_images_per_second": speed_table.spell(_epochs(stage, model, job, recipe, rate, say)),
+        }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if on_cpu else None  # of host memory
     infer()
     inferred = _measured("inference", infer, synchronise, pace, recipe.batch_size, say)
     limit = limit_gflops(compute_type, *(CPU_PRODUCT if on_cpu else ACCELERATOR_PRODUCT), pace)
+
+    epochs = _epochs(stage, model, job, recipe, rate, say)  # last: it compiles the model anew
 
     numbers: dict[str, float] = {}
     for mode, found, cost in (("train", trained, TRAINING), ("inference", inferred, 1)):
@@ -101,11 +111,36 @@ def row_of(job: Job, say: Say) -> Row:
         "architecture": job.architecture, "width": job.width, "batch": recipe.batch_size, "threads": job.threads,
         "parameters": complexity.parameters(model), "gmacs": gmacs, **numbers, "compile_seconds": compile_seconds,
         "peak_memory_bytes": peak, "limit_gflops": limit, "busy": trained.busy or inferred.busy,
+        "epochs_images_per_second": epochs, "joules_per_image": joules,
         "others_cpu_share": timing.worst_others((trained, inferred)), "settled": settled,
         "device": machine.cpu_name() if on_cpu else device.name, "precision": recipe.precision,
         "note": speed_table.note(numbers, settled, min(trained.accounted, inferred.accounted)),
         **_provenance(),
     })  # fmt: skip
+
+
+@dataclass
+class Counted:
+    """A step that counts how often it was taken."""
+
+    step: timing.Step
+    steps: int = 0
+
+    def __call__(self) -> object:
+        """Take it."""
+        self.steps += 1
+        return self.step()
+
+
+def used(before: float | None, after: float | None, images: int) -> float | None:
+    """Joules an image between two readings, None where the driver tells none."""
+    return None if before is None or after is None else (after - before) / images
+
+
+def _epochs(stage: str, model: Any, job: Job, recipe: Recipe, rate: float, say: Say) -> float:
+    found = loop.images_per_second(model, job.size, recipe, rate, job.budget_s)
+    say({"event": "measured", "text": f"{stage}, epochs after the first {found:.4g} images/s"})
+    return found
 
 
 def _provenance() -> dict[str, Any]:
@@ -184,7 +219,7 @@ def limit_gflops(compute_type: str, side: int, count: int, pace: timing.Pace) ->
         nonlocal product
         for _ in range(count):
             product = keras.ops.matmul(factor, product)  # factor is scaled so that the product keeps its size
-        return keras.ops.convert_to_numpy(product[0, 0])
+        return keras.ops.convert_to_numpy(keras.ops.cast(product[0, 0], "float32"))  # NumPy has no bfloat16
 
     short = timing.Pace(pace.warm_up_s / 2, pace.window_s / 2, max(2, pace.window_steps // 5))
     found = timing.measure(multiply, lambda: None, short)

@@ -21,9 +21,13 @@ COLUMNS = (
     "limit_gflops", "train_share_of_limit", "inference_share_of_limit",
     "threads", "busy", "others_cpu_share", "settled", "jit", "deterministic",
     "deterministic_train_images_per_second", "determinism_cost",
+    "epochs_images_per_second", "deterministic_epochs_images_per_second", "joules_per_image",
     "device", "precision", "versions", "commit", "measured", "note",
 )  # fmt: skip
-LATER = ("deterministic_train_images_per_second", "determinism_cost")
+LATER = (
+    "deterministic_train_images_per_second", "determinism_cost", "epochs_images_per_second",
+    "deterministic_epochs_images_per_second", "joules_per_image",
+)  # fmt: skip
 Row = dict[str, str]
 
 
@@ -78,7 +82,7 @@ def determinism(row: Row, found: Row) -> Row:
     """
     rate = found["deterministic_train_images_per_second"]
     cost = 1 - float(rate) / float(row["train_images_per_second"])
-    return {"deterministic_train_images_per_second": rate, "determinism_cost": spell(cost)}
+    return {**found, "determinism_cost": spell(cost)}
 
 
 def spell(value: Any) -> str:

@@ -2,23 +2,27 @@
 
 A timing run is another configuration than a scoring run: random inputs held in memory, operations that need not be
 deterministic, no validation. Its numbers never enter a record. A second process trains with deterministic
-operations, as scoring runs do, so that the table says what determinism costs.
+operations, so that the table says what determinism costs. Both also time the epochs of a training as a cell's is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench import machine
 from bench.records import store
+from bench.running import failures as failures_of
 from bench.running.child import Child, Event
 from bench.speed import speed_table
 from bench.speed.speed_probe import Job
 from bench.speed.speed_table import Row
 from bench.suites import Suite
 from lungseg import runtime
+
+OUT_OF_MEMORY = tuple(kind for kind, status in failures_of.STATUS_OF.items() if status == "oom")
+OUT_OF_MEMORY += ("ended with code -9",)
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,17 @@ class Measured:
 
 
 def measure(
-    suite: Suite, results: Path, say: Callable[[str], None], budget_s: float | None = 5.0, precision: str | None = None
+    suite: Suite,
+    results: Path,
+    say: Callable[[str], None],
+    budget_s: float | None = 5.0,
+    precision: str | None = None,
+    batches: Sequence[int] = (),
 ) -> Measured:
     """Measure each architecture of a suite at its size, width, batch and threads.
 
-    precision: a Keras policy, None for the suite's own.
+    precision: a Keras policy, None for the suite's own. batches: images a step, one after the other; none: the
+    recipe's. Of an architecture whose batch does not fit into memory, larger ones are left out.
     budget_s: about the seconds of one measurement, of which an architecture has two (training and inference) and
     half a one (the limit), after the start of a backend; None for all of the protocol: minutes an architecture.
     say: told a line at each step. The table is written after each architecture; one that fails costs only its own
@@ -47,21 +57,31 @@ def measure(
     path = results / "throughput" / name
     rows, failures = speed_table.read(path), []
     for architecture in suite.architectures:
-        job = Job(
-            architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s,
-            precision=precision,
-        )  # fmt: skip
-        log = results / "cells" / suite.name / machine.key(precision) / f"{architecture}.speed" / "log.txt"
-        say(f"speed of {architecture}: starts")
-        row, failure = _run(_child(job, suite, log), say)
-        if row is not None:
-            row = _with_determinism(row, job, suite, log.with_name("deterministic.log.txt"), say)
-            rows = speed_table.merged(rows, [row])
-            store.write_text(path, speed_table.spelled(rows))
-        else:
-            failures.append(f"{architecture}: {failure}")
-            say(f"speed of {architecture}: failed: {failure}\n  its log: {log}")
+        for batch in (*sorted(set(batches)),) or (None,):
+            job = Job(
+                architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s,
+                precision=precision, batch=batch,
+            )  # fmt: skip
+            log = results / "cells" / suite.name / machine.key(precision) / f"{architecture}.speed" / "log.txt"
+            name = architecture if batch is None else f"{architecture}, batch {batch}"
+            say(f"speed of {name}: starts")
+            row, failure = _run(_child(job, suite, log), say)
+            if row is not None:
+                row = _with_determinism(row, job, suite, log.with_name("deterministic.log.txt"), say)
+                rows = speed_table.merged(rows, [row])
+                store.write_text(path, speed_table.spelled(rows))
+            elif batch is not None and batch > min(batches) and out_of_memory(failure):
+                say(f"speed of {name}: does not fit into memory; larger ones are left out")
+                break
+            else:
+                failures.append(f"{name}: {failure}")
+                say(f"speed of {name}: failed: {failure}\n  its log: {log}")
     return Measured(path, tuple(failures))
+
+
+def out_of_memory(failure: str) -> bool:
+    """Whether a process ended for lack of memory, by what is told of it: by an error, or killed by the kernel."""
+    return failure.startswith(OUT_OF_MEMORY) or any(word in failure for word in failures_of.OUT_OF_MEMORY)
 
 
 def _child(job: Job, suite: Suite, log: Path) -> Child:

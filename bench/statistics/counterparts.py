@@ -8,12 +8,12 @@ from typing import Any
 
 from bench.statistics.pairs import compared, corrected
 from bench.statistics.resamples import drawn
-from bench.statistics.rows import Counterpart, Record, Row, Section
+from bench.statistics.rows import Counterpart, Record, Row, Section, Setting
 from bench.statistics.scores import Scores
 
 HERE, THERE = "here", "there"
 OTHER_IMAGES = ("data", "folds")  # inputs that another set besides changes
-OTHER_MACHINE = ("backend", "device_kind")
+OTHER_MACHINE = ("backend", "device_kind", "deterministic")
 
 
 def gains(section: Section, sections: Sequence[Section]) -> tuple[Counterpart, ...]:
@@ -35,9 +35,14 @@ def retrained(section: Section, sections: Sequence[Section]) -> tuple[Counterpar
     elsewhere = [
         s for s in sections
         if s.setting.machine != key.machine
-        and replace(s.setting, suite=key.suite, backend=key.backend, device_kind=key.device_kind) == key
+        and _anywhere(s.setting) == _anywhere(key)
     ]  # fmt: skip
     return _against(section, elsewhere, OTHER_MACHINE)
+
+
+def _anywhere(setting: Setting) -> Setting:
+    """What a training is, whatever suite asks for it, machine runs it, and whether to the same bits each time."""
+    return replace(setting, suite="", backend="", device_kind="", fast=False)
 
 
 def _against(section: Section, others: Sequence[Section], differ: Sequence[str]) -> tuple[Counterpart, ...]:

@@ -7,26 +7,31 @@ from typing import Any
 
 from bench.records.protocols import protocol
 from bench.statistics.rows import Record
-from lungseg.datasets.montgomery import SAME_PATIENT
+from lungseg.datasets import montgomery, shenzhen
 
-REGROUPED = "montgomery"  # the set of which protocol 1 took images of one patient for several patients'
+# The sets of which protocol 1 took images of one patient for several patients': image -> the group's first image.
+REGROUPED: dict[str, Mapping[str, str]] = {
+    "montgomery": montgomery.SAME_PATIENT,
+    "shenzhen": shenzhen.SAME_PATIENT,
+}
 
 
 def patient(record: Record, case: Mapping[str, Any]) -> str:
-    """The patient of a scored case. Records of protocol 1 on Montgomery are regrouped by the patients found since."""
-    known = SAME_PATIENT if protocol(record) == 1 and record["cell"]["scored_on"] == REGROUPED else {}
+    """The patient of a scored case. Records of protocol 1 are regrouped by the patients found since."""
+    known = REGROUPED.get(record["cell"]["scored_on"], {}) if protocol(record) == 1 else {}
     return str(known.get(case["id"], case["patient"]))
 
 
 def beside_siblings(records: Sequence[Record]) -> int:
     """Images that were predicted by a network which had trained on another image of their patient.
 
-    Only what protocol 1 left on Montgomery: since then folds are made of these patients.
+    Only what protocol 1 left: since then folds are made of these patients.
     """
     found = set()
     for record in records:
-        if record["status"] != "ok" or record["cell"]["scored_on"] != REGROUPED:
+        known = REGROUPED.get(record["cell"]["scored_on"], {})
+        if record["status"] != "ok" or not known:
             continue
-        trained = {SAME_PATIENT[image] for image in record["split"]["train"] if image in SAME_PATIENT}
-        found |= {case["id"] for case in record["cases"] if SAME_PATIENT.get(case["id"]) in trained}
+        trained = {known[image] for image in record["split"]["train"] if image in known}
+        found |= {case["id"] for case in record["cases"] if known.get(case["id"]) in trained}
     return len(found)

@@ -1,6 +1,7 @@
 """What a leaderboard holds, as frozen values: no computing, no printing.
 
-Records that may share a table (same suite, data, resolution, recipe, backend, device kind, precision and protocol)
+Records that may share a table (same suite, data, resolution, recipe, backend, device kind, precision, determinism and
+protocol)
 make one `Section`; its `Row`s are one an architecture, and one an entry made of trained members. What is missing is
 part of the value: cells that failed, cells that were never run, rows that may not be ranked.
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.cell import variant_of
+from bench.machine import FAST
 from bench.statistics import verdicts
 from bench.statistics.resampling import Interval
 from lungseg.metrics import Counts
@@ -35,6 +37,7 @@ class Setting:
     device_kind: str
     precision: str
     protocol: int
+    fast: bool = False  # operations need not give the same bits each time
 
     @property
     def split(self) -> str:
@@ -57,7 +60,7 @@ class Setting:
     @property
     def machine(self) -> str:
         """The folder of its records: ``tensorflow-cpu-float32``."""
-        return f"{self.backend}-{self.device_kind}-{self.precision}"
+        return f"{self.backend}-{self.device_kind}-{self.precision}{FAST if self.fast else ''}"
 
 
 @dataclass(frozen=True)

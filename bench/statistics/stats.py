@@ -73,6 +73,7 @@ def setting(record: Record) -> Setting:
     return Setting(
         str(cell["suite"]), str(cell["scored_on"]), str(cell["trained_on"]), (int(height), int(width)),
         str(cell["recipe"]).partition(":")[0], int(cell["folds"]), backend, device_kind, precision, protocol(record),
+        asked.get("deterministic") is False,
     )  # fmt: skip
 
 

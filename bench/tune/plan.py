@@ -11,7 +11,7 @@ from bench.running.data import Material
 from bench.running.inputs import PROTOCOL, settings
 from bench.suites import Suite
 from bench.tune import space
-from lungseg import ARCHITECTURES, recipes, runtime, splits
+from lungseg import ARCHITECTURES, runtime, splits
 from lungseg.errors import DataError, UsageError
 from lungseg.recipes import Recipe
 from lungseg.splits import Fold
@@ -113,7 +113,7 @@ def plan(
     for value, option, least in ((inner, "inner", 2), (size, "size", 16), (width, "width", 1), (epochs, "epochs", 1)):
         if value is not None and value < least:
             raise UsageError(f"--{option} {value}: at least {least} is needed")
-    own = recipes.recipe(chosen.recipe)
+    own = chosen.recipe_of(chosen.recipe)
     small = replace(
         chosen,
         architectures=(names[0],),

@@ -91,7 +91,7 @@ class Study:
         limit_s, log = self.plan.suite.limit_s, asked.folder / "log.txt"
         child = self.slots.children[slot] = Child(
             "bench.tune.trial", asked.as_dict(), self.plan.suite.threads, log, limit_s,
-            programs=machine.programs(self.results),
+            self.plan.suite.is_deterministic, machine.programs(self.results),
         )  # fmt: skip
         if self.slots.stopping.is_set():
             raise Stopped

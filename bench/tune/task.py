@@ -107,6 +107,6 @@ def task(
         "backend": runtime.backend_name(),
         "device_kind": machine.device_kind(),
         "threads": plan.suite.threads,
-        "deterministic": True,
+        "deterministic": plan.suite.is_deterministic,
     }
     return Task(plan.suite, plan.architecture, recipe, fold, seed, root, results, study / "trainings", made_from)

@@ -27,7 +27,7 @@ def run(task: Task, say: Say) -> store.Record:
     A training that was cut off goes on from its checkpoint to the same bits. Raises whatever stops it.
     """
     began, source, recipe = time.monotonic(), machine.source(), task.recipe
-    device = cell.started(task.seed, task.suite.threads)
+    device = cell.started(task.seed, task.suite.threads, task.suite.is_deterministic)
     material = data.gather(task.suite, task.root, task.results)
     data.refuse_changes(material, task.inputs)
     fold = task.fold

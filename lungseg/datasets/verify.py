@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lungseg.datasets import DATASETS, load
 from lungseg.datasets.case import images_in
@@ -15,6 +16,9 @@ from lungseg.datasets.remarks import remarks
 from lungseg.datasets.suspicions import suspicions
 from lungseg.errors import DataError, UsageError
 
+if TYPE_CHECKING:
+    from lungseg.datasets.same_patient import Pair
+
 _WIDTH, _LABEL = 80, 24  # columns of a terminal, of which the table's left side
 _PICTURE_FOLDERS = ("img", "mask", "CXR_png", "ManualMask/leftMask", "ManualMask/rightMask")
 
@@ -22,12 +26,14 @@ _PICTURE_FOLDERS = ("img", "mask", "CXR_png", "ManualMask/leftMask", "ManualMask
 @dataclass(frozen=True)
 class Report:
     """What ``verify`` found. rows: (label, value) of the table; errors: the set cannot be used;
-    warnings: kind -> the cases concerned, for a person to look at."""
+    warnings: kind -> the cases concerned, for a person to look at. pairs: of one patient by their anatomy, None where
+    they were not sought."""
 
     title: str
     rows: Sequence[tuple[str, str]] = ()
     errors: Sequence[str] = ()
     warnings: dict[str, list[str]] = field(default_factory=dict)
+    pairs: Sequence[Pair] | None = None
 
     def text(self) -> str:
         """Table and warnings, not the errors; 80 columns at most (a long path or name stays whole)."""
@@ -39,10 +45,13 @@ class Report:
         return "\n".join(lines)
 
 
-def verify(dataset: str, folder: Path, say: Callable[[str], None] | None = None) -> Report:
+def verify(
+    dataset: str, folder: Path, say: Callable[[str], None] | None = None, *, same_patient: bool = False
+) -> Report:
     """Decode every image and mask of ``dataset`` in ``folder``. say: receives progress, a line at a time.
 
-    Never stops at the first error: each one that can be found is in the report. Raises only UsageError, for
+    same_patient: also compare every pair of images by their anatomy, which takes minutes; left out where there are
+    errors. Never stops at the first error: each one that can be found is in the report. Raises only UsageError, for
     an unknown dataset.
     """
     if dataset not in DATASETS:
@@ -63,8 +72,14 @@ def verify(dataset: str, folder: Path, say: Callable[[str], None] | None = None)
         if say and time.monotonic() - spoke > 5:
             spoke = time.monotonic()
             say(f"{number} of {len(cases)} cases read")
+    rows = census(cases, findings)
     warnings = {**remarks(cases, folder if dataset != "phantom" else None), **suspicions(findings)}
-    return Report(title, census(cases, findings), errors, warnings)
+    if not same_patient or errors:
+        return Report(title, rows, errors, warnings)
+    from lungseg.datasets import same_patient as anatomy
+
+    pairs = anatomy.find(cases, say)
+    return Report(title, [*rows, *anatomy.rows(cases, pairs)], errors, {**warnings, **anatomy.doubts(pairs)}, pairs)
 
 
 def _undecodable(folder: Path) -> list[str]:

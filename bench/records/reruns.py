@@ -1,0 +1,101 @@
+"""How far equal runs of one training differ: ``<results>/reruns/<suite>/<folder of its records>/<cell id>.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.records import store
+from lungseg.errors import DataError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Reruns:
+    """One cell, trained again and again from the same inputs. dice: mean over its images, a value a run.
+
+    weights: how many different sets of weights came of it; 1 where runs are deterministic.
+    """
+
+    cell: str
+    machine: str
+    dice: tuple[float, ...]
+    weights: int
+
+    @property
+    def sd(self) -> float:
+        """Sample standard deviation of the runs' Dice; 0 for one run."""
+        return float(np.std(self.dice, ddof=1)) if len(self.dice) > 1 else 0.0
+
+
+def path(results: Path, suite: str, machine_key: str, cell: str) -> Path:
+    """Of one cell's file."""
+    return results / "reruns" / suite / machine_key / f"{cell}.json"
+
+
+def kept(file: Path, fingerprint: str) -> list[dict[str, Any]]:
+    """Runs of a file that were made from the same inputs; none where there is no such file."""
+    held = _load(file) if file.exists() else {}
+    return list(held["runs"]) if held.get("fingerprint") == fingerprint else []
+
+
+def write(file: Path, cell: Mapping[str, Any], inputs: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> None:
+    """The runs of a cell, with what they were made from."""
+    dice = [run["dice"] for run in runs]
+    store.write_text(
+        file,
+        store.layout(
+            {
+                "schema": SCHEMA,
+                "fingerprint": store.fingerprint(dict(inputs)),
+                "cell": dict(cell),
+                "inputs": dict(inputs),
+                "mean_dice": float(np.mean(dice)),
+                "sd_dice": float(np.std(dice, ddof=1)) if len(dice) > 1 else 0.0,
+                "runs": [dict(run) for run in runs],
+            }
+        ),
+    )
+
+
+def run_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of one run's record."""
+    scores = [case["dice"] for case in record["cases"]]
+    return {
+        "dice": float(np.mean(scores)),
+        "image_dice": scores,
+        "best_epoch": record["best_epoch"],
+        "weights_sha256": record["weights_sha256"],
+        "train_seconds": record["timing"]["train_seconds"],
+        "total_seconds": record["timing"]["total_seconds"],
+        "device": record["machine"]["device"],
+        "commit": record["source"]["commit"],
+        "finished": record["finished"],
+    }
+
+
+def read(results: Path, suite: str) -> tuple[Reruns, ...]:
+    """All of a suite's, in the order of their paths. Raises DataError for a file that is none of these."""
+    return tuple(read_one(file) for file in sorted((results / "reruns" / suite).glob("*/*.json")))
+
+
+def read_one(file: Path) -> Reruns:
+    """One cell's."""
+    held = _load(file)
+    dice = tuple(float(run["dice"]) for run in held["runs"])
+    return Reruns(file.stem, file.parent.name, dice, len({run["weights_sha256"] for run in held["runs"]}))
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        held = store.strict_json(file.read_text(encoding="utf-8"))
+        if held["schema"] != SCHEMA or not all(isinstance(run["dice"], float) for run in held["runs"]):
+            raise ValueError("of another schema")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file}: not a file of repeated runs ({error}); delete it and run `bench reruns`") from error
+    return dict(held)

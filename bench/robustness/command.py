@@ -1,0 +1,176 @@
+"""From a suite's kept weights to its table of corruptions: plan, one process a network, keep what did not change."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import machine, suites
+from bench.cell import Cell, network
+from bench.records import store
+from bench.robustness import corruptions, measurement
+from bench.robustness.measurement import DIGITS, Network
+from bench.running import data, engine, failures
+from bench.running.child import Child, Event
+from bench.running.data import Material
+from bench.running.inputs import inputs
+from bench.running.suite_run import PARTIAL
+from bench.suites import Suite
+from lungseg.errors import DataError
+
+
+def measure(suite: Suite, root: Path, results: Path, seeds: int | None, say: Callable[[str], None]) -> int:
+    """Measure the suite's architectures under its recipe, those whose weights were measured before left out.
+
+    seeds: the first so many; None for all whose folds are all trained. 0, or 4 where a process failed: that network has
+    no row then. Raises DataError that lists every training whose record or weights are missing.
+    """
+    material = data.gather(suite, root, results)
+    key = suite.machine_key
+    planned, problems = [], []
+    for architecture in suite.architectures:
+        own = replace(suite, architectures=(architecture,), variants=())
+        records, lacking = _trained(own, material, results, key, seeds)
+        problems += lacking
+        planned.append((own, records))
+    if problems:
+        raise DataError(problems)
+    known, failed = measurement.load(results, suite.name), []
+    for own, records in planned:
+        name = network(records[0]["cell"])
+        about = _about(records, material)
+        if any(_same(old, name, key, about) for old in known):
+            say(f"{name}: measured already with these weights and kept")
+            continue
+        found = _measured(own, records, name, about, material, root, results, say)
+        known = [old for old in known if (old.name, old.machine_key) != (name, key)]
+        if found is None:
+            failed.append(name)
+        else:
+            known.append(found)
+        measurement.save(results, suite.name, known)  # now: what follows may be interrupted
+    if failed:
+        print(f"corruptions of {', '.join(failed)} failed; the rest stands", file=sys.stderr)
+    return PARTIAL if failed else 0
+
+
+def _trained(
+    suite: Suite, material: Material, results: Path, key: str, seeds: int | None
+) -> tuple[list[store.Record], list[str]]:
+    """Records of the suite's one architecture, and what is missing among records and weights."""
+    chosen = range(seeds) if seeds else _seeds(suite, results, key)
+    cells = suites.cells(replace(suite, seeds=tuple(chosen) or suite.seeds))
+    found, records, weights = [], [], []
+    for cell in cells:
+        record = store.find(store.record_path(results, cell, key), inputs(cell, suite, material))
+        if record is None:
+            records.append(cell.id)
+        elif not store.artifact(results, cell, key, "weights.npz").is_file():
+            weights.append(store.record_path(results, cell, key))
+        else:
+            found.append(record)
+    more = f" --variants {suite.variant}" if suite.variant else ""
+    more += f" --seeds {seeds}" if seeds else ""
+    run = f"python -m bench run {suite.name} --arch {suite.architectures[0]}{more}"
+    problems = []
+    if records:
+        problems.append(
+            f"{suite.architectures[0]}: {len(records)} of {len(cells)} trainings have no record of today's data and "
+            f"protocol in {results / 'runs' / suite.name / key}, such as {records[0]}; `{run}` trains them, or leave "
+            "it out by --arch"
+        )
+    problems += [f"{path}: its weights were not kept; delete it, then `{run}` trains it again" for path in weights]
+    return found, problems
+
+
+def _seeds(suite: Suite, results: Path, key: str) -> list[int]:
+    """Seeds of which every fold has a record, sorted."""
+    first = suites.cells(suite)[0]
+    wanted = {cell.fold for cell in suites.cells(suite)}
+    folder = store.record_path(results, first, key).parent
+    stem = first.id.rpartition(".f")[0]
+    folds: dict[int, set[int]] = {}
+    for path in folder.glob(f"{stem}.f*.s*.json"):
+        fold, _, seed = path.stem.rpartition(".f")[2].partition(".s")
+        if fold.isdecimal() and seed.isdecimal():
+            folds.setdefault(int(seed), set()).add(int(fold))
+    return sorted(seed for seed, there in folds.items() if wanted <= there)
+
+
+def _about(records: Sequence[store.Record], material: Material) -> dict[str, Any]:
+    """What decides the numbers: weights, images, corruptions."""
+    return {
+        "version": corruptions.VERSION,
+        "protocol": records[0]["inputs"]["protocol"],
+        "data": material.prepared.sha256,
+        "size": list(records[0]["cell"]["size"]),
+        "scored_on": records[0]["cell"]["scored_on"],
+        "recipe": records[0]["cell"]["recipe"],
+        "trainings": {
+            store.cell_name(record): {key: record[key] for key in ("fingerprint", "weights_sha256")}
+            for record in records
+        },
+    }
+
+
+def _same(old: Network, name: str, key: str, about: dict[str, Any]) -> bool:
+    return (old.name, old.machine_key) == (name, key) and {k: old.about.get(k) for k in about} == about
+
+
+def _measured(
+    suite: Suite, records: Sequence[store.Record], name: str, about: dict[str, Any], material: Material, root: Path,
+    results: Path, say: Callable[[str], None],
+) -> Network | None:  # fmt: skip
+    """One network's row from a process of its own; None where that failed, which is said."""
+    key, source = suite.machine_key, machine.source()
+    cells = [Cell.from_dict(record["cell"]) for record in records]
+    job = {
+        "suite": asdict(suite),
+        "root": str(root.resolve()),
+        "results": str(results.resolve()),
+        "cells": [cell.as_dict() for cell in cells],
+    }
+    log = results / "cells" / suite.name / key / f"{cells[0].id.split('.')[0]}.robustness" / "log.txt"
+    child = Child(
+        "bench.robustness.probe", job, suite.threads, log, suite.limit_s, suite.is_deterministic,
+        machine.programs(results),
+    )  # fmt: skip
+    dice: dict[int, dict[str, dict[str, float]]] = {}
+    facts: dict[str, Any] = {}
+    seed_of = {cell.id: cell.seed for cell in cells}
+
+    def hear(event: Event) -> None:
+        if event["event"] == "machine":
+            facts.update(event["machine"])
+        if event["event"] == "dice":
+            say(f"{event['cell']}: {len(event['images'])} images under {len(event['dice']) - 1} corruptions")
+            by_key = dice.setdefault(seed_of[event["cell"]], {})
+            for corruption, values in event["dice"].items():
+                by_key.setdefault(corruption, {}).update(zip(event["images"], values, strict=True))
+
+    code = child.run(hear)
+    if code:
+        engine.raise_what_ends_the_run(child)
+        status, error = failures.of_process(child, code)
+        say(f"{name}: {status}\n  {error['type']}: {error['message']}\n{error['stderr_tail']}")
+        return None
+    images = tuple(sorted({image for by in dice.values() for image in by[corruptions.CLEAN]}))
+    patient = dict(zip(material.prepared.ids, material.prepared.patients, strict=True))
+    stored = {(record["cell"]["seed"], case["id"]): case["dice"] for record in records for case in record["cases"]}
+    now = {(seed, image): value for seed, by in dice.items() for image, value in by[corruptions.CLEAN].items()}
+    about = {
+        **about,
+        "clean_differs": round(max(abs(value - stored[which]) for which, value in now.items()), DIGITS),
+        "machine": facts,
+        "source": source,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    rounded = {
+        seed: {k: tuple(round(values[image], DIGITS) for image in images) for k, values in by.items()}
+        for seed, by in dice.items()
+    }
+    return Network(name, key, images, tuple(patient[image] for image in images), rounded, about)

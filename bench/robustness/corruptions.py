@@ -1,0 +1,127 @@
+"""Held-out images spoiled in stated ways and strengths: arrays in, arrays out, the same for an image each time.
+
+They are applied at the network's size, to what the network sees. A corruption that moves the image moves the mask
+along, so that what is lost is the network's fault and not the mask's. OpenCV and SciPy are imported where they are
+needed: a report knows the corruptions' names without them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+VERSION = 1  # rises when any corruption yields other pixels
+CLEAN = "clean"
+
+Picture = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Draws = np.random.Generator
+Spoil = Callable[[Picture, Mask, float, Draws], tuple[Picture, Mask]]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A way to spoil an image, its three strengths from mild to severe, and what a strength means."""
+
+    name: str
+    strengths: tuple[float, float, float]
+    meaning: str
+    spoil: Spoil
+
+
+def contrast(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Picture, Mask]:
+    """Grey values drawn together about their mean, which stays."""
+    mean = image.mean(dtype=np.float64)
+    return _clipped((image - mean) * strength + mean), mask
+
+
+def gamma(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Picture, Mask]:
+    """Grey values to the power of the strength or of its inverse: darker or brighter, by lot."""
+    return _clipped(image.astype(np.float64) ** (strength if draws.random() < 0.5 else 1 / strength)), mask
+
+
+def rotation(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Picture, Mask]:
+    """Turned about the middle, either way by lot; black and no lung enter from outside."""
+    from lungseg import images
+
+    turn = strength if draws.random() < 0.5 else -strength
+    return _moved(image, mask, images.pose(image.shape, turn, 1.0, (0.0, 0.0), mirror=False))
+
+
+def inversion(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Picture, Mask]:
+    """Grey values from the strength upwards inverted: all of them at 0, as a film shown with its blacks white."""
+    return _clipped(np.where(image >= strength, 1 - image, image)), mask
+
+
+def crop(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Picture, Mask]:
+    """A window of this share of both sides, somewhere by lot, enlarged to the whole: the border is cut off."""
+    from lungseg import images
+
+    room = (1 - strength) / strength / 2  # shares of the sides by which the enlarged image can move
+    down, right = draws.uniform(-room, room, 2)
+    return _moved(image, mask, images.pose(image.shape, 0.0, 1 / strength, (down, right), mirror=False))
+
+
+def noise(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Picture, Mask]:
+    """Normal noise of this standard deviation at each pixel, apart from every other."""
+    return _clipped(image + draws.normal(0, strength, image.shape)), mask
+
+
+def blur(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Picture, Mask]:
+    """Gaussian blur whose standard deviation is this share of the image's height."""
+    from scipy import ndimage
+
+    spread = strength * image.shape[0]
+    return _clipped(ndimage.gaussian_filter(image.astype(np.float64), spread, mode="nearest")), mask
+
+
+CORRUPTIONS = {
+    corruption.name: corruption
+    for corruption in (
+        Corruption("contrast", (0.75, 0.5, 0.25), "share of contrast that is left", contrast),
+        Corruption("gamma", (1.5, 2.0, 3.0), "power of grey values, or its inverse", gamma),
+        Corruption("rotation", (5.0, 10.0, 20.0), "degrees, to either side", rotation),
+        Corruption("inversion", (0.75, 0.5, 0.0), "grey value from which on values are inverted; 0: all", inversion),
+        Corruption("crop", (0.95, 0.9, 0.8), "share of each side that is left, enlarged", crop),
+        Corruption("noise", (0.02, 0.05, 0.1), "standard deviation, of the scale from black to white", noise),
+        Corruption("blur", (0.005, 0.01, 0.02), "standard deviation, as a share of the height", blur),
+    )
+}
+
+
+def key_of(name: str, strength: float) -> str:
+    """``contrast 0.75``."""
+    return f"{name} {strength:g}"
+
+
+# ``clean`` and ``contrast 0.75`` to ``blur 0.02``, in the order in which tables show them
+KEYS = (CLEAN, *(key_of(c.name, strength) for c in CORRUPTIONS.values() for strength in c.strengths))
+
+
+def corrupted(image: Picture, mask: Mask, key: str, name: str) -> tuple[Picture, Mask]:
+    """Image float32 (H, W) in [0, 1] and mask bool (H, W) under the corruption ``key`` of ``KEYS``.
+
+    name: the image's id. What is drawn by lot follows from it and from the key alone, so every network sees the same,
+    on every machine and whatever other images there are.
+    """
+    if key == CLEAN:
+        return image, mask
+    kind, strength = key.split(" ")
+    digest = hashlib.sha256(f"{VERSION}:{name}:{key}".encode()).digest()
+    draws = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    return CORRUPTIONS[kind].spoil(image, mask, float(strength), draws)
+
+
+def _moved(image: Picture, mask: Mask, pose: NDArray[np.float64]) -> tuple[Picture, Mask]:
+    from lungseg import images
+
+    moved = images.warp(mask.astype(np.float32), pose, sharp=True) >= 0.5
+    return _clipped(images.warp(image, pose, sharp=True)), np.asarray(moved)
+
+
+def _clipped(image: NDArray[np.floating]) -> Picture:
+    return np.clip(image, 0, 1).astype(np.float32)

@@ -1,0 +1,105 @@
+"""Our U-Net beside a native PyTorch one: both measured in one run on one machine, and the ratio of the two."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import machine
+from bench.records import csv_file, store
+from bench.running.child import Child, Event
+from bench.speed import speed_table, speeds, throughput
+from bench.speed.torch_unet import Job
+from bench.suites import Suite
+from lungseg import runtime
+from lungseg.errors import EnvironmentFailure
+
+OURS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # peer's precision -> Keras policy
+RATES = {  # what is divided -> by what
+    "train": "train_images_per_second",
+    "epochs": "train_images_per_second",
+    "inference": "inference_images_per_second",
+}
+COLUMNS = (
+    "peer", "precision", "width", "batch", "threads", "train_images_per_second", "inference_images_per_second",
+    "our_train_images_per_second", "our_epochs_images_per_second", "our_inference_images_per_second",
+    "train_ratio", "epochs_ratio", "inference_ratio", "our_backend", "device", "versions", "measured", "note",
+)  # fmt: skip
+
+
+def measure(suite: Suite, results: Path, say: Callable[[str], None], budget_s: float | None) -> tuple[Path, list[str]]:
+    """Measure both in every precision, peers eager and compiled; the table, and what failed.
+
+    Raises EnvironmentFailure where torch is not installed.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise EnvironmentFailure("no peer to measure: torch is not installed; `make speed-peers`, or install torch")
+    one, rows, failures = replace(suite, architectures=("unet",)), [], list[str]()
+    for precision, policy in OURS.items():
+        measured = throughput.measure(one, results, say, budget_s, policy)
+        failures += measured.failures
+        batch = str(suite.recipe_of(suite.recipe).batch_size)
+        wanted = ("unet", str(suite.width_of("unet")), batch, str(suite.threads))
+        own = next(
+            (r for r in speed_table.read(measured.path) if tuple(r[key] for key in speed_table.KEY) == wanted), {}
+        )
+        for compiled in (False, True):
+            name = f"torch, {'compiled' if compiled else 'eager'}, channels last"
+            job = Job(
+                suite.width_of("unet"), int(batch), suite.size, precision, compiled, suite.threads, budget_s
+            )  # fmt: skip
+            found, why = _run(job, suite, results, lambda text, name=name: say(f"{name}: {text}"))  # type: ignore[misc]
+            if why:
+                failures.append(f"{name}, {precision}: {why}")
+            rows.append(_row(name, job, own, found, why))
+            say(_sentence(rows[-1]))
+    height, width = suite.size
+    path = results / "throughput" / "peers" / f"{machine.device_kind()}.{height}x{width}.csv"
+    store.write_text(path, csv_file.text(COLUMNS, rows))
+    return path, failures
+
+
+def _run(job: Job, suite: Suite, results: Path, say: Callable[[str], None]) -> tuple[dict[str, Any], str]:
+    """What a peer's process measured, or why it did not."""
+    rows: list[dict[str, Any]] = []
+
+    def hear(event: Event) -> None:
+        if event["event"] == "row":
+            rows.append(event["row"])
+        elif event["event"] == "measured":
+            say(event["text"])
+
+    log = results / "cells" / suite.name / "peers" / f"{job.precision}-{job.compiled}.log.txt"
+    process = Child("bench.speed.torch_unet", asdict(job), suite.threads, log, suite.limit_s, deterministic=False)
+    code = process.run(hear)
+    if rows and code == 0:
+        return rows[0], ""
+    said = process.failure or {"type": f"ended with code {code}", "message": f"its log: {log}"}
+    return {}, f"{said['type']}: {said['message'].strip().splitlines()[0] if said['message'] else ''}"
+
+
+def _row(name: str, job: Job, own: Mapping[str, str], found: Mapping[str, Any], why: str) -> dict[str, str]:
+    values: dict[str, Any] = {
+        "peer": name, "precision": job.precision, "width": job.width, "batch": job.batch, "threads": job.threads,
+        "our_backend": runtime.backend_name(), "measured": datetime.now(UTC).date().isoformat(), "note": why,
+        **{key: found.get(key) for key in ("device", "versions", *RATES.values())},
+    }  # fmt: skip
+    for mode, theirs in RATES.items():
+        ours = speeds.number(own, f"{mode}_images_per_second")
+        values[f"our_{mode}_images_per_second"] = ours if ours == ours else None
+        values[f"{mode}_ratio"] = ratio(ours, found.get(theirs))
+    return {key: speed_table.spell(values.get(key)) for key in COLUMNS}
+
+
+def ratio(ours: float, theirs: float | None) -> float | None:
+    """Ours over theirs, above 1 where ours is faster; None where either was not measured."""
+    return ours / theirs if theirs and ours == ours else None
+
+
+def _sentence(row: Mapping[str, str]) -> str:
+    told = [f"{mode} {row[f'{mode}_ratio']}" for mode in RATES if row[f"{mode}_ratio"]]
+    return f"ours over {row['peer']}, {row['precision']}: {', '.join(told) if told else row['note'] or 'not measured'}"

@@ -1,0 +1,195 @@
+"""Keras's ``fit`` on JAX with the data on the device and an epoch as one dispatch. Imported only where JAX is at hand.
+
+Keras 3.15 dispatches each step from Python and waits for its loss; its own loop on the device (PR 23527) is not
+released yet. What a step does is the model's public ``train_step(state, data)`` and ``test_step(state, data)``, so
+losses, metrics, scaled gradients and random generators are Keras's own, and so are the callbacks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from lungseg.batches import Batches, arrays
+
+State = tuple[list[jax.Array], ...]
+Data = tuple[jax.Array, jax.Array]  # images float32 and masks bool, (N, H, W, 1)
+Step = Callable[[State, Data], tuple[dict[str, jax.Array], State]]
+HELPERS = 8  # threads at most that vary images while a card trains
+PADDED = 64  # images: so that folds which differ by a few share a compiled program
+
+
+def fit(
+    model: keras.Model,
+    batches: Batches,
+    validation: tuple[np.ndarray, np.ndarray],
+    first_epoch: int,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    whole: bool | None = None,
+) -> None:
+    """As ``training.keras_fit``: same order, same numbers but for rounding.
+
+    whole: whether an epoch is one dispatch for each size of batch that it has; None: on an accelerator. XLA runs the
+    body of a loop on one core of a CPU and without its fast convolutions, nine times slower; there each step is
+    dispatched by itself.
+    """
+    on_card = jax.devices()[0].platform != "cpu"
+    steps = _whole if (on_card if whole is None else whole) else _single
+    train, judge = steps(model.train_step), steps(model.test_step)
+    _make_metrics(model, validation)
+    none = [jnp.zeros(v.shape, v.dtype) for v in model.metrics_variables]
+    held_out, parts = _on_device(*validation), _slices(len(validation[0]), batches.batch_size)
+    calls = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=batches.steps, verbose=0)
+    with _Feed(batches, first_epoch, epochs, min(HELPERS, os.cpu_count() or 1) if on_card else 1) as feed:
+        model.stop_training = False
+        calls.on_train_begin()
+        for epoch in range(first_epoch, epochs):
+            calls.on_epoch_begin(epoch)
+            trainable, rest, optimizer = (_values(v) for v in _variables(model))
+            data, order = feed.take(epoch)
+            logs, (trainable, rest, optimizer, _) = train((trainable, rest, optimizer, none), data, order)
+            for variables, values in zip(_variables(model), (trainable, rest, optimizer), strict=True):
+                _assign(variables, values)
+            calls.on_test_begin()  # may lend the model an average of its weights
+            trainable, rest, _ = (_values(v) for v in _variables(model))
+            judged, (_, rest, _) = judge((trainable, rest, none), held_out, parts)
+            _assign(model.non_trainable_variables, rest)
+            told = {name: float(value) for name, value in jax.device_get(judged).items()}  # waits, once an epoch
+            calls.on_test_end(told)
+            both = {name: float(value) for name, value in jax.device_get(logs).items()}
+            calls.on_epoch_end(epoch, both | {f"val_{name}": value for name, value in told.items()})
+            if model.stop_training:
+                break
+        calls.on_train_end()
+
+
+class _Feed:
+    """An epoch's images on the device and the rows of each batch, made ready while the epoch before it runs.
+
+    Where nothing varies them, the images are moved there once.
+    """
+
+    def __init__(self, batches: Batches, first: int, epochs: int, helpers: int) -> None:
+        self.batches, self.epochs, self.ids = batches, epochs, sorted(batches.ids)
+        self.helpers, self.ahead = ThreadPoolExecutor(helpers), ThreadPoolExecutor(1)
+        self.still = None if batches.augmentation else _on_device(*arrays(batches.data, self.ids))
+        self.next = self.ahead.submit(self._ready, first)
+
+    def __enter__(self) -> _Feed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pool in (self.ahead, self.helpers):
+            pool.shutdown(cancel_futures=True)
+
+    def take(self, epoch: int) -> tuple[Data, list[np.ndarray]]:
+        """The epoch's data, and rows (steps, B) of the batches of each size; begins with the next one's."""
+        ready = self.next.result()
+        if epoch + 1 < self.epochs:
+            self.next = self.ahead.submit(self._ready, epoch + 1)
+        return ready
+
+    def _ready(self, epoch: int) -> tuple[Data, list[np.ndarray]]:
+        row = {key: k for k, key in enumerate(self.ids)}
+        order = _by_size([[row[key] for key in part] for part in self.batches.parts(epoch)])
+        if self.still:
+            return self.still, order
+        return _on_device(*self.batches.varied(epoch, self.ids, self.helpers.map)), order
+
+
+def _whole(step: Callable[..., Any]) -> Callable[[State, Data, Sequence[np.ndarray]], tuple[Any, State]]:
+    """The step over all rows of batches, those of one size in one dispatch.
+
+    The number of batches is an argument and no part of the program, so that another fold's epoch need not be compiled.
+    """
+
+    @jax.jit
+    def run(state: State, data: Data, order: jax.Array, count: int) -> tuple[Any, State]:
+        def body(k: jax.Array, carried: tuple[Any, State]) -> tuple[Any, State]:
+            return step(carried[1], _batch(data, order[k]))
+
+        logs, _ = jax.eval_shape(partial(body, 0), (None, state))
+        nothing = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), logs)
+        return jax.lax.fori_loop(0, count, body, (nothing, state))
+
+    def over(state: State, data: Data, order: Sequence[np.ndarray]) -> tuple[Any, State]:
+        logs = None
+        for rows in order:
+            logs, state = run(state, data, _padded(rows, 8), len(rows))
+        return logs, state
+
+    return over
+
+
+def _single(step: Callable[..., Any]) -> Callable[[State, Data, Sequence[np.ndarray]], tuple[Any, State]]:
+    """The step over all rows of batches, each dispatched by itself."""
+    run = jax.jit(lambda state, data, rows: step(state, _batch(data, rows)))
+
+    def over(state: State, data: Data, order: Sequence[np.ndarray]) -> tuple[Any, State]:
+        logs = None
+        for rows in (row for of_size in order for row in of_size):
+            logs, state = run(state, data, rows)
+        return logs, state
+
+    return over
+
+
+def _batch(data: Data, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Images and masks float32 (B, H, W, 1)."""
+    images, masks = data
+    return images[rows], masks[rows].astype(jnp.float32)
+
+
+def _on_device(images: np.ndarray, masks: np.ndarray) -> Data:
+    """Both on the device, the masks as bool, with rows of zeros that no batch names."""
+    return jax.device_put(_padded(images, PADDED)), jax.device_put(_padded(masks > 0, PADDED))
+
+
+def _padded(values: np.ndarray, multiple: int) -> np.ndarray:
+    """With rows of zeros up to the next multiple."""
+    return np.pad(values, [(0, -len(values) % multiple), *[(0, 0)] * (values.ndim - 1)])
+
+
+def _by_size(parts: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    """Rows of batches as arrays int32 (steps, B), one for each run of batches of one size, in order."""
+    found: list[list[Sequence[int]]] = []
+    for part in parts:
+        if found and len(found[-1][0]) == len(part):
+            found[-1].append(part)
+        else:
+            found.append([part])
+    return [np.array(same, np.int32) for same in found]
+
+
+def _slices(n: int, batch: int) -> list[np.ndarray]:
+    return _by_size([range(n)[start : start + batch] for start in range(0, n, batch)])
+
+
+def _variables(model: keras.Model) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    return model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
+
+
+def _values(variables: Sequence[Any]) -> list[jax.Array]:
+    return [variable.value for variable in variables]
+
+
+def _assign(variables: Sequence[Any], values: Sequence[jax.Array]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _make_metrics(model: keras.Model, example: tuple[np.ndarray, np.ndarray]) -> None:
+    """Give loss and metrics their variables, which Keras makes with the first values that they see."""
+    truth = example[1][:1]
+    model.compute_loss(y=truth, y_pred=truth)
+    model.compute_metrics(None, truth, truth)
+    model.reset_metrics()

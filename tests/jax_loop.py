@@ -1,0 +1,132 @@
+"""Our loop on JAX beside Keras's ``fit``, on the same tiny trainings: python tests/jax_loop.py FOLDER prints JSON.
+
+In a process of its own, because Keras has one backend a process. Of each case: history and hash of weights by Keras,
+by ours step by step, by ours with an epoch as one dispatch, and by ours cut off after two epochs and resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(sys.argv[1]).resolve() / "programs"))  # few, many times
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import keras
+import numpy as np
+
+from lungseg import callbacks, jax_loop, runtime, training
+from lungseg.checkpoint import Checkpoints
+from lungseg.losses import LOSSES
+from lungseg.prepare import Prepared
+from lungseg.recipes import Augmentation, Recipe
+from lungseg.splits import Fold
+
+SIDE = 16
+EPOCHS = Recipe("tiny", epochs=3, batch_size=2, learning_rate=1e-2)
+FOLD = Fold(train=("a", "b", "c", "d", "e"), validation=("f", "g", "h"), test=())
+CASES: dict[str, Recipe] = {
+    "batches of two sizes": EPOCHS,
+    "one size": replace(EPOCHS, batch_size=5),
+    "plateau": replace(EPOCHS, learning_rate=1e-12, minimum_learning_rate=1e-13, plateau_patience=1, epochs=5),
+    "stops early": replace(EPOCHS, learning_rate=1e-12, early_stopping_patience=3, epochs=6),
+    "cosine and augmentation": replace(
+        EPOCHS, cosine=True, warmup_epochs=1, monitor="val_hard_dice", augmentation=Augmentation(shift=0.2, noise=0.1)
+    ),
+    "average": replace(EPOCHS, average_share=0.5),
+    "mixed_bfloat16": replace(EPOCHS, precision="mixed_bfloat16"),
+    "mixed_float16": replace(EPOCHS, precision="mixed_float16"),
+    "focal_tversky": replace(EPOCHS, loss=list(LOSSES)[-1]),
+}
+
+
+def prepared(spoilt: bool = False) -> Prepared:
+    """Discs, brighter than what is around them; spoilt: the third image holds a NaN."""
+    generator = np.random.default_rng(0)
+    rows, columns = np.indices((SIDE, SIDE)) / SIDE
+    ids = tuple("abcdefgh")
+    masks = np.stack([(rows - r) ** 2 + (columns - c) ** 2 < 0.08 for r, c in generator.uniform(0.35, 0.65, (8, 2))])
+    images = (0.3 + 0.4 * masks + generator.normal(0, 0.05, masks.shape)).astype(np.float32).clip(0, 1)
+    if spoilt:
+        images[2, 0, 0] = np.nan
+    return Prepared(ids, ids, images, masks, (None,) * len(ids), "raw", "sha")
+
+
+def network(dtype: str) -> keras.Model:
+    """Convolution, statistics and dropout: weights, moving averages and a random generator.
+
+    Without a bias before the normalisation: its gradient is rounding alone, which Adam would make a step of full size.
+    """
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((SIDE, SIDE, 1))
+    x = keras.layers.Conv2D(3, 3, padding="same", use_bias=False, dtype=dtype)(inputs)
+    x = keras.layers.BatchNormalization(momentum=0.5, dtype=dtype)(x)
+    x = keras.layers.Dropout(0.3, dtype=dtype)(x)
+    return keras.Model(inputs, keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32")(x))
+
+
+def trained(recipe: Recipe, loop: Callable[..., None], checkpoints: Checkpoints | None = None, stop: int = 0) -> Any:
+    """History without times, best epoch and hash of the weights; stop: after so many epochs, as a kill would."""
+
+    class Killed(Exception):
+        pass
+
+    def watch(now: dict[str, float]) -> None:
+        if stop and now["epoch"] > stop:
+            raise Killed
+
+    model = network(recipe.precision)
+    training._loop = lambda: loop  # type: ignore[assignment]
+    # Keras's loop gives its arrays back to XLA: what it held must be copied
+    held = runtime.held
+    runtime.held = (lambda model: model.get_weights()) if loop is training.keras_fit else held
+    try:
+        result = training.fit(model, prepared(), FOLD, recipe, 0, watch, checkpoints)
+    except Killed:
+        return None
+    finally:
+        runtime.held = held
+    history = {name: values for name, values in result.history.items() if "seconds" not in name}
+    return {"history": history, "best_epoch": result.best_epoch, "weights": result.weights_sha256}
+
+
+def main(folder: Path) -> dict[str, Any]:
+    """All cases."""
+    single, whole = (partial(jax_loop.fit, whole=one) for one in (False, True))
+    found: dict[str, Any] = {}
+    for name, recipe in CASES.items():
+        print(name, file=sys.stderr, flush=True)
+        found[name] = {
+            "keras": trained(recipe, training.keras_fit),
+            "single": trained(recipe, single),
+            "whole": trained(recipe, whole),
+        }
+        for of, loop in (("single", single), ("whole", whole)):
+            checkpoints = Checkpoints(folder / f"{name} {of}", name, 0.0)
+            trained(recipe, loop, checkpoints, stop=2)
+            found[name][f"{of}, resumed"] = trained(recipe, loop, checkpoints)
+    found["diverged"] = diverged(single), diverged(whole)
+    return found
+
+
+def diverged(loop: Callable[..., None]) -> str:
+    """What a training that meets a NaN says."""
+    training._loop = lambda: loop  # type: ignore[assignment]
+    try:
+        training.fit(network("float32"), prepared(spoilt=True), FOLD, EPOCHS, 0)
+    except callbacks.Diverged as error:
+        return str(error)
+    return "nothing"
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]))))

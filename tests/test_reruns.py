@@ -1,0 +1,128 @@
+"""Repeated equal runs: kept beside the records, counted once, shown where operations need not be deterministic."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from records import record
+from test_numerics import MATERIAL, of
+
+from bench import suites
+from bench.pages import report, reruns_page
+from bench.publish import _reruns
+from bench.records import parts, reruns, store
+from bench.running import data, engine
+from bench.running import reruns as repeated
+from bench.running.engine import Outcome
+from bench.running.parts import Parts, since_start
+from bench.statistics import stats
+from lungseg.errors import DataError, LungsegError
+
+SUITE = suites.narrowed(suites.suite("smoke"), architectures="unet", deterministic=False)
+CELL = suites.cells(SUITE)[0]
+RUNS = [record("unet", 0, n=4, seed=seed) for seed in range(4)]  # as if one cell had come out otherwise each time
+DICES = [np.mean([case["dice"] for case in run["cases"]]) for run in RUNS]
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Trainings that are made up: the n-th has the n-th record. Gives the folders they wrote to."""
+    folders = []
+
+    def run_cells(cells, suite, root, results, inputs, display):
+        (cell,) = cells
+        store.save_record(store.record_path(results, cell, suite.machine_key), RUNS[len(folders) % len(RUNS)])
+        folders.append(results)
+        assert (results / "cache" / "prepared").exists(), "prepared again for each run"
+        return [Outcome(cell, "ok", 1.0)]
+
+    monkeypatch.setattr(data, "gather", lambda *_: MATERIAL)
+    monkeypatch.setattr(engine, "run_cells", run_cells)
+    return folders
+
+
+def measured(results, times):
+    (results / "cache" / "prepared").mkdir(parents=True, exist_ok=True)
+    return repeated.measure(SUITE, results, results, times, lambda _: None)
+
+
+def test_runs_are_kept_and_no_record_of_a_leaderboard_is_made(trained, tmp_path):
+    (file,) = measured(tmp_path, 3)
+    held = json.loads(file.read_text())
+    assert [run["dice"] for run in held["runs"]] == pytest.approx(DICES[:3])
+    assert held["sd_dice"] == pytest.approx(np.std(DICES[:3], ddof=1))
+    assert held["sd_dice"] > 0
+    assert store.record_paths(tmp_path) == []
+    assert (tmp_path / "cache" / "prepared").is_dir(), "what was shared is gone"
+    assert not (tmp_path / "cache" / "reruns").exists()
+
+
+def test_a_second_command_adds_what_lacks_and_other_inputs_begin_anew(trained, tmp_path, monkeypatch):
+    measured(tmp_path, 2)
+    measured(tmp_path, 3)
+    measured(tmp_path, 3)
+    assert len(trained) == 3
+    monkeypatch.setattr(MATERIAL, "prepared", SimpleNamespace(sha256="other"))
+    measured(tmp_path, 1)
+    assert len(trained) == 4
+    (found,) = reruns.read(tmp_path, "smoke")
+    assert len(found.dice) == 1
+
+
+def test_a_run_that_fails_ends_the_command_and_what_is_kept_stays(trained, tmp_path, monkeypatch):
+    measured(tmp_path, 2)
+    failed = Outcome(CELL, "oom", 1.0, {"type": "MemoryError", "message": "no room", "stderr_tail": ""})
+    monkeypatch.setattr(engine, "run_cells", lambda *_: [failed])
+    with pytest.raises(LungsegError, match=r"run 3 of 4 failed: no room"):
+        measured(tmp_path, 4)
+    assert len(reruns.read(tmp_path, "smoke")[0].dice) == 2
+
+
+def test_publishing_copies_them_and_a_damaged_file_is_named(trained, tmp_path):
+    (file,) = measured(tmp_path / "own", 2)
+    (copy,) = _reruns(tmp_path / "own", tmp_path / "all", SUITE)
+    assert copy.read_bytes() == file.read_bytes()
+    copy.write_text("{}")
+    with pytest.raises(DataError, match="not a file of repeated runs"):
+        reruns.read(tmp_path / "all", "smoke")
+
+
+def test_a_fast_section_tells_the_spread_or_that_it_is_not_known():
+    fast, exact = (stats.sections([of(deterministic)])[0] for deterministic in (False, True))
+    found = reruns.Reruns("unet.phantom.f0.s0", fast.setting.machine, (0.9, 0.94, 0.92), 3)
+    assert "0.02000" in "\n".join(reruns_page.repeated(fast, [found]))
+    assert "not measured" in "\n".join(reruns_page.repeated(fast, []))
+    assert reruns_page.repeated(exact, [found]) == []
+    page = report.suite_page("smoke", [fast], [], [{}], [None], repeated=[found])
+    assert page.index("### Repeated equal runs") > page.index("### Leaderboard")
+
+
+def test_parts_of_a_process_add_up_to_its_life(monkeypatch):
+    clock = iter([10.0, 12.0, 17.0, 18.0])
+    monkeypatch.setattr("bench.running.parts.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("bench.running.parts.since_start", lambda: 3.0)
+    of_process = Parts()
+    assert of_process.ended("backend") == 2
+    of_process.ended("build")
+    of_process.split("build", **{"first epoch": 1.5, "other epochs": 2.5})
+    of_process.ended("predict")
+    assert of_process.seconds == {
+        "start": 3.0, "backend": 2.0, "build": 1.0, "first epoch": 1.5, "other epochs": 2.5, "predict": 1.0,
+    }  # fmt: skip
+    assert sum(of_process.seconds.values()) == 3 + 18 - 10
+
+
+def test_a_process_knows_how_long_it_has_lived():
+    assert 0 < since_start() < 24 * 3600
+
+
+def test_the_table_holds_medians_and_leaves_out_resumed_cells():
+    def told(seconds, resumed=0):
+        made = of(True)
+        return {**made, "timing": {"parts": {"predict": seconds}, "resumed_at_epoch": resumed}}
+
+    _, rows = parts.rows([told(1.0), told(2.0), told(9.0), told(99.0, resumed=3), of(True)])
+    assert [row[2] for row in rows if row[1] == "predict"] == ["2.00"]
+    assert rows[-1][-1] == "3 cells"
+    assert [row[1] for row in rows[:-1]] == list(parts.PARTS)
