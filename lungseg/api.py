@@ -57,9 +57,7 @@ def predict(
     return [large if probabilities else np.asarray(large >= folder.card.threshold) for large in maps]
 
 
-def evaluate(
-    model: Model, cases: Sequence[Case], *, engine_name: str | None = None, threads: int = 1
-) -> Evaluation:
+def evaluate(model: Model, cases: Sequence[Case], *, engine_name: str | None = None, threads: int = 1) -> Evaluation:
     """Scores of a model on labelled cases (``lungseg.load``), each at the network's size and at its mask's own.
 
     ``evaluate(...).dice()`` is mean Dice with a 95 % interval over patients. Images that the model was trained on

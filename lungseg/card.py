@@ -135,4 +135,3 @@ def _strings(value: Any) -> Iterator[str]:
             rest += [*one.keys(), *one.values()]
         elif isinstance(one, list):
             rest += one
-

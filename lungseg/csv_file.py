@@ -27,7 +27,7 @@ def rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
         return []
     if not found or found[0] != list(columns):
         return []
-    return [dict(zip(columns, map(_bare, cells), strict=True)) for cells in found[1:] if len(cells) == len(columns)]
+    return [dict(zip(columns, map(bare, cells), strict=True)) for cells in found[1:] if len(cells) == len(columns)]
 
 
 def shielded(value: str) -> str:
@@ -41,7 +41,8 @@ def on_one_line(value: str) -> str:
     return "".join(c if c.isprintable() else " " for c in value)
 
 
-def _bare(cell: str) -> str:
+def bare(cell: str) -> str:
+    """The text of a shielded cell."""
     return cell[1:] if cell.startswith("'") and _dangerous(cell) else cell
 
 

@@ -10,6 +10,7 @@ from bench.running.data import Material, gather, locate
 from bench.suites import Phantoms, suite
 from lungseg import images, load, metrics
 from lungseg.errors import DataError
+from lungseg.fullsize import mask_at
 from lungseg.prepare import read_stored_mask
 from lungseg.splits import Fold
 
@@ -50,7 +51,7 @@ def test_scores_at_the_stored_size_are_those_by_brute_force(material):
         right = {"tp": truth & guess, "fp": guess & ~truth, "fn": truth & ~guess, "tn": ~truth & ~guess}
         for name, pixels in right.items():
             assert abs(scores[name] - np.count_nonzero(pixels)) <= undecided
-        again = metrics.score(truth, at_stored.mask_at(values, truth.shape, 0.5), case_of[key].spacing_mm)
+        again = metrics.score(truth, mask_at(values, truth.shape, 0.5), case_of[key].spacing_mm)
         for name in ("hd95_mm", "assd_mm", "nsd_2mm", "distance_unit", "hd95_state"):
             assert scores[name] == again[name], "distances are in millimetres of the stored pixels"
 
@@ -75,7 +76,7 @@ def test_enlarging_probabilities_beats_enlarging_masks(material):
         truth = read_stored_mask(case)
         share = images.resize_image(truth.astype(np.float32), SMALL.size)
         for how, values in (("probabilities", share), ("masks", (share >= 0.5).astype(np.float32))):
-            dice[how].append(metrics.dice(truth, at_stored.mask_at(values, truth.shape, 0.5)))
+            dice[how].append(metrics.dice(truth, mask_at(values, truth.shape, 0.5)))
     assert np.mean(dice["probabilities"]) > np.mean(dice["masks"]) + 0.002
 
 
@@ -95,7 +96,7 @@ def test_a_perfect_mask_of_128_px_has_0_9977_at_the_stored_size(real_montgomery)
     for case in load("montgomery", real_montgomery):
         truth = read_stored_mask(case)
         share = images.resize_image(truth.astype(np.float32), (128, 128))
-        dice.append(metrics.dice(truth, at_stored.mask_at(share, truth.shape, 0.5)))
+        dice.append(metrics.dice(truth, mask_at(share, truth.shape, 0.5)))
     assert len(dice) == 138
     assert np.mean(dice) == pytest.approx(0.9977, abs=2e-4)
 

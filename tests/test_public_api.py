@@ -22,6 +22,7 @@ DOORS = {
     "pydicom": {"dicom.py"},
     "pooch": {"datasets/fetch.py"},
     **{backend: {"runtime.py"} for backend in BACKENDS},
+    "jax": {"runtime.py", "jax_loop.py"},  # an epoch as one dispatch
     "tensorflow": {"runtime.py", "exporting.py"},  # its converter to LiteRT
     **{module: set() for module in ("bench", "matplotlib", "seaborn", "sklearn", "tabulate", "rich", "pickle")},
 }

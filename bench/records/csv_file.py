@@ -1,21 +1,15 @@
-"""CSV tables on disk: the only door to csv's writer, so the only place that must keep formulas out.
-
-A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, and a processor's or GPU's name
-comes from outside. Such text gets an apostrophe before it, which ``read`` takes away again; numbers stay numbers.
-"""
+"""CSV tables of the bench on disk. Cells are shielded from spreadsheets as ``lungseg.csv_file`` says: a processor's or
+GPU's name comes from outside."""
 
 from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lungseg.csv_file import bare, shielded
 from lungseg.errors import DataError
-
-_FORMULA = ("=", "+", "-", "@")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|inf|nan)")
 
 
 def text(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
@@ -32,21 +26,7 @@ def read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
-            rows = [{name: _bare(value or "") for name, value in row.items() if name} for row in reader]
+            rows = [{name: bare(value or "") for name, value in row.items() if name} for row in reader]
             return list(reader.fieldnames or ()), rows
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a table ({error}); move it away") from error
-
-
-def shielded(value: str) -> str:
-    """The text as a cell of one line that no spreadsheet runs; control characters become spaces."""
-    line = "".join(c if c.isprintable() else " " for c in value)
-    return f"'{line}" if _dangerous(line) and not _NUMBER.fullmatch(line) else line
-
-
-def _bare(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _dangerous(cell) else cell
-
-
-def _dangerous(line: str) -> bool:
-    return line.lstrip(" '").startswith(_FORMULA)  # some spreadsheets pass over spaces

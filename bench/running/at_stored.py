@@ -13,13 +13,9 @@ import numpy as np
 from bench.running.data import Material
 from lungseg import images, metrics
 from lungseg.errors import DataError
+from lungseg.fullsize import mask_at
 from lungseg.prepare import read_stored_mask
 from lungseg.splits import Fold
-
-
-def mask_at(probability: np.ndarray, size: tuple[int, int], threshold: float) -> images.Mask:
-    """Lung at another size: probability float32 (h, w) to bool (H, W), enlarged bilinearly before the threshold."""
-    return np.asarray(images.resize_image(probability, size) >= threshold)
 
 
 def scores(material: Material, fold: Fold, probability: np.ndarray, threshold: float) -> list[dict[str, Any]]:

@@ -7,13 +7,12 @@ age and the patients that a set names are never looked at: they check what is fo
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from lungseg import csv_file
 from lungseg.datasets.case import Case
 
 # Of Montgomery's 9,453 pairs, of which 19 are known to be of one patient: all 12 with 20 or more inliers are; those
@@ -141,22 +140,15 @@ def doubts(pairs: Sequence[Pair]) -> dict[str, list[str]]:
 def table(pairs: Sequence[Pair]) -> str:
     """CSV with a line for each pair: ids, evidence and checks, no pixels. Unknown sex or age: left empty; a name that a
     spreadsheet would run gets an apostrophe before it."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = [csv_file.line(COLUMNS, {name: name for name in COLUMNS})]
     for p in pairs:
-        writer.writerow(
-            [_shielded(p.one.id), _shielded(p.other.id), p.inliers, p.matches, f"{p.scale:.3f}", f"{p.degrees:.1f}",
-             "certain" if p.certain else "possible", _word(p.known), _word(p.sexes_agree),
-             "" if p.years_apart is None else p.years_apart]
+        cells = (
+            p.one.id, p.other.id, p.inliers, p.matches, f"{p.scale:.3f}", f"{p.degrees:.1f}",
+            "certain" if p.certain else "possible", _word(p.known), _word(p.sexes_agree),
+            "" if p.years_apart is None else p.years_apart,
         )  # fmt: skip
-    return text.getvalue()
-
-
-def _shielded(name: str) -> str:
-    """A name that no spreadsheet runs as a formula: an image may be called ``=1+1.png``."""
-    line = "".join(c if c.isprintable() else " " for c in name)
-    return f"'{line}" if line.lstrip(" '").startswith(("=", "+", "-", "@")) else line
+        lines.append(csv_file.line(COLUMNS, dict(zip(COLUMNS, map(str, cells), strict=True))))
+    return "".join(lines)
 
 
 def _word(answer: bool | None) -> str:
