@@ -139,7 +139,7 @@ def test_make_passes_a_value_on_as_one_word(tmp_path, value):
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     quoting = re.findall(r"^(?:quote|option) .*$", text, flags=re.MULTILINE)
     assert len(quoting) == 2
-    assert text.count("$(call quote,$(SUITE))") == 3
+    assert text.count("$(SUITE)") == text.count("$(call quote,$(SUITE))") > 0
     assert not re.search(r"\$\((?:SUITE|RESULTS|DATA|ARCH|SEEDS)\)(?!\))", text), "a value that is not quoted"
     recipe = ["all:", "\t@printf '<%s>' $(call option,--data,$(DATA))"]
     (tmp_path / "Makefile").write_text("\n".join([*quoting, *recipe, ""]))
