@@ -13,7 +13,7 @@ from bench.running import data, engine, graphs, suite_run
 from bench.running.inputs import inputs
 from bench.statistics import stats
 
-THEIRS = replace(suites.suite("smoke"), architectures=("unet",))
+THEIRS = replace(suites.suite("smoke"), architectures=("unet",), size=(64, 64))
 OURS = replace(THEIRS, name="smoke-again")
 (CELL,) = suites.cells(OURS)
 KEY = machine.key("float32")

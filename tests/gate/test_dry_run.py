@@ -35,7 +35,7 @@ def root(tmp_path_factory):
 def facts(root, results):
     """What the child's process says, in this one; another's thread settings are not changed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cells, "started", lambda seed, threads: Device("cpu", "cpu"))
+        patch.setattr(cells, "started", lambda *_: Device("cpu", "cpu"))
         patch.setattr(dry_run.ARCHITECTURES, "_entries", dict(dry_run.ARCHITECTURES._entries))
         return dry_run.trained(SMOKE, root, results)
 
