@@ -56,10 +56,10 @@ bench: $(READY) ## train, score, compare: SUITE= DATA= ARCH= SEEDS= VARIANTS=
 report: $(READY) ## make pages and figures again from the records in RESULTS=
 	@$(PY) -m bench report --results $(call quote,$(RESULTS))
 
-publish: $(READY) ## validate own records, copy them to results/, renew pages: SUITE=
+publish: $(READY) ## validate own records and copy them to results/: SUITE=
 	@$(PY) -m bench publish $(call quote,$(SUITE)) --results $(call quote,$(RESULTS))
 
-setup: $(READY) ## build .venv from pinned versions; other verbs do it themselves
+setup: $(READY) ## build .venv from pinned versions; other verbs do so too
 
 ## Check the code
 test: $(READY) ## the tests, without the slow ones: ARGS= WORKERS=
@@ -91,7 +91,7 @@ soak: $(READY) ## kill runs at random, check what is left: TIMES=10 RESULTS=
 test-speed: $(READY) ## time the kernels
 	$(PY) -m pytest tests/speed -m '' --benchmark-enable $(ARGS)
 
-speed-peers: .venv-peers/.ready ## our U-Net beside a native PyTorch one on this machine: SUITE= RESULTS=
+speed-peers: .venv-peers/.ready ## our U-Net beside native PyTorch: SUITE= RESULTS=
 	@.venv-peers/bin/python -m bench speed $(call quote,$(SUITE)) --peers --results $(call quote,$(RESULTS)) $(ARGS)
 
 mutation: .venv-mutation/.ready ## change the code, see whether a test fails: ARGS=
