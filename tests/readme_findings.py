@@ -100,6 +100,27 @@ def equivalent(section: Section) -> tuple[Row, ...]:
     return tuple(together)
 
 
+def founding(found: Sections) -> str:
+    """The founding question by today's protocol, as far as two cores carried it."""
+    section = of(found, "montgomery-64", "cpu", "unet", "resunet", "r2unet")
+    rows = sorted((row(section, one) for one in ("unet", "resunet", "r2unet")), key=lambda r: -r.dice.value)
+    words = [
+        f"{name(a.name)} against {name(b.name)} {seen.difference.value:+.4f} [{seen.difference.low:+.4f},"
+        f" {seen.difference.high:+.4f}], {seen.verdict}"
+        for i, a in enumerate(rows) for b in rows[i + 1 :]
+        for seen in [pair(section, a.name, b.name).seen_from(a.name)]
+    ]  # fmt: skip
+    seeds = {len(r.seeds) for r in rows}
+    if len(seeds) > 1:
+        raise LookupError("the three have not the same number of seeds: the line needs other words")
+    scores = listed([f"{name(r.name)} {three(r)}" for r in rows])
+    return (
+        f"**U-Net, ResUNet or R2U-Net**, by the source protocol at {section.setting.size[0]} px, width {rows[0].width},"
+        f" {WORDS[seeds.pop()]} seeds on a CPU ({page(section)}): {scores}. {'; '.join(words)}. At 256 px and width 64"
+        " it has not been run."
+    )
+
+
 def alike(found: Sections) -> str:
     """Whether the networks differ by the strong recipe."""
     section = of(found, "montgomery-128-strong", H200, *NAMES)
@@ -218,7 +239,7 @@ def leak(found: Sections) -> str:
 
 
 FINDINGS: tuple[Callable[[Sections], str], ...] = (
-    alike, highest, light, published, machines, elsewhere, besides, leak,
+    founding, alike, highest, light, published, machines, elsewhere, besides, leak,
 )  # fmt: skip
 
 
