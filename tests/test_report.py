@@ -248,7 +248,7 @@ def test_every_pair_is_in_a_table_that_a_page_of_many_rows_links(tmp_path):
 
 
 def test_committed_pages_are_what_the_committed_records_give(tmp_path):
-    for name in ("runs", "strata", "throughput", "figures", "tuning"):
+    for name in ("runs", "strata", "throughput", "figures", "tuning", "robustness", "reruns"):
         if (RESULTS / name).is_dir():
             shutil.copytree(RESULTS / name, tmp_path / name)
     for path in report.write(tmp_path, figures=False):
