@@ -4,6 +4,7 @@ import importlib.util
 
 import keras
 import pytest
+from processors import BFLOAT16
 
 from lungseg import testing
 from lungseg.architectures.blocks import Style
@@ -64,17 +65,21 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("check", testing.CHEAP)
+CHECKS = [pytest.param(check, marks=BFLOAT16) if check == "style" else check for check in testing.CHEAP]
+
+
+@pytest.mark.parametrize("check", CHECKS)
 def test_check_finds_its_fault_and_says_what_to_change(check):
     build, message = FAULTS[check]
     assert message in "\n".join(testing.CHEAP[check](testing.Subject(build)))
 
 
-@pytest.mark.parametrize("check", testing.CHEAP)
+@pytest.mark.parametrize("check", CHECKS)
 def test_check_finds_nothing_in_a_sound_architecture(check):
     assert list(testing.CHEAP[check](testing.Subject(architecture()))) == []
 
 
+@BFLOAT16
 def test_a_layer_that_forgot_its_precision_is_told_from_the_heads():
     def heads(x, style):
         apart = [keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32")(x) for _ in range(2)]
@@ -108,6 +113,7 @@ def test_import_of_a_backend_is_found(tmp_path):
     assert problem.endswith("imports tensorflow.nn; use keras.ops instead")
 
 
+@BFLOAT16
 def test_all_problems_are_told_at_once_each_with_its_check():
     testing.check_architecture(architecture())
     with pytest.raises(AssertionError) as caught:

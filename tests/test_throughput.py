@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processors import BFLOAT16
 from speed_rows import row
 
 from bench.running.child import Child
@@ -185,6 +186,6 @@ def test_energy_is_told_an_image_or_not_at_all() -> None:
     assert counted.steps == 2
 
 
-@pytest.mark.parametrize("compute_type", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("compute_type", ["float32", pytest.param("bfloat16", marks=BFLOAT16), "float16"])
 def test_the_limit_is_measured_in_every_type_that_a_network_computes_in(compute_type: str) -> None:
     assert speed_probe.limit_gflops(compute_type, 32, 1, timing.Pace(0.01, 0.01, 3)) > 0
