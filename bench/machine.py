@@ -13,11 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.paths import ROOT
-from lungseg import runtime
+from lungseg import provenance, runtime
 from lungseg.errors import UsageError
-
-# Variables by which git, run from a hook of another repository, would answer of that one.
-OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 
 FAST = "-fast"
 
@@ -142,32 +139,11 @@ def programs(results: Path) -> Path:
 
 
 def source() -> dict[str, Any]:
-    """Commit, whether the checkout differs from it, and a hash of the code; for the record, not the fingerprint.
-
-    No commit where the code lies in somebody else's repository, as a copy inside a project of one's own does.
-    """
-    top = _git("rev-parse", "--show-toplevel")
-    own = top is not None and Path(top).resolve() == ROOT
-    commit = _git("rev-parse", "HEAD") if own else None
-    state = _git("status", "--porcelain", "--", "lungseg", "bench")
-    return {"commit": commit, "dirty": bool(state) if commit else None, "sha256": sources_sha256("lungseg", "bench")}
+    """Commit, whether the checkout differs from it, and a hash of the code; for the record, not the fingerprint."""
+    found, dirty = provenance.commit(ROOT, "lungseg", "bench")
+    return {"commit": found, "dirty": dirty, "sha256": sources_sha256("lungseg", "bench")}
 
 
 def sources_sha256(*folders: str) -> str:
     """Hash over the names and bytes of the Python files below these folders of the checkout."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _git(*arguments: str) -> str | None:
-    environment = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
-    try:
-        asked = subprocess.run(
-            ["git", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return None
-    return asked.stdout.strip() if asked.returncode == 0 else None
+    return provenance.sources_sha256(ROOT, *folders)

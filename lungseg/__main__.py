@@ -9,9 +9,11 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from lungseg import cli, terminal
+from lungseg.cli import options
+from lungseg.cli.terminal import plain, tell
 from lungseg.errors import DataError, EnvironmentFailure, LungsegError, UsageError
 
 INTERRUPTED, INTERNAL = 130, 70
@@ -72,9 +74,9 @@ def _parser() -> argparse.ArgumentParser:
 
     phantom = verbs.add_parser("phantom", help="write procedural radiographs with exact masks")
     phantom.add_argument("folder", type=terminal.path, help="folder to be made, in the original Montgomery layout")
-    phantom.add_argument("--n", type=_at_least(1), default=60, help="number of images (default: 60)")
+    phantom.add_argument("--n", type=options.whole(1), default=60, help="number of images (default: 60)")
     phantom.add_argument("--size", type=_size, default=(384, 320), help="rows[xcolumns] (default: 384x320)")
-    phantom.add_argument("--seed", type=_at_least(0, 2**32 - 1), default=0, help="default: 0")
+    phantom.add_argument("--seed", type=options.whole(0, 2**32 - 1), default=0, help="default: 0")
     phantom.set_defaults(run=_phantom)
     cli.register(groups)
     return parser
@@ -83,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
 def _fetch(arguments: argparse.Namespace) -> int:
     from lungseg.datasets import fetch
 
-    root = fetch.fetch(arguments.dataset, arguments.folder, url=arguments.url, say=_tell)
-    print(_plain(str(root)))
+    root = fetch.fetch(arguments.dataset, arguments.folder, url=arguments.url, say=tell)
+    print(plain(str(root)))
     return 0
 
 
@@ -92,8 +94,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     from lungseg.datasets.verify import verify
 
     sought = arguments.same_patient or arguments.pairs is not None
-    report = verify(arguments.dataset, arguments.folder, say=_tell, same_patient=sought)
-    print("\n".join(_plain(line) for line in report.text().split("\n")))
+    report = verify(arguments.dataset, arguments.folder, say=tell, same_patient=sought)
+    print("\n".join(plain(line) for line in report.text().split("\n")))
     if arguments.pairs and report.pairs is not None:
         from lungseg.atomic import write_bytes
         from lungseg.datasets.same_patient import table
@@ -113,20 +115,8 @@ def _phantom(arguments: argparse.Namespace) -> int:
     from lungseg.datasets import phantom
 
     phantom.write(arguments.folder, arguments.n, size=arguments.size, seed=arguments.seed)
-    print(_plain(str(arguments.folder)))
+    print(plain(str(arguments.folder)))
     return 0
-
-
-def _at_least(low: int, high: int | None = None) -> Callable[[str], int]:
-    """A parser of whole numbers from low to high."""
-    expected = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
-
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
-            raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
-        return int(text)
-
-    return number
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -137,18 +127,9 @@ def _size(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
-def _tell(line: str) -> None:
-    print(_plain(line), file=sys.stderr, flush=True)
-
-
 def _complain(*problems: str) -> None:
     for problem in problems:
-        _tell(f"lungseg: {problem}")
-
-
-def _plain(text: str) -> str:
-    """Text safe for a terminal: a file name may hold newlines or escape codes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        tell(f"lungseg: {problem}")
 
 
 if __name__ == "__main__":

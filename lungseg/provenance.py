@@ -1,42 +1,54 @@
-"""Which code this is: for a model's card, and so that a training is not taken up by other code."""
+"""Which code this is: for records and a model's card, and so that a training is not taken up by other code."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = PACKAGE.parent
+# Variables by which git, run from a hook of another repository, would answer of that one.
+OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 
 
-def sources_sha256() -> str:
-    """Hash over the names and bytes of this package's Python files."""
+def sources_sha256(root: Path = PACKAGE, *folders: str) -> str:
+    """Hash over the names and bytes of the Python files below ``root``, or below these folders of it."""
     digest = hashlib.sha256()
-    for path in sorted(ROOT.rglob("*.py")):
-        digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode() + path.read_bytes())
+    for folder in folders or (".",):
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
+def commit(checkout: Path, *folders: str) -> tuple[str | None, bool | None]:
+    """Commit of a checkout, and whether these folders differ from it; (None, None) where git does not know.
+
+    Nor where the code lies in somebody else's repository, as a copy inside a project of one's own does.
+    """
+    top = _git(checkout, "rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != checkout:
+        return None, None
+    found = _git(checkout, "rev-parse", "HEAD")
+    return found, bool(_git(checkout, "status", "--porcelain", "--", *folders)) if found else None
+
+
 def source() -> dict[str, Any]:
-    """Version and hash of the code; in a checkout the commit, and whether the code differs from it (None: unknown)."""
+    """Version, hash and, in a checkout, commit of the package; dirty: whether it differs from that (None: unknown)."""
     import lungseg
 
-    commit = _git("rev-parse", "HEAD") if (ROOT.parent / ".git").exists() else None
-    state = _git("status", "--porcelain", "--", "lungseg") if commit else None
-    return {
-        "lungseg": lungseg.__version__,
-        "commit": commit,
-        "dirty": None if state is None else bool(state),
-        "sha256": sources_sha256(),
-    }
+    found, dirty = commit(CHECKOUT, "lungseg")
+    return {"lungseg": lungseg.__version__, "commit": found, "dirty": dirty, "sha256": sources_sha256()}
 
 
-def _git(*arguments: str) -> str | None:
+def _git(checkout: Path, *arguments: str) -> str | None:
+    environment = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
     try:
         asked = subprocess.run(
             ["git", *arguments],  # noqa: S607  wherever the machine has it
-            cwd=ROOT.parent, capture_output=True, text=True, check=False,
+            cwd=checkout, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
     except OSError:
         return None

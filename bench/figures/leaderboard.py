@@ -55,7 +55,7 @@ def leaderboard(section: Section) -> Figure | None:
 def _scale(axes: Axes, low: float, high: float) -> None:
     """Linear, unless one row so far behind that it would press the others together: then stretched towards the best."""
     if high - low < WIDE:
-        axes.locator_params(axis="x", nbins=6)
+        axes.locator_params(axis="x", nbins=4)  # beside long names more labels touch
         return
     axes.set_xscale("function", functions=(stretched, unstretched))
     axes.set_xticks([t for t in TICKS if low < t < high], [f"{t:g}" for t in TICKS if low < t < high])

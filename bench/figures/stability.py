@@ -65,7 +65,7 @@ def _blobs(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_yticks(range(len(rows)), labels(short([r.name for r in rows]), 26, wrapped=True), fontsize=9)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(length=0)
-    axes.set_xlabel("place by mean Dice; dot: share, line: left open by verdicts")
+    axes.set_xlabel("place by mean Dice\ndot: share, line: left open by verdicts")
 
 
 def _rims(axes: Axes, found: Ranking, n: int) -> None:

@@ -17,6 +17,7 @@ from bench.records import kinds, schema
 from bench.records.kinds import Kind
 from lungseg.errors import DataError
 from lungseg.metrics import METRICS, Counts
+from lungseg.metrics.calibration import BINS
 from lungseg.metrics.pooling import IDENTITY_TOLERANCE
 
 _RATIOS = tuple((m.name, m.function) for m in METRICS.values() if m.takes == "counts" and m.stored)
@@ -185,7 +186,7 @@ def _calibration(found: Mapping[str, Any]) -> None:
     at = "calibration."
     _require(kinds.SHARE.fits(found.get("brier")), f"{at}brier", kinds.SHARE.words, found.get("brier"))
     bins = _sequence(found, "bins", at)
-    _require(len(bins) == schema.BINS, f"{at}bins", f"{schema.BINS} bins", f"{len(bins)} bins")
+    _require(len(bins) == BINS, f"{at}bins", f"{BINS} bins", f"{len(bins)} bins")
     for i, one in enumerate(bins):
         fits = type(one) is list and len(one) == 3 and all(map(kinds.LENGTH.fits, one))
         fits = fits and kinds.COUNT.fits(one[0]) and kinds.COUNT.fits(one[2])

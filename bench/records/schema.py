@@ -209,4 +209,3 @@ class Always:
 
 CURVES = ("loss", "val_loss", "val_dice", "learning_rate", "seconds")  # of every training, a number an epoch
 PARTS = ("train", "validation", "test")
-BINS = 15  # of a record's calibration, from probability 0 to 1
