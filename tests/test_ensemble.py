@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from records import record
 
 from bench import machine, suites
-from bench.records import store
+from bench.records import members, store
 from bench.running import entries
 from bench.running.data import Material
-from bench.running.ensemble_cell import mean, put_back, refuse_seen
+from bench.running.ensemble_cell import by_seed, mean, put_back, refuse_seen
 from bench.running.inputs import inputs
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared
@@ -59,6 +59,38 @@ def test_every_member_is_of_its_entrys_architecture_and_fold_and_of_another_seed
         assert seeds_of == (list(range(n)) if "seeds" in suffix else [entry.cell.seed])
         assert entry.views == (VIEWS if "views" in suffix else (IDENTITY,))
         assert entries.Entry.from_dict(entry.as_dict()) == entry
+
+
+OTHER_SPLIT = (Fold(("b",), ("d",), ("a", "c")), Fold(("a",), ("c",), ("b", "d")))
+SPLIT_BY_SEED = replace(MATERIAL, deal=lambda seed: OTHER_SPLIT)
+
+
+def test_seeds_that_split_the_images_otherwise_lend_the_members_that_held_an_entrys_images_out(tmp_path):
+    suite = replace(SUITE, seeds=(0, 1), architectures=("unet",))
+    trained(tmp_path, suite, material=SPLIT_BY_SEED)
+    first, second = entries.entries(suite, SPLIT_BY_SEED, tmp_path, KEY, 2)
+    assert first.fold(SPLIT_BY_SEED).test == ("c", "d"), "of seed 0"
+    for entry, fold in ((first, 0), (second, 1)):
+        assert [(m.seed, m.fold) for m in entry.members] == [(0, fold), (1, 0), (1, 1)]
+        assert members.networks({"inputs": entry.inputs}) == 2, "each image is one member's of each seed"
+
+
+def test_a_mean_over_seeds_needs_every_fold_of_each(tmp_path):
+    suite = replace(SUITE, seeds=(0, 1), architectures=("unet",), only_folds=(0,))
+    trained(tmp_path, suite, material=SPLIT_BY_SEED)
+    with pytest.raises(UsageError, match=r"unet: each seed splits the images anew, .* needs all 2 folds"):
+        entries.entries(suite, SPLIT_BY_SEED, tmp_path, KEY, 2)
+    alone = entries.entries(suite, SPLIT_BY_SEED, tmp_path, KEY, 2, views=True)
+    assert {e.cell.architecture for e in alone} == {"unet+views"}
+
+
+def test_of_each_seed_an_image_gets_the_prediction_of_the_member_that_held_it_out():
+    cell = suites.cells(SUITE)[0]
+    own = [replace(cell, seed=0, fold=0), replace(cell, seed=1, fold=0), replace(cell, seed=1, fold=1)]
+    found = [{"c": np.full((2, 2), 0.1), "d": np.full((2, 2), 0.2)}, {"c": np.full((2, 2), 0.3)},
+             {"b": np.full((2, 2), 0.9), "d": np.full((2, 2), 0.4)}]  # fmt: skip
+    of_seeds = by_seed(own, found, ("c", "d"))
+    assert [[float(image[0, 0]) for image in one] for one in of_seeds] == [[0.1, 0.2], [0.3, 0.4]]
 
 
 def test_an_entry_stays_until_a_member_changes(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from strategies import pairs
 
 from lungseg import metrics
-from lungseg.losses import LOSSES, dice_coefficient, dice_cross_entropy_loss, dice_loss, focal_tversky_loss
+from lungseg.losses import LOSSES, dice_coefficient, dice_cross_entropy_loss, dice_loss, focal_tversky_loss, hard_dice
 
 SOFT = st.integers(1, 4).flatmap(
     lambda n: st.tuples(
@@ -132,3 +132,16 @@ def test_compiled_loss_is_the_mean_over_images():
 @pytest.mark.parametrize("function", [dice_coefficient, *LOSSES.values()])
 def test_a_saved_model_can_name_it(function):
     assert keras.saving.get_registered_object(f"lungseg>{function.__name__}") is function
+
+
+PAIRS = st.tuples(*[hnp.arrays(np.bool_, (3, 4, 5, 1))] * 2)
+
+
+@given(PAIRS)
+def test_hard_dice_is_the_leaderboards_dice_of_each_image_empty_ones_included(pair):
+    truth, guess = pair
+    found = np.asarray(hard_dice(truth.astype(np.float32), np.where(guess, 0.5, 0.49).astype(np.float32)))
+    right = [metrics.dice(t[..., 0], g[..., 0]) for t, g in zip(truth, guess, strict=True)]
+    assert found == pytest.approx(right, abs=1e-6)
+    nothing = np.zeros((1, 4, 5, 1), np.float32)
+    assert np.asarray(hard_dice(nothing, nothing)).tolist() == [1.0]

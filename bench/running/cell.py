@@ -55,9 +55,9 @@ def run(job: Job, say: Say) -> store.Record:
     parts.ended("data")
     checkpoints_in = store.artifact(results, cell, key, "checkpoints")
     fit = fitted(cell, recipe, fold, prepared, job.inputs, checkpoints_in, job.checkpoint_s, say)
-    from lungseg import complexity, inference
+    from lungseg import inference
 
-    model, trained, made_from = fit.model, fit.trained, fit.made_from
+    model, trained = fit.model, fit.trained
     parts.ended("build")
     tell_training(parts, trained)
     rows = [prepared.row[key] for key in fold.test]
@@ -68,30 +68,21 @@ def run(job: Job, say: Say) -> store.Record:
     scoring = parts.ended("score")
     keep(results, cell, key, fold, guesses, model.get_weights())
     parts.ended("save")
+    timing = {
+        "train_seconds": trained.seconds,
+        "train_cpu_seconds": trained.cpu_seconds,
+        "predict_seconds": predicting,
+        "score_seconds": scoring,
+        "total_seconds": trained.earlier_seconds + time.monotonic() - began,
+        "resumed_at_epoch": trained.resumed_at,
+        "parts": parts.seconds,
+    }
     record = {
-        "schema": store.SCHEMA,
-        "fingerprint": store.fingerprint(made_from),
-        "inputs": made_from,
-        "status": "ok",
+        **of_training(fit, probability),
         "cell": cell.as_dict(),
         "cases": cases,
         "calibration": metrics.calibration(probability, np.asarray(prepared.masks[rows])),
-        "history": trained.history,
-        "best_epoch": trained.best_epoch,
-        "doubts": doubts.of(trained.history, probability),
-        "weights_sha256": trained.weights_sha256,
-        "parameters": complexity.parameters(model),
-        "gmacs": complexity.gmacs(model),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "timing": {
-            "train_seconds": trained.seconds,
-            "train_cpu_seconds": trained.cpu_seconds,
-            "predict_seconds": predicting,
-            "score_seconds": scoring,
-            "total_seconds": trained.earlier_seconds + time.monotonic() - began,
-            "resumed_at_epoch": trained.resumed_at,
-            "parts": parts.seconds,
-        },
+        "timing": timing,
         **surroundings(material, fold, machine.facts(device, recipe.precision, suite.threads), source),
     }
     path = store.record_path(results, cell, key)
@@ -117,6 +108,25 @@ class Fitted:
     trained: Trained
     made_from: dict[str, Any]
     checkpoints: Checkpoints
+
+
+def of_training(fit: Fitted, probability: np.ndarray) -> store.Record:
+    """The part of a record that tells of the training. probability: float32 (N, H, W), of the held-out images."""
+    from lungseg import complexity
+
+    return {
+        "schema": store.SCHEMA,
+        "fingerprint": store.fingerprint(fit.made_from),
+        "inputs": fit.made_from,
+        "status": "ok",
+        "history": fit.trained.history,
+        "best_epoch": fit.trained.best_epoch,
+        "doubts": doubts.of(fit.trained.history, probability),
+        "weights_sha256": fit.trained.weights_sha256,
+        "parameters": complexity.parameters(fit.model),
+        "gmacs": complexity.gmacs(fit.model),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
 
 
 def fitted(
