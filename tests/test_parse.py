@@ -138,7 +138,8 @@ def test_every_committed_record_is_one():
         ("inputs.views", 7), ("inputs.more", DEEP), ("inputs.more", HALF),
         ("calibration", None), ("calibration.bins", [[1, 0.5, 0]]), ("calibration.bins.3", [1, 0.5, 2]),
         ("calibration.bins.3", [1, 1.5, 1]), ("calibration.bins.3", ["1", 0.5, 0]), ("calibration.brier", "low"),
-        ("calibration.bins", [[0, 0.0, 0]] * 14), ("calibration.bins", [[0, 0.0, 0]] * 16), ("calibration.brier", 1.5), ("calibration.brier", LOST),
+        ("calibration.bins", [[0, 0.0, 0]] * 14), ("calibration.bins", [[0, 0.0, 0]] * 16),
+        ("calibration.brier", 1.5), ("calibration.brier", LOST),
     ],
     ids=lambda value: "left out" if value is LOST else ascii(value)[:30],
 )  # fmt: skip
