@@ -62,7 +62,7 @@ def test_every_member_is_of_its_entrys_architecture_and_fold_and_of_another_seed
 
 
 OTHER_SPLIT = (Fold(("b",), ("d",), ("a", "c")), Fold(("a",), ("c",), ("b", "d")))
-SPLIT_BY_SEED = replace(MATERIAL, deal=lambda seed: OTHER_SPLIT)
+SPLIT_BY_SEED = replace(MATERIAL, split=lambda seed: OTHER_SPLIT)
 
 
 def test_seeds_that_split_the_images_otherwise_lend_the_members_that_held_an_entrys_images_out(tmp_path):

@@ -11,7 +11,7 @@ import lungseg
 from bench import commands, suites
 from bench.__main__ import main
 from bench.pages import report
-from bench.running import data, oddities
+from bench.running import data, data_warnings
 from bench.running.job import Job
 from lungseg import images
 from lungseg.errors import UsageError
@@ -130,11 +130,11 @@ def root(tmp_path):
 
 @pytest.mark.fault("F110", "F106", "F116")
 def test_what_is_odd_is_told_before_training(root, tmp_path):
-    assert oddities.told(*gathered_all(root, tmp_path)) == []
+    assert data_warnings.told(*gathered_all(root, tmp_path)) == []
     rows = [f"a{k:02d},{'0.7,0.7' if k % 2 else ','},AP" for k in range(12)]
     (root / "metadata.csv").write_text("\n".join(["id,spacing_row_mm,spacing_column_mm,view", *rows]))
     images.write_png(root / "mask" / "a03.png", 255 - np.pad(np.full((20, 20), 255, np.uint8), ((10, 10), (6, 6))))
-    told = oddities.told(*gathered_all(root, tmp_path))
+    told = data_warnings.told(*gathered_all(root, tmp_path))
     assert [line.rpartition(": ")[2] for line in told] == ["a00, a02, a04, a06, a08 and 1 more", "view", "a03"]
     assert "spacing" in told[0]
     assert "inverted" in told[2]

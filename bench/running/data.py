@@ -25,18 +25,18 @@ NAMES = {"montgomery": (r"MCUCXR_\d{4}_[01]", "MCUCXR_0001_0"), "shenzhen": (r"C
 class Material:
     """What all cells of a suite share.
 
-    folds: the partition of seed 0. deal: that of any other seed; None where all seeds share one.
+    folds: the partition of seed 0. split: makes that of any other seed; None where all seeds share one.
     """
 
     cases: tuple[lungseg.Case, ...]
     prepared: Prepared
     folds: tuple[splits.Fold, ...]
-    deal: Callable[[int], Sequence[splits.Fold]] | None = None
+    split: Callable[[int], Sequence[splits.Fold]] | None = None
 
     def partition(self, seed: int) -> tuple[splits.Fold, ...]:
         """The folds that trainings of this seed use: another split each, so that what a split does to a score is part
         of the spread over seeds (Bouthillier et al. 2021, arXiv:2103.03098). Each tests every image once."""
-        return self.folds if seed == 0 or self.deal is None else tuple(self.deal(seed))
+        return self.folds if seed == 0 or self.split is None else tuple(self.split(seed))
 
     @property
     def scored(self) -> frozenset[str]:

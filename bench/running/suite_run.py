@@ -24,7 +24,7 @@ def train(suite: Suite, root: Path, results: Path, *, take_over: bool = True) ->
 
     take_over: whether a training that another suite has made from the same inputs does instead.
     """
-    from bench.running import data, engine, oddities
+    from bench.running import data, data_warnings, engine
     from bench.running.progress import display
     from bench.running.slots import Interrupted
 
@@ -33,7 +33,7 @@ def train(suite: Suite, root: Path, results: Path, *, take_over: bool = True) ->
     todo, made_from = _missing(cells, suite, material, results, take_over)
     if not todo:
         return 0, material
-    for line in oddities.told(suite, root, material):
+    for line in data_warnings.told(suite, root, material):
         print(f"warning: {line}", file=sys.stderr, flush=True)
     try:
         with display(todo, suite.slots) as shown:
