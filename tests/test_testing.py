@@ -6,6 +6,7 @@ import keras
 import pytest
 from processors import BFLOAT16
 
+import lungseg
 from lungseg import testing
 from lungseg.architectures.blocks import Style
 from lungseg.architectures.pooling import MaxPooling2D
@@ -77,6 +78,15 @@ def test_check_finds_its_fault_and_says_what_to_change(check):
 @pytest.mark.parametrize("check", CHECKS)
 def test_check_finds_nothing_in_a_sound_architecture(check):
     assert list(testing.CHEAP[check](testing.Subject(architecture()))) == []
+
+
+def test_a_network_that_carries_roundings_far_is_still_seen_to_look_at_its_batch():
+    def build(shape, width, style):
+        inputs = keras.Input(shape)
+        return keras.Model(inputs, lungseg.ARCHITECTURES["r2unet"](shape, width, style)(BatchMean()(inputs)))
+
+    (told,) = testing.CHEAP["batches"](testing.Subject(build, 2))
+    assert "normalise by stored statistics" in told
 
 
 @BFLOAT16

@@ -22,6 +22,7 @@ from lungseg.testing.subject import Check, Subject, images, in_range, output, si
 # Of a probability: kernels add in another order for another batch size, and normalised tokens keep the difference at
 # full size through fifty dense layers (2e-6 in Swin-Unet). Statistics of the batch move a prediction by 1e-3 and more.
 INVARIANCE = 1e-5
+ROUNDINGS = 8  # times what a last bit of the input does; 1.2 was measured between batch sizes (oneDNN held to AVX2)
 HALF = Style(momentum=0.75, dtype="mixed_bfloat16")  # both unlike Style's own, so that a layer without them shows
 
 
@@ -136,12 +137,17 @@ def cost(subject: Subject) -> Iterator[str]:
 
 
 def batches(subject: Subject) -> Iterator[str]:
-    """An image's prediction does not depend on what else is in its batch."""
+    """An image's prediction does not depend on what else is in its batch.
+
+    Some processors' kernels round otherwise for another size of batch. How far a network carries a last bit is
+    measured: by moving every pixel to the next number. An untrained R2U-Net makes 2e-3 of it.
+    """
     x, order = images(subject.shape, 5), np.array([3, 0, 4, 1, 2])
     model = subject.model()
-    together = output(model, x)[order]
+    together = output(model, x)
+    carried = max(np.abs(output(model, np.nextafter(x, np.float32(to))) - together).max() for to in (-1, 2))
     apart = np.concatenate([output(model, x[order[start : start + 2]]) for start in (0, 2, 4)])
-    if (furthest := np.abs(together - apart).max()) > INVARIANCE:
+    if (furthest := np.abs(together[order] - apart).max()) > max(INVARIANCE, ROUNDINGS * carried):
         yield f"a prediction moves by {furthest:.1e} with its batch; normalise by stored statistics at inference"
 
 
