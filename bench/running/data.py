@@ -69,9 +69,11 @@ def locate(suite: Suite, given: Path | None, results: Path) -> Path:
         return root
     named = given or (Path(os.environ["LUNGSEG_DATA"]).expanduser() if os.environ.get("LUNGSEG_DATA") else None)
     if named is None:
+        public = "montgomery" in suite.sets
+        fetch = "; `python -m lungseg data fetch montgomery` downloads what can be" if public else ""
         raise UsageError(
-            f"suite {suite.name} needs {_named(suite)} by DATA=<folder> (make) or --data <folder>, or set LUNGSEG_DATA;"
-            " `python -m lungseg data fetch montgomery` downloads what can be"
+            f"suite {suite.name} needs {_named(suite)} by DATA=<folder> (make) or --data <folder>, or set"
+            f" LUNGSEG_DATA{fetch}"
         )
     if len(suite.sets) > 1:
         both = [within(suite, named, name) for name in suite.sets]
