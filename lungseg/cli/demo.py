@@ -1,0 +1,44 @@
+"""``lungseg demo``: a page to try a model in a browser, as one file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from lungseg.cli.terminal import plain, tell
+from lungseg.terminal import path as path_of
+
+
+def add(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add the verb."""
+    parser = commands.add_parser(
+        "demo",
+        help="write a page that segments radiographs in a browser, offline",
+        description="Write one HTML file with a model inside: open it, drop a radiograph (PNG, JPEG, uncompressed DICOM), "
+        "see the lungs. It needs no server and no network, and sends nothing. The first time it is built by Node.js and "
+        "npm. Research only, no medical device.",
+    )
+    parser.add_argument("out", nargs="?", type=path_of, default=Path("lungseg-demo.html"),
+                        help="file to write (default: lungseg-demo.html)")  # fmt: skip
+    parser.add_argument("--model", default="lwnet-128", help="folder, or a shipped one (default: lwnet-128)")
+    parser.add_argument("--open", action="store_true", help="open it in a browser")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the page; print where it is."""
+    from lungseg.errors import UsageError
+
+    if arguments.out.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{arguments.out}: the page is written as .html")
+    from lungseg import atomic, demo, shipped
+
+    atomic.write_bytes(arguments.out, demo.page(shipped.find(arguments.model), tell))
+    print(plain(str(arguments.out)))
+    if arguments.open:
+        import webbrowser
+
+        if not webbrowser.open(arguments.out.resolve().as_uri()):
+            tell("no browser could be started; open the file by hand")
+    return 0
