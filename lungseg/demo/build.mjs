@@ -15,7 +15,6 @@ const read = (...names) => readFileSync(join(...names), "utf8");
 const bundle = await build({
   entryPoints: [join(here, "src", "page.js")],
   bundle: true, minify: true, write: false, format: "esm", platform: "browser", target: "es2022", charset: "utf8",
-  external: ["module", "worker_threads", "fs", "zlib"], // what libraries would import in Node.js, and there alone
   legalComments: "inline",
   logLevel: "error",
 });

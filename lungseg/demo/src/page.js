@@ -100,8 +100,8 @@ function show(name, found) {
     element(side).dataset.pixels = areas[side];
   }
   element("seconds").textContent =
-    `${number(seconds.total / 1000, 2)} s, of which reading ${number(seconds.read / 1000, 2)} s, ` +
-    `network ${number(seconds.network / 1000, 2)} s`;
+    `${number(seconds.total / 1000, 2)} s (reading ${number(seconds.read / 1000, 2)}, ` +
+    `network ${number(seconds.network / 1000, 2)})`;
   element("flags").replaceChildren(
     ...found.flags.map((flag) => Object.assign(document.createElement("li"), { textContent: flag })),
   );
