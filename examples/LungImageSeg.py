@@ -13,17 +13,20 @@
 # %% [markdown]
 # # Lung segmentation: U-Net, ResUNet and R2U-Net compared
 #
-# Load radiographs and masks, look at them, train three networks under the same conditions, compare them on patients that
-# none of them saw, and look at what they predict. On the procedural phantom this takes about three minutes on two
-# cores and needs no download. For the Montgomery radiographs put `MONTGOMERY` in place of `PHANTOM` in the line
-# `chosen = PHANTOM` (`lungseg data fetch montgomery` downloads them); the outputs then show patients: do not publish them.
+# Load radiographs and masks, look at them, train three networks under the same conditions, compare them on patients
+# that none of them saw, and look at what they predict. On the procedural phantom this takes less than three minutes on
+# two cores and needs no download. For the Montgomery radiographs put `MONTGOMERY` in place of `PHANTOM` in the line
+# `chosen = PHANTOM`, after `lungseg data fetch montgomery` in the repository. The outputs then show patients: keep them
+# to yourself.
 
 # %%
+import logging
 import os
 import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: its notes on the processor
+logging.getLogger("tensorflow").setLevel("ERROR")  # and on tracing, which three networks in one process cause
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,15 +38,15 @@ import lungseg
 from lungseg import metrics, prepare, splits
 from lungseg.datasets import phantom
 
-PHANTOM = {"set": "phantom", "root": "data/phantom-40", "size": 64, "width": 8, "recipe": "short"}
-MONTGOMERY = {"set": "montgomery", "root": "data/montgomery", "size": 128, "width": 16, "recipe": "strong"}
+work = Path(tempfile.mkdtemp(prefix="lungseg-"))  # the trained networks, too; copy those that you want to keep
+PHANTOM = {"set": "phantom", "root": work / "phantom", "size": 64, "width": 8, "recipe": "short"}
+MONTGOMERY = {"set": "montgomery", "root": "../data/montgomery", "size": 128, "width": 16, "recipe": "strong"}
 ARCHITECTURES = ["unet", "resunet", "r2unet"]
 SEED = 0
 
 chosen = PHANTOM
 
 sns.set_theme(style="whitegrid", palette="colorblind")
-models = Path(tempfile.mkdtemp(prefix="lungseg-"))  # the trained networks; copy those that you want to keep
 
 # %% [markdown]
 # ## Load
@@ -52,7 +55,7 @@ models = Path(tempfile.mkdtemp(prefix="lungseg-"))  # the trained networks; copy
 
 # %%
 if chosen["set"] == "phantom":
-    phantom.write(Path(chosen["root"]), n=40, size=(192, 160))
+    phantom.write(chosen["root"], n=40, size=(192, 160))
 cases = lungseg.load(chosen["set"], chosen["root"])
 test_ids = splits.folds(cases, 5, SEED)[0].test
 training = [case for case in cases if case.id not in test_ids]
@@ -90,8 +93,15 @@ for name in ARCHITECTURES:
             epochs.append({**event, "network": name})
 
     trained[name] = lungseg.fit(
-        training, models / name, architecture=name, width=chosen["width"], size=chosen["size"], recipe=chosen["recipe"],
-        seed=SEED, hold_out=False, watch=watch,
+        training,
+        work / name,
+        architecture=name,
+        width=chosen["width"],
+        size=chosen["size"],
+        recipe=chosen["recipe"],
+        seed=SEED,
+        hold_out=False,
+        watch=watch,
     )
     card = trained[name].card
     print(f"{name}: {card.parameters:,} weights, {card.training['cpu_seconds']:.0f} s of processor time")
@@ -107,8 +117,8 @@ plt.show()
 # %% [markdown]
 # ## Compare
 #
-# Accuracy, precision, recall and F1 are those of all pixels together. Mean Dice is over images, with a 95 % interval over
-# patients: where intervals overlap widely, so few images do not tell which network is better.
+# Accuracy, precision, recall and F1 are those of all pixels together. Mean Dice is over images, with a 95 % interval
+# over patients: where intervals overlap widely, so few images do not tell which network is better.
 
 # %%
 masks = {name: lungseg.predict([image for image, _ in pairs], model) for name, model in trained.items()}
@@ -129,10 +139,12 @@ table.round(4)
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
 ratios = table[["accuracy", "precision", "recall", "f1"]].reset_index().melt("network", var_name="metric")
-sns.barplot(ratios, x="metric", y="value", hue="network", ax=axes[0])
-axes[0].set(ylim=(max(0, ratios["value"].min() - 0.05), 1), xlabel="", ylabel="of all pixels")
+sns.stripplot(ratios, x="metric", y="value", hue="network", dodge=True, jitter=False, size=9, ax=axes[0])
+axes[0].set(xlabel="", ylabel="of all pixels")
 sns.move_legend(axes[0], "lower center", bbox_to_anchor=(0.5, 1), ncol=3, title=None, frameon=False)
-each = pd.DataFrame([{"network": name, "Dice": case["stored"]["dice"]} for name in scored for case in scored[name].cases])
+each = pd.DataFrame(
+    [{"network": name, "Dice": case["stored"]["dice"]} for name in scored for case in scored[name].cases]
+)
 sns.stripplot(each, x="network", y="Dice", hue="network", ax=axes[1])
 axes[1].set(xlabel="", ylabel="Dice of each test image")
 plt.show()
@@ -158,7 +170,8 @@ for name in ARCHITECTURES:
 # %% [markdown]
 # ## What they predict
 #
-# The test image on which U-Net does worst and the one on which it does best; the true outline is orange, the prediction blue.
+# The test image on which U-Net does worst and the one on which it does best. The true outline is orange, the
+# prediction blue.
 
 # %%
 dice = [case["stored"]["dice"] for case in scored["unet"].cases]

@@ -59,7 +59,7 @@ def test_without_node_the_user_is_told_what_to_install(tools, tmp_path, capsys):
 def test_what_npm_says_is_told(tools):
     program(tools, "node", "exit 0")
     program(tools, "npm", "echo npm error code EINTEGRITY >&2; exit 1")
-    with pytest.raises(EnvironmentFailure, match="npm cannot fetch the page's libraries .*EINTEGRITY"):
+    with pytest.raises(EnvironmentFailure, match=r"npm cannot fetch the page's libraries .*EINTEGRITY"):
         demo.shell(quiet)
     assert not demo.cache().exists(), "nothing half-built is kept"
 

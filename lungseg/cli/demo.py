@@ -15,9 +15,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser(
         "demo",
         help="write a page that segments radiographs in a browser, offline",
-        description="Write one HTML file with a model inside: open it, drop a radiograph (PNG, JPEG, uncompressed DICOM), "
-        "see the lungs. It needs no server and no network, and sends nothing. The first time it is built by Node.js and "
-        "npm. Research only, no medical device.",
+        description="Write one HTML file with a model inside: open it, drop a radiograph (PNG, JPEG, uncompressed "
+        "DICOM), see the lungs. It needs no server and no network, and sends nothing. The first time it is built by "
+        "Node.js and npm. Research only, no medical device.",
     )
     parser.add_argument("out", nargs="?", type=path_of, default=Path("lungseg-demo.html"),
                         help="file to write (default: lungseg-demo.html)")  # fmt: skip
