@@ -26,7 +26,7 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: its notes on the processor
-logging.getLogger("tensorflow").setLevel("ERROR")  # and on tracing, which three networks in one process cause
+logging.disable(logging.WARNING)  # and on tracing, which several networks in one process cause
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -144,11 +144,13 @@ def write_all(root):
         "small.png": np.rint(drawn(4, (100, 90)) * 255).astype(np.uint8),
         "wide.png": np.rint(drawn(5, (96, 300)) * 255).astype(np.uint8),
         "grey in colours.png": np.repeat(bits8[..., None], 3, 2),
+        "see-through.png": np.dstack([bits8, bits8, bits8, np.zeros_like(bits8)]),
         "black.png": np.zeros((200, 150), np.uint8),
         "<img src=x onerror=alert(1)>.png": np.rint(drawn(6, (256, 256)) * 255).astype(np.uint8),
     }
     for name, pixels in good.items():
         images.write_png(root / name, pixels)
+    (root / "1-bit.png").write_bytes(cv2.imencode(".png", bits8, [cv2.IMWRITE_PNG_BILEVEL, 1])[1].tobytes())
     (root / "grey.jpg").write_bytes(jpeg_bytes(bits8))
     (root / "turned by exif.jpg").write_bytes(jpeg_bytes(bits8, orientation=6))
     signed = (bits12.astype(np.int32) - 2048).astype(np.int16)
@@ -160,7 +162,19 @@ def write_all(root):
     )  # fmt: skip
     dicom_files.write(root / "signed, rescaled.dcm", signed, BitsStored=12, RescaleSlope=2, RescaleIntercept=-7)
     dicom_files.write(root / "sigmoid, 8 bit.dcm", bits8, WindowCenter=128, WindowWidth=150, VOILUTFunction="SIGMOID")
-    dicom_files.write(root / "lookup table.dcm", bits12, BitsStored=12, VOILUTSequence=lookup(), Modality="CT")
+    dicom_files.write(
+        root / "lookup table.dcm",
+        bits12,
+        BitsStored=12,
+        VOILUTSequence=lookup(),
+        Modality="CT",
+        RescaleSlope=0.5,
+        RescaleIntercept=0,
+    )
+    dicom_files.write(
+        root / "two tables.dcm", bits12, BitsStored=12, ModalityLUTSequence=lookup(), VOILUTSequence=lookup()
+    )
+    implicit(root / "implicit.dcm", root / "lookup table.dcm")
     whole = (root / "8-bit.png").read_bytes()
     bad = {
         "cut off.png": whole[: len(whole) // 2],
@@ -190,6 +204,14 @@ def lookup():
     item.LUTDescriptor, item.LUTData = [4096, 0, 16], (np.linspace(0, 1, 4096) ** 2 * 65535).astype("<u2").tobytes()
     item["LUTDescriptor"].VR, item["LUTData"].VR = "US", "OW"
     return [item]
+
+
+def implicit(path, source):
+    import pydicom
+
+    dataset = pydicom.dcmread(source)
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+    dataset.save_as(path, implicit_vr=True, little_endian=True)
 
 
 def compressed(path, pixels):

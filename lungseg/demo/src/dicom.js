@@ -102,7 +102,13 @@ function lookedUp(set, signed, values) {
   const wide = length >= 2 * entries;
   if (length < entries) refuse("a lookup table shorter than it says");
   const entry = (k) => (wide ? set.uint16("x00283006", k) : set.byteArray[set.elements.x00283006.dataOffset + k]);
-  return { values: values.map((value) => entry(Math.min(Math.max(Math.round(value) - first, 0), entries - 1))), bits };
+  return { values: values.map((value) => entry(Math.min(Math.max(rounded(value) - first, 0), entries - 1))), bits };
+}
+
+/** As NumPy rounds: a half to the even number. */
+function rounded(value) {
+  const up = Math.round(value);
+  return up - value === 0.5 && up % 2 ? up - 1 : up;
 }
 
 function firstInput(set, signed) {
