@@ -73,6 +73,18 @@ def test_a_shell_is_built_once_and_a_page_then_made_offline(tools, tmp_path, cap
     assert base64.b64decode(graph) == shipped.find("lwnet-128").onnx
 
 
+@pytest.mark.parametrize("starts", [True, False])
+def test_the_page_is_opened_on_request_and_written_in_any_case(tools, tmp_path, monkeypatch, capsys, starts):
+    demo.cache().parent.mkdir(parents=True)
+    demo.cache().write_text(SHELL)
+    asked = []
+    monkeypatch.setattr("webbrowser.open", lambda url: asked.append(url) or starts)
+    assert main(["demo", str(tmp_path / "page.html"), "--open"]) == 0
+    assert asked == [(tmp_path / "page.html").as_uri()]
+    assert ("open the file by hand" in capsys.readouterr().err) is not starts
+    assert (tmp_path / "page.html").is_file()
+
+
 def test_other_sources_make_another_shell(tmp_path, monkeypatch):
     before = demo.cache()
     shutil.copytree(demo.SOURCES, tmp_path / "demo")

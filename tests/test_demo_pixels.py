@@ -50,7 +50,9 @@ def noise(seed, shape):
     return np.random.default_rng(seed).random(shape, np.float32)
 
 
-SIDES = st.integers(1, 90)
+MOST = 90
+SIDES = st.integers(1, MOST)
+PLACE = MOST * 2**-24  # where a pixel lies between two others is a float32 in some of OpenCV's ways and not in others
 
 
 @given(SIDES, SIDES, SIDES, SIDES, st.integers(0, 99))
@@ -59,14 +61,15 @@ def test_pictures_are_resized_as_by_opencv(page, height, width, to_height, to_wi
     source = noise(seed, (height, width))
     expected = images.resize_image(source, (to_height, to_width))
     found = page("resize", source=source, height=to_height, width=to_width)
-    np.testing.assert_allclose(found, expected, atol=2e-6)
+    shrinks = to_height <= height and to_width <= width
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0 if shrinks else PLACE)
 
 
 @pytest.mark.parametrize("shape", [(512, 512), (384, 320), (613, 407), (300, 128), (128, 300), (96, 200), (128, 128)])
-def test_radiographs_sizes_come_to_the_networks_within_a_last_bit(page, shape):
+def test_radiographs_come_to_the_networks_size_as_by_opencv(page, shape):
     source = noise(0, shape)
     found = page("resize", source=source, height=128, width=128)
-    np.testing.assert_allclose(found, images.resize_image(source, (128, 128)), atol=3e-7)
+    np.testing.assert_allclose(found, images.resize_image(source, (128, 128)), rtol=0, atol=128 * 2**-24)
 
 
 def blobs(seed, n, shape=(48, 64)):

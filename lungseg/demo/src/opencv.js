@@ -120,7 +120,7 @@ function linearTable(from, to) {
   const table = { from: new Int32Array(to), next: new Int32Array(to), share: new Float32Array(to) };
   const scale = 1 / (to / from);
   for (let k = 0; k < to; k++) {
-    const place = Math.fround((k + 0.5) * scale - 0.5);
+    const place = (k + 0.5) * scale - 0.5;
     const first = Math.floor(place);
     table.from[k] = Math.min(Math.max(first, 0), from - 1);
     table.next[k] = Math.min(table.from[k] + 1, from - 1);
