@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from lungseg import data_parallel
 from lungseg.batches import Batches, arrays
 
 State = tuple[list[jax.Array], ...]
@@ -146,12 +147,12 @@ def _single(step: Callable[..., Any]) -> Callable[[State, Data, Sequence[np.ndar
 def _batch(data: Data, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Images and masks float32 (B, H, W, 1)."""
     images, masks = data
-    return images[rows], masks[rows].astype(jnp.float32)
+    return data_parallel.share(images[rows]), data_parallel.share(masks[rows].astype(jnp.float32))
 
 
 def _on_device(images: np.ndarray, masks: np.ndarray) -> Data:
-    """Both on the device, the masks as bool, with rows of zeros that no batch names."""
-    return jax.device_put(_padded(images, PADDED)), jax.device_put(_padded(masks > 0, PADDED))
+    """Both on the devices, the masks as bool, with rows of zeros that no batch names."""
+    return data_parallel.replicate(_padded(images, PADDED)), data_parallel.replicate(_padded(masks > 0, PADDED))
 
 
 def _padded(values: np.ndarray, multiple: int) -> np.ndarray:
