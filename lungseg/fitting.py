@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lungseg import atomic, evaluation, model_folder, provenance, recipes, runtime, splits
+from lungseg import atomic, data_parallel, evaluation, model_folder, provenance, recipes, runtime, splits
 from lungseg.card import Card
 from lungseg.datasets.case import Case
 from lungseg.errors import DataError, UsageError
@@ -57,6 +57,7 @@ def fit(
     folds: int = 0,
     hold_out: bool = True,
     threads: int | None = None,
+    devices: int = 1,
     about: Mapping[str, Any] | None = None,
     watch: Watch | None = None,
 ) -> ModelFolder:
@@ -67,7 +68,8 @@ def fit(
     folds: with 5, five trainings predict every image out of fold, and a sixth on all images makes the model: its card
     states the out-of-fold score. With 0 a fifth of the patients is held out, scored once, and stays untrained on;
     ``hold_out=False`` trains on all and states no score of its own. No patient is ever on both sides.
-    threads: of the processor, part of the result; all that this process may use unless given.
+    threads: of the processor, part of the result; all that this process may use unless given. devices: of this
+    machine, which share each batch; more than one needs JAX (``lungseg.data_parallel``).
     about: ``name``, ``licence`` and ``sources`` of the card. watch: told of each epoch and fold as a mapping.
 
     Called again with the same arguments after an interruption it goes on from its last epoch; what it needs for
@@ -86,7 +88,7 @@ def fit(
     work = out.with_name(f"{out.name}.training")
     with _locked(work):
         cases, prepared = _prepared(cases, both, work)
-        job = _Job(cases, prepared, settings, architecture, width, both, seed, threads, work, watch or _silent)
+        job = _Job(cases, prepared, settings, architecture, width, both, seed, threads, devices, work, watch or _silent)
         plan = _plan(cases, seed, folds, hold_out)
         model, trained, scores = job.run(plan)
         card = _card(job, plan, model, trained, scores, dict(about or {}), out.name, folds)
@@ -144,12 +146,14 @@ class _Job:
     size: tuple[int, int]
     seed: int
     threads: int
+    devices: int
     work: Path
     watch: Watch
 
     def run(self, plan: Plan) -> tuple[keras.Model, Trained, list[Mapping[str, Any]]]:
         """The final model, its training, and the scores of every image that a scored fold held out."""
         _started(self.seed, self.threads)
+        data_parallel.use(self.devices)
         total, scores = len(plan.scored) + (plan.final not in plan.scored), list[Mapping[str, Any]]()
         found = None
         for k, fold in enumerate(plan.scored):
@@ -188,7 +192,7 @@ class _Job:
         """Of everything that decides a training's numbers, this code included."""
         parts = [
             self.prepared.sha256, asdict(fold), asdict(self.recipe), self.architecture, self.width, list(self.size),
-            self.seed, self.threads, runtime.backend_name(), runtime.versions(), provenance.sources_sha256(),
+            self.seed, self.threads, self.devices, runtime.backend_name(), runtime.versions(), provenance.sources_sha256(),
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -252,6 +256,7 @@ def _card(
         training={
             "seed": job.seed,
             "threads": job.threads,
+            "devices": job.devices,
             "epochs": len(trained.history["loss"]),
             "best_epoch": trained.best_epoch + 1,
             "validation_dice": trained.history["val_hard_dice"][trained.best_epoch],

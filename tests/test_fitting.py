@@ -165,3 +165,9 @@ def test_a_summary_of_too_little_has_no_interval(values):
     found = evaluation.summary(values, [str(k) for k in range(len(values))])
     assert found["interval"] == "none"
     assert found["low"] == found["value"] == found["high"]
+
+
+def test_several_devices_are_refused_where_the_backend_cannot_share_a_batch(tmp_path, cases, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    with pytest.raises(UsageError, match="2 devices for one training need JAX"):
+        lungseg.fit(cases, tmp_path / "model", recipe="brief", devices=2, **SMALL)

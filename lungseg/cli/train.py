@@ -53,6 +53,8 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     score.add_argument("--all", action="store_true", help="train on all, hold out none: no score of its own")
     parser.add_argument("--licence", help="of the weights, for the card")
     options.add_threads(parser)
+    parser.add_argument("--devices", type=options.whole(1, 1024), default=1,
+                        help="GPUs that share each batch; more than one needs KERAS_BACKEND=jax (default: 1)")
     parser.set_defaults(run=run)
 
 
@@ -70,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     made = fitting.fit(
         cases, arguments.out, architecture=arguments.arch, width=arguments.width, size=arguments.size,
         recipe=arguments.recipe, seed=arguments.seed, folds=arguments.folds, hold_out=not arguments.all,
-        threads=arguments.threads, about=about, watch=Progress(),
+        threads=arguments.threads, devices=arguments.devices, about=about, watch=Progress(),
     )  # fmt: skip
     for score in made.card.scores:
         tell(told(score))
