@@ -192,7 +192,8 @@ class _Job:
         """Of everything that decides a training's numbers, this code included."""
         parts = [
             self.prepared.sha256, asdict(fold), asdict(self.recipe), self.architecture, self.width, list(self.size),
-            self.seed, self.threads, self.devices, runtime.backend_name(), runtime.versions(), provenance.sources_sha256(),
+            self.seed, self.threads, self.devices, runtime.backend_name(), runtime.versions(),
+            provenance.sources_sha256(),
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -53,8 +53,12 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     score.add_argument("--all", action="store_true", help="train on all, hold out none: no score of its own")
     parser.add_argument("--licence", help="of the weights, for the card")
     options.add_threads(parser)
-    parser.add_argument("--devices", type=options.whole(1, 1024), default=1,
-                        help="GPUs that share each batch; more than one needs KERAS_BACKEND=jax (default: 1)")
+    parser.add_argument(
+        "--devices",
+        type=options.whole(1, 1024),
+        default=1,
+        help="GPUs that share each batch; more than one needs KERAS_BACKEND=jax (default: 1)",
+    )
     parser.set_defaults(run=run)
 
 
