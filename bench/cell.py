@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench import machine
 from lungseg import recipes
 
 
@@ -23,6 +24,13 @@ class Cell:
     seed: int
     suite: str
     recipe: str
+    precision: str = "float32"
+    deterministic: bool = True
+
+    @property
+    def machine_key(self) -> str:
+        """Name of the folder of its record and of all that may share a table with it on this machine."""
+        return machine.key(self.precision, self.deterministic)
 
     @property
     def id(self) -> str:
@@ -30,8 +38,9 @@ class Cell:
         return cell_id(asdict(self))
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {**asdict(self), "size": list(self.size)}
+        """JSON-ready, as a record tells of its cell."""
+        own = {key: value for key, value in asdict(self).items() if key not in ("precision", "deterministic")}
+        return {**own, "size": list(self.size)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Cell:

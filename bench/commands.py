@@ -7,13 +7,13 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from bench import suites
 from bench.judging import baseline as baseline
 from bench.judging import compare as compare
 from bench.judging import gate as gate
-from bench.paths import near, refuse_mistyped, refuse_others_pages
+from bench.paths import near
+from bench.records.results import Results
 from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
 from lungseg import runtime
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """
     suite = _chosen(options)
     runtime.require()
-    refuse_others_pages(options.results)
+    options.results.refuse_others_pages()
     from bench.pages import report, showcase
     from bench.pages.vetting import vetted
     from bench.running import data, lock
@@ -61,7 +61,7 @@ def ensemble(options: argparse.Namespace) -> int:
     )  # fmt: skip
     suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
     runtime.require()
-    refuse_mistyped(options.results)
+    options.results.require()
     from bench.pages import report
     from bench.pages.vetting import vetted
     from bench.running import data, ensemble, lock
@@ -98,7 +98,7 @@ def robustness(options: argparse.Namespace) -> int:
     found = [network for network in measurement.load(options.results, suite.name) if network.machine_key == key]
     if found:
         print(robustness_page.losses(found, plain, "simple"))
-    print("\n".join(f"written: {near(path)}" for path in [measurement.path(options.results, suite.name), *written]))
+    print("\n".join(f"written: {near(path)}" for path in [options.results.robustness(suite.name), *written]))
     return code
 
 
@@ -125,13 +125,14 @@ def reruns(options: argparse.Namespace) -> int:
 def costs(options: argparse.Namespace) -> int:
     """Where cells' seconds went, from stored records; no backend."""
     from bench.markdown import table
-    from bench.records import parts, store
+    from bench.records import parts
 
     suite = suites.suite(options.suite)
-    headers, rows = parts.rows(store.load_records(options.results, suite.name))
+    headers, rows = parts.rows(options.results.all(suite.name))
     if not rows:
         raise UsageError(
-            f"{options.results}: no record of suite {suite.name} tells its parts; `python -m bench run {suite.name}`"
+            f"{options.results.root}: no record of suite {suite.name} tells its parts; "
+            f"`python -m bench run {suite.name}`"
         )
     print(table(headers, rows, left=2, style="simple"))
     return 0
@@ -164,7 +165,7 @@ def report(options: argparse.Namespace) -> int:
 
     if options.suite:
         suites.suite(options.suite)
-    refuse_mistyped(options.results)
+    options.results.require()
     found = vetted(options.results)
     for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, found=found):
         print(f"written: {near(path)}")
@@ -174,15 +175,16 @@ def report(options: argparse.Namespace) -> int:
 
 def strata(options: argparse.Namespace) -> int:
     """Aggregates by sex and age, from stored scores and the data set's own metadata; no backend."""
-    from bench.records import store
     from bench.running import data
     from bench.statistics import stats
     from bench.statistics import strata as groups
 
     suite = suites.suite(options.suite)
-    sections = stats.sections(store.load_records(options.results, suite.name))
+    sections = stats.sections(options.results.all(suite.name))
     if not any(section.rows for section in sections):
-        raise UsageError(f"{options.results}: no scored record of suite {suite.name}; `make bench SUITE={suite.name}`")
+        raise UsageError(
+            f"{options.results.root}: no scored record of suite {suite.name}; `make bench SUITE={suite.name}`"
+        )
     cases = data.scored(suite, options.data, options.results)
     print(f"written: {near(groups.write(options.results, suite.name, sections, cases))}")
     return 0
@@ -239,7 +241,7 @@ def _chosen(options: argparse.Namespace) -> Suite:
     return replace(chosen, slots=slots) if slots else chosen
 
 
-def _speed(suite: Suite, results: Path, budget_s: float | None = BUDGET_S, batches: Sequence[int] = ()) -> int:
+def _speed(suite: Suite, results: Results, budget_s: float | None = BUDGET_S, batches: Sequence[int] = ()) -> int:
     from bench.speed import throughput
 
     measured = throughput.measure(suite, results, _say, budget_s, batches=batches)
@@ -260,9 +262,9 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _warn(results: Path, unreadable: Mapping[str, str]) -> None:
+def _warn(results: Results, unreadable: Mapping[str, str]) -> None:
     for path, why in unreadable.items():
-        print(f"warning: {near(results / path)}: {why}; delete it and run its suite again", file=sys.stderr)
+        print(f"warning: {near(results.root / path)}: {why}; delete it and run its suite again", file=sys.stderr)
 
 
 def _columns() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import suites
 from bench.paths import near
+from bench.records.results import Results
 from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from lungseg import runtime
 from lungseg.errors import EnvironmentFailure
@@ -29,7 +29,7 @@ def gate(options: argparse.Namespace) -> int:
     before = guard.load_baseline(options.baseline)
     now = _smoke(options.results)
     findings = guard.compare(before, now)
-    return _verdict(findings, guard.explain(before, now), options.results / "gate")
+    return _verdict(findings, guard.explain(before, now), options.results.root / "gate")
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def compare(options: argparse.Namespace) -> int:
     strictness = guard.explain(before[shared[0]], now[shared[0]], meant=True)
     others = [] if options.arch else guard.left_out(options.candidate, suite)
     more = f" Not compared: {', '.join(others)} (--arch '*' compares all)." if others else ""
-    return _verdict(findings, strictness + more, options.results / f"compare-{suite.name}")
+    return _verdict(findings, strictness + more, options.results.root / f"compare-{suite.name}")
 
 
 def baseline(options: argparse.Namespace) -> int:
@@ -71,21 +71,19 @@ def baseline(options: argparse.Namespace) -> int:
     return 0
 
 
-def _smoke(results: Path) -> dict[str, Any]:
+def _smoke(results: Results) -> dict[str, Any]:
     """Suite smoke trained from nothing: the fingerprint does not cover the code, which is what is on trial.
 
     Only what smoke itself left is removed, and the cache: the folder may hold other suites' hours.
     """
     from bench import gate as guard
     from bench.gate import dry_run
-    from bench.records import store
     from bench.running import data, lock
 
     runtime.require()  # before anything is removed
     smoke = suites.SUITES["smoke"]
     with lock.held(results):
-        for folder in (results / "runs" / smoke.name, results / "cells" / smoke.name, results / "cache"):
-            shutil.rmtree(folder, ignore_errors=True)
+        for folder in results.forget(smoke.name):
             if folder.exists():  # a symbolic link, say; old records would pass for what this code yields
                 raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
         root = data.locate(smoke, None, results)
@@ -93,7 +91,7 @@ def _smoke(results: Path) -> dict[str, Any]:
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         scripted = dry_run.facts(smoke, root, results)
-        return guard.summarise(smoke, material, store.load_records(results, smoke.name), scripted)
+        return guard.summarise(smoke, material, results.all(smoke.name), scripted)
 
 
 def _verdict(findings: Sequence[Finding], strictness: str, path: Path) -> int:

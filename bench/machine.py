@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -129,13 +128,6 @@ def cpu_name() -> str:
     name = f"{model} ({flags})" if flags else model
     limits = [os.environ[key] for key in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA") if os.environ.get(key)]
     return f"{name}, oneDNN up to {limits[0]}" if limits and limits[0] not in ("ALL", "DEFAULT") else name
-
-
-def programs(results: Path) -> Path:
-    """Where a results folder keeps compiled programs for processes of this kind of machine: another's processor may
-    lack an instruction that they use."""
-    kind = hashlib.sha256(f"{cpu_name()} {device_kind()}".encode()).hexdigest()[:12]
-    return results / "cache" / "programs" / kind
 
 
 def source() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from bench.paths import ROOT
+from bench.records.results import Results
 from lungseg.recipes import PRECISIONS
 from lungseg.terminal import path
 
@@ -84,7 +85,7 @@ def _reporting(verb: Verb) -> None:
     publish = verb("publish", "validate a suite's records, copy them to the committed results, renew the pages")
     publish.add_argument("suite", help="suite's name")
     _results(publish)
-    publish.add_argument("--to", type=path, default=ROOT / "results", help="committed results (results)")
+    publish.add_argument("--to", type=_folder, default=Results(ROOT / "results"), help="committed results (results)")
     publish.add_argument("--partial", action="store_true", help="also architectures that lack folds, named as such")
 
 
@@ -101,7 +102,7 @@ def _searching(verb: Verb) -> None:
     search.add_argument("--epochs", type=int, help="epochs of every training instead of the recipe's own")
     search.add_argument("--seeds", type=int, default=3, help="seeds of the judging on held-out images (3)")
     search.add_argument("--slots", type=int, help="trainings at a time instead of the suite's own")
-    search.add_argument("--publish-to", type=path, metavar="RESULTS", help="also write its record and page to "
+    search.add_argument("--publish-to", type=_folder, metavar="RESULTS", help="also write its record and page to "
                         "RESULTS/tuning/")  # fmt: skip
     _data(search)
     _results(search)
@@ -117,8 +118,8 @@ def _judging(verb: Verb) -> None:
         _results(guard, "results/local/gate")
     judge = verb("compare", "compare a suite's records with older ones, image by image; trains nothing")
     judge.add_argument("suite", help="suite's name")
-    judge.add_argument("--baseline", type=path, default=ROOT / "results", help="results to compare with (results)")
-    judge.add_argument("--candidate", type=path, default=ROOT / "results" / "local", help="results (results/local)")
+    judge.add_argument("--baseline", type=_folder, default=Results(ROOT / "results"), help="to compare with (results)")
+    judge.add_argument("--candidate", type=_folder, default=Results(ROOT / "results/local"), help="(results/local)")
     judge.add_argument("--arch", help="only these architectures: names or patterns, as 'r2*,unet'")
     _results(judge, "results/local/compare")
 
@@ -146,11 +147,15 @@ def _choice(of: argparse.ArgumentParser) -> None:
 
 
 def _results(of: argparse.ArgumentParser, default: str = "results/local") -> None:
-    of.add_argument("--results", type=path, default=ROOT / default, help=f"results folder ({default})")
+    of.add_argument("--results", type=_folder, default=Results(ROOT / default), help=f"results folder ({default})")
 
 
 def _data(of: argparse.ArgumentParser) -> None:
     of.add_argument("--data", type=path, help="folder of the real dataset (else LUNGSEG_DATA)")
+
+
+def _folder(text: str) -> Results:
+    return Results(path(text))
 
 
 def _names(text: str) -> list[str]:

@@ -7,8 +7,6 @@ import os
 import re
 from pathlib import Path
 
-from lungseg.errors import UsageError
-
 ROOT = Path(__file__).resolve().parent.parent  # of the checkout
 MARK = "<!-- Written by "  # how every page begins
 LONGEST = 210  # characters of a file name, whose limit is 255 nearly everywhere, before `-distribution.png`
@@ -27,23 +25,3 @@ def slug(text: str) -> str:
     if len(name) <= LONGEST:
         return name
     return f"{name[: LONGEST - 9]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
-
-
-def refuse_mistyped(results: Path) -> None:
-    """Raise UsageError unless the results folder that a command only reads and adds pages to is there: a mistyped one
-    must not be made. Also as ``refuse_others_pages``."""
-    if not results.is_dir():
-        what = "a file" if results.exists() else "no such folder"
-        raise UsageError(f"{results}: {what}; give the results folder of a run (--results)")
-    refuse_others_pages(results)
-
-
-def refuse_others_pages(results: Path) -> None:
-    """Raise UsageError where a folder has a README.md of somebody else's, which the index page would replace."""
-    page = results / "README.md"
-    try:
-        start = page.read_bytes()[: len(MARK)] if page.exists() else MARK.encode()
-    except OSError:  # whoever writes it says so
-        return
-    if start.strip() and start != MARK.encode():
-        raise UsageError(f"{page}: was not written by this program and would be replaced; choose another folder")

@@ -8,36 +8,35 @@ from pathlib import Path
 
 from bench.cell import network
 from bench.pages import report
-from bench.paths import refuse_others_pages
 from bench.records import costs, likeness, members, store
 from bench.records.protocols import newest, protocol
+from bench.records.results import Results
 from bench.robustness import measurement
 from bench.speed import speed_table
-from bench.statistics import strata
 from bench.suites import Suite
 from lungseg import metrics
 from lungseg.errors import DataError, LungsegError, UsageError
 
 
-def publish(suite: Suite, source: Path, target: Path, partial: bool = False) -> list[Path]:
+def publish(suite: Suite, source: Results, target: Results, partial: bool = False) -> list[Path]:
     """Copy the suite's valid records and its throughput from ``source`` to ``target``, write its pages.
 
     partial: also architectures that lack folds; their page names what is missing and does not rank them.
     Raises DataError that lists every record which is failed, edited, incomplete or inconsistent; nothing is
     copied then. Returns what was written.
     """
-    refuse_others_pages(target)
-    paths = store.record_paths(source, suite.name)
+    target.refuse_others_pages()
+    paths = source.paths(suite.name)
     if not paths:
-        raise UsageError(f"{source / 'runs' / suite.name}: no record to publish; `make bench SUITE={suite.name}` first")
-    records = store.load_records(source, suite.name)
+        raise UsageError(f"{source.runs(suite.name)}: no record to publish; `make bench SUITE={suite.name}` first")
+    records = source.all(suite.name)
     problems = validate(records, partial)
     if problems:
         raise DataError(problems)
     written = []
     written += _kept(suite, target, max(map(protocol, records)))
     for path, record in zip(paths, records, strict=True):
-        copy = target / path.relative_to(source)
+        copy = target.root / source.inside(path)
         store.save_record(copy, record)
         written.append(copy)
     written += _throughput(source, target, suite)
@@ -100,11 +99,11 @@ def _machine(record: store.Record) -> tuple[object, ...]:
     return on["backend"], on["device_kind"], on["precision"], fast, protocol(record)
 
 
-def _kept(suite: Suite, target: Path, published: int) -> list[Path]:
+def _kept(suite: Suite, target: Results, published: int) -> list[Path]:
     """Move the committed records of older protocols out of the way, byte for byte: a newer one of the same cell would
     take their place."""
     moved = []
-    for path in store.record_paths(target, suite.name):
+    for path in target.paths(suite.name):
         old = protocol(store.load_record(path))
         if old < published and not path.parent.name.endswith(f"-protocol-{old}"):
             home = path.parent.with_name(f"{path.parent.name}-protocol-{old}") / path.name
@@ -125,41 +124,41 @@ def _orphans(records: Sequence[store.Record]) -> list[str]:
     ]
 
 
-def _throughput(source: Path, target: Path, suite: Suite) -> list[Path]:
+def _throughput(source: Results, target: Results, suite: Suite) -> list[Path]:
     """Rows that tell more than the published ones of the same conditions: none of an earlier day, none of a busy
     machine in the place of an idle one's. Other published rows stay."""
     written = []
-    for path in sorted((source / "throughput").glob(f"*.{suite.size[0]}x{suite.size[1]}.csv")):
-        copy = target / "throughput" / path.name
+    for path in sorted(source.throughput().glob(f"*.{suite.size[0]}x{suite.size[1]}.csv")):
+        copy = target.throughput(path.name)
         old = speed_table.read(copy)
         store.write_text(copy, speed_table.spelled(speed_table.improved(old, speed_table.read(path))))
         written.append(copy)
     return written
 
 
-def _galleries(source: Path, target: Path, suite: Suite) -> list[Path]:
+def _galleries(source: Results, target: Results, suite: Suite) -> list[Path]:
     """Pictures of the phantom only: a real case is never copied."""
     if suite.phantoms is None:
         return []
     written = []
-    for path in sorted((source / "figures").glob(f"{suite.name}-*-gallery.png")):
-        copy = target / "figures" / path.name
+    for path in sorted(source.figures.glob(f"{suite.name}-*-gallery.png")):
+        copy = target.figures / path.name
         store.write_bytes(copy, path.read_bytes())
         written.append(copy)
     return written
 
 
-def _strata(source: Path, target: Path, suite: Suite) -> list[Path]:
+def _strata(source: Results, target: Results, suite: Suite) -> list[Path]:
     """Dice by group, where ``strata`` has written it: numbers of groups, nothing of one patient."""
-    path = strata.path(source, suite.name)
+    path = source.strata(suite.name)
     if not path.exists():
         return []
-    copy = target / path.relative_to(source)
+    copy = target.root / source.inside(path)
     store.write_bytes(copy, path.read_bytes())
     return [copy]
 
 
-def _robustness(source: Path, target: Path, suite: Suite) -> list[Path]:
+def _robustness(source: Results, target: Results, suite: Suite) -> list[Path]:
     """Dice under corruptions, where ``robustness`` has measured it: of these networks in the place of earlier ones'."""
     found = measurement.load(source, suite.name)
     if not found:
@@ -169,11 +168,11 @@ def _robustness(source: Path, target: Path, suite: Suite) -> list[Path]:
     return [measurement.save(target, suite.name, [*earlier, *found])]
 
 
-def _reruns(source: Path, target: Path, suite: Suite) -> list[Path]:
+def _reruns(source: Results, target: Results, suite: Suite) -> list[Path]:
     """Repeated equal runs of the suite's cells, where ``reruns`` has written them."""
     written = []
-    for path in sorted((source / "reruns" / suite.name).glob("*/*.json")):
-        copy = target / path.relative_to(source)
+    for path in source.all_reruns(suite.name):
+        copy = target.root / source.inside(path)
         store.write_bytes(copy, path.read_bytes())
         written.append(copy)
     return written

@@ -97,10 +97,14 @@ class Suite:
         fast = self.for_gpu and machine.device_kind() != "cpu"
         return not fast if self.deterministic is None else self.deterministic
 
+    def cell(self, values: dict[str, Any]) -> Cell:
+        """The cell that a record tells of (``Cell.as_dict``), as one of this suite."""
+        return replace(Cell.from_dict(values), precision=self.precision, deterministic=self.is_deterministic)
+
     @property
     def machine_key(self) -> str:
-        """The folder of all its records of this machine, whatever the recipe."""
-        return machine.key(self.precision, self.is_deterministic)
+        """The folder of all its records of this machine."""
+        return cells(self)[0].machine_key
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Suite:
@@ -256,6 +260,8 @@ def cells(chosen: Suite) -> list[Cell]:
             seed=seed,
             suite=chosen.name,
             recipe=recipe,
+            precision=chosen.precision,
+            deterministic=chosen.is_deterministic,
         )
         for seed in chosen.seeds
         for fold in (chosen.only_folds if chosen.only_folds is not None else range(chosen.folds))

@@ -14,6 +14,7 @@ import numpy as np
 
 from bench import suites
 from bench.records import store
+from bench.records.results import Results
 from bench.running import cell as cells
 from bench.running import child, data, failures
 from bench.running.child import Child, Say
@@ -32,10 +33,10 @@ SCORES = ("tp", "fp", "fn", "tn", "dice", "iou", "hd95_mm", "assd_mm", "nsd_2mm"
 Facts = dict[str, Any]
 
 
-def facts(suite: Suite, root: Path, results: Path) -> Facts:
+def facts(suite: Suite, root: Path, results: Results) -> Facts:
     """Of the suite's first cell, in a process of its own as any cell; ``{"failed": words, "slow": bool}`` where it did
     not end well: slow unless an exception said why, since seconds of work and one small network suit any machine."""
-    folder = results / "cells" / suite.name / "dry-run"
+    folder = results.log(suite.name, "dry-run")
     job = {"suite": asdict(suite), "root": str(root.resolve()), "results": str(folder.resolve())}
     process = Child("bench.gate.dry_run", job, suite.threads, folder / "log.txt", LIMIT_S)
     found: Facts = {}
@@ -45,7 +46,7 @@ def facts(suite: Suite, root: Path, results: Path) -> Facts:
     return found
 
 
-def trained(suite: Suite, root: Path, results: Path) -> Facts:
+def trained(suite: Suite, root: Path, results: Results) -> Facts:
     """The child's side: run the cell, and put what its network was told beside what its record says."""
     ARCHITECTURES.add(NAME, "bench.gate.scripted:scripted")
     suite = replace(suite, architectures=(NAME,), widths=())
@@ -124,7 +125,12 @@ def _scores(case: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _work(job: dict[str, Any], say: Say) -> None:
-    say({"event": "facts", "facts": trained(Suite.from_dict(job["suite"]), Path(job["root"]), Path(job["results"]))})
+    say(
+        {
+            "event": "facts",
+            "facts": trained(Suite.from_dict(job["suite"]), Path(job["root"]), Results(Path(job["results"]))),
+        }
+    )
 
 
 work = failures.telling(_work)

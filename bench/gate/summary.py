@@ -16,6 +16,7 @@ from bench.cell import network
 from bench.gate.accuracy import scores
 from bench.gate.verdict import NotComparable
 from bench.records import likeness, store
+from bench.records.results import Results
 from bench.running.data import Material
 from bench.running.inputs import PROTOCOL, resolved
 from bench.suites import Suite
@@ -171,29 +172,29 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def summarise_results(results: Path, suite: Suite) -> dict[str, Summary]:
+def summarise_results(results: Results, suite: Suite) -> dict[str, Summary]:
     """Stored records of a suite -> a summary for each ``<backend>-<device kind>-<precision>`` they were made on.
 
     Only the suite's architectures, and records of cells that succeeded. Raises NotComparable where there is none.
     """
     found: dict[str, list[store.Record]] = {}
-    for path in store.record_paths(results, suite.name):
+    for path in results.paths(suite.name):
         record = store.load_record(path)
         if record["cell"]["architecture"] in suite.architectures:
             found.setdefault(path.parent.name, []).append(record)
     found = {key: records for key, records in found.items() if any(record["status"] == "ok" for record in records)}
     if not found:
         raise NotComparable(
-            f"{results}: no finished record of {', '.join(suite.architectures)} in suite {suite.name}; train it by "
-            f"`make bench SUITE={suite.name}`, or name a folder that holds some (--candidate, --baseline)"
+            f"{results.root}: no finished record of {', '.join(suite.architectures)} in suite {suite.name}; train it"
+            f" by `make bench SUITE={suite.name}`, or name a folder that holds some (--candidate, --baseline)"
         )
     return {key: _of_records(suite, records) for key, records in found.items()}
 
 
-def left_out(results: Path, suite: Suite) -> list[str]:
+def left_out(results: Results, suite: Suite) -> list[str]:
     """Architectures of finished records that are not among the suite's, which ``summarise_results`` does not read."""
-    records = (store.load_record(path) for path in store.record_paths(results, suite.name))
-    return sorted({str(r["cell"]["architecture"]) for r in records if r["status"] == "ok"} - set(suite.architectures))
+    finished = [record["cell"] for record in results.all(suite.name) if record["status"] == "ok"]
+    return sorted({str(cell["architecture"]) for cell in finished} - set(suite.architectures))
 
 
 def _of_records(suite: Suite, stored: Sequence[store.Record]) -> Summary:

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from bench.markdown import WIDTH, counted, listed
 from bench.paths import ROOT
 from bench.records import costs
+from bench.records.results import Results
 from bench.suites import SUITES, Suite, cells
 from lungseg import ARCHITECTURES, DATASETS, recipes
 
-RESULTS = ROOT / "results"
+RESULTS = Results(ROOT / "results")
 
 
 def overview() -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.paths import slug
 from bench.records import csv_file, store
+from bench.records.results import Results
 from bench.statistics.rows import Pair, Section
 
 # difference: of mean Dice, first minus second, with its 95 % interval; first_ahead: P(first > second) on an image;
@@ -23,12 +24,12 @@ def name(suite: str) -> str:
     return f"pairs/{slug(suite)}.csv"
 
 
-def write(results: Path, suite: str, sections: Sequence[Section]) -> list[Path]:
+def write(results: Results, suite: str, sections: Sequence[Section]) -> list[Path]:
     """Write the table and return its path; nothing where no two rows were ranked."""
     rows = [_row(section, pair) for section in sections for pair in section.pairs]
     if not rows:
         return []
-    path = results / name(suite)
+    path = results.root / name(suite)
     store.write_text(path, csv_file.text(COLUMNS, rows))
     return [path]
 

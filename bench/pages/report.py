@@ -17,6 +17,7 @@ from bench.pages.vetting import Vetted, vetted
 from bench.paths import slug
 from bench.records import likeness, reruns, store
 from bench.records.reruns import Reruns
+from bench.records.results import Results
 from bench.speed import speeds
 from bench.speed.speeds import Speeds
 from bench.statistics import borders, stats, strata
@@ -27,7 +28,9 @@ from bench.suites import SUITES
 GENERATED = "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->"
 
 
-def write(results: Path, *, figures: bool = True, only: str | None = None, found: Vetted | None = None) -> list[Path]:
+def write(
+    results: Results, *, figures: bool = True, only: str | None = None, found: Vetted | None = None
+) -> list[Path]:
     """Regenerate <results>/README.md, a page and a table of pairs for each suite, and their figures; return what was
     written.
 
@@ -35,7 +38,6 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
     Without `figures` the pages link those that are already there. found: the records, where they were read already.
     Unreadable ones are named on the pages and hide no others. Raises LungsegError for contradictory records.
     """
-    results = Path(results)
     found = found or vetted(results)
     by_suite: dict[str, list[Section]] = {}
     for section in stats.sections(found.records):
@@ -56,17 +58,17 @@ def write(results: Path, *, figures: bool = True, only: str | None = None, found
             if figures and only in (None, suite):
                 from bench.figures import draw  # late: importing matplotlib takes a second
 
-                written += draw(section, _fitting(section, measured), results / "figures", stem)
+                written += draw(section, _fitting(section, measured), results.figures, stem)
             drawn.append(_drawn(results, stem))
         written += pairs_file.write(results, suite, sections)
-        written.append(results / page_name(suite))
+        written.append(results.root / page_name(suite))
         repeated = reruns.read(results, suite)
         stored = [strata.read(results, section) for section in sections]
         text = suite_page(suite, sections, measured, drawn, stored, found.of(suite), found.is_sealed, repeated)
         store.write_text(written[-1], text)
     written += robustness_page.write(results, only)
-    written.append(results / "README.md")
-    searches = sorted(path.name for path in (results / "tuning").glob("*.md"))
+    written.append(results.index)
+    searches = sorted(path.name for path in results.tuning("").glob("*.md"))
     store.write_text(written[-1], index_page(by_suite, measured, found.unreadable, searches, spoiled(results)))
     return written
 
@@ -90,9 +92,9 @@ def stems(sections: Sequence[Section]) -> list[str]:
     return result
 
 
-def figure_path(results: Path, stem: str, kind: str) -> Path:
+def figure_path(results: Results, stem: str, kind: str) -> Path:
     """Where a figure lies; the gallery is drawn by whoever holds the images and is linked if it is there."""
-    return results / "figures" / f"{stem}-{kind}.png"
+    return results.figures / f"{stem}-{kind}.png"
 
 
 def page_name(suite: str) -> str:
@@ -101,7 +103,7 @@ def page_name(suite: str) -> str:
     return f"suite-{name}.md" if name.lower() == "readme" else f"{name}.md"
 
 
-def _drawn(results: Path, stem: str) -> dict[str, str]:
+def _drawn(results: Results, stem: str) -> dict[str, str]:
     return {k: f"figures/{stem}-{k}.png" for k in CAPTIONS if figure_path(results, stem, k).exists()}
 
 
@@ -215,9 +217,9 @@ def index_page(
     return "\n\n".join(blocks) + "\n"
 
 
-def spoiled(results: Path) -> list[str]:
+def spoiled(results: Results) -> list[str]:
     """Files of the pages on corruptions, sorted."""
-    return sorted(path.name for path in (results / "robustness").glob("*.md"))
+    return sorted(path.name for path in results.robustness("").parent.glob("*.md"))
 
 
 def terminal(records: Sequence[Record], width: int = 80, only: str | None = None) -> str:

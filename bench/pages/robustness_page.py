@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.markdown import NONE, counted, escape, paragraph, table, with_interval
 from bench.records import store
+from bench.records.results import Results
 from bench.robustness import measurement
 from bench.robustness.corruptions import CORRUPTIONS, key_of
 from bench.robustness.measurement import Network
@@ -25,11 +26,11 @@ MEANING = (
 )
 
 
-def write(results: Path, only: str | None = None) -> list[Path]:
+def write(results: Results, only: str | None = None) -> list[Path]:
     """A page for each suite that was measured, or for ``only`` that; an unreadable file is named on its page."""
     written = []
-    for file in sorted((results / "robustness").glob("*.json")):
-        if only is not None and file != measurement.path(results, only):
+    for file in sorted(results.robustness("").parent.glob("*.json")):
+        if only is not None and file != results.robustness(only):
             continue
         written.append(file.with_suffix(".md"))
         store.write_text(written[-1], page(file))

@@ -13,27 +13,26 @@ from typing import Any
 import numpy as np
 
 from bench.cell import Cell, network
-from bench.records import store
+from bench.records.results import Results
 from bench.running import data
 from bench.suites import Suite, cells
 from lungseg.errors import DataError
 
 
-def draw(suite: Suite, results: Path, root: Path) -> Path | None:
+def draw(suite: Suite, results: Results, root: Path) -> Path | None:
     """Gallery of this suite's cells of this machine, best to worst by Dice; None when none has predictions."""
     from bench.figures.gallery import gallery
 
     material = data.gather(suite, root, results)
-    key = suite.machine_key
     rows = [(name, recipe) for name in suite.architectures for recipe in suite.recipes]
-    chosen = [case for row in rows for case in _three(*row, suite, results, key)]
+    chosen = [case for row in rows for case in _three(*row, suite, results)]
     if not chosen:
         return None
     shown = []
     for cell, score in chosen:
         row = material.prepared.row.get(score["id"])
         try:
-            guess = prediction(results, cell, key, score["id"])
+            guess = prediction(results, cell, score["id"])
         except DataError as error:  # pictures must not cost the report of hours of training
             print(f"warning: not in the gallery: {error}", file=sys.stderr)
             continue
@@ -50,7 +49,7 @@ def draw(suite: Suite, results: Path, root: Path) -> Path | None:
         )
     if not shown:
         return None
-    return gallery(shown, results / "figures" / f"{suite.name}-{key}-gallery.png")
+    return gallery(shown, results.gallery(suite.name, suite.machine_key))
 
 
 def _shown(name: str, suite: Suite) -> str:
@@ -58,25 +57,22 @@ def _shown(name: str, suite: Suite) -> str:
     return name.replace("MCUCXR_", "phantom ") if suite.phantoms else name
 
 
-def _three(
-    architecture: str, recipe: str, suite: Suite, results: Path, key: str
-) -> Sequence[tuple[Cell, dict[str, Any]]]:
+def _three(architecture: str, recipe: str, suite: Suite, results: Results) -> Sequence[tuple[Cell, dict[str, Any]]]:
     """Best, median and worst case of an architecture under a recipe, of the suite's first seed."""
     scored = []
     for cell in cells(suite):
-        path = store.record_path(results, cell, key)
         asked = (cell.architecture, cell.recipe, cell.seed) == (architecture, recipe, suite.seeds[0])
-        if not asked or not path.exists():
+        if not asked or not results.path(cell).exists():
             continue
-        if store.artifact(results, cell, key, "predictions.npz").exists():
-            scored += [(cell, case) for case in store.load_record(path)["cases"]]
+        if results.artifact(cell, "predictions.npz").exists():
+            scored += [(cell, case) for case in results.load(cell)["cases"]]
     scored.sort(key=lambda pair: (-pair[1]["dice"], pair[1]["id"]))
     return [scored[k] for k in sorted({0, len(scored) // 2, len(scored) - 1})] if scored else []
 
 
-def prediction(results: Path, cell: Cell, key: str, case: str) -> np.ndarray:
+def prediction(results: Results, cell: Cell, case: str) -> np.ndarray:
     """Predicted mask, bool (H, W), of one image of a cell. Raises DataError for a file that no cell has written."""
-    path = store.artifact(results, cell, key, "predictions.npz")
+    path = results.artifact(cell, "predictions.npz")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             ids, shape, packed = kept["ids"].tolist(), tuple(kept["shape"].tolist()), kept["bits"]

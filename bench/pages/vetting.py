@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bench.pages.section_page import section_page
 from bench.records import store
+from bench.records.results import Results
 from bench.statistics import stats
 
 
@@ -43,12 +43,12 @@ class Vetted:
         return sorted({path.split("/")[1] for path in self.unreadable})
 
 
-def vetted(results: Path, suite: str | None = None) -> Vetted:
+def vetted(results: Results, suite: str | None = None) -> Vetted:
     """All records of a results folder, or of one suite. Raises nothing for a bad one."""
     records: dict[str, store.Record] = {}
     unreadable, edited = {}, []
-    for path in store.record_paths(results, suite):
-        name = path.relative_to(results).as_posix()
+    for path in results.paths(suite):
+        name = results.inside(path)
         try:
             record = store.load_record(path)
         except store.UnreadableRecord as error:

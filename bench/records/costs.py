@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from bench.records import csv_file, members, store
+from bench.records.results import Results
 from bench.suites import Suite
 
 COLUMNS = ("suite", "cells", "cell_minutes", "minutes", "at_once", "cpu", "cores", "device")
 ROUNDED = 1.0  # second: to whole ones is the time told at which a cell finished
 
 
-def read(results: Path) -> list[dict[str, str]]:
+def read(results: Results) -> list[dict[str, str]]:
     """Rows of the table, none if it is not there."""
-    path = results / "costs.csv"
+    path = results.costs
     if not path.exists():
         return []
     return csv_file.read(path)[1]
 
 
-def renew(results: Path, suite: Suite, records: Sequence[Mapping[str, Any]]) -> Path:
+def renew(results: Results, suite: Suite, records: Sequence[Mapping[str, Any]]) -> Path:
     """Replace this suite's rows of the devices in ``records`` by what its trainings took there; other rows stay.
 
     cell_minutes: summed over cells, minutes: of the clock while any ran, at_once: the most that ran at a time.
@@ -40,7 +41,7 @@ def renew(results: Path, suite: Suite, records: Sequence[Mapping[str, Any]]) -> 
             machine["cores"], machine["device"],
         )  # fmt: skip
         rows.append({key: str(value) for key, value in zip(COLUMNS, values, strict=True)})
-    path = results / "costs.csv"
+    path = results.costs
     store.write_text(path, csv_file.text(COLUMNS, sorted(rows, key=lambda row: (row["suite"], row["device"]))))
     return path
 

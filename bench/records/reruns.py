@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.records import store
+from bench.records.results import Results
 from lungseg.errors import DataError
 
 SCHEMA = 1
@@ -31,11 +32,6 @@ class Reruns:
     def sd(self) -> float:
         """Sample standard deviation of the runs' Dice; 0 for one run."""
         return float(np.std(self.dice, ddof=1)) if len(self.dice) > 1 else 0.0
-
-
-def path(results: Path, suite: str, machine_key: str, cell: str) -> Path:
-    """Of one cell's file."""
-    return results / "reruns" / suite / machine_key / f"{cell}.json"
 
 
 def kept(file: Path, fingerprint: str) -> list[dict[str, Any]]:
@@ -79,9 +75,9 @@ def run_of(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def read(results: Path, suite: str) -> tuple[Reruns, ...]:
+def read(results: Results, suite: str) -> tuple[Reruns, ...]:
     """All of a suite's, in the order of their paths. Raises DataError for a file that is none of these."""
-    return tuple(read_one(file) for file in sorted((results / "reruns" / suite).glob("*/*.json")))
+    return tuple(read_one(file) for file in results.all_reruns(suite))
 
 
 def read_one(file: Path) -> Reruns:

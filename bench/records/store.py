@@ -1,4 +1,5 @@
-"""Records on disk: one JSON a cell, strict, atomic, hashed, found again by what it was made from."""
+"""Records as files: one JSON a cell, strict, atomic, hashed, found again by what it was made from. Where they lie is
+known to ``results``."""
 
 from __future__ import annotations
 
@@ -6,11 +7,11 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.cell import Cell, cell_id
+from bench.cell import cell_id
 from bench.records import kinds
 from lungseg import atomic
 from lungseg.atomic import write_bytes as write_bytes
@@ -20,16 +21,6 @@ SCHEMA = 1
 STATUSES = ("ok", "diverged", "oom", "timeout", "crashed", "contract")
 Record = dict[str, Any]
 Check = Callable[[Mapping[str, Any]], None]  # raises parse.Malformed
-
-
-def record_path(results: Path, cell: Cell, machine_key: str) -> Path:
-    """``<results>/runs/<suite>/<backend>-<device kind>-<precision>/<cell id>.json``."""
-    return results / "runs" / cell.suite / machine_key / f"{cell.id}.json"
-
-
-def artifact(results: Path, cell: Cell, machine_key: str, name: str) -> Path:
-    """A file that a run leaves beside its record and that is never published: log, predictions, weights."""
-    return results / "cells" / cell.suite / machine_key / cell.id / name
 
 
 def canonical(value: Any) -> str:
@@ -141,27 +132,6 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def load_records(results: Path, suite: str | None = None) -> list[Record]:
-    """All records of a results folder (or of one suite), in the order of their paths.
-
-    Raises one DataError that lists every unreadable record.
-    """
-    records, problems = [], []
-    for path in record_paths(results, suite):
-        try:
-            records.append(load_record(path))
-        except DataError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(problems)
-    return records
-
-
-def record_paths(results: Path, suite: str | None = None) -> list[Path]:
-    """Paths of all records, or of one suite's."""
-    return sorted((results / "runs").glob(f"{suite or '*'}/*/*.json"))
-
-
 def fingerprint(inputs: Record) -> str:
     """Hash of everything that decides a cell's numbers."""
     return sha256(inputs)
@@ -206,11 +176,6 @@ def set_aside(path: Path) -> None:
             os.replace(path, old)
         except OSError as error:
             raise atomic.refused(path, error) from error
-
-
-def missing(cells: Iterable[Cell], inputs: dict[str, Record], results: Path, machine_key: str) -> list[Cell]:
-    """Cells without a fitting record, in order. inputs: of each cell by its id."""
-    return [cell for cell in cells if find(record_path(results, cell, machine_key), inputs[cell.id]) is None]
 
 
 def cell_name(record: Mapping[str, Any]) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, suites
-from bench.cell import Cell, network
+from bench.cell import network
 from bench.records import store
+from bench.records.results import Results
 from bench.robustness import corruptions, measurement
 from bench.robustness.measurement import DIGITS, Network
 from bench.running import data, engine, failures
@@ -23,7 +24,7 @@ from bench.suites import Suite
 from lungseg.errors import DataError
 
 
-def measure(suite: Suite, root: Path, results: Path, seeds: int | None, say: Callable[[str], None]) -> int:
+def measure(suite: Suite, root: Path, results: Results, seeds: int | None, say: Callable[[str], None]) -> int:
     """Measure the suite's architectures under its recipe, those whose weights were measured before left out.
 
     seeds: the first so many; None for all whose folds are all trained. 0, or 4 where a process failed: that network has
@@ -34,7 +35,7 @@ def measure(suite: Suite, root: Path, results: Path, seeds: int | None, say: Cal
     planned, problems = [], []
     for architecture in suite.architectures:
         own = replace(suite, architectures=(architecture,), variants=())
-        records, lacking = _trained(own, material, results, key, seeds)
+        records, lacking = _trained(own, material, results, seeds)
         problems += lacking
         planned.append((own, records))
     if problems:
@@ -59,18 +60,18 @@ def measure(suite: Suite, root: Path, results: Path, seeds: int | None, say: Cal
 
 
 def _trained(
-    suite: Suite, material: Material, results: Path, key: str, seeds: int | None
+    suite: Suite, material: Material, results: Results, seeds: int | None
 ) -> tuple[list[store.Record], list[str]]:
     """Records of the suite's one architecture, and what is missing among records and weights."""
-    chosen = range(seeds) if seeds else _seeds(suite, results, key)
+    chosen = range(seeds) if seeds else _seeds(suite, results)
     cells = suites.cells(replace(suite, seeds=tuple(chosen) or suite.seeds))
     found, records, weights = [], [], []
     for cell in cells:
-        record = store.find(store.record_path(results, cell, key), inputs(cell, suite, material))
+        record = results.find(cell, inputs(cell, suite, material))
         if record is None:
             records.append(cell.id)
-        elif not store.artifact(results, cell, key, "weights.npz").is_file():
-            weights.append(store.record_path(results, cell, key))
+        elif not results.artifact(cell, "weights.npz").is_file():
+            weights.append(results.path(cell))
         else:
             found.append(record)
     more = f" --variants {suite.variant}" if suite.variant else ""
@@ -80,25 +81,18 @@ def _trained(
     if records:
         problems.append(
             f"{suite.architectures[0]}: {len(records)} of {len(cells)} trainings have no record of today's data and "
-            f"protocol in {results / 'runs' / suite.name / key}, such as {records[0]}; `{run}` trains them, or leave "
+            f"protocol in {results.path(cells[0]).parent}, such as {records[0]}; `{run}` trains them, or leave "
             "it out by --arch"
         )
     problems += [f"{path}: its weights were not kept; delete it, then `{run}` trains it again" for path in weights]
     return found, problems
 
 
-def _seeds(suite: Suite, results: Path, key: str) -> list[int]:
+def _seeds(suite: Suite, results: Results) -> list[int]:
     """Seeds of which every fold has a record, sorted."""
-    first = suites.cells(suite)[0]
-    wanted = {cell.fold for cell in suites.cells(suite)}
-    folder = store.record_path(results, first, key).parent
-    stem = first.id.rpartition(".f")[0]
-    folds: dict[int, set[int]] = {}
-    for path in folder.glob(f"{stem}.f*.s*.json"):
-        fold, _, seed = path.stem.rpartition(".f")[2].partition(".s")
-        if fold.isdecimal() and seed.isdecimal():
-            folds.setdefault(int(seed), set()).add(int(fold))
-    return sorted(seed for seed, there in folds.items() if wanted <= there)
+    cells = suites.cells(suite)
+    wanted = {cell.fold for cell in cells}
+    return [seed for seed, there in results.folds_by_seed(cells[0]).items() if wanted <= there]
 
 
 def _about(records: Sequence[store.Record], material: Material) -> dict[str, Any]:
@@ -123,21 +117,21 @@ def _same(old: Network, name: str, key: str, about: dict[str, Any]) -> bool:
 
 def _measured(
     suite: Suite, records: Sequence[store.Record], name: str, about: dict[str, Any], material: Material, root: Path,
-    results: Path, say: Callable[[str], None],
+    results: Results, say: Callable[[str], None],
 ) -> Network | None:  # fmt: skip
     """One network's row from a process of its own; None where that failed, which is said."""
     key, source = suite.machine_key, machine.source()
-    cells = [Cell.from_dict(record["cell"]) for record in records]
+    cells = [suite.cell(record["cell"]) for record in records]
     job = {
         "suite": asdict(suite),
         "root": str(root.resolve()),
-        "results": str(results.resolve()),
+        "results": str(results.root.resolve()),
         "cells": [cell.as_dict() for cell in cells],
     }
-    log = results / "cells" / suite.name / key / f"{cells[0].id.split('.')[0]}.robustness" / "log.txt"
+    log = results.log(suite.name, key, f"{cells[0].id.split('.')[0]}.robustness", "log.txt")
     child = Child(
         "bench.robustness.probe", job, suite.threads, log, suite.limit_s, suite.is_deterministic,
-        machine.programs(results),
+        results.programs,
     )  # fmt: skip
     dice: dict[int, dict[str, dict[str, float]]] = {}
     facts: dict[str, Any] = {}

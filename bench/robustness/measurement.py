@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.paths import slug
 from bench.records import store
+from bench.records.results import Results
 from bench.robustness.corruptions import CLEAN, KEYS
 from bench.statistics import resampling
 from bench.statistics.resampling import Interval
@@ -71,25 +71,20 @@ def _interval(values: np.ndarray) -> Interval:
     return resampling.interval(float(values.mean()), resampled, patients=n)
 
 
-def path(results: Path, suite: str) -> Path:
-    """``<results>/robustness/<suite>.json``."""
-    return results / "robustness" / f"{slug(suite)}.json"
-
-
-def save(results: Path, suite: str, networks: Sequence[Network]) -> Path:
+def save(results: Results, suite: str, networks: Sequence[Network]) -> Path:
     """Write all networks of a suite, by name and machine, with the hash by which an edit shows."""
     ordered = sorted(networks, key=lambda network: (network.machine_key, network.name))
     body = store.sealed({"schema": SCHEMA, "suite": suite, "networks": [network.as_dict() for network in ordered]})
     lines = ",\n  ".join(json.dumps(network, allow_nan=False, ensure_ascii=False) for network in body["networks"])
     rest = {key: value for key, value in body.items() if key != "networks"}
     text = json.dumps(rest, ensure_ascii=False)[:-1] + f', "networks": [\n  {lines}\n]}}\n'
-    store.write_text(path(results, suite), text)
-    return path(results, suite)
+    store.write_text(results.robustness(suite), text)
+    return results.robustness(suite)
 
 
-def load(results: Path, suite: str) -> list[Network]:
+def load(results: Results, suite: str) -> list[Network]:
     """Networks of a suite, none where nothing was measured. Raises DataError as ``read`` does."""
-    file = path(results, suite)
+    file = results.robustness(suite)
     if not file.exists():
         return []
     return read(file)[1]

@@ -11,7 +11,7 @@ import numpy as np
 import lungseg
 from bench import machine
 from bench.cell import Cell
-from bench.records import store
+from bench.records.results import Results
 from bench.robustness import corruptions
 from bench.running import cell as training
 from bench.running import child, data, ensemble_cell, failures
@@ -21,13 +21,13 @@ from lungseg import metrics
 from lungseg.errors import DataError
 
 
-def run(cells: list[Cell], suite: Suite, root: Path, results: Path, say: Say) -> None:
+def run(cells: list[Cell], suite: Suite, root: Path, results: Results, say: Say) -> None:
     """Predict what each cell held out under every corruption; all are of one architecture and recipe.
 
     say: told of each as {"event": "dice", "cell": its id, "images": ids, "dice": {corruption: of each image}}. Raises
     DataError for weights that are not what the cell's record says, or that have seen a patient which they predict.
     """
-    recipe, key = suite.recipe_of(cells[0].recipe), suite.machine_key
+    recipe = suite.recipe_of(cells[0].recipe)
     device = training.started(0, suite.threads, suite.is_deterministic)
     material = data.gather(suite, root, results)
     from lungseg import complexity, inference
@@ -39,7 +39,7 @@ def run(cells: list[Cell], suite: Suite, root: Path, results: Path, say: Say) ->
     graph = complexity.graph_sha256(model)
     say({"event": "machine", "machine": machine.facts(device, recipe.precision, suite.threads)})
     for cell in cells:
-        record = store.load_record(store.record_path(results, cell, key))
+        record = results.load(cell)
         if record["inputs"]["graph"] != graph:
             raise DataError(
                 f"{first.architecture}: its code was edited since its training; run suite {suite.name} again"
@@ -47,7 +47,7 @@ def run(cells: list[Cell], suite: Suite, root: Path, results: Path, say: Say) ->
         data.refuse_changes(material, record["inputs"])
         fold = material.partition(cell.seed)[cell.fold]
         ensemble_cell.refuse_seen(record, fold, material)
-        ensemble_cell.put_back(model, store.artifact(results, cell, key, "weights.npz"), record)
+        ensemble_cell.put_back(model, results.artifact(cell, "weights.npz"), record)
         prepared = material.prepared
         rows = [prepared.row[name] for name in fold.test]
         found: dict[str, list[float]] = {}
@@ -66,8 +66,9 @@ def run(cells: list[Cell], suite: Suite, root: Path, results: Path, say: Say) ->
 @failures.telling
 def work(job: dict[str, Any], say: Say) -> None:
     """Predict for the job's cells."""
-    cells = [Cell.from_dict(cell) for cell in job["cells"]]
-    run(cells, Suite.from_dict(job["suite"]), Path(job["root"]), Path(job["results"]), say)
+    suite = Suite.from_dict(job["suite"])
+    cells = [suite.cell(cell) for cell in job["cells"]]
+    run(cells, suite, Path(job["root"]), Results(Path(job["results"])), say)
 
 
 if __name__ == "__main__":

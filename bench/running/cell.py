@@ -20,6 +20,7 @@ import lungseg
 from bench import machine
 from bench.cell import Cell
 from bench.records import doubts, store
+from bench.records.results import Results
 from bench.running import at_stored, child, data, failures
 from bench.running.child import Say
 from bench.running.job import Job
@@ -51,9 +52,8 @@ def run(job: Job, say: Say) -> store.Record:
     material = data.gather(suite, job.root, results)
     data.refuse_changes(material, job.inputs)
     fold, prepared = material.partition(cell.seed)[cell.fold], material.prepared
-    key = suite.machine_key
     parts.ended("data")
-    checkpoints_in = store.artifact(results, cell, key, "checkpoints")
+    checkpoints_in = results.artifact(cell, "checkpoints")
     fit = fitted(cell, recipe, fold, prepared, job.inputs, checkpoints_in, job.checkpoint_s, say)
     from lungseg import inference
 
@@ -66,7 +66,7 @@ def run(job: Job, say: Say) -> store.Record:
     guesses = inference.masks(probability, recipe.threshold)
     cases = scores(material, fold, probability, guesses, recipe.threshold)
     scoring = parts.ended("score")
-    keep(results, cell, key, fold, guesses, model.get_weights())
+    keep(results, cell, fold, guesses, model.get_weights())
     parts.ended("save")
     timing = {
         "train_seconds": trained.seconds,
@@ -85,9 +85,7 @@ def run(job: Job, say: Say) -> store.Record:
         "timing": timing,
         **surroundings(material, fold, machine.facts(device, recipe.precision, suite.threads), source),
     }
-    path = store.record_path(results, cell, key)
-    store.set_aside(path)
-    store.save_record(path, record)
+    results.save(cell, record)
     fit.checkpoints.clear()
     return record
 
@@ -240,7 +238,7 @@ def score(material: data.Material, fold: Fold, guesses: np.ndarray) -> list[dict
 
 
 def keep(
-    results: Path, cell: Cell, key: str, fold: Fold, guesses: np.ndarray, weights: list[np.ndarray] | None = None
+    results: Results, cell: Cell, fold: Fold, guesses: np.ndarray, weights: list[np.ndarray] | None = None
 ) -> None:
     """Predicted masks (bits) and best weights, for galleries and later scores. They show patients: never published.
 
@@ -253,7 +251,7 @@ def keep(
     for name, arrays in files.items():
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        store.write_bytes(store.artifact(results, cell, key, name), buffer.getvalue())
+        store.write_bytes(results.artifact(cell, name), buffer.getvalue())
 
 
 work = failures.telling(lambda job, say: run(Job.from_dict(job), say))

@@ -12,6 +12,7 @@ from typing import Any
 
 import lungseg
 from bench.records import store
+from bench.records.results import Results
 from bench.suites import Suite
 from lungseg import splits
 from lungseg.errors import DataError, UsageError
@@ -54,7 +55,7 @@ class Material:
         return [list(spacing) if spacing else None for key, spacing in pairs if key in self.scored]
 
 
-def locate(suite: Suite, given: Path | None, results: Path) -> Path:
+def locate(suite: Suite, given: Path | None, results: Results) -> Path:
     """Root of the suite's dataset: ``--data``, else ``LUNGSEG_DATA``; a phantom set is written if need be.
 
     Either may name the set itself or a folder that holds it under its name, as ``Montgomery`` or ``montgomery``; for
@@ -64,7 +65,7 @@ def locate(suite: Suite, given: Path | None, results: Path) -> Path:
         from lungseg.datasets import phantom
 
         spec = suite.phantoms
-        root = results / "cache" / f"phantom-{spec.n}-{spec.size[0]}x{spec.size[1]}-s{spec.seed}"
+        root = results.phantom(spec.n, spec.size, spec.seed)
         phantom.write(root, spec.n, spec.size, spec.seed)
         return root
     named = given or (Path(os.environ["LUNGSEG_DATA"]).expanduser() if os.environ.get("LUNGSEG_DATA") else None)
@@ -107,7 +108,7 @@ def refuse_others(dataset: str, root: Path) -> None:
         )
 
 
-def scored(suite: Suite, given: Path | None, results: Path) -> list[lungseg.Case]:
+def scored(suite: Suite, given: Path | None, results: Results) -> list[lungseg.Case]:
     """The cases that the suite scores, loaded and not prepared. Raises as ``locate`` and ``lungseg.load`` do."""
     root = locate(suite, given, results)
     name = suite.scored_on or suite.dataset
@@ -133,7 +134,7 @@ def _named(suite: Suite) -> str:
     return f"the sets {' and '.join(suite.sets)}: give the folder that holds both, each under its name,"
 
 
-def gather(suite: Suite, root: Path, results: Path) -> Material:
+def gather(suite: Suite, root: Path, results: Results) -> Material:
     """Load, prepare and split; images of the same pixels count as one patient's.
 
     Raises DataError that lists every file that cannot be used.
@@ -141,7 +142,7 @@ def gather(suite: Suite, root: Path, results: Path) -> Material:
     sets = [lungseg.load(name, within(suite, root, name)) for name in suite.sets]
     cases = [case for one in sets for case in one]
     _refuse_doubles(cases)
-    prepared = prepare(cases, suite.size, results / "cache" / "prepared")
+    prepared = prepare(cases, suite.size, results.prepared)
     cases = splits.joined(cases, prepared.image_sha256)
     patient = {case.id: case.patient for case in cases}
     prepared = replace(prepared, patients=tuple(patient[key] for key in prepared.ids))

@@ -13,6 +13,7 @@ from typing import Any
 from bench import machine
 from bench.cell import Cell
 from bench.records import store
+from bench.records.results import Results
 from bench.running import failures
 from bench.running.child import Child
 from bench.running.job import Job
@@ -38,7 +39,7 @@ def run_cells(
     cells: Sequence[Cell],
     suite: Suite,
     root: Path,
-    results: Path,
+    results: Results,
     inputs: dict[str, dict[str, Any]],
     display: Display,
 ) -> list[Outcome]:
@@ -65,24 +66,23 @@ def run_cells(
             raise_what_ends_the_run(slots.children[slot])
             if slots.stopping.is_set():
                 return
-            path = store.record_path(results, cell, suite.machine_key)
-            if outcome.error and store.find(path, inputs[cell.id]):
+            if outcome.error and results.find(cell, inputs[cell.id]):
                 outcome = Outcome(cell, "ok", outcome.seconds)  # it died after its record was stored
             outcomes[cell.id] = outcome
             if outcome.error:
-                _store_failure(outcome, path, suite, inputs[cell.id])
+                _store_failure(outcome, results, suite, inputs[cell.id])
             display.finished(outcome.cell, outcome.status, outcome.error)
 
     slots.run(work, suite.slots)
     return [outcomes[cell.id] for cell in cells]
 
 
-def _child(cell: Cell, suite: Suite, root: Path, results: Path, inputs: dict[str, Any]) -> Child:
+def _child(cell: Cell, suite: Suite, root: Path, results: Results, inputs: dict[str, Any]) -> Child:
     job = Job(cell, suite, root, results, inputs)
-    log = store.artifact(results, cell, suite.machine_key, "log.txt")
+    log = results.artifact(cell, "log.txt")
     return Child(
         "bench.running.cell", job.as_dict(), suite.threads, log, suite.limit_s, suite.is_deterministic,
-        machine.programs(results),
+        results.programs,
     )  # fmt: skip
 
 
@@ -114,9 +114,8 @@ def raise_what_ends_the_run(child: Child) -> None:
             raise kind(child.failure["message"])
 
 
-def _store_failure(outcome: Outcome, path: Path, suite: Suite, inputs: dict[str, Any]) -> None:
+def _store_failure(outcome: Outcome, results: Results, suite: Suite, inputs: dict[str, Any]) -> None:
     """A failed cell has a record too, so that the report shows it instead of hiding it."""
-    store.set_aside(path)
     record = {
         "schema": store.SCHEMA,
         "fingerprint": store.fingerprint(inputs),
@@ -132,4 +131,4 @@ def _store_failure(outcome: Outcome, path: Path, suite: Suite, inputs: dict[str,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "error": outcome.error,
     }
-    store.save_record(path, record)
+    results.save(outcome.cell, record)

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
-from bench import machine
 from bench.records import store
+from bench.records.results import Results
 from bench.running import data, engine, failures
 from bench.running.child import Child, Event
 from bench.running.entries import Entry, entries
@@ -18,7 +18,7 @@ from bench.suites import Suite
 
 
 def make(
-    suite: Suite, root: Path, results: Path, seeds: int | None, say: Callable[[str], None], *, views: bool = False
+    suite: Suite, root: Path, results: Results, seeds: int | None, say: Callable[[str], None], *, views: bool = False
 ) -> int:
     """Make the entries without a fitting record; 0, or 4 where a process failed: its entries have no record then.
 
@@ -26,16 +26,15 @@ def make(
     average.
     """
     material = data.gather(suite, root, results)
-    key = suite.machine_key
-    wanted = entries(suite, material, results, key, seeds, views=views)
-    todo = [e for e in wanted if store.find(store.record_path(results, e.cell, key), e.inputs) is None]
+    wanted = entries(suite, material, results, seeds, views=views)
+    todo = [e for e in wanted if results.find(e.cell, e.inputs) is None]
     if len(todo) < len(wanted):
         say(f"{len(wanted) - len(todo)} of {len(wanted)} entries have a valid record and are kept")
     failed = []
     for architecture, group in groupby(todo, key=lambda entry: entry.members[0].architecture):
         own = list(group)
         for entry in own:  # now: whatever comes of this run, it is no longer what its members make
-            store.set_aside(store.record_path(results, entry.cell, key))
+            store.set_aside(results.path(entry.cell))
         if not _made(own, suite, root, results, say):
             failed.append(architecture)
     if failed:
@@ -43,19 +42,19 @@ def make(
     return PARTIAL if failed else 0
 
 
-def _made(own: Sequence[Entry], suite: Suite, root: Path, results: Path, say: Callable[[str], None]) -> bool:
+def _made(own: Sequence[Entry], suite: Suite, root: Path, results: Results, say: Callable[[str], None]) -> bool:
     """Whether one process made all of these entries, which are of one architecture."""
-    key, first = suite.machine_key, own[0]
+    first = own[0]
     job = {
         "suite": asdict(suite),
         "root": str(root.resolve()),
-        "results": str(results.resolve()),
+        "results": str(results.root.resolve()),
         "entries": [entry.as_dict() for entry in own],
     }
-    log = store.artifact(results, first.cell, key, "log.txt")
+    log = results.artifact(first.cell, "log.txt")
     child = Child(
         "bench.running.ensemble_cell", job, suite.threads, log, suite.limit_s, suite.is_deterministic,
-        machine.programs(results),
+        results.programs,
     )  # fmt: skip
 
     def hear(event: Event) -> None:

@@ -18,6 +18,7 @@ import lungseg
 from bench import machine
 from bench.cell import Cell
 from bench.records import doubts, store
+from bench.records.results import Results
 from bench.running import cell, child, data, failures
 from bench.running.child import Say
 from bench.running.entries import Entry
@@ -43,7 +44,7 @@ UNTRAINED: dict[str, list[float]] = {
 }  # the history of what has no epochs of its own
 
 
-def run(entries: list[Entry], suite: Suite, root: Path, results: Path, say: Say) -> None:
+def run(entries: list[Entry], suite: Suite, root: Path, results: Results, say: Say) -> None:
     """Make and store a record of each entry; all are of one architecture.
 
     say: told of each as {"event": "made", "entry": its id, "dice": mean}. Raises DataError for members that are not
@@ -56,13 +57,13 @@ def run(entries: list[Entry], suite: Suite, root: Path, results: Path, say: Say)
     from lungseg import complexity, inference
     from lungseg.architectures.blocks import Style
 
-    first, key = entries[0].members[0], suite.machine_key
+    first = entries[0].members[0]
     style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     model = lungseg.build(first.architecture, (*first.size, 1), first.width, style)
     if complexity.graph_sha256(model) != entries[0].inputs["graph"]:
         raise DataError(f"{first.architecture}: its code was edited since its training; run suite {suite.name} again")
     size = complexity.parameters(model), complexity.gmacs(model)
-    predictions = Predictions(model, material, results, key)
+    predictions = Predictions(model, material, results)
     for entry in entries:
         fold = entry.fold(material)
         found = [predictions.of(member, entry.views) for member in entry.members]
@@ -75,8 +76,8 @@ def run(entries: list[Entry], suite: Suite, root: Path, results: Path, say: Say)
         shares = [len(values.keys() & set(fold.test)) / len(values) for values, _ in found]
         predicting = sum(share * each for share, (_, each) in zip(shares, found, strict=True))
         seconds = predicting + scoring - began, time.monotonic() - scoring
-        cell.keep(results, entry.cell, key, fold, guesses)
-        members = [store.load_record(store.record_path(results, member, key)) for member in entry.members]
+        cell.keep(results, entry.cell, fold, guesses)
+        members = [results.load(member) for member in entry.members]
         record = {
             **_made(entry, members, shares, size, seconds),
             "cases": cases,
@@ -84,7 +85,7 @@ def run(entries: list[Entry], suite: Suite, root: Path, results: Path, say: Say)
             "doubts": doubts.of(UNTRAINED, probability),
             **cell.surroundings(material, fold, machine.facts(device, recipe.precision, suite.threads), source),
         }
-        store.save_record(store.record_path(results, entry.cell, key), record)
+        results.save(entry.cell, record)
         say({"event": "made", "entry": entry.cell.id, "dice": float(np.mean([case["dice"] for case in cases]))})
 
 
@@ -108,8 +109,8 @@ class Predictions:
     A byte a pixel less would not do: of 138 images at 256 px, a seed and a set of views take 36 MB.
     """
 
-    def __init__(self, model: Any, material: data.Material, results: Path, key: str) -> None:
-        self.model, self.material, self.results, self.key = model, material, results, key
+    def __init__(self, model: Any, material: data.Material, results: Results) -> None:
+        self.model, self.material, self.results = model, material, results
         self.found: dict[tuple[str, tuple[View, ...]], tuple[dict[str, np.ndarray], float]] = {}
 
     def of(self, member: Cell, views: tuple[View, ...]) -> tuple[dict[str, np.ndarray], float]:
@@ -119,9 +120,9 @@ class Predictions:
         if (member.id, views) not in self.found:
             began, prepared = time.monotonic(), self.material.prepared
             fold = self.material.partition(member.seed)[member.fold]
-            record = store.load_record(store.record_path(self.results, member, self.key))
+            record = self.results.load(member)
             refuse_seen(record, fold, self.material)
-            put_back(self.model, store.artifact(self.results, member, self.key, "weights.npz"), record)
+            put_back(self.model, self.results.artifact(member, "weights.npz"), record)
             images = prepared.images[[prepared.row[name] for name in fold.test]]
             values = dict(zip(fold.test, inference.over_views(self.model, images, views), strict=True))
             self.found[member.id, views] = values, time.monotonic() - began
@@ -199,8 +200,9 @@ def _made(
 @failures.telling
 def work(job: dict[str, Any], say: Say) -> None:
     """Make the job's entries."""
-    entries = [Entry.from_dict(entry) for entry in job["entries"]]
-    run(entries, Suite.from_dict(job["suite"]), Path(job["root"]), Path(job["results"]), say)
+    suite = Suite.from_dict(job["suite"])
+    entries = [Entry.from_dict(entry, suite) for entry in job["entries"]]
+    run(entries, suite, Path(job["root"]), Results(Path(job["results"])), say)
 
 
 if __name__ == "__main__":

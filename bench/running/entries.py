@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from bench import suites
 from bench.cell import Cell
 from bench.records import members, store
+from bench.records.results import Results
 from bench.running.data import Material
 from bench.running.inputs import inputs
 from bench.running.taken_over import of_others
@@ -42,14 +42,14 @@ class Entry:
         return {"cell": self.cell.as_dict(), "members": [m.as_dict() for m in self.members], "inputs": self.inputs}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Entry:
-        """The entry of ``as_dict``."""
-        own = tuple(Cell.from_dict(member) for member in values["members"])
-        return cls(Cell.from_dict(values["cell"]), own, values["inputs"])
+    def from_dict(cls, values: Mapping[str, Any], suite: Suite) -> Entry:
+        """The entry of ``as_dict``, of this suite."""
+        own = tuple(suite.cell(member) for member in values["members"])
+        return cls(suite.cell(values["cell"]), own, values["inputs"])
 
 
 def entries(
-    suite: Suite, material: Material, results: Path, machine_key: str, seeds: int | None = None, *, views: bool = False
+    suite: Suite, material: Material, results: Results, seeds: int | None = None, *, views: bool = False
 ) -> list[Entry]:
     """Every entry of the suite's architectures under its recipe, not its variants; by architecture, then by fold.
 
@@ -63,10 +63,10 @@ def entries(
     problems: list[str] = []
     for architecture in suite.architectures:
         own = replace(suite, architectures=(architecture,), variants=())
-        chosen = range(seeds) if seeds else _trained(own, results, machine_key)
+        chosen = range(seeds) if seeds else [*results.folds_by_seed(suites.cells(own)[0])]
         if not chosen:
             problems.append(
-                f"{architecture}: no training of it in {results / 'runs' / suite.name / machine_key}; run "
+                f"{architecture}: no training of it in {results.path(suites.cells(own)[0]).parent}; run "
                 f"`{_run(own)}` first, or leave it out by --arch"
             )
             continue
@@ -76,7 +76,7 @@ def entries(
                 f"`{_run(own)} --seeds 3`, or ask for --views"
             )
         cells = suites.cells(replace(own, seeds=tuple(chosen)))
-        records, lacking = _records(cells, own, material, results, machine_key)
+        records, lacking = _records(cells, own, material, results)
         problems += lacking
         if lacking:
             continue
@@ -98,29 +98,20 @@ def _run(suite: Suite) -> str:
     return f"python -m bench run {suite.name} --arch {suite.architectures[0]}{more}"
 
 
-def _trained(suite: Suite, results: Path, machine_key: str) -> list[int]:
-    """Seeds of which any fold of the suite's one architecture has a record, sorted."""
-    path = store.record_path(results, suites.cells(suite)[0], machine_key)
-    trained = path.name.rpartition(".f")[0]  # the architecture, under a variant with its name, and the set
-    names = (found.stem for found in path.parent.glob(f"{trained}.f*.s*.json"))
-    return sorted({int(name.rpartition(".s")[2]) for name in names})
-
-
 def _records(
-    cells: Sequence[Cell], suite: Suite, material: Material, results: Path, machine_key: str
+    cells: Sequence[Cell], suite: Suite, material: Material, results: Results
 ) -> tuple[dict[str, store.Record], list[str]]:
     """The cells' records by id, and what is missing among records and weights."""
     records: dict[str, store.Record] = {}
     problems: list[str] = []
     lacking: list[str] = []
     for cell in cells:
-        path = store.record_path(results, cell, machine_key)
-        weights = store.artifact(results, cell, machine_key, "weights.npz")
-        record = store.find(path, inputs(cell, suite, material))
+        weights = results.artifact(cell, "weights.npz")
+        record = results.find(cell, inputs(cell, suite, material))
         if record is None:
             lacking.append(cell.id)
         elif not weights.is_file():
-            same = [path, *of_others(cell, record["inputs"], results, machine_key)]  # or one would be taken over
+            same = [results.path(cell), *of_others(cell, record["inputs"], results)]  # or one would be taken over
             problems.append(
                 f"{weights}: no such file, as where records were published or copied without weights; delete "
                 f"{' and '.join(map(str, same))} and run suite {cell.suite} again"

@@ -11,13 +11,14 @@ from typing import Any
 from bench import machine
 from bench.cell import Cell
 from bench.records import store
+from bench.records.results import Results
 from bench.running import child
 from bench.running.child import Child, Say
 from bench.suites import Suite
 from lungseg.errors import EnvironmentFailure
 
 
-def of_edited(records: Iterable[tuple[Cell, Path]], suite: Suite, results: Path) -> dict[str, str]:
+def of_edited(records: Iterable[tuple[Cell, Path]], suite: Suite, results: Results) -> dict[str, str]:
     """Today's graph of each architecture that has a record of other code, by name; empty where none has.
 
     records: cells with the path of a record of each, which need not exist. An architecture that can no longer be
@@ -28,10 +29,10 @@ def of_edited(records: Iterable[tuple[Cell, Path]], suite: Suite, results: Path)
     return _ask(edited, suite, results) if edited else {}
 
 
-def _ask(architectures: Sequence[str], suite: Suite, results: Path) -> dict[str, str]:
-    log = results / "cells" / suite.name / suite.machine_key / "graphs.log.txt"
+def _ask(architectures: Sequence[str], suite: Suite, results: Results) -> dict[str, str]:
+    log = results.log(suite.name, suite.machine_key, "graphs.log.txt")
     job = {"suite": asdict(suite), "architectures": architectures}
-    process = Child("bench.running.graphs", job, 1, log, suite.limit_s, programs=machine.programs(results))
+    process = Child("bench.running.graphs", job, 1, log, suite.limit_s, programs=results.programs)
     found: dict[str, str] = {}
     code = process.run(lambda event: found.update(event.get("graphs", {})))
     if code or not found:

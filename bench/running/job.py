@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cell import Cell
+from bench.records.results import Results
 from bench.suites import Suite
 
 CHECKPOINT_S = 5.0  # least time between two checkpoints; longer where writing one takes long
@@ -23,7 +24,7 @@ class Job:
     cell: Cell
     suite: Suite
     root: Path
-    results: Path
+    results: Results
     inputs: dict[str, Any]
     checkpoint_s: float = CHECKPOINT_S
 
@@ -33,7 +34,7 @@ class Job:
             "cell": self.cell.as_dict(),
             "suite": asdict(self.suite),
             "root": str(self.root.resolve()),
-            "results": str(self.results.resolve()),
+            "results": str(self.results.root.resolve()),
             "inputs": self.inputs,
             "checkpoint_s": self.checkpoint_s,
         }
@@ -41,11 +42,12 @@ class Job:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Job:
         """The job of ``as_dict``."""
+        suite = Suite.from_dict(values["suite"])
         return cls(
-            Cell.from_dict(values["cell"]),
-            Suite.from_dict(values["suite"]),
+            suite.cell(values["cell"]),
+            suite,
             Path(values["root"]),
-            Path(values["results"]),
+            Results(Path(values["results"])),
             values["inputs"],
             values["checkpoint_s"],
         )

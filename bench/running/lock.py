@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from bench.records.results import WRITTEN, Results
 from lungseg import atomic
 from lungseg.errors import EnvironmentFailure
 
@@ -23,7 +24,6 @@ ORPHANS_S = 10.0  # that the cells of a killed run may take to end; they look at
 _inherited: set[int] = set()
 
 UNFINISHED = (atomic.FILE, atomic.FOLDER)
-WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "strata")  # folders that a run writes to
 
 
 class InUse(EnvironmentFailure):
@@ -31,13 +31,13 @@ class InUse(EnvironmentFailure):
 
 
 @contextmanager
-def held(results: Path) -> Iterator[None]:
-    """Hold ``<results>/.lock`` while the block runs. The kernel lets go of it when a process dies.
+def held(results: Results) -> Iterator[None]:
+    """Hold the folder's lock while the block runs. The kernel lets go of it when a process dies.
 
     Raises InUse at once when another process holds it, EnvironmentFailure when the folder or one that a run writes to
     cannot be written: before a training rather than after it. What a killed run left half-written is removed.
     """
-    with owned(results / ".lock"):
+    with owned(results.lock):
         _probe(results)
         _sweep(results)
         yield
@@ -102,7 +102,7 @@ def descriptors() -> tuple[int, ...]:
     return tuple(_inherited)
 
 
-def _take(file: IO[bytes], results: Path) -> None:
+def _take(file: IO[bytes], folder: Path) -> None:
     end = time.monotonic() + ORPHANS_S
     while True:
         try:
@@ -115,9 +115,9 @@ def _take(file: IO[bytes], results: Path) -> None:
                 continue
             ended = atomic.has_ended(owner)
             who = f"cells of process {owner}, which has ended," if ended else f"process {owner or 'unknown'}"
-            raise InUse(f"{results}: in use by {who}; wait for it or choose another --results") from error
+            raise InUse(f"{folder}: in use by {who}; wait for it or choose another --results") from error
         except OSError as error:
-            raise _cannot(results, error) from error
+            raise _cannot(folder, error) from error
 
 
 def _cannot(folder: Path, error: OSError) -> EnvironmentFailure:
@@ -126,9 +126,9 @@ def _cannot(folder: Path, error: OSError) -> EnvironmentFailure:
     )
 
 
-def _probe(results: Path) -> None:
+def _probe(results: Results) -> None:
     """Raise EnvironmentFailure where a file cannot be made. Only trying tells: a mount may be read-only."""
-    for folder in (results, *(results / name for name in WRITTEN)):
+    for folder in (results.root, *(results.root / name for name in WRITTEN)):
         try:
             if folder.exists():
                 with tempfile.TemporaryFile(dir=folder, prefix=atomic.FILE):
@@ -137,13 +137,13 @@ def _probe(results: Path) -> None:
             raise atomic.refused(folder, error) from error
 
 
-def _sweep(results: Path) -> None:
+def _sweep(results: Results) -> None:
     """Remove what was never finished. Only where a run writes: a results folder inside this one has its own lock."""
     for start in UNFINISHED:
-        for path in results.glob(f"{start}*"):
+        for path in results.root.glob(f"{start}*"):
             _remove(path)
     for name in WRITTEN:
-        sweep(results / name)
+        sweep(results.root / name)
 
 
 def sweep(folder: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from bench import suites
 from bench.records import reruns, store
+from bench.records.results import Results
 from bench.running import data, engine
 from bench.running.inputs import inputs
 from bench.running.progress import display
@@ -15,31 +15,27 @@ from bench.suites import Suite
 from lungseg.errors import LungsegError
 
 
-def measure(suite: Suite, root: Path, results: Path, times: int, say: Callable[[str], None]) -> list[Path]:
+def measure(suite: Suite, root: Path, results: Results, times: int, say: Callable[[str], None]) -> list[Path]:
     """Train each cell of the suite until ``times`` runs of it are kept; the files that hold them.
 
     Runs of an earlier command from the same inputs count. Raises LungsegError where a run fails.
     """
     material = data.gather(suite, root, results)
-    scratch = results / "cache" / "reruns"
     written = []
     for cell in suites.cells(suite):
         made_from = inputs(cell, suite, material)
-        file = reruns.path(results, suite.name, suite.machine_key, cell.id)
+        file = results.reruns(cell.suite, cell.machine_key, cell.id)
         runs = reruns.kept(file, store.fingerprint(made_from))
         while len(runs) < times:
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir(parents=True)
-            (scratch / "cache").symlink_to((results / "cache").resolve())  # prepared images, compiled programs
+            scratch = results.scratch()
             with display([cell], 1) as shown:
                 (outcome,) = engine.run_cells([cell], suite, root, scratch, {cell.id: made_from}, shown)
             if outcome.error:
                 raise LungsegError(f"{cell.id}: run {len(runs) + 1} of {times} failed: {outcome.error['message']}")
-            record = store.load_record(store.record_path(scratch, cell, suite.machine_key))
-            runs.append(reruns.run_of(record))
+            runs.append(reruns.run_of(scratch.load(cell)))
+            scratch.drop()
             reruns.write(file, cell.as_dict(), made_from, runs)
             say(f"{cell.id}: run {len(runs)} of {times}: mean Dice {runs[-1]['dice']:.4f}")
-        shutil.rmtree(scratch, ignore_errors=True)
         dice = reruns.read_one(file)
         say(f"{cell.id}: SD of Dice over {len(dice.dice)} equal runs {dice.sd:.5f}, {dice.weights} sets of weights")
         written.append(file)

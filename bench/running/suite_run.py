@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import suites
 from bench.cell import Cell
+from bench.records.results import Results
 from bench.suites import Suite
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ PARTIAL = 4
 INTERRUPTED = 130
 
 
-def train(suite: Suite, root: Path, results: Path, *, take_over: bool = True) -> tuple[int, Any]:
+def train(suite: Suite, root: Path, results: Results, *, take_over: bool = True) -> tuple[int, Any]:
     """Check the data, run the cells without a fitting record. Returns exit code and the suite's material.
 
     take_over: whether a training that another suite has made from the same inputs does instead.
@@ -48,14 +49,12 @@ def train(suite: Suite, root: Path, results: Path, *, take_over: bool = True) ->
 
 
 def _missing(
-    cells: list[Cell], suite: Suite, material: Material, results: Path, take_over: bool
+    cells: list[Cell], suite: Suite, material: Material, results: Results, take_over: bool
 ) -> tuple[list[Cell], dict[str, dict[str, Any]]]:
     """Cells that must be trained, after those that another suite has trained were taken over; all cells' inputs."""
-    from bench.records import store
     from bench.running import graphs, taken_over
     from bench.running.inputs import inputs
 
-    key = suite.machine_key
     made_from = {cell.id: inputs(cell, suite, material) for cell in cells}
 
     def hold_to_todays_graphs(records: Iterable[tuple[Cell, Path]]) -> None:
@@ -64,15 +63,15 @@ def _missing(
             if cell.architecture in today:
                 made_from[cell.id]["graph"] = today[cell.architecture]
 
-    hold_to_todays_graphs((cell, store.record_path(results, cell, key)) for cell in cells)
-    todo = store.missing(cells, made_from, results, key)
+    hold_to_todays_graphs((cell, results.path(cell)) for cell in cells)
+    todo = results.missing(cells, made_from)
     if len(todo) < len(cells):
         print(f"{len(cells) - len(todo)} of {len(cells)} cells have a valid record and are kept", flush=True)
 
     if not take_over:
         return todo, made_from
-    hold_to_todays_graphs(taken_over.elsewhere(todo, made_from, results, key))
-    same = taken_over.elsewhere(todo, made_from, results, key)
-    for other, count in Counter(taken_over.take_over(cell, path, results, key) for cell, path in same).items():
+    hold_to_todays_graphs(taken_over.elsewhere(todo, made_from, results))
+    same = taken_over.elsewhere(todo, made_from, results)
+    for other, count in Counter(taken_over.take_over(cell, path, results) for cell, path in same).items():
         print(f"{count} of {len(cells)} cells were trained in suite {other} already and are taken over", flush=True)
-    return store.missing(todo, made_from, results, key), made_from
+    return results.missing(todo, made_from), made_from

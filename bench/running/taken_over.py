@@ -7,48 +7,47 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bench.cell import Cell
 from bench.records import store
+from bench.records.results import Results
 from bench.records.store import Record
 
 KEPT = ("weights.npz", "predictions.npz")  # what ensembles and galleries ask for
 
 
-def of_others(cell: Cell, inputs: Record, results: Path, machine_key: str) -> Iterator[Path]:
+def of_others(cell: Cell, inputs: Record, results: Results) -> Iterator[Path]:
     """Records that other suites have of this very training, on this machine.
 
     inputs: of the cell; where they lack ``graph``, it is taken for the record's own.
     """
-    for path in sorted((results / "runs").glob(f"*/{machine_key}/{cell.id}.json")):
+    for path in results.same_name(cell):
         record, other = store.find(path, inputs), path.parts[-3]
         # a folder of another name may be what a user has moved away
         if record and other != cell.suite and record["cell"] == {**cell.as_dict(), "suite": other}:
             yield path
 
 
-def elsewhere(
-    cells: Iterable[Cell], inputs: Mapping[str, Record], results: Path, machine_key: str
-) -> list[tuple[Cell, Path]]:
+def elsewhere(cells: Iterable[Cell], inputs: Mapping[str, Record], results: Results) -> list[tuple[Cell, Path]]:
     """The cells that another suite has trained, each with the first such record. inputs: of each by its id."""
-    found = ((cell, next(of_others(cell, inputs[cell.id], results, machine_key), None)) for cell in cells)
+    found = ((cell, next(of_others(cell, inputs[cell.id], results), None)) for cell in cells)
     return [(cell, path) for cell, path in found if path]
 
 
-def take_over(cell: Cell, path: Path, results: Path, machine_key: str) -> str:
+def take_over(cell: Cell, path: Path, results: Results) -> str:
     """Write the record at ``path`` as this cell's, which says ``taken_from``, with its weights and predictions where
     they are there; what the cell had of its own goes. Returns the suite that trained it."""
     record = store.load_record(path)
-    theirs = Cell.from_dict(record["cell"])
+    theirs = replace(cell, suite=record["cell"]["suite"])
     trained_in = str(record.get("taken_from", theirs.suite))
-    own = store.record_path(results, cell, machine_key)
-    store.set_aside(own)
-    shutil.rmtree(store.artifact(results, cell, machine_key, "checkpoints"), ignore_errors=True)
+    store.set_aside(results.path(cell))
+    shutil.rmtree(results.artifact(cell, "checkpoints"), ignore_errors=True)
     for name in KEPT:
-        source, target = (store.artifact(results, of, machine_key, name) for of in (theirs, cell))
+        source, target = (results.artifact(of, name) for of in (theirs, cell))
         target.unlink(missing_ok=True)  # of an older training, whose masks would stand under these scores
         if source.is_file():
             store.write_bytes(target, source.read_bytes())
-    store.save_record(own, {**record, "cell": cell.as_dict(), "taken_from": trained_in})
+    results.save(cell, {**record, "cell": cell.as_dict(), "taken_from": trained_in})
     return trained_in

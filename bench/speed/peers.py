@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import machine
 from bench.records import csv_file, store
+from bench.records.results import Results
 from bench.running.child import Child, Event
 from bench.speed import speed_table, speeds, throughput
 from bench.speed.torch_unet import Job
@@ -31,7 +32,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def measure(suite: Suite, results: Path, say: Callable[[str], None], budget_s: float | None) -> tuple[Path, list[str]]:
+def measure(
+    suite: Suite, results: Results, say: Callable[[str], None], budget_s: float | None
+) -> tuple[Path, list[str]]:
     """Measure both in every precision, peers eager and compiled; the table, and what failed.
 
     Raises EnvironmentFailure where torch is not installed.
@@ -58,12 +61,12 @@ def measure(suite: Suite, results: Path, say: Callable[[str], None], budget_s: f
             rows.append(_row(name, job, own, found, why))
             say(_sentence(rows[-1]))
     height, width = suite.size
-    path = results / "throughput" / "peers" / f"{machine.device_kind()}.{height}x{width}.csv"
+    path = results.throughput("peers", f"{machine.device_kind()}.{height}x{width}.csv")
     store.write_text(path, csv_file.text(COLUMNS, rows))
     return path, failures
 
 
-def _run(job: Job, suite: Suite, results: Path, say: Callable[[str], None]) -> tuple[dict[str, Any], str]:
+def _run(job: Job, suite: Suite, results: Results, say: Callable[[str], None]) -> tuple[dict[str, Any], str]:
     """What a peer's process measured, or why it did not."""
     rows: list[dict[str, Any]] = []
 
@@ -73,7 +76,7 @@ def _run(job: Job, suite: Suite, results: Path, say: Callable[[str], None]) -> t
         elif event["event"] == "measured":
             say(event["text"])
 
-    log = results / "cells" / suite.name / "peers" / f"{job.precision}-{job.compiled}.log.txt"
+    log = results.log(suite.name, "peers", f"{job.precision}-{job.compiled}.log.txt")
     process = Child("bench.speed.torch_unet", asdict(job), suite.threads, log, suite.limit_s, deterministic=False)
     code = process.run(hear)
     if rows and code == 0:

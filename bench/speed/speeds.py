@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.records import csv_file
+from bench.records.results import Results
 
 FASTEST = "train_images_per_second"
 
@@ -32,10 +32,10 @@ class Speeds:
         return max(measured, key=lambda r: number(r, FASTEST), default=rows[0] if rows else None)
 
 
-def load(results: Path) -> list[Speeds]:
-    """Every ``<device kind>.<backend>.<precision>.<size>.csv`` of `results`/throughput, by name."""
+def load(results: Results) -> list[Speeds]:
+    """Every ``<device kind>.<backend>.<precision>.<size>.csv`` of the folder's throughput, by name."""
     found = []
-    for path in sorted((results / "throughput").glob("*.csv")):
+    for path in sorted(results.throughput().glob("*.csv")):
         parts = path.stem.rsplit(".", 3)
         size = re.fullmatch(r"(\d+)(?:x(\d+))?", parts[-1])
         if len(parts) != 4 or not size:

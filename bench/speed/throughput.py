@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import machine
 from bench.records import store
+from bench.records.results import Results
 from bench.running import failures as failures_of
 from bench.running.child import Child, Event
 from bench.speed import speed_table
@@ -35,7 +36,7 @@ class Measured:
 
 def measure(
     suite: Suite,
-    results: Path,
+    results: Results,
     say: Callable[[str], None],
     budget_s: float | None = 5.0,
     precision: str | None = None,
@@ -54,7 +55,7 @@ def measure(
     kind = machine.device_kind()
     precision = precision or suite.precision
     name = f"{kind}.{runtime.backend_name()}.{precision}.{height}x{width}.csv"
-    path = results / "throughput" / name
+    path = results.throughput(name)
     rows, failures = speed_table.read(path), []
     for architecture in suite.architectures:
         for batch in (*sorted(set(batches)),) or (None,):
@@ -62,7 +63,7 @@ def measure(
                 architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s,
                 precision=precision, batch=batch,
             )  # fmt: skip
-            log = results / "cells" / suite.name / machine.key(precision) / f"{architecture}.speed" / "log.txt"
+            log = results.log(suite.name, path.stem, f"{architecture}.speed", "log.txt")
             name = architecture if batch is None else f"{architecture}, batch {batch}"
             say(f"speed of {name}: starts")
             row, failure = _run(_child(job, suite, log), say)

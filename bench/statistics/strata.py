@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.paths import slug
 from bench.records import store
+from bench.records.results import Results
 from bench.statistics import resampling
 from bench.statistics.hard_images import shared
 from bench.statistics.resampling import Interval
@@ -109,26 +109,21 @@ def of_names(section: Section) -> Strata:
     return {"tuberculosis": aggregates(section, groups)} if groups else {}
 
 
-def path(results: Path, suite: str) -> Path:
-    """``<results>/strata/<suite>.json``."""
-    return results / "strata" / f"{slug(suite)}.json"
-
-
-def write(results: Path, suite: str, sections: list[Section], cases: list[Case]) -> Path:
+def write(results: Results, suite: str, sections: list[Section], cases: list[Case]) -> Path:
     """Aggregate each section by sex and age and store the aggregates, with the hash of the records behind them."""
     body = {
         digest(s): {name: aggregates(s, groups) for name, groups in sex_and_age(cases).items() if groups}
         for s in sections if s.rows
     }  # fmt: skip
-    target = path(results, suite)
+    target = results.strata(suite)
     store.write_text(target, json.dumps(body, indent=1, allow_nan=False) + "\n")
     return target
 
 
-def read(results: Path, section: Section) -> Strata | None:
+def read(results: Results, section: Section) -> Strata | None:
     """The stored strata of these very records; None where there are none, or only those of other records, or their rows
     had other names then."""
-    file = path(results, section.setting.suite)
+    file = results.strata(section.setting.suite)
     if not file.exists():
         return None
     try:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.records.results import Results
 from bench.running import data, lock
 from bench.running.slots import Interrupted
 from bench.running.suite_run import PARTIAL
@@ -16,7 +17,12 @@ from bench.tune.study import Budget, Failed, Study
 
 
 def tune(
-    plan: Plan, budget: Budget, seeds: Sequence[int], given: Path | None, results: Path, publish_to: Path | None = None
+    plan: Plan,
+    budget: Budget,
+    seeds: Sequence[int],
+    given: Path | None,
+    results: Results,
+    publish_to: Results | None = None,
 ) -> tuple[int, list[Path]]:
     """Search, judge, write; exit code and what was written. 4 where three trials in a row or a judging failed.
 
@@ -24,7 +30,7 @@ def tune(
     Raises KeyboardInterrupt when interrupted, and what ends a run as ``engine.run_cells`` does.
     """
     journal.library()  # before minutes of preparing
-    with lock.turn(results / "tune" / "prepare.lock"):  # prepared images are made by one command at a time
+    with lock.turn(results.study("prepare.lock")):  # prepared images are made by one command at a time
         root = data.locate(plan.suite, given, results)
         material = data.gather(plan.suite, root, results)
     lines = Lines()
@@ -46,7 +52,7 @@ def tune(
         raise KeyboardInterrupt from error
 
 
-def _judge(study: Study, budget: Budget, seeds: Sequence[int], publish_to: Path | None) -> tuple[int, list[Path]]:
+def _judge(study: Study, budget: Budget, seeds: Sequence[int], publish_to: Results | None) -> tuple[int, list[Path]]:
     outcome.write(study, outcome.record(study, budget.trials, None))  # now: what follows may fail
     try:
         with lock.owned(study.folder / "judging.lock"):

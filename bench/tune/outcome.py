@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.records import store
+from bench.records.results import Results
 from bench.tune import page, space
 from bench.tune.journal import OK, Trial
 from bench.tune.study import Study, by_id
@@ -71,14 +72,14 @@ def record(study: Study, wished: int, judged: Mapping[str, Sequence[store.Record
     )
 
 
-def write(study: Study, outcome: store.Record, publish_to: Path | None = None) -> list[Path]:
+def write(study: Study, outcome: store.Record, publish_to: Results | None = None) -> list[Path]:
     """``tune.json`` and ``tune.md`` in the study's folder; where it is to be published, both under
     ``<publish_to>/tuning/`` by the study's name. Raises UsageError for publishing what was not judged."""
     written = save(study.folder / "tune", outcome)
     if publish_to is not None:
         if outcome["held_out"] is None:
             raise UsageError(f"{study.folder}: not judged on the held-out fold yet; nothing is published")
-        written += save(publish_to / "tuning" / outcome["name"], outcome)
+        written += save(publish_to.tuning(outcome["name"]), outcome)
     return written
 
 

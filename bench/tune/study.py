@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import machine
 from bench.records import store
+from bench.records.results import Results
 from bench.running import failures, lock
 from bench.running.child import Child
 from bench.running.data import Material
@@ -49,9 +49,9 @@ class Failed(Exception):
 class Study:
     """One study at work in its folder. Raises UsageError where the folder holds a study of something else."""
 
-    def __init__(self, plan: Plan, material: Material, root: Path, results: Path, lines: Lines) -> None:
+    def __init__(self, plan: Plan, material: Material, root: Path, results: Results, lines: Lines) -> None:
         self.plan, self.material, self.root, self.results, self.lines = plan, material, root, results, lines
-        self.folder = folder(results, plan)
+        self.folder = results.study(plan.name)
         self.identity = plan.identity(material)
         self.inner = plan.inner_folds(material)
         self.slots = Slots()
@@ -91,7 +91,7 @@ class Study:
         limit_s, log = self.plan.suite.limit_s, asked.folder / "log.txt"
         child = self.slots.children[slot] = Child(
             "bench.tune.trial", asked.as_dict(), self.plan.suite.threads, log, limit_s,
-            self.plan.suite.is_deterministic, machine.programs(self.results),
+            self.plan.suite.is_deterministic, self.results.programs,
         )  # fmt: skip
         if self.slots.stopping.is_set():
             raise Stopped
@@ -166,11 +166,6 @@ class Study:
         self.journal.tell(trial.number, OK, value, seconds=seconds)
         answered = sum(one.answered for one in self.journal.trials())
         self.lines.say(f"[{answered}/{budget.trials}] trial {trial.number}: mean inner Dice {value:.4f}")
-
-
-def folder(results: Path, plan: Plan) -> Path:
-    """Where a study lives: its journal, its trainings, its page."""
-    return results / "tune" / plan.name
 
 
 def by_id(records: Sequence[store.Record]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench import machine
 from bench.records import parse, store
+from bench.records.results import Results
 from bench.running.data import Material
 from bench.running.inputs import PROTOCOL, settings
 from bench.running.job import CHECKPOINT_S
@@ -33,7 +34,7 @@ class Task:
     fold: Fold
     seed: int
     root: Path
-    results: Path
+    results: Results
     trainings: Path
     inputs: dict[str, Any]
     checkpoint_s: float = CHECKPOINT_S
@@ -61,7 +62,7 @@ class Task:
             "fold": {part: list(ids) for part, ids in asdict(self.fold).items()},
             "seed": self.seed,
             "root": str(self.root.resolve()),
-            "results": str(self.results.resolve()),
+            "results": str(self.results.root.resolve()),
             "trainings": str(self.trainings.resolve()),
             "inputs": self.inputs,
             "checkpoint_s": self.checkpoint_s,
@@ -77,7 +78,7 @@ class Task:
             Fold(**{part: tuple(ids) for part, ids in values["fold"].items()}),
             values["seed"],
             Path(values["root"]),
-            Path(values["results"]),
+            Results(Path(values["results"])),
             Path(values["trainings"]),
             values["inputs"],
             values["checkpoint_s"],
@@ -91,7 +92,7 @@ def recipe_of(values: Mapping[str, Any]) -> Recipe:
 
 
 def task(
-    plan: Plan, material: Material, recipe: Recipe, fold: Fold, seed: int, root: Path, results: Path, study: Path
+    plan: Plan, material: Material, recipe: Recipe, fold: Fold, seed: int, root: Path, results: Results, study: Path
 ) -> Task:
     """The training of one recipe on one fold, inner or outer; the recipe's name decides nothing."""
     made_from = {

@@ -1,0 +1,216 @@
+"""A results folder: the only place that knows where things lie in it, and how a cell's record is found there.
+
+runs/<suite>/<machine key>/<cell id>.json     records
+cells/<suite>/<machine key>/<cell id>/        what a cell leaves beside its record and nobody publishes: log,
+                                              weights, predictions, checkpoints; also logs of other processes
+reruns/ robustness/ strata/ throughput/       measurements beside the records
+tune/<study>/                                 searches at work; tuning/ holds what of them is published
+cache/                                        prepared images, phantoms, compiled programs
+README.md <suite>.md pairs/ figures/ costs.csv   what a report writes of all that
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import machine
+from bench.cell import Cell
+from bench.paths import MARK, slug
+from bench.records import store
+from bench.records.store import Record
+from lungseg.errors import DataError, UsageError
+
+WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "strata")  # folders that a run writes to
+
+
+@dataclass(frozen=True)
+class Results:
+    """One results folder, which need not exist yet. The command line makes one and hands it down."""
+
+    root: Path
+
+    # --- records of cells
+
+    def path(self, cell: Cell) -> Path:
+        """The cell's record, under the machine key that its own precision and determinism give."""
+        return self.runs(cell.suite) / cell.machine_key / f"{cell.id}.json"
+
+    def artifact(self, cell: Cell, name: str) -> Path:
+        """A file that a cell leaves beside its record and that is never published: log, predictions, weights."""
+        return self.log(cell.suite, cell.machine_key, cell.id, name)
+
+    def load(self, cell: Cell) -> Record:
+        """The cell's record, whatever it was made from. Raises UnreadableRecord."""
+        return store.load_record(self.path(cell))
+
+    def find(self, cell: Cell, inputs: Record) -> Record | None:
+        """The cell's record where it fits these inputs, see ``store.find``."""
+        return store.find(self.path(cell), inputs)
+
+    def missing(self, cells: Iterable[Cell], inputs: Mapping[str, Record]) -> list[Cell]:
+        """Cells without a fitting record, in order. inputs: of each cell by its id."""
+        return [cell for cell in cells if self.find(cell, inputs[cell.id]) is None]
+
+    def save(self, cell: Cell, record: Record) -> Path:
+        """Seal and write the cell's record; one that is there already is set aside. Returns its path."""
+        path = self.path(cell)
+        store.set_aside(path)
+        store.save_record(path, record)
+        return path
+
+    def same_name(self, cell: Cell) -> list[Path]:
+        """Records of all suites that bear the cell's id and machine key, its own included, sorted."""
+        return sorted(self.runs().glob(f"*/{cell.machine_key}/{cell.id}.json"))
+
+    def folds_by_seed(self, cell: Cell) -> dict[int, set[int]]:
+        """Seed -> folds that have a record of the cell's suite, network, recipe and data; by name alone."""
+        found: dict[int, set[int]] = {}
+        for path in self.path(cell).parent.glob(f"{cell.id.rpartition('.f')[0]}.f*.s*.json"):
+            fold, _, seed = path.stem.rpartition(".f")[2].partition(".s")
+            if fold.isdecimal() and seed.isdecimal():
+                found.setdefault(int(seed), set()).add(int(fold))
+        return dict(sorted(found.items()))
+
+    def paths(self, suite: str | None = None) -> list[Path]:
+        """Paths of all records, or of one suite's, sorted; of every machine key."""
+        return sorted(self.runs().glob(f"{suite or '*'}/*/*.json"))
+
+    def all(self, suite: str | None = None) -> list[Record]:
+        """All records, or one suite's, in the order of their paths. Raises one DataError that lists every unreadable
+        one."""
+        records, problems = [], []
+        for path in self.paths(suite):
+            try:
+                records.append(store.load_record(path))
+            except DataError as error:
+                problems += error.problems
+        if problems:
+            raise DataError(problems)
+        return records
+
+    def runs(self, suite: str | None = None) -> Path:
+        """Folder of all records, or of one suite's."""
+        return self.root / "runs" / (suite or "")
+
+    # --- other processes and caches
+
+    def log(self, suite: str, *name: str) -> Path:
+        """A file under ``cells/<suite>``: the log of a process that is no cell."""
+        return self.root.joinpath("cells", suite, *name)
+
+    @property
+    def lock(self) -> Path:
+        """Of a command that writes here."""
+        return self.root / ".lock"
+
+    @property
+    def prepared(self) -> Path:
+        """Folder of prepared images."""
+        return self.root / "cache" / "prepared"
+
+    @property
+    def programs(self) -> Path:
+        """Folder of compiled programs for this kind of machine: another's processor may lack an instruction."""
+        kind = hashlib.sha256(f"{machine.cpu_name()} {machine.device_kind()}".encode()).hexdigest()[:12]
+        return self.root / "cache" / "programs" / kind
+
+    def phantom(self, n: int, size: tuple[int, int], seed: int) -> Path:
+        """Folder of a phantom set of ``n`` images."""
+        return self.root / "cache" / f"phantom-{n}-{size[0]}x{size[1]}-s{seed}"
+
+    def scratch(self) -> Results:
+        """An empty results folder inside this one's cache, which shares that cache; ``drop`` removes it."""
+        scratch = Results(self.root / "cache" / "reruns")
+        scratch.drop()
+        scratch.root.mkdir(parents=True)
+        (scratch.root / "cache").symlink_to((self.root / "cache").resolve())
+        return scratch
+
+    def drop(self) -> None:
+        """Remove the folder, which must be a scratch one."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def forget(self, suite: str) -> tuple[Path, ...]:
+        """Remove a suite's records, what its cells left, and the cache; the folders that ought to be gone then."""
+        folders = (self.runs(suite), self.log(suite), self.root / "cache")
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        return folders
+
+    def study(self, name: str) -> Path:
+        """Folder of a search: its journal, its trainings, its page."""
+        return self.root / "tune" / name
+
+    # --- measurements beside the records
+
+    def reruns(self, suite: str, machine_key: str, cell: str) -> Path:
+        """Repeated equal runs of one cell."""
+        return self.root / "reruns" / suite / machine_key / f"{cell}.json"
+
+    def all_reruns(self, suite: str) -> list[Path]:
+        """Of all cells of a suite, sorted."""
+        return sorted((self.root / "reruns" / suite).glob("*/*.json"))
+
+    def robustness(self, suite: str) -> Path:
+        """A suite's Dice under corruptions; its page lies beside it."""
+        return self.root / "robustness" / f"{slug(suite)}.json"
+
+    def strata(self, suite: str) -> Path:
+        """A suite's Dice by group of patients."""
+        return self.root / "strata" / f"{slug(suite)}.json"
+
+    def throughput(self, *name: str) -> Path:
+        """A table of speed, or the folder of all."""
+        return self.root.joinpath("throughput", *name)
+
+    @property
+    def costs(self) -> Path:
+        """The table of what suites cost."""
+        return self.root / "costs.csv"
+
+    def tuning(self, name: str) -> Path:
+        """What is published of a search, without the ending of record or page."""
+        return self.root / "tuning" / name
+
+    # --- pages
+
+    @property
+    def index(self) -> Path:
+        """The page of all suites."""
+        return self.root / "README.md"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of pictures."""
+        return self.root / "figures"
+
+    def gallery(self, suite: str, machine_key: str) -> Path:
+        """A suite's pictures of predictions on one machine."""
+        return self.figures / f"{suite}-{machine_key}-gallery.png"
+
+    def inside(self, path: Path) -> str:
+        """A file of this folder as pages and messages name it: ``runs/quick/...``."""
+        return path.relative_to(self.root).as_posix()
+
+    def require(self) -> None:
+        """Raise UsageError unless the folder, which a command only reads and adds pages to, is there: a mistyped one
+        must not be made. Also as ``refuse_others_pages``."""
+        if not self.root.is_dir():
+            what = "a file" if self.root.exists() else "no such folder"
+            raise UsageError(f"{self.root}: {what}; give the results folder of a run (--results)")
+        self.refuse_others_pages()
+
+    def refuse_others_pages(self) -> None:
+        """Raise UsageError where the folder has a README.md of somebody else's, which the index would replace."""
+        try:
+            start = self.index.read_bytes()[: len(MARK)] if self.index.exists() else MARK.encode()
+        except OSError:  # whoever writes it says so
+            return
+        if start.strip() and start != MARK.encode():
+            raise UsageError(
+                f"{self.index}: was not written by this program and would be replaced; choose another folder"
+            )
