@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.records import store
+from bench.records.results import Results
 from bench.running import data
 from bench.suites import Phantoms, suite
 from lungseg import ARCHITECTURES, build, metrics, recipes, runtime
@@ -28,7 +29,7 @@ def hashes(folder: Path, seed: int) -> dict[str, list[str]]:
 
     from lungseg import inference, losses, training
 
-    material = data.gather(SUITE, data.locate(SUITE, None, folder), folder)
+    material = data.gather(SUITE, data.locate(SUITE, None, Results(folder)), Results(folder))
     prepared, fold = material.prepared, material.folds[0]
     rows = [prepared.row[key] for key in fold.test]
     images, masks = prepared.images[rows][..., None], prepared.masks[rows][..., None].astype("float32")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.records.results import Results
 from bench.running.inputs import PROTOCOL
 from bench.suites import Phantoms, suite
 
@@ -55,7 +56,7 @@ def run(name: str, folder: Path) -> dict[str, list[float]]:
     long = recipes.recipe(of)
     # by the loss: networks as raw as these leave many pixels near a threshold, so rounding could choose the epoch
     recipe = replace(long, epochs=EPOCHS, batch_size=2, warmup_epochs=min(long.warmup_epochs, 1), monitor="val_loss")
-    material = data.gather(SUITE, data.locate(SUITE, None, folder), folder)
+    material = data.gather(SUITE, data.locate(SUITE, None, Results(folder)), Results(folder))
     keras.utils.set_random_seed(0)
     style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     model = lungseg.build(architecture, (*SUITE.size, 1), SUITE.width, style)

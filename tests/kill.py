@@ -26,8 +26,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from bench import machine
 from bench.records import store
+from bench.records.results import Results
 from bench.running import cell as cells_room
 from bench.running import data
 from bench.running.inputs import inputs
@@ -63,10 +63,10 @@ def register() -> None:
 
 def prepare(folder: Path) -> Job:
     """Write the phantoms, and give the job of one cell in that results folder."""
-    root = data.locate(SUITE, None, folder)
-    material = data.gather(SUITE, root, folder)
+    root = data.locate(SUITE, None, Results(folder))
+    material = data.gather(SUITE, root, Results(folder))
     cell = cells(SUITE)[0]
-    return Job(cell, SUITE, root, folder, inputs(cell, SUITE, material), checkpoint_s=0.0)
+    return Job(cell, SUITE, root, Results(folder), inputs(cell, SUITE, material), checkpoint_s=0.0)
 
 
 def forked(work: Callable[[], None]) -> int:
@@ -120,14 +120,10 @@ def die_at_write(k: int) -> None:
 
 def result(job: Job) -> dict[str, Any]:
     """What must be the same bit for bit: the record's part that is not time or machine, and the kept arrays."""
-    key = machine.key(SUITE.precision)
-    record = store.load_record(store.record_path(job.results, job.cell, key))
+    record = store.load_record(job.results.path(job.cell))
     assert store.is_sealed(record)
-    assert not list(store.artifact(job.results, job.cell, key, "checkpoints").glob("*.checkpoint"))
-    files = {
-        name: store.artifact(job.results, job.cell, key, name).read_bytes()
-        for name in ("weights.npz", "predictions.npz")
-    }
+    assert not list(job.results.artifact(job.cell, "checkpoints").glob("*.checkpoint"))
+    files = {name: job.results.artifact(job.cell, name).read_bytes() for name in ("weights.npz", "predictions.npz")}
     history = {name: values for name, values in record["history"].items() if "seconds" not in name}
     return {**{name: record[name] for name in RESULT}, "history": history, "files": files}
 
@@ -172,7 +168,7 @@ def again(job: Job, expected: dict[str, Any], found: Trial) -> Trial:
     """The same job once more, and whether it ends with the same bits."""
     if os.waitpid(forked(lambda: train(job)), 0)[1]:
         return found
-    record = store.load_record(store.record_path(job.results, job.cell, machine.key(SUITE.precision)))
+    record = store.load_record(job.results.path(job.cell))
     return replace(found, resumed_at=record["timing"]["resumed_at_epoch"], same=result(job) == expected)
 
 
@@ -191,7 +187,7 @@ def reference(folder: Path) -> tuple[dict[str, Any], list[float]]:
     if os.waitpid(pid, 0)[1]:
         raise RuntimeError("the undisturbed run failed")
     times = [(folder / str(epoch)).stat().st_mtime for epoch in range(EPOCHS)]
-    end = store.record_path(job.results, job.cell, machine.key(SUITE.precision)).stat().st_mtime
+    end = job.results.path(job.cell).stat().st_mtime
     return result(job), [after - before for before, after in itertools.pairwise([*times, end])]
 
 

@@ -2,10 +2,10 @@
 
 from bench.__main__ import main
 from bench.records import store
+from bench.records.results import Results
 from bench.tune import outcome, space
 from bench.tune.journal import Journal
 from bench.tune.plan import plan
-from bench.tune.study import folder
 
 SMALL = ["smoke", "--size", "32", "--epochs", "2", "--inner", "2", "--slots", "1"]
 PLAN = plan("smoke", size=32, epochs=2, inner=2)
@@ -42,8 +42,8 @@ def tune(results, *more):
 
 
 def told(results):
-    return outcome.load(folder(results, PLAN) / "tune.json")
+    return outcome.load(Results(results).study(PLAN.name) / "tune.json")
 
 
 def trials(results):
-    return Journal(folder(results, PLAN), PLAN.axes, space.values(PLAN.base)).trials()
+    return Journal(Results(results).study(PLAN.name), PLAN.axes, space.values(PLAN.base)).trials()

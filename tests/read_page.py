@@ -9,12 +9,13 @@ from typing import Any
 from records import save
 
 from bench.pages import report
+from bench.records.results import Results
 
 
 def page(results: Path, records: Sequence[dict[str, Any]], suite: str = "fake") -> str:
     """The Markdown of the suite's page, written from these records."""
     save(results, records)
-    report.write(results, figures=False)
+    report.write(Results(results), figures=False)
     return (results / f"{suite}.md").read_text()
 
 

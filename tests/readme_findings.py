@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.markdown import counted, listed, paragraph, with_interval
 from bench.pages.literature import PUBLISHED
-from bench.records import store
+from bench.records.results import Results
 from bench.statistics import stats
 from bench.statistics.fixed_split import IMAGES
 from bench.statistics.patients import beside_siblings
@@ -38,7 +38,7 @@ Sections = Sequence[Section]
 
 def sections() -> Sections:
     """All sections of the committed records, the newest protocol of a suite first."""
-    return stats.sections(store.load_records(ROOT / "results"))
+    return stats.sections(Results(ROOT / "results").all())
 
 
 def of(found: Sections, suite: str, device: str, *rows: str) -> Section:

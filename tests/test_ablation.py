@@ -14,6 +14,7 @@ from bench.pages.gaps import never_run, variants_never_run
 from bench.pages.report import write
 from bench.pages.section_page import section_page
 from bench.records import likeness, store
+from bench.records.results import Results
 from bench.statistics import stats
 from bench.statistics.resampling import holm
 from bench.suites import cells, narrowed, suite
@@ -128,7 +129,7 @@ def test_variants_that_were_never_run_are_named(tmp_path):
     (plain,) = stats.sections(variant("", 0.97))
     assert variants_never_run(plain) == []
     save(tmp_path, records())
-    write(tmp_path)
+    write(Results(tmp_path))
     page = " ".join((tmp_path / "ablation.md").read_text(encoding="utf-8").split())
     assert "Variants of the suite that were not run here: no-augmentation, no-exposure, plateau, " in page
 
@@ -155,12 +156,12 @@ def test_records_of_variants_are_alike_but_for_their_recipe_and_may_be_published
 
 def test_reports_and_comparisons_keep_variants_apart(tmp_path):
     save(tmp_path, records())
-    assert len(store.record_paths(tmp_path)) == 15
-    write(tmp_path, figures=False)
+    assert len(Results(tmp_path).paths()) == 15
+    write(Results(tmp_path), figures=False)
     index = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "15 of 15" in index
     assert "**What does each ingredient buy?** By Dice, " in index
-    (summary,) = summarise_results(tmp_path, SUITE).values()
+    (summary,) = summarise_results(Results(tmp_path), SUITE).values()
     assert set(summary["architectures"]) == {"unet", "unet (no-pose)", "unet (mirror)"}
 
 

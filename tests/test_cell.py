@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench.records import store
+from bench.records.results import Results
 from bench.running import failures
 from bench.running import inputs as bench_inputs
 from bench.running.cell import check_contract, keep, score
@@ -103,12 +104,12 @@ def test_a_prediction_too_few_is_refused():
 def test_predictions_and_weights_are_kept_without_pickles(tmp_path):
     guesses = np.random.default_rng(0).random((2, 9, 5)) < 0.5
     weights = [np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros(1, np.float32)]
-    keep(tmp_path, CELL, KEY, FOLD, guesses, weights)
-    with np.load(store.artifact(tmp_path, CELL, KEY, "predictions.npz"), allow_pickle=False) as kept:
+    keep(Results(tmp_path), CELL, FOLD, guesses, weights)
+    with np.load(Results(tmp_path).artifact(CELL, "predictions.npz"), allow_pickle=False) as kept:
         assert kept["ids"].tolist() == ["c", "d"]
         bits = np.unpackbits(kept["bits"], count=guesses.size).reshape(kept["shape"])
         assert np.array_equal(bits.astype(bool), guesses)
-    with np.load(store.artifact(tmp_path, CELL, KEY, "weights.npz"), allow_pickle=False) as kept:
+    with np.load(Results(tmp_path).artifact(CELL, "weights.npz"), allow_pickle=False) as kept:
         assert all(np.array_equal(kept[name], weight) for name, weight in zip(sorted(kept), weights, strict=True))
 
 

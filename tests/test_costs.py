@@ -5,6 +5,7 @@ from records import record
 
 from bench.pages import overview
 from bench.records import costs
+from bench.records.results import Results
 from bench.suites import suite
 
 
@@ -64,10 +65,13 @@ def test_the_clock_runs_while_any_cell_does(cells, seconds):
 
 def test_a_row_a_device(tmp_path, monkeypatch):
     quick, cells = suite("quick"), [cell("10:01:00", 60), cell("10:01:30", 60)]
-    costs.renew(tmp_path, quick, cells)
-    costs.renew(tmp_path, suite("ablation"), cells[:1])
-    costs.renew(tmp_path, quick, [cell("11:00:00", 30, "NVIDIA H200")])
-    rows = [tuple(r[k] for k in ("suite", "device", "cells", "cell_minutes", "at_once")) for r in costs.read(tmp_path)]
+    costs.renew(Results(tmp_path), quick, cells)
+    costs.renew(Results(tmp_path), suite("ablation"), cells[:1])
+    costs.renew(Results(tmp_path), quick, [cell("11:00:00", 30, "NVIDIA H200")])
+    rows = [
+        tuple(r[k] for k in ("suite", "device", "cells", "cell_minutes", "at_once"))
+        for r in costs.read(Results(tmp_path))
+    ]
     assert rows == [
         ("ablation", "cpu", "1", "1.0", "1"),
         ("quick", "NVIDIA H200", "1", "0.5", "1"),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records import costs, csv_file
+from bench.records.results import Results
 from bench.speed import speed_table
 from bench.suites import suite
 from lungseg.errors import DataError
@@ -50,10 +51,10 @@ def test_what_is_written_is_read_again(tmp_path_factory, values):
 def test_costs_and_throughput_write_no_formula(tmp_path):
     machine = {"cpu": "=cmd|' /C calc'!A0", "cores": 2, "device": "@SUM(A1)"}
     record = {"machine": machine, "timing": {"total_seconds": 60.0}}
-    written = costs.renew(tmp_path, suite("quick"), [record]).read_text()
+    written = costs.renew(Results(tmp_path), suite("quick"), [record]).read_text()
     assert "'=cmd" in written
     assert "'@SUM" in written
-    assert costs.read(tmp_path)[0]["cpu"] == machine["cpu"]
+    assert costs.read(Results(tmp_path))[0]["cpu"] == machine["cpu"]
     row = dict.fromkeys(speed_table.COLUMNS, "1") | {"device": "=1+1", "note": "-x"}
     text = speed_table.spelled([row])
     assert "'=1+1" in text

@@ -14,6 +14,7 @@ from records import record
 
 from bench import machine, suites
 from bench.records import members, store
+from bench.records.results import Results
 from bench.running import entries
 from bench.running.data import Material
 from bench.running.ensemble_cell import by_seed, mean, put_back, refuse_seen
@@ -38,12 +39,12 @@ def trained(results, suite=SUITE, graph="g", material=MATERIAL):
         made_from = {**inputs(cell, suite, material), "graph": graph}
         made = record(cell.architecture, cell.fold, cell.seed, size=64)
         whole = {**made, "inputs": made_from, "cell": cell.as_dict(), "fingerprint": store.fingerprint(made_from)}
-        store.save_record(store.record_path(results, cell, KEY), whole)
-        store.write_bytes(store.artifact(results, cell, KEY, "weights.npz"), b"w")
+        store.save_record(Results(results).path(cell), whole)
+        store.write_bytes(Results(results).artifact(cell, "weights.npz"), b"w")
 
 
 def planned(results, seeds=None, suite=SUITE, views=False):
-    return entries.entries(suite, MATERIAL, results, KEY, seeds, views=views)
+    return entries.entries(suite, MATERIAL, Results(results), seeds, views=views)
 
 
 @pytest.mark.parametrize("seeds", [None, 2, 1])
@@ -58,7 +59,7 @@ def test_every_member_is_of_its_entrys_architecture_and_fold_and_of_another_seed
         seeds_of = [m.seed for m in entry.members]
         assert seeds_of == (list(range(n)) if "seeds" in suffix else [entry.cell.seed])
         assert entry.views == (VIEWS if "views" in suffix else (IDENTITY,))
-        assert entries.Entry.from_dict(entry.as_dict()) == entry
+        assert entries.Entry.from_dict(entry.as_dict(), SUITE) == entry
 
 
 OTHER_SPLIT = (Fold(("b",), ("d",), ("a", "c")), Fold(("a",), ("c",), ("b", "d")))
@@ -68,7 +69,7 @@ SPLIT_BY_SEED = replace(MATERIAL, split=lambda seed: OTHER_SPLIT)
 def test_seeds_that_split_the_images_otherwise_lend_the_members_that_held_an_entrys_images_out(tmp_path):
     suite = replace(SUITE, seeds=(0, 1), architectures=("unet",))
     trained(tmp_path, suite, material=SPLIT_BY_SEED)
-    first, second = entries.entries(suite, SPLIT_BY_SEED, tmp_path, KEY, 2)
+    first, second = entries.entries(suite, SPLIT_BY_SEED, Results(tmp_path), 2)
     assert first.fold(SPLIT_BY_SEED).test == ("c", "d"), "of seed 0"
     for entry, fold in ((first, 0), (second, 1)):
         assert [(m.seed, m.fold) for m in entry.members] == [(0, fold), (1, 0), (1, 1)]
@@ -79,8 +80,8 @@ def test_a_mean_over_seeds_needs_every_fold_of_each(tmp_path):
     suite = replace(SUITE, seeds=(0, 1), architectures=("unet",), only_folds=(0,))
     trained(tmp_path, suite, material=SPLIT_BY_SEED)
     with pytest.raises(UsageError, match=r"unet: each seed splits the images anew, .* needs all 2 folds"):
-        entries.entries(suite, SPLIT_BY_SEED, tmp_path, KEY, 2)
-    alone = entries.entries(suite, SPLIT_BY_SEED, tmp_path, KEY, 2, views=True)
+        entries.entries(suite, SPLIT_BY_SEED, Results(tmp_path), 2)
+    alone = entries.entries(suite, SPLIT_BY_SEED, Results(tmp_path), 2, views=True)
     assert {e.cell.architecture for e in alone} == {"unet+views"}
 
 
@@ -97,7 +98,7 @@ def test_an_entry_stays_until_a_member_changes(tmp_path):
     trained(tmp_path)
     first = planned(tmp_path)[0]
     assert planned(tmp_path)[0].inputs == first.inputs
-    path = store.record_path(tmp_path, first.members[1], KEY)
+    path = Results(tmp_path).path(first.members[1])
     store.save_record(path, {**store.load_record(path), "weights_sha256": "of another training"})
     assert store.fingerprint(planned(tmp_path)[0].inputs) != store.fingerprint(first.inputs)
 
@@ -106,7 +107,7 @@ def test_a_set_that_predicts_another_has_entries_of_its_one_fold(tmp_path):
     suite = replace(SUITE, folds=1, scored_on="other", architectures=("unet",))
     material = replace(MATERIAL, folds=FOLDS[:1])
     trained(tmp_path, suite, material=material)
-    found = entries.entries(suite, material, tmp_path, KEY)
+    found = entries.entries(suite, material, Results(tmp_path))
     assert [e.cell.id for e in found] == ["unet+seeds.other.f0.s0"]
 
 
@@ -130,7 +131,7 @@ def test_entries_of_a_variant_are_made_of_its_trainings_alone(tmp_path):
         suites.of_variant(suite, "slow")
     with pytest.raises(DataError, match=r"run `python -m bench run quick --arch unet --variants mirror` first"):
         planned(tmp_path, suite=suites.of_variant(suite, "mirror"))
-    store.record_path(tmp_path, found[0].members[0], KEY).unlink()
+    Results(tmp_path).path(found[0].members[0]).unlink()
     with pytest.raises(DataError, match=r"run `python -m bench run quick --arch unet --variants no-pose --seeds 2`"):
         planned(tmp_path, suite=suites.of_variant(suite, "no-pose"))
 
@@ -138,10 +139,10 @@ def test_entries_of_a_variant_are_made_of_its_trainings_alone(tmp_path):
 def test_missing_members_and_weights_are_all_named(tmp_path):
     trained(tmp_path)
     gone, edited, bare = suites.cells(SUITE)[:3]
-    store.record_path(tmp_path, gone, KEY).unlink()
-    path = store.record_path(tmp_path, edited, KEY)
+    Results(tmp_path).path(gone).unlink()
+    path = Results(tmp_path).path(edited)
     path.write_text(path.read_text().replace('"n": 138', '"n": 139'))
-    store.artifact(tmp_path, bare, KEY, "weights.npz").unlink()
+    Results(tmp_path).artifact(bare, "weights.npz").unlink()
     with pytest.raises(DataError) as caught:
         planned(tmp_path)
     first, *rest = caught.value.problems
@@ -155,9 +156,9 @@ def test_where_weights_are_missing_every_record_of_that_training_is_named(tmp_pa
     """One that another suite holds would be taken over, without weights again."""
     trained(tmp_path)
     bare = suites.cells(SUITE)[0]
-    path, weights = store.record_path(tmp_path, bare, KEY), store.artifact(tmp_path, bare, KEY, "weights.npz")
+    path, weights = Results(tmp_path).path(bare), Results(tmp_path).artifact(bare, "weights.npz")
     weights.unlink()
-    other = store.record_path(tmp_path, replace(bare, suite="another"), KEY)
+    other = Results(tmp_path).path(replace(bare, suite="another"))
     record = store.load_record(path)
     store.save_record(other, {**record, "cell": {**record["cell"], "suite": "another"}})
     with pytest.raises(DataError, match=f"delete {re.escape(f'{path} and {other}')} and run suite quick again"):

@@ -12,6 +12,7 @@ from bench import gate, suites
 from bench.pages import answers, budget, report
 from bench.publish import validate
 from bench.records import costs, likeness, store
+from bench.records.results import Results
 from bench.statistics import stats
 
 SUITE = replace(suites.suite("quick"), architectures=("unet", "resunet"), seeds=(0, 1, 2))
@@ -70,7 +71,7 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     records = table()
     records += ensembles(records, "unet", "+seeds+views", views=7, gain=0.4)
     save(tmp_path, records)
-    written = report.write(tmp_path)
+    written = report.write(Results(tmp_path))
     assert any(path.name.endswith("curves.png") for path in written)
     page = (tmp_path / "fake.md").read_text(encoding="utf-8")
     flat = " ".join(page.split())
@@ -89,8 +90,8 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
 
 def test_only_trainings_count_as_a_suites_cost(tmp_path):
     records = table()
-    assert costs.renew(tmp_path, replace(SUITE, name="fake"), records)
-    assert costs.read(tmp_path)[0]["cells"] == str(len([r for r in records if r["history"]["loss"]]))
+    assert costs.renew(Results(tmp_path), replace(SUITE, name="fake"), records)
+    assert costs.read(Results(tmp_path))[0]["cells"] == str(len([r for r in records if r["history"]["loss"]]))
 
 
 def experiment(records):
@@ -128,5 +129,5 @@ def test_entries_are_of_the_members_beside_them_or_not_published():
 
 def test_comparisons_of_architectures_leave_entries_out(tmp_path):
     save(tmp_path, experiment(table()))
-    (summary,) = gate.summarise_results(tmp_path, replace(SUITE, name="fake")).values()
+    (summary,) = gate.summarise_results(Results(tmp_path), replace(SUITE, name="fake")).values()
     assert set(summary["architectures"]) == {"unet", "resunet"}

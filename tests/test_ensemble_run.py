@@ -11,6 +11,7 @@ from bench.cell import Cell
 from bench.pages import showcase
 from bench.publish import validate
 from bench.records import likeness, store
+from bench.records.results import Results
 from bench.running import ensemble
 
 SUITE = replace(
@@ -43,7 +44,7 @@ def made(known, tmp_path_factory):
 
 
 def held(folder):
-    return {store.cell_name(record): record for record in store.load_records(folder)}
+    return {store.cell_name(record): record for record in Results(folder).all()}
 
 
 def test_each_fold_has_its_entries(made):
@@ -72,7 +73,7 @@ def masks(folder, architecture, seed, ids):
     named = (architecture, seed)
     records = [r for r in held(folder).values() if (r["cell"]["architecture"], r["cell"]["seed"]) == named]
     cell_of = {case["id"]: Cell.from_dict(r["cell"]) for r in records for case in r["cases"]}
-    return np.stack([showcase.prediction(folder, cell_of[image], KEY, image) for image in ids])
+    return np.stack([showcase.prediction(Results(folder), cell_of[image], image) for image in ids])
 
 
 @pytest.mark.parametrize("fold", [0, 1])

@@ -15,6 +15,7 @@ from bench.figures.curves import median
 from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
 from bench.figures.style import label, labels
+from bench.records.results import Results
 from bench.speed import speeds
 from bench.statistics import stats
 
@@ -25,7 +26,7 @@ OF_PAIRS = {"pairwise", "stability"}  # not of a single architecture
 def draw(tmp_path, records, names):
     save_throughput(tmp_path, names, "cpu.tensorflow.float32.128")
     (section,) = stats.sections(records)
-    return figures.draw(section, speeds.load(tmp_path), tmp_path / "figures", "x")
+    return figures.draw(section, speeds.load(Results(tmp_path)), tmp_path / "figures", "x")
 
 
 def width_and_height(path):
@@ -50,7 +51,7 @@ def test_a_key_names_the_rows_whose_speed_is_drawn_and_counts_the_rest(tmp_path)
     names = [f"net_{i}" for i in range(8)]
     save_throughput(tmp_path, names[:3], "cpu.tensorflow.float32.128")
     (section,) = stats.sections(grid(names, folds=2, n=24, epochs=10))
-    figure = speed(section, speeds.load(tmp_path))
+    figure = speed(section, speeds.load(Results(tmp_path)))
     (key,) = figure.legends
     told = [text.get_text() for text in key.get_texts()]
     assert [line.split()[-1] for line in told[:3]] == names[:3]
@@ -118,7 +119,8 @@ def test_no_home_and_no_display_are_needed(tmp_path):
     save(tmp_path, grid(("unet",), folds=2, n=24, epochs=5))
     hidden = ("HOME", "DISPLAY", "MPLBACKEND", "MPLCONFIGDIR", "XDG_CONFIG_HOME")
     environment = {k: v for k, v in os.environ.items() if k not in hidden} | {"HOME": "/nonexistent"}
-    code = f"from pathlib import Path; from bench.pages import report; report.write(Path({str(tmp_path)!r}))"
+    code = "from pathlib import Path; from bench.pages import report; from bench.records.results import Results; "
+    code += f"report.write(Results(Path({str(tmp_path)!r})))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert "atplotlib" not in run.stderr
     assert (tmp_path / "figures" / "fake-tensorflow-cpu-float32-leaderboard.png").stat().st_size > 5000

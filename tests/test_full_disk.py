@@ -19,6 +19,7 @@ from bench.__main__ import main
 from bench.pages import report
 from bench.paths import ROOT
 from bench.records import costs, store
+from bench.records.results import Results
 from bench.running import lock
 from bench.speed import speed_table
 from lungseg import atomic, datasets
@@ -61,7 +62,7 @@ def gate_files(folder):
 
 
 def hold(folder):
-    with lock.held(folder):
+    with lock.held(Results(folder)):
         pass
 
 
@@ -71,7 +72,7 @@ WRITERS = {
     "gate's files": lambda f, _: gate_files(f),
     "record set aside": lambda f, _: store.set_aside(f / "runs/quick/m/old.json"),
     "figure": lambda f, _: draw(f / "figures/x.png"),
-    "costs": lambda f, _: costs.renew(f, SUITE, [record("unet", 0, suite="quick", n=10, epochs=3)]),
+    "costs": lambda f, _: costs.renew(Results(f), SUITE, [record("unet", 0, suite="quick", n=10, epochs=3)]),
     "throughput table": lambda f, _: store.write_text(f / "throughput/a.csv", speed_table.spelled([])),
     "phantom set": lambda f, _: phantom.write(f / "cache/phantom", 1, (16, 16)),
     "prepared cache": lambda f, get: prepare(
@@ -149,7 +150,7 @@ def reported(tmp_path):
     """A results folder with pages of an older state of its records."""
     save(tmp_path, grid(("unet",), **SMALL))
     save_throughput(tmp_path, ["unet"], "cpu.tensorflow.float32.128")
-    report.write(tmp_path, figures=False)
+    report.write(Results(tmp_path), figures=False)
     save(tmp_path, grid(("resunet",), **SMALL))
     return tmp_path
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bench.pages import showcase
-from bench.records import store
+from bench.records.results import Results
 from bench.suites import cells, suite
 from lungseg import images, recipes
 from lungseg.datasets.case import Case
@@ -111,11 +111,11 @@ PREDICTIONS = {
 @pytest.mark.fault("F101", "F102")
 @pytest.mark.parametrize("kind", PREDICTIONS)
 def test_a_planted_checkpoint_is_an_error_that_names_it_and_runs_nothing(tmp_path, kind):
-    path = store.artifact(tmp_path, CELL, KEY, "predictions.npz")
+    path = Results(tmp_path).artifact(CELL, "predictions.npz")
     path.parent.mkdir(parents=True)
     path.write_bytes(PREDICTIONS[kind](Payload(tmp_path / "ran")))
     with pytest.raises(DataError, match=r"predictions\.npz: not the predictions of a cell"):
-        showcase.prediction(tmp_path, CELL, KEY, "a")
+        showcase.prediction(Results(tmp_path), CELL, "a")
     assert not (tmp_path / "ran").exists()
 
 

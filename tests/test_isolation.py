@@ -7,6 +7,7 @@ import pytest
 from bench import machine
 from bench.pages import report
 from bench.records import store
+from bench.records.results import Results
 from bench.running import data, engine
 from bench.running.inputs import inputs
 from bench.running.progress import Display
@@ -29,12 +30,12 @@ LIMIT_S = 15.0  # of the one that sleeps
 
 def run(folder, suite, wanted):
     """Outcomes and records by cell id."""
-    root = data.locate(suite, None, folder)
-    material = data.gather(suite, root, folder)
+    root = data.locate(suite, None, Results(folder))
+    material = data.gather(suite, root, Results(folder))
     made_from = {cell.id: inputs(cell, suite, material) for cell in wanted}
     with Display(wanted, suite.slots) as display:
-        outcomes = engine.run_cells(wanted, suite, root, folder, made_from, display)
-    records = {store.cell_name(r): r for r in store.load_records(folder)}
+        outcomes = engine.run_cells(wanted, suite, root, Results(folder), made_from, display)
+    records = {store.cell_name(r): r for r in Results(folder).all()}
     return {outcome.cell.id: outcome for outcome in outcomes}, records
 
 
@@ -102,7 +103,7 @@ def test_a_failed_cell_is_recorded_with_its_cause_and_memory(among, name, status
 @pytest.mark.fault("F51", "F54", "F63")
 def test_the_report_shows_failed_cells_and_ranks_nothing_because_of_them(among):
     folder, _, records = among
-    report.write(folder, figures=False)
+    report.write(Results(folder), figures=False)
     page = (folder / "smoke.md").read_text(encoding="utf-8")
     for name, record in records.items():
         if record["status"] != "ok":
@@ -113,11 +114,11 @@ def test_the_report_shows_failed_cells_and_ranks_nothing_because_of_them(among):
 
 @pytest.mark.fault("F43")
 def test_data_that_changed_after_the_parent_looked_ends_the_cell(tmp_path):
-    root = data.locate(SOUND, None, tmp_path)
-    material = data.gather(SOUND, root, tmp_path)
+    root = data.locate(SOUND, None, Results(tmp_path))
+    material = data.gather(SOUND, root, Results(tmp_path))
     cell = cells(SOUND)[0]
     stale = {**inputs(cell, SOUND, material), "data": "what it was before"}
     changed = pytest.raises(DataError, match="data of the set changed since the run began")
     with Display([cell], 1) as display, changed:
-        engine.run_cells([cell], SOUND, root, tmp_path, {cell.id: stale}, display)
-    assert store.load_records(tmp_path) == [], "it is not the cell that is at fault"
+        engine.run_cells([cell], SOUND, root, Results(tmp_path), {cell.id: stale}, display)
+    assert Results(tmp_path).all() == [], "it is not the cell that is at fault"

@@ -8,11 +8,11 @@ import pytest
 from records import record
 
 from bench import machine, suites
-from bench.cell import Cell
 from bench.options import parser
 from bench.pages import report
 from bench.publish import validate
 from bench.records import store
+from bench.records.results import Results
 from bench.running import engine
 from bench.running.inputs import inputs, resolved
 from bench.running.inputs import settings as recipe_settings
@@ -90,22 +90,22 @@ def test_what_is_written_under_a_setting_is_found_under_it_alone(chosen, tmp_pat
     for cell in cells(chosen):
         made_from = {**wanted[cell.id], "graph": "g"}
         whole = {**record("unet", 0, n=8), "inputs": made_from, "fingerprint": store.fingerprint(made_from)}
-        child = Suite.from_dict(json.loads(json.dumps(asdict(chosen))))
-        store.save_record(store.record_path(tmp_path, cell, child.machine_key), whole)
-    assert store.missing(cells(chosen), wanted, tmp_path, chosen.machine_key) == []
+        told = json.loads(json.dumps([asdict(chosen), cell.as_dict()]))
+        store.save_record(Results(tmp_path).path(Suite.from_dict(told[0]).cell(told[1])), whole)
+    assert Results(tmp_path).missing(cells(chosen), wanted) == []
     for other in settings():
         theirs = {cell.id: inputs(cell, other, MATERIAL) for cell in cells(other)}
-        lacks = store.missing(cells(other), theirs, tmp_path, other.machine_key)
+        lacks = Results(tmp_path).missing(cells(other), theirs)
         assert lacks == ([] if other == chosen else cells(other))
 
 
 @pytest.mark.parametrize("chosen", settings(), ids=lambda chosen: chosen.machine_key)
 def test_a_cells_process_is_started_as_its_suite_says(chosen, tmp_path):
     cell = cells(chosen)[-1]
-    child = engine._child(cell, chosen, tmp_path, tmp_path, {})
+    child = engine._child(cell, chosen, tmp_path, Results(tmp_path), {})
     assert child.deterministic is chosen.is_deterministic
     told = json.loads(json.dumps(child.job))
-    theirs, same = Suite.from_dict(told["suite"]), Cell.from_dict(told["cell"])
+    theirs, same = Suite.from_dict(told["suite"]), Suite.from_dict(told["suite"]).cell(told["cell"])
     assert (theirs.is_deterministic, theirs.recipe_of(same.recipe).precision) == (
         chosen.is_deterministic,
         chosen.precision,
@@ -159,4 +159,5 @@ def test_a_page_says_which_section_is_fast():
 def test_a_suite_of_another_precision_is_the_same_comparison_otherwise():
     chosen = suite("montgomery-128")
     assert replace(narrowed(chosen, precision="mixed_bfloat16"), precision="float32") == chosen
-    assert suites.cells(narrowed(chosen, precision="mixed_bfloat16")) == suites.cells(chosen)
+    both = [suites.cells(one) for one in (chosen, narrowed(chosen, precision="mixed_bfloat16"))]
+    assert [[cell.as_dict() for cell in cells] for cells in both][0] == [cell.as_dict() for cell in both[1]]

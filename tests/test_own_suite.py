@@ -11,6 +11,7 @@ import lungseg
 from bench import commands, suites
 from bench.__main__ import main
 from bench.pages import report
+from bench.records.results import Results
 from bench.running import data, data_warnings
 from bench.running.job import Job
 from lungseg import images
@@ -38,7 +39,7 @@ def test_its_records_bear_the_folders_name_marked_as_ones_own(tmp_path, folder, 
     assert cells[0].id == f"unet.{called}.f0.s0"
     assert not set(lungseg.DATASETS) & {called, *called.split("+")}
     assert suite.sets == ("folder",)
-    told = Job(cells[0], suite, root, tmp_path, {}).as_dict()
+    told = Job(cells[0], suite, root, Results(tmp_path), {}).as_dict()
     assert Job.from_dict(told).suite == suite
 
 
@@ -83,7 +84,7 @@ def test_without_a_folder_the_suite_says_what_it_needs(monkeypatch, tmp_path, ca
 def test_images_that_are_not_a_public_sets_do_not_pass_for_it(tmp_path, stems, layout):
     layout(tmp_path / "hospital", *stems)
     with pytest.raises(UsageError, match=r"are not Montgomery's.*bench run own"):
-        data.locate(suites.SUITES["montgomery-128"], tmp_path / "hospital", tmp_path)
+        data.locate(suites.SUITES["montgomery-128"], tmp_path / "hospital", Results(tmp_path))
 
 
 @pytest.mark.fault("F122")
@@ -91,10 +92,10 @@ def test_images_that_are_not_a_public_sets_do_not_pass_for_it(tmp_path, stems, l
 def test_of_two_sets_each_is_looked_at(tmp_path, name):
     source_layout(tmp_path / "Montgomery", "MCUCXR_0001_0")
     source_layout(tmp_path / "shenzhen", "CHNCXR_0001_0")
-    assert data.locate(suites.SUITES[name], tmp_path, tmp_path) == tmp_path
+    assert data.locate(suites.SUITES[name], tmp_path, Results(tmp_path)) == tmp_path
     source_layout(tmp_path / "shenzhen", "MCUCXR_0002_0")
     with pytest.raises(UsageError, match="'MCUCXR_0002_0'"):
-        data.locate(suites.SUITES[name], tmp_path, tmp_path)
+        data.locate(suites.SUITES[name], tmp_path, Results(tmp_path))
 
 
 @pytest.mark.fault("F122")
@@ -104,7 +105,7 @@ def test_a_page_names_the_folder_and_no_public_set(tmp_path):
         for r in grid(("unet",), folds=2, n=20, epochs=4)
     ]
     save(tmp_path, records)
-    report.write(tmp_path, figures=False)
+    report.write(Results(tmp_path), figures=False)
     page = (tmp_path / "own.md").read_text()
     assert "own-hospital" in page
     assert "ontgomery" not in page
@@ -112,7 +113,7 @@ def test_a_page_names_the_folder_and_no_public_set(tmp_path):
 
 def gathered(root, cache, **change):
     suite = replace(suites.called(OWN, root), size=(32, 32), folds=2, **change)
-    return suite, data.gather(suite, root, cache)
+    return suite, data.gather(suite, root, Results(cache))
 
 
 @pytest.fixture

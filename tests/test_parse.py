@@ -12,6 +12,7 @@ from records import ensemble, grid, record, save, sealed
 from bench.__main__ import main
 from bench.paths import ROOT, near
 from bench.records import kinds, parse, schema, store
+from bench.records.results import Results
 from lungseg.metrics import METRICS, Counts
 
 SMALL = {"folds": 2, "n": 24, "epochs": 4}
@@ -81,7 +82,7 @@ def test_records_of_failures_and_of_means_are_records(kind):
 
 
 def test_every_committed_record_is_one():
-    paths = store.record_paths(ROOT / "results")
+    paths = Results(ROOT / "results").paths()
     assert len(paths) > 400
     assert sum(len(store.load_record(path)["cases"]) for path in paths) > 18_000
 

@@ -9,6 +9,7 @@ from speed_rows import row
 from bench import commands
 from bench.__main__ import main
 from bench.records import csv_file
+from bench.records.results import Results
 from bench.running.child import Child
 from bench.speed import peers, speed_table, torch_unet
 from bench.suites import suite
@@ -20,7 +21,7 @@ SMALL = replace(suite("smoke"), size=(64, 64), limit_s=60)
 def test_where_torch_is_missing_that_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentFailure, match=r"torch is not installed; `make speed-peers`"):
-        peers.measure(SMALL, tmp_path, print, 0.1)
+        peers.measure(SMALL, Results(tmp_path), print, 0.1)
     monkeypatch.setattr(commands.runtime, "require", lambda: None)
     assert main(["speed", "smoke", "--peers", "--results", str(tmp_path)]) == EnvironmentFailure.exit_code
     assert "torch is not installed" in capsys.readouterr().err
@@ -50,7 +51,7 @@ def test_ratios_are_of_the_same_precision_and_a_peer_that_fails_is_named(tmp_pat
     monkeypatch.setattr(Child, "start", lambda child: None)
     monkeypatch.setattr(Child, "wait", wait)
     said = []
-    path, failures = peers.measure(replace(SMALL, widths=(("unet", 8),)), tmp_path, said.append, 0.1)
+    path, failures = peers.measure(replace(SMALL, widths=(("unet", 8),)), Results(tmp_path), said.append, 0.1)
     rows = csv_file.read(path)[1]
     assert asked == [(p, c, False) for p in ("float32", "bfloat16") for c in (False, True)]
     ratios = [[r[f"{mode}_ratio"] for mode in peers.RATES] for r in rows]

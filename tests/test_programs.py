@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import machine
+from bench.records.results import Results
 from bench.running import engine
 from bench.running.child import Child
 from bench.running.progress import Display
@@ -43,13 +44,13 @@ def test_a_user_may_have_none_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_each_kind_of_machine_has_programs_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = machine.programs(tmp_path)
-    assert here == machine.programs(tmp_path)
+    here = Results(tmp_path).programs
+    assert here == Results(tmp_path).programs
     assert tmp_path in here.parents
     for what, other in (("cpu_name", "a processor without avx512f"), ("device_kind", "nvidia-h200")):
         with monkeypatch.context() as patch:
             patch.setattr(machine, what, lambda other=other: other)
-            assert machine.programs(tmp_path) != here
+            assert Results(tmp_path).programs != here
 
 
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
@@ -62,11 +63,11 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
 
 def test_cells_share_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     children, todo = started(monkeypatch), cells(SMOKE)
-    engine.run_cells(todo, SMOKE, tmp_path, tmp_path, {cell.id: {} for cell in todo}, Display(todo, 1))
-    assert [child.programs for child in children] == [machine.programs(tmp_path)]
+    engine.run_cells(todo, SMOKE, tmp_path, Results(tmp_path), {cell.id: {} for cell in todo}, Display(todo, 1))
+    assert [child.programs for child in children] == [Results(tmp_path).programs]
 
 
 def test_a_measurement_of_speed_compiles_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     children = started(monkeypatch)
-    throughput.measure(SMOKE, tmp_path, lambda _: None)
+    throughput.measure(SMOKE, Results(tmp_path), lambda _: None)
     assert [child.programs for child in children] == [None]

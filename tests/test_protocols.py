@@ -15,6 +15,7 @@ from bench.pages import pairs_file, report
 from bench.pages.protocol_page import stated
 from bench.records import store
 from bench.records.protocols import newest, protocol
+from bench.records.results import Results
 from bench.statistics import stats
 from bench.statistics.patients import beside_siblings, patient
 from lungseg.datasets.montgomery import SAME_PATIENT
@@ -110,21 +111,21 @@ def committed_suite(tmp_path, records):
         r["cell"]["suite"] = "quick"
         r["fingerprint"] = store.fingerprint(r["inputs"])
     save(tmp_path, [sealed(r) for r in records])
-    return store.record_paths(tmp_path, "quick")
+    return Results(tmp_path).paths("quick")
 
 
 def test_publishing_keeps_the_records_of_an_older_protocol_byte_for_byte(tmp_path):
     old = {p.name: p.read_bytes() for p in committed_suite(tmp_path / "committed", grid(("unet",), n=24))}
     committed_suite(tmp_path / "own", second(grid(("unet",), n=24)))
-    publish.publish(suites.suite("quick"), tmp_path / "own", tmp_path / "committed")
+    publish.publish(suites.suite("quick"), Results(tmp_path / "own"), Results(tmp_path / "committed"))
     folders = {path.name: path for path in (tmp_path / "committed" / "runs" / "quick").iterdir()}
     assert sorted(folders) == ["tensorflow-cpu-float32", "tensorflow-cpu-float32-protocol-1"]
     kept = {p.name: p.read_bytes() for p in folders["tensorflow-cpu-float32-protocol-1"].iterdir()}
     assert kept == old
-    records = store.load_records(tmp_path / "committed")
+    records = Results(tmp_path / "committed").all()
     assert [s.setting.protocol for s in stats.sections(records)] == [2, 1]
-    publish.publish(suites.suite("quick"), tmp_path / "own", tmp_path / "committed")
-    assert len(store.load_records(tmp_path / "committed")) == len(records), "publishing again moves nothing further"
+    publish.publish(suites.suite("quick"), Results(tmp_path / "own"), Results(tmp_path / "committed"))
+    assert len(Results(tmp_path / "committed").all()) == len(records), "publishing again moves nothing further"
 
 
 def test_what_a_suite_cost_is_told_by_its_newest_protocol(tmp_path):
@@ -132,7 +133,7 @@ def test_what_a_suite_cost_is_told_by_its_newest_protocol(tmp_path):
     for r in old:
         r["timing"]["total_seconds"] = 36000.0
     committed_suite(tmp_path / "own", [*old, *new])
-    publish.publish(suites.suite("quick"), tmp_path / "own", tmp_path / "committed")
+    publish.publish(suites.suite("quick"), Results(tmp_path / "own"), Results(tmp_path / "committed"))
     (_, row) = (tmp_path / "committed" / "costs.csv").read_text().splitlines()
     assert row.startswith("quick,5,10.0,"), "five cells of 120 s, none of ten hours"
 
@@ -185,9 +186,9 @@ def test_records_of_later_protocols_know_their_patients_themselves():
 
 def test_records_on_disk_stay_as_they_are(tmp_path):
     save(tmp_path, linked())
-    before = {path: path.read_bytes() for path in store.record_paths(tmp_path)}
-    report.write(tmp_path, figures=False)
-    assert {path: path.read_bytes() for path in store.record_paths(tmp_path)} == before
+    before = {path: path.read_bytes() for path in Results(tmp_path).paths()}
+    report.write(Results(tmp_path), figures=False)
+    assert {path: path.read_bytes() for path in Results(tmp_path).paths()} == before
 
 
 def test_images_beside_a_sibling_in_training_are_counted():

@@ -9,6 +9,7 @@ from records import agreeing, grid, save
 
 from bench import publish, suites
 from bench.records import store
+from bench.records.results import Results
 from lungseg.errors import DataError
 
 SMALL = {"folds": 2, "n": 24, "epochs": 4}
@@ -40,6 +41,6 @@ def test_every_record_that_is_none_is_named_and_nothing_is_copied(tmp_path):
         r["cases"][0]["patient"] = None
     save(tmp_path / "own", [store.sealed(r) for r in records])
     with pytest.raises(DataError, match="patient is None") as caught:
-        publish.publish(suites.suite("quick"), tmp_path / "own", tmp_path / "committed")
+        publish.publish(suites.suite("quick"), Results(tmp_path / "own"), Results(tmp_path / "committed"))
     assert len(caught.value.problems) == 2
     assert not (tmp_path / "committed").exists()

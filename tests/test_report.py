@@ -15,13 +15,14 @@ import lungseg
 from bench.markdown import escape
 from bench.pages import pairs_file, report
 from bench.records import csv_file
+from bench.records.results import Results
 from bench.statistics import stats
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 def test_no_records_is_said(tmp_path):
-    assert report.write(tmp_path) == [tmp_path / "README.md"]
+    assert report.write(Results(tmp_path)) == [tmp_path / "README.md"]
     assert "No suite has been run" in (tmp_path / "README.md").read_text()
 
 
@@ -142,7 +143,7 @@ def test_the_index_leads_to_the_pages_of_searches(tmp_path):
 
 def test_only_writes_one_suite_but_the_index_of_all(tmp_path):
     save(tmp_path, grid(n=20) + grid(n=20, suite="other"))
-    written = report.write(tmp_path, figures=False, only="other")
+    written = report.write(Results(tmp_path), figures=False, only="other")
     assert [p.name for p in written] == ["other.csv", "other.md", "README.md"]
     index = (tmp_path / "README.md").read_text()
     assert "[fake](fake.md)" in index
@@ -155,10 +156,10 @@ def test_only_also_writes_the_page_that_compares_with_the_suite(tmp_path):
         return [sealed({**r, "cell": {**r["cell"], "trained_on": "montgomery+shenzhen"}}) for r in made]
 
     save(tmp_path, [*grid(("unet",), n=40, data="montgomery", level=0.97), *besides(0.99)])
-    report.write(tmp_path, figures=False)
+    report.write(Results(tmp_path), figures=False)
     before = (tmp_path / "both.md").read_text()
     save(tmp_path, grid(("unet",), n=40, data="montgomery", level=0.94))
-    written = report.write(tmp_path, figures=False, only="fake")
+    written = report.write(Results(tmp_path), figures=False, only="fake")
     assert [p.name for p in written] == ["both.md", "fake.md", "README.md"]
     assert (tmp_path / "both.md").read_text() != before
     records = [*grid(("unet",), n=40, data="montgomery"), *besides(0.99)]
@@ -196,7 +197,8 @@ def test_report_without_figures_loads_no_backend_and_no_matplotlib(tmp_path):
     save(tmp_path, grid(n=20, folds=2))
     code = (
         "import sys; from pathlib import Path; from bench.pages import report; "
-        f"report.write(Path({str(tmp_path)!r}), figures=False); "
+        "from bench.records.results import Results; "
+        f"report.write(Results(Path({str(tmp_path)!r})), figures=False); "
         "print([m for m in ('keras', 'tensorflow', 'jax', 'matplotlib', 'seaborn', 'cv2') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -251,7 +253,7 @@ def test_committed_pages_are_what_the_committed_records_give(tmp_path):
     for name in ("runs", "strata", "throughput", "figures", "tuning", "robustness", "reruns"):
         if (RESULTS / name).is_dir():
             shutil.copytree(RESULTS / name, tmp_path / name)
-    for path in report.write(tmp_path, figures=False):
+    for path in report.write(Results(tmp_path), figures=False):
         assert path.read_bytes() == (RESULTS / path.relative_to(tmp_path)).read_bytes(), (
             f"make report RESULTS=results renews {path.name}"
         )

@@ -16,6 +16,7 @@ from records import grid, record, save, save_throughput
 from bench.__main__ import main
 from bench.pages import report
 from bench.paths import ROOT
+from bench.records.results import Results
 from bench.running import lock
 
 SMALL = {"folds": 2, "n": 20, "epochs": 4}
@@ -47,7 +48,7 @@ def fill(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def ordinary(tmp_path_factory):
     folder = fill(tmp_path_factory.mktemp("ordinary"))
-    report.write(folder)
+    report.write(Results(folder))
     return pages(folder)
 
 
@@ -76,7 +77,7 @@ def test_no_duration_is_taken_from_a_clock_that_may_be_set_back():
 def test_a_clock_that_jumps_back_changes_no_page(tmp_path, ordinary, monkeypatch):
     times = iter(range(10**9, 0, -1000))
     monkeypatch.setattr(time, "time", lambda: float(next(times)))
-    report.write(fill(tmp_path))
+    report.write(Results(fill(tmp_path)))
     assert pages(tmp_path) == ordinary
 
 
@@ -140,7 +141,7 @@ def test_a_terminal_without_umlauts_ends_nothing(tmp_path):
 @pytest.mark.fault("F83")
 @pytest.mark.parametrize("name", ["with spaces in it", "C:\\results\\new", "a'quote\"", "-dash", "new\nline"])
 def test_any_name_of_the_folder_gives_the_same_pages(tmp_path, ordinary, name):
-    report.write(fill(tmp_path / name))
+    report.write(Results(fill(tmp_path / name)))
     assert pages(tmp_path / name) == ordinary
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -150,7 +151,7 @@ def test_a_folder_behind_a_symbolic_link_stays_one(tmp_path, ordinary):
     fill(tmp_path / "disk")
     (tmp_path / "link").symlink_to("disk", target_is_directory=True)
     assert main(["report", "--results", str(tmp_path / "link")]) == 0
-    with lock.held(tmp_path / "link"):
+    with lock.held(Results(tmp_path / "link")):
         pass
     assert (tmp_path / "link").is_symlink()
     assert pages(tmp_path / "disk") == ordinary

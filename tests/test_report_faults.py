@@ -18,6 +18,7 @@ from bench.figures import style
 from bench.pages import report
 from bench.paths import ROOT
 from bench.records import store
+from bench.records.results import Results
 from bench.speed import speeds
 from bench.statistics import stats
 
@@ -73,7 +74,7 @@ def test_an_unreadable_record_is_named_and_hides_no_other(two_suites, capsys, da
 def test_a_suite_of_unreadable_records_alone_still_has_a_page(tmp_path):
     for fold in (0, 1):
         store.write_text(record_file(tmp_path, fold), "{")
-    report.write(tmp_path)
+    report.write(Results(tmp_path))
     assert "unet.phantom.f0.s0.json" in page(tmp_path)
     assert "unet.phantom.f1.s0.json" in page(tmp_path)
 
@@ -133,7 +134,7 @@ def test_a_tie_shares_a_rank_in_the_order_of_names(tmp_path):
     texts = set()
     for order in (1, -1):
         save(tmp_path, list(unique.values())[::order])
-        report.write(tmp_path, figures=False)
+        report.write(Results(tmp_path), figures=False)
         texts.add((tmp_path / "fake.md").read_text())
     (text,) = texts
     board = text[text.index("| Rank") :].split("\n\n")[0].splitlines()[2:]
@@ -160,7 +161,7 @@ def test_a_run_whose_cells_all_fail_reports_them_and_exits_4(tmp_path):
     assert "3 of 3 cells failed" in done.stderr
     assert "Nothing was scored" in page(results, "smoke")
     assert "unet.phantom.f0.s0" in page(results, "smoke")
-    assert [r["status"] for r in store.load_records(results, "smoke")] == ["crashed"] * 3
+    assert [r["status"] for r in Results(results).all("smoke")] == ["crashed"] * 3
     assert [path.read_text() for path in truncated.parent.glob("*.old")] == ["{"], "kept, where nothing reads it"
     assert f"{foreign}: not a readable record" in done.stderr, "of another suite: named, and no business of this run"
 
@@ -179,7 +180,7 @@ def test_no_name_leaves_its_place_on_a_page_in_a_figure_or_on_disk(tmp_path, nam
             case["id"] = case["patient"] = f"{name}{case['id']}"
     for k, r in enumerate(records):
         store.save_record(results / f"runs/odd/m/{k}.json", r)
-    written = report.write(results)
+    written = report.write(Results(results))
     assert {path.parent for path in written} <= {results, results / "figures"}
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
     for text in (path.read_text(encoding="utf-8") for path in written if path.suffix == ".md"):
@@ -199,7 +200,7 @@ def drawn(tmp_path, n):
     with style.house_style():
         made = [function(section) for function in figures.FIGURES.values()]
         made = [figure for figure in made if figure is not None]  # one row has no pairs and no places
-        return section, [*made, figures.speed(section, speeds.load(tmp_path))]
+        return section, [*made, figures.speed(section, speeds.load(Results(tmp_path)))]
 
 
 @pytest.mark.fault("F94")
@@ -237,7 +238,7 @@ def test_a_second_report_changes_no_byte_of_a_page_or_figure(tmp_path):
     for name, order in (("a", 1), ("a", 1), ("b", -1)):
         save(tmp_path / name, records[::order])
         save_throughput(tmp_path / name, ["unet"], "cpu.tensorflow.float32.128")
-        paths = report.write(tmp_path / name)
+        paths = report.write(Results(tmp_path / name))
         made.append({path.relative_to(tmp_path / name): path.read_bytes() for path in paths})
     assert len(made[0]) == 7
     assert all(again == made[0] for again in made[1:])

@@ -12,6 +12,7 @@ from bench import suites
 from bench.pages import report, reruns_page
 from bench.publish import _reruns
 from bench.records import parts, reruns, store
+from bench.records.results import Results
 from bench.running import data, engine
 from bench.running import reruns as repeated
 from bench.running.engine import Outcome
@@ -32,9 +33,9 @@ def trained(monkeypatch):
 
     def run_cells(cells, suite, root, results, inputs, display):
         (cell,) = cells
-        store.save_record(store.record_path(results, cell, suite.machine_key), RUNS[len(folders) % len(RUNS)])
+        store.save_record(results.path(cell), RUNS[len(folders) % len(RUNS)])
         folders.append(results)
-        assert (results / "cache" / "prepared").exists(), "prepared again for each run"
+        assert results.prepared.exists(), "prepared again for each run"
         return [Outcome(cell, "ok", 1.0)]
 
     monkeypatch.setattr(data, "gather", lambda *_: MATERIAL)
@@ -44,7 +45,7 @@ def trained(monkeypatch):
 
 def measured(results, times):
     (results / "cache" / "prepared").mkdir(parents=True, exist_ok=True)
-    return repeated.measure(SUITE, results, results, times, lambda _: None)
+    return repeated.measure(SUITE, results, Results(results), times, lambda _: None)
 
 
 def test_runs_are_kept_and_no_record_of_a_leaderboard_is_made(trained, tmp_path):
@@ -53,7 +54,7 @@ def test_runs_are_kept_and_no_record_of_a_leaderboard_is_made(trained, tmp_path)
     assert [run["dice"] for run in held["runs"]] == pytest.approx(DICES[:3])
     assert held["sd_dice"] == pytest.approx(np.std(DICES[:3], ddof=1))
     assert held["sd_dice"] > 0
-    assert store.record_paths(tmp_path) == []
+    assert Results(tmp_path).paths() == []
     assert (tmp_path / "cache" / "prepared").is_dir(), "what was shared is gone"
     assert not (tmp_path / "cache" / "reruns").exists()
 
@@ -66,7 +67,7 @@ def test_a_second_command_adds_what_lacks_and_other_inputs_begin_anew(trained, t
     monkeypatch.setattr(MATERIAL, "prepared", SimpleNamespace(sha256="other"))
     measured(tmp_path, 1)
     assert len(trained) == 4
-    (found,) = reruns.read(tmp_path, "smoke")
+    (found,) = reruns.read(Results(tmp_path), "smoke")
     assert len(found.dice) == 1
 
 
@@ -76,16 +77,16 @@ def test_a_run_that_fails_ends_the_command_and_what_is_kept_stays(trained, tmp_p
     monkeypatch.setattr(engine, "run_cells", lambda *_: [failed])
     with pytest.raises(LungsegError, match=r"run 3 of 4 failed: no room"):
         measured(tmp_path, 4)
-    assert len(reruns.read(tmp_path, "smoke")[0].dice) == 2
+    assert len(reruns.read(Results(tmp_path), "smoke")[0].dice) == 2
 
 
 def test_publishing_copies_them_and_a_damaged_file_is_named(trained, tmp_path):
     (file,) = measured(tmp_path / "own", 2)
-    (copy,) = _reruns(tmp_path / "own", tmp_path / "all", SUITE)
+    (copy,) = _reruns(Results(tmp_path / "own"), Results(tmp_path / "all"), SUITE)
     assert copy.read_bytes() == file.read_bytes()
     copy.write_text("{}")
     with pytest.raises(DataError, match="not a file of repeated runs"):
-        reruns.read(tmp_path / "all", "smoke")
+        reruns.read(Results(tmp_path / "all"), "smoke")
 
 
 def test_a_fast_section_tells_the_spread_or_that_it_is_not_known():

@@ -18,6 +18,7 @@ from bench import judging
 from bench.__main__ import main
 from bench.paths import ROOT
 from bench.records import store
+from bench.records.results import Results
 from bench.running import child, data, lock
 from lungseg import atomic
 from lungseg.errors import EnvironmentFailure
@@ -90,8 +91,9 @@ def test_each_folder_that_a_run_writes_to_is_tried_before_training(tmp_path, no_
 HOLD = """
 import sys, time
 from pathlib import Path
+from bench.records.results import Results
 from bench.running import lock
-with lock.held(Path(sys.argv[1])):
+with lock.held(Results(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -132,9 +134,9 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert (results / ".lock").read_text() == str(holder.pid), "the file is stale"
-    with lock.held(results):
+    with lock.held(Results(results)):
         assert (results / ".lock").read_text() == str(os.getpid())
-    with lock.held(results):
+    with lock.held(Results(results)):
         pass  # and let go of at the end
 
 
@@ -154,12 +156,12 @@ def test_what_a_kill_left_half_written_is_removed_by_the_next_holder(tmp_path):
     for path in (*left, not_ours):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("half")
-    records = store.load_records(tmp_path)
-    with lock.held(tmp_path):
+    records = Results(tmp_path).all()
+    with lock.held(Results(tmp_path)):
         assert not any(path.exists() for path in left)
     assert not [*(tmp_path / "cache").rglob(f"{atomic.FOLDER}*")]
     assert not_ours.exists()
-    assert store.load_records(tmp_path) == records
+    assert Results(tmp_path).all() == records
 
 
 @pytest.mark.fault("F78")
@@ -173,8 +175,8 @@ def test_the_gate_removes_nothing_of_other_suites(tmp_path, monkeypatch):
 
     monkeypatch.setattr(data, "locate", stop)
     assert main(["gate", "--baseline", str(ROOT / "results/baseline.json"), "--results", str(tmp_path)]) == 130
-    assert store.load_records(tmp_path, "smoke") == []
-    assert len(store.load_records(tmp_path, "montgomery-128")) == 2
+    assert Results(tmp_path).all("smoke") == []
+    assert len(Results(tmp_path).all("montgomery-128")) == 2
     assert (tmp_path / "cells/montgomery-128/m/unet/weights.npz").exists()
 
 
@@ -184,7 +186,7 @@ def test_the_gate_refuses_to_judge_old_records_that_it_cannot_remove(tmp_path, n
     (tmp_path / "results/runs").mkdir(parents=True)
     (tmp_path / "results/runs/smoke").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(EnvironmentFailure, match=r"runs/smoke: cannot be removed"):
-        judging._smoke(tmp_path / "results")
+        judging._smoke(Results(tmp_path / "results"))
 
 
 @pytest.fixture
@@ -201,7 +203,7 @@ def test_what_a_dead_writer_left_goes_and_what_a_living_one_writes_stays(tmp_pat
     left, written = (tmp_path / f"figures/{atomic.FILE}{pid}-x" for pid in (dead, os.getppid()))
     left.touch()
     written.touch()
-    with lock.held(tmp_path):
+    with lock.held(Results(tmp_path)):
         assert (left.exists(), written.exists()) == (False, True)
 
 
@@ -212,5 +214,5 @@ def test_the_lock_waits_for_the_cells_of_a_killed_run(tmp_path, dead):
     file.write(str(dead))
     file.flush()
     threading.Timer(0.5, file.close).start()
-    with lock.held(tmp_path):
+    with lock.held(Results(tmp_path)):
         assert (tmp_path / ".lock").read_text() == str(os.getpid())

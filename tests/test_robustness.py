@@ -13,6 +13,7 @@ from bench.__main__ import main
 from bench.pages import robustness_page
 from bench.paths import ROOT
 from bench.records import store
+from bench.records.results import Results
 from bench.robustness import command, corruptions, measurement
 from bench.robustness.corruptions import CLEAN, CORRUPTIONS, KEYS, corrupted
 from bench.robustness.measurement import Network
@@ -175,9 +176,9 @@ def test_the_interval_covers_patients_and_not_images():
 
 def test_a_table_is_read_back_as_it_was_written(tmp_path):
     network = made_up([[0.9, 0.8]], [[0.7, 0.6]], "pq", version=1, machine={"cpu": "one"})
-    path = measurement.save(tmp_path, "quick", [network])
-    assert measurement.load(tmp_path, "quick") == [network]
-    assert measurement.load(tmp_path, "smoke") == []
+    path = measurement.save(Results(tmp_path), "quick", [network])
+    assert measurement.load(Results(tmp_path), "quick") == [network]
+    assert measurement.load(Results(tmp_path), "smoke") == []
     assert path == tmp_path / "robustness" / "quick.json"
 
 
@@ -186,11 +187,11 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
     [("0.7", "0.99"), ('"schema": 1', '"schema": 7'), ("0.7", "NaN"), ('"pq"', '"pq'), ('"images"', '"pictures"')],
 )
 def test_a_table_that_is_not_as_it_was_written_is_refused_and_hides_no_other_page(old, new, tmp_path):
-    path = measurement.save(tmp_path, "quick", [made_up([[0.9]], [[0.7]], ["pq"])])
-    measurement.save(tmp_path, "smoke", [made_up([[0.9]], [[0.7]], ["pq"])])
+    path = measurement.save(Results(tmp_path), "quick", [made_up([[0.9]], [[0.7]], ["pq"])])
+    measurement.save(Results(tmp_path), "smoke", [made_up([[0.9]], [[0.7]], ["pq"])])
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(DataError, match=r"quick\.json: .*delete it and run"):
-        measurement.load(tmp_path, "quick")
+        measurement.load(Results(tmp_path), "quick")
     assert main(["report", "--results", str(tmp_path), "--no-figures"]) == 0
     assert "**Unreadable**: quick.json" in (tmp_path / "robustness" / "quick.md").read_text()
     assert "+0.2000" in (tmp_path / "robustness" / "smoke.md").read_text()
@@ -208,18 +209,18 @@ def test_a_table_that_is_not_as_it_was_written_is_refused_and_hides_no_other_pag
     ],
 )
 def test_a_sealed_table_of_other_content_is_refused(edit, tmp_path):
-    path = measurement.save(tmp_path, "quick", [made_up([[0.9]], [[0.7]], ["p"])])
+    path = measurement.save(Results(tmp_path), "quick", [made_up([[0.9]], [[0.7]], ["p"])])
     body = json.loads(path.read_text())
     edit(body)
     path.write_text(json.dumps(store.sealed(body)))
     with pytest.raises(DataError, match=r"quick\.json: not a table of corruptions"):
-        measurement.load(tmp_path, "quick")
+        measurement.load(Results(tmp_path), "quick")
 
 
 def test_names_in_a_table_are_shown_and_not_obeyed(tmp_path):
     evil = made_up([[0.9]], [[0.7]], ["p"], name="[x](javascript:y)\n# big", scored_on="<b>", machine={"cpu": "|a|"})
-    measurement.save(tmp_path, "quick", [evil])
-    (page,) = robustness_page.write(tmp_path)
+    measurement.save(Results(tmp_path), "quick", [evil])
+    (page,) = robustness_page.write(Results(tmp_path))
     text = page.read_text()
     assert "\n# big" not in text
     assert "[x](" not in text
@@ -253,17 +254,17 @@ def made(faulty, tmp_path_factory):
 
 
 def test_without_corruption_the_kept_weights_give_the_records_scores(made):
-    (network,) = measurement.load(made, SUITE.name)
-    stored = {case["id"]: case["dice"] for record in store.load_records(made) for case in record["cases"]}
+    (network,) = measurement.load(Results(made), SUITE.name)
+    stored = {case["id"]: case["dice"] for record in Results(made).all() for case in record["cases"]}
     assert dict(zip(network.images, network.dice[0][CLEAN], strict=True)) == pytest.approx(stored, abs=1e-6)
     assert network.about["clean_differs"] == 0
-    weights = {store.cell_name(record): record["weights_sha256"] for record in store.load_records(made)}
+    weights = {store.cell_name(record): record["weights_sha256"] for record in Results(made).all()}
     assert {cell: each["weights_sha256"] for cell, each in network.about["trainings"].items()} == weights
     assert (made / "robustness" / f"{SUITE.name}.md").exists()
 
 
 def test_the_same_command_again_measures_nothing(made, monkeypatch, capsys):
-    path = measurement.path(made, SUITE.name)
+    path = Results(made).robustness(SUITE.name)
     before = path.read_bytes()
     monkeypatch.setattr(command, "Child", lambda *_: pytest.fail("nothing is to be measured"))
     assert main(["robustness", SUITE.name, "--results", str(made)]) == 0
@@ -276,8 +277,9 @@ def test_a_report_makes_the_same_page_without_a_backend(made):
     before = page.read_bytes()
     page.unlink()
     code = (
-        "import sys\nfrom bench.pages import robustness_page\nfrom pathlib import Path\n"
-        f"robustness_page.write(Path({str(made)!r}))\n"
+        "import sys\nfrom bench.pages import robustness_page\nfrom bench.records.results import Results\n"
+        "from pathlib import Path\n"
+        f"robustness_page.write(Results(Path({str(made)!r})))\n"
         "print([m for m in ('keras', 'tensorflow', 'jax') if m in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -289,12 +291,12 @@ def test_a_report_makes_the_same_page_without_a_backend(made):
 
 def test_published_results_hold_the_table(made, tmp_path):
     assert main(["publish", SUITE.name, "--results", str(made), "--to", str(tmp_path)]) == 0
-    assert measurement.load(tmp_path, SUITE.name) == measurement.load(made, SUITE.name)
+    assert measurement.load(Results(tmp_path), SUITE.name) == measurement.load(Results(made), SUITE.name)
     assert (tmp_path / "robustness" / f"{SUITE.name}.md").exists()
 
 
 def test_weights_that_are_not_there_are_named_with_the_command_that_trains_them(made, capsys):
-    path = store.artifact(made, suites.cells(SUITE)[0], KEY, "weights.npz")
+    path = Results(made).artifact(suites.cells(SUITE)[0], "weights.npz")
     kept = path.read_bytes()
     path.unlink()
     try:
@@ -307,8 +309,8 @@ def test_weights_that_are_not_there_are_named_with_the_command_that_trains_them(
 
 
 def test_weights_of_another_training_are_refused(made, capsys):
-    mine, other = (store.artifact(made, cell, KEY, "weights.npz") for cell in suites.cells(SUITE))
-    kept, path = mine.read_bytes(), measurement.path(made, SUITE.name)
+    mine, other = (Results(made).artifact(cell, "weights.npz") for cell in suites.cells(SUITE))
+    kept, path = mine.read_bytes(), Results(made).robustness(SUITE.name)
     table = path.read_bytes()
     mine.write_bytes(other.read_bytes())
     path.unlink()

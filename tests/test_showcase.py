@@ -12,6 +12,7 @@ from records import agreeing, case, record
 from bench import machine, suites
 from bench.pages import showcase
 from bench.records import store
+from bench.records.results import Results
 from bench.running import data
 
 SUITE = suites.suite("smoke")
@@ -37,16 +38,15 @@ def trained(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     whole = record(CELL.architecture, 0, suite="smoke", n=4, epochs=3, size=8)
     made = agreeing({**whole, "cases": [case(i, 0.1, 8, rng) for i in IDS]})
-    key = machine.key(SUITE.precision)
-    store.save_record(store.record_path(tmp_path, CELL, key), made)
-    path = store.artifact(tmp_path, CELL, key, "predictions.npz")
+    store.save_record(Results(tmp_path).path(CELL), made)
+    path = Results(tmp_path).artifact(CELL, "predictions.npz")
     store.write_bytes(path, predictions())
     return tmp_path, path
 
 
 def test_the_cells_of_this_machine_are_drawn(trained):
     results, _ = trained
-    drawn = showcase.draw(SUITE, results, results)
+    drawn = showcase.draw(SUITE, Results(results), results)
     assert drawn == results / "figures" / f"smoke-{machine.key(SUITE.precision)}-gallery.png"
     assert drawn.read_bytes().startswith(b"\x89PNG")
 
@@ -60,4 +60,4 @@ def test_the_cells_of_this_machine_are_drawn(trained):
 def test_damaged_predictions_cost_their_pictures_only(trained, damaged):
     results, path = trained
     path.write_bytes(damaged)
-    assert showcase.draw(SUITE, results, results) is None
+    assert showcase.draw(SUITE, Results(results), results) is None

@@ -11,6 +11,7 @@ from records import THROUGHPUT
 from speed_rows import row
 
 from bench.pages import speed_page
+from bench.records.results import Results
 from bench.speed import speed_table, speeds
 from lungseg.errors import DataError
 
@@ -95,7 +96,7 @@ def test_every_column_that_the_report_reads_is_written(tmp_path: Path) -> None:
     path = tmp_path / "throughput" / "cpu.tensorflow.float32.64x64.csv"
     path.parent.mkdir()
     path.write_text(speed_table.spelled([measured]), encoding="utf-8")
-    (table,) = speeds.load(tmp_path)
+    (table,) = speeds.load(Results(tmp_path))
     assert (table.device_kind, table.backend, table.precision, table.size) == ("cpu", "tensorflow", "float32", (64, 64))
     strict = replace(table, rows=tuple(Strict(r) for r in table.rows))
     assert strict.of("unet", 8) == measured

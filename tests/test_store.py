@@ -13,6 +13,7 @@ from records import record as made_up
 
 from bench import machine
 from bench.records import store
+from bench.records.results import Results
 from bench.running.inputs import inputs
 from bench.suites import cells, suite
 from lungseg import runtime
@@ -36,7 +37,7 @@ def record(**changes):
 
 @pytest.fixture
 def path(tmp_path):
-    return store.record_path(tmp_path, CELL, KEY)
+    return Results(tmp_path).path(CELL)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_record_comes_back_as_it_was_saved(path):
     assert store.load_record(path) == record()
     assert store.is_sealed(store.load_record(path))
     assert os.listdir(path.parent) == [path.name], "no temporary file stays"
-    assert store.load_records(path.parents[3]) == [record()]
+    assert Results(path.parents[3]).all() == [record()]
 
 
 @given(VALUES)
@@ -151,16 +152,16 @@ def test_one_error_lists_every_unreadable_record(tmp_path):
     for name in ("a", "b"):
         store.write_text(tmp_path / f"runs/quick/m/{name}.json", "{")
     with pytest.raises(DataError) as caught:
-        store.load_records(tmp_path)
+        Results(tmp_path).all()
     assert len(caught.value.problems) == 2
 
 
 def test_records_of_one_suite_in_the_order_of_their_paths(tmp_path):
     for name in ("quick/m/b", "quick/m/a", "smoke/m/c"):
         store.save_record(tmp_path / f"runs/{name}.json", record(parameters=ord(name[-1])))
-    assert [chr(r["parameters"]) for r in store.load_records(tmp_path)] == ["a", "b", "c"]
-    assert [chr(r["parameters"]) for r in store.load_records(tmp_path, "quick")] == ["a", "b"]
-    assert store.load_records(tmp_path / "nowhere") == []
+    assert [chr(r["parameters"]) for r in Results(tmp_path).all()] == ["a", "b", "c"]
+    assert [chr(r["parameters"]) for r in Results(tmp_path).all("quick")] == ["a", "b"]
+    assert Results(tmp_path / "nowhere").all() == []
 
 
 def test_fitting_record_is_found_with_or_without_the_graph(path):
@@ -168,7 +169,7 @@ def test_fitting_record_is_found_with_or_without_the_graph(path):
     store.save_record(path, record())
     assert store.find(path, INPUTS) == record()
     assert store.find(path, {**INPUTS, "graph": "g"}) == record()
-    assert store.missing([CELL], {CELL.id: INPUTS}, path.parents[3], KEY) == []
+    assert Results(path.parents[3]).missing([CELL], {CELL.id: INPUTS}) == []
 
 
 @pytest.mark.fault("F76")
@@ -205,7 +206,7 @@ def test_what_decides_no_number_voids_nothing(path, monkeypatch):
     monkeypatch.setattr(machine, "source", lambda: {"commit": "another", "dirty": True, "sha256": "another"})
     monkeypatch.setattr(runtime, "versions", lambda: {"keras": "99"})
     renamed = replace(suite("quick"), title="other words", slots=7, limit_s=1.0)
-    assert store.missing([CELL], {CELL.id: of_suite(renamed)}, path.parents[3], KEY) == []
+    assert Results(path.parents[3]).missing([CELL], {CELL.id: of_suite(renamed)}) == []
 
 
 @pytest.mark.fault("F77")
@@ -250,7 +251,7 @@ def test_failed_cell_is_run_again(path, status):
 def test_record_that_no_longer_fits_is_kept_where_no_report_looks(tmp_path, path):
     store.save_record(path, record())
     store.set_aside(path)
-    assert store.load_records(tmp_path) == []
+    assert Results(tmp_path).all() == []
     (old,) = path.parent.iterdir()
     assert json.loads(old.read_text(encoding="utf-8")) == record()
     store.set_aside(path)  # nothing there: harmless
@@ -266,8 +267,8 @@ def test_a_record_that_cannot_be_read_or_set_aside_is_an_error_that_names_it(pat
 
 
 def test_what_a_run_leaves_beside_its_record_is_no_record(tmp_path, path):
-    store.write_text(store.artifact(tmp_path, CELL, KEY, "log.json"), "{}")
-    assert store.record_paths(tmp_path) == []
+    store.write_text(Results(tmp_path).artifact(CELL, "log.json"), "{}")
+    assert Results(tmp_path).paths() == []
 
 
 def test_a_cell_is_called_as_its_record_s_file(path):

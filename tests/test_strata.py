@@ -11,6 +11,7 @@ from records import agreeing, grid, save, sealed
 
 from bench.__main__ import main
 from bench.pages import report
+from bench.records.results import Results
 from bench.statistics import patients, stats, strata
 from lungseg import Case
 from lungseg.errors import DataError
@@ -95,16 +96,16 @@ def test_a_gap_of_one_group_in_two_is_as_sure_as_theory_says():
 
 def test_who_the_patients_are_is_part_of_what_aggregates_are_of(tmp_path, monkeypatch):
     records = named()
-    strata.write(tmp_path, "fake", [only(records)], cases(records))
-    assert strata.read(tmp_path, only(records)) is not None
+    strata.write(Results(tmp_path), "fake", [only(records)], cases(records))
+    assert strata.read(Results(tmp_path), only(records)) is not None
     images = [c["id"] for r in records for c in r["cases"]]
     monkeypatch.setitem(patients.REGROUPED, "montgomery", {images[0]: images[1], images[1]: images[1]})
-    assert strata.read(tmp_path, only(records)) is None, "intervals over patients that are known better since"
+    assert strata.read(Results(tmp_path), only(records)) is None, "intervals over patients that are known better since"
 
 
 def test_the_page_shows_gaps_between_groups(tmp_path):
     save(tmp_path, named())
-    report.write(tmp_path, figures=False)
+    report.write(Results(tmp_path), figures=False)
     page = (tmp_path / "fake.md").read_text()
     assert "| tuberculosis | normal - tuberculosis |" in page
 
@@ -112,7 +113,7 @@ def test_the_page_shows_gaps_between_groups(tmp_path):
 def test_a_stored_file_holds_groups_and_no_patient(tmp_path):
     records = named()
     section = only(records)
-    text = strata.write(tmp_path, "fake", [section], cases(records)).read_text()
+    text = strata.write(Results(tmp_path), "fake", [section], cases(records)).read_text()
     assert not [c["id"] for r in records for c in r["cases"] if c["id"] in text]
     (stored,) = json.loads(text).values()
     assert list(stored) == ["sex", "age"]
@@ -122,20 +123,20 @@ def test_a_stored_file_holds_groups_and_no_patient(tmp_path):
 
 def test_a_group_of_few_is_counted_as_few_and_has_no_mean(tmp_path):
     records = named()
-    strata.write(tmp_path, "fake", [only(records)], cases(records))
-    oldest = strata.read(tmp_path, only(records))["age"]["60 and over"]
+    strata.write(Results(tmp_path), "fake", [only(records)], cases(records))
+    oldest = strata.read(Results(tmp_path), only(records))["age"]["60 and over"]
     assert oldest == {"n": None, "dice": {}, "gap": {}}
     save(tmp_path, records)
-    report.write(tmp_path, figures=False)
+    report.write(Results(tmp_path), figures=False)
     assert "| age          | 60 and over  | under 10 |" in (tmp_path / "fake.md").read_text()
 
 
 def test_a_set_that_tells_neither_sex_nor_age_is_not_asked_again(tmp_path):
     records = named()
     silent = [Case(c.id, c.patient, c.image, c.masks, None, {}) for c in cases(records)]
-    strata.write(tmp_path, "fake", [only(records)], silent)
+    strata.write(Results(tmp_path), "fake", [only(records)], silent)
     save(tmp_path, records)
-    report.write(tmp_path, figures=False)
+    report.write(Results(tmp_path), figures=False)
     page = (tmp_path / "fake.md").read_text().replace("\n", " ")
     assert "The data set at hand says nothing of its patients' sex and age." in page
     assert "were not aggregated" not in page
@@ -143,13 +144,13 @@ def test_a_set_that_tells_neither_sex_nor_age_is_not_asked_again(tmp_path):
 
 def test_aggregates_of_other_records_are_not_shown(tmp_path):
     records = named()
-    strata.write(tmp_path, "fake", [only(records)], cases(records))
+    strata.write(Results(tmp_path), "fake", [only(records)], cases(records))
     save(tmp_path, records)
-    report.write(tmp_path, figures=False)
+    report.write(Results(tmp_path), figures=False)
     assert "| sex " in (tmp_path / "fake.md").read_text()
     records[0]["timing"]["total_seconds"] = 1.0
     save(tmp_path, [sealed(r) for r in records])
-    report.write(tmp_path, figures=False)
+    report.write(Results(tmp_path), figures=False)
     page = (tmp_path / "fake.md").read_text()
     assert "| sex " not in page
     assert "python -m bench strata fake" in page.replace("\n", " ")
@@ -157,10 +158,10 @@ def test_aggregates_of_other_records_are_not_shown(tmp_path):
 
 def test_aggregates_of_rows_that_had_other_names_are_not_shown(tmp_path):
     records = named()
-    file = strata.write(tmp_path, "fake", [only(records)], cases(records))
-    assert strata.read(tmp_path, only(records)) is not None
+    file = strata.write(Results(tmp_path), "fake", [only(records)], cases(records))
+    assert strata.read(Results(tmp_path), only(records)) is not None
     file.write_text(file.read_text().replace('"resunet"', '"resunet (by its parts)"'))
-    assert strata.read(tmp_path, only(records)) is None
+    assert strata.read(Results(tmp_path), only(records)) is None
 
 
 def test_command_writes_aggregates_from_a_folder_and_needs_records(tmp_path, capsys):
@@ -181,16 +182,16 @@ def test_command_writes_aggregates_from_a_folder_and_needs_records(tmp_path, cap
     assert "no scored record" in capsys.readouterr().err
     save(results, records)
     assert main(command) == 0
-    stored = strata.read(results, only(records))
+    stored = strata.read(Results(results), only(records))
     assert {group: found["n"] for group, found in stored["age"].items()} == {"under 40": 30, "40 to 59": 30}
 
 
 def test_broken_file_is_named(tmp_path):
     section = only(grid(("unet",), folds=2, n=24))
-    strata.path(tmp_path, "fake").parent.mkdir()
-    strata.path(tmp_path, "fake").write_text("{")
+    Results(tmp_path).strata("fake").parent.mkdir()
+    Results(tmp_path).strata("fake").write_text("{")
     with pytest.raises(DataError, match=r"fake\.json: not readable"):
-        strata.read(tmp_path, section)
+        strata.read(Results(tmp_path), section)
 
 
 def test_unknown_sex_or_age_is_in_no_group():

@@ -12,6 +12,7 @@ from bench.__main__ import main
 from bench.pages import report, showcase
 from bench.publish import validate
 from bench.records import likeness, store
+from bench.records.results import Results
 from bench.running import engine, graphs
 from bench.running.progress import Display
 from lungseg import complexity
@@ -27,7 +28,7 @@ def stored(results, graph, code):
     """A record of the cell that fits INPUTS, of a network with this graph and made by this code."""
     made_from = {**INPUTS, "graph": graph}
     whole = {**record("unet", 0, n=8, epochs=2), "inputs": made_from, "fingerprint": store.fingerprint(made_from)}
-    path = store.record_path(results, CELL, machine.key("float32"))
+    path = Results(results).path(CELL)
     store.save_record(path, {**whole, "source": {"sha256": code}})
     return path
 
@@ -37,7 +38,7 @@ def test_a_record_of_an_edited_network_is_trained_again(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(graphs, "_ask", lambda names, *_: asked.extend(names) or {"unet": "after"})
     path = stored(tmp_path, "before", "other code")
-    today = graphs.of_edited([(CELL, path)], SUITE, tmp_path)
+    today = graphs.of_edited([(CELL, path)], SUITE, Results(tmp_path))
     assert (asked, today) == (["unet"], {"unet": "after"})
     assert store.find(path, {**INPUTS, "graph": today["unet"]}) is None
     stored(tmp_path, "after", "other code")
@@ -47,15 +48,15 @@ def test_a_record_of_an_edited_network_is_trained_again(tmp_path, monkeypatch):
 @pytest.mark.fault("F77")
 def test_no_backend_is_asked_of_records_that_todays_code_made(tmp_path, monkeypatch):
     monkeypatch.setattr(graphs, "_ask", lambda *_: pytest.fail("costs seconds"))
-    path = store.record_path(tmp_path, CELL, machine.key("float32"))
-    assert graphs.of_edited([(CELL, path)], SUITE, tmp_path) == {}
+    path = Results(tmp_path).path(CELL)
+    assert graphs.of_edited([(CELL, path)], SUITE, Results(tmp_path)) == {}
     stored(tmp_path, "g", machine.sources_sha256("lungseg", "bench"))
-    assert graphs.of_edited([(CELL, path)], SUITE, tmp_path) == {}
+    assert graphs.of_edited([(CELL, path)], SUITE, Results(tmp_path)) == {}
 
 
 def test_the_child_tells_the_graph_that_a_cell_would_record(tmp_path):
     model = lungseg.build("unet", (*SUITE.size, 1), SUITE.width, Style())
-    found = graphs._ask(["unet", "nonsense"], SUITE, tmp_path / "log.txt")
+    found = graphs._ask(["unet", "nonsense"], SUITE, Results(tmp_path / "log.txt"))
     assert found == {"unet": complexity.graph_sha256(model), "nonsense": ""}
 
 
@@ -83,9 +84,9 @@ class Ended:
 def test_a_cell_that_dies_after_its_record_is_stored_has_succeeded(tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "_child", lambda *_: Ended(tmp_path))
     with Display([CELL], 1) as display:
-        (outcome,) = engine.run_cells([CELL], SUITE, tmp_path, tmp_path, {CELL.id: INPUTS}, display)
+        (outcome,) = engine.run_cells([CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display)
     assert outcome.status == "ok"
-    assert [r["status"] for r in store.load_records(tmp_path)] == ["ok"]
+    assert [r["status"] for r in Results(tmp_path).all()] == ["ok"]
 
 
 def test_a_backend_that_does_not_fit_the_machine_ends_the_run(tmp_path, monkeypatch):
@@ -94,7 +95,7 @@ def test_a_backend_that_does_not_fit_the_machine_ends_the_run(tmp_path, monkeypa
     child.failure = {"type": "UsageError", "message": "install its GPU version", "status": "crashed"}
     monkeypatch.setattr(engine, "_child", lambda *_: child)
     with Display([CELL], 1) as display, pytest.raises(UsageError, match="GPU version"):
-        engine.run_cells([CELL], SUITE, tmp_path, tmp_path, {CELL.id: INPUTS}, display)
+        engine.run_cells([CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display)
 
 
 @pytest.mark.parametrize("broken", ["gallery", "speed"])
@@ -146,10 +147,10 @@ def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
     (problem,) = validate(records)
     assert "f1.s0" in problem
     save(tmp_path, records)
-    report.write(tmp_path, figures=False)
+    report.write(Results(tmp_path), figures=False)
     assert "**Mixed**" in (tmp_path / "fake.md").read_text()
     with pytest.raises(gate.NotComparable, match="not of one comparison"):
-        gate.summarise_results(tmp_path, replace(SUITE, name="fake"))
+        gate.summarise_results(Results(tmp_path), replace(SUITE, name="fake"))
 
 
 def test_the_variants_asked_for_are_those_that_are_trained(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from records import record, sealed
 from bench import judging, machine, suites
 from bench.pages.provenance import provenance
 from bench.records import store
+from bench.records.results import Results
 from bench.running import data, engine, graphs, suite_run
 from bench.running.inputs import inputs
 from bench.statistics import stats
@@ -22,13 +23,13 @@ KEY = machine.key("float32")
 def stored(results, suite=THEIRS, code=None, **changed):
     """A record of the suite's one cell, as a training on this machine would have left it."""
     (cell,) = suites.cells(suite)
-    material = data.gather(suite, data.locate(suite, None, results), results)
+    material = data.gather(suite, data.locate(suite, None, Results(results)), Results(results))
     made_from = {**inputs(cell, suite, material), "graph": "g"}
     whole = record("unet", 0, n=8, epochs=2, size=64) | {
         "cell": cell.as_dict(), "inputs": made_from, "fingerprint": store.fingerprint(made_from),
         "source": {"sha256": code or machine.sources_sha256("lungseg", "bench")},
     }  # fmt: skip
-    path = store.record_path(results, cell, KEY)
+    path = Results(results).path(cell)
     store.save_record(path, whole | changed)
     return path
 
@@ -42,20 +43,20 @@ def trained(monkeypatch):
 
 
 def run(results, suite=OURS):
-    return suite_run.train(suite, data.locate(suite, None, results), results)[0]
+    return suite_run.train(suite, data.locate(suite, None, Results(results)), Results(results))[0]
 
 
 def test_the_same_training_is_taken_over_with_its_files_and_says_where_it_was_made(tmp_path, trained, capsys):
     path = stored(tmp_path)
     (cell,) = suites.cells(THEIRS)
-    weights, masks = (store.artifact(tmp_path, cell, KEY, name) for name in ("weights.npz", "predictions.npz"))
+    weights, masks = (Results(tmp_path).artifact(cell, name) for name in ("weights.npz", "predictions.npz"))
     weights.parent.mkdir(parents=True)
     np.savez(weights, a=np.arange(3))
     np.savez(masks, a=np.arange(4))
     assert run(tmp_path) == 0
     assert trained == []
     assert "1 of 1 cells were trained in suite smoke already" in capsys.readouterr().out
-    ours = store.load_record(store.record_path(tmp_path, CELL, KEY))
+    ours = store.load_record(Results(tmp_path).path(CELL))
     theirs = store.load_record(path)
     assert store.is_sealed(ours)
     assert (ours["cell"]["suite"], ours.pop("taken_from")) == ("smoke-again", "smoke")
@@ -63,7 +64,7 @@ def test_the_same_training_is_taken_over_with_its_files_and_says_where_it_was_ma
         k: v for k, v in theirs.items() if k not in ("cell", "record_sha256")
     }
     for file in (weights, masks):
-        assert store.artifact(tmp_path, CELL, KEY, file.name).read_bytes() == file.read_bytes()
+        assert Results(tmp_path).artifact(CELL, file.name).read_bytes() == file.read_bytes()
     assert run(tmp_path) == 0
     assert "1 of 1 cells have a valid record" in capsys.readouterr().out
 
@@ -71,11 +72,11 @@ def test_the_same_training_is_taken_over_with_its_files_and_says_where_it_was_ma
 def test_what_was_taken_over_keeps_the_name_of_the_suite_that_trained_it(tmp_path, trained):
     stored(tmp_path)
     run(tmp_path)
-    store.record_path(tmp_path, *suites.cells(THEIRS), KEY).unlink()
+    Results(tmp_path).path(*suites.cells(THEIRS)).unlink()
     third = replace(OURS, name="smoke-once-more")
     run(tmp_path, third)
     assert trained == []
-    found = store.load_record(store.record_path(tmp_path, *suites.cells(third), KEY))
+    found = store.load_record(Results(tmp_path).path(*suites.cells(third)))
     assert found["taken_from"] == "smoke"
     (section,) = stats.sections([found])
     assert "Taken over, as the same training: 1 from suite smoke." in " ".join("\n".join(provenance(section)).split())
@@ -114,13 +115,13 @@ def test_a_record_of_ours_that_no_longer_fits_is_set_aside(tmp_path, trained):
     stored(tmp_path, OURS, fingerprint="of an older recipe")
     run(tmp_path)
     assert trained == []
-    assert len(list(store.record_path(tmp_path, CELL, KEY).parent.glob("*.json.old"))) == 1
+    assert len(list(Results(tmp_path).path(CELL).parent.glob("*.json.old"))) == 1
 
 
 def test_what_the_cell_had_of_an_older_training_goes(tmp_path, trained):
     """Masks of other weights would stand under these scores, and half a training would never be gone on with."""
     stored(tmp_path)
-    masks, old = (store.artifact(tmp_path, CELL, KEY, name) for name in ("predictions.npz", "checkpoints"))
+    masks, old = (Results(tmp_path).artifact(CELL, name) for name in ("predictions.npz", "checkpoints"))
     old.mkdir(parents=True)
     masks.write_bytes(b"of an older training")
     run(tmp_path)
@@ -141,7 +142,7 @@ def test_of_two_suites_that_trained_it_one_is_taken(tmp_path, trained, capsys):
     run(tmp_path)
     assert trained == []
     assert "1 of 1 cells were trained in suite another already" in capsys.readouterr().out
-    assert store.load_record(store.record_path(tmp_path, CELL, KEY))["taken_from"] == "another"
+    assert store.load_record(Results(tmp_path).path(CELL))["taken_from"] == "another"
 
 
 def test_what_is_on_trial_is_trained(tmp_path, monkeypatch):
@@ -149,12 +150,12 @@ def test_what_is_on_trial_is_trained(tmp_path, monkeypatch):
     asked = {}
     monkeypatch.setattr(judging, "train", lambda *_, **more: asked.update(more) or (130, None))
     with pytest.raises(KeyboardInterrupt):
-        judging._smoke(tmp_path)
+        judging._smoke(Results(tmp_path))
     stored(tmp_path)
-    root = data.locate(OURS, None, tmp_path)
+    root = data.locate(OURS, None, Results(tmp_path))
     ran = []
     monkeypatch.setattr(engine, "run_cells", lambda cells, *_: ran.extend(cells) or [])
-    suite_run.train(OURS, root, tmp_path, **asked)
+    suite_run.train(OURS, root, Results(tmp_path), **asked)
     assert [cell.id for cell in ran] == [CELL.id]
 
 
@@ -162,7 +163,7 @@ def test_a_training_in_two_suites_ran_once(tmp_path, trained):
     """It is no cell that another ran beside."""
     path = stored(tmp_path)
     run(tmp_path)
-    both = [store.load_record(path), store.load_record(store.record_path(tmp_path, CELL, KEY))]
+    both = [store.load_record(path), store.load_record(Results(tmp_path).path(CELL))]
     assert [section.beside for section in stats.sections(both)] == [1, 1]
     other = sealed({**both[0], "cell": {**both[0]["cell"], "suite": "third"}, "weights_sha256": "of another"})
     assert [section.beside for section in stats.sections([*both, other])] == [2, 2, 2]

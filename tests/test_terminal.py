@@ -15,6 +15,7 @@ from bench import judging
 from bench.__main__ import main as bench
 from bench.options import parser
 from bench.paths import ROOT
+from bench.records.results import Results
 from bench.running import data
 from bench.suites import SUITES
 from lungseg import atomic
@@ -128,9 +129,9 @@ def test_a_tilde_that_no_shell_expanded_is_the_home(home, monkeypatch):
     assert (home / "set" / "phantom.json").exists()
     assert main(["data", "verify", "phantom", "~/set"]) == 0
     assert len(lungseg.load("phantom", "~/set")) == 2
-    assert parser().parse_args(["run", "--results=~/runs", "--data=~/set"]).results == home / "runs"
+    assert parser().parse_args(["run", "--results=~/runs", "--data=~/set"]).results == Results(home / "runs")
     monkeypatch.setenv("LUNGSEG_DATA", "~/set")
-    assert data.locate(SUITES["montgomery-128"], None, home) == home / "set"
+    assert data.locate(SUITES["montgomery-128"], None, Results(home)) == home / "set"
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -257,7 +258,6 @@ def test_a_set_that_nobody_touched_is_read_once(tmp_path, monkeypatch):
 
 
 def test_refusals_are_usage_errors():
-    from bench import paths
 
     with pytest.raises(UsageError, match="give the results folder"):
-        paths.refuse_mistyped(Path("/proc/nowhere"))
+        Results(Path("/proc/nowhere")).require()

@@ -10,6 +10,7 @@ import pytest
 from processors import BFLOAT16
 from speed_rows import row
 
+from bench.records.results import Results
 from bench.running.child import Child
 from bench.speed import loop, speed_probe, speed_table, speeds, throughput, timing
 from bench.suites import Suite, suite
@@ -40,7 +41,7 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
     monkeypatch.setattr(Child, "start", lambda child: None)
     monkeypatch.setattr(Child, "wait", wait)
     said: list[str] = []
-    measured = throughput.measure(small, tmp_path, said.append)
+    measured = throughput.measure(small, Results(tmp_path), said.append)
     (found,) = speed_table.read(measured.path)
     assert (found["architecture"], found["determinism_cost"]) == ("unet", "0.25")
     assert measured.failures == (
@@ -48,7 +49,7 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
         "r2unet: ended with code -9 (killed; out of memory?)",
     )
     assert any("too large" in line for line in said)
-    assert speeds.load(tmp_path)[0].size == small.size
+    assert speeds.load(Results(tmp_path))[0].size == small.size
 
 
 def test_another_precision_has_a_table_of_its_own(
@@ -69,8 +70,8 @@ def test_another_precision_has_a_table_of_its_own(
     monkeypatch.setattr(Child, "start", lambda child: None)
     monkeypatch.setattr(Child, "wait", wait)
     one = replace(small, architectures=("unet",))
-    own = throughput.measure(one, tmp_path, lambda _: None)
-    other = throughput.measure(one, tmp_path, lambda _: None, precision="mixed_bfloat16")
+    own = throughput.measure(one, Results(tmp_path), lambda _: None)
+    other = throughput.measure(one, Results(tmp_path), lambda _: None, precision="mixed_bfloat16")
     assert [path.name for path in (own.path, other.path)] == [
         "cpu.tensorflow.float32.64x64.csv",
         "cpu.tensorflow.mixed_bfloat16.64x64.csv",
@@ -107,7 +108,7 @@ def test_a_child_is_ended_at_its_limit(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_real_measurement_is_whole(small: Suite, tmp_path: Path) -> None:
     one = replace(small, architectures=("unet",), size=(32, 32), limit_s=600)
-    measured = throughput.measure(one, tmp_path, print, budget_s=0.2)
+    measured = throughput.measure(one, Results(tmp_path), print, budget_s=0.2)
     assert measured.failures == ()
     (found,) = speed_table.read(measured.path)
     filled = {name for name, value in found.items() if value}
@@ -140,12 +141,12 @@ def test_a_batch_that_does_not_fit_costs_the_larger_ones_alone(
     monkeypatch.setattr(Child, "start", lambda child: None)
     monkeypatch.setattr(Child, "wait", wait)
     one, said = replace(small, architectures=("unet",)), list[str]()
-    measured = throughput.measure(one, tmp_path, said.append, batches=(16, 4, 8, 32))
+    measured = throughput.measure(one, Results(tmp_path), said.append, batches=(16, 4, 8, 32))
     assert asked == [4, 8, 16]
     assert measured.failures == ()
     assert [found["batch"] for found in speed_table.read(measured.path)] == ["4", "8"]
     assert said[-1] == "speed of unet, batch 16: does not fit into memory; larger ones are left out"
-    nothing = throughput.measure(one, tmp_path, said.append, batches=(16, 32))
+    nothing = throughput.measure(one, Results(tmp_path), said.append, batches=(16, 32))
     assert len(nothing.failures) == 1, "where nothing fits, that is a failure"
 
 

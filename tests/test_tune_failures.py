@@ -7,10 +7,11 @@ import pytest
 from made_up_study import PLAN, made_up, told, trials, tune
 
 from bench.records import parse, store
+from bench.records.results import Results
 from bench.tune import outcome
 from bench.tune.journal import DIVERGED, INTERRUPTED, OK
 from bench.tune.page import page
-from bench.tune.study import Failed, Study, folder
+from bench.tune.study import Failed, Study
 from lungseg.errors import DataError, EnvironmentFailure
 
 
@@ -99,7 +100,7 @@ def test_a_study_of_something_else_is_refused(tmp_path, trainings, monkeypatch, 
     before = sorted(path for path in tmp_path.rglob("*.json") if path.is_file())
     more = ["--inner", "3"] if changed == "inner" else []
     if changed != "inner":
-        path = folder(tmp_path, PLAN) / "study.json"
+        path = Results(tmp_path).study(PLAN.name) / "study.json"
         said = json.loads(path.read_text())
         said["identity"][changed] = "another"
         path.write_text(json.dumps(said))
@@ -131,7 +132,7 @@ def test_a_mistake_is_one_message_and_exit_2(tmp_path, capsys, more, message):
 @pytest.mark.parametrize("change", [lambda text: "", lambda text: text.replace('"seed": 0', '"seed": 1')])
 def test_a_finished_training_that_is_gone_or_edited_is_named(tmp_path, trainings, capsys, change):
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 0
-    study = folder(tmp_path, PLAN)
+    study = Results(tmp_path).study(PLAN.name)
     made = study.glob("trainings/*/record.json")
     path = next(p for p in made if len(store.load_record(p, parse.trial)["cases"]) < 16)
     path.write_text(change(path.read_text()))
@@ -144,7 +145,7 @@ def test_a_finished_training_that_is_gone_or_edited_is_named(tmp_path, trainings
 @pytest.mark.fault("F75")
 def test_a_record_that_was_edited_is_refused(tmp_path, trainings):
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 0
-    path = folder(tmp_path, PLAN) / "tune.json"
+    path = Results(tmp_path).study(PLAN.name) / "tune.json"
     path.write_text(path.read_text().replace('"wished": 1', '"wished": 2'))
     with pytest.raises(DataError, match="edited after it was written"):
         outcome.load(path)

@@ -9,10 +9,10 @@ from made_up_study import PLAN, SMALL, told, tune
 from bench import paths
 from bench.__main__ import main
 from bench.markdown import ratio
+from bench.records.results import Results
 from bench.tune import outcome
 from bench.tune.journal import OK
 from bench.tune.page import compared, page
-from bench.tune.study import folder
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -29,7 +29,7 @@ def test_the_page_says_what_the_record_holds(tmp_path, trainings):
     best = max(found["trials"], key=lambda trial: trial["value"])
     assert found["inner"]["best"]["trial"] == best["number"] > 0
     assert found["recipes"]["best"] == best["recipe"]
-    text = (folder(tmp_path, PLAN) / "tune.md").read_text().replace("\n", " ")
+    text = (Results(tmp_path).study(PLAN.name) / "tune.md").read_text().replace("\n", " ")
     pair = compared(found)
     own, better = ([sum(seed) / len(seed) for seed in found["held_out"]["dice"][name]] for name in ("own", "best"))
     assert pair.difference.value == pytest.approx(sum(better) / 2 - sum(own) / 2)
@@ -43,7 +43,11 @@ def test_the_page_says_what_the_record_holds(tmp_path, trainings):
 def test_the_same_record_gives_the_same_page(tmp_path, trainings):
     assert tune(tmp_path, "--trials", "2", "--seeds", "1") == 0
     found = told(tmp_path)
-    assert page(found) == page(json.loads(json.dumps(found))) == (folder(tmp_path, PLAN) / "tune.md").read_text()
+    assert (
+        page(found)
+        == page(json.loads(json.dumps(found)))
+        == (Results(tmp_path).study(PLAN.name) / "tune.md").read_text()
+    )
     assert main(["tune", *SMALL, "--results", str(tmp_path), "--trials", "2", "--seeds", "1"]) == 0
     again = told(tmp_path)
     assert {**again, "finished": 0, "record_sha256": 0} == {**found, "finished": 0, "record_sha256": 0}
@@ -62,7 +66,7 @@ def test_what_is_published_is_the_record_and_its_page(tmp_path, trainings, capsy
     record = target / "tuning" / f"{PLAN.name}.json"
     assert sorted(target.rglob("*.*")) == [record, record.with_suffix(".md")]
     assert record.with_suffix(".md").read_text() == page(outcome.load(record))
-    assert record.read_bytes() == (folder(tmp_path, PLAN) / "tune.json").read_bytes()
+    assert record.read_bytes() == (Results(tmp_path).study(PLAN.name) / "tune.json").read_bytes()
     assert paths.near(record) in capsys.readouterr().out
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from bench.records import parse, store
+from bench.records.results import Results
 from bench.running import data
 from bench.running.child import Child
 from bench.tune import outcome, space
 from bench.tune.journal import INTERRUPTED, OK, Journal
 from bench.tune.plan import plan
-from bench.tune.study import folder
 from bench.tune.task import task
 from bench.tune.trial import only
 from lungseg import ARCHITECTURES
@@ -53,17 +53,17 @@ def search(results, **more):
 
 def records(results):
     """Path of each finished training and when it was written."""
-    found = folder(results, of_tiny()).glob("trainings/*/record.json")
+    found = Results(results).study(of_tiny().name).glob("trainings/*/record.json")
     return {path: path.stat().st_mtime_ns for path in found}
 
 
 def trials(results):
     study = of_tiny()
-    return Journal(folder(results, study), study.axes, space.values(study.base)).trials()
+    return Journal(Results(results).study(study.name), study.axes, space.values(study.base)).trials()
 
 
 def told(results):
-    return json.loads((folder(results, of_tiny()) / "tune.json").read_text())
+    return json.loads((Results(results).study(of_tiny().name) / "tune.json").read_text())
 
 
 def searched(results):
@@ -96,10 +96,12 @@ def test_a_killed_search_goes_on_to_the_same_trials_and_bits(undisturbed, distur
     assert [(t.params, t.value) for t in found if t.status == OK] == [(t.params, t.value) for t in trials(undisturbed)]
     assert {path: records(results)[path] for path in done} == done, "a finished inner fold was trained again"
     assert len(done) in (3, 4)
-    for path in folder(undisturbed, of_tiny()).glob("trainings/*/record.json"):
+    for path in Results(undisturbed).study(of_tiny().name).glob("trainings/*/record.json"):
         clean = read(path)
         if {case["id"] for case in clean["cases"]} <= set(searched(undisturbed)):
-            again = read(folder(results, of_tiny()) / path.relative_to(folder(undisturbed, of_tiny())))
+            again = read(
+                Results(results).study(of_tiny().name) / path.relative_to(Results(undisturbed).study(of_tiny().name))
+            )
             assert again["weights_sha256"] == clean["weights_sha256"]
     if len(done) == 3:  # else the training ended before it noticed
         assert sum(read(path)["timing"]["resumed_at_epoch"] > 0 for path in records(results)) == 1
@@ -116,7 +118,9 @@ def test_nothing_of_the_held_out_fold_reaches_the_search(undisturbed, disturbed)
 
 def test_a_training_holds_the_images_of_its_split_and_no_other(undisturbed):
     study = of_tiny()
-    prepared = data.gather(study.suite, data.locate(study.suite, None, undisturbed), undisturbed).prepared
+    prepared = data.gather(
+        study.suite, data.locate(study.suite, None, Results(undisturbed)), Results(undisturbed)
+    ).prepared
     wanted = prepared.ids[5], prepared.ids[2]
     some = only(prepared, wanted)
     assert some.ids == wanted[::-1]
@@ -131,28 +135,28 @@ def test_what_is_told_is_what_the_trainings_scored(undisturbed):
     told_of = told(undisturbed)
     assert store.is_sealed(told_of)
     study = of_tiny()
-    root = data.locate(study.suite, None, undisturbed)
-    outer = study.outer(data.gather(study.suite, root, undisturbed))
+    root = data.locate(study.suite, None, Results(undisturbed))
+    outer = study.outer(data.gather(study.suite, root, Results(undisturbed)))
     held = told_of["held_out"]
     assert held["images"] == sorted(outer.test)
     assert searched(undisturbed) == sorted((*outer.train, *outer.validation))
     cases = [case["dice"] for case in told_of["inner"]["own"]["cases"]]
     assert told_of["trials"][0]["value"] == pytest.approx(sum(cases) / len(cases), abs=1e-12)
-    page = (folder(undisturbed, study) / "tune.md").read_text()
+    page = (Results(undisturbed).study(study.name) / "tune.md").read_text()
     assert page == outcome.page.page(told_of)
 
 
 def test_a_process_of_its_own_trains_as_a_fork_does(undisturbed, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE / "faulty"), str(HERE.parent), *sys.path]))
     study = of_tiny()
-    root = data.locate(study.suite, None, undisturbed)
-    material = data.gather(study.suite, root, undisturbed)
+    root = data.locate(study.suite, None, Results(undisturbed))
+    material = data.gather(study.suite, root, Results(undisturbed))
     inner = study.inner_folds(material)[0]
     asked = task(study, material, study.base, inner, study.seed, root, undisturbed, tmp_path)
     child = Child("bench.tune.trial", asked.as_dict(), 1, asked.folder / "log.txt", 300)
     child.start()
     assert child.wait(lambda event: None) == 0, child.tail()
-    forked = replace(asked, trainings=folder(undisturbed, study) / "trainings").found()
+    forked = replace(asked, trainings=Results(undisturbed).study(study.name) / "trainings").found()
     assert asked.found()["weights_sha256"] == forked["weights_sha256"]
     assert asked.found()["cases"] == forked["cases"]
     assert not list(asked.folder.rglob("*.checkpoint"))

@@ -7,12 +7,12 @@ from made_up_study import PLAN, SMALL, told, trials, tune
 
 from bench import suites
 from bench.__main__ import main
+from bench.records.results import Results
 from bench.running import data
 from bench.tune import outcome, space
 from bench.tune.journal import Journal
 from bench.tune.page import page
 from bench.tune.plan import plan
-from bench.tune.study import folder
 from lungseg.recipes import RECIPES
 
 
@@ -20,7 +20,7 @@ from lungseg.recipes import RECIPES
 def test_each_recipe_can_be_searched_from(tmp_path, trainings, monkeypatch, name):
     monkeypatch.setitem(suites.SUITES, "smoke", replace(suites.SUITES["smoke"], recipe=name))
     assert tune(tmp_path, "--epochs", "8", "--trials", "2", "--seeds", "1") == 0
-    found = outcome.load(folder(tmp_path, plan("smoke", size=32, epochs=8)) / "tune.json")
+    found = outcome.load(Results(tmp_path).study(plan("smoke", size=32, epochs=8).name) / "tune.json")
     assert len(found["inner"]["own"]["cases"]) == found["images"]["searched"]
     assert len([label for label in trainings if label.startswith("trial")]) == 4
     assert main(["tune", *SMALL, "--results", str(tmp_path), "--epochs", "8", "--trials", "2", "--seeds", "1"]) == 0
@@ -57,7 +57,7 @@ def test_no_trial_begins_after_the_hours_are_over(tmp_path, trainings, capsys):
 
 def test_the_last_of_several_workers_judges(tmp_path, trainings, capsys):
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 0
-    other = Journal(folder(tmp_path, PLAN), PLAN.axes, space.values(PLAN.base))
+    other = Journal(Results(tmp_path).study(PLAN.name), PLAN.axes, space.values(PLAN.base))
     with other.working():
         asked = other.ask(2)
         assert tune(tmp_path, "--trials", "2", "--seeds", "1") == 0
@@ -72,7 +72,7 @@ def test_no_patient_of_the_held_out_fold_is_in_the_search(tmp_path):
     for fold in range(PLAN.suite.folds):
         for inner in (2, 3):
             study = plan("smoke", size=32, fold=fold, inner=inner)
-            material = data.gather(study.suite, data.locate(study.suite, None, tmp_path), tmp_path)
+            material = data.gather(study.suite, data.locate(study.suite, None, Results(tmp_path)), Results(tmp_path))
             patient = {case.id: case.patient for case in material.cases}
             outer, inner_folds = study.outer(material), study.inner_folds(material)
             held = {patient[key] for key in outer.test}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.records import store
+from bench.records.results import Results
 from bench.statistics import simulation, stats, verdicts
 from bench.statistics.rows import Section, Trainings
 from bench.statistics.simulation import Shape
@@ -57,7 +57,7 @@ class Rates:
 @cache
 def section() -> Section:
     """The committed section whose rows have several seeds."""
-    found = stats.sections(store.load_records(ROOT / "results", SUITE))
+    found = stats.sections(Results(ROOT / "results").all(SUITE))
     return next(s for s in found if s.setting.machine == MACHINE and s.variances)
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from bench import gate, suites
 from bench.gate import accuracy
 from bench.records import store
+from bench.records.results import Results
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SUITE, ARCHITECTURES = "montgomery-128", ("unet", "resunet")
@@ -50,7 +51,7 @@ def on_a_fifth(rng: np.random.Generator, n: int) -> np.ndarray:
 def stored(results: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """Summary of the committed records of seed 0, and each image's fold."""
     suite = dataclasses.replace(suites.suite(SUITE), architectures=ARCHITECTURES)
-    summary = gate.summarise_results(results, suite)[MACHINE]
+    summary = gate.summarise_results(Results(results), suite)[MACHINE]
     for of in summary["architectures"].values():
         of["counts"] = {key: value for key, value in of["counts"].items() if key.startswith("0/")}
         of["dice"] = float(np.mean([accuracy.dice(value) for value in of["counts"].values()]))
@@ -59,7 +60,7 @@ def stored(results: Path) -> tuple[dict[str, Any], dict[str, int]]:
 
 def trainings(results: Path) -> list[store.Record]:
     """The suite's records of one kind of machine: another's are other trainings of the same name."""
-    return [store.load_record(path) for path in store.record_paths(results, SUITE) if path.parent.name == MACHINE]
+    return [store.load_record(path) for path in Results(results).paths(SUITE) if path.parent.name == MACHINE]
 
 
 def differences(results: Path, architecture: str) -> tuple[Dice, str]:

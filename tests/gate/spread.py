@@ -19,9 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import machine, suites
+from bench import suites
 from bench.cell import Cell
 from bench.records import store
+from bench.records.results import Results
 from bench.running import cell as training
 from bench.running import data, inputs
 from bench.running.job import Job
@@ -33,25 +34,23 @@ def train(cell: Cell, threads: int, root: Path, results: Path) -> None:
     """One cell, in a fresh process, with a number of threads that the suite does not have."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # a backend's start-up noise; a failure comes back as exception
     suite = replace(suites.suite(cell.suite), threads=threads)
-    made_from = inputs.inputs(cell, suite, data.gather(suite, root, results))
-    training.run(Job(cell, suite, root, results, made_from), lambda event: None)
+    made_from = inputs.inputs(cell, suite, data.gather(suite, root, Results(results)))
+    training.run(Job(cell, suite, root, Results(results), made_from), lambda event: None)
 
 
 def records(suite: Suite, seeds: Sequence[int], threads: int, results: Path) -> dict[tuple[str, int], store.Record]:
     """Records by architecture and seed; those that are there already are kept."""
     suite = replace(suite, seeds=tuple(seeds), threads=threads)
-    root = data.locate(suite, None, results)
-    data.gather(suite, root, results)  # once, before several processes would
-    key = machine.key(suite.precision)
-    todo = [cell for cell in suites.cells(suite) if not store.record_path(results, cell, key).exists()]
+    root = data.locate(suite, None, Results(results))
+    data.gather(suite, root, Results(results))  # once, before several processes would
+    todo = [cell for cell in suites.cells(suite) if not Results(results).path(cell).exists()]
     os.environ.update(runtime.environment(threads))  # read by a backend when a child imports it
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max(1, 2 // threads), context, max_tasks_per_child=1) as pool:
         for future in [pool.submit(train, cell, threads, root, results) for cell in todo]:
             future.result()
     return {
-        (cell.architecture, cell.seed): store.load_record(store.record_path(results, cell, key))
-        for cell in suites.cells(suite)
+        (cell.architecture, cell.seed): store.load_record(Results(results).path(cell)) for cell in suites.cells(suite)
     }
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from bench import gate, suites
 from bench.gate import dry_run, pipeline, scripted
+from bench.records.results import Results
 from bench.running import cell as cells
 from bench.running import data
 from lungseg import callbacks, inference, prepare, recipes, training
@@ -29,7 +30,7 @@ SMOKE = suites.suite("smoke")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return data.locate(SMOKE, None, tmp_path_factory.mktemp("set"))
+    return data.locate(SMOKE, None, Results(tmp_path_factory.mktemp("set")))
 
 
 def facts(root, results):
@@ -37,7 +38,7 @@ def facts(root, results):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cells, "started", lambda *_: Device("cpu", "cpu"))
         patch.setattr(dry_run.ARCHITECTURES, "_entries", dict(dry_run.ARCHITECTURES._entries))
-        return dry_run.trained(SMOKE, root, results)
+        return dry_run.trained(SMOKE, root, Results(results))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def blamed(before, now, same_numpy=False):
 
 
 def test_it_tells_what_the_suite_says(clean, root, tmp_path):
-    material = data.gather(SMOKE, root, tmp_path)
+    material = data.gather(SMOKE, root, Results(tmp_path))
     fold, recipe = material.folds[0], recipes.recipe(SMOKE.recipe)
     assert clean["trained_on"] == list(fold.train)
     assert clean["validated_on"] == list(fold.validation)
@@ -65,14 +66,14 @@ def test_it_tells_what_the_suite_says(clean, root, tmp_path):
 
 def test_a_process_of_its_own_with_two_threads_and_other_kernels_says_the_same(clean, root, tmp_path, monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    found = dry_run.facts(dataclasses.replace(SMOKE, threads=2), root, tmp_path)
+    found = dry_run.facts(dataclasses.replace(SMOKE, threads=2), root, Results(tmp_path))
     assert found == clean
 
 
 def test_no_pixel_lies_near_the_threshold_where_a_processor_s_last_digit_would_decide(root, tmp_path):
     from lungseg import images
 
-    material = data.gather(SMOKE, root, tmp_path)
+    material = data.gather(SMOKE, root, Results(tmp_path))
     threshold = recipes.recipe(SMOKE.recipe).threshold
     for image in np.asarray(material.prepared.images):
         assert abs(1000 * image.mean(dtype=np.float64) % 1 - 0.5) < 0.499
@@ -193,7 +194,7 @@ def test_a_dry_run_that_failed_is_a_regression_unless_it_was_slow(clean):
 def test_how_it_failed_is_told(root, tmp_path, monkeypatch, limit_s, broken, words):
     monkeypatch.setattr(dry_run, "LIMIT_S", limit_s)
     suite = dataclasses.replace(SMOKE, dataset="no such set") if broken else SMOKE
-    found = dry_run.facts(suite, root, tmp_path)
+    found = dry_run.facts(suite, root, Results(tmp_path))
     assert found["failed"].startswith(words)
     assert found["slow"] is not broken
 
@@ -217,7 +218,7 @@ def test_what_is_close(old, new, alike):
 
 
 def test_images_are_told_apart_by_their_masks_and_by_their_pixels(root, tmp_path):
-    prepared = data.gather(SMOKE, root, tmp_path).prepared
+    prepared = data.gather(SMOKE, root, Results(tmp_path)).prepared
     names = dry_run.Names(prepared)
     (image, mask), (other, _) = (
         (prepared.images[k][None, ..., None], prepared.masks[k][None, ..., None]) for k in (0, 1)

@@ -15,6 +15,7 @@ import pytest
 
 import lungseg
 from bench import gate, suites
+from bench.records.results import Results
 from bench.running import cell, data
 from lungseg import images, inference, metrics, prepare, splits
 from lungseg.batches import Batches
@@ -28,20 +29,20 @@ FEW = dataclasses.replace(SMOKE, architectures=("unet",), phantoms=dataclasses.r
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return data.locate(FEW, None, tmp_path_factory.mktemp("set"))
+    return data.locate(FEW, None, Results(tmp_path_factory.mktemp("set")))
 
 
 @pytest.fixture(scope="module")
 def outputs(root, tmp_path_factory):
     """Probabilities of the stand-in network by id, made before any bug."""
-    prepared = data.gather(FEW, root, tmp_path_factory.mktemp("clean")).prepared
+    prepared = data.gather(FEW, root, Results(tmp_path_factory.mktemp("clean"))).prepared
     blurred = (cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2) for mask in prepared.masks)
     return dict(zip(prepared.ids, blurred, strict=True))
 
 
 def run(root, outputs, results):
     """A summary as the gate makes it; a cell that raises leaves no record, as in the engine."""
-    material = data.gather(FEW, root, results)
+    material = data.gather(FEW, root, Results(results))
     fold = material.folds[0]
     try:
         guesses = inference.masks(np.stack([outputs[key] for key in fold.test]))

@@ -11,6 +11,7 @@ import records as made_up
 from bench import gate, machine, suites
 from bench.gate import Limits, NotComparable, accuracy, paired, preparation, summary, verdict
 from bench.records import store
+from bench.records.results import Results
 from bench.running.data import Material
 from lungseg import metrics
 from lungseg.batches import Batches
@@ -214,14 +215,14 @@ def test_quarters_are_the_means_and_sums_of_each_corner(prepared):
 def test_a_cell_that_did_not_succeed_is_no_score(tmp_path, status):
     made_up.save(tmp_path, [made_up.record("unet", 0, suite="montgomery-128", status=status)])
     with pytest.raises(NotComparable, match="no finished record"):
-        gate.summarise_results(tmp_path, suites.suite("montgomery-128"))
+        gate.summarise_results(Results(tmp_path), suites.suite("montgomery-128"))
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_any_number_of_records_has_a_summary(tmp_path, number):
     records = made_up.grid(["unet"], suite="montgomery-128")[:number]
     made_up.save(tmp_path, records)
-    (found,) = gate.summarise_results(tmp_path, suites.suite("montgomery-128")).values()
+    (found,) = gate.summarise_results(Results(tmp_path), suites.suite("montgomery-128")).values()
     assert len(found["architectures"]["unet"]["counts"]) == sum(len(record["cases"]) for record in records)
     assert (found["size"], found["dataset"], found["folds"]["n"]) == ([128, 128], "phantom", 5)
 
@@ -231,13 +232,13 @@ def test_records_of_other_data_than_the_rest_are_no_summary(tmp_path):
     for record in records:
         record["inputs"] = {"data": "first", "fold": record["cell"]["fold"]}
     made_up.save(tmp_path, records)
-    assert gate.summarise_results(tmp_path, suites.suite("montgomery-128"))
+    assert gate.summarise_results(Results(tmp_path), suites.suite("montgomery-128"))
     records[3]["inputs"]["data"] = "second"
     made_up.save(tmp_path, records)
     with pytest.raises(
         NotComparable, match=r"not of one comparison: data: unet\.phantom\.f3\.s0 was made with another"
     ):
-        gate.summarise_results(tmp_path, suites.suite("montgomery-128"))
+        gate.summarise_results(Results(tmp_path), suites.suite("montgomery-128"))
 
 
 @pytest.mark.parametrize("part", ["train", "validation"])
