@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bench import machine
 from lungseg import recipes
+from lungseg.recipes import Recipe
+from lungseg.splits import Fold
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: everything that tells it from the others. ``id`` names its record."""
+    """One training: everything that tells it from the others, and everything that its process needs to know of it.
+
+    size: (height, width) pixels. recipe: in the suite's precision. threads: part of its result. timeout_s: wall-clock
+    seconds after which its process is ended. deterministic: whether operations give the same bits each time. split: the
+    images of a search's training, inner fold or held-out; None: those of ``fold`` in the seed's partition.
+    """
 
     architecture: str
     width: int
@@ -23,29 +30,27 @@ class Cell:
     fold: int
     seed: int
     suite: str
-    recipe: str
-    precision: str = "float32"
+    recipe: Recipe
+    threads: int = 1
+    timeout_s: float = 6 * 3600
     deterministic: bool = True
+    split: Fold | None = None
+
+    @property
+    def id(self) -> str:
+        """Such as ``unet.montgomery.f0.s0``: the name of its record."""
+        return cell_id(self.as_dict())
 
     @property
     def machine_key(self) -> str:
         """Name of the folder of its record and of all that may share a table with it on this machine."""
-        return machine.key(self.precision, self.deterministic)
-
-    @property
-    def id(self) -> str:
-        """Such as ``unet.montgomery.f0.s0``."""
-        return cell_id(asdict(self))
+        return machine.key(self.recipe.precision, self.deterministic)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, as a record tells of its cell."""
-        own = {key: value for key, value in asdict(self).items() if key not in ("precision", "deterministic")}
-        return {**own, "size": list(self.size)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Cell:
-        """The cell of ``as_dict``."""
-        return cls(**{**values, "size": tuple(values["size"])})
+        """JSON-ready, as a record tells of its cell; the rest is told by the record's other parts."""
+        own = ("architecture", "width", "size", "trained_on", "scored_on", "folds", "fold", "seed", "suite", "recipe")
+        found = {key: getattr(self, key) for key in own}
+        return {**found, "size": list(self.size), "recipe": self.recipe.name}
 
 
 def cell_id(cell: Mapping[str, Any]) -> str:

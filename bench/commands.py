@@ -110,7 +110,7 @@ def reruns(options: argparse.Namespace) -> int:
     runtime.require()
     from bench.running import data, lock
     from bench.running import reruns as repeated
-    from bench.running.slots import Interrupted
+    from bench.running.executor import Interrupted
 
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bench import machine
 from bench.cell import Cell, variant_of
@@ -97,24 +96,10 @@ class Suite:
         fast = self.for_gpu and machine.device_kind() != "cpu"
         return not fast if self.deterministic is None else self.deterministic
 
-    def cell(self, values: dict[str, Any]) -> Cell:
-        """The cell that a record tells of (``Cell.as_dict``), as one of this suite."""
-        return replace(Cell.from_dict(values), precision=self.precision, deterministic=self.is_deterministic)
-
     @property
     def machine_key(self) -> str:
         """The folder of all its records of this machine."""
         return cells(self)[0].machine_key
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Suite:
-        """The suite whose ``asdict`` went through JSON, which knows lists only."""
-        phantoms = values["phantoms"]
-        known: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
-        if phantoms is not None:
-            known["phantoms"] = Phantoms(**{**phantoms, "size": tuple(phantoms["size"])})
-        known["widths"] = tuple((name, int(width)) for name, width in values["widths"])
-        return cls(**known)
 
 
 THREE = ("unet", "resunet", "r2unet")
@@ -259,8 +244,9 @@ def cells(chosen: Suite) -> list[Cell]:
             fold=fold,
             seed=seed,
             suite=chosen.name,
-            recipe=recipe,
-            precision=chosen.precision,
+            recipe=chosen.recipe_of(recipe),
+            threads=chosen.threads,
+            timeout_s=chosen.limit_s,
             deterministic=chosen.is_deterministic,
         )
         for seed in chosen.seeds

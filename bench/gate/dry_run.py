@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,11 @@ import numpy as np
 from bench import suites
 from bench.records import store
 from bench.records.results import Results
-from bench.running import cell as cells
-from bench.running import child, data, failures
-from bench.running.child import Child, Say
+from bench.running import child, data, failures, worker
 from bench.running.data import Material
+from bench.running.executor import Executor, Job, Local, Say
 from bench.running.inputs import inputs
-from bench.running.job import Job
+from bench.running.training import Training, plain, restored
 from bench.suites import Suite
 from lungseg import ARCHITECTURES
 from lungseg.prepare import Prepared
@@ -33,16 +32,26 @@ SCORES = ("tp", "fp", "fn", "tn", "dice", "iou", "hd95_mm", "assd_mm", "nsd_2mm"
 Facts = dict[str, Any]
 
 
-def facts(suite: Suite, root: Path, results: Results) -> Facts:
+@dataclass(frozen=True)
+class Asked:
+    """What the process is told; its results are its own."""
+
+    suite: Suite
+    root: Path
+    results: Results
+
+
+def facts(suite: Suite, root: Path, results: Results, executor: Executor | None = None) -> Facts:
     """Of the suite's first cell, in a process of its own as any cell; ``{"failed": words, "slow": bool}`` where it did
     not end well: slow unless an exception said why, since seconds of work and one small network suit any machine."""
     folder = results.log(suite.name, "dry-run")
-    job = {"suite": asdict(suite), "root": str(root.resolve()), "results": str(folder.resolve())}
-    process = Child("bench.gate.dry_run", job, suite.threads, folder / "log.txt", LIMIT_S)
+    asked = plain(Asked(suite, root, Results(folder)))
+    job = Job("bench.gate.dry_run", asked, suite.threads, folder / "log.txt", LIMIT_S)
     found: Facts = {}
-    if code := process.run(lambda event: found.update(event.get("facts", {}))):
-        status, error = failures.of_process(process, code)
-        return {"failed": f"{status}: {error['message']}", "slow": status in ("timeout", "oom") or not process.failure}
+    outcome = (executor or Local()).submit(job, lambda event: found.update(event.get("facts", {})))
+    if outcome.error:
+        slow = outcome.status in ("timeout", "oom") or not outcome.explained
+        return {"failed": f"{outcome.status}: {outcome.error['message']}", "slow": slow}
     return found
 
 
@@ -52,7 +61,7 @@ def trained(suite: Suite, root: Path, results: Results) -> Facts:
     suite = replace(suite, architectures=(NAME,), widths=())
     material = data.gather(suite, root, results)
     (cell, *_) = suites.cells(suite)
-    record = cells.run(Job(cell, suite, root, results, inputs(cell, suite, material)), lambda event: None)
+    record = worker.run(Training(cell, suite, root, results, inputs(cell, material)), lambda event: None)
     from bench.gate.scripted import MADE
 
     return described(record, MADE[-1], material)
@@ -124,13 +133,9 @@ def _scores(case: Mapping[str, Any]) -> dict[str, Any]:
     return own | {f"at_stored.{key}": stored[key] for key in SCORES if key in stored}
 
 
-def _work(job: dict[str, Any], say: Say) -> None:
-    say(
-        {
-            "event": "facts",
-            "facts": trained(Suite.from_dict(job["suite"]), Path(job["root"]), Results(Path(job["results"]))),
-        }
-    )
+def _work(payload: dict[str, Any], say: Say) -> None:
+    asked = restored(Asked, payload)
+    say({"event": "facts", "facts": trained(asked.suite, asked.root, asked.results)})
 
 
 work = failures.telling(_work)

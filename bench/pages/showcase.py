@@ -61,7 +61,7 @@ def _three(architecture: str, recipe: str, suite: Suite, results: Results) -> Se
     """Best, median and worst case of an architecture under a recipe, of the suite's first seed."""
     scored = []
     for cell in cells(suite):
-        asked = (cell.architecture, cell.recipe, cell.seed) == (architecture, recipe, suite.seeds[0])
+        asked = (cell.architecture, cell.recipe.name, cell.seed) == (architecture, recipe, suite.seeds[0])
         if not asked or not results.path(cell).exists():
             continue
         if results.artifact(cell, "predictions.npz").exists():

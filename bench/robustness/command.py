@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,25 @@ from bench.records import store
 from bench.records.results import Results
 from bench.robustness import corruptions, measurement
 from bench.robustness.measurement import DIGITS, Network
-from bench.running import data, engine, failures
-from bench.running.child import Child, Event
+from bench.robustness.probe import Asked
+from bench.running import data
 from bench.running.data import Material
+from bench.running.executor import Event, Executor, Local
 from bench.running.inputs import inputs
 from bench.running.suite_run import PARTIAL
+from bench.running.training import of_cell
 from bench.suites import Suite
 from lungseg.errors import DataError
 
 
-def measure(suite: Suite, root: Path, results: Results, seeds: int | None, say: Callable[[str], None]) -> int:
+def measure(
+    suite: Suite,
+    root: Path,
+    results: Results,
+    seeds: int | None,
+    say: Callable[[str], None],
+    executor: Executor | None = None,
+) -> int:
     """Measure the suite's architectures under its recipe, those whose weights were measured before left out.
 
     seeds: the first so many; None for all whose folds are all trained. 0, or 4 where a process failed: that network has
@@ -47,7 +56,7 @@ def measure(suite: Suite, root: Path, results: Results, seeds: int | None, say: 
         if any(_same(old, name, key, about) for old in known):
             say(f"{name}: measured already with these weights and kept")
             continue
-        found = _measured(own, records, name, about, material, root, results, say)
+        found = _measured(own, records, name, about, material, root, results, say, executor or Local())
         known = [old for old in known if (old.name, old.machine_key) != (name, key)]
         if found is None:
             failed.append(name)
@@ -67,7 +76,7 @@ def _trained(
     cells = suites.cells(replace(suite, seeds=tuple(chosen) or suite.seeds))
     found, records, weights = [], [], []
     for cell in cells:
-        record = results.find(cell, inputs(cell, suite, material))
+        record = results.find(cell, inputs(cell, material))
         if record is None:
             records.append(cell.id)
         elif not results.artifact(cell, "weights.npz").is_file():
@@ -117,22 +126,16 @@ def _same(old: Network, name: str, key: str, about: dict[str, Any]) -> bool:
 
 def _measured(
     suite: Suite, records: Sequence[store.Record], name: str, about: dict[str, Any], material: Material, root: Path,
-    results: Results, say: Callable[[str], None],
+    results: Results, say: Callable[[str], None], executor: Executor,
 ) -> Network | None:  # fmt: skip
     """One network's row from a process of its own; None where that failed, which is said."""
-    key, source = suite.machine_key, machine.source()
-    cells = [suite.cell(record["cell"]) for record in records]
-    job = {
-        "suite": asdict(suite),
-        "root": str(root.resolve()),
-        "results": str(results.root.resolve()),
-        "cells": [cell.as_dict() for cell in cells],
-    }
-    log = results.log(suite.name, key, f"{cells[0].id.split('.')[0]}.robustness", "log.txt")
-    child = Child(
-        "bench.robustness.probe", job, suite.threads, log, suite.limit_s, suite.is_deterministic,
-        results.programs,
-    )  # fmt: skip
+    source = machine.source()
+    names = {store.cell_name(record) for record in records}
+    seeds = tuple(sorted({record["cell"]["seed"] for record in records}))
+    cells = tuple(cell for cell in suites.cells(replace(suite, seeds=seeds)) if cell.id in names)
+    first = cells[0]
+    log = results.log(suite.name, first.machine_key, f"{first.id.split('.')[0]}.robustness", "log.txt")
+    job = of_cell("bench.robustness.probe", first, Asked(cells, suite, root, results), log, results)
     dice: dict[int, dict[str, dict[str, float]]] = {}
     facts: dict[str, Any] = {}
     seed_of = {cell.id: cell.seed for cell in cells}
@@ -146,11 +149,10 @@ def _measured(
             for corruption, values in event["dice"].items():
                 by_key.setdefault(corruption, {}).update(zip(event["images"], values, strict=True))
 
-    code = child.run(hear)
-    if code:
-        engine.raise_what_ends_the_run(child)
-        status, error = failures.of_process(child, code)
-        say(f"{name}: {status}\n  {error['type']}: {error['message']}\n{error['stderr_tail']}")
+    outcome = executor.submit(job, hear)
+    outcome.raise_what_ends_the_run()
+    if outcome.error:
+        say(f"{name}: {outcome.told}")
         return None
     images = tuple(sorted({image for by in dice.values() for image in by[corruptions.CLEAN]}))
     patient = dict(zip(material.prepared.ids, material.prepared.patients, strict=True))
@@ -167,4 +169,4 @@ def _measured(
         seed: {k: tuple(round(values[image], DIGITS) for image in images) for k, values in by.items()}
         for seed, by in dice.items()
     }
-    return Network(name, key, images, tuple(patient[image] for image in images), rounded, about)
+    return Network(name, first.machine_key, images, tuple(patient[image] for image in images), rounded, about)

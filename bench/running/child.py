@@ -11,33 +11,22 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from bench.paths import ROOT
 from bench.running import lock
+from bench.running.executor import Event, Job, Say
 from lungseg import runtime
 from lungseg.errors import EnvironmentFailure
 
-Event = dict[str, Any]
-Say = Callable[[Event], None]
 TAIL = 3000  # characters of a log that are shown and stored
 
 
-@dataclass
+@dataclass(eq=False)
 class Child:
-    """A running job. ``wait`` reads its events; ``stop`` ends it and everything it started.
+    """A running job. ``wait`` reads its events; ``stop`` ends it and everything it started."""
 
-    programs: where compiled programs are kept for the next process, see ``runtime.environment``.
-    """
-
-    module: str
-    job: dict[str, Any]
-    threads: int
-    log: Path
-    limit_s: float
-    deterministic: bool = True
-    programs: Path | None = None
+    job: Job
     timed_out: bool = False
     failure: Event | None = None
     peak_memory_bytes: int | None = None
@@ -47,12 +36,12 @@ class Child:
     def start(self) -> None:
         """Start the process in a session of its own, so that Ctrl-C reaches it only through us."""
         try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.log.open("wb") as log:
+            self.job.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.job.log.open("wb") as log:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-m", self.module],
+                    [sys.executable, "-m", self.job.module],
                     cwd=ROOT,
-                    env=runtime.for_child(self.threads, self.deterministic, self.programs),
+                    env=runtime.for_child(self.job.threads, self.job.deterministic, self.job.programs),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -63,7 +52,7 @@ class Child:
                 )
         except OSError as error:
             raise EnvironmentFailure(
-                f"{self.module} cannot be started with its log {self.log} ({error.strerror}); free memory, "
+                f"{self.job.module} cannot be started with its log {self.job.log} ({error.strerror}); free memory, "
                 "processes or disk space, then run the same command again"
             ) from error
         if self.stopped:  # while it was being started
@@ -83,11 +72,11 @@ class Child:
         assert process
         assert process.stdin
         assert process.stdout
-        timer = threading.Timer(self.limit_s, self._time_out)
+        timer = threading.Timer(self.job.timeout_s, self._time_out)
         timer.start()
         try:
             try:  # standard input stays open: its end tells the child that we are gone
-                process.stdin.write(json.dumps(self.job) + "\n")
+                process.stdin.write(json.dumps(self.job.payload) + "\n")
                 process.stdin.flush()
             except BrokenPipeError:
                 pass  # it died at once; its log says why
@@ -130,7 +119,7 @@ class Child:
     def tail(self) -> str:
         """End of the log."""
         try:
-            text = self.log.read_text(encoding="utf-8", errors="replace")
+            text = self.job.log.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
         return text[-TAIL:]

@@ -14,15 +14,13 @@ from typing import Any
 
 import numpy as np
 
-import lungseg
-from bench import machine
 from bench.cell import Cell
 from bench.records import doubts, store
 from bench.records.results import Results
-from bench.running import cell, child, data, failures
-from bench.running.child import Say
-from bench.running.entries import Entry
-from bench.suites import Suite
+from bench.running import child, data, failures, worker
+from bench.running.entries import Entries, Entry
+from bench.running.executor import Say
+from bench.running.training import restored
 from lungseg import metrics
 from lungseg.errors import DataError
 from lungseg.splits import Fold
@@ -44,24 +42,20 @@ UNTRAINED: dict[str, list[float]] = {
 }  # the history of what has no epochs of its own
 
 
-def run(entries: list[Entry], suite: Suite, root: Path, results: Results, say: Say) -> None:
+def run(told: Entries, say: Say) -> None:
     """Make and store a record of each entry; all are of one architecture.
 
     say: told of each as {"event": "made", "entry": its id, "dice": mean}. Raises DataError for members that are not
     what their records say, or that have seen a patient of an image which they are to predict.
     """
-    source, recipe = machine.source(), suite.recipe_of(suite.recipe)
-    device = cell.started(0, suite.threads, suite.is_deterministic)
-    material = data.gather(suite, root, results)
-    data.refuse_changes(material, entries[0].inputs)
+    entries, results, first = told.entries, told.results, told.entries[0].members[0]
+    at = worker.Workplace.opened(first, told.suite, told.root, results, entries[0].inputs)
+    material, threshold = at.material, first.recipe.threshold
     from lungseg import complexity, inference
-    from lungseg.architectures.blocks import Style
 
-    first = entries[0].members[0]
-    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
-    model = lungseg.build(first.architecture, (*first.size, 1), first.width, style)
+    model = worker.built(first)
     if complexity.graph_sha256(model) != entries[0].inputs["graph"]:
-        raise DataError(f"{first.architecture}: its code was edited since its training; run suite {suite.name} again")
+        raise DataError(f"{first.architecture}: its code was edited since its training; run suite {first.suite} again")
     size = complexity.parameters(model), complexity.gmacs(model)
     predictions = Predictions(model, material, results)
     for entry in entries:
@@ -69,21 +63,21 @@ def run(entries: list[Entry], suite: Suite, root: Path, results: Results, say: S
         found = [predictions.of(member, entry.views) for member in entry.members]
         began = time.monotonic()
         probability = mean(by_seed(entry.members, [values for values, _ in found], fold.test))
-        guesses = inference.masks(probability, recipe.threshold)
+        guesses = inference.masks(probability, threshold)
         scoring = time.monotonic()
-        cases = cell.scores(material, fold, probability, guesses, recipe.threshold)
+        cases = worker.scores(material, fold, probability, guesses, threshold)
         truth = np.asarray(material.prepared.masks[[material.prepared.row[name] for name in fold.test]])
         shares = [len(values.keys() & set(fold.test)) / len(values) for values, _ in found]
         predicting = sum(share * each for share, (_, each) in zip(shares, found, strict=True))
         seconds = predicting + scoring - began, time.monotonic() - scoring
-        cell.keep(results, entry.cell, fold, guesses)
+        worker.keep(results, entry.cell, fold, guesses)
         members = [results.load(member) for member in entry.members]
         record = {
             **_made(entry, members, shares, size, seconds),
             "cases": cases,
             "calibration": metrics.calibration(probability, truth),
             "doubts": doubts.of(UNTRAINED, probability),
-            **cell.surroundings(material, fold, machine.facts(device, recipe.precision, suite.threads), source),
+            **at.provenance(fold),
         }
         results.save(entry.cell, record)
         say({"event": "made", "entry": entry.cell.id, "dice": float(np.mean([case["dice"] for case in cases]))})
@@ -197,12 +191,7 @@ def _made(
     }
 
 
-@failures.telling
-def work(job: dict[str, Any], say: Say) -> None:
-    """Make the job's entries."""
-    suite = Suite.from_dict(job["suite"])
-    entries = [Entry.from_dict(entry, suite) for entry in job["entries"]]
-    run(entries, suite, Path(job["root"]), Results(Path(job["results"])), say)
+work = failures.telling(lambda payload, say: run(restored(Entries, payload), say))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from bench import suites
@@ -37,15 +38,15 @@ class Entry:
         """Whose test images the entry predicts. It trains on none: each member has a fold of its own."""
         return material.partition(self.cell.seed)[self.cell.fold]
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"cell": self.cell.as_dict(), "members": [m.as_dict() for m in self.members], "inputs": self.inputs}
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], suite: Suite) -> Entry:
-        """The entry of ``as_dict``, of this suite."""
-        own = tuple(suite.cell(member) for member in values["members"])
-        return cls(suite.cell(values["cell"]), own, values["inputs"])
+@dataclass(frozen=True)
+class Entries:
+    """What the process that makes them is told: entries of one architecture."""
+
+    entries: tuple[Entry, ...]
+    suite: Suite
+    root: Path
+    results: Results
 
 
 def entries(
@@ -107,7 +108,7 @@ def _records(
     lacking: list[str] = []
     for cell in cells:
         weights = results.artifact(cell, "weights.npz")
-        record = results.find(cell, inputs(cell, suite, material))
+        record = results.find(cell, inputs(cell, material))
         if record is None:
             lacking.append(cell.id)
         elif not weights.is_file():
@@ -149,7 +150,7 @@ def _of_one(
         for suffix, seed, some, looks in chosen:
             named = replace(own[0], architecture=own[0].architecture + suffix, seed=seed)
             made_from = {
-                **inputs(named, suite, material),
+                **inputs(named, material),
                 "graph": records[own[0].id]["inputs"]["graph"],
                 "members": [
                     {

@@ -7,7 +7,8 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.running.child import Child, Say
+from bench.running.child import Child
+from bench.running.executor import Say
 from lungseg.errors import ContractError, LungsegError
 
 MESSAGE = 2000  # characters of an exception's text that are stored
@@ -77,7 +78,7 @@ def of_process(child: Child, code: int, reached: Mapping[str, Any] | None = None
     said = child.failure or {}
     if child.timed_out:
         until = f", {reached['epoch']} of {reached['epochs']} epochs" if reached else ""
-        status, kind, message = "timeout", "Timeout", f"not finished within {child.limit_s:.0f} s{until}"
+        status, kind, message = "timeout", "Timeout", f"not finished within {child.job.timeout_s:.0f} s{until}"
     elif said:
         status, kind, message = said["status"], said["type"], said["message"]
     elif code == -signal.SIGKILL:

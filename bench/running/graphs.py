@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import machine
+from bench import machine, suites
 from bench.cell import Cell
 from bench.records import store
 from bench.records.results import Results
-from bench.running import child
-from bench.running.child import Child, Say
+from bench.running import child, training
+from bench.running.executor import Executor, Local, Say
 from bench.suites import Suite
 from lungseg.errors import EnvironmentFailure
 
 
-def of_edited(records: Iterable[tuple[Cell, Path]], suite: Suite, results: Results) -> dict[str, str]:
+@dataclass(frozen=True)
+class Asked:
+    """What the process is told: a cell of each architecture."""
+
+    cells: tuple[Cell, ...]
+
+
+def of_edited(
+    records: Iterable[tuple[Cell, Path]], suite: Suite, results: Results, executor: Executor | None = None
+) -> dict[str, str]:
     """Today's graph of each architecture that has a record of other code, by name; empty where none has.
 
     records: cells with the path of a record of each, which need not exist. An architecture that can no longer be
@@ -26,16 +35,16 @@ def of_edited(records: Iterable[tuple[Cell, Path]], suite: Suite, results: Resul
     """
     today = machine.sources_sha256("lungseg", "bench")
     edited = sorted({cell.architecture for cell, path in records if (code := store.source_of(path)) and code != today})
-    return _ask(edited, suite, results) if edited else {}
+    return _ask(edited, suite, results, executor or Local()) if edited else {}
 
 
-def _ask(architectures: Sequence[str], suite: Suite, results: Results) -> dict[str, str]:
+def _ask(architectures: Sequence[str], suite: Suite, results: Results, executor: Executor) -> dict[str, str]:
     log = results.log(suite.name, suite.machine_key, "graphs.log.txt")
-    job = {"suite": asdict(suite), "architectures": architectures}
-    process = Child("bench.running.graphs", job, 1, log, suite.limit_s, programs=results.programs)
+    cells = [suites.cells(replace(suite, architectures=(name,)))[0] for name in architectures]
+    job = training.of_cell("bench.running.graphs", cells[0], Asked(tuple(cells)), log, results)
     found: dict[str, str] = {}
-    code = process.run(lambda event: found.update(event.get("graphs", {})))
-    if code or not found:
+    outcome = executor.submit(job, lambda event: found.update(event.get("graphs", {})))
+    if outcome.error or not found:
         raise EnvironmentFailure(
             f"records were made by other code than today's, and what became of their networks could not be asked of "
             f"the backend; its log: {log}"
@@ -43,24 +52,20 @@ def _ask(architectures: Sequence[str], suite: Suite, results: Results) -> dict[s
     return found
 
 
-def work(job: dict[str, Any], say: Say) -> int:
+def work(payload: dict[str, Any], say: Say) -> int:
     """The child's side."""
-    import lungseg
+    from bench.running.worker import built
     from lungseg import complexity, runtime
-    from lungseg.architectures.blocks import Style
 
-    suite = Suite.from_dict(job["suite"])
-    recipe = suite.recipe_of(suite.recipe)
-    runtime.start(0, suite.threads)
-    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
+    cells = training.restored(Asked, payload).cells
+    runtime.start(0, cells[0].threads)
     graphs = {}
-    for name in job["architectures"]:
+    for cell in cells:
         try:
-            model = lungseg.build(name, (*suite.size, 1), suite.width_of(name), style)
-            graphs[name] = complexity.graph_sha256(model)
+            graphs[cell.architecture] = complexity.graph_sha256(built(cell))
         except Exception as error:
-            print(f"{name}: {error!r}", file=sys.stderr)  # its cell will say so, and be recorded
-            graphs[name] = ""
+            print(f"{cell.architecture}: {error!r}", file=sys.stderr)  # its cell will say so, and be recorded
+            graphs[cell.architecture] = ""
     say({"event": "graphs", "graphs": graphs})
     return 0
 

@@ -9,7 +9,6 @@ from bench import machine
 from bench.cell import Cell
 from bench.records import store
 from bench.running.data import Material
-from bench.suites import Suite
 from lungseg import recipes, runtime
 from lungseg.recipes import Recipe
 
@@ -17,23 +16,27 @@ PROTOCOL = 2  # rises when the same inputs give other numbers; tests/test_golden
 PLATEAU = ("plateau_factor", "plateau_patience", "early_stopping_patience")  # a cosine reads none of them
 
 
-def inputs(cell: Cell, suite: Suite, material: Material) -> dict[str, Any]:
+def inputs(cell: Cell, material: Material) -> dict[str, Any]:
     """All inputs but the architecture's graph, which needs a backend to know. JSON-ready."""
+    recipe = settings(cell.recipe)
+    place: dict[str, Any] = {"spacing": store.sha256(material.spacing_record), "fold": cell.fold}
+    if cell.split:  # of a search, which needs no distances, and where the recipe's name decides nothing
+        place = {"split": store.sha256({part: list(ids) for part, ids in asdict(cell.split).items()})}
+        recipe.pop("name")
     return {
         "protocol": PROTOCOL,
         "data": material.prepared.sha256,
         "folds": store.sha256(material.folds_record(cell.seed)),
-        "spacing": store.sha256(material.spacing_record),
-        "recipe": settings(suite.recipe_of(cell.recipe)),
+        **place,
+        "recipe": recipe,
         "architecture": cell.architecture,
         "width": cell.width,
         "size": list(cell.size),
-        "fold": cell.fold,
         "seed": cell.seed,
         "backend": runtime.backend_name(),
         "device_kind": machine.device_kind(),
-        "threads": suite.threads,
-        "deterministic": suite.is_deterministic,
+        "threads": cell.threads,
+        "deterministic": cell.deterministic,
     }
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.cell import Cell, network
 from bench.records.costs import duration
-from lungseg import recipes
 
 
 class Pace:
@@ -72,11 +71,17 @@ class Display:
 
     def show(self, cell: Cell, event: dict[str, Any]) -> None:
         """A line, if the last is old enough or the training has ended."""
+        if self.due(cell.id) or event["epoch"] >= event["epochs"]:
+            self.say(f"{self.count()} {name(cell)}: {numbers(event)}{self.left()}")
+
+    def due(self, key: str) -> bool:
+        """Whether the last line of a training is old enough for another; its first begins the wait."""
         now = time.monotonic()
-        if now - self.printed[cell.id] < self.interval_s and event["epoch"] < event["epochs"]:
-            return
-        self.printed[cell.id] = now
-        self.say(f"{self.count()} {name(cell)}: {numbers(event)}{self.left()}")
+        with self.lock:
+            if now - self.printed.setdefault(key, now) < self.interval_s:
+                return False
+            self.printed[key] = now
+            return True
 
     def finished(self, cell: Cell, status: str, error: dict[str, str] | None) -> None:
         """A cell has ended; a failure shows its message and the end of its log."""
@@ -85,7 +90,7 @@ class Display:
             self.pace.finished(cell)
             self.say(f"{self.count()} {name(cell)}: {status}{self.left()}")
             if error:
-                self.say(f"  {error['type']}: {error['message']}\n{indented(error['stderr_tail'])}")
+                self.say(failure(error))
 
     def count(self) -> str:
         """Finished cells of all."""
@@ -161,11 +166,11 @@ def name(cell: Cell) -> str:
 
 
 def _kind(cell: Cell) -> tuple[str, str]:
-    return cell.architecture, cell.recipe
+    return cell.architecture, cell.recipe.name
 
 
 def _epochs(cell: Cell) -> int:
-    return recipes.recipe(cell.recipe).epochs
+    return cell.recipe.epochs
 
 
 def numbers(event: dict[str, Any]) -> str:
@@ -174,6 +179,11 @@ def numbers(event: dict[str, Any]) -> str:
         f"epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.4f}, "
         f"validation Dice {event['val_hard_dice']:.4f}"
     )
+
+
+def failure(error: Mapping[str, str]) -> str:
+    """Why a training failed, with the end of its log."""
+    return f"  {error['type']}: {error['message']}\n{indented(error['stderr_tail'])}"
 
 
 def indented(text: str) -> str:

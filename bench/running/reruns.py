@@ -9,13 +9,16 @@ from bench import suites
 from bench.records import reruns, store
 from bench.records.results import Results
 from bench.running import data, engine
+from bench.running.executor import Executor
 from bench.running.inputs import inputs
 from bench.running.progress import display
 from bench.suites import Suite
 from lungseg.errors import LungsegError
 
 
-def measure(suite: Suite, root: Path, results: Results, times: int, say: Callable[[str], None]) -> list[Path]:
+def measure(
+    suite: Suite, root: Path, results: Results, times: int, say: Callable[[str], None], executor: Executor | None = None
+) -> list[Path]:
     """Train each cell of the suite until ``times`` runs of it are kept; the files that hold them.
 
     Runs of an earlier command from the same inputs count. Raises LungsegError where a run fails.
@@ -23,15 +26,15 @@ def measure(suite: Suite, root: Path, results: Results, times: int, say: Callabl
     material = data.gather(suite, root, results)
     written = []
     for cell in suites.cells(suite):
-        made_from = inputs(cell, suite, material)
+        made_from = inputs(cell, material)
         file = results.reruns(cell.suite, cell.machine_key, cell.id)
         runs = reruns.kept(file, store.fingerprint(made_from))
         while len(runs) < times:
             scratch = results.scratch()
             with display([cell], 1) as shown:
-                (outcome,) = engine.run_cells([cell], suite, root, scratch, {cell.id: made_from}, shown)
-            if outcome.error:
-                raise LungsegError(f"{cell.id}: run {len(runs) + 1} of {times} failed: {outcome.error['message']}")
+                (outcome,) = engine.run_cells([cell], suite, root, scratch, {cell.id: made_from}, shown, executor)
+            if error := outcome.error:
+                raise LungsegError(f"{cell.id}: run {len(runs) + 1} of {times} failed: {error['message']}")
             runs.append(reruns.run_of(scratch.load(cell)))
             scratch.drop()
             reruns.write(file, cell.as_dict(), made_from, runs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 from bench import machine
 from bench.records import csv_file, store
 from bench.records.results import Results
-from bench.running.child import Child, Event
+from bench.running.executor import Event, Executor, Job, Local
+from bench.running.training import plain
 from bench.speed import speed_table, speeds, throughput
-from bench.speed.torch_unet import Job
+from bench.speed.torch_unet import Asked
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import EnvironmentFailure
@@ -33,7 +34,11 @@ COLUMNS = (
 
 
 def measure(
-    suite: Suite, results: Results, say: Callable[[str], None], budget_s: float | None
+    suite: Suite,
+    results: Results,
+    say: Callable[[str], None],
+    budget_s: float | None,
+    executor: Executor | None = None,
 ) -> tuple[Path, list[str]]:
     """Measure both in every precision, peers eager and compiled; the table, and what failed.
 
@@ -41,9 +46,10 @@ def measure(
     """
     if importlib.util.find_spec("torch") is None:
         raise EnvironmentFailure("no peer to measure: torch is not installed; `make speed-peers`, or install torch")
+    executor = executor or Local()
     one, rows, failures = replace(suite, architectures=("unet",)), [], list[str]()
     for precision, policy in OURS.items():
-        measured = throughput.measure(one, results, say, budget_s, policy)
+        measured = throughput.measure(one, results, say, budget_s, policy, executor=executor)
         failures += measured.failures
         batch = str(suite.recipe_of(suite.recipe).batch_size)
         wanted = ("unet", str(suite.width_of("unet")), batch, str(suite.threads))
@@ -52,10 +58,10 @@ def measure(
         )
         for compiled in (False, True):
             name = f"torch, {'compiled' if compiled else 'eager'}, channels last"
-            job = Job(
+            job = Asked(
                 suite.width_of("unet"), int(batch), suite.size, precision, compiled, suite.threads, budget_s
             )  # fmt: skip
-            found, why = _run(job, suite, results, lambda text, name=name: say(f"{name}: {text}"))  # type: ignore[misc]
+            found, why = _run(job, suite, results, lambda text, name=name: say(f"{name}: {text}"), executor)  # type: ignore[misc]
             if why:
                 failures.append(f"{name}, {precision}: {why}")
             rows.append(_row(name, job, own, found, why))
@@ -66,7 +72,9 @@ def measure(
     return path, failures
 
 
-def _run(job: Job, suite: Suite, results: Results, say: Callable[[str], None]) -> tuple[dict[str, Any], str]:
+def _run(
+    job: Asked, suite: Suite, results: Results, say: Callable[[str], None], executor: Executor
+) -> tuple[dict[str, Any], str]:
     """What a peer's process measured, or why it did not."""
     rows: list[dict[str, Any]] = []
 
@@ -77,15 +85,14 @@ def _run(job: Job, suite: Suite, results: Results, say: Callable[[str], None]) -
             say(event["text"])
 
     log = results.log(suite.name, "peers", f"{job.precision}-{job.compiled}.log.txt")
-    process = Child("bench.speed.torch_unet", asdict(job), suite.threads, log, suite.limit_s, deterministic=False)
-    code = process.run(hear)
-    if rows and code == 0:
+    asked = Job("bench.speed.torch_unet", plain(job), suite.threads, log, suite.limit_s, deterministic=False)
+    outcome = executor.submit(asked, hear)
+    if rows and not outcome.error:
         return rows[0], ""
-    said = process.failure or {"type": f"ended with code {code}", "message": f"its log: {log}"}
-    return {}, f"{said['type']}: {said['message'].strip().splitlines()[0] if said['message'] else ''}"
+    return {}, throughput.why(outcome)
 
 
-def _row(name: str, job: Job, own: Mapping[str, str], found: Mapping[str, Any], why: str) -> dict[str, str]:
+def _row(name: str, job: Asked, own: Mapping[str, str], found: Mapping[str, Any], why: str) -> dict[str, str]:
     values: dict[str, Any] = {
         "peer": name, "precision": job.precision, "width": job.width, "batch": job.batch, "threads": job.threads,
         "our_backend": runtime.backend_name(), "measured": datetime.now(UTC).date().isoformat(), "note": why,

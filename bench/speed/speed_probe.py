@@ -15,7 +15,8 @@ import numpy as np
 import lungseg
 from bench import machine
 from bench.running import child, failures
-from bench.running.child import Say
+from bench.running.executor import Say
+from bench.running.training import restored
 from bench.speed import energy, loop, speed_table, timing
 from bench.speed.speed_table import Row
 from lungseg import recipes, runtime
@@ -31,7 +32,7 @@ XLA_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 @dataclass(frozen=True)
-class Job:
+class Asked:
     """What one process measures. size: (height, width) pixels. budget_s: None for the whole protocol.
 
     deterministic: training alone, with operations that give the same bits each time. precision: a Keras policy, batch:
@@ -54,19 +55,7 @@ class MeasurementError(LungsegError):
     """A measurement contradicts itself, so its numbers are not written."""
 
 
-def work(job: dict[str, Any], say: Say) -> int:
-    """The child's side: measure, tell the row or the failure."""
-    try:
-        say({"event": "row", "row": row_of(Job(**{**job, "size": tuple(job["size"])}), say)})
-    except Exception as error:
-        say({"event": "failed", **failures.told(error)})
-        if isinstance(error, LungsegError):
-            return error.exit_code
-        raise
-    return 0
-
-
-def row_of(job: Job, say: Say) -> Row:
+def row_of(job: Asked, say: Say) -> Row:
     """Measure in this process, which must be fresh. Raises MeasurementError where a check fails."""
     recipe = recipes.recipe(job.recipe)
     recipe = replace(recipe, precision=job.precision or recipe.precision, batch_size=job.batch or recipe.batch_size)
@@ -137,7 +126,7 @@ def used(before: float | None, after: float | None, images: int) -> float | None
     return None if before is None or after is None else (after - before) / images
 
 
-def _epochs(stage: str, model: Any, job: Job, recipe: Recipe, rate: float, say: Say) -> float:
+def _epochs(stage: str, model: Any, job: Asked, recipe: Recipe, rate: float, say: Say) -> float:
     found = loop.images_per_second(model, job.size, recipe, rate, job.budget_s)
     say({"event": "measured", "text": f"{stage}, epochs after the first {found:.4g} images/s"})
     return found
@@ -154,7 +143,7 @@ def _provenance() -> dict[str, Any]:
     }
 
 
-def _model(job: Job, recipe: Recipe) -> Any:
+def _model(job: Asked, recipe: Recipe) -> Any:
     from lungseg import losses, training
     from lungseg.architectures.blocks import Style
 
@@ -230,6 +219,9 @@ def _seconds(step: timing.Step) -> float:
     began = time.perf_counter()
     step()
     return time.perf_counter() - began
+
+
+work = failures.telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Asked, payload), say)}))
 
 
 if __name__ == "__main__":

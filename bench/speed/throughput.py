@@ -8,22 +8,19 @@ operations, so that the table says what determinism costs. Both also time the ep
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import machine
 from bench.records import store
 from bench.records.results import Results
-from bench.running import failures as failures_of
-from bench.running.child import Child, Event
+from bench.running.executor import Event, Executor, Job, Local, Outcome
+from bench.running.training import plain
 from bench.speed import speed_table
-from bench.speed.speed_probe import Job
+from bench.speed.speed_probe import Asked
 from bench.speed.speed_table import Row
 from bench.suites import Suite
 from lungseg import runtime
-
-OUT_OF_MEMORY = tuple(kind for kind, status in failures_of.STATUS_OF.items() if status == "oom")
-OUT_OF_MEMORY += ("ended with code -9",)
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,7 @@ def measure(
     budget_s: float | None = 5.0,
     precision: str | None = None,
     batches: Sequence[int] = (),
+    executor: Executor | None = None,
 ) -> Measured:
     """Measure each architecture of a suite at its size, width, batch and threads.
 
@@ -56,65 +54,62 @@ def measure(
     precision = precision or suite.precision
     name = f"{kind}.{runtime.backend_name()}.{precision}.{height}x{width}.csv"
     path = results.throughput(name)
-    rows, failures = speed_table.read(path), []
+    rows, failures = speed_table.read(path), list[str]()
+    executor = executor or Local()
     for architecture in suite.architectures:
         for batch in (*sorted(set(batches)),) or (None,):
-            job = Job(
+            asked = Asked(
                 architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s,
                 precision=precision, batch=batch,
             )  # fmt: skip
             log = results.log(suite.name, path.stem, f"{architecture}.speed", "log.txt")
             name = architecture if batch is None else f"{architecture}, batch {batch}"
             say(f"speed of {name}: starts")
-            row, failure = _run(_child(job, suite, log), say)
+            row, failed = _run(_job(asked, suite, log), say, executor)
             if row is not None:
-                row = _with_determinism(row, job, suite, log.with_name("deterministic.log.txt"), say)
+                row = _with_determinism(row, asked, suite, log.with_name("deterministic.log.txt"), say, executor)
                 rows = speed_table.merged(rows, [row])
                 store.write_text(path, speed_table.spelled(rows))
-            elif batch is not None and batch > min(batches) and out_of_memory(failure):
+            elif batch is not None and batch > min(batches) and failed and failed.status == "oom":
                 say(f"speed of {name}: does not fit into memory; larger ones are left out")
                 break
             else:
-                failures.append(f"{name}: {failure}")
-                say(f"speed of {name}: failed: {failure}\n  its log: {log}")
+                failures.append(f"{name}: {why(failed)}")
+                say(f"speed of {name}: failed: {why(failed)}\n  its log: {log}")
     return Measured(path, tuple(failures))
 
 
-def out_of_memory(failure: str) -> bool:
-    """Whether a process ended for lack of memory, by what is told of it: by an error, or killed by the kernel."""
-    return failure.startswith(OUT_OF_MEMORY) or any(word in failure for word in failures_of.OUT_OF_MEMORY)
+def why(failed: Outcome | None) -> str:
+    """A failure in one line: what an exception said, or how the process ended and the last line of its log."""
+    error = (failed and failed.error) or {"type": "Exit", "message": "told no row", "stderr_tail": ""}
+    if failed and failed.explained:
+        return f"{error['type']}: {error['message']}"
+    return "; ".join([error["message"], *error["stderr_tail"].strip().splitlines()[-1:]])
 
 
-def _child(job: Job, suite: Suite, log: Path) -> Child:
-    return Child(
-        "bench.speed.speed_probe", asdict(job), suite.threads, log, suite.limit_s, deterministic=job.deterministic
-    )
+def _job(asked: Asked, suite: Suite, log: Path) -> Job:
+    return Job("bench.speed.speed_probe", plain(asked), suite.threads, log, suite.limit_s, asked.deterministic)
 
 
-def _with_determinism(row: Row, job: Job, suite: Suite, log: Path, say: Callable[[str], None]) -> Row:
+def _with_determinism(
+    row: Row, asked: Asked, suite: Suite, log: Path, say: Callable[[str], None], executor: Executor
+) -> Row:
     """The row with the training rate under deterministic operations, or a note why there is none."""
-    found, failure = _run(_child(replace(job, deterministic=True), suite, log), say)
+    found, failed = _run(_job(replace(asked, deterministic=True), suite, log), say, executor)
     if found is None:
-        return {**row, "note": "; ".join(filter(None, (row["note"], f"with deterministic operations: {failure}")))}
+        return {**row, "note": "; ".join(filter(None, (row["note"], f"with deterministic operations: {why(failed)}")))}
     return {**row, **speed_table.determinism(row, found)}
 
 
-def _run(process: Child, say: Callable[[str], None]) -> tuple[Row | None, str]:
-    """The row of one process, or why there is none."""
+def _run(job: Job, say: Callable[[str], None], executor: Executor) -> tuple[Row | None, Outcome | None]:
+    """The row of one process, or how it ended without one."""
     rows: list[Row] = []
 
     def hear(event: Event) -> None:
         if event["event"] == "row":
             rows.append(event["row"])
         elif event["event"] == "measured":
-            say(f"speed of {process.job['architecture']}: {event['text']}")
+            say(f"speed of {job.payload['architecture']}: {event['text']}")
 
-    code = process.run(hear)
-    if rows and code == 0:
-        return rows[-1], ""
-    if process.timed_out:
-        return None, f"not finished within {process.limit_s:.0f} s"
-    if process.failure:
-        return None, f"{process.failure['type']}: {process.failure['message']}"
-    last = process.tail().strip().splitlines()[-1:]
-    return None, "; ".join([f"ended with code {code}" + (" (killed; out of memory?)" if code == -9 else ""), *last])
+    outcome = executor.submit(job, hear)
+    return (rows[-1], None) if rows and not outcome.error else (None, outcome)

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.running import child, failures
-from bench.running.child import Say
+from bench.running.executor import Say
+from bench.running.training import restored
 from bench.speed import timing
 
 SMOOTH = 1.0  # pixel, as lungseg.losses
 
 
 @dataclass(frozen=True)
-class Job:
+class Asked:
     """One way to run it. size: (height, width) pixels. precision: ``float32`` or ``bfloat16``."""
 
     width: int
@@ -63,7 +64,7 @@ def unet(width: int) -> Any:
     return UNet()
 
 
-def measure(job: Job, say: Say) -> dict[str, Any]:
+def measure(job: Asked, say: Say) -> dict[str, Any]:
     """Images a second of training and inference on random data on the device, and what it was measured with."""
     import torch
 
@@ -110,10 +111,8 @@ def measure(job: Job, say: Say) -> dict[str, Any]:
     return {**found, "device": name, "versions": f"torch {torch.__version__}"}
 
 
-def work(job: dict[str, Any], say: Say) -> None:
-    """The child's side."""
-    say({"event": "row", "row": measure(Job(**{**job, "size": tuple(job["size"])}), say)})
+work = failures.telling(lambda payload, say: say({"event": "row", "row": measure(restored(Asked, payload), say)}))
 
 
 if __name__ == "__main__":
-    sys.exit(child.serve(failures.telling(work)))
+    sys.exit(child.serve(work))

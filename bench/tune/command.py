@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.records.results import Results
-from bench.running import data, lock
-from bench.running.slots import Interrupted
+from bench.running import data, lock, progress
+from bench.running.executor import Executor, Interrupted, Local
+from bench.running.progress import Display
 from bench.running.suite_run import PARTIAL
 from bench.tune import journal, outcome
-from bench.tune.lines import Lines
 from bench.tune.plan import Plan
 from bench.tune.study import Budget, Failed, Study
 
@@ -23,18 +23,18 @@ def tune(
     given: Path | None,
     results: Results,
     publish_to: Results | None = None,
+    executor: Executor | None = None,
 ) -> tuple[int, list[Path]]:
     """Search, judge, write; exit code and what was written. 4 where three trials in a row or a judging failed.
 
     Several commands may work on one study at once; the one that ends last judges. given: ``--data``.
-    Raises KeyboardInterrupt when interrupted, and what ends a run as ``engine.run_cells`` does.
+    Raises KeyboardInterrupt when interrupted, and what ends a run.
     """
     journal.library()  # before minutes of preparing
     with lock.turn(results.study("prepare.lock")):  # prepared images are made by one command at a time
         root = data.locate(plan.suite, given, results)
         material = data.gather(plan.suite, root, results)
-    lines = Lines()
-    study = Study(plan, material, root, results, lines)
+    study = Study(plan, material, root, results, Display((), budget.slots), executor or Local())
     try:
         with study.journal.working():
             done = study.search(budget)
@@ -45,7 +45,7 @@ def tune(
                 print(f"{len(study.failed_in_a_row)} trials in a row failed; the search ends here", file=sys.stderr)
                 return PARTIAL, outcome.write(study, outcome.record(study, budget.trials, None))
             if study.journal.others_run():
-                lines.say("others still search in this study; the last of them judges what was found")
+                study.display.say("others still search in this study; the last of them judges what was found")
                 return 0, []
             return _judge(study, budget, seeds, publish_to)
     except Interrupted as error:
@@ -59,9 +59,9 @@ def _judge(study: Study, budget: Budget, seeds: Sequence[int], publish_to: Resul
             judged = study.judged(outcome.recipes(study), seeds, budget.slots)
             written = outcome.write(study, outcome.record(study, budget.trials, judged), publish_to)
     except lock.InUse:
-        study.lines.say("another command is judging what this study found")
+        study.display.say("another command is judging what this study found")
         return 0, []
     except Failed as failure:
-        study.lines.failed(f"held-out fold {study.plan.fold}: {failure.status}", failure.error)
+        study.display.say(f"held-out fold {study.plan.fold}: {failure.status}\n{progress.failure(failure.error)}")
         return PARTIAL, []
     return 0, written

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench import machine, suites
+from bench.cell import Cell
 from bench.records import store
 from bench.running.data import Material
 from bench.running.inputs import PROTOCOL, settings
@@ -47,6 +48,11 @@ class Plan:
     def seed(self) -> int:
         """Of every training of the search: the suite's first."""
         return self.suite.seeds[0]
+
+    def cell(self, recipe: Recipe, split: Fold, seed: int) -> Cell:
+        """The training of one recipe on these images, of an inner fold or held out."""
+        own = suites.cells(replace(self.suite, seeds=(seed,), only_folds=(self.fold,)))[0]
+        return replace(own, recipe=recipe, split=split)
 
     def outer(self, material: Material) -> Fold:
         """The fold that the search is judged on, of seed 0's partition, whatever seeds judge it."""

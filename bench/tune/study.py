@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.records import store
 from bench.records.results import Results
-from bench.running import failures, lock
-from bench.running.child import Child
+from bench.running import lock, progress
 from bench.running.data import Material
-from bench.running.engine import raise_what_ends_the_run
-from bench.running.slots import Slots, Stopped
+from bench.running.engine import submitted
+from bench.running.executor import Event, Executor, in_parallel
+from bench.running.inputs import inputs
+from bench.running.progress import Display
+from bench.running.training import Training
 from bench.tune import space
 from bench.tune.journal import OK, Journal, Trial
-from bench.tune.lines import Lines
 from bench.tune.plan import Plan
-from bench.tune.task import Task, task
 from lungseg.errors import DataError, UsageError
 from lungseg.recipes import Recipe
 from lungseg.splits import Fold
@@ -39,9 +39,9 @@ class Budget:
 
 
 class Failed(Exception):
-    """A training that ended without a record: status and error as a cell's."""
+    """A training that ended without a record."""
 
-    def __init__(self, status: str, error: dict[str, Any]) -> None:
+    def __init__(self, status: str, error: Mapping[str, str]) -> None:
         super().__init__(f"{error['type']}: {error['message']}")
         self.status, self.error = status, error
 
@@ -49,12 +49,14 @@ class Failed(Exception):
 class Study:
     """One study at work in its folder. Raises UsageError where the folder holds a study of something else."""
 
-    def __init__(self, plan: Plan, material: Material, root: Path, results: Results, lines: Lines) -> None:
-        self.plan, self.material, self.root, self.results, self.lines = plan, material, root, results, lines
+    def __init__(
+        self, plan: Plan, material: Material, root: Path, results: Results, display: Display, executor: Executor
+    ) -> None:
+        self.plan, self.material, self.root, self.results = plan, material, root, results
+        self.display, self.executor = display, executor
         self.folder = results.study(plan.name)
         self.identity = plan.identity(material)
         self.inner = plan.inner_folds(material)
-        self.slots = Slots()
         self.failed_in_a_row: list[str] = []
         with lock.turn(self.folder / "study.lock"):
             lock.sweep(self.folder)
@@ -64,55 +66,51 @@ class Study:
     def search(self, budget: Budget) -> bool:
         """Try recipes until the budget is spent; False where three trials in a row failed.
 
-        Raises Interrupted on Ctrl-C, and what ends a run as ``engine.run_cells`` does.
+        Raises Interrupted on Ctrl-C, and what ends a run.
         """
         end = time.monotonic() + 3600 * budget.hours if budget.hours is not None else None
 
-        def work(slot: int) -> None:
-            while not self.slots.stopping.is_set() and len(self.failed_in_a_row) < IN_A_ROW:
+        def work() -> None:
+            while not self.executor.stopping.is_set() and len(self.failed_in_a_row) < IN_A_ROW:
                 if end is not None and time.monotonic() >= end:
                     return
                 trial = self.journal.ask(budget.trials)
                 if trial is None:
                     return
-                self._try(slot, trial, budget)
+                self._try(trial, budget)
 
-        self.slots.run(work, budget.slots)
+        in_parallel(self.executor, work, budget.slots)
         return len(self.failed_in_a_row) < IN_A_ROW
 
-    def trained(self, recipe: Recipe, fold: Fold, seed: int, slot: int, label: str) -> store.Record:
+    def trained(self, recipe: Recipe, fold: Fold, seed: int, label: str) -> store.Record:
         """The record of one training, from the study's folder or made now in a process of its own.
 
         Raises Failed where it ended without one, Stopped where the command does.
         """
-        asked = self.task(recipe, fold, seed)
+        asked = self.training(recipe, fold, seed)
         if found := asked.found():
             return found
-        limit_s, log = self.plan.suite.limit_s, asked.folder / "log.txt"
-        child = self.slots.children[slot] = Child(
-            "bench.tune.trial", asked.as_dict(), self.plan.suite.threads, log, limit_s,
-            self.plan.suite.is_deterministic, self.results.programs,
-        )  # fmt: skip
-        if self.slots.stopping.is_set():
-            raise Stopped
-        child.start()
-        code = child.wait(lambda event: self.lines.told(label, event))
-        if self.slots.stopping.is_set():
-            raise Stopped
-        raise_what_ends_the_run(child)
-        if found := asked.found():  # also where it died after its record was stored
-            return found
-        raise Failed(*failures.of_process(child, code))
 
-    def task(self, recipe: Recipe, fold: Fold, seed: int) -> Task:
+        def hear(event: Event) -> None:
+            if event["event"] == "epoch" and self.display.due(label):
+                self.display.say(f"{label}: {progress.numbers(event)}")
+
+        outcome = submitted(asked, self.executor, hear)
+        if outcome.error or not (found := asked.found()):
+            raise Failed(outcome.status, outcome.error or {"type": "Record", "message": "none that is whole", "stderr_tail": ""})
+        return found
+
+    def training(self, recipe: Recipe, fold: Fold, seed: int) -> Training:
         """One training of this study."""
-        return task(self.plan, self.material, recipe, fold, seed, self.root, self.results, self.folder)
+        cell = self.plan.cell(recipe, fold, seed)
+        made_from = inputs(cell, self.material)
+        return Training(cell, self.plan.suite, self.root, self.results, made_from, study=self.plan.name)
 
     def inner_records(self, params: space.Params) -> list[store.Record]:
         """Records of a scored trial's trainings, one an inner fold. Raises DataError for one that is gone."""
         found = []
         for fold in self.inner:
-            asked = self.task(space.recipe(self.plan.base, params), fold, self.plan.seed)
+            asked = self.training(space.recipe(self.plan.base, params), fold, self.plan.seed)
             record = asked.found()
             if record is None:
                 raise DataError(
@@ -133,31 +131,31 @@ class Study:
             for name in recipes:
                 todo.put((name, seed))
 
-        def work(slot: int) -> None:
-            while not self.slots.stopping.is_set():
+        def work() -> None:
+            while not self.executor.stopping.is_set():
                 try:
                     name, seed = todo.get_nowait()
                 except queue.Empty:
                     return
                 label = f"held-out fold {self.plan.fold}, {name} recipe, seed {seed}"
-                found[name, seed] = self.trained(recipes[name], self.plan.outer(self.material), seed, slot, label)
-                self.lines.say(f"{label}: trained and scored")
+                found[name, seed] = self.trained(recipes[name], self.plan.outer(self.material), seed, label)
+                self.display.say(f"{label}: trained and scored")
 
-        self.slots.run(work, slots)
+        in_parallel(self.executor, work, slots)
         return {name: [found[name, seed] for seed in seeds] for name in recipes}
 
-    def _try(self, slot: int, trial: Trial, budget: Budget) -> None:
+    def _try(self, trial: Trial, budget: Budget) -> None:
         recipe, n = space.recipe(self.plan.base, trial.params), len(self.inner)
-        self.lines.say(f"trial {trial.number}: {spelled(space.values(recipe))}")
+        self.display.say(f"trial {trial.number}: {spelled(space.values(recipe))}")
         try:
             records = [
-                self.trained(recipe, fold, self.plan.seed, slot, f"trial {trial.number}, inner fold {k} of {n}")
+                self.trained(recipe, fold, self.plan.seed, f"trial {trial.number}, inner fold {k} of {n}")
                 for k, fold in enumerate(self.inner, start=1)
             ]
         except Failed as failure:
             self.failed_in_a_row.append(str(failure))
             self.journal.tell(trial.number, failure.status, error=failure.error)
-            self.lines.failed(f"trial {trial.number}: {failure.status}", failure.error)
+            self.display.say(f"trial {trial.number}: {failure.status}\n{progress.failure(failure.error)}")
             return
         self.failed_in_a_row.clear()
         cases = by_id(records)
@@ -165,7 +163,7 @@ class Study:
         seconds = sum(record["timing"]["train_seconds"] for record in records)
         self.journal.tell(trial.number, OK, value, seconds=seconds)
         answered = sum(one.answered for one in self.journal.trials())
-        self.lines.say(f"[{answered}/{budget.trials}] trial {trial.number}: mean inner Dice {value:.4f}")
+        self.display.say(f"[{answered}/{budget.trials}] trial {trial.number}: mean inner Dice {value:.4f}")
 
 
 def by_id(records: Sequence[store.Record]) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
-"""Where a suite trains: one cell in, one record out. Runs in a fresh process (``python -m bench.running.cell``).
+"""Where cells train: one training in, one record out. Runs in a fresh process (``python -m bench.running.worker``).
 
-``bench.tune.trial`` is the same for a recipe that a search proposes; nothing else trains.
+A suite's cell and a search's training are the same here; what predicts from kept weights begins and ends as they do.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import io
 import resource
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +23,16 @@ from bench.cell import Cell
 from bench.records import doubts, store
 from bench.records.results import Results
 from bench.running import at_stored, child, data, failures
-from bench.running.child import Say
-from bench.running.job import Job
+from bench.running.executor import Say
 from bench.running.parts import Parts
+from bench.running.training import Training, restored
+from bench.suites import Suite
 from lungseg import metrics, runtime
 from lungseg.errors import ContractError, LungsegError, UsageError
 from lungseg.prepare import Prepared
-from lungseg.recipes import Recipe
 from lungseg.splits import Fold
+
+SEARCHED = ("id", "patient", "dice")  # what a search needs of an image
 
 if TYPE_CHECKING:
     import keras
@@ -38,23 +41,23 @@ if TYPE_CHECKING:
     from lungseg.training import Trained
 
 
-def run(job: Job, say: Say) -> store.Record:
-    """Train, predict the held-out fold, score each image, store the record.
+def run(training: Training, say: Say) -> store.Record:
+    """Train, predict the held-out images, score each, store the record.
 
-    say: told of each step as {"event": ...}. Raises whatever stops the cell; the caller records it.
+    say: told of each step as {"event": ...}. A training that was cut off goes on from its checkpoint to the same bits.
+    Of a search's, which sees its own images alone, only what the search needs is scored and kept. Raises whatever stops
+    it; the caller records it.
     """
     parts = Parts()
-    began, source = time.monotonic(), machine.source()  # now: hours later the checkout may hold another commit
-    cell, suite, results = job.cell, job.suite, job.results
-    recipe = suite.recipe_of(cell.recipe)
-    device = started(cell.seed, suite.threads, suite.is_deterministic)
-    parts.ended("backend")
-    material = data.gather(suite, job.root, results)
-    data.refuse_changes(material, job.inputs)
-    fold, prepared = material.partition(cell.seed)[cell.fold], material.prepared
+    began, cell = time.monotonic(), training.cell
+    at = Workplace.opened(cell, training.suite, training.root, training.results, training.inputs, parts)
+    fold = cell.split or at.material.partition(cell.seed)[cell.fold]
+    if training.study:
+        prepared = only(at.material.prepared, (*fold.train, *fold.validation, *fold.test))
+        at = replace(at, material=replace(at.material, prepared=prepared))
+    material, prepared = at.material, at.material.prepared
     parts.ended("data")
-    checkpoints_in = results.artifact(cell, "checkpoints")
-    fit = fitted(cell, recipe, fold, prepared, job.inputs, checkpoints_in, job.checkpoint_s, say)
+    fit = fitted(cell, fold, prepared, training.inputs, training.artifact("checkpoints"), training.checkpoint_s, say)
     from lungseg import inference
 
     model, trained = fit.model, fit.trained
@@ -63,10 +66,14 @@ def run(job: Job, say: Say) -> store.Record:
     rows = [prepared.row[key] for key in fold.test]
     probability = inference.probabilities(model, prepared.images[rows])
     predicting = parts.ended("predict")
-    guesses = inference.masks(probability, recipe.threshold)
-    cases = scores(material, fold, probability, guesses, recipe.threshold)
+    guesses = inference.masks(probability, cell.recipe.threshold)
+    if training.study:
+        cases = [{name: case[name] for name in SEARCHED} for case in score(material, fold, guesses)]
+    else:
+        cases = scores(material, fold, probability, guesses, cell.recipe.threshold)
     scoring = parts.ended("score")
-    keep(results, cell, fold, guesses, model.get_weights())
+    if not training.study:
+        keep(training.results, cell, fold, guesses, model.get_weights())
     parts.ended("save")
     timing = {
         "train_seconds": trained.seconds,
@@ -83,11 +90,91 @@ def run(job: Job, say: Say) -> store.Record:
         "cases": cases,
         "calibration": metrics.calibration(probability, np.asarray(prepared.masks[rows])),
         "timing": timing,
-        **surroundings(material, fold, machine.facts(device, recipe.precision, suite.threads), source),
+        **at.provenance(fold),
     }
-    results.save(cell, record)
+    store.set_aside(training.path)
+    store.save_record(training.path, record)
     fit.checkpoints.clear()
     return record
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What every process of a suite has before it works: a backend, the data as they were planned with, the code's
+    state when it began, for hours later the checkout may hold another commit."""
+
+    cell: Cell
+    device: runtime.Device
+    material: data.Material
+    source: dict[str, Any]
+
+    @classmethod
+    def opened(
+        cls, cell: Cell, suite: Suite, root: Path, results: Results, planned: Mapping[str, Any],
+        parts: Parts | None = None,
+    ) -> Workplace:  # fmt: skip
+        """Start the backend with the cell's seed and threads and read the suite's data.
+
+        planned: as ``data.refuse_changes``. Raises UsageError unless the backend runs on the device under whose name
+        records are kept, DataError for data that have changed.
+        """
+        source = machine.source()
+        device = runtime.start(cell.seed, cell.threads, cell.deterministic)
+        if device.kind != machine.device_kind():
+            raise UsageError(
+                f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
+                "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
+            )
+        if parts:
+            parts.ended("backend")
+        material = data.gather(suite, root, results)
+        data.refuse_changes(material, planned)
+        return cls(cell, device, material, source)
+
+    def facts(self) -> dict[str, Any]:
+        """Hardware and software, JSON-ready."""
+        return machine.facts(self.device, self.cell.recipe.precision, self.cell.threads)
+
+    def provenance(self, fold: Fold) -> dict[str, Any]:
+        """The part of a record that says on what data, machine and code it was made, now, without an error."""
+        prepared, scored = self.material.prepared, self.material.scored
+        return {
+            "data": {
+                "raw_sha256": prepared.raw_sha256,
+                "prepared_sha256": prepared.sha256,
+                "truth_pixels": {k: n for k, n in prepared.truth_pixels.items() if k in scored},
+                "n": len(scored),
+            },
+            "split": {name: list(ids) for name, ids in asdict(fold).items()},
+            "machine": self.facts(),
+            "source": self.source,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "error": None,
+        }
+
+
+def built(cell: Cell) -> keras.Model:
+    """The cell's network, untrained."""
+    from lungseg.architectures.blocks import Style
+
+    style = Style(momentum=cell.recipe.batch_norm_momentum, dtype=cell.recipe.precision)
+    return lungseg.build(cell.architecture, (*cell.size, 1), cell.width, style)
+
+
+def only(prepared: Prepared, ids: Iterable[str]) -> Prepared:
+    """These ids alone, in memory of their own: what is held out of a search is not there to be looked at.
+
+    The hashes stay those of the whole set, by which the set is recognised.
+    """
+    rows = sorted(prepared.row[key] for key in ids)
+    return replace(
+        prepared,
+        ids=tuple(prepared.ids[row] for row in rows),
+        patients=tuple(prepared.patients[row] for row in rows),
+        images=np.array(prepared.images[rows]),
+        masks=np.array(prepared.masks[rows]),
+        spacing_mm=tuple(prepared.spacing_mm[row] for row in rows),
+    )
 
 
 def tell_training(parts: Parts, trained: Trained) -> None:
@@ -128,61 +215,29 @@ def of_training(fit: Fitted, probability: np.ndarray) -> store.Record:
 
 
 def fitted(
-    cell: Cell, recipe: Recipe, fold: Fold, prepared: Prepared, inputs: dict[str, Any], folder: Path, every_s: float,
-    say: Say,
-) -> Fitted:  # fmt: skip
+    cell: Cell, fold: Fold, prepared: Prepared, inputs: dict[str, Any], folder: Path, every_s: float, say: Say
+) -> Fitted:
     """Build the cell's network, hold it to the contract, train it from its checkpoint in ``folder`` if there is one.
 
     inputs: all that decides its numbers but the graph. every_s: least seconds between two checkpoints.
     """
     from lungseg import complexity, training
-    from lungseg.architectures.blocks import Style
     from lungseg.callbacks import Diverged
     from lungseg.checkpoint import Checkpoints
 
-    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
-    model = lungseg.build(cell.architecture, (*cell.size, 1), cell.width, style)
+    model = built(cell)
     check_contract(model, cell)
     made_from = {**inputs, "graph": complexity.graph_sha256(model)}
     say({"event": "start", "parameters": complexity.parameters(model)})
     checkpoints = Checkpoints(folder, identity(made_from), every_s)
     try:
         trained = training.fit(
-            model, prepared, fold, recipe, cell.seed, lambda now: say({"event": "epoch", **now}), checkpoints
+            model, prepared, fold, cell.recipe, cell.seed, lambda now: say({"event": "epoch", **now}), checkpoints
         )
     except Diverged:
         checkpoints.clear()  # going on from there would only diverge again
         raise
     return Fitted(model, trained, made_from, checkpoints)
-
-
-def started(seed: int, threads: int, deterministic: bool) -> runtime.Device:
-    """Start the backend. Raises UsageError unless it runs on the device under whose name records are kept."""
-    device = runtime.start(seed, threads, deterministic)
-    if device.kind != machine.device_kind():
-        raise UsageError(
-            f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
-            "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
-        )
-    return device
-
-
-def surroundings(material: data.Material, fold: Fold, facts: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
-    """The part of a record that says on what data, machine and code it was made, now, without an error."""
-    prepared = material.prepared
-    return {
-        "data": {
-            "raw_sha256": prepared.raw_sha256,
-            "prepared_sha256": prepared.sha256,
-            "truth_pixels": {k: n for k, n in prepared.truth_pixels.items() if k in material.scored},
-            "n": len(material.scored),
-        },
-        "split": {name: list(ids) for name, ids in asdict(fold).items()},
-        "machine": facts,
-        "source": source,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "error": None,
-    }
 
 
 def identity(made_from: dict[str, Any]) -> str:
@@ -254,7 +309,7 @@ def keep(
         store.write_bytes(results.artifact(cell, name), buffer.getvalue())
 
 
-work = failures.telling(lambda job, say: run(Job.from_dict(job), say))
+work = failures.telling(lambda payload, say: run(restored(Training, payload), say))
 
 
 if __name__ == "__main__":

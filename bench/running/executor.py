@@ -1,0 +1,162 @@
+"""Where work runs: a job in, an outcome out. Locally each job is a fresh process; another way is one class and one row
+in ``EXECUTORS``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from lungseg.errors import DataError, EnvironmentFailure, UsageError
+
+Event = dict[str, Any]
+Say = Callable[[Event], None]
+
+
+class Interrupted(Exception):
+    """The user asked to stop; what is finished is stored and the same command goes on from there."""
+
+
+class Stopped(Exception):
+    """Raised for work that finds its executor stopped: what is under way is left to the next command."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work of one fresh process: ``python -m <module>``, which reads the payload and tells events.
+
+    payload: JSON-ready. log: what it prints. timeout_s: wall-clock seconds after which it is ended. programs: folder of
+    compiled programs for the next process, see ``runtime.environment``.
+    """
+
+    module: str
+    payload: dict[str, Any]
+    threads: int
+    log: Path
+    timeout_s: float
+    deterministic: bool = True
+    programs: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended. status: ``ok`` or how it failed. error: type, message and end of the log, None when all is well.
+    history: until then, of a training. explained: whether an exception of its own said why it failed."""
+
+    status: str
+    seconds: float
+    error: dict[str, str] | None = None
+    peak_memory_bytes: int | None = None
+    history: dict[str, list[float | None]] | None = None
+    explained: bool = False
+
+    def raise_what_ends_the_run(self) -> None:
+        """Changed data, a full disk or a backend that does not fit the machine are no fault of the job's: they end the
+        run, and what is finished stands."""
+        for kind in (DataError, EnvironmentFailure, UsageError):
+            if self.error and self.explained and self.error["type"] == kind.__name__:
+                raise kind(self.error["message"])
+
+    @property
+    def told(self) -> str:
+        """A failure as lines: status, message, end of the log."""
+        error = self.error or {"type": "", "message": "", "stderr_tail": ""}
+        return f"{self.status}\n  {error['type']}: {error['message']}\n{error['stderr_tail']}"
+
+
+class Executor(Protocol):
+    """Runs jobs, from several threads at once."""
+
+    stopping: threading.Event  # set once nothing more may be started
+
+    def submit(self, job: Job, say: Say = ...) -> Outcome:
+        """Run the job, tell its events as they come, and return when it has ended. Raises Stopped where ``stop`` came
+        before its end, EnvironmentFailure where it cannot be started."""
+
+    def stop(self) -> None:
+        """End what runs; later jobs raise Stopped."""
+
+
+@dataclass
+class Local:
+    """Each job in a process of its own on this machine."""
+
+    stopping: threading.Event = field(default_factory=threading.Event)
+    children: set[Any] = field(default_factory=set, repr=False)
+
+    def submit(self, job: Job, say: Say = lambda event: None) -> Outcome:
+        """See ``Executor``."""
+        from bench.running import failures
+        from bench.running.child import Child
+
+        began, reached, child = time.monotonic(), dict[str, Any](), Child(job)
+
+        def hear(event: Event) -> None:
+            if event["event"] == "epoch":
+                reached.update(event)
+            say(event)
+
+        self.children.add(child)
+        try:
+            if self.stopping.is_set():
+                raise Stopped
+            code = child.run(hear)
+        finally:
+            self.children.discard(child)
+        if self.stopping.is_set():
+            raise Stopped
+        seconds = time.monotonic() - began
+        if code == 0:
+            return Outcome("ok", seconds, peak_memory_bytes=child.peak_memory_bytes)
+        status, error = failures.of_process(child, code, reached)
+        history = (child.failure or {}).get("history")
+        return Outcome(status, seconds, error, child.peak_memory_bytes, history, child.failure is not None)
+
+    def stop(self) -> None:
+        """See ``Executor``."""
+        self.stopping.set()
+        for child in list(self.children):
+            child.stop()
+
+
+EXECUTORS: dict[str, Callable[[], Executor]] = {"local": Local}
+
+
+def in_parallel(executor: Executor, work: Callable[[], None], count: int) -> None:
+    """Do ``work`` in ``count`` threads, each of which submits one job at a time, and return when all have ended.
+
+    The first error of one, raised here again, stops the executor and so the others, and so does Ctrl-C, which is raised
+    as Interrupted.
+    """
+    troubles: list[Exception] = []
+    running = set(range(count))
+
+    def guarded(place: int) -> None:
+        try:
+            work()
+        except Stopped:
+            pass
+        except Exception as error:  # a full disk, say: raised again in the main thread
+            troubles.append(error)
+            executor.stopping.set()
+        finally:
+            running.discard(place)
+
+    threads = [threading.Thread(target=guarded, args=(place,), daemon=True) for place in range(count)]
+    try:
+        for thread in threads:
+            thread.start()
+        while running and not troubles:
+            time.sleep(0.1)
+    except KeyboardInterrupt as error:
+        raise Interrupted from error
+    finally:
+        if running:  # an error or Ctrl-C: the others are at work
+            executor.stop()
+        for thread in threads:
+            thread.join(timeout=5)
+    if troubles:
+        raise troubles[0]

@@ -1,0 +1,87 @@
+"""What the process of one training is told, as a value that goes through JSON, and where it leaves what it makes.
+
+A cell of a suite and a training of a search are the same thing; a search's lies in the search's folder, under its
+inputs, so that whichever trial or command asks for the same training finds what is done of it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from bench.cell import Cell
+from bench.records import parse, store
+from bench.records.results import Results
+from bench.records.store import Record
+from bench.running.executor import Job
+from bench.suites import Suite
+
+CHECKPOINT_S = 5.0  # least time between two checkpoints; longer where writing one takes long
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Training:
+    """One cell and where it works.
+
+    root: of the dataset. inputs: what the parent found the cell to be made from, all but the graph. study: of the
+    search that it belongs to, empty for a suite's cell. checkpoint_s: least seconds between two checkpoints.
+    """
+
+    cell: Cell
+    suite: Suite
+    root: Path
+    results: Results
+    inputs: dict[str, Any]
+    study: str = ""
+    checkpoint_s: float = CHECKPOINT_S
+
+    @property
+    def path(self) -> Path:
+        """Of its record."""
+        return self.artifact("record.json") if self.study else self.results.path(self.cell)
+
+    def artifact(self, name: str) -> Path:
+        """A file beside the record: log, checkpoints, weights, predictions."""
+        if not self.study:
+            return self.results.artifact(self.cell, name)
+        return self.results.study(self.study) / "trainings" / store.fingerprint(self.inputs)[:24] / name
+
+    def found(self) -> Record | None:
+        """Its record, if it is whole and of these inputs."""
+        return store.find(self.path, self.inputs, parse.trial if self.study else None)
+
+    def job(self) -> Job:
+        """The process that trains it."""
+        return of_cell("bench.running.worker", self.cell, self, self.artifact("log.txt"), self.results)
+
+
+def of_cell(module: str, cell: Cell, payload: Any, log: Path, results: Results) -> Job:
+    """Work of a process with the cell's threads, time and determinism."""
+    return Job(module, plain(payload), cell.threads, log, cell.timeout_s, cell.deterministic, results.programs)
+
+
+def plain(value: Any) -> Any:
+    """A dataclass as JSON knows it, with absolute paths: the process runs in another folder."""
+    return json.loads(json.dumps(asdict(value), default=lambda path: str(path.resolve())))
+
+
+def restored(kind: type[Value], value: Any) -> Value:
+    """The value of this type that ``plain`` made that of."""
+    return cast(Value, _restored(kind, value))
+
+
+def _restored(kind: Any, value: Any) -> Any:
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{name: _restored(hints[name], inner) for name, inner in value.items()})  # type: ignore[operator]
+    origin, of = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return None if value is None else _restored(next(one for one in of if one is not NoneType), value)
+    if origin is tuple:
+        each = [of[0]] * len(value) if of[-1] is ... else of
+        return tuple(_restored(one, inner) for one, inner in zip(each, value, strict=True))
+    return Path(value) if kind is Path else value
