@@ -28,10 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from bench.records import store
 from bench.records.results import Results
-from bench.running import cell as cells_room
-from bench.running import data
+from bench.running import data, worker
 from bench.running.inputs import inputs
-from bench.running.job import Job
+from bench.running.training import Training
 from bench.suites import Phantoms, cells, suite
 from lungseg import ARCHITECTURES, recipes, runtime
 
@@ -61,12 +60,12 @@ def register() -> None:
     )
 
 
-def prepare(folder: Path) -> Job:
+def prepare(folder: Path) -> Training:
     """Write the phantoms, and give the job of one cell in that results folder."""
     root = data.locate(SUITE, None, Results(folder))
     material = data.gather(SUITE, root, Results(folder))
     cell = cells(SUITE)[0]
-    return Job(cell, SUITE, root, Results(folder), inputs(cell, SUITE, material), checkpoint_s=0.0)
+    return Training(cell, SUITE, root, Results(folder), inputs(cell, material), checkpoint_s=0.0)
 
 
 def forked(work: Callable[[], None]) -> int:
@@ -84,7 +83,7 @@ def forked(work: Callable[[], None]) -> int:
         os._exit(1)
 
 
-def train(job: Job, flags: Path | None = None) -> None:
+def train(job: Training, flags: Path | None = None) -> None:
     """The job in this process; ``flags/<epoch>`` is made when the first step of that epoch is done."""
     if flags is not None:
         from lungseg.callbacks import Keeper
@@ -96,7 +95,7 @@ def train(job: Job, flags: Path | None = None) -> None:
 
         Keeper.on_epoch_begin = begun  # type: ignore[method-assign]
         Keeper.on_train_batch_end = lambda self, batch, logs=None: (flags / str(epoch[0])).touch()
-    cells_room.run(job, lambda event: None)
+    worker.run(job, lambda event: None)
 
 
 def die_at_write(k: int) -> None:
@@ -118,7 +117,7 @@ def die_at_write(k: int) -> None:
         fatal(name)
 
 
-def result(job: Job) -> dict[str, Any]:
+def result(job: Training) -> dict[str, Any]:
     """What must be the same bit for bit: the record's part that is not time or machine, and the kept arrays."""
     record = store.load_record(job.results.path(job.cell))
     assert store.is_sealed(record)
@@ -164,7 +163,7 @@ def at_write(folder: Path, expected: dict[str, Any], write: int) -> Trial:
     return again(job, expected, Trial(None, None, write, killed, 0, False))
 
 
-def again(job: Job, expected: dict[str, Any], found: Trial) -> Trial:
+def again(job: Training, expected: dict[str, Any], found: Trial) -> Trial:
     """The same job once more, and whether it ends with the same bits."""
     if os.waitpid(forked(lambda: train(job)), 0)[1]:
         return found
@@ -172,7 +171,7 @@ def again(job: Job, expected: dict[str, Any], found: Trial) -> Trial:
     return replace(found, resumed_at=record["timing"]["resumed_at_epoch"], same=result(job) == expected)
 
 
-def started(job: Job, flags: Path, epoch: int) -> int:
+def started(job: Training, flags: Path, epoch: int) -> int:
     """Process id of a run that has done the first step of an epoch (it is a zombie where it ended before)."""
     pid = forked(lambda: train(job, flags))
     while not (flags / str(epoch)).exists() and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):

@@ -18,9 +18,9 @@ def goodness(recipe, fold, seed):
     return [0.9 - abs(moved - 0.1) / 4 + 0.01 * (sum(map(ord, key)) % 5) + 0.001 * seed for key in fold.test]
 
 
-def made_up(self, recipe, fold, seed, slot, label):
+def made_up(self, recipe, fold, seed, label):
     """``Study.trained`` without a training."""
-    asked = self.task(recipe, fold, seed)
+    asked = self.training(recipe, fold, seed)
     if (found := asked.found()) is None:
         patient = {case.id: case.patient for case in self.material.cases}
         made_from = {**asked.inputs, "graph": "g"}

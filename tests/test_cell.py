@@ -11,8 +11,8 @@ from bench.records import store
 from bench.records.results import Results
 from bench.running import failures
 from bench.running import inputs as bench_inputs
-from bench.running.cell import check_contract, keep, score
 from bench.running.data import Material
+from bench.running.worker import check_contract, keep, score
 from bench.suites import cells, suite
 from lungseg import metrics, recipes
 from lungseg.datasets.case import Case
@@ -113,10 +113,10 @@ def test_predictions_and_weights_are_kept_without_pickles(tmp_path):
         assert all(np.array_equal(kept[name], weight) for name, weight in zip(sorted(kept), weights, strict=True))
 
 
-def made_from(cell=CELL, chosen=SUITE, data="sha", folds=(FOLD,), spacing=(2.0, 3.0)):
+def made_from(cell=CELL, data="sha", folds=(FOLD,), spacing=(2.0, 3.0)):
     held = material("pqrs")
     held = replace(held, prepared=replace(held.prepared, sha256=data, spacing_mm=(spacing,) * 4), folds=folds)
-    return store.fingerprint(bench_inputs.inputs(cell, chosen, held))
+    return store.fingerprint(bench_inputs.inputs(cell, held))
 
 
 def test_fingerprint_covers_what_decides_the_numbers(monkeypatch):
@@ -127,9 +127,11 @@ def test_fingerprint_covers_what_decides_the_numbers(monkeypatch):
         made_from(replace(CELL, fold=1)),
         made_from(replace(CELL, width=9)),
         made_from(replace(CELL, size=(64, 80))),
-        made_from(replace(CELL, recipe="document")),
+        made_from(replace(CELL, recipe=recipes.recipe("document"))),
         made_from(replace(CELL, architecture="resunet")),
-        made_from(chosen=replace(SUITE, threads=2)),
+        made_from(replace(CELL, threads=2)),
+        made_from(replace(CELL, deterministic=False)),
+        made_from(replace(CELL, split=FOLD)),
         made_from(data="other pixels"),
         made_from(spacing=(2.0, 2.0)),
         made_from(spacing=None),
@@ -141,7 +143,9 @@ def test_fingerprint_covers_what_decides_the_numbers(monkeypatch):
 
 
 def test_fingerprint_leaves_out_how_a_suite_is_run():
-    assert made_from(chosen=replace(SUITE, slots=1, limit_s=9, title="other")) == made_from()
+    (cell, *_) = cells(replace(SUITE, slots=1, limit_s=9, title="other"))
+    assert cell.timeout_s == 9
+    assert made_from(cell) == made_from()
 
 
 def test_what_a_recipe_does_not_use_is_not_in_its_fingerprint():

@@ -19,6 +19,7 @@ from bench.running import entries
 from bench.running.data import Material
 from bench.running.ensemble_cell import by_seed, mean, put_back, refuse_seen
 from bench.running.inputs import inputs
+from bench.running.training import plain, restored
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
@@ -36,7 +37,7 @@ MATERIAL = Material((), PREPARED, FOLDS)
 def trained(results, suite=SUITE, graph="g", material=MATERIAL):
     """A record of each cell of the suite, with a file for its weights."""
     for cell in suites.cells(suite):
-        made_from = {**inputs(cell, suite, material), "graph": graph}
+        made_from = {**inputs(cell, material), "graph": graph}
         made = record(cell.architecture, cell.fold, cell.seed, size=64)
         whole = {**made, "inputs": made_from, "cell": cell.as_dict(), "fingerprint": store.fingerprint(made_from)}
         store.save_record(Results(results).path(cell), whole)
@@ -59,7 +60,7 @@ def test_every_member_is_of_its_entrys_architecture_and_fold_and_of_another_seed
         seeds_of = [m.seed for m in entry.members]
         assert seeds_of == (list(range(n)) if "seeds" in suffix else [entry.cell.seed])
         assert entry.views == (VIEWS if "views" in suffix else (IDENTITY,))
-        assert entries.Entry.from_dict(entry.as_dict(), SUITE) == entry
+        assert restored(entries.Entry, plain(entry)) == entry
 
 
 OTHER_SPLIT = (Fold(("b",), ("d",), ("a", "c")), Fold(("a",), ("c",), ("b", "d")))
@@ -124,7 +125,9 @@ def test_entries_of_a_variant_are_made_of_its_trainings_alone(tmp_path):
     trained(tmp_path, suite)
     trained(tmp_path, suites.of_variant(replace(suite, seeds=(0, 1)), "no-pose"))
     found = planned(tmp_path, suite=suites.of_variant(replace(suite, variants=("mirror",)), "no-pose"), views=True)
-    assert {e.cell.recipe for e in found} == {m.recipe for e in found for m in e.members} == {"strong:no-pose"}
+    assert (
+        {e.cell.recipe.name for e in found} == {m.recipe.name for e in found for m in e.members} == {"strong:no-pose"}
+    )
     assert "unet+seeds+views~no-pose.phantom.f1.s0" in {e.cell.id for e in found}
     assert {len(e.members) for e in found if "seeds" in e.cell.architecture} == {2}
     with pytest.raises(UsageError, match="recipe strong has no variant 'slow'"):

@@ -7,7 +7,6 @@ import pytest
 
 from bench import machine, suites
 from bench.__main__ import main
-from bench.cell import Cell
 from bench.pages import showcase
 from bench.publish import validate
 from bench.records import likeness, store
@@ -72,7 +71,8 @@ def test_an_entry_predicts_what_all_of_its_members_held_out(made):
 def masks(folder, architecture, seed, ids):
     named = (architecture, seed)
     records = [r for r in held(folder).values() if (r["cell"]["architecture"], r["cell"]["seed"]) == named]
-    cell_of = {case["id"]: Cell.from_dict(r["cell"]) for r in records for case in r["cases"]}
+    ours = {cell.id: cell for cell in suites.cells(replace(SUITE, architectures=(architecture,), seeds=(seed,)))}
+    cell_of = {case["id"]: ours[store.cell_name(r)] for r in records for case in r["cases"]}
     return np.stack([showcase.prediction(Results(folder), cell_of[image], image) for image in ids])
 
 
@@ -88,7 +88,7 @@ def test_where_both_seeds_agree_their_mean_agrees_with_them(made, fold):
 
 def test_the_same_command_again_makes_nothing(made, monkeypatch, capsys):
     before = held(made)
-    monkeypatch.setattr(ensemble, "Child", lambda *_: pytest.fail("nothing is to be made"))
+    monkeypatch.setattr(ensemble, "_made", lambda *_: pytest.fail("nothing is to be made"))
     assert main(["ensemble", SUITE.name, "--views", "--results", str(made)]) == 0
     assert "8 of 8 entries have a valid record and are kept" in capsys.readouterr().out
     assert held(made) == before

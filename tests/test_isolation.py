@@ -32,7 +32,7 @@ def run(folder, suite, wanted):
     """Outcomes and records by cell id."""
     root = data.locate(suite, None, Results(folder))
     material = data.gather(suite, root, Results(folder))
-    made_from = {cell.id: inputs(cell, suite, material) for cell in wanted}
+    made_from = {cell.id: inputs(cell, material) for cell in wanted}
     with Display(wanted, suite.slots) as display:
         outcomes = engine.run_cells(wanted, suite, root, Results(folder), made_from, display)
     records = {store.cell_name(r): r for r in Results(folder).all()}
@@ -50,18 +50,9 @@ def among(tmp_path_factory, faulty):
     """Folder, outcomes and records of the two sound cells among six that fail."""
     mixed = replace(SOUND, architectures=("hog", "sleeper", "aborter", "tiny", "diverger", "liar", "irreproducible"))
     wanted = [c for c in cells(mixed) if c.architecture == "tiny" or c.fold == 0]
-    of_cell = engine._child
-
-    def hurried(cell, *arguments):
-        child = of_cell(cell, *arguments)
-        if cell.architecture == "sleeper":
-            child.limit_s = LIMIT_S
-        return child
-
+    wanted = [replace(c, timeout_s=LIMIT_S) if c.architecture == "sleeper" else c for c in wanted]
     folder = tmp_path_factory.mktemp("among")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "_child", hurried)
-        return (folder, *run(folder, mixed, wanted))
+    return (folder, *run(folder, mixed, wanted))
 
 
 @pytest.mark.fault("F54", "F63")
@@ -117,7 +108,7 @@ def test_data_that_changed_after_the_parent_looked_ends_the_cell(tmp_path):
     root = data.locate(SOUND, None, Results(tmp_path))
     material = data.gather(SOUND, root, Results(tmp_path))
     cell = cells(SOUND)[0]
-    stale = {**inputs(cell, SOUND, material), "data": "what it was before"}
+    stale = {**inputs(cell, material), "data": "what it was before"}
     changed = pytest.raises(DataError, match="data of the set changed since the run began")
     with Display([cell], 1) as display, changed:
         engine.run_cells([cell], SOUND, root, Results(tmp_path), {cell.id: stale}, display)

@@ -1,7 +1,7 @@
 """Precision and determinism: of a suite, changed by a run, and part of whatever is named, kept and shown."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -13,11 +13,11 @@ from bench.pages import report
 from bench.publish import validate
 from bench.records import store
 from bench.records.results import Results
-from bench.running import engine
 from bench.running.inputs import inputs, resolved
 from bench.running.inputs import settings as recipe_settings
+from bench.running.training import Training, plain, restored
 from bench.statistics import stats
-from bench.suites import SUITES, Suite, cells, narrowed, suite
+from bench.suites import SUITES, cells, narrowed, suite
 from lungseg import recipes, runtime
 from lungseg.errors import UsageError
 from lungseg.recipes import PRECISIONS
@@ -60,7 +60,7 @@ def test_no_recipe_has_a_precision_of_its_own_that_a_suite_would_override():
 def test_what_was_trained_before_precision_was_a_suites_has_the_same_fingerprint():
     for name in recipes.RECIPES:
         assert recipe_settings(suite("quick").recipe_of(name)) == resolved(name)
-    assert inputs(cells(suite("quick"))[0], suite("quick"), MATERIAL)["deterministic"] is True
+    assert inputs(cells(suite("quick"))[0], MATERIAL)["deterministic"] is True
 
 
 def test_an_unknown_precision_is_refused():
@@ -75,7 +75,7 @@ def settings():
 
 
 def test_each_setting_has_a_fingerprint_and_a_folder_of_its_own_for_the_recipe_and_its_variants():
-    made = [[store.fingerprint(inputs(cell, chosen, MATERIAL)) for cell in cells(chosen)] for chosen in settings()]
+    made = [[store.fingerprint(inputs(cell, MATERIAL)) for cell in cells(chosen)] for chosen in settings()]
     assert len({one for both in made for one in both}) == len(PRECISIONS) * 2 * 2
     folders = [chosen.machine_key for chosen in settings()]
     assert len(set(folders)) == len(folders)
@@ -86,15 +86,15 @@ def test_each_setting_has_a_fingerprint_and_a_folder_of_its_own_for_the_recipe_a
 @pytest.mark.parametrize("chosen", settings(), ids=lambda chosen: chosen.machine_key)
 def test_what_is_written_under_a_setting_is_found_under_it_alone(chosen, tmp_path):
     """Where a cell's process writes and where the next run looks: the fault was a variant of another precision."""
-    wanted = {cell.id: inputs(cell, chosen, MATERIAL) for cell in cells(chosen)}
+    wanted = {cell.id: inputs(cell, MATERIAL) for cell in cells(chosen)}
     for cell in cells(chosen):
         made_from = {**wanted[cell.id], "graph": "g"}
         whole = {**record("unet", 0, n=8), "inputs": made_from, "fingerprint": store.fingerprint(made_from)}
-        told = json.loads(json.dumps([asdict(chosen), cell.as_dict()]))
-        store.save_record(Results(tmp_path).path(Suite.from_dict(told[0]).cell(told[1])), whole)
+        told = restored(Training, plain(Training(cell, chosen, tmp_path, Results(tmp_path), made_from)))
+        store.save_record(told.path, whole)  # as the cell's own process does
     assert Results(tmp_path).missing(cells(chosen), wanted) == []
     for other in settings():
-        theirs = {cell.id: inputs(cell, other, MATERIAL) for cell in cells(other)}
+        theirs = {cell.id: inputs(cell, MATERIAL) for cell in cells(other)}
         lacks = Results(tmp_path).missing(cells(other), theirs)
         assert lacks == ([] if other == chosen else cells(other))
 
@@ -102,14 +102,10 @@ def test_what_is_written_under_a_setting_is_found_under_it_alone(chosen, tmp_pat
 @pytest.mark.parametrize("chosen", settings(), ids=lambda chosen: chosen.machine_key)
 def test_a_cells_process_is_started_as_its_suite_says(chosen, tmp_path):
     cell = cells(chosen)[-1]
-    child = engine._child(cell, chosen, tmp_path, Results(tmp_path), {})
-    assert child.deterministic is chosen.is_deterministic
-    told = json.loads(json.dumps(child.job))
-    theirs, same = Suite.from_dict(told["suite"]), Suite.from_dict(told["suite"]).cell(told["cell"])
-    assert (theirs.is_deterministic, theirs.recipe_of(same.recipe).precision) == (
-        chosen.is_deterministic,
-        chosen.precision,
-    )
+    job = Training(cell, chosen, tmp_path, Results(tmp_path), {}).job()
+    assert job.deterministic is chosen.is_deterministic
+    told = restored(Training, json.loads(json.dumps(job.payload)))
+    assert (told.cell.deterministic, told.cell.recipe.precision) == (chosen.is_deterministic, chosen.precision)
 
 
 def test_only_a_deterministic_process_tells_xla_so(monkeypatch):
@@ -160,4 +156,4 @@ def test_a_suite_of_another_precision_is_the_same_comparison_otherwise():
     chosen = suite("montgomery-128")
     assert replace(narrowed(chosen, precision="mixed_bfloat16"), precision="float32") == chosen
     both = [suites.cells(one) for one in (chosen, narrowed(chosen, precision="mixed_bfloat16"))]
-    assert [[cell.as_dict() for cell in cells] for cells in both][0] == [cell.as_dict() for cell in both[1]]
+    assert [cell.as_dict() for cell in both[0]] == [cell.as_dict() for cell in both[1]]

@@ -13,7 +13,7 @@ from bench.__main__ import main
 from bench.pages import report
 from bench.records.results import Results
 from bench.running import data, data_warnings
-from bench.running.job import Job
+from bench.running.training import Training, plain, restored
 from lungseg import images
 from lungseg.errors import UsageError
 
@@ -39,8 +39,8 @@ def test_its_records_bear_the_folders_name_marked_as_ones_own(tmp_path, folder, 
     assert cells[0].id == f"unet.{called}.f0.s0"
     assert not set(lungseg.DATASETS) & {called, *called.split("+")}
     assert suite.sets == ("folder",)
-    told = Job(cells[0], suite, root, Results(tmp_path), {}).as_dict()
-    assert Job.from_dict(told).suite == suite
+    told = Training(cells[0], suite, root, Results(tmp_path), {})
+    assert restored(Training, plain(told)) == told
 
 
 @pytest.mark.fault("F122")

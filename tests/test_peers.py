@@ -33,16 +33,21 @@ def test_ratios_are_of_the_same_precision_and_a_peer_that_fails_is_named(tmp_pat
     asked = []
 
     def wait(child, say):
-        if child.module == "bench.speed.speed_probe":
-            rate = {"float32": 10.0, "mixed_bfloat16": 20.0}[child.job["precision"]]
+        if child.job.module == "bench.speed.speed_probe":
+            rate = {"float32": 10.0, "mixed_bfloat16": 20.0}[child.job.payload["precision"]]
             own = {"train_images_per_second": rate, "epochs_images_per_second": 0.8 * rate}
             slow = {"deterministic_train_images_per_second": "1", "deterministic_epochs_images_per_second": "1"}
             measured = row(**own, inference_images_per_second=4 * rate)
-            say({"event": "row", "row": slow if child.deterministic else measured})
+            say({"event": "row", "row": slow if child.job.deterministic else measured})
             return 0
-        asked.append((child.job["precision"], child.job["compiled"], child.deterministic))
-        if child.job["compiled"]:
-            child.failure = {"event": "failed", "type": "InductorError", "message": "no C++ compiler\nmore"}
+        asked.append((child.job.payload["precision"], child.job.payload["compiled"], child.job.deterministic))
+        if child.job.payload["compiled"]:
+            child.failure = {
+                "event": "failed",
+                "status": "crashed",
+                "type": "InductorError",
+                "message": "no C++ compiler\nmore",
+            }
             return 1
         rates = {"train_images_per_second": 5.0, "inference_images_per_second": 80.0}
         say({"event": "row", "row": {**rates, "device": "cpu", "versions": "torch 2"}})
@@ -71,5 +76,5 @@ def test_the_peer_is_the_same_network():
     ours = sum(int(weight.numpy().size) for weight in model.trainable_weights)
     theirs = sum(p.numel() for p in torch_unet.unet(4).parameters())
     assert theirs == ours
-    found = torch_unet.measure(torch_unet.Job(4, 2, (32, 32), "bfloat16", False, 1, 0.1), lambda _: None)
+    found = torch_unet.measure(torch_unet.Asked(4, 2, (32, 32), "bfloat16", False, 1, 0.1), lambda _: None)
     assert found["train_images_per_second"] > 0 < found["inference_images_per_second"]

@@ -64,10 +64,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
 def test_cells_share_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     children, todo = started(monkeypatch), cells(SMOKE)
     engine.run_cells(todo, SMOKE, tmp_path, Results(tmp_path), {cell.id: {} for cell in todo}, Display(todo, 1))
-    assert [child.programs for child in children] == [Results(tmp_path).programs]
+    assert [child.job.programs for child in children] == [Results(tmp_path).programs]
 
 
 def test_a_measurement_of_speed_compiles_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     children = started(monkeypatch)
     throughput.measure(SMOKE, Results(tmp_path), lambda _: None)
-    assert [child.programs for child in children] == [None]
+    assert [child.job.programs for child in children] == [None]

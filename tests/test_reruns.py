@@ -15,7 +15,7 @@ from bench.records import parts, reruns, store
 from bench.records.results import Results
 from bench.running import data, engine
 from bench.running import reruns as repeated
-from bench.running.engine import Outcome
+from bench.running.executor import Outcome
 from bench.running.parts import Parts, since_start
 from bench.statistics import stats
 from lungseg.errors import DataError, LungsegError
@@ -31,12 +31,12 @@ def trained(monkeypatch):
     """Trainings that are made up: the n-th has the n-th record. Gives the folders they wrote to."""
     folders = []
 
-    def run_cells(cells, suite, root, results, inputs, display):
+    def run_cells(cells, suite, root, results, inputs, display, executor):
         (cell,) = cells
         store.save_record(results.path(cell), RUNS[len(folders) % len(RUNS)])
         folders.append(results)
         assert results.prepared.exists(), "prepared again for each run"
-        return [Outcome(cell, "ok", 1.0)]
+        return [Outcome("ok", 1.0)]
 
     monkeypatch.setattr(data, "gather", lambda *_: MATERIAL)
     monkeypatch.setattr(engine, "run_cells", run_cells)
@@ -73,7 +73,7 @@ def test_a_second_command_adds_what_lacks_and_other_inputs_begin_anew(trained, t
 
 def test_a_run_that_fails_ends_the_command_and_what_is_kept_stays(trained, tmp_path, monkeypatch):
     measured(tmp_path, 2)
-    failed = Outcome(CELL, "oom", 1.0, {"type": "MemoryError", "message": "no room", "stderr_tail": ""})
+    failed = Outcome("oom", 1.0, {"type": "MemoryError", "message": "no room", "stderr_tail": ""})
     monkeypatch.setattr(engine, "run_cells", lambda *_: [failed])
     with pytest.raises(LungsegError, match=r"run 3 of 4 failed: no room"):
         measured(tmp_path, 4)

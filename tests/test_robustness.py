@@ -266,7 +266,7 @@ def test_without_corruption_the_kept_weights_give_the_records_scores(made):
 def test_the_same_command_again_measures_nothing(made, monkeypatch, capsys):
     path = Results(made).robustness(SUITE.name)
     before = path.read_bytes()
-    monkeypatch.setattr(command, "Child", lambda *_: pytest.fail("nothing is to be measured"))
+    monkeypatch.setattr(command, "_measured", lambda *_: pytest.fail("nothing is to be measured"))
     assert main(["robustness", SUITE.name, "--results", str(made)]) == 0
     assert "tiny: measured already with these weights and kept" in capsys.readouterr().out
     assert path.read_bytes() == before

@@ -187,7 +187,7 @@ def of_suite(chosen):
     material = SimpleNamespace(
         prepared=SimpleNamespace(sha256="ab"), folds_record=lambda seed: [{"train": ["a"]}], spacing_record=[[1.0, 1.0]]
     )
-    return inputs(cells(chosen)[0], chosen, material)
+    return inputs(cells(chosen)[0], material)
 
 
 @pytest.mark.fault("F76")

@@ -1,6 +1,7 @@
 """What is kept and what is trained again, and what may fail after a training without costing its report."""
 
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from bench.publish import validate
 from bench.records import likeness, store
 from bench.records.results import Results
 from bench.running import engine, graphs
+from bench.running.executor import Local, Outcome
 from bench.running.progress import Display
 from lungseg import complexity
 from lungseg.architectures.blocks import Style
@@ -56,46 +58,38 @@ def test_no_backend_is_asked_of_records_that_todays_code_made(tmp_path, monkeypa
 
 def test_the_child_tells_the_graph_that_a_cell_would_record(tmp_path):
     model = lungseg.build("unet", (*SUITE.size, 1), SUITE.width, Style())
-    found = graphs._ask(["unet", "nonsense"], SUITE, Results(tmp_path / "log.txt"))
+    found = graphs._ask(["unet", "nonsense"], SUITE, Results(tmp_path), Local())
     assert found == {"unet": complexity.graph_sha256(model), "nonsense": ""}
 
 
 class Ended:
-    """A child that stores its record and is killed before it can say so."""
+    """An executor of one job, which stores its record where ``results`` are given and ends so."""
 
-    failure, timed_out, peak_memory_bytes, limit_s = None, False, 1, 60.0
+    def __init__(self, results, outcome):
+        self.results, self.outcome, self.stopping = results, outcome, threading.Event()
 
-    def __init__(self, results):
-        self.results = results
-
-    def start(self):
-        stored(self.results, "g", "c")
-
-    def wait(self, say):
-        return -9
-
-    def tail(self):
-        return ""
+    def submit(self, job, say=None):
+        if self.results:
+            stored(self.results.root, "g", "c")
+        return self.outcome
 
     def stop(self):
-        pass
+        self.stopping.set()
 
 
 def test_a_cell_that_dies_after_its_record_is_stored_has_succeeded(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "_child", lambda *_: Ended(tmp_path))
+    executor = Ended(Results(tmp_path), Outcome("oom", 1.0, {"type": "Killed", "message": "", "stderr_tail": ""}))
     with Display([CELL], 1) as display:
-        (outcome,) = engine.run_cells([CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display)
+        (outcome,) = engine.run_cells([CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display, executor)
     assert outcome.status == "ok"
     assert [r["status"] for r in Results(tmp_path).all()] == ["ok"]
 
 
 def test_a_backend_that_does_not_fit_the_machine_ends_the_run(tmp_path, monkeypatch):
-    child = Ended(tmp_path)
-    child.start = lambda: None
-    child.failure = {"type": "UsageError", "message": "install its GPU version", "status": "crashed"}
-    monkeypatch.setattr(engine, "_child", lambda *_: child)
+    error = {"type": "UsageError", "message": "install its GPU version", "stderr_tail": ""}
+    executor = Ended(None, Outcome("crashed", 1.0, error, explained=True))
     with Display([CELL], 1) as display, pytest.raises(UsageError, match="GPU version"):
-        engine.run_cells([CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display)
+        engine.run_cells([CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display, executor)
 
 
 @pytest.mark.parametrize("broken", ["gallery", "speed"])

@@ -1,14 +1,17 @@
 """Suites and their cells: unique, ordered, and narrowed without touching what decides a score."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
+from bench.cell import Cell
+from bench.running.training import plain, restored
 from bench.suites import SUITES, Suite, cells, narrowed, suite
 from lungseg import ARCHITECTURES, DATASETS
 from lungseg.errors import UsageError
 from lungseg.recipes import RECIPES
+from lungseg.splits import Fold
 
 every_suite = pytest.mark.parametrize("name", SUITES)
 
@@ -54,14 +57,17 @@ def test_an_architecture_may_have_a_width_of_its_own():
 
 @every_suite
 def test_suite_is_json_ready_and_comes_back(name):
-    assert Suite.from_dict(json.loads(json.dumps(asdict(suite(name))))) == suite(name)
+    assert restored(Suite, plain(suite(name))) == suite(name)
 
 
 def test_cell_is_json_ready_and_comes_back():
     (cell, *_) = cells(suite("quick"))
     told = cell.as_dict()
     assert told["size"] == [64, 64]
-    assert type(cell)(**{**told, "size": tuple(told["size"])}) == cell
+    assert json.loads(json.dumps(told)) == told
+    of_search = replace(cells(suite("ablation"))[1], split=Fold(("a",), ("b",), ("c",)))
+    for one in (cell, of_search):
+        assert restored(Cell, plain(one)) == one
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_variants_of_the_recipe_can_be_chosen_and_joined_and_the_recipe_stays_be
     chosen = narrowed(suite("ablation"), folds=[0], variants=["plateau", *joined, "plateau"])
     made = cells(chosen)
     assert [cell.id.partition(".")[0] for cell in made] == ["unet", "unet~plateau", "unet~small-batches+elastic"]
-    assert [cell.recipe for cell in made] == ["strong", "strong:plateau", "strong:small-batches+elastic"]
+    assert [cell.recipe.name for cell in made] == ["strong", "strong:plateau", "strong:small-batches+elastic"]
     assert not narrowed(suite("ablation"), variants=[]).variants
 
 

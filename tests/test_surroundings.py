@@ -14,6 +14,7 @@ import pytest
 import lungseg
 from bench import machine
 from bench.running.child import Child
+from bench.running.executor import Job
 from lungseg import runtime, settings
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
@@ -73,7 +74,7 @@ def test_a_cells_process_gets_none_of_the_variables_that_change_a_training(monke
 
     monkeypatch.setattr(subprocess, "Popen", refused)
     with pytest.raises(EnvironmentFailure):
-        Child("bench.running.cell", {}, 1, tmp_path / "log", 1.0).start()
+        Child(Job("bench.running.worker", {}, 1, tmp_path / "log", 1.0)).start()
     assert name not in given
     assert (given["UNCONCERNED"], given["KERAS_BACKEND"]) == ("1", "tensorflow")
 

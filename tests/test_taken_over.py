@@ -11,6 +11,7 @@ from bench.pages.provenance import provenance
 from bench.records import store
 from bench.records.results import Results
 from bench.running import data, engine, graphs, suite_run
+from bench.running.executor import Outcome
 from bench.running.inputs import inputs
 from bench.statistics import stats
 
@@ -24,7 +25,7 @@ def stored(results, suite=THEIRS, code=None, **changed):
     """A record of the suite's one cell, as a training on this machine would have left it."""
     (cell,) = suites.cells(suite)
     material = data.gather(suite, data.locate(suite, None, Results(results)), Results(results))
-    made_from = {**inputs(cell, suite, material), "graph": "g"}
+    made_from = {**inputs(cell, material), "graph": "g"}
     whole = record("unet", 0, n=8, epochs=2, size=64) | {
         "cell": cell.as_dict(), "inputs": made_from, "fingerprint": store.fingerprint(made_from),
         "source": {"sha256": code or machine.sources_sha256("lungseg", "bench")},
@@ -34,11 +35,15 @@ def stored(results, suite=THEIRS, code=None, **changed):
     return path
 
 
+def ended(cells):
+    return [Outcome("ok", 1.0)] * len(cells)
+
+
 @pytest.fixture
 def trained(monkeypatch):
     """The ids of the cells that a run trains instead of taking them over."""
     asked = []
-    monkeypatch.setattr(engine, "run_cells", lambda cells, *_: asked.extend(cell.id for cell in cells) or [])
+    monkeypatch.setattr(engine, "run_cells", lambda cells, *_: asked.extend(cell.id for cell in cells) or ended(cells))
     return asked
 
 
@@ -154,7 +159,7 @@ def test_what_is_on_trial_is_trained(tmp_path, monkeypatch):
     stored(tmp_path)
     root = data.locate(OURS, None, Results(tmp_path))
     ran = []
-    monkeypatch.setattr(engine, "run_cells", lambda cells, *_: ran.extend(cells) or [])
+    monkeypatch.setattr(engine, "run_cells", lambda cells, *_: ran.extend(cells) or ended(cells))
     suite_run.train(OURS, root, Results(tmp_path), **asked)
     assert [cell.id for cell in ran] == [CELL.id]
 

@@ -12,6 +12,7 @@ from speed_rows import row
 
 from bench.records.results import Results
 from bench.running.child import Child
+from bench.running.executor import Job, Local
 from bench.speed import loop, speed_probe, speed_table, speeds, throughput, timing
 from bench.suites import Suite, suite
 from lungseg import runtime
@@ -27,11 +28,11 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
     small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wait(child: Child, say: Any) -> int:
-        name = child.job["architecture"]
+        name = child.job.payload["architecture"]
         if name == "unet":
             fast = row(name, train_images_per_second=20.0)
             slow = {"deterministic_train_images_per_second": "15"}
-            say({"event": "row", "row": slow if child.deterministic else fast})
+            say({"event": "row", "row": slow if child.job.deterministic else fast})
             return 0
         if name == "resunet":
             child.failure = {"event": "failed", "type": "MemoryError", "message": "too large"}
@@ -58,10 +59,10 @@ def test_another_precision_has_a_table_of_its_own(
     asked: set[str] = set()
 
     def wait(child: Child, say: Any) -> int:
-        asked.add(child.job["precision"])
+        asked.add(child.job.payload["precision"])
         measured = (
             {"deterministic_train_images_per_second": "15"}
-            if child.deterministic
+            if child.job.deterministic
             else row(train_images_per_second=20.0)
         )
         say({"event": "row", "row": measured})
@@ -83,26 +84,26 @@ def test_a_process_computes_in_the_precision_that_is_asked(monkeypatch: pytest.M
     class Built(Exception):
         """Carries the recipe that a model would be built by."""
 
-    def build(_: speed_probe.Job, recipe: Recipe) -> Any:
+    def build(_: speed_probe.Asked, recipe: Recipe) -> Any:
         raise Built(recipe.precision)
 
     monkeypatch.setattr(runtime, "start", lambda *_, **__: runtime.Device("cpu", "cpu"))
     monkeypatch.setattr(speed_probe, "_model", build)
-    job = speed_probe.Job("unet", 4, (64, 64), "brief", 1, "cpu", 1.0)
+    job = speed_probe.Asked("unet", 4, (64, 64), "brief", 1, "cpu", 1.0)
     for asked, used in ((None, "float32"), ("mixed_bfloat16", "mixed_bfloat16")):
         with pytest.raises(Built, match=f"^{used}$"):
             speed_probe.row_of(replace(job, precision=asked), print)
 
 
 def test_a_child_that_dies_at_once_is_said_with_the_end_of_its_log(tmp_path: Path) -> None:
-    found, why = throughput._run(Child("bench.no_such_module", {}, 1, tmp_path / "log.txt", 60), print)
+    found, failed = throughput._run(Job("bench.no_such_module", {}, 1, tmp_path / "log.txt", 60), print, Local())
     assert found is None
-    assert "No module named bench.no_such_module" in why
+    assert "No module named bench.no_such_module" in throughput.why(failed)
 
 
 def test_a_child_is_ended_at_its_limit(tmp_path: Path) -> None:
-    found, why = throughput._run(Child("bench.speed.speed_probe", {}, 1, tmp_path / "log.txt", 0.01), print)
-    assert (found, why) == (None, "not finished within 0 s")
+    found, failed = throughput._run(Job("bench.speed.speed_probe", {}, 1, tmp_path / "log.txt", 0.01), print, Local())
+    assert (found, throughput.why(failed)) == (None, "not finished within 0 s")
 
 
 @pytest.mark.slow
@@ -123,14 +124,15 @@ def test_a_batch_that_does_not_fit_costs_the_larger_ones_alone(
     asked: list[int] = []
 
     def wait(child: Child, say: Any) -> int:
-        batch = child.job["batch"]
-        if child.deterministic:
+        batch = child.job.payload["batch"]
+        if child.job.deterministic:
             say({"event": "row", "row": {"deterministic_train_images_per_second": "15"}})
             return 0
         asked.append(batch)
         if batch > 8:
             child.failure = {
                 "event": "failed",
+                "status": "oom",
                 "type": "XlaRuntimeError",
                 "message": "RESOURCE_EXHAUSTED: Out of memory",
             }
@@ -148,20 +150,6 @@ def test_a_batch_that_does_not_fit_costs_the_larger_ones_alone(
     assert said[-1] == "speed of unet, batch 16: does not fit into memory; larger ones are left out"
     nothing = throughput.measure(one, Results(tmp_path), said.append, batches=(16, 32))
     assert len(nothing.failures) == 1, "where nothing fits, that is a failure"
-
-
-@pytest.mark.parametrize(
-    ("failure", "memory"),
-    [
-        ("MemoryError: too large", True),
-        ("ended with code -9 (killed; out of memory?)", True),
-        ("InternalError: OOM when allocating tensor", True),
-        ("ended with code -6", False),
-        ("UsageError: unknown", False),
-    ],
-)
-def test_lack_of_memory_is_told_from_other_failures(failure: str, memory: bool) -> None:
-    assert throughput.out_of_memory(failure) is memory
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ import pytest
 from bench.records import parse, store
 from bench.records.results import Results
 from bench.running import data
-from bench.running.child import Child
+from bench.running.executor import Local
+from bench.running.inputs import inputs
+from bench.running.training import Training
+from bench.running.worker import only
 from bench.tune import outcome, space
 from bench.tune.journal import INTERRUPTED, OK, Journal
 from bench.tune.plan import plan
-from bench.tune.task import task
-from bench.tune.trial import only
 from lungseg import ARCHITECTURES
 
 HERE = Path(__file__).resolve().parent
@@ -152,11 +153,11 @@ def test_a_process_of_its_own_trains_as_a_fork_does(undisturbed, tmp_path, monke
     root = data.locate(study.suite, None, Results(undisturbed))
     material = data.gather(study.suite, root, Results(undisturbed))
     inner = study.inner_folds(material)[0]
-    asked = task(study, material, study.base, inner, study.seed, root, undisturbed, tmp_path)
-    child = Child("bench.tune.trial", asked.as_dict(), 1, asked.folder / "log.txt", 300)
-    child.start()
-    assert child.wait(lambda event: None) == 0, child.tail()
-    forked = replace(asked, trainings=Results(undisturbed).study(study.name) / "trainings").found()
+    cell = study.cell(study.base, inner, study.seed)
+    asked = Training(cell, study.suite, root, Results(tmp_path), inputs(cell, material), study.name)
+    outcome = Local().submit(asked.job())
+    assert outcome.status == "ok", outcome.told
+    forked = replace(asked, results=Results(undisturbed)).found()
     assert asked.found()["weights_sha256"] == forked["weights_sha256"]
     assert asked.found()["cases"] == forked["cases"]
-    assert not list(asked.folder.rglob("*.checkpoint"))
+    assert not list(asked.path.parent.rglob("*.checkpoint"))

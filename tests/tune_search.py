@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "faulty"))
 import numpy as np
 
 from bench import __main__
-from bench.running import child, data
+from bench.running import child, data, progress, training, worker
 from bench.running.child import Child
-from bench.tune import lines, study, task, trial
+from bench.tune import study
 from lungseg import ARCHITECTURES, runtime
 
 
@@ -33,20 +33,20 @@ class Forked(Child):
 
     def start(self) -> None:
         """Fork; the pipes and the log stand where a process of its own would have them."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.job.log.parent.mkdir(parents=True, exist_ok=True)
         jobs, events = os.pipe(), os.pipe()
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
                 os.setsid()
-                log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                log = os.open(self.job.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
                 for source, target in ((jobs[0], 0), (events[1], 1), (log, 2)):
                     os.dup2(source, target)
                 for descriptor in (*jobs, *events, log):
                     os.close(descriptor)
                 sys.stdin = os.fdopen(0, encoding="utf-8")
-                code = child.serve(trial.work)
+                code = child.serve(worker.work)
             finally:
                 os._exit(code)
         os.close(jobs[0])
@@ -68,15 +68,18 @@ def poisoned(gather: Any, fold: int = 0) -> Any:
     return spoilt
 
 
-def fatal(told: Any, training: str) -> Any:
-    """``Lines.told``, which ends this process without a word when that training tells of its second epoch."""
+def fatal(due: Any, named: str) -> Any:
+    """``Display.due``, which ends this process without a word when that training tells of its second epoch."""
 
-    def telling(self: Any, label: str, event: dict[str, Any]) -> None:
-        if label == training and event.get("epoch") == 2:
+    epochs = [0]
+
+    def asked(self: Any, label: str) -> bool:
+        epochs[0] += label == named
+        if epochs[0] == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-        told(self, label, event)
+        return bool(due(self, label))
 
-    return telling
+    return asked
 
 
 def main() -> int:
@@ -85,12 +88,12 @@ def main() -> int:
     import keras  # noqa: F401
 
     ARCHITECTURES._entries["tiny"] = "networks:tiny"
-    study.Child = Forked  # type: ignore[misc]
-    study.task = lambda *arguments: replace(task.task(*arguments), checkpoint_s=0.0)
+    child.Child = Forked  # type: ignore[misc]
+    study.Training = lambda *arguments, **more: training.Training(*arguments, **more, checkpoint_s=0.0)  # type: ignore[misc, assignment]
     if os.environ.get("POISONED"):
         data.gather = poisoned(data.gather)
     if os.environ.get("KILLED"):
-        lines.Lines.told = fatal(lines.Lines.told, os.environ["KILLED"])  # type: ignore[method-assign]
+        progress.Display.due = fatal(progress.Display.due, os.environ["KILLED"])  # type: ignore[method-assign]
     return __main__.main(["tune", *sys.argv[1:]])
 
 

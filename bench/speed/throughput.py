@@ -82,9 +82,12 @@ def measure(
 def why(failed: Outcome | None) -> str:
     """A failure in one line: what an exception said, or how the process ended and the last line of its log."""
     error = (failed and failed.error) or {"type": "Exit", "message": "told no row", "stderr_tail": ""}
+    message = error["message"].strip().partition("\n")[0]
     if failed and failed.explained:
-        return f"{error['type']}: {error['message']}"
-    return "; ".join([error["message"], *error["stderr_tail"].strip().splitlines()[-1:]])
+        return f"{error['type']}: {message}"
+    if failed and failed.status == "timeout":
+        return message
+    return "; ".join([message, *error["stderr_tail"].strip().splitlines()[-1:]])
 
 
 def _job(asked: Asked, suite: Suite, log: Path) -> Job:

@@ -97,7 +97,9 @@ class Study:
 
         outcome = submitted(asked, self.executor, hear)
         if outcome.error or not (found := asked.found()):
-            raise Failed(outcome.status, outcome.error or {"type": "Record", "message": "none that is whole", "stderr_tail": ""})
+            raise Failed(
+                outcome.status, outcome.error or {"type": "Record", "message": "none that is whole", "stderr_tail": ""}
+            )
         return found
 
     def training(self, recipe: Recipe, fold: Fold, seed: int) -> Training:

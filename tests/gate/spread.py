@@ -23,9 +23,8 @@ from bench import suites
 from bench.cell import Cell
 from bench.records import store
 from bench.records.results import Results
-from bench.running import cell as training
-from bench.running import data, inputs
-from bench.running.job import Job
+from bench.running import data, inputs, worker
+from bench.running.training import Training
 from bench.suites import Suite
 from lungseg import runtime
 
@@ -34,8 +33,8 @@ def train(cell: Cell, threads: int, root: Path, results: Path) -> None:
     """One cell, in a fresh process, with a number of threads that the suite does not have."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # a backend's start-up noise; a failure comes back as exception
     suite = replace(suites.suite(cell.suite), threads=threads)
-    made_from = inputs.inputs(cell, suite, data.gather(suite, root, Results(results)))
-    training.run(Job(cell, suite, root, Results(results), made_from), lambda event: None)
+    made_from = inputs.inputs(cell, data.gather(suite, root, Results(results)))
+    worker.run(Training(cell, suite, root, Results(results), made_from), lambda event: None)
 
 
 def records(suite: Suite, seeds: Sequence[int], threads: int, results: Path) -> dict[tuple[str, int], store.Record]:

@@ -14,9 +14,8 @@ import pytest
 from bench import gate, suites
 from bench.gate import dry_run, pipeline, scripted
 from bench.records.results import Results
-from bench.running import cell as cells
-from bench.running import data
-from lungseg import callbacks, inference, prepare, recipes, training
+from bench.running import data, worker
+from lungseg import callbacks, inference, prepare, recipes, runtime, training
 from lungseg.architectures.blocks import Style
 from lungseg.batches import Batches
 from lungseg.datasets import phantom
@@ -36,7 +35,7 @@ def root(tmp_path_factory):
 def facts(root, results):
     """What the child's process says, in this one; another's thread settings are not changed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cells, "started", lambda *_: Device("cpu", "cpu"))
+        patch.setattr(runtime, "start", lambda *_: Device("cpu", "cpu"))
         patch.setattr(dry_run.ARCHITECTURES, "_entries", dict(dry_run.ARCHITECTURES._entries))
         return dry_run.trained(SMOKE, root, Results(results))
 
@@ -154,7 +153,7 @@ BUGS = {
     "loss without its factor 2": (golden_breaks.BREAKS["Dice loss without its factor 2"], ["loss of two given masks"]),
     "rate not lowered": (recipe(plateau_patience=99), ["learning rate, epoch by epoch"]),
     "patience too long": (recipe(early_stopping_patience=99), ["learning rate, epoch by epoch"]),
-    "all but one image tested": ([(cells, "score", lambda *all, score=cells.score: score(*all)[1:])], None),
+    "all but one image tested": ([(worker, "score", lambda *all, score=worker.score: score(*all)[1:])], None),
 }
 
 
@@ -245,4 +244,4 @@ def test_the_gate_s_own_modules_need_no_backend():
 
 def test_the_script_answers_within_the_contract():
     model = scripted.scripted((48, 80, 1), 4, Style())
-    cells.check_contract(model, dataclasses.replace(suites.cells(SMOKE)[0], architecture="scripted"))
+    worker.check_contract(model, dataclasses.replace(suites.cells(SMOKE)[0], architecture="scripted"))

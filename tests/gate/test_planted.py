@@ -16,7 +16,7 @@ import pytest
 import lungseg
 from bench import gate, suites
 from bench.records.results import Results
-from bench.running import cell, data
+from bench.running import data, worker
 from lungseg import images, inference, metrics, prepare, splits
 from lungseg.batches import Batches
 from lungseg.errors import LungsegError
@@ -46,7 +46,7 @@ def run(root, outputs, results):
     fold = material.folds[0]
     try:
         guesses = inference.masks(np.stack([outputs[key] for key in fold.test]))
-        cases = cell.score(material, fold, guesses)
+        cases = worker.score(material, fold, guesses)
         records = [
             {"status": "ok", "cell": job.as_dict(), "cases": cases, "history": {"val_loss": [0.1]}}
             for job in suites.cells(FEW)
@@ -73,7 +73,7 @@ def leaked(cases, n, seed=0, deal=splits.folds):
     return [dataclasses.replace(fold, train=(*fold.train, fold.test[0])) for fold in deal(cases, n, seed)]
 
 
-def pooled_as_per_image(material, fold, guesses, score=cell.score):
+def pooled_as_per_image(material, fold, guesses, score=worker.score):
     cases = score(material, fold, guesses)
     total = metrics.pooled(cases)
     return [{**case, **{key: total[key] for key in ("dice", "f1", "iou")}} for case in cases]
@@ -121,7 +121,7 @@ BUGS = {
     "linear masks": ([(images, "resize_mask", linear)], 1),
     "dilated masks": ([(images, "read_mask", lambda path, read=images.read_mask: dilate(read(path)))], 1),
     "leaked fold": ([(splits, "folds", leaked)], 1),
-    "pooled Dice reported as per-image": ([(cell, "score", pooled_as_per_image)], 70),
+    "pooled Dice reported as per-image": ([(worker, "score", pooled_as_per_image)], 70),
     "+1 smoothing": ([(METRICS, name, smoothed(name, 2 - (name == "iou"))) for name in ("dice", "f1", "iou")], 70),
     "left and right of images swapped": ([(images, "read_image", mirrored(images.read_image))], 1),
     "left and right of masks swapped": ([(images, "read_mask", mirrored(images.read_mask))], 1),
@@ -136,7 +136,7 @@ BUGS = {
     "wrong threshold": ([(inference, "masks", lambda p, threshold=0.5: p >= 0.2)], 1),
     "NaN": ([(images, "read_image", with_nan)], 1),
     "missing image": ([(lungseg, "load", lambda name, root, load=lungseg.load: load(name, root)[1:])], 5),
-    "image not scored": ([(cell, "score", lambda *all, score=cell.score: score(*all)[1:])], 5),
+    "image not scored": ([(worker, "score", lambda *all, score=worker.score: score(*all)[1:])], 5),
 }
 
 

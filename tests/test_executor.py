@@ -1,0 +1,86 @@
+"""Work in several threads: all of it is done, the first error ends the others and their jobs, Ctrl-C is Interrupted."""
+
+import threading
+import time
+
+import pytest
+
+from bench.running import executor as room
+from bench.running.executor import EXECUTORS, Interrupted, Job, Local, Stopped, in_parallel
+
+
+class Endless:
+    """An executor whose jobs run until it is stopped."""
+
+    def __init__(self):
+        self.stopping, self.ended = threading.Event(), threading.Event()
+        self.begun = []
+
+    def submit(self, job, say=None):
+        self.begun.append(job)
+        assert self.ended.wait(10), "was never stopped"
+        raise Stopped
+
+    def stop(self):
+        self.stopping.set()
+        self.ended.set()
+
+
+def test_all_work_is_done_and_what_stops_itself_is_no_error():
+    places, done = iter(range(3)), []
+
+    def work():
+        done.append(place := next(places))
+        if place == 1:
+            raise Stopped
+
+    executor = Endless()
+    in_parallel(executor, work, 3)
+    assert sorted(done) == [0, 1, 2]
+    assert not executor.stopping.is_set(), "the same executor may be asked for more"
+
+
+def test_the_first_error_ends_the_others_and_is_raised_again():
+    executor, places = Endless(), iter(range(2))
+
+    def work():
+        if next(places) == 0:
+            while not executor.begun:
+                time.sleep(0.01)
+            raise OSError("full disk")
+        executor.submit("job")
+
+    with pytest.raises(OSError, match="full disk"):
+        in_parallel(executor, work, 2)
+    assert executor.stopping.is_set()
+    assert executor.ended.is_set()
+
+
+def test_ctrl_c_ends_all_and_is_interrupted(monkeypatch):
+    executor = Endless()
+
+    def wait(_):
+        while len(executor.begun) < 2:
+            threading.Event().wait(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(room.time, "sleep", wait)
+    with pytest.raises(Interrupted):
+        in_parallel(executor, lambda: executor.submit("job"), 2)
+    assert executor.stopping.is_set()
+    assert executor.ended.is_set()
+
+
+def test_a_stopped_executor_starts_nothing(tmp_path):
+    executor = EXECUTORS["local"]()
+    executor.stop()
+    with pytest.raises(Stopped):
+        executor.submit(Job("bench.no_such_module", {}, 1, tmp_path / "log.txt", 60))
+    assert not (tmp_path / "log.txt").exists()
+
+
+def test_a_job_ends_as_its_process_does(tmp_path):
+    outcome = Local().submit(Job("bench.no_such_module", {}, 1, tmp_path / "log.txt", 60))
+    assert (outcome.status, outcome.explained) == ("crashed", False)
+    assert "No module named bench.no_such_module" in outcome.error["stderr_tail"]
+    outcome.raise_what_ends_the_run()  # a crash of one job is no reason to end the others
