@@ -86,9 +86,9 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     asked = []
 
-    def trained(self, recipe, fold, seed, slot, label):
+    def trained(self, recipe, fold, seed, label):
         asked.append(label)
-        return made_up(self, recipe, fold, seed, slot, label)
+        return made_up(self, recipe, fold, seed, label)
 
     monkeypatch.setattr(Study, "trained", trained)
     return asked

@@ -51,7 +51,7 @@ def test_every_cell_of_a_suite_with_variants_has_a_file_of_its_own():
     assert len(made) == 5 * (1 + len(VARIANTS))
     assert len({cell.id for cell in made}) == len(made)
     assert "unet~no-pose.montgomery.f0.s0" in {cell.id for cell in made}
-    assert {cell.recipe for cell in made} == {"strong", *(v.name for v in VARIANTS)}
+    assert {cell.recipe.name for cell in made} == {"strong", *(v.name for v in VARIANTS)}
 
 
 def test_variants_share_a_table_with_the_recipe_and_are_measured_against_it():
@@ -185,7 +185,7 @@ def test_a_short_name_stands_for_its_parts_and_records_keep_those():
     assert (whole.batch_size, whole.epochs, whole.average_share) == (4, 300, 0.9)
     suite_of = narrowed(SUITE, variants=["thorough+weight-average", "small-batches+twice-epochs"])
     cell, other = cells(suite_of)[1:3]
-    assert cell.recipe == whole.name
+    assert cell.recipe.name == whole.name
     assert cell.id == "unet~small-batches+twice-epochs+elastic+weight-average.montgomery.f0.s0"
     assert variant_of(cell.as_dict()) == "thorough+weight-average"
     assert variant_of(other.as_dict()) == "small-batches+twice-epochs", "a part of it is not it"

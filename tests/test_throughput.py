@@ -35,7 +35,7 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
             say({"event": "row", "row": slow if child.job.deterministic else fast})
             return 0
         if name == "resunet":
-            child.failure = {"event": "failed", "type": "MemoryError", "message": "too large"}
+            child.failure = {"event": "failed", "status": "oom", "type": "MemoryError", "message": "too large"}
             return 1
         return -9
 
@@ -47,7 +47,7 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
     assert (found["architecture"], found["determinism_cost"]) == ("unet", "0.25")
     assert measured.failures == (
         "resunet: MemoryError: too large",
-        "r2unet: ended with code -9 (killed; out of memory?)",
+        "r2unet: killed by signal 9, as the kernel does when memory runs out",
     )
     assert any("too large" in line for line in said)
     assert speeds.load(Results(tmp_path))[0].size == small.size

@@ -18,11 +18,11 @@ from lungseg.errors import DataError, EnvironmentFailure
 def failing(statuses):
     """``Study.trained``, of which the trainings of trial k fail as ``statuses[k]`` says, if it does."""
 
-    def trained(self, recipe, fold, seed, slot, label):
+    def trained(self, recipe, fold, seed, label):
         status = statuses.get(int(re.match(r"trial (\d+)", label)[1])) if label.startswith("trial") else None
         if status:
             raise Failed(status, {"type": "Diverged", "message": "epoch 3: loss", "stderr_tail": "Traceback ..."})
-        return made_up(self, recipe, fold, seed, slot, label)
+        return made_up(self, recipe, fold, seed, label)
 
     return trained
 
@@ -50,10 +50,10 @@ def test_three_failures_in_a_row_end_the_search_with_exit_4(tmp_path, monkeypatc
 
 
 def test_a_judging_that_fails_is_exit_4_and_the_search_stands(tmp_path, monkeypatch, capsys):
-    def trained(self, recipe, fold, seed, slot, label):
+    def trained(self, recipe, fold, seed, label):
         if label.startswith("held-out"):
             raise Failed("oom", {"type": "Killed", "message": "signal 9", "stderr_tail": ""})
-        return made_up(self, recipe, fold, seed, slot, label)
+        return made_up(self, recipe, fold, seed, label)
 
     monkeypatch.setattr(Study, "trained", trained)
     assert tune(tmp_path, "--trials", "2", "--publish-to", str(tmp_path / "out")) == 4
