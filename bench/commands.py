@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from bench import suites
+from bench import machine, suites
 from bench.judging import baseline as baseline
 from bench.judging import compare as compare
 from bench.judging import gate as gate
 from bench.paths import near
 from bench.records.results import Results
+from bench.running.executor import EXECUTORS, Executor
 from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
 from lungseg import runtime
@@ -29,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
     """
     suite = _chosen(options)
     runtime.require()
+    executor = _executor(options)
     options.results.refuse_others_pages()
     from bench.pages import report, showcase
     from bench.pages.vetting import vetted
@@ -37,14 +39,14 @@ def run(options: argparse.Namespace) -> int:
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
         suite = suites.called(suite, root)
-        code, _ = train(suite, root, options.results)
+        code, _ = train(suite, root, options.results, executor=executor)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         found = vetted(options.results)
         report.write(options.results, figures=False, only=suite.name, found=found)  # now: what follows may fail
         code = _tried(code, lambda: showcase.draw(suite, options.results, root))
         if not options.no_speed:
-            code = _tried(code, lambda: _speed(suite, options.results))
+            code = _tried(code, lambda: _speed(suite, options.results, executor))
         written = report.write(options.results, only=suite.name, found=found)
     print(report.terminal(found.records, _columns(), only=suite.name))
     pages = [path for path in written if path.suffix == ".md"]
@@ -61,6 +63,7 @@ def ensemble(options: argparse.Namespace) -> int:
     )  # fmt: skip
     suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
     runtime.require()
+    executor = _executor(options)
     options.results.require()
     from bench.pages import report
     from bench.pages.vetting import vetted
@@ -69,7 +72,7 @@ def ensemble(options: argparse.Namespace) -> int:
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
         suite = suites.called(suite, root)
-        code = ensemble.make(suite, root, options.results, options.seeds, _say, views=options.views)
+        code = ensemble.make(suite, root, options.results, options.seeds, _say, views=options.views, executor=executor)
         found = vetted(options.results)
         written = report.write(options.results, only=suite.name, found=found)
     print(report.terminal(found.records, _columns(), only=suite.name))
@@ -82,9 +85,12 @@ def robustness(options: argparse.Namespace) -> int:
     """Dice lost under corruptions by what is trained already, then its page. 4 when a network could not be measured."""
     if options.seeds is not None and options.seeds < 1:
         raise UsageError(f"--seeds {options.seeds}: at least 1 is needed")
-    suite = suites.narrowed(suites.suite(options.suite), options.arch)
+    suite = suites.narrowed(
+        suites.suite(options.suite), options.arch, precision=options.precision, deterministic=options.deterministic
+    )
     suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
     runtime.require()
+    executor = _executor(options)
     from bench.markdown import plain
     from bench.pages import robustness_page
     from bench.robustness import command, measurement
@@ -92,7 +98,7 @@ def robustness(options: argparse.Namespace) -> int:
 
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
-        code = command.measure(suite, root, options.results, options.seeds, _say)
+        code = command.measure(suite, root, options.results, options.seeds, _say, executor)
         written = robustness_page.write(options.results, suite.name)
     key = suite.machine_key
     found = [network for network in measurement.load(options.results, suite.name) if network.machine_key == key]
@@ -108,6 +114,7 @@ def reruns(options: argparse.Namespace) -> int:
     if options.times < 1:
         raise UsageError(f"--times {options.times}: at least 1 is needed")
     runtime.require()
+    executor = _executor(options)
     from bench.running import data, lock
     from bench.running import reruns as repeated
     from bench.running.executor import Interrupted
@@ -115,7 +122,7 @@ def reruns(options: argparse.Namespace) -> int:
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
         try:
-            written = repeated.measure(suite, root, options.results, options.times, _say)
+            written = repeated.measure(suite, root, options.results, options.times, _say, executor)
         except Interrupted as error:
             raise KeyboardInterrupt from error
     print("\n".join(f"written: {near(path)}" for path in written))
@@ -144,15 +151,16 @@ def speed(options: argparse.Namespace) -> int:
 
     suite = _chosen(options)
     runtime.require()
+    executor = _executor(options)
     budget_s = None if options.whole else BUDGET_S
     with lock.held(options.results):
         if options.peers:
             from bench.speed import peers
 
-            path, failures = peers.measure(suite, options.results, _say, budget_s)
+            path, failures = peers.measure(suite, options.results, _say, budget_s, executor)
             print("\n".join([*failures, f"written: {near(path)}"]))
             return PARTIAL if failures else 0
-        return _speed(suite, options.results, budget_s, options.batches)
+        return _speed(suite, options.results, executor, budget_s, options.batches)
 
 
 def report(options: argparse.Namespace) -> int:
@@ -209,13 +217,16 @@ def tune(options: argparse.Namespace) -> int:
             raise UsageError(f"--{name} {value}: at least 1 is needed")
     if options.hours is not None and not options.hours >= 0:
         raise UsageError(f"--hours {options.hours}: at least 0 is needed")
+    executor = _executor(options)
     study = plan(options.suite, options.arch, options.fold, options.inner, options.size, options.width, options.epochs)
     runtime.require()
     from bench.tune import command  # late: what it imports takes a second
     from bench.tune.study import Budget
 
     budget = Budget(options.trials, options.hours, options.slots or study.suite.slots)
-    code, written = command.tune(study, budget, range(options.seeds), options.data, options.results, options.publish_to)
+    code, written = command.tune(
+        study, budget, range(options.seeds), options.data, options.results, options.publish_to, executor
+    )
     for path in written:
         print(f"written: {near(path)}")
     return code
@@ -241,11 +252,20 @@ def _chosen(options: argparse.Namespace) -> Suite:
     return replace(chosen, slots=slots) if slots else chosen
 
 
-def _speed(suite: Suite, results: Results, budget_s: float | None = BUDGET_S, batches: Sequence[int] = ()) -> int:
+def _speed(
+    suite: Suite, results: Results, executor: Executor, budget_s: float | None = BUDGET_S, batches: Sequence[int] = ()
+) -> int:
     from bench.speed import throughput
 
-    measured = throughput.measure(suite, results, _say, budget_s, batches=batches)
+    measured = throughput.measure(suite, results, _say, budget_s, batches=batches, executor=executor)
     return PARTIAL if measured.failures else 0
+
+
+def _executor(options: argparse.Namespace) -> Executor:
+    """What runs the command's processes; the machine that they run on is asked what it is."""
+    if options.launch:
+        machine.ask(options.launch)
+    return EXECUTORS["local"](options.launch)
 
 
 def _tried(code: int, extra: Callable[[], object]) -> int:

@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
+import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bench.paths import ROOT
 from lungseg import provenance, runtime
-from lungseg.errors import UsageError
+from lungseg.errors import EnvironmentFailure, UsageError
 
 FAST = "-fast"
 
 
-@cache
+_elsewhere: dict[str, str] = {}  # what is known of the machine that processes are started on, by ``ask``
+
+
+def ask(launch: Sequence[str]) -> None:
+    """Learn of the machine that a launch prefix reaches, whose records this process plans: a login node is another.
+
+    Raises EnvironmentFailure where nothing answers.
+    """
+    try:
+        asked = subprocess.run(
+            [*launch, sys.executable, "-m", "bench.machine"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        told = json.loads(asked.stdout.splitlines()[-1])
+    except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
+        raise EnvironmentFailure(
+            f"--launch {shlex.join(launch)}: starts no process ({getattr(error, 'stderr', '') or error})"
+        ) from error
+    _elsewhere.update(told)
+
+
 def device_kind() -> str:
+    """Of the machine that processes run on, see ``ask``; this one unless another was asked."""
+    return _elsewhere.get("device_kind") or own_device_kind()
+
+
+@cache
+def own_device_kind() -> str:
     """``cpu``, or the name, fit for a folder, of the first NVIDIA card that a process will see.
 
     ``CUDA_VISIBLE_DEVICES`` chooses by number or UUID; empty, -1 or anything else that names no card asks for the CPU.
@@ -109,8 +138,13 @@ def facts(device: runtime.Device, precision: str, threads: int) -> dict[str, Any
     }
 
 
-@cache
 def cpu_name() -> str:
+    """Of the machine that processes run on, as ``device_kind``."""
+    return _elsewhere.get("cpu_name") or own_cpu_name()
+
+
+@cache
+def own_cpu_name() -> str:
     """The processor's model and the vector instructions that change rounding: the CPU's machine kind. A limit that the
     user has set to oneDNN's makes another kind of the same processor."""
     model, flags = platform.processor() or platform.machine(), ""
@@ -139,3 +173,7 @@ def source() -> dict[str, Any]:
 def sources_sha256(*folders: str) -> str:
     """Hash over the names and bytes of the Python files below these folders of the checkout."""
     return provenance.sources_sha256(ROOT, *folders)
+
+
+if __name__ == "__main__":
+    print(json.dumps({"device_kind": own_device_kind(), "cpu_name": own_cpu_name()}))

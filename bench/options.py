@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable
 
 from bench.paths import ROOT
@@ -41,23 +42,28 @@ def _measuring(verb: Verb) -> None:
     run.add_argument("--variants", type=_names, help="variants of the recipe, beside it, instead of the suite's "
                      "own, as plateau,thorough+weight-average; `list` names them")  # fmt: skip
     _numerics(run)
+    _launch(run)
     run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
     ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
     _cells(ensemble, "only the first so many seeds instead of all that were trained")
     ensemble.add_argument("--variant", help="of those trained by this variant of the recipe, as thorough")
     _numerics(ensemble)
+    _launch(ensemble)
     ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
     robustness = verb("robustness", "Dice lost under corruptions, from kept weights; trains nothing, then reports")
     robustness.add_argument("suite", help="suite's name; see `list`")
     robustness.add_argument("--arch", help="architectures instead of the suite's own: names or patterns, as 'r2*,unet'")
     robustness.add_argument("--seeds", type=int, help="only the first so many seeds instead of all that were trained")
     robustness.add_argument("--variant", help="those trained by this variant of the recipe, as thorough")
+    _numerics(robustness)
+    _launch(robustness)
     _data(robustness)
     _results(robustness)
     again = verb("reruns", "train the same cells again and again: how far equal runs differ; no part of a leaderboard")
     _cells(again, "number of seeds instead of the suite's own")
     _numerics(again)
+    _launch(again)
     again.add_argument("--times", type=int, default=5, help="runs of each cell, those of earlier commands counted (5)")
     speed = verb("speed", "measure throughput of a suite's architectures, one process each")
     _choice(speed)
@@ -66,6 +72,7 @@ def _measuring(verb: Verb) -> None:
                        "needs torch")  # fmt: skip
     speed.add_argument("--whole", action="store_true", help="the whole protocol: minutes an architecture")
     speed.add_argument("--precision", choices=PRECISIONS, help="Keras policy instead of the suite's own")
+    _launch(speed)
     _results(speed)
 
 
@@ -104,6 +111,7 @@ def _searching(verb: Verb) -> None:
     search.add_argument("--slots", type=int, help="trainings at a time instead of the suite's own")
     search.add_argument("--publish-to", type=_folder, metavar="RESULTS", help="also write its record and page to "
                         "RESULTS/tuning/")  # fmt: skip
+    _launch(search)
     _data(search)
     _results(search)
 
@@ -141,6 +149,11 @@ def _numerics(of: argparse.ArgumentParser) -> None:
                       "suites for a GPU do there, at up to four times the speed")  # fmt: skip
 
 
+def _launch(of: argparse.ArgumentParser) -> None:
+    of.add_argument("--launch", type=_words, default=(), metavar="WORDS", help="command that each process is started "
+                    "through, as \"srun --ntasks=1 --gpus=1\"; preset: slurm")  # fmt: skip
+
+
 def _choice(of: argparse.ArgumentParser) -> None:
     of.add_argument("suite", nargs="?", default="quick", help="suite's name (quick); see `list`")
     of.add_argument("--arch", help="architectures instead of the suite's own: names or patterns, as 'r2*,unet'")
@@ -156,6 +169,15 @@ def _data(of: argparse.ArgumentParser) -> None:
 
 def _folder(text: str) -> Results:
     return Results(path(text))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    from bench.running.executor import LAUNCHES
+
+    try:
+        return tuple(shlex.split(LAUNCHES.get(text, text)))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no command ({error})") from error
 
 
 def _names(text: str) -> list[str]:

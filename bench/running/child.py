@@ -19,6 +19,7 @@ from bench.running.executor import Event, Job, Say
 from lungseg import runtime
 from lungseg.errors import EnvironmentFailure
 
+GRACE_S = 3.0  # that a process which was started through a prefix has to end by itself
 TAIL = 3000  # characters of a log that are shown and stored
 
 
@@ -27,6 +28,7 @@ class Child:
     """A running job. ``wait`` reads its events; ``stop`` ends it and everything it started."""
 
     job: Job
+    launch: tuple[str, ...] = ()
     timed_out: bool = False
     failure: Event | None = None
     peak_memory_bytes: int | None = None
@@ -39,7 +41,7 @@ class Child:
             self.job.log.parent.mkdir(parents=True, exist_ok=True)
             with self.job.log.open("wb") as log:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-m", self.job.module],
+                    [*self.launch, sys.executable, "-m", self.job.module],
                     cwd=ROOT,
                     env=runtime.for_child(self.job.threads, self.job.deterministic, self.job.programs),
                     stdin=subprocess.PIPE,
@@ -102,15 +104,32 @@ class Child:
         except ChildProcessError:  # somebody else has waited for it
             return process.wait()
         process.returncode = os.waitstatus_to_exitcode(status)
-        self.peak_memory_bytes = usage.ru_maxrss * 1024
+        of_itself = (self.failure or {}).get("peak_memory_bytes")  # where a prefix's own memory would be measured
+        self.peak_memory_bytes = of_itself if self.launch else usage.ru_maxrss * 1024
         return process.returncode
 
     def stop(self) -> None:
-        """Kill the process group; harmless when it has ended. Does not wait for it: ``wait`` does."""
-        self.stopped = True
+        """Kill the process group; harmless when it has ended. Does not wait for it: ``wait`` does.
+
+        One that was started elsewhere through a prefix is asked first, in GRACE_S seconds each: by the end of its
+        input, then by SIGTERM; a prefix killed at once would leave it running.
+        """
+        again, self.stopped = self.stopped, True
+        if self.process is None or self.process.returncode is not None or (again and self.launch):
+            return
+        if not self.launch:
+            self._signal(signal.SIGKILL)
+            return
+        with contextlib.suppress(OSError, ValueError):
+            if self.process.stdin:
+                self.process.stdin.close()
+        for k, number in enumerate((signal.SIGTERM, signal.SIGKILL), start=1):
+            threading.Timer(k * GRACE_S, self._signal, (number,)).start()
+
+    def _signal(self, number: int) -> None:
         if self.process and self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+                os.killpg(self.process.pid, number)
 
     def _time_out(self) -> None:
         self.timed_out = True

@@ -82,8 +82,13 @@ class Executor(Protocol):
 
 @dataclass
 class Local:
-    """Each job in a process of its own on this machine."""
+    """Each job in a process of its own, on this machine or where a launch prefix starts it.
 
+    launch: words before the process's own, without a shell, as ``srun --ntasks=1``. The command started must pass on
+    standard input and output as they come, end when its input does, and give the process's exit code or 128 + signal.
+    """
+
+    launch: tuple[str, ...] = ()
     stopping: threading.Event = field(default_factory=threading.Event)
     children: set[Any] = field(default_factory=set, repr=False)
 
@@ -92,7 +97,7 @@ class Local:
         from bench.running import failures
         from bench.running.child import Child
 
-        began, reached, child = time.monotonic(), dict[str, Any](), Child(job)
+        began, reached, child = time.monotonic(), dict[str, Any](), Child(job, self.launch)
 
         def hear(event: Event) -> None:
             if event["event"] == "epoch":
@@ -122,7 +127,10 @@ class Local:
             child.stop()
 
 
-EXECUTORS: dict[str, Callable[[], Executor]] = {"local": Local}
+EXECUTORS: dict[str, Callable[[tuple[str, ...]], Executor]] = {"local": Local}  # by their launch prefix
+LAUNCHES = {  # by name
+    "slurm": "srun --ntasks=1 --cpus-per-task=2 --unbuffered --kill-on-bad-exit=1",
+}
 
 
 def in_parallel(executor: Executor, work: Callable[[], None], count: int) -> None:

@@ -81,7 +81,7 @@ def of_process(child: Child, code: int, reached: Mapping[str, Any] | None = None
         status, kind, message = "timeout", "Timeout", f"not finished within {child.job.timeout_s:.0f} s{until}"
     elif said:
         status, kind, message = said["status"], said["type"], said["message"]
-    elif code == -signal.SIGKILL:
+    elif code in (-signal.SIGKILL, 128 + signal.SIGKILL):  # as a launch prefix spells it
         status, kind, message = "oom", "Killed", "killed by signal 9, as the kernel does when memory runs out"
     elif any(word in child.tail() for word in OUT_OF_MEMORY):
         status, kind, message = "oom", "Exit", f"ended with code {code}, out of memory"
