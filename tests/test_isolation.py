@@ -36,7 +36,7 @@ def run(folder, suite, wanted):
     with Display(wanted, suite.slots) as display:
         outcomes = engine.run_cells(wanted, suite, root, Results(folder), made_from, display)
     records = {store.cell_name(r): r for r in Results(folder).all()}
-    return {outcome.cell.id: outcome for outcome in outcomes}, records
+    return dict(zip([cell.id for cell in wanted], outcomes, strict=True)), records
 
 
 @pytest.fixture(scope="module")
