@@ -88,10 +88,11 @@ def run(training: Training, say: Say) -> store.Record:
         **of_training(fit, probability),
         "cell": cell.as_dict(),
         "cases": cases,
-        "calibration": metrics.calibration(probability, np.asarray(prepared.masks[rows])),
         "timing": timing,
         **at.provenance(fold),
     }
+    if not training.study:
+        record["calibration"] = metrics.calibration(probability, np.asarray(prepared.masks[rows]))
     store.set_aside(training.path)
     store.save_record(training.path, record)
     fit.checkpoints.clear()
