@@ -65,6 +65,7 @@ def run(training: Training, say: Say) -> store.Record:
     tell_training(parts, trained)
     rows = [prepared.row[key] for key in fold.test]
     probability = inference.probabilities(model, prepared.images[rows])
+    truth = np.asarray(prepared.masks[rows])
     predicting = parts.ended("predict")
     guesses = inference.masks(probability, cell.recipe.threshold)
     if training.study:
@@ -88,11 +89,10 @@ def run(training: Training, say: Say) -> store.Record:
         **of_training(fit, probability),
         "cell": cell.as_dict(),
         "cases": cases,
+        **({} if training.study else {"calibration": metrics.calibration(probability, truth)}),
         "timing": timing,
         **at.provenance(fold),
     }
-    if not training.study:
-        record["calibration"] = metrics.calibration(probability, np.asarray(prepared.masks[rows]))
     store.set_aside(training.path)
     store.save_record(training.path, record)
     fit.checkpoints.clear()
