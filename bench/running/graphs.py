@@ -15,6 +15,7 @@ from bench.running import child
 from bench.running.child import Child, Say
 from bench.suites import Suite
 from lungseg.errors import EnvironmentFailure
+from lungseg.registry import is_outside
 
 
 def of_edited(records: Iterable[tuple[Cell, Path]], suite: Suite, results: Path) -> dict[str, str]:
@@ -24,7 +25,13 @@ def of_edited(records: Iterable[tuple[Cell, Path]], suite: Suite, results: Path)
     built has none (``""``), so that its records fit no more. Raises EnvironmentFailure where no backend can be asked.
     """
     today = machine.sources_sha256("lungseg", "bench")
-    edited = sorted({cell.architecture for cell, path in records if (code := store.source_of(path)) and code != today})
+    edited = sorted(
+        {
+            cell.architecture
+            for cell, path in records
+            if (code := store.source_of(path)) and (code != today or is_outside(cell.architecture))
+        }
+    )  # of a module outside nothing here knows the code
     return _ask(edited, suite, results) if edited else {}
 
 
