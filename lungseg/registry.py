@@ -36,7 +36,7 @@ def resolve(name: str, kind: str = "function") -> Callable[..., Any]:
     found = getattr(import_module(module), function, None)
     if not callable(found):
         raise UsageError(f"{kind} {name!r}: module {module} has no function {function!r}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _find(name: str, kind: str) -> None:
