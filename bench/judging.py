@@ -6,37 +6,53 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import suites
+from bench import machine, suites
 from bench.paths import near
 from bench.running.suite_run import INTERRUPTED, PARTIAL, train
+from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import EnvironmentFailure
+from lungseg.registry import is_outside
 from lungseg.terminal import silence
 
 if TYPE_CHECKING:
-    from bench.gate import Finding
+    from bench.gate.reports import Verdict
 
 
 def gate(options: argparse.Namespace) -> int:
     """0 all is well, 1 regression, 4 not all could be judged, 5 not comparable."""
     from bench import gate as guard
+    from bench.gate import replaced, reports
 
+    began = time.monotonic()
     before = guard.load_baseline(options.baseline)
-    now = _smoke(options.results)
-    findings = guard.compare(before, now)
-    return _verdict(findings, guard.explain(before, now), options.results / "gate")
+    suite = _subject(options, before)
+    before = _asked(before, suite, options)
+    limits = guard.chosen(suite.name, options.limits, options.margin)
+    note = replaced.note(options.baseline, before, options.against)
+    now = _trained(suite, options)
+    findings = guard.compare(before, now, limits)
+    strictness = guard.explain(before, now, limits)
+    about = {"suite": suite.name, **_about(), "seconds": time.monotonic() - began}
+    code = guard.exit_code(findings)
+    verdict = reports.Verdict(findings, strictness, code, [(before, now)], limits, about, note)
+    return _tell(verdict, options.results / "gate", options.junit)
 
 
 def compare(options: argparse.Namespace) -> int:
     """Any two sets of records of a suite, as after a meant change or with other seeds; codes as of the gate."""
     from bench import gate as guard
+    from bench.gate import reports
 
     suite = suites.narrowed(suites.suite(options.suite), options.arch)
+    limits = guard.chosen(suite.name, options.limits, options.margin)
     before, now = (guard.summarise_results(folder, suite) for folder in (options.baseline, options.candidate))
     shared = sorted(before.keys() & now.keys())
     if not shared:
@@ -46,12 +62,16 @@ def compare(options: argparse.Namespace) -> int:
     findings = [
         replace(found, subject=f"{found.subject} ({key})") if len(shared) > 1 else found
         for key in shared
-        for found in guard.compare(before[key], now[key], meant=True)
+        for found in guard.compare(before[key], now[key], limits, meant=True)
     ]
-    strictness = guard.explain(before[shared[0]], now[shared[0]], meant=True)
+    strictness = guard.explain(before[shared[0]], now[shared[0]], limits, meant=True)
     others = [] if options.arch else guard.left_out(options.candidate, suite)
     more = f" Not compared: {', '.join(others)} (--arch '*' compares all)." if others else ""
-    return _verdict(findings, strictness + more, options.results / f"compare-{suite.name}")
+    compared = [(before[key], now[key]) for key in shared]
+    verdict = reports.Verdict(
+        findings, strictness + more, guard.exit_code(findings), compared, limits, {"suite": suite.name, **_about()}
+    )
+    return _tell(verdict, options.results / f"compare-{suite.name}", options.junit)
 
 
 def baseline(options: argparse.Namespace) -> int:
@@ -59,22 +79,66 @@ def baseline(options: argparse.Namespace) -> int:
     from bench import gate as guard
     from bench.records import store
 
-    now = _smoke(options.results)
-    missing = set(suites.SUITES["smoke"].architectures) - set(now["architectures"]) - now.get("failed", {}).keys()
+    suite = _subject(options, _readable(options.baseline))
+    limits = guard.chosen(suite.name, options.limits, options.margin)
+    now = _trained(suite, options)
+    missing = set(suite.architectures) - set(now["architectures"]) - now.get("failed", {}).keys()
     wrong = [f"{name} failed" for name in sorted(missing)]
-    wrong += [f"{f.subject}: {f.what} {f.now}" for f in guard.compare(now, now) if not f.ok]
+    wrong += [f"{f.subject}: {f.what} {f.now}" for f in guard.compare(now, now, limits) if not f.ok]
     if wrong:
         print(f"no baseline written: {'; '.join(wrong)}", file=sys.stderr)
         return PARTIAL
     store.write_text(options.baseline, store.layout(now))
-    print(f"written: {near(options.baseline)}")
+    scores = ", ".join(f"{name} {of['dice']:.4f}" for name, of in now["architectures"].items())
+    print(f"written: {near(options.baseline)} (suite {suite.name}; mean Dice {scores})")
     return 0
 
 
-def _smoke(results: Path) -> dict[str, Any]:
-    """Suite smoke trained from nothing: the fingerprint does not cover the code, which is what is on trial.
+def _readable(path: Path) -> Mapping[str, Any] | None:
+    """A baseline that is to be replaced, which says what was trained; None where there is none that can be read."""
+    from bench import gate as guard
 
-    Only what smoke itself left is removed, and the cache: the folder may hold other suites' hours.
+    try:
+        return guard.load_baseline(path)
+    except guard.NotComparable:
+        return None
+
+
+def _subject(options: argparse.Namespace, before: Mapping[str, Any] | None) -> Suite:
+    """The suite to train: what the options say, else what the baseline was made from."""
+    name = options.suite or (before or {}).get("suite") or ("own-smoke" if options.data else "smoke")
+    known = list((before or {}).get("architectures", {}))
+    theirs = ",".join(known) if any(map(is_outside, known)) else None  # of another project, which no suite names
+    return suites.narrowed(suites.suite(name), options.arch or theirs)
+
+
+def _asked(before: Mapping[str, Any], suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
+    """The baseline, without the architectures that `--arch` leaves out. Raises NotComparable where none is left."""
+    from bench import gate as guard
+
+    held = before["architectures"]
+    wanted = {
+        name: of for name, of in held.items() if not options.arch or name.partition(" (")[0] in suite.architectures
+    }
+    if not wanted:
+        raise guard.NotComparable(
+            f"{options.baseline}: is about {', '.join(held)}, not {', '.join(suite.architectures)}; `lungseg-bench "
+            "baseline` with the same options on a trusted commit writes one"
+        )
+    return {**before, "architectures": wanted}
+
+
+def _about() -> dict[str, Any]:
+    """Commit of the working directory's repository, processor and time: whose change it is that was judged."""
+    commit, dirty = machine.working_commit()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"commit": commit, "dirty": dirty, "time": now, "cpu": machine.cpu_name()}
+
+
+def _trained(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
+    """The suite trained from nothing: the fingerprint does not cover the code, which is what is on trial.
+
+    Only what it left itself is removed, and the cache: the folder may hold other suites' hours.
     """
     from bench import gate as guard
     from bench.gate import dry_run
@@ -82,42 +146,45 @@ def _smoke(results: Path) -> dict[str, Any]:
     from bench.running import data, lock
 
     runtime.require()  # before anything is removed
-    smoke = suites.SUITES["smoke"]
+    results: Path = options.results
     with lock.held(results):
-        for folder in (results / "runs" / smoke.name, results / "cells" / smoke.name, results / "cache"):
+        for folder in (results / "runs" / suite.name, results / "cells" / suite.name, results / "cache"):
             shutil.rmtree(folder, ignore_errors=True)
             if folder.exists():  # a symbolic link, say; old records would pass for what this code yields
                 raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
-        root = data.locate(smoke, None, results)
-        code, material = train(smoke, root, results, take_over=False)
+        root = data.locate(suite, options.data, results)
+        suite = suites.called(suite, root)
+        code, material = train(suite, root, results, take_over=False)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
-        scripted = dry_run.facts(smoke, root, results)
-        return guard.summarise(smoke, material, store.load_records(results, smoke.name), scripted)
+        scripted = dry_run.facts(suite, root, results)
+        return guard.summarise(suite, material, store.load_records(results, suite.name), scripted)
 
 
-def _verdict(findings: Sequence[Finding], strictness: str, path: Path) -> int:
-    """Print the table, write it as Markdown and JSON, add it to a job's summary. Returns the exit code."""
-    from bench import gate as guard
-    from bench.gate import terminal
+def _tell(verdict: Verdict, path: Path, junit: Path | None = None) -> int:
+    """Print the table, write it as Markdown, JSON and JUnit XML, add it to a job's summary. Returns the exit code."""
+    from bench.gate import reports, terminal
     from bench.records import store
 
-    code = guard.exit_code(findings)
-    text = terminal.findings(findings, strictness, code)
-    store.write_text(path.with_suffix(".md"), text + "\n")
-    about = {"exit": code, "strictness": strictness, "findings": guard.as_json(findings)}
-    store.write_text(path.with_suffix(".json"), store.layout(about))
+    summary_text = reports.markdown(verdict)
+    store.write_text(path.with_suffix(".md"), summary_text + "\n")
+    store.write_text(path.with_suffix(".json"), store.layout(reports.numbers(verdict)))
+    if junit is not None:
+        store.write_text(junit, reports.junit(verdict))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         try:
             with open(summary, "a", encoding="utf-8") as file:
-                file.write(text + "\n")
+                file.write(summary_text + "\n")
         except OSError as error:  # the verdict is what this was run for
             print(f"warning: GITHUB_STEP_SUMMARY={summary}: {error.strerror}; not written there", file=sys.stderr)
+    files = [path.with_suffix(".md"), path.with_suffix(".json"), *([junit] if junit else [])]
+    print(f"written: {', '.join(str(near(file)) for file in files)}", file=sys.stderr)
+    text = terminal.findings(verdict.findings, verdict.strictness, verdict.code)
     try:
-        print(text, flush=True)  # last: whoever reads it may have gone
+        print("\n\n".join(filter(None, (text, verdict.note))), flush=True)  # last: whoever reads it may have gone
     except BrokenPipeError:
         raise
     except OSError as error:
         silence()
         print(f"warning: standard output: {error.strerror}; {near(path.with_suffix('.md'))} has it", file=sys.stderr)
-    return code
+    return verdict.code

@@ -263,7 +263,7 @@ def gate_verb(tmp_path, monkeypatch):
     """`python -m bench gate` or another verb of it, with a summary instead of a training."""
 
     def run(verb, now):
-        monkeypatch.setattr(judging, "_smoke", lambda results: now)
+        monkeypatch.setattr(judging, "_trained", lambda suite, options: now)
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
         return main([verb, "--baseline", str(tmp_path / "baseline.json"), "--results", str(tmp_path / "out")])
 
@@ -280,8 +280,11 @@ def test_the_verb_prints_and_writes_what_changed_and_returns_its_code(baseline, 
     assert gate_verb("gate", now) == 1
     shown = capsys.readouterr().out
     assert "| FAIL | unet" in shown
-    assert shown == (tmp_path / "out" / "gate.md").read_text()
-    assert (tmp_path / "summary.md").read_text().endswith(shown)
+    page = (tmp_path / "out" / "gate.md").read_text()
+    table, _, sentences = shown.rpartition("\n\n")
+    assert f" checks</summary>\n\n{table}\n\n</details>" in page
+    assert sentences.strip() in page
+    assert (tmp_path / "summary.md").read_text().endswith(page)
     written = json.loads((tmp_path / "out" / "gate.json").read_text())
     assert written["exit"] == 1
     assert [f["what"] for f in written["findings"] if not f["ok"]] == ["images whose counts changed"]

@@ -1,5 +1,6 @@
 """What one suite has trained, another that asks for the same takes over; nothing that only looks the same."""
 
+import argparse
 from dataclasses import replace
 
 import numpy as np
@@ -149,7 +150,7 @@ def test_what_is_on_trial_is_trained(tmp_path, monkeypatch):
     asked = {}
     monkeypatch.setattr(judging, "train", lambda *_, **more: asked.update(more) or (130, None))
     with pytest.raises(KeyboardInterrupt):
-        judging._smoke(tmp_path)
+        judging._trained(suites.suite("smoke"), argparse.Namespace(data=None, results=tmp_path))
     stored(tmp_path)
     root = data.locate(OURS, None, tmp_path)
     ran = []

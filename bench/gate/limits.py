@@ -1,8 +1,14 @@
-"""How far scores may fall, suite by suite, and the measured spread that says so."""
+"""How far scores may fall, suite by suite, and the measured spread that says so; or as far as a user says."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lungseg.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -11,14 +17,22 @@ class Limits:
 
     margin: of the mean paired change of per-image Dice; each architecture must be shown to have lost less, by a
     one-sided bootstrap over patients at ``level``, Holm over architectures. On another machine kind also the outer
-    limit of pooled F1 and validation loss. floor: no mean score may be below it anywhere.
+    limit of pooled F1 and validation loss. margins: of architectures that have their own, as (name, margin).
+    floor: no mean score may be below it anywhere.
+    exact: whether counts and distances must be equal on the baseline's machine kind.
     pixels: largest change of a prepared image's mean, whose last bits depend on the processor.
     """
 
     margin: float
     floor: float
     level: float = 0.05
+    margins: tuple[tuple[str, float], ...] = ()
+    exact: bool = True
     pixels: float = 1e-5
+
+    def margin_of(self, architecture: str) -> float:
+        """The architecture's own margin, or that of all."""
+        return dict(self.margins).get(architecture, self.margin)
 
 
 LIMITS = {
@@ -32,6 +46,8 @@ LIMITS = {
     # rounding could grow.
     # What does not depend on rounding is compared exactly everywhere, by the dry run (``bench.gate.dry_run``).
     "smoke": Limits(margin=0.05, floor=0.70),
+    # Anybody's images and networks, of which nothing is known: what is asked is whether they lost much.
+    "own-smoke": Limits(margin=0.02, floor=0.0, exact=False),
 }
 
 # A real set: with images' own spread, halfway between equal code and the loss of 0.01 that must be found;
@@ -42,3 +58,48 @@ REAL = Limits(margin=0.006, floor=0.90)
 def limits_of(suite: str) -> Limits:
     """Limits of a suite; those of a real set unless it has its own."""
     return LIMITS.get(suite, REAL)
+
+
+def chosen(suite: str, file: Path | None, margin: float | None) -> Limits:
+    """Limits of a suite as far as a file of the user's, and then a margin, do not say otherwise.
+
+    Who gives either means that scores may move so far: they need not be equal on any machine unless the file says
+    ``exact = true``. Raises UsageError for a file that cannot be used and a margin that is none.
+    """
+    limits = limits_of(suite)
+    if file is not None:
+        limits = replace(limits, exact=False, margins=())
+        limits = replace(limits, **_read(file))
+    if margin is not None:
+        _require(_share(margin), f"--margin {margin}", "a loss of Dice above 0 and below 1, as 0.01")
+        limits = replace(limits, margin=margin, margins=(), exact=limits.exact and file is not None)
+    return limits
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a TOML file says: ``margin``, ``floor``, ``level``, ``exact`` and a table ``margins`` by architecture."""
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: no file of limits ({error}); expected TOML such as margin = 0.01") from error
+    known = {
+        "margin": (_share, "a loss of Dice above 0 and below 1"),
+        "floor": (lambda v: v == 0 or _share(v), "a Dice from 0 and below 1"),
+        "level": (_share, "a level above 0 and below 1, as 0.05"),
+        "exact": (lambda v: isinstance(v, bool), "true or false"),
+        "margins": (lambda v: isinstance(v, dict) and all(map(_share, v.values())), "margins by architecture"),
+    }
+    for key, value in found.items():
+        _require(key in known, f"{path}: {key}", f"one of {', '.join(known)}")
+        fits, words = known[key]
+        _require(fits(value), f"{path}: {key} = {value}", words)
+    return {**found, "margins": tuple(found.get("margins", {}).items())}
+
+
+def _share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 < value < 1
+
+
+def _require(fits: bool, what: str, expected: str) -> None:
+    if not fits:
+        raise UsageError(f"{what}: expected {expected}")
