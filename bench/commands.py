@@ -23,7 +23,8 @@ BUDGET_S = 5.0  # seconds of one measurement of speed, about
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train what is missing, measure throughput, report. 4 when a cell failed, 130 when interrupted.
+    """Train what is missing, report, measure throughput where this machine has not. 4 when a cell failed, 130 when
+    interrupted.
 
     A record that cannot be read is trained again if the run has its cell; of any other the user is warned.
     """
@@ -42,11 +43,11 @@ def run(options: argparse.Namespace) -> int:
             raise KeyboardInterrupt
         found = vetted(options.results)
         report.write(options.results, figures=False, only=suite.name, found=found)  # now: what follows may fail
+        print(report.terminal(found.records, _columns(), only=suite.name), flush=True)  # or takes long
         code = _tried(code, lambda: showcase.draw(suite, options.results, root))
         if not options.no_speed:
-            code = _tried(code, lambda: _speed(suite, options.results))
+            code = _tried(code, lambda: _speed(suite, options.results, anew=False))
         written = report.write(options.results, only=suite.name, found=found)
-    print(report.terminal(found.records, _columns(), only=suite.name))
     pages = [path for path in written if path.suffix == ".md"]
     print("\n".join(f"written: {near(path)}" for path in pages))
     _warn(options.results, found.unreadable)
@@ -239,10 +240,12 @@ def _chosen(options: argparse.Namespace) -> Suite:
     return replace(chosen, slots=slots) if slots else chosen
 
 
-def _speed(suite: Suite, results: Path, budget_s: float | None = BUDGET_S, batches: Sequence[int] = ()) -> int:
+def _speed(
+    suite: Suite, results: Path, budget_s: float | None = BUDGET_S, batches: Sequence[int] = (), anew: bool = True
+) -> int:
     from bench.speed import throughput
 
-    measured = throughput.measure(suite, results, _say, budget_s, batches=batches)
+    measured = throughput.measure(suite, results, _say, budget_s, batches=batches, anew=anew)
     return PARTIAL if measured.failures else 0
 
 

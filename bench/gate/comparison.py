@@ -68,16 +68,18 @@ def explain(baseline: Summary, now: Summary, limits: Limits | None = None, *, me
         f"bootstrap over patients at {limits.level}, Holm)"
     )
     if meant:
-        return f"A meant change: {paired_words}, and no mean score may be below {limits.floor}."
+        floor = f", and no mean score may be below {limits.floor}" if limits.floor else ""
+        return f"A meant change: {paired_words}{floor}."
     missing = ", ".join(key for key in now if key not in baseline)
     old = f" The baseline is an older one and holds no {missing}; `make baseline` adds them." if missing else ""
     equal = baseline["machine"] == now["machine"]
     if equal and limits.exact:
         return "Same machine kind as the baseline's: counts and prepared pixels must be equal." + old
+    floor = f", no score may be below {limits.floor}" if limits.floor else ""
     where = f"{'Same' if equal else 'Another'} machine kind{'' if equal else ' than the baseline'}"
     return (
         f"{where}{'' if equal else _other(baseline['machine'], now['machine'])}: {paired_words}, pooled F1 and "
-        f"validation loss may worsen by that much, no score may be below {limits.floor}; what preparation and the dry "
+        f"validation loss may worsen by that much{floor}; what preparation and the dry "
         f"run yield must agree.{old}"
     )
 

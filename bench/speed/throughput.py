@@ -19,7 +19,7 @@ from bench.speed import speed_table
 from bench.speed.speed_probe import Job
 from bench.speed.speed_table import Row
 from bench.suites import Suite
-from lungseg import runtime
+from lungseg import recipes, runtime
 
 OUT_OF_MEMORY = tuple(kind for kind, status in failures_of.STATUS_OF.items() if status == "oom")
 OUT_OF_MEMORY += ("ended with code -9",)
@@ -40,6 +40,7 @@ def measure(
     budget_s: float | None = 5.0,
     precision: str | None = None,
     batches: Sequence[int] = (),
+    anew: bool = True,
 ) -> Measured:
     """Measure each architecture of a suite at its size, width, batch and threads.
 
@@ -47,6 +48,7 @@ def measure(
     recipe's. Of an architecture whose batch does not fit into memory, larger ones are left out.
     budget_s: about the seconds of one measurement, of which an architecture has two (training and inference) and
     half a one (the limit), after the start of a backend; None for all of the protocol: minutes an architecture.
+    anew: whether what this machine has measured already, with the libraries of today, is measured again.
     say: told a line at each step. The table is written after each architecture; one that fails costs only its own
     row, and an earlier row of it stays. Raises DataError when the file in place is no such table.
     """
@@ -62,6 +64,11 @@ def measure(
                 architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s,
                 precision=precision, batch=batch,
             )  # fmt: skip
+            if not anew and _known(job, rows):
+                say(
+                    f"speed of {architecture}: known, measured on this machine before (`bench speed` measures it again)"
+                )
+                continue
             log = results / "cells" / suite.name / machine.key(precision) / f"{architecture}.speed" / "log.txt"
             name = architecture if batch is None else f"{architecture}, batch {batch}"
             say(f"speed of {name}: starts")
@@ -77,6 +84,19 @@ def measure(
                 failures.append(f"{name}: {failure}")
                 say(f"speed of {name}: failed: {failure}\n  its log: {log}")
     return Measured(path, tuple(failures))
+
+
+def _known(job: Job, rows: Sequence[Row]) -> bool:
+    """Whether a row tells the job's rates, of this processor or a card of this kind, by these versions of libraries."""
+    batch = job.batch or recipes.recipe(job.recipe).batch_size
+    wanted = {
+        "architecture": job.architecture, "width": str(job.width), "batch": str(batch), "threads": str(job.threads),
+        "versions": runtime.versions_spelled(), **({"device": machine.cpu_name()} if job.device_kind == "cpu" else {}),
+    }  # fmt: skip
+    return any(
+        row.get("train_images_per_second") and all(row.get(name) == value for name, value in wanted.items())
+        for row in rows
+    )
 
 
 def out_of_memory(failure: str) -> bool:
