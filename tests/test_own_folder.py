@@ -79,7 +79,7 @@ def test_formats_that_hold_floats_are_no_images(tmp_path, ending):
     assert [case.id for case in lungseg.load("folder", tmp_path)] == ["a"]
     for name in ("img", "mask"):
         (tmp_path / name / "a.png").rename(tmp_path / name / f"a.{ending}")
-    with pytest.raises(DataError, match="holds no PNG image|only PNG is read"):
+    with pytest.raises(DataError, match=r"holds no PNG image|only PNG is read"):
         lungseg.load("folder", tmp_path)
 
 

@@ -63,7 +63,8 @@ def _other_kinds(folder: Path) -> str:
     if not endings:
         return ""
     found = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
-    blurred = "; JPEG smears the edges of masks, so draw those anew" if any(e.startswith(".jp") for e in endings) else ""
+    jpeg = any(ending.startswith(".jp") for ending in endings)
+    blurred = "; JPEG smears the edges of masks, so draw those anew" if jpeg else ""
     most = max(endings, key=endings.__getitem__)
     return (
         f"{folder}: holds {found}; only PNG is read: convert them, as by ImageMagick's `mogrify -format png *{most}`"
