@@ -115,6 +115,7 @@ def compare(
         now = _number(after.get(key))
         fell = sign * (before[key] - now)
         margin = limits.margin_of(name)
+        margin = max(margin, limits.loss) if key == "validation_loss" else margin
         kept = fell <= margin or (meant and key != "dice")
         ok = math.isfinite(now) and kept and (sign < 0 or now >= limits.floor)
         numbers = {"baseline": before[key], "now": now, "margin": margin, "floor": limits.floor}

@@ -78,8 +78,8 @@ def explain(baseline: Summary, now: Summary, limits: Limits | None = None, *, me
     floor = f", no score may be below {limits.floor}" if limits.floor else ""
     where = f"{'Same' if equal else 'Another'} machine kind{'' if equal else ' than the baseline'}"
     return (
-        f"{where}{'' if equal else _other(baseline['machine'], now['machine'])}: {paired_words}, pooled F1 and "
-        f"validation loss may worsen by that much{floor}; what preparation and the dry "
+        f"{where}{'' if equal else _other(baseline['machine'], now['machine'])}: {paired_words}, pooled F1 may "
+        f"worsen by that much, the validation loss by {limits.loss}{floor}; what preparation and the dry "
         f"run yield must agree.{old}"
     )
 
