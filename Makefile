@@ -29,7 +29,7 @@ endif
 IN_PARALLEL = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 READY := .venv/.ready-$(BACKEND)
 
-.PHONY: help setup bench test test-all faults soak test-speed speed-peers mutation coverage lint types gate baseline publish report smoke-jax wheel clean
+.PHONY: help setup bench test test-all faults soak test-speed speed-peers mutation coverage lint types gate gate-speed baseline publish report smoke-jax wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^## / {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ test-all: $(READY) ## every test; LUNGSEG_DATA=<folder> adds those on real data
 
 gate: $(READY) ## train suite smoke and compare it with results/baseline.json
 	@$(PY) -m bench gate
+
+gate-speed: $(READY) ## time kernels, compare with a baseline (ARGS=--write)
+	@$(PY) -m bench gate-speed $(ARGS)
 
 baseline: $(READY) ## write a new results/baseline.json
 	@$(PY) -m bench baseline

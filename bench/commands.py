@@ -13,6 +13,7 @@ from bench import suites
 from bench.judging import baseline as baseline
 from bench.judging import compare as compare
 from bench.judging import gate as gate
+from bench.judging import gate_speed as gate_speed
 from bench.paths import near, refuse_mistyped, refuse_others_pages
 from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite

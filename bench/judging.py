@@ -18,7 +18,7 @@ from bench.paths import near
 from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
 from lungseg import runtime
-from lungseg.errors import EnvironmentFailure
+from lungseg.errors import EnvironmentFailure, UsageError
 from lungseg.registry import is_outside
 from lungseg.terminal import silence
 
@@ -92,6 +92,44 @@ def baseline(options: argparse.Namespace) -> int:
     scores = ", ".join(f"{name} {of['dice']:.4f}" for name, of in now["architectures"].items())
     print(f"written: {near(options.baseline)} (suite {suite.name}; mean Dice {scores})")
     return 0
+
+
+ATTEMPTS = 3  # of what seems slower: another process may have run beside it
+
+
+def gate_speed(options: argparse.Namespace) -> int:
+    """Times of kernels against a baseline's: codes as of the gate. What seems slower is measured again."""
+    from bench import gate as guard
+    from bench.gate import reports, speed
+    from bench.records import store
+    from bench.speed import ratios
+
+    began = time.monotonic()
+    kind = guard.machine_kind(threads=1)
+    before = {} if options.write else speed.load(options.baseline, kind)
+    margin = speed.MARGIN if options.margin is None else options.margin
+    if not margin > 0:
+        raise UsageError(f"--margin {margin}: expected how much slower it may be, above 0, as 0.5")
+    runtime.require()
+    now = ratios.measured()
+    for _ in range(1, ATTEMPTS):
+        again = sorted(now) if options.write else speed.slower(before, now, margin)
+        if again:
+            print(f"measured again: {', '.join(again)}", file=sys.stderr, flush=True)
+            found = ratios.measured(again)
+            now = {name: min(value, found.get(name, value)) for name, value in now.items()}
+    if options.write:
+        store.write_text(options.baseline, store.layout(speed.baseline(now, kind, _about())))
+        print(f"written: {near(options.baseline)} ({len(now)} kernels)")
+        return 0
+    findings = speed.compare(before, now, margin)
+    strictness = (
+        f"Times are multiples of a product of matrices of the same run; slower by more than {margin:.0%} fails; the "
+        f"best of {ATTEMPTS} measurements counts."
+    )
+    about = {**_about(), "seconds": time.monotonic() - began}
+    verdict = reports.Verdict(findings, strictness, guard.exit_code(findings), about=about)
+    return _tell(verdict, options.results / "gate-speed", options.junit)
 
 
 def _readable(path: Path) -> Mapping[str, Any] | None:

@@ -129,6 +129,13 @@ def _judging(verb: Verb) -> None:
             guard.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
             guard.add_argument("--against", metavar="COMMIT", help="say what code changed since this commit if the "
                                "baseline did, too (the pull request's base on GitHub)")  # fmt: skip
+    fast = verb("gate-speed", "time kernels, training and inference steps; compare them with the baseline")
+    fast.add_argument("--baseline", type=path, default=home() / "results" / "speed-baseline.json", help="baseline file "
+                      "(results/speed-baseline.json)")  # fmt: skip
+    fast.add_argument("--write", action="store_true", help="write the baseline instead, the best of three measurements")
+    fast.add_argument("--margin", type=float, help="how much slower passes (0.5)")
+    fast.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
+    _results(fast, "results/local/gate-speed")
     judge = verb("compare", "compare a suite's records with older ones, image by image; trains nothing")
     judge.add_argument("suite", help="suite's name")
     judge.add_argument("--baseline", type=path, default=home() / "results", help="results to compare with (results)")

@@ -17,7 +17,8 @@ class Limits:
 
     margin: of the mean paired change of per-image Dice; each architecture must be shown to have lost less, by a
     one-sided bootstrap over patients at ``level``, Holm over architectures. On another machine kind also the outer
-    limit of pooled F1. loss: the outer limit of the validation loss, of a few images, unless margin is larger. margins: of architectures that have their own, as (name, margin).
+    limit of pooled F1. margins: of architectures that have their own, as (name, margin). loss: the outer limit of the
+    validation loss, which is of few images, unless the margin is larger.
     floor: no mean score may be below it anywhere.
     exact: whether counts and distances must be equal on the baseline's machine kind.
     pixels: largest change of a prepared image's mean, whose last bits depend on the processor.
