@@ -111,7 +111,7 @@ coverage: .venv-mutation/.ready ## lines and branches that the quick tests miss
 smoke-jax: .venv-jax/.ready ## suite smoke on JAX, without TensorFlow
 	KERAS_BACKEND=jax .venv-jax/bin/python -m bench run smoke --results $(call quote,$(RESULTS))
 
-wheel: $(READY) ## dist/: a wheel of lungseg alone
+wheel: $(READY) ## dist/: a wheel of lungseg and bench
 	rm -rf dist
 	$(PY) -m build --no-isolation
 	$(PY) -m zipfile --list dist/*.whl

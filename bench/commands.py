@@ -190,6 +190,20 @@ def strata(options: argparse.Namespace) -> int:
     return 0
 
 
+def history(options: argparse.Namespace) -> int:
+    """Dice and speed over the commits that a suite's records come from, as a figure; no backend."""
+    from bench.figures import history as over_commits
+    from bench.records import store
+
+    suite = suites.suite(options.suite)
+    path = options.results / "figures" / f"{suite.name}-history.png"
+    written = over_commits.draw(store.load_records(options.results, suite.name), path)
+    if written is None:
+        raise UsageError(f"{options.results}: no record of suite {suite.name} was made from a commit without changes")
+    print(f"written: {near(written)}")
+    return 0
+
+
 def publish(options: argparse.Namespace) -> int:
     """Copy a validated suite into the committed results."""
     from bench import publish as publishing

@@ -52,8 +52,8 @@ def compare(before: Mapping[str, float], now: Mapping[str, float], margin: float
     for name in sorted(before.keys() | now.keys()):
         old, new = before.get(name), now.get(name)
         if old is None or new is None:
-            words = ["not measured" if value is None else f"{value:.3g}" for value in (old, new)]
-            found.append(Finding("speed", name, *words, ok=old is None, judged=False))
+            was, is_now = ("not measured" if value is None else f"{value:.3g}" for value in (old, new))
+            found.append(Finding("speed", name, was, is_now, ok=old is None, judged=False))
             continue
         change = new / old - 1
         numbers = {"baseline": old, "now": new, "change": change, "margin": margin}
