@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.cell import network
-from bench.figures.style import BLUE, GREEN, ORANGE, SKY, VERMILLION, Figure, canvas, house_style, label, save
+from bench.figures.style import BLUE, GREEN, GROUND, ORANGE, SKY, VERMILLION, Figure, canvas, house_style, label, save
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY)
 MARKERS = "osD^v"
@@ -71,13 +72,16 @@ def history(records: Sequence[Mapping[str, Any]]) -> Figure | None:
         x = [commits.index(point.commit) for point in own]
         colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k // len(COLOURS) % len(MARKERS)]
         for axes, values in ((upper, [p.dice for p in own]), (lower, [p.rate for p in own])):
-            axes.plot(x, values, color=colour, linewidth=1)
-            faces = [colour if point.n == most else "none" for point in own]
-            axes.scatter(x, values, c=faces, edgecolors=colour, marker=marker, label=label(name, 40), zorder=3)
+            axes.plot(x, values, color=colour, linewidth=1, marker=marker, label=label(name, 40))
+            faces = [colour if point.n == most else GROUND for point in own]
+            axes.scatter(x, values, c=faces, edgecolors=colour, marker=marker, zorder=3)
     upper.set_ylabel("mean Dice")
     upper.set_title("Dice and speed of training over commits")
     lower.set_ylabel("training, images/s (log scale)")
     lower.set_yscale("log")
+    lower.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    lower.yaxis.set_major_formatter("{x:g}")
+    lower.yaxis.set_minor_locator(NullLocator())
     lower.set_xticks(range(len(commits)), commits, rotation=60, ha="right", fontsize=8)
     lower.set_xlim(-0.5, len(commits) - 0.5)
     upper.legend(loc="lower left", bbox_to_anchor=(0, 1.1), ncols=3)
