@@ -69,12 +69,15 @@ test-all: $(READY) ## every test; LUNGSEG_DATA=<folder> adds those on real data
 	$(PY) -m pytest -m '' $(IN_PARALLEL) $(ARGS)
 
 gate: $(READY) ## train suite smoke and compare it with results/baseline.json
+	@echo 'Training suite smoke anew, three small networks: one to ten minutes; the verdict goes to results/local/gate'
 	@$(PY) -m bench gate
 
 gate-speed: $(READY) ## time kernels, compare with a baseline (ARGS=--write)
+	@echo 'Timing kernels, training and inference steps: a minute or two on an idle machine'
 	@$(PY) -m bench gate-speed $(ARGS)
 
 baseline: $(READY) ## write a new results/baseline.json
+	@echo 'Training suite smoke anew for a new results/baseline.json: one to ten minutes'
 	@$(PY) -m bench baseline
 
 lint: $(READY) ## ruff
