@@ -124,7 +124,7 @@ def gate_speed(options: argparse.Namespace) -> int:
         return 0
     findings = speed.compare(before, now, margin)
     strictness = (
-        f"Times are multiples of a product of matrices of the same run; slower by more than {margin:.0%} fails; the "
+        f"Processor times are multiples of that of a product of matrices of the same run; slower by more than {margin:.0%} fails; the "
         f"best of {ATTEMPTS} measurements counts."
     )
     about = {**_about(), "seconds": time.monotonic() - began}
