@@ -124,8 +124,8 @@ def gate_speed(options: argparse.Namespace) -> int:
         return 0
     findings = speed.compare(before, now, margin)
     strictness = (
-        f"Processor times are multiples of that of a product of matrices of the same run; slower by more than {margin:.0%} fails; the "
-        f"best of {ATTEMPTS} measurements counts."
+        f"Processor times are multiples of that of a product of matrices of the same run; slower by more than "
+        f"{margin:.0%} fails; the best of {ATTEMPTS} measurements counts."
     )
     about = {**_about(), "seconds": time.monotonic() - began}
     verdict = reports.Verdict(findings, strictness, guard.exit_code(findings), about=about)
