@@ -29,7 +29,7 @@ endif
 IN_PARALLEL = --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile
 READY := .venv/.ready-$(BACKEND)
 
-.PHONY: help setup bench test test-all faults soak test-speed speed-peers mutation coverage lint types gate baseline publish report smoke-jax wheel clean
+.PHONY: help setup bench test test-all faults soak test-speed speed-peers mutation coverage lint types gate gate-speed baseline publish report smoke-jax wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^## / {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -69,9 +69,15 @@ test-all: $(READY) ## every test; LUNGSEG_DATA=<folder> adds those on real data
 	$(PY) -m pytest -m '' $(IN_PARALLEL) $(ARGS)
 
 gate: $(READY) ## train suite smoke and compare it with results/baseline.json
+	@echo 'Training suite smoke anew, three small networks: one to ten minutes; the verdict goes to results/local/gate'
 	@$(PY) -m bench gate
 
+gate-speed: $(READY) ## time kernels, compare with a baseline (ARGS=--write)
+	@echo 'Timing kernels, training and inference steps: a minute or two on an idle machine'
+	@$(PY) -m bench gate-speed $(ARGS)
+
 baseline: $(READY) ## write a new results/baseline.json
+	@echo 'Training suite smoke anew for a new results/baseline.json: one to ten minutes'
 	@$(PY) -m bench baseline
 
 lint: $(READY) ## ruff
@@ -108,7 +114,7 @@ coverage: .venv-mutation/.ready ## lines and branches that the quick tests miss
 smoke-jax: .venv-jax/.ready ## suite smoke on JAX, without TensorFlow
 	KERAS_BACKEND=jax .venv-jax/bin/python -m bench run smoke --results $(call quote,$(RESULTS))
 
-wheel: $(READY) ## dist/: a wheel of lungseg alone
+wheel: $(READY) ## dist/: a wheel of lungseg and bench
 	rm -rf dist
 	$(PY) -m build --no-isolation
 	$(PY) -m zipfile --list dist/*.whl

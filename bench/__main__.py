@@ -14,6 +14,7 @@ from lungseg import terminal
 from lungseg.errors import EnvironmentFailure, LungsegError
 
 INTERRUPTED = 130
+EXTRA = ("matplotlib", "rich", "seaborn", "sklearn", "tabulate")  # of extra bench, which the library needs not
 BROKEN_PIPE = 141  # as a shell says it: whether all was well is not known, so it must not look so
 
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: what a job scheduler sends first
 
     try:
-        code = int(getattr(commands, f"{chosen.verb}")(chosen))
+        code = int(getattr(commands, chosen.verb.replace("-", "_"))(chosen))
         sys.stdout.flush()
         return code
     except LungsegError as error:
@@ -49,7 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not error.filename:  # the disk that standard output goes to may be full
             terminal.silence()
         return EnvironmentFailure.exit_code
-    except Exception:  # 1 would be Python's own code, and means a regression
+    except Exception as error:  # 1 would be Python's own code, and means a regression
+        if isinstance(error, ModuleNotFoundError) and error.name in EXTRA:
+            print(f"error: {error.name} is not installed: `pip install 'lungseg[bench]'`", file=sys.stderr)
+            return EnvironmentFailure.exit_code
         traceback.print_exc()
         print("error: internal error, shown above; a defect of this program, please report it", file=sys.stderr)
         return LungsegError.exit_code

@@ -54,9 +54,12 @@ class Cell:
 
 
 def cell_id(cell: Mapping[str, Any]) -> str:
-    """``unet.montgomery.f0.s0``, or ``unet~no-pose.montgomery.f0.s0`` under a variant of the suite's recipe."""
-    variant = _variant(cell)
-    name = f"{cell['architecture']}~{variant}" if variant else cell["architecture"]
+    """``unet.montgomery.f0.s0``, or ``unet~no-pose.montgomery.f0.s0`` under a variant of the suite's recipe.
+
+    It names files: ``my.networks:tiny`` becomes ``my.networks-tiny``, since archives and CI refuse colons.
+    """
+    variant, name = _variant(cell), str(cell["architecture"]).replace(":", "-")
+    name = f"{name}~{variant}" if variant else name
     return f"{name}.{cell['scored_on']}.f{cell['fold']}.s{cell['seed']}"
 
 

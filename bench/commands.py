@@ -12,6 +12,7 @@ from bench import machine, suites
 from bench.judging import baseline as baseline
 from bench.judging import compare as compare
 from bench.judging import gate as gate
+from bench.judging import gate_speed as gate_speed
 from bench.paths import near
 from bench.records.results import Results
 from bench.running.executor import EXECUTORS, Executor
@@ -24,7 +25,8 @@ BUDGET_S = 5.0  # seconds of one measurement of speed, about
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train what is missing, measure throughput, report. 4 when a cell failed, 130 when interrupted.
+    """Train what is missing, report, measure throughput where this machine has not. 4 when a cell failed, 130 when
+    interrupted.
 
     A record that cannot be read is trained again if the run has its cell; of any other the user is warned.
     """
@@ -44,11 +46,11 @@ def run(options: argparse.Namespace) -> int:
             raise KeyboardInterrupt
         found = vetted(options.results)
         report.write(options.results, figures=False, only=suite.name, found=found)  # now: what follows may fail
+        print(report.terminal(found.records, _columns(), only=suite.name), flush=True)  # or takes long
         code = _tried(code, lambda: showcase.draw(suite, options.results, root))
         if not options.no_speed:
-            code = _tried(code, lambda: _speed(suite, options.results, executor))
+            code = _tried(code, lambda: _speed(suite, options.results, executor, anew=False))
         written = report.write(options.results, only=suite.name, found=found)
-    print(report.terminal(found.records, _columns(), only=suite.name))
     pages = [path for path in written if path.suffix == ".md"]
     print("\n".join(f"written: {near(path)}" for path in pages))
     _warn(options.results, found.unreadable)
@@ -198,6 +200,21 @@ def strata(options: argparse.Namespace) -> int:
     return 0
 
 
+def history(options: argparse.Namespace) -> int:
+    """Dice and speed over the commits that a suite's records come from, as a figure; no backend."""
+    from bench.figures import history as over_commits
+
+    suite = suites.suite(options.suite)
+    path = options.results.figures / f"{suite.name}-history.png"
+    written = over_commits.draw(options.results.all(suite.name), path)
+    if written is None:
+        raise UsageError(
+            f"{options.results.root}: no record of suite {suite.name} was made from a commit without changes"
+        )
+    print(f"written: {near(written)}")
+    return 0
+
+
 def publish(options: argparse.Namespace) -> int:
     """Copy a validated suite into the committed results."""
     from bench import publish as publishing
@@ -253,11 +270,12 @@ def _chosen(options: argparse.Namespace) -> Suite:
 
 
 def _speed(
-    suite: Suite, results: Results, executor: Executor, budget_s: float | None = BUDGET_S, batches: Sequence[int] = ()
-) -> int:
+    suite: Suite, results: Results, executor: Executor, budget_s: float | None = BUDGET_S, batches: Sequence[int] = (),
+    anew: bool = True,
+) -> int:  # fmt: skip
     from bench.speed import throughput
 
-    measured = throughput.measure(suite, results, _say, budget_s, batches=batches, executor=executor)
+    measured = throughput.measure(suite, results, _say, budget_s, batches=batches, executor=executor, anew=anew)
     return PARTIAL if measured.failures else 0
 
 

@@ -170,6 +170,13 @@ def source() -> dict[str, Any]:
     return {"commit": found, "dirty": dirty, "sha256": sources_sha256("lungseg", "bench")}
 
 
+def working_commit() -> tuple[str | None, bool | None]:
+    """Commit of the repository around the working directory, which may be another project's than this code's, and
+    whether its tracked files differ from it; (None, None) where there is none."""
+    found = provenance.git(Path.cwd(), "rev-parse", "HEAD")
+    return found, bool(provenance.git(Path.cwd(), "status", "--porcelain", "--untracked-files=no")) if found else None
+
+
 def sources_sha256(*folders: str) -> str:
     """Hash over the names and bytes of the Python files below these folders of the checkout."""
     return provenance.sources_sha256(ROOT, *folders)

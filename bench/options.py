@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from collections.abc import Callable
 
-from bench.paths import ROOT
+from bench.paths import home
 from bench.records.results import Results
+from lungseg import __version__
 from lungseg.recipes import PRECISIONS
 from lungseg.terminal import path
 
@@ -17,11 +19,12 @@ Verb = Callable[[str, str], argparse.ArgumentParser]
 def parser() -> argparse.ArgumentParser:
     """All verbs and their options."""
     top = argparse.ArgumentParser(
-        prog="python -m bench",
+        prog="python -m bench" if sys.argv[0].endswith("__main__.py") else "lungseg-bench",
         description="Train, score and compare lung segmentation networks.",
-        epilog="Exit codes: 0 ok, 1 regression, 2 usage, 3 data, 4 some cells failed, 5 not comparable, "
-        "6 environment, 70 internal error, 130 interrupted and resumable.",
+        epilog="Exit codes: 0 ok, 1 regression, 2 usage, 3 data, 4 some cells failed or could not be judged, 5 nothing "
+        "to compare with, 6 environment, 70 internal error, 130 interrupted and resumable.",
     )
+    top.add_argument("--version", action="version", version=f"lungseg {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, words: str) -> argparse.ArgumentParser:
@@ -89,10 +92,13 @@ def _reporting(verb: Verb) -> None:
     strata.add_argument("suite", help="suite's name")
     _data(strata)
     _results(strata)
+    over = verb("history", "draw Dice and speed over the commits that a suite's records come from")
+    over.add_argument("suite", nargs="?", default="quick", help="suite's name (quick)")
+    _results(over)
     publish = verb("publish", "validate a suite's records, copy them to the committed results, renew the pages")
     publish.add_argument("suite", help="suite's name")
     _results(publish)
-    publish.add_argument("--to", type=_folder, default=Results(ROOT / "results"), help="committed results (results)")
+    publish.add_argument("--to", type=_folder, default=Results(home() / "results"), help="committed results (results)")
     publish.add_argument("--partial", action="store_true", help="also architectures that lack folds, named as such")
 
 
@@ -118,18 +124,46 @@ def _searching(verb: Verb) -> None:
 
 def _judging(verb: Verb) -> None:
     for name, words in (
-        ("gate", "train suite smoke anew and compare it with the baseline"),
-        ("baseline", "train suite smoke anew and write it as the baseline"),
+        ("gate", "train a small suite anew and compare it with the baseline"),
+        ("baseline", "train a small suite anew and write it as the baseline"),
     ):
         guard = verb(name, words)
-        guard.add_argument("--baseline", type=path, default=ROOT / "results" / "baseline.json", help="baseline file")
+        guard.add_argument("--baseline", type=path, default=home() / "results" / "baseline.json", help="baseline file "
+                           "(results/baseline.json)")  # fmt: skip
+        guard.add_argument("--suite", help="what is trained: the baseline's suite; for a new one smoke, or own-smoke "
+                           "where --data names a folder")  # fmt: skip
+        guard.add_argument("--arch", help="architectures instead of the suite's own: names, patterns, or functions of "
+                           "your own as my.networks:tiny")  # fmt: skip
+        _data(guard)
+        _limits(guard)
         _results(guard, "results/local/gate")
+        if name == "gate":
+            guard.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
+            guard.add_argument("--against", metavar="COMMIT", help="say what code changed since this commit if the "
+                               "baseline did, too (the pull request's base on GitHub)")  # fmt: skip
+    fast = verb("gate-speed", "time kernels, training and inference steps; compare them with the baseline")
+    fast.add_argument("--baseline", type=path, default=home() / "results" / "speed-baseline.json", help="baseline file "
+                      "(results/speed-baseline.json)")  # fmt: skip
+    fast.add_argument("--write", action="store_true", help="write the baseline instead, the best of three measurements")
+    fast.add_argument("--margin", type=float, help="how much slower passes (0.5)")
+    fast.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
+    _results(fast, "results/local/gate-speed")
     judge = verb("compare", "compare a suite's records with older ones, image by image; trains nothing")
     judge.add_argument("suite", help="suite's name")
-    judge.add_argument("--baseline", type=_folder, default=Results(ROOT / "results"), help="to compare with (results)")
-    judge.add_argument("--candidate", type=_folder, default=Results(ROOT / "results/local"), help="(results/local)")
+    judge.add_argument("--baseline", type=_folder, default=Results(home() / "results"),
+                       help="results to compare with (results)")  # fmt: skip
+    judge.add_argument("--candidate", type=_folder, default=Results(home() / "results" / "local"),
+                       help="results (results/local)")  # fmt: skip
     judge.add_argument("--arch", help="only these architectures: names or patterns, as 'r2*,unet'")
+    _limits(judge)
+    judge.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
     _results(judge, "results/local/compare")
+
+
+def _limits(of: argparse.ArgumentParser) -> None:
+    of.add_argument("--margin", type=float, help="largest loss of mean Dice that passes, as 0.01, instead of the "
+                    "suite's own limits; scores need not be equal then on any machine")  # fmt: skip
+    of.add_argument("--limits", type=path, metavar="TOML", help="file of margin, margins, floor, level, exact")
 
 
 def _cells(of: argparse.ArgumentParser, seeds: str) -> None:
@@ -160,7 +194,7 @@ def _choice(of: argparse.ArgumentParser) -> None:
 
 
 def _results(of: argparse.ArgumentParser, default: str = "results/local") -> None:
-    of.add_argument("--results", type=_folder, default=Results(ROOT / default), help=f"results folder ({default})")
+    of.add_argument("--results", type=_folder, default=Results(home() / default), help=f"results folder ({default})")
 
 
 def _data(of: argparse.ArgumentParser) -> None:

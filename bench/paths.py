@@ -1,4 +1,4 @@
-"""The checkout, paths as people read them, names of files."""
+"""The checkout or where else results go, paths as people read them, names of files."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ import os
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent  # of the checkout
+ROOT = Path(__file__).resolve().parent.parent  # of the checkout; where this is installed, of the packages
+CHECKOUT = (ROOT / "pyproject.toml").is_file()
 MARK = "<!-- Written by "  # how every page begins
 LONGEST = 210  # characters of a file name, whose limit is 255 nearly everywhere, before `-distribution.png`
+
+
+def home() -> Path:
+    """Where results are and go unless the user says otherwise: in the checkout, else in the working directory."""
+    return ROOT if CHECKOUT else Path.cwd()
 
 
 def near(path: Path) -> str:

@@ -168,6 +168,10 @@ SUITES: dict[str, Suite] = {
             "own", "a folder of one's own at 128 px, width 16: img/, mask/ and, if there is one, metadata.csv", THREE,
             "folder", (128, 128), 16, 5, (0,), "document", widths=OWN_WIDTHS,
         ),
+        Suite(
+            "own-smoke", "the gate's tiny run on a folder of one's own: one fold of five at 64 px, width 8", ("unet",),
+            "folder", (64, 64), 8, 5, (0,), "brief", limit_s=1800, only_folds=(0,),
+        ),
     )
 }  # fmt: skip
 

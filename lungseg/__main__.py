@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from lungseg import cli, terminal
+from lungseg import __version__, cli, terminal
 from lungseg.cli import options
 from lungseg.cli.terminal import plain, tell
 from lungseg.errors import DataError, EnvironmentFailure, LungsegError, UsageError
@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lungseg", description="Lung segmentation on chest radiographs.")
+    parser.add_argument("--version", action="version", version=f"lungseg {__version__}")
     groups = parser.add_subparsers(title="commands", metavar="<command>", required=True)
     data = groups.add_parser("data", help="fetch, check or make a dataset")
     verbs = data.add_subparsers(title="verbs", metavar="<verb>", required=True)

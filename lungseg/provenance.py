@@ -28,11 +28,11 @@ def commit(checkout: Path, *folders: str) -> tuple[str | None, bool | None]:
 
     Nor where the code lies in somebody else's repository, as a copy inside a project of one's own does.
     """
-    top = _git(checkout, "rev-parse", "--show-toplevel")
+    top = git(checkout, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != checkout:
         return None, None
-    found = _git(checkout, "rev-parse", "HEAD")
-    return found, bool(_git(checkout, "status", "--porcelain", "--", *folders)) if found else None
+    found = git(checkout, "rev-parse", "HEAD")
+    return found, bool(git(checkout, "status", "--porcelain", "--", *folders)) if found else None
 
 
 def source() -> dict[str, Any]:
@@ -43,7 +43,8 @@ def source() -> dict[str, Any]:
     return {"lungseg": lungseg.__version__, "commit": found, "dirty": dirty, "sha256": sources_sha256()}
 
 
-def _git(checkout: Path, *arguments: str) -> str | None:
+def git(checkout: Path, *arguments: str) -> str | None:
+    """What git says of a checkout, without blanks around it; None where it fails or is not installed."""
     environment = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
     try:
         asked = subprocess.run(

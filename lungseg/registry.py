@@ -1,13 +1,63 @@
-"""A table of names in plain sight whose values are imported only when they are asked for."""
+"""A table of names in plain sight whose values are imported only when they are asked for.
+
+Beside them stand functions of other people's modules, named as ``package.module:function``.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from lungseg.errors import UsageError
+
+OUTSIDE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)  # package.module:function
+FOLDER = "LUNGSEG_MODULES"  # where modules are sought that are not installed; handed down to processes that train
+
+
+def is_outside(name: str) -> bool:
+    """Whether a name is that of a function in a module that no registry lists, ``package.module:function``."""
+    return OUTSIDE.fullmatch(name) is not None
+
+
+def resolve(name: str, kind: str = "function") -> Callable[..., Any]:
+    """The function that ``package.module:function`` names: of an installed package, or of the working directory.
+
+    Raises UsageError where it is not written so, there is no such module or no such function in it. What the module
+    itself raises goes through.
+    """
+    _find(name, kind)
+    module, function = name.split(":")
+    found = getattr(import_module(module), function, None)
+    if not callable(found):
+        raise UsageError(f"{kind} {name!r}: module {module} has no function {function!r}")
+    return found
+
+
+def _find(name: str, kind: str) -> None:
+    """Raise UsageError unless the name's module is there. Only the packages around it are imported."""
+    if not is_outside(name):
+        raise UsageError(f"{kind} {name!r}: expected package.module:function")
+    folder = os.environ.setdefault(FOLDER, os.getcwd())  # a process that trains works in another directory
+    if folder not in sys.path:
+        sys.path.append(folder)  # last, so that nothing in it takes another module's place
+    module = name.partition(":")[0]
+    try:
+        there = module != "__main__" and find_spec(module) is not None  # another process has another __main__
+    except ModuleNotFoundError as error:
+        if not (error.name and f"{module}.".startswith(f"{error.name}.")):
+            raise  # the package is there and lacks something else
+        there = False
+    if not there:
+        raise UsageError(
+            f"{kind} {name!r}: there is no module {module}; install it, or name by {FOLDER} the folder that holds it "
+            f"instead of {folder}"
+        )
 
 
 class Registry(Mapping[str, Callable[..., Any]]):
@@ -26,6 +76,10 @@ class Registry(Mapping[str, Callable[..., Any]]):
         module, function = self._entries[name].split(":")
         return getattr(import_module(module), function)
 
+    def resolve(self, name: str) -> Callable[..., Any]:
+        """The function of a listed name, or of ``package.module:function``."""
+        return resolve(name, self.kind) if is_outside(name) else self[name]
+
     def add(self, name: str, entry: str) -> None:
         """One more name, in this process alone. Raises UsageError for one that is taken."""
         if name in self._entries:
@@ -42,14 +96,19 @@ class Registry(Mapping[str, Callable[..., Any]]):
         return len(self._entries)
 
     def match(self, patterns: str) -> list[str]:
-        """Names that fit one of the comma-separated shell patterns (``"r2*,unet"``), in table order.
+        """Names that fit one of the comma-separated shell patterns (``"r2*,unet"``), in table order; after them those
+        of other modules (``"my.networks:tiny"``), as they are.
 
-        Raises UsageError for a pattern that fits nothing.
+        Raises UsageError for a pattern that fits nothing and a module that is not there.
         """
-        wanted = [p.strip() for p in patterns.split(",") if p.strip()]
+        wanted = list(dict.fromkeys(p.strip() for p in patterns.split(",") if p.strip()))
         if not wanted:
             raise UsageError(f"{patterns!r} names no {self.kind}: known are {', '.join(self)}")
-        for pattern in wanted:
+        outside = [pattern for pattern in wanted if ":" in pattern]
+        for name in outside:
+            _find(name, self.kind)
+        own = [pattern for pattern in wanted if pattern not in outside]
+        for pattern in own:
             if not any(fnmatchcase(name, pattern) for name in self):
                 raise UsageError(f"no {self.kind} matches {pattern!r}: known are {', '.join(self)}")
-        return [name for name in self if any(fnmatchcase(name, p) for p in wanted)]
+        return [name for name in self if any(fnmatchcase(name, p) for p in own)] + outside

@@ -178,3 +178,8 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def versions_spelled() -> str:
+    """``keras 3.15.1, numpy 2.4.6``: the versions on one line."""
+    return ", ".join(f"{name} {number}" for name, number in versions().items())

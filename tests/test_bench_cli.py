@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
+import lungseg
+from bench import commands
 from bench.__main__ import main
 from bench.paths import ROOT
+from lungseg.__main__ import main as lungseg_main
 
 
 def test_help_and_list_load_no_backend_and_no_arrays():
@@ -29,6 +32,8 @@ def test_help_and_list_load_no_backend_and_no_arrays():
         (["run", "quick", "--slots", "0"], 2, "at least 1"),
         (["run", "montgomery-128"], 2, "LUNGSEG_DATA"),
         (["run", "montgomery-128", "--data", "nowhere"], 3, "no such folder"),
+        (["run", "quick", "--data", "xrays"], 2, "makes its own phantoms and reads no folder; on a folder of your own"),
+        (["run", "quick", "--arch", "no_such.module:net"], 2, "there is no module no_such.module; install it"),
         (["publish", "quick"], 2, "no record to publish"),
         (["ensemble", "montgomery-128"], 2, "LUNGSEG_DATA"),
         (["robustness", "montgomery-128"], 2, "LUNGSEG_DATA"),
@@ -66,3 +71,19 @@ def test_results_that_cannot_be_written_stop_before_training(capsys):
 def test_a_missing_baseline_is_not_a_pass(tmp_path, capsys):
     assert main(["gate", "--baseline", str(tmp_path / "none.json"), "--results", str(tmp_path)]) == 5
     assert "make baseline" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", [main, lungseg_main])
+def test_the_version_is_told(program, capsys):
+    try:
+        code = program(["--version"])
+    except SystemExit as done:
+        code = done.code
+    assert (code, capsys.readouterr().out) == (0, f"lungseg {lungseg.__version__}\n")
+
+
+def test_a_library_of_the_extra_that_is_not_installed_is_named_with_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "tabulate", None)
+    monkeypatch.setattr(commands, "report", lambda _: __import__("tabulate"))
+    assert main(["report", "--results", str(tmp_path)]) == 6
+    assert capsys.readouterr().err == "error: tabulate is not installed: `pip install 'lungseg[bench]'`\n"

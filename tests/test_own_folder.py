@@ -79,7 +79,7 @@ def test_formats_that_hold_floats_are_no_images(tmp_path, ending):
     assert [case.id for case in lungseg.load("folder", tmp_path)] == ["a"]
     for name in ("img", "mask"):
         (tmp_path / name / "a.png").rename(tmp_path / name / f"a.{ending}")
-    with pytest.raises(DataError, match="holds no PNG image"):
+    with pytest.raises(DataError, match=r"holds no PNG image|only PNG is read"):
         lungseg.load("folder", tmp_path)
 
 
@@ -115,3 +115,26 @@ def test_bad_metadata_is_an_error_that_names_it(tmp_path, text, expected):
     metadata(tmp_path, text)
     with pytest.raises(DataError, match=expected):
         lungseg.load("folder", tmp_path)
+
+
+@pytest.mark.fault("F19")
+def test_images_of_another_kind_are_one_sentence_that_helps(tmp_path):
+    source_layout(tmp_path, "a", "b", "c")
+    for name in "abc":
+        (tmp_path / "img" / f"{name}.png").rename(tmp_path / "img" / f"{name}.JPG")
+    (tmp_path / "img" / "._a.jpg").write_bytes(b"x")
+    with pytest.raises(DataError) as caught:
+        lungseg.load("folder", tmp_path)
+    (told,) = caught.value.problems
+    assert told.startswith(f"{tmp_path / 'img'}: holds 3 .jpg; only PNG is read: ")
+    assert "mogrify -format png *.jpg" in told
+    (tmp_path / "img" / "a.JPG").rename(tmp_path / "img" / "a.png")
+    with pytest.raises(DataError) as caught:
+        lungseg.load("folder", tmp_path)
+    assert [told.partition(":")[0].rpartition("/")[2] for told in caught.value.problems] == ["img", "b.png", "c.png"]
+
+
+def test_an_image_of_another_kind_beside_a_whole_set_is_passed_over(tmp_path):
+    source_layout(tmp_path, "a", "b")
+    (tmp_path / "img" / "overview.jpg").write_bytes(b"x")
+    assert [case.id for case in lungseg.load("folder", tmp_path)] == ["a", "b"]

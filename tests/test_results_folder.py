@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import os
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from records import grid, save
 
-from bench import judging
+from bench import judging, suites
 from bench.__main__ import main
 from bench.paths import ROOT
 from bench.records import store
@@ -186,7 +187,7 @@ def test_the_gate_refuses_to_judge_old_records_that_it_cannot_remove(tmp_path, n
     (tmp_path / "results/runs").mkdir(parents=True)
     (tmp_path / "results/runs/smoke").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(EnvironmentFailure, match=r"runs/smoke: cannot be removed"):
-        judging._smoke(Results(tmp_path / "results"))
+        judging._trained(suites.suite("smoke"), argparse.Namespace(data=None, results=Results(tmp_path / "results")))
 
 
 @pytest.fixture

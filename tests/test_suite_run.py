@@ -94,15 +94,27 @@ def test_a_backend_that_does_not_fit_the_machine_ends_the_run(tmp_path, monkeypa
 
 @pytest.mark.parametrize("broken", ["gallery", "speed"])
 def test_what_follows_the_training_cannot_cost_its_report(tmp_path, monkeypatch, capsys, broken):
-    def fails(*_):
+    def fails(*_, **__):
         raise DataError(f"{broken}: no such table; move it away")
 
     monkeypatch.setattr(commands, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
     monkeypatch.setattr(showcase, "draw", fails if broken == "gallery" else lambda *_: None)
-    monkeypatch.setattr(commands, "_speed", fails if broken == "speed" else lambda *_: 0)
+    monkeypatch.setattr(commands, "_speed", fails if broken == "speed" else lambda *_, **__: 0)
     assert main(["run", "smoke", "--results", str(tmp_path)]) == 4
     assert (tmp_path / "smoke.md").exists()
     assert "move it away" in capsys.readouterr().err
+
+
+def test_the_leaderboard_is_told_before_throughput_is_measured(tmp_path, monkeypatch, capsys):
+    told = []
+    monkeypatch.setattr(commands, "train", lambda *_: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
+    monkeypatch.setattr(showcase, "draw", lambda *_: None)
+    monkeypatch.setattr(commands, "_speed", lambda *_, anew: told.append((capsys.readouterr().out, anew)) or 0)
+    assert main(["run", "smoke", "--results", str(tmp_path)]) == 0
+    ((before, anew),) = told
+    assert "r2unet" in before
+    assert not anew
+    assert "r2unet" not in capsys.readouterr().out, "once is enough"
 
 
 @pytest.mark.parametrize(("verb", "code"), [("gate", 141), ("run", 141), ("list", 0)])

@@ -1,5 +1,6 @@
 """What one suite has trained, another that asks for the same takes over; nothing that only looks the same."""
 
+import argparse
 from dataclasses import replace
 
 import numpy as np
@@ -155,7 +156,7 @@ def test_what_is_on_trial_is_trained(tmp_path, monkeypatch):
     asked = {}
     monkeypatch.setattr(judging, "train", lambda *_, **more: asked.update(more) or (130, None))
     with pytest.raises(KeyboardInterrupt):
-        judging._smoke(Results(tmp_path))
+        judging._trained(suites.suite("smoke"), argparse.Namespace(data=None, results=Results(tmp_path)))
     stored(tmp_path)
     root = data.locate(OURS, None, Results(tmp_path))
     ran = []

@@ -13,6 +13,7 @@ from records import grid, save
 import lungseg
 from bench import judging
 from bench.__main__ import main as bench
+from bench.gate.reports import Verdict
 from bench.options import parser
 from bench.paths import ROOT
 from bench.records.results import Results
@@ -78,7 +79,7 @@ def test_what_is_printed_without_standard_output_goes_into_no_file(tmp_path):
 @pytest.mark.parametrize("summary", ["nowhere/summary.md", "."])
 def test_a_verdict_is_kept_where_the_jobs_summary_cannot_be_written(monkeypatch, tmp_path, capsys, summary):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / summary))
-    assert judging._verdict([], "strict", tmp_path / "gate") == 0
+    assert judging._tell(Verdict([], "strict", 0), tmp_path / "gate") == 0
     told = capsys.readouterr()
     assert f"GITHUB_STEP_SUMMARY={tmp_path / summary}" in told.err
     assert told.out
@@ -89,11 +90,9 @@ FULL = """
 import sys
 from pathlib import Path
 from bench import judging
-from bench.gate import Finding, exit_code
+from bench.gate.reports import Verdict
 judging.near = str
-from bench import gate
-gate.exit_code = lambda findings: 1
-sys.exit(judging._verdict([], "strict", Path(sys.argv[1])))
+sys.exit(judging._tell(Verdict([], "strict", 1), Path(sys.argv[1])))
 """
 
 

@@ -10,6 +10,8 @@ import pytest
 from processors import BFLOAT16
 from speed_rows import row
 
+from bench import machine
+from bench.records import store
 from bench.records.results import Results
 from bench.running.child import Child
 from bench.running.executor import Job, Local
@@ -178,3 +180,26 @@ def test_energy_is_told_an_image_or_not_at_all() -> None:
 @pytest.mark.parametrize("compute_type", ["float32", pytest.param("bfloat16", marks=BFLOAT16), "float16"])
 def test_the_limit_is_measured_in_every_type_that_a_network_computes_in(compute_type: str) -> None:
     assert speed_probe.limit_gflops(compute_type, 32, 1, timing.Pace(0.01, 0.01, 3)) > 0
+
+
+@pytest.mark.parametrize(
+    ("other", "again"),
+    [({}, False), ({"versions": "keras 1"}, True), ({"device": "another processor"}, True), ({"width": 8}, True)],
+)
+def test_what_this_machine_has_measured_is_not_measured_again(
+    small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any], again: bool
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        throughput, "_run", lambda job, say, executor: asked.append(job.payload["architecture"]) or (None, None)
+    )
+    monkeypatch.setattr(machine, "device_kind", lambda: "cpu")
+    own = {"device": machine.cpu_name(), "versions": runtime.versions_spelled(), "train_images_per_second": 9.0}
+    one = replace(small, architectures=("unet",))
+    known = row(**{"width": small.width, "batch": 4, **own, **other})
+    name = f"cpu.{runtime.backend_name()}.float32.64x64.csv"
+    store.write_text(tmp_path / "throughput" / name, speed_table.spelled([known]))
+    throughput.measure(one, Results(tmp_path), lambda _: None, anew=False)
+    assert asked == ["unet"] * again
+    throughput.measure(one, Results(tmp_path), lambda _: None)
+    assert asked == ["unet"] * (1 + again), "the verb that is asked for speed measures it"

@@ -2,11 +2,12 @@
 
 ``summary`` says what is compared, ``preparation`` and ``accuracy`` compare it, ``paired`` judges the scores image by
 image, ``pipeline`` what a dry run did, ``comparison`` puts them together, ``limits`` holds how much may change and why.
+``terminal`` and ``reports`` tell the verdict, ``replaced`` whether the baseline changed together with the code.
 """
 
 from bench.gate.accuracy import Inconsistent
 from bench.gate.comparison import compare, explain
-from bench.gate.limits import LIMITS, Limits, limits_of
+from bench.gate.limits import LIMITS, Limits, chosen, limits_of
 from bench.gate.summary import SCHEMA, left_out, load_baseline, machine_kind, summarise, summarise_results
 from bench.gate.verdict import (
     NOT_COMPARABLE,
@@ -31,6 +32,7 @@ __all__ = [
     "Limits",
     "NotComparable",
     "as_json",
+    "chosen",
     "compare",
     "exit_code",
     "explain",

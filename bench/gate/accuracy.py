@@ -114,9 +114,12 @@ def compare(
     for key, words, sign in SCORES:
         now = _number(after.get(key))
         fell = sign * (before[key] - now)
-        kept = fell <= limits.margin or (meant and key != "dice")
+        margin = limits.margin_of(name)
+        margin = max(margin, limits.loss) if key == "validation_loss" else margin
+        kept = fell <= margin or (meant and key != "dice")
         ok = math.isfinite(now) and kept and (sign < 0 or now >= limits.floor)
-        found.append(Finding(name, words, f"{before[key]:.4f}", f"{now:.4f}", ok))
+        numbers = {"baseline": before[key], "now": now, "margin": margin, "floor": limits.floor}
+        found.append(Finding(name, words, f"{before[key]:.4f}", f"{now:.4f}", ok, numbers=numbers))
     if exact:
         other = changed(before["counts"], after["counts"])
         found.append(Finding(name, "images whose counts changed", "0", some(other), not other))

@@ -41,7 +41,7 @@ def compare(baseline: Summary, now: Summary, limits: Limits | None = None, *, me
             findings.append(Finding(name, "trained and scored", "yes", "no", False))
             continue
         accuracy.consistent(name, new[name])
-        findings += accuracy.compare(name, before, new[name], limits, exact, meant)
+        findings += accuracy.compare(name, before, new[name], limits, exact and limits.exact, meant)
     findings += [Finding(name, "trained and scored", "no", "yes (new)", True) for name in new if name not in old]
     findings += [_unfinished(name, "yes" if name in old else "no", how) for name, how in failed.items()]
     before_images, now_images = _per_image(old), _per_image(new)
@@ -64,18 +64,37 @@ def explain(baseline: Summary, now: Summary, limits: Limits | None = None, *, me
     """A sentence on how strict the comparison was."""
     limits = limits or limits_of(baseline["suite"])
     paired_words = (
-        f"each architecture must be shown to have lost less than {limits.margin} Dice by image (one-sided bootstrap "
-        f"over patients at {limits.level}, Holm)"
+        f"each architecture must be shown to have lost less than {_margins(limits, baseline)} Dice by image (one-sided "
+        f"bootstrap over patients at {limits.level}, Holm)"
     )
     if meant:
-        return f"A meant change: {paired_words}, and no mean score may be below {limits.floor}."
+        floor = f", and no mean score may be below {limits.floor}" if limits.floor else ""
+        return f"A meant change: {paired_words}{floor}."
     missing = ", ".join(key for key in now if key not in baseline)
     old = f" The baseline is an older one and holds no {missing}; `make baseline` adds them." if missing else ""
-    if baseline["machine"] == now["machine"]:
+    equal = baseline["machine"] == now["machine"]
+    if equal and limits.exact:
         return "Same machine kind as the baseline's: counts and prepared pixels must be equal." + old
-    changed = [key for key in baseline["machine"] if baseline["machine"][key] != now["machine"].get(key)]
+    floor = f", no score may be below {limits.floor}" if limits.floor else ""
+    where = f"{'Same' if equal else 'Another'} machine kind{'' if equal else ' than the baseline'}"
     return (
-        f"Another machine kind than the baseline's ({', '.join(changed)}): {paired_words}, pooled F1 and validation "
-        f"loss may worsen by that much, no score may be below {limits.floor}; what preparation and the dry run yield "
-        f"must agree.{old}"
+        f"{where}{'' if equal else _other(baseline['machine'], now['machine'])}: {paired_words}, pooled F1 may "
+        f"worsen by that much, the validation loss by {limits.loss}{floor}; what preparation and the dry "
+        f"run yield must agree.{old}"
     )
+
+
+def _margins(limits: Limits, baseline: Summary) -> str:
+    """``0.02``, or ``0.01 (unet), 0.02 (resunet)`` where the baseline's architectures have several."""
+    of = {name: limits.margin_of(name) for name in baseline.get("architectures", ())}
+    values = set(of.values())
+    if len(values) < 2:
+        return f"{min(values, default=limits.margin)}"
+    return ", ".join(f"{margin} ({name})" for name, margin in of.items())
+
+
+def _other(baseline: Summary, now: Summary) -> str:
+    """Which fields of the machine differ, with both values where they are words."""
+    changed = [key for key in baseline if baseline[key] != now.get(key)]
+    both = (f"{key} {baseline[key]!r}, here {now.get(key)!r}" for key in changed if not isinstance(baseline[key], dict))
+    return f"'s ({'; '.join([*both, *(key for key in changed if isinstance(baseline[key], dict))])})"

@@ -34,8 +34,10 @@ def per_image(counts: Mapping[str, Sequence[int]]) -> dict[str, float]:
     return {key: sum(values) / len(values) for key, values in found.items()}
 
 
-def change(differences: Floats, patients: Sequence[str], limits: Limits) -> Change:
+def change(differences: Floats, patients: Sequence[str], limits: Limits, architecture: str = "") -> Change:
     """Test that the mean of (n,) paired differences is above -margin; ``patients`` names the unit of each.
+
+    architecture: whose margin it is; that of all unless given.
 
     A percentile bootstrap over patients (Efron & Tibshirani 1993, chapter 13): p is the share of resampled means
     at or below -margin. It knows the spread over images, not that of another training: the margin holds that.
@@ -47,7 +49,7 @@ def change(differences: Floats, patients: Sequence[str], limits: Limits) -> Chan
     both = np.stack([by_patient(differences, units, len(names)), np.bincount(units)])
     sums, images = both @ weights.T
     means = sums / images
-    lost = int(np.count_nonzero(means <= -limits.margin))
+    lost = int(np.count_nonzero(means <= -limits.margin_of(architecture)))
     bound = float(np.quantile(means, limits.level))
     return Change(float(differences.mean()), bound, (lost + 1) / (len(means) + 1))
 
@@ -62,9 +64,10 @@ def compare(changes: Mapping[str, Change], limits: Limits) -> list[Finding]:
         Finding(
             name,
             "Dice by image, change (lower bound)",
-            f"> {-limits.margin:.4f}",
+            f"> {-limits.margin_of(name):.4f}",
             f"{found.mean:+.4f} ({found.bound:+.4f}), p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}",
             p <= limits.level,
+            numbers={"change": found.mean, "bound": found.bound, "p": p, "margin": limits.margin_of(name)},
         )
         for (name, found), p in zip(changes.items(), adjusted, strict=True)
     ]
@@ -85,5 +88,6 @@ def changes(
         ids = sorted(before[name].keys() & now[name].keys())
         if ids:
             apart = np.array([now[name][key] - before[name][key] for key in ids])
-            found[name] = change(apart, [patients.get(key, key) for key in ids], limits)
+            of = [patients.get(key, key) for key in ids]
+            found[name] = change(apart, of, limits, name)
     return dict(sorted(found.items()))

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.gate import NOT_JUDGED, OK, Finding
+from bench.gate.verdict import NOT_JUDGED, OK, Finding
+
+MEANT = (
+    "If the change is meant, write a new baseline (`make baseline`; in another project `lungseg-bench baseline` with "
+    "the gate's options) and say so in the change."
+)
 
 
 def findings(found: Sequence[Finding], strictness: str, code: int) -> str:
-    """The gate's table, Markdown that reads as plain text."""
+    """The gate's table and verdict, Markdown that reads as plain text."""
+    return "\n".join([*table(found), "", sentences(found, strictness, code)])
+
+
+def table(found: Sequence[Finding]) -> list[str]:
+    """Lines of a row for each finding."""
     rows = [("", "subject", "what", "baseline", "now")]
     rows += [(_mark(f), f.subject, f.what, f.before, f.now) for f in found]
+    rows = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]  # type: ignore[misc]
     widths = [max(len(row[k]) for row in rows) for k in range(5)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join([*lines, "", f"{_verdict(found, code)} {strictness}"])
+    return lines
+
+
+def sentences(found: Sequence[Finding], strictness: str, code: int) -> str:
+    """The verdict, how strict it was, and what to do where it failed."""
+    more = f" {MEANT}" if code not in (OK, NOT_JUDGED) else ""
+    return f"{_verdict(found, code)} {strictness}{more}"
 
 
 def _mark(finding: Finding) -> str:

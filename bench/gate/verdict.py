@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lungseg.errors import LungsegError
@@ -22,6 +23,7 @@ class Finding:
     """One comparison: what, before, now, and whether it lets the change pass.
 
     judged: False where there is nothing to compare, because the cell ended for want of time or memory.
+    numbers: what the words say, by name, unrounded: ``baseline``, ``now``, ``margin``, ``change``, ``bound``, ``p``.
     """
 
     subject: str
@@ -30,6 +32,7 @@ class Finding:
     now: str
     ok: bool
     judged: bool = True
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
@@ -40,8 +43,11 @@ def exit_code(findings: Sequence[Finding]) -> int:
 
 
 def as_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings, JSON-ready."""
-    return [asdict(finding) for finding in findings]
+    """Findings, JSON-ready: a number that is not finite, which strict JSON lacks, is null."""
+    return [
+        {**asdict(found), "numbers": {k: v if math.isfinite(v) else None for k, v in found.numbers.items()}}
+        for found in findings
+    ]
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float = 0.0) -> list[str]:

@@ -8,18 +8,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from bench.markdown import WIDTH, counted, listed
-from bench.paths import ROOT
+from bench.paths import home
 from bench.records import costs
 from bench.records.results import Results
 from bench.suites import SUITES, Suite, cells
 from lungseg import ARCHITECTURES, DATASETS, recipes
 
-RESULTS = Results(ROOT / "results")
-
 
 def overview() -> str:
     """Suites with what each was measured to cost, architectures, datasets."""
-    measured = costs.read(RESULTS)
+    measured = costs.read(Results(home() / "results"))
     lines = ["Suites"]
     for suite in SUITES.values():
         lines += [

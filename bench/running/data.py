@@ -62,6 +62,11 @@ def locate(suite: Suite, given: Path | None, results: Results) -> Path:
     a suite that reads two it must hold both.
     """
     if suite.phantoms is not None:
+        if given is not None:
+            raise UsageError(
+                f"--data {given} (DATA=): suite {suite.name} makes its own phantoms and reads no folder; on a folder "
+                f"of your own trains `python -m bench run own --data {given}` (`make bench SUITE=own DATA={given}`)"
+            )
         from lungseg.datasets import phantom
 
         spec = suite.phantoms

@@ -16,6 +16,7 @@ from bench.running import child, training
 from bench.running.executor import Executor, Local, Say
 from bench.suites import Suite
 from lungseg.errors import EnvironmentFailure
+from lungseg.registry import is_outside
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,13 @@ def of_edited(
     built has none (``""``), so that its records fit no more. Raises EnvironmentFailure where no backend can be asked.
     """
     today = machine.sources_sha256("lungseg", "bench")
-    edited = sorted({cell.architecture for cell, path in records if (code := store.source_of(path)) and code != today})
+    edited = sorted(
+        {
+            cell.architecture
+            for cell, path in records
+            if (code := store.source_of(path)) and (code != today or is_outside(cell.architecture))
+        }
+    )  # of a module outside nothing here knows the code
     return _ask(edited, suite, results, executor or Local()) if edited else {}
 
 

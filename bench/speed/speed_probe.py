@@ -137,7 +137,7 @@ def _provenance() -> dict[str, Any]:
     return {
         "jit": jit,
         "deterministic": jit and XLA_DETERMINISTIC in os.environ.get("XLA_FLAGS", ""),  # the user's own
-        "versions": ", ".join(f"{name} {number}" for name, number in runtime.versions().items()),
+        "versions": runtime.versions_spelled(),
         "commit": (source["commit"] or "")[:12] + ("-dirty" if source["dirty"] else ""),
         "measured": datetime.now(UTC).date().isoformat(),
     }

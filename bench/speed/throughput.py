@@ -20,7 +20,7 @@ from bench.speed import speed_table
 from bench.speed.speed_probe import Asked
 from bench.speed.speed_table import Row
 from bench.suites import Suite
-from lungseg import runtime
+from lungseg import recipes, runtime
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def measure(
     precision: str | None = None,
     batches: Sequence[int] = (),
     executor: Executor | None = None,
+    anew: bool = True,
 ) -> Measured:
     """Measure each architecture of a suite at its size, width, batch and threads.
 
@@ -46,6 +47,7 @@ def measure(
     recipe's. Of an architecture whose batch does not fit into memory, larger ones are left out.
     budget_s: about the seconds of one measurement, of which an architecture has two (training and inference) and
     half a one (the limit), after the start of a backend; None for all of the protocol: minutes an architecture.
+    anew: whether what this machine has measured already, with the libraries of today, is measured again.
     say: told a line at each step. The table is written after each architecture; one that fails costs only its own
     row, and an earlier row of it stays. Raises DataError when the file in place is no such table.
     """
@@ -62,6 +64,11 @@ def measure(
                 architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s,
                 precision=precision, batch=batch,
             )  # fmt: skip
+            if not anew and _known(asked, rows):
+                say(
+                    f"speed of {architecture}: known, measured on this machine before (`bench speed` measures it again)"
+                )
+                continue
             log = results.log(suite.name, path.stem, f"{architecture}.speed", "log.txt")
             name = architecture if batch is None else f"{architecture}, batch {batch}"
             say(f"speed of {name}: starts")
@@ -77,6 +84,20 @@ def measure(
                 failures.append(f"{name}: {why(failed)}")
                 say(f"speed of {name}: failed: {why(failed)}\n  its log: {log}")
     return Measured(path, tuple(failures))
+
+
+def _known(asked: Asked, rows: Sequence[Row]) -> bool:
+    """Whether a row tells the rates asked for, of this processor or a card of this kind, by these versions."""
+    batch = asked.batch or recipes.recipe(asked.recipe).batch_size
+    wanted = {
+        "architecture": asked.architecture, "width": str(asked.width), "batch": str(batch),
+        "threads": str(asked.threads), "versions": runtime.versions_spelled(),
+        **({"device": machine.cpu_name()} if asked.device_kind == "cpu" else {}),
+    }  # fmt: skip
+    return any(
+        row.get("train_images_per_second") and all(row.get(name) == value for name, value in wanted.items())
+        for row in rows
+    )
 
 
 def why(failed: Outcome | None) -> str:

@@ -40,6 +40,7 @@ DIVISOR = 16  # four halvings
 def build(name: str, shape: tuple[int, int, int], width: int = 64, style: Style | None = None) -> keras.Model:
     """A functional model from images (B, H, W, C) to lung probabilities float32 (B, H, W, 1) in [0, 1].
 
+    name: one of ``ARCHITECTURES``, or ``package.module:function``, a function (shape, width, style) as theirs.
     shape: (height, width, channels), height and width multiples of 16. width: channels of the first level; where
     the paper has other numbers of channels (DeepLabV3+, M2U-Net), 64 is the paper's and all scale with it.
     style: normalisation and precision shared by all layers; float32 with momentum 0.9 unless given.
@@ -47,7 +48,7 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, style: Style 
     Raises UsageError for an unknown name, a size that cannot be halved four times, a width below 1, or settings of
     Keras under which it would be another network (``lungseg.settings``).
     """
-    function = ARCHITECTURES[name]
+    function = ARCHITECTURES.resolve(name)
     if len(shape) != 3:
         raise UsageError(f"{name}: shape {shape} must be (height, width, channels)")
     rows, columns, channels = shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from types import MappingProxyType
 from lungseg.errors import DataError
 
 Attributes = Mapping[str, str | int]
+OTHERS = (".jpg", ".jpeg", ".jp2", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".dicom")  # endings of images
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,23 @@ def images_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
     return dict(zip(stems, files, strict=True)), twice
 
 
-def paired(root: Path, image_folder: str, mask_folders: Iterable[str]) -> dict[str, tuple[Path, tuple[Path, ...]]]:
+def _other_kinds(folder: Path) -> str:
+    """A sentence where a folder holds images of another kind than PNG; empty where it holds none."""
+    names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+    endings = Counter(ending for name in names if (ending := Path(name).suffix.lower()) in OTHERS)
+    if not endings:
+        return ""
+    found = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
+    jpeg = any(ending.startswith(".jp") for ending in endings)
+    blurred = "; JPEG smears the edges of masks, so draw those anew" if jpeg else ""
+    most = max(endings, key=endings.__getitem__)
+    return (
+        f"{folder}: holds {found}; only PNG is read: convert them, as by ImageMagick's `mogrify -format png *{most}`"
+        f"{blurred}"
+    )
+
+
+def paired(root: Path, image_folder: str, mask_folders: Sequence[str]) -> dict[str, tuple[Path, tuple[Path, ...]]]:
     """Pair images and masks of one name: stem -> (image, masks).
 
     Raises one DataError that lists every image without a mask, every mask without an image and every name
@@ -69,8 +86,9 @@ def paired(root: Path, image_folder: str, mask_folders: Iterable[str]) -> dict[s
         problems += [f"{images[stem]}: has no mask in {root / folder}" for stem in images.keys() - found.keys()]
         problems += [f"{found[stem]}: has no image in {root / image_folder}" for stem in found.keys() - images.keys()]
         masks.append(found)
-    if problems:
-        raise DataError(sorted(problems))
-    if not images:
-        raise DataError(f"{root / image_folder}: holds no PNG image")
+    if problems or not images:
+        others = [told for name in (image_folder, *mask_folders) if (told := _other_kinds(root / name))]
+        if others and not all((images, *masks)):
+            raise DataError(others)  # none of that folder is read: a line for each name would hide why
+        raise DataError([*others, *sorted(problems)] or f"{root / image_folder}: holds no PNG image")
     return {stem: (image, tuple(found[stem] for found in masks)) for stem, image in sorted(images.items())}

@@ -1,0 +1,95 @@
+"""Dice and speed over commits, from the records of a suite: what the code has done to both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
+
+from bench.cell import network
+from bench.figures.style import BLUE, GREEN, GROUND, ORANGE, SKY, VERMILLION, Figure, canvas, house_style, label, save
+
+COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY)
+MARKERS = "osD^v"
+NAMED = 7  # digits of a commit
+
+
+@dataclass(frozen=True)
+class Point:
+    """All records of one network, machine kind and commit. finished: the last of them. rate: images a second of
+    training, all epochs together. dice: mean over the images that they scored, n of them."""
+
+    network: str
+    commit: str
+    finished: datetime
+    dice: float
+    n: int
+    rate: float
+
+
+def points(records: Sequence[Mapping[str, Any]]) -> list[Point]:
+    """By the time of the commit's last record. Records of a checkout with changes, or of no known commit, say nothing
+    of a commit and are left out; so are means of trained networks, which train nothing."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for record in records:
+        source = record.get("source") or {}
+        trained = record["status"] == "ok" and record["history"]["seconds"]
+        if trained and record.get("finished") and source.get("commit") and not source.get("dirty"):
+            name = f"{network(record['cell'])}, {record['machine']['device_kind']}"
+            groups.setdefault((name, str(source["commit"])[:NAMED]), []).append(record)
+    found = []
+    for (name, commit), of in groups.items():
+        dice = [case["dice"] for record in of for case in record["cases"]]
+        images = sum(len(r["split"]["train"]) * len(r["history"]["seconds"]) for r in of)
+        seconds = sum(sum(r["history"]["seconds"]) for r in of)
+        last = max(datetime.fromisoformat(r["finished"]) for r in of)
+        rate = images / seconds if seconds > 0 else float("nan")
+        found.append(Point(name, commit, last, float(np.mean(dice)), len(dice), rate))
+    return sorted(found, key=lambda point: (point.finished, point.network))
+
+
+def history(records: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """Mean Dice above, images per second below, a column for each commit and a line for each network and device.
+
+    A hollow mark is of fewer images than the network's most: a commit that trained some folds only. None where no
+    record knows its commit.
+    """
+    found = points(records)
+    if not found:
+        return None
+    commits = list(dict.fromkeys(point.commit for point in found))
+    names = sorted({point.network for point in found})
+    figure = canvas(max(5.0, 2.5 + 0.55 * len(commits)), 6.4)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    for k, name in enumerate(names):
+        own = [point for point in found if point.network == name]
+        most = max(point.n for point in own)
+        x = [commits.index(point.commit) for point in own]
+        colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k // len(COLOURS) % len(MARKERS)]
+        for axes, values in ((upper, [p.dice for p in own]), (lower, [p.rate for p in own])):
+            axes.plot(x, values, color=colour, linewidth=1, marker=marker, label=label(name, 40))
+            faces = [colour if point.n == most else GROUND for point in own]
+            axes.scatter(x, values, c=faces, edgecolors=colour, marker=marker, zorder=3)
+    upper.set_ylabel("mean Dice")
+    upper.set_title("Dice and speed of training over commits")
+    lower.set_ylabel("training, images/s (log scale)")
+    lower.set_yscale("log")
+    lower.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    lower.yaxis.set_major_formatter("{x:g}")
+    lower.yaxis.set_minor_locator(NullLocator())
+    lower.set_xticks(range(len(commits)), commits, rotation=60, ha="right", fontsize=8)
+    lower.set_xlim(-0.5, len(commits) - 0.5)
+    upper.legend(loc="lower left", bbox_to_anchor=(0, 1.1), ncols=3)
+    return figure
+
+
+def draw(records: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
+    """The figure as a file; None where there is nothing to draw."""
+    with house_style():
+        figure = history(records)
+        return save(figure, path) if figure is not None else None

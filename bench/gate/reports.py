@@ -1,0 +1,147 @@
+"""A verdict for others to read: Markdown for a job's summary, numbers as JSON, checks as JUnit XML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from xml.etree import ElementTree as xml
+
+from bench.gate import terminal
+from bench.gate.limits import Limits
+from bench.gate.verdict import NOT_JUDGED, OK, Finding, as_json
+
+SCHEMA = 1  # of gate.json
+SCORES = ("dice", "f1", "validation_loss")
+WORDS = {OK: "passed", NOT_JUDGED: "not judged"}  # of exit codes; any other failed
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # what XML 1.0 cannot hold
+Summary = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Findings, and what they came from.
+
+    compared: pairs of summaries, baseline and now. limits: that they were held to; None: those of each suite.
+    about: of the run, JSON-ready: commit, time, seconds. note: a sentence on a baseline that changed with the code.
+    """
+
+    findings: Sequence[Finding]
+    strictness: str
+    code: int
+    compared: Sequence[tuple[Summary, Summary]] = ()
+    limits: Limits | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def word(self) -> str:
+        """``passed``, ``failed`` or ``not judged``."""
+        return WORDS.get(self.code, "failed")
+
+
+def markdown(verdict: Verdict) -> str:
+    """Scores, then the checks that failed, then all of them folded."""
+    wrong = [found for found in verdict.findings if not found.ok]
+    parts = [f"## Lung segmentation gate: {verdict.word}", *_scores(verdict)]
+    if wrong:
+        parts += ["", *terminal.table(wrong)]
+    parts += ["", terminal.sentences(verdict.findings, verdict.strictness, verdict.code)]
+    if verdict.note:
+        parts += ["", f"> [!WARNING]\n> {verdict.note}"]
+    parts += ["", f"<details><summary>All {len(verdict.findings)} checks</summary>", ""]
+    parts += [*terminal.table(verdict.findings), "", "</details>"]
+    if known := [f"{name}: {verdict.about[name]}" for name in ("commit", "time", "cpu") if verdict.about.get(name)]:
+        parts += ["", f"<sub>{'; '.join(known)}</sub>"]
+    return "\n".join(parts)
+
+
+def _scores(verdict: Verdict) -> list[str]:
+    """A row for each architecture that both sides have: Dice before and now, its change by image, the margin."""
+    by = {(found.subject, "bound" if "bound" in found.numbers else found.what): found for found in verdict.findings}
+    rows = []
+    for (name, what), found in by.items():
+        if what != "mean Dice":
+            continue
+        change = by.get((name, "bound"))
+        numbers = change.numbers if change else {}
+        told = f"{numbers['change']:+.4f} (not below {numbers['bound']:+.4f})" if change else "-"
+        ok = found.ok and (change is None or change.ok)
+        margin = found.numbers["margin"]
+        rows.append(
+            f"| {_cell(name)} | {found.before} | {found.now} | {told} | {margin:.4g} | {'ok' if ok else '**FAIL**'} |"
+        )
+    if not rows:
+        return []
+    head = "| network | Dice, baseline | Dice, now | change by image | may lose | |"
+    return ["", head, "|---|--:|--:|--:|--:|---|", *rows]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def numbers(verdict: Verdict) -> dict[str, Any]:
+    """JSON-ready: the code, scores of both sides, limits, machines, the run, every finding with its numbers."""
+    return {
+        "schema": SCHEMA,
+        "exit": verdict.code,
+        "verdict": verdict.word,
+        "strictness": verdict.strictness,
+        **verdict.about,
+        "note": verdict.note or None,
+        "limits": asdict(verdict.limits) if verdict.limits else None,
+        "runs": [
+            {
+                "suite": now["suite"],
+                "machine": now["machine"],
+                "baseline_machine": before["machine"],
+                "architectures": {
+                    name: {
+                        "now": _values(now["architectures"].get(name)),
+                        "baseline": _values(before["architectures"].get(name)),
+                    }
+                    for name in sorted(before["architectures"].keys() | now["architectures"].keys())
+                },
+            }
+            for before, now in verdict.compared
+        ],
+        "findings": as_json(verdict.findings),
+    }
+
+
+def _values(of: Summary | None) -> dict[str, float | None] | None:
+    """Scores as numbers; what is not finite, which passes nowhere, is null."""
+    if of is None:
+        return None
+    values = {name: of.get(name) for name in SCORES}
+    return {k: v if isinstance(v, int | float) and abs(v) < float("inf") else None for k, v in values.items()}
+
+
+def junit(verdict: Verdict) -> str:
+    """A test case for each finding; what could not be judged is an error, not a failure."""
+    unjudged = [found for found in verdict.findings if not found.ok and not found.judged]
+    failed = [found for found in verdict.findings if not found.ok and found.judged]
+    counts = {"tests": len(verdict.findings), "failures": len(failed), "errors": len(unjudged)}
+    seconds = verdict.about.get("seconds")
+    suite = xml.Element("testsuite", {"name": "lungseg gate", **{k: str(v) for k, v in counts.items()}})
+    if seconds is not None:
+        suite.set("time", f"{seconds:.1f}")
+    if "time" in verdict.about:
+        suite.set("timestamp", verdict.about["time"])
+    for found in verdict.findings:
+        case = xml.SubElement(suite, "testcase", {"classname": _xml(found.subject), "name": _xml(found.what)})
+        if not found.ok:
+            kind = "failure" if found.judged else "error"
+            message = f"baseline {found.before}, now {found.now}"
+            told = xml.SubElement(case, kind, {"message": _xml(message)})
+            told.text = _xml(verdict.strictness)
+    root = xml.Element("testsuites")
+    root.append(suite)
+    xml.indent(root)
+    return xml.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _xml(text: str) -> str:
+    return _CONTROL.sub("?", text)

@@ -1,0 +1,62 @@
+"""Is anything slower than it was? Ratios to a reference product, held to those of a baseline."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.gate.verdict import Finding, NotComparable
+
+SCHEMA = 1
+MARGIN = 0.5  # slower by so much fails
+SAME = ("cpu", "device_kind", "backend", "threads")  # of a machine on which ratios can be compared
+
+
+def baseline(ratios: Mapping[str, float], machine: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file holds."""
+    return {"schema": SCHEMA, "machine": dict(machine), **about, "ratios": dict(sorted(ratios.items()))}
+
+
+def load(path: Path, machine: Mapping[str, Any]) -> dict[str, float]:
+    """Ratios of a baseline of this kind of machine. Raises NotComparable, with the remedy, for any other."""
+    again = "`make gate-speed ARGS=--write` writes one"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        ratios = {str(name): float(value) for name, value in found["ratios"].items()}
+        fine = found["schema"] == SCHEMA and all(math.isfinite(v) and v > 0 for v in ratios.values()) and ratios
+        other = [f"{key} {found['machine'][key]!r}, here {machine[key]!r}" for key in SAME
+                 if found["machine"][key] != machine[key]]  # fmt: skip
+    except FileNotFoundError as error:
+        raise NotComparable(f"{path}: there is no baseline of speed; {again}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise NotComparable(f"{path}: not a baseline of speed ({error!r}); {again}") from error
+    if not fine:
+        raise NotComparable(f"{path}: of another schema, or holds a ratio that is none; {again}")
+    if other:
+        raise NotComparable(f"{path}: was measured on another machine ({'; '.join(other)}); {again}")
+    return ratios
+
+
+def slower(before: Mapping[str, float], now: Mapping[str, float], margin: float = MARGIN) -> list[str]:
+    """Names of what is slower than before by more than the margin."""
+    return sorted(name for name, ratio in before.items() if name in now and not now[name] <= ratio * (1 + margin))
+
+
+def compare(before: Mapping[str, float], now: Mapping[str, float], margin: float = MARGIN) -> list[Finding]:
+    """A finding for each kernel and rate; what was not measured is not judged."""
+    wrong = slower(before, now, margin)
+    found = []
+    for name in sorted(before.keys() | now.keys()):
+        old, new = before.get(name), now.get(name)
+        if old is None or new is None:
+            was, is_now = ("not measured" if value is None else f"{value:.3g}" for value in (old, new))
+            found.append(Finding("speed", name, was, is_now, ok=old is None, judged=False))
+            continue
+        change = new / old - 1
+        numbers = {"baseline": old, "now": new, "change": change, "margin": margin}
+        told = f"{new:.3g} ({change:+.0%})"
+        found.append(Finding("speed", name, f"{old:.3g}", told, name not in wrong, numbers=numbers))
+    return found

@@ -1,0 +1,104 @@
+"""Limits of a suite, of a file, of the command line: which stands, and what is refused."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from bench import gate, judging
+from bench.gate import LIMITS, Limits, chosen, paired
+from lungseg.errors import UsageError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "limits.toml"
+    path.write_text('margin = 0.01\nfloor = 0.9\n[margins]\n"my.networks:tiny" = 0.03\n')
+    return path
+
+
+def test_a_suite_s_own_limits_stand_unless_something_is_given() -> None:
+    assert chosen("smoke", None, None) == LIMITS["smoke"]
+    assert chosen("montgomery-128", None, None) == gate.limits_of("montgomery-128")
+
+
+def test_who_says_how_far_scores_may_move_wants_no_equal_counts() -> None:
+    found = chosen("smoke", None, 0.02)
+    assert (found.margin, found.margins, found.exact, found.floor) == (0.02, (), False, LIMITS["smoke"].floor)
+
+
+def test_a_file_says_margins_by_architecture_and_a_margin_comes_before_it(file: Path) -> None:
+    found = chosen("smoke", file, None)
+    assert [found.margin_of(name) for name in ("my.networks:tiny", "unet")] == [0.03, 0.01]
+    assert (found.floor, found.exact) == (0.9, False)
+    assert chosen("smoke", file, 0.04).margin_of("my.networks:tiny") == 0.04
+    file.write_text("exact = true\n")
+    assert chosen("smoke", file, None).exact
+    assert chosen("smoke", file, 0.04).exact
+    assert chosen("smoke", file, None).margin == LIMITS["smoke"].margin
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("margin = 2", "margin = 2: expected a loss of Dice above 0 and below 1"),
+        ("margin = true", "margin = True"),
+        ("margin = nan", "margin = nan"),
+        ('margin = "0.01"', "margin = 0.01: expected"),
+        ("margn = 0.01", "margn: expected one of margin, floor, level, exact, margins"),
+        ("[margins]\nunet = -0.1", "margins by architecture"),
+        ("exact = 1", "exact = 1: expected true or false"),
+        ("margin = ", "no file of limits"),
+        (None, "no file of limits"),
+    ],
+)
+def test_a_file_that_says_something_else_is_refused_by_name(file: Path, text: str | None, words: str) -> None:
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+    with pytest.raises(UsageError, match=r"limits\.toml") as caught:
+        chosen("smoke", file, None)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("margin", [0.0, 1.0, -0.01, float("nan")])
+def test_a_margin_that_is_none_is_refused(margin: float) -> None:
+    with pytest.raises(UsageError, match="--margin"):
+        chosen("smoke", None, margin)
+
+
+def test_an_architecture_is_judged_by_its_own_margin() -> None:
+    counts = {f"0/c{k:02d}": [100 - 6 - k % 3, 0, 6 + k % 3, 900] for k in range(20)}
+    worse = {key: [tp - 4, fp, fn + 4, tn] for key, (tp, fp, fn, tn) in counts.items()}  # 0.022 of Dice or so
+    limits = Limits(margin=0.01, floor=0.5, margins=(("b", 0.05),))
+    before = {name: paired.per_image(counts) for name in "ab"}
+    now = {name: paired.per_image(worse) for name in "ab"}
+    found = paired.compare(paired.changes(before, now, {}, limits), limits)
+    assert [f.ok for f in found] == [False, True]
+    assert [f.numbers["margin"] for f in found] == [0.01, 0.05]
+
+
+def options(**more: object) -> argparse.Namespace:
+    return argparse.Namespace(**{"suite": None, "arch": None, "data": None, "baseline": Path("b.json"), **more})
+
+
+def test_what_is_trained_is_asked_or_what_the_baseline_was_made_from() -> None:
+    theirs = {"suite": "own-smoke", "architectures": {"json.tool:main": {}}}
+    assert judging._subject(options(), None).name == "smoke"
+    assert judging._subject(options(data=Path("xrays")), None).name == "own-smoke"
+    suite = judging._subject(options(), theirs)
+    assert (suite.name, suite.architectures) == ("own-smoke", ("json.tool:main",))
+    assert judging._subject(options(suite="quick", arch="r2*"), theirs).architectures == ("r2unet",)
+
+
+def test_architectures_that_are_not_asked_for_are_not_missed() -> None:
+    before = {"suite": "smoke", "architectures": {"unet": {}, "resunet": {}}}
+    asked = options(arch="resunet")
+    assert list(judging._asked(before, judging._subject(asked, before), asked)["architectures"]) == ["resunet"]
+    assert judging._asked(before, judging._subject(options(), before), options()) == before, "a lost one is a finding"
+    other = options(arch="lwnet")
+    with pytest.raises(gate.NotComparable, match="is about unet, resunet, not lwnet"):
+        judging._asked(before, judging._subject(other, before), other)

@@ -1,0 +1,34 @@
+"""A training step and an inference step of the founding networks, small: what every epoch is made of."""
+
+import numpy as np
+import pytest
+
+import lungseg
+from lungseg import losses, recipes, training
+from lungseg.architectures.blocks import Style
+
+SHAPE, BATCH, WIDTH = (64, 64, 1), 4, 8
+
+
+@pytest.fixture(params=["unet", "resunet", "r2unet"], scope="module")
+def network(request):
+    """A compiled network, with images (B, H, W, 1) in [0, 1] and masks of about a third."""
+    recipe = recipes.recipe("brief")
+    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
+    model = lungseg.build(request.param, SHAPE, WIDTH, style)
+    model.compile(training.optimizer(recipe, steps=1), losses.LOSSES[recipe.loss])
+    rng = np.random.default_rng(0)
+    images = rng.random((BATCH, *SHAPE), np.float32)
+    return model, images, (rng.random(images.shape) < 0.3).astype(np.float32)
+
+
+def test_training_step(benchmark, network):
+    model, images, masks = network
+    model.train_on_batch(images, masks)  # traces
+    assert np.isfinite(benchmark(model.train_on_batch, images, masks))
+
+
+def test_inference_step(benchmark, network):
+    model, images, _ = network
+    model.predict_on_batch(images)
+    assert benchmark(model.predict_on_batch, images).shape == images.shape
