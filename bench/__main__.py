@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: what a job scheduler sends first
 
     try:
-        code = int(getattr(commands, f"{chosen.verb}")(chosen))
+        code = int(getattr(commands, chosen.verb.replace("-", "_"))(chosen))
         sys.stdout.flush()
         return code
     except LungsegError as error:
