@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -40,7 +41,9 @@ VALIDATION = "val_hard_dice"
 def run(options: argparse.Namespace) -> int:
     """Write a model folder of each finished row; 4 when a finished row's weights or code are no longer there."""
     suite = suites.narrowed(suites.suite(options.suite), options.arch)
+    wanted = suite.architectures if options.arch is not None else None
     runtime.require()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # nothing is trained here that its messages could be about
     refuse_mistyped(options.results)
     from bench.records.store import load_records
     from bench.running import data
@@ -52,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     out = options.out if options.out is not None else options.results / "models" / suite.name
     written, problems = [], []
     for section in stats.sections(load_records(options.results, suite.name)):
-        for row in _finished(section, suite):
+        for row in _finished(section, wanted):
             try:
                 written.append(_exported(row, section, suite, material, options.results, out))
             except DataError as error:
@@ -68,9 +71,10 @@ def run(options: argparse.Namespace) -> int:
     return PARTIAL if problems else 0
 
 
-def _finished(section: Section, suite: Suite) -> list[Row]:
+def _finished(section: Section, wanted: Sequence[str] | None) -> list[Row]:
     """Rows that miss no fold. An entry made of several trainings or views is no one network, so it has no folder."""
-    return [row for row in section.rows if row.architecture in suite.architectures and row.single and row.complete]
+    rows = [row for row in section.rows if row.single and row.complete]
+    return rows if wanted is None else [row for row in rows if row.architecture in wanted]
 
 
 def chosen(records: Sequence[store.Record]) -> store.Record:

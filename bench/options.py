@@ -96,7 +96,7 @@ def _reporting(verb: Verb) -> None:
     publish.add_argument("--partial", action="store_true", help="also architectures that lack folds, named as such")
     folders = verb("export-model", "a model folder of each finished row, from kept weights; trains nothing")
     folders.add_argument("suite", help="suite's name")
-    folders.add_argument("--arch", help="architectures instead of the suite's own: names or patterns, as 'r2*,unet'")
+    folders.add_argument("--arch", help="architectures instead of all that finished: names or patterns, as 'r2*,unet'")
     folders.add_argument("--out", type=path, help="folder for them (<results>/models/<suite>)")
     _data(folders)
     _results(folders)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_backends import ROOT, interpreter
 
 import lungseg
 from lungseg import engine, exporting, fitting, model_folder, parity, recipes
@@ -110,6 +114,42 @@ def test_gelu_reaches_onnx(pictures):
     np.testing.assert_allclose(found, model.predict_on_batch(pictures[..., None]), atol=1e-4)
 
 
+OF_ANOTHER_BACKEND = """
+import sys, numpy as np
+from lungseg import engine, model_folder
+folder = model_folder.open_folder("model")
+np.save("there.npy", engine.start(folder, "keras")(np.load("pictures.npy")))
+print(folder.card.training["backend"], "tensorflow" in sys.modules)
+"""
+
+
+@pytest.mark.slow  # JAX compiles for half a minute
+def test_what_jax_trained_reaches_onnx_and_litert_and_predicts_as_on_jax(tmp_path, pictures, capsys):
+    python = interpreter("jax")
+    if python is None:
+        pytest.skip("jax is not installed; name an interpreter that has it and keras by LUNGSEG_PYTHON_JAX")
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    phantom.write(tmp_path / "set", 16, (64, 64), 0)
+    np.save(tmp_path / "pictures.npy", pictures)
+    train = ["-m", "lungseg", "train", "montgomery", "set", "model", "--width", "16", "--size", "32", "--recipe", "short",
+             "--all", "--threads", "1"]  # fmt: skip
+    for command in (train, ["-c", OF_ANOTHER_BACKEND]):
+        done = subprocess.run(
+            [python, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["jax", "False"]
+    forms = "onnx,litert-float32,saved-model"
+    assert main(["export", str(tmp_path / "model"), str(tmp_path / "out"), "--forms", forms, "--threads", "1"]) == 0
+    there = np.load(tmp_path / "there.npy")
+    assert there.std() > 0.01
+    _, session = engine.session((tmp_path / "out" / "model.onnx").read_bytes(), 1)
+    found = session.run(["probability"], {"image": pictures[..., None]})[0][..., 0]
+    np.testing.assert_allclose(found, there, atol=1e-4)
+    assert ((found >= 0.5) == (there >= 0.5)).all()
+    assert json.loads((tmp_path / "out" / "parity.json").read_text())["training_backend"] == "jax"
+
+
 def test_the_command_writes_what_agrees_and_runs_on_it(trained, tmp_path, capsys):
     folder = shutil.copytree(trained, tmp_path / "model")
     done = main(["export", str(folder), str(tmp_path / "out"), "--forms", "onnx,litert-float32", "--threads", "1"])
@@ -135,17 +175,15 @@ def test_the_command_fails_beyond_a_limit_and_keeps_nothing(trained, tmp_path, c
 
 
 def test_a_saved_model_is_a_folder_that_tensorflow_loads_without_keras(trained, tmp_path, pictures, expected):
-    import subprocess
-    import sys
-
     out = tmp_path / "out"
     assert main(["export", str(trained), str(out), "--forms", "saved-model", "--threads", "1"]) == 0
     np.save(tmp_path / "pictures.npy", pictures[..., None])
     code = (
-        "import sys, numpy as np, tensorflow as tf; served = tf.saved_model.load('out/saved_model').serve;"
-        "np.save('found.npy', served(tf.constant(np.load('pictures.npy')))); assert 'lungseg' not in sys.modules"
+        "import sys, numpy as np, tensorflow as tf; loaded = tf.saved_model.load('out/saved_model');"
+        "np.save('found.npy', loaded.serve(tf.constant(np.load('pictures.npy')))); assert 'lungseg' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
     np.testing.assert_allclose(np.load(tmp_path / "found.npy")[..., 0], expected, atol=1e-4)
 
 
