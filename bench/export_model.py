@@ -113,8 +113,8 @@ def _of(row: Row, section: Section) -> list[store.Record]:
     """The trainings behind a row."""
     return [
         dict(record) for record in members.trainings(section.records)
-        if record["status"] == "ok" and record["cell"]["seed"] in row.seeds and variant_of(record["cell"]) == row.variant
-        and (record["cell"]["architecture"], record["cell"]["width"]) == (row.architecture, row.width)
+        if record["status"] == "ok" and (cell := record["cell"])["seed"] in row.seeds
+        and (cell["architecture"], cell["width"], variant_of(cell)) == (row.architecture, row.width, row.variant)
     ]  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def _refuse_other_graph(card: Card, record: store.Record, path: Path) -> None:
 
 def _card(row: Row, section: Section, record: store.Record, cell: Cell, suite: Suite, material: Material) -> Card:
     from bench.statistics.resampling import Interval
-    from lungseg.card import Card
+    from lungseg.card import UNKNOWN_LICENCE, Card
     from lungseg.cli.train import LICENCES, SOURCES
     from lungseg.fitting import exposure
 
@@ -170,7 +170,6 @@ def _card(row: Row, section: Section, record: store.Record, cell: Cell, suite: S
     scores = [{**common, "at": "network", **_interval(row.dice)}]
     if row.stored is not None:
         scores.append({**common, "at": "stored", **_interval(Interval.none(row.stored.dice))})
-    known = Card.__dataclass_fields__
     return Card(
         name=f"{suite.name}-{slug(row.name)}",
         architecture=cell.architecture,
@@ -186,8 +185,8 @@ def _card(row: Row, section: Section, record: store.Record, cell: Cell, suite: S
             "raw_sha256": record["data"]["raw_sha256"],
             "prepared_sha256": record["data"]["prepared_sha256"],
             "split": split,
-            "use": f"fold {cell.fold + 1} of {cell.folds}: {split['train']} images to train on, {split['validation']} to "
-            f"choose the epoch by, {split['test']} held out",
+            "use": f"fold {cell.fold + 1} of {cell.folds}: {split['train']} images to train on, {split['validation']} "
+            f"to choose the epoch by, {split['test']} held out",
         },
         training={
             "suite": suite.name,
@@ -209,7 +208,7 @@ def _card(row: Row, section: Section, record: store.Record, cell: Cell, suite: S
         protocol=int(record["inputs"]["protocol"]),
         scores=tuple(scores),
         exposure=exposure(material.prepared, fold),
-        licence="; ".join(licences) or known["licence"].default,
+        licence="; ".join(licences) or UNKNOWN_LICENCE,
         sources=tuple(source for name in sets for source in SOURCES.get(name, ())),
     )
 

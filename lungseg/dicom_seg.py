@@ -51,7 +51,9 @@ def segmentation_bytes(path: Path, right: images.Mask, left: images.Mask, card: 
             source.pop("PixelSpacing", None)
             by = AlgorithmIdentificationSequence(f"lungseg {card.name}", CodedConcept(*AI), card.weights_sha256[:16])
             segments = [
-                SegmentDescription(number, label, CodedConcept(*ORGAN), CodedConcept(code, "SCT", label), "AUTOMATIC", by)
+                SegmentDescription(
+                    number, label, CodedConcept(*ORGAN), CodedConcept(code, "SCT", label), "AUTOMATIC", by
+                )
                 for number, (label, code) in enumerate(LUNGS, 1)
             ]
             made = Segmentation(

@@ -131,8 +131,8 @@ def test_what_jax_trained_reaches_onnx_and_litert_and_predicts_as_on_jax(tmp_pat
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     phantom.write(tmp_path / "set", 16, (64, 64), 0)
     np.save(tmp_path / "pictures.npy", pictures)
-    train = ["-m", "lungseg", "train", "montgomery", "set", "model", "--width", "16", "--size", "32", "--recipe", "short",
-             "--all", "--threads", "1"]  # fmt: skip
+    train = ["-m", "lungseg", "train", "montgomery", "set", "model", "--width", "16", "--size", "32", "--all"]
+    train += ["--recipe", "short", "--threads", "1"]
     for command in (train, ["-c", OF_ANOTHER_BACKEND]):
         done = subprocess.run(
             [python, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

@@ -323,7 +323,18 @@ def test_the_command_killed_half_way_and_run_again_leaves_what_one_run_does(expo
     environment = {**os.environ, "PYTHONPATH": str(Path(prediction.__file__).parent.parent)}
 
     def command(out):
-        return [sys.executable, "-m", "lungseg", "predict", "in", "--out", out, "--model", str(exported), "--skip-existing"]
+        return [
+            sys.executable,
+            "-m",
+            "lungseg",
+            "predict",
+            "in",
+            "--out",
+            out,
+            "--model",
+            str(exported),
+            "--skip-existing",
+        ]
 
     def finished(out):
         return subprocess.run(

@@ -32,9 +32,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser(
         "export",
         help="write a model as ONNX, LiteRT or SavedModel, and compare each with Keras",
-        description="Write a model as ONNX, LiteRT or SavedModel, run each in its own runtime, print how it compares. Exit "
-        "code 1 where a form differs by more than its limit; that form is not written. Always from TensorFlow, whatever "
-        "backend the model was trained on.",
+        description="Write a model as ONNX, LiteRT or SavedModel, run each in its own runtime, print how it compares. "
+        "Exit code 1 where a form differs by more than its limit; that form is not written. Always from TensorFlow, "
+        "whatever backend the model was trained on.",
     )
     parser.add_argument("model", type=path_of, help="a model folder with weights; its model.onnx is added, too")
     parser.add_argument("out", type=path_of, help="folder for the files")
