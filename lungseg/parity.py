@@ -126,8 +126,8 @@ def _litert(data: bytes, threads: int) -> tuple[str, Network]:
 
 
 def compare(
-    form: str, files: Files, expected: np.ndarray, images: np.ndarray, threshold: float, masks: np.ndarray | None = None,
-    patients: Sequence[str] = (), threads: int = 1, clock: Callable[[], float] = time.perf_counter,
+    form: str, files: Files, expected: np.ndarray, images: np.ndarray, threshold: float,
+    masks: np.ndarray | None = None, patients: Sequence[str] = (), threads: int = 1, clock: Callable[[], float] = time.perf_counter,
 ) -> Parity:  # fmt: skip
     """Run a form's files on images float32 (N, h, w) and compare with the probabilities that Keras gave.
 
@@ -149,7 +149,8 @@ def compare(
     was, now = expected >= threshold, found >= threshold
     change = None if masks is None else _dice(now, masks) - _dice(was, masks)
     return Parity(
-        form, name, sum(map(len, files.values())), float(np.abs(found - expected).max()), int((was != now).sum()), was.size,
+        form, name, sum(map(len, files.values())),
+        float(np.abs(found - expected).max()), int((was != now).sum()), was.size,
         None if change is None else summary(change.tolist(), patients),
         None if change is None else float(max(0.0, -change.min())),
         float(np.percentile(times, 50)), float(np.percentile(times, 95)),

@@ -120,8 +120,8 @@ def costs(record: Mapping[str, Any]) -> str:
     threads = f"{record['threads']} thread{'s' * (record['threads'] > 1)}"
     about = (
         f"Width {record['width']}, {record['parameters']:,} weights, trained on {escape(record['trained_on'])} by "
-        f"{escape(record['training_backend'])}. On all {first['dice']['images']} images of {escape(record['data'])} at "
-        f"{height} x {width} px, {first['pixels']:,} pixels. Milliseconds of one image, {threads} of an "
+        f"{escape(record['training_backend'])}. On all {first['dice']['images']} images of {escape(record['data'])} "
+        f"at {height} x {width} px, {first['pixels']:,} pixels. Milliseconds of one image, {threads} of an "
         f"{escape(record['machine'])} processor that others used, too: they compare forms roughly."
     )
     parts = [f"### {escape(record['model'])} ({record['architecture']})", paragraph(about), table(head, rows, left=2)]
@@ -140,28 +140,30 @@ def page() -> str:
     exact, half = LIMITS["onnx"], LIMITS["litert-float16"]
     small, full = LIMITS["litert-weights-int8"], LIMITS["litert-int8"]
     rule = (
-        f"The rule: float32 forms may change no probability by more than {exact.probability:g} and flip {exact.flipped} "
-        f"pixels; mean Dice may change, up or down, by {half.dice:g} in float16, by {small.dice:g} with weights of 8 bits, "
-        f"by {full.dice:g} in full int8. The change is judged as measured on these images: it is not rounded first, and a "
-        "gain is no excuse, because a form that masks other pixels is another network, and what it wins on these images "
-        "it may lose on others. The interval over patients is told and decides nothing: it would let a form pass or fail "
-        "by how few images it was tried on. (For a while only a loss failed a form. That had been decided after LW-Net's "
-        "float16 file had been seen to win 0.000104, so it was taken back.)"
+        f"The rule: float32 forms may change no probability by more than {exact.probability:g} and flip "
+        f"{exact.flipped} pixels; mean Dice may change, up or down, by {half.dice:g} in float16, by {small.dice:g} "
+        f"with weights of 8 bits, by {full.dice:g} in full int8. The change is judged as measured on these images: it "
+        "is not rounded first, and a gain is no excuse, because a form that masks other pixels is another network, "
+        "and what it wins on these images it may lose on others. The interval over patients is told and decides "
+        "nothing: it would let a form pass or fail by how few images it was tried on. (For a while only a loss "
+        "failed a form. That had been decided after LW-Net's float16 file had been seen to win 0.000104, so it was "
+        "taken back.)"
     )
     every = (
-        f"The largest change of a probability where a form was written and ran, at {SIDE} x {SIDE} px and width {WIDTH} "
-        f"(networks of fixed channels keep theirs), on {IMAGES} phantoms; weights as initialised, normalisation calibrated "
-        "on the images. In brackets after a name: the standard deviation of its probabilities, without which agreement "
-        f"would mean nothing. No: it cannot be written, or not run. Bold: a float32 form beyond {exact.probability:g}. "
-        "What a reduced form costs is to be read off trained networks alone."
+        f"The largest change of a probability where a form was written and ran, at {SIDE} x {SIDE} px and width "
+        f"{WIDTH} (networks of fixed channels keep theirs), on {IMAGES} phantoms; weights as initialised, "
+        "normalisation calibrated on the images. In brackets after a name: the standard deviation of its "
+        "probabilities, without which agreement would mean nothing. No: it cannot be written, or not run. Bold: a "
+        f"float32 form beyond {exact.probability:g}. What a reduced form costs is to be read off trained networks "
+        "alone."
     )
     parts = [
         "<!-- Written by `python tests/export_table.py`; edits are lost. -->",
         "# What an export costs",
         paragraph(
-            "`lungseg export MODEL OUT --forms all --data shenzhen ROOT` writes each form, runs it in its own runtime on "
-            "labelled images beside Keras, and keeps it only where it is near enough. dp is the change of a pixel's "
-            "probability."
+            "`lungseg export MODEL OUT --forms all --data shenzhen ROOT` writes each form, runs it in its own "
+            "runtime on labelled images beside Keras, and keeps it only where it is near enough. dp is the change of "
+            "a pixel's probability."
         ),
         paragraph(rule),
         "## Trained networks",
