@@ -127,7 +127,8 @@ def _litert(data: bytes, threads: int) -> tuple[str, Network]:
 
 def compare(
     form: str, files: Files, expected: np.ndarray, images: np.ndarray, threshold: float,
-    masks: np.ndarray | None = None, patients: Sequence[str] = (), threads: int = 1, clock: Callable[[], float] = time.perf_counter,
+    masks: np.ndarray | None = None, patients: Sequence[str] = (), threads: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Parity:  # fmt: skip
     """Run a form's files on images float32 (N, h, w) and compare with the probabilities that Keras gave.
 
