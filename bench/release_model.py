@@ -17,9 +17,9 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.options import path
 from lungseg import atomic, model_folder
 from lungseg.model_folder import ModelFolder
+from lungseg.terminal import path
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every entry, so that equal folders make equal files
 

@@ -49,7 +49,9 @@ def segmentation_bytes(path: Path, right: images.Mask, left: images.Mask, card: 
             warnings.simplefilter("ignore")
             source = pydicom.dcmread(path, stop_before_pixels=True)
             source.pop("PixelSpacing", None)
-            by = AlgorithmIdentificationSequence(f"lungseg {card.name}", CodedConcept(*AI), card.weights_sha256[:16])
+            by = AlgorithmIdentificationSequence(
+                f"lungseg {card.name}"[:64], CodedConcept(*AI), card.weights_sha256[:16]
+            )
             segments = [
                 SegmentDescription(
                     number, label, CodedConcept(*ORGAN), CodedConcept(code, "SCT", label), "AUTOMATIC", by
