@@ -78,10 +78,10 @@ def measure(names: Sequence[str]) -> None:
 
 
 def told(form: str, value: float | str, limit: float) -> str:
-    """``yes, 2e-06``, or what is wrong."""
+    """``2.1e-06``, bold where that is too much for a float32 form; ``no`` where there is none."""
     if isinstance(value, str):
         return "no"
-    return f"{value:.0e}" if form not in EXACT or value <= limit else f"**{value:.0e}**"
+    return f"**{value:.1e}**" if form in EXACT and value > limit else f"{value:.1e}"
 
 
 def reachable(found: Mapping[str, Mapping[str, Any]], limit: float) -> str:
@@ -112,7 +112,7 @@ def costs(record: Mapping[str, Any]) -> str:
         change = f"{dice['value']:+.6f} [{dice['low']:+.6f}, {dice['high']:+.6f}]"
         rows.append([
             form["form"], escape(form["runtime"]), f"{form['size'] / 1e3:,.0f}", f"{form['probability']:.1e}",
-            f"{form['flipped']:,}", change, f"{-form['worst']:+.4f}", times, "refused" if form["broken"] else "kept",
+            f"{form['flipped']:,}", change, f"{0 - form['worst']:+.4f}", times, "refused" if form["broken"] else "kept",
         ])  # fmt: skip
     head = ["Form", "Runtime", "KB", "Largest dp", "Pixels flipped", "Change of mean Dice [95 %]", "Worst image",
             "ms p50 / p95", "Verdict"]  # fmt: skip
@@ -120,9 +120,9 @@ def costs(record: Mapping[str, Any]) -> str:
     threads = f"{record['threads']} thread{'s' * (record['threads'] > 1)}"
     about = (
         f"Width {record['width']}, {record['parameters']:,} weights, trained on {escape(record['trained_on'])} by "
-        f"{escape(record['training_backend'])}. On all {first['dice']['images']} images of {escape(record['data'])} "
-        f"at {height} x {width} px, {first['pixels']:,} pixels. Milliseconds of one image, {threads} of an "
-        f"{escape(record['machine'])} processor that others used, too: they compare forms roughly."
+        f"{escape(record['training_backend'])}. On all {first['dice']['images']} images of {escape(record['data'])} at "
+        f"{height} x {width} px, {first['pixels']:,} pixels. Milliseconds are of one image by {threads}, on a machine "
+        f"that much else ran on ({escape(record['machine'])}): they rank nothing."
     )
     parts = [f"### {escape(record['model'])} ({record['architecture']})", paragraph(about), table(head, rows, left=2)]
     if record["failures"]:
