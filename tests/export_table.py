@@ -151,7 +151,7 @@ def page() -> str:
     )
     every = (
         f"The largest change of a probability where a form was written and ran, at {SIDE} x {SIDE} px and width "
-        f"{WIDTH} (networks of fixed channels keep theirs), on {IMAGES} phantoms; weights as initialised, "
+        f"{WIDTH}, on {IMAGES} phantoms; weights as initialised, "
         "normalisation calibrated on the images. In brackets after a name: the standard deviation of its "
         "probabilities, without which agreement would mean nothing. No: it cannot be written, or not run. Bold: a "
         f"float32 form beyond {exact.probability:g}. What a reduced form costs is to be read off trained networks "
