@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +85,9 @@ def predict(
     watch: told of each item with its error or None. A file that cannot be used is told and passed over; raises
     UsageError where an output would replace an input, EnvironmentFailure where nothing can be written.
     """
-    refuse_overwriting(items, [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE])
+    written = [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE]
+    refuse_overwriting(items, written)
+    _remove_abandoned({path.parent for path in written})
     table, tally = _Table(out / TABLE, drop=() if skip_existing else [item.name for item in items]), Tally()
     tell = watch or (lambda item, error, tally: None)
 
@@ -113,6 +116,15 @@ def predict(
                 tell(read.item, None, tally)
         table.finish([item.name for item in items])
     return tally
+
+
+def _remove_abandoned(folders: Iterable[Path]) -> None:
+    """What a killed run left half-written, under names that only this package gives."""
+    for folder in folders:
+        for path in folder.glob(f"{atomic.FILE}*"):
+            if atomic.has_ended(path.name.removeprefix(atomic.FILE).partition("-")[0]):
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 def _batches(
