@@ -224,6 +224,13 @@ def publish(options: argparse.Namespace) -> int:
     return 0
 
 
+def export_model(options: argparse.Namespace) -> int:
+    """A model folder of each finished row. 4 when one of them could not be made."""
+    from bench import export_model as exporting
+
+    return exporting.run(options)
+
+
 def tune(options: argparse.Namespace) -> int:
     """Search for a better recipe and say what it bought on held-out images. 4 when trials failed, 130 when
     interrupted."""

@@ -100,6 +100,12 @@ def _reporting(verb: Verb) -> None:
     _results(publish)
     publish.add_argument("--to", type=_folder, default=Results(home() / "results"), help="committed results (results)")
     publish.add_argument("--partial", action="store_true", help="also architectures that lack folds, named as such")
+    folders = verb("export-model", "a model folder of each finished row, from kept weights; trains nothing")
+    folders.add_argument("suite", help="suite's name")
+    folders.add_argument("--arch", help="architectures instead of all that finished: names or patterns, as 'r2*,unet'")
+    folders.add_argument("--out", type=path, help="folder for them (<results>/models/<suite>)")
+    _data(folders)
+    _results(folders)
 
 
 def _searching(verb: Verb) -> None:

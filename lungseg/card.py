@@ -22,6 +22,8 @@ LIMITS = (
     "Lateral views, children and devices other than those of the training set were not tried unless a score says so.",
 )
 
+UNKNOWN_LICENCE = "not stated; that of the training data decides"
+
 # A file's place has no business in a card: whoever opens the folder could be led to another file, and it would tell
 # the machine and the user that wrote it. A URL of the web is none.
 _PLACE = re.compile(r"(?:^|[\s\"'(=:,;])(?:~?/[\w.]|~/|\.{1,2}[/\\]|[A-Za-z]:[\\/]|\\\\)|file:|%2e%2e", re.IGNORECASE)
@@ -53,7 +55,7 @@ class Card:
     protocol: int = 2
     scores: tuple[Mapping[str, Any], ...] = ()
     exposure: Mapping[str, Any] = field(default_factory=dict)
-    licence: str = "not stated; that of the training data decides"
+    licence: str = UNKNOWN_LICENCE
     intended_use: str = INTENDED_USE
     limits: tuple[str, ...] = LIMITS
     sources: tuple[str, ...] = ()

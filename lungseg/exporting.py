@@ -1,5 +1,6 @@
-"""A trained network in other forms: ONNX and LiteRT. The door to onnx, tf2onnx and TensorFlow's converter.
+"""A trained network in other forms: ONNX, LiteRT and SavedModel. The door to onnx, tf2onnx and TensorFlow's converter.
 
+All are written from TensorFlow, whatever backend a network was trained on: a model folder's weights are arrays of none.
 What was written without an error may still not run, or predict nothing: ``lungseg.parity`` runs each form.
 """
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 OPSET = 15  # has all that tf2onnx 1.17 writes, and runs on ONNX Runtime 1.10 and later
 INSTALL = "`pip install 'lungseg[export]'` brings what export needs"
-OUTPUT = "probability"
+OUTPUT, SAVED_MODEL = "probability", "saved_model"
+
+Files = dict[str, bytes]  # of one form, by their path below the folder of the export
 
 
 def onnx_bytes(model: keras.Model) -> bytes:
@@ -30,6 +33,7 @@ def onnx_bytes(model: keras.Model) -> bytes:
 
     Written from TensorFlow by tf2onnx; ``Erfc``, which TensorFlow's GELU becomes and ONNX lacks, is 1 - ``Erf``.
     """
+    _from_tensorflow()
     _require("onnx", "tf2onnx")
     import onnx
 
@@ -89,8 +93,7 @@ def litert_bytes(model: keras.Model, precision: str, calibration: np.ndarray | N
     precision: ``float32``; ``float16``, weights of half the size; ``weights-int8``, weights of 8 bits and float32
     activations; ``int8``, weights and activations of 8 bits, for which calibration float32 (N, h, w) must be given.
     """
-    if runtime.backend_name() != "tensorflow":
-        raise UsageError(f"LiteRT is exported from TensorFlow, not {runtime.backend_name()}: unset KERAS_BACKEND")
+    _from_tensorflow()
     import tensorflow as tf
 
     small: dict[str, Any] = {"optimizations": [tf.lite.Optimize.DEFAULT]}
@@ -113,14 +116,37 @@ def litert_bytes(model: keras.Model, precision: str, calibration: np.ndarray | N
         return path.read_bytes()
 
 
-FORMS: dict[str, tuple[str, Callable[..., bytes]]] = {  # file name, and what makes its bytes of (model, calibration)
-    "onnx": ("model.onnx", lambda model, _: onnx_bytes(model)),
-    "litert-float32": ("model.float32.tflite", lambda model, _: litert_bytes(model, "float32")),
-    "litert-float16": ("model.float16.tflite", lambda model, _: litert_bytes(model, "float16")),
-    "litert-weights-int8": ("model.weights-int8.tflite", lambda model, _: litert_bytes(model, "weights-int8")),
-    "litert-int8": ("model.int8.tflite", lambda model, images: litert_bytes(model, "int8", images)),
+def saved_model(model: keras.Model) -> Files:
+    """The network as a SavedModel, TensorFlow's own folder, whose ``serve`` takes float32 (batch, h, w, 1)."""
+    _from_tensorflow()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / SAVED_MODEL
+        model.export(str(path), format="tf_saved_model", verbose=False)
+        found = sorted(file for file in path.rglob("*") if file.is_file())
+        return {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}
+
+
+def _litert(precision: str) -> Callable[[keras.Model, np.ndarray], Files]:
+    def make(model: keras.Model, images: np.ndarray) -> Files:
+        calibration = images if precision == "int8" else None
+        return {f"model.{precision}.tflite": litert_bytes(model, precision, calibration)}
+
+    return make
+
+
+FORMS: dict[str, Callable[[keras.Model, np.ndarray], Files]] = {  # what makes a form of (model, calibration images)
+    "onnx": lambda model, _: {"model.onnx": onnx_bytes(model)},
+    "litert-float32": _litert("float32"),
+    "litert-float16": _litert("float16"),
+    "litert-weights-int8": _litert("weights-int8"),
+    "litert-int8": _litert("int8"),
+    "saved-model": lambda model, _: saved_model(model),
 }
-DEFAULT = ("onnx", "litert-float32", "litert-float16", "litert-weights-int8")
+
+
+def _from_tensorflow() -> None:
+    if (backend := runtime.backend_name()) != "tensorflow":
+        raise UsageError(f"networks are exported from TensorFlow, not {backend}: unset KERAS_BACKEND")
 
 
 def _require(*packages: str) -> None:

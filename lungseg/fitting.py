@@ -270,12 +270,12 @@ def _card(
         parameters=complexity.parameters(model),
         protocol=PROTOCOL,
         scores=tuple(stated),
-        exposure=_exposure(job.prepared, fold),
+        exposure=exposure(job.prepared, fold),
         **about,
     )
 
 
-def _exposure(prepared: Prepared, fold: Fold) -> dict[str, Any]:
+def exposure(prepared: Prepared, fold: Fold) -> dict[str, Any]:
     """The range of what images trained on look like at the network's size: [lowest, highest] mean and standard
     deviation of grey, and share of the image that is lung."""
     rows = [prepared.row[key] for key in (*fold.train, *fold.validation)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from lungseg import atomic, csv_file, images, lungs, overlay, radiograph
 from lungseg.card import Card
-from lungseg.errors import LungsegError
+from lungseg.errors import DataError, LungsegError
 from lungseg.evaluation import Network
 from lungseg.inputs import Item, refuse_overwriting
 from lungseg.radiograph import Radiograph
@@ -27,18 +28,29 @@ COLUMNS = (
 @dataclass(frozen=True)
 class Wanted:
     """What is written beside masks and the table: overlays of at most ``longest`` pixels a side, probability maps
-    (16-bit PNG, 65535 is 1), left and right lung apart."""
+    (16-bit PNG, 65535 is 1), left and right lung apart, DICOM segmentations where the input is DICOM."""
 
     overlays: bool = False
     longest: int = overlay.SIDE
     probabilities: bool = False
     sides: bool = False
+    dicom_seg: bool = False
 
     def paths(self, out: Path, item: Item) -> dict[str, Path]:
         """The files of one item by what they are."""
         kinds = ["mask"] + ["overlay"] * self.overlays + ["probability"] * self.probabilities
         kinds += ["right", "left"] * self.sides
-        return {kind: out / f"{item.stem}_{kind}.png" for kind in kinds}
+        found = {kind: out / f"{item.stem}_{kind}.png" for kind in kinds}
+        if self.dicom_seg and _is_dicom(item.path):
+            found["seg"] = out / f"{item.stem}_seg.dcm"
+        return found
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        return radiograph.kind(path) == "dicom"
+    except DataError:  # told when it is read
+        return False
 
 
 @dataclass
@@ -73,7 +85,9 @@ def predict(
     watch: told of each item with its error or None. A file that cannot be used is told and passed over; raises
     UsageError where an output would replace an input, EnvironmentFailure where nothing can be written.
     """
-    refuse_overwriting(items, [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE])
+    written = [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE]
+    refuse_overwriting(items, written)
+    _remove_abandoned({path.parent for path in written})
     table, tally = _Table(out / TABLE, drop=() if skip_existing else [item.name for item in items]), Tally()
     tell = watch or (lambda item, error, tally: None)
 
@@ -92,12 +106,25 @@ def predict(
     with table:
         for batch in _batches(todo, card, wanted, failed):
             for read, probability in zip(batch, network(np.stack([one.small for one in batch])), strict=True):
-                row = _write(read, probability, card, wanted, wanted.paths(out, read.item))
+                try:
+                    row = _write(read, probability, card, wanted, wanted.paths(out, read.item))
+                except DataError as error:
+                    failed(read.item, error)
+                    continue
                 table.add(row)
                 tally.done += 1
                 tell(read.item, None, tally)
         table.finish([item.name for item in items])
     return tally
+
+
+def _remove_abandoned(folders: Iterable[Path]) -> None:
+    """What a killed run left half-written, under names that only this package gives."""
+    for folder in folders:
+        for path in folder.glob(f"{atomic.FILE}*"):
+            if atomic.has_ended(path.name.removeprefix(atomic.FILE).partition("-")[0]):
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 def _batches(
@@ -136,6 +163,10 @@ def _write(
     side = images.resize_image(lungs.right_side(np.asarray(probability >= card.threshold)), read.shape)
     right = mask & np.asarray(side >= 0.5)
     areas = int(np.count_nonzero(mask)), int(np.count_nonzero(right))
+    if "seg" in paths:  # first: of an image that allows none, no other file is to be left
+        from lungseg import dicom_seg
+
+        atomic.write_bytes(paths["seg"], dicom_seg.segmentation_bytes(read.item.path, right, mask & ~right, card))
     if wanted.probabilities:
         atomic.write_bytes(paths["probability"], images.png_bytes((large * 65535 + 0.5).astype(np.uint16)))
     del large, side

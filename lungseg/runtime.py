@@ -6,13 +6,17 @@ import importlib.metadata
 import importlib.util
 import os
 import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lungseg import settings
 from lungseg.errors import EnvironmentFailure, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 BACKENDS = ("tensorflow", "jax", "torch")
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "opencv-python-headless")
@@ -147,6 +151,20 @@ def _start_torch(threads: int, deterministic: bool) -> Device:
 def jit_compile() -> bool:
     """Whether training compiles with XLA: TensorFlow's determinism excludes it, JAX is nothing without it."""
     return backend_name() == "jax"
+
+
+def served(files: Mapping[str, bytes]) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
+    """TensorFlow's version, and a SavedModel of these files by their path in its folder: float32 (B, h, w, 1) to the
+    same. Keras has no part in it. Raises what TensorFlow raises for files that are none."""
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in files.items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        loaded = tf.saved_model.load(folder)  # reads its variables at once
+    return tf.__version__, lambda batch: loaded.serve(tf.constant(batch)).numpy()
 
 
 def held(model: Any) -> list[Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -314,6 +316,49 @@ def test_the_command_ends_with_4_for_a_bad_file_3_for_only_bad_ones_and_0_for_no
     assert main(["predict", str(tmp_path / "none.png"), "--out", str(out), *model]) == 3
     assert main(["predict", str(tmp_path / "good.png"), "--model", str(tmp_path / "none")]) == 3
     assert main(["predict", str(tmp_path / "good.png"), "--out", str(out), "--engine", "keras", *model]) == 2
+
+
+def test_the_command_killed_half_way_and_run_again_leaves_what_one_run_does(exported, tmp_path):
+    mixed(tmp_path / "in")
+    environment = {**os.environ, "PYTHONPATH": str(Path(prediction.__file__).parent.parent)}
+
+    def command(out):
+        return [
+            sys.executable,
+            "-m",
+            "lungseg",
+            "predict",
+            "in",
+            "--out",
+            out,
+            "--model",
+            str(exported),
+            "--skip-existing",
+        ]
+
+    def finished(out):
+        return subprocess.run(
+            command(out), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+
+    whole = finished("whole")
+    assert (whole.returncode, whole.stderr.splitlines()[-1]) == (
+        4, "180 predicted, 0 done before, 20 could not be used",
+    )  # fmt: skip
+    assert sum(line.startswith("lungseg: ") for line in whole.stderr.splitlines()) == 20
+    assert all(any(f"/{name}: " in line for line in whole.stderr.splitlines()) for name in BROKEN)
+    table = tmp_path / "again" / "lungs.csv"
+    with subprocess.Popen(command("again"), cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as running:
+        until = time.monotonic() + 120
+        while not (table.exists() and table.read_bytes().count(b",ok,") >= 60) and time.monotonic() < until:
+            time.sleep(0.005)
+        running.kill()
+    assert running.returncode == -signal.SIGKILL, "it was done before it could be killed"
+    again = finished("again")
+    done, before, failed = (int(word) for word in again.stderr.splitlines()[-1].split() if word.isdecimal())
+    assert (again.returncode, done + before, failed) == (4, 180, 20)
+    assert before >= 60
+    assert outputs(tmp_path / "again") == outputs(tmp_path / "whole")
 
 
 def test_predicting_by_onnx_imports_no_keras_and_no_backend(exported, tmp_path):

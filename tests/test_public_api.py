@@ -19,7 +19,8 @@ DOORS = {
     "onnxruntime": {"engine.py"},
     "tf2onnx": {"exporting.py"},
     "ai_edge_litert": {"parity.py"},
-    "pydicom": {"dicom.py"},
+    "pydicom": {"dicom.py", "dicom_seg.py"},
+    "highdicom": {"dicom_seg.py"},
     "pooch": {"datasets/fetch.py"},
     **{backend: {"runtime.py"} for backend in BACKENDS},
     "jax": {"runtime.py", "jax_loop.py"},  # an epoch as one dispatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -50,15 +51,13 @@ class WindowAttention(keras.layers.Layer):
         sides, padded, shifts = zip(*(self._axis(length) for length in (rows, columns)), strict=True)
         down, right = (whole // side for whole, side in zip(padded, sides, strict=True))
         x = ops.pad(x, ((0, 0), (0, padded[0] - rows), (0, padded[1] - columns), (0, 0)))
-        if any(shifts):
-            x = ops.roll(x, (-shifts[0], -shifts[1]), axis=(1, 2))
+        x = _rolled(x, shifts)
         x = ops.transpose(ops.reshape(x, (-1, down, sides[0], right, sides[1], channels)), (0, 1, 3, 2, 4, 5))
         x = ops.reshape(x, (-1, down * right, sides[0] * sides[1], channels))
         x = attend(x, self.heads, self._bias(sides, (rows, columns), padded, shifts))
         x = ops.reshape(x, (-1, down, right, *sides, channels // 3))
         x = ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, *padded, channels // 3))
-        if any(shifts):
-            x = ops.roll(x, shifts, axis=(1, 2))
+        x = _rolled(x, [whole - shift for whole, shift in zip(padded, shifts, strict=True)])
         return x[:, :rows, :columns]
 
     def macs(self, shape: tuple[int, ...]) -> int:
@@ -100,3 +99,13 @@ def _regions(length: int, padded: int, side: int, shift: int) -> Tensor:
     """Kind of each place along an axis, cut into windows (windows, side): 0 image, 1 come round its end, 2 padding."""
     kind = [2 if place >= length else int(place < shift) for place in range(padded)]
     return ops.reshape(ops.convert_to_tensor(kind[shift:] + kind[:shift]), (-1, side))
+
+
+def _rolled(x: Tensor, shifts: Sequence[int]) -> Tensor:
+    """Rows and columns moved up and left by so many, those that leave entering at the other end; as ``ops.roll`` by
+    the negative, which has no counterpart in LiteRT."""
+    for axis, shift in enumerate(shifts, 1):
+        if shift % x.shape[axis]:
+            parts = [slice(shift, None), slice(None, shift)]
+            x = ops.concatenate([x[(slice(None),) * axis + (part,)] for part in parts], axis=axis)
+    return x

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +14,15 @@ from lungseg.cli.terminal import plain, tell
 from lungseg.terminal import path as path_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
-FORMS = ("onnx", "litert-float32", "litert-float16", "litert-weights-int8", "litert-int8")
+    from lungseg.model_folder import ModelFolder
+    from lungseg.parity import Parity
+
+FORMS = ("onnx", "litert-float32", "litert-float16", "litert-weights-int8", "litert-int8", "saved-model")
+USUAL = FORMS[:4]
 PHANTOMS = 16
 CALIBRATION = 60
 
@@ -23,13 +31,15 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the verb."""
     parser = commands.add_parser(
         "export",
-        help="write a model as ONNX and LiteRT, and compare each with Keras",
-        description="Write a model as ONNX and LiteRT, run each in its own runtime, print how it compares. Exit code 1 "
-        "where a form differs by more than its limit; that form is not written.",
+        help="write a model as ONNX, LiteRT or SavedModel, and compare each with Keras",
+        description="Write a model as ONNX, LiteRT or SavedModel, run each in its own runtime, print how it compares. "
+        "Exit code 1 where a form differs by more than its limit; that form is not written. Always from TensorFlow, "
+        "whatever backend the model was trained on.",
     )
     parser.add_argument("model", type=path_of, help="a model folder with weights; its model.onnx is added, too")
     parser.add_argument("out", type=path_of, help="folder for the files")
-    parser.add_argument("--forms", default=",".join(FORMS[:4]), help=f"of {', '.join(FORMS)} (default: the first four)")
+    parser.add_argument("--forms", default=",".join(USUAL),
+                        help=f"all, or some of {', '.join(FORMS)} (default: the first four)")  # fmt: skip
     parser.add_argument("--data", nargs=2, metavar=("DATASET", "ROOT"),
                         help=f"labelled images to compare on (default: {PHANTOMS} procedural ones)")  # fmt: skip
     parser.add_argument(
@@ -45,9 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Write, run, compare; print the table."""
     from lungseg.errors import UsageError
 
-    forms = [form.strip() for form in arguments.forms.split(",")]
+    forms = list(FORMS) if arguments.forms == "all" else [form.strip() for form in arguments.forms.split(",")]
     if unknown := [form for form in forms if form not in FORMS]:
         raise UsageError(f"form {unknown[0]!r}: known are {', '.join(FORMS)}")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that all forms are written from
     backend.set_up(arguments.threads)
     from lungseg import atomic, engine, exporting, model_folder, parity
 
@@ -58,11 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     rows, failures = [], list[str]()
     for form in forms:
         tell(f"{form}: exporting")
-        name, make = exporting.FORMS[form]
-        data = make(network, pictures[:CALIBRATION])
+        files = exporting.FORMS[form](network, pictures[:CALIBRATION])
         try:
             row = parity.compare(
-                form, data, expected, pictures, model.card.threshold, masks, patients, arguments.threads
+                form, files, expected, pictures, model.card.threshold, masks, patients, arguments.threads
             )
         except parity.ParityError as error:
             failures.append(str(error))
@@ -71,18 +81,45 @@ def run(arguments: argparse.Namespace) -> int:
         failures += row.broken
         if row.broken:
             continue
-        atomic.write_bytes(arguments.out / name, data)
+        for name, data in files.items():
+            atomic.write_bytes(arguments.out / name, data)
         if form == "onnx":
-            model = model_folder.update(model, onnx=data)
+            model = model_folder.update(model, onnx=files["model.onnx"])
     print(plain(f"{len(pictures)} images of {arguments.data[0] if arguments.data else 'phantom'}, {model.card.size}"))
     print(parity.table(rows))
-    text = json.dumps([asdict(row) for row in rows], indent=1, allow_nan=False) + "\n"
-    atomic.write_bytes(arguments.out / "parity.json", text.encode())
+    record = _record(arguments, model, rows, failures)
+    atomic.write_bytes(arguments.out / "parity.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
     if failures:
         raise parity.ParityError("; ".join(failures))
     if arguments.runtime_only is not None:
         model_folder.save(arguments.runtime_only, model.card, None, model.onnx)
     return 0
+
+
+def _record(
+    arguments: argparse.Namespace, model: ModelFolder, rows: Sequence[Parity], failures: Sequence[str]
+) -> dict[str, Any]:
+    """What ``parity.json`` holds: the model, the images, the machine, and each form."""
+    from lungseg import runtime
+
+    card = model.card
+    return {
+        "model": card.name,
+        "architecture": card.architecture,
+        "width": card.width,
+        "size": list(card.size),
+        "parameters": card.parameters,
+        "trained_on": card.data.get("set", ""),
+        "training_backend": card.training.get("backend", ""),
+        "weights_sha256": card.weights_sha256,
+        "threshold": card.threshold,
+        "data": arguments.data[0] if arguments.data else "phantom",
+        "threads": arguments.threads,
+        "machine": platform.machine(),
+        "versions": runtime.versions(),
+        "forms": [{**asdict(row), "broken": row.broken} for row in rows],
+        "failures": list(failures),
+    }
 
 
 def _images(arguments: argparse.Namespace, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -36,6 +36,8 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
                         help="their longer side (default: 1024)")  # fmt: skip
     parser.add_argument("--probabilities", action="store_true", help="write probability maps, 16-bit PNG, too")
     parser.add_argument("--sides", action="store_true", help="write masks of the right and the left lung, too")
+    parser.add_argument("--dicom-seg", action="store_true", help="of DICOM files write a DICOM Segmentation, too; it "
+                        "names the patient as its source does (needs highdicom)")  # fmt: skip
     parser.add_argument("--skip-existing", action="store_true", help="pass over files that an earlier run has done")
     options.add_threads(parser)
     parser.set_defaults(run=run)
@@ -47,12 +49,18 @@ def run(arguments: argparse.Namespace) -> int:
 
     model = shipped.find(arguments.model)
     items = inputs.items(arguments.inputs, arguments.out)
+    if arguments.dicom_seg:
+        from lungseg import dicom_seg
+
+        dicom_seg.require()
     if model.onnx is None or arguments.engine == "keras":
         backend.set_up(arguments.threads)
     from lungseg import engine
 
     network = engine.start(model, arguments.engine, arguments.threads)
-    wanted = prediction.Wanted(arguments.overlays, arguments.overlay_size, arguments.probabilities, arguments.sides)
+    wanted = prediction.Wanted(
+        arguments.overlays, arguments.overlay_size, arguments.probabilities, arguments.sides, arguments.dicom_seg
+    )
     tally = prediction.predict(
         items, arguments.out, model.card, network, wanted,
         skip_existing=arguments.skip_existing, watch=_Progress(len(items)),

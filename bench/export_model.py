@@ -1,0 +1,227 @@
+"""A model folder of each finished row of a suite, from the weights that its trainings kept: trains nothing.
+
+A row is many trainings, one a fold and seed; a folder holds one. It is the one whose validation Dice, at the epoch that
+was kept, is the highest: never the one that did best on the images that the row's score is about, which would make
+that score a promise that no training keeps. The card states the row's own score, over all of its trainings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench import suites
+from bench.cell import Cell, variant_of
+from bench.paths import near, refuse_mistyped, slug
+from bench.records import members, store
+from bench.running.data import Material
+from bench.running.inputs import inputs
+from bench.suites import Suite
+from lungseg import runtime
+from lungseg.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from bench.statistics.resampling import Interval
+    from bench.statistics.rows import Row, Section
+    from lungseg.card import Card
+
+PARTIAL = 4
+VALIDATION = "val_hard_dice"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write a model folder of each finished row; 4 when a finished row's weights or code are no longer there."""
+    suite = suites.narrowed(suites.suite(options.suite), options.arch)
+    wanted = suite.architectures if options.arch is not None else None
+    runtime.require()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # nothing is trained here that its messages could be about
+    refuse_mistyped(options.results)
+    from bench.records.store import load_records
+    from bench.running import data
+    from bench.statistics import stats
+
+    root = data.locate(suite, options.data, options.results)
+    suite = suites.called(suite, root)
+    material = data.gather(suite, root, options.results)
+    out = options.out if options.out is not None else options.results / "models" / suite.name
+    written, problems = [], []
+    for section in stats.sections(load_records(options.results, suite.name)):
+        for row in _finished(section, wanted):
+            try:
+                written.append(_exported(row, section, suite, material, options.results, out))
+            except DataError as error:
+                problems += error.problems
+    if not written and not problems:
+        raise UsageError(
+            f"{options.results}: no finished row of suite {suite.name}; `python -m bench run {suite.name}` makes them"
+        )
+    for path in written:
+        print(f"written: {near(path)}")
+    for problem in problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    return PARTIAL if problems else 0
+
+
+def _finished(section: Section, wanted: Sequence[str] | None) -> list[Row]:
+    """Rows that miss no fold. An entry made of several trainings or views is no one network, so it has no folder."""
+    rows = [row for row in section.rows if row.single and row.complete]
+    return rows if wanted is None else [row for row in rows if row.architecture in wanted]
+
+
+def chosen(records: Sequence[store.Record]) -> store.Record:
+    """The training whose validation Dice is the highest at its best epoch; of equals, the first by name."""
+    return max(sorted(records, key=store.cell_name), key=_validation)
+
+
+def _validation(record: store.Record) -> float:
+    values = record["history"].get(VALIDATION) or record["history"]["val_dice"]
+    return float(values[record["best_epoch"]])
+
+
+def _exported(row: Row, section: Section, suite: Suite, material: Material, results: Path, out: Path) -> Path:
+    """The folder of one row. Raises DataError where what it needs is gone or is another's by now."""
+    from lungseg import model_folder
+
+    record = chosen(_of(row, section))
+    cell, name = Cell.from_dict(record["cell"]), store.cell_name(record)
+    key = section.setting.machine
+    path = store.record_path(results, cell, key)
+    if store.find(path, {**record["inputs"], **_today(cell, suite, material)}) is None:
+        raise DataError(f"{path}: was made of other data, or by another recipe or protocol, than today's; run it again")
+    weights = _weights(store.artifact(results, cell, key, "weights.npz"), record["weights_sha256"])
+    card = _card(row, section, record, cell, suite, material)
+    folder = out / key / slug(row.name)
+    if folder.exists():
+        if model_folder.open_folder(folder).card == card:
+            return folder
+        raise DataError(f"{folder}: holds another training than {name} or its older card; remove it")
+    _refuse_other_graph(card, record, path)
+    model_folder.save(folder, card, weights)
+    return folder
+
+
+def _of(row: Row, section: Section) -> list[store.Record]:
+    """The trainings behind a row."""
+    return [
+        dict(record) for record in members.trainings(section.records)
+        if record["status"] == "ok" and (cell := record["cell"])["seed"] in row.seeds
+        and (cell["architecture"], cell["width"], variant_of(cell)) == (row.architecture, row.width, row.variant)
+    ]  # fmt: skip
+
+
+def _today(cell: Cell, suite: Suite, material: Material) -> dict[str, Any]:
+    """What of a training's inputs the data and this code decide; its machine may be another than this."""
+    found = inputs(cell, suite, material)
+    return {name: found[name] for name in ("protocol", "data", "folds", "spacing", "recipe")}
+
+
+def _weights(path: Path, sha256: str) -> list[np.ndarray]:
+    """The arrays that a training kept. Raises DataError where they are gone or others."""
+    from lungseg import model_folder
+
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
+            found = [held[name] for name in sorted(held.files)]
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: its weights were not kept; delete its record, then run the suite again") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: cannot be read ({error}); delete it and its record and run the suite") from error
+    if model_folder.weights_sha256(found) != sha256:
+        raise DataError(f"{path}: does not hold the weights that its record names; delete both and run the suite again")
+    return found
+
+
+def _refuse_other_graph(card: Card, record: store.Record, path: Path) -> None:
+    """The weights belong to the network as it was built then: a changed one would predict otherwise, unseen."""
+    from lungseg import architectures, complexity
+    from lungseg.architectures.blocks import Style
+
+    style = Style(momentum=card.momentum, dtype=str(record["inputs"]["recipe"].get("precision", "float32")))
+    network = architectures.build(card.architecture, (*card.size, 1), card.width, style)
+    if complexity.graph_sha256(network) != record["inputs"].get("graph"):
+        raise DataError(f"{path}: was trained when {card.architecture} was another network; run it again")
+
+
+def _card(row: Row, section: Section, record: store.Record, cell: Cell, suite: Suite, material: Material) -> Card:
+    from bench.statistics.resampling import Interval
+    from lungseg.card import UNKNOWN_LICENCE, Card
+    from lungseg.cli.train import LICENCES, SOURCES
+    from lungseg.fitting import exposure
+
+    recipe = suite.recipe_of(cell.recipe)
+    fold = material.partition(cell.seed)[cell.fold]
+    split = {part: len(ids) for part, ids in asdict(fold).items()}
+    own = (*fold.train, *fold.validation, *(() if section.setting.across else fold.test))
+    sets = cell.trained_on.split("+")
+    licences = dict.fromkeys(LICENCES[name] for name in sets if name in LICENCES)
+    common: dict[str, Any] = {
+        "set": cell.scored_on, "metric": "dice", "images": len(row.images), "patients": row.n_patients,
+        "how": _how(row, cell), "data_sha256": record["data"]["raw_sha256"],
+    }  # fmt: skip
+    scores = [{**common, "at": "network", **_interval(row.dice)}]
+    if row.stored is not None:
+        scores.append({**common, "at": "stored", **_interval(Interval.none(row.stored.dice))})
+    return Card(
+        name=f"{suite.name}-{slug(row.name)}",
+        architecture=cell.architecture,
+        width=cell.width,
+        size=cell.size,
+        momentum=recipe.batch_norm_momentum,
+        threshold=recipe.threshold,
+        recipe=asdict(recipe),
+        data={
+            "set": cell.trained_on,
+            "images": len(own),
+            "patients": len({material.prepared.patients[material.prepared.row[key]] for key in own}),
+            "raw_sha256": record["data"]["raw_sha256"],
+            "prepared_sha256": record["data"]["prepared_sha256"],
+            "split": split,
+            "use": f"fold {cell.fold + 1} of {cell.folds}: {split['train']} images to train on, {split['validation']} "
+            f"to choose the epoch by, {split['test']} held out",
+        },
+        training={
+            "suite": suite.name,
+            "cell": store.cell_name(record),
+            "chosen": f"the highest validation Dice of {len(_of(row, section))} trainings; held-out images had no part",
+            "seed": cell.seed,
+            "threads": record["machine"].get("threads"),
+            "epochs": len(record["history"]["loss"]),
+            "best_epoch": record["best_epoch"] + 1,
+            "validation_dice": _validation(record),
+            "cpu_seconds": round(record["timing"].get("train_cpu_seconds", 0.0), 1),
+            "backend": record["machine"]["backend"],
+            "versions": record["machine"].get("versions", {}),
+            "source": record["source"],
+            "record_fingerprint": record["fingerprint"],
+        },
+        weights_sha256=record["weights_sha256"],
+        parameters=int(record["parameters"]),
+        protocol=int(record["inputs"]["protocol"]),
+        scores=tuple(scores),
+        exposure=exposure(material.prepared, fold),
+        licence="; ".join(licences) or UNKNOWN_LICENCE,
+        sources=tuple(source for name in sets for source in SOURCES.get(name, ())),
+    )
+
+
+def _how(row: Row, cell: Cell) -> str:
+    """What the stated score is of."""
+    seeds = f"{len(row.seeds)} seed{'s' * (len(row.seeds) > 1)}"
+    what = f"all {row.cells[0]} trainings of the leaderboard's row ({seeds}), of which this is one"
+    return f"out of fold: {what}" if cell.folds > 1 else f"another set than it was trained on: {what}"
+
+
+def _interval(estimate: Interval) -> dict[str, Any]:
+    """As `evaluation.summary`: where no interval is known, both bounds are the value and ``interval`` says none."""
+    known = {"low": estimate.low, "high": estimate.high, "interval": "95 %, bootstrap over patients and seeds"}
+    unknown = {"low": estimate.value, "high": estimate.value, "interval": "none"}
+    return {"value": estimate.value, **(known if estimate.known else unknown)}

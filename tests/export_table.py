@@ -1,0 +1,182 @@
+"""Which architecture exports to what, and why not; and what a form costs trained networks: the page results/export.
+
+``python tests/export_table.py [NAME ...]`` measures all architectures, or some, and writes the page; half an hour of
+processor time, TensorFlow and the extra ``export``. ``--page`` writes the page from the records alone. The record of a
+trained network is the ``parity.json`` that ``lungseg export MODEL OUT --forms all`` wrote, in ``trained/``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent.parent / "results" / "export"
+PAGE, MEASURED, TRAINED = FOLDER / "README.md", FOLDER / "architectures.json", FOLDER / "trained"
+SIDE, WIDTH, IMAGES, CALLS = 64, 16, 8, 6
+SPREAD = 1e-3  # standard deviation of probabilities, less of which any two forms would share
+FORMS = ("onnx", "litert-float32", "litert-float16", "litert-weights-int8", "litert-int8", "saved-model")
+EXACT = ("onnx", "litert-float32", "saved-model")
+
+
+def calibrated(name: str) -> tuple[Any, Any]:
+    """A network whose normalisation has seen its images, and those images float32 (N, h, w).
+
+    As it was initialised, its statistics would blow logits up until every probability saturates and all forms agree.
+    """
+    import keras
+    import numpy as np
+
+    import lungseg
+    from lungseg.architectures.blocks import Style
+    from lungseg.datasets import phantom
+
+    keras.utils.set_random_seed(0)
+    images = np.stack([np.asarray(phantom.thorax(k, (SIDE, SIDE)).image, np.float32) for k in range(IMAGES)])
+    model = lungseg.build(name, (SIDE, SIDE, 1), WIDTH, Style(momentum=0.1))
+    for _ in range(CALLS):  # statistics of a layer settle once those of the layers before have
+        model(images[..., None], training=True)
+    return model, images
+
+
+def measured(name: str, forms: Sequence[str] = FORMS) -> dict[str, Any]:
+    """Of each form the largest change of any probability, or in one line why there is none; and how far the
+    probabilities spread."""
+    import keras
+    import numpy as np
+
+    from lungseg import exporting, parity
+
+    model, images = calibrated(name)
+    expected = np.asarray(model.predict_on_batch(images[..., None]))[..., 0]
+    found: dict[str, Any] = {"spread": float(expected.std()), "parameters": model.count_params()}
+    for form in forms:
+        try:
+            row = parity.compare(form, exporting.FORMS[form](model, images), expected, images, 0.5)
+        except Exception as error:  # whatever a converter or a runtime raises is its answer
+            found[form] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        else:
+            found[form] = row.probability
+    keras.utils.clear_session()
+    return found
+
+
+def measure(names: Sequence[str]) -> None:
+    """Measure these architectures and keep what was known of the others."""
+    import lungseg
+
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in names or list(lungseg.ARCHITECTURES):
+        found = measured(name)
+        print(name, found, flush=True)
+        known = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
+        known[name] = found
+        text = json.dumps({name: known[name] for name in lungseg.ARCHITECTURES if name in known}, indent=1)
+        MEASURED.write_text(text + "\n", encoding="utf-8")
+
+
+def told(form: str, value: float | str, limit: float) -> str:
+    """``2.1e-06``, bold where that is too much for a float32 form; ``no`` where there is none."""
+    if isinstance(value, str):
+        return "no"
+    return f"**{value:.1e}**" if form in EXACT and value > limit else f"{value:.1e}"
+
+
+def reachable(found: Mapping[str, Mapping[str, Any]], limit: float) -> str:
+    """The table of all architectures, and below it why a form is missing."""
+    from bench.markdown import code, table
+
+    rows = [
+        [f"{name} ({values['spread']:.2g})", *(told(form, values[form], limit) for form in FORMS)]
+        for name, values in found.items()
+    ]
+    reasons = [
+        f"* {name}, {form}: {code(values[form])}"
+        for name, values in found.items()
+        for form in FORMS
+        if isinstance(values[form], str)
+    ]
+    why = "\n".join(reasons) or "Every architecture has every form."
+    return f"{table(['Architecture', *FORMS], rows)}\n\n{why}"
+
+
+def costs(record: Mapping[str, Any]) -> str:
+    """One trained network's table of parity."""
+    from bench.markdown import escape, paragraph, table
+
+    rows = []
+    for form in record["forms"]:
+        dice, times = form["dice"], f"{form['p50_ms']:.1f} / {form['p95_ms']:.1f}"
+        change = f"{dice['value']:+.6f} [{dice['low']:+.6f}, {dice['high']:+.6f}]"
+        rows.append([
+            form["form"], escape(form["runtime"]), f"{form['size'] / 1e3:,.0f}", f"{form['probability']:.1e}",
+            f"{form['flipped']:,}", change, f"{0 - form['worst']:+.4f}", times, "refused" if form["broken"] else "kept",
+        ])  # fmt: skip
+    head = ["Form", "Runtime", "KB", "Largest dp", "Pixels flipped", "Change of mean Dice [95 %]", "Worst image",
+            "ms p50 / p95", "Verdict"]  # fmt: skip
+    first, (height, width) = record["forms"][0], record["size"]
+    threads = f"{record['threads']} thread{'s' * (record['threads'] > 1)}"
+    about = (
+        f"Width {record['width']}, {record['parameters']:,} weights, trained on {escape(record['trained_on'])} by "
+        f"{escape(record['training_backend'])}. On all {first['dice']['images']} images of {escape(record['data'])} at "
+        f"{height} x {width} px, {first['pixels']:,} pixels. Milliseconds are of one image by {threads}, on a machine "
+        f"that much else ran on ({escape(record['machine'])}): they rank nothing."
+    )
+    parts = [f"### {escape(record['model'])} ({record['architecture']})", paragraph(about), table(head, rows, left=2)]
+    if record["failures"]:
+        parts.append("\n".join(paragraph(f"Refused: {escape(one)}.", "* ") for one in record["failures"]))
+    return "\n\n".join(parts)
+
+
+def page() -> str:
+    """The page of what is recorded."""
+    from bench.markdown import paragraph
+    from lungseg.parity import LIMITS
+
+    found = json.loads(MEASURED.read_text(encoding="utf-8"))
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(TRAINED.glob("*.json"))]
+    exact, half = LIMITS["onnx"], LIMITS["litert-float16"]
+    small, full = LIMITS["litert-weights-int8"], LIMITS["litert-int8"]
+    rule = (
+        f"The rule: float32 forms may change no probability by more than {exact.probability:g} and flip "
+        f"{exact.flipped} pixels; mean Dice may change, up or down, by {half.dice:g} in float16, by {small.dice:g} "
+        f"with weights of 8 bits, by {full.dice:g} in full int8. The change is judged as measured on these images: it "
+        "is not rounded first, and a gain is no excuse, because a form that masks other pixels is another network, "
+        "and what it wins on these images it may lose on others. The interval over patients is told and decides "
+        "nothing: it would let a form pass or fail by how few images it was tried on. (For a while only a loss "
+        "failed a form. That had been decided after LW-Net's float16 file had been seen to win 0.000104, so it was "
+        "taken back.)"
+    )
+    every = (
+        f"The largest change of a probability where a form was written and ran, at {SIDE} x {SIDE} px and width "
+        f"{WIDTH}, on {IMAGES} phantoms; weights as initialised, "
+        "normalisation calibrated on the images. In brackets after a name: the standard deviation of its "
+        "probabilities, without which agreement would mean nothing. No: it cannot be written, or not run. Bold: a "
+        f"float32 form beyond {exact.probability:g}. What a reduced form costs is to be read off trained networks "
+        "alone."
+    )
+    parts = [
+        "<!-- Written by `python tests/export_table.py`; edits are lost. -->",
+        "# What an export costs",
+        paragraph(
+            "`lungseg export MODEL OUT --forms all --data shenzhen ROOT` writes each form, runs it in its own "
+            "runtime on labelled images beside Keras, and keeps it only where it is near enough. dp is the change of "
+            "a pixel's probability."
+        ),
+        paragraph(rule),
+        "## Trained networks",
+        *map(costs, records),
+        "## Every architecture",
+        paragraph(every),
+        reachable(found, exact.probability),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--page"]:
+        measure(sys.argv[1:])
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"written: {PAGE}")

@@ -1,0 +1,152 @@
+"""A model folder of a leaderboard's row: the training that validation chose, with the row's score on its card."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import lungseg
+from bench import export_model, machine, suites
+from bench.__main__ import main
+from bench.cell import Cell
+from bench.pages import showcase
+from bench.records import store
+from bench.statistics import stats
+from lungseg import model_folder
+from lungseg.datasets import load
+from lungseg.prepare import prepare
+
+SUITE = replace(
+    suites.suite("smoke"),
+    name="to-folders",
+    architectures=("tiny",),
+    size=(32, 32),
+    width=1,
+    phantoms=suites.Phantoms(24, (64, 56)),
+    only_folds=None,
+    seeds=(0, 1),
+    recipe="two-epochs",
+)
+KEY = machine.key("float32")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known(faulty):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(suites.SUITES, SUITE.name, SUITE)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(known, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    assert main(["run", SUITE.name, "--no-speed", "--results", str(folder)]) == 0
+    assert main(["ensemble", SUITE.name, "--results", str(folder)]) == 0
+    assert main(["export-model", SUITE.name, "--results", str(folder)]) == 0
+    return folder
+
+
+def held(folder):
+    return {store.cell_name(record): record for record in store.load_records(folder)}
+
+
+def exported(folder):
+    return folder / "models" / SUITE.name / KEY / "tiny"
+
+
+def test_the_row_has_one_folder_and_the_mean_of_its_seeds_none(made):
+    assert [path.name for path in (made / "models" / SUITE.name / KEY).iterdir()] == ["tiny"]
+
+
+def test_validation_chose_the_training(made):
+    trainings = {name: record for name, record in held(made).items() if "+seeds" not in name}
+    best = {name: r["history"]["val_hard_dice"][r["best_epoch"]] for name, r in trainings.items()}
+    card = model_folder.open_folder(exported(made)).card
+    assert len(best) == 4
+    assert best[card.training["cell"]] == max(best.values()) == card.training["validation_dice"]
+    assert card.weights_sha256 == trainings[card.training["cell"]]["weights_sha256"]
+
+
+def record(name, validation, test, best_epoch=1):
+    cell = {"architecture": "unet", "recipe": "short", "scored_on": "phantom", "fold": name, "seed": 0}
+    return {"cell": cell, "history": {"val_hard_dice": [0.99, *validation]}, "best_epoch": best_epoch,
+            "cases": [{"dice": test}]}  # fmt: skip
+
+
+def test_test_dice_never_chooses_nor_does_an_epoch_that_was_not_kept():
+    better_on_test, better_on_validation = record(0, [0.90, 0.98], 0.97), record(1, [0.91, 0.5], 0.80)
+    assert export_model.chosen([better_on_test, better_on_validation]) is better_on_validation
+    assert export_model.chosen([record(1, [0.9], 0.9), record(0, [0.9], 0.1)])["cell"]["fold"] == 0
+
+
+def test_the_card_states_the_rows_score_and_interval_the_protocol_and_the_data(made):
+    card = model_folder.open_folder(exported(made)).card
+    (section,) = stats.sections(store.load_records(made))
+    row = next(row for row in section.rows if row.name == "tiny")
+    by_place = {score["at"]: score for score in card.scores}
+    at_network, at_stored = by_place["network"], by_place["stored"]
+    assert (at_network["value"], at_network["low"], at_network["high"]) == (
+        row.dice.value, row.dice.low, row.dice.high,
+    )  # fmt: skip
+    assert at_network["low"] < at_network["value"] < at_network["high"]
+    assert (at_stored["value"], at_stored["interval"]) == (row.stored.dice, "none")
+    for found in card.scores:
+        assert (found["images"], found["metric"]) == (24, "dice")
+        assert "all 4 trainings of the leaderboard's row (2 seeds)" in found["how"]
+    one = held(made)[card.training["cell"]]
+    assert card.protocol == one["inputs"]["protocol"]
+    assert card.data["prepared_sha256"] == one["inputs"]["data"]
+    assert sum(card.data["split"].values()) == card.data["images"] == 24
+    assert card.exposure["lung_share"][0] < card.exposure["lung_share"][1]
+
+
+def test_the_folder_predicts_what_the_training_was_scored_by(made):
+    folder = model_folder.open_folder(exported(made))
+    one = held(made)[folder.card.training["cell"]]
+    (root,) = (made / "cache").glob("phantom-*")
+    prepared = prepare(load("phantom", root), SUITE.size, made / "again")
+    ids = one["split"]["test"]
+    images = prepared.images[[prepared.row[key] for key in ids]]
+    masks = lungseg.load_model(exported(made)).predict_on_batch(images[..., None])[..., 0] >= folder.card.threshold
+    kept = np.stack([showcase.prediction(made, Cell.from_dict(one["cell"]), KEY, key) for key in ids])
+    assert (masks != kept).mean() < 1e-3  # of another batch, whose sums may end in another last bit
+    assert kept.any()
+
+
+def test_what_is_there_stays_and_another_training_is_not_written_over(made, capsys):
+    before = {path.name: path.read_bytes() for path in exported(made).iterdir()}
+    assert main(["export-model", SUITE.name, "--results", str(made)]) == 0
+    assert {path.name: path.read_bytes() for path in exported(made).iterdir()} == before
+    folder = model_folder.open_folder(exported(made))
+    model_folder.update(folder, card=replace(folder.card, name="other"))
+    capsys.readouterr()
+    assert main(["export-model", SUITE.name, "--results", str(made)]) == 4
+    assert "holds another training" in capsys.readouterr().err
+    model_folder.update(folder, card=folder.card)
+
+
+def test_weights_that_are_gone_or_others_are_named(made, tmp_path, capsys):
+    card = model_folder.open_folder(exported(made)).card
+    cell = Cell.from_dict(held(made)[card.training["cell"]]["cell"])
+    weights = store.artifact(made, cell, KEY, "weights.npz")
+    other = store.artifact(made, replace(cell, fold=1 - cell.fold), KEY, "weights.npz")
+    kept = weights.read_bytes()
+    command = ["export-model", SUITE.name, "--results", str(made), "--out", str(tmp_path / "out")]
+    try:
+        for data, match in ((None, "were not kept"), (b"PK", "cannot be read"), (other.read_bytes(), "does not hold")):
+            weights.unlink()
+            if data is not None:
+                weights.write_bytes(data)
+            assert main(command) == 4
+            assert match in capsys.readouterr().err
+            weights.write_bytes(kept)
+    finally:
+        weights.write_bytes(kept)
+    assert not (tmp_path / "out").exists()
+    assert main(command) == 0
+
+
+def test_without_a_finished_row_nothing_is_made(tmp_path, capsys):
+    (tmp_path / "runs").mkdir()
+    assert main(["export-model", SUITE.name, "--results", str(tmp_path)]) == 2
+    assert "no finished row" in capsys.readouterr().err
