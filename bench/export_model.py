@@ -21,8 +21,9 @@ import numpy as np
 
 from bench import suites
 from bench.cell import Cell, variant_of
-from bench.paths import near, refuse_mistyped, slug
+from bench.paths import near, slug
 from bench.records import members, store
+from bench.records.results import Results
 from bench.running.data import Material
 from bench.running.inputs import inputs
 from bench.suites import Suite
@@ -44,17 +45,16 @@ def run(options: argparse.Namespace) -> int:
     wanted = suite.architectures if options.arch is not None else None
     runtime.require()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # nothing is trained here that its messages could be about
-    refuse_mistyped(options.results)
-    from bench.records.store import load_records
+    options.results.require()
     from bench.running import data
     from bench.statistics import stats
 
     root = data.locate(suite, options.data, options.results)
     suite = suites.called(suite, root)
     material = data.gather(suite, root, options.results)
-    out = options.out if options.out is not None else options.results / "models" / suite.name
+    out = options.out if options.out is not None else options.results.root / "models" / suite.name
     written, problems = [], []
-    for section in stats.sections(load_records(options.results, suite.name)):
+    for section in stats.sections(options.results.all(suite.name)):
         for row in _finished(section, wanted):
             try:
                 written.append(_exported(row, section, suite, material, options.results, out))
@@ -62,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
                 problems += error.problems
     if not written and not problems:
         raise UsageError(
-            f"{options.results}: no finished row of suite {suite.name}; `python -m bench run {suite.name}` makes them"
+            f"{options.results.root}: no finished row of suite {suite.name}; "
+            f"`python -m bench run {suite.name}` makes them"
         )
     for path in written:
         print(f"written: {near(path)}")
@@ -87,17 +88,17 @@ def _validation(record: store.Record) -> float:
     return float(values[record["best_epoch"]])
 
 
-def _exported(row: Row, section: Section, suite: Suite, material: Material, results: Path, out: Path) -> Path:
+def _exported(row: Row, section: Section, suite: Suite, material: Material, results: Results, out: Path) -> Path:
     """The folder of one row. Raises DataError where what it needs is gone or is another's by now."""
     from lungseg import model_folder
 
     record = chosen(_of(row, section))
-    cell, name = Cell.from_dict(record["cell"]), store.cell_name(record)
-    key = section.setting.machine
-    path = store.record_path(results, cell, key)
-    if store.find(path, {**record["inputs"], **_today(cell, suite, material)}) is None:
+    cell, name = _cell(record, suite), store.cell_name(record)
+    key = section.setting.machine  # of the machine that trained it, which may be another than this
+    path = results.runs(suite.name) / key / f"{cell.id}.json"
+    if store.find(path, {**record["inputs"], **_today(cell, material)}) is None:
         raise DataError(f"{path}: was made of other data, or by another recipe or protocol, than today's; run it again")
-    weights = _weights(store.artifact(results, cell, key, "weights.npz"), record["weights_sha256"])
+    weights = _weights(results.log(suite.name, key, cell.id, "weights.npz"), record["weights_sha256"])
     card = _card(row, section, record, cell, suite, material)
     folder = out / key / slug(row.name)
     if folder.exists():
@@ -118,9 +119,14 @@ def _of(row: Row, section: Section) -> list[store.Record]:
     ]  # fmt: skip
 
 
-def _today(cell: Cell, suite: Suite, material: Material) -> dict[str, Any]:
+def _cell(record: store.Record, suite: Suite) -> Cell:
+    told = record["cell"]
+    return Cell(**{**told, "size": tuple(told["size"]), "recipe": suite.recipe_of(told["recipe"])})
+
+
+def _today(cell: Cell, material: Material) -> dict[str, Any]:
     """What of a training's inputs the data and this code decide; its machine may be another than this."""
-    found = inputs(cell, suite, material)
+    found = inputs(cell, material)
     return {name: found[name] for name in ("protocol", "data", "folds", "spacing", "recipe")}
 
 
@@ -157,7 +163,7 @@ def _card(row: Row, section: Section, record: store.Record, cell: Cell, suite: S
     from lungseg.cli.train import LICENCES, SOURCES
     from lungseg.fitting import exposure
 
-    recipe = suite.recipe_of(cell.recipe)
+    recipe = cell.recipe
     fold = material.partition(cell.seed)[cell.fold]
     split = {part: len(ids) for part, ids in asdict(fold).items()}
     own = (*fold.train, *fold.validation, *(() if section.setting.across else fold.test))
