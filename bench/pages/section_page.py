@@ -35,7 +35,7 @@ from bench.pages import (
     troubles_page,
 )
 from bench.pages.provenance import provenance
-from bench.statistics import borders, fixed_split, stats
+from bench.statistics import borders, fixed_split
 from bench.statistics.rows import MIN_SEEDS, Row, Section
 from bench.statistics.strata import Strata
 
@@ -103,10 +103,8 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
 
 def _besides(section: Section) -> str:
     """How many images of another set every fold trains on besides."""
-    done = [r for r in section.records if r["status"] == "ok"]
-    own = {image for r in done for image in r["data"]["truth_pixels"]}
-    counts = {len(set(r["split"]["train"]) - own) for r in done}
-    return f" ({max(counts)} images)" if section.setting.besides and counts else ""
+    some = section.setting.besides and any(c.scored for c in section.cells)
+    return f" ({section.extra_images} images)" if some else ""
 
 
 def _image(kind: str, figures: Figures) -> list[str]:
@@ -144,8 +142,7 @@ def _leaderboard(section: Section) -> str:
         for r in section.rows
     ]  # fmt: skip
     scored = {r.name for r in section.rows}
-    widths = stats.widths_of(section.records)
-    for name in sorted({stats.name_of(r, widths) for r in section.records} - scored):
+    for name in sorted({c.row for c in section.cells} - scored):
         rows.append([NONE, NONE, escape(name), "failed", *[NONE] * (len(headers) - 4)])
     out = table(headers, rows, left=3)
     notes = [
@@ -198,7 +195,7 @@ def _units(section: Section) -> list[str]:
 
 def _width(section: Section) -> str:
     """``width 16 (m2unet: 64)``: of the first level, the commonest and who has another."""
-    widths = stats.widths_of(section.records)
+    widths = section.widths
     common = Counter(width for some in widths.values() for width in sorted(some)).most_common(1)[0][0]
     others = [f"{escape(name)}: {' and '.join(map(str, sorted(some)))}" for name, some in sorted(widths.items())
               if some != {common}]  # fmt: skip

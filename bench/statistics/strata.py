@@ -138,7 +138,7 @@ def read(results: Results, section: Section) -> Strata | None:
 def digest(section: Section) -> str:
     """Hash of the section's records and of who their patients are, by which aggregates of others are recognised."""
     patients = {image: who for row in section.rows for image, who in zip(row.images, row.patients, strict=True)}
-    return store.sha256([sorted(str(r.get("record_sha256")) for r in section.records), patients])
+    return store.sha256([sorted(c.record_sha256 for c in section.cells), patients])
 
 
 def interval(values: Sequence[float | None]) -> Interval:
