@@ -26,8 +26,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import publish, suites  # noqa: E402
 from bench.pages.vetting import vetted  # noqa: E402
+
+from bench import publish, suites  # noqa: E402
 from bench.records import store  # noqa: E402
 from bench.records.results import Results  # noqa: E402
 from bench.running import lock  # noqa: E402

@@ -10,7 +10,7 @@ from io import StringIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import ensembles, grid, record, sealed
+from records import cell_name, ensembles, grid, record, sealed
 
 from bench.__main__ import main
 from bench.records import store
@@ -104,7 +104,7 @@ def results(tmp_path_factory):
 
 def place(folder, found):
     suite, machine = found["cell"]["suite"], "tensorflow-cpu-float32"
-    return folder / "runs" / suite / machine / f"{store.cell_name(found)}.json"
+    return folder / "runs" / suite / machine / f"{cell_name(found)}.json"
 
 
 def report(results, *more):

@@ -10,7 +10,7 @@ import sys
 from copy import deepcopy
 
 import pytest
-from records import grid, record, save, save_throughput, sealed
+from records import grid, record, save, save_throughput, sealed, sections, terminal
 
 from bench import figures
 from bench.__main__ import main
@@ -20,7 +20,6 @@ from bench.paths import ROOT
 from bench.records import store
 from bench.records.results import Results
 from bench.speed import speeds
-from bench.statistics import stats
 
 SMALL = {"folds": 2, "n": 24, "epochs": 4}
 KEY = "tensorflow-cpu-float32"
@@ -189,14 +188,14 @@ def test_no_name_leaves_its_place_on_a_page_in_a_figure_or_on_disk(tmp_path, nam
         assert "](../" not in text
         tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
         assert all(len({line.replace("\\|", "").count("|") for line in table}) == 1 for table in tables)
-    assert "\x1b" not in report.terminal(records)
+    assert "\x1b" not in terminal(records)
 
 
 def drawn(tmp_path, n):
     """A section of n architectures, and its figures."""
     names = [f"network{i:03d}" for i in range(n)]
     save_throughput(tmp_path, names, "cpu.tensorflow.float32.128")
-    (section,) = stats.sections(grid(names, level=0.95, **SMALL))
+    (section,) = sections(grid(names, level=0.95, **SMALL))
     with style.house_style():
         made = [function(section) for function in figures.FIGURES.values()]
         made = [figure for figure in made if figure is not None]  # one row has no pairs and no places
@@ -225,7 +224,7 @@ def test_one_and_300_architectures_are_all_on_the_page_and_as_many_in_a_figure_a
 def test_a_missing_font_is_replaced(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(style.STYLE, "font.family", "No Such Font")
     with caplog.at_level(logging.ERROR):
-        (section,) = stats.sections(grid(("unet",), **SMALL))
+        (section,) = sections(grid(("unet",), **SMALL))
         paths = figures.draw(section, [], tmp_path, "x")
     assert len(paths) == 4
     assert all(path.stat().st_size > 5000 for path in paths)

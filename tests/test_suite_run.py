@@ -5,14 +5,13 @@ import threading
 from dataclasses import replace
 
 import pytest
-from records import grid, record, save
+from records import grid, record, save, unlike, validate
 
 import lungseg
 from bench import commands, gate, machine, suites
 from bench.__main__ import main
 from bench.pages import report, showcase
-from bench.publish import validate
-from bench.records import likeness, store
+from bench.records import store
 from bench.records.results import Results
 from bench.running import engine, graphs
 from bench.running.executor import Local, Outcome
@@ -136,7 +135,7 @@ def mixed(**inputs):
 @pytest.mark.fault("F76")
 @pytest.mark.parametrize("other", [{"recipe": {"epochs": 3}}, {"data": "e"}, {"graph": "h"}], ids=str)
 def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
-    assert likeness.unlike(mixed()) == validate(mixed()) == []
+    assert unlike(mixed()) == validate(mixed()) == []
     records = mixed(**other)
     (problem,) = validate(records)
     assert "f1.s0" in problem

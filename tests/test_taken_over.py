@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from records import record, sealed
+from records import record, sealed, sections
 
 from bench import judging, machine, suites
 from bench.pages.provenance import provenance
@@ -13,7 +13,6 @@ from bench.records.results import Results
 from bench.running import data, engine, graphs, suite_run
 from bench.running.executor import Outcome
 from bench.running.inputs import inputs
-from bench.statistics import stats
 
 THEIRS = replace(suites.suite("smoke"), architectures=("unet",), size=(64, 64))
 OURS = replace(THEIRS, name="smoke-again")
@@ -83,7 +82,7 @@ def test_what_was_taken_over_keeps_the_name_of_the_suite_that_trained_it(tmp_pat
     assert trained == []
     found = store.load_record(Results(tmp_path).path(*suites.cells(third)))
     assert found["taken_from"] == "smoke"
-    (section,) = stats.sections([found])
+    (section,) = sections([found])
     assert "Taken over, as the same training: 1 from suite smoke." in " ".join("\n".join(provenance(section)).split())
 
 
@@ -169,6 +168,6 @@ def test_a_training_in_two_suites_ran_once(tmp_path, trained):
     path = stored(tmp_path)
     run(tmp_path)
     both = [store.load_record(path), store.load_record(Results(tmp_path).path(CELL))]
-    assert [section.beside for section in stats.sections(both)] == [1, 1]
+    assert [section.beside for section in sections(both)] == [1, 1]
     other = sealed({**both[0], "cell": {**both[0]["cell"], "suite": "third"}, "weights_sha256": "of another"})
-    assert [section.beside for section in stats.sections([*both, other])] == [2, 2, 2]
+    assert [section.beside for section in sections([*both, other])] == [2, 2, 2]
