@@ -25,6 +25,7 @@ from bench.statistics import borders, stats, strata
 from bench.statistics.rows import Section
 from bench.statistics.strata import Strata
 from bench.suites import SUITES
+from lungseg.metrics import METRICS
 
 GENERATED = "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->"
 
@@ -152,7 +153,11 @@ def suite_page(
         blocks.append(
             paragraph(f"Not measured: {', '.join(map(escape, slow))} ({code(f'python -m bench speed {suite}')} there).")
         )
-    lines = [*DEFINITIONS, *([DEEPDRAW] if any(row.fixed_split for s in sections for row in s.rows) else [])]
+    lines = [
+        *DEFINITIONS,
+        *(metric.definition for metric in METRICS.values() if metric.definition),
+        *([DEEPDRAW] if any(row.fixed_split for s in sections for row in s.rows) else []),
+    ]
     blocks += ["## What the columns mean", "\n".join(paragraph(line, "- ") for line in lines)]
     return "\n\n".join(blocks) + "\n"
 

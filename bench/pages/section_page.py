@@ -38,6 +38,7 @@ from bench.pages.provenance import provenance
 from bench.statistics import borders, fixed_split
 from bench.statistics.rows import MIN_SEEDS, Row, Section
 from bench.statistics.strata import Strata
+from lungseg.metrics import METRICS
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
 
@@ -170,14 +171,14 @@ def _fixed_split(section: Section, row: Row | None = None) -> list[str]:
 
 
 def _stored(section: Section, row: Row | None = None) -> list[str]:
-    """Headings, or a row's cells, of what was scored at the stored size of each mask."""
+    """Headings, or a row's cells, of the metrics that have a column: at the stored size of each mask."""
+    shown = [metric for metric in METRICS.values() if metric.column]
     if row is None:
-        mm = borders.unit(section.rows)
-        return ["Stored: Dice", f"HD95 {mm}, stored", f"ASSD {mm}", f"NSD at 2 {mm}"]
+        unit = borders.unit(section.rows)
+        return [metric.column.format(unit=unit) for metric in shown]
     if row.stored is None:
-        return [NONE] * 4
-    found = row.stored.boundary
-    return [ratio(row.stored.dice), distance(found.hd95_median), distance(found.assd_median), ratio(found.nsd_mean)]
+        return [NONE] * len(shown)
+    return [(distance if m.unit == "mm" else ratio)(row.stored.columns[m.name]) for m in shown]
 
 
 def _units(section: Section) -> list[str]:

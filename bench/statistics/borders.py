@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.records.record import Pixels
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import AtStored, Boundary, Row
 from bench.statistics.scores import Scores
+from lungseg.metrics import METRICS, Metric
 
 MIXED = "mm and px"  # the unit of what has no unit: some distances are in one, some in the other
 NAN = float("nan")
@@ -71,7 +73,19 @@ def at_stored(scores: Scores) -> AtStored | None:
         dice=scores.over_patients(dice),
         boundary=border,
         image_hd95=(NAN,) * len(hd95) if border.unit == MIXED else tuple(hd95.tolist()),
+        columns={m.name: _column(m, found, at, scores, border.unit) for m in METRICS.values() if m.column},
     )
+
+
+def _column(metric: Metric, cases: Sequence[Pixels], at: npt.NDArray[np.intp], scores: Scores, unit: str) -> float:
+    """The metric over all cases as its row says; NaN where a case lacks it or distances have no common unit. at: index
+    of each case's image."""
+    values = np.array([case.value(metric.name) for case in cases])
+    if metric.takes == "distances" and unit == MIXED:
+        return NAN
+    if metric.average == "patients":
+        return scores.over_patients(np.bincount(at, weights=values) / np.bincount(at))
+    return float(np.median(values) if metric.average == "median" else np.mean(values))
 
 
 def _finite_mean(values: Floats) -> float:

@@ -86,6 +86,7 @@ class AtStored:
     dice: float  # mean over patients
     boundary: Boundary
     image_hd95: tuple[float, ...]  # mean over seeds; infinite where any seed's is
+    columns: Mapping[str, float]  # of each row of METRICS that has a column; NaN where it is not known
 
 
 @dataclass(frozen=True)
