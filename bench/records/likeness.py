@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from bench.records import document
 from bench.records.record import Record, trainings
 
-OWN = ("architecture", "fold", "graph", "members", "seed", "views", "width")  # what cells of one comparison differ in
+# what cells of one comparison differ in
+OWN = ("architecture", "architecture_code", "fold", "graph", "members", "seed", "views", "width")
+    "architecture",
+    "architecture_code",
+    "fold",
+    "graph",
+    "members",
+    "seed",
+    "views",
+    "width",
+)  # what cells of one comparison differ in
 
 
 def unlike(records: Sequence[Record]) -> list[str]:
