@@ -77,8 +77,8 @@ class Registry(Mapping[str, Callable[..., Any]]):
         return len(self._entries)
 
     def match(self, patterns: str) -> list[str]:
-        """Names that fit one of the comma-separated shell patterns (``"r2*,unet"``), in table order, then other packages'
-        (``"mypackage.nets:mynet"``).
+        """Names that fit one of the comma-separated shell patterns (``"r2*,unet"``), in table order, and then those of
+        other packages (``"mypackage.nets:mynet"``).
 
         Raises UsageError for a pattern that fits nothing, or a name that cannot be imported.
         """

@@ -9,15 +9,6 @@ from bench.records.record import Record, trainings
 
 # what cells of one comparison differ in
 OWN = ("architecture", "architecture_code", "fold", "graph", "members", "seed", "views", "width")
-    "architecture",
-    "architecture_code",
-    "fold",
-    "graph",
-    "members",
-    "seed",
-    "views",
-    "width",
-)  # what cells of one comparison differ in
 
 
 def unlike(records: Sequence[Record]) -> list[str]:
