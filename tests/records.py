@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,12 @@ def history(epochs: int, level: float, rng: np.random.Generator) -> Record:
 def parsed(records: Iterable[Record | record_.Record]) -> list[record_.Record]:
     """Records as from files; where a test changed the cases alone, the rest names them again."""
     return [parse.record(named(r)) if isinstance(r, dict) else r for r in records]
+
+
+def replaced(record: record_.Record, index: int, **values: Any) -> record_.Record:
+    """The parsed record with other values in one case, whatever parsing would say of them."""
+    cases = [replace(case, **values) if i == index else case for i, case in enumerate(record.cases)]
+    return replace(record, cases=tuple(cases))
 
 
 def named(record: Record) -> Record:

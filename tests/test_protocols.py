@@ -191,7 +191,7 @@ def test_records_on_disk_stay_as_they_are(tmp_path):
 
 
 def test_images_beside_a_sibling_in_training_are_counted():
-    assert beside_siblings(linked(fold=(0, 1))) == 2, "folds 0 and 1 hold one each out, and train on the other"
+    assert beside_siblings(parsed(linked(fold=(0, 1)))) == 2, "folds 0 and 1 hold one each out, and train on the other"
     assert beside_siblings(parsed(linked(fold=(0, 2)))) == 0, "both in one fold"
     assert beside_siblings(parsed(second(linked(data="phantom")))) == 0
     failed = linked()

@@ -282,7 +282,6 @@ def test_a_cell_is_called_as_its_record_s_file(path):
         ({"commit": "0" * 40, "dirty": False, "sha256": "ef" * 32}, "ef" * 32),
         ({"commit": "0" * 40, "dirty": True}, None),  # a record of before sources were hashed
         ({"sha256": ""}, None),
-        ("ef" * 32, None),
         (None, None),
     ],
 )
