@@ -231,8 +231,8 @@ def test_any_number_of_records_has_a_summary(tmp_path, number):
 
 def test_records_of_other_data_than_the_rest_are_no_summary(tmp_path):
     records = made_up.grid(["unet"], suite="montgomery-128")
-    for record in records:
-        record["inputs"] = {"data": "first", "fold": record["cell"]["fold"]}
+    for one in records:
+        one["inputs"] = {"data": "first", "fold": one["cell"]["fold"]}
     made_up.save(tmp_path, records)
     assert gate.summarise_results(Results(tmp_path), suites.suite("montgomery-128"))
     records[3]["inputs"]["data"] = "second"
