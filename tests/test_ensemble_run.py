@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from records import cell_name, unlike, validate
+from records import unlike, validate
 
 from bench import machine, suites
 from bench.__main__ import main
@@ -42,7 +42,7 @@ def made(known, tmp_path_factory):
 
 
 def held(folder):
-    return {cell_name(record): record for record in Results(folder).all()}
+    return {record.name: record for record in Results(folder).all()}
 
 
 def test_each_fold_has_its_entries(made):
@@ -71,7 +71,7 @@ def masks(folder, architecture, seed, ids):
     named = (architecture, seed)
     records = [r for r in held(folder).values() if (r["cell"]["architecture"], r["cell"]["seed"]) == named]
     ours = {cell.id: cell for cell in suites.cells(replace(SUITE, architectures=(architecture,), seeds=(seed,)))}
-    cell_of = {case["id"]: ours[store.cell_name(r)] for r in records for case in r["cases"]}
+    cell_of = {case.id: ours[r.name] for r in records for case in r.cases}
     return np.stack([showcase.prediction(Results(folder), cell_of[image], image) for image in ids])
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from records import cell_name, sections
+from records import sections
 
 from bench import machine
 from bench.pages import report

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from records import cell_name
 
 from bench import machine, suites
 from bench.__main__ import main
@@ -259,7 +258,7 @@ def test_without_corruption_the_kept_weights_give_the_records_scores(made):
     stored = {case["id"]: case["dice"] for record in Results(made).all() for case in record["cases"]}
     assert dict(zip(network.images, network.dice[0][CLEAN], strict=True)) == pytest.approx(stored, abs=1e-6)
     assert network.about["clean_differs"] == 0
-    weights = {cell_name(record): record["weights_sha256"] for record in Results(made).all()}
+    weights = {record.name: record.weights_sha256 for record in Results(made).all()}
     assert {cell: each["weights_sha256"] for cell, each in network.about["trainings"].items()} == weights
     assert (made / "robustness" / f"{SUITE.name}.md").exists()
 

@@ -146,7 +146,7 @@ def test_of_two_suites_that_trained_it_one_is_taken(tmp_path, trained, capsys):
     run(tmp_path)
     assert trained == []
     assert "1 of 1 cells were trained in suite another already" in capsys.readouterr().out
-    assert store.load_record(Results(tmp_path).path(CELL))["taken_from"] == "another"
+    assert store.load_record(Results(tmp_path).path(CELL)).taken_from == "another"
 
 
 def test_what_is_on_trial_is_trained(tmp_path, monkeypatch):
