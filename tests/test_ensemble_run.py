@@ -42,7 +42,7 @@ def made(known, tmp_path_factory):
 
 
 def held(folder):
-    return {record.name: record for record in Results(folder).all()}
+    return {record.name: dict(record.document) for record in Results(folder).all()}
 
 
 def test_each_fold_has_its_entries(made):
@@ -69,7 +69,7 @@ def test_an_entry_predicts_what_all_of_its_members_held_out(made):
 
 def masks(folder, architecture, seed, ids):
     named = (architecture, seed)
-    records = [r for r in held(folder).values() if (r["cell"]["architecture"], r["cell"]["seed"]) == named]
+    records = [r for r in Results(folder).all() if (r.cell.architecture, r.cell.seed) == named]
     ours = {cell.id: cell for cell in suites.cells(replace(SUITE, architectures=(architecture,), seeds=(seed,)))}
     cell_of = {case.id: ours[r.name] for r in records for case in r.cases}
     return np.stack([showcase.prediction(Results(folder), cell_of[image], image) for image in ids])

@@ -81,7 +81,7 @@ def test_a_cell_that_dies_after_its_record_is_stored_has_succeeded(tmp_path, mon
     with Display([CELL], 1) as display:
         (outcome,) = engine.run_cells([CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display, executor)
     assert outcome.status == "ok"
-    assert [r["status"] for r in Results(tmp_path).all()] == ["ok"]
+    assert [r.status for r in Results(tmp_path).all()] == ["ok"]
 
 
 def test_a_backend_that_does_not_fit_the_machine_ends_the_run(tmp_path, monkeypatch):

@@ -62,10 +62,10 @@ def test_the_same_training_is_taken_over_with_its_files_and_says_where_it_was_ma
     assert "1 of 1 cells were trained in suite smoke already" in capsys.readouterr().out
     ours = store.load_record(Results(tmp_path).path(CELL))
     theirs = store.load_record(path)
-    assert store.is_sealed(ours)
-    assert (ours["cell"]["suite"], ours.pop("taken_from")) == ("smoke-again", "smoke")
-    assert {k: v for k, v in ours.items() if k not in ("cell", "record_sha256")} == {
-        k: v for k, v in theirs.items() if k not in ("cell", "record_sha256")
+    assert ours.sealed
+    assert (ours.cell.suite, ours.taken_from) == ("smoke-again", "smoke")
+    assert {k: v for k, v in ours.document.items() if k not in ("cell", "record_sha256", "taken_from")} == {
+        k: v for k, v in theirs.document.items() if k not in ("cell", "record_sha256")
     }
     for file in (weights, masks):
         assert Results(tmp_path).artifact(CELL, file.name).read_bytes() == file.read_bytes()
@@ -81,7 +81,7 @@ def test_what_was_taken_over_keeps_the_name_of_the_suite_that_trained_it(tmp_pat
     run(tmp_path, third)
     assert trained == []
     found = store.load_record(Results(tmp_path).path(*suites.cells(third)))
-    assert found["taken_from"] == "smoke"
+    assert found.taken_from == "smoke"
     (section,) = sections([found])
     assert "Taken over, as the same training: 1 from suite smoke." in " ".join("\n".join(provenance(section)).split())
 
@@ -169,5 +169,6 @@ def test_a_training_in_two_suites_ran_once(tmp_path, trained):
     run(tmp_path)
     both = [store.load_record(path), store.load_record(Results(tmp_path).path(CELL))]
     assert [section.beside for section in sections(both)] == [1, 1]
-    other = sealed({**both[0], "cell": {**both[0]["cell"], "suite": "third"}, "weights_sha256": "of another"})
+    first = both[0].document
+    other = sealed({**first, "cell": {**first["cell"], "suite": "third"}, "weights_sha256": "of another"})
     assert [section.beside for section in sections([*both, other])] == [2, 2, 2]

@@ -56,14 +56,14 @@ def records(suite: Suite, seeds: Sequence[int], threads: int, results: Path) -> 
 
 def dice(record: Record) -> np.ndarray:
     """Dice of each held-out image, by id."""
-    return np.array([case["dice"] for case in sorted(record["cases"], key=lambda case: case["id"])])
+    return np.array([case.dice for case in sorted(record.cases, key=lambda case: case.id)])
 
 
 def row(name: str, one: dict[tuple[str, int], Record], two: dict[tuple[str, int], Record]) -> str:
     """A line of the table."""
     seeds = sorted(seed for architecture, seed in one if architecture == name)
     means = [float(dice(one[name, seed]).mean()) for seed in seeds]
-    losses = [min(one[name, seed]["history"]["val_loss"]) for seed in seeds]
+    losses = [min(one[name, seed].history.curve("val_loss")) for seed in seeds]
     apart = [dice(one[name, a]) - dice(one[name, b]) for a in seeds for b in seeds if a < b]
     moved = [float(dice(two[key]).mean() - dice(one[key]).mean()) for key in two if key[0] == name]
     cells = [
