@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from records import cell_name, ensembles, grid, save, sealed, sections, terminal, unlike, validate
+from records import cell_name, ensembles, grid, parsed, save, sealed, sections, terminal, unlike, validate
 
 from bench import gate, suites
 from bench.pages import answers, budget, report
@@ -88,7 +88,7 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
 
 def test_only_trainings_count_as_a_suites_cost(tmp_path):
     records = table()
-    assert costs.renew(Results(tmp_path), replace(SUITE, name="fake"), records)
+    assert costs.renew(Results(tmp_path), replace(SUITE, name="fake"), parsed(records))
     assert costs.read(Results(tmp_path))[0]["cells"] == str(len([r for r in records if r["history"]["loss"]]))
 
 

@@ -35,7 +35,7 @@ def run(folder, suite, wanted):
     made_from = {cell.id: inputs(cell, material) for cell in wanted}
     with Display(wanted, suite.slots) as display:
         outcomes = engine.run_cells(wanted, suite, root, Results(folder), made_from, display)
-    records = {store.cell_name(r): r for r in Results(folder).all()}
+    records = {r.name: dict(r.document) for r in Results(folder).all()}
     return dict(zip([cell.id for cell in wanted], outcomes, strict=True)), records
 
 

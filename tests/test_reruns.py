@@ -120,7 +120,7 @@ def test_a_process_knows_how_long_it_has_lived():
 def test_the_table_holds_medians_and_leaves_out_resumed_cells():
     def told(seconds, resumed=0):
         made = of(True)
-        return {**made, "timing": {"parts": {"predict": seconds}, "resumed_at_epoch": resumed}}
+        return {**made, "timing": {**made["timing"], "parts": {"predict": seconds}, "resumed_at_epoch": resumed}}
 
     _, rows = part_rows([told(1.0), told(2.0), told(9.0), told(99.0, resumed=3), of(True)])
     assert [row[2] for row in rows if row[1] == "predict"] == ["2.00"]

@@ -88,7 +88,7 @@ def test_what_was_taken_over_keeps_the_name_of_the_suite_that_trained_it(tmp_pat
 
 @pytest.mark.parametrize(
     "changed",
-    [{"status": "crashed"}, {"fingerprint": "of other inputs"}, {"cell": {**CELL.as_dict(), "width": 99}}],
+    [{"status": "crashed", "cases": []}, {"fingerprint": "of other inputs"}, {"cell": {**CELL.as_dict(), "width": 99}}],
 )
 def test_nothing_else_is_taken_over(tmp_path, trained, changed):
     stored(tmp_path, **changed)
