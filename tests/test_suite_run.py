@@ -93,12 +93,12 @@ def test_a_backend_that_does_not_fit_the_machine_ends_the_run(tmp_path, monkeypa
 
 @pytest.mark.parametrize("broken", ["gallery", "speed"])
 def test_what_follows_the_training_cannot_cost_its_report(tmp_path, monkeypatch, capsys, broken):
-    def fails(*_):
+    def fails(*_, **__):
         raise DataError(f"{broken}: no such table; move it away")
 
-    monkeypatch.setattr(commands, "train", lambda *_: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
+    monkeypatch.setattr(commands, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
     monkeypatch.setattr(showcase, "draw", fails if broken == "gallery" else lambda *_: None)
-    monkeypatch.setattr(commands, "_speed", fails if broken == "speed" else lambda *_: 0)
+    monkeypatch.setattr(commands, "_speed", fails if broken == "speed" else lambda *_, **__: 0)
     assert main(["run", "smoke", "--results", str(tmp_path)]) == 4
     assert (tmp_path / "smoke.md").exists()
     assert "move it away" in capsys.readouterr().err
@@ -148,7 +148,7 @@ def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
 
 def test_the_variants_asked_for_are_those_that_are_trained(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(commands, "train", lambda suite, *_: asked.append(suite.recipes) or (commands.INTERRUPTED, 0))
+    monkeypatch.setattr(commands, "train", lambda suite, *_, **__: asked.append(suite.recipes) or (commands.INTERRUPTED, 0))
     run = ["run", "ablation", "--data", str(tmp_path), "--results", str(tmp_path / "results")]
     monkeypatch.setattr("bench.running.data.locate", lambda *_: tmp_path)
     assert main([*run, "--variants", "plateau, small-batches+elastic"]) == 130
