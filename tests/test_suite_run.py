@@ -148,7 +148,8 @@ def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
 
 def test_the_variants_asked_for_are_those_that_are_trained(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(commands, "train", lambda suite, *_, **__: asked.append(suite.recipes) or (commands.INTERRUPTED, 0))
+    ended = (commands.INTERRUPTED, 0)
+    monkeypatch.setattr(commands, "train", lambda suite, *_, **__: asked.append(suite.recipes) or ended)
     run = ["run", "ablation", "--data", str(tmp_path), "--results", str(tmp_path / "results")]
     monkeypatch.setattr("bench.running.data.locate", lambda *_: tmp_path)
     assert main([*run, "--variants", "plateau, small-batches+elastic"]) == 130
