@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     executor = _executor(options)
     options.results.refuse_others_pages()
     from bench.pages import report, showcase
-    from bench.pages.vetting import vetted
+    from bench.records.readable import readable
     from bench.running import data, lock
 
     with lock.held(options.results):
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         code, _ = train(suite, root, options.results, executor=executor)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
-        found = vetted(options.results)
+        found = readable(options.results)
         report.write(options.results, figures=False, only=suite.name, found=found)  # now: what follows may fail
         print(report.terminal(found.records, _columns(), only=suite.name), flush=True)  # or takes long
         code = _tried(code, lambda: showcase.draw(suite, options.results, root))
@@ -68,14 +68,14 @@ def ensemble(options: argparse.Namespace) -> int:
     executor = _executor(options)
     options.results.require()
     from bench.pages import report
-    from bench.pages.vetting import vetted
+    from bench.records.readable import readable
     from bench.running import data, ensemble, lock
 
     with lock.held(options.results):
         root = data.locate(suite, options.data, options.results)
         suite = suites.called(suite, root)
         code = ensemble.make(suite, root, options.results, options.seeds, _say, views=options.views, executor=executor)
-        found = vetted(options.results)
+        found = readable(options.results)
         written = report.write(options.results, only=suite.name, found=found)
     print(report.terminal(found.records, _columns(), only=suite.name))
     print("\n".join(f"written: {near(path)}" for path in written if path.suffix == ".md"))
@@ -171,12 +171,12 @@ def report(options: argparse.Namespace) -> int:
     Takes no lock, so that it can show what a run has finished so far.
     """
     from bench.pages import report as pages
-    from bench.pages.vetting import vetted
+    from bench.records.readable import readable
 
     if options.suite:
         suites.suite(options.suite)
     options.results.require()
-    found = vetted(options.results)
+    found = readable(options.results)
     for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, found=found):
         print(f"written: {near(path)}")
     _warn(options.results, found.unreadable)

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import suites
-from bench.cell import Cell, variant_of
+from bench.cell import Cell
 from bench.paths import near, slug
-from bench.records import members, store
+from bench.records import store
+from bench.records.record import Record
 from bench.records.results import Results
 from bench.running.data import Material
 from bench.running.inputs import inputs
@@ -54,10 +55,12 @@ def run(options: argparse.Namespace) -> int:
     material = data.gather(suite, root, options.results)
     out = options.out if options.out is not None else options.results.root / "models" / suite.name
     written, problems = [], []
-    for section in stats.sections(options.results.all(suite.name)):
+    records = options.results.all(suite.name)
+    for section in stats.sections(records):
+        own = [record for record in records if stats.setting(record) == section.setting]
         for row in _finished(section, wanted):
             try:
-                written.append(_exported(row, section, suite, material, options.results, out))
+                written.append(_exported(row, _of(row, own), section, suite, material, options.results, out))
             except DataError as error:
                 problems += error.problems
     if not written and not problems:
@@ -78,28 +81,31 @@ def _finished(section: Section, wanted: Sequence[str] | None) -> list[Row]:
     return rows if wanted is None else [row for row in rows if row.architecture in wanted]
 
 
-def chosen(records: Sequence[store.Record]) -> store.Record:
+def chosen(records: Sequence[Record]) -> Record:
     """The training whose validation Dice is the highest at its best epoch; of equals, the first by name."""
-    return max(sorted(records, key=store.cell_name), key=_validation)
+    return max(sorted(records, key=lambda record: record.name), key=_validation)
 
 
-def _validation(record: store.Record) -> float:
-    values = record["history"].get(VALIDATION) or record["history"]["val_dice"]
-    return float(values[record["best_epoch"]])
+def _validation(record: Record) -> float:
+    values = record.history.curve(VALIDATION) or record.history.curve("val_dice")
+    assert record.best_epoch is not None  # of a training that succeeded
+    return values[record.best_epoch]
 
 
-def _exported(row: Row, section: Section, suite: Suite, material: Material, results: Results, out: Path) -> Path:
+def _exported(
+    row: Row, records: Sequence[Record], section: Section, suite: Suite, material: Material, results: Results, out: Path
+) -> Path:
     """The folder of one row. Raises DataError where what it needs is gone or is another's by now."""
     from lungseg import model_folder
 
-    record = chosen(_of(row, section))
-    cell, name = _cell(record, suite), store.cell_name(record)
+    record = chosen(records)
+    cell, name = _cell(record, suite), record.name
     key = section.setting.machine  # of the machine that trained it, which may be another than this
     path = results.runs(suite.name) / key / f"{cell.id}.json"
-    if store.find(path, {**record["inputs"], **_today(cell, material)}) is None:
+    if store.find(path, {**record.inputs.every, **_today(cell, material)}) is None:
         raise DataError(f"{path}: was made of other data, or by another recipe or protocol, than today's; run it again")
-    weights = _weights(results.log(suite.name, key, cell.id, "weights.npz"), record["weights_sha256"])
-    card = _card(row, section, record, cell, suite, material)
+    weights = _weights(results.log(suite.name, key, cell.id, "weights.npz"), record.weights_sha256)
+    card = _card(row, len(records), section, record, cell, suite, material)
     folder = out / key / slug(row.name)
     if folder.exists():
         if model_folder.open_folder(folder).card == card:
@@ -110,18 +116,18 @@ def _exported(row: Row, section: Section, suite: Suite, material: Material, resu
     return folder
 
 
-def _of(row: Row, section: Section) -> list[store.Record]:
+def _of(row: Row, records: Sequence[Record]) -> list[Record]:
     """The trainings behind a row."""
     return [
-        dict(record) for record in members.trainings(section.records)
-        if record["status"] == "ok" and (cell := record["cell"])["seed"] in row.seeds
-        and (cell["architecture"], cell["width"], variant_of(cell)) == (row.architecture, row.width, row.variant)
+        record for record in records
+        if record.ok and record.trained and record.cell.seed in row.seeds
+        and (record.cell.architecture, record.cell.width, record.cell.variant)
+        == (row.architecture, row.width, row.variant)
     ]  # fmt: skip
 
 
-def _cell(record: store.Record, suite: Suite) -> Cell:
-    told = record["cell"]
-    return Cell(**{**told, "size": tuple(told["size"]), "recipe": suite.recipe_of(told["recipe"])})
+def _cell(record: Record, suite: Suite) -> Cell:
+    return Cell(**{**vars(record.cell), "recipe": suite.recipe_of(record.cell.recipe)})
 
 
 def _today(cell: Cell, material: Material) -> dict[str, Any]:
@@ -146,21 +152,23 @@ def _weights(path: Path, sha256: str) -> list[np.ndarray]:
     return found
 
 
-def _refuse_other_graph(card: Card, record: store.Record, path: Path) -> None:
+def _refuse_other_graph(card: Card, record: Record, path: Path) -> None:
     """The weights belong to the network as it was built then: a changed one would predict otherwise, unseen."""
     from lungseg import architectures, complexity
     from lungseg.architectures.blocks import Style
 
-    style = Style(momentum=card.momentum, dtype=str(record["inputs"]["recipe"].get("precision", "float32")))
+    style = Style(momentum=card.momentum, dtype=str(record.inputs.recipe.get("precision", "float32")))
     network = architectures.build(card.architecture, (*card.size, 1), card.width, style)
-    if complexity.graph_sha256(network) != record["inputs"].get("graph"):
+    if complexity.graph_sha256(network) != record.inputs.every.get("graph"):
         raise DataError(f"{path}: was trained when {card.architecture} was another network; run it again")
 
 
-def _card(row: Row, section: Section, record: store.Record, cell: Cell, suite: Suite, material: Material) -> Card:
+def _card(
+    row: Row, trainings: int, section: Section, record: Record, cell: Cell, suite: Suite, material: Material
+) -> Card:
     from bench.statistics.resampling import Interval
     from lungseg.card import UNKNOWN_LICENCE, Card
-    from lungseg.cli.train import LICENCES, SOURCES
+    from lungseg.datasets import DATASETS
     from lungseg.fitting import exposure
 
     recipe = cell.recipe
@@ -168,10 +176,11 @@ def _card(row: Row, section: Section, record: store.Record, cell: Cell, suite: S
     split = {part: len(ids) for part, ids in asdict(fold).items()}
     own = (*fold.train, *fold.validation, *(() if section.setting.across else fold.test))
     sets = cell.trained_on.split("+")
-    licences = dict.fromkeys(LICENCES[name] for name in sets if name in LICENCES)
+    known = [DATASETS[name] for name in sets if name in DATASETS]
+    licences = dict.fromkeys(one.licence for one in known if one.licence)
     common: dict[str, Any] = {
         "set": cell.scored_on, "metric": "dice", "images": len(row.images), "patients": row.n_patients,
-        "how": _how(row, cell), "data_sha256": record["data"]["raw_sha256"],
+        "how": _how(row, cell), "data_sha256": record.data.raw_sha256,
     }  # fmt: skip
     scores = [{**common, "at": "network", **_interval(row.dice)}]
     if row.stored is not None:
@@ -188,34 +197,34 @@ def _card(row: Row, section: Section, record: store.Record, cell: Cell, suite: S
             "set": cell.trained_on,
             "images": len(own),
             "patients": len({material.prepared.patients[material.prepared.row[key]] for key in own}),
-            "raw_sha256": record["data"]["raw_sha256"],
-            "prepared_sha256": record["data"]["prepared_sha256"],
+            "raw_sha256": record.data.raw_sha256,
+            "prepared_sha256": record.data.prepared_sha256,
             "split": split,
             "use": f"fold {cell.fold + 1} of {cell.folds}: {split['train']} images to train on, {split['validation']} "
             f"to choose the epoch by, {split['test']} held out",
         },
         training={
             "suite": suite.name,
-            "cell": store.cell_name(record),
-            "chosen": f"the highest validation Dice of {len(_of(row, section))} trainings; held-out images had no part",
+            "cell": record.name,
+            "chosen": f"the highest validation Dice of {trainings} trainings; held-out images had no part",
             "seed": cell.seed,
-            "threads": record["machine"].get("threads"),
-            "epochs": len(record["history"]["loss"]),
-            "best_epoch": record["best_epoch"] + 1,
+            "threads": record.machine.threads,
+            "epochs": record.history.epochs,
+            "best_epoch": (record.best_epoch or 0) + 1,
             "validation_dice": _validation(record),
-            "cpu_seconds": round(record["timing"].get("train_cpu_seconds", 0.0), 1),
-            "backend": record["machine"]["backend"],
-            "versions": record["machine"].get("versions", {}),
-            "source": record["source"],
-            "record_fingerprint": record["fingerprint"],
+            "cpu_seconds": round(record.timing.train_cpu_seconds, 1),
+            "backend": record.machine.backend,
+            "versions": dict(record.machine.versions),
+            "source": asdict(record.source),
+            "record_fingerprint": record.fingerprint,
         },
-        weights_sha256=record["weights_sha256"],
-        parameters=int(record["parameters"]),
-        protocol=int(record["inputs"]["protocol"]),
+        weights_sha256=record.weights_sha256,
+        parameters=record.parameters,
+        protocol=record.protocol,
         scores=tuple(scores),
         exposure=exposure(material.prepared, fold),
         licence="; ".join(licences) or UNKNOWN_LICENCE,
-        sources=tuple(source for name in sets for source in SOURCES.get(name, ())),
+        sources=tuple(source for one in known for source in one.cite),
     )
 
 

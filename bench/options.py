@@ -56,7 +56,10 @@ def _measuring(verb: Verb) -> None:
     ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
     robustness = verb("robustness", "Dice lost under corruptions, from kept weights; trains nothing, then reports")
     robustness.add_argument("suite", help="suite's name; see `list`")
-    robustness.add_argument("--arch", help="architectures instead of the suite's own: names or patterns, as 'r2*,unet'")
+    robustness.add_argument(
+        "--arch",
+        help="architectures instead of the suite's own: names or patterns, as 'r2*,unet', or package.module:function",
+    )
     robustness.add_argument("--seeds", type=int, help="only the first so many seeds instead of all that were trained")
     robustness.add_argument("--variant", help="those trained by this variant of the recipe, as thorough")
     _numerics(robustness)
@@ -160,7 +163,8 @@ def _judging(verb: Verb) -> None:
                        help="results to compare with (results)")  # fmt: skip
     judge.add_argument("--candidate", type=_folder, default=Results(home() / "results" / "local"),
                        help="results (results/local)")  # fmt: skip
-    judge.add_argument("--arch", help="only these architectures: names or patterns, as 'r2*,unet'")
+    judge.add_argument("--arch", help="only these architectures: names or patterns, as 'r2*,unet', or functions of "
+                       "your own as my.networks:tiny")  # fmt: skip
     _limits(judge)
     judge.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
     _results(judge, "results/local/compare")
@@ -196,7 +200,10 @@ def _launch(of: argparse.ArgumentParser) -> None:
 
 def _choice(of: argparse.ArgumentParser) -> None:
     of.add_argument("suite", nargs="?", default="quick", help="suite's name (quick); see `list`")
-    of.add_argument("--arch", help="architectures instead of the suite's own: names or patterns, as 'r2*,unet'")
+    of.add_argument(
+        "--arch",
+        help="architectures instead of the suite's own: names or patterns, as 'r2*,unet', or package.module:function",
+    )
 
 
 def _results(of: argparse.ArgumentParser, default: str = "results/local") -> None:

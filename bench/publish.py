@@ -6,16 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.cell import network
 from bench.pages import report
-from bench.records import costs, likeness, members, store
-from bench.records.protocols import newest, protocol
+from bench.records import costs, likeness, store
+from bench.records.record import Record, newest
 from bench.records.results import Results
 from bench.robustness import measurement
 from bench.speed import speed_table
 from bench.suites import Suite
-from lungseg import metrics
-from lungseg.errors import DataError, LungsegError, UsageError
+from lungseg.errors import DataError, UsageError
 
 
 def publish(suite: Suite, source: Results, target: Results, partial: bool = False) -> list[Path]:
@@ -34,10 +32,10 @@ def publish(suite: Suite, source: Results, target: Results, partial: bool = Fals
     if problems:
         raise DataError(problems)
     written = []
-    written += _kept(suite, target, max(map(protocol, records)))
+    written += _kept(suite, target, max(record.protocol for record in records))
     for path, record in zip(paths, records, strict=True):
         copy = target.root / source.inside(path)
-        store.save_record(copy, record)
+        store.save_record(copy, record.document)
         written.append(copy)
     written += _throughput(source, target, suite)
     written += _galleries(source, target, suite)
@@ -48,55 +46,48 @@ def publish(suite: Suite, source: Results, target: Results, partial: bool = Fals
     return written + report.write(target)
 
 
-def validate(records: Sequence[store.Record], partial: bool = False) -> list[str]:
+def validate(records: Sequence[Record], partial: bool = False) -> list[str]:
     """Everything that forbids publishing these records of one suite."""
     problems = []
-    groups: dict[tuple[object, ...], list[store.Record]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[Record]] = defaultdict(list)
     for record in records:
-        name = store.cell_name(record)
-        if record["status"] != "ok":
-            problems.append(f"{name}: {record['status']}; run the suite again")
+        name = record.name
+        if not record.ok:
+            problems.append(f"{name}: {record.status}; run the suite again")
             continue
-        if not store.is_sealed(record):
+        if not record.sealed:
             problems.append(f"{name}: was edited after it was written; run the cell again")
-        if record["fingerprint"] != store.fingerprint(record["inputs"]):
+        if record.fingerprint != store.fingerprint(record.inputs.every):
             problems.append(f"{name}: its fingerprint does not fit its inputs; run the cell again")
-        try:
-            for case in record["cases"]:
-                metrics.check_identities(case)
-        except LungsegError as error:
-            problems.append(f"{name}: {error}; run the cell again")
-        cell = record["cell"]
-        training = (cell["architecture"], cell["recipe"], cell["seed"])
+        cell = record.cell
+        training = (cell.architecture, cell.recipe, cell.seed)
         groups[*training, *_machine(record)].append(record)
     for group in groups.values():
         problems += _incomplete(group, partial)
     problems += _orphans(records)
-    for key in {_machine(r) for r in records if r["status"] == "ok"}:
+    for key in {_machine(r) for r in records if r.ok}:
         alike = [r for r in records if _machine(r) == key]
         problems += [f"{text}; run the suite again" for text in likeness.unlike(alike)]
     return problems
 
 
-def _incomplete(group: Sequence[store.Record], partial: bool) -> list[str]:
+def _incomplete(group: Sequence[Record], partial: bool) -> list[str]:
     """One architecture and seed: each image exactly once out of fold."""
-    cell = group[0]["cell"]
-    times = Counter(case["id"] for record in group for case in record["cases"])
-    expected = group[0]["data"]["truth_pixels"].keys()
-    name = f"{network(cell)} seed {cell['seed']}"
+    cell = group[0].cell
+    times = Counter(case.id for record in group for case in record.cases)
+    expected = group[0].data.truth_pixels.keys()
+    name = f"{cell.network()} seed {cell.seed}"
     problems = [f"{name}: {key} is predicted {times[key]} times" for key in sorted(times) if times[key] > 1]
     lost = sorted(expected - times.keys())
     if lost and not partial:
-        have = sorted(record["cell"]["fold"] for record in group)
+        have = sorted(record.cell.fold for record in group)
         problems.append(f"{name}: {len(lost)} of {len(expected)} images are not predicted; it has folds {have} only")
     return problems
 
 
-def _machine(record: store.Record) -> tuple[object, ...]:
+def _machine(record: Record) -> tuple[object, ...]:
     """What records of one table share; those of different protocols, precisions or determinism have none in common."""
-    on, made_from = record["machine"], record["inputs"]
-    fast = made_from.get("deterministic") is False
-    return on["backend"], on["device_kind"], on["precision"], fast, protocol(record)
+    return record.machine_key, record.protocol
 
 
 def _kept(suite: Suite, target: Results, published: int) -> list[Path]:
@@ -104,7 +95,7 @@ def _kept(suite: Suite, target: Results, published: int) -> list[Path]:
     take their place."""
     moved = []
     for path in target.paths(suite.name):
-        old = protocol(store.load_record(path))
+        old = store.load_record(path).protocol
         if old < published and not path.parent.name.endswith(f"-protocol-{old}"):
             home = path.parent.with_name(f"{path.parent.name}-protocol-{old}") / path.name
             store.write_bytes(home, path.read_bytes())
@@ -113,14 +104,14 @@ def _kept(suite: Suite, target: Results, published: int) -> list[Path]:
     return moved
 
 
-def _orphans(records: Sequence[store.Record]) -> list[str]:
+def _orphans(records: Sequence[Record]) -> list[str]:
     """Ensembles without a member among the records: their numbers could be traced to no training."""
-    there = {(_machine(record), store.cell_name(record)) for record in records if record["status"] == "ok"}
+    there = {(_machine(record), record.name) for record in records if record.ok}
     return [
-        f"{store.cell_name(record)}: its member {member.get('cell')} is not there; run its suite again, or delete it"
+        f"{record.name}: its member {member.cell} is not there; run its suite again, or delete it"
         for record in records
-        for member in members.members(record)
-        if (_machine(record), member.get("cell")) not in there
+        for member in record.inputs.members
+        if (_machine(record), member.cell) not in there
     ]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from lungseg.errors import UsageError
@@ -80,6 +81,22 @@ class Registry(Mapping[str, Callable[..., Any]]):
         """The function of a listed name, or of ``package.module:function``."""
         return resolve(name, self.kind) if is_outside(name) else self[name]
 
+    def file(self, name: str) -> Path | None:
+        """The source of another module's function; None of one in the table, and of a module without a file.
+
+        Raises UsageError where there is no such module or nothing in it bears that name: before hours of training.
+        Imports the module's parents at most.
+        """
+        if not is_outside(name):
+            return None
+        _find(name, self.kind)
+        module, function = name.split(":")
+        spec = find_spec(module)
+        file = Path(spec.origin) if spec and spec.has_location and spec.origin else None
+        if file and file.suffix == ".py" and not re.search(rf"\b{function}\b", file.read_text(encoding="utf-8")):
+            raise UsageError(f"{self.kind} {name!r}: {file} holds no {function!r}")
+        return file
+
     def add(self, name: str, entry: str) -> None:
         """One more name, in this process alone. Raises UsageError for one that is taken."""
         if name in self._entries:
@@ -106,7 +123,9 @@ class Registry(Mapping[str, Callable[..., Any]]):
             raise UsageError(f"{patterns!r} names no {self.kind}: known are {', '.join(self)}")
         outside = [pattern for pattern in wanted if ":" in pattern]
         for name in outside:
-            _find(name, self.kind)
+            if not is_outside(name):
+                raise UsageError(f"{self.kind} {name!r}: expected package.module:function")
+            self.file(name)
         own = [pattern for pattern in wanted if pattern not in outside]
         for pattern in own:
             if not any(fnmatchcase(name, pattern) for name in self):

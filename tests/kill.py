@@ -119,7 +119,7 @@ def die_at_write(k: int) -> None:
 
 def result(job: Training) -> dict[str, Any]:
     """What must be the same bit for bit: the record's part that is not time or machine, and the kept arrays."""
-    record = store.load_record(job.results.path(job.cell))
+    record = store.load_record(job.results.path(job.cell)).document
     assert store.is_sealed(record)
     assert not list(job.results.artifact(job.cell, "checkpoints").glob("*.checkpoint"))
     files = {name: job.results.artifact(job.cell, name).read_bytes() for name in ("weights.npz", "predictions.npz")}
@@ -167,7 +167,7 @@ def again(job: Training, expected: dict[str, Any], found: Trial) -> Trial:
     """The same job once more, and whether it ends with the same bits."""
     if os.waitpid(forked(lambda: train(job)), 0)[1]:
         return found
-    record = store.load_record(job.results.path(job.cell))
+    record = store.load_record(job.results.path(job.cell)).document
     return replace(found, resumed_at=record["timing"]["resumed_at_epoch"], same=result(job) == expected)
 
 

@@ -16,9 +16,7 @@ from bench.pages.literature import PUBLISHED
 from bench.records.results import Results
 from bench.statistics import stats
 from bench.statistics.fixed_split import IMAGES
-from bench.statistics.patients import beside_siblings
 from bench.statistics.rows import Pair, Row, Section
-from bench.statistics.scores import Scores
 from bench.statistics.verdicts import EQUIVALENT, MARGIN
 from lungseg import recipes
 
@@ -189,8 +187,8 @@ def machines(found: Sections) -> str:
     both = together(found, *(("montgomery-128", device, *trio) for device in (CPU, H200)))
     means = []
     for network in trio:
-        scores = [Scores.of(s.records_of(row(s, network))) for s in both]
-        means.append(float(np.mean([s.over_patients(dice) for s in scores if s for dice in s.values["dice"]])))
+        rows = [row(s, network) for s in both]
+        means.append(float(np.average([r.dice.value for r in rows], weights=[len(r.seeds) for r in rows])))
     if sorted(means, reverse=True) != means:
         raise LookupError(f"{trio} are not in this order: the line needs other words")
     words = [STEPS[tuple(pair(s, a, b).real for a, b in itertools.pairwise(trio))] for s in both]
@@ -233,7 +231,7 @@ def leak(found: Sections) -> str:
     old = of([s for s in found if s.setting.protocol == 1], "montgomery-128-strong", H200, *NAMES)
     top = row(old, "unet")
     return (
-        f"**Protocol 1 is history**: its folds put {beside_siblings(old.records)} of {len(top.images)} images beside a"
+        f"**Protocol 1 is history**: its folds put {old.beside_siblings} of {len(top.images)} images beside a"
         " sibling, another image of the same patient, in training. Its intervals are over the patients known today."
     )
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.records import store
+from bench import publish
+from bench.cell import cell_id
+from bench.pages import report
+from bench.records import doubts, likeness, parse, parts
+from bench.records import record as record_
+from bench.statistics import stats
+from bench.statistics.rows import Section
 from lungseg import metrics
 
 Record = dict[str, Any]
@@ -39,7 +45,7 @@ def case(name: str, wrong: float, size: int, rng: np.random.Generator) -> Record
     fp = int(truth * wrong * rng.uniform(0.6, 1.1))
     tp = truth - fn
     tn = size * size - tp - fp - fn
-    distance = 1.5 + 140 * wrong * rng.uniform(0.6, 1.4)
+    distance = float(1.5 + 140 * wrong * rng.uniform(0.6, 1.4))
     return {
         "id": name, "patient": name, "tp": tp, "fp": fp, "fn": fn, "tn": tn,
         **ratios(tp, fp, fn, tn),
@@ -61,6 +67,59 @@ def history(epochs: int, level: float, rng: np.random.Generator) -> Record:
         "loss": loss.tolist(), "val_loss": val_loss.tolist(), "val_dice": (1 - val_loss).tolist(),
         "learning_rate": rate.tolist(), "seconds": [2.0] * epochs,
     }  # fmt: skip
+
+
+def parsed(records: Iterable[Record | record_.Record]) -> list[record_.Record]:
+    """Records as from files; where a test changed the cases alone, the rest names them again."""
+    return [parse.record(named(r)) if isinstance(r, dict) else r for r in records]
+
+
+def replaced(record: record_.Record, index: int, **values: Any) -> record_.Record:
+    """The parsed record with other values in one case, whatever parsing would say of them."""
+    cases = [replace(case, **values) if i == index else case for i, case in enumerate(record.cases)]
+    return replace(record, cases=tuple(cases))
+
+
+def named(record: Record) -> Record:
+    """The record, or as `agreeing` where its split and its list of images are of other cases."""
+    truth = {c["id"]: c["truth_pixels"] for c in record["cases"]}
+    same = truth.keys() <= record["data"]["truth_pixels"].keys() and [*truth] == record["split"]["test"]
+    return record if same or not truth else agreeing(record)
+
+
+def sections(records: Iterable[Record]) -> list[Section]:
+    """What statistics make of these records."""
+    return stats.sections(parsed(records))
+
+
+def unlike(records: Iterable[Record]) -> list[str]:
+    """What sets these records apart that must not."""
+    return likeness.unlike(parsed(records))
+
+
+def validate(records: Iterable[Record], partial: bool = False) -> list[str]:
+    """What forbids publishing these records."""
+    return publish.validate(parsed(records), partial)
+
+
+def terminal(records: Iterable[Record], width: int = 80, only: str | None = None) -> str:
+    """What a terminal shows of these records."""
+    return report.terminal(parsed(records), width, only)
+
+
+def told(record: Record) -> list[str]:
+    """Doubts about this record."""
+    return doubts.told(parse.record(record))
+
+
+def part_rows(records: Iterable[Record]) -> tuple[list[str], list[list[str]]]:
+    """Where these records' seconds went."""
+    return parts.rows(parsed(records))
+
+
+def cell_name(record: Record) -> str:
+    """``unet.phantom.f0.s0``."""
+    return cell_id(record["cell"])
 
 
 def sealed(record: Record) -> Record:
@@ -137,7 +196,7 @@ def save(results: Path, records: Sequence[Record]) -> None:
     for r in records:
         cell, machine = r["cell"], r["machine"]
         key = "-".join((machine["backend"], machine["device_kind"], machine["precision"]))
-        path = results / "runs" / cell["suite"] / key / f"{store.cell_name(r)}.json"
+        path = results / "runs" / cell["suite"] / key / f"{cell_name(r)}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(r, allow_nan=False), encoding="utf-8")
 

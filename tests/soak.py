@@ -27,8 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench import publish, suites  # noqa: E402
-from bench.pages.vetting import vetted  # noqa: E402
-from bench.records import store  # noqa: E402
+from bench.records.readable import readable  # noqa: E402
 from bench.records.results import Results  # noqa: E402
 from bench.running import lock  # noqa: E402
 from lungseg import atomic  # noqa: E402
@@ -89,11 +88,11 @@ def round_of(results: Path, chance: random.Random, longest: float, log: Any) -> 
 
 def problems(results: Path) -> list[str]:
     """Everything that is not as a run without kills would have left it."""
-    found = vetted(Results(results))
+    found = readable(Results(results))
     wrong = [f"{path}: {why}" for path, why in found.unreadable.items()]
     wrong += publish.validate(found.records, partial=True)  # sealed, fits its inputs, each image once, identities
     expected = {cell.id for cell in suites.cells(SUITE)}
-    have = {store.cell_name(record) for record in found.records}
+    have = {record.name for record in found.records}
     wrong += [f"cells {sorted(expected ^ have)} are missing or too many"] if expected != have else []
     for start_of_name in (atomic.FILE, atomic.FOLDER):  # before the lock is taken, which removes what it finds
         wrong += [f"{path}: unfinished" for path in results.rglob(f"{start_of_name}*")]
@@ -118,7 +117,7 @@ def report(results: Path) -> dict[str, bytes]:
 def decided(results: Path) -> dict[str, tuple[Any, ...]]:
     """What a training decides, by cell: weights and counts."""
     return {
-        store.cell_name(r): (r["weights_sha256"], tuple((c["id"], c["tp"], c["fp"], c["fn"]) for c in r["cases"]))
+        r.name: (r.weights_sha256, tuple((c.id, c.tp, c.fp, c.fn) for c in r.cases))
         for r in Results(results).all(SUITE.name)
     }
 

@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from records import grid, save, sealed
+from records import grid, save, sealed, sections, unlike, validate
 
-from bench import publish
 from bench.cell import variant_of
 from bench.gate import summarise_results
 from bench.markdown import p_value
@@ -13,9 +12,8 @@ from bench.pages.ablation_page import ablation, answer
 from bench.pages.gaps import never_run, variants_never_run
 from bench.pages.report import write
 from bench.pages.section_page import section_page
-from bench.records import likeness, store
+from bench.records import store
 from bench.records.results import Results
-from bench.statistics import stats
 from bench.statistics.resampling import holm
 from bench.suites import cells, narrowed, suite
 from lungseg.errors import UsageError
@@ -55,7 +53,7 @@ def test_every_cell_of_a_suite_with_variants_has_a_file_of_its_own():
 
 
 def test_variants_share_a_table_with_the_recipe_and_are_measured_against_it():
-    (section,) = stats.sections(records())
+    (section,) = sections(records())
     assert {r.name for r in section.rows} == {"unet", "unet (no-pose)", "unet (mirror)"}
     found = rows(section)
     assert set(found) == {"no-pose", "mirror"}
@@ -70,18 +68,18 @@ def test_variants_share_a_table_with_the_recipe_and_are_measured_against_it():
 
 
 def test_the_first_screen_says_what_each_ingredient_buys():
-    (section,) = stats.sections(records())
+    (section,) = sections(records())
     ((question, text),) = answer(section)
     difference = rows(section)["no-pose"][1].split()[0]
     assert text == f"By Dice, against the whole recipe, worse: no-pose {difference}; equivalent: mirror."
     assert section_page(section, {})[3].startswith(f"**{question}** By Dice, ")
     assert "miss the same images" not in "".join(section_page(section, {})), "recipes of one network are no networks"
-    assert answer(stats.sections(variant("", 0.97))[0]) == []
+    assert answer(sections(variant("", 0.97))[0]) == []
 
 
 def test_only_the_comparisons_that_are_asked_are_corrected_for():
     """Three variants are six pairs with the recipe, of which three are asked."""
-    (section,) = stats.sections([*records(), *variant("no-exposure", 0.96996)])
+    (section,) = sections([*records(), *variant("no-exposure", 0.96996)])
     raw = {name: section.pair(f"unet ({name})", "unet").p_value for name in ("no-pose", "mirror", "no-exposure")}
     corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
     assert {name: cells[2] for name, cells in rows(section).items()} == {
@@ -91,14 +89,14 @@ def test_only_the_comparisons_that_are_asked_are_corrected_for():
 
 
 def test_seeds_are_called_the_same_only_where_they_are():
-    (section,) = stats.sections(records())
+    (section,) = sections(records())
     assert "the same folds, seeds and images" in " ".join(ablation(section)[2].split())
-    (section,) = stats.sections([*variant("", 0.97, seeds=(0, 1)), *variant("no-pose", 0.94)])
+    (section,) = sections([*variant("", 0.97, seeds=(0, 1)), *variant("no-pose", 0.94)])
     assert "the same folds and images" in " ".join(ablation(section)[2].split())
 
 
 def test_a_better_variant_has_a_positive_difference():
-    (section,) = stats.sections([*variant("", 0.94), *variant("no-pose", 0.97)])
+    (section,) = sections([*variant("", 0.94), *variant("no-pose", 0.97)])
     difference, low, _ = (float(x.strip("[],")) for x in rows(section)["no-pose"][1].split())
     assert 0 < low < difference
 
@@ -106,7 +104,8 @@ def test_a_better_variant_has_a_positive_difference():
 def kept(records, *values):
     """The records, with these validation Dice of the weights that were kept, fold by fold."""
     return [
-        sealed({**r, "best_epoch": 1, "history": {**r["history"], "val_dice": [0.5, value, 0.6]}})
+        sealed({**r, "best_epoch": 1,
+                "history": {k: v[:3] for k, v in r["history"].items()} | {"val_dice": [0.5, value, 0.6]}})
         for r, value in zip(records, values, strict=True)
     ]  # fmt: skip
 
@@ -114,19 +113,19 @@ def kept(records, *values):
 def test_validation_dice_stands_beside_so_that_who_chooses_need_not_look_at_test_images():
     whole = kept(variant("", 0.97), 0.91, 0.92, 0.93, 0.94, 0.95)
     joined = kept(variant("no-pose+plateau", 0.96), 0.92, 0.93, 0.95, 0.94, 0.94)
-    (section,) = stats.sections([*whole, *joined])
+    (section,) = sections([*whole, *joined])
     _, body, note, _ = ablation(section)
     assert body.splitlines()[0].endswith("Validation |")
     assert rows(section)["no-pose+plateau"][-1] == "+0.0060, 3 of 5"
     assert "or with several joined by +" in " ".join(note.split())
-    (plain,) = stats.sections(records())
+    (plain,) = sections(records())
     assert "joined" not in " ".join(ablation(plain)[2].split())
 
 
 def test_variants_that_were_never_run_are_named(tmp_path):
-    (section,) = stats.sections(records())
+    (section,) = sections(records())
     assert variants_never_run(section) == [v for v in SUITE.variants if v not in ("no-pose", "mirror")]
-    (plain,) = stats.sections(variant("", 0.97))
+    (plain,) = sections(variant("", 0.97))
     assert variants_never_run(plain) == []
     save(tmp_path, records())
     write(Results(tmp_path))
@@ -135,23 +134,23 @@ def test_variants_that_were_never_run_are_named(tmp_path):
 
 
 def test_without_variants_there_is_no_such_table():
-    (section,) = stats.sections(grid())
+    (section,) = sections(grid())
     assert ablation(section) == []
 
 
 def test_a_page_names_what_a_variant_lacks(tmp_path):
-    (section,) = stats.sections([r for r in records() if r["cell"]["fold"] or "mirror" not in r["cell"]["recipe"]])
+    (section,) = sections([r for r in records() if r["cell"]["fold"] or "mirror" not in r["cell"]["recipe"]])
     text = " ".join("\n".join(section_page(section, {})).split())
     assert "unet (mirror), seed 0: 4 of 5 folds (not run: fold 0)" in text
     assert "unet, seed 0" not in text
 
 
 def test_records_of_variants_are_alike_but_for_their_recipe_and_may_be_published(tmp_path):
-    assert likeness.unlike(records()) == []
+    assert unlike(records()) == []
     other = sealed({**records()[0], "inputs": {"recipe": {"name": "another"}}})
-    assert any("recipe: " in text for text in likeness.unlike([other, *records()[1:]]))
-    assert publish.validate(records()) == []
-    assert any("unet (mirror) seed 0: 12 of 60" in text for text in publish.validate(records()[:-1]))
+    assert any("recipe: " in text for text in unlike([other, *records()[1:]]))
+    assert validate(records()) == []
+    assert any("unet (mirror) seed 0: 12 of 60" in text for text in validate(records()[:-1]))
 
 
 def test_reports_and_comparisons_keep_variants_apart(tmp_path):
@@ -205,7 +204,7 @@ def test_what_a_variant_changes_is_told_by_its_settings():
 
 def test_a_page_says_what_a_short_name_stands_for():
     parts = "small-batches+twice-epochs+elastic"
-    (section,) = stats.sections([*variant("", 0.97), *variant(parts, 0.975), *variant(f"{parts}+weight-average", 0.98)])
+    (section,) = sections([*variant("", 0.97), *variant(parts, 0.975), *variant(f"{parts}+weight-average", 0.98)])
     assert {row.name for row in section.rows} == {"unet", "unet (thorough)", "unet (thorough+weight-average)"}
     _, _, note, meanings = ablation(section)
     assert "small-batches: batch_size 4 instead of 16; " in " ".join(meanings.split())
@@ -214,9 +213,9 @@ def test_a_page_says_what_a_short_name_stands_for():
     assert f"(thorough is {parts})" in " ".join(note.split())
     ((_, said),) = answer(section)
     assert said.endswith(f". Thorough is {parts}.")
-    (alone,) = stats.sections([*variant("", 0.97), *variant(parts, 0.975)])
+    (alone,) = sections([*variant("", 0.97), *variant(parts, 0.975)])
     assert f"or with several joined by + (thorough is {parts})" in " ".join(ablation(alone)[2].split())
-    (plain,) = stats.sections(records())
+    (plain,) = sections(records())
     assert "thorough" not in ablation(plain)[2]
 
 
@@ -255,10 +254,10 @@ def test_variants_of_one_network_get_no_figure_of_their_one_speed():
     measured = {"architecture": "unet", "width": "8", **rates}
     table = Speeds("x.csv", "cpu", "tensorflow", "float32", (64, 64), (measured,))
     for found, drawn in ((records(), False), (variant("", 0.97), True)):
-        (section,) = stats.sections(found)
+        (section,) = sections(found)
         rows = tuple(replace(row, width=8) for row in section.rows)
         assert (speed(replace(section, rows=rows), [table]) is not None) == drawn
-    (section,) = stats.sections(records())
+    (section,) = sections(records())
     one, two, three = (replace(row, width=8) for row in section.rows)
     whole = next(row for row in (one, two, three) if not row.variant)
     besides = replace(whole, architecture="resunet", name="resunet")

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from read_page import lines_with, page
-from records import grid, record, sealed
+from records import grid, record, sealed, sections, told
 
 from bench.pages import answers
-from bench.records import doubts
-from bench.statistics import stats
 
 
 def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
@@ -22,7 +20,7 @@ def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
 
 
 def test_the_verdict_comes_first():
-    (many,) = stats.sections(grid(("unet", "resunet"), seeds=range(3), n=60))
+    (many,) = sections(grid(("unet", "resunet"), seeds=range(3), n=60))
     (pair,) = many.pairs
     for p, p_apart, verdict in (
         (0.001, 1.0, "Yes"), (1.0, 1.0, "Not known"), (1.0, 0.001, "No, equivalent within 0.002"),
@@ -36,7 +34,7 @@ def test_the_verdict_comes_first():
 
 
 def test_rows_that_the_first_is_not_better_than_are_named_once():
-    (section,) = stats.sections(grid(("unet", "resunet", "r2unet"), n=60))
+    (section,) = sections(grid(("unet", "resunet", "r2unet"), n=60))
     first, second, third = (row.name for row in section.rows)
     unknown = [replace(p, p_holm=1.0, p_apart_holm=1.0) for p in section.pairs]
     text = answers.real(replace(section, pairs=tuple(unknown)))
@@ -50,7 +48,7 @@ def test_rows_that_the_first_is_not_better_than_are_named_once():
 def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_path):
     alone = grid(("unet", "resunet"), n=60)
     assert "How often is such a table wrong" not in page(tmp_path / "a", alone), "nothing says how much seeds vary"
-    (section,) = stats.sections(grid(("unet", "resunet", "r2unet"), seeds=range(3), n=60))
+    (section,) = sections(grid(("unet", "resunet", "r2unet"), seeds=range(3), n=60))
     text = answers.trust(section)
     assert text.startswith("Tables of 3 equal methods with 3 seeds each call some pair different in ")
     sizes = [section.power.detectable[n] for n in (3, 5, 10)]
@@ -58,7 +56,7 @@ def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_p
     assert "corrected for 3 pairs, if it were " in text
     assert f"{sizes[0]:.4f} with 3 seeds, {sizes[1]:.4f} with 5 seeds and {sizes[2]:.4f} with 10 seeds." in text
     other = grid(("lwnet", "m2unet"), n=60, suite="single")
-    found = stats.sections([*other, *grid(("unet", "resunet"), seeds=range(3), n=60)])
+    found = sections([*other, *grid(("unet", "resunet"), seeds=range(3), n=60)])
     single = next(s for s in found if s.setting.suite == "single")
     assert "with 1 seed each" in answers.trust(single)
     assert "variances of the trainings of fake. One seed says nothing of methods." in answers.trust(single)
@@ -66,7 +64,7 @@ def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_p
 
 
 def test_the_highest_stands_beside_what_a_choice_by_other_folds_gives(tmp_path):
-    (section,) = stats.sections(grid(("unet", "resunet"), n=60))
+    (section,) = sections(grid(("unet", "resunet"), n=60))
     text = page(tmp_path, grid(("unet", "resunet"), n=60)).replace("\n", " ")
     assert section.nested.highest == section.rows[0].dice.value
     assert f"Dice is {section.nested.dice:.4f}, beside {section.nested.highest:.4f} for the highest of 2 rows" in text
@@ -79,15 +77,15 @@ def test_a_width_is_named_with_a_network_only_where_there_are_two_of_it(tmp_path
         return [sealed({**r, "cell": {**r["cell"], "width": width}}) for r in found]
 
     each = [*wide(("unet",), 16), *wide(("resunet",), 16), *wide(("m2unet",), 64)]
-    assert {r.name for r in stats.sections(each)[0].rows} == {"unet", "resunet", "m2unet"}
+    assert {r.name for r in sections(each)[0].rows} == {"unet", "resunet", "m2unet"}
     assert "px, width 16 (m2unet: 64), recipe" in page(tmp_path / "own", each).replace("\n", " ")
     twice = [*wide(("unet",), 16), *wide(("unet",), 64), *wide(("m2unet",), 64)]
-    assert {r.name for r in stats.sections(twice)[0].rows} == {"unet (width 16)", "unet (width 64)", "m2unet"}
+    assert {r.name for r in sections(twice)[0].rows} == {"unet (width 16)", "unet (width 64)", "m2unet"}
 
 
 def test_a_training_is_of_a_fold_or_where_there_are_none_of_a_seed():
     for folds, what in ((5, "fold"), (1, "seed")):
-        (section,) = stats.sections(grid(("unet", "resunet"), folds=folds, n=60))
+        (section,) = sections(grid(("unet", "resunet"), folds=folds, n=60))
         assert f"of training a {what}" in answers.cost(section)
 
 
@@ -100,10 +98,10 @@ def test_what_ran_beside_is_told_with_other_suites_on_such_a_machine_alone():
 
     alone, beside = at("a", 10), [*at("a", 10), *at("b", 11)]
     elsewhere = [*at("a", 10), *at("b", 11, cpu="Another CPU")]
-    assert "All scored cells took 2.0 min (cpu)." in answers.cost(stats.sections(alone)[0])
-    shared = answers.cost(stats.sections(beside)[0])
+    assert "All scored cells took 2.0 min (cpu)." in answers.cost(sections(alone)[0])
+    shared = answers.cost(sections(beside)[0])
     assert "All scored cells took 2.0 min summed (cpu, up to 2 with those of other suites)." in shared
-    assert answers.cost(stats.sections(elsewhere)[0]) == answers.cost(stats.sections(alone)[0])
+    assert answers.cost(sections(elsewhere)[0]) == answers.cost(sections(alone)[0])
 
 
 def test_three_seeds_are_not_called_a_test_of_weights(tmp_path):
@@ -163,7 +161,7 @@ def test_another_reader_is_asked_for_on_the_first_screen(tmp_path):
 def unfinished(level):
     """Two rows of all five folds, and a third of three whose Dice is about ``level``."""
     third = [record("r2unet", fold, n=50, level=level) for fold in range(3)]
-    return stats.sections([*grid(("unet", "resunet"), n=50), *third])[0]
+    return sections([*grid(("unet", "resunet"), n=50), *third])[0]
 
 
 def test_an_unfinished_row_that_is_ahead_on_its_own_images_is_named_beside_the_leader():
@@ -183,8 +181,8 @@ def test_an_unfinished_row_that_is_behind_changes_nothing():
 
 def test_scores_that_are_hardly_better_than_a_guess_are_doubted():
     poor = record("unet", 0, n=50, level=0.6)
-    (doubt,) = doubts.told(poor)
+    (doubt,) = told(poor)
     assert "hardly tells lungs from the rest" in doubt
-    assert doubts.told(record("unet", 0, n=50)) == []
+    assert told(record("unet", 0, n=50)) == []
     own = "the training loss did not fall"
-    assert doubts.told({**poor, "doubts": [own]}) == [own, doubt]
+    assert told({**poor, "doubts": [own]}) == [own, doubt]

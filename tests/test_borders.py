@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -11,19 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from read_page import page
-from records import agreeing, bins, counted, grid, save, sealed, second
+from records import agreeing, bins, counted, grid, parsed, save, sealed, second, sections, terminal
 
 from bench.__main__ import main
 from bench.markdown import NONE
-from bench.pages import report
-from bench.statistics import borders, fixed_split, hard_images, stats
+from bench.records import store
+from bench.records.record import Pixels
+from bench.statistics import borders, fixed_split, hard_images
 from bench.statistics.misses import misses
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 def only(records):
-    (section,) = stats.sections(records)
+    (section,) = sections(records)
     return section
 
 
@@ -51,7 +51,7 @@ DISTANCE = st.one_of(st.none(), st.floats(0, 500))
 @given(st.lists(DISTANCE, min_size=1, max_size=30))
 def test_a_median_holds_what_is_infinite_as_the_largest(values):
     """By definition: at least half of all predictions are as near as the median, at least half as far."""
-    cases = [{"distance_unit": "mm", "hd95_mm": v, "assd_mm": v, "nsd_2mm": 0.5} for v in values]
+    cases = [Pixels(1, 1, 1, 1, "mm", v, "ok" if v is not None else "one_empty", v, 0.5) for v in values]
     found = borders.boundary(cases)
     known = [math.inf if v is None else v for v in values]
     for median in (found.hd95_median, found.assd_median):
@@ -92,7 +92,7 @@ def test_stored_dice_is_its_own_and_not_the_networks_size(tmp_path):
     records = second(grid(("unet",), folds=2, n=24))
     for r in records:
         for c in r["cases"]:
-            c["at_stored"].update(fn=0, fp=0)
+            c["at_stored"].update(fn=0, fp=0, tn=c["at_stored"]["tn"] + c["at_stored"]["fn"] + c["at_stored"]["fp"])
     row = only([sealed(r) for r in records]).rows[0]
     assert row.stored.dice == 1.0
     assert row.stored.sizes == ((512, 512),)
@@ -139,7 +139,7 @@ def test_a_suite_of_mixed_units_is_reported_with_all_but_its_distances(tmp_path,
     assert cell(text, "unet", "HD95", "### Borders and anatomy") == NONE
     assert cell(text, "unet", "Dice") == cell((tmp_path / "sound.md").read_text(), "unet", "Dice")
     assert "Dice and HD95 disagree" not in text, "places by HD95 would be of two units"
-    assert "HD95 mm and px" in report.terminal(mixed)
+    assert "HD95 mm and px" in terminal(mixed)
 
 
 def test_a_row_in_pixels_beside_one_in_millimetres_shares_no_place_by_distance():
@@ -206,7 +206,7 @@ def test_calibration_is_pooled_over_pixels(tmp_path):
 def test_probabilities_that_mean_what_they_say_have_no_error():
     records = second(grid(("unet",), n=24))
     for r in records:
-        r["calibration"] = {"bins": [[1000, 250.0, 250], [1000, 900.0, 900], [0, 0.0, 0]], "brier": 0.1}
+        r["calibration"] = {"bins": [[1000, 250.0, 250], [1000, 900.0, 900], *[[0, 0.0, 0]] * 13], "brier": 0.1}
     assert only([sealed(r) for r in records]).rows[0].calibration.ece == 0.0
 
 
@@ -239,9 +239,9 @@ def test_the_published_split_has_28_images_among_them_the_six_with_siblings_in_i
 def test_committed_predictions_on_the_published_split_are_what_another_count_gave(files, expected):
     folders = [f for f in (RESULTS / "runs" / "ablation-128").iterdir() if f.name.startswith(files.split("/")[0])]
     paths = [p for f in folders for p in f.glob(f"{files.split('/')[1]}.montgomery.f*.s0.json")]
-    old = [r for p in paths if (r := json.loads(p.read_text()))["inputs"]["protocol"] == 1]
+    old = [r for p in paths if (r := store.load_record(p)).protocol == 1]
     assert len(old) == 5
-    found = fixed_split.pooled_dice("montgomery", [c for r in old for c in r["cases"]])
+    found = fixed_split.pooled_dice("montgomery", [c for r in old for c in r.cases])
     assert found == pytest.approx(expected, abs=5e-5)
 
 
@@ -257,9 +257,11 @@ def test_other_data_or_a_missing_image_has_no_such_column(tmp_path):
     tp, wrong = sum(c["tp"] for c in own), sum(c["fp"] + c["fn"] for c in own)
     assert cell(text, "unet", "deepdraw's 28, pooled") == f"{2 * tp / (2 * tp + wrong):.4f}"
     assert only(grid(("unet",), n=40, data="montgomery")).rows[0].fixed_split is None
-    lacking = [{**c, "id": "x"} if c["id"] == fixed_split.IMAGES[0] else c for c in own]
+    cases = [c for r in parsed(records) for c in r.cases]
+    assert fixed_split.pooled_dice("montgomery", cases) is not None
+    lacking = [c for c in cases if c.id != fixed_split.IMAGES[0]]
     assert fixed_split.pooled_dice("montgomery", lacking) is None
-    assert fixed_split.pooled_dice("shenzhen", own) is None
+    assert fixed_split.pooled_dice("shenzhen", cases) is None
     across = [sealed({**r, "cell": {**r["cell"], "trained_on": "shenzhen"}}) for r in records]
     assert only(across).rows[0].fixed_split is None, "no fold of it was trained on"
     assert "deepdraw's" not in page(tmp_path / "b", grid(("unet",), n=40)).split("### Leaderboard")[1].split("###")[0]

@@ -1,12 +1,11 @@
 """The budget's table: what was allowed, what was taken, and who had not levelled off."""
 
 import pytest
-from records import grid, sealed
+from records import grid, sealed, sections
 
 from bench.pages.answers import levelled
 from bench.pages.budget import budget
 from bench.records import doubts
-from bench.statistics import stats
 
 RECIPE = {"epochs": 50, "batch_size": 16}
 
@@ -16,7 +15,7 @@ def records(**change):
 
 
 def row(records):
-    (section,) = stats.sections(records)
+    (section,) = sections(records)
     blocks = budget(section)
     cells = [cell.strip() for cell in blocks[-1].splitlines()[-1].strip("|").split("|")]
     return cells, " ".join(blocks[1].split())
@@ -49,8 +48,8 @@ def test_processor_time_is_the_middle_of_the_cells_that_told_it_and_only_where_a
 @pytest.mark.parametrize(("last", "rising"), [(0.90, "5 of 5"), (0.8001, "0 of 5")])
 def test_who_was_still_rising_is_counted(last, rising):
     curve = [0.8] * 9 + [last]
-    history = {**records()[0]["history"], "loss": curve, "val_dice": curve}
-    assert row(records(history=history))[0][-1] == rising
+    history = {key: values[:10] for key, values in records()[0]["history"].items()} | {"val_dice": curve}
+    assert row(records(history=history, best_epoch=9))[0][-1] == rising
 
 
 @pytest.mark.parametrize(
@@ -65,11 +64,17 @@ def test_the_first_screen_says_who_had_not_levelled_off():
     flat, steep = [0.8] * 10, [0.8] * 9 + [0.9]
     curves = {("unet", fold): steep if fold < 2 else flat for fold in range(5)}
     made = [
-        sealed({**r, "history": {**r["history"], "val_dice": curves.get((cell["architecture"], cell["fold"]), flat)}})
+        sealed(
+            {
+                **r,
+                "best_epoch": 9,
+                "history": {key: values[:10] for key, values in r["history"].items()}
+                | {"val_dice": curves.get((r["cell"]["architecture"], r["cell"]["fold"]), flat)},
+            }
+        )
         for r in grid(("unet", "resunet"), n=30)
-        for cell in [r["cell"]]
     ]
-    (section,) = stats.sections(made)
+    (section,) = sections(made)
     assert "ran out for unet in 2 of 5 trainings. The order" in levelled(section)
-    (section,) = stats.sections([r for r in made if r["cell"]["architecture"] == "resunet"])
+    (section,) = sections([r for r in made if r["cell"]["architecture"] == "resunet"])
     assert levelled(section) is None

@@ -1,7 +1,7 @@
 """What trainings took: a row a device, and how many ran at a time."""
 
 import pytest
-from records import record
+from records import ensemble, parsed, record
 
 from bench.pages import overview
 from bench.records import costs
@@ -30,24 +30,24 @@ def cell(finished, seconds, device="cpu", resumed=0):
         ([cell("10:05:00", 300), cell("10:01:30", 60), cell("10:03:00", 60), cell("10:01:10", 40)], 3),
         ([cell("10:01:00", 60), cell("10:01:30", 500, resumed=40)], 1),  # its last 20 seconds were after the other
         ([cell("10:01:00", 60), cell("10:01:30", 500, resumed=20)], 2),
-        ([cell("10:01:00", 60), {**cell("10:01:30", 60), "finished": "yesterday"}], 1),
+        ([cell("10:01:00", 60), {**cell("10:01:30", 60), "finished": None}], 1),
     ],
 )
 def test_how_many_ran_at_a_time(cells, expected):
-    assert costs.at_once(cells) == costs.at_once(cells[::-1]) == expected
+    assert costs.at_once(parsed(cells)) == costs.at_once(parsed(cells[::-1])) == expected
 
 
 def test_others_count_while_one_of_these_runs():
     own, others = [cell("10:01:00", 60)], [cell("10:01:10", 40), cell("10:00:40", 30), cell("10:05:00", 60)]
-    assert costs.at_once(own, others) == 3
-    assert costs.at_once(others, own) == 3
-    assert costs.at_once(own, others[2:]) == 1, "the other ran when none of these did"
-    assert costs.at_once([], others) == 1
+    assert costs.at_once(parsed(own), parsed(others)) == 3
+    assert costs.at_once(parsed(others), parsed(own)) == 3
+    assert costs.at_once(parsed(own), parsed(others[2:])) == 1, "the other ran when none of these did"
+    assert costs.at_once([], parsed(others)) == 1
 
 
 def test_the_mean_of_several_trainings_ran_beside_none():
-    mean = {**cell("10:01:00", 60), "inputs": {"members": [{"cell": "unet.x.f0.s0"}]}}
-    assert costs.at_once([cell("10:01:00", 60), mean], [mean]) == 1
+    one, mean = parsed([cell("10:01:00", 60), ensemble([cell("10:01:00", 60)])])
+    assert costs.at_once([one, mean], [mean]) == 1
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_the_mean_of_several_trainings_ran_beside_none():
     ],
 )
 def test_the_clock_runs_while_any_cell_does(cells, seconds):
-    assert costs.busy_seconds(cells) == seconds
+    assert costs.busy_seconds(parsed(cells)) == seconds
 
 
 def test_a_row_a_device(tmp_path, monkeypatch):
     quick, cells = suite("quick"), [cell("10:01:00", 60), cell("10:01:30", 60)]
-    costs.renew(Results(tmp_path), quick, cells)
-    costs.renew(Results(tmp_path), suite("ablation"), cells[:1])
-    costs.renew(Results(tmp_path), quick, [cell("11:00:00", 30, "NVIDIA H200")])
+    costs.renew(Results(tmp_path), quick, parsed(cells))
+    costs.renew(Results(tmp_path), suite("ablation"), parsed(cells[:1]))
+    costs.renew(Results(tmp_path), quick, parsed([cell("11:00:00", 30, "NVIDIA H200")]))
     rows = [
         tuple(r[k] for k in ("suite", "device", "cells", "cell_minutes", "at_once"))
         for r in costs.read(Results(tmp_path))

@@ -5,6 +5,7 @@ import csv
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records import parsed, record
 
 from bench.records import costs, csv_file
 from bench.records.results import Results
@@ -49,9 +50,9 @@ def test_what_is_written_is_read_again(tmp_path_factory, values):
 
 @pytest.mark.fault("F105")
 def test_costs_and_throughput_write_no_formula(tmp_path):
-    machine = {"cpu": "=cmd|' /C calc'!A0", "cores": 2, "device": "@SUM(A1)"}
-    record = {"machine": machine, "timing": {"total_seconds": 60.0}}
-    written = costs.renew(Results(tmp_path), suite("quick"), [record]).read_text()
+    made = record("unet", 0, n=10)
+    machine = {**made["machine"], "cpu": "=cmd|' /C calc'!A0", "cores": 2, "device": "@SUM(A1)"}
+    written = costs.renew(Results(tmp_path), suite("quick"), parsed([{**made, "machine": machine}])).read_text()
     assert "'=cmd" in written
     assert "'@SUM" in written
     assert costs.read(Results(tmp_path))[0]["cpu"] == machine["cpu"]

@@ -6,11 +6,10 @@ import pytest
 from layouts import SHAPE, original_montgomery, source_layout
 
 import lungseg
-from lungseg.datasets import phantom
+from lungseg.datasets import Dataset, phantom
 from lungseg.datasets.case import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import read_case
-from lungseg.registry import Registry
 
 MINIATURES = {
     "folder": lambda root: source_layout(root, "a", "b", "c"),
@@ -87,7 +86,7 @@ def in_disorder(root):
 
 @pytest.mark.fault("F37")
 def test_any_dataset_comes_sorted_and_without_doubles(tmp_path, monkeypatch):
-    monkeypatch.setattr(lungseg.datasets, "DATASETS", Registry("dataset", {"mine": f"{__name__}:in_disorder"}))
+    monkeypatch.setattr(lungseg.datasets, "DATASETS", {"mine": Dataset(f"{__name__}:in_disorder")})
     (tmp_path / "ids").write_text("b c a")
     assert [case.id for case in lungseg.load("mine", tmp_path)] == ["a", "b", "c"]
     (tmp_path / "ids").write_text("b c a c b")

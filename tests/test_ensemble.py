@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import record
+from records import parsed, record
 
 from bench import machine, suites
-from bench.records import members, store
+from bench.records import store
+from bench.records.record import Split
 from bench.records.results import Results
 from bench.running import entries
 from bench.running.data import Material
@@ -74,7 +75,8 @@ def test_seeds_that_split_the_images_otherwise_lend_the_members_that_held_an_ent
     assert first.fold(SPLIT_BY_SEED).test == ("c", "d"), "of seed 0"
     for entry, fold in ((first, 0), (second, 1)):
         assert [(m.seed, m.fold) for m in entry.members] == [(0, fold), (1, 0), (1, 1)]
-        assert members.networks({"inputs": entry.inputs}) == 2, "each image is one member's of each seed"
+        seeds = {member["seed"] for member in entry.inputs["members"]}
+        assert len(seeds) == 2, "each image is one member's of each seed"
 
 
 def test_a_mean_over_seeds_needs_every_fold_of_each(tmp_path):
@@ -100,7 +102,7 @@ def test_an_entry_stays_until_a_member_changes(tmp_path):
     first = planned(tmp_path)[0]
     assert planned(tmp_path)[0].inputs == first.inputs
     path = Results(tmp_path).path(first.members[1])
-    store.save_record(path, {**store.load_record(path), "weights_sha256": "of another training"})
+    store.save_record(path, {**store.load_record(path).document, "weights_sha256": "of another training"})
     assert store.fingerprint(planned(tmp_path)[0].inputs) != store.fingerprint(first.inputs)
 
 
@@ -162,8 +164,8 @@ def test_where_weights_are_missing_every_record_of_that_training_is_named(tmp_pa
     path, weights = Results(tmp_path).path(bare), Results(tmp_path).artifact(bare, "weights.npz")
     weights.unlink()
     other = Results(tmp_path).path(replace(bare, suite="another"))
-    record = store.load_record(path)
-    store.save_record(other, {**record, "cell": {**record["cell"], "suite": "another"}})
+    document = store.load_record(path).document
+    store.save_record(other, {**document, "cell": {**document["cell"], "suite": "another"}})
     with pytest.raises(DataError, match=f"delete {re.escape(f'{path} and {other}')} and run suite quick again"):
         planned(tmp_path)
 
@@ -183,7 +185,8 @@ def test_what_cannot_be_averaged_is_refused(tmp_path):
 
 
 def of_fold(k, **change):
-    return {**record("unet", k), "split": {**asdict(FOLDS[k]), **change}}
+    (made,) = parsed([record("unet", k)])
+    return replace(made, split=Split(**{**asdict(FOLDS[k]), **{part: tuple(ids) for part, ids in change.items()}}))
 
 
 @pytest.mark.fault("F39", "F41")
@@ -219,7 +222,9 @@ class Network:
 def test_only_the_weights_that_a_record_names_are_used(tmp_path):
     path, right = tmp_path / "weights.npz", np.arange(6, dtype=np.float32).reshape(2, 3)
     np.savez_compressed(path, w0000=right)
-    own = {**record("unet", 0), "weights_sha256": weights_sha256(SimpleNamespace(get_weights=lambda: [right]))}
+    (own,) = parsed(
+        [{**record("unet", 0), "weights_sha256": weights_sha256(SimpleNamespace(get_weights=lambda: [right]))}]
+    )
     model = Network()
     put_back(model, path, own)
     assert np.array_equal(model.weights[0], right)

@@ -6,14 +6,12 @@ import re
 from dataclasses import replace
 
 import pytest
-from records import ensembles, grid, save, sealed
+from records import cell_name, ensembles, grid, parsed, save, sealed, sections, terminal, unlike, validate
 
 from bench import gate, suites
 from bench.pages import answers, budget, report
-from bench.publish import validate
-from bench.records import costs, likeness, store
+from bench.records import costs, store
 from bench.records.results import Results
-from bench.statistics import stats
 
 SUITE = replace(suites.suite("quick"), architectures=("unet", "resunet"), seeds=(0, 1, 2))
 
@@ -32,31 +30,31 @@ def row(blocks, name):
 
 
 def test_the_leader_is_not_called_an_architecture_and_the_best_network_is_named():
-    (section,) = stats.sections(table())
+    (section,) = sections(table())
     text = answers.best(section)
     assert text.startswith("unet+seeds has the highest mean Dice")
     single = next(r for r in section.rows if r.name == "unet")
     assert "unet+seeds is the mean of 3 trainings. Of single networks unet has the highest, " in text
     assert f"{single.dice.value:.3f} [" in text.rpartition("single networks")[2]
-    alone = answers.best(stats.sections(ensembles(grid(("unet",), (0, 1)), "unet"))[0])
+    alone = answers.best(sections(ensembles(grid(("unet",), (0, 1)), "unet"))[0])
     assert alone.startswith("Only unet+seeds can be ranked")
     assert alone.endswith("unet+seeds is the mean of 2 trainings.")
-    assert "mean of" not in answers.best(stats.sections(grid(("unet", "resunet")))[0])
+    assert "mean of" not in answers.best(sections(grid(("unet", "resunet")))[0])
 
 
 def test_behind_an_ensemble_the_best_network_is_compared_with_the_next():
-    (section,) = stats.sections(table())
+    (section,) = sections(table())
     pair = section.pair("unet", "resunet")
     text = answers.real(section)
     between = f"Between single networks: unet to resunet {pair.difference.value:+.4f} ["
     assert text.startswith("Between these weights, yes: to the next, unet, it is +")
     assert between in text
     assert text.index(between) < text.index("The intervals cover")
-    assert "single networks" not in answers.real(stats.sections(grid(("unet", "resunet")))[0])
+    assert "single networks" not in answers.real(sections(grid(("unet", "resunet")))[0])
 
 
 def test_an_ensemble_counts_as_one_seed_and_costs_all_of_its_members():
-    (section,) = stats.sections(table())
+    (section,) = sections(table())
     rows = {r.name: r for r in section.rows}
     assert (rows["unet+seeds"].seeds, rows["unet+seeds"].trainings, rows["unet"].trainings) == ((0,), 3, 1)
     assert rows["unet+seeds"].train_seconds == 3 * rows["unet"].train_seconds
@@ -64,7 +62,7 @@ def test_an_ensemble_counts_as_one_seed_and_costs_all_of_its_members():
     assert answers.unequal(section) is None
     spent = sum(r["timing"]["total_seconds"] for r in grid(("unet", "resunet"), (0, 1, 2)))
     assert f"took {spent / 60:.1f} min" in answers.cost(section)
-    assert "With one seed" in answers.about(stats.sections(table((0,)))[0])
+    assert "With one seed" in answers.about(sections(table((0,)))[0])
 
 
 def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_path):
@@ -82,15 +80,15 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     blocks = page.split("\n\n")
     folds = blocks[next(i for i, b in enumerate(blocks) if b == "### Folds") + 1]
     assert row([folds], "unet+seeds ")[6:8] == ["-", "-"]
-    assert "+" not in "".join(budget.budget(stats.sections(records)[0]))
+    assert "+" not in "".join(budget.budget(sections(records)[0]))
     hardest = blocks[next(i for i, b in enumerate(blocks) if b == "### Hardest images") + 1]
     assert "+" not in hardest.splitlines()[0]
-    assert "unet+seeds" in report.terminal(records)
+    assert "unet+seeds" in terminal(records)
 
 
 def test_only_trainings_count_as_a_suites_cost(tmp_path):
     records = table()
-    assert costs.renew(Results(tmp_path), replace(SUITE, name="fake"), records)
+    assert costs.renew(Results(tmp_path), replace(SUITE, name="fake"), parsed(records))
     assert costs.read(Results(tmp_path))[0]["cells"] == str(len([r for r in records if r["history"]["loss"]]))
 
 
@@ -106,24 +104,24 @@ def experiment(records):
 @pytest.mark.fault("F76")
 def test_entries_are_of_the_members_beside_them_or_not_published():
     records = experiment(table(n=24))
-    assert likeness.unlike(records) == validate(records) == []
+    assert unlike(records) == validate(records) == []
     retrained = [sealed({**records[0], "weights_sha256": "f" * 64}), *records[1:]]
-    (problem,) = likeness.unlike(retrained)
+    (problem,) = unlike(retrained)
     assert problem.startswith("unet+seeds.phantom.f0.s0: was made of another unet.phantom.f0.s0 than the one beside it")
     assert any(problem in found for found in validate(retrained))
     assert "`python -m bench ensemble fake`" in problem
     of_variant = [sealed({**r, "cell": {**r["cell"], "recipe": "strong:elastic"}}) if "+" in r["cell"]["architecture"]
                   else r for r in retrained]  # fmt: skip
-    (problem,) = likeness.unlike(of_variant)
+    (problem,) = unlike(of_variant)
     assert "`python -m bench ensemble fake --variant elastic`" in problem
-    without = [r for r in records if store.cell_name(r) != "unet.phantom.f2.s1"]
+    without = [r for r in records if cell_name(r) != "unet.phantom.f2.s1"]
     orphan = "unet+seeds.phantom.f2.s0: its member unet.phantom.f2.s1 is not there"
     assert any(problem.startswith(orphan) for problem in validate(without))
-    elsewhere = [r for r in experiment(table(n=24, device_kind="gpu")) if store.cell_name(r) == "unet.phantom.f2.s1"]
+    elsewhere = [r for r in experiment(table(n=24, device_kind="gpu")) if cell_name(r) == "unet.phantom.f2.s1"]
     assert any(problem.startswith(orphan) for problem in validate([*without, *elsewhere]))
     fewer = {**records[-1]["inputs"], "members": records[-1]["inputs"]["members"][:2]}
     other = sealed({**records[-1], "inputs": fewer, "fingerprint": store.fingerprint(fewer)})
-    (problem,) = likeness.unlike([*records[:-1], other])
+    (problem,) = unlike([*records[:-1], other])
     assert problem.startswith("number of members or views of unet+seeds: unet+seeds.phantom.f4.s0 was made with")
 
 

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from records import unlike, validate
 
 from bench import machine, suites
 from bench.__main__ import main
 from bench.pages import showcase
-from bench.publish import validate
-from bench.records import likeness, store
 from bench.records.results import Results
 from bench.running import ensemble
 
@@ -43,7 +42,7 @@ def made(known, tmp_path_factory):
 
 
 def held(folder):
-    return {store.cell_name(record): record for record in Results(folder).all()}
+    return {record.name: dict(record.document) for record in Results(folder).all()}
 
 
 def test_each_fold_has_its_entries(made):
@@ -70,9 +69,9 @@ def test_an_entry_predicts_what_all_of_its_members_held_out(made):
 
 def masks(folder, architecture, seed, ids):
     named = (architecture, seed)
-    records = [r for r in held(folder).values() if (r["cell"]["architecture"], r["cell"]["seed"]) == named]
+    records = [r for r in Results(folder).all() if (r.cell.architecture, r.cell.seed) == named]
     ours = {cell.id: cell for cell in suites.cells(replace(SUITE, architectures=(architecture,), seeds=(seed,)))}
-    cell_of = {case["id"]: ours[store.cell_name(r)] for r in records for case in r["cases"]}
+    cell_of = {case.id: ours[r.name] for r in records for case in r.cases}
     return np.stack([showcase.prediction(Results(folder), cell_of[image], image) for image in ids])
 
 
@@ -96,7 +95,7 @@ def test_the_same_command_again_makes_nothing(made, monkeypatch, capsys):
 
 def test_such_records_can_be_shown_published_and_reported(made, tmp_path):
     records = list(held(made).values())
-    assert validate(records) == likeness.unlike(records) == []
+    assert validate(records) == unlike(records) == []
     page = " ".join((made / f"{SUITE.name}.md").read_text(encoding="utf-8").split())
     assert "tiny+seeds+views is the mean of 2 trainings and 7 views of each image" in page
     assert main(["report", "--suite", SUITE.name, "--results", str(made), "--no-figures"]) == 0

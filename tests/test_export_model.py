@@ -1,6 +1,7 @@
 """A model folder of a leaderboard's row: the training that validation chose, with the row's score on its card."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ import pytest
 import lungseg
 from bench import export_model, machine, suites
 from bench.__main__ import main
-from bench.cell import Cell
 from bench.pages import showcase
-from bench.records import store
+from bench.records.record import CellFacts, History
+from bench.records.results import Results
 from bench.statistics import stats
 from lungseg import model_folder
 from lungseg.datasets import load
@@ -47,7 +48,7 @@ def made(known, tmp_path_factory):
 
 
 def held(folder):
-    return {store.cell_name(record): record for record in store.load_records(folder)}
+    return {record.name: record for record in Results(folder).all()}
 
 
 def exported(folder):
@@ -60,28 +61,29 @@ def test_the_row_has_one_folder_and_the_mean_of_its_seeds_none(made):
 
 def test_validation_chose_the_training(made):
     trainings = {name: record for name, record in held(made).items() if "+seeds" not in name}
-    best = {name: r["history"]["val_hard_dice"][r["best_epoch"]] for name, r in trainings.items()}
+    best = {name: r.history.curve("val_hard_dice")[r.best_epoch] for name, r in trainings.items()}
     card = model_folder.open_folder(exported(made)).card
     assert len(best) == 4
     assert best[card.training["cell"]] == max(best.values()) == card.training["validation_dice"]
-    assert card.weights_sha256 == trainings[card.training["cell"]]["weights_sha256"]
+    assert card.weights_sha256 == trainings[card.training["cell"]].weights_sha256
 
 
-def record(name, validation, test, best_epoch=1):
-    cell = {"architecture": "unet", "recipe": "short", "scored_on": "phantom", "fold": name, "seed": 0}
-    return {"cell": cell, "history": {"val_hard_dice": [0.99, *validation]}, "best_epoch": best_epoch,
-            "cases": [{"dice": test}]}  # fmt: skip
+def record(fold, validation, test):
+    """A record of what is looked at, and of a test Dice, which must not be."""
+    cell = CellFacts("unet", 4, "phantom", "phantom", 2, fold, 0, "smoke", "short", (32, 32))
+    history = History({"val_hard_dice": (0.99, *validation)})
+    return SimpleNamespace(cell=cell, name=cell.id, history=history, best_epoch=1, cases=[SimpleNamespace(dice=test)])
 
 
 def test_test_dice_never_chooses_nor_does_an_epoch_that_was_not_kept():
     better_on_test, better_on_validation = record(0, [0.90, 0.98], 0.97), record(1, [0.91, 0.5], 0.80)
     assert export_model.chosen([better_on_test, better_on_validation]) is better_on_validation
-    assert export_model.chosen([record(1, [0.9], 0.9), record(0, [0.9], 0.1)])["cell"]["fold"] == 0
+    assert export_model.chosen([record(1, [0.9], 0.9), record(0, [0.9], 0.1)]).cell.fold == 0
 
 
 def test_the_card_states_the_rows_score_and_interval_the_protocol_and_the_data(made):
     card = model_folder.open_folder(exported(made)).card
-    (section,) = stats.sections(store.load_records(made))
+    (section,) = stats.sections(Results(made).all())
     row = next(row for row in section.rows if row.name == "tiny")
     by_place = {score["at"]: score for score in card.scores}
     at_network, at_stored = by_place["network"], by_place["stored"]
@@ -94,8 +96,8 @@ def test_the_card_states_the_rows_score_and_interval_the_protocol_and_the_data(m
         assert (found["images"], found["metric"]) == (24, "dice")
         assert "all 4 trainings of the leaderboard's row (2 seeds)" in found["how"]
     one = held(made)[card.training["cell"]]
-    assert card.protocol == one["inputs"]["protocol"]
-    assert card.data["prepared_sha256"] == one["inputs"]["data"]
+    assert card.protocol == one.protocol
+    assert card.data["prepared_sha256"] == one.inputs.every["data"]
     assert sum(card.data["split"].values()) == card.data["images"] == 24
     assert card.exposure["lung_share"][0] < card.exposure["lung_share"][1]
 
@@ -105,10 +107,10 @@ def test_the_folder_predicts_what_the_training_was_scored_by(made):
     one = held(made)[folder.card.training["cell"]]
     (root,) = (made / "cache").glob("phantom-*")
     prepared = prepare(load("phantom", root), SUITE.size, made / "again")
-    ids = one["split"]["test"]
+    ids = one.split.test
     images = prepared.images[[prepared.row[key] for key in ids]]
     masks = lungseg.load_model(exported(made)).predict_on_batch(images[..., None])[..., 0] >= folder.card.threshold
-    kept = np.stack([showcase.prediction(made, Cell.from_dict(one["cell"]), KEY, key) for key in ids])
+    kept = np.stack([showcase.prediction(Results(made), export_model._cell(one, SUITE), key) for key in ids])
     assert (masks != kept).mean() < 1e-3  # of another batch, whose sums may end in another last bit
     assert kept.any()
 
@@ -127,9 +129,9 @@ def test_what_is_there_stays_and_another_training_is_not_written_over(made, caps
 
 def test_weights_that_are_gone_or_others_are_named(made, tmp_path, capsys):
     card = model_folder.open_folder(exported(made)).card
-    cell = Cell.from_dict(held(made)[card.training["cell"]]["cell"])
-    weights = store.artifact(made, cell, KEY, "weights.npz")
-    other = store.artifact(made, replace(cell, fold=1 - cell.fold), KEY, "weights.npz")
+    cell, results = export_model._cell(held(made)[card.training["cell"]], SUITE), Results(made)
+    weights = results.artifact(cell, "weights.npz")
+    other = results.artifact(replace(cell, fold=1 - cell.fold), "weights.npz")
     kept = weights.read_bytes()
     command = ["export-model", SUITE.name, "--results", str(made), "--out", str(tmp_path / "out")]
     try:

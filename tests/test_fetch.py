@@ -11,7 +11,7 @@ import pytest
 from archives import montgomery_zip, zip_of
 
 import lungseg
-from lungseg.datasets import archive, fetch
+from lungseg.datasets import DATASETS, Dataset, archive, fetch
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 PAGE = b"<!DOCTYPE html><html><body>The service is down for maintenance.</body></html>"
@@ -72,6 +72,12 @@ def sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
+def montgomery(target, url=None, digest=None, say=None):
+    """Fetch an archive of this hash as the Montgomery set; the pinned one unless given."""
+    source = fetch.Source(url or "http://127.0.0.1", digest) if digest else DATASETS["montgomery"].source
+    return fetch.download("montgomery", target, source, url, say)
+
+
 def assert_nothing_remains(target: Path) -> None:
     assert not target.exists()
     assert not target.parent.exists()  # nor the folders that were made for it
@@ -79,7 +85,7 @@ def assert_nothing_remains(target: Path) -> None:
 
 def test_what_is_fetched_loads(serve, body, target):
     server = serve(body)
-    root = fetch.montgomery(target, server.url, sha256(body))
+    root = montgomery(target, server.url, sha256(body))
     cases = lungseg.load("montgomery", root)
     assert [case.id for case in cases] == ["MCUCXR_0000_0", "MCUCXR_0001_1", "MCUCXR_0002_0"]
     assert dict(cases[1].attributes) == {"sex": "F", "age": 27, "tb": 1}
@@ -90,14 +96,14 @@ def test_what_is_fetched_loads(serve, body, target):
 def test_a_whole_set_is_not_downloaded_again(serve, body, target):
     server, said = serve(body), []
     for _ in range(2):
-        fetch.montgomery(target, server.url, sha256(body), said.append)
+        montgomery(target, server.url, sha256(body), said.append)
     assert server.requests == 1
     assert "nothing downloaded" in said[-1]
 
 
 def test_an_empty_folder_is_filled(serve, body, target):
     target.mkdir(parents=True)
-    assert lungseg.load("montgomery", fetch.montgomery(target, serve(body).url, sha256(body)))
+    assert lungseg.load("montgomery", montgomery(target, serve(body).url, sha256(body)))
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(serve, body, target):
@@ -105,46 +111,56 @@ def test_a_folder_that_holds_something_else_is_left_alone(serve, body, target):
     (target / "thesis.tex").write_text("years of work")
     server = serve(body)
     with pytest.raises(DataError, match=r"not empty and not a whole.*another folder"):
-        fetch.montgomery(target, server.url, sha256(body))
+        montgomery(target, server.url, sha256(body))
     assert (target / "thesis.tex").read_text() == "years of work"
     assert server.requests == 0
 
 
 def test_a_set_that_lost_a_case_is_not_whole(serve, body, target, monkeypatch):
     server = serve(body)
-    monkeypatch.setattr(fetch, "MONTGOMERY", fetch.Source(server.url, sha256(body), cases=3))
-    fetch.montgomery(target)
+    source = fetch.Source(server.url, sha256(body), cases=3)
+    fetch.download("montgomery", target, source)
     for path in target.rglob("MCUCXR_0000_0.png"):
         path.unlink()
     with pytest.raises(DataError, match="holds 2 cases of 3"):
-        fetch.montgomery(target)
+        fetch.download("montgomery", target, source)
+
+
+def test_a_new_dataset_is_fetched_by_its_row_alone(serve, body, target, monkeypatch):
+    """And one without an archive says so, whatever its row leaves out."""
+    row = Dataset("lungseg.datasets.montgomery:load", source=fetch.Source(serve(body).url, sha256(body), cases=3))
+    monkeypatch.setitem(DATASETS, "mine", row)
+    monkeypatch.setitem(DATASETS, "bare", Dataset("mine.sets:bare"))
+    assert len(lungseg.load("mine", fetch.fetch("mine", target))) == 3
+    with pytest.raises(UsageError, match=r"'bare' has no automatic download: see its file, mine\.sets"):
+        fetch.fetch("bare", target)
 
 
 @pytest.mark.fault("F100")
 def test_a_wrong_hash_is_refused(serve, body, target):
     with pytest.raises(DataError, match=f"SHA-256 {sha256(body)}, expected {'0' * 64}"):
-        fetch.montgomery(target, serve(body).url, "0" * 64)
+        montgomery(target, serve(body).url, "0" * 64)
     assert_nothing_remains(target)
 
 
 @pytest.mark.fault("F100")
 def test_an_error_page_is_called_what_it_is(serve, target):
     with pytest.raises(DataError, match="is a web page, not the archive"):
-        fetch.montgomery(target, serve(PAGE).url)
+        montgomery(target, serve(PAGE).url)
     assert_nothing_remains(target)
 
 
 def test_a_refusing_server_is_named(serve, target):
     server = serve(PAGE, status=503)
     with pytest.raises(EnvironmentFailure, match=f"{server.url}: the server refuses .503"):
-        fetch.montgomery(target, server.url)
+        montgomery(target, server.url)
     assert_nothing_remains(target)
 
 
 @pytest.mark.fault("F100")
 def test_a_cut_connection_leaves_nothing(serve, body, target):
     with pytest.raises(EnvironmentFailure, match="cut before the end"):
-        fetch.montgomery(target, serve(body[:100], promised=len(body)).url, sha256(body))
+        montgomery(target, serve(body[:100], promised=len(body)).url, sha256(body))
     assert_nothing_remains(target)
 
 
@@ -152,7 +168,7 @@ def test_no_network_says_so(serve, body, target):
     server = serve(body)
     server.stop()
     with pytest.raises(EnvironmentFailure, match=r"no connection .*refused.*check the network"):
-        fetch.montgomery(target, server.url)
+        montgomery(target, server.url)
     assert_nothing_remains(target)
 
 
@@ -160,7 +176,7 @@ def test_no_network_says_so(serve, body, target):
 def test_an_endless_download_is_stopped(serve, body, target, monkeypatch):
     monkeypatch.setattr(fetch, "LIMITS", archive.Limits(bytes=1000))
     with pytest.raises(DataError, match="sends more than 1,000 bytes"):
-        fetch.montgomery(target, serve(body).url, sha256(body))
+        montgomery(target, serve(body).url, sha256(body))
     assert_nothing_remains(target)
 
 
@@ -168,7 +184,7 @@ def test_an_endless_download_is_stopped(serve, body, target, monkeypatch):
 def test_an_archive_without_the_set_is_refused(serve, target):
     data = zip_of(("readme.txt", b"nothing here"))
     with pytest.raises(DataError, match="0 folders CXR_png"):
-        fetch.montgomery(target, serve(data).url, sha256(data))
+        montgomery(target, serve(data).url, sha256(data))
     assert_nothing_remains(target)
 
 
@@ -176,14 +192,14 @@ def test_an_archive_without_the_set_is_refused(serve, target):
 def test_an_archive_with_a_mask_missing_is_refused(serve, target):
     data = zip_of(("S/CXR_png/a.png", b""), ("S/ManualMask/leftMask/a.png", b""), ("S/ManualMask/rightMask/", b""))
     with pytest.raises(DataError, match=r"set\.zip/CXR_png/a\.png: has no mask"):
-        fetch.montgomery(target, serve(data).url, sha256(data))
+        montgomery(target, serve(data).url, sha256(data))
     assert_nothing_remains(target)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(EnvironmentFailure, match=r"file/set: cannot be written .*name a folder"):
-        fetch.montgomery(tmp_path / "file" / "set")
+        montgomery(tmp_path / "file" / "set")
 
 
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
@@ -193,7 +209,7 @@ def test_nothing_remains_of_an_unpacking_that_fails(failure, serve, body, target
 
     monkeypatch.setattr(archive.shutil, "copyfileobj", fail)
     with pytest.raises((EnvironmentFailure, KeyboardInterrupt)):
-        fetch.montgomery(target, serve(body).url, sha256(body))
+        montgomery(target, serve(body).url, sha256(body))
     assert_nothing_remains(target)
 
 
@@ -218,4 +234,4 @@ def test_an_unknown_dataset_lists_the_known():
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/set.zip", "set.zip"])
 def test_only_the_web_is_asked(url, target):
     with pytest.raises(UsageError, match="begins with http"):
-        fetch.montgomery(target, url)
+        montgomery(target, url)

@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from records import grid
+from records import grid, sections
 
 from bench.figures.leaderboard import leaderboard
 from bench.figures.pairwise import pairwise
 from bench.figures.scale import dice_ticks, stretched, unstretched
 from bench.figures.stability import MOST, stability
 from bench.markdown import short
-from bench.statistics import stats
 from bench.statistics.rows import Ranking
 
 
@@ -41,12 +40,12 @@ def test_the_last_tick_is_near_the_best(low, high, last):
 @pytest.mark.parametrize(("worst", "scale"), [(0.95, "linear"), (0.6, "function")])
 def test_one_row_far_behind_leaves_the_others_apart(worst, scale):
     records = [*grid(("unet", "resunet"), n=50), *grid(("r2unet",), n=50, level=worst)]
-    figure = leaderboard(stats.sections(records)[0])
+    figure = leaderboard(sections(records)[0])
     assert figure.axes[0].get_xscale() == scale
 
 
 def test_a_row_that_another_reader_puts_behind_those_not_shown_stays_in_the_picture():
-    (section,) = stats.sections([r for k in range(15) for r in grid((f"net{k:02}",), n=20, level=0.98 - k / 1000)])
+    (section,) = sections([r for k in range(15) for r in grid((f"net{k:02}",), n=20, level=0.98 - k / 1000)])
     names = section.ranking.names
     turned = tuple(float(len(names) - k) for k in range(len(names)))
     found = Ranking(names, {}, (), {}, {-1: turned, 0: turned[::-1], 1: turned})
@@ -59,6 +58,6 @@ def test_a_row_that_another_reader_puts_behind_those_not_shown_stays_in_the_pict
 
 @pytest.mark.parametrize(("names", "degrees"), [(("unet", "m2unet"), 0), (("lwnet", "m2unet_of_a_long_name"), 30)])
 def test_long_names_of_columns_are_slanted_however_few_they_are(names, degrees):
-    (section,) = stats.sections(grid(names, n=20))
+    (section,) = sections(grid(names, n=20))
     axes = pairwise(section).axes[0]
     assert {label.get_rotation() for label in axes.get_xticklabels() if label.get_text()} == {degrees}

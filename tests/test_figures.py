@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from records import grid, record, save, save_throughput
+from records import grid, record, save, save_throughput, sections
 
 from bench import figures
 from bench.figures.curves import median
@@ -17,7 +17,6 @@ from bench.figures.speed import speed
 from bench.figures.style import label, labels
 from bench.records.results import Results
 from bench.speed import speeds
-from bench.statistics import stats
 
 KINDS = {"leaderboard", "distribution", "curves", "confusion", "speed"}
 OF_PAIRS = {"pairwise", "stability"}  # not of a single architecture
@@ -25,7 +24,7 @@ OF_PAIRS = {"pairwise", "stability"}  # not of a single architecture
 
 def draw(tmp_path, records, names):
     save_throughput(tmp_path, names, "cpu.tensorflow.float32.128")
-    (section,) = stats.sections(records)
+    (section,) = sections(records)
     return figures.draw(section, speeds.load(Results(tmp_path)), tmp_path / "figures", "x")
 
 
@@ -50,7 +49,7 @@ def test_every_figure_is_drawn_at_a_readable_size(tmp_path, n):
 def test_a_key_names_the_rows_whose_speed_is_drawn_and_counts_the_rest(tmp_path):
     names = [f"net_{i}" for i in range(8)]
     save_throughput(tmp_path, names[:3], "cpu.tensorflow.float32.128")
-    (section,) = stats.sections(grid(names, folds=2, n=24, epochs=10))
+    (section,) = sections(grid(names, folds=2, n=24, epochs=10))
     figure = speed(section, speeds.load(Results(tmp_path)))
     (key,) = figure.legends
     told = [text.get_text() for text in key.get_texts()]
@@ -65,7 +64,7 @@ def test_a_key_names_the_rows_whose_speed_is_drawn_and_counts_the_rest(tmp_path)
 def test_a_map_of_pairs_says_which_are_about_weights(seeds, said):
     of_three, other = seeds
     records = grid(("unet", "resunet"), seeds=range(of_three), folds=2, n=24, epochs=10)
-    (section,) = stats.sections(records + grid(("r2unet",), seeds=range(other), folds=2, n=24, level=0.9, epochs=10))
+    (section,) = sections(records + grid(("r2unet",), seeds=range(other), folds=2, n=24, level=0.9, epochs=10))
     label = pairwise(section).axes[0].get_xlabel()
     assert label == (f"{said}about these weights, not methods" if said else "")
 

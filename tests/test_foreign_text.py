@@ -15,13 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from records import ensembles, grid, record, save, sealed
+from records import ensembles, grid, parsed, record, save, sealed, sections
 
 from bench import markdown
 from bench.__main__ import main
 from bench.pages import pairs_file, report
-from bench.records import csv_file
-from bench.statistics import stats
+from bench.records import csv_file, parse
 
 SMALL = {"folds": 2, "n": 24, "epochs": 6, "size": 16}
 READER = MarkdownIt("commonmark").enable("table").enable("strikethrough")
@@ -103,13 +102,22 @@ def target(href):
     return "a file" if href and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", href, re.ASCII) else href
 
 
+def can_hold(path, text):
+    """Whether parsing lets the text through there: names of files and moments are not any text."""
+    try:
+        parsed(with_texts(RECORDS, {path: text}))
+    except parse.Malformed:
+        return False
+    return True
+
+
 def pages(texts):
-    """A suite's page and the index; no record is held to what a reader of files would refuse."""
-    records = with_texts(RECORDS, texts)
-    sections = stats.sections(records)
+    """A suite's page and the index, of records with those of the texts that a record can hold."""
+    records = with_texts(RECORDS, {path: text for path, text in texts.items() if can_hold(path, text)})
+    found = sections(records)
     suite, unreadable = records[0]["cell"]["suite"], {"runs/s/m/r.json": str(records[0]["taken_from"])}
-    page = report.suite_page(suite, sections, [], [{}] * len(sections), [None] * len(sections), unreadable)
-    return page, report.index_page({suite: sections}, [], unreadable)
+    page = report.suite_page(suite, found, [], [{}] * len(found), [None] * len(found), unreadable)
+    return page, report.index_page({suite: found}, [], unreadable)
 
 
 @pytest.fixture(scope="module")

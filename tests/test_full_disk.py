@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from full_disk import full_after
-from records import grid, record, save, save_throughput
+from records import grid, parsed, record, save, save_throughput
 
 from bench import publish, suites
 from bench.__main__ import main
@@ -72,7 +72,7 @@ WRITERS = {
     "gate's files": lambda f, _: gate_files(f),
     "record set aside": lambda f, _: store.set_aside(f / "runs/quick/m/old.json"),
     "figure": lambda f, _: draw(f / "figures/x.png"),
-    "costs": lambda f, _: costs.renew(Results(f), SUITE, [record("unet", 0, suite="quick", n=10, epochs=3)]),
+    "costs": lambda f, _: costs.renew(Results(f), SUITE, parsed([record("unet", 0, suite="quick", n=10, epochs=3)])),
     "throughput table": lambda f, _: store.write_text(f / "throughput/a.csv", speed_table.spelled([])),
     "phantom set": lambda f, _: phantom.write(f / "cache/phantom", 1, (16, 16)),
     "prepared cache": lambda f, get: prepare(
@@ -213,10 +213,10 @@ def test_a_real_full_disk_is_an_error_and_not_a_dead_process(tiny_disk, radiogra
         store.save_record(path, {**old, "gmacs": 2.0})
     with pytest.raises(EnvironmentFailure, match="No space"):
         hold(tiny_disk)
-    assert store.load_record(path) == old
+    assert store.load_record(path).document == old
     (tiny_disk / "filler").unlink()
     store.save_record(path, {**old, "gmacs": 2.0})
-    assert store.load_record(path)["gmacs"] == 2.0
+    assert store.load_record(path).gmacs == 2.0
 
 
 def test_the_command_on_a_full_disk_says_what_to_do(tiny_disk):

@@ -6,14 +6,17 @@ import json
 from contextlib import redirect_stderr, redirect_stdout
 from copy import deepcopy
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import ensembles, grid, record, sealed
+from records import cell_name, ensembles, grid, record, sealed
 
 from bench.__main__ import main
-from bench.records import store
+from bench.pages.section_page import section_page
+from bench.records import parse, store
+from bench.statistics import stats
 
 SMALL = {"folds": 2, "n": 8, "epochs": 5, "size": 16}
 ODD = [
@@ -104,7 +107,7 @@ def results(tmp_path_factory):
 
 def place(folder, found):
     suite, machine = found["cell"]["suite"], "tensorflow-cpu-float32"
-    return folder / "runs" / suite / machine / f"{store.cell_name(found)}.json"
+    return folder / "runs" / suite / machine / f"{cell_name(found)}.json"
 
 
 def report(results, *more):
@@ -132,3 +135,16 @@ def test_a_report_outlives_every_record_and_writes_every_other_page(results, mut
     assert "## tensorflow on cpu, float32" in text
     assert "Unreadable" not in text
     assert (results / "README.md").read_text(encoding="utf-8").count("](other.md)") >= 1
+
+
+@settings(max_examples=150)
+@given(mutants())
+def test_what_was_edited_and_still_parses_makes_a_table(mutant):
+    """Parsing is the only place that can reject a record: no page need be tried to know that it can be shown."""
+    _, made = mutant
+    try:
+        found = store.read(Path("edited.json"), json.dumps(made), parse.record)
+    except store.UnreadableRecord:
+        return
+    (section,) = stats.sections([found])
+    assert section_page(section, {})[0].startswith("## ")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from records import grid, record
+from records import grid, parsed, record, replaced
 
 from bench import gate, suites
 from bench.__main__ import main
 from bench.gate import Inconsistent, NotComparable, compare, exit_code
 from bench.records import store
+from bench.records.record import History
 from bench.running.data import Material
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
@@ -29,8 +31,8 @@ def made(**more):
 
 def summary(records=None, folds=lambda them: them):
     """A summary as the gate makes it, of made-up records. folds: another order of them."""
-    records = made() if records is None else records
-    ids = tuple(sorted({case["id"] for record in records for case in record["cases"]}))
+    records = parsed(made() if records is None else records)
+    ids = tuple(sorted({case.id for record in records for case in record.cases}))
     masks = np.zeros((len(ids), 4, 4), bool)
     masks[:, 1:3] = True
     prepared = Prepared(ids, ids, np.full((len(ids), 4, 4), 0.5, np.float32), masks, (None,) * len(ids), "r", "p")
@@ -152,11 +154,9 @@ def test_a_score_that_is_no_number_is_a_regression(good, key, value):
 
 
 @pytest.mark.fault("F86")
-@pytest.mark.parametrize("value", [math.nan, None, "missing"])
-def test_one_image_without_a_dice_is_a_regression(good, value):
-    records = made()
-    put(records[0], ("cases", 0, "dice"), value)
-    assert verdict(good, summary(records)) == (1, "unet mean Dice")
+def test_one_image_without_a_dice_is_a_regression(good):
+    first, *others = parsed(made())
+    assert verdict(good, summary([replaced(first, 0, dice=math.nan), *others])) == (1, "unet mean Dice")
 
 
 @pytest.mark.fault("F87")
@@ -229,11 +229,14 @@ def test_a_new_network_that_did_not_finish_is_not_judged(good):
 
 @pytest.mark.fault("F53")
 def test_a_diverged_epoch_does_not_stop_the_gate_and_a_training_of_no_other_fails(good):
-    records = made()
-    records[0]["history"]["val_loss"][0] = None
-    assert verdict(good, elsewhere(summary(records))) == (0, "")
-    records[0]["history"]["val_loss"] = [None]
-    assert verdict(good, summary(records)) == (1, "unet validation loss")
+    first, *others = parsed(made())
+
+    def diverged(*losses):
+        return replace(first, history=History({**first.history.curves, "val_loss": losses}))
+
+    losses = first.history.curves["val_loss"]
+    assert verdict(good, elsewhere(summary([diverged(None, *losses[1:]), *others]))) == (0, "")
+    assert verdict(good, summary([diverged(None), *others])) == (1, "unet validation loss")
 
 
 @pytest.mark.fault("F89")
@@ -247,8 +250,8 @@ def test_an_architecture_removed_is_a_regression_and_one_added_is_information(go
 @pytest.mark.fault("F90")
 @pytest.mark.parametrize("key", ["dice", "iou", "f1"])
 def test_a_score_that_its_counts_contradict_is_an_internal_error_whatever_it_is(key):
-    records = made()
-    records[0]["cases"][0][key] += 1e-9
+    first, *others = parsed(made())
+    records = [replaced(first, 0, **{key: getattr(first.cases[0], key) + 1e-9}), *others]
     with pytest.raises(Inconsistent, match=f"CASE_0000: {key}") as caught:
         summary(records)
     assert caught.value.exit_code == 70

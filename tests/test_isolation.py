@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from records import sections
 
 from bench import machine
 from bench.pages import report
@@ -11,7 +12,6 @@ from bench.records.results import Results
 from bench.running import data, engine
 from bench.running.inputs import inputs
 from bench.running.progress import Display
-from bench.statistics import stats
 from bench.suites import Phantoms, cells, suite
 from lungseg.errors import DataError
 
@@ -35,7 +35,7 @@ def run(folder, suite, wanted):
     made_from = {cell.id: inputs(cell, material) for cell in wanted}
     with Display(wanted, suite.slots) as display:
         outcomes = engine.run_cells(wanted, suite, root, Results(folder), made_from, display)
-    records = {store.cell_name(r): r for r in Results(folder).all()}
+    records = {r.name: dict(r.document) for r in Results(folder).all()}
     return dict(zip([cell.id for cell in wanted], outcomes, strict=True)), records
 
 
@@ -99,7 +99,7 @@ def test_the_report_shows_failed_cells_and_ranks_nothing_because_of_them(among):
     for name, record in records.items():
         if record["status"] != "ok":
             assert f"| {name}" in page.replace("\\", "")
-    (section,) = stats.sections(records.values())
+    (section,) = sections(records.values())
     assert len(section.failed) == 6
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 from read_page import page
-from records import grid, sealed
+from records import grid, sealed, sections
 
 from bench.pages.kinds_page import kinds
-from bench.statistics import stats
 
 
 def only(records):
-    (section,) = stats.sections(records)
+    (section,) = sections(records)
     return section
 
 

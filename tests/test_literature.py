@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from records import grid, sealed
+from records import grid, sealed, sections
 
 from bench.pages import literature
-from bench.statistics import stats
 from bench.suites import SUITES
 
 
 def only(records):
-    (section,) = stats.sections(records)
+    (section,) = sections(records)
     return section
 
 

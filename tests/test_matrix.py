@@ -3,11 +3,10 @@
 from functools import partial
 
 from records import grid as made_up
-from records import sealed
+from records import sealed, sections
 
 from bench.pages.matrix import matrix
 from bench.pages.report import index_page
-from bench.statistics import stats
 
 grid = partial(made_up, data="montgomery")
 
@@ -21,19 +20,19 @@ def cells(text):
 
 def test_a_row_an_architecture_in_the_order_of_the_registry_a_column_a_section():
     records = [*grid(("r2unet", "unet"), suite="a", n=25), *grid(("resunet", "unet"), suite="b", n=25)]
-    heading, table, note = matrix(stats.sections(records))
+    heading, table, note = matrix(sections(records))
     assert heading == "## Every network"
     found = cells(table)
     assert list(dict.fromkeys(row for row, _ in found)) == ["unet", "resunet", "r2unet"]
     assert found["resunet", "a, cpu"] == found["r2unet", "b, cpu"] == "-"
-    top = next(r for r in stats.sections(records)[0].rows if r.rank == 1)
+    top = next(r for r in sections(records)[0].rows if r.rank == 1)
     assert found[top.name, "a, cpu"] == f"**{top.dice.value:.4f}**"
     assert "read downwards" in note.replace("\n", " ")
 
 
 def test_what_is_unfinished_is_in_brackets_and_never_bold():
     part = [r for r in grid(("resunet",), n=25, level=0.99) if r["cell"]["fold"] != 1]
-    found = cells(matrix(stats.sections([*grid(("unet", "r2unet"), n=25), *part]))[1])
+    found = cells(matrix(sections([*grid(("unet", "r2unet"), n=25), *part]))[1])
     assert found["resunet", "fake, cpu"].startswith("(0.9")
     assert found["unet", "fake, cpu"].startswith("**")
 
@@ -43,7 +42,7 @@ def test_an_ensemble_that_leads_has_no_row_and_leaves_the_best_network_bold():
         sealed({**r, "cell": {**r["cell"], "architecture": "unet+views"}, "inputs": {"views": ["a", "b"]}})
         for r in grid(("unet",), n=40, level=0.995)
     ]
-    section = stats.sections([*grid(("unet", "r2unet"), n=40), *ensemble])
+    section = sections([*grid(("unet", "r2unet"), n=40), *ensemble])
     assert section[0].rows[0].views == 2
     found = cells(matrix(section)[1])
     assert found.keys() == {("unet", "fake, cpu"), ("r2unet", "fake, cpu")}
@@ -51,10 +50,10 @@ def test_an_ensemble_that_leads_has_no_row_and_leaves_the_best_network_bold():
 
 
 def test_a_network_alone_is_compared_with_nothing():
-    sections = stats.sections(grid(("unet",), n=25))
-    assert matrix(sections) == []
-    assert "Every network" not in index_page({"fake": sections}, [])
-    two = stats.sections(grid(("unet", "r2unet"), n=25))
+    found = sections(grid(("unet",), n=25))
+    assert matrix(found) == []
+    assert "Every network" not in index_page({"fake": found}, [])
+    two = sections(grid(("unet", "r2unet"), n=25))
     assert "## Every network" in index_page({"fake": two}, [])
 
 
@@ -64,21 +63,21 @@ def test_a_variant_of_the_recipe_does_not_stand_for_the_network():
 
     own = under("strong", grid(("unet", "r2unet"), n=40))
     better = under("strong:longer", grid(("unet",), n=40, level=0.995))
-    (section,) = stats.sections([*own, *better])
+    (section,) = sections([*own, *better])
     assert section.rows[0].variant == "longer"
     mean = next(r.dice.value for r in section.rows if r.name == "unet")
     assert f"{mean:.4f}" in cells(matrix([section])[1])["unet", "fake, cpu"]
 
 
 def test_a_suite_of_variants_is_left_out_as_its_networks_stand_elsewhere():
-    both = stats.sections([*grid(("unet", "r2unet"), n=25), *grid(("unet", "r2unet"), n=25, suite="ablation-128")])
+    both = sections([*grid(("unet", "r2unet"), n=25), *grid(("unet", "r2unet"), n=25, suite="ablation-128")])
     assert {column for _, column in cells(matrix(both)[1])} == {"fake, cpu"}
 
 
 def test_a_phantom_is_left_out_and_machines_of_one_name_are_told_apart():
-    assert matrix(stats.sections(made_up(("unet", "r2unet"), n=25))) == []
+    assert matrix(sections(made_up(("unet", "r2unet"), n=25))) == []
     other = [
         sealed({**r, "machine": {**r["machine"], "backend": "jax"}}) for r in grid(("unet", "r2unet"), n=25, level=0.9)
     ]
-    found = cells(matrix(stats.sections([*grid(("unet", "r2unet"), n=25), *other]))[1])
+    found = cells(matrix(sections([*grid(("unet", "r2unet"), n=25), *other]))[1])
     assert {column for _, column in found} == {"fake, tensorflow-cpu-float32", "fake, jax-cpu-float32"}

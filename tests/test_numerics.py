@@ -5,12 +5,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from records import record
+from records import record, sections, validate
 
 from bench import machine, suites
 from bench.options import parser
 from bench.pages import report
-from bench.publish import validate
 from bench.records import store
 from bench.records.results import Results
 from bench.running.inputs import inputs, resolved
@@ -125,7 +124,7 @@ def of(deterministic, precision="float32"):
 
 
 def test_fast_records_and_deterministic_ones_never_share_a_table():
-    found = stats.sections([of(True), of(False), of(False, "mixed_bfloat16")])
+    found = sections([of(True), of(False), of(False, "mixed_bfloat16")])
     assert sorted((s.setting.precision, s.setting.fast, len(s.records)) for s in found) == [
         ("float32", False, 1),
         ("float32", True, 1),
@@ -146,8 +145,8 @@ def test_records_of_two_settings_are_two_comparisons_to_publish():
 
 
 def test_a_page_says_which_section_is_fast():
-    sections = stats.sections([of(True), of(False)])
-    page = report.suite_page("smoke", sections, [], [{}] * 2, [None] * 2)
+    found = sections([of(True), of(False)])
+    page = report.suite_page("smoke", found, [], [{}] * 2, [None] * 2)
     heads = [line for line in page.splitlines() if line.startswith("## ") and " on " in line]
     assert sorted(head.endswith(", fast") for head in heads) == [False, True]
 

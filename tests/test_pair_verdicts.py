@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import grid, sealed
+from records import grid, sealed, sections
 from scipy import stats as scipy_stats
 
-from bench.statistics import pairs, ranking, resamples, resampling, stats, verdicts
+from bench.statistics import pairs, ranking, resamples, resampling, verdicts
 from bench.statistics.scores import Scores
 from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
 
@@ -132,7 +132,7 @@ def test_renaming_a_row_changes_no_digit_of_a_table():
     renamed = copy.deepcopy(records)
     for r in renamed:
         r["cell"]["architecture"] = f"z{r['cell']['architecture']}"
-    (one,), (other,) = stats.sections(records), stats.sections([sealed(r) for r in renamed])
+    (one,), (other,) = sections(records), sections([sealed(r) for r in renamed])
     for a, b in zip(one.rows, other.rows, strict=True):
         assert (f"z{a.name}", a.dice, a.place, a.components) == (b.name, b.dice, b.place, b.components)
     assert [replace(p, first=f"z{p.first}", second=f"z{p.second}") for p in one.pairs] == list(other.pairs)
@@ -203,7 +203,7 @@ def test_fewer_than_eight_patients_have_no_rank_no_interval_and_no_verdict():
         for r in records:
             for c in r["cases"]:
                 c["patient"] = f"P{int(c['id'][-4:]) % n}"
-        return stats.sections([sealed(r) for r in records])[0]
+        return sections([sealed(r) for r in records])[0]
 
     few, enough = of_patients(7), of_patients(8)
     assert not few.pairs

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from copy import deepcopy
+from dataclasses import is_dataclass
 
 import pytest
 from records import ensemble, grid, record, save, sealed
 
 from bench.__main__ import main
 from bench.paths import ROOT, near
-from bench.records import kinds, parse, schema, store
+from bench.records import kinds, parse, store
+from bench.records import record as parts_of
 from bench.records.results import Results
 from lungseg.metrics import METRICS, Counts
 
@@ -84,7 +86,7 @@ def test_records_of_failures_and_of_means_are_records(kind):
 def test_every_committed_record_is_one():
     paths = Results(ROOT / "results").paths()
     assert len(paths) > 400
-    assert sum(len(store.load_record(path)["cases"]) for path in paths) > 18_000
+    assert sum(len(store.load_record(path).cases) for path in paths) > 18_000
 
 
 @pytest.mark.fault("F123")
@@ -188,7 +190,7 @@ def test_a_schema_that_only_equals_one_is_another(tmp_path, schema_):
 
 
 def test_every_field_of_a_part_has_a_kind_whose_words_can_be_told():
-    parts = [value for value in vars(schema).values() if isinstance(value, type)]
+    parts = [value for value in vars(parts_of).values() if is_dataclass(value)]
     assert len(parts) > 12
     for part in parts:
         for name, kind, _ in parse.form(part):

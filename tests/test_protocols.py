@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 
 import pytest
 from read_page import lines_with, page
-from records import ensemble, grid, record, save, sealed, second
+from records import ensemble, grid, parsed, record, save, sealed, second, sections, terminal
 
 from bench import publish, suites
 from bench.pages import pairs_file, report
 from bench.pages.protocol_page import stated
 from bench.records import store
-from bench.records.protocols import newest, protocol
+from bench.records.record import newest
 from bench.records.results import Results
-from bench.statistics import stats
 from bench.statistics.patients import beside_siblings, patient
 from lungseg.datasets.montgomery import SAME_PATIENT
 
@@ -30,26 +28,27 @@ def both(**more):
 
 
 def test_a_record_that_names_no_protocol_is_of_the_first():
-    assert [protocol(r) for r in ({}, {"inputs": None}, {"inputs": {}}, {"inputs": {"protocol": 2}})] == [1, 1, 1, 2]
+    made_from = (None, {}, {"protocol": 2})
+    assert [r.protocol for r in parsed({**record("unet", 0, n=10), "inputs": i} for i in made_from)] == [1, 1, 2]
     assert newest([]) == []
-    assert {protocol(r) for r in newest(both())} == {2}
+    assert {r.protocol for r in newest(parsed(both()))} == {2}
 
 
 def test_protocols_are_tables_of_their_own_the_newest_first():
-    new, old = stats.sections(both())
+    new, old = sections(both())
     assert (new.setting.protocol, old.setting.protocol) == (2, 1)
-    for section, level in ((new, "new"), (old, "old")):
-        assert {protocol(r) for r in section.records} == {section.setting.protocol}, level
+    for section in (new, old):
+        assert len(section.cells) == 10
         assert {r.n_patients for r in section.rows} == {60}
         assert len(section.pairs) == 1
-    assert old.rows == stats.sections(grid(("unet", "resunet"), n=60))[0].rows, "new records change no old number"
+    assert old.rows == sections(grid(("unet", "resunet"), n=60))[0].rows, "new records change no old number"
 
 
 def test_no_training_of_another_protocol_is_a_counterpart():
     card = [sealed({**r, "machine": {**r["machine"], "device_kind": "nvidia-h200"}})
             for r in second(grid(("unet",), n=60, level=0.99))]  # fmt: skip
-    assert all(s.retrained == () for s in stats.sections([*grid(("unet",), n=60), *card]))
-    same = stats.sections([*second(grid(("unet",), n=60)), *card])
+    assert all(s.retrained == () for s in sections([*grid(("unet",), n=60), *card]))
+    same = sections([*second(grid(("unet",), n=60)), *card])
     assert [len(s.retrained) for s in same] == [1, 1]
 
 
@@ -57,8 +56,8 @@ def test_a_set_besides_is_compared_within_its_protocol():
     besides = [sealed({**r, "cell": {**r["cell"], "trained_on": "phantom+other", "suite": "besides"}})
                for r in grid(("unet",), n=60)]  # fmt: skip
     gains = {
-        1: [len(s.gains) for s in stats.sections([*grid(("unet",), n=60), *besides]) if s.setting.besides],
-        2: [len(s.gains) for s in stats.sections([*second(grid(("unet",), n=60)), *besides]) if s.setting.besides],
+        1: [len(s.gains) for s in sections([*grid(("unet",), n=60), *besides]) if s.setting.besides],
+        2: [len(s.gains) for s in sections([*second(grid(("unet",), n=60)), *besides]) if s.setting.besides],
     }
     assert gains == {1: [1], 2: [0]}
 
@@ -66,16 +65,16 @@ def test_a_set_besides_is_compared_within_its_protocol():
 def test_how_much_trainings_vary_is_not_told_by_another_protocol():
     """Since the second, seeds vary the split too."""
     old, new = grid(("unet", "resunet"), n=60, seeds=(0, 1, 2)), grid(("unet", "resunet"), n=60, suite="one")
-    first, later = stats.sections([*old, *second(new)])
+    first, later = sections([*old, *second(new)])
     assert first.power is not None
     assert later.power is None
-    assert [s.power.source for s in stats.sections([*old, *new])] == ["fake", "fake"]
+    assert [s.power.source for s in sections([*old, *new])] == ["fake", "fake"]
 
 
 def test_predictions_of_two_protocols_are_two_sets():
     old = grid(("unet",), n=60)
-    assert [s.scored for s in stats.sections(old)] == [1]
-    assert [s.scored for s in stats.sections([*old, *second(old)])] == [2, 2]
+    assert [s.scored for s in sections(old)] == [1]
+    assert [s.scored for s in sections([*old, *second(old)])] == [2, 2]
 
 
 def test_every_page_and_table_names_the_protocol(tmp_path):
@@ -90,7 +89,7 @@ def test_every_page_and_table_names_the_protocol(tmp_path):
     assert index.count("protocol 2") == index.count("float32, protocol 1") == 1
     pairs = (tmp_path / pairs_file.name("fake")).read_text().splitlines()
     assert [line.partition(",")[0] for line in pairs] == ["protocol", "2", "1"]
-    assert report.terminal(both()).count(", protocol 1") == 1
+    assert terminal(both()).count(", protocol 1") == 1
 
 
 def test_the_newest_protocol_comes_first_even_where_it_is_unfinished(tmp_path):
@@ -100,7 +99,7 @@ def test_the_newest_protocol_comes_first_even_where_it_is_unfinished(tmp_path):
 
 
 def test_figures_of_an_older_protocol_leave_the_name_to_the_newer():
-    new, old = stats.sections(both())
+    new, old = sections(both())
     assert report.stems([new, old]) == ["fake-tensorflow-cpu-float32", "fake-tensorflow-cpu-float32-protocol-1"]
     assert report.stems([old]) == ["fake-tensorflow-cpu-float32"]
 
@@ -123,7 +122,7 @@ def test_publishing_keeps_the_records_of_an_older_protocol_byte_for_byte(tmp_pat
     kept = {p.name: p.read_bytes() for p in folders["tensorflow-cpu-float32-protocol-1"].iterdir()}
     assert kept == old
     records = Results(tmp_path / "committed").all()
-    assert [s.setting.protocol for s in stats.sections(records)] == [2, 1]
+    assert [s.setting.protocol for s in sections(records)] == [2, 1]
     publish.publish(suites.suite("quick"), Results(tmp_path / "own"), Results(tmp_path / "committed"))
     assert len(Results(tmp_path / "committed").all()) == len(records), "publishing again moves nothing further"
 
@@ -155,33 +154,33 @@ def linked(first="MCUCXR_0254_1", second_="MCUCXR_0255_1", fold=(0, 1), n=40, da
 
 def test_images_of_one_patient_count_as_one_in_old_records_on_montgomery():
     records = linked()
-    assert [r.n_patients for r in stats.sections(records)[0].rows] == [39, 39]
+    assert [r.n_patients for r in sections(records)[0].rows] == [39, 39]
     known = copy.deepcopy(records)
     for r in known:
         for c in r["cases"]:
             if c["id"] == "MCUCXR_0255_1":
                 c["patient"] = "MCUCXR_0254_1"
-    regrouped, told = (stats.sections(some)[0] for some in (records, [sealed(r) for r in known]))
+    regrouped, told = (sections(some)[0] for some in (records, [sealed(r) for r in known]))
     assert regrouped.rows == told.rows, "as if the record had known"
     assert regrouped.pairs == told.pairs
-    apart = stats.sections(linked("OTHER_1", "OTHER_2"))[0]
+    apart = sections(linked("OTHER_1", "OTHER_2"))[0]
     assert apart.rows[0].n_patients == 40
     assert (apart.rows[0].dice.low, apart.rows[0].dice.high) != (told.rows[0].dice.low, told.rows[0].dice.high)
 
 
 @pytest.mark.parametrize("data", ["shenzhen", "phantom"])
 def test_names_that_another_set_happens_to_share_are_left_alone(data):
-    assert stats.sections(linked(data=data))[0].rows[0].n_patients == 40
+    assert sections(linked(data=data))[0].rows[0].n_patients == 40
 
 
 def test_shenzhens_records_are_regrouped_by_its_own_table():
     names = ("CHNCXR_0477_1", "CHNCXR_0605_1")
-    assert stats.sections(linked(*names, data="shenzhen"))[0].rows[0].n_patients == 39
-    assert stats.sections(linked(*names))[0].rows[0].n_patients == 40, "not Montgomery's images"
+    assert sections(linked(*names, data="shenzhen"))[0].rows[0].n_patients == 39
+    assert sections(linked(*names))[0].rows[0].n_patients == 40, "not Montgomery's images"
 
 
 def test_records_of_later_protocols_know_their_patients_themselves():
-    assert stats.sections(second(linked()))[0].rows[0].n_patients == 40
+    assert sections(second(linked()))[0].rows[0].n_patients == 40
 
 
 def test_records_on_disk_stay_as_they_are(tmp_path):
@@ -192,25 +191,25 @@ def test_records_on_disk_stay_as_they_are(tmp_path):
 
 
 def test_images_beside_a_sibling_in_training_are_counted():
-    assert beside_siblings(linked(fold=(0, 1))) == 2, "folds 0 and 1 hold one each out, and train on the other"
-    assert beside_siblings(linked(fold=(0, 2))) == 0, "both in one fold"
-    assert beside_siblings(second(linked(data="phantom"))) == 0
+    assert beside_siblings(parsed(linked(fold=(0, 1)))) == 2, "folds 0 and 1 hold one each out, and train on the other"
+    assert beside_siblings(parsed(linked(fold=(0, 2)))) == 0, "both in one fold"
+    assert beside_siblings(parsed(second(linked(data="phantom")))) == 0
     failed = linked()
     for r in failed:
-        r["status"] = "crashed"
-    assert beside_siblings(failed) == 0
+        r |= {"status": "crashed", "cases": []}
+    assert beside_siblings(parsed(failed)) == 0
 
 
 def test_the_committed_records_of_montgomery_have_120_patients_and_20_images_beside_a_sibling():
     """Both counts are of the groups that the data's own README lists, made without this code."""
     paths = sorted((RESULTS / "runs" / "montgomery-128-strong").glob("*/unet.montgomery.f*.s0.json"))
-    old = [r for path in paths if protocol(r := json.loads(path.read_text())) == 1]
-    images = {c["id"]: patient(r, c) for r in old for c in r["cases"]}
+    old = [r for path in paths if (r := store.load_record(path)).protocol == 1]
+    images = {c.id: patient(r, c) for r in old for c in r.cases}
     assert len(images) == 138
     assert len(set(images.values())) == 120
     by_machine = {}
     for r in old:
-        by_machine.setdefault(r["machine"]["device_kind"], []).append(r)
+        by_machine.setdefault(r.machine.device_kind, []).append(r)
     assert {beside_siblings(some) for some in by_machine.values()} == {20}
 
 
@@ -223,7 +222,7 @@ def test_each_group_of_images_has_one_name_which_is_an_image_of_it():
 
 
 def head(records):
-    (section,) = stats.sections(records)
+    (section,) = sections(records)
     return stated(section).replace("\n", " ")
 
 
@@ -264,12 +263,12 @@ def test_a_recipe_that_no_record_tells_is_not_made_up():
 def test_an_entry_of_trained_members_is_regrouped_as_they_are():
     records = linked()
     made = [ensemble([r]) for r in records if r["cell"]["architecture"] == "unet"]
-    rows = stats.sections([*records, *made])[0].rows
+    rows = sections([*records, *made])[0].rows
     assert {row.n_patients for row in rows} == {39}
 
 
 def test_a_failed_cell_stands_with_those_of_its_protocol():
     failed = record("unet", 4, n=60, status="oom")
     failed["inputs"] = {"protocol": 2}
-    new, old = stats.sections([*both(), sealed({**failed, "cell": {**failed["cell"], "seed": 1}})])
+    new, old = sections([*both(), sealed({**failed, "cell": {**failed["cell"], "seed": 1}})])
     assert (len(new.failed), len(old.failed)) == (1, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from records import agreeing, grid, save
+from records import agreeing, grid, save, validate
 
 from bench import publish, suites
 from bench.records import store
@@ -27,12 +27,12 @@ def test_an_image_that_is_predicted_twice_is_named_and_forbids_it():
     first, second = sound()
     image = first["cases"][3]
     twice = agreeing({**second, "cases": [*second["cases"], image]})
-    assert publish.validate([first, second]) == []
-    assert publish.validate([first, twice]) == [f"unet seed 0: {image['id']} is predicted 2 times"]
+    assert validate([first, second]) == []
+    assert validate([first, twice]) == [f"unet seed 0: {image['id']} is predicted 2 times"]
 
 
 def test_the_same_image_by_two_seeds_is_what_seeds_are_for():
-    assert publish.validate(sound(seeds=(0, 1))) == []
+    assert validate(sound(seeds=(0, 1))) == []
 
 
 def test_every_record_that_is_none_is_named_and_nothing_is_copied(tmp_path):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import grid, sealed
+from records import grid, sealed, sections
 
-from bench.statistics import ranking, stats
+from bench.statistics import ranking
 
 
 @st.composite
@@ -88,5 +88,5 @@ def test_a_network_that_draws_small_lungs_wins_against_eroded_truth():
 
 
 def only(records):
-    (section,) = stats.sections(records)
+    (section,) = sections(records)
     return section

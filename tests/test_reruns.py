@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from records import record
+from records import part_rows, record, sections
 from test_numerics import MATERIAL, of
 
 from bench import suites
@@ -17,7 +17,6 @@ from bench.running import data, engine
 from bench.running import reruns as repeated
 from bench.running.executor import Outcome
 from bench.running.parts import Parts, since_start
-from bench.statistics import stats
 from lungseg.errors import DataError, LungsegError
 
 SUITE = suites.narrowed(suites.suite("smoke"), architectures="unet", deterministic=False)
@@ -90,7 +89,7 @@ def test_publishing_copies_them_and_a_damaged_file_is_named(trained, tmp_path):
 
 
 def test_a_fast_section_tells_the_spread_or_that_it_is_not_known():
-    fast, exact = (stats.sections([of(deterministic)])[0] for deterministic in (False, True))
+    fast, exact = (sections([of(deterministic)])[0] for deterministic in (False, True))
     found = reruns.Reruns("unet.phantom.f0.s0", fast.setting.machine, (0.9, 0.94, 0.92), 3)
     assert "0.02000" in "\n".join(reruns_page.repeated(fast, [found]))
     assert "not measured" in "\n".join(reruns_page.repeated(fast, []))
@@ -121,9 +120,9 @@ def test_a_process_knows_how_long_it_has_lived():
 def test_the_table_holds_medians_and_leaves_out_resumed_cells():
     def told(seconds, resumed=0):
         made = of(True)
-        return {**made, "timing": {"parts": {"predict": seconds}, "resumed_at_epoch": resumed}}
+        return {**made, "timing": {**made["timing"], "parts": {"predict": seconds}, "resumed_at_epoch": resumed}}
 
-    _, rows = parts.rows([told(1.0), told(2.0), told(9.0), told(99.0, resumed=3), of(True)])
+    _, rows = part_rows([told(1.0), told(2.0), told(9.0), told(99.0, resumed=3), of(True)])
     assert [row[2] for row in rows if row[1] == "predict"] == ["2.00"]
     assert rows[-1][-1] == "3 cells"
     assert [row[1] for row in rows[:-1]] == list(parts.PARTS)

@@ -255,10 +255,10 @@ def made(faulty, tmp_path_factory):
 
 def test_without_corruption_the_kept_weights_give_the_records_scores(made):
     (network,) = measurement.load(Results(made), SUITE.name)
-    stored = {case["id"]: case["dice"] for record in Results(made).all() for case in record["cases"]}
+    stored = {case.id: case.dice for record in Results(made).all() for case in record.cases}
     assert dict(zip(network.images, network.dice[0][CLEAN], strict=True)) == pytest.approx(stored, abs=1e-6)
     assert network.about["clean_differs"] == 0
-    weights = {store.cell_name(record): record["weights_sha256"] for record in Results(made).all()}
+    weights = {record.name: record.weights_sha256 for record in Results(made).all()}
     assert {cell: each["weights_sha256"] for cell, each in network.about["trainings"].items()} == weights
     assert (made / "robustness" / f"{SUITE.name}.md").exists()
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from read_page import lines_with, page
-from records import grid, sealed
+from records import grid, parsed, sealed, sections
 
-from bench.statistics import stats
 from bench.statistics.scores import Scores
 
 
@@ -30,37 +29,37 @@ def partitioned(architectures=("unet", "resunet"), seeds=(0, 1, 2), folds=3, n=3
 
 def test_folds_are_those_of_each_seed():
     records = [r for r in partitioned() if r["cell"]["architecture"] == "unet"]
-    scores = Scores.of(records)
+    scores = Scores.of(parsed(records))
     folds = scores.folds()
     assert folds.shape == (3, 36)
     assert not (folds[0] == folds[1]).all()
     for r in records:
         seed, fold = r["cell"]["seed"], r["cell"]["fold"]
         assert {scores.images[i] for i in np.flatnonzero(folds[seed] == fold)} == {c["id"] for c in r["cases"]}
-    part = Scores.of([r for r in records if (r["cell"]["seed"], r["cell"]["fold"]) != (1, 2)])
+    part = Scores.of([r for r in parsed(records) if (r.cell.seed, r.cell.fold) != (1, 2)])
     missing = part.folds()[1] == -1
     assert missing.sum() == 12
     assert np.isnan(part.values["dice"][1, missing]).all()
 
 
 def test_each_image_is_still_predicted_once_a_seed_and_ranked():
-    (section,) = stats.sections(partitioned())
+    (section,) = sections(partitioned())
     assert all(r.rank and r.complete and len(r.images) == 36 for r in section.rows)
-    (alike,) = stats.sections(grid(("unet", "resunet"), seeds=range(3), folds=3, n=36))
+    (alike,) = sections(grid(("unet", "resunet"), seeds=range(3), folds=3, n=36))
     for one, other in zip(section.rows, alike.rows, strict=True):
         assert one.dice == other.dice, "who tests an image with whom is no part of its score"
     assert section.pairs == alike.pairs
 
 
 def test_a_fold_of_one_seed_is_not_averaged_with_another_seeds():
-    (section,) = stats.sections(partitioned(("unet",)))
+    (section,) = sections(partitioned(("unet",)))
     assert [(f.seeds, f.fold, f.n) for f in section.folds] == [((s,), k, 12) for s in range(3) for k in range(3)]
-    (alike,) = stats.sections(grid(("unet",), seeds=range(3), folds=3, n=36))
+    (alike,) = sections(grid(("unet",), seeds=range(3), folds=3, n=36))
     assert [(f.seeds, f.fold, f.n) for f in alike.folds] == [((0, 1, 2), k, 12) for k in range(3)]
 
 
 def test_no_fold_outlasts_a_seed_so_its_variance_is_a_dash(tmp_path):
-    (section,) = stats.sections(partitioned())
+    (section,) = sections(partitioned())
     for row in section.rows:
         assert row.components.fold is None
         assert row.components.seed is not None
@@ -73,6 +72,6 @@ def test_no_fold_outlasts_a_seed_so_its_variance_is_a_dash(tmp_path):
 
 
 def test_the_nested_choice_holds_out_the_folds_of_every_seed():
-    (section,) = stats.sections(partitioned())
+    (section,) = sections(partitioned())
     assert sum(section.nested.chosen.values()) == 9
     assert section.nested.dice == pytest.approx(section.nested.highest), "the first row is highest on every part"

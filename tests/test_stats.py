@@ -7,15 +7,15 @@ import itertools
 
 import numpy as np
 import pytest
-from records import grid, ratios, record, sealed
+from records import counted, grid, record, sealed, sections
 from scipy.stats import spearmanr
 
-from bench.statistics import hard_images, stats
+from bench.statistics import hard_images
 from lungseg.errors import LungsegError
 
 
 def only(records):
-    (section,) = stats.sections(records)
+    (section,) = sections(records)
     return section
 
 
@@ -90,27 +90,28 @@ def test_fewer_than_twenty_images_are_not_ranked():
 
 def test_devices_and_data_never_share_a_section():
     records = [*grid(n=20), *grid(n=20, device_kind="gpu"), *grid(n=20, data="montgomery")]
-    assert len(stats.sections(records)) == 3
+    assert len(sections(records)) == 3
 
 
 def test_image_scored_twice_is_refused():
     twice = sealed({**record("unet", 0, n=25), "cell": {**record("unet", 1)["cell"]}})
     with pytest.raises(LungsegError, match=r"CASE_0000 \(seed 0\)"):
-        stats.sections([record("unet", 0, n=25), twice])
+        sections([record("unet", 0, n=25), twice])
 
 
 def test_inconsistent_record_is_refused():
     bad = record("unet", 0, n=25)
     bad["cases"][2]["iou"] += 1e-6
     with pytest.raises(LungsegError, match="iou"):
-        stats.sections([bad])
+        sections([bad])
 
 
 def test_infinite_distance_is_counted_not_averaged():
     records = grid(("unet",), n=25)
     whole = only(records).rows[0].boundary
     case = records[0]["cases"][0]
-    case.update(hd95_mm=None, assd_mm=None, hd95_state="one_empty")
+    counted(case, 0, 0, case["truth_pixels"])
+    case.update(hd95_mm=None, assd_mm=None, nsd_2mm=0.0, hd95_state="one_empty")
     boundary = only(records).rows[0].boundary
     assert (boundary.n, boundary.n_inf) == (25, 1)
     assert np.isfinite(boundary.hd95_mean)
@@ -163,10 +164,11 @@ def test_where_several_share_the_first_rank_the_others_say_nothing_of_them():
 
 
 def test_the_best_of_several_seeds_is_of_their_own_predictions():
-    section = only([*grid(("unet",), n=40, seeds=(0, 1)), *grid(("r2unet",), n=40, level=0.9)])
+    records = [*grid(("unet",), n=40, seeds=(0, 1)), *grid(("r2unet",), n=40, level=0.9)]
+    section = only(records)
     found = hard_images.alike(section, 5)
     each = {}
-    for r in section.records:
+    for r in records:
         for case in r["cases"]:
             each[case["id"]] = max(each.get(case["id"], 0), case["dice"])
     assert found.best == pytest.approx(np.mean(list(each.values())))
@@ -177,7 +179,7 @@ def test_a_row_that_scores_every_image_alike_orders_none():
     flat = as_twin(grid(("unet",), n=40), "resunet")
     for r in flat:
         for c in r["cases"]:
-            c.update(tp=0, **ratios(0, c["fp"], c["fn"], c["tn"]))
+            counted(c, 0, c["fp"], c["truth_pixels"])
     others = [*grid(("unet",), n=40), *grid(("r2unet",), n=40, level=0.9)]
     found = hard_images.alike(only([*others, *[sealed(r) for r in flat]]), 5)
     assert (found.rows, found.first) == (2, False)
@@ -211,11 +213,10 @@ def test_records_of_a_row_are_those_of_its_network_and_complete_seeds():
     variant = [sealed({**r, "cell": {**r["cell"], "recipe": "document:x"}}) for r in grid(("unet",), n=25)]
     records = [*without(grid(("unet", "r2unet"), n=25, seeds=(0, 1)), "unet", 1, [3]), *variant]
     section = only([*records, record("unet", 0, seed=2, n=25, status="oom")])
-    whole = {row.name: section.records_of(row) for row in section.rows}
+    whole = {row.name: {c.name for c in section.cells_of(row)} for row in section.rows}
     assert {name: len(found) for name, found in whole.items()} == {"unet": 5, "unet (x)": 5, "r2unet": 10}
-    for row in section.rows:
-        images = [case["id"] for r in whole[row.name] for case in r["cases"]]
-        assert sorted(images) == sorted(row.images * len(row.seeds))
+    assert whole["unet"] == {f"unet.phantom.f{fold}.s0" for fold in range(5)}
+    assert whole["unet (x)"] == {f"unet~x.phantom.f{fold}.s0" for fold in range(5)}
 
 
 def test_unequal_seeds_are_ranked_by_their_complete_seeds():

@@ -5,14 +5,13 @@ import threading
 from dataclasses import replace
 
 import pytest
-from records import grid, record, save
+from records import grid, record, save, unlike, validate
 
 import lungseg
 from bench import commands, gate, machine, suites
 from bench.__main__ import main
 from bench.pages import report, showcase
-from bench.publish import validate
-from bench.records import likeness, store
+from bench.records import store
 from bench.records.results import Results
 from bench.running import engine, graphs
 from bench.running.executor import Local, Outcome
@@ -82,7 +81,7 @@ def test_a_cell_that_dies_after_its_record_is_stored_has_succeeded(tmp_path, mon
     with Display([CELL], 1) as display:
         (outcome,) = engine.run_cells([CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display, executor)
     assert outcome.status == "ok"
-    assert [r["status"] for r in Results(tmp_path).all()] == ["ok"]
+    assert [r.status for r in Results(tmp_path).all()] == ["ok"]
 
 
 def test_a_backend_that_does_not_fit_the_machine_ends_the_run(tmp_path, monkeypatch):
@@ -148,7 +147,7 @@ def mixed(**inputs):
 @pytest.mark.fault("F76")
 @pytest.mark.parametrize("other", [{"recipe": {"epochs": 3}}, {"data": "e"}, {"graph": "h"}], ids=str)
 def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
-    assert likeness.unlike(mixed()) == validate(mixed()) == []
+    assert unlike(mixed()) == validate(mixed()) == []
     records = mixed(**other)
     (problem,) = validate(records)
     assert "f1.s0" in problem
@@ -161,9 +160,8 @@ def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
 
 def test_the_variants_asked_for_are_those_that_are_trained(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        commands, "train", lambda suite, *_, **__: asked.append(suite.recipes) or (commands.INTERRUPTED, 0)
-    )
+    ended = (commands.INTERRUPTED, 0)
+    monkeypatch.setattr(commands, "train", lambda suite, *_, **__: asked.append(suite.recipes) or ended)
     run = ["run", "ablation", "--data", str(tmp_path), "--results", str(tmp_path / "results")]
     monkeypatch.setattr("bench.running.data.locate", lambda *_: tmp_path)
     assert main([*run, "--variants", "plateau, small-batches+elastic"]) == 130

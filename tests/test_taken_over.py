@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from records import record, sealed
+from records import record, sealed, sections
 
 from bench import judging, machine, suites
 from bench.pages.provenance import provenance
@@ -14,7 +14,6 @@ from bench.records.results import Results
 from bench.running import data, engine, graphs, suite_run
 from bench.running.executor import Outcome
 from bench.running.inputs import inputs
-from bench.statistics import stats
 
 THEIRS = replace(suites.suite("smoke"), architectures=("unet",), size=(64, 64))
 OURS = replace(THEIRS, name="smoke-again")
@@ -64,10 +63,10 @@ def test_the_same_training_is_taken_over_with_its_files_and_says_where_it_was_ma
     assert "1 of 1 cells were trained in suite smoke already" in capsys.readouterr().out
     ours = store.load_record(Results(tmp_path).path(CELL))
     theirs = store.load_record(path)
-    assert store.is_sealed(ours)
-    assert (ours["cell"]["suite"], ours.pop("taken_from")) == ("smoke-again", "smoke")
-    assert {k: v for k, v in ours.items() if k not in ("cell", "record_sha256")} == {
-        k: v for k, v in theirs.items() if k not in ("cell", "record_sha256")
+    assert ours.sealed
+    assert (ours.cell.suite, ours.taken_from) == ("smoke-again", "smoke")
+    assert {k: v for k, v in ours.document.items() if k not in ("cell", "record_sha256", "taken_from")} == {
+        k: v for k, v in theirs.document.items() if k not in ("cell", "record_sha256")
     }
     for file in (weights, masks):
         assert Results(tmp_path).artifact(CELL, file.name).read_bytes() == file.read_bytes()
@@ -83,14 +82,14 @@ def test_what_was_taken_over_keeps_the_name_of_the_suite_that_trained_it(tmp_pat
     run(tmp_path, third)
     assert trained == []
     found = store.load_record(Results(tmp_path).path(*suites.cells(third)))
-    assert found["taken_from"] == "smoke"
-    (section,) = stats.sections([found])
+    assert found.taken_from == "smoke"
+    (section,) = sections([found])
     assert "Taken over, as the same training: 1 from suite smoke." in " ".join("\n".join(provenance(section)).split())
 
 
 @pytest.mark.parametrize(
     "changed",
-    [{"status": "crashed"}, {"fingerprint": "of other inputs"}, {"cell": {**CELL.as_dict(), "width": 99}}],
+    [{"status": "crashed", "cases": []}, {"fingerprint": "of other inputs"}, {"cell": {**CELL.as_dict(), "width": 99}}],
 )
 def test_nothing_else_is_taken_over(tmp_path, trained, changed):
     stored(tmp_path, **changed)
@@ -148,7 +147,7 @@ def test_of_two_suites_that_trained_it_one_is_taken(tmp_path, trained, capsys):
     run(tmp_path)
     assert trained == []
     assert "1 of 1 cells were trained in suite another already" in capsys.readouterr().out
-    assert store.load_record(Results(tmp_path).path(CELL))["taken_from"] == "another"
+    assert store.load_record(Results(tmp_path).path(CELL)).taken_from == "another"
 
 
 def test_what_is_on_trial_is_trained(tmp_path, monkeypatch):
@@ -170,6 +169,7 @@ def test_a_training_in_two_suites_ran_once(tmp_path, trained):
     path = stored(tmp_path)
     run(tmp_path)
     both = [store.load_record(path), store.load_record(Results(tmp_path).path(CELL))]
-    assert [section.beside for section in stats.sections(both)] == [1, 1]
-    other = sealed({**both[0], "cell": {**both[0]["cell"], "suite": "third"}, "weights_sha256": "of another"})
-    assert [section.beside for section in stats.sections([*both, other])] == [2, 2, 2]
+    assert [section.beside for section in sections(both)] == [1, 1]
+    first = both[0].document
+    other = sealed({**first, "cell": {**first["cell"], "suite": "third"}, "weights_sha256": "of another"})
+    assert [section.beside for section in sections([*both, other])] == [2, 2, 2]

@@ -10,13 +10,11 @@ from matplotlib.ticker import LogLocator, NullLocator
 from bench.figures.scale import dice_ticks, stretched
 from bench.figures.style import BLUE, GREEN, MAX_PANELS, ORANGE, Axes, Figure, canvas, cut, labels
 from bench.markdown import short
-from bench.statistics import stats
 from bench.statistics.resampling import Floats
-from bench.statistics.rows import Record, Section
+from bench.statistics.rows import CellRow, Section
 
 COLUMNS = 4
 LOSSES = (("loss", "training loss", BLUE), ("val_loss", "validation loss", ORANGE))
-KEYS = ("loss", "val_loss", "val_dice")
 
 
 def curves(section: Section) -> Figure | None:
@@ -29,9 +27,9 @@ def curves(section: Section) -> Figure | None:
     bands = -(-len(names) // columns)
     figure = canvas(max(5.0, 1.2 + 2.4 * columns), 0.7 + 3.9 * bands)
     axes = figure.subplots(2 * bands, columns, squeeze=False, sharex=True, sharey=False)
-    shown = [r for name in names for r in cells[name]]
-    losses = _finite([series(r, key) for r in shown for key, _, _ in LOSSES])
-    dices = _finite([stretched(series(r, "val_dice")) for r in shown])
+    shown = [c for name in names for c in cells[name]]
+    losses = _finite([series(c, key) for c in shown for key, _, _ in LOSSES])
+    dices = _finite([stretched(series(c, "val_dice")) for c in shown])
     titles = labels(short(names), 26, wrapped=True)
     for i in range(bands * columns):
         upper, lower = axes[2 * (i // columns), i % columns], axes[2 * (i // columns) + 1, i % columns]
@@ -51,28 +49,26 @@ def curves(section: Section) -> Figure | None:
     return figure
 
 
-def _cells(section: Section) -> Mapping[str, list[Record]]:
-    """Records with a history of each row, in the rows' order."""
-    widths = stats.widths_of(section.records)
-    found: dict[str, list[Record]] = {row.name: [] for row in section.rows}
-    for r in section.records:
-        name, history = stats.name_of(r, widths), r.get("history") or {}
-        if name in found and all(history.get(key) for key in KEYS):
-            found[name].append(r)
-    return {name: records for name, records in found.items() if records}
+def _cells(section: Section) -> Mapping[str, list[CellRow]]:
+    """Cells with a history of each row, in the rows' order."""
+    found: dict[str, list[CellRow]] = {row.name: [] for row in section.rows}
+    for cell in section.cells:
+        if cell.row in found and cell.curves:
+            found[cell.row].append(cell)
+    return {name: cells for name, cells in found.items() if cells}
 
 
-def series(record: Record, key: str) -> Floats:
-    """A curve, (epochs,); NaN where a training diverged, which strict JSON holds as null."""
-    return np.array(record["history"][key], dtype=np.float64)
+def series(cell: CellRow, key: str) -> Floats:
+    """A curve, (epochs,); NaN where a training diverged."""
+    return np.array(cell.curves[key], dtype=np.float64)
 
 
-def _panel(upper: Axes, lower: Axes, records: Sequence[Record]) -> None:
+def _panel(upper: Axes, lower: Axes, cells: Sequence[CellRow]) -> None:
     for key, _, colour in LOSSES:
-        _lines(upper, [series(r, key) for r in records], colour)
-    _lines(lower, [stretched(series(r, "val_dice")) for r in records], GREEN)
-    for r in records:
-        best, dice = r.get("best_epoch"), stretched(series(r, "val_dice"))
+        _lines(upper, [series(c, key) for c in cells], colour)
+    _lines(lower, [stretched(series(c, "val_dice")) for c in cells], GREEN)
+    for c in cells:
+        best, dice = c.best_epoch, stretched(series(c, "val_dice"))
         if best is not None and 0 <= best < len(dice):
             lower.plot(best + 1, dice[best], "o", color=GREEN, markersize=4, zorder=4)
 

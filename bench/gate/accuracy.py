@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.gate.limits import Limits
 from bench.gate.verdict import Finding, NotComparable, changed, some
-from bench.records import store
+from bench.records.record import CaseScore, Record
 from lungseg import metrics
 from lungseg.errors import LungsegError
 
@@ -25,38 +25,34 @@ class Inconsistent(LungsegError):
     exit_code = 70
 
 
-def scores(records: Sequence[store.Record]) -> dict[str, Any]:
+def scores(records: Sequence[Record]) -> dict[str, Any]:
     """What a baseline holds of one architecture. A Dice that a case lacks makes the mean NaN, which never passes.
 
     Raises Inconsistent where a stored ratio is not what the stored counts give.
     """
-    cases = [case for record in records for case in record["cases"]]
+    cases = [case for record in records for case in record.cases]
     for case in cases:
         _check(case)
-    dice = [_number(case.get("dice")) for case in cases]
+    dice = [case.dice for case in cases]
     return {
         "dice": statistics.fmean(dice) if dice else math.nan,
-        "f1": metrics.pooled(cases)["f1"] if cases else math.nan,
-        "validation_loss": statistics.fmean(_lowest(record["history"]["val_loss"]) for record in records),
+        "f1": metrics.pooled(map(vars, cases))["f1"] if cases else math.nan,
+        "validation_loss": statistics.fmean(_lowest(record.history.curves["val_loss"]) for record in records),
         "counts": {
-            f"{record['cell']['seed']}/{case['id']}": [case["tp"], case["fp"], case["fn"], case["tn"]]
-            for record in records
-            for case in record["cases"]
+            f"{record.cell.seed}/{case.id}": case.counts.as_list() for record in records for case in record.cases
         },
-        "boundary": {
-            f"{record['cell']['seed']}/{case['id']}": boundary(case) for record in records for case in record["cases"]
-        },
+        "boundary": {f"{record.cell.seed}/{case.id}": boundary(case) for record in records for case in record.cases},
     }
 
 
-def boundary(case: Mapping[str, Any]) -> dict[str, float | str]:
+def boundary(case: CaseScore) -> dict[str, float | str]:
     """Distances of a case, at the network's size and, with their counts, at the stored one where it holds them.
 
     What is infinite, or is not there at all, is the word for it: strict JSON has no number for either.
     """
-    stored = case.get("at_stored") or {}
-    values = {key: case[key] for key in DISTANCES if key in case}
-    values |= {f"at_stored.{key}": stored[key] for key in (*COUNTS, *DISTANCES) if key in stored}
+    values = {key: getattr(case, key) for key in DISTANCES}
+    if case.at_stored:
+        values |= {f"at_stored.{key}": getattr(case.at_stored, key) for key in (*COUNTS, *DISTANCES)}
     return {key: "infinite" if value is None else value for key, value in values.items()}
 
 
@@ -74,15 +70,15 @@ def dice(counts: Sequence[int]) -> float:
     return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0
 
 
-def _check(case: Mapping[str, Any]) -> None:
-    expected = dice([case["tp"], case["fp"], case["fn"], case["tn"]])
+def _check(case: CaseScore) -> None:
+    expected = dice(case.counts.as_list())
     for key, value in (("dice", expected), ("f1", expected), ("iou", expected / (2 - expected))):
-        stored = _number(case.get(key))
+        stored = float(getattr(case, key))
         if key == "dice" and not math.isfinite(stored):
             continue  # a score that is none is a regression, and its mean says so
         if not abs(stored - value) <= TOLERANCE:
             raise Inconsistent(
-                f"{case['id']}: {key} = {stored!r}, but its counts give {value!r}; metrics and records disagree, "
+                f"{case.id}: {key} = {stored!r}, but its counts give {value!r}; metrics and records disagree, "
                 "so that no score can be believed: look at lungseg/metrics before anything else"
             )
 

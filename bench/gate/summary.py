@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from bench import machine
-from bench.cell import network
 from bench.gate.accuracy import scores
 from bench.gate.verdict import NotComparable
 from bench.records import likeness, store
+from bench.records.record import Record
 from bench.records.results import Results
 from bench.running.data import Material
 from bench.running.inputs import PROTOCOL, resolved
@@ -31,9 +31,7 @@ MESSAGE = 120  # characters of an error's first line that a table shows
 Summary = dict[str, Any]
 
 
-def summarise(
-    suite: Suite, material: Material, records: Sequence[store.Record], dry_run: Summary | None = None
-) -> Summary:
+def summarise(suite: Suite, material: Material, records: Sequence[Record], dry_run: Summary | None = None) -> Summary:
     """What a baseline holds, and what is compared with one: data, folds, batches, scores and counts; what the pipeline
     did with a network that follows a script, where that was tried (``bench.gate.dry_run``)."""
     prepared = material.prepared
@@ -73,21 +71,21 @@ def summarise(
     }
 
 
-def failed(records: Sequence[store.Record]) -> dict[str, dict[str, str]]:
+def failed(records: Sequence[Record]) -> dict[str, dict[str, str]]:
     """Of each network with a cell that did not finish, how the first of them ended: status and message."""
     found: dict[str, dict[str, str]] = {}
     for record in records:
-        if record["status"] != "ok":
-            message = str((record.get("error") or {}).get("message", "")).partition("\n")[0]
-            found.setdefault(network(record["cell"]), {"status": record["status"], "message": message[:MESSAGE]})
+        if not record.ok:
+            message = record.error.message.partition("\n")[0]
+            found.setdefault(record.cell.network(), {"status": record.status, "message": message[:MESSAGE]})
     return dict(sorted(found.items()))
 
 
-def _architectures(records: Sequence[store.Record]) -> dict[str, Any]:
-    good = [record for record in records if record["status"] == "ok"]
-    groups: dict[str, list[store.Record]] = {}
+def _architectures(records: Sequence[Record]) -> dict[str, Any]:
+    good = [record for record in records if record.ok]
+    groups: dict[str, list[Record]] = {}
     for record in good:
-        groups.setdefault(network(record["cell"]), []).append(record)
+        groups.setdefault(record.cell.network(), []).append(record)
     return {name: scores(groups[name]) for name in sorted(groups)}
 
 
@@ -177,12 +175,12 @@ def summarise_results(results: Results, suite: Suite) -> dict[str, Summary]:
 
     Only the suite's architectures, and records of cells that succeeded. Raises NotComparable where there is none.
     """
-    found: dict[str, list[store.Record]] = {}
+    found: dict[str, list[Record]] = {}
     for path in results.paths(suite.name):
         record = store.load_record(path)
-        if record["cell"]["architecture"] in suite.architectures:
+        if record.cell.architecture in suite.architectures:
             found.setdefault(path.parent.name, []).append(record)
-    found = {key: records for key, records in found.items() if any(record["status"] == "ok" for record in records)}
+    found = {key: records for key, records in found.items() if any(record.ok for record in records)}
     if not found:
         raise NotComparable(
             f"{results.root}: no finished record of {', '.join(suite.architectures)} in suite {suite.name}; train it"
@@ -193,40 +191,36 @@ def summarise_results(results: Results, suite: Suite) -> dict[str, Summary]:
 
 def left_out(results: Results, suite: Suite) -> list[str]:
     """Architectures of finished records that are not among the suite's, which ``summarise_results`` does not read."""
-    finished = [record["cell"] for record in results.all(suite.name) if record["status"] == "ok"]
-    return sorted({str(cell["architecture"]) for cell in finished} - set(suite.architectures))
+    return sorted({r.cell.architecture for r in results.all(suite.name) if r.ok} - set(suite.architectures))
 
 
-def _of_records(suite: Suite, stored: Sequence[store.Record]) -> Summary:
+def _of_records(suite: Suite, stored: Sequence[Record]) -> Summary:
     """As ``summarise``, from what records alone tell: no pixels, so no quarters and no batches."""
-    records = [record for record in stored if record["status"] == "ok"]
+    records = [record for record in stored if record.ok]
     if mixed := likeness.unlike(records):
         raise NotComparable(f"{suite.name}: its records are not of one comparison: {'; '.join(mixed)}; run it again")
-    patients = {case["id"]: case["patient"] for record in records for case in record["cases"]}
-    folds = {
-        (r["cell"]["seed"], r["cell"]["fold"]): Fold(**{part: tuple(ids) for part, ids in r["split"].items()})
-        for r in records
-    }
-    first, last = min(records, key=lambda r: int(r["cell"]["seed"])), records[-1]
-    on, made_from, prepared = last["machine"], last["inputs"], last["data"]
+    patients = {case.id: case.patient for record in records for case in record.cases}
+    folds = {(r.cell.seed, r.cell.fold): Fold(r.split.train, r.split.validation, r.split.test) for r in records}
+    first, last = min(records, key=lambda r: r.cell.seed), records[-1]
+    on, made_from, prepared = last.machine, last.inputs.every, last.data
     return {
         "schema": SCHEMA,
         "suite": suite.name,
-        "dataset": last["cell"]["scored_on"],
-        "size": list(last["cell"]["size"]),
-        "records": last["schema"],
+        "dataset": last.cell.scored_on,
+        "size": list(last.cell.size),
+        "records": last.document["schema"],
         "protocol": made_from.get("protocol"),
-        "machine": {key: on.get(key) for key in ("cpu", "device_kind", "backend", "threads", "versions")},
+        "machine": {key: getattr(on, key) for key in ("cpu", "device_kind", "backend", "threads", "versions")},
         "recipe": made_from.get("recipe", {}),
         "data": {
-            "raw_sha256": prepared["raw_sha256"],
-            "prepared_sha256": prepared["prepared_sha256"],
+            "raw_sha256": prepared.raw_sha256,
+            "prepared_sha256": prepared.prepared_sha256,
             "patients": patients,
-            "truth_pixels": {key: n for r in records for key, n in r["data"]["truth_pixels"].items()},
+            "truth_pixels": {key: n for r in records for key, n in r.data.truth_pixels.items()},
         },
         "folds": {
-            "n": last["cell"]["folds"],
-            "sha256": first["inputs"].get("folds"),  # each seed has a partition of its own; all follow from the set
+            "n": last.cell.folds,
+            "sha256": first.inputs.every.get("folds"),  # each seed has a partition of its own; all follow from the set
             # a patient of an image that no record scored is not known here: its id stands for it
             "leaked": leaked(list(folds.values()), _Known(patients)),
         },

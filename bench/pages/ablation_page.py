@@ -56,8 +56,7 @@ def ablation(section: Section) -> list[str]:
 def _validation(section: Section, row: Row, whole: Row) -> str:
     """``+0.0026, 5 of 5``: of the trainings of the same fold and seed that both rows have."""
     kept = [
-        {(r["cell"]["fold"], r["cell"]["seed"]): float(dice[int(r["best_epoch"])])
-         for r in section.records_of(of) if (dice := r["history"].get("val_hard_dice") or r["history"]["val_dice"])}
+        {(c.fold, c.seed): c.kept_dice for c in section.cells_of(of) if c.kept_dice is not None}
         for of in (row, whole)
     ]  # fmt: skip
     found = [kept[0][key] - kept[1][key] for key in kept[0].keys() & kept[1].keys()]

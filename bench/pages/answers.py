@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from bench.markdown import counted, duration, escape, listed, millions, p_value, with_interval
 from bench.pages import budget, gaps
 from bench.pages.literature import people
-from bench.records import costs, members
 from bench.statistics.rows import MIN_SEEDS, Pair, Row, Section
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 
@@ -237,8 +236,7 @@ def cost(section: Section, name: Namer = escape) -> str:
         f" {duration(r.train_seconds)} of training a {what}"
         for r in rows
     ]
-    spent = [r for r in members.trainings(section.records) if r["status"] == "ok"]
-    total, beside = sum(r["timing"]["total_seconds"] for r in spent), costs.at_once(spent)
+    total, beside = sum(c.total_seconds for c in section.cells if c.trained and c.scored), section.at_once
     shared = f", up to {beside} of them at a time" if beside > 1 else ""
     if section.beside > beside:
         shared += f", up to {section.beside} with those of other suites"

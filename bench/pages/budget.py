@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from bench.markdown import NONE, duration, escape, paragraph, table
-from bench.records import doubts, members
-from bench.statistics.rows import Record, Row, Section
+from bench.records import doubts
+from bench.statistics.rows import CellRow, Row, Section
 
 
 def budget(section: Section) -> list[str]:
@@ -27,14 +26,14 @@ def rising(section: Section) -> list[tuple[Row, int, int]]:
     found = []
     for row in section.rows:
         if own := _trained(section, row):
-            found.append((row, sum(doubts.still_rising(r["history"]["val_dice"]) for r in own), len(own)))
+            found.append((row, sum(c.rising for c in own), len(own)))
     return found
 
 
 def _allowed(section: Section) -> str:
-    recipes = [r["inputs"]["recipe"] for r in section.records if (r.get("inputs") or {}).get("recipe")]
-    limit, batch = (_range({int(recipe[k]) for recipe in recipes if k in recipe}) for k in ("epochs", "batch_size"))
-    whole = {int(r["epochs"]) for r in recipes if "epochs" in r and ":" not in r.get("name", "")}
+    limit = _range({c.may_epochs for c in section.cells if c.may_epochs is not None})
+    batch = _range({c.batch_size for c in section.cells if c.batch_size is not None})
+    whole = {c.may_epochs for c in section.cells if c.may_epochs is not None and c.whole_recipe}
     but = " (but for variants that change them)" if whole and limit != _range(whole) else ""
     limit = _range(whole) or limit
     limit, batch = f" {limit}" if limit else "", f" of up to {batch} images" if batch else ""
@@ -52,32 +51,25 @@ def _range(values: Collection[int]) -> str:
     return " to ".join(str(v) for v in sorted({min(values), max(values)})) if values else ""
 
 
-def _trained(section: Section, row: Row) -> list[Record]:
-    return members.trainings(section.records_of(row))
+def _trained(section: Section, row: Row) -> list[CellRow]:
+    return [c for c in section.cells_of(row) if c.trained]
 
 
-def _row(row: Row, records: Sequence[Record]) -> list[str]:
-    epochs = [len(r["history"]["loss"]) for r in records]
-    images = [len(r["split"]["train"]) * n for r, n in zip(records, epochs, strict=True)]
-    steps = [-(-len(r["split"]["train"]) // size) * n
-             for r, n in zip(records, epochs, strict=True) if (size := _batch_size(r))]  # fmt: skip
-    rising = sum(doubts.still_rising(r["history"]["val_dice"]) for r in records)
+def _row(row: Row, cells: Sequence[CellRow]) -> list[str]:
+    epochs = [c.epochs for c in cells]
+    images = [c.train_images * c.epochs for c in cells]
+    steps = [-(-c.train_images // c.batch_size) * c.epochs for c in cells if c.batch_size]
+    rising = sum(c.rising for c in cells)
     return [
         escape(row.name), _spread(epochs), _spread(steps), _spread(images), duration(row.train_seconds),
-        _processor(records), duration(row.total_seconds), f"{rising} of {len(records)}",
+        _processor(cells), duration(row.total_seconds), f"{rising} of {len(cells)}",
     ]  # fmt: skip
 
 
-def _processor(records: Sequence[Record]) -> str:
+def _processor(cells: Sequence[CellRow]) -> str:
     """Middle value of a cell's training. Elsewhere than on a CPU the processor only feeds what computes."""
-    told = [float(r["timing"]["train_cpu_seconds"]) for r in records
-            if "train_cpu_seconds" in r["timing"] and r["machine"]["device_kind"] == "cpu"]  # fmt: skip
+    told = [c.cpu_seconds for c in cells if c.cpu_seconds is not None]
     return duration(statistics.median(told)) if told else NONE
-
-
-def _batch_size(record: Record) -> int:
-    recipe: dict[str, Any] = (record.get("inputs") or {}).get("recipe") or {}
-    return int(recipe.get("batch_size", 0))
 
 
 def _spread(values: Sequence[int]) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from bench.cell import variant_of
 from bench.markdown import counted, escape, ratio
 from bench.statistics import stats
 from bench.statistics.resampling import MIN_PATIENTS
-from bench.statistics.rows import Row, Section
+from bench.statistics.rows import CellRow, Row, Section
 from bench.suites import SUITES
 from lungseg import ARCHITECTURES
 
@@ -62,15 +60,14 @@ def _of_the_first(section: Section, row: Row) -> float | None:
 def missing(section: Section, name: Namer = escape) -> list[str]:
     """What is not there, one sentence each; empty where every image was predicted once by every seed."""
     key, lines = section.setting, []
-    widths = stats.widths_of(section.records)
-    cells: dict[str, list[dict[str, Any]]] = {}
-    for r in section.records:
-        cells.setdefault(stats.name_of(r, widths), []).append(r["cell"] | {"ok": r["status"] == "ok"})
+    cells: dict[str, list[CellRow]] = {}
+    for c in section.cells:
+        cells.setdefault(c.row, []).append(c)
     left_out = {(r.name, seed) for r in section.rows for seed in r.left_out}
     for of, own in sorted(cells.items()):
-        for seed in sorted({c["seed"] for c in own}):
-            ok = {c["fold"] for c in own if c["seed"] == seed and c["ok"]}
-            failed = {c["fold"] for c in own if c["seed"] == seed and not c["ok"]}
+        for seed in sorted({c.seed for c in own}):
+            ok = {c.fold for c in own if c.seed == seed and c.scored}
+            failed = {c.fold for c in own if c.seed == seed and not c.scored}
             if len(ok) < key.folds:
                 never = sorted(set(range(key.folds)) - ok - failed)
                 detail = [f"failed: {_folds(sorted(failed))}"] if failed else []
@@ -87,14 +84,14 @@ def never_run(section: Section) -> list[str]:
     """Registered architectures of which the section has no record; none where it compares variants of one recipe."""
     if any(r.variant for r in section.rows):
         return []
-    run = {r["cell"]["architecture"] for r in section.records}
+    run = {c.architecture for c in section.cells}
     return [name for name in ARCHITECTURES if name not in run]
 
 
 def variants_never_run(section: Section) -> list[str]:
     """Variants that the suite names and no record of the section was trained by; none where it compares none."""
     known = SUITES.get(section.setting.suite)
-    run = {variant_of(r["cell"]) for r in section.records}
+    run = {c.variant for c in section.cells}
     return [v for v in known.variants if v not in run] if known and run - {""} else []
 
 

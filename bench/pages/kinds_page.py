@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 
 from bench.markdown import counted, escape, listed, paragraph
-from bench.statistics.rows import Record, Section
+from bench.statistics.rows import Section
 
 WHY = (
     "The same weights and seeds give other numbers on another kind of processor or with another version of a library:"
@@ -20,10 +19,10 @@ def kinds(section: Section) -> list[str]:
     parts: defaultdict[str, defaultdict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     trainings = {}
     for row in section.rows:
-        own = section.records_of(row)
+        own = section.cells_of(row)
         trainings[row.name] = len(own)
-        for record in own:
-            for part, value in made_with(record).items():
+        for cell in own:
+            for part, value in cell.made_with.items():
                 found = parts[part][value]
                 found[row.name] = found.get(row.name, 0) + 1
     lines = []
@@ -36,14 +35,3 @@ def kinds(section: Section) -> list[str]:
 
 def _named(name: str, n: int, of: int) -> str:
     return escape(name) if n == of else f"{escape(name)} ({n} of {counted(of, 'cell')})"
-
-
-def made_with(record: Record) -> Mapping[str, str]:
-    """What moves a number though code and inputs are alike: the processor that computed, and each library.
-
-    Beside an accelerator the processor only feeds it.
-    """
-    machine = record.get("machine") or {}
-    processor = {"processor": str(machine.get("cpu"))} if machine.get("device_kind") == "cpu" else {}
-    versions = {str(name): f"{name} {version}" for name, version in (machine.get("versions") or {}).items()}
-    return processor | versions

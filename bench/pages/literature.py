@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from bench.markdown import escape, paragraph, table
 from bench.statistics.resampling import Interval
 from bench.statistics.rows import Section, Setting
+from lungseg.datasets import DATASETS
 
 # Mean of "Dice Lungs" in martina_vs_julia_eval.csv of github.com/ngaggion/CheXmask-Database (Gaggion et al. 2024,
 # Scientific Data 11, 511) and its bootstrap interval. Both corrected the same draft: in 41 pairs of masks nothing but
@@ -17,7 +18,8 @@ from bench.statistics.rows import Section, Setting
 PHYSICIANS = Interval(0.973, 0.970, 0.977)
 PHYSICIANS_N = 305
 PHYSICIANS_ALIKE = 41
-RADIOGRAPHS = ("montgomery", "shenzhen")  # where people are a measure; a phantom has an exact truth
+# where people are a measure; a phantom has an exact truth
+RADIOGRAPHS = tuple(name for name, known in DATASETS.items() if known.radiographs)
 UNCHECKED = "unchecked"
 PER_IMAGE = "mean of images"
 

@@ -32,6 +32,7 @@ def overview() -> str:
     for gloss in recipes.glosses(recipes.JOINED):
         lines += _filled(gloss, "  ")
     lines += ["", "Architectures", *_filled(", ".join(ARCHITECTURES), "  ")]
+    lines += _filled("another package's: --arch package.module:function", "  ")
     lines += ["", "Datasets", *_filled(", ".join(DATASETS), "  ")]
     return "\n".join(lines)
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from bench.markdown import counted, listed, paragraph
-from bench.statistics.patients import beside_siblings
 from bench.statistics.rows import Section
 
 CHOSEN_BY = {  # a recipe's monitor -> words
@@ -25,7 +21,7 @@ def _protocol(section: Section) -> str:
     number = section.setting.protocol
     if number > 1:
         return f"Protocol {number}."
-    leaked = beside_siblings(section.records)
+    leaked = section.beside_siblings
     folds = f"folds put {counted(leaked, 'image')} beside a sibling of the same patient in training; " if leaked else ""
     return f"Protocol {number}: {folds}kept for history."
 
@@ -47,11 +43,5 @@ def _seeds(section: Section) -> list[str]:
 
 
 def _chosen(section: Section) -> list[str]:
-    recipes = [(r.get("inputs") or {}).get("recipe") for r in section.records]
-    ways = sorted({_monitor(recipe) for recipe in recipes if recipe})
+    ways = sorted({c.monitor for c in section.cells if c.monitor})
     return [f"The epoch whose weights are kept has {listed([CHOSEN_BY.get(w, w) for w in ways])}."] if ways else []
-
-
-def _monitor(recipe: Mapping[str, Any]) -> str:
-    """What the best epoch was chosen by; before recipes named it, soft Dice or the loss."""
-    return str(recipe.get("monitor") or ("val_dice" if recipe.get("best_by_dice") else "val_loss"))

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 
 from bench.markdown import NONE, code, escape, listed, paragraph, table
 from bench.paths import slug
-from bench.records import store
-from bench.statistics.rows import Record, Section
+from bench.records.record import Machine, Source
+from bench.statistics.rows import Section
 
 
 def provenance(section: Section) -> list[str]:
     """Blocks: how to find a record, the machines, the sources, and a line for each cell."""
     key = section.setting
-    machines = _numbered([_machine(r) for r in section.records])
-    sources = _numbered([_source(r) for r in section.records])
+    machines = _numbered([_machine(c.machine) for c in section.cells])
+    sources = _numbered([_source(c.source) for c in section.cells])
     rows = [
-        [escape(store.cell_name(r)), escape(r["status"]), escape(_start(r.get("record_sha256"), 12)),
-         escape(_start(r.get("weights_sha256"), 12)), f"M{machines[_machine(r)]}", f"S{sources[_source(r)]}",
-         escape(_start(r.get("finished"), 16).replace("T", " "))]
-        for r in section.records
+        [escape(c.name), escape(c.status), escape(_start(c.record_sha256, 12)), escape(_start(c.weights_sha256, 12)),
+         f"M{machines[_machine(c.machine)]}", f"S{sources[_source(c.source)]}",
+         escape(_start(c.finished, 16).replace("T", " "))]
+        for c in section.cells
     ]  # fmt: skip
-    taken = Counter(r["taken_from"] for r in section.records if r.get("taken_from"))
+    taken = Counter(c.taken_from for c in section.cells if c.taken_from)
     told = listed([f"{n} from suite {escape(suite)}" for suite, n in taken.items()]) if taken else ""
     folder = f"runs/{slug(key.suite)}/{slug(key.machine)}"
     file = code(f"{folder}/<cell>.json")
@@ -41,28 +41,27 @@ def provenance(section: Section) -> list[str]:
     ]
 
 
-def _start(value: object, length: int) -> str:
-    return str(value or NONE)[:length]
+def _start(value: str, length: int) -> str:
+    return (value or NONE)[:length]
 
 
 def _numbered(texts: Sequence[str]) -> dict[str, int]:
     return {text: i for i, text in enumerate(dict.fromkeys(texts), start=1)}
 
 
-def _machine(record: Record) -> str:
-    if not (m := record.get("machine")):
+def _machine(machine: Machine) -> str:
+    if not machine.known:
         return "not recorded"  # of a cell that failed
-    versions = ", ".join(f"{k} {v}" for k, v in sorted((m.get("versions") or {}).items()))
-    memory = f"{(m.get('memory_bytes') or 0) / 2**30:.1f} GiB"
+    versions = ", ".join(f"{k} {v}" for k, v in sorted(machine.versions.items()))
+    memory = f"{(machine.memory_bytes or 0) / 2**30:.1f} GiB"
     return escape(
-        f"{m.get('cpu')}, {m.get('cores')} cores, {memory}, device {m.get('device')},"
-        f" threads a cell: {m.get('threads')}; {m.get('os')}, Python {m.get('python')}; {versions}",
+        f"{machine.cpu}, {machine.cores} cores, {memory}, device {machine.device},"
+        f" threads a cell: {machine.threads}; {machine.os or None}, Python {machine.python or None}; {versions}",
         600,
     )
 
 
-def _source(record: Record) -> str:
-    s = record.get("source") or {}
-    commit = str(s.get("commit") or "unknown")[:12]
-    dirty = " with changes" if s.get("dirty") else ""
-    return escape(f"commit {commit}{dirty}, sources {str(s.get('sha256') or 'unknown')[:12]}")
+def _source(source: Source) -> str:
+    commit = (source.commit or "unknown")[:12]
+    dirty = " with changes" if source.dirty else ""
+    return escape(f"commit {commit}{dirty}, sources {(source.sha256 or 'unknown')[:12]}")

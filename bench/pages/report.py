@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,23 +13,25 @@ from bench.pages import answers, gaps, matrix, pairs_file, reruns_page, robustne
 from bench.pages.definitions import DEEPDRAW, DEFINITIONS
 from bench.pages.section_page import CAPTIONS, first_screen, own_questions, section_page
 from bench.pages.speed_page import throughput
-from bench.pages.vetting import Vetted, vetted
 from bench.paths import slug
-from bench.records import likeness, reruns, store
+from bench.records import reruns, store
+from bench.records.readable import Readable, readable
+from bench.records.record import Record
 from bench.records.reruns import Reruns
 from bench.records.results import Results
 from bench.speed import speeds
 from bench.speed.speeds import Speeds
 from bench.statistics import borders, stats, strata
-from bench.statistics.rows import Record, Section
+from bench.statistics.rows import Section
 from bench.statistics.strata import Strata
 from bench.suites import SUITES
+from lungseg.metrics import METRICS
 
 GENERATED = "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->"
 
 
 def write(
-    results: Results, *, figures: bool = True, only: str | None = None, found: Vetted | None = None
+    results: Results, *, figures: bool = True, only: str | None = None, found: Readable | None = None
 ) -> list[Path]:
     """Regenerate <results>/README.md, a page and a table of pairs for each suite, and their figures; return what was
     written.
@@ -38,7 +40,7 @@ def write(
     Without `figures` the pages link those that are already there. found: the records, where they were read already.
     Unreadable ones are named on the pages and hide no others. Raises LungsegError for contradictory records.
     """
-    found = found or vetted(results)
+    found = found or readable(results)
     by_suite: dict[str, list[Section]] = {}
     for section in stats.sections(found.records):
         by_suite.setdefault(section.setting.suite, []).append(section)
@@ -64,7 +66,7 @@ def write(
         written.append(results.root / page_name(suite))
         repeated = reruns.read(results, suite)
         stored = [strata.read(results, section) for section in sections]
-        text = suite_page(suite, sections, measured, drawn, stored, found.of(suite), found.is_sealed, repeated)
+        text = suite_page(suite, sections, measured, drawn, stored, found.of(suite), repeated)
         store.write_text(written[-1], text)
     written += robustness_page.write(results, only)
     written.append(results.index)
@@ -120,14 +122,12 @@ def suite_page(
     figures: Sequence[Mapping[str, str]],
     stored: Sequence[Strata | None],
     unreadable: Mapping[str, str] = MappingProxyType({}),
-    sealed: Callable[[Record], bool] = store.is_sealed,
     repeated: Sequence[Reruns] = (),
 ) -> str:
     """The Markdown of one suite.
 
     figures: of each section, kind -> path relative to the page. stored: of each section, its strata.
-    unreadable: file -> why it is not in the tables. sealed: whether a record is as it was written.
-    repeated: equal runs of its cells.
+    unreadable: file -> why it is not in the tables. repeated: equal runs of its cells.
     """
     blocks = [GENERATED, f"# {escape(suite)}"]
     if suite in SUITES:
@@ -138,12 +138,13 @@ def suite_page(
     blocks += _unreadable(unreadable)
     for section, paths, groups in zip(sections, figures, stored, strict=True):
         blocks += [*section_page(section, paths, groups), *reruns_page.repeated(section, repeated)]
-        edited = [store.cell_name(r) for r in section.records if not sealed(r)]
+        edited = [c.name for c in section.cells if not c.sealed]
         if edited:
             cells = ", ".join(map(escape, edited))
             blocks.append(paragraph(f"**Unverified**: these records differ from their own hash: {cells}."))
-        if mixed := likeness.unlike(section.records):
-            blocks.append(paragraph(f"**Mixed**: not one comparison: {escape('; '.join(mixed))}. Run the suite again."))
+        if section.mixed:
+            mixed = escape("; ".join(section.mixed))
+            blocks.append(paragraph(f"**Mixed**: not one comparison: {mixed}. Run the suite again."))
     sizes = {s.setting.size for s in sections}
     own = [m for m in measured if m.size in sizes]
     blocks += throughput(own)
@@ -152,7 +153,11 @@ def suite_page(
         blocks.append(
             paragraph(f"Not measured: {', '.join(map(escape, slow))} ({code(f'python -m bench speed {suite}')} there).")
         )
-    lines = [*DEFINITIONS, *([DEEPDRAW] if any(row.fixed_split for s in sections for row in s.rows) else [])]
+    lines = [
+        *DEFINITIONS,
+        *(metric.definition for metric in METRICS.values() if metric.definition),
+        *([DEEPDRAW] if any(row.fixed_split for s in sections for row in s.rows) else []),
+    ]
     blocks += ["## What the columns mean", "\n".join(paragraph(line, "- ") for line in lines)]
     return "\n\n".join(blocks) + "\n"
 
@@ -184,9 +189,9 @@ def index_page(
         for s in sections:
             top = next((r for r in s.rows if r.rank), None)
             key = s.setting
-            trainings = {tuple(r["cell"][k] for k in ("architecture", "width", "recipe", "seed")) for r in s.records}
+            trainings = {(c.architecture, c.width, c.recipe, c.seed) for c in s.cells}
             data = f"{escape(key.scored_on)} at {key.size[0]} x {key.size[1]}"
-            done = len(s.records) - len(s.failed)
+            done = len(s.cells) - len(s.failed)
             part = "" if not top or top.complete else f" ({len(top.images)} of {top.coverage[1]} images)"
             rows.append([
                 link, data, escape(key.machine), str(key.protocol),
@@ -249,8 +254,5 @@ def _terminal_section(section: Section, width: int) -> str:
     lines += [answers.best(section, plain), f"{answers.REAL} {answers.real(section, plain)}"]
     lacking = gaps.missing(section, plain)
     lines += [f"Incomplete: {'; '.join(lacking)}."] if lacking else []
-    lines += [
-        plain(f"Failed: {store.cell_name(r)} ({r['status']}): {(r.get('error') or {}).get('message', '')}")
-        for r in section.failed
-    ]
+    lines += [plain(f"Failed: {c.name} ({c.status}): {c.error[1]}") for c in section.failed]
     return "\n".join([*parts, *(filled(line, width) for line in lines)])

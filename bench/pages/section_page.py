@@ -35,9 +35,10 @@ from bench.pages import (
     troubles_page,
 )
 from bench.pages.provenance import provenance
-from bench.statistics import borders, fixed_split, stats
+from bench.statistics import borders, fixed_split
 from bench.statistics.rows import MIN_SEEDS, Row, Section
 from bench.statistics.strata import Strata
+from lungseg.metrics import METRICS
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
 
@@ -103,10 +104,8 @@ def section_page(section: Section, figures: Figures, stored: Strata | None = Non
 
 def _besides(section: Section) -> str:
     """How many images of another set every fold trains on besides."""
-    done = [r for r in section.records if r["status"] == "ok"]
-    own = {image for r in done for image in r["data"]["truth_pixels"]}
-    counts = {len(set(r["split"]["train"]) - own) for r in done}
-    return f" ({max(counts)} images)" if section.setting.besides and counts else ""
+    some = section.setting.besides and any(c.scored for c in section.cells)
+    return f" ({section.extra_images} images)" if some else ""
 
 
 def _image(kind: str, figures: Figures) -> list[str]:
@@ -144,8 +143,7 @@ def _leaderboard(section: Section) -> str:
         for r in section.rows
     ]  # fmt: skip
     scored = {r.name for r in section.rows}
-    widths = stats.widths_of(section.records)
-    for name in sorted({stats.name_of(r, widths) for r in section.records} - scored):
+    for name in sorted({c.row for c in section.cells} - scored):
         rows.append([NONE, NONE, escape(name), "failed", *[NONE] * (len(headers) - 4)])
     out = table(headers, rows, left=3)
     notes = [
@@ -173,14 +171,14 @@ def _fixed_split(section: Section, row: Row | None = None) -> list[str]:
 
 
 def _stored(section: Section, row: Row | None = None) -> list[str]:
-    """Headings, or a row's cells, of what was scored at the stored size of each mask."""
+    """Headings, or a row's cells, of the metrics that have a column: at the stored size of each mask."""
+    shown = [metric for metric in METRICS.values() if metric.column]
     if row is None:
-        mm = borders.unit(section.rows)
-        return ["Stored: Dice", f"HD95 {mm}, stored", f"ASSD {mm}", f"NSD at 2 {mm}"]
+        unit = borders.unit(section.rows)
+        return [metric.column.format(unit=unit) for metric in shown]
     if row.stored is None:
-        return [NONE] * 4
-    found = row.stored.boundary
-    return [ratio(row.stored.dice), distance(found.hd95_median), distance(found.assd_median), ratio(found.nsd_mean)]
+        return [NONE] * len(shown)
+    return [(distance if m.unit == "mm" else ratio)(row.stored.columns[m.name]) for m in shown]
 
 
 def _units(section: Section) -> list[str]:
@@ -198,7 +196,7 @@ def _units(section: Section) -> list[str]:
 
 def _width(section: Section) -> str:
     """``width 16 (m2unet: 64)``: of the first level, the commonest and who has another."""
-    widths = stats.widths_of(section.records)
+    widths = section.widths
     common = Counter(width for some in widths.values() for width in sorted(some)).most_common(1)[0][0]
     others = [f"{escape(name)}: {' and '.join(map(str, sorted(some)))}" for name, some in sorted(widths.items())
               if some != {common}]  # fmt: skip

@@ -8,11 +8,11 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bench.cell import Cell, network
+from bench.records.record import CaseScore
 from bench.records.results import Results
 from bench.running import data
 from bench.suites import Suite, cells
@@ -30,9 +30,9 @@ def draw(suite: Suite, results: Results, root: Path) -> Path | None:
         return None
     shown = []
     for cell, score in chosen:
-        row = material.prepared.row.get(score["id"])
+        row = material.prepared.row.get(score.id)
         try:
-            guess = prediction(results, cell, score["id"])
+            guess = prediction(results, cell, score.id)
         except DataError as error:  # pictures must not cost the report of hours of training
             print(f"warning: not in the gallery: {error}", file=sys.stderr)
             continue
@@ -40,11 +40,11 @@ def draw(suite: Suite, results: Results, root: Path) -> Path | None:
             continue
         shown.append(
             {
-                "id": f"{network(cell.as_dict())} {_shown(score['id'], suite)}",
+                "id": f"{network(cell.as_dict())} {_shown(score.id, suite)}",
                 "image": np.asarray(material.prepared.images[row]),
                 "truth": np.asarray(material.prepared.masks[row]),
                 "guess": guess,
-                "dice": score["dice"],
+                "dice": score.dice,
             }
         )
     if not shown:
@@ -57,7 +57,7 @@ def _shown(name: str, suite: Suite) -> str:
     return name.replace("MCUCXR_", "phantom ") if suite.phantoms else name
 
 
-def _three(architecture: str, recipe: str, suite: Suite, results: Results) -> Sequence[tuple[Cell, dict[str, Any]]]:
+def _three(architecture: str, recipe: str, suite: Suite, results: Results) -> Sequence[tuple[Cell, CaseScore]]:
     """Best, median and worst case of an architecture under a recipe, of the suite's first seed."""
     scored = []
     for cell in cells(suite):
@@ -65,8 +65,8 @@ def _three(architecture: str, recipe: str, suite: Suite, results: Results) -> Se
         if not asked or not results.path(cell).exists():
             continue
         if results.artifact(cell, "predictions.npz").exists():
-            scored += [(cell, case) for case in results.load(cell)["cases"]]
-    scored.sort(key=lambda pair: (-pair[1]["dice"], pair[1]["id"]))
+            scored += [(cell, case) for case in results.load(cell).cases]
+    scored.sort(key=lambda pair: (-pair[1].dice, pair[1].id))
     return [scored[k] for k in sorted({0, len(scored) // 2, len(scored) - 1})] if scored else []
 
 

@@ -16,7 +16,7 @@ SHOWN = 4  # architectures side by side
 def by_group(section: Section, stored: Strata | None) -> list[str]:
     """Dice by tuberculosis from the images' names, by sex and age from what `python -m bench strata` stored."""
     known = {**strata.of_names(section), **(stored or {})}
-    asked = section.setting.scored_on in strata.NAMED_BY_DISEASE
+    asked = strata.named_by_disease(section)
     missing = (
         f"Sex and age were not aggregated for these records: {code(f'python -m bench strata {section.setting.suite}')}"
         " does so where the data set is at hand."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from bench.records import csv_file, members, store
+from bench.records import csv_file, store
+from bench.records.record import Record, trainings
 from bench.records.results import Results
 from bench.suites import Suite
 
@@ -25,20 +25,20 @@ def read(results: Results) -> list[dict[str, str]]:
     return csv_file.read(path)[1]
 
 
-def renew(results: Results, suite: Suite, records: Sequence[Mapping[str, Any]]) -> Path:
+def renew(results: Results, suite: Suite, records: Sequence[Record]) -> Path:
     """Replace this suite's rows of the devices in ``records`` by what its trainings took there; other rows stay.
 
     cell_minutes: summed over cells, minutes: of the clock while any ran, at_once: the most that ran at a time.
     """
-    by_device: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for record in members.trainings(records):
-        by_device[record["machine"]["device"]].append(record)
+    by_device: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in trainings(records):
+        by_device[record.machine.device].append(record)
     rows = [row for row in read(results) if row["suite"] != suite.name or row["device"] not in by_device]
     for own in by_device.values():
-        machine, minutes = own[0]["machine"], sum(record["timing"]["total_seconds"] for record in own) / 60
+        machine, minutes = own[0].machine, sum(record.timing.total_seconds for record in own) / 60
         values = (
-            suite.name, len(own), f"{minutes:.1f}", f"{busy_seconds(own) / 60:.1f}", at_once(own), machine["cpu"],
-            machine["cores"], machine["device"],
+            suite.name, len(own), f"{minutes:.1f}", f"{busy_seconds(own) / 60:.1f}", at_once(own), machine.cpu,
+            machine.cores, machine.device,
         )  # fmt: skip
         rows.append({key: str(value) for key, value in zip(COLUMNS, values, strict=True)})
     path = results.costs
@@ -46,7 +46,7 @@ def renew(results: Results, suite: Suite, records: Sequence[Mapping[str, Any]]) 
     return path
 
 
-def at_once(records: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]] = ()) -> int:
+def at_once(records: Sequence[Record], others: Sequence[Record] = ()) -> int:
     """The most of these cells, and of others beside them, that ran at a time while one of these did; at least 1."""
     own = [(when, change, change) for when, change in _changes(records)]
     running = here = most = 0
@@ -56,11 +56,11 @@ def at_once(records: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, 
     return max(most, 1)
 
 
-def _changes(records: Sequence[Mapping[str, Any]]) -> list[tuple[float, int]]:
-    return [change for begin, end in _periods(members.trainings(records)) for change in ((begin, 1), (end, -1))]
+def _changes(records: Sequence[Record]) -> list[tuple[float, int]]:
+    return [change for begin, end in _periods(trainings(records)) for change in ((begin, 1), (end, -1))]
 
 
-def busy_seconds(records: Sequence[Mapping[str, Any]]) -> float:
+def busy_seconds(records: Sequence[Record]) -> float:
     """Wall-clock time in which at least one of these cells ran, pauses between them left out."""
     total, until = 0.0, -math.inf
     for begin, end in sorted(_periods(records)):
@@ -69,17 +69,16 @@ def busy_seconds(records: Sequence[Mapping[str, Any]]) -> float:
     return total
 
 
-def _periods(records: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+def _periods(records: Sequence[Record]) -> list[tuple[float, float]]:
     """From when to when each cell ran, seconds since 1970; of a resumed one its last part, by the epochs of that."""
     found = []
     for record in records:
-        try:
-            end = datetime.fromisoformat(record["finished"]).timestamp()
-        except (KeyError, TypeError, ValueError):
+        if record.finished is None:
             continue
-        timing = record["timing"]
-        first = timing.get("resumed_at_epoch") or 0
-        took = sum(record["history"]["seconds"][first:]) if first else timing["total_seconds"]
+        end = datetime.fromisoformat(record.finished).timestamp()
+        timing = record.timing
+        first = timing.resumed_at_epoch or 0
+        took = sum(record.history.curve("seconds")[first:]) if first else timing.total_seconds
         begin = end - took + ROUNDED  # a slot's next cell begins after the one before it
         found += [(begin, end)] if begin < end else []
     return found

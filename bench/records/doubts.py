@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+
+from bench.records.record import Record
 
 FALL = 0.01  # least fall of the training loss, of a Dice loss between 0 and 1, that counts as learning
 POOR = 0.8  # mean Dice under which a network knows little more than where lungs usually lie
@@ -25,10 +26,10 @@ def of(history: Mapping[str, Sequence[float]], probability: np.ndarray) -> list[
     return found
 
 
-def told(record: Mapping[str, Any]) -> list[str]:
+def told(record: Record) -> list[str]:
     """What the record says of itself, and what its scores say."""
-    found = list(record.get("doubts") or ())
-    scores = [case["dice"] for case in record.get("cases") or ()]
+    found = [*record.doubts]
+    scores = [case.dice for case in record.cases]
     if scores and (mean := sum(scores) / len(scores)) < POOR:
         found.append(f"the held-out images have a mean Dice of {mean:.2f}: it hardly tells lungs from the rest")
     return found

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from bench.cell import variant_of
-from bench.records import members, store
+from bench.records import document
+from bench.records.record import Record, trainings
 
-OWN = ("architecture", "fold", "graph", "members", "seed", "views", "width")  # what cells of one comparison differ in
+# what cells of one comparison differ in
+OWN = ("architecture", "architecture_code", "fold", "graph", "members", "seed", "views", "width")
 
 
-def unlike(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def unlike(records: Sequence[Record]) -> list[str]:
     """What sets records of one table apart that must not; a sentence each, none where all are alike.
 
     Happens where a recipe, the data or an architecture changed and only some cells were run again.
@@ -19,21 +19,21 @@ def unlike(records: Sequence[Mapping[str, Any]]) -> list[str]:
     by_key: dict[str, dict[str, list[str]]] = {}
     stale = _stale(records)
     for record in records:
-        if record["status"] != "ok":
+        if not record.ok:
             continue
-        made_from, name = record.get("inputs") or {}, store.cell_name(record)
-        variant = variant_of(record["cell"])
+        made_from, name = record.inputs.every, record.name
+        variant = record.cell.variant
         own = f" of {variant}" if variant else ""
         for key, value in made_from.items():
             if key not in OWN:
-                label = {"recipe": f"recipe{own}", "folds": f"folds of seed {record['cell']['seed']}"}.get(key, key)
-                by_key.setdefault(label, {}).setdefault(store.sha256(value), []).append(name)
-        architecture = f"graph of {record['cell']['architecture']}{own}, width {record['cell']['width']}"
+                label = {"recipe": f"recipe{own}", "folds": f"folds of seed {record.cell.seed}"}.get(key, key)
+                by_key.setdefault(label, {}).setdefault(document.sha256(value), []).append(name)
+        architecture = f"graph of {record.cell.architecture}{own}, width {record.cell.width}"
         if "graph" in made_from:
             by_key.setdefault(architecture, {}).setdefault(str(made_from["graph"]), []).append(name)
-        if members.members(record):
-            looks = store.sha256([members.networks(record), made_from.get("views")])
-            entry = f"number of members or views of {record['cell']['architecture']}"
+        if not record.trained:
+            looks = document.sha256([record.inputs.networks, made_from.get("views")])
+            entry = f"number of members or views of {record.cell.architecture}"
             by_key.setdefault(entry, {}).setdefault(looks, []).append(name)
     return stale + [
         f"{key}: {min(values.values(), key=len)[0]} was made with another than {max(values.values(), key=len)[0]}"
@@ -42,18 +42,18 @@ def unlike(records: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _stale(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def _stale(records: Sequence[Record]) -> list[str]:
     """Ensembles of a training other than the one of that name among these records; such as was there before."""
-    beside = {store.cell_name(r): r for r in members.trainings(records)}
+    beside = {r.name: r for r in trainings(records)}
     return [
-        f"{store.cell_name(entry)}: was made of another {store.cell_name(now)} than the one beside it "
-        f"(`python -m bench ensemble {entry['cell']['suite']}{_variant(entry)}` makes it anew)"
+        f"{entry.name}: was made of another {now.name} than the one beside it "
+        f"(`python -m bench ensemble {entry.cell.suite}{_variant(entry)}` makes it anew)"
         for entry in records
-        for member in members.members(entry)
-        if (now := beside.get(str(member.get("cell")))) and now.get("weights_sha256") != member.get("weights_sha256")
+        for member in entry.inputs.members
+        if (now := beside.get(member.cell)) and now.weights_sha256 != member.weights_sha256
     ]
 
 
-def _variant(record: Mapping[str, Any]) -> str:
-    variant = variant_of(record["cell"])
+def _variant(record: Record) -> str:
+    variant = record.cell.variant
     return f" --variant {variant}" if variant else ""

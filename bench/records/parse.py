@@ -1,8 +1,9 @@
 """A JSON value -> a record that every page can show, or the key at which it is none.
 
 A seal says that nobody edited a record, not that whoever sealed it knew its form: a foreign or older program may have
-written it. So each value is held to its kind (`schema`), and the parts to each other: counts to the image's size,
-ratios to the counts, curves to one length, images to the split. Whoever reads a record after this need not doubt it.
+written it. So each value is held to its kind, and the parts to each other: counts to the image's size, ratios to the
+counts, curves to one length, images to the split. This is the only way to a record, so whoever has one need not doubt
+it.
 """
 
 from __future__ import annotations
@@ -13,15 +14,32 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, NoReturn, get_type_hints
 
-from bench.records import kinds, schema
+from bench.records import kinds
+from bench.records import record as parts_of
 from bench.records.kinds import Kind
+from bench.records.record import (
+    AtStored,
+    Calibration,
+    CaseScore,
+    CellFacts,
+    Data,
+    Failure,
+    History,
+    Inputs,
+    Machine,
+    Member,
+    Record,
+    SearchScore,
+    Source,
+    Split,
+    Timing,
+    Trial,
+)
 from lungseg.errors import DataError
-from lungseg.metrics import METRICS, Counts
+from lungseg.metrics import METRICS, Counts, Metric
 from lungseg.metrics.calibration import BINS
 from lungseg.metrics.pooling import IDENTITY_TOLERANCE
 
-_RATIOS = tuple((m.name, m.function) for m in METRICS.values() if m.takes == "counts" and m.stored)
-_BORDERS = tuple(m for m in METRICS.values() if m.takes == "distances" and m.stored)
 _SHOWN = 60  # characters of a value that an error quotes
 _COUNTS = ("tp", "fp", "fn", "tn")
 _READ = ("cell", "cases", "data", "split", "history", "inputs", "machine", "timing", "source", "calibration", "doubts")
@@ -31,81 +49,116 @@ class Malformed(DataError):
     """A value that is not of its kind, or contradicts another. Its message names the key."""
 
 
-def record(found: Mapping[str, Any]) -> None:
-    """Check a training's record of schema 1 and of a known status. Raises Malformed at the first key that is wrong."""
+def record(found: Mapping[str, Any]) -> Record:
+    """A cell's record, from JSON of schema 1 and a known status. Raises Malformed at the first key that is wrong."""
     ok = found["status"] == "ok"
-    _fields(schema.Always, found, "", _READ if ok else ())
+    values = _fields(parts_of.Always, found, "", _READ if ok else ())
     cell = _mapping(found, "cell")
-    _fields(schema.CellFacts, cell, "cell.", ("size",))
+    told = _fields(CellFacts, cell, "cell.", ("size",))
     _require(cell["fold"] < cell["folds"], "cell.fold", f"a fold below {cell['folds']}", cell["fold"])
     size = _size(cell, "cell.size")
-    _inputs(found.get("inputs"))
-    _optional(schema.Source, found, "source")
-    _listed(found.get("doubts") or [], "doubts", kinds.TEXT)
+    inputs = _inputs(found.get("inputs"))
+    values |= {
+        "document": found,
+        "status": found["status"],
+        "cell": CellFacts(**told, size=size),
+        "inputs": inputs,
+        "source": Source(**_optional(parts_of.Source, found, "source")),
+        "doubts": tuple(_listed(found.get("doubts") or [], "doubts", kinds.TEXT)),
+    }
     if ok or found.get("machine"):
-        _machine(_mapping(found, "machine"))
-    if ok:
-        _succeeded(found, size)
+        values["machine"] = _machine(_mapping(found, "machine"))
     else:
-        _failed(found)
+        values["machine"] = _asked(inputs)
+    return Record(**values, **(_succeeded(found, size, inputs) if ok else _failed(found)))
 
 
-def trial(found: Mapping[str, Any]) -> None:
-    """Check the record of a search's training, which holds less. Raises Malformed."""
-    _fields(schema.Always, found, "", ("cases", "inputs", "history"))
-    if found["status"] == "ok":
-        _fields(schema.Spent, _mapping(found, "timing"), "timing.")
-        for i, case in enumerate(_sequence(found, "cases")):
-            _fields(schema.SearchScore, _object(case, f"cases[{i}]"), f"cases[{i}].")
+def trial(found: Mapping[str, Any]) -> Trial:
+    """The record of a search's training, which holds less. Raises Malformed."""
+    values = _fields(parts_of.Always, found, "", ("cases", "inputs", "history"))
+    values |= {"document": found, "status": found["status"]}
+    if found["status"] != "ok":
+        return Trial(**values)
+    spent = _fields(parts_of.Spent, _mapping(found, "timing"), "timing.")
+    cases = tuple(
+        SearchScore(**_fields(SearchScore, _object(case, f"cases[{i}]"), f"cases[{i}]."))
+        for i, case in enumerate(_sequence(found, "cases"))
+    )
+    return Trial(**values, **spent, cases=cases)
 
 
-def _succeeded(found: Mapping[str, Any], size: int) -> None:
-    _fields(schema.Whole, found, "", found)  # all of it is checked already, or below
-    _fields(schema.Timing, _mapping(found, "timing"), "timing.")
-    entry = bool((found.get("inputs") or {}).get("members"))
-    _history(found, trained=not entry)
+def _succeeded(found: Mapping[str, Any], size: tuple[int, int], inputs: Inputs) -> dict[str, Any]:
+    values = _fields(parts_of.Whole, found, "", found)  # all of it is checked already, or below
+    timing = _mapping(found, "timing")
+    spent = _fields(Timing, timing, "timing.")
+    history = _history(found, trained=not inputs.members)
     data = _mapping(found, "data")
-    _fields(schema.Data, data, "data.", ("truth_pixels",))
+    told = _fields(Data, data, "data.", ("truth_pixels",))
     truth = _mapping(data, "truth_pixels", "data.")
     _values(truth, "data.truth_pixels", kinds.COUNT)
     cases = _sequence(found, "cases")
     _require(len(cases) > 0, "cases", "at least one image", cases)
-    for i, case in enumerate(cases):
-        _case(_object(case, f"cases[{i}]"), f"cases[{i}].", size, truth)
-    _split(_mapping(found, "split"), [case["id"] for case in cases])
+    scored = tuple(
+        _case(_object(case, f"cases[{i}]"), f"cases[{i}].", size[0] * size[1], truth) for i, case in enumerate(cases)
+    )
+    values |= {
+        "timing": Timing(**spent, cpu_told="train_cpu_seconds" in timing, parts=_spent_on(timing.get("parts"))),
+        "history": history,
+        "best_epoch": found.get("best_epoch"),
+        "data": Data(**told, truth_pixels=truth),
+        "cases": scored,
+        "split": _split(_mapping(found, "split"), [case.id for case in scored]),
+    }
     if "calibration" in found:
-        _calibration(_mapping(found, "calibration"))
+        values["calibration"] = _calibration(_mapping(found, "calibration"))
+    return values
 
 
-def _failed(found: Mapping[str, Any]) -> None:
+def _failed(found: Mapping[str, Any]) -> dict[str, Any]:
     _require(found.get("cases") == [], "cases", "an empty list, since the cell failed", found.get("cases"))
-    _optional(schema.Failure, found, "error")
-    _optional(schema.Spent, found, "timing")
-    history = found.get("history")
-    if history:
-        for name, curve in _mapping(found, "history").items():
-            _listed(curve, f"history.{name}", kinds.or_none(kinds.NUMBER))  # null: no longer finite, as it diverged
+    error = Failure(**_optional(Failure, found, "error"))
+    spent = _optional(parts_of.Spent, found, "timing")
+    curves = _mapping(found, "history") if found.get("history") else {}
+    for name, curve in curves.items():
+        _listed(curve, f"history.{name}", kinds.or_none(kinds.NUMBER))  # null: no longer finite, as it diverged
+    best, weights = found.get("best_epoch"), found.get("weights_sha256")
+    return {
+        "error": error,
+        "timing": Timing(train_seconds=0.0, total_seconds=spent.get("total_seconds", 0.0)),
+        "history": History({name: tuple(curve) for name, curve in curves.items()}),
+        "best_epoch": best if type(best) is int else None,
+        "weights_sha256": weights if kinds.LABEL.fits(weights) else "",
+        "data": Data("", "", 0),
+        "split": Split(),
+    }
 
 
-def _case(case: Mapping[str, Any], at: str, size: int, truth: Mapping[str, int]) -> None:
+def _case(case: Mapping[str, Any], at: str, size: int, truth: Mapping[str, int]) -> CaseScore:
     """One image's scores. size: pixels of it. truth: lung pixels by image, of all that the suite scores."""
-    _fields(schema.CaseScore, case, at, ("rim", "at_stored"))
+    values = _fields(CaseScore, case, at, ("rim", "at_stored"))
     counts = _pixels(case, at, size)
     lung = case["truth_pixels"]
     _require(lung == counts.tp + counts.fn, f"{at}truth_pixels", f"tp + fn = {counts.tp + counts.fn}", lung)
     if case["id"] not in truth:
         _refuse(f"{at}id", "an image of data.truth_pixels", case["id"])
-    for name, function in _RATIOS:
-        if not abs(case[name] - (due := function(counts))) <= IDENTITY_TOLERANCE:
+    for metric in _ratios():
+        name = metric.name
+        if name in case and not abs(case[name] - (due := metric.function(counts))) <= IDENTITY_TOLERANCE:
             _refuse(f"{at}{name}", f"{due!r}, which follows from its counts", case[name])
-    for px, pixels in (_mapping(case, "rim", at) if "rim" in case else {}).items():
+    rim = _mapping(case, "rim", at) if "rim" in case else {}
+    for px, pixels in rim.items():
         four = type(pixels) is list and len(pixels) == 4 and all(map(kinds.COUNT.fits, pixels))
         if not four or sum(pixels) != size:
             _refuse(f"{at}rim.{px}", f"four counts of {size} pixels in all", pixels)
+    further = _further(case, at)
     if "at_stored" in case:
-        stored = _mapping(case, "at_stored", at)
-        _fields(schema.Pixels, stored, f"{at}at_stored.", ("size",))
-        _pixels(stored, f"{at}at_stored.", _size(stored, f"{at}at_stored.size"))
+        at = f"{at}at_stored."
+        stored = _object(case["at_stored"], at[:-1])
+        there = _fields(AtStored, stored, at, ("size",))
+        shape = _size(stored, f"{at}size")
+        _pixels(stored, at, shape[0] * shape[1])
+        values["at_stored"] = AtStored(**there, size=shape, further=_further(stored, at))
+    return CaseScore(**values, rim={px: tuple(pixels) for px, pixels in rim.items()}, further=further)
 
 
 def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
@@ -118,7 +171,9 @@ def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
     state = ("ok", "one_empty", "both_empty")[empty]
     if of["hd95_state"] != state:
         _refuse(f"{at}hd95_state", f"{state!r}, which follows from its counts", of["hd95_state"])
-    for metric in _BORDERS:
+    for metric in _borders():
+        if metric.name not in of:  # a metric that was added since; those of schema 1 are there
+            continue
         value = of[metric.name]
         if empty:
             due = metric.both_empty if empty == 2 else metric.one_empty
@@ -130,10 +185,37 @@ def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
     return counts
 
 
-def _history(found: Mapping[str, Any], trained: bool) -> None:
+def _further(of: Mapping[str, Any], at: str) -> dict[str, float | None]:
+    """Metrics that schema 1 does not ask for, where the record holds them."""
+    known = {name for name, _, _ in form(CaseScore)}
+    found = {}
+    for metric in METRICS.values():
+        if metric.stored and metric.name in of and metric.name not in known:
+            kind = kinds.SHARE if metric.unit == "1" else kinds.or_none(kinds.LENGTH)
+            if not kind.fits(of[metric.name]):
+                _refuse(f"{at}{metric.name}", kind.words, of[metric.name])
+            found[metric.name] = of[metric.name]
+    return found
+
+
+def _ratios() -> list[Metric]:
+    return [metric for metric in METRICS.values() if metric.takes == "counts" and metric.stored]
+
+
+def _borders() -> list[Metric]:
+    return [metric for metric in METRICS.values() if metric.takes == "distances" and metric.stored]
+
+
+def _spent_on(parts: Any) -> dict[str, float]:
+    """Seconds by part; none where they are not told, or not in numbers."""
+    told = parts if isinstance(parts, dict) else {}
+    return told if all(map(kinds.SECONDS.fits, told.values())) else {}
+
+
+def _history(found: Mapping[str, Any], trained: bool) -> History:
     """Curves of one length, and the epoch whose weights were kept; an entry that trained nothing has neither."""
     history = _mapping(found, "history")
-    lost = [name for name in schema.CURVES if name not in history]
+    lost = [name for name in parts_of.CURVES if name not in history]
     _require(not lost, f"history.{''.join(lost[:1])}", "a list of numbers", None)
     epochs = None
     for name, curve in history.items():
@@ -146,11 +228,12 @@ def _history(found: Mapping[str, Any], trained: bool) -> None:
         _require(fits, "best_epoch", f"one of the history's {epochs} epochs, from 0", best)
     else:
         _require(not epochs and best is None, "best_epoch", "null, and no epochs, since others were trained", best)
+    return History({name: tuple(curve) for name, curve in history.items()})
 
 
-def _split(split: Mapping[str, Any], scored: Sequence[str]) -> None:
+def _split(split: Mapping[str, Any], scored: Sequence[str]) -> Split:
     parts: dict[str, set[str]] = {}
-    for name in schema.PARTS:
+    for name in parts_of.PARTS:
         ids = _sequence(split, name, "split.")
         _listed(ids, f"split.{name}", kinds.LABEL)
         parts[name] = set(ids)
@@ -160,29 +243,45 @@ def _split(split: Mapping[str, Any], scored: Sequence[str]) -> None:
     _require(len(set(scored)) == len(scored), "cases", "each image once", "one twice")
     other = sorted(parts["test"] ^ set(scored))
     _require(not other, "cases", "the images of split.test", other[:3])
+    return Split(*(tuple(split[name]) for name in parts_of.PARTS))
 
 
-def _inputs(inputs: Any) -> None:
+def _inputs(inputs: Any) -> Inputs:
     if inputs is None:
-        return
+        return Inputs()
     inputs = _object(inputs, "inputs")
     _require(kinds.is_plain(inputs), "inputs", kinds.ANY.words, inputs)
-    _fields(schema.Inputs, inputs, "inputs.", inputs)
-    _optional(schema.Settings, inputs, "recipe", "inputs.")
-    if "members" in inputs:
-        for i, member in enumerate(_sequence(inputs, "members", "inputs.")):
-            _fields(schema.Member, _object(member, f"inputs.members[{i}]"), f"inputs.members[{i}].")
-    if "views" in inputs:
-        _sequence(inputs, "views", "inputs.")
+    values = _fields(Inputs, inputs, "inputs.", inputs)
+    _optional(parts_of.Settings, inputs, "recipe", "inputs.")
+    members = []
+    for i, member in enumerate(_sequence(inputs, "members", "inputs.") if "members" in inputs else ()):
+        told = _fields(Member, _object(member, f"inputs.members[{i}]"), f"inputs.members[{i}].")
+        members.append(Member(**told, seed=str(member.get("seed", member["cell"]))))
+    return Inputs(
+        **values,
+        deterministic=inputs.get("deterministic") is not False,
+        recipe=inputs.get("recipe") or {},
+        members=tuple(members),
+        views=tuple(_sequence(inputs, "views", "inputs.")) if "views" in inputs else (),
+        every=inputs,
+    )
 
 
-def _machine(machine: Mapping[str, Any]) -> None:
-    _fields(schema.Machine, machine, "machine.", ("versions",))
-    if machine.get("versions") is not None:
-        _values(_mapping(machine, "versions", "machine."), "machine.versions", kinds.LABEL)
+def _machine(machine: Mapping[str, Any]) -> Machine:
+    values = _fields(Machine, machine, "machine.", ("versions",))
+    versions = _mapping(machine, "versions", "machine.") if machine.get("versions") is not None else {}
+    _values(versions, "machine.versions", kinds.LABEL)
+    return Machine(**values, versions=versions)
 
 
-def _calibration(found: Mapping[str, Any]) -> None:
+def _asked(inputs: Inputs) -> Machine:
+    """The machine of a cell that met none, as far as its inputs tell: a failed one belongs to a table, too."""
+    key = ("backend", "device_kind", "precision")
+    backend, device_kind, precision = (inputs.recipe.get(k) or getattr(inputs, k) or "unknown" for k in key)
+    return Machine(backend, device_kind, precision, cpu="", device="", cores=0, known=False)
+
+
+def _calibration(found: Mapping[str, Any]) -> Calibration:
     at = "calibration."
     _require(kinds.SHARE.fits(found.get("brier")), f"{at}brier", kinds.SHARE.words, found.get("brier"))
     bins = _sequence(found, "bins", at)
@@ -192,13 +291,14 @@ def _calibration(found: Mapping[str, Any]) -> None:
         fits = fits and kinds.COUNT.fits(one[0]) and kinds.COUNT.fits(one[2])
         fits = fits and one[2] <= one[0] and one[1] <= one[0] * (1 + 1e-9)  # the sum of probabilities is rounded
         _require(fits, f"{at}bins[{i}]", "pixels, the sum of their probabilities, lung pixels among them", one)
+    return Calibration(found["brier"], tuple(tuple(one) for one in bins))
 
 
-def _size(of: Mapping[str, Any], at: str) -> int:
+def _size(of: Mapping[str, Any], at: str) -> tuple[int, int]:
     size: Any = of.get("size")
     fits = type(size) is list and len(size) == 2 and all(map(kinds.SIDE.fits, size))
     _require(fits, at, f"height and width, each {kinds.SIDE.words}", size)
-    return int(size[0] * size[1])
+    return size[0], size[1]
 
 
 # -- forms ---------------------------------------------------------------------------------------------------------
@@ -206,13 +306,17 @@ def _size(of: Mapping[str, Any], at: str) -> int:
 
 @cache
 def form(part: type) -> tuple[tuple[str, Kind, bool], ...]:
-    """Name, kind and whether it must be there, of each field."""
+    """Name, kind and whether it must be there, of each field that has a kind."""
     hints = get_type_hints(part, include_extras=True)
-    return tuple((f.name, hints[f.name].__metadata__[0], f.default is MISSING) for f in fields(part))
+    return tuple(
+        (f.name, hints[f.name].__metadata__[0], f.default is MISSING)
+        for f in fields(part)
+        if hasattr(hints[f.name], "__metadata__")
+    )
 
 
-def _fields(part: type, of: Mapping[str, Any], at: str, parts: Collection[str] = ()) -> None:
-    """Hold the fields of a part to their kinds. parts: fields that have a form of their own, told elsewhere."""
+def _fields(part: type, of: Mapping[str, Any], at: str, parts: Collection[str] = ()) -> dict[str, Any]:
+    """The fields of a part, held to their kinds. parts: fields that have a form of their own, told elsewhere."""
     known = form(part)
     for name, kind, needed in known:
         if name in of:
@@ -224,11 +328,11 @@ def _fields(part: type, of: Mapping[str, Any], at: str, parts: Collection[str] =
         for name, value in of.items():
             if isinstance(value, dict | list) and name not in parts and not kinds.is_plain(value):
                 _refuse(f"{at}{name[:_SHOWN]}", kinds.ANY.words, value)
+    return {name: of[name] for name, _, _ in known if name in of}
 
 
-def _optional(part: type, of: Mapping[str, Any], name: str, at: str = "", parts: Collection[str] = ()) -> None:
-    if of.get(name) is not None:
-        _fields(part, _mapping(of, name, at), f"{at}{name}.", parts)
+def _optional(part: type, of: Mapping[str, Any], name: str, at: str = "") -> dict[str, Any]:
+    return _fields(part, _mapping(of, name, at), f"{at}{name}.") if of.get(name) is not None else {}
 
 
 def _mapping(of: Mapping[str, Any], name: str, at: str = "") -> dict[str, Any]:
@@ -248,11 +352,13 @@ def _sequence(of: Mapping[str, Any], name: str, at: str = "") -> list[Any]:
     return value
 
 
-def _listed(values: Any, at: str, kind: Kind) -> None:
+def _listed(values: Any, at: str, kind: Kind) -> list[Any]:
     _require(type(values) is list, at, "a list", values)
     if not all(map(kind.fits, values)):
         i = next(i for i, value in enumerate(values) if not kind.fits(value))
         _refuse(f"{at}[{i}]", kind.words, values[i])
+    assert isinstance(values, list)
+    return values
 
 
 def _values(of: Mapping[str, Any], at: str, kind: Kind) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+
+from bench.records.record import Record
 
 PARTS = {  # in the order in which they pass
     "start": "Python and imports before the first line",
@@ -22,21 +23,17 @@ PARTS = {  # in the order in which they pass
 }
 
 
-def rows(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     """Headers and rows: of each folder of records the median seconds of a part over its cells, and the share.
 
     Cells that went on from a checkpoint are left out, as are records that do not tell parts.
     """
     groups: defaultdict[str, list[Mapping[str, float]]] = defaultdict(list)
     for record in records:
-        timing, cell, on = record.get("timing") or {}, record["cell"], record.get("machine") or {}
-        told = timing.get("parts")
-        numbers = isinstance(told, dict) and all(isinstance(told.get(part, 0.0), int | float) for part in PARTS)
-        if told and numbers and not timing.get("resumed_at_epoch"):
-            fast = ", fast" if (record.get("inputs") or {}).get("deterministic") is False else ""
-            name = (
-                f"{cell['architecture']}, {on.get('backend')} on {on.get('device_kind')}, {on.get('precision')}{fast}"
-            )
+        told, on = record.timing.parts, record.machine
+        if told and not record.timing.resumed_at_epoch:
+            fast = "" if record.inputs.deterministic else ", fast"
+            name = f"{record.cell.architecture}, {on.backend} on {on.device_kind}, {on.precision}{fast}"
             groups[name].append(told)
     found = []
     for name, cells in sorted(groups.items()):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.records import store
+from bench.records.record import Record
 from bench.records.results import Results
 from lungseg.errors import DataError
 
@@ -59,19 +60,19 @@ def write(file: Path, cell: Mapping[str, Any], inputs: Mapping[str, Any], runs: 
     )
 
 
-def run_of(record: Mapping[str, Any]) -> dict[str, Any]:
+def run_of(record: Record) -> dict[str, Any]:
     """What is kept of one run's record."""
-    scores = [case["dice"] for case in record["cases"]]
+    scores = [case.dice for case in record.cases]
     return {
         "dice": float(np.mean(scores)),
         "image_dice": scores,
-        "best_epoch": record["best_epoch"],
-        "weights_sha256": record["weights_sha256"],
-        "train_seconds": record["timing"]["train_seconds"],
-        "total_seconds": record["timing"]["total_seconds"],
-        "device": record["machine"]["device"],
-        "commit": record["source"]["commit"],
-        "finished": record["finished"],
+        "best_epoch": record.best_epoch,
+        "weights_sha256": record.weights_sha256,
+        "train_seconds": record.timing.train_seconds,
+        "total_seconds": record.timing.total_seconds,
+        "device": record.machine.device,
+        "commit": record.source.commit,
+        "finished": record.finished,
     }
 
 

@@ -16,12 +16,14 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import machine
 from bench.cell import Cell
 from bench.paths import MARK, slug
 from bench.records import store
-from bench.records.store import Record
+from bench.records.record import Record
+from bench.records.store import Document
 from lungseg.errors import DataError, UsageError
 
 WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "strata")  # folders that a run writes to
@@ -47,15 +49,15 @@ class Results:
         """The cell's record, whatever it was made from. Raises UnreadableRecord."""
         return store.load_record(self.path(cell))
 
-    def find(self, cell: Cell, inputs: Record) -> Record | None:
+    def find(self, cell: Cell, inputs: Document) -> Record | None:
         """The cell's record where it fits these inputs, see ``store.find``."""
         return store.find(self.path(cell), inputs)
 
-    def missing(self, cells: Iterable[Cell], inputs: Mapping[str, Record]) -> list[Cell]:
+    def missing(self, cells: Iterable[Cell], inputs: Mapping[str, Document]) -> list[Cell]:
         """Cells without a fitting record, in order. inputs: of each cell by its id."""
         return [cell for cell in cells if self.find(cell, inputs[cell.id]) is None]
 
-    def save(self, cell: Cell, record: Record) -> Path:
+    def save(self, cell: Cell, record: Mapping[str, Any]) -> Path:
         """Seal and write the cell's record; one that is there already is set aside. Returns its path."""
         path = self.path(cell)
         store.set_aside(path)

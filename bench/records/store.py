@@ -4,65 +4,38 @@ known to ``results``."""
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench.cell import cell_id
-from bench.records import kinds
+from bench.records.document import Document as Document
+from bench.records.document import canonical as canonical
+from bench.records.document import is_sealed as is_sealed
+from bench.records.document import layout as layout
+from bench.records.document import sealed as sealed
+from bench.records.document import sha256 as sha256
+from bench.records.document import strict_json as strict_json
 from lungseg import atomic
 from lungseg.atomic import write_bytes as write_bytes
 from lungseg.errors import DataError
 
 SCHEMA = 1
 STATUSES = ("ok", "diverged", "oom", "timeout", "crashed", "contract")
-Record = dict[str, Any]
-Check = Callable[[Mapping[str, Any]], None]  # raises parse.Malformed
+
+if TYPE_CHECKING:
+    from bench.records.record import Record, Stored
+
+    Parsed = TypeVar("Parsed", bound=Stored)
+    Parse = Callable[[Mapping[str, Any]], Parsed]  # raises parse.Malformed
 
 
-def canonical(value: Any) -> str:
-    """The one spelling of a JSON value that is hashed; ValueError for NaN and infinity."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-
-
-def sha256(value: Any) -> str:
-    """Hash of a JSON value, whatever the order of its keys."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-def sealed(record: Mapping[str, Any]) -> Record:
-    """The record with the hash over all its other keys, by which an edit shows."""
-    body = {key: value for key, value in record.items() if key != "record_sha256"}
-    return {**body, "record_sha256": sha256(body)}
-
-
-def is_sealed(record: Mapping[str, Any]) -> bool:
-    """Whether the record is as it was written."""
-    return bool(sealed(record)["record_sha256"] == record.get("record_sha256"))
-
-
-def save_record(path: Path, record: Record) -> None:
-    """Seal and write a record atomically."""
-    write_text(path, layout(sealed(record)))
-
-
-def layout(record: Record) -> str:
-    """JSON with a line for each key and for each case, so that a change of one is a change of one line."""
-
-    def spell(value: Any) -> str:
-        return json.dumps(value, allow_nan=False, ensure_ascii=False)
-
-    lines = []
-    for key, value in record.items():
-        if key == "cases" and value:
-            inner = ",\n  ".join(spell(case) for case in value)
-            lines.append(f"{spell(key)}: [\n  {inner}\n ]")
-        else:
-            lines.append(f"{spell(key)}: {spell(value)}")
-    return "{\n " + ",\n ".join(lines) + "\n}\n"
+def save_record(path: Path, document: Mapping[str, Any], parse: Parse[Stored] | None = None) -> None:
+    """Seal a record and write it atomically. parse: of its kind, a cell's unless given. Raises UnreadableRecord, before
+    anything is written, for what could not be read again."""
+    text = layout(sealed(document))
+    read(path, text, parse or _of_a_cell())
+    write_text(path, text)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -78,53 +51,46 @@ class UnreadableRecord(DataError):
         super().__init__(f"{path}: {reason}; delete it and run its suite again")
 
 
-def strict_json(text: str) -> Any:
-    """The value of a JSON text. ValueError for NaN, infinity, a number beyond a float, a key that occurs twice, and
-    half of a surrogate pair, which no file can hold."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> Record:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise ValueError("a key occurs twice")
-        return found
-
-    def refuse(name: str) -> Any:
-        raise ValueError(f"{name} is not JSON")
-
-    def finite(digits: str) -> float:
-        if not math.isfinite(number := float(digits)):
-            raise ValueError(f"{digits} is beyond a float")
-        return number
-
-    value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse, parse_float=finite)
-    if "\\ud" in text.lower() and not kinds.is_plain(value, len(text)):
-        raise ValueError("half of a surrogate pair is no text")
-    return value
+def load_record(path: Path) -> Record:
+    """A cell's record. Raises UnreadableRecord for text that is not strict JSON, of another schema, or that says what
+    no cell can."""
+    return load(path, _of_a_cell())
 
 
-def load_record(path: Path, check: Check | None = None) -> Record:
-    """One record. check: of its content, a cell's (`parse.record`) unless given.
-
-    Raises UnreadableRecord for text that is not strict JSON, of another schema, or that says what no cell can.
-    """
-    from bench.records import parse  # late: it brings NumPy, which the list of suites does without
-
+def load(path: Path, parse: Parse[Parsed]) -> Parsed:
+    """As ``load_record``, of the kind that ``parse`` makes, such as `parse.trial`."""
     try:
-        record: Record = strict_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UnreadableRecord(path, f"cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UnreadableRecord(path, f"not a readable record ({error})") from error
+    return read(path, text, parse)
+
+
+def read(path: Path, text: str, parse: Parse[Parsed]) -> Parsed:
+    """The value of a record's text. path: what an error names."""
+    from bench.records.parse import Malformed
+
+    try:
+        found: Any = strict_json(text)
     except (ValueError, RecursionError) as error:
         raise UnreadableRecord(path, f"not a readable record ({error})") from error
-    held = record.get("schema") if isinstance(record, dict) else None
+    held = found.get("schema") if isinstance(found, dict) else None
     if type(held) is not int or held != SCHEMA:
         raise UnreadableRecord(path, f"schema {_shown(held)}, this version reads {SCHEMA}")
-    if record.get("status") not in STATUSES:
-        raise UnreadableRecord(path, f"status {_shown(record.get('status'))} is none of {', '.join(STATUSES)}")
+    if found.get("status") not in STATUSES:
+        raise UnreadableRecord(path, f"status {_shown(found.get('status'))} is none of {', '.join(STATUSES)}")
     try:
-        (check or parse.record)(record)
-    except parse.Malformed as error:
+        return parse(found)
+    except Malformed as error:
         raise UnreadableRecord(path, str(error)) from error
-    return record
+
+
+def _of_a_cell() -> Parse[Record]:
+    from bench.records import parse  # late: it brings NumPy, which the list of suites does without
+
+    return parse.record
 
 
 def _shown(value: Any) -> str:
@@ -132,29 +98,33 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def fingerprint(inputs: Record) -> str:
+def fingerprint(inputs: Mapping[str, Any]) -> str:
     """Hash of everything that decides a cell's numbers."""
     return sha256(inputs)
 
 
-def find(path: Path, inputs: Record, check: Check | None = None) -> Record | None:
+def find(path: Path, inputs: Document) -> Record | None:
+    """As ``fitting``, of a cell's record."""
+    return fitting(path, inputs, _of_a_cell()) if path.exists() else None
+
+
+def fitting(path: Path, inputs: Document, parse: Parse[Parsed]) -> Parsed | None:
     """The record at ``path`` if it is whole, succeeded, unedited and was made from these inputs, else None.
 
-    inputs: may lack ``graph``, which only a backend can tell; then the record's own is taken. check: as for
-    ``load_record``.
+    inputs: may lack ``graph``, which only a backend can tell; then the record's own is taken. parse: as for ``load``.
     """
     if not path.exists():
         return None
     try:
-        record = load_record(path, check)
+        record = load(path, parse)
     except DataError:
         return None
-    made_from = record.get("inputs")
+    made_from = record.document.get("inputs")
     if not isinstance(made_from, dict):
         return None
     expected = {"graph": made_from.get("graph"), **inputs}
-    fits = record.get("fingerprint") == fingerprint(expected) and record["status"] == "ok"
-    return record if fits and is_sealed(record) else None
+    fits = record.document.get("fingerprint") == fingerprint(expected) and record.status == "ok"
+    return record if fits and record.sealed else None
 
 
 def source_of(path: Path) -> str | None:
@@ -162,10 +132,9 @@ def source_of(path: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        source = load_record(path).get("source")
+        return load_record(path).source.sha256 or None
     except DataError:
         return None
-    return str(source["sha256"]) if isinstance(source, dict) and source.get("sha256") else None
 
 
 def set_aside(path: Path) -> None:
@@ -176,8 +145,3 @@ def set_aside(path: Path) -> None:
             os.replace(path, old)
         except OSError as error:
             raise atomic.refused(path, error) from error
-
-
-def cell_name(record: Mapping[str, Any]) -> str:
-    """``unet.montgomery.f0.s0``: how a record's cell is called."""
-    return cell_id(record["cell"])

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, suites
-from bench.cell import network
-from bench.records import store
+from bench.records.record import Record
 from bench.records.results import Results
 from bench.robustness import corruptions, measurement
 from bench.robustness.measurement import DIGITS, Network
@@ -51,7 +50,7 @@ def measure(
         raise DataError(problems)
     known, failed = measurement.load(results, suite.name), []
     for own, records in planned:
-        name = network(records[0]["cell"])
+        name = records[0].cell.network()
         about = _about(records, material)
         if any(_same(old, name, key, about) for old in known):
             say(f"{name}: measured already with these weights and kept")
@@ -68,9 +67,7 @@ def measure(
     return PARTIAL if failed else 0
 
 
-def _trained(
-    suite: Suite, material: Material, results: Results, seeds: int | None
-) -> tuple[list[store.Record], list[str]]:
+def _trained(suite: Suite, material: Material, results: Results, seeds: int | None) -> tuple[list[Record], list[str]]:
     """Records of the suite's one architecture, and what is missing among records and weights."""
     chosen = range(seeds) if seeds else _seeds(suite, results)
     cells = suites.cells(replace(suite, seeds=tuple(chosen) or suite.seeds))
@@ -104,17 +101,17 @@ def _seeds(suite: Suite, results: Results) -> list[int]:
     return [seed for seed, there in results.folds_by_seed(cells[0]).items() if wanted <= there]
 
 
-def _about(records: Sequence[store.Record], material: Material) -> dict[str, Any]:
+def _about(records: Sequence[Record], material: Material) -> dict[str, Any]:
     """What decides the numbers: weights, images, corruptions."""
     return {
         "version": corruptions.VERSION,
-        "protocol": records[0]["inputs"]["protocol"],
+        "protocol": records[0].protocol,
         "data": material.prepared.sha256,
-        "size": list(records[0]["cell"]["size"]),
-        "scored_on": records[0]["cell"]["scored_on"],
-        "recipe": records[0]["cell"]["recipe"],
+        "size": list(records[0].cell.size),
+        "scored_on": records[0].cell.scored_on,
+        "recipe": records[0].cell.recipe,
         "trainings": {
-            store.cell_name(record): {key: record[key] for key in ("fingerprint", "weights_sha256")}
+            record.name: {"fingerprint": record.fingerprint, "weights_sha256": record.weights_sha256}
             for record in records
         },
     }
@@ -125,13 +122,13 @@ def _same(old: Network, name: str, key: str, about: dict[str, Any]) -> bool:
 
 
 def _measured(
-    suite: Suite, records: Sequence[store.Record], name: str, about: dict[str, Any], material: Material, root: Path,
+    suite: Suite, records: Sequence[Record], name: str, about: dict[str, Any], material: Material, root: Path,
     results: Results, say: Callable[[str], None], executor: Executor,
 ) -> Network | None:  # fmt: skip
     """One network's row from a process of its own; None where that failed, which is said."""
     source = machine.source()
-    names = {store.cell_name(record) for record in records}
-    seeds = tuple(sorted({record["cell"]["seed"] for record in records}))
+    names = {record.name for record in records}
+    seeds = tuple(sorted({record.cell.seed for record in records}))
     cells = tuple(cell for cell in suites.cells(replace(suite, seeds=seeds)) if cell.id in names)
     first = cells[0]
     log = results.log(suite.name, first.machine_key, f"{first.id.split('.')[0]}.robustness", "log.txt")
@@ -156,7 +153,7 @@ def _measured(
         return None
     images = tuple(sorted({image for by in dice.values() for image in by[corruptions.CLEAN]}))
     patient = dict(zip(material.prepared.ids, material.prepared.patients, strict=True))
-    stored = {(record["cell"]["seed"], case["id"]): case["dice"] for record in records for case in record["cases"]}
+    stored = {(record.cell.seed, case.id): case.dice for record in records for case in record.cases}
     now = {(seed, image): value for seed, by in dice.items() for image, value in by[corruptions.CLEAN].items()}
     about = {
         **about,

@@ -36,7 +36,8 @@ def run(asked: Asked, say: Say) -> None:
     DataError for weights that are not what the cell's record says, or that have seen a patient which they predict.
     """
     first = asked.cells[0]
-    at = worker.Workplace.opened(first, asked.suite, asked.root, asked.results, asked.results.load(first)["inputs"])
+    made_from = dict(asked.results.load(first).inputs.every)
+    at = worker.Workplace.opened(first, asked.suite, asked.root, asked.results, made_from)
     material = at.material
     from lungseg import complexity, inference
 
@@ -45,11 +46,11 @@ def run(asked: Asked, say: Say) -> None:
     say({"event": "machine", "machine": at.facts()})
     for cell in asked.cells:
         record = asked.results.load(cell)
-        if record["inputs"]["graph"] != graph:
+        if record.inputs.every["graph"] != graph:
             raise DataError(
                 f"{first.architecture}: its code was edited since its training; run suite {first.suite} again"
             )
-        data.refuse_changes(material, record["inputs"])
+        data.refuse_changes(material, record.inputs.every)
         fold = material.partition(cell.seed)[cell.fold]
         ensemble_cell.refuse_seen(record, fold, material)
         ensemble_cell.put_back(model, asked.results.artifact(cell, "weights.npz"), record)

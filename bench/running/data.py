@@ -18,9 +18,6 @@ from lungseg import splits
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared, prepare
 
-FOLDERS = {"montgomery": "Montgomery", "shenzhen": "Shenzhen"}
-NAMES = {"montgomery": (r"MCUCXR_\d{4}_[01]", "MCUCXR_0001_0"), "shenzhen": (r"CHNCXR_\d{4}_[01]", "CHNCXR_0001_0")}
-
 
 @dataclass(frozen=True)
 class Material:
@@ -75,8 +72,8 @@ def locate(suite: Suite, given: Path | None, results: Results) -> Path:
         return root
     named = given or (Path(os.environ["LUNGSEG_DATA"]).expanduser() if os.environ.get("LUNGSEG_DATA") else None)
     if named is None:
-        public = "montgomery" in suite.sets
-        fetch = "; `python -m lungseg data fetch montgomery` downloads what can be" if public else ""
+        public = [name for name in suite.sets if lungseg.DATASETS[name].source]
+        fetch = f"; `python -m lungseg data fetch {public[0]}` downloads what can be" if public else ""
         raise UsageError(
             f"suite {suite.name} needs {_named(suite)} by DATA=<folder> (make) or --data <folder>, or set"
             f" LUNGSEG_DATA{fetch}"
@@ -100,15 +97,15 @@ def refuse_others(dataset: str, root: Path) -> None:
 
     Its records and pages would bear the public set's name, and stand beside what is published on it.
     """
-    if dataset not in NAMES:
+    known = lungseg.DATASETS[dataset]
+    if not known.image_name:
         return
-    pattern, example = NAMES[dataset]
     stems = [path.stem for name in ("CXR_png", "img") for path in sorted((root / name).glob("*.[pP][nN][gG]"))]
-    foreign = [stem for stem in stems if not re.fullmatch(pattern, stem) and not stem.startswith(".")]
+    foreign = [stem for stem in stems if not re.fullmatch(known.image_name, stem) and not stem.startswith(".")]
     if foreign:
         raise UsageError(
-            f"{root}: {len(foreign)} of {len(stems)} images are not {FOLDERS[dataset]}'s, such as {foreign[0]!r} (its "
-            f"are called as {example}); suite own trains on a folder of one's own: "
+            f"{root}: {len(foreign)} of {len(stems)} images are not {known.folder_name or dataset}'s, such as "
+            f"{foreign[0]!r} (its are called as {known.example}); suite own trains on a folder of one's own: "
             "`python -m bench run own --data <folder>`, or `make bench SUITE=own DATA=<folder>`"
         )
 
@@ -128,7 +125,7 @@ def within(suite: Suite, root: Path, name: str) -> Path:
 def _inner(root: Path, dataset: str) -> Path:
     """Where a folder of several sets holds this one: as ``Montgomery``, or as ``montgomery``, which fetching makes."""
     plain = root / dataset
-    return plain if plain.is_dir() else root / FOLDERS.get(dataset, dataset)
+    return plain if plain.is_dir() else root / (lungseg.DATASETS[dataset].folder_name or dataset)
 
 
 def _named(suite: Suite) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.cell import Cell
 from bench.records import doubts, store
+from bench.records.record import Record
 from bench.records.results import Results
 from bench.running import child, data, failures, worker
 from bench.running.entries import Entries, Entry
@@ -123,11 +124,11 @@ class Predictions:
         return self.found[member.id, views]
 
 
-def refuse_seen(record: store.Record, fold: Fold, material: data.Material) -> None:
+def refuse_seen(record: Record, fold: Fold, material: data.Material) -> None:
     """Raise DataError unless the member was trained on this fold's images, and so on no patient that the fold holds
     out: a mean over members that have seen an image says nothing of new ones."""
-    name, patient = store.cell_name(record), dict(zip(material.prepared.ids, material.prepared.patients, strict=True))
-    split = {part: tuple(ids) for part, ids in record["split"].items()}
+    name, patient = record.name, dict(zip(material.prepared.ids, material.prepared.patients, strict=True))
+    split = asdict(record.split)
     seen = {patient.get(image, image) for part in ("train", "validation") for image in split.get(part, ())}
     if leaked := [image for image in fold.test if patient[image] in seen]:
         raise DataError(
@@ -138,27 +139,27 @@ def refuse_seen(record: store.Record, fold: Fold, material: data.Material) -> No
         raise DataError(f"{name}: was trained on other images than its fold's; delete its record, run its suite again")
 
 
-def put_back(model: Any, path: Path, record: store.Record) -> None:
+def put_back(model: Any, path: Path, record: Record) -> None:
     """Give the model a member's weights. Raises DataError where the file is damaged or another training's."""
     from lungseg.training import weights_sha256
 
-    remedy = f"delete it and the record of {store.cell_name(record)}, and run suite {record['cell']['suite']} again"
+    remedy = f"delete it and the record of {record.name}, and run suite {record.cell.suite} again"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             model.set_weights([kept[name] for name in sorted(kept.files)])
     except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not the weights of this network ({error}); {remedy}") from error
-    if weights_sha256(model) != record["weights_sha256"]:
+    if weights_sha256(model) != record.weights_sha256:
         raise DataError(f"{path}: not the weights that the record of its training names by their hash; {remedy}")
 
 
 def _made(
     entry: Entry,
-    members: list[store.Record],
+    members: list[Record],
     shares: list[float],
     size: tuple[int, float],
     seconds: tuple[float, float],
-) -> store.Record:
+) -> store.Document:
     """What a record says of its entry and what it cost: the members' trainings, and its own predicting and scoring.
 
     shares: of each member's held-out images, those that this entry predicts; so much of its training is counted here,
@@ -166,7 +167,7 @@ def _made(
     history is empty.
     """
     trained, total = (
-        sum(share * m["timing"][key] for share, m in zip(shares, members, strict=True))
+        sum(share * getattr(m.timing, key) for share, m in zip(shares, members, strict=True))
         for key in ("train_seconds", "total_seconds")
     )
     seeds = len({member.seed for member in entry.members})
@@ -178,7 +179,7 @@ def _made(
         "cell": entry.cell.as_dict(),
         "history": UNTRAINED,
         "best_epoch": None,
-        "weights_sha256": store.sha256([member["weights_sha256"] for member in members]),
+        "weights_sha256": store.sha256([member.weights_sha256 for member in members]),
         "parameters": size[0] * seeds,
         "gmacs": size[1] * seeds * len(entry.views),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench import suites
 from bench.cell import Cell
-from bench.records import members, store
+from bench.records.record import SEEDS, Record
+from bench.records.record import VIEWS as OF_VIEWS
 from bench.records.results import Results
 from bench.running.data import Material
 from bench.running.inputs import inputs
@@ -101,9 +102,9 @@ def _run(suite: Suite) -> str:
 
 def _records(
     cells: Sequence[Cell], suite: Suite, material: Material, results: Results
-) -> tuple[dict[str, store.Record], list[str]]:
+) -> tuple[dict[str, Record], list[str]]:
     """The cells' records by id, and what is missing among records and weights."""
-    records: dict[str, store.Record] = {}
+    records: dict[str, Record] = {}
     problems: list[str] = []
     lacking: list[str] = []
     for cell in cells:
@@ -112,7 +113,8 @@ def _records(
         if record is None:
             lacking.append(cell.id)
         elif not weights.is_file():
-            same = [results.path(cell), *of_others(cell, record["inputs"], results)]  # or one would be taken over
+            made_from = dict(record.inputs.every)
+            same = [results.path(cell), *of_others(cell, made_from, results)]  # or one would be taken over
             problems.append(
                 f"{weights}: no such file, as where records were published or copied without weights; delete "
                 f"{' and '.join(map(str, same))} and run suite {cell.suite} again"
@@ -126,13 +128,13 @@ def _records(
             f"today's recipe: {', '.join(lacking)}; run `{_run(suite)} --seeds {most}`, or take fewer by --seeds, "
             "--folds or --arch"
         )
-    if len({record["inputs"].get("graph") for record in records.values()}) > 1:
+    if len({record.inputs.every.get("graph") for record in records.values()}) > 1:
         problems.append(f"{cells[0].architecture}: its cells are not of one network; run suite {suite.name} again")
     return records, problems
 
 
 def _of_one(
-    cells: Sequence[Cell], records: Mapping[str, store.Record], suite: Suite, material: Material, views: bool
+    cells: Sequence[Cell], records: Mapping[str, Record], suite: Suite, material: Material, views: bool
 ) -> list[Entry]:
     """The entries of one architecture, whose cells all have records."""
     found = []
@@ -142,21 +144,22 @@ def _of_one(
         chosen: list[tuple[str, int, list[Cell], tuple[View, ...]]] = []
         together = _holding_out(material.partition(seeds[0])[fold], cells, material)
         if len(seeds) > 1 and together:
-            chosen += [(members.SEEDS, seeds[0], together, (IDENTITY,))]
+            chosen += [(SEEDS, seeds[0], together, (IDENTITY,))]
         if views:
-            chosen += [(members.VIEWS, cell.seed, [cell], VIEWS) for cell in own]
+            chosen += [(OF_VIEWS, cell.seed, [cell], VIEWS) for cell in own]
             if len(seeds) > 1 and together:
-                chosen.append((members.SEEDS + members.VIEWS, seeds[0], together, VIEWS))
+                chosen.append((SEEDS + OF_VIEWS, seeds[0], together, VIEWS))
         for suffix, seed, some, looks in chosen:
             named = replace(own[0], architecture=own[0].architecture + suffix, seed=seed)
             made_from = {
                 **inputs(named, material),
-                "graph": records[own[0].id]["inputs"]["graph"],
+                "graph": records[own[0].id].inputs.every["graph"],
                 "members": [
                     {
                         "cell": c.id,
                         "seed": c.seed,
-                        **{key: records[c.id][key] for key in ("fingerprint", "weights_sha256")},
+                        "fingerprint": records[c.id].fingerprint,
+                        "weights_sha256": records[c.id].weights_sha256,
                     }
                     for c in some
                 ],

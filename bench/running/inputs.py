@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +10,7 @@ from bench import machine
 from bench.cell import Cell
 from bench.records import store
 from bench.running.data import Material
-from lungseg import recipes, runtime
+from lungseg import ARCHITECTURES, provenance, recipes, runtime
 from lungseg.recipes import Recipe
 
 PROTOCOL = 2  # rises when the same inputs give other numbers; tests/test_golden.py tells when
@@ -30,6 +31,7 @@ def inputs(cell: Cell, material: Material) -> dict[str, Any]:
         **place,
         "recipe": recipe,
         "architecture": cell.architecture,
+        **_elsewhere(cell.architecture),
         "width": cell.width,
         "size": list(cell.size),
         "seed": cell.seed,
@@ -38,6 +40,18 @@ def inputs(cell: Cell, material: Material) -> dict[str, Any]:
         "threads": cell.threads,
         "deterministic": cell.deterministic,
     }
+
+
+def _elsewhere(architecture: str) -> dict[str, str]:
+    """The code of another package's architecture, which the hash of this one's sources does not cover."""
+    file = ARCHITECTURES.file(architecture)
+    if file is None:
+        return {}
+    package = file.parents[architecture.count(".") - 1] if "." in architecture else None
+    if file.name == "__init__.py":
+        package = file.parent
+    code = provenance.sources_sha256(package) if package else hashlib.sha256(file.read_bytes()).hexdigest()
+    return {"architecture_code": code}
 
 
 def resolved(name: str) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from pathlib import Path
 from bench.cell import Cell
 from bench.records import store
 from bench.records.results import Results
-from bench.records.store import Record
+from bench.records.store import Document
 
 KEPT = ("weights.npz", "predictions.npz")  # what ensembles and galleries ask for
 
 
-def of_others(cell: Cell, inputs: Record, results: Results) -> Iterator[Path]:
+def of_others(cell: Cell, inputs: Document, results: Results) -> Iterator[Path]:
     """Records that other suites have of this very training, on this machine.
 
     inputs: of the cell; where they lack ``graph``, it is taken for the record's own.
@@ -26,11 +26,11 @@ def of_others(cell: Cell, inputs: Record, results: Results) -> Iterator[Path]:
     for path in results.same_name(cell):
         record, other = store.find(path, inputs), path.parts[-3]
         # a folder of another name may be what a user has moved away
-        if record and other != cell.suite and record["cell"] == {**cell.as_dict(), "suite": other}:
+        if record and other != cell.suite and record.document["cell"] == {**cell.as_dict(), "suite": other}:
             yield path
 
 
-def elsewhere(cells: Iterable[Cell], inputs: Mapping[str, Record], results: Results) -> list[tuple[Cell, Path]]:
+def elsewhere(cells: Iterable[Cell], inputs: Mapping[str, Document], results: Results) -> list[tuple[Cell, Path]]:
     """The cells that another suite has trained, each with the first such record. inputs: of each by its id."""
     found = ((cell, next(of_others(cell, inputs[cell.id], results), None)) for cell in cells)
     return [(cell, path) for cell, path in found if path]
@@ -40,8 +40,8 @@ def take_over(cell: Cell, path: Path, results: Results) -> str:
     """Write the record at ``path`` as this cell's, which says ``taken_from``, with its weights and predictions where
     they are there; what the cell had of its own goes. Returns the suite that trained it."""
     record = store.load_record(path)
-    theirs = replace(cell, suite=record["cell"]["suite"])
-    trained_in = str(record.get("taken_from", theirs.suite))
+    theirs = replace(cell, suite=record.cell.suite)
+    trained_in = record.taken_from or theirs.suite
     store.set_aside(results.path(cell))
     shutil.rmtree(results.artifact(cell, "checkpoints"), ignore_errors=True)
     for name in KEPT:
@@ -49,5 +49,5 @@ def take_over(cell: Cell, path: Path, results: Results) -> str:
         target.unlink(missing_ok=True)  # of an older training, whose masks would stand under these scores
         if source.is_file():
             store.write_bytes(target, source.read_bytes())
-    results.save(cell, {**record, "cell": cell.as_dict(), "taken_from": trained_in})
+    results.save(cell, {**record.document, "cell": cell.as_dict(), "taken_from": trained_in})
     return trained_in

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 from bench.cell import Cell
 from bench.records import parse, store
 from bench.records.results import Results
-from bench.records.store import Record
+from bench.records.store import Document
 from bench.running.executor import Job
 from bench.suites import Suite
 
@@ -50,9 +50,11 @@ class Training:
             return self.results.artifact(self.cell, name)
         return self.results.study(self.study) / "trainings" / store.fingerprint(self.inputs)[:24] / name
 
-    def found(self) -> Record | None:
+    def found(self) -> Document | None:
         """Its record, if it is whole and of these inputs."""
-        return store.find(self.path, self.inputs, parse.trial if self.study else None)
+        kind = parse.trial if self.study else parse.record
+        record = store.fitting(self.path, self.inputs, kind)
+        return dict(record.document) if record else None
 
     def job(self) -> Job:
         """The process that trains it."""

@@ -20,7 +20,7 @@ import numpy as np
 import lungseg
 from bench import machine
 from bench.cell import Cell
-from bench.records import doubts, store
+from bench.records import doubts, parse, store
 from bench.records.results import Results
 from bench.running import at_stored, child, data, failures
 from bench.running.executor import Say
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from lungseg.training import Trained
 
 
-def run(training: Training, say: Say) -> store.Record:
+def run(training: Training, say: Say) -> store.Document:
     """Train, predict the held-out images, score each, store the record.
 
     say: told of each step as {"event": ...}. A training that was cut off goes on from its checkpoint to the same bits.
@@ -94,7 +94,7 @@ def run(training: Training, say: Say) -> store.Record:
         **at.provenance(fold),
     }
     store.set_aside(training.path)
-    store.save_record(training.path, record)
+    store.save_record(training.path, record, parse.trial if training.study else parse.record)
     fit.checkpoints.clear()
     return record
 
@@ -196,7 +196,7 @@ class Fitted:
     checkpoints: Checkpoints
 
 
-def of_training(fit: Fitted, probability: np.ndarray) -> store.Record:
+def of_training(fit: Fitted, probability: np.ndarray) -> store.Document:
     """The part of a record that tells of the training. probability: float32 (N, H, W), of the held-out images."""
     from lungseg import complexity
 

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
+from bench.records.record import Pixels
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import AtStored, Boundary, Row
 from bench.statistics.scores import Scores
-from lungseg.metrics import METRICS, Counts
+from lungseg.metrics import METRICS, Metric
 
 MIXED = "mm and px"  # the unit of what has no unit: some distances are in one, some in the other
 NAN = float("nan")
 
 
-def boundary(cases: Sequence[Mapping[str, Any]]) -> Boundary:
+def boundary(cases: Sequence[Pixels]) -> Boundary:
     """Summary of the cases' distances; NaN throughout where their units differ.
 
     Medians count an infinite distance (one mask empty) as the largest: without it, a network that finds nothing in most
     images would have the best median. Means are of the finite ones; `n_inf` tells how many are left out.
     """
-    unit = common(str(c["distance_unit"]) for c in cases)
-    hd95, assd = (np.array([_number(c[key]) for c in cases]) for key in ("hd95_mm", "assd_mm"))
+    unit = common(c.distance_unit for c in cases)
+    hd95, assd = (np.array([c.value(key) for c in cases]) for key in ("hd95_mm", "assd_mm"))
     n_inf = int(np.isinf(hd95).sum())
     if unit == MIXED:
         return Boundary(unit, NAN, NAN, NAN, NAN, NAN, len(cases), n_inf)
@@ -33,7 +34,7 @@ def boundary(cases: Sequence[Mapping[str, Any]]) -> Boundary:
         hd95_median=float(np.median(hd95)),
         assd_mean=_finite_mean(assd),
         assd_median=float(np.median(assd)),
-        nsd_mean=float(np.mean([c["nsd_2mm"] for c in cases])),
+        nsd_mean=float(np.mean([c.nsd_2mm for c in cases])),
         n=len(cases),
         n_inf=n_inf,
     )
@@ -57,30 +58,34 @@ def unit(rows: Sequence[Row]) -> str:
 
 def at_stored(scores: Scores) -> AtStored | None:
     """What the records of a row say at the stored size of each mask; None unless every case of it was scored there."""
-    cases = [(c["id"], c.get("at_stored")) for r in scores.records for c in r["cases"]]
+    cases = [(c.id, c.at_stored) for r in scores.records for c in r.cases]
     found = [stored for _, stored in cases if stored]
     if not found or len(found) < len(cases):
         return None
     column = {image: i for i, image in enumerate(scores.images)}
     at = np.array([column[image] for image, _ in cases])
     times = np.bincount(at)
-    dice = np.bincount(at, weights=[_dice(c) for c in found]) / times
+    dice = np.bincount(at, weights=[c.value("dice") for c in found]) / times
     border = boundary(found)
-    hd95: Floats = np.bincount(at, weights=[_number(c["hd95_mm"]) for c in found]) / times
+    hd95: Floats = np.bincount(at, weights=[c.value("hd95_mm") for c in found]) / times
     return AtStored(
-        sizes=tuple(sorted({(int(c["size"][0]), int(c["size"][1])) for c in found})),
+        sizes=tuple(sorted({c.size for c in found})),
         dice=scores.over_patients(dice),
         boundary=border,
         image_hd95=(NAN,) * len(hd95) if border.unit == MIXED else tuple(hd95.tolist()),
+        columns={m.name: _column(m, found, at, scores, border.unit) for m in METRICS.values() if m.column},
     )
 
 
-def _dice(case: Mapping[str, Any]) -> float:
-    return METRICS["dice"].function(Counts(case["tp"], case["fp"], case["fn"], case["tn"]))
-
-
-def _number(stored: float | None) -> float:
-    return np.inf if stored is None else float(stored)
+def _column(metric: Metric, cases: Sequence[Pixels], at: npt.NDArray[np.intp], scores: Scores, unit: str) -> float:
+    """The metric over all cases as its row says; NaN where a case lacks it or distances have no common unit. at: index
+    of each case's image."""
+    values = np.array([case.value(metric.name) for case in cases])
+    if metric.takes == "distances" and unit == MIXED:
+        return NAN
+    if metric.average == "patients":
+        return scores.over_patients(np.bincount(at, weights=values) / np.bincount(at))
+    return float(np.median(values) if metric.average == "median" else np.mean(values))
 
 
 def _finite_mean(values: Floats) -> float:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.statistics.rows import Calibration, Record
+from bench.records.record import Record
+from bench.statistics.rows import Calibration
 from lungseg import metrics
 
 
@@ -15,13 +16,11 @@ def pooled(records: Sequence[Record]) -> Calibration | None:
 
     A record holds bins and the mean squared error of its pixels, as ``lungseg.metrics.calibration`` gives them.
     """
-    told = [record.get("calibration") for record in records]
+    told = [record.calibration for record in records]
     found = [one for one in told if one]
     if not found or len(found) < len(told):
         return None
-    bins = np.array([one["bins"] for one in found], dtype=np.float64).sum(
-        axis=0
-    )  # a pixel counts alike in every record
-    pixels = np.array([sum(n for n, _, _ in one["bins"]) for one in found], dtype=np.float64)
-    brier = float(np.average([one["brier"] for one in found], weights=pixels))
+    bins = np.array([one.bins for one in found], dtype=np.float64).sum(axis=0)  # a pixel counts alike in every record
+    pixels = np.array([sum(n for n, _, _ in one.bins) for one in found], dtype=np.float64)
+    brier = float(np.average([one.brier for one in found], weights=pixels))
     return Calibration(metrics.expected_calibration_error(bins.tolist()), brier)

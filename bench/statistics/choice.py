@@ -58,8 +58,8 @@ def _by_validation(names: Sequence[str], tables: Mapping[str, Scores]) -> str | 
     found = {}
     for name in names:
         kept = [
-            float(r["history"]["val_dice"][int(r["best_epoch"])])
-            for r in tables[name].records if r["history"].get("val_dice") and r.get("best_epoch") is not None
+            r.history.curve("val_dice")[r.best_epoch]
+            for r in tables[name].records if r.best_epoch is not None
         ]  # fmt: skip
         if kept:
             found[name] = float(np.mean(kept))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bench.records.record import Record
 from bench.statistics.pairs import compared, corrected
 from bench.statistics.resamples import drawn
-from bench.statistics.rows import Counterpart, Record, Row, Section, Setting
+from bench.statistics.rows import Counterpart, Row, Section, Setting
 from bench.statistics.scores import Scores
 
+Tables = Mapping[Setting, Mapping[str, Scores]]  # of each section, the scores of its rows
 HERE, THERE = "here", "there"
 OTHER_IMAGES = ("data", "folds")  # inputs that another set besides changes
 OTHER_MACHINE = ("backend", "device_kind", "deterministic")
 
 
-def gains(section: Section, sections: Sequence[Section]) -> tuple[Counterpart, ...]:
+def gains(section: Section, sections: Sequence[Section], tables: Tables) -> tuple[Counterpart, ...]:
     """Each ranked network against itself on the same folds without the other set; Holm-corrected over them.
 
     Empty where no fold trains on another set, or nothing is at hand that differs by that alone.
@@ -25,10 +27,10 @@ def gains(section: Section, sections: Sequence[Section]) -> tuple[Counterpart, .
     if not key.besides:
         return ()
     wanted = {replace(key, suite=s.setting.suite, trained_on=key.scored_on) for s in sections}
-    return _against(section, [s for s in sections if s.setting in wanted], OTHER_IMAGES)
+    return _against(section, [s for s in sections if s.setting in wanted], tables, OTHER_IMAGES)
 
 
-def retrained(section: Section, sections: Sequence[Section]) -> tuple[Counterpart, ...]:
+def retrained(section: Section, sections: Sequence[Section], tables: Tables) -> tuple[Counterpart, ...]:
     """Each ranked network against itself, trained with the same seeds on another backend or device: what is left is
     rounding, and what follows from it in a training. Another suite may hold it, as those of variants do."""
     key = section.setting
@@ -37,7 +39,7 @@ def retrained(section: Section, sections: Sequence[Section]) -> tuple[Counterpar
         if s.setting.machine != key.machine
         and _anywhere(s.setting) == _anywhere(key)
     ]  # fmt: skip
-    return _against(section, elsewhere, OTHER_MACHINE)
+    return _against(section, elsewhere, tables, OTHER_MACHINE)
 
 
 def _anywhere(setting: Setting) -> Setting:
@@ -45,23 +47,30 @@ def _anywhere(setting: Setting) -> Setting:
     return replace(setting, suite="", backend="", device_kind="", fast=False)
 
 
-def _against(section: Section, others: Sequence[Section], differ: Sequence[str]) -> tuple[Counterpart, ...]:
+def _against(
+    section: Section, others: Sequence[Section], tables: Tables, differ: Sequence[str]
+) -> tuple[Counterpart, ...]:
     found: dict[Counterpart, Counterpart] = {}
     for other in sorted(others, key=lambda s: any(row.variant for row in s.rows)):  # those of whole recipes first
         for row in section.rows:
-            if row.single and (one := _counterpart(row, section, other, differ)):
+            if row.single and (one := _counterpart(row, section, other, tables, differ)):
                 found.setdefault(replace(one, suite=""), one)  # one training may stand in two suites
     pairs = corrected([one.pair for one in found.values()])
     return tuple(replace(c, pair=pair) for c, pair in zip(found.values(), pairs, strict=True))
 
 
-def _counterpart(row: Row, section: Section, other: Section, differ: Sequence[str]) -> Counterpart | None:
+def _counterpart(
+    row: Row, section: Section, other: Section, all_tables: Tables, differ: Sequence[str]
+) -> Counterpart | None:
     same = (r for r in other.rows if r.single and _network(r) == _network(row))
     theirs = next(same, None)
     if theirs is None or not (row.rank and theirs.rank):
         return None
     seeds = set(row.seeds) & set(theirs.seeds)
-    here, there = _of_seeds(section.records_of(row), seeds), _of_seeds(other.records_of(theirs), seeds)
+    here, there = (
+        [r for r in all_tables[of.setting][each.name].records if r.cell.seed in seeds]
+        for of, each in ((section, row), (other, theirs))
+    )
     if not seeds or _made_from(here, differ) != _made_from(there, differ):
         return None
     tables = {name: scores for name, r in ((HERE, here), (THERE, there)) if (scores := Scores.of(r))}
@@ -78,18 +87,14 @@ def _network(row: Row) -> tuple[str, int, str]:
     return row.architecture, row.width, row.variant
 
 
-def _of_seeds(records: Sequence[Record], seeds: Set[int]) -> list[Record]:
-    return [r for r in records if int(r["cell"]["seed"]) in seeds]
-
-
 def _made_from(records: Sequence[Record], differ: Sequence[str]) -> dict[tuple[int, int], Any]:
     """What must be alike, by fold and seed: inputs but for what the two differ in, and the images that are judged by,
     with their truth."""
     return {
-        (int(r["cell"]["fold"]), int(r["cell"]["seed"])): (
-            {key: value for key, value in (r.get("inputs") or {}).items() if key not in differ},
-            r["split"]["validation"],
-            {case["id"]: case["tp"] + case["fn"] for case in r["cases"]},
+        (r.cell.fold, r.cell.seed): (
+            {key: value for key, value in r.inputs.every.items() if key not in differ},
+            r.split.validation,
+            {case.id: case.tp + case.fn for case in r.cases},
         )
         for r in records
     }
@@ -97,4 +102,4 @@ def _made_from(records: Sequence[Record], differ: Sequence[str]) -> dict[tuple[i
 
 def _seen(records: Sequence[Record]) -> float:
     """Images that a training sees in all of its epochs, on average."""
-    return sum(len(r["split"]["train"]) * len(r["history"]["loss"]) for r in records) / len(records)
+    return sum(len(r.split.train) * r.history.epochs for r in records) / len(records)

@@ -6,9 +6,9 @@ trained on differs: 96 other images there, four fifths of the set here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from bench.records.record import CaseScore
 from lungseg import metrics
 
 DATA = "montgomery"
@@ -24,8 +24,8 @@ IMAGES = tuple(
 )  # fmt: skip
 
 
-def pooled_dice(data: str, cases: Sequence[Mapping[str, Any]]) -> float | None:
+def pooled_dice(data: str, cases: Sequence[CaseScore]) -> float | None:
     """Dice of the counts summed over these images, and over seeds; None where one of them was not predicted."""
     wanted = set(IMAGES)
-    own = [case for case in cases if case["id"] in wanted] if data == DATA else []
-    return float(metrics.pooled(own)["dice"]) if {case["id"] for case in own} == wanted else None
+    own = [case for case in cases if case.id in wanted] if data == DATA else []
+    return float(metrics.pooled(map(vars, own))["dice"]) if {case.id for case in own} == wanted else None

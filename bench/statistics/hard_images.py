@@ -70,12 +70,10 @@ def alike(section: Section, n: int = 10) -> Alike | None:
     of_pairs = np.corrcoef([ranks(line) for line in dice])[np.triu_indices(len(rows), 1)]
     low, median, high = (float(np.quantile(of_pairs, q)) for q in (0, 0.5, 1))
     over_rows = np.sort(dice.mean(axis=0))
-    best = dict.fromkeys(rows[0].images, 0.0)
-    for case in (case for row in rows for r in section.records_of(row) for case in r["cases"]):
-        best[case["id"]] = max(best[case["id"]], float(case["dice"]))
+    best = np.max([row.best_dice for row in rows], axis=0)
     return Alike(
         len(rows), rows is first, (low, median, high), float(over_rows.mean()), float(over_rows[n:].mean()),
-        float(np.mean(list(best.values()))),
+        float(best.mean()),
     )  # fmt: skip
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from bench.records.protocols import protocol
-from bench.statistics.rows import Record
+from bench.records.record import CaseScore, Record
 from lungseg.datasets import montgomery, shenzhen
 
 # The sets of which protocol 1 took images of one patient for several patients': image -> the group's first image.
@@ -16,10 +14,10 @@ REGROUPED: dict[str, Mapping[str, str]] = {
 }
 
 
-def patient(record: Record, case: Mapping[str, Any]) -> str:
+def patient(record: Record, case: CaseScore) -> str:
     """The patient of a scored case. Records of protocol 1 are regrouped by the patients found since."""
-    known = REGROUPED.get(record["cell"]["scored_on"], {}) if protocol(record) == 1 else {}
-    return str(known.get(case["id"], case["patient"]))
+    known = REGROUPED.get(record.cell.scored_on, {}) if record.protocol == 1 else {}
+    return known.get(case.id, case.patient)
 
 
 def beside_siblings(records: Sequence[Record]) -> int:
@@ -29,9 +27,9 @@ def beside_siblings(records: Sequence[Record]) -> int:
     """
     found = set()
     for record in records:
-        known = REGROUPED.get(record["cell"]["scored_on"], {})
-        if record["status"] != "ok" or not known:
+        known = REGROUPED.get(record.cell.scored_on, {})
+        if not record.ok or not known:
             continue
-        trained = {known[image] for image in record["split"]["train"] if image in known}
-        found |= {case["id"] for case in record["cases"] if known.get(case["id"]) in trained}
+        trained = {known[image] for image in record.split.train if image in known}
+        found |= {case.id for case in record.cases if known.get(case.id) in trained}
     return len(found)

@@ -67,7 +67,7 @@ def _source(section: Section, sections: Sequence[Section]) -> Section | None:
     ]  # fmt: skip
     return max(
         able,
-        key=lambda s: (s.setting.size == key.size, s.setting.recipe == key.recipe, len(s.records)),
+        key=lambda s: (s.setting.size == key.size, s.setting.recipe == key.recipe, len(s.cells)),
         default=None,
     )
 
@@ -76,9 +76,9 @@ def scored(section: Section, sections: Sequence[Section]) -> int:
     """Sets of predictions, one a row, seed and machine, that were scored on the images of the section's set, in any
     suite; what stands in two suites counts once."""
     found = {
-        (tuple(r["cell"]["size"]), *(str(r["cell"][k]) for k in (
-            "architecture", "width", "trained_on", "recipe", "folds", "seed")), s.setting.machine, s.setting.protocol)
+        (s.setting.size, s.setting.trained_on, s.setting.folds, s.setting.machine, s.setting.protocol,
+         c.architecture, c.width, c.recipe, c.seed)
         for s in sections if s.setting.scored_on == section.setting.scored_on
-        for r in s.records if r["status"] == "ok" and r["cases"]
+        for c in s.cells if c.scored
     }  # fmt: skip
     return len(found)

@@ -114,8 +114,8 @@ def rim_dice(scores: Scores, px: int) -> float:
     """Mean Dice over patients and seeds against truth eroded (px < 0) or dilated by `px`; NaN where not recorded."""
     if px == 0:
         return scores.over_patients(scores.mean_over_seeds("dice"))
-    cases = [c for r in scores.records for c in r["cases"]]
-    counts = [c.get("rim", {}).get(str(px)) for c in cases]
+    cases = [c for r in scores.records for c in r.cases]
+    counts = [c.rim.get(str(px)) for c in cases]
     if not all(counts):
         return float("nan")
     tp, fp, fn, _ = np.array(counts, dtype=np.float64).T
@@ -123,5 +123,5 @@ def rim_dice(scores: Scores, px: int) -> float:
     # nothing to find and nothing found is 1, as everywhere (lungseg.metrics)
     dice = np.where(pixels > 0, 2 * tp / np.maximum(pixels, 1), 1.0)
     column = {image: i for i, image in enumerate(scores.images)}
-    at = [column[c["id"]] for c in cases]
+    at = [column[c.id] for c in cases]
     return scores.over_patients(np.bincount(at, weights=dice) / np.bincount(at))

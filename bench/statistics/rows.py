@@ -3,22 +3,20 @@
 Records that may share a table (same suite, data, resolution, recipe, backend, device kind, precision, determinism and
 protocol)
 make one `Section`; its `Row`s are one an architecture, and one an entry made of trained members. What is missing is
-part of the value: cells that failed, cells that were never run, rows that may not be ranked.
+part of the value: cells that failed, cells that were never run, rows that may not be ranked. Pages and figures read
+these and never a record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from bench.cell import variant_of
 from bench.machine import FAST
+from bench.records.record import Machine, Source
 from bench.statistics import verdicts
 from bench.statistics.resampling import Interval
 from lungseg.metrics import Counts
-
-Record = Mapping[str, Any]
 
 MIN_SEEDS = 3  # fewer say something about these weights, not about the method
 
@@ -88,6 +86,7 @@ class AtStored:
     dice: float  # mean over patients
     boundary: Boundary
     image_hd95: tuple[float, ...]  # mean over seeds; infinite where any seed's is
+    columns: Mapping[str, float]  # of each row of METRICS that has a column; NaN where it is not known
 
 
 @dataclass(frozen=True)
@@ -149,6 +148,7 @@ class Row:
     images: tuple[str, ...]
     patients: tuple[str, ...]  # of each image
     image_dice: tuple[float, ...]
+    best_dice: tuple[float, ...]  # of each image, the highest that any seed has
     image_hd95: tuple[float, ...]  # not finite where any seed's distance is infinite
     means: Mapping[str, float]  # of RATIOS, over images
     pooled: Mapping[str, float]  # tp, fp, fn, tn summed over all images and seeds, and every ratio of them
@@ -264,6 +264,45 @@ class FoldRow:
 
 
 @dataclass(frozen=True)
+class CellRow:
+    """One cell, scored or not, with what pages and figures tell of it."""
+
+    name: str  # ``unet.montgomery.f0.s0``
+    row: str
+    architecture: str
+    width: int
+    recipe: str
+    variant: str
+    fold: int
+    seed: int
+    status: str
+    scored: bool
+    trained: bool  # False of a mean of several
+    sealed: bool  # whether its record is as it was written
+    error: tuple[str, str]  # type and message of why it has no score
+    doubts: tuple[str, ...]
+    machine: Machine
+    source: Source
+    made_with: Mapping[str, str]  # processor and libraries that move its numbers, by name
+    record_sha256: str
+    weights_sha256: str
+    finished: str
+    taken_from: str  # the suite that trained it, where that is another
+    may_epochs: int | None  # that the recipe allows
+    batch_size: int | None
+    whole_recipe: bool  # not a variant
+    monitor: str  # what its best epoch was chosen by
+    epochs: int
+    train_images: int
+    best_epoch: int | None
+    kept_dice: float | None  # of the validation images, by the weights that were kept
+    rising: bool  # whether it still bettered its validation Dice when its epochs ran out
+    curves: Mapping[str, tuple[float, ...]]  # loss, val_loss and val_dice, (epochs,); empty without a history
+    total_seconds: float
+    cpu_seconds: float | None  # of training on a CPU, where that was measured
+
+
+@dataclass(frozen=True)
 class Nested:
     """What choosing the best row buys on images that did not choose it."""
 
@@ -301,8 +340,7 @@ class Section:
     rows: tuple[Row, ...]  # by mean, then the unranked by name
     pairs: tuple[Pair, ...]
     folds: tuple[FoldRow, ...]
-    failed: tuple[Record, ...]
-    records: tuple[Record, ...]
+    cells: tuple[CellRow, ...]
     seeds: tuple[int, ...]
     ranking: Ranking | None  # None where fewer than two rows are ranked
     nested: Nested | None  # None where no row was chosen among others
@@ -311,16 +349,28 @@ class Section:
     scored: int = 0  # sets of predictions of these images, one a row and seed, in this section and all others
     gains: tuple[Counterpart, ...] = ()  # against the same folds without the other set that they train on besides
     retrained: tuple[Counterpart, ...] = ()  # against the same trainings on other machines
+    at_once: int = 1  # the most of its trainings that ran at a time
     beside: int = 1  # the most cells of any suite that ran on such a machine at a time while one of these did
+    beside_siblings: int = 0  # images predicted by a network that trained on another image of their patient
+    extra_images: int = 0  # of another set, that every fold trains on
+    mixed: tuple[str, ...] = ()  # why its records are not one comparison
 
-    def records_of(self, row: Row) -> list[Record]:
-        """The scored records that the row is made of: those of its complete seeds."""
-        network = (row.architecture, row.width, row.variant)
-        return [
-            r for r in self.records
-            if r["status"] == "ok" and r["cases"] and int(r["cell"]["seed"]) in row.seeds
-            and (r["cell"]["architecture"], int(r["cell"]["width"]), variant_of(r["cell"])) == network
-        ]  # fmt: skip
+    def cells_of(self, row: Row) -> list[CellRow]:
+        """The scored cells that the row is made of: those of its complete seeds."""
+        return [c for c in self.cells if c.scored and c.row == row.name and c.seed in row.seeds]
+
+    @property
+    def failed(self) -> list[CellRow]:
+        """Cells without a score."""
+        return [c for c in self.cells if not c.scored]
+
+    @property
+    def widths(self) -> dict[str, set[int]]:
+        """The widths of each architecture that was run or tried."""
+        found: dict[str, set[int]] = {}
+        for cell in self.cells:
+            found.setdefault(cell.architecture, set()).add(cell.width)
+        return found
 
     def pair(self, first: str, second: str) -> Pair | None:
         """The comparison of two rows, in the order that it was made."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bench.records.record import Record
 from bench.statistics import patients
 from bench.statistics.resampling import Floats
-from bench.statistics.rows import Record
 
 RATIOS = ("dice", "iou", "precision", "recall", "f1", "specificity", "accuracy")
 
@@ -30,17 +30,17 @@ class Scores:
         """None where no record holds a case."""
         if not records:
             return None
-        patient = {c["id"]: patients.patient(r, c) for r in records for c in r["cases"]}
+        patient = {c.id: patients.patient(r, c) for r in records for c in r.cases}
         images = tuple(sorted(patient))
-        seeds = tuple(sorted({int(r["cell"]["seed"]) for r in records}))
+        seeds = tuple(sorted({r.cell.seed for r in records}))
         column = {image: i for i, image in enumerate(images)}
         line = {seed: i for i, seed in enumerate(seeds)}
         keys = (*RATIOS, "hd95_mm")
         values = {k: np.full((len(seeds), len(images)), np.nan) for k in keys}
         for r in records:
-            at = [column[c["id"]] for c in r["cases"]]
+            at = [column[c.id] for c in r.cases]
             for k in keys:
-                values[k][line[r["cell"]["seed"]], at] = [np.inf if c[k] is None else c[k] for c in r["cases"]]
+                values[k][line[r.cell.seed], at] = [c.value(k) for c in r.cases]
         return cls(tuple(records), seeds, images, tuple(patient[i] for i in images), values)
 
     def complete_seeds(self, images: Set[str]) -> tuple[int, ...]:
@@ -59,7 +59,7 @@ class Scores:
         line = {seed: i for i, seed in enumerate(self.seeds)}
         found = np.full((len(self.seeds), len(self.images)), -1, dtype=np.intp)
         for r in self.records:
-            found[line[int(r["cell"]["seed"])], [column[c["id"]] for c in r["cases"]]] = int(r["cell"]["fold"])
+            found[line[r.cell.seed], [column[c.id] for c in r.cases]] = r.cell.fold
         return found
 
     def mean_over_seeds(self, key: str) -> Floats:

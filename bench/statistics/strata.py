@@ -20,10 +20,9 @@ from bench.statistics import resampling
 from bench.statistics.hard_images import shared
 from bench.statistics.resampling import Interval
 from bench.statistics.rows import Row, Section
-from lungseg import Case
+from lungseg import DATASETS, Case
 from lungseg.errors import DataError
 
-NAMED_BY_DISEASE = ("montgomery", "shenzhen")  # their names end in _0 (normal) or _1 (tuberculosis)
 DISEASE = {"0": "normal", "1": "tuberculosis"}
 SEXES = {"F": "female", "M": "male"}
 AGES = ((40, "under 40"), (60, "40 to 59"), (np.inf, "60 and over"))  # years
@@ -35,9 +34,15 @@ Groups = Mapping[str, str]  # image -> group
 Strata = Mapping[str, Mapping[str, Any]]
 
 
+def named_by_disease(section: Section) -> bool:
+    """Whether an image's name tells who has tuberculosis."""
+    known = DATASETS.get(section.setting.scored_on)
+    return known is not None and known.disease_in_names
+
+
 def tuberculosis(section: Section) -> Groups:
     """Groups by what an image's name says; empty where names say nothing."""
-    if section.setting.scored_on not in NAMED_BY_DISEASE or not section.rows:
+    if not named_by_disease(section) or not section.rows:
         return {}
     images = section.rows[0].images
     return {image: DISEASE[found[1]] for image in images if (found := re.search(r"_([01])$", image))}
@@ -138,7 +143,7 @@ def read(results: Results, section: Section) -> Strata | None:
 def digest(section: Section) -> str:
     """Hash of the section's records and of who their patients are, by which aggregates of others are recognised."""
     patients = {image: who for row in section.rows for image, who in zip(row.images, row.patients, strict=True)}
-    return store.sha256([sorted(str(r.get("record_sha256")) for r in section.records), patients])
+    return store.sha256([sorted(c.record_sha256 for c in section.cells), patients])
 
 
 def interval(values: Sequence[float | None]) -> Interval:

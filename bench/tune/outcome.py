@@ -35,7 +35,7 @@ def recipes(study: Study) -> dict[str, Recipe]:
     return found
 
 
-def record(study: Study, wished: int, judged: Mapping[str, Sequence[store.Record]] | None) -> store.Record:
+def record(study: Study, wished: int, judged: Mapping[str, Sequence[store.Document]] | None) -> store.Document:
     """The outcome, sealed and JSON-ready. wished: trials asked for. judged: of each recipe, its records on the outer
     fold, one a seed; None while they are not trained."""
     plan, trials = study.plan, study.journal.trials()
@@ -72,7 +72,7 @@ def record(study: Study, wished: int, judged: Mapping[str, Sequence[store.Record
     )
 
 
-def write(study: Study, outcome: store.Record, publish_to: Results | None = None) -> list[Path]:
+def write(study: Study, outcome: store.Document, publish_to: Results | None = None) -> list[Path]:
     """``tune.json`` and ``tune.md`` in the study's folder; where it is to be published, both under
     ``<publish_to>/tuning/`` by the study's name. Raises UsageError for publishing what was not judged."""
     written = save(study.folder / "tune", outcome)
@@ -83,18 +83,18 @@ def write(study: Study, outcome: store.Record, publish_to: Results | None = None
     return written
 
 
-def save(stem: Path, outcome: store.Record) -> list[Path]:
+def save(stem: Path, outcome: store.Document) -> list[Path]:
     """Record and page, under one name."""
     paths = [stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.md")]
-    store.save_record(paths[0], outcome)
+    store.write_text(paths[0], store.layout(store.sealed(outcome)))
     store.write_text(paths[1], page.page(outcome))
     return paths
 
 
-def load(path: Path) -> store.Record:
+def load(path: Path) -> store.Document:
     """A published outcome. Raises DataError for one that is unreadable, of another schema, or edited."""
     try:
-        outcome: store.Record = store.strict_json(path.read_text(encoding="utf-8"))
+        outcome: store.Document = store.strict_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable record of a search ({error}); tune again") from error
     if not isinstance(outcome, dict) or outcome.get("schema") != SCHEMA or not store.is_sealed(outcome):
@@ -125,7 +125,7 @@ def _told(study: Study, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _held_out(judged: Mapping[str, Sequence[store.Record]]) -> dict[str, Any]:
+def _held_out(judged: Mapping[str, Sequence[store.Document]]) -> dict[str, Any]:
     """Per image and seed: Dice of each recipe, images in one order."""
     first = sorted(judged[OWN][0]["cases"], key=lambda case: case["id"])
     dice = {

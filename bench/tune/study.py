@@ -82,7 +82,7 @@ class Study:
         in_parallel(self.executor, work, budget.slots)
         return len(self.failed_in_a_row) < IN_A_ROW
 
-    def trained(self, recipe: Recipe, fold: Fold, seed: int, label: str) -> store.Record:
+    def trained(self, recipe: Recipe, fold: Fold, seed: int, label: str) -> store.Document:
         """The record of one training, from the study's folder or made now in a process of its own.
 
         Raises Failed where it ended without one, Stopped where the command does.
@@ -108,7 +108,7 @@ class Study:
         made_from = inputs(cell, self.material)
         return Training(cell, self.plan.suite, self.root, self.results, made_from, study=self.plan.name)
 
-    def inner_records(self, params: space.Params) -> list[store.Record]:
+    def inner_records(self, params: space.Params) -> list[store.Document]:
         """Records of a scored trial's trainings, one an inner fold. Raises DataError for one that is gone."""
         found = []
         for fold in self.inner:
@@ -122,13 +122,13 @@ class Study:
             found.append(record)
         return found
 
-    def judged(self, recipes: dict[str, Recipe], seeds: Sequence[int], slots: int) -> dict[str, list[store.Record]]:
+    def judged(self, recipes: dict[str, Recipe], seeds: Sequence[int], slots: int) -> dict[str, list[store.Document]]:
         """Each recipe trained on the outer fold's own training part and scored on its test images, once a seed.
 
         Raises Failed for the first training that fails.
         """
         todo: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
-        found: dict[tuple[str, int], store.Record] = {}
+        found: dict[tuple[str, int], store.Document] = {}
         for seed in seeds:
             for name in recipes:
                 todo.put((name, seed))
@@ -168,7 +168,7 @@ class Study:
         self.display.say(f"[{answered}/{budget.trials}] trial {trial.number}: mean inner Dice {value:.4f}")
 
 
-def by_id(records: Sequence[store.Record]) -> list[dict[str, Any]]:
+def by_id(records: Sequence[store.Document]) -> list[dict[str, Any]]:
     """The cases of several records, sorted by id, so that a mean over them is always the same sum."""
     return sorted((case for record in records for case in record["cases"]), key=lambda case: case["id"])
 

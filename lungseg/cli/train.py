@@ -11,24 +11,10 @@ from typing import Any
 from lungseg.architectures import ARCHITECTURES
 from lungseg.cli import backend, options
 from lungseg.cli.terminal import duration, plain, tell
+from lungseg.datasets import dataset
 from lungseg.terminal import path as path_of
 
 SECONDS = 10.0  # between two lines of progress
-LICENCES = {  # of weights trained on a known set: what its masks and images allow
-    "montgomery": "MIT; the radiographs are the U.S. National Library of Medicine's: cite the sources",
-    "shenzhen": "CC BY-NC-SA 4.0, as the masks of the training set",
-    "phantom": "MIT; trained on procedural images",
-}
-SOURCES = {
-    "montgomery": (
-        "Jaeger et al. 2014, Quant Imaging Med Surg 4(6):475-477 (images)",
-        "Candemir et al. 2014, IEEE Trans Med Imaging 33(2):577-590 (masks)",
-    ),
-    "shenzhen": (
-        "Jaeger et al. 2014, Quant Imaging Med Surg 4(6):475-477 (images)",
-        "Stirenko et al. 2018, arXiv:1803.01199 (masks)",
-    ),
-}
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -69,8 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     from lungseg.datasets import load
 
     cases = load(arguments.dataset, arguments.root)
-    licence = arguments.licence or LICENCES.get(arguments.dataset)
-    about = {"set": arguments.dataset, "sources": SOURCES.get(arguments.dataset, ())}
+    known = dataset(arguments.dataset)
+    licence = arguments.licence or known.licence or None
+    about = {"set": arguments.dataset, "sources": known.cite}
     if licence:
         about["licence"] = licence
     made = fitting.fit(

@@ -11,85 +11,56 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from lungseg import atomic
-from lungseg.datasets import DATASETS, load
+from lungseg.datasets import Source, dataset, load
 from lungseg.datasets.archive import LIMITS, unpack
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where an archive lies, its SHA-256, and how many cases are in it."""
-
-    url: str
-    sha256: str
-    cases: int
-
-
-MONTGOMERY = Source(
-    url="http://openi.nlm.nih.gov/imgs/collections/NLM-MontgomeryCXRSet.zip",
-    sha256="54601e952315d8f67383e9202a6e145997ade429f54f7e0af44b4e158714f424",
-    cases=138,
-)
-
-_BY_HAND = {
-    "folder": "it is the layout for radiographs of your own: img/ and mask/ with the same file names",
-    "phantom": "it is made, not downloaded: `lungseg data phantom <folder>`",
-    "shenzhen": "its masks (Stirenko et al. 2018) are handed out behind a login only. Download the images "
-    "(ChinaSet_AllFiles.zip, https://openi.nlm.nih.gov/faq#faq-tb-coll) and the masks "
-    "(https://www.kaggle.com/datasets/yoctoman/shcxr-lung-mask) by hand, put them into <folder>/CXR_png and "
-    "<folder>/mask, then run `lungseg data verify shenzhen <folder>`",
-}
-
-
-def fetch(dataset: str, folder: Path | None = None, *, url: str | None = None, say: Say | None = None) -> Path:
-    """Download the dataset ``dataset`` into ``folder`` (default ``data/<dataset>``) and return its root.
+def fetch(name: str, folder: Path | None = None, *, url: str | None = None, say: Say | None = None) -> Path:
+    """Download the dataset ``name`` into ``folder`` (default ``data/<name>``) and return its root.
 
     url: a mirror of the same archive; its SHA-256 stays the pinned one.
-    Raises UsageError for a name that is unknown or has no automatic download, else as ``montgomery`` does.
+    Raises UsageError for a name that is unknown or has no automatic download, else as ``download`` does.
     """
-    if dataset not in DATASETS:
-        raise UsageError(f"unknown dataset {dataset!r}: known are {', '.join(DATASETS)}")
-    if dataset != "montgomery":
-        raise UsageError(f"dataset {dataset!r} has no automatic download: {_BY_HAND[dataset]}")
-    return montgomery(folder or Path("data") / dataset, url=url, say=say)
+    known = dataset(name)
+    if known.source is None:
+        how = known.by_hand or f"see its file, {known.function.partition(':')[0]}, for where it comes from"
+        raise UsageError(f"dataset {name!r} has no automatic download: {how}")
+    return download(name, folder or Path("data") / name, known.source, url=url, say=say)
 
 
-def montgomery(folder: Path, url: str | None = None, sha256: str | None = None, say: Say | None = None) -> Path:
-    """Fetch the original Montgomery County set, so that ``lungseg.load("montgomery", folder)`` reads it.
+def download(name: str, folder: Path, source: Source, url: str | None = None, say: Say | None = None) -> Path:
+    """Fetch an archive of the dataset ``name``, so that ``lungseg.load(name, folder)`` reads it.
 
-    The pinned SHA-256 is the one that torch_em's loader publishes for this archive
-    (``torch_em/data/datasets/medical/montgomery.py``); the source itself publishes none.
-    url, sha256: another archive of the same layout. say: receives progress, a line at a time.
+    url: another address of the same archive. say: receives progress, a line at a time.
 
     Nothing is downloaded when ``folder`` holds a whole set already. Raises UsageError for an address or
     folder that cannot be meant, EnvironmentFailure for network and disk, DataError for an archive that is
-    not the expected one, tries to leave its folder, or holds no Montgomery set; then nothing remains.
+    not the expected one, tries to leave its folder, or holds no such set; then nothing remains.
     """
     say = say or (lambda line: None)
-    url, sha256 = url or MONTGOMERY.url, (sha256 or MONTGOMERY.sha256).lower()
-    expected = MONTGOMERY.cases if sha256 == MONTGOMERY.sha256 else None
+    url = url or source.url
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url!r}: expected an address that begins with http:// or https://")
     target = folder.resolve()  # a symbolic link stays one; what it points to is filled
     missing = [parent for parent in target.parents if not parent.exists()]
     try:
-        if _already_there(folder, expected, say):
+        if _already_there(name, folder, source.cases, say):
             return folder
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.fetch-", dir=target.parent) as workspace:
             archive, unpacked = Path(workspace, "archive.zip"), Path(workspace, "unpacked")
             _download(url, archive, say)
-            _check_hash(archive, sha256, url)
+            _check_hash(archive, source.sha256.lower(), url)
             say(f"unpacking {archive.stat().st_size / 1e6:.1f} MB")
             unpack(archive, unpacked, source=url)
-            root = _root_of(unpacked, expected, url)
+            root = _root_of(name, unpacked, source.cases, url)
             if target.is_dir():
                 target.rmdir()  # empty, as found above; os.replace alone would do on POSIX only
             os.replace(root, target)
@@ -106,20 +77,20 @@ def montgomery(folder: Path, url: str | None = None, sha256: str | None = None, 
     return folder
 
 
-def _already_there(folder: Path, expected: int | None, say: Say) -> bool:
+def _already_there(name: str, folder: Path, expected: int | None, say: Say) -> bool:
     """Whether the folder holds the whole set. Raises when it holds anything else: sets are never mixed."""
     if folder.resolve() == Path.cwd():
-        raise UsageError(f"{folder}: is the current folder; name one to be made in it, such as data/montgomery")
+        raise UsageError(f"{folder}: is the current folder; name one to be made in it, such as data/{name}")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if not folder.is_dir():
         raise UsageError(f"{folder}: is a file; name a folder to be made")
     remedy = "remove it or name another folder"
     try:
-        found = len(load("montgomery", folder))
+        found = len(load(name, folder))
     except DataError as error:
         reason = error.problems[0].partition(";")[0]  # without its remedy, which is another
-        raise DataError(f"{folder}: is not empty and not a whole Montgomery set ({reason}); {remedy}") from error
+        raise DataError(f"{folder}: is not empty and not a whole {_called(name)} set ({reason}); {remedy}") from error
     if expected is not None and found != expected:
         raise DataError(f"{folder}: holds {found} cases of {expected}; {remedy}")
     say(f"{folder}: already holds a whole set of {found} cases, nothing downloaded")
@@ -212,15 +183,20 @@ def _check_hash(archive: Path, sha256: str, url: str) -> None:
     )
 
 
-def _root_of(unpacked: Path, expected: int | None, url: str) -> Path:
-    """The folder inside what was unpacked that ``lungseg.load`` reads (``MontgomerySet/``)."""
-    roots = sorted(found.parent for found in unpacked.rglob("CXR_png") if found.is_dir())
-    if len(roots) != 1:
-        raise DataError(f"{url}: {len(roots)} folders CXR_png in the archive, expected 1; not a Montgomery set")
+def _root_of(name: str, unpacked: Path, expected: int | None, url: str) -> Path:
+    """The folder inside what was unpacked that ``lungseg.load`` reads, such as ``MontgomerySet/``."""
+    tops = {found.parent for layout in ("CXR_png", "img") for found in unpacked.rglob(layout) if found.is_dir()}
+    if len(tops) != 1:
+        raise DataError(f"{url}: {len(tops)} folders CXR_png in the archive, expected 1; not a {_called(name)} set")
+    (root,) = tops
     try:
-        found = len(load("montgomery", roots[0]))
+        found = len(load(name, root))
     except DataError as error:
-        raise DataError([line.replace(str(roots[0]), url) for line in error.problems]) from error
+        raise DataError([line.replace(str(root), url) for line in error.problems]) from error
     if expected is not None and found != expected:
         raise DataError(f"{url}: the archive holds {found} cases, expected {expected}")
-    return roots[0]
+    return root
+
+
+def _called(name: str) -> str:
+    return dataset(name).folder_name or name

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lungseg.datasets import DATASETS, load
+from lungseg.datasets import dataset as known_dataset
+from lungseg.datasets import load
 from lungseg.datasets.case import images_in
 from lungseg.datasets.census import census
 from lungseg.datasets.remarks import remarks
 from lungseg.datasets.suspicions import suspicions
-from lungseg.errors import DataError, UsageError
+from lungseg.errors import DataError
 
 if TYPE_CHECKING:
     from lungseg.datasets.same_patient import Pair
@@ -54,8 +55,7 @@ def verify(
     errors. Never stops at the first error: each one that can be found is in the report. Raises only UsageError, for
     an unknown dataset.
     """
-    if dataset not in DATASETS:
-        raise UsageError(f"unknown dataset {dataset!r}: known are {', '.join(DATASETS)}")
+    known_dataset(dataset)
     title = f"{dataset} in {folder}"
     try:
         cases = load(dataset, folder)

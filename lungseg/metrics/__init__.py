@@ -12,7 +12,7 @@ from lungseg.metrics.confusion import Counts, counts, rim
 from lungseg.metrics.plausibility import components, holes
 from lungseg.metrics.pooling import check_identities, classification_report, confusion_matrix, pooled
 from lungseg.metrics.scoring import score, score_at_stored
-from lungseg.metrics.table import METRICS, Metric, from_borders, from_counts
+from lungseg.metrics.table import METRICS, Metric, OfMasks, OfMasksAndSpacing, from_borders, from_counts
 
 accuracy = from_counts(ratios.accuracy)
 balanced_accuracy = from_counts(ratios.balanced_accuracy)
@@ -26,6 +26,15 @@ specificity = from_counts(ratios.specificity)
 assd_mm = from_borders(boundary.assd_mm)
 hd95_mm = from_borders(boundary.hd95_mm)
 nsd_2mm = from_borders(boundary.nsd_2mm)
+
+
+def __getattr__(name: str) -> OfMasks | OfMasksAndSpacing:
+    """Any other row of METRICS as a function of masks, like those above."""
+    if name not in METRICS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    function = METRICS[name].function
+    return from_counts(function) if METRICS[name].takes == "counts" else from_borders(function)
+
 
 __all__ = [
     "METRICS",

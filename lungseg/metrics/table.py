@@ -15,7 +15,11 @@ from lungseg.metrics.masks import Mask
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric. `function` maps what `takes` names, `Counts` or `Distances`, to a float."""
+    """One metric. `function` maps what `takes` names, `Counts` or `Distances`, to a float.
+
+    Whoever adds a row has it everywhere: ``lungseg.metrics.<name>`` of two masks, records, and where it has a `column`
+    the leaderboard, at the stored size of each mask. Records that are older hold no distances of it: a dash there.
+    """
 
     name: str
     unit: Literal["1", "mm"]  # mm stand for pixels where the spacing is unknown
@@ -25,6 +29,9 @@ class Metric:
     takes: Literal["counts", "distances"]
     function: Callable[[Any], float]
     stored: bool = True  # whether a record holds it; a ratio of counts can always be had from the counts
+    column: str = ""  # heading on the leaderboard, with {unit} for mm or px; without one it is not shown there
+    average: Literal["mean", "median", "patients"] = "mean"  # over predictions, or over patients' means
+    definition: str = ""  # for the page's footer, where that does not tell it anyway
 
 
 _ROWS = (
@@ -33,13 +40,17 @@ _ROWS = (
     Metric("precision",         "1",  "higher", 1.0, 0.0,       "counts",    ratios.precision),
     Metric("recall",            "1",  "higher", 1.0, None,      "counts",    ratios.recall),
     Metric("f1",                "1",  "higher", 1.0, 0.0,       "counts",    ratios.f1),
-    Metric("dice",              "1",  "higher", 1.0, 0.0,       "counts",    ratios.dice),
+    Metric("dice",              "1",  "higher", 1.0, 0.0,       "counts",    ratios.dice,
+           column="Stored: Dice", average="patients"),
     Metric("iou",               "1",  "higher", 1.0, 0.0,       "counts",    ratios.iou),
     Metric("specificity",       "1",  "higher", 1.0, None,      "counts",    ratios.specificity),
     Metric("balanced_accuracy", "1",  "higher", 1.0, None,      "counts",    ratios.balanced_accuracy, False),
-    Metric("hd95_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.hd95_mm),
-    Metric("assd_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.assd_mm),
-    Metric("nsd_2mm",           "1",  "higher", 1.0, 0.0,       "distances", boundary.nsd_2mm),
+    Metric("hd95_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.hd95_mm,
+           column="HD95 {unit}, stored", average="median"),
+    Metric("assd_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.assd_mm,
+           column="ASSD {unit}", average="median"),
+    Metric("nsd_2mm",           "1",  "higher", 1.0, 0.0,       "distances", boundary.nsd_2mm,
+           column="NSD at 2 {unit}"),
 )  # fmt: skip
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 

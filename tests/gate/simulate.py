@@ -24,6 +24,7 @@ import numpy as np
 from bench import gate, suites
 from bench.gate import accuracy
 from bench.records import store
+from bench.records.record import Record
 from bench.records.results import Results
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -55,10 +56,10 @@ def stored(results: Path) -> tuple[dict[str, Any], dict[str, int]]:
     for of in summary["architectures"].values():
         of["counts"] = {key: value for key, value in of["counts"].items() if key.startswith("0/")}
         of["dice"] = float(np.mean([accuracy.dice(value) for value in of["counts"].values()]))
-    return summary, {case["id"]: r["cell"]["fold"] for r in trainings(results) for case in r["cases"]}
+    return summary, {case.id: r.cell.fold for r in trainings(results) for case in r.cases}
 
 
-def trainings(results: Path) -> list[store.Record]:
+def trainings(results: Path) -> list[Record]:
     """The suite's records of one kind of machine: another's are other trainings of the same name."""
     return [store.load_record(path) for path in Results(results).paths(SUITE) if path.parent.name == MACHINE]
 
@@ -67,8 +68,8 @@ def differences(results: Path, architecture: str) -> tuple[Dice, str]:
     """e_i of each image, and where it is from."""
     dice: dict[tuple[str, int], Dice] = {}
     for record in trainings(results):
-        cell = record["cell"]
-        dice.setdefault((cell["architecture"], cell["seed"]), {}).update({c["id"]: c["dice"] for c in record["cases"]})
+        cell = record.cell
+        dice.setdefault((cell.architecture, cell.seed), {}).update({c.id: c.dice for c in record.cases})
     one = dice[architecture, 0]
     for other, of in dice.items():
         if other[0] == architecture and other[1] > 0 and of.keys() == one.keys():

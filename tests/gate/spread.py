@@ -22,6 +22,7 @@ import numpy as np
 from bench import suites
 from bench.cell import Cell
 from bench.records import store
+from bench.records.record import Record
 from bench.records.results import Results
 from bench.running import data, inputs, worker
 from bench.running.training import Training
@@ -37,7 +38,7 @@ def train(cell: Cell, threads: int, root: Path, results: Path) -> None:
     worker.run(Training(cell, suite, root, Results(results), made_from), lambda event: None)
 
 
-def records(suite: Suite, seeds: Sequence[int], threads: int, results: Path) -> dict[tuple[str, int], store.Record]:
+def records(suite: Suite, seeds: Sequence[int], threads: int, results: Path) -> dict[tuple[str, int], Record]:
     """Records by architecture and seed; those that are there already are kept."""
     suite = replace(suite, seeds=tuple(seeds), threads=threads)
     root = data.locate(suite, None, Results(results))
@@ -53,16 +54,16 @@ def records(suite: Suite, seeds: Sequence[int], threads: int, results: Path) -> 
     }
 
 
-def dice(record: store.Record) -> np.ndarray:
+def dice(record: Record) -> np.ndarray:
     """Dice of each held-out image, by id."""
-    return np.array([case["dice"] for case in sorted(record["cases"], key=lambda case: case["id"])])
+    return np.array([case.dice for case in sorted(record.cases, key=lambda case: case.id)])
 
 
-def row(name: str, one: dict[tuple[str, int], store.Record], two: dict[tuple[str, int], store.Record]) -> str:
+def row(name: str, one: dict[tuple[str, int], Record], two: dict[tuple[str, int], Record]) -> str:
     """A line of the table."""
     seeds = sorted(seed for architecture, seed in one if architecture == name)
     means = [float(dice(one[name, seed]).mean()) for seed in seeds]
-    losses = [min(one[name, seed]["history"]["val_loss"]) for seed in seeds]
+    losses = [min(one[name, seed].history.curve("val_loss")) for seed in seeds]
     apart = [dice(one[name, a]) - dice(one[name, b]) for a in seeds for b in seeds if a < b]
     moved = [float(dice(two[key]).mean() - dice(one[key]).mean()) for key in two if key[0] == name]
     cells = [

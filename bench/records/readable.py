@@ -1,0 +1,77 @@
+"""All records of a results folder that can be read: one that cannot is named beside the others, and hides none of them.
+
+A file that is no record (cut short, not strict JSON, another schema), one that says what no cell can (`records.parse`),
+and those that predict an image which another record of the same training predicts are unreadable: the page names the
+file and the reason, its cell counts as not run, and `run` trains it again. A record that was edited and is still one is
+shown, and the page calls it unverified.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bench.records import store
+from bench.records.record import Record
+from bench.records.results import Results
+
+
+@dataclass(frozen=True)
+class Readable:
+    """Records in the order of their paths, and what is wrong with the other files by their path in the folder."""
+
+    records: tuple[Record, ...]
+    unreadable: dict[str, str]
+
+    def of(self, suite: str) -> dict[str, str]:
+        """The unreadable files of one suite."""
+        return {path: why for path, why in self.unreadable.items() if path.split("/")[1] == suite}
+
+    @property
+    def suites(self) -> list[str]:
+        """Suites that have an unreadable file, sorted."""
+        return sorted({path.split("/")[1] for path in self.unreadable})
+
+
+def readable(results: Results, suite: str | None = None) -> Readable:
+    """All records of a results folder, or of one suite. Raises nothing for a bad one."""
+    records: dict[str, Record] = {}
+    unreadable = {}
+    for path in results.paths(suite):
+        name = results.inside(path)
+        try:
+            records[name] = store.load_record(path)
+        except store.UnreadableRecord as error:
+            unreadable[name] = error.reason
+    unreadable |= _twice(records)
+    kept = tuple(record for name, record in records.items() if name not in unreadable)
+    return Readable(kept, dict(sorted(unreadable.items())))
+
+
+def _twice(records: Mapping[str, Record]) -> dict[str, str]:
+    """Records that predict an image which another of the same training predicts, too: why, by their file.
+
+    A mean over both would be of nothing. A record that lies where the store puts it stands, a copy of it elsewhere
+    does not; where neither or both do, nothing tells which is stale, and neither stands.
+    """
+    by_image: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
+    for name, record in records.items():
+        training = replace(record.cell, fold=0), record.machine_key, record.protocol
+        for case in record.cases:
+            by_image[training, case.id].append(name)
+    refused: dict[str, str] = {}
+    for (_, image), names in by_image.items():
+        if len(names) < 2:
+            continue
+        at_home = [name for name in names if name == _home(records[name])]
+        for name in names:
+            if at_home != [name] and name not in refused:
+                other = next(one for one in names if one != name)
+                refused[name] = f"predicts {image!a}, as {other} does for the same seed; one of the two is stale"
+    return refused
+
+
+def _home(record: Record) -> str:
+    """Where the store puts a record, from the results folder."""
+    return f"runs/{record.cell.suite}/{record.machine_key}/{record.name}.json"

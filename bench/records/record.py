@@ -1,0 +1,399 @@
+"""A record as a value: the parts of a cell's JSON of schema 1, each with its fields. Only `records.parse` makes one.
+
+A field with a kind is held to it; one with a default may be missing from the JSON. Keys that are not named here are let
+through and stay in ``document``, which is what is hashed, copied and published: later versions add some.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from bench.cell import cell_id, network, variant_of
+from bench.machine import FAST
+from bench.records import document
+from bench.records.kinds import (
+    Amount,
+    Backend,
+    Count,
+    Dataset,
+    Device,
+    Fold,
+    Folds,
+    Id,
+    Label,
+    Length,
+    MaybeCount,
+    MaybeFlag,
+    MaybeLabel,
+    MaybeMoment,
+    Network,
+    Positive,
+    Precision,
+    RecipeName,
+    Seconds,
+    Seed,
+    Share,
+    State,
+    Suite,
+    Text,
+    Unit,
+)
+from lungseg.metrics import METRICS, Counts
+
+CURVES = ("loss", "val_loss", "val_dice", "learning_rate", "seconds")  # of every training, a number an epoch
+PARTS = ("train", "validation", "test")
+SEEDS = "+seeds"  # after an architecture's name: the mean of all of its seeds' probabilities
+VIEWS = "+views"  # the mean over views of each image
+
+
+@dataclass(frozen=True)
+class CellFacts:
+    """Which training it is."""
+
+    architecture: Network
+    width: Positive
+    trained_on: Dataset
+    scored_on: Dataset
+    folds: Folds
+    fold: Fold
+    seed: Seed
+    suite: Suite
+    recipe: RecipeName
+    size: tuple[int, int]
+
+    @property
+    def id(self) -> str:
+        """Such as ``unet.montgomery.f0.s0``."""
+        return cell_id(vars(self))
+
+    @property
+    def variant(self) -> str:
+        """Of the recipe, by a short name where there is one; empty for the recipe itself."""
+        return variant_of(vars(self))
+
+    def network(self, *more: str) -> str:
+        """``unet``, or ``unet (no-pose)`` under a variant; ``more`` comes before it in the brackets."""
+        return network(vars(self), *more)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Counts of one image and its border distances, which are infinite, so null, where one mask is empty."""
+
+    tp: Count
+    fp: Count
+    fn: Count
+    tn: Count
+    distance_unit: Unit
+    hd95_mm: Length
+    hd95_state: State
+    assd_mm: Length
+    nsd_2mm: Share
+
+    @property
+    def counts(self) -> Counts:
+        """Of pixels."""
+        return Counts(self.tp, self.fp, self.fn, self.tn)
+
+    def value(self, metric: str) -> float:
+        """Of a row of METRICS: what is stored of it, infinite for null; a ratio from the counts; else NaN, as of a
+        metric that was added after the record was made."""
+        stored = vars(self).get(metric, vars(self)["further"].get(metric, math.nan))
+        if stored is None:
+            return math.inf
+        if stored != stored and METRICS[metric].takes == "counts":
+            return float(METRICS[metric].function(self.counts))
+        return float(stored)
+
+
+@dataclass(frozen=True)
+class AtStored(Pixels):
+    """One image at the stored size of its mask."""
+
+    size: tuple[int, int]
+    further: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CaseScore(Pixels):
+    """One image at the network's size."""
+
+    id: Id
+    patient: Label
+    accuracy: Share
+    precision: Share
+    recall: Share
+    f1: Share
+    dice: Share
+    iou: Share
+    specificity: Share
+    components: Count
+    holes: Count
+    truth_components: Count
+    truth_holes: Count
+    truth_pixels: Count
+    rim: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # counts against eroded (-) or dilated truth
+    at_stored: AtStored | None = None
+    further: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SearchScore:
+    """One image of a search's training: what a search needs of it."""
+
+    id: Label
+    patient: Label
+    dice: Share
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Of a training, seconds."""
+
+    train_seconds: Seconds
+    total_seconds: Seconds
+    predict_seconds: Seconds = 0.0
+    score_seconds: Seconds = 0.0
+    train_cpu_seconds: Seconds = 0.0
+    resumed_at_epoch: MaybeCount = None
+    cpu_told: bool = False  # whether ``train_cpu_seconds`` was measured
+    parts: Mapping[str, float] = field(default_factory=dict)  # of the whole, by name; empty where it is not told
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Of a training that failed, seconds."""
+
+    total_seconds: Seconds = 0.0
+
+
+@dataclass(frozen=True)
+class History:
+    """Curves of a training, a number an epoch; None where one of a failed training is no longer finite."""
+
+    curves: Mapping[str, tuple[float | None, ...]]
+
+    def curve(self, name: str) -> tuple[float, ...]:
+        """Values, (epochs,), NaN where not finite; empty where it is not told."""
+        return tuple(math.nan if value is None else float(value) for value in self.curves.get(name, ()))
+
+    @property
+    def epochs(self) -> int:
+        """How many were run."""
+        return len(self.curves.get("loss", ()))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it was made."""
+
+    backend: Backend
+    device_kind: Device
+    precision: Precision
+    cpu: Label
+    device: Label
+    cores: Count
+    memory_bytes: MaybeCount = None
+    threads: MaybeCount = None
+    python: Label = ""
+    os: Label = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    known: bool = True  # False of a cell that failed before it met one: its inputs tell the first three
+
+
+@dataclass(frozen=True)
+class Source:
+    """The code that made it; a checkout without git knows neither commit nor changes."""
+
+    commit: MaybeLabel = None
+    dirty: MaybeFlag = None
+    sha256: MaybeLabel = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images; ``truth_pixels`` are lung pixels by image."""
+
+    raw_sha256: Label
+    prepared_sha256: Label
+    n: Count
+    truth_pixels: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Ids of images by what a training used them for."""
+
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a cell has no score."""
+
+    type: Label = ""
+    message: Text = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a recipe, what a page reads; what is off is left out."""
+
+    name: RecipeName = ""
+    backend: Backend = ""
+    device_kind: Device = ""
+    precision: Precision = ""
+    epochs: Positive = 1
+    batch_size: Positive = 1
+
+
+@dataclass(frozen=True)
+class Member:
+    """A training behind a mean of several."""
+
+    cell: Text
+    fingerprint: Label
+    weights_sha256: Label
+    seed: str = ""  # of the training; an old record does not tell it, and its cell stands for it
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What decided the numbers: what a page reads of it, and all of it in ``every``."""
+
+    protocol: Positive = 1
+    backend: Backend = ""
+    device_kind: Device = ""
+    precision: Precision = ""
+    deterministic: bool = True
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    members: tuple[Member, ...] = ()
+    views: tuple[Any, ...] = ()
+    every: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def networks(self) -> int:
+        """How many networks predict each image: one a seed, as each seed holds an image out once."""
+        return len({member.seed for member in self.members}) or 1
+
+    @property
+    def monitor(self) -> str:
+        """What the best epoch was chosen by; before recipes named it, soft Dice or the loss. Empty without a recipe."""
+        if not self.recipe:
+            return ""
+        return str(self.recipe.get("monitor") or ("val_dice" if self.recipe.get("best_by_dice") else "val_loss"))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Of all pixels of the held-out images: bins as ``lungseg.metrics.calibration`` gives them."""
+
+    brier: float
+    bins: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What stands in a record beside its parts, where it succeeded."""
+
+    parameters: Count
+    gmacs: Amount
+    weights_sha256: Label
+
+
+@dataclass(frozen=True)
+class Always:
+    """What stands in a record beside its parts, whatever its status."""
+
+    fingerprint: Label = ""
+    record_sha256: Label = ""
+    taken_from: Suite = ""
+    finished: MaybeMoment = None
+    peak_memory_bytes: MaybeCount = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored(Always):
+    """A sealed JSON object and its status: a cell's record or a search's."""
+
+    document: Mapping[str, Any] = field(repr=False, compare=False)
+    status: str
+
+    @cached_property
+    def sealed(self) -> bool:
+        """Whether it is as it was written."""
+        return document.is_sealed(self.document)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Stored):
+    """One cell, as it ended. Of one that failed: no cases, no split, and of its training what there was."""
+
+    cell: CellFacts
+    inputs: Inputs
+    machine: Machine
+    source: Source
+    error: Failure = Failure()
+    timing: Timing
+    history: History
+    data: Data
+    split: Split
+    cases: tuple[CaseScore, ...] = ()
+    best_epoch: int | None = None
+    calibration: Calibration | None = None
+    doubts: tuple[str, ...] = ()
+    parameters: int = 0
+    gmacs: float = 0.0
+    weights_sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """``unet.montgomery.f0.s0``: how its cell is called."""
+        return self.cell.id
+
+    @property
+    def ok(self) -> bool:
+        """Whether it has scores."""
+        return self.status == "ok"
+
+    @property
+    def protocol(self) -> int:
+        """By which it was made: numbers of different ones never meet in a table, a comparison or a mean."""
+        return self.inputs.protocol
+
+    @property
+    def machine_key(self) -> str:
+        """The folder of records like it: ``tensorflow-cpu-float32``."""
+        on, fast = self.machine, "" if self.inputs.deterministic else FAST
+        return f"{on.backend}-{on.device_kind}-{on.precision}{fast}"
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is a training: what was spent is theirs alone, and not that of a mean of several."""
+        return not self.inputs.members
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial(Stored):
+    """The record of a search's training, which holds less."""
+
+    cases: tuple[SearchScore, ...] = ()
+    total_seconds: float = 0.0
+
+
+def trainings(records: Iterable[Record]) -> list[Record]:
+    """Those that are a training each."""
+    return [record for record in records if record.trained]
+
+
+def newest(records: Iterable[Record]) -> list[Record]:
+    """Those of the newest protocol among them."""
+    records = list(records)
+    last = max((record.protocol for record in records), default=1)
+    return [record for record in records if record.protocol == last]
