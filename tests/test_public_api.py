@@ -23,7 +23,7 @@ DOORS = {
     "highdicom": {"dicom_seg.py"},
     "pooch": {"datasets/fetch.py"},
     **{backend: {"runtime.py"} for backend in BACKENDS},
-    "jax": {"runtime.py", "jax_loop.py"},  # an epoch as one dispatch
+    "jax": {"runtime.py", "jax_loop.py", "data_parallel.py"},  # an epoch as one dispatch; a batch on several devices
     "tensorflow": {"runtime.py", "exporting.py"},  # its converter to LiteRT
     **{module: set() for module in ("bench", "matplotlib", "seaborn", "sklearn", "tabulate", "rich", "pickle")},
 }

@@ -161,7 +161,7 @@ def test_a_run_whose_cells_all_fail_reports_them_and_exits_4(tmp_path):
     assert "3 of 3 cells failed" in done.stderr
     assert "Nothing was scored" in page(results, "smoke")
     assert "unet.phantom.f0.s0" in page(results, "smoke")
-    assert [r["status"] for r in Results(results).all("smoke")] == ["crashed"] * 3
+    assert [r.status for r in Results(results).all("smoke")] == ["crashed"] * 3
     assert [path.read_text() for path in truncated.parent.glob("*.old")] == ["{"], "kept, where nothing reads it"
     assert f"{foreign}: not a readable record" in done.stderr, "of another suite: named, and no business of this run"
 

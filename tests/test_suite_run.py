@@ -106,9 +106,9 @@ def test_what_follows_the_training_cannot_cost_its_report(tmp_path, monkeypatch,
 
 def test_the_leaderboard_is_told_before_throughput_is_measured(tmp_path, monkeypatch, capsys):
     told = []
-    monkeypatch.setattr(commands, "train", lambda *_: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
+    monkeypatch.setattr(commands, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
     monkeypatch.setattr(showcase, "draw", lambda *_: None)
-    monkeypatch.setattr(commands, "_speed", lambda *_, anew: told.append((capsys.readouterr().out, anew)) or 0)
+    monkeypatch.setattr(commands, "_speed", lambda *_, anew, **__: told.append((capsys.readouterr().out, anew)) or 0)
     assert main(["run", "smoke", "--results", str(tmp_path)]) == 0
     ((before, anew),) = told
     assert "r2unet" in before
