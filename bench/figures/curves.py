@@ -23,7 +23,6 @@ from bench.figures.style import (
     labels,
 )  # fmt: skip
 from bench.pages.names import display
-from bench.statistics import stats
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import CellRow, Section
 

@@ -15,6 +15,7 @@ from bench.statistics.resampling import MIN_PATIENTS, RESAMPLES
 from bench.statistics.rows import MIN_SEEDS, Section
 from bench.statistics.strata import MIN_GROUP
 from bench.statistics.verdicts import ALPHA, MARGIN
+from lungseg.metrics import METRICS
 
 GENERATED = "<!-- Written by `python -m bench report`; edits are lost. -->"
 
@@ -69,7 +70,7 @@ def methods_page(sections: Sequence[Section]) -> str:
         GENERATED,
         "# Methods",
         "What the numbers of all pages mean, how they were made, and what they cannot say.",
-        "## Definitions", _listed(MEASURES),
+        "## Definitions", _listed(MEASURES), *_further_metrics(),
         "## Protocol", _protocol(),
         "## Statistics", _statistics(), *_power(sections),
         "## Limits", _limits(),
@@ -82,6 +83,12 @@ def methods_page(sections: Sequence[Section]) -> str:
 
 def _listed(items: Sequence[tuple[str, str]]) -> str:
     return "\n".join(paragraph(f"**{head}**: {text}", "- ") for head, text in items)
+
+
+def _further_metrics() -> list[str]:
+    """Definitions of metrics that brought their own."""
+    told = [paragraph(metric.definition, "- ") for metric in METRICS.values() if metric.definition]
+    return ["\n".join(told)] if told else []
 
 
 def _protocol() -> str:

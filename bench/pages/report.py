@@ -139,7 +139,7 @@ def _fitting(section: Section, measured: Sequence[Speeds]) -> list[Speeds]:
     return [s for s in measured if (s.device_kind, s.backend, s.precision, s.size) == same]
 
 
-def spoiled(results: Path) -> list[str]:
+def spoiled(results: Results) -> list[str]:
     """Files of the pages on corruptions, sorted."""
     return sorted(path.name for path in results.robustness("").parent.glob("*.md"))
 
@@ -175,8 +175,5 @@ def _terminal_section(section: Section, width: int) -> str:
     lines += [answers.best(section, plain), f"{answers.REAL} {answers.real(section, plain)}"]
     lacking = gaps.missing(section, plain)
     lines += [f"Incomplete: {'; '.join(lacking)}."] if lacking else []
-    lines += [
-        plain(f"Failed: {store.cell_name(r)} ({r['status']}): {(r.get('error') or {}).get('message', '')}")
-        for r in section.failed
-    ]
+    lines += [plain(f"Failed: {c.name} ({c.status}): {c.error[1]}") for c in section.failed]
     return "\n".join([leaderboard(section, width), *(filled(line, width) for line in lines)])

@@ -219,8 +219,8 @@ def _further(section: Section) -> list[str]:
 def _leaderboard(section: Section, measured: Sequence[Speeds], brief: bool) -> list[str]:
     notes = [tables.notes(section, section.rows)] if section.rows else ["Nothing was scored."]
     if out := [r for r in section.rows if not r.rank]:
-        each = [f"{shown(r.name)} ({gaps.unranked(section, r)})" for r in out]
-        notes.append(f"Not ranked: {', '.join(each)}.")
+        why = ", ".join(f"{shown(r.name)} ({gaps.unranked(section, r)})" for r in out)
+        notes.append(f"Not ranked: {why}.")
     lost = sorted({c.row for c in section.cells} - {r.name for r in section.rows})
     notes += [f"Failed in every cell: {', '.join(map(shown, lost))}."] if lost else []
     if made := [r for r in section.rows if not r.single]:

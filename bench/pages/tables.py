@@ -12,6 +12,8 @@ from bench.speed.speeds import Speeds, number
 from bench.statistics import borders
 from bench.statistics.rows import MIN_SEEDS, Pair, Row, Section
 from bench.statistics.verdicts import MARGIN, UNKNOWN
+from lungseg.metrics import METRICS
+from lungseg.metrics.table import Metric
 
 DIGITS = 3  # of Dice: the half-width of its interval is about 0.003
 NAME = 24  # letters of a network's name that leave room for all columns
@@ -55,7 +57,8 @@ def accuracy(section: Section, rows: Sequence[Row]) -> str:
     scored there, parameters and training time."""
     stored = any(r.stored for r in rows)
     short = max((len(display(r.name)) for r in rows), default=0) <= NAME
-    more = [f"HD95, {borders.unit(section.rows)}", "NSD"] if stored else ["Parameters", "Training"] if short else []
+    unit = borders.unit(section.rows)
+    more = [m.column.format(unit=unit) for m in _columns()] if stored else ["Parameters", "Training"] if short else []
     headers = ["Network", "Dice [95 %]", "Verdict", "Difference [95 %]", *more]
     body = [
         [escape(display(r.name)), unbroken(with_interval(r.dice, DIGITS)), verdict(section, r), difference(section, r),
@@ -67,8 +70,13 @@ def accuracy(section: Section, rows: Sequence[Row]) -> str:
 
 def _border(row: Row) -> list[str]:
     if row.stored is None:
-        return [NONE, NONE]
-    return [distance(row.stored.boundary.hd95_median), short_ratio(row.stored.boundary.nsd_mean)]
+        return [NONE for _ in _columns()]
+    return [(distance if m.unit == "mm" else short_ratio)(row.stored.columns[m.name]) for m in _columns()]
+
+
+def _columns() -> list[Metric]:
+    """The metrics that have a column, at the stored size of each mask."""
+    return [metric for metric in METRICS.values() if metric.column]
 
 
 def _size(row: Row) -> list[str]:
