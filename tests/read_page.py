@@ -19,6 +19,11 @@ def page(results: Path, records: Sequence[dict[str, Any]], suite: str = "fake") 
     return (results / f"{suite}.md").read_text()
 
 
+def flat(text: str) -> str:
+    """A page's prose on one line, however it was filled."""
+    return " ".join(text.split())
+
+
 def lines_with(text: str, *words: str) -> list[str]:
     """Lines that hold all of the words."""
     return [line for line in text.splitlines() if all(word in line for word in words)]

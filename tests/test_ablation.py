@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from bench.pages.section_page import section_page
 from records import grid, save, sealed, sections, unlike, validate
 
 from bench.cell import variant_of
@@ -11,7 +12,6 @@ from bench.markdown import p_value
 from bench.pages.ablation_page import ablation, answer
 from bench.pages.gaps import never_run, variants_never_run
 from bench.pages.report import write
-from bench.pages.section_page import section_page
 from bench.records import store
 from bench.records.results import Results
 from bench.statistics.resampling import holm

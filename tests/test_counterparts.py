@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from bench.pages.section_page import first_screen, section_page
 from records import grid, sealed, sections
 
 from bench.pages.counterparts_page import again, gain, gains, retrained
-from bench.pages.section_page import first_screen, section_page
 from bench.statistics.resampling import holm
 
 NETWORKS = ("unet", "lwnet", "resunet")

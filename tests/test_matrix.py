@@ -2,10 +2,10 @@
 
 from functools import partial
 
+from bench.pages.matrix import matrix
 from records import grid as made_up
 from records import sealed, sections
 
-from bench.pages.matrix import matrix
 from bench.pages.report import index_page
 
 grid = partial(made_up, data="montgomery")

@@ -94,7 +94,7 @@ def inches(texts: Sequence[str], points: float = FONT) -> float:
 
 def heading(figure: Figure, text: str, more: str = "") -> None:
     """The finding in bold at the top left, and below it what is shown."""
-    height = figure.get_figheight()
+    height, text, more = figure.get_figheight(), literal(text), literal(more)
     bold = 11.0 if inches([text], 12) < figure.get_figwidth() - 0.2 else 9.0
     figure.text(0.1 / figure.get_figwidth(), 1 - 0.1 / height, text, fontsize=bold, fontweight="bold", va="top")
     if more:
@@ -126,13 +126,18 @@ def _for_dark_pages(svg: str) -> str:
     return re.sub(r"\n *\n", "\n", short.replace(" <defs>\n", f" {style}\n <defs>\n", 1))
 
 
+def literal(text: str) -> str:
+    """Text that matplotlib takes for no mathematics, of characters that the font has."""
+    return re.sub(r"(?<!\\)\$", r"\$", "".join(c if ord(c) < 0x250 else "?" for c in text))
+
+
 def label(name: object, limit: int = 26, *, wrapped: bool = False) -> str:
     """A name as matplotlib shows it literally: no mathematics, only characters that the font has.
 
     What is longer than ``limit`` goes on in a second line, if it may be wrapped and has a variant in brackets, or
     loses its middle: variants of one network differ at their end.
     """
-    text = "".join(c if ord(c) < 0x250 else "?" for c in plain(name))
+    text = literal(plain(name)).replace(r"\$", "$")
     parts = [text]
     if len(text) > limit and wrapped and " (" in text:
         first, _, rest = text.partition(" (")

@@ -265,4 +265,5 @@ def _csv(suite: str, kinds: Collection[str]) -> str:
     known = {kind: csv_tables.name(suite, kind) for kind in kinds}
     known |= {"pairs": pairs_file.name(suite)} if "pairs" in kinds else {}
     found = [f"[{kind}]({known[kind]}): {what}" for kind, what in csv_tables.MEANT.items() if kind in known]
-    return "\n".join(paragraph(line, "- ") for line in [*found, f"made by {code(f'make bench SUITE={suite}')}"])
+    made = [f"made by {code(f'make bench SUITE={suite}')}"] if suite in SUITES else []
+    return "\n".join(paragraph(line, "- ") for line in [*found, *made])
