@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, heading, inches, labels
+from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, cut, heading, inches, labels
 from bench.pages import names
 from bench.speed.speeds import Speeds, number
 from bench.statistics.rows import Row, Section
@@ -44,7 +44,11 @@ def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
         line[0].set_ylabel("mean Dice, 95 % interval")
     absent = sum(all(m.of(r.architecture, r.width) is None for m in devices) for r in rows)
     rest = f"; {absent} more not measured" if absent else ""
-    heading(figure, _said(rows, devices[0]), f"larger dot: more parameters; line: nothing is faster and better{rest}")
+    heading(
+        figure,
+        _said(rows, devices[0]),
+        f"larger dot: more parameters; line: nothing is faster and better{rest}{cut(len(rows), len(plain))}",
+    )
     return figure
 
 

@@ -21,7 +21,7 @@ def by_group(section: Section, known: Strata) -> list[str]:
         f"Sex and age were not aggregated for these records: {code(f'python -m bench strata {section.setting.suite}')}"
         " does so where the data set is at hand and tells them."
     )
-    if not known:
+    if not any(known.values()):
         return [paragraph(missing)] if asked and section.rows else []
     names = fitting([r.name for r in section.rows][:SHOWN])
     names = [n for n in names if any(n in found["dice"] for groups in known.values() for found in groups.values())]

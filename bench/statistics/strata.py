@@ -130,8 +130,9 @@ def of_names(section: Section) -> Strata:
 
 
 def known(section: Section, stored: Strata | None) -> Strata:
-    """Strata of images' names, and those that were stored."""
-    return {**of_names(section), **(stored or {})}
+    """Strata of images' names, and those that were stored: of neither sex nor age where the data set tells none."""
+    asked: dict[str, Any] = {} if stored is None else {"sex": {}, "age": {}}
+    return {**of_names(section), **asked, **(stored or {})}
 
 
 def write(results: Results, suite: str, sections: list[Section], cases: list[Case]) -> Path:
