@@ -154,7 +154,7 @@ def leak(found: Sections) -> str:
     old = of([s for s in found if s.setting.protocol == 1], "montgomery-128-strong", H200, *STRONG)
     top = row(old, "unet")
     return (
-        f"**Protocol 1 is history**: its folds put {beside_siblings(old.records)} of {len(top.images)} images beside"
+        f"**Protocol 1 is history**: its folds put {old.beside_siblings} of {len(top.images)} images beside"
         " another image of the same patient in training."
     )
 
