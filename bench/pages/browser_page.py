@@ -47,7 +47,7 @@ def _row(section: Section, row: Row, images: Sequence[str]) -> dict[str, Any]:
     dice = dict(zip(row.images, row.image_dice, strict=True))
     stored = row.stored.boundary if row.stored else None
     word = against_best(section, row)
-    few = " (weights)" if word not in (BEST, "-") and single_seed(section, row) else ""
+    few = tables.FEW if word not in (BEST, "-") and single_seed(section, row) else ""
     return {
         "name": plain(names.display(row.name)),
         "dice": _number(row.dice.value), "low": _number(row.dice.low), "high": _number(row.dice.high),
