@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from read_page import flat, lines_with, page
+from read_page import flat, lines_with, number, page
 from records import ARCHITECTURES, grid, record, save, save_throughput, sealed, sections, terminal
 
 import lungseg
@@ -47,6 +47,10 @@ def test_missing_and_failed_folds_are_named(tmp_path):
     assert lines_with(text, "resunet.phantom.f1.s0", "oom", "RuntimeError", "allocating 3 GiB")
     assert "Not ranked: ResUNet (3 of 5 cells, 30 of 50 images)." in flat(text)
     assert lines_with(text, "| ResUNet ", "unfinished")
+    leader = [c["dice"] for r in records for c in r["cases"] if r["cell"]["architecture"] == "unet"
+              and r["cell"]["fold"] not in (1, 4)]  # fmt: skip
+    told = float(number(tmp_path, "resunet", "first_dice_on_these_images"))
+    assert told == pytest.approx(sum(leader) / len(leader), rel=1e-5)
 
 
 def test_architectures_that_were_never_run_are_listed_and_those_that_failed_are_not_among_them(tmp_path):

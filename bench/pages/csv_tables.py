@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bench.pages import budget, provenance
+from bench.pages import budget, gaps, provenance
 from bench.paths import slug
 from bench.records import csv_file, store
 from bench.records.results import Results
@@ -87,7 +87,8 @@ def _rows(section: Section) -> Iterable[Line]:
             "images": str(len(row.images)), "patients": str(row.n_patients),
             "rank": str(place.rank) if place else "", "rank_last": str(place.last) if place else "",
             "p_best": _number(place.best) if place else "",
-            **_interval("dice", row.dice), "sd_images": _number(row.sd_images), "sd_seeds": _number(row.sd_seeds),
+            **_interval("dice", row.dice), "first_dice_on_these_images": _number(gaps.of_the_first(section, row)),
+            "sd_images": _number(row.sd_images), "sd_seeds": _number(row.sd_seeds),
         }  # fmt: skip
         line |= {f"mean_{key}": _number(value) for key, value in row.means.items()}
         line |= {f"pooled_{key}": _number(value, 12) for key, value in row.pooled.items()}
