@@ -112,7 +112,7 @@ ALLOWED = {
     "(0, 1, 2 or 0, 128, 255) are united": "values of masks; tests/test_depth.py",
     "16-bit files are read by the one depth": "a kind of file",
     "successors (Keras 3,": "a name",
-    "pinned versions (Python 3.11 with": "names of versions; CI runs them",
+    "once (Python 3.11 with": "names of versions; CI runs them",
     "(0 all is well, 1 a regression, 4 a network": "exit codes; tests/test_gate.py",
     "can be said of it, 5 nothing": "exit codes; tests/test_gate.py",
     "passed over (exit code 4)": "exit codes; tests/test_prediction.py",
