@@ -116,7 +116,7 @@ def pages(texts):
     records = with_texts(RECORDS, {path: text for path, text in texts.items() if can_hold(path, text)})
     found = sections(records)
     suite, unreadable = records[0]["cell"]["suite"], {"runs/s/m/r.json": str(records[0]["taken_from"])}
-    page = report.suite_page(suite, found, [], [{}] * len(found), [None] * len(found), unreadable)
+    page = report.suite_page(suite, found, [], [{}] * len(found), [{}] * len(found), unreadable)
     return page, report.index_page({suite: found}, [], unreadable)
 
 
@@ -197,7 +197,7 @@ def test_a_name_that_no_file_can_have_is_refused_by_its_key_and_hides_nothing(tm
         path.write_text(json.dumps(sealed({**r, "cell": {**r["cell"], key: name}})))
     assert main(["report", "--no-figures", "--results", str(tmp_path)]) == 3
     assert f"0.json: cell.{key} is " in capsys.readouterr().err
-    assert "Only unet can be ranked" in (tmp_path / "other.md").read_text()
+    assert "Only U-Net can be ranked" in (tmp_path / "other.md").read_text()
 
 
 @pytest.mark.fault("F124")
@@ -213,5 +213,5 @@ def test_the_longest_names_that_are_taken_fit_every_file_with_figures(tmp_path):
     (tmp_path / "runs" / ("f" * 250) / "m").mkdir(parents=True)
     (tmp_path / "runs" / ("f" * 250) / "m" / "x.json").write_text("{")
     assert main(["report", "--results", str(tmp_path)]) == 3
-    assert len(list((tmp_path / "figures").glob("*.png"))) >= 5
+    assert len(list((tmp_path / "figures").glob("*.svg"))) >= 4
     assert all(len(path.name) <= 255 for path in tmp_path.rglob("*"))
