@@ -12,7 +12,19 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.cell import network
-from bench.figures.style import BLUE, GREEN, GROUND, ORANGE, SKY, VERMILLION, Figure, house_style, label, raster_canvas, save
+from bench.figures.style import (
+    BLUE,
+    GREEN,
+    GROUND,
+    ORANGE,
+    SKY,
+    VERMILLION,
+    Figure,
+    house_style,
+    label,
+    raster_canvas,
+    save,
+)
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY)
 MARKERS = "osD^v"
