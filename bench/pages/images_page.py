@@ -7,7 +7,7 @@ from bench.pages.names import display, fitting
 from bench.statistics import hard_images
 from bench.statistics.rows import Section
 
-SHOWN = 4
+SHOWN = 2
 LINES = 5  # of a table; tables/<suite>/images.csv has all  # architectures side by side
 
 

@@ -23,7 +23,7 @@ def display(row_name: object) -> str:
     return f"{known}{text[found.end() :]}" if found and known else text
 
 
-def fitting(names: Iterable[str], letters: int = 56) -> list[str]:
+def fitting(names: Iterable[str], letters: int = 64) -> list[str]:
     """The first names that stand side by side as heads of columns, at least one."""
     found: list[str] = []
     for name in names:

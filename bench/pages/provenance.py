@@ -22,7 +22,7 @@ def provenance(section: Section) -> list[str]:
         paragraph(
             f"{counted(len(section.cells), 'record')} in {code(f'runs/{slug(key.suite)}/{slug(key.machine)}/')}, of"
             f" {counted(len(machines), 'kind')} of machine and {counted(len(sources), 'state')} of the source, each"
-            f" named in [{table}]({table}).{f' Reused, as the same training: {told}.' if told else ''}"
+            f" named in [cells.csv]({table}).{f' Reused, as the same training: {told}.' if told else ''}"
         )
     ]
 

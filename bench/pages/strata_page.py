@@ -11,7 +11,7 @@ from bench.statistics import strata
 from bench.statistics.rows import Section
 from bench.statistics.strata import Strata
 
-SHOWN = 3  # architectures side by side
+SHOWN = 2  # architectures side by side
 
 
 def by_group(section: Section, known: Strata) -> list[str]:
