@@ -19,7 +19,8 @@ _ADDRESS = re.compile(r"(?<=[A-Za-z0-9._+-])@(?=[A-Za-z0-9])")
 # what opens a block where a line begins with it: a heading, an item, a line under a heading or a table's head, a fence,
 # a quote, a numbered item
 _BLOCK = re.compile(r"(#{1,6}(?=\s|$)|[-+](?=\s|$)|:?[-=]+:?(?=\s*$)|~~~|>|\d{1,9}(?=[.)](\s|$)))")
-WIDTH = 100  # columns of prose; tables are as wide as they must be
+WIDTH = 100  # columns of prose on a terminal; tables are as wide as they must be
+PAGE = 120  # columns of prose in a page's Markdown
 NONE = "-"
 
 
@@ -77,7 +78,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, 
     return text
 
 
-def paragraph(text: str, bullet: str = "", width: int = WIDTH) -> str:
+def paragraph(text: str, bullet: str = "", width: int = PAGE) -> str:
     """Prose filled to the width of a page. No line of it begins a heading, an item or another block: what would, such
     as a name of ``#``, is escaped."""
     indent = " " * len(bullet)

@@ -9,6 +9,7 @@ from typing import Any
 from records import save
 
 from bench.pages import report
+from bench.records import csv_file
 from bench.records.results import Results
 
 
@@ -17,6 +18,17 @@ def page(results: Path, records: Sequence[dict[str, Any]], suite: str = "fake") 
     save(results, records)
     report.write(Results(results), figures=False)
     return (results / f"{suite}.md").read_text()
+
+
+def number(results: Path, row: str, column: str, suite: str = "fake") -> str:
+    """A row's cell in the suite's table of rows, by the column's name; empty where there is no number."""
+    _, rows = csv_file.read(results / "tables" / suite / "rows.csv")
+    return next(line[column] for line in rows if line["name"] == row)
+
+
+def flat(text: str) -> str:
+    """A page's prose on one line, however it was filled."""
+    return " ".join(text.split())
 
 
 def lines_with(text: str, *words: str) -> list[str]:

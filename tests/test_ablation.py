@@ -11,7 +11,7 @@ from bench.markdown import p_value
 from bench.pages.ablation_page import ablation, answer
 from bench.pages.gaps import never_run, variants_never_run
 from bench.pages.report import write
-from bench.pages.section_page import section_page
+from bench.pages.suite_page import section_blocks
 from bench.records import store
 from bench.records.results import Results
 from bench.statistics.resampling import holm
@@ -57,12 +57,12 @@ def test_variants_share_a_table_with_the_recipe_and_are_measured_against_it():
     assert {r.name for r in section.rows} == {"unet", "unet (no-pose)", "unet (mirror)"}
     found = rows(section)
     assert set(found) == {"no-pose", "mirror"}
-    assert found["no-pose"][1].startswith("-0.0")
-    assert found["no-pose"][3] == "worse (weights)"
-    assert found["mirror"][3] == "equivalent (weights)"
+    assert found["no-pose"][0].startswith("-0.0")
+    assert found["no-pose"][2] == "worse¹"
+    assert found["mirror"][2] == "equivalent¹"
     whole = next(r for r in section.rows if not r.variant)
     worse = next(r for r in section.rows if r.variant == "no-pose")
-    difference, low, high = (float(x.strip("[],")) for x in found["no-pose"][1].split())
+    difference, low, high = (float(x.strip("[],")) for x in found["no-pose"][0].split())
     assert difference == pytest.approx(worse.dice.value - whole.dice.value, abs=1e-4)
     assert low < difference < high < 0
 
@@ -70,10 +70,10 @@ def test_variants_share_a_table_with_the_recipe_and_are_measured_against_it():
 def test_the_first_screen_says_what_each_ingredient_buys():
     (section,) = sections(records())
     ((question, text),) = answer(section)
-    difference = rows(section)["no-pose"][1].split()[0]
+    difference = rows(section)["no-pose"][0].split()[0]
     assert text == f"By Dice, against the whole recipe, worse: no-pose {difference}; equivalent: mirror."
-    assert section_page(section, {})[3].startswith(f"**{question}** By Dice, ")
-    assert "miss the same images" not in "".join(section_page(section, {})), "recipes of one network are no networks"
+    assert section_blocks(section, {})[2].startswith(f"- **{question}** By Dice, ")
+    assert "miss the same images" not in "".join(section_blocks(section, {})), "recipes of one network are no networks"
     assert answer(sections(variant("", 0.97))[0]) == []
 
 
@@ -82,22 +82,15 @@ def test_only_the_comparisons_that_are_asked_are_corrected_for():
     (section,) = sections([*records(), *variant("no-exposure", 0.96996)])
     raw = {name: section.pair(f"unet ({name})", "unet").p_value for name in ("no-pose", "mirror", "no-exposure")}
     corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
-    assert {name: cells[2] for name, cells in rows(section).items()} == {
+    assert {name: cells[1] for name, cells in rows(section).items()} == {
         name: p_value(p) for name, p in corrected.items()
     }
     assert section.pair("unet (no-exposure)", "unet").p_holm > corrected["no-exposure"]
 
 
-def test_seeds_are_called_the_same_only_where_they_are():
-    (section,) = sections(records())
-    assert "the same folds, seeds and images" in " ".join(ablation(section)[2].split())
-    (section,) = sections([*variant("", 0.97, seeds=(0, 1)), *variant("no-pose", 0.94)])
-    assert "the same folds and images" in " ".join(ablation(section)[2].split())
-
-
 def test_a_better_variant_has_a_positive_difference():
     (section,) = sections([*variant("", 0.94), *variant("no-pose", 0.97)])
-    difference, low, _ = (float(x.strip("[],")) for x in rows(section)["no-pose"][1].split())
+    difference, low, _ = (float(x.strip("[],")) for x in rows(section)["no-pose"][0].split())
     assert 0 < low < difference
 
 
@@ -114,12 +107,9 @@ def test_validation_dice_stands_beside_so_that_who_chooses_need_not_look_at_test
     whole = kept(variant("", 0.97), 0.91, 0.92, 0.93, 0.94, 0.95)
     joined = kept(variant("no-pose+plateau", 0.96), 0.92, 0.93, 0.95, 0.94, 0.94)
     (section,) = sections([*whole, *joined])
-    _, body, note, _ = ablation(section)
+    _, body, *_ = ablation(section)
     assert body.splitlines()[0].endswith("Validation |")
-    assert rows(section)["no-pose+plateau"][-1] == "+0.0060, 3 of 5"
-    assert "or with several joined by +" in " ".join(note.split())
-    (plain,) = sections(records())
-    assert "joined" not in " ".join(ablation(plain)[2].split())
+    assert rows(section)["no-pose+plateau"][-1] == "+0.0060,\u00a03/5"
 
 
 def test_variants_that_were_never_run_are_named(tmp_path):
@@ -140,9 +130,9 @@ def test_without_variants_there_is_no_such_table():
 
 def test_a_page_names_what_a_variant_lacks(tmp_path):
     (section,) = sections([r for r in records() if r["cell"]["fold"] or "mirror" not in r["cell"]["recipe"]])
-    text = " ".join("\n".join(section_page(section, {})).split())
-    assert "unet (mirror), seed 0: 4 of 5 folds (not run: fold 0)" in text
-    assert "unet, seed 0" not in text
+    text = " ".join("\n".join(section_blocks(section, {})).split())
+    assert "U-Net (mirror), seed 0: 4 of 5 folds (not run: fold 0)" in text
+    assert "U-Net, seed 0" not in text
 
 
 def test_records_of_variants_are_alike_but_for_their_recipe_and_may_be_published(tmp_path):
@@ -158,8 +148,7 @@ def test_reports_and_comparisons_keep_variants_apart(tmp_path):
     assert len(Results(tmp_path).paths()) == 15
     write(Results(tmp_path), figures=False)
     index = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "15 of 15" in index
-    assert "**What does each ingredient buy?** By Dice, " in index
+    assert "- Ablation: [ablation](ablation.md)" in index
     (summary,) = summarise_results(Results(tmp_path), SUITE).values()
     assert set(summary["architectures"]) == {"unet", "unet (no-pose)", "unet (mirror)"}
 
@@ -206,17 +195,12 @@ def test_a_page_says_what_a_short_name_stands_for():
     parts = "small-batches+twice-epochs+elastic"
     (section,) = sections([*variant("", 0.97), *variant(parts, 0.975), *variant(f"{parts}+weight-average", 0.98)])
     assert {row.name for row in section.rows} == {"unet", "unet (thorough)", "unet (thorough+weight-average)"}
-    _, _, note, meanings = ablation(section)
-    assert "small-batches: batch_size 4 instead of 16; " in " ".join(meanings.split())
-    assert "weight-average: average_share 0.9." in " ".join(meanings.split())
+    meanings = " ".join(ablation(section)[-1].split())
+    assert "small-batches: batch_size 4 instead of 16; " in meanings
+    assert "weight-average: average_share 0.9." in meanings
     assert "mirror" not in meanings
-    assert f"(thorough is {parts})" in " ".join(note.split())
     ((_, said),) = answer(section)
     assert said.endswith(f". Thorough is {parts}.")
-    (alone,) = sections([*variant("", 0.97), *variant(parts, 0.975)])
-    assert f"or with several joined by + (thorough is {parts})" in " ".join(ablation(alone)[2].split())
-    (plain,) = sections(records())
-    assert "thorough" not in ablation(plain)[2]
 
 
 def test_no_plateau_ends_a_training_early_however_many_its_epochs():
@@ -265,4 +249,4 @@ def test_variants_of_one_network_get_no_figure_of_their_one_speed():
     assert speed(both, [table]) is None, "the other network was not measured"
     measured_too = replace(table, rows=(*table.rows, {**measured, "architecture": "resunet"}))
     texts = {text.get_text() for panel in speed(both, [measured_too]).axes for text in panel.texts}
-    assert texts == {"unet", "resunet"}
+    assert texts == {"U-Net", "ResUNet"}

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from read_page import page
+from read_page import number, page
 from records import agreeing, bins, counted, grid, parsed, save, sealed, second, sections, terminal
 
 from bench.__main__ import main
 from bench.markdown import NONE
 from bench.records import store
 from bench.records.record import Pixels
-from bench.statistics import borders, fixed_split, hard_images
+from bench.statistics import borders, fixed_split
 from bench.statistics.misses import misses
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -27,12 +27,12 @@ def only(records):
     return section
 
 
-def cell(text, row, column, heading="### Leaderboard"):
-    """What the table under a heading shows of a row in the first column whose title begins so."""
-    lines = [line for line in text.split(heading)[1].split("\n### ")[0].splitlines() if line.startswith("|")]
+def cell(text, row, column):
+    """What the page's first table shows of a network in the first column whose title begins so."""
+    lines = text[text.index("| Network") :].split("\n\n")[0].splitlines()
     table = [[part.strip() for part in line.strip("|").split("|")] for line in lines]
     at = next(i for i, title in enumerate(table[0]) if title.startswith(column))
-    return next(line[at] for line in table[2:] if row in line)
+    return next(line[at] for line in table[2:] if line[0] == row)
 
 
 def emptied(records, n):
@@ -67,23 +67,28 @@ def test_a_median_holds_what_is_infinite_as_the_largest(values):
 def test_a_network_that_finds_nothing_in_most_images_has_no_finite_median(tmp_path, protocol):
     records = [*grid(("unet",), folds=2, n=24), *emptied(grid(("resunet",), folds=2, n=24), 7)]
     text = page(tmp_path, records if protocol == 1 else second(records))
-    assert cell(text, "resunet", "HD95", "### Borders and anatomy") == "inf"
-    assert cell(text, "resunet", "HD95") == (NONE if protocol == 1 else "inf")
-    assert cell(text, "resunet", "ASSD") == (NONE if protocol == 1 else "inf")
-    assert float(cell(text, "unet", "HD95", "### Borders and anatomy")) > 0
+    assert number(tmp_path, "resunet", "hd95_median_mm") == "inf"
+    if protocol > 1:
+        assert cell(text, "ResUNet", "HD95") == "inf"
+        assert number(tmp_path, "resunet", "stored_assd_median_mm") == "inf"
+    else:
+        assert "HD95" not in text.split("| Network")[1].split("\n")[0], "nothing was scored at the stored size"
+    assert float(number(tmp_path, "unet", "hd95_median_mm")) > 0
 
 
 def test_the_leaderboard_shows_borders_and_dice_of_the_stored_resolution(tmp_path):
     records = second(grid(("unet",), folds=2, n=24))
     text = page(tmp_path, records)
     cases = [c["at_stored"] for r in records for c in r["cases"]]
-    assert cell(text, "unet", "HD95") == f"{np.median([c['hd95_mm'] for c in cases]):.2f}"
-    assert cell(text, "unet", "ASSD") == f"{np.median([c['assd_mm'] for c in cases]):.2f}"
-    assert cell(text, "unet", "NSD") == f"{np.mean([c['nsd_2mm'] for c in cases]):.4f}"
+    assert cell(text, "U-Net", "HD95") == f"{np.median([c['hd95_mm'] for c in cases]):.2f}"
+    assert cell(text, "U-Net", "NSD") == f"{np.mean([c['nsd_2mm'] for c in cases]):.3f}"
+    assert float(number(tmp_path, "unet", "stored_assd_median_mm")) == pytest.approx(
+        np.median([c["assd_mm"] for c in cases]), rel=1e-5
+    )
     dice = [2 * c["tp"] / (2 * c["tp"] + c["fp"] + c["fn"]) for c in cases]
-    assert cell(text, "unet", "Stored: Dice") == f"{np.mean(dice):.4f}"
-    far = cell(text, "unet", "HD95", "### Borders and anatomy")
-    assert float(far) == pytest.approx(2 * float(cell(text, "unet", "HD95")), abs=0.011), (
+    assert float(number(tmp_path, "unet", "stored_dice")) == pytest.approx(np.mean(dice), rel=1e-5)
+    far = number(tmp_path, "unet", "hd95_median_mm")
+    assert float(far) == pytest.approx(2 * float(cell(text, "U-Net", "HD95")), abs=0.011), (
         "those made up are twice as far"
     )
 
@@ -103,9 +108,9 @@ def test_a_row_of_which_one_case_was_not_scored_at_the_stored_size_has_dashes(tm
     records = second(grid(("unet", "resunet"), folds=2, n=24))
     del records[0]["cases"][3]["at_stored"]
     text = page(tmp_path, [sealed(r) for r in records])
-    for column in ("HD95", "ASSD", "NSD", "Stored: Dice"):
-        assert cell(text, "unet", column) == NONE
-        assert cell(text, "resunet", column) != NONE
+    for column in ("HD95", "NSD"):
+        assert cell(text, "U-Net", column) == NONE
+        assert cell(text, "ResUNet", column) != NONE
 
 
 def test_seeds_of_an_image_are_averaged_at_the_stored_size_too():
@@ -136,19 +141,18 @@ def test_a_suite_of_mixed_units_is_reported_with_all_but_its_distances(tmp_path,
     text = (tmp_path / "fake.md").read_text()
     assert "**Units differ.**" in text
     assert "**Units differ.**" not in (tmp_path / "sound.md").read_text()
-    assert cell(text, "unet", "HD95", "### Borders and anatomy") == NONE
-    assert cell(text, "unet", "Dice") == cell((tmp_path / "sound.md").read_text(), "unet", "Dice")
-    assert "Dice and HD95 disagree" not in text, "places by HD95 would be of two units"
+    if protocol > 1:
+        assert cell(text, "U-Net", "HD95") == NONE
+    assert cell(text, "U-Net", "Dice") == cell((tmp_path / "sound.md").read_text(), "U-Net", "Dice")
     assert "HD95 mm and px" in terminal(mixed)
 
 
-def test_a_row_in_pixels_beside_one_in_millimetres_shares_no_place_by_distance():
+def test_a_row_in_pixels_beside_one_in_millimetres_has_no_common_unit():
     pixels = grid(("resunet",), n=60)
     for r in pixels:
         for c in r["cases"]:
             c["distance_unit"] = "px"
     section = only([*grid(("unet",), n=60), *[sealed(r) for r in pixels]])
-    assert hard_images.disagreements(section)[0] == []
     assert {r.boundary.unit for r in section.rows} == {"mm", "px"}
     assert borders.unit(section.rows) == borders.MIXED
 
@@ -171,10 +175,10 @@ def test_misses_are_counted_by_hand(tmp_path):
     found = misses(only(records).rows[0])
     assert (found.low, found.far, found.n) == (6, 4, 40), "0.90, 0.92 and 0.94 in each fold; 20.1 and infinite ones"
     assert found.worst == pytest.approx(0.90), "5 % of 40 are two"
-    text = page(tmp_path, records)
-    assert cell(text, "unet", "Dice under 0.95", "### Where it fails") == "6 of 40"
-    assert cell(text, "unet", "HD95 over 20 mm", "### Where it fails") == "4 of 40"
-    assert cell(text, "unet", "Worst 5 %", "### Where it fails") == "0.9000"
+    page(tmp_path, records)
+    assert number(tmp_path, "unet", "images_dice_below_0.95") == "6"
+    assert number(tmp_path, "unet", "images_hd95_above_20mm") == "4"
+    assert number(tmp_path, "unet", "dice_worst_5_percent") == "0.9"
 
 
 @pytest.mark.parametrize(("n", "images"), [(20, 1), (21, 2), (138, 7), (1, 1)])
@@ -197,10 +201,10 @@ def test_calibration_is_pooled_over_pixels(tmp_path):
     records = second(grid(("unet",), folds=2, n=24))
     records[0]["calibration"] = {"bins": bins([90, 9.0, 9], [10, 9.0, 9]), "brier": 0.01}
     records[1]["calibration"] = {"bins": bins([270, 27.0, 0], [30, 27.0, 30]), "brier": 0.05}
-    text = page(tmp_path, [sealed(r) for r in records])
+    page(tmp_path, [sealed(r) for r in records])
     # bins summed: 360 pixels of mean 0.1, 9 lung; 40 of mean 0.9, 39 lung -> (|9 - 36| + |39 - 36|) / 400
-    assert cell(text, "unet", "ECE", "### Where it fails") == "0.0750"
-    assert cell(text, "unet", "Brier", "### Where it fails") == "0.0400"
+    assert number(tmp_path, "unet", "ece") == "0.075"
+    assert number(tmp_path, "unet", "brier") == "0.04"
 
 
 def test_probabilities_that_mean_what_they_say_have_no_error():
@@ -214,8 +218,8 @@ def test_a_row_of_which_one_record_lacks_calibration_has_a_dash(tmp_path):
     records = second(grid(("unet",), n=24))
     del records[2]["calibration"]
     assert only([sealed(r) for r in records]).rows[0].calibration is None
-    text = page(tmp_path, grid(("unet",), n=24))
-    assert cell(text, "unet", "ECE", "### Where it fails") == cell(text, "unet", "Brier", "### Where it fails") == NONE
+    page(tmp_path, grid(("unet",), n=24))
+    assert number(tmp_path, "unet", "ece") == number(tmp_path, "unet", "brier") == ""
 
 
 # --- deepdraw's split -----------------------------------------------------------------------------------------------
@@ -252,10 +256,10 @@ def test_other_data_or_a_missing_image_has_no_such_column(tmp_path):
         for c in r["cases"]:
             c["id"] = c["patient"] = names.get(c["id"], c["id"])
     records = [agreeing(r) for r in records]
-    text = page(tmp_path, records)
+    page(tmp_path, records)
     own = [c for r in records for c in r["cases"] if c["id"] in fixed_split.IMAGES]
     tp, wrong = sum(c["tp"] for c in own), sum(c["fp"] + c["fn"] for c in own)
-    assert cell(text, "unet", "deepdraw's 28, pooled") == f"{2 * tp / (2 * tp + wrong):.4f}"
+    assert float(number(tmp_path, "unet", "fixed_split_dice")) == pytest.approx(2 * tp / (2 * tp + wrong), rel=1e-5)
     assert only(grid(("unet",), n=40, data="montgomery")).rows[0].fixed_split is None
     cases = [c for r in parsed(records) for c in r.cases]
     assert fixed_split.pooled_dice("montgomery", cases) is not None
@@ -264,4 +268,5 @@ def test_other_data_or_a_missing_image_has_no_such_column(tmp_path):
     assert fixed_split.pooled_dice("shenzhen", cases) is None
     across = [sealed({**r, "cell": {**r["cell"], "trained_on": "shenzhen"}}) for r in records]
     assert only(across).rows[0].fixed_split is None, "no fold of it was trained on"
-    assert "deepdraw's" not in page(tmp_path / "b", grid(("unet",), n=40)).split("### Leaderboard")[1].split("###")[0]
+    page(tmp_path / "b", grid(("unet",), n=40))
+    assert number(tmp_path / "b", "unet", "fixed_split_dice") == ""

@@ -10,7 +10,7 @@ from records import cell_name, ensembles, grid, parsed, save, sealed, sections, 
 
 from bench import gate, suites
 from bench.pages import answers, budget, report
-from bench.records import costs, store
+from bench.records import costs, csv_file, store
 from bench.records.results import Results
 
 SUITE = replace(suites.suite("quick"), architectures=("unet", "resunet"), seeds=(0, 1, 2))
@@ -70,19 +70,17 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     records += ensembles(records, "unet", "+seeds+views", views=7, gain=0.4)
     save(tmp_path, records)
     written = report.write(Results(tmp_path))
-    assert any(path.name.endswith("curves.png") for path in written)
+    assert any(path.name.endswith("curves.svg") for path in written)
     page = (tmp_path / "fake.md").read_text(encoding="utf-8")
     flat = " ".join(page.split())
-    assert flat.count("Not architectures but means of trained networks' probabilities") == 1
-    assert re.search(r"unet\+seeds is the mean of 3 trainings[,.]", flat)
-    assert "unet+seeds+views is the mean of 3 trainings and 7 views of each image" in flat
-    assert "With fewer than 3 seeds a row" not in flat
-    blocks = page.split("\n\n")
-    folds = blocks[next(i for i, b in enumerate(blocks) if b == "### Folds") + 1]
-    assert row([folds], "unet+seeds ")[6:8] == ["-", "-"]
-    assert "+" not in "".join(budget.budget(sections(records)[0]))
-    hardest = blocks[next(i for i, b in enumerate(blocks) if b == "### Hardest images") + 1]
-    assert "+" not in hardest.splitlines()[0]
+    assert flat.count("Ensembles, for which nothing was trained: ") == 1
+    assert re.search(r"U-Net\+seeds is the mean of 3 trainings[,. ]", flat)
+    assert "U-Net+seeds+views is the mean of 3 trainings and 7 views of each image" in flat
+    _, folds = csv_file.read(tmp_path / "tables" / "fake" / "folds.csv")
+    assert {line["epochs"] for line in folds if line["name"].startswith("unet+")} == {""}
+    assert not any("+" in found.name for found, _, _ in budget.rising(sections(records)[0]))
+    hardest = page.split("<details><summary>Hardest images</summary>")[1].splitlines()[2]
+    assert "+" not in hardest
     assert "unet+seeds" in terminal(records)
 
 

@@ -53,7 +53,7 @@ def draw(path):
     from bench.figures import style
 
     with style.house_style():
-        style.save(style.canvas(1, 1), path)
+        style.save(style.canvas(4, 2), path)
 
 
 def gate_files(folder):

@@ -125,7 +125,7 @@ def of(deterministic, precision="float32"):
 
 def test_fast_records_and_deterministic_ones_never_share_a_table():
     found = sections([of(True), of(False), of(False, "mixed_bfloat16")])
-    assert sorted((s.setting.precision, s.setting.fast, len(s.records)) for s in found) == [
+    assert sorted((s.setting.precision, s.setting.fast, len(s.cells)) for s in found) == [
         ("float32", False, 1),
         ("float32", True, 1),
         ("mixed_bfloat16", True, 1),
@@ -146,7 +146,7 @@ def test_records_of_two_settings_are_two_comparisons_to_publish():
 
 def test_a_page_says_which_section_is_fast():
     found = sections([of(True), of(False)])
-    page = report.suite_page("smoke", found, [], [{}] * 2, [None] * 2)
+    page = report.suite_page("smoke", found, [], [{}] * 2, [{}] * 2)
     heads = [line for line in page.splitlines() if line.startswith("## ") and " on " in line]
     assert sorted(head.endswith(", fast") for head in heads) == [False, True]
 

@@ -8,20 +8,24 @@ import sys
 from pathlib import Path
 
 import pytest
-from read_page import lines_with, page
+from read_page import flat, lines_with, number, page
 from records import ARCHITECTURES, grid, record, save, save_throughput, sealed, sections, terminal
 
 import lungseg
 from bench.markdown import escape
 from bench.pages import pairs_file, report
+from bench.pages.names import display
 from bench.records import csv_file
 from bench.records.results import Results
 
+TABLES = ["rows.csv", "folds.csv", "images.csv", "cells.csv"]
+OF_ALL = ["METHODS.md", "SPEED.md", "index.html", "README.md"]
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 def test_no_records_is_said(tmp_path):
-    assert report.write(Results(tmp_path)) == [tmp_path / "README.md"]
+    names = ["METHODS.md", "SPEED.md", "index.html", "README.md"]
+    assert report.write(Results(tmp_path)) == [tmp_path / name for name in names]
     assert "No suite has been run" in (tmp_path / "README.md").read_text()
 
 
@@ -39,21 +43,21 @@ def test_missing_and_failed_folds_are_named(tmp_path):
     records = [r for r in records if (r["cell"]["architecture"], r["cell"]["fold"]) != ("resunet", 1)]
     records.append(record("resunet", 1, n=50, status="oom", message="allocating 3 GiB"))
     text = page(tmp_path, records)
-    assert "resunet, seed 0: 3 of 5 folds (failed: fold 1; not run: fold 4)" in text
+    assert "ResUNet, seed 0: 3 of 5 folds (failed: fold 1; not run: fold 4)" in flat(text)
     assert lines_with(text, "resunet.phantom.f1.s0", "oom", "RuntimeError", "allocating 3 GiB")
-    assert "resunet: not ranked (3 of 5 cells, 30 of 50 images). On the 30 images that it" in text
+    assert "Not ranked: ResUNet (3 of 5 cells, 30 of 50 images)." in flat(text)
+    assert lines_with(text, "| ResUNet ", "unfinished")
     leader = [c["dice"] for r in records for c in r["cases"] if r["cell"]["architecture"] == "unet"
               and r["cell"]["fold"] not in (1, 4)]  # fmt: skip
-    assert f"unet has {sum(leader) / len(leader):.4f}" in text.replace("\n", " ")
+    told = float(number(tmp_path, "resunet", "first_dice_on_these_images"))
+    assert told == pytest.approx(sum(leader) / len(leader), rel=1e-5)
 
 
 def test_architectures_that_were_never_run_are_listed_and_those_that_failed_are_not_among_them(tmp_path):
     records = grid(("unet",)) + [record("resunet", fold, status="crashed") for fold in range(5)]
-    text = page(tmp_path, records).replace("\n", " ")
+    text = flat(page(tmp_path, records))
     listed = text.split("Registered, but not run here (`--arch` runs them): ")[1].split(".")[0].split(", ")
-    assert [name.replace("\\", "") for name in listed] == [
-        a for a in lungseg.ARCHITECTURES if a not in ("unet", "resunet")
-    ]
+    assert listed == [display(a) for a in lungseg.ARCHITECTURES if a not in ("unet", "resunet")]
 
 
 @pytest.mark.fault("F92")
@@ -61,7 +65,7 @@ def test_page_renders_when_all_cells_failed(tmp_path):
     text = page(tmp_path, [record("unet", f, status="crashed", message="boom") for f in range(5)])
     assert "Nothing was scored" in text
     assert lines_with(text, "unet.phantom.f0.s0", "boom")
-    assert lines_with(text, "| unet", "failed")
+    assert "Failed in every cell: U-Net." in flat(text)
 
 
 @pytest.mark.fault("F93")
@@ -74,11 +78,11 @@ def test_names_cannot_break_the_page(tmp_path, name):
         for c in r["cases"]:
             c["id"] = f"{name}{c['id']}"
     (section,) = sections(records)
-    text = report.suite_page(name, [section], [], [{}], [None])
+    text = report.suite_page(name, [section], [], [{}], [{}])
     assert "<script" not in text
     assert "[x](http" not in text
     assert report.page_name(name) == report.page_name(name).replace("/", "").lstrip(".")
-    table = text[text.index("| Rank") :].split("\n\n")[0].splitlines()
+    table = text[text.index("| Network") :].split("\n\n")[0].splitlines()
     assert len({line.replace("\\|", "").count("|") for line in table}) == 1
 
 
@@ -90,8 +94,7 @@ def test_escape_keeps_ordinary_names():
 @pytest.mark.parametrize("n", [1, 12])
 def test_any_number_of_architectures(tmp_path, n):
     text = page(tmp_path, grid([f"net{i:02d}" for i in range(n)], folds=2, n=24))
-    leaderboard = text[text.index("### Leaderboard") : text.index("### Differences")]
-    assert len(lines_with(leaderboard, "| net")) == n
+    assert len(lines_with(text.split("| Network")[1], "| net", "[0.9")) == n
 
 
 def test_devices_have_sections_and_throughput_tables_of_their_own(tmp_path):
@@ -99,28 +102,30 @@ def test_devices_have_sections_and_throughput_tables_of_their_own(tmp_path):
     save_throughput(tmp_path, ARCHITECTURES, "h200.tensorflow.float32.128x128")
     save_throughput(tmp_path, ARCHITECTURES, "cpu.tensorflow.float32.256")
     text = page(tmp_path, grid(n=20) + grid(n=20, device_kind="gpu"))
-    assert "## tensorflow on cpu, float32" in text
-    assert "## tensorflow on gpu, float32" in text
-    assert "2 sections; their numbers are not comparable" in text
-    assert "### cpu, tensorflow, float32, 128 x 128 px" in text
-    assert "### h200, tensorflow, float32, 128 x 128 px" in text
-    assert "256 x 256" not in text
-    assert len(lines_with(text, "r2unet", "busy")) == 2
+    assert "## TensorFlow on CPU, float32" in text
+    assert "## TensorFlow on gpu, float32" in text
+    assert "2 sections, not comparable with each other" in text
+    text = (tmp_path / "SPEED.md").read_text()
+    assert "## cpu, tensorflow, float32, 128 x 128 px" in text
+    assert "## h200, tensorflow, float32, 128 x 128 px" in text
+    assert len(lines_with(text, "R2U-Net", "busy")) == 3
 
 
 @pytest.mark.parametrize("lacking", ["cpu", "gpu"])
 def test_what_is_whole_comes_before_what_is_unfinished(tmp_path, lacking):
     whole = "cpu" if lacking == "gpu" else "gpu"
     text = page(tmp_path, grid(n=20, device_kind=lacking)[:-1] + grid(n=20, device_kind=whole))
-    assert text.index(f"## tensorflow on {whole}") < text.index(f"## tensorflow on {lacking}")
+    places = {kind: text.index(f"## TensorFlow on {name}") for kind, name in (("cpu", "CPU"), ("gpu", "gpu"))}
+    assert places[whole] < places[lacking]
 
 
 def test_every_number_names_its_record(tmp_path):
     records = grid(n=25)
-    text = page(tmp_path, records)
+    assert "tables/fake/cells.csv" in page(tmp_path, records)
+    text = (tmp_path / "tables" / "fake" / "cells.csv").read_text()
     for r in records:
         cell = f"{r['cell']['architecture']}.phantom.f{r['cell']['fold']}.s0"
-        assert lines_with(text, cell, r["record_sha256"][:12])
+        assert lines_with(text, cell, r["record_sha256"])
 
 
 @pytest.mark.fault("F75")
@@ -136,14 +141,14 @@ def test_the_index_leads_to_the_pages_of_searches(tmp_path):
     (tmp_path / "tuning" / "montgomery-128.unet.f0.64px.w8.e40.md").write_text("# A search")
     page(tmp_path, grid(("unet",)))
     text = (tmp_path / "README.md").read_text()
-    link = text.split("## Searches for a better recipe")[1].split("](")[1].split(")")[0]
+    link = text.split("Searches for a better recipe: ")[1].split("](")[1].split(")")[0]
     assert (tmp_path / link).is_file()
 
 
 def test_only_writes_one_suite_but_the_index_of_all(tmp_path):
     save(tmp_path, grid(n=20) + grid(n=20, suite="other"))
     written = report.write(Results(tmp_path), figures=False, only="other")
-    assert [p.name for p in written] == ["other.csv", "other.md", "README.md"]
+    assert [p.name for p in written] == ["other.csv", *TABLES, "other.md", *OF_ALL]
     index = (tmp_path / "README.md").read_text()
     assert "[fake](fake.md)" in index
     assert "[other](other.md)" in index
@@ -159,7 +164,7 @@ def test_only_also_writes_the_page_that_compares_with_the_suite(tmp_path):
     before = (tmp_path / "both.md").read_text()
     save(tmp_path, grid(("unet",), n=40, data="montgomery", level=0.94))
     written = report.write(Results(tmp_path), figures=False, only="fake")
-    assert [p.name for p in written] == ["both.md", "fake.md", "README.md"]
+    assert [p.name for p in written] == [*TABLES, "both.md", *TABLES, "fake.md", *OF_ALL]
     assert (tmp_path / "both.md").read_text() != before
     records = [*grid(("unet",), n=40, data="montgomery"), *besides(0.99)]
     assert "What do the further images buy?" not in terminal(records, only="fake")
@@ -222,16 +227,18 @@ def test_rows_stand_by_mean_and_of_rows_that_share_a_letter_neither_is_better():
 def test_a_doubtful_training_is_named_with_its_doubt(tmp_path):
     doubt = ["the training loss did not fall"]
     records = [{**r, "doubts": doubt if r["cell"]["fold"] == 1 else []} for r in grid(n=24)]
-    found = lines_with(page(tmp_path / "a", records), "the training loss did not fall")
-    assert len(found) == len({r["cell"]["architecture"] for r in records})
-    assert "Doubtful" not in page(tmp_path / "b", grid(n=24))
+    text = flat(page(tmp_path / "a", records))
+    assert "Warning in 3 of 15 cells: the training loss did not fall." in text
+    cells = (tmp_path / "a" / "tables" / "fake" / "cells.csv").read_text()
+    assert len(lines_with(cells, ".f1.s0", "the training loss did not fall")) == 3
+    assert "Warning" not in page(tmp_path / "b", grid(n=24))
 
 
 def test_every_pair_is_in_a_table_that_a_page_of_many_rows_links(tmp_path):
     names = [f"net{i}" for i in range(9)]
     records = [r for i, n in enumerate(names) for r in grid((n,), folds=2, n=60, level=0.975 - 0.0012 * i)]
     text = page(tmp_path / "many", records)
-    assert "And 6 more pairs: all are in [pairs/fake.csv](pairs/fake.csv)." in text
+    assert "- [pairs](pairs/fake.csv): every pair with its tests" in text
     (section,) = sections(records)
     columns, rows = csv_file.read(tmp_path / "many" / "pairs" / "fake.csv")
     assert tuple(columns) == pairs_file.COLUMNS

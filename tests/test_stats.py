@@ -191,18 +191,6 @@ def test_one_row_or_few_images_say_nothing_of_what_is_hard_for_all(rows, n):
     assert hard_images.alike(only(grid(("unet", "resunet")[:rows], n=n)), 5) is None
 
 
-def test_an_island_far_away_is_where_the_metrics_disagree_most():
-    records = grid(("unet",), n=40)
-    best = max((c for r in records for c in r["cases"]), key=lambda c: c["dice"])
-    best.update(hd95_mm=500.0)
-    found, rho = hard_images.disagreements(only(records))
-    assert found[0].image == best["id"]
-    assert (found[0].dice_place, found[0].hd95_place) == (1, 40)
-    assert -1 <= rho < 1
-    gaps = [abs(d.dice_place - d.hd95_place) for d in found]
-    assert gaps == sorted(gaps, reverse=True)
-
-
 def without(records, architecture, seed, folds):
     """The records less some folds of one training seed."""
     gone = {(architecture, seed, fold) for fold in folds}

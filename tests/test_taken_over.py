@@ -84,7 +84,7 @@ def test_what_was_taken_over_keeps_the_name_of_the_suite_that_trained_it(tmp_pat
     found = store.load_record(Results(tmp_path).path(*suites.cells(third)))
     assert found.taken_from == "smoke"
     (section,) = sections([found])
-    assert "Taken over, as the same training: 1 from suite smoke." in " ".join("\n".join(provenance(section)).split())
+    assert "Reused, as the same training: 1 from suite smoke." in " ".join("\n".join(provenance(section)).split())
 
 
 @pytest.mark.parametrize(

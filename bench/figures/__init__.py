@@ -1,4 +1,4 @@
-"""Rows -> PNG: the only door to matplotlib. One file a figure, each a function section -> Figure or None."""
+"""Rows -> SVG: the only door to matplotlib. One file a figure, each a function section -> Figure or None."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from bench.figures.gallery import gallery
 from bench.figures.leaderboard import leaderboard
 from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
-from bench.figures.stability import stability
 from bench.figures.style import house_style, save
 from bench.speed.speeds import Speeds
 from bench.statistics.rows import Section
@@ -22,7 +21,6 @@ __all__ = ["FIGURES", "draw", "gallery"]
 FIGURES = {
     "leaderboard": leaderboard,
     "pairwise": pairwise,
-    "stability": stability,
     "distribution": distribution,
     "curves": curves,
     "confusion": confusion,
@@ -30,13 +28,13 @@ FIGURES = {
 
 
 def draw(section: Section, measured: Sequence[Speeds], folder: Path, stem: str) -> list[Path]:
-    """Draw what the section has data for as <folder>/<stem>-<kind>.png; return the paths."""
+    """Draw what the section has data for as <folder>/<stem>-<kind>.svg; return the paths."""
     paths = []
     with house_style():
         figures = {kind: function(section) for kind, function in FIGURES.items()}
         figures["speed"] = speed(section, measured)
         for kind, figure in figures.items():
-            path = folder / f"{stem}-{kind}.png"
+            path = folder / f"{stem}-{kind}.svg"
             if figure is None:
                 path.unlink(missing_ok=True)  # of an earlier run, and no longer true
             else:

@@ -14,10 +14,10 @@ from bench.figures.style import (
     VERMILLION,
     YELLOW,
     Axes,
-    canvas,
     grid,
     house_style,
     label,
+    raster_canvas,
     save,
 )  # fmt: skip
 
@@ -37,7 +37,7 @@ def gallery(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
 
     with house_style():
         columns = min(COLUMNS, len(cases))
-        figure = canvas(0.2 + 2.9 * columns, 0.5 + 3.2 * -(-len(cases) // columns))
+        figure = raster_canvas(0.2 + 2.9 * columns, 0.5 + 3.2 * -(-len(cases) // columns))
         for axes, case in zip(grid(figure, len(cases), columns), cases, strict=True):
             _panel(axes, case)
         figure.legend(

@@ -12,7 +12,19 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.cell import network
-from bench.figures.style import BLUE, GREEN, GROUND, ORANGE, SKY, VERMILLION, Figure, canvas, house_style, label, save
+from bench.figures.style import (
+    BLUE,
+    GREEN,
+    GROUND,
+    ORANGE,
+    SKY,
+    VERMILLION,
+    Figure,
+    house_style,
+    label,
+    raster_canvas,
+    save,
+)
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY)
 MARKERS = "osD^v"
@@ -64,7 +76,7 @@ def history(records: Sequence[Mapping[str, Any]]) -> Figure | None:
         return None
     commits = list(dict.fromkeys(point.commit for point in found))
     names = sorted({point.network for point in found})
-    figure = canvas(max(5.0, 2.5 + 0.55 * len(commits)), 6.4)
+    figure = raster_canvas(max(5.0, 2.5 + 0.55 * len(commits)), 6.4)
     upper, lower = figure.subplots(2, 1, sharex=True)
     for k, name in enumerate(names):
         own = [point for point in found if point.network == name]

@@ -1,71 +1,103 @@
-"""Forest plot: every architecture's mean Dice with its interval."""
+"""Mean Dice of every row with its interval, beside its paired difference to the best and the equivalence band."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from bench.figures.scale import TICKS, stretched, unstretched
-from bench.figures.style import BLUE, GREY, MAX_ROWS, ORANGE, SKY, Axes, Figure, canvas, cut, label
-from bench.markdown import span, with_interval
-from bench.pages.literature import PHYSICIANS, RADIOGRAPHS
-from bench.statistics.rows import Row, Section
+from bench.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    GROUND,
+    INK,
+    MAX_ROWS,
+    ORANGE,
+    SKY,
+    Axes,
+    Figure,
+    canvas,
+    cut,
+    heading,
+    inches,
+    labels,
+)  # fmt: skip
+from bench.pages.findings import BEST, against_best, single_seed, title
+from bench.pages.names import display
+from bench.statistics.rows import MIN_SEEDS, Row, Section
+from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN, WORSE
 
 WIDE = 0.12  # a range of Dice in which a linear axis leaves rows a hundredth apart on one spot
-POOLED: dict[str, Any] = {"color": ORANGE, "markersize": 5, "fillstyle": "none", "markeredgewidth": 1.5}
+COLOURS = {BEST: BLUE, EQUIVALENT: GREEN, UNKNOWN: GREY, WORSE: ORANGE, "-": GREY}
+MARKS = {BEST: "o", EQUIVALENT: "D", UNKNOWN: "s", WORSE: "v", "-": "x"}
+WORDS = {BEST: "highest mean", EQUIVALENT: f"equivalent within {MARGIN}", UNKNOWN: "not known", WORSE: "worse",
+         "-": "unfinished"}  # fmt: skip
 
 
 def leaderboard(section: Section) -> Figure | None:
-    """Means with 95 % intervals from the highest on, the pooled value beside them; unranked rows grey, below."""
+    """Means with 95 % intervals from the highest on; unranked rows grey, below. None where nothing was scored."""
     rows = section.rows[:MAX_ROWS]
     if not rows:
         return None
-    figure = canvas(8, 1.5 + 0.34 * len(rows))
-    axes = figure.add_subplot()
-    places = range(len(rows))
-    for y, row in zip(places, rows, strict=True):
-        colour = BLUE if row.rank else GREY
-        d = row.dice
-        axes.plot(d.ends, [y, y], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
-        axes.plot(d.value, y, "o", color=colour, markersize=7, zorder=3)
-        axes.plot(row.pooled["dice"], y + 0.2, "D", **POOLED)  # below, or the mean would cover it
-    if section.setting.scored_on in RADIOGRAPHS:
-        axes.axvspan(PHYSICIANS.low, PHYSICIANS.high, color=SKY, alpha=0.25, linewidth=0, zorder=0)
-        axes.axvline(PHYSICIANS.value, color=SKY, linewidth=2, linestyle="--", zorder=1)
-    axes.set_yticks(places, [_name(r) for r in rows])
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
-    axes.tick_params(axis="y", length=0)
-    numbers = axes.twinx()  # an axis of its own, so that the layout keeps room for it
-    numbers.set_yticks(places, [with_interval(r.dice) for r in rows])
-    numbers.set_ylim(axes.get_ylim())
-    numbers.tick_params(axis="y", length=0)
-    numbers.grid(visible=False)
-    _scale(axes, min(min(r.dice.ends[0], r.pooled["dice"]) for r in rows), max(r.dice.ends[1] for r in rows))
+    names = [_name(row, text) for row, text in zip(rows, labels([display(r.name) for r in rows], 34), strict=True)]
+    left = 0.25 + inches(names)
+    figure = canvas(8.6, 1.75 + 0.32 * len(rows), left=left, top=0.75, bottom=0.85)
+    means, differences = figure.subplots(1, 2, sharey=True, width_ratios=(1.1, 1))
+    words = [against_best(section, row) for row in rows]
+    for y, (row, word) in enumerate(zip(rows, words, strict=True)):
+        _interval(means, row.dice.ends, row.dice.value, y, word, hollow=len(row.seeds) < MIN_SEEDS)
+    _differences(differences, section, rows, words)
+    means.set_yticks(range(len(rows)), names)
+    means.set_ylim(len(rows) - 0.4, -0.6)
+    for axes in (means, differences):
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0, labelleft=axes is means)
+    _scale(means, min(r.dice.ends[0] for r in rows), max(r.dice.ends[1] for r in rows))
+    means.set_xlabel("mean Dice, 95 % interval")
+    differences.set_xlabel("Dice minus the best's, same patients")
+    shown = [w for w in WORDS if w in words]
+    for word in shown:
+        means.plot([], [], MARKS[word] + "-", color=COLOURS[word], linewidth=2.2, label=WORDS[word])
+    figure.legend(*means.get_legend_handles_labels(), loc="lower left", ncols=5, bbox_to_anchor=(0, 0))
     n = max(len(r.images) for r in rows)
-    axes.set_xlabel(f"Dice, {n} images, each predicted by a training that never saw it")
-    axes.set_title(f"Mean Dice and 95 % interval{cut(len(rows), len(section.rows))}")
-    axes.plot([], [], "o-", color=BLUE, linewidth=2.2, label="mean over patients")
-    axes.plot([], [], "D", **POOLED, label="pooled over pixels")
-    if section.setting.scored_on in RADIOGRAPHS:
-        axes.plot([], [], "--", color=SKY, linewidth=2, label="two physicians with each other")
-    figure.legend(loc="outside lower right", ncols=3)
+    single = f"; hollow: fewer than {MIN_SEEDS} seeds, about these weights only" if any(
+        single_seed(section, r) and r.rank for r in rows) else ""  # fmt: skip
+    heading(figure, title(section), f"{n} images, each predicted by a training that never saw it{single}"
+            f"{cut(len(rows), len(section.rows))}")  # fmt: skip
     return figure
+
+
+def _interval(axes: Axes, ends: tuple[float, float], value: float, y: int, word: str, hollow: bool) -> None:
+    axes.plot(ends, [y, y], color=COLOURS[word], linewidth=2.2, solid_capstyle="butt", zorder=2)
+    face = GROUND if hollow else COLOURS[word]
+    axes.plot(value, y, MARKS[word], color=COLOURS[word], markerfacecolor=face, markersize=7, zorder=3)
+
+
+def _differences(axes: Axes, section: Section, rows: tuple[Row, ...], words: list[str]) -> None:
+    """Each ranked row minus the best, with the interval of its pair, above the band of what is of equal use."""
+    axes.axvspan(-MARGIN, MARGIN, color=SKY, alpha=0.22, linewidth=0, zorder=0)
+    axes.axvline(0, color=INK, linewidth=1, zorder=1)
+    best = next((r for r, word in zip(rows, words, strict=True) if word == BEST), None)
+    lowest = -2 * MARGIN
+    for y, (row, word) in enumerate(zip(rows, words, strict=True)):
+        pair = section.pair(best.name, row.name) if best and row is not best else None
+        if pair is None or not row.rank:
+            continue
+        d = pair.seen_from(row.name).difference
+        _interval(axes, d.ends, d.value, y, word, hollow=not pair.of_methods)
+        lowest = min(lowest, d.ends[0])
+    axes.set_xlim(1.06 * lowest, 2.2 * MARGIN)
+    axes.locator_params(axis="x", nbins=5)
+    axes.text(0, -0.75, f"±{MARGIN}: equal use", ha="center", va="bottom", fontsize=8, color=GREY)
 
 
 def _scale(axes: Axes, low: float, high: float) -> None:
     """Linear, unless one row so far behind that it would press the others together: then stretched towards the best."""
     if high - low < WIDE:
-        axes.locator_params(axis="x", nbins=4)  # beside long names more labels touch
+        axes.locator_params(axis="x", nbins=5)
         return
     axes.set_xscale("function", functions=(stretched, unstretched))
     axes.set_xticks([t for t in TICKS if low < t < high], [f"{t:g}" for t in TICKS if low < t < high])
     axes.minorticks_off()
 
 
-def _name(row: Row) -> str:
-    """Rank and letters of the ties before the name; what is unfinished or little below it."""
-    grouped = row.place and row.place.group != "-"
-    place = f"{span(row.place.rank, row.place.last)}  {row.place.group}  " if row.place and grouped else ""
-    if not row.complete:
-        return f"{place}{label(row.name, 38, wrapped=True)}\n({row.cells[0]} of {row.cells[1]} cells)"
-    return place + label(row.name, 38, wrapped=True)
+def _name(row: Row, text: str) -> str:
+    return text if row.complete else f"{text}\n({row.cells[0]} of {row.cells[1]} cells)"

@@ -1,71 +1,85 @@
-"""Significance map: each row against each other one."""
+"""The verdict matrix: each ranked row against each row above it."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from bench.figures.style import BLUE, GREY, GROUND, INK, ORANGE, PALE, SKY, Figure, canvas, cut, labels
-from bench.markdown import p_value, short
+from bench.figures.style import (
+    BLUE,
+    GREEN,
+    GROUND,
+    ON_DARK,
+    ON_LIGHT,
+    ORANGE,
+    Figure,
+    canvas,
+    cut,
+    heading,
+    inches,
+    labels,
+)  # fmt: skip
+from bench.pages.names import display
 from bench.statistics.rows import MIN_SEEDS, Section
 from bench.statistics.verdicts import EQUIVALENT, MARGIN
 
 MOST = 16  # rows of a map with numbers in its cells
-WORDY = 8  # rows with room for p in a cell
-UPRIGHT, COLUMN = 5, 14  # columns and letters of a name that stand beside each other without being slanted
 BEHIND, OPEN, ALIKE, AHEAD = 0, 1, 2, 3
+CELL, HIGH = 0.56, 0.33  # inches
+ACROSS = 30  # degrees by which the names of columns are slanted
 
 
 def pairwise(section: Section) -> Figure | None:
-    """Row minus column in thousandths, with Holm-corrected p; coloured by the verdict."""
+    """Row minus column in thousandths of Dice below the diagonal, coloured by the verdict. None below two rows."""
     names = [r.name for r in section.rows if r.rank]
     shown = names[:MOST]
     if len(shown) < 2 or not section.pairs:
         return None
-    n = len(shown)
-    wordy = n <= WORDY
-    figure = canvas(max(6.4, 2.2 + (0.9 if wordy else 0.56) * n), max(2.6, 1.6 + (0.5 if wordy else 0.36) * n))
+    down, along = shown[1:], shown[:-1]
+    texts = labels([display(name) for name in shown], 34)
+    left, slope = 0.25 + inches(texts[1:]), inches(texts[:-1], 9)
+    bottom = 0.75 + slope * np.sin(np.radians(ACROSS))
+    width, height = max(6.6, left + 0.4 + CELL * len(along)), 0.85 + bottom + HIGH * len(down)
+    right = max(0.4, width - left - 1.1 * len(along))  # cells no wider than they are read at a glance
+    figure = canvas(width, height, left=left, right=right, top=0.8, bottom=bottom)
     axes = figure.add_subplot()
-    codes = np.full((n, n), OPEN)
-    for y, x in np.ndindex(n, n):
-        pair = section.pair(shown[y], shown[x]) if x != y else None
+    codes = np.full((len(down), len(along)), np.nan)
+    for y, x in np.ndindex(len(down), len(along)):
+        pair = section.pair(down[y], along[x]) if x <= y else None
         if pair is None:
             continue
-        sign = 1 if pair.first == shown[y] else -1
-        value = sign * pair.difference.value
-        codes[y, x] = (AHEAD if value > 0 else BEHIND) if pair.real else ALIKE if pair.verdict == EQUIVALENT else OPEN
-        test = f"\np {p_value(pair.p_holm)}" if wordy else ""
-        colour = GROUND if codes[y, x] == AHEAD else INK
-        axes.text(x, y, f"{1000 * value:+.1f}{test}", ha="center", va="center", color=colour, fontsize=9)
-    axes.imshow(codes, cmap=ListedColormap([ORANGE, PALE, SKY, BLUE]), vmin=0, vmax=3, aspect="auto")
-    axes.plot(range(n), range(n), "s", color=GREY, markersize=4)
-    columns = labels(short(shown), 26)
-    upright = n <= UPRIGHT and max(map(len, columns)) <= COLUMN
-    slanted: dict[str, Any] = {} if upright else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(range(n), columns, **slanted)
-    axes.set_yticks(range(n), labels(short(shown), 38))
-    axes.set_xticks(np.arange(0.5, n - 1), minor=True)
-    axes.set_yticks(np.arange(0.5, n - 1), minor=True)
+        seen = pair.seen_from(down[y])
+        value = seen.difference.value
+        codes[y, x] = (AHEAD if value > 0 else BEHIND) if seen.real else ALIKE if seen.verdict == EQUIVALENT else OPEN
+        colour = ON_DARK if codes[y, x] in (AHEAD, ALIKE) else ON_LIGHT
+        axes.text(x, y, f"{1000 * value:+.1f}", ha="center", va="center", color=colour, fontsize=9)
+    axes.pcolormesh(np.ma.masked_invalid(codes), cmap=ListedColormap([ORANGE, "#c9c9c9", GREEN, BLUE]),
+                    vmin=0, vmax=3, edgecolors=GROUND, linewidth=2)  # fmt: skip
+    for text in axes.texts:
+        x, y = text.get_position()
+        text.set_position((x + 0.5, y + 0.5))
+    axes.invert_yaxis()
+    axes.set_xticks(np.arange(len(along)) + 0.5, texts[:-1], rotation=ACROSS, ha="right", rotation_mode="anchor",
+                    fontsize=9)  # fmt: skip
+    axes.set_yticks(np.arange(len(down)) + 0.5, texts[1:])
     axes.grid(visible=False)
-    axes.grid(which="minor", color=GROUND, linewidth=2)
-    axes.tick_params(which="both", length=0)
+    axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(f"1000 x (mean Dice of row - of column){cut(n, len(names))}")
-    if not all(p.of_methods for p in section.pairs):
-        whose = "rows of " if any(p.of_methods for p in section.pairs) else ""
-        fewer = f"{whose}fewer than {MIN_SEEDS} seeds"
-        axes.set_xlabel(f"{fewer}: about these weights, not methods")
+    counts = {word: sum(p.verdict == word for p in section.pairs) for word in {p.verdict for p in section.pairs}}
+    told = counts.get("better", 0) + counts.get("worse", 0)
+    n = len(section.pairs)
+    said = f"{told} of {n} pairs differ, {counts.get(EQUIVALENT, 0)} are equivalent, {counts.get('not known', 0)} open"
+    few = "" if all(p.of_methods for p in section.pairs) else f"; rows of fewer than {MIN_SEEDS} seeds: these weights"
+    heading(figure, said, f"1000 x (Dice of row - of column){cut(len(shown), len(names))}{few}")
     figure.legend(
         handles=[
-            Patch(color=BLUE, label="row better"),
             Patch(color=ORANGE, label="row worse"),
-            Patch(color=SKY, label=f"equivalent within {MARGIN}"),
-            Patch(color=PALE, label="not known"),
+            Patch(color=BLUE, label="row better"),
+            Patch(color=GREEN, label=f"equivalent within {MARGIN}"),
+            Patch(color="#c9c9c9", label="not known"),
         ],
-        loc="outside lower right", ncols=4,
+        loc="lower left", ncols=4, bbox_to_anchor=(0, 0),
     )  # fmt: skip
     return figure

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.collections import LineCollection
-from matplotlib.lines import Line2D
-from matplotlib.text import Annotation
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, cut, label
+from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, cut, heading, inches, labels
+from bench.pages import names
 from bench.speed.speeds import Speeds, number
 from bench.statistics.rows import Row, Section
 
 COLUMNS = (("train_images_per_second", "training"), ("inference_images_per_second", "inference"))
-MOST = 20  # rows by rank; more could be neither told apart nor named beside the panels
-NAMED = 6  # with more rows than this a dot bears its number, and a key holds the names
-PLACES = ((8, 6), (8, -12), (-8, 6), (-8, -12), (0, 14), (0, -20), (14, 18), (14, -26), (-14, 18), (-14, -26))
+MOST = 20  # rows by rank; more could not be told apart
+SMALL = 8.5  # points
+PLACES = tuple(
+    (sign * dx, dy) for dy in (0, 9, -9, 18, -18, 27, -27, 36, -36, 45, -45, 54, -54) for sign, dx in ((1, 9), (-1, 9))
+)
 
 
 def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
@@ -27,86 +27,92 @@ def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
     None where nothing was measured. Variants of a recipe are left out, as they have their network's speed, and so is a
     figure of one network beside its variants.
     """
-    plain = [r for r in section.rows if not r.variant]
+    plain = [r for r in section.rows if not r.variant and r.single]
     rows, networks = plain[:MOST], {(r.architecture, r.width) for r in plain}
     least = 1 if len(plain) == len(section.rows) else 2
     devices = [m for m in measured if sum(m.of(*network) is not None for network in networks) >= least]
     if not devices:
         return None
-    figure = canvas(8.6, 0.4 + 3.6 * len(devices))
+    figure = canvas(8.6, 1.0 + 3.2 * len(devices), left=0.75, top=0.95, bottom=0.55)
+    figure.subplots_adjust(hspace=0.45)
     axes = figure.subplots(len(devices), 2, squeeze=False, sharey=True)
     for line, m in zip(axes, devices, strict=True):
         for panel, (column, text) in zip(line, COLUMNS, strict=True):
             _panel(panel, rows, m, column)
             panel.set_xlabel(f"{text}, images/s (log scale)")
-            panel.set_title(f"{label(m.device_kind)}, {label(m.precision)}: {text}")
+            panel.set_title(f"{names.device(m.device_kind)}, {m.precision}: {text}", fontsize=10)
         line[0].set_ylabel("mean Dice, 95 % interval")
-    if len(rows) > NAMED:
-        _key(figure, rows, devices)
-    if more := cut(len(rows), len(plain)):
-        figure.suptitle(f"Speed and accuracy{more}", x=0.01, ha="left", fontsize=9)
-    figure.canvas.draw()  # settles the layout, without which labels cannot be kept apart
-    for panel in axes.flat:
-        _keep_apart(panel)
+    absent = sum(all(m.of(r.architecture, r.width) is None for m in devices) for r in rows)
+    rest = f"; {absent} more not measured" if absent else ""
+    heading(
+        figure,
+        _said(rows, devices[0]),
+        f"larger dot: more parameters; line: nothing is faster and better{rest}{cut(len(rows), len(plain))}",
+    )
     return figure
 
 
+def _said(rows: Sequence[Row], measured: Speeds) -> str:
+    """The fastest network at inference, and what it gives away against the best that was measured."""
+    column = COLUMNS[1][0]
+    found = [(r, number(s, column)) for r in rows if (s := measured.of(r.architecture, r.width))]
+    known = [(r, rate) for r, rate in found if rate > 0]
+    if not known:
+        return "Speed and accuracy"
+    fast, rate = max(known, key=lambda one: one[1])
+    best, other = max(known, key=lambda one: one[0].dice.value)
+    first, second = names.display(fast.name), names.display(best.name)
+    if fast is best:
+        return f"{first} is the fastest and the best of those measured"
+    return f"{first} is {rate / other:.1f} times as fast as {second}, for {best.dice.value - fast.dice.value:.3f} Dice"
+
+
 def _panel(axes: Axes, rows: Sequence[Row], measured: Speeds, column: str) -> None:
-    named = len(rows) <= NAMED
-    for i, row in enumerate(rows, start=1):
+    shown = []
+    for row in rows:
         found = measured.of(row.architecture, row.width)
         x = number(found, column) if found else np.nan
-        if not x > 0:
-            continue
-        d = row.dice
-        colour = BLUE if row.rank else GREY
-        axes.errorbar(x, d.value, [[d.value - d.ends[0]], [d.ends[1] - d.value]], color=colour, linewidth=1.4, zorder=2)
+        if x > 0:
+            shown.append((x, row))
+    for x, row in shown:
+        d, colour = row.dice, BLUE if row.rank else GREY
+        axes.errorbar(x, d.value, [[d.value - d.ends[0]], [d.ends[1] - d.value]], color=colour, linewidth=1.2, zorder=2)
         axes.scatter(x, d.value, s=20 + 14 * np.sqrt(row.parameters / 1e5), color=colour, zorder=3)
-        axes.annotate(
-            label(row.name, 20) if named else str(i),
-            (x, d.value),
-            PLACES[0],
-            textcoords="offset points",
-            fontsize=9,
-            color=INK,
-            zorder=5,
-        )
+    front = [(x, r.dice.value) for x, r in sorted(shown, key=lambda one: one[0])
+             if all(o.dice.value <= r.dice.value or ox < x for ox, o in shown)]  # fmt: skip
+    axes.plot(*zip(*front, strict=True), color=GREY, linewidth=1, linestyle="--", zorder=1) if front else None
     axes.set_xscale("log")
-    axes.margins(x=0.18, y=0.1)
+    axes.margins(x=0.25, y=0.12)
     low, high = axes.get_xlim()
     # within one decade the powers of ten would leave an axis without a number
     axes.xaxis.set_major_locator(
-        MaxNLocator(6, steps=[1, 2, 5, 10]) if high < 10 * low else LogLocator(subs=(1.0, 2.0, 5.0))
+        MaxNLocator(5, steps=[1, 2, 5, 10]) if high < 10 * low else LogLocator(subs=(1.0, 2.0, 5.0))
     )
     axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
     axes.xaxis.set_minor_locator(NullLocator())
+    _name(axes, shown)
 
 
-def _keep_apart(axes: Axes) -> None:
-    """Move each label to the first place around its dot where it meets neither a label, an interval nor the frame."""
+def _name(axes: Axes, shown: Sequence[tuple[float, Row]]) -> None:
+    """Write each name at the first place around its dot where it meets neither a name, an interval nor the frame."""
+    points = 72 / axes.figure.dpi
     frame = axes.get_window_extent()
-    dots = [axes.transData.transform(text.xy) for text in axes.texts if isinstance(text, Annotation)]
-    taken = [Bbox.from_bounds(x - 9, y - 9, 18, 18) for x, y in dots]
-    for line in axes.collections:
-        if isinstance(line, LineCollection):
-            ends = [axes.transData.transform(segment) for segment in line.get_segments()]
-            taken += [Bbox([[a[0] - 2, a[1]], [b[0] + 2, b[1]]]) for a, b in ends]
-    for text in axes.texts:
+    dots = [axes.transData.transform((x, r.dice.value)) for x, r in shown]
+    taken = [Bbox.from_bounds(x - 6 / points, y - 6 / points, 12 / points, 12 / points) for x, y in dots]
+    for x, row in shown:
+        (left, bottom), (_, top) = (axes.transData.transform((x, end)) for end in row.dice.ends)
+        taken.append(Bbox([[left - 2, bottom], [left + 2, top]]))
+    for (x, row), dot, text in zip(shown, dots, labels([names.display(r.name) for _, r in shown], 24), strict=True):
+        wide, high = inches([text], SMALL) * axes.figure.dpi, 1.15 * SMALL / points
         for dx, dy in PLACES:
-            text.set_position((dx, dy))
-            text.set_horizontalalignment("left" if dx > 0 else "right" if dx < 0 else "center")
-            box = text.get_window_extent()
+            left = dot[0] + dx / points - (wide if dx < 0 else 0)
+            box = Bbox.from_bounds(left, dot[1] + dy / points - high / 2, wide, high)
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
             if inside and not any(box.overlaps(other) for other in taken):
                 break
-        taken.append(text.get_window_extent())
-
-
-def _key(figure: Figure, rows: Sequence[Row], devices: Sequence[Speeds]) -> None:
-    drawn = [any(m.of(r.architecture, r.width) for m in devices) for r in rows]
-    names = [
-        f"{i}  {label(r.name, 34)}" for i, (r, shown) in enumerate(zip(rows, drawn, strict=True), start=1) if shown
-    ]
-    names += [f"{drawn.count(False)} more: not measured"] if not all(drawn) else []
-    handles = [Line2D([], [], linestyle="", label=name) for name in names]
-    figure.legend(handles=handles, loc="outside right upper", handlelength=0, handletextpad=0)
+        taken.append(box)
+        axes.annotate(
+            text, (x, row.dice.value), (dx, dy), textcoords="offset points", fontsize=SMALL, color=INK, zorder=5,
+            va="center", ha="left" if dx > 0 else "right",
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6} if abs(dy) > 9 else None,
+        )  # fmt: skip

@@ -1,6 +1,7 @@
-"""What every figure shares: colours, type, and how it becomes the same PNG bytes each time.
+"""What every figure shares: colours, type, fixed margins, and how it becomes the same SVG bytes each time.
 
-Drawn with Agg, without a display, on an explicit light ground, so that a page on a dark one stays legible.
+No layout engine: constrained layout draws each figure several times, three quarters of a report. Margins are given in
+inches, from the length of the names. A dark page gets dark colours by a media query inside the SVG.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import atexit
 import io
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -30,25 +32,31 @@ _writable_configuration()
 import matplotlib  # noqa: E402
 from matplotlib.axes import Axes as Axes  # noqa: E402
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
+from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: E402
 from matplotlib.figure import Figure as Figure  # noqa: E402
 
 from bench.markdown import fitted, plain  # noqa: E402
 from bench.records import store  # noqa: E402
 
 # Okabe and Ito's palette: told apart with every common colour blindness, and in grey by lightness.
-BLUE, ORANGE, GREEN, VERMILLION, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9"
-YELLOW = "#F0E442"
-GREY, PALE, INK, GROUND = "#7A7A7A", "#E4E4E4", "#222222", "#FFFFFF"
+BLUE, ORANGE, GREEN, VERMILLION, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9"
+YELLOW = "#f0e442"
+GREY, PALE, INK, GROUND = "#7a7a7a", "#e4e4e4", "#222222", "#ffffff"
+ON_DARK, ON_LIGHT = "#fdfdfd", "#1f1f1f"  # text on a coloured cell, the same on a dark page
 MAX_ROWS = 40  # of a figure with a line an architecture
-MAX_PANELS = 16  # of a figure with a panel an architecture
+FONT = 10.0  # points
+
+# Colours of a dark page, of code hosts' own.
+_DARK = {INK: "#e6edf3", GROUND: "#0d1117", PALE: "#30363d", GREY: "#9198a1", BLUE: "#4aa8e0"}
 
 STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans", "font.size": 10.0, "axes.titlesize": 10.5, "axes.titleweight": "bold",
+    "font.family": "DejaVu Sans", "font.size": FONT, "axes.titlesize": 11.0, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "figure.facecolor": GROUND, "savefig.facecolor": GROUND,
-    "axes.facecolor": GROUND, "axes.edgecolor": GREY, "axes.labelcolor": INK, "text.color": INK,
+    "axes.facecolor": "none", "axes.edgecolor": GREY, "axes.labelcolor": INK, "text.color": INK,
     "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "axes.axisbelow": True, "grid.color": PALE, "grid.linewidth": 0.8,
     "legend.frameon": False, "legend.fontsize": 9.0, "savefig.dpi": 150.0,
+    "svg.hashsalt": "lungseg", "svg.fonttype": "path",
 }  # fmt: skip
 
 
@@ -61,20 +69,66 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def canvas(width: float, height: float) -> Figure:
-    """An empty figure, inches; about 8 wide fills a page on a code host."""
+def canvas(
+    width: float, height: float, left: float = 0.3, right: float = 0.2, top: float = 0.45, bottom: float = 0.55
+) -> Figure:
+    """An empty figure with these margins, all in inches; about 8 wide fills a page on a code host."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasSVG(figure)
+    figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, 0.06)
+    return figure
+
+
+def raster_canvas(width: float, height: float) -> Figure:
+    """As ``canvas``, for pictures made of pixels, laid out by matplotlib."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.07, h_pad=0.07)  # type: ignore[union-attr, call-arg]
     FigureCanvasAgg(figure)
     return figure
 
 
+def inches(texts: Sequence[str], points: float = FONT) -> float:
+    """About how wide the longest line of these texts is: letters of the font are 0.6 of its height on average."""
+    return max((len(line) for text in texts for line in text.split("\n")), default=0) * 0.6 * points / 72
+
+
+def heading(figure: Figure, text: str, more: str = "") -> None:
+    """The finding in bold at the top left, and below it what is shown."""
+    height, text, more = figure.get_figheight(), literal(text), literal(more)
+    bold = 11.0 if inches([text], 12) < figure.get_figwidth() - 0.2 else 9.0
+    figure.text(0.1 / figure.get_figwidth(), 1 - 0.1 / height, text, fontsize=bold, fontweight="bold", va="top")
+    if more:
+        down = 0.34 + 0.17 * text.count("\n")
+        figure.text(0.1 / figure.get_figwidth(), 1 - down / height, more, fontsize=9, va="top", color=GREY)
+
+
 def save(figure: Figure, path: Path) -> Path:
-    """Write the PNG in one step, without the version and time that would change its bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    store.write_bytes(path, buffer.getvalue())
+    """Write the SVG, or the PNG of pixels, in one step, without the version and time that would change its bytes."""
+    if path.suffix == ".png":
+        pixels = io.BytesIO()
+        figure.savefig(pixels, format="png", metadata={"Software": None})
+        store.write_bytes(path, pixels.getvalue())
+        return path
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    store.write_text(path, _for_dark_pages(drawn.getvalue()))
     return path
+
+
+def _for_dark_pages(svg: str) -> str:
+    """The SVG with colours for a dark page, and coordinates of no more digits than a screen has."""
+    rules = "".join(
+        f'[style*="{kind}: {light}"]{{{kind}:{dark}!important}}'
+        for light, dark in _DARK.items() for kind in ("fill", "stroke")
+    )  # fmt: skip
+    style = f"<style>@media (prefers-color-scheme: dark){{{rules}}}</style>"
+    short = re.sub(r"(scale\([^)]*\))|(\d\.\d\d)\d+", lambda found: found[1] or found[2], svg)
+    return re.sub(r"\n *\n", "\n", short.replace(" <defs>\n", f" {style}\n <defs>\n", 1))
+
+
+def literal(text: str) -> str:
+    """Text that matplotlib takes for no mathematics, of characters that the font has."""
+    return re.sub(r"(?<!\\)\$", r"\$", "".join(c if ord(c) < 0x250 else "?" for c in text))
 
 
 def label(name: object, limit: int = 26, *, wrapped: bool = False) -> str:
@@ -83,7 +137,7 @@ def label(name: object, limit: int = 26, *, wrapped: bool = False) -> str:
     What is longer than ``limit`` goes on in a second line, if it may be wrapped and has a variant in brackets, or
     loses its middle: variants of one network differ at their end.
     """
-    text = "".join(c if ord(c) < 0x250 else "?" for c in plain(name))
+    text = literal(plain(name)).replace(r"\$", "$")
     parts = [text]
     if len(text) > limit and wrapped and " (" in text:
         first, _, rest = text.partition(" (")

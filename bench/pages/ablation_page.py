@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.markdown import NONE, escape, p_value, paragraph, table, with_interval
-from bench.pages.ranking_page import told
+from bench.pages.names import display
+from bench.pages.tables import told, unbroken
 from bench.statistics.pairs import corrected
 from bench.statistics.rows import Pair, Row, Section
 from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
 from lungseg import recipes
+
+MOST_NAMED = 4
 
 
 def answer(section: Section, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
@@ -24,33 +27,26 @@ def answer(section: Section, name: Callable[[object], str] = escape) -> list[tup
         for seen in [pair.seen_from(row.name)]
     ]
     numbered = {verdict: [f"{what} {d:+.4f}" for what, d, v in named if v == verdict] for verdict in (BETTER, WORSE)}
-    numbered |= {verdict: [what for what, _, v in named if v == verdict] for verdict in (EQUIVALENT, UNKNOWN)}
+    rest = {verdict: [what for what, _, v in named if v == verdict] for verdict in (EQUIVALENT, UNKNOWN)}
+    numbered |= {v: some if len(some) <= MOST_NAMED else [f"{len(some)} others"] for v, some in rest.items()}
     text = "; ".join(f"{verdict}: {', '.join(some)}" for verdict, some in numbered.items() if some)
     meant = [f"{gloss[0].upper()}{gloss[1:]}." for gloss in recipes.glosses(row.variant for row, _ in found)]
     return [("What does each ingredient buy?", " ".join([f"By Dice, against the whole recipe, {text}.", *meant]))]
 
 
-def ablation(section: Section) -> list[str]:
-    """Blocks; empty where the section holds no variant of its recipe."""
+def ablation(section: Section, brief: bool = False) -> list[str]:
+    """Blocks; empty where the section holds no variant of its recipe. brief: the table alone."""
     rows = [_row(section, row, whole, pair) for row, whole, pair in _against_the_whole(section)]
-    alike = len({r.seeds for r in section.rows}) < 2
-    headers = ["Architecture", "Changed", "Dice [95 % interval]", "Against the whole recipe [95 %]", "p, Holm",
-               "Verdict", "Validation"]  # fmt: skip
-    meant = recipes.glosses(row.variant for row in section.rows)
-    several = meant or any("+" in row.variant for row in section.rows)
-    joined = ", or with several joined by +" * bool(several) + "".join(f" ({gloss})" for gloss in meant)
+    headers = ["Network", "Changed", "Against the whole", "p, Holm", "Verdict", "Validation"]
     note = (
-        f"Each row is recipe {escape(section.setting.recipe)} with one thing changed{joined}, on the same folds"
-        f"{', seeds' * alike} and images; the difference is its Dice minus that of the whole recipe. The p-values are"
-        " corrected (Holm) for these comparisons; those under Differences are for more and may judge otherwise."
-        " Validation: the same difference of the Dice of the weights that were kept, on the images that chose them, and"
-        " in how many trainings it is above 0. Who chooses a variant should look there first: the highest of several"
-        " by the test images is flattered by chance. But more epochs, or less steady ones, have a higher highest by"
-        " chance, too, and other folds test on these images."
+        f"Recipe {escape(section.setting.recipe)} with one thing changed, on the same folds and images; p is corrected"
+        " for these comparisons. Validation: the difference on the images that chose the weights, and in how many"
+        " trainings it is above 0: look there first when choosing, as the highest on test images is flattered."
     )
-    told = (f"{name}: {what}" for name, what in recipes.meanings(row.variant for row in section.rows).items())
-    meanings = paragraph(f"What each changes: {'; '.join(told)}.")
-    return ["### What each ingredient buys", table(headers, rows, left=2), paragraph(note), meanings] if rows else []
+    changes = (f"{name}: {what}" for name, what in recipes.meanings(row.variant for row in section.rows).items())
+    meanings = paragraph(f"What each changes: {'; '.join(changes)}.")
+    notes = [] if brief else [paragraph(note), meanings]
+    return ["### What each ingredient buys", table(headers, rows, left=2), *notes] if rows else []
 
 
 def _validation(section: Section, row: Row, whole: Row) -> str:
@@ -60,7 +56,7 @@ def _validation(section: Section, row: Row, whole: Row) -> str:
         for of in (row, whole)
     ]  # fmt: skip
     found = [kept[0][key] - kept[1][key] for key in kept[0].keys() & kept[1].keys()]
-    return f"{sum(found) / len(found):+.4f}, {sum(d > 0 for d in found)} of {len(found)}" if found else NONE
+    return f"{sum(found) / len(found):+.4f},\u00a0{sum(d > 0 for d in found)}/{len(found)}" if found else NONE
 
 
 def _against_the_whole(section: Section) -> list[tuple[Row, Row, Pair | None]]:
@@ -78,9 +74,9 @@ def _against_the_whole(section: Section) -> list[tuple[Row, Row, Pair | None]]:
 
 
 def _row(section: Section, row: Row, whole: Row, pair: Pair | None) -> list[str]:
-    start = [escape(row.architecture), escape(row.variant), with_interval(row.dice)]
+    start = [escape(display(row.architecture)), escape(row.variant)]
     validation = _validation(section, row, whole)
     if pair is None:
         return [*start, NONE, NONE, "not ranked", validation]
     seen = pair.seen_from(row.name)
-    return [*start, with_interval(seen.difference, sign=True), p_value(pair.p_holm), told(seen), validation]
+    return [*start, unbroken(with_interval(seen.difference, sign=True)), p_value(pair.p_holm), told(seen), validation]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.markdown import counted, duration, escape, listed, millions, p_value, with_interval
+from bench.markdown import counted, duration, escape, listed, p_value, with_interval
 from bench.pages import budget, gaps
-from bench.pages.literature import people
 from bench.statistics.rows import MIN_SEEDS, Pair, Row, Section
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 
+MOST_NAMED = 3
 Namer = Callable[[object], str]
-REAL, PEOPLE, SEEDS = "Is the difference real?", "Against people?", "How many seeds?"
+REAL, SEEDS = "Is the difference real?", "How many seeds?"
 TRUST, CHOSEN = "How often is such a table wrong?", "What of choosing the highest?"
-# the index of suites leaves these out: the same sentence for each, or detail
-ON_THE_PAGE_ALONE = (PEOPLE, SEEDS, TRUST, CHOSEN)
 
 
 def best(section: Section, name: Namer = escape) -> str:
@@ -35,10 +33,15 @@ def best(section: Section, name: Namer = escape) -> str:
     if len(first) > 1:
         return f"{listed(first)} share the highest mean Dice, {value}.{_network(ranked, name)}"
     beside = [name(r.name) for r in ranked[1:] if r.rank == 1]
-    tied = f" It shares the first rank with {listed(beside)}." if beside else ""
+    tied = f" It shares the first rank with {_some(beside)}." if beside else ""
     ahead = gaps.ahead(section, name)
     so_far = "Of the rows that can be ranked so far, " if ahead else ""
     return f"{so_far}{first[0]} has the highest mean Dice, {value}.{tied}{ahead}{_network(ranked, name)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The names, or how many there are where a sentence of them would be no answer; the table has them all."""
+    return listed(names) if len(names) <= MOST_NAMED else f"{len(names)} others"
 
 
 def _network(ranked: list[Row], name: Namer) -> str:
@@ -71,7 +74,7 @@ def real(section: Section, name: Namer = escape) -> str:
         return "Too few patients to tell."
     close = [(r, p.verdict) for r in ranked[1:] if (p := section.pair(ranked[0].name, r.name)) and not p.real]
     others = [
-        f" {lead} {listed(some)}."
+        f" {lead} {_some(some)}."
         for verdict, lead in ((EQUIVALENT, f"Equivalent to {name(ranked[0].name)}:"),
                               (UNKNOWN, "Not known whether it is better than"))
         if (some := [name(r.name) for r, v in close if v == verdict and r is not ranked[1]])
@@ -112,9 +115,8 @@ def trust(section: Section) -> str | None:
     sizes = [f"{size:.4f} with {counted(n, 'seed')}" for n, size in sorted(found.detectable.items())]
     few = " One seed says nothing of methods." if found.seeds == 1 else ""
     return (
-        f"{wrong}, by simulation with the variances of the trainings of {escape(found.source)}.{few} A difference of"
-        f" methods would be told from none with 80 % power, corrected for"
-        f" {counted(found.rows * (found.rows - 1) // 2, 'pair')}, if it were {listed(sizes)}."
+        f"{wrong}, simulated from the variances of {escape(found.source)}.{few} Smallest difference of methods found"
+        f" with 80 % power: {listed(sizes)}."
     )
 
 
@@ -193,11 +195,10 @@ def levelled(section: Section, name: Namer = escape) -> str | None:
     found = [(row, rose, cells) for row, rose, cells in budget.rising(section) if rose > cells / 10]
     if not found:
         return None
-    each = listed([f"{name(row.name)} in {rose} of {cells}" for row, rose, cells in found])
-    return (
-        f"Not all: validation Dice was still rising when the epochs ran out for {each} trainings. The order is that of"
-        " this budget, and more epochs may change it."
-    )
+    most = sorted(found, key=lambda one: -one[1] / one[2])[:MOST_NAMED]
+    each = listed([f"{name(row.name)} in {rose} of {cells}" for row, rose, cells in most])
+    more = f" and {counted(len(found) - len(most), 'row')} more" if len(found) > len(most) else ""
+    return f"Not all: soft validation Dice was still rising when the epochs ran out for {each} trainings{more}."
 
 
 def answers(section: Section, name: Namer = escape) -> list[tuple[str, str]]:
@@ -208,9 +209,8 @@ def answers(section: Section, name: Namer = escape) -> list[tuple[str, str]]:
         (TRUST, trust(section)),
         (CHOSEN, chosen(section, name)),
         ("Would another reader of the images agree?", stable(section, name)),
-        ("Had training levelled off?", levelled(section, name)),
-        ("What does it cost?", cost(section, name)),
-        (PEOPLE, people(section)),
+        ("Had training converged?", levelled(section, name)),
+        ("What did the section cost?", cost(section, name)),
         (SEEDS, unequal(section, name)),
     ]
     return [(question, answer) for question, answer in found if answer]
@@ -226,25 +226,15 @@ def unequal(section: Section, name: Namer = escape) -> str | None:
 
 
 def cost(section: Section, name: Namer = escape) -> str:
-    """Size and training time of the rows at the top, and of the whole section."""
-    rows = [r for r in section.rows if r.rank][:3] or list(section.rows[:3])
-    if not rows:
+    """Training time of the whole section."""
+    if not section.rows:
         return "Unknown."
-    what = "fold" if section.setting.folds > 1 else "seed"
-    each = [
-        f"{name(r.name)} {millions(r.parameters)} parameters, {r.gmacs:.2f} GMACs,"
-        f" {duration(r.train_seconds)} of training a {what}"
-        for r in rows
-    ]
     total, beside = sum(c.total_seconds for c in section.cells if c.trained and c.scored), section.at_once
     shared = f", up to {beside} of them at a time" if beside > 1 else ""
     if section.beside > beside:
         shared += f", up to {section.beside} with those of other suites"
     summed = " summed" if max(beside, section.beside) > 1 else ""
-    return (
-        f"{'; '.join(each)}. All scored cells took {duration(total)}{summed}"
-        f" ({name(section.setting.device_kind)}{shared})."
-    )
+    return f"All scored cells took {duration(total)}{summed} ({name(section.setting.device_kind)}{shared})."
 
 
 def _equals(p: float) -> str:

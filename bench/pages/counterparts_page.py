@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.markdown import counted, escape, listed, p_value, paragraph, ratio, table, with_interval
-from bench.pages.ranking_page import told
+from bench.pages.names import display
+from bench.pages.tables import told, unbroken
 from bench.statistics.rows import Counterpart, Section
 from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
-
-# TensorFlow's documentation of enable_tensor_float_32_execution; JAX issues 4873 and 12008
-TF32 = (
-    "NVIDIA's cards since Ampere also multiply float32 in TensorFloat-32, of 10 bits, unless a backend is told not to;"
-    " none is here."
-)
 
 
 def gain(section: Section, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
@@ -42,10 +37,12 @@ def gains(section: Section) -> list[str]:
     found, name = section.gains, escape(section.setting.besides.capitalize())
     blocks = [f"### What all of {name} buys"]
     if found:
-        headers = ["Architecture", "Without", "With", "Difference in Dice [95 %]", "p, Holm", "Verdict"]
+        headers = ["Network", "Without", "With", "Difference in Dice [95 %]", "p, Holm", "Verdict"]
         note = f"Without: suite {escape(found[0].suite)} on the same machine, folds, recipe and test images the same."
         blocks += [table(headers, [_row(c) for c in found], left=1), paragraph(f"{note} {_more(found)}")]
-    lacking = [escape(r.name) for r in section.rows if r.rank and r.single and r.name not in {c.name for c in found}]
+    lacking = [
+        escape(display(r.name)) for r in section.rows if r.rank and r.single and r.name not in {c.name for c in found}
+    ]
     if lacking:
         blocks.append(paragraph(f"Not compared, as the same trainings without it are not at hand: {listed(lacking)}."))
     return blocks
@@ -67,7 +64,7 @@ def again(section: Section) -> list[tuple[str, str]]:
     furthest = max(found, key=lambda c: abs(c.pair.difference.value))
     mean = sum(abs(c.pair.difference.value) for c in found) / len(found)
     what = f"{counted(len(found), 'network')} trained with the same seeds on {machines} too"
-    by = f"{escape(furthest.name)} {with_interval(furthest.pair.difference, sign=True)}"
+    by = f"{escape(display(furthest.name))} {with_interval(furthest.pair.difference, sign=True)}"
     size = f"differs by {by} Dice" if len(found) == 1 else f"differ by {mean:.4f} Dice on average, most {by}"
     return [
         (
@@ -77,22 +74,6 @@ def again(section: Section) -> list[tuple[str, str]]:
     ]
 
 
-def retrained(section: Section) -> list[str]:
-    """Blocks; empty where no network was trained on another machine too."""
-    if not section.retrained:
-        return []
-    rows = [[escape(c.machine), *_row(c)] for c in section.retrained]
-    headers = ["There", "Architecture", "There, Dice", "Here, Dice", "Here - there [95 %]", "p, Holm", "Verdict"]
-    note = (
-        "The same seeds, recipe, data, folds and graph on another backend or device. Each backend draws other first"
-        " weights from a seed and adds numbers in another order, each device does the latter, and a training makes more"
-        " of it: so this is what a row of one seed varies by."
-    )
-    if any("nvidia" in c.machine for c in section.retrained) or "nvidia" in section.setting.machine:
-        note += f" {TF32}"
-    return ["### The same trainings elsewhere", table(headers, rows, left=2), paragraph(note)]
-
-
 def _row(c: Counterpart) -> list[str]:
-    values = [ratio(c.theirs), ratio(c.dice), with_interval(c.pair.difference, sign=True)]
-    return [escape(c.name), *values, p_value(c.pair.p_holm), told(c.pair)]
+    values = [ratio(c.theirs), ratio(c.dice), unbroken(with_interval(c.pair.difference, sign=True))]
+    return [escape(display(c.name)), *values, p_value(c.pair.p_holm), told(c.pair)]

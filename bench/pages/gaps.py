@@ -25,7 +25,7 @@ def unranked(section: Section, row: Row) -> str:
 
 def ahead(section: Section, name: Namer = escape) -> str:
     """Whether unfinished rows score more than the first on the images that they predicted; empty where none does."""
-    pairs = [(r, theirs) for r in section.rows if not r.rank and (theirs := _of_the_first(section, r)) is not None]
+    pairs = [(r, theirs) for r in section.rows if not r.rank and (theirs := of_the_first(section, r)) is not None]
     better = [(r.dice.value - theirs, r, theirs) for r, theirs in pairs if r.dice.value > theirs]
     if not better:
         return ""
@@ -38,18 +38,9 @@ def ahead(section: Section, name: Namer = escape) -> str:
     )
 
 
-def beside(section: Section, row: Row, name: Namer = escape) -> str:
-    """What the first row scores on the images of one that lacks some: else 0.97 of the easy ones looks like a lead."""
-    value = _of_the_first(section, row)
-    if value is None:
-        return ""
-    first = next(r for r in section.rows if r.rank)
-    theirs = f"{name(first.name)} has {ratio(value)}"
-    return f" On the {len(row.images)} images that it predicted, {theirs} and it has {ratio(row.dice.value)}."
-
-
-def _of_the_first(section: Section, row: Row) -> float | None:
-    """Mean Dice of the first row on the images of one that lacks some of them; None of any other."""
+def of_the_first(section: Section, row: Row) -> float | None:
+    """Mean Dice of the first row on the images of one that lacks some: else 0.97 of the easy ones looks like a lead.
+    None of any other row."""
     first, own = next((r for r in section.rows if r.rank), None), set(row.images)
     if first is None or not own < set(first.images):
         return None

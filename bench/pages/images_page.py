@@ -1,30 +1,33 @@
-"""The blocks that name images: the hardest, and those on which two metrics disagree."""
+"""The blocks that name the hardest images."""
 
 from __future__ import annotations
 
-import math
-
-from bench.markdown import NONE, distance, escape, paragraph, ratio, table
-from bench.statistics import borders, hard_images
+from bench.markdown import escape, paragraph, ratio, table
+from bench.pages.names import display, fitting
+from bench.statistics import hard_images
 from bench.statistics.rows import Section
 
-SHOWN = 4  # architectures side by side
+SHOWN = 2
+LINES = 5  # of a table; tables/<suite>/images.csv has all  # architectures side by side
 
 
 def hardest(section: Section) -> list[str]:
-    """The ten images of lowest Dice."""
+    """The images of lowest Dice."""
     found = hard_images.hardest(section)
     if not found:
         return ["Nothing was scored."]
-    shown = [name for name, _, _ in found[0][2]][:SHOWN]
+    shown = fitting([name for name, _, _ in found[0][2]][:SHOWN])
     rows = [
-        [escape(image), ratio(mean), *(f"{ratio(d)} / {distance(h)}" for name, d, h in each if name in shown)]
-        for image, mean, each in found
+        [escape(image), ratio(mean), *(ratio(dice) for name, dice, _ in each if name in shown)]
+        for image, mean, each in found[:LINES]
     ]
-    unit = borders.unit(section.rows)
     over = f"all {len(found[0][2])} architectures" if len(found[0][2]) > 1 else "the seeds"
-    note = f"Mean Dice over {over} that share these images, then Dice / HD95 ({unit}) of each shown."
-    return [table(["Image", "Mean Dice", *map(escape, shown)], rows), paragraph(note), *_alike(section)]
+    note = f"Mean Dice over {over}, then that of each shown."
+    return [
+        table(["Image", "Mean Dice", *(escape(display(name)) for name in shown)], rows),
+        paragraph(note),
+        *_alike(section),
+    ]
 
 
 def _alike(section: Section) -> list[str]:
@@ -40,29 +43,7 @@ def _alike(section: Section) -> list[str]:
         paragraph(
             f"**Do they miss the same images?** {how}: {those} order the images by Dice"
             f" with a rank correlation (Spearman) of {pairs}. Their mean Dice is {ratio(found.mean)}, and"
-            f" {ratio(found.rest)} without the ten images that are hardest for them. The best of their predictions"
-            f" for each image, which only the truth can tell, would give {ratio(found.best)}: no choice among them can"
-            " exceed that."
+            f" {ratio(found.rest)} without the ten images that are hardest for them. Oracle best per image:"
+            f" {ratio(found.best)}."
         )
     ]
-
-
-def disagreements(section: Section) -> list[str]:
-    """The ten images whose places by Dice and by HD95 are furthest apart."""
-    found, rho = hard_images.disagreements(section)
-    if not found:
-        return []
-    unit = borders.unit(section.rows)
-    rows = [
-        [escape(d.image), ratio(d.dice), f"{d.dice_place:g}", distance(d.hd95), f"{d.hd95_place:g}",
-         "border" if d.hd95_place > d.dice_place else "area"]
-        for d in found
-    ]  # fmt: skip
-    headers = ["Image", "Dice", "Place by Dice", f"HD95 {unit}", "Place by HD95", "Worse in"]
-    note = (
-        f"Places among {len(section.rows[0].images)} images, 1 the best, by means over the same architectures."
-        f" Spearman's rho of the two places: {NONE if math.isnan(rho) else f'{rho:.2f}'}. Worse in border: much of the"
-        " area is right, but a piece lies far off, such as an island; worse in area: no piece is far off, but a seam"
-        " along the border or a small lung costs Dice."
-    )
-    return ["### Images where Dice and HD95 disagree", table(headers, rows, left=1), paragraph(note)]

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.markdown import escape, paragraph, table
+from bench.markdown import paragraph, table
 from bench.statistics.resampling import Interval
-from bench.statistics.rows import Section, Setting
 from lungseg.datasets import DATASETS
 
 # Mean of "Dice Lungs" in martina_vs_julia_eval.csv of github.com/ngaggion/CheXmask-Database (Gaggion et al. 2024,
@@ -81,11 +80,9 @@ PUBLISHED = (
 )  # fmt: skip
 
 
-def people(section: Section) -> str | None:
-    """How well two physicians agree; None where people are no measure. Whether a network is above them is not said:
-    they read other images, at another size."""
-    if section.setting.scored_on not in RADIOGRAPHS or not section.rows:
-        return None
+def people_agree() -> str:
+    """The inter-observer agreement. Whether a network is above it is not said: they read other images, at another
+    size."""
     return (
         f"Two physicians agree at Dice {PHYSICIANS.value:.3f} [{PHYSICIANS.low:.3f}, {PHYSICIANS.high:.3f}]"
         f" (n = {PHYSICIANS_N}, CheXmask; both edited the same draft and left it alone in {PHYSICIANS_ALIKE}, which"
@@ -94,26 +91,13 @@ def people(section: Section) -> str | None:
     )
 
 
-def _distance(known: Published, key: Setting) -> int:
-    """0 for what was trained as this section was (on the same set, or within the set), 1 for the rest."""
-    if key.across:
-        return int(known.split != f"trained on {key.trained_on.capitalize()}")
-    return int(known.split.startswith("trained on"))
-
-
-def published(section: Section) -> list[str]:
-    """Blocks: the literature table of the section's data; empty where nothing was published on it."""
-    key = section.setting
-    known = [p for p in PUBLISHED if p.scored_on == key.scored_on]
-    known.sort(key=lambda p: _distance(p, key))
-    rows = [[p.source, p.dice, p.px, p.split, p.aggregate, p.note] for p in known]
-    if not rows:
-        return []
+def published() -> list[str]:
+    """Blocks: what others published on the same data."""
+    rows = [[p.source, p.scored_on.capitalize(), p.dice, p.px, p.split, p.aggregate, p.note] for p in PUBLISHED]
     note = (
-        f"Dice as published. None of these is known to follow this page's protocol ({key.size[0]} x {key.size[1]} px,"
-        f" {escape(key.split)}, mean over patients, recipe {escape(key.recipe)}), so none is ranked with its"
+        "Dice as published. None of these is known to follow a protocol of these pages, so none is ranked with their"
         f" rows: resolution, split and aggregate each move Dice. {UNCHECKED.capitalize()}: only the source's abstract"
         " or table was read."
     )
-    headers = ["Source", "Dice", "px", "Split", "Aggregate", "Note"]
-    return ["### Published elsewhere, by other protocols", table(headers, rows, left=6), paragraph(note)]
+    headers = ["Source", "Data", "Dice", "px", "Split", "Aggregate", "Note"]
+    return [paragraph(note), table(headers, rows, left=7)]

@@ -1,52 +1,45 @@
-"""Where a page's numbers come from: each record with its hash, machine, versions and source."""
+"""Where a page's numbers come from: each record with its hash, machine, versions and source, as a CSV table."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from bench.markdown import NONE, code, escape, listed, paragraph, table
+from bench.markdown import code, counted, escape, listed, paragraph, plain
 from bench.paths import slug
 from bench.records.record import Machine, Source
 from bench.statistics.rows import Section
 
 
 def provenance(section: Section) -> list[str]:
-    """Blocks: how to find a record, the machines, the sources, and a line for each cell."""
+    """Blocks: how many records, where they lie, and of how many machines and sources; the CSV table names each."""
     key = section.setting
-    machines = _numbered([_machine(c.machine) for c in section.cells])
-    sources = _numbered([_source(c.source) for c in section.cells])
-    rows = [
-        [escape(c.name), escape(c.status), escape(_start(c.record_sha256, 12)), escape(_start(c.weights_sha256, 12)),
-         f"M{machines[_machine(c.machine)]}", f"S{sources[_source(c.source)]}",
-         escape(_start(c.finished, 16).replace("T", " "))]
-        for c in section.cells
-    ]  # fmt: skip
+    machines, sources = {_machine(c.machine) for c in section.cells}, {_source(c.source) for c in section.cells}
     taken = Counter(c.taken_from for c in section.cells if c.taken_from)
     told = listed([f"{n} from suite {escape(suite)}" for suite, n in taken.items()]) if taken else ""
-    folder = f"runs/{slug(key.suite)}/{slug(key.machine)}"
-    file = code(f"{folder}/<cell>.json")
+    table = csv_name(key.suite)
     return [
         paragraph(
-            f"A cell is one training; its record is the file {file}"
-            f" beside this page, or of that name in {code(f'{folder}-protocol-{key.protocol}/')} where records of a"
-            " newer protocol were published since. Hashes are the first 12 digits of the record's and the weights'"
-            f" SHA-256.{f' Taken over, as the same training: {told}.' if told else ''}"
-        ),
-        "\n".join(
-            [paragraph(f"M{n}: {text}", "- ") for text, n in machines.items()]
-            + [paragraph(f"S{n}: {text}", "- ") for text, n in sources.items()]
-        ),
-        table(["Cell", "Status", "Record", "Weights", "Machine", "Source", "Finished, UTC"], rows, left=7),
+            f"{counted(len(section.cells), 'record')} in {code(f'runs/{slug(key.suite)}/{slug(key.machine)}/')}, of"
+            f" {counted(len(machines), 'kind')} of machine and {counted(len(sources), 'state')} of the source, each"
+            f" named in [cells.csv]({table}).{f' Reused, as the same training: {told}.' if told else ''}"
+        )
     ]
 
 
-def _start(value: str, length: int) -> str:
-    return (value or NONE)[:length]
+def csv_name(suite: str) -> str:
+    """Where the table of cells lies, from the results folder."""
+    return f"tables/{slug(suite)}/cells.csv"
 
 
-def _numbered(texts: Sequence[str]) -> dict[str, int]:
-    return {text: i for i, text in enumerate(dict.fromkeys(texts), start=1)}
+def lines(section: Section) -> Iterable[dict[str, str]]:
+    """A line a cell for the CSV table: its record's hash, its weights', its machine and its source."""
+    for c in section.cells:
+        yield {
+            "cell": c.name, "status": c.status, "record_sha256": c.record_sha256, "weights_sha256": c.weights_sha256,
+            "machine": _machine(c.machine), "source": _source(c.source),
+            "finished_utc": c.finished[:16].replace("T", " "), "warnings": "; ".join(c.doubts),
+        }  # fmt: skip
 
 
 def _machine(machine: Machine) -> str:
@@ -54,7 +47,7 @@ def _machine(machine: Machine) -> str:
         return "not recorded"  # of a cell that failed
     versions = ", ".join(f"{k} {v}" for k, v in sorted(machine.versions.items()))
     memory = f"{(machine.memory_bytes or 0) / 2**30:.1f} GiB"
-    return escape(
+    return plain(
         f"{machine.cpu}, {machine.cores} cores, {memory}, device {machine.device},"
         f" threads a cell: {machine.threads}; {machine.os or None}, Python {machine.python or None}; {versions}",
         600,
@@ -64,4 +57,4 @@ def _machine(machine: Machine) -> str:
 def _source(source: Source) -> str:
     commit = (source.commit or "unknown")[:12]
     dirty = " with changes" if source.dirty else ""
-    return escape(f"commit {commit}{dirty}, sources {(source.sha256 or 'unknown')[:12]}")
+    return plain(f"commit {commit}{dirty}, sources {(source.sha256 or 'unknown')[:12]}")

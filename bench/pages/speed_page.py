@@ -1,40 +1,46 @@
-"""Throughput tables -> Markdown: a table for each file, so that no two devices or precisions ever share one."""
+"""``results/SPEED.md``: throughput, a table for each file, so that no two devices or precisions ever share one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.markdown import NONE, code, escape, paragraph, percent, table
+from bench.markdown import NONE, escape, paragraph, percent, table
+from bench.pages.names import display
+from bench.pages.tables import unbroken
+from bench.paths import slug
 from bench.speed.speeds import Speeds, number
 
 HEADERS = (
-    "Architecture", "Width", "Batch", "Threads", "Training images/s", "Epochs images/s",
-    "Inference images/s", "Share of limit",
-    "at inference", "Determinism costs", "Machine",
+    "Network", "Width", "Batch", "Training", "Epochs", "Inference", "Of limit", "Same bits", "Busy",
 )  # fmt: skip
+
+
+def speed_page(measured: Sequence[Speeds]) -> str:
+    """The Markdown of the page."""
+    blocks = ["<!-- Written by `python -m bench report` from the tables under throughput/; edits are lost. -->"]
+    return "\n\n".join([*blocks, "# Speed", *throughput(measured)]) + "\n"
 
 
 def throughput(measured: Sequence[Speeds]) -> list[str]:
     """Blocks of a page: every table that is given, or that there is none."""
     if not measured:
-        return ["## Throughput", "Not measured at this resolution (`python -m bench speed`)."]
+        return ["Not measured yet: `python -m bench speed SUITE`."]
     blocks = [
-        "## Throughput",
         paragraph(
-            "Median (and interquartile range) over repeats, in a process of its own. Training: a step alone, on data in"
-            " memory; epochs: those after the first of a whole training, validation and all. Share of limit: of the"
-            " rate of a large matrix product in the same precision, measured in the same run. Determinism costs: the"
-            " share of training speed lost to operations that give the same bits each time, as all scores on a CPU are"
-            " made with; measured in a second process, so a few per cent are noise. Busy: other work ran on the"
-            " machine, so the row is a lower bound."
+            "Images per second, median (and interquartile range) over repeats, in a process of its own. Training: a"
+            " step alone, on data in memory; epochs: those after the first of a whole training, validation and all. Of"
+            " limit: share of the rate of a large matrix product in the same precision and run, in training and at"
+            " inference. Same bits: the share of training speed lost to operations that give the same bits each time,"
+            " as all scores on a CPU are made with; a few per cent are noise. Busy: other work ran on the machine, so"
+            " the row is a lower bound."
         ),
     ]
     for m in measured:
         blocks += [
-            f"### {escape(m.device_kind)}, {escape(m.backend)}, {escape(m.precision)}, {m.size[0]} x {m.size[1]} px",
+            f"## {escape(m.device_kind)}, {escape(m.backend)}, {escape(m.precision)}, {m.size[0]} x {m.size[1]} px",
             table(HEADERS, [_row(row) for row in m.rows]),
-            paragraph(f"{_facts(m)} File {code('throughput/' + m.file)}."),
+            paragraph(f"{_facts(m)} File [{escape(m.file)}](throughput/{slug(m.file)})."),
         ]
         blocks += _notes(m)
     return blocks
@@ -42,12 +48,12 @@ def throughput(measured: Sequence[Speeds]) -> list[str]:
 
 def _row(row: Mapping[str, str]) -> list[str]:
     return [
-        *(escape(row.get(name) or NONE) for name in ("architecture", "width", "batch", "threads")),
+        escape(display(row.get("architecture") or NONE)),
+        *(escape(row.get(name) or NONE) for name in ("width", "batch")),
         _rate(row, "train"),
         _rate(row, "epochs", told=False),
         _rate(row, "inference"),
-        _share(row, "train_share_of_limit"),
-        _share(row, "inference_share_of_limit"),
+        f"{_share(row, 'train_share_of_limit')},\u00a0{_share(row, 'inference_share_of_limit')}",
         _share(row, "determinism_cost"),
         "busy" if row.get("busy", "").lower() in ("true", "1", "yes") else "",
     ]
@@ -60,12 +66,12 @@ def _rate(row: Mapping[str, str], mode: str, told: bool = True) -> str:
     if math.isnan(value):
         return NONE
     digits = 2 if value < 10 else 1 if value < 1000 else 0
-    return f"{value:,.{digits}f}" + ("" if math.isnan(spread) else f" ({spread:,.{digits}f})")
+    return f"{value:,.{digits}f}" + ("" if math.isnan(spread) else f"\u00a0({spread:,.{digits}f})")
 
 
 def _share(row: Mapping[str, str], column: str) -> str:
     value = number(row, column)
-    return NONE if math.isnan(value) else percent(value)
+    return NONE if math.isnan(value) else unbroken(percent(value))
 
 
 def _facts(m: Speeds) -> str:
@@ -78,5 +84,7 @@ def _facts(m: Speeds) -> str:
 
 
 def _notes(m: Speeds) -> list[str]:
-    notes = [f"{escape(row.get('architecture', ''))}: {escape(row['note'])}" for row in m.rows if row.get("note")]
+    notes = [
+        f"{escape(display(row.get('architecture', '')))}: {escape(row['note'])}" for row in m.rows if row.get("note")
+    ]
     return ["\n".join(paragraph(note, "- ") for note in notes)] if notes else []

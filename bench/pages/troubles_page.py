@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.markdown import escape, table
+from collections import Counter
+
+from bench.markdown import escape, paragraph, table
 from bench.statistics.rows import Section
 
 
@@ -17,6 +19,7 @@ def failures(section: Section) -> list[str]:
 
 
 def doubtful(section: Section) -> list[str]:
-    """Blocks: trainings whose scores stand but should be looked at; empty where there are none."""
-    rows = [[escape(c.name), escape(doubt)] for c in section.cells for doubt in c.doubts]
-    return ["### Doubtful trainings", table(["Cell", "Doubt"], rows, left=2)] if rows else []
+    """Blocks: warnings about trainings whose scores stand but should be looked at. The CSV table names them."""
+    found = Counter(doubt for c in section.cells for doubt in c.doubts)
+    lines = [f"Warning in {n} of {len(section.cells)} cells: {escape(doubt)}." for doubt, n in found.items()]
+    return ["\n".join(paragraph(line, "- ") for line in lines)] if lines else []

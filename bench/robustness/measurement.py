@@ -41,8 +41,8 @@ class Network:
     def mean(self, key: str) -> np.ndarray:
         """(patients,) Dice under a corruption: of each patient the mean over seeds and images; sorted by patient."""
         values = np.mean([seed[key] for seed in self.dice.values()], axis=0)
-        names = np.array(self.patients)
-        return np.array([values[names == name].mean() for name in np.unique(names)])
+        names, patient = np.unique(np.array(self.patients), return_inverse=True)
+        return np.asarray(resampling.patient_means(values, patient, len(names)))
 
     def clean(self) -> Interval:
         """Mean Dice over patients without corruption."""

@@ -70,36 +70,51 @@ def aggregates(section: Section, groups: Groups) -> dict[str, Any]:
         shown = rows if len(inside) >= MIN_GROUP else []
         found[group] = {
             "n": len(inside) if shown else None,
-            "dice": {r.name: _mean(r, inside) for r in shown},
-            "gap": {r.name: _gap(r, first, inside) for r in shown} if first else {},
+            "dice": _means(shown, inside),
+            "gap": _gaps(shown, first, inside) if first else {},
         }
         first = first or (inside if shown else None)
     return found
 
 
-def _gap(row: Row, first: list[int], second: list[int]) -> list[float | None]:
-    """Mean Dice over one group's patients minus another's, with an interval over patients, who may be in both."""
-    values = np.array(row.image_dice)
-    names, patient = np.unique(np.array(row.patients), return_inverse=True)
+def _gaps(rows: Sequence[Row], first: list[int], second: list[int]) -> dict[str, list[float | None]]:
+    """Of each row the mean Dice over one group's patients minus another's, with an interval over patients, who may be
+    in both. The rows have their images in common."""
+    if not rows:
+        return {}
+    values = np.array([r.image_dice for r in rows])
+    names, patient = np.unique(np.array(rows[0].patients), return_inverse=True)
     drawn = resampling.patient_weights(len(names))
     value, means = [], []
     for inside in (first, second):
         times = np.bincount(patient[inside], minlength=len(names))
-        of_patient = np.bincount(patient[inside], weights=values[inside], minlength=len(names)) / np.maximum(times, 1)
-        there = times > 0
-        value.append(float(of_patient[there].mean()))
+        of_patient = resampling.by_patient(values[:, inside], patient[inside], len(names)) / np.maximum(times, 1)
+        there = (times > 0).astype(np.float64)
+        value.append(of_patient.sum(axis=1) / there.sum())
         with np.errstate(invalid="ignore"):  # a resample without any patient of the group says nothing
-            means.append((drawn[:, there] @ of_patient[there]) / drawn[:, there].sum(axis=1))
+            means.append((drawn @ of_patient.T) / (drawn @ there)[:, None])
     apart, between = means[0] - means[1], value[0] - value[1]
-    return _rounded(resampling.interval(between, apart[np.isfinite(apart)], patients=len(names)))
+    sure = np.isfinite(apart).all(axis=1)
+    return {
+        r.name: _rounded(resampling.interval(float(between[i]), apart[sure, i], patients=len(names)))
+        for i, r in enumerate(rows)
+    }
 
 
-def _mean(row: Row, inside: list[int]) -> list[float | None]:
-    images = np.array(row.image_dice)[inside]
-    names, patient = np.unique(np.array(row.patients)[inside], return_inverse=True)
+def _means(rows: Sequence[Row], inside: list[int]) -> dict[str, list[float | None]]:
+    """Of each row the mean Dice over a group's patients, with its interval."""
+    if not rows:
+        return {}
+    names, patient = np.unique(np.array(rows[0].patients)[inside], return_inverse=True)
+    images = np.array([r.image_dice for r in rows])[:, inside]
     values = resampling.patient_means(images, patient, len(names))
-    means = resampling.resampled_rows(values[None], resampling.patient_weights(len(names)))[0]
-    return _rounded(resampling.interval(float(values.mean()), means, resampling.acceleration(values), len(names)))
+    means = resampling.resampled_rows(values, resampling.patient_weights(len(names)))
+    return {
+        r.name: _rounded(
+            resampling.interval(float(own.mean()), resampled, resampling.acceleration(own), len(names))
+        )
+        for r, own, resampled in zip(rows, values, means, strict=True)
+    }  # fmt: skip
 
 
 def _rounded(found: Interval) -> list[float | None]:
@@ -112,6 +127,12 @@ def of_names(section: Section) -> Strata:
     """Strata that the records alone allow."""
     groups = tuberculosis(section)
     return {"tuberculosis": aggregates(section, groups)} if groups else {}
+
+
+def known(section: Section, stored: Strata | None) -> Strata:
+    """Strata of images' names, and those that were stored: of neither sex nor age where the data set tells none."""
+    asked: dict[str, Any] = {} if stored is None else {"sex": {}, "age": {}}
+    return {**of_names(section), **asked, **(stored or {})}
 
 
 def write(results: Results, suite: str, sections: list[Section], cases: list[Case]) -> Path:

@@ -34,6 +34,25 @@ ARCHITECTURES = Registry(
     },
 )
 
+# As their papers write them: what pages, figures and tables show.
+DISPLAY_NAMES = {
+    "unet": "U-Net",
+    "resunet": "ResUNet",
+    "r2unet": "R2U-Net",
+    "attention_unet": "Attention U-Net",
+    "attention_r2unet": "Attention R2U-Net",
+    "unetpp": "UNet++",
+    "unet3plus": "U-Net 3+",
+    "deeplabv3plus": "DeepLabV3+",
+    "m2unet": "M2U-Net",
+    "lwnet": "LW-Net",
+    "segformer_b0": "SegFormer-B0",
+    "mobilenetv2_unet": "MobileNetV2 U-Net",
+    "unetpp_deep": "UNet++ (deep supervision)",
+    "swin_unet": "Swin-Unet",
+    "transunet": "TransUNet",
+}
+
 DIVISOR = 16  # four halvings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -19,10 +20,13 @@ def pooled(cases: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     This is what Keras metrics and scikit-learn's reports give: an image with more lung weighs more. Raises
     LungsegError where there is no case.
     """
-    each = [Counts(case["tp"], case["fp"], case["fn"], case["tn"]) for case in cases]
+    each = [(case["tp"], case["fp"], case["fn"], case["tn"]) for case in cases]
     if not each:
         raise LungsegError("no case to pool: the records hold no scored image")
-    total = sum(each[1:], start=each[0])
+    for one in each:
+        if not all(type(value) is int and value >= 0 for value in one):
+            Counts(*one)  # says what is wrong with it, or that another kind of integer is as good
+    total = Counts(*(sum(map(operator.index, column)) for column in zip(*each, strict=True)))
     of_counts = {m.name: m.function(total) for m in METRICS.values() if m.takes == "counts"}
     return {"n": len(each), **asdict(total), **of_counts}
 

@@ -41,16 +41,16 @@ _ROWS = (
     Metric("recall",            "1",  "higher", 1.0, None,      "counts",    ratios.recall),
     Metric("f1",                "1",  "higher", 1.0, 0.0,       "counts",    ratios.f1),
     Metric("dice",              "1",  "higher", 1.0, 0.0,       "counts",    ratios.dice,
-           column="Stored: Dice", average="patients"),
+           average="patients"),
     Metric("iou",               "1",  "higher", 1.0, 0.0,       "counts",    ratios.iou),
     Metric("specificity",       "1",  "higher", 1.0, None,      "counts",    ratios.specificity),
     Metric("balanced_accuracy", "1",  "higher", 1.0, None,      "counts",    ratios.balanced_accuracy, False),
     Metric("hd95_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.hd95_mm,
-           column="HD95 {unit}, stored", average="median"),
+           column="HD95, {unit}", average="median"),
     Metric("assd_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.assd_mm,
-           column="ASSD {unit}", average="median"),
+           average="median"),
     Metric("nsd_2mm",           "1",  "higher", 1.0, 0.0,       "distances", boundary.nsd_2mm,
-           column="NSD at 2 {unit}"),
+           column="NSD"),
 )  # fmt: skip
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 

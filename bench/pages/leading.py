@@ -1,0 +1,58 @@
+"""Which section of all suites leads the leaderboard: a written rule, so that no page names a suite by hand.
+
+1. Only radiographs, each scored by a training that held its fold out: no phantom, no other set, no variants of a
+   recipe, no further training set.
+2. The newest protocol.
+3. Then the most networks with enough seeds for a statement about methods, the most ranked networks, the highest
+   resolution, the highest mean Dice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.pages.literature import RADIOGRAPHS
+from bench.statistics.rows import MIN_SEEDS, Row, Section
+
+RULE = (
+    f"newest protocol, then the most networks with at least {MIN_SEEDS} seeds, the most networks, the highest"
+    " resolution, the highest mean Dice"
+)
+
+
+def ranked(section: Section) -> tuple[Row, ...]:
+    """Ranked rows of single networks under the suite's own recipe, by mean Dice."""
+    rows = [r for r in section.rows if r.rank and r.single and not r.variant]
+    return tuple(sorted(rows, key=lambda r: -r.dice.value))
+
+
+def eligible(section: Section) -> bool:
+    """Whether the section compares networks on held-out folds of real radiographs."""
+    key = section.setting
+    variants = any(r.variant for r in section.rows)
+    return key.scored_on in RADIOGRAPHS and not (key.across or key.besides or variants) and len(ranked(section)) > 1
+
+
+def leader(sections: Iterable[Section]) -> Section | None:
+    """The section whose table is the leaderboard; None where no section is eligible."""
+    return max((s for s in sections if eligible(s)), key=_standing, default=None)
+
+
+def earlier(sections: Sequence[Section]) -> Section | None:
+    """Of an earlier protocol than the leader's, the section of the highest mean Dice that ranks more networks than the
+    leader; None where there is none."""
+    first = leader(sections)
+    if first is None:
+        return None
+    found = [
+        s for s in sections
+        if eligible(s) and s.setting.protocol < first.setting.protocol and len(ranked(s)) > len(ranked(first))
+    ]  # fmt: skip
+    return max(found, key=lambda s: ranked(s)[0].dice.value, default=None)
+
+
+def _standing(section: Section) -> tuple[float, ...]:
+    rows = ranked(section)
+    methods = sum(len(r.seeds) >= MIN_SEEDS for r in rows)
+    size = section.setting.size
+    return section.setting.protocol, methods, len(rows), size[0] * size[1], rows[0].dice.value

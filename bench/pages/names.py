@@ -1,0 +1,48 @@
+"""Names as a reader knows them: ``U-Net 3+`` for ``unet3plus``, ``Montgomery`` for ``montgomery``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from lungseg.architectures import DISPLAY_NAMES
+
+_FIRST = re.compile(r"[A-Za-z0-9_]+")
+_DEVICES = {"cpu": "CPU"}
+_BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+
+
+def display(row_name: object) -> str:
+    """A row's name with its architecture as its paper writes it; of an unknown architecture the name itself.
+
+    ``unet (plateau)`` gives ``U-Net (plateau)``. Not escaped.
+    """
+    text = str(row_name)
+    found = _FIRST.match(text)
+    known = DISPLAY_NAMES.get(found[0]) if found else None
+    return f"{known}{text[found.end() :]}" if found and known else text
+
+
+def fitting(names: Iterable[str], letters: int = 64) -> list[str]:
+    """The first names that stand side by side as heads of columns, at least one."""
+    found: list[str] = []
+    for name in names:
+        if found and sum(map(len, map(display, found))) + len(display(name)) > letters:
+            break
+        found.append(name)
+    return found
+
+
+def device(kind: str) -> str:
+    """``CPU``, ``H200``: a device kind without its vendor."""
+    return _DEVICES.get(kind, kind.removeprefix("nvidia-").upper() if kind.startswith("nvidia-") else kind)
+
+
+def backend(name: str) -> str:
+    """``TensorFlow``, ``JAX``."""
+    return _BACKENDS.get(name, name)
+
+
+def data(name: str) -> str:
+    """``Montgomery``, ``Shenzhen``; a folder of one's own keeps its name."""
+    return name.capitalize() if name in ("montgomery", "shenzhen", "phantom") else name

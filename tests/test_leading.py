@@ -1,0 +1,97 @@
+"""Which section leads the leaderboard is a rule, and what the page then says follows from its rows."""
+
+from __future__ import annotations
+
+import pytest
+from read_page import flat
+from records import grid, save, sealed, second, sections
+
+from bench.pages import leading, report
+from bench.pages.leaderboard_page import best, cost, founding, real
+from bench.records.results import Results
+
+THREE = ("unet", "resunet", "r2unet")
+
+
+def montgomery(names=THREE, **more):
+    return grid(names, n=40, data="montgomery", **more)
+
+
+def leader(*records):
+    found = leading.leader(sections([r for some in records for r in some]))
+    return found and (found.setting.suite, found.setting.protocol)
+
+
+def test_a_newer_protocol_leads_before_seeds_and_networks():
+    old = montgomery((*THREE, "unetpp"), seeds=range(3), suite="old")
+    assert leader(old, second(montgomery(THREE[:2], suite="new"))) == ("new", 2)
+
+
+def test_of_one_protocol_networks_with_enough_seeds_lead_before_more_networks():
+    many = montgomery((*THREE, "unetpp", "unet3plus"), suite="many")
+    assert leader(many, montgomery(THREE[:2], seeds=range(3), suite="seeds")) == ("seeds", 1)
+    assert leader(many, montgomery(THREE, suite="few")) == ("many", 1)
+
+
+def test_phantoms_other_sets_variants_and_single_networks_never_lead():
+    across = [sealed({**r, "cell": {**r["cell"], "trained_on": "shenzhen", "suite": "a"}}) for r in montgomery()]
+    varied = [sealed({**r, "cell": {**r["cell"], "recipe": "document:plateau", "suite": "b"}}) for r in montgomery()]
+    besides = [sealed({**r, "cell": {**r["cell"], "trained_on": "montgomery+shenzhen", "suite": "c"}})
+               for r in montgomery()]  # fmt: skip
+    assert leader(grid(THREE, n=40), across, varied, besides, montgomery(("unet",), suite="d")) is None
+
+
+def test_an_earlier_protocol_is_shown_beside_only_where_it_has_more_networks():
+    new = second(montgomery(THREE[:2], suite="new"))
+    more, best_of_few = montgomery(suite="more"), montgomery(THREE[:2], suite="few", level=0.99)
+    found = leading.earlier(sections([*new, *more, *best_of_few]))
+    assert found.setting.suite == "more"
+    assert leading.earlier(sections([*new, *best_of_few])) is None
+
+
+@pytest.fixture
+def clear():
+    """Three networks of three seeds that lie far apart, and a fourth of one seed that leads."""
+    made = [r for k, name in enumerate(THREE) for r in montgomery((name,), seeds=range(3), level=0.98 - 0.02 * k)]
+    (section,) = sections([*made, *montgomery(("unetpp",), level=0.995)])
+    return section
+
+
+def test_a_lead_of_one_seed_is_called_one_of_weights_and_methods_are_told_apart(clear):
+    assert best(clear).startswith("UNet++ (1 seed), mean Dice ")
+    text = real(clear)
+    assert text.startswith("UNet++ is better than U-Net, ResUNet and R2U-Net. With 1 seed this is about these trained")
+    assert text.endswith("Of networks with at least 3 seeds: U-Net is better than ResUNet and R2U-Net.")
+
+
+def test_the_cheapest_within_the_margin_is_named_with_its_cost(clear):
+    assert "No network that costs less is within 0.002 Dice of it" in cost(clear, [])
+    (section,) = sections(montgomery(("unet", "unet_of_more"), level=0.97))
+    near = [r for r in section.rows if abs(r.dice.value - section.rows[0].dice.value) <= 0.002]
+    if len(near) == 2:
+        assert "U-Net" in cost(section, [])
+
+
+def test_the_founding_three_are_answered_for_by_the_source_protocols_recipe(clear):
+    text = founding([clear])
+    assert "3 seeds: U-Net 0.9" in text.replace("\u00a0", " ")
+    assert founding(sections(montgomery(THREE[:2]))) is None
+
+
+def test_the_page_is_short_and_leads_to_every_suite(tmp_path):
+    save(tmp_path, [*montgomery(suite="a"), *grid(THREE, n=40, suite="b")])
+    report.write(Results(tmp_path), figures=False)
+    text = (tmp_path / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    assert "[a](a.md)" in text
+    assert "[b](b.md)" in text
+    assert "chosen by rule: newest protocol" in flat(text)
+
+
+def test_committed_pages_are_read_in_a_few_screens():
+    from test_report import RESULTS
+
+    lines = {path.name: len(path.read_text().splitlines()) for path in RESULTS.glob("*.md")}
+    assert lines["README.md"] <= 120
+    assert {name: n for name, n in lines.items() if n > 200} == {}
+    assert max(path.stat().st_size for path in (RESULTS / "figures").iterdir()) < 1_000_000
