@@ -1,7 +1,7 @@
 """A small study whose trainings are made up, for tests of the search around them."""
 
 from bench.__main__ import main
-from bench.records import store
+from bench.records import parse, store
 from bench.records.results import Results
 from bench.tune import outcome, space
 from bench.tune.journal import Journal
@@ -32,7 +32,7 @@ def made_up(self, recipe, fold, seed, label):
             "schema": store.SCHEMA, "fingerprint": store.fingerprint(made_from), "inputs": made_from, "status": "ok",
             "cases": cases, "weights_sha256": "ab" * 32, "timing": {"train_seconds": 2.0, "total_seconds": 3.0},
             "machine": MACHINE, "source": {"sha256": "cd" * 32}, "finished": "2026-11-24T10:00:00+00:00",
-        })  # fmt: skip
+        }, parse.trial)  # fmt: skip
         found = asked.found()
     return found
 

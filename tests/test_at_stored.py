@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.records.results import Results
 from bench.running import at_stored
 from bench.running.data import Material, gather, locate
 from bench.suites import Phantoms, suite
@@ -19,7 +20,7 @@ SMALL = replace(suite("quick"), size=(24, 20), phantoms=Phantoms(8, (60, 50)))
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("results")
+    folder = Results(tmp_path_factory.mktemp("results"))
     return gather(SMALL, locate(SMALL, None, folder), folder)
 
 

@@ -65,19 +65,19 @@ def test_the_clock_runs_while_any_cell_does(cells, seconds):
 
 def test_a_row_a_device(tmp_path, monkeypatch):
     quick, cells = suite("quick"), [cell("10:01:00", 60), cell("10:01:30", 60)]
-    costs.renew(Results(tmp_path), quick, parsed(cells))
-    costs.renew(Results(tmp_path), suite("ablation"), parsed(cells[:1]))
-    costs.renew(Results(tmp_path), quick, parsed([cell("11:00:00", 30, "NVIDIA H200")]))
+    costs.renew(Results(tmp_path / "results"), quick, parsed(cells))
+    costs.renew(Results(tmp_path / "results"), suite("ablation"), parsed(cells[:1]))
+    costs.renew(Results(tmp_path / "results"), quick, parsed([cell("11:00:00", 30, "NVIDIA H200")]))
     rows = [
         tuple(r[k] for k in ("suite", "device", "cells", "cell_minutes", "at_once"))
-        for r in costs.read(Results(tmp_path))
+        for r in costs.read(Results(tmp_path / "results"))
     ]
     assert rows == [
         ("ablation", "cpu", "1", "1.0", "1"),
         ("quick", "NVIDIA H200", "1", "0.5", "1"),
         ("quick", "cpu", "2", "2.0", "2"),
     ]
-    monkeypatch.setattr(overview, "RESULTS", Results(tmp_path))
+    monkeypatch.setattr(overview, "home", lambda: tmp_path)
     text = overview.overview()
     assert "1 cell, 30 s on NVIDIA H200: " in text
     assert "2 cells, 2 min, up to 2 at a time on cpu: " in text  # the second began half a minute after the first

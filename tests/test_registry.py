@@ -52,7 +52,7 @@ def elsewhere(tmp_path, monkeypatch):
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "networks.py").write_text("def tiny():\n    return 'tiny'\n\nsize = 3\n")
-    (package / "broken.py").write_text("import nowhere_to_be_found\n")
+    (package / "broken.py").write_text("import nowhere_to_be_found\n\n\ndef net(): ...\n")
     (tmp_path / "random.py").write_text("raise AssertionError('the standard module gave way')\n")
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     monkeypatch.setenv(FOLDER, "")

@@ -81,6 +81,7 @@ def faults_of(source):
 ALLOWED = {  # file -> words of the fault that it may show, and why
     "bench/records/csv_file.py": "alone write CSV",
     "lungseg/csv_file.py": "alone write CSV",  # of predictions; the same shield
+    "bench/gate/reports.py": "imports xml.etree",  # writes JUnit's XML, reads none
     "bench/gate/scripted.py": "compile",  # Keras's, of a model
     "lungseg/__init__.py": "imports load_model",  # ours, which checks a folder or file first
     "lungseg/api.py": "calls saved.load_model",  # of a .keras file, which it looks through first

@@ -102,11 +102,11 @@ def test_precision_outlives_a_cleared_session_and_another_global_policy():
 @pytest.mark.fault("F65")
 def test_without_a_gpu_everything_says_cpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    machine.device_kind.cache_clear()
+    machine.own_device_kind.cache_clear()
     assert machine.device_kind() == "cpu"
     assert machine.key("float32") == "tensorflow-cpu-float32", "so its records share no folder with a GPU's"
     assert machine.expected("float32", 1)["device"] == "cpu"
-    machine.device_kind.cache_clear()
+    machine.own_device_kind.cache_clear()
 
 
 @pytest.mark.fault("F67")

@@ -134,7 +134,7 @@ def test_a_finished_training_that_is_gone_or_edited_is_named(tmp_path, trainings
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 0
     study = Results(tmp_path).study(PLAN.name)
     made = study.glob("trainings/*/record.json")
-    path = next(p for p in made if len(store.load_record(p, parse.trial)["cases"]) < 16)
+    path = next(p for p in made if len(store.load(p, parse.trial).cases) < 16)
     path.write_text(change(path.read_text()))
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 3
     message = capsys.readouterr().err

@@ -30,7 +30,7 @@ COMMAND = [*ASKED, "--inner", "2", "--seeds", "1", "--slots", "1"]
 
 def read(path):
     """The record of a search's training."""
-    return store.load_record(path, parse.trial)
+    return store.load(path, parse.trial)
 
 
 @pytest.fixture(scope="module", autouse=True)

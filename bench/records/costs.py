@@ -7,11 +7,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.records import csv_file, store
-from bench.records.record import Record, trainings
 from bench.records.results import Results
 from bench.suites import Suite
+
+if TYPE_CHECKING:
+    from bench.records.record import Record  # it brings NumPy, which the list of suites does without
 
 COLUMNS = ("suite", "cells", "cell_minutes", "minutes", "at_once", "cpu", "cores", "device")
 ROUNDED = 1.0  # second: to whole ones is the time told at which a cell finished
@@ -31,7 +34,7 @@ def renew(results: Results, suite: Suite, records: Sequence[Record]) -> Path:
     cell_minutes: summed over cells, minutes: of the clock while any ran, at_once: the most that ran at a time.
     """
     by_device: defaultdict[str, list[Record]] = defaultdict(list)
-    for record in trainings(records):
+    for record in (record for record in records if record.trained):
         by_device[record.machine.device].append(record)
     rows = [row for row in read(results) if row["suite"] != suite.name or row["device"] not in by_device]
     for own in by_device.values():
@@ -57,7 +60,8 @@ def at_once(records: Sequence[Record], others: Sequence[Record] = ()) -> int:
 
 
 def _changes(records: Sequence[Record]) -> list[tuple[float, int]]:
-    return [change for begin, end in _periods(trainings(records)) for change in ((begin, 1), (end, -1))]
+    periods = _periods([record for record in records if record.trained])
+    return [change for begin, end in periods for change in ((begin, 1), (end, -1))]
 
 
 def busy_seconds(records: Sequence[Record]) -> float:

@@ -16,15 +16,17 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import machine
 from bench.cell import Cell
 from bench.paths import MARK, slug
 from bench.records import store
-from bench.records.record import Record
 from bench.records.store import Document
 from lungseg.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from bench.records.record import Record  # it brings NumPy, which the command line does without
 
 WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "strata")  # folders that a run writes to
 
