@@ -73,7 +73,7 @@ def test_a_report_and_a_set_of_phantoms_are_written_where_neither_is_known(tmp_p
     for call in ("fsync", "chmod"):
         refusing(monkeypatch, call, "ENOSYS")
     assert main(["report", "--no-figures", "--results", str(tmp_path)]) == 0
-    assert "Only unet can be ranked" in (tmp_path / "fake.md").read_text()
+    assert "Only U-Net can be ranked" in (tmp_path / "fake.md").read_text()
     phantom.write(tmp_path / "set", 2, (32, 32))
     assert len(phantom.load(tmp_path / "set")) == 2
     assert capsys.readouterr().err.count("warning: ") == 2, "one of each"

@@ -68,7 +68,7 @@ def test_a_read_only_folder_ends_the_command_before_training(read_only, no_train
 @pytest.mark.fault("F70")
 def test_a_report_into_a_read_only_folder_is_exit_6(read_only, capsys):
     assert main(["report", "--no-figures", "--results", str(read_only)]) == 6
-    assert "fake.md: cannot be written" in capsys.readouterr().err
+    assert "rows.csv: cannot be written" in capsys.readouterr().err
 
 
 @pytest.mark.fault("F70")

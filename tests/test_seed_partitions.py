@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from read_page import lines_with, page
+from read_page import number, page
 from records import grid, parsed, sealed, sections
 
+from bench.records import csv_file
 from bench.statistics.scores import Scores
 
 
@@ -64,11 +65,11 @@ def test_no_fold_outlasts_a_seed_so_its_variance_is_a_dash(tmp_path):
         assert row.components.fold is None
         assert row.components.seed is not None
     assert section.variances is not None
-    text = page(tmp_path, partitioned())
-    variance = text[text.index("### Where the variance comes from") :]
-    assert lines_with(variance, "| unet ")[0].split("|")[4].strip() == "-"
-    folds = text[text.index("### Folds") :]
-    assert len(lines_with(folds[: folds.index("###", 5)], "| unet ")) == 9
+    page(tmp_path, partitioned())
+    assert number(tmp_path, "unet", "sd_fold") == ""
+    assert float(number(tmp_path, "unet", "sd_seed")) >= 0
+    _, folds = csv_file.read(tmp_path / "tables/fake/folds.csv")
+    assert sum(line["name"] == "unet" for line in folds) == 9
 
 
 def test_the_nested_choice_holds_out_the_folds_of_every_seed():

@@ -35,7 +35,7 @@ FARTHEST = Metric("farthest", "mm", "lower", 0.0, math.inf, "distances", farthes
 
 def columns(text):
     """Of the leaderboard: heading -> first row's cell."""
-    head, _, first, *_ = text[text.index("| Rank") :].splitlines()
+    head, _, first, *_ = text[text.index("| Network") :].splitlines()
     return dict(zip(*([c.strip() for c in line.strip("|").split("|")] for line in (head, first)), strict=True))
 
 
@@ -44,8 +44,8 @@ def test_a_ratio_gets_its_column_from_records_that_never_held_it(tmp_path, monke
     records = second(grid(("unet",), folds=2, n=24))
     cases = [c["at_stored"] for r in records for c in r["cases"]]
     text = page(tmp_path, records)
-    assert columns(text)["Wrong"] == f"{np.mean([c['fp'] / (c['tp'] + c['fp']) for c in cases]):.4f}"
-    assert "- Wrong: new." in text
+    assert columns(text)["Wrong"] == f"{np.mean([c['fp'] / (c['tp'] + c['fp']) for c in cases]):.3f}"
+    assert "- Wrong: new." in (tmp_path / "METHODS.md").read_text(encoding="utf-8")
     square = np.zeros((4, 4), bool)
     square[:2] = True
     assert metrics.of_wrong(square, np.ones((4, 4), bool)) == 0.5, "as a function of masks, too"

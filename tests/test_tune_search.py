@@ -99,13 +99,13 @@ def test_a_killed_search_goes_on_to_the_same_trials_and_bits(undisturbed, distur
     assert len(done) in (3, 4)
     for path in Results(undisturbed).study(of_tiny().name).glob("trainings/*/record.json"):
         clean = read(path)
-        if {case["id"] for case in clean["cases"]} <= set(searched(undisturbed)):
+        if {case.id for case in clean.cases} <= set(searched(undisturbed)):
             again = read(
                 Results(results).study(of_tiny().name) / path.relative_to(Results(undisturbed).study(of_tiny().name))
             )
-            assert again["weights_sha256"] == clean["weights_sha256"]
+            assert again.document["weights_sha256"] == clean.document["weights_sha256"]
     if len(done) == 3:  # else the training ended before it noticed
-        assert sum(read(path)["timing"]["resumed_at_epoch"] > 0 for path in records(results)) == 1
+        assert sum(read(path).document["timing"]["resumed_at_epoch"] > 0 for path in records(results)) == 1
 
 
 @pytest.mark.fault("F45")
