@@ -77,7 +77,9 @@ def test_a_row_a_device(tmp_path, monkeypatch):
         ("quick", "NVIDIA H200", "1", "0.5", "1"),
         ("quick", "cpu", "2", "2.0", "2"),
     ]
-    monkeypatch.setattr(overview, "RESULTS", Results(tmp_path))
+    (tmp_path / "results").mkdir()
+    (tmp_path / "costs.csv").rename(tmp_path / "results" / "costs.csv")
+    monkeypatch.setattr(overview, "home", lambda: tmp_path)
     text = overview.overview()
     assert "1 cell, 30 s on NVIDIA H200: " in text
     assert "2 cells, 2 min, up to 2 at a time on cpu: " in text  # the second began half a minute after the first
