@@ -15,7 +15,7 @@ from records import agreeing, bins, counted, grid, parsed, save, sealed, second,
 from bench.__main__ import main
 from bench.markdown import NONE
 from bench.records import store
-from bench.records.record import Pixels
+from bench.records.record import AtStored
 from bench.statistics import borders, fixed_split
 from bench.statistics.misses import misses
 
@@ -51,7 +51,7 @@ DISTANCE = st.one_of(st.none(), st.floats(0, 500))
 @given(st.lists(DISTANCE, min_size=1, max_size=30))
 def test_a_median_holds_what_is_infinite_as_the_largest(values):
     """By definition: at least half of all predictions are as near as the median, at least half as far."""
-    cases = [Pixels(1, 1, 1, 1, "mm", v, "ok" if v is not None else "one_empty", v, 0.5) for v in values]
+    cases = [AtStored(1, 1, 1, 1, "mm", v, "ok" if v is not None else "one_empty", v, 0.5, (2, 2)) for v in values]
     found = borders.boundary(cases)
     known = [math.inf if v is None else v for v in values]
     for median in (found.hd95_median, found.assd_median):

@@ -85,10 +85,11 @@ def test_same_rows_give_the_same_bytes(tmp_path):
 
 def test_diverged_and_missing_histories_do_not_stop_a_figure(tmp_path):
     records = grid(("unet",), folds=2, n=24, epochs=10)
-    records[0]["history"] = {key: [None, *values[1:]] for key, values in records[0]["history"].items()}
-    failed = record("resunet", 0, folds=2, n=24, status="crashed")
-    failed["history"] = None
-    assert len(draw(tmp_path, [*records, failed], ["unet"])) == len(KINDS)
+    records[0]["history"]["loss"][0] = records[0]["history"]["val_loss"][0] = 3e38  # the largest that a record holds
+    diverged, none = (record("resunet", fold, folds=2, n=24, status="crashed") for fold in (0, 1))
+    diverged["history"] = {key: [None, *values[1:]] for key, values in diverged["history"].items()}
+    none["history"] = None
+    assert len(draw(tmp_path, [*records, diverged, none], ["unet"])) == len(KINDS)
 
 
 def test_nothing_scored_draws_nothing_and_removes_what_is_no_longer_true(tmp_path):

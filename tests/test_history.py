@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from records import grid, save
+from records import grid, parsed, save, sealed
 
 from bench.__main__ import main
 from bench.figures.history import history, points
@@ -21,7 +21,7 @@ def made(commit: str | None, day: int, dirty: bool = False, **more: object) -> l
 
 def test_a_point_is_a_network_s_mean_over_all_images_of_a_commit_in_the_order_of_time() -> None:
     later, earlier = made(FIRST, 9), made(SECOND, 3)
-    found = points([*later, *earlier])
+    found = points(parsed([*later, *earlier]))
     assert [point.commit for point in found] == ["bbbbbbb", "bbbbbbb", "aaaaaaa", "aaaaaaa"]
     unet = next(p for p in found if p.commit == "aaaaaaa" and p.network.startswith("unet"))
     own = [r for r in later if r["cell"]["architecture"] == "unet"]
@@ -34,12 +34,12 @@ def test_a_point_is_a_network_s_mean_over_all_images_of_a_commit_in_the_order_of
 
 
 def test_what_knows_no_commit_is_left_out() -> None:
-    assert points([*made(None, 1), *made(FIRST, 2, dirty=True)]) == []
-    assert history(made(None, 1)) is None
+    assert points(parsed([*made(None, 1), *made(FIRST, 2, dirty=True)])) == []
+    assert history(parsed(made(None, 1))) is None
 
 
 def test_the_verb_draws_what_the_records_tell(tmp_path, capsys) -> None:
-    save(tmp_path, made(FIRST, 3))
+    save(tmp_path, [sealed(r) for r in made(FIRST, 3)])
     assert main(["history", "quick", "--results", str(tmp_path)]) == 0
     assert (tmp_path / "figures" / "quick-history.png").stat().st_size > 5000
     assert main(["history", "smoke", "--results", str(tmp_path)]) == 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from records import record, sections, validate
+from records import parsed, record, sections, validate
 
 from bench import machine, suites
 from bench.options import parser
@@ -136,7 +136,7 @@ def test_fast_records_and_deterministic_ones_never_share_a_table():
 def test_a_record_that_says_nothing_of_it_is_deterministic():
     silent = record("unet", 0, n=8)
     silent["inputs"] = {k: v for k, v in (silent.get("inputs") or {}).items() if k != "deterministic"}
-    assert not stats.setting(silent).fast
+    assert not stats.setting(*parsed([silent])).fast
 
 
 def test_records_of_two_settings_are_two_comparisons_to_publish():

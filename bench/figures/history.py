@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
-from bench.cell import network
 from bench.figures.style import (
     BLUE,
     GREEN,
@@ -25,6 +23,7 @@ from bench.figures.style import (
     raster_canvas,
     save,
 )
+from bench.records.record import Record
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY)
 MARKERS = "osD^v"
@@ -44,28 +43,28 @@ class Point:
     rate: float
 
 
-def points(records: Sequence[Mapping[str, Any]]) -> list[Point]:
+def points(records: Sequence[Record]) -> list[Point]:
     """By the time of the commit's last record. Records of a checkout with changes, or of no known commit, say nothing
     of a commit and are left out; so are means of trained networks, which train nothing."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        source = record.get("source") or {}
-        trained = record["status"] == "ok" and record["history"]["seconds"]
-        if trained and record.get("finished") and source.get("commit") and not source.get("dirty"):
-            name = f"{network(record['cell'])}, {record['machine']['device_kind']}"
-            groups.setdefault((name, str(source["commit"])[:NAMED]), []).append(record)
+        source = record.source
+        trained = record.ok and record.history.curve("seconds")
+        if trained and record.finished and source.commit and not source.dirty:
+            name = f"{record.cell.network()}, {record.machine.device_kind}"
+            groups.setdefault((name, source.commit[:NAMED]), []).append(record)
     found = []
     for (name, commit), of in groups.items():
-        dice = [case["dice"] for record in of for case in record["cases"]]
-        images = sum(len(r["split"]["train"]) * len(r["history"]["seconds"]) for r in of)
-        seconds = sum(sum(r["history"]["seconds"]) for r in of)
-        last = max(datetime.fromisoformat(r["finished"]) for r in of)
+        dice = [case.dice for record in of for case in record.cases]
+        images = sum(len(r.split.train) * len(r.history.curve("seconds")) for r in of)
+        seconds = sum(sum(r.history.curve("seconds")) for r in of)
+        last = max(datetime.fromisoformat(r.finished) for r in of if r.finished)
         rate = images / seconds if seconds > 0 else float("nan")
         found.append(Point(name, commit, last, float(np.mean(dice)), len(dice), rate))
     return sorted(found, key=lambda point: (point.finished, point.network))
 
 
-def history(records: Sequence[Mapping[str, Any]]) -> Figure | None:
+def history(records: Sequence[Record]) -> Figure | None:
     """Mean Dice above, images per second below, a column for each commit and a line for each network and device.
 
     A hollow mark is of fewer images than the network's most: a commit that trained some folds only. None where no
@@ -100,7 +99,7 @@ def history(records: Sequence[Mapping[str, Any]]) -> Figure | None:
     return figure
 
 
-def draw(records: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
+def draw(records: Sequence[Record], path: Path) -> Path | None:
     """The figure as a file; None where there is nothing to draw."""
     with house_style():
         figure = history(records)
