@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from records import cell_name, ensembles, grid, record, sealed
 
 from bench.__main__ import main
-from bench.pages.section_page import section_page
+from bench.pages.suite_page import section_blocks
 from bench.records import parse, store
 from bench.statistics import stats
 
@@ -132,7 +132,7 @@ def test_a_report_outlives_every_record_and_writes_every_other_page(results, mut
     assert code in (0, 3), told
     assert (code == 3) == (path.name in told)
     text = page.read_text(encoding="utf-8")
-    assert "## tensorflow on cpu, float32" in text
+    assert "## TensorFlow on CPU, float32" in text
     assert "Unreadable" not in text
     assert (results / "README.md").read_text(encoding="utf-8").count("](other.md)") >= 1
 
@@ -147,4 +147,4 @@ def test_what_was_edited_and_still_parses_makes_a_table(mutant):
     except store.UnreadableRecord:
         return
     (section,) = stats.sections([found])
-    assert section_page(section, {})[0].startswith("## ")
+    assert section_blocks(section, {})[0].startswith("## ")
