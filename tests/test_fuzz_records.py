@@ -132,7 +132,7 @@ def test_a_report_outlives_every_record_and_writes_every_other_page(results, mut
     assert code in (0, 3), told
     assert (code == 3) == (path.name in told)
     text = page.read_text(encoding="utf-8")
-    assert "## tensorflow on cpu, float32" in text
+    assert "## TensorFlow on CPU, float32" in text
     assert "Unreadable" not in text
     assert (results / "README.md").read_text(encoding="utf-8").count("](other.md)") >= 1
 
