@@ -35,7 +35,7 @@ FARTHEST = Metric("farthest", "mm", "lower", 0.0, math.inf, "distances", farthes
 
 def columns(text):
     """Of the leaderboard: heading -> first row's cell."""
-    head, _, first, *_ = text[text.index("| Network") :].splitlines()
+    head, _, first, *_ = text[text.index("| Network") :].replace("\u00a0", " ").splitlines()
     return dict(zip(*([c.strip() for c in line.strip("|").split("|")] for line in (head, first)), strict=True))
 
 
