@@ -133,7 +133,7 @@ def duration(seconds: float) -> str:
 
 def millions(n: float) -> str:
     """``1.94 M``."""
-    return f"{n / 1e6:.2f} M" if n >= 1e5 else f"{n:.0f}"
+    return f"{n / 1e6:.2f} M" if n >= 1e4 else f"{n:.0f}"
 
 
 def percent(share: float) -> str:

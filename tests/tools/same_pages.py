@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# what no report writes: inputs (throughput, costs), pictures of images, pages of searches and of same patients
-GIVEN = re.compile(r"(throughput|tuning|same_patient)/.*|costs\.csv|figures/.*-gallery\.png")
-WRITTEN = (".md", ".csv", ".png")
+# what no report writes: inputs (throughput, costs), pictures of images, pages of exports, searches and same patients
+GIVEN = re.compile(r"(export|throughput|tuning|same_patient)/.*|costs\.csv|figures/.*-gallery\.png")
+WRITTEN = (".md", ".csv", ".html", ".png", ".svg")
 
 
 def pages(folder: Path) -> set[str]:
