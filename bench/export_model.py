@@ -27,12 +27,13 @@ from bench.records.record import Record
 from bench.records.results import Results
 from bench.running.data import Material
 from bench.running.inputs import inputs
+from bench.statistics.resampling import Interval
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import DataError, UsageError
+from lungseg.splits import Fold
 
 if TYPE_CHECKING:
-    from bench.statistics.resampling import Interval
     from bench.statistics.rows import Row, Section
     from lungseg.card import Card
 
@@ -166,66 +167,79 @@ def _refuse_other_graph(card: Card, record: Record, path: Path) -> None:
 def _card(
     row: Row, trainings: int, section: Section, record: Record, cell: Cell, suite: Suite, material: Material
 ) -> Card:
-    from bench.statistics.resampling import Interval
     from lungseg.card import UNKNOWN_LICENCE, Card
     from lungseg.datasets import DATASETS
     from lungseg.fitting import exposure
 
-    recipe = cell.recipe
     fold = material.partition(cell.seed)[cell.fold]
-    split = {part: len(ids) for part, ids in asdict(fold).items()}
-    own = (*fold.train, *fold.validation, *(() if section.setting.across else fold.test))
-    sets = cell.trained_on.split("+")
-    known = [DATASETS[name] for name in sets if name in DATASETS]
+    known = [DATASETS[name] for name in cell.trained_on.split("+") if name in DATASETS]
     licences = dict.fromkeys(one.licence for one in known if one.licence)
-    common: dict[str, Any] = {
-        "set": cell.scored_on, "metric": "dice", "images": len(row.images), "patients": row.n_patients,
-        "how": _how(row, cell), "data_sha256": record.data.raw_sha256,
-    }  # fmt: skip
-    scores = [{**common, "at": "network", **_interval(row.dice)}]
-    if row.stored is not None:
-        scores.append({**common, "at": "stored", **_interval(Interval.none(row.stored.dice))})
     return Card(
         name=f"{suite.name}-{slug(row.name)}",
         architecture=cell.architecture,
         width=cell.width,
         size=cell.size,
-        momentum=recipe.batch_norm_momentum,
-        threshold=recipe.threshold,
-        recipe=asdict(recipe),
-        data={
-            "set": cell.trained_on,
-            "images": len(own),
-            "patients": len({material.prepared.patients[material.prepared.row[key]] for key in own}),
-            "raw_sha256": record.data.raw_sha256,
-            "prepared_sha256": record.data.prepared_sha256,
-            "split": split,
-            "use": f"fold {cell.fold + 1} of {cell.folds}: {split['train']} images to train on, {split['validation']} "
-            f"to choose the epoch by, {split['test']} held out",
-        },
-        training={
-            "suite": suite.name,
-            "cell": record.name,
-            "chosen": f"the highest validation Dice of {trainings} trainings; held-out images had no part",
-            "seed": cell.seed,
-            "threads": record.machine.threads,
-            "epochs": record.history.epochs,
-            "best_epoch": (record.best_epoch or 0) + 1,
-            "validation_dice": _validation(record),
-            "cpu_seconds": round(record.timing.train_cpu_seconds, 1),
-            "backend": record.machine.backend,
-            "versions": dict(record.machine.versions),
-            "source": asdict(record.source),
-            "record_fingerprint": record.fingerprint,
-        },
+        momentum=cell.recipe.batch_norm_momentum,
+        threshold=cell.recipe.threshold,
+        recipe=asdict(cell.recipe),
+        data=_data(record, cell, fold, section.setting.across, material),
+        training=_training(record, cell, suite, trainings),
         weights_sha256=record.weights_sha256,
         parameters=record.parameters,
         protocol=record.protocol,
-        scores=tuple(scores),
+        scores=_scores(row, cell, record),
         exposure=exposure(material.prepared, fold),
         licence="; ".join(licences) or UNKNOWN_LICENCE,
         sources=tuple(source for one in known for source in one.cite),
     )
+
+
+def _data(record: Record, cell: Cell, fold: Fold, across: bool, material: Material) -> dict[str, Any]:
+    """The images of the training's fold. across: whether what it was scored on is another set than its own."""
+    split = {part: len(ids) for part, ids in asdict(fold).items()}
+    own = (*fold.train, *fold.validation, *(() if across else fold.test))
+    return {
+        "set": cell.trained_on,
+        "images": len(own),
+        "patients": len({material.prepared.patients[material.prepared.row[key]] for key in own}),
+        "raw_sha256": record.data.raw_sha256,
+        "prepared_sha256": record.data.prepared_sha256,
+        "split": split,
+        "use": f"fold {cell.fold + 1} of {cell.folds}: {split['train']} images to train on, {split['validation']} "
+        f"to choose the epoch by, {split['test']} held out",
+    }
+
+
+def _training(record: Record, cell: Cell, suite: Suite, trainings: int) -> dict[str, Any]:
+    """How it was trained, and among how many of its row it was chosen."""
+    assert record.best_epoch is not None  # of a training that succeeded
+    return {
+        "suite": suite.name,
+        "cell": record.name,
+        "chosen": f"the highest validation Dice of {trainings} trainings; held-out images had no part",
+        "seed": cell.seed,
+        "threads": record.machine.threads,
+        "epochs": record.history.epochs,
+        "best_epoch": record.best_epoch + 1,
+        "validation_dice": _validation(record),
+        "cpu_seconds": round(record.timing.train_cpu_seconds, 1),
+        "backend": record.machine.backend,
+        "versions": dict(record.machine.versions),
+        "source": asdict(record.source),
+        "record_fingerprint": record.fingerprint,
+    }
+
+
+def _scores(row: Row, cell: Cell, record: Record) -> tuple[dict[str, Any], ...]:
+    """The row's mean Dice at the network's size and, where it was scored there, at the masks' stored size."""
+    common: dict[str, Any] = {
+        "set": cell.scored_on, "metric": "dice", "images": len(row.images), "patients": row.n_patients,
+        "how": _how(row, cell), "data_sha256": record.data.raw_sha256,
+    }  # fmt: skip
+    found = [{**common, "at": "network", **_interval(row.dice)}]
+    if row.stored is not None:
+        found.append({**common, "at": "stored", **_interval(Interval.none(row.stored.dice))})
+    return tuple(found)
 
 
 def _how(row: Row, cell: Cell) -> str:

@@ -105,26 +105,26 @@ def reachable(found: Mapping[str, Mapping[str, Any]], limit: float) -> str:
 def costs(record: Mapping[str, Any]) -> str:
     """One trained network's table of parity."""
     from bench.markdown import escape, paragraph, table
+    from bench.pages.tables import unbroken
 
     rows = []
     for form in record["forms"]:
-        dice, times = form["dice"], f"{form['p50_ms']:.1f} / {form['p95_ms']:.1f}"
+        dice = form["dice"]
         change = f"{dice['value']:+.6f} [{dice['low']:+.6f}, {dice['high']:+.6f}]"
         rows.append([
-            form["form"], escape(form["runtime"]), f"{form['size'] / 1e3:,.0f}", f"{form['probability']:.1e}",
-            f"{form['flipped']:,}", change, f"{0 - form['worst']:+.4f}", times, "refused" if form["broken"] else "kept",
+            unbroken(form["form"]), f"{form['size'] / 1e3:,.0f}", f"{form['probability']:.1e}", f"{form['flipped']:,}",
+            unbroken(change), f"{0 - form['worst']:+.4f}", "refused" if form["broken"] else "kept",
         ])  # fmt: skip
-    head = ["Form", "Runtime", "KB", "Largest dp", "Pixels flipped", "Change of mean Dice [95 %]", "Worst image",
-            "ms p50 / p95", "Verdict"]  # fmt: skip
+    head = ["Form", "KB", "Largest dp", "Pixels flipped", "Change of mean Dice [95 %]", "Worst image", "Verdict"]
+    runtimes = ", ".join(dict.fromkeys(form["runtime"] for form in record["forms"]))
     first, (height, width) = record["forms"][0], record["size"]
-    threads = f"{record['threads']} thread{'s' * (record['threads'] > 1)}"
     about = (
         f"Width {record['width']}, {record['parameters']:,} weights, trained on {escape(record['trained_on'])} by "
         f"{escape(record['training_backend'])}. On all {first['dice']['images']} images of {escape(record['data'])} at "
-        f"{height} x {width} px, {first['pixels']:,} pixels. Milliseconds are of one image by {threads}, on a machine "
-        f"that much else ran on ({escape(record['machine'])}): they rank nothing."
+        f"{height} x {width} px, {first['pixels']:,} pixels, by {escape(runtimes)}. Times of an image stand in the "
+        "record, not here: much else ran on that machine."
     )
-    parts = [f"### {escape(record['model'])} ({record['architecture']})", paragraph(about), table(head, rows, left=2)]
+    parts = [f"### {escape(record['model'])} ({record['architecture']})", paragraph(about), table(head, rows)]
     if record["failures"]:
         parts.append("\n".join(paragraph(f"Refused: {escape(one)}.", "* ") for one in record["failures"]))
     return "\n\n".join(parts)

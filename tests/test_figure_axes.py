@@ -45,3 +45,20 @@ def test_each_pair_has_one_cell_below_the_diagonal(names):
     (section,) = sections(grid((*names, "r2unet"), n=20))
     axes = pairwise(section).axes[0]
     assert len(axes.texts) == len(section.pairs) == 3
+
+
+def test_numbers_below_the_leaderboards_panels_do_not_touch():
+    """Nor does a panel's last one touch the next panel's first, whatever the range and with names that leave little."""
+    ranges = [(0.97, low) for low in np.geomspace(-0.003, -0.06, 16)] + [(0.974, low) for low in (-0.0041, -0.007)]
+    for best, lowest in ranges:
+        records = [*grid(("unetpp_deep",), n=24, level=best), *grid(("r2unet",), n=24, level=best + lowest)]
+        figure = leaderboard(sections(records)[0])
+        figure.draw_without_rendering()  # puts texts where they will be
+        boxes = [
+            text.get_window_extent()
+            for axes in figure.axes[:2]
+            for place, text in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+            if axes.get_xlim()[0] <= place <= axes.get_xlim()[1]
+        ]
+        assert len(boxes) >= 4
+        assert all(one.x1 < other.x0 for one, other in zip(boxes, boxes[1:], strict=False)), lowest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matplotlib.ticker import MaxNLocator
+
 from bench.figures.scale import TICKS, stretched, unstretched
 from bench.figures.style import (
     BLUE,
@@ -85,8 +87,11 @@ def _differences(axes: Axes, section: Section, rows: tuple[Row, ...], words: lis
         _interval(axes, d.ends, d.value, y, word, hollow=not pair.of_methods)
         lowest = min(lowest, d.ends[0])
     axes.set_xlim(1.06 * lowest, 2.2 * MARGIN)
-    axes.locator_params(axis="x", nbins=5)
-    axes.text(0, -0.75, f"±{MARGIN}: equal use", ha="center", va="bottom", fontsize=8, color=GREY)
+    low, high = axes.get_xlim()
+    clear = low + (high - low) / 10  # the panel before may end there with a number of its own
+    axes.set_xticks([t for t in MaxNLocator(4).tick_values(low, high) if clear < t <= high])
+    # at the frame, since a narrow band has no room above it
+    axes.text(2.2 * MARGIN, -0.75, f"±{MARGIN}: equal use", ha="right", va="bottom", fontsize=8, color=GREY)
 
 
 def _scale(axes: Axes, low: float, high: float) -> None:

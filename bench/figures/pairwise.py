@@ -22,7 +22,7 @@ from bench.figures.style import (
 )  # fmt: skip
 from bench.pages.names import display
 from bench.statistics.rows import MIN_SEEDS, Section
-from bench.statistics.verdicts import EQUIVALENT, MARGIN
+from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 
 MOST = 16  # rows of a map with numbers in its cells
 BEHIND, OPEN, ALIKE, AHEAD = 0, 1, 2, 3
@@ -70,7 +70,8 @@ def pairwise(section: Section) -> Figure | None:
     counts = {word: sum(p.verdict == word for p in section.pairs) for word in {p.verdict for p in section.pairs}}
     told = counts.get("better", 0) + counts.get("worse", 0)
     n = len(section.pairs)
-    said = f"{told} of {n} pairs differ, {counts.get(EQUIVALENT, 0)} are equivalent, {counts.get('not known', 0)} open"
+    alike, unknown = counts.get(EQUIVALENT, 0), counts.get(UNKNOWN, 0)
+    said = f"{told} of {n} pairs differ, {alike} are equivalent, {unknown} not known"
     few = "" if all(p.of_methods for p in section.pairs) else f"; rows of fewer than {MIN_SEEDS} seeds: these weights"
     heading(figure, said, f"1000 x (Dice of row - of column){cut(len(shown), len(names))}{few}")
     figure.legend(

@@ -33,7 +33,7 @@ def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
     devices = [m for m in measured if sum(m.of(*network) is not None for network in networks) >= least]
     if not devices:
         return None
-    figure = canvas(8.6, 1.0 + 3.2 * len(devices), left=0.75, top=0.95, bottom=0.55)
+    figure = canvas(8.6, 1.0 + 3.2 * len(devices), left=0.85, top=0.95, bottom=0.55)
     figure.subplots_adjust(hspace=0.45)
     axes = figure.subplots(len(devices), 2, squeeze=False, sharey=True)
     for line, m in zip(axes, devices, strict=True):
@@ -41,6 +41,7 @@ def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
             _panel(panel, rows, m, column)
             panel.set_xlabel(f"{text}, images/s (log scale)")
             panel.set_title(f"{names.device(m.device_kind)}, {m.precision}: {text}", fontsize=10)
+        line[0].yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         line[0].set_ylabel("mean Dice, 95 % interval")
     absent = sum(all(m.of(r.architecture, r.width) is None for m in devices) for r in rows)
     rest = f"; {absent} more not measured" if absent else ""
