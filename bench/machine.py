@@ -36,8 +36,10 @@ def ask(launch: Sequence[str]) -> None:
         )
         told = json.loads(asked.stdout.splitlines()[-1])
     except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
+        why = getattr(error, "stderr", "") or getattr(error, "strerror", "") or error
         raise EnvironmentFailure(
-            f"--launch {shlex.join(launch)}: starts no process ({getattr(error, 'stderr', '') or error})"
+            f"--launch {shlex.join(launch)}: starts no process ({why}); give a command that starts what follows it, as "
+            "'srun --ntasks=1'"
         ) from error
     _elsewhere.update(told)
 

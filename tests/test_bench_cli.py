@@ -32,7 +32,11 @@ def test_help_and_list_load_no_backend_and_no_arrays():
         (["run", "quick", "--slots", "0"], 2, "at least 1"),
         (["run", "montgomery-128"], 2, "LUNGSEG_DATA"),
         (["run", "montgomery-128", "--data", "nowhere"], 3, "no such folder"),
-        (["run", "quick", "--data", "xrays"], 2, "makes its own phantoms and reads no folder; on a folder of your own"),
+        (
+            ["run", "quick", "--data", "xrays"],
+            2,
+            "makes its own phantoms and reads no folder; to train on a folder of your own",
+        ),
         (["run", "quick", "--arch", "no_such.module:net"], 2, "there is no module no_such.module; install it"),
         (["publish", "quick"], 2, "no record to publish"),
         (["ensemble", "montgomery-128"], 2, "LUNGSEG_DATA"),

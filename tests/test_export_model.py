@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from test_ensemble_run import SUITE as TWO_SEEDS
 
 import lungseg
 from bench import export_model, machine, suites
@@ -17,17 +18,7 @@ from lungseg import model_folder
 from lungseg.datasets import load
 from lungseg.prepare import prepare
 
-SUITE = replace(
-    suites.suite("smoke"),
-    name="to-folders",
-    architectures=("tiny",),
-    size=(32, 32),
-    width=1,
-    phantoms=suites.Phantoms(24, (64, 56)),
-    only_folds=None,
-    seeds=(0, 1),
-    recipe="two-epochs",
-)
+SUITE = replace(TWO_SEEDS, name="to-folders")
 KEY = machine.key("float32")
 
 

@@ -1,5 +1,7 @@
 """What axes of figures show: names that tell rows apart, ticks where the best lie, room for all but the worst."""
 
+from itertools import pairwise as pairwise_of
+
 import numpy as np
 import pytest
 from records import grid, sections
@@ -61,4 +63,4 @@ def test_numbers_below_the_leaderboards_panels_do_not_touch():
             if axes.get_xlim()[0] <= place <= axes.get_xlim()[1]
         ]
         assert len(boxes) >= 4
-        assert all(one.x1 < other.x0 for one, other in zip(boxes, boxes[1:], strict=False)), lowest
+        assert all(one.x1 < other.x0 for one, other in pairwise_of(boxes)), lowest

@@ -83,7 +83,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: no file of limits ({error}); expected TOML such as margin = 0.01") from error
+        why = getattr(error, "strerror", "") or error
+        raise UsageError(f"{path}: no file of limits ({why}); expected TOML such as margin = 0.01") from error
     known = {
         "margin": (_share, "a loss of Dice above 0 and below 1"),
         "floor": (lambda v: v == 0 or _share(v), "a Dice from 0 and below 1"),

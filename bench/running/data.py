@@ -61,8 +61,8 @@ def locate(suite: Suite, given: Path | None, results: Results) -> Path:
     if suite.phantoms is not None:
         if given is not None:
             raise UsageError(
-                f"--data {given} (DATA=): suite {suite.name} makes its own phantoms and reads no folder; on a folder "
-                f"of your own trains `python -m bench run own --data {given}` (`make bench SUITE=own DATA={given}`)"
+                f"--data {given} (DATA=): suite {suite.name} makes its own phantoms and reads no folder; to train on "
+                f"a folder of your own: `python -m bench run own --data {given}` (`make bench SUITE=own DATA={given}`)"
             )
         from lungseg.datasets import phantom
 
