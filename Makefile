@@ -104,7 +104,7 @@ mutation: .venv-mutation/.ready ## change the code, see whether a test fails: AR
 	.venv-mutation/bin/python tests/mutation.py $(ARGS)
 
 COVERED := tests/test_metrics.py tests/test_metrics_borders.py tests/test_images.py tests/test_broken_png.py \
-	tests/test_resizing.py tests/test_poses.py tests/test_splits.py tests/test_store.py \
+	tests/test_resizing.py tests/test_affine.py tests/test_splits.py tests/test_store.py \
 	tests/test_gate.py tests/test_gate_faults.py tests/gate/test_paired.py tests/gate/test_verdicts.py tests/differential
 
 coverage: .venv-mutation/.ready ## lines and branches that the quick tests miss

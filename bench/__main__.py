@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 
+from bench import renamed
 from bench.options import parser
 from lungseg import terminal
 from lungseg.errors import EnvironmentFailure, LungsegError
@@ -25,7 +26,10 @@ def _interrupt(*_: object) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; the exit code says how it went. Errors are one paragraph on standard error."""
     terminal.open_streams()  # closed ones, and names that they cannot show, must not end hours of training
-    chosen = parser().parse_args(arguments)
+    options = parser()
+    if hint := renamed.hint(sys.argv[1:] if arguments is None else arguments):
+        options.error(hint)
+    chosen = options.parse_args(arguments)
     from bench import commands
 
     if threading.current_thread() is threading.main_thread():
@@ -39,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        again = shlex.join([sys.executable, "-m", "bench", *(sys.argv[1:] if arguments is None else arguments)])
-        print(f"interrupted; what is finished is kept, go on with:\n  {again}", file=sys.stderr)
+        command = shlex.join([sys.executable, "-m", "bench", *(sys.argv[1:] if arguments is None else arguments)])
+        print(f"interrupted; what is finished is kept, go on with:\n  {command}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stderr.close()

@@ -24,8 +24,8 @@ class Cell:
     architecture: str
     width: int
     size: tuple[int, int]
-    trained_on: str
-    scored_on: str
+    train_set: str
+    test_set: str
     folds: int
     fold: int
     seed: int
@@ -48,28 +48,29 @@ class Cell:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, as a record tells of its cell; the rest is told by the record's other parts."""
-        own = ("architecture", "width", "size", "trained_on", "scored_on", "folds", "fold", "seed", "suite", "recipe")
-        found = {key: getattr(self, key) for key in own}
-        return {**found, "size": list(self.size), "recipe": self.recipe.name}
+        local = ("architecture", "width", "size", "train_set", "test_set", "folds", "fold", "seed", "suite", "recipe")
+        result = {key: getattr(self, key) for key in local}
+        return {**result, "size": list(self.size), "recipe": self.recipe.name}
 
 
 def cell_id(cell: Mapping[str, Any]) -> str:
-    """``unet.montgomery.f0.s0``, or ``unet~no-pose.montgomery.f0.s0`` under a variant of the suite's recipe.
+    """``unet.montgomery.f0.s0``, or ``unet~no-geometric.montgomery.f0.s0`` under a variant of the suite's recipe.
 
     It names files: ``my.networks:tiny`` becomes ``my.networks-tiny``, since archives and CI refuse colons.
     """
     variant, name = _variant(cell), str(cell["architecture"]).replace(":", "-")
     name = f"{name}~{variant}" if variant else name
-    return f"{name}.{cell['scored_on']}.f{cell['fold']}.s{cell['seed']}"
+    return f"{name}.{cell['test_set']}.f{cell['fold']}.s{cell['seed']}"
 
 
 def variant_of(cell: Mapping[str, Any]) -> str:
-    """``no-pose`` of recipe ``strong:no-pose``, by a short name where there is one; empty for a plain recipe."""
-    return recipes.short(_variant(cell))
+    """``no-geometric`` of recipe ``strong:no-geometric``, by a short name where there is one; empty for a plain
+    recipe."""
+    return recipes.abbreviated(_variant(cell))
 
 
 def network(cell: Mapping[str, Any], *more: str) -> str:
-    """``unet``, or ``unet (no-pose)`` under a variant of the recipe; ``more`` comes before it in the brackets."""
+    """``unet``, or ``unet (no-geometric)`` under a variant of the recipe; ``more`` comes before it in the brackets."""
     inside = ", ".join(filter(None, (*more, variant_of(cell))))
     return f"{cell['architecture']} ({inside})" if inside else str(cell["architecture"])
 

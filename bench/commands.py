@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bench import machine, suites
-from bench.judging import baseline as baseline
-from bench.judging import compare as compare
-from bench.judging import gate as gate
-from bench.judging import gate_speed as gate_speed
+from bench.gate_cli import baseline as baseline
+from bench.gate_cli import compare as compare
+from bench.gate_cli import gate as gate
+from bench.gate_cli import gate_speed as gate_speed
 from bench.paths import near
 from bench.records.results import Results
 from bench.running.executor import EXECUTORS, Executor
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     A record that cannot be read is trained again if the run has its cell; of any other the user is warned.
     """
     suite = _chosen(options)
-    runtime.require()
+    runtime.check_backend()
     executor = _executor(options)
     options.results.refuse_others_pages()
     from bench.pages import report, showcase
@@ -39,32 +39,32 @@ def run(options: argparse.Namespace) -> int:
     from bench.running import data, lock
 
     with lock.held(options.results):
-        root = data.locate(suite, options.data, options.results)
+        root = data.resolve_root(suite, options.data, options.results)
         suite = suites.called(suite, root)
         code, _ = train(suite, root, options.results, executor=executor)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
-        found = readable(options.results)
-        report.write(options.results, figures=False, only=suite.name, found=found)  # now: what follows may fail
-        print(report.terminal(found.records, _columns(), only=suite.name), flush=True)  # or takes long
+        result = readable(options.results)
+        report.write(options.results, figures=False, only=suite.name, result=result)  # now: what follows may fail
+        print(report.terminal(result.records, _columns(), only=suite.name), flush=True)  # or takes long
         code = _tried(code, lambda: showcase.draw(suite, options.results, root))
         if not options.no_speed:
             code = _tried(code, lambda: _speed(suite, options.results, executor, anew=False))
-        written = report.write(options.results, only=suite.name, found=found)
+        written = report.write(options.results, only=suite.name, result=result)
     pages = [path for path in written if path.suffix == ".md"]
     print("\n".join(f"written: {near(path)}" for path in pages))
-    _warn(options.results, found.unreadable)
+    _warn(options.results, result.unreadable)
     return code
 
 
 def ensemble(options: argparse.Namespace) -> int:
     """Entries made of what is trained already, then the report. 4 when some could not be made."""
-    suite = suites.narrowed(
+    suite = suites.select(
         suites.suite(options.suite), options.arch, folds=options.folds,
         precision=options.precision, deterministic=options.deterministic,
     )  # fmt: skip
     suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
-    runtime.require()
+    runtime.check_backend()
     executor = _executor(options)
     options.results.require()
     from bench.pages import report
@@ -72,14 +72,14 @@ def ensemble(options: argparse.Namespace) -> int:
     from bench.running import data, ensemble, lock
 
     with lock.held(options.results):
-        root = data.locate(suite, options.data, options.results)
+        root = data.resolve_root(suite, options.data, options.results)
         suite = suites.called(suite, root)
-        code = ensemble.make(suite, root, options.results, options.seeds, _say, views=options.views, executor=executor)
-        found = readable(options.results)
-        written = report.write(options.results, only=suite.name, found=found)
-    print(report.terminal(found.records, _columns(), only=suite.name))
+        code = ensemble.make(suite, root, options.results, options.seeds, _say, tta=options.tta, executor=executor)
+        result = readable(options.results)
+        written = report.write(options.results, only=suite.name, result=result)
+    print(report.terminal(result.records, _columns(), only=suite.name))
     print("\n".join(f"written: {near(path)}" for path in written if path.suffix == ".md"))
-    _warn(options.results, found.unreadable)
+    _warn(options.results, result.unreadable)
     return code
 
 
@@ -87,11 +87,11 @@ def robustness(options: argparse.Namespace) -> int:
     """Dice lost under corruptions by what is trained already, then its page. 4 when a network could not be measured."""
     if options.seeds is not None and options.seeds < 1:
         raise UsageError(f"--seeds {options.seeds}: at least 1 is needed")
-    suite = suites.narrowed(
+    suite = suites.select(
         suites.suite(options.suite), options.arch, precision=options.precision, deterministic=options.deterministic
     )
     suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
-    runtime.require()
+    runtime.check_backend()
     executor = _executor(options)
     from bench.markdown import plain
     from bench.pages import robustness_page
@@ -99,13 +99,13 @@ def robustness(options: argparse.Namespace) -> int:
     from bench.running import data, lock
 
     with lock.held(options.results):
-        root = data.locate(suite, options.data, options.results)
+        root = data.resolve_root(suite, options.data, options.results)
         code = command.measure(suite, root, options.results, options.seeds, _say, executor)
         written = robustness_page.write(options.results, suite.name)
     key = suite.machine_key
-    found = [network for network in measurement.load(options.results, suite.name) if network.machine_key == key]
-    if found:
-        print(robustness_page.losses(found, plain, "simple"))
+    result = [network for network in measurement.load(options.results, suite.name) if network.machine_key == key]
+    if result:
+        print(robustness_page.losses(result, plain, "simple"))
     print("\n".join(f"written: {near(path)}" for path in [options.results.robustness(suite.name), *written]))
     return code
 
@@ -115,14 +115,14 @@ def reruns(options: argparse.Namespace) -> int:
     suite = _chosen(options)
     if options.times < 1:
         raise UsageError(f"--times {options.times}: at least 1 is needed")
-    runtime.require()
+    runtime.check_backend()
     executor = _executor(options)
     from bench.running import data, lock
     from bench.running import reruns as repeated
     from bench.running.executor import Interrupted
 
     with lock.held(options.results):
-        root = data.locate(suite, options.data, options.results)
+        root = data.resolve_root(suite, options.data, options.results)
         try:
             written = repeated.measure(suite, root, options.results, options.times, _say, executor)
         except Interrupted as error:
@@ -152,7 +152,7 @@ def speed(options: argparse.Namespace) -> int:
     from bench.running import lock
 
     suite = _chosen(options)
-    runtime.require()
+    runtime.check_backend()
     executor = _executor(options)
     budget_s = None if options.whole else BUDGET_S
     with lock.held(options.results):
@@ -176,27 +176,27 @@ def report(options: argparse.Namespace) -> int:
     if options.suite:
         suites.suite(options.suite)
     options.results.require()
-    found = readable(options.results)
-    for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, found=found):
+    result = readable(options.results)
+    for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, result=result):
         print(f"written: {near(path)}")
-    _warn(options.results, found.unreadable)
-    return DataError.exit_code if found.unreadable else 0
+    _warn(options.results, result.unreadable)
+    return DataError.exit_code if result.unreadable else 0
 
 
-def strata(options: argparse.Namespace) -> int:
+def subgroups(options: argparse.Namespace) -> int:
     """Aggregates by sex and age, from stored scores and the data set's own metadata; no backend."""
     from bench.running import data
     from bench.statistics import stats
-    from bench.statistics import strata as groups
+    from bench.statistics import subgroups as groups
 
     suite = suites.suite(options.suite)
-    sections = stats.sections(options.results.all(suite.name))
-    if not any(section.rows for section in sections):
+    leaderboards = stats.leaderboards(options.results.all(suite.name))
+    if not any(leaderboard.rows for leaderboard in leaderboards):
         raise UsageError(
             f"{options.results.root}: no scored record of suite {suite.name}; `make bench SUITE={suite.name}`"
         )
     cases = data.scored(suite, options.data, options.results)
-    print(f"written: {near(groups.write(options.results, suite.name, sections, cases))}")
+    print(f"written: {near(groups.write(options.results, suite.name, leaderboards, cases))}")
     return 0
 
 
@@ -212,6 +212,17 @@ def history(options: argparse.Namespace) -> int:
             f"{options.results.root}: no record of suite {suite.name} was made from a commit without changes"
         )
     print(f"written: {near(written)}")
+    return 0
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Records of schema 1 as schema 2. 3 when one is of neither: nothing is rewritten then."""
+    from bench import migration
+    from bench.running import lock
+
+    with lock.held(options.results):
+        if not migration.migrate(options.results, _say):
+            print(f"{near(options.results.root)}: nothing of schema 1, so nothing was rewritten")
     return 0
 
 
@@ -236,18 +247,18 @@ def tune(options: argparse.Namespace) -> int:
     interrupted."""
     from bench.tune.plan import plan
 
-    for value, name in ((options.trials, "trials"), (options.slots, "slots"), (options.seeds, "seeds")):
+    for value, name in ((options.trials, "trials"), (options.workers, "workers"), (options.seeds, "seeds")):
         if value is not None and value < 1:
             raise UsageError(f"--{name} {value}: at least 1 is needed")
     if options.hours is not None and not options.hours >= 0:
         raise UsageError(f"--hours {options.hours}: at least 0 is needed")
     executor = _executor(options)
     study = plan(options.suite, options.arch, options.fold, options.inner, options.size, options.width, options.epochs)
-    runtime.require()
+    runtime.check_backend()
     from bench.tune import command  # late: what it imports takes a second
     from bench.tune.study import Budget
 
-    budget = Budget(options.trials, options.hours, options.slots or study.suite.slots)
+    budget = Budget(options.trials, options.hours, options.workers or study.suite.workers)
     code, written = command.tune(
         study, budget, range(options.seeds), options.data, options.results, options.publish_to, executor
     )
@@ -269,11 +280,11 @@ def _chosen(options: argparse.Namespace) -> Suite:
     narrowing = {
         name: getattr(options, name, None) for name in ("seeds", "folds", "variants", "precision", "deterministic")
     }
-    chosen = suites.narrowed(chosen, options.arch, **narrowing)
-    slots = getattr(options, "slots", None)
-    if slots is not None and slots < 1:
-        raise UsageError(f"{slots} slots: at least 1 is needed")
-    return replace(chosen, slots=slots) if slots else chosen
+    chosen = suites.select(chosen, options.arch, **narrowing)
+    workers = getattr(options, "workers", None)
+    if workers is not None and workers < 1:
+        raise UsageError(f"{workers} slots: at least 1 is needed")
+    return replace(chosen, workers=workers) if workers else chosen
 
 
 def _speed(

@@ -21,12 +21,12 @@ import numpy as np
 
 from bench import suites
 from bench.cell import Cell
-from bench.paths import near, slug
+from bench.paths import file_slug, near
 from bench.records import store
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.running.data import Material
-from bench.running.inputs import inputs
+from bench.running.data import SuiteData
+from bench.running.fingerprint import fingerprint_inputs
 from bench.statistics.resampling import Interval
 from bench.suites import Suite
 from lungseg import runtime
@@ -34,7 +34,7 @@ from lungseg.errors import DataError, UsageError
 from lungseg.splits import Fold
 
 if TYPE_CHECKING:
-    from bench.statistics.rows import Row, Section
+    from bench.statistics.rows import Leaderboard, Row
     from lungseg.card import Card
 
 PARTIAL = 4
@@ -43,25 +43,25 @@ VALIDATION = "val_hard_dice"
 
 def run(options: argparse.Namespace) -> int:
     """Write a model folder of each finished row; 4 when a finished row's weights or code are no longer there."""
-    suite = suites.narrowed(suites.suite(options.suite), options.arch)
+    suite = suites.select(suites.suite(options.suite), options.arch)
     wanted = suite.architectures if options.arch is not None else None
-    runtime.require()
+    runtime.check_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # nothing is trained here that its messages could be about
     options.results.require()
     from bench.running import data
     from bench.statistics import stats
 
-    root = data.locate(suite, options.data, options.results)
+    root = data.resolve_root(suite, options.data, options.results)
     suite = suites.called(suite, root)
-    material = data.gather(suite, root, options.results)
+    suite_data = data.load_suite_data(suite, root, options.results)
     out = options.out if options.out is not None else options.results.root / "models" / suite.name
     written, problems = [], []
     records = options.results.all(suite.name)
-    for section in stats.sections(records):
-        own = [record for record in records if stats.setting(record) == section.setting]
-        for row in _finished(section, wanted):
+    for leaderboard in stats.leaderboards(records):
+        local = [record for record in records if stats.conditions(record) == leaderboard.conditions]
+        for row in _finished(leaderboard, wanted):
             try:
-                written.append(_exported(row, _of(row, own), section, suite, material, options.results, out))
+                written.append(_exported(row, _of(row, local), leaderboard, suite, suite_data, options.results, out))
             except DataError as error:
                 problems += error.problems
     if not written and not problems:
@@ -76,9 +76,9 @@ def run(options: argparse.Namespace) -> int:
     return PARTIAL if problems else 0
 
 
-def _finished(section: Section, wanted: Sequence[str] | None) -> list[Row]:
+def _finished(leaderboard: Leaderboard, wanted: Sequence[str] | None) -> list[Row]:
     """Rows that miss no fold. An entry made of several trainings or views is no one network, so it has no folder."""
-    rows = [row for row in section.rows if row.single and row.complete]
+    rows = [row for row in leaderboard.rows if row.single and row.complete]
     return rows if wanted is None else [row for row in rows if row.architecture in wanted]
 
 
@@ -94,20 +94,26 @@ def _validation(record: Record) -> float:
 
 
 def _exported(
-    row: Row, records: Sequence[Record], section: Section, suite: Suite, material: Material, results: Results, out: Path
+    row: Row,
+    records: Sequence[Record],
+    leaderboard: Leaderboard,
+    suite: Suite,
+    suite_data: SuiteData,
+    results: Results,
+    out: Path,
 ) -> Path:
     """The folder of one row. Raises DataError where what it needs is gone or is another's by now."""
     from lungseg import model_folder
 
     record = chosen(records)
     cell, name = _cell(record, suite), record.name
-    key = section.setting.machine  # of the machine that trained it, which may be another than this
+    key = leaderboard.conditions.machine  # of the machine that trained it, which may be another than this
     path = results.runs(suite.name) / key / f"{cell.id}.json"
-    if store.find(path, {**record.inputs.every, **_today(cell, material)}) is None:
+    if store.find(path, {**record.inputs.every, **_today(cell, suite_data)}) is None:
         raise DataError(f"{path}: was made of other data, or by another recipe or protocol, than today's; run it again")
     weights = _weights(results.log(suite.name, key, cell.id, "weights.npz"), record.weights_sha256)
-    card = _card(row, len(records), section, record, cell, suite, material)
-    folder = out / key / slug(row.name)
+    card = _card(row, len(records), leaderboard, record, cell, suite, suite_data)
+    folder = out / key / file_slug(row.name)
     if folder.exists():
         if model_folder.open_folder(folder).card == card:
             return folder
@@ -131,10 +137,10 @@ def _cell(record: Record, suite: Suite) -> Cell:
     return Cell(**{**vars(record.cell), "recipe": suite.recipe_of(record.cell.recipe)})
 
 
-def _today(cell: Cell, material: Material) -> dict[str, Any]:
+def _today(cell: Cell, suite_data: SuiteData) -> dict[str, Any]:
     """What of a training's inputs the data and this code decide; its machine may be another than this."""
-    found = inputs(cell, material)
-    return {name: found[name] for name in ("protocol", "data", "folds", "spacing", "recipe")}
+    result = fingerprint_inputs(cell, suite_data)
+    return {name: result[name] for name in ("protocol", "data", "folds", "spacing", "recipe")}
 
 
 def _weights(path: Path, sha256: str) -> list[np.ndarray]:
@@ -143,65 +149,65 @@ def _weights(path: Path, sha256: str) -> list[np.ndarray]:
 
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
-            found = [held[name] for name in sorted(held.files)]
+            result = [held[name] for name in sorted(held.files)]
     except FileNotFoundError as error:
         raise DataError(f"{path}: its weights were not kept; delete its record, then run the suite again") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be read ({error}); delete it and its record and run the suite") from error
-    if model_folder.weights_sha256(found) != sha256:
+    if model_folder.weights_sha256(result) != sha256:
         raise DataError(f"{path}: does not hold the weights that its record names; delete both and run the suite again")
-    return found
+    return result
 
 
 def _refuse_other_graph(card: Card, record: Record, path: Path) -> None:
     """The weights belong to the network as it was built then: a changed one would predict otherwise, unseen."""
     from lungseg import architectures, complexity
-    from lungseg.architectures.blocks import Style
+    from lungseg.architectures.blocks import LayerFactory
 
-    style = Style(momentum=card.momentum, dtype=str(record.inputs.recipe.get("precision", "float32")))
+    style = LayerFactory(momentum=card.momentum, dtype=str(record.inputs.recipe.get("precision", "float32")))
     network = architectures.build(card.architecture, (*card.size, 1), card.width, style)
     if complexity.graph_sha256(network) != record.inputs.every.get("graph"):
         raise DataError(f"{path}: was trained when {card.architecture} was another network; run it again")
 
 
 def _card(
-    row: Row, trainings: int, section: Section, record: Record, cell: Cell, suite: Suite, material: Material
+    row: Row, trainings: int, leaderboard: Leaderboard, record: Record, cell: Cell, suite: Suite, suite_data: SuiteData
 ) -> Card:
     from lungseg.card import UNKNOWN_LICENCE, Card
     from lungseg.datasets import DATASETS
     from lungseg.fitting import exposure
 
-    fold = material.partition(cell.seed)[cell.fold]
-    known = [DATASETS[name] for name in cell.trained_on.split("+") if name in DATASETS]
+    fold = suite_data.partition(cell.seed)[cell.fold]
+    known = [DATASETS[name] for name in cell.train_set.split("+") if name in DATASETS]
     licences = dict.fromkeys(one.licence for one in known if one.licence)
     return Card(
-        name=f"{suite.name}-{slug(row.name)}",
+        name=f"{suite.name}-{file_slug(row.name)}",
         architecture=cell.architecture,
         width=cell.width,
         size=cell.size,
         momentum=cell.recipe.batch_norm_momentum,
         threshold=cell.recipe.threshold,
         recipe=asdict(cell.recipe),
-        data=_data(record, cell, fold, section.setting.across, material),
+        data=_data(record, cell, fold, leaderboard.conditions.cross_dataset, suite_data),
         training=_training(record, cell, suite, trainings),
         weights_sha256=record.weights_sha256,
         parameters=record.parameters,
         protocol=record.protocol,
         scores=_scores(row, cell, record),
-        exposure=exposure(material.prepared, fold),
+        exposure=exposure(suite_data.prepared, fold),
         licence="; ".join(licences) or UNKNOWN_LICENCE,
         sources=tuple(source for one in known for source in one.cite),
     )
 
 
-def _data(record: Record, cell: Cell, fold: Fold, across: bool, material: Material) -> dict[str, Any]:
+def _data(record: Record, cell: Cell, fold: Fold, across: bool, suite_data: SuiteData) -> dict[str, Any]:
     """The images of the training's fold. across: whether what it was scored on is another set than its own."""
     split = {part: len(ids) for part, ids in asdict(fold).items()}
-    own = (*fold.train, *fold.validation, *(() if across else fold.test))
+    local = (*fold.train, *fold.validation, *(() if across else fold.test))
     return {
-        "set": cell.trained_on,
-        "images": len(own),
-        "patients": len({material.prepared.patients[material.prepared.row[key]] for key in own}),
+        "set": cell.train_set,
+        "images": len(local),
+        "patients": len({suite_data.prepared.patients[suite_data.prepared.index_of[key]] for key in local}),
         "raw_sha256": record.data.raw_sha256,
         "prepared_sha256": record.data.prepared_sha256,
         "split": split,
@@ -233,13 +239,13 @@ def _training(record: Record, cell: Cell, suite: Suite, trainings: int) -> dict[
 def _scores(row: Row, cell: Cell, record: Record) -> tuple[dict[str, Any], ...]:
     """The row's mean Dice at the network's size and, where it was scored there, at the masks' stored size."""
     common: dict[str, Any] = {
-        "set": cell.scored_on, "metric": "dice", "images": len(row.images), "patients": row.n_patients,
+        "set": cell.test_set, "metric": "dice", "images": len(row.images), "patients": row.n_patients,
         "how": _how(row, cell), "data_sha256": record.data.raw_sha256,
     }  # fmt: skip
-    found = [{**common, "at": "network", **_interval(row.dice)}]
+    result = [{**common, "at": "network", **_interval(row.dice)}]
     if row.stored is not None:
-        found.append({**common, "at": "stored", **_interval(Interval.none(row.stored.dice))})
-    return tuple(found)
+        result.append({**common, "at": "stored", **_interval(Interval.none(row.stored.dice))})
+    return tuple(result)
 
 
 def _how(row: Row, cell: Cell) -> str:

@@ -31,17 +31,17 @@ def ask(launch: Sequence[str]) -> None:
     Raises EnvironmentFailure where nothing answers.
     """
     try:
-        asked = subprocess.run(
+        requested = subprocess.run(
             [*launch, sys.executable, "-m", "bench.machine"], cwd=ROOT, capture_output=True, text=True, check=True
         )
-        told = json.loads(asked.stdout.splitlines()[-1])
+        details = json.loads(requested.stdout.splitlines()[-1])
     except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
         why = getattr(error, "stderr", "") or getattr(error, "strerror", "") or error
         raise EnvironmentFailure(
             f"--launch {shlex.join(launch)}: starts no process ({why}); give a command that starts what follows it, as "
             "'srun --ntasks=1'"
         ) from error
-    _elsewhere.update(told)
+    _elsewhere.update(details)
 
 
 def device_kind() -> str:
@@ -58,7 +58,7 @@ def own_device_kind() -> str:
     if runtime.backend_name() == "jax" and os.environ.get("JAX_PLATFORMS") == "cpu":
         return "cpu"
     name = visible_card(os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER"))
-    return runtime.slug(name) if name else "cpu"
+    return runtime.device_slug(name) if name else "cpu"
 
 
 def visible_card(chosen: str | None, order: str | None = None) -> str | None:
@@ -108,8 +108,8 @@ def _nvidia_smi(*arguments: str) -> list[str]:
     """Lines that the driver's own tool prints; none where there is no such tool or no working driver."""
     if not shutil.which("nvidia-smi"):
         return []
-    asked = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, check=False)
-    return asked.stdout.splitlines() if asked.returncode == 0 else []
+    requested = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, check=False)
+    return requested.stdout.splitlines() if requested.returncode == 0 else []
 
 
 def key(precision: str, deterministic: bool = True) -> str:
@@ -120,10 +120,10 @@ def key(precision: str, deterministic: bool = True) -> str:
 
 def expected(precision: str, threads: int) -> dict[str, Any]:
     """What ``facts`` would say, without the backend that a failed process can no longer be asked for."""
-    return facts(runtime.Device(device_kind(), device_kind()), precision, threads)
+    return metadata(runtime.Device(device_kind(), device_kind()), precision, threads)
 
 
-def facts(device: runtime.Device, precision: str, threads: int) -> dict[str, Any]:
+def metadata(device: runtime.Device, precision: str, threads: int) -> dict[str, Any]:
     """Hardware and software of this process, JSON-ready."""
     return {
         "cpu": cpu_name(),
@@ -168,15 +168,15 @@ def own_cpu_name() -> str:
 
 def source() -> dict[str, Any]:
     """Commit, whether the checkout differs from it, and a hash of the code; for the record, not the fingerprint."""
-    found, dirty = provenance.commit(ROOT, "lungseg", "bench")
-    return {"commit": found, "dirty": dirty, "sha256": sources_sha256("lungseg", "bench")}
+    result, dirty = provenance.commit(ROOT, "lungseg", "bench")
+    return {"commit": result, "dirty": dirty, "sha256": sources_sha256("lungseg", "bench")}
 
 
 def working_commit() -> tuple[str | None, bool | None]:
     """Commit of the repository around the working directory, which may be another project's than this code's, and
     whether its tracked files differ from it; (None, None) where there is none."""
-    found = provenance.git(Path.cwd(), "rev-parse", "HEAD")
-    return found, bool(provenance.git(Path.cwd(), "status", "--porcelain", "--untracked-files=no")) if found else None
+    result = provenance.git(Path.cwd(), "rev-parse", "HEAD")
+    return result, bool(provenance.git(Path.cwd(), "status", "--porcelain", "--untracked-files=no")) if result else None
 
 
 def sources_sha256(*folders: str) -> str:

@@ -49,7 +49,7 @@ def plain(text: object, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
-def fitted(text: str, limit: int) -> str:
+def truncated(text: str, limit: int) -> str:
     """What is longer than ``limit`` loses its middle: variants of one network differ at their end."""
     if len(text) <= limit:
         return text
@@ -59,11 +59,12 @@ def fitted(text: str, limit: int) -> str:
 
 def short(names: Sequence[str]) -> list[str]:
     """Names without what all share or what does not tell them apart, as long as they stay distinct: ``unet`` of
-    ``unet (width 16)`` beside other architectures, ``no-pose`` of ``unet (no-pose)`` beside its other variants."""
+    ``unet (width 16)`` beside other architectures, ``no-geometric`` of ``unet (no-geometric)`` beside its other
+    variants."""
     split = [name.removesuffix(")").partition(" (") for name in names]
     firsts = [first for first, _, _ in split]
-    found = firsts if len(set(firsts)) > 1 else [more or first for first, _, more in split]
-    return found if len(set(found)) == len(found) else list(names)
+    result = firsts if len(set(firsts)) > 1 else [more or first for first, _, more in split]
+    return result if len(set(result)) == len(result) else list(names)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, style: str = "pipe") -> str:
@@ -93,10 +94,10 @@ def filled(text: str, width: int = WIDTH) -> str:
 
 def _within(line: str) -> str:
     """The line with what would begin a block escaped: the sign itself, or of a number the stop after it."""
-    found = _BLOCK.match(line)
-    if not found:
+    result = _BLOCK.match(line)
+    if not result:
         return line
-    at = found.end() if line[0].isdigit() else 0
+    at = result.end() if line[0].isdigit() else 0
     return f"{line[:at]}\\{line[at:]}"
 
 

@@ -43,17 +43,19 @@ def _measuring(verb: Verb) -> None:
     run = verb("run", "train and score a suite's missing cells, then report")
     _cells(run, "number of seeds instead of the suite's own")
     run.add_argument("--variants", type=_names, help="variants of the recipe, beside it, instead of the suite's "
-                     "own, as plateau,thorough+weight-average; `list` names them")  # fmt: skip
+                     "own, as plateau,long+ema; `list` names them")  # fmt: skip
     _numerics(run)
     _launch(run)
-    run.add_argument("--slots", type=int, help="cells at a time instead of the suite's own; no part of a result")
+    run.add_argument("--workers", type=int, help="parallel cells (does not affect results)")
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
     ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
     _cells(ensemble, "only the first so many seeds instead of all that were trained")
-    ensemble.add_argument("--variant", help="of those trained by this variant of the recipe, as thorough")
+    ensemble.add_argument("--variant", help="of those trained by this variant of the recipe, as long")
     _numerics(ensemble)
     _launch(ensemble)
-    ensemble.add_argument("--views", action="store_true", help="also means over turned, scaled and exposed views")
+    ensemble.add_argument(
+        "--tta", action="store_true", help="also test-time augmentation (TTA): rotated, scaled and gamma-changed copies"
+    )
     robustness = verb("robustness", "Dice lost under corruptions, from kept weights; trains nothing, then reports")
     robustness.add_argument("suite", help="suite's name; see `list`")
     robustness.add_argument(
@@ -61,16 +63,18 @@ def _measuring(verb: Verb) -> None:
         help="architectures instead of the suite's own: names or patterns, as 'r2*,unet', or package.module:function",
     )
     robustness.add_argument("--seeds", type=int, help="only the first so many seeds instead of all that were trained")
-    robustness.add_argument("--variant", help="those trained by this variant of the recipe, as thorough")
+    robustness.add_argument("--variant", help="those trained by this variant of the recipe, as long")
     _numerics(robustness)
     _launch(robustness)
     _data(robustness)
     _results(robustness)
-    again = verb("reruns", "train the same cells again and again: how far equal runs differ; no part of a leaderboard")
-    _cells(again, "number of seeds instead of the suite's own")
-    _numerics(again)
-    _launch(again)
-    again.add_argument("--times", type=int, default=5, help="runs of each cell, those of earlier commands counted (5)")
+    reruns = verb("reruns", "train the same cells again and again: how far equal runs differ; no part of a leaderboard")
+    _cells(reruns, "number of seeds instead of the suite's own")
+    _numerics(reruns)
+    _launch(reruns)
+    reruns.add_argument(
+        "--times", type=int, default=5, help="total number of runs of each cell, including earlier ones (5)"
+    )
     speed = verb("speed", "measure throughput of a suite's architectures, one process each")
     _choice(speed)
     speed.add_argument("--batches", type=_numbers, default=(), help="images a step instead of the recipe's, as 8,16")
@@ -84,20 +88,22 @@ def _measuring(verb: Verb) -> None:
 
 def _reporting(verb: Verb) -> None:
     """Verbs that write pages of what was measured."""
-    again = verb("report", "write pages and figures anew from stored records")
-    _results(again)
-    again.add_argument("--no-figures", action="store_true", help="pages only")
-    again.add_argument("--suite", help="only this suite's page")
+    reruns = verb("report", "write pages and figures anew from stored records")
+    _results(reruns)
+    reruns.add_argument("--no-figures", action="store_true", help="pages only")
+    reruns.add_argument("--suite", help="only this suite's page")
     costs = verb("costs", "where the seconds of a suite's cells went, part by part")
     costs.add_argument("suite", nargs="?", default="quick", help="suite's name (quick)")
     _results(costs)
-    strata = verb("strata", "aggregate stored scores by patients' sex and age, for the report")
-    strata.add_argument("suite", help="suite's name")
-    _data(strata)
-    _results(strata)
+    subgroups = verb("subgroups", "aggregate stored scores by patients' sex and age, for the report")
+    subgroups.add_argument("suite", help="suite's name")
+    _data(subgroups)
+    _results(subgroups)
     over = verb("history", "draw Dice and speed over the commits that a suite's records come from")
     over.add_argument("suite", nargs="?", default="quick", help="suite's name (quick)")
     _results(over)
+    migrate = verb("migrate", "rewrite records of schema 1 with today's names; all numbers and fingerprints stay valid")
+    _results(migrate)
     publish = verb("publish", "validate a suite's records, copy them to the committed results, renew the pages")
     publish.add_argument("suite", help="suite's name")
     _results(publish)
@@ -115,7 +121,7 @@ def _searching(verb: Verb) -> None:
     search = verb("tune", "search for a better recipe on part of one fold, judge it on the rest")
     search.add_argument("suite", help="suite whose data, folds and recipe are the start; see `list`")
     search.add_argument("--arch", help="architecture instead of the suite's first")
-    search.add_argument("--trials", type=int, default=20, help="recipes to try, those of earlier commands counted (20)")
+    search.add_argument("--trials", type=int, default=20, help="total number of trials, including resumed ones (20)")
     search.add_argument("--hours", type=float, help="begin no trial after so many hours of this command")
     search.add_argument("--fold", type=int, default=0, help="fold whose test images judge the search (0)")
     search.add_argument("--inner", type=int, default=3, help="inner folds that the rest is split into (3)")
@@ -123,7 +129,7 @@ def _searching(verb: Verb) -> None:
     search.add_argument("--width", type=int, help="channels of the first level instead of the suite's own")
     search.add_argument("--epochs", type=int, help="epochs of every training instead of the recipe's own")
     search.add_argument("--seeds", type=int, default=3, help="seeds of the judging on held-out images (3)")
-    search.add_argument("--slots", type=int, help="trainings at a time instead of the suite's own")
+    search.add_argument("--workers", type=int, help="parallel trainings (does not affect results)")
     search.add_argument("--publish-to", type=_folder, metavar="RESULTS", help="also write its record and page to "
                         "RESULTS/tuning/")  # fmt: skip
     _launch(search)

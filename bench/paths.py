@@ -24,7 +24,7 @@ def near(path: Path) -> str:
     return str(path) if shown.startswith("..") else shown
 
 
-def slug(text: str) -> str:
+def file_slug(text: str) -> str:
     """A file name: letters, digits, dots, dashes and underscores, never a path. One that would not fit a file system
     with what is put after it ends in a hash, so that two of them stay two."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".") or "_"

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.pages import report
-from bench.records import costs, likeness, store
+from bench.records import consistency, costs, store
 from bench.records.record import Record, newest
 from bench.records.results import Results
 from bench.robustness import measurement
-from bench.speed import speed_table
+from bench.speed import throughput_table
 from bench.suites import Suite
 from lungseg.errors import DataError, UsageError
 
@@ -39,7 +39,7 @@ def publish(suite: Suite, source: Results, target: Results, partial: bool = Fals
         written.append(copy)
     written += _throughput(source, target, suite)
     written += _galleries(source, target, suite)
-    written += _strata(source, target, suite)
+    written += _subgroups(source, target, suite)
     written += _robustness(source, target, suite)
     written += _reruns(source, target, suite)
     written.append(costs.renew(target, suite, newest(records)))
@@ -67,7 +67,7 @@ def validate(records: Sequence[Record], partial: bool = False) -> list[str]:
     problems += _orphans(records)
     for key in {_machine(r) for r in records if r.ok}:
         alike = [r for r in records if _machine(r) == key]
-        problems += [f"{text}; run the suite again" for text in likeness.unlike(alike)]
+        problems += [f"{text}; run the suite again" for text in consistency.conflicts(alike)]
     return problems
 
 
@@ -75,7 +75,7 @@ def _incomplete(group: Sequence[Record], partial: bool) -> list[str]:
     """One architecture and seed: each image exactly once out of fold."""
     cell = group[0].cell
     times = Counter(case.id for record in group for case in record.cases)
-    expected = group[0].data.truth_pixels.keys()
+    expected = group[0].data.target_pixels.keys()
     name = f"{cell.network()} seed {cell.seed}"
     problems = [f"{name}: {key} is predicted {times[key]} times" for key in sorted(times) if times[key] > 1]
     lost = sorted(expected - times.keys())
@@ -121,8 +121,8 @@ def _throughput(source: Results, target: Results, suite: Suite) -> list[Path]:
     written = []
     for path in sorted(source.throughput().glob(f"*.{suite.size[0]}x{suite.size[1]}.csv")):
         copy = target.throughput(path.name)
-        old = speed_table.read(copy)
-        store.write_text(copy, speed_table.spelled(speed_table.improved(old, speed_table.read(path))))
+        old = throughput_table.read(copy)
+        store.write_text(copy, throughput_table.spelled(throughput_table.improved(old, throughput_table.read(path))))
         written.append(copy)
     return written
 
@@ -139,9 +139,9 @@ def _galleries(source: Results, target: Results, suite: Suite) -> list[Path]:
     return written
 
 
-def _strata(source: Results, target: Results, suite: Suite) -> list[Path]:
-    """Dice by group, where ``strata`` has written it: numbers of groups, nothing of one patient."""
-    path = source.strata(suite.name)
+def _subgroups(source: Results, target: Results, suite: Suite) -> list[Path]:
+    """Dice by group, where ``subgroups`` has written it: numbers of groups, nothing of one patient."""
+    path = source.subgroups(suite.name)
     if not path.exists():
         return []
     copy = target.root / source.inside(path)
@@ -151,12 +151,12 @@ def _strata(source: Results, target: Results, suite: Suite) -> list[Path]:
 
 def _robustness(source: Results, target: Results, suite: Suite) -> list[Path]:
     """Dice under corruptions, where ``robustness`` has measured it: of these networks in the place of earlier ones'."""
-    found = measurement.load(source, suite.name)
-    if not found:
+    result = measurement.load(source, suite.name)
+    if not result:
         return []
-    own = {(network.name, network.machine_key) for network in found}
-    earlier = [n for n in measurement.load(target, suite.name) if (n.name, n.machine_key) not in own]
-    return [measurement.save(target, suite.name, [*earlier, *found])]
+    local = {(network.name, network.machine_key) for network in result}
+    earlier = [n for n in measurement.load(target, suite.name) if (n.name, n.machine_key) not in local]
+    return [measurement.save(target, suite.name, [*earlier, *result])]
 
 
 def _reruns(source: Results, target: Results, suite: Suite) -> list[Path]:

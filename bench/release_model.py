@@ -44,10 +44,10 @@ def steps(options: argparse.Namespace, folder: Path) -> list[list[str]]:
     shenzhen, threads = ["shenzhen", str(options.data / "Shenzhen")], ["--threads", "1"]
     network = ["--arch", options.arch, "--width", str(options.width), "--size", str(options.size)]
     train = ["train", "montgomery", str(options.data / "Montgomery"), str(folder), *network]
-    found = [] if folder.is_dir() else [[*train, "--recipe", options.recipe, "--all", *threads]]
+    result = [] if folder.is_dir() else [[*train, "--recipe", options.recipe, "--all", *threads]]
     exported = folder.with_name(f"{folder.name}-export")
     return [
-        *found,
+        *result,
         ["export", str(folder), str(exported), "--forms", "onnx", "--data", *shenzhen, *threads],
         ["evaluate", str(folder), *shenzhen, "--to-card", "Shenzhen", *threads],
     ]

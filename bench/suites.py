@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import machine
 from bench.cell import Cell, variant_of
-from bench.paths import slug
+from bench.paths import file_slug
 from lungseg import ARCHITECTURES, recipes
 from lungseg.errors import UsageError
 from lungseg.recipes import PRECISIONS, Recipe
@@ -28,9 +28,9 @@ class Suite:
     """A comparison under equal seeds, folds and budgets.
 
     size: (height, width) of the network's input, pixels. width: channels of the first level. threads: of one
-    cell, part of its result. slots: cells at a time. limit_s: wall-clock seconds after which a cell is ended.
+    cell, part of its result. slots: cells at a time. timeout_s: wall-clock seconds after which a cell is ended.
     phantoms: the set to write, where the dataset is the phantom. widths: of the architectures that have another.
-    scored_on: another dataset, all of which is predicted by a training on all of ``dataset``; folds is 1 then.
+    test_set: another dataset, all of which is predicted by a training on all of ``dataset``; folds is 1 then.
     also: another dataset, all of which every fold trains on besides its own images; never validated on nor scored.
     variants: of the recipe, each of which is trained beside it.
     called: what records call the data where ``dataset`` is anybody's folder; see ``called``.
@@ -49,13 +49,13 @@ class Suite:
     seeds: tuple[int, ...]
     recipe: str
     threads: int = 1
-    slots: int = 2
-    limit_s: float = 6 * 3600
+    workers: int = 2
+    timeout_s: float = 6 * 3600
     phantoms: Phantoms | None = None
-    only_folds: tuple[int, ...] | None = None
+    fold_subset: tuple[int, ...] | None = None
     widths: tuple[tuple[str, int], ...] = ()
-    scored_on: str | None = None
-    also: str | None = None
+    test_set: str | None = None
+    extra_train: str | None = None
     variants: tuple[str, ...] = ()
     called: str | None = None
     precision: str = "float32"
@@ -63,14 +63,14 @@ class Suite:
     for_gpu: bool = False
 
     @property
-    def trained_on(self) -> str:
+    def train_set(self) -> str:
         """``montgomery``, or ``montgomery+shenzhen`` where another set is trained on besides."""
-        return "+".join((self.called or self.dataset, *([self.also] if self.also else [])))
+        return "+".join((self.called or self.dataset, *([self.extra_train] if self.extra_train else [])))
 
     @property
     def sets(self) -> tuple[str, ...]:
         """Names of the datasets that it reads: its own, and the one that it scores or trains on besides."""
-        return (self.dataset, *(name for name in (self.scored_on, self.also) if name))
+        return (self.dataset, *(name for name in (self.test_set, self.extra_train) if name))
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -104,31 +104,31 @@ class Suite:
 
 THREE = ("unet", "resunet", "r2unet")
 # Networks whose papers made them small: at a quarter of their width they would be others than those their names say.
-OWN_WIDTHS = (("m2unet", 64), ("lwnet", 64), ("segformer_b0", 64), ("mobilenetv2_unet", 64))
+FIXED_WIDTHS = (("m2unet", 64), ("lwnet", 64), ("segformer_b0", 64), ("mobilenetv2_unet", 64))
 
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         Suite(
-            "smoke", "the gate's tiny run on the phantom", THREE, "phantom", (48, 80), 4, 2, (0,), "brief",
-            limit_s=1800, phantoms=Phantoms(32, (112, 128)), only_folds=(0,),
+            "smoke", "the gate's tiny run on the phantom", THREE, "phantom", (48, 80), 4, 2, (0,), "smoke",
+            timeout_s=1800, phantoms=Phantoms(32, (112, 128)), fold_subset=(0,),
         ),
         Suite(
             "quick", "what `make bench` runs: a first comparison on the phantom", THREE, "phantom", (64, 64), 8, 2,
-            (0,), "short", limit_s=600, phantoms=Phantoms(60, (256, 224)),
+            (0,), "quick", timeout_s=600, phantoms=Phantoms(60, (256, 224)),
         ),
         Suite(
             "montgomery-64", "Montgomery at 64 px, width 16, three seeds: the source protocol in an hour of two cores",
-            THREE, "montgomery", (64, 64), 16, 5, (0, 1, 2), "document", widths=OWN_WIDTHS,
+            THREE, "montgomery", (64, 64), 16, 5, (0, 1, 2), "reference", widths=FIXED_WIDTHS,
         ),
         Suite(
             "montgomery-128", "Montgomery at 128 px, width 16: the comparison that two cores can carry", THREE,
-            "montgomery", (128, 128), 16, 5, (0,), "document", widths=OWN_WIDTHS,
+            "montgomery", (128, 128), 16, 5, (0,), "reference", widths=FIXED_WIDTHS,
         ),
         Suite(
             "montgomery-128-strong", "Montgomery at 128 px, width 16, with augmentation, a cosine and 150 epochs",
             ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 5, (0,), "strong",
-            widths=OWN_WIDTHS,
+            widths=FIXED_WIDTHS,
         ),
         Suite(
             "ablation", "what each ingredient of recipe strong buys: one less, more, or another, on a small U-Net",
@@ -138,27 +138,27 @@ SUITES: dict[str, Suite] = {
         Suite(
             "ablation-128",
             "what batches, epochs, elastic deformation, averaged weights or a plateau change in strong at 128 px",
-            ("unet", "unet3plus"), "montgomery", (128, 128), 16, 5, (0,), "strong", widths=OWN_WIDTHS,
-            variants=("plateau", "small-batches", "twice-epochs", "elastic", "thorough", "thorough+weight-average"),
+            ("unet", "unet3plus"), "montgomery", (128, 128), 16, 5, (0,), "strong", widths=FIXED_WIDTHS,
+            variants=("plateau", "batch-4", "epochs-300", "elastic", "long", "long+ema"),
         ),
         Suite(
             "montgomery-to-shenzhen-128", "trained on all of Montgomery, scored on all of Shenzhen, which it never saw",
             ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 1, (0,), "strong",
-            widths=OWN_WIDTHS, scored_on="shenzhen", limit_s=24 * 3600,
+            widths=FIXED_WIDTHS, test_set="shenzhen", timeout_s=24 * 3600,
         ),
         Suite(
             "shenzhen-to-montgomery-128", "trained on all of Shenzhen, scored on all of Montgomery, which it never saw",
             ("unet", "m2unet", "resunet", "r2unet"), "shenzhen", (128, 128), 16, 1, (0,), "strong",
-            widths=OWN_WIDTHS, scored_on="montgomery", limit_s=24 * 3600,  # four times the images
+            widths=FIXED_WIDTHS, test_set="montgomery", timeout_s=24 * 3600,  # four times the images
         ),
         Suite(
             "montgomery-with-shenzhen-128", "Montgomery's folds, each trained on all of Shenzhen besides",
             ("unet", "lwnet"), "montgomery", (128, 128), 16, 5, (0,), "strong",
-            widths=OWN_WIDTHS, also="shenzhen", limit_s=24 * 3600,
+            widths=FIXED_WIDTHS, extra_train="shenzhen", timeout_s=24 * 3600,
         ),
         Suite(
             "montgomery", "Montgomery at 256 px, width 64, three seeds: the source document's protocol, for a GPU",
-            THREE, "montgomery", (256, 256), 64, 5, (0, 1, 2), "document", for_gpu=True,
+            THREE, "montgomery", (256, 256), 64, 5, (0, 1, 2), "reference", for_gpu=True,
         ),
         Suite(
             "montgomery-strong", "Montgomery at 256 px, width 64, with augmentation, a cosine, 150 epochs: for a GPU",
@@ -166,11 +166,11 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             "own", "a folder of one's own at 128 px, width 16: img/, mask/ and, if there is one, metadata.csv", THREE,
-            "folder", (128, 128), 16, 5, (0,), "document", widths=OWN_WIDTHS,
+            "folder", (128, 128), 16, 5, (0,), "reference", widths=FIXED_WIDTHS,
         ),
         Suite(
             "own-smoke", "the gate's tiny run on a folder of one's own: one fold of five at 64 px, width 8", ("unet",),
-            "folder", (64, 64), 8, 5, (0,), "brief", limit_s=1800, only_folds=(0,),
+            "folder", (64, 64), 8, 5, (0,), "smoke", timeout_s=1800, fold_subset=(0,),
         ),
     )
 }  # fmt: skip
@@ -183,7 +183,7 @@ def suite(name: str) -> Suite:
     return SUITES[name]
 
 
-def narrowed(
+def select(
     chosen: Suite,
     architectures: str | None = None,
     seeds: int | None = None,
@@ -215,10 +215,10 @@ def narrowed(
         if wrong or not folds:
             given = wrong[0] if wrong else "none"
             raise UsageError(f"suite {chosen.name} has folds 0 to {chosen.folds - 1}, not {given}")
-        chosen = replace(chosen, only_folds=tuple(sorted(set(folds))))
+        chosen = replace(chosen, fold_subset=tuple(sorted(set(folds))))
     if variants is not None:
-        found = (of_variant(chosen, name).variant for name in variants)
-        chosen = replace(chosen, variants=tuple(dict.fromkeys(found)))
+        result = (of_variant(chosen, name).variant for name in variants)
+        chosen = replace(chosen, variants=tuple(dict.fromkeys(result)))
     return chosen
 
 
@@ -227,7 +227,7 @@ def called(chosen: Suite, root: Path) -> Suite:
     folders are two sets, and neither is ever called by a public set's name."""
     if chosen.dataset != "folder":
         return chosen
-    return replace(chosen, called=f"own-{slug(root.resolve().name).replace('.', '-')}")
+    return replace(chosen, called=f"own-{file_slug(root.resolve().name).replace('.', '-')}")
 
 
 def of_variant(chosen: Suite, variant: str) -> Suite:
@@ -242,19 +242,19 @@ def cells(chosen: Suite) -> list[Cell]:
             architecture=architecture,
             width=chosen.width_of(architecture),
             size=chosen.size,
-            trained_on=chosen.trained_on,
-            scored_on=chosen.scored_on or chosen.called or chosen.dataset,
+            train_set=chosen.train_set,
+            test_set=chosen.test_set or chosen.called or chosen.dataset,
             folds=chosen.folds,
             fold=fold,
             seed=seed,
             suite=chosen.name,
             recipe=chosen.recipe_of(recipe),
             threads=chosen.threads,
-            timeout_s=chosen.limit_s,
+            timeout_s=chosen.timeout_s,
             deterministic=chosen.is_deterministic,
         )
         for seed in chosen.seeds
-        for fold in (chosen.only_folds if chosen.only_folds is not None else range(chosen.folds))
+        for fold in (chosen.fold_subset if chosen.fold_subset is not None else range(chosen.folds))
         for architecture in chosen.architectures
         for recipe in chosen.recipes
     ]

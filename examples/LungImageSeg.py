@@ -39,7 +39,7 @@ from lungseg import metrics, prepare, splits
 from lungseg.datasets import phantom
 
 work = Path(tempfile.mkdtemp(prefix="lungseg-"))  # the trained networks, too; copy those that you want to keep
-PHANTOM = {"set": "phantom", "root": work / "phantom", "size": 64, "width": 8, "recipe": "short"}
+PHANTOM = {"set": "phantom", "root": work / "phantom", "size": 64, "width": 8, "recipe": "quick"}
 MONTGOMERY = {"set": "montgomery", "root": "../data/montgomery", "size": 128, "width": 16, "recipe": "strong"}
 ARCHITECTURES = ["unet", "resunet", "r2unet"]
 SEED = 0
@@ -82,7 +82,7 @@ plt.show()
 # ## Train the three
 #
 # Each gets the same images, seed and recipe, and keeps the weights of its best epoch by the validation images. The
-# source document's protocol is recipe `document`; `short` is the same with fewer epochs and smaller batches.
+# source document's protocol is recipe `reference`; `quick` is the same with fewer epochs and smaller batches.
 
 # %%
 epochs, trained = [], {}
@@ -122,8 +122,8 @@ plt.show()
 
 # %%
 masks = {name: lungseg.predict([image for image, _ in pairs], model) for name, model in trained.items()}
-truth = np.concatenate([mask.ravel() for _, mask in pairs])
-guesses = {name: np.concatenate([mask.ravel() for mask in found]) for name, found in masks.items()}
+target = np.concatenate([mask.ravel() for _, mask in pairs])
+predictions = {name: np.concatenate([mask.ravel() for mask in result]) for name, result in masks.items()}
 scored = {name: lungseg.evaluate(model, testing) for name, model in trained.items()}
 
 rows = []
@@ -156,7 +156,7 @@ plt.show()
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
 classes = ["background", "lung"]
 for axis, name in zip(axes, ARCHITECTURES, strict=True):
-    matrix = np.array(metrics.confusion_matrix(metrics.counts(truth[None], guesses[name][None])), float)
+    matrix = np.array(metrics.confusion_matrix(metrics.counts(target[None], predictions[name][None])), float)
     shares = 100 * matrix / matrix.sum(axis=1, keepdims=True)
     sns.heatmap(shares, annot=True, fmt=".2f", cmap="Blues", vmin=0, vmax=100, cbar=False, square=True, ax=axis,
                 xticklabels=classes, yticklabels=classes)  # fmt: skip
@@ -165,7 +165,7 @@ plt.show()
 
 # %%
 for name in ARCHITECTURES:
-    print(f"{name}\n{classification_report(truth, guesses[name], target_names=classes, digits=4)}")
+    print(f"{name}\n{classification_report(target, predictions[name], target_names=classes, digits=4)}")
 
 # %% [markdown]
 # ## What they predict

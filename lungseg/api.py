@@ -52,8 +52,8 @@ def predict(
     checked = [_image(picture, k) for k, picture in enumerate(pictures)]
     size = folder.card.size
     small = np.stack([images.resize_image(image, size) for image in checked]) if checked else np.empty((0, *size))
-    found = network(small.astype(np.float32, copy=False))
-    maps = (images.resize_image(p, image.shape) for p, image in zip(found, checked, strict=True))
+    result = network(small.astype(np.float32, copy=False))
+    maps = (images.resize_image(p, image.shape) for p, image in zip(result, checked, strict=True))
     return [large if probabilities else np.asarray(large >= folder.card.threshold) for large in maps]
 
 

@@ -31,7 +31,7 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=own(FILE))
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=temp_prefix(FILE))
         with os.fdopen(handle, "wb") as file:
             for part in parts:
                 file.write(part)
@@ -55,7 +55,7 @@ def new_folder(parent: Path) -> Path:
     Not by ``tempfile``, whose folders nobody else may open, whatever the umask. Raises OSError.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / f"{own(FOLDER)}{secrets.token_hex(8)}"
+    folder = parent / f"{temp_prefix(FOLDER)}{secrets.token_hex(8)}"
     folder.mkdir()
     return folder
 
@@ -69,7 +69,7 @@ def _umask() -> int:
         return 0o022
 
 
-def own(start: str) -> str:
+def temp_prefix(start: str) -> str:
     """How a temporary name of this process begins: with its number, so that others see whether it still writes."""
     return f"{start}{os.getpid()}-"
 

@@ -47,31 +47,31 @@ class Batches:
         was left over would feed BatchNormalization the statistics of that image.
         """
         for part in self.parts(epoch):
-            yield self.varied(epoch, part)
+            yield self.augmented(epoch, part)
 
     def parts(self, epoch: int) -> list[list[str]]:
         """Ids of each batch of this epoch."""
         return [part.tolist() for part in np.array_split(np.array(self.order(epoch)), self.steps)]
 
-    def varied(self, epoch: int, ids: Sequence[str], run: Run = map) -> tuple[np.ndarray, np.ndarray]:
+    def augmented(self, epoch: int, ids: Sequence[str], run: Run = map) -> tuple[np.ndarray, np.ndarray]:
         """Images and masks of these ids as this epoch varies them, float32 (N, H, W, 1).
 
         run: as ``map``, or as that of a pool of threads: an image's variant depends on no other image.
         """
-        images, masks = arrays(self.data, ids)
+        images, masks = to_arrays(self.data, ids)
         if self.augmentation:
             how = self.augmentation
 
             def vary(row: int) -> None:
-                generator = augment.draws(self.seed, epoch, ids[row])
-                varied = augment.varied(images[row, ..., 0], masks[row, ..., 0] > 0, how, generator)
-                images[row, ..., 0], masks[row, ..., 0] = varied
+                generator = augment.rng_for(self.seed, epoch, ids[row])
+                augmented = augment.augment(images[row, ..., 0], masks[row, ..., 0] > 0, how, generator)
+                images[row, ..., 0], masks[row, ..., 0] = augmented
 
             for _ in run(vary, range(len(ids))):
                 pass
         return images, masks
 
-    def forever(self, first_epoch: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def repeat(self, first_epoch: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches from ``first_epoch`` on, without end: what ``fit`` consumes with ``steps_per_epoch``."""
         epoch = first_epoch
         while True:
@@ -79,7 +79,7 @@ class Batches:
             epoch += 1
 
 
-def arrays(data: Prepared, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def to_arrays(data: Prepared, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Images and masks of these ids, float32 (N, H, W, 1), masks in {0, 1}."""
-    rows = [data.row[key] for key in ids]
+    rows = [data.index_of[key] for key in ids]
     return data.images[rows][..., None], data.masks[rows][..., None].astype(np.float32)

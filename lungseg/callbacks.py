@@ -16,7 +16,7 @@ from lungseg import runtime
 from lungseg.checkpoint import Checkpoints, State
 from lungseg.errors import LungsegError, UsageError
 
-Watcher = Callable[[dict[str, float]], None]
+OnEpoch = Callable[[dict[str, float]], None]
 HISTORY = (
     "loss", "dice", "hard_dice", "val_loss", "val_dice", "val_hard_dice", "learning_rate", "seconds", "cpu_seconds",
 )  # fmt: skip
@@ -36,7 +36,7 @@ class Diverged(LungsegError):
         self.history = history or {}
 
 
-class AverageWeights(keras.callbacks.Callback):
+class WeightEMA(keras.callbacks.Callback):
     """Validates, and leaves for ``BestWeights``, an exponential moving average (EMA) of the weights, taken after each
     epoch; training goes on from the weights themselves.
 
@@ -51,7 +51,7 @@ class AverageWeights(keras.callbacks.Callback):
     def __init__(self, share: float) -> None:
         super().__init__()
         if not 0 < share < 1:
-            raise UsageError(f"average_share {share}: what is kept of an average is above 0 and below 1; 0 takes none")
+            raise UsageError(f"ema_decay {share}: what is kept of an average is above 0 and below 1; 0 takes none")
         self.share, self.epochs = share, 0
         self.weights: list[Any] = []
         self._own: list[Any] = []
@@ -81,19 +81,19 @@ class BestWeights(keras.callbacks.Callback):
     files is one that a later load must trust.
     """
 
-    def __init__(self, monitor: str = "val_loss", *, average: AverageWeights | None = None) -> None:
+    def __init__(self, monitor: str = "val_loss", *, ema: WeightEMA | None = None) -> None:
         super().__init__()
-        self.monitor, self.average = monitor, average
+        self.monitor, self.ema = monitor, ema
         self.loss, self.epoch = math.inf, -1
         self.weights: list[Any] = [np.empty(0)]  # as ``runtime.held`` gives them
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Compare this epoch with the best so far."""
-        told = logs or {}
-        loss = float(told[self.monitor]) if self.monitor == "val_loss" else 1 - float(told[self.monitor])
+        details = logs or {}
+        loss = float(details[self.monitor]) if self.monitor == "val_loss" else 1 - float(details[self.monitor])
         if (math.isfinite(loss) and loss < self.loss) or self.epoch < 0:
             self.loss = loss if math.isfinite(loss) else math.inf
-            self.epoch, self.weights = epoch, self.average.weights if self.average else runtime.held(self.model)
+            self.epoch, self.weights = epoch, self.ema.weights if self.ema else runtime.held(self.model)
 
 
 @dataclass
@@ -107,12 +107,14 @@ class _Clock:
         return self.wall - before[0], self.cpu - before[1]
 
 
-class Journal(keras.callbacks.Callback):
+class History(keras.callbacks.Callback):
     """Records each epoch, tells a watcher, and ends the training when a number is not finite."""
 
-    def __init__(self, epochs: int, watch: Watcher | None, rate: Callable[[keras.optimizers.Optimizer], Any]) -> None:
+    def __init__(
+        self, epochs: int, on_epoch: OnEpoch | None, rate: Callable[[keras.optimizers.Optimizer], Any]
+    ) -> None:
         super().__init__()
-        self.epochs, self.watch, self.rate, self.clock = epochs, watch, rate, _Clock()
+        self.epochs, self.on_epoch, self.rate, self.clock = epochs, on_epoch, rate, _Clock()
         self.history: dict[str, list[float]] = {name: [] for name in HISTORY}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -126,11 +128,11 @@ class Journal(keras.callbacks.Callback):
         if wrong:
             until_now = {k: [v if math.isfinite(v) else None for v in values] for k, values in self.history.items()}
             raise Diverged(f"epoch {epoch + 1}: {', '.join(wrong)} is not a finite number", until_now)
-        if self.watch:
-            self.watch({"epoch": epoch + 1, "epochs": self.epochs, **now})
+        if self.on_epoch:
+            self.on_epoch({"epoch": epoch + 1, "epochs": self.epochs, **now})
 
 
-class Keeper(keras.callbacks.Callback):
+class CheckpointCallback(keras.callbacks.Callback):
     """Writes and puts back checkpoints. Comes last, so that an epoch's file holds what the others made of it.
 
     What decides the rest of a training: all variables of model (normalising statistics and the states of random
@@ -142,11 +144,11 @@ class Keeper(keras.callbacks.Callback):
         self,
         checkpoints: Checkpoints | None,
         best: BestWeights,
-        journal: Journal,
+        epoch_history: History,
         schedule: Sequence[keras.callbacks.Callback],
     ) -> None:
         super().__init__()
-        self.checkpoints, self.best, self.journal, self.schedule = checkpoints, best, journal, schedule
+        self.checkpoints, self.best, self.history, self.schedule = checkpoints, best, epoch_history, schedule
         self.state: State | None = checkpoints.load() if checkpoints else None
         self.written, self.wait_s = time.monotonic(), checkpoints.every_s if checkpoints else 0.0
 
@@ -158,21 +160,21 @@ class Keeper(keras.callbacks.Callback):
     @property
     def finished(self) -> bool:
         """Whether the checkpoint's training had ended."""
-        return bool(self.state and self.state.facts["finished"])
+        return bool(self.state and self.state.metadata["finished"])
 
-    def put_back(self, model: keras.Model) -> None:
+    def restore(self, model: keras.Model) -> None:
         """Give model, optimiser and callbacks the state of the checkpoint; without one, nothing happens."""
         if self.state is None:
             return
-        arrays, facts = self.state.arrays, self.state.facts
+        arrays, metadata = self.state.arrays, self.state.metadata
         for part, name in ((model, "model"), (model.optimizer, "optimizer")):
             for variable, value in zip(part.variables, arrays[name], strict=True):
                 variable.assign(value)
         self.best.weights = list(arrays["best"])
-        self.best.loss, self.best.epoch = facts["best"]
-        if self.best.average:
-            self.best.average.weights, self.best.average.epochs = list(arrays["average"]), self.state.epoch
-        self.journal.history = {name: list(values) for name, values in facts["history"].items()}
+        self.best.loss, self.best.epoch = metadata["best"]
+        if self.best.ema:
+            self.best.ema.weights, self.best.ema.epochs = list(arrays["average"]), self.state.epoch
+        self.history.history = {name: list(values) for name, values in metadata["history"].items()}
         self._put_back_schedule()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -181,7 +183,7 @@ class Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write a checkpoint if the last is old enough, or the training ends here."""
-        finished = bool(self.model.stop_training) or epoch + 1 == self.journal.epochs
+        finished = bool(self.model.stop_training) or epoch + 1 == self.history.epochs
         began = time.monotonic()
         if self.checkpoints and (finished or began - self.written >= self.wait_s):
             self.checkpoints.save(self._now(epoch + 1, finished))
@@ -196,12 +198,12 @@ class Keeper(keras.callbacks.Callback):
                 "model": [numpy(v) for v in self.model.variables],
                 "optimizer": [numpy(v) for v in self.model.optimizer.variables],
                 "best": [np.asarray(weight) for weight in self.best.weights],
-                "average": [np.asarray(weight) for weight in self.best.average.weights] if self.best.average else [],
+                "average": [np.asarray(weight) for weight in self.best.ema.weights] if self.best.ema else [],
             },
             {
                 "finished": finished,
                 "best": [self.best.loss, self.best.epoch],
-                "history": self.journal.history,
+                "history": self.history.history,
                 "schedule": [
                     {name: getattr(callback, name) for name in PROGRESS[type(callback)]} for callback in self.schedule
                 ],
@@ -210,6 +212,6 @@ class Keeper(keras.callbacks.Callback):
 
     def _put_back_schedule(self) -> None:
         if self.state:
-            for callback, progress in zip(self.schedule, self.state.facts["schedule"], strict=True):
+            for callback, progress in zip(self.schedule, self.state.metadata["schedule"], strict=True):
                 for name, value in progress.items():
                     setattr(callback, name, value)

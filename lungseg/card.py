@@ -72,50 +72,50 @@ def parse(text: bytes, where: str) -> Card:
     if len(text) > MOST_BYTES:
         raise DataError(f"{where}: {len(text):,} bytes; a card has {MOST_BYTES:,} at most")
     try:
-        found = json.loads(text.decode("utf-8"), parse_constant=_no_number)
+        result = json.loads(text.decode("utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: is not JSON ({error}); get the folder again from its source") from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         raise DataError(f"{where}: is no card of schema {SCHEMA}; get a newer lungseg, or the folder again")
-    if place := next((value for value in _strings(found) if _PLACE.search(value)), None):
+    if place := next((value for value in _strings(result) if _PLACE.search(value)), None):
         raise DataError(f"{where}: holds the path {place[:80]!r}; a card names no file of a machine")
     names = {entry.name for entry in fields(Card)}
-    if wrong := sorted(found.keys() ^ names):
-        raise DataError(f"{where}: {wrong[0]!r} is {'unknown' if wrong[0] in found else 'missing'}")
-    _check(found, where)
-    found["size"] = tuple(found["size"])
+    if wrong := sorted(result.keys() ^ names):
+        raise DataError(f"{where}: {wrong[0]!r} is {'unknown' if wrong[0] in result else 'missing'}")
+    _check(result, where)
+    result["size"] = tuple(result["size"])
     for name in ("scores", "limits", "sources"):
-        found[name] = tuple(found[name])
-    return Card(**found)
+        result[name] = tuple(result[name])
+    return Card(**result)
 
 
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number")
 
 
-def _check(found: dict[str, Any], where: str) -> None:
-    size, known = found["size"], ", ".join(ARCHITECTURES)
+def _check(result: dict[str, Any], where: str) -> None:
+    size, known = result["size"], ", ".join(ARCHITECTURES)
     sides = isinstance(size, list) and len(size) == 2 and all(_whole(side, MOST_SIDE) for side in size)
     rules = [
-        (found["architecture"] in ARCHITECTURES if isinstance(found["architecture"], str) else False,
+        (result["architecture"] in ARCHITECTURES if isinstance(result["architecture"], str) else False,
          "architecture", f"one of {known}"),
         (sides and all(side % DIVISOR == 0 for side in size), "size", f"two multiples of {DIVISOR} up to {MOST_SIDE}"),
-        (_whole(found["width"], MOST_WIDTH), "width", f"a whole number from 1 to {MOST_WIDTH}"),
-        (_share(found["threshold"]), "threshold", "above 0 and below 1"),
-        (_share(found["momentum"]), "momentum", "above 0 and below 1"),
-        (_whole(found["parameters"], 1 << 40), "parameters", "a whole number"),
-        (_whole(found["protocol"], 1000), "protocol", "a whole number"),
-        (isinstance(found["weights_sha256"], str) and re.fullmatch("[0-9a-f]{64}", found["weights_sha256"]),
+        (_whole(result["width"], MOST_WIDTH), "width", f"a whole number from 1 to {MOST_WIDTH}"),
+        (_share(result["threshold"]), "threshold", "above 0 and below 1"),
+        (_share(result["momentum"]), "momentum", "above 0 and below 1"),
+        (_whole(result["parameters"], 1 << 40), "parameters", "a whole number"),
+        (_whole(result["protocol"], 1000), "protocol", "a whole number"),
+        (isinstance(result["weights_sha256"], str) and re.fullmatch("[0-9a-f]{64}", result["weights_sha256"]),
          "weights_sha256", "64 hexadecimal digits"),
-        *((isinstance(found[name], dict), name, "an object") for name in ("recipe", "data", "training", "exposure")),
-        *((isinstance(found[name], str), name, "text")
+        *((isinstance(result[name], dict), name, "an object") for name in ("recipe", "data", "training", "exposure")),
+        *((isinstance(result[name], str), name, "text")
           for name in ("name", "licence", "intended_use", "preprocessing")),
-        *((isinstance(found[name], list) and all(isinstance(one, kind) for one in found[name]), name, "a list")
+        *((isinstance(result[name], list) and all(isinstance(one, kind) for one in result[name]), name, "a list")
           for name, kind in (("scores", dict), ("limits", str), ("sources", str))),
     ]  # fmt: skip
     for right, name, expected in rules:
         if not right:
-            raise DataError(f"{where}: {name} is {str(found[name])[:60]!r}; expected {expected}")
+            raise DataError(f"{where}: {name} is {str(result[name])[:60]!r}; expected {expected}")
 
 
 def _whole(value: Any, most: int) -> bool:

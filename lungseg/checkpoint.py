@@ -36,7 +36,7 @@ class State:
 
     epoch: int
     arrays: Mapping[str, Sequence[np.ndarray]]
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _packed(identity: str, state: State) -> memoryview:
         "identity": identity,
         "epoch": state.epoch,
         "arrays": {name: len(values) for name, values in state.arrays.items()},
-        "facts": state.facts,
+        "metadata": state.metadata,
     }
     named = {f"{name}.{k}": value for name, values in state.arrays.items() for k, value in enumerate(values)}
     buffer = io.BytesIO()
@@ -129,4 +129,4 @@ def _unpacked(path: Path, identity: str) -> State | None:
         raise EnvironmentFailure(
             f"{path}: cannot be read ({error.strerror}); make it readable, or remove it to train from the beginning"
         ) from error
-    return State(about["epoch"], arrays, about["facts"])
+    return State(about["epoch"], arrays, about["metadata"])

@@ -22,12 +22,12 @@ def line(columns: Sequence[str], row: Mapping[str, str]) -> str:
 def rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a table with exactly these columns, without one that a kill cut off; none of another table."""
     try:
-        found = list(csv.reader(io.StringIO(text, newline="")))
+        result = list(csv.reader(io.StringIO(text, newline="")))
     except csv.Error:
         return []
-    if not found or found[0] != list(columns):
+    if not result or result[0] != list(columns):
         return []
-    return [dict(zip(columns, map(bare, cells), strict=True)) for cells in found[1:] if len(cells) == len(columns)]
+    return [dict(zip(columns, map(bare, cells), strict=True)) for cells in result[1:] if len(cells) == len(columns)]
 
 
 def shielded(value: str) -> str:

@@ -30,10 +30,10 @@ def use(devices: int) -> None:
         raise UsageError(f"{devices} devices for one training need JAX: set KERAS_BACKEND=jax, or train on one device")
     import keras
 
-    found = keras.distribution.list_devices()
-    if len(found) < devices:
-        raise UsageError(f"{devices} devices for one training: this machine has {len(found)} ({', '.join(found)})")
-    mesh = keras.distribution.DeviceMesh((devices,), [AXIS], found[:devices])
+    result = keras.distribution.list_devices()
+    if len(result) < devices:
+        raise UsageError(f"{devices} devices for one training: this machine has {len(result)} ({', '.join(result)})")
+    mesh = keras.distribution.DeviceMesh((devices,), [AXIS], result[:devices])
     keras.distribution.set_distribution(keras.distribution.DataParallel(device_mesh=mesh, auto_shard_dataset=False))
 
 

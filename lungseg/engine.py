@@ -88,8 +88,8 @@ def _keras(model: ModelFolder, threads: int) -> Any:
 
     if model.weights is None:
         raise UsageError(f"{model.path}: holds an ONNX graph alone, which Keras cannot run; {INSTALL}")
-    runtime.require()
+    runtime.check_backend()
     with contextlib.suppress(RuntimeError):  # the backend runs already
-        runtime.start(0, threads)
+        runtime.init_backend(0, threads)
     network = model_folder.build(model)
     return lambda batch: np.asarray(network.predict_on_batch(batch))

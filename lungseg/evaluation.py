@@ -38,23 +38,23 @@ class Evaluation:
 
 
 def score(
-    case: Case, probability: np.ndarray, threshold: float, truth: images.Mask, small: images.Mask
+    case: Case, probability: np.ndarray, threshold: float, target: images.Mask, small: images.Mask
 ) -> dict[str, Any]:
-    """Scores of one image: probability float32 (h, w), truth bool (H, W) as stored, small bool (h, w) as the network
-    would have it."""
+    """Scores of one image: probability float32 (h, w), ground truth bool (H, W) as stored, small bool (h, w) as the
+    network would have it."""
     from lungseg import metrics
 
-    guess = fullsize.mask_at(probability, truth.shape, threshold)
-    rows, columns = (large / little for large, little in zip(truth.shape, small.shape, strict=True))
+    prediction = fullsize.mask_at(probability, target.shape, threshold)
+    rows, columns = (large / little for large, little in zip(target.shape, small.shape, strict=True))
     spacing = case.spacing_mm and (case.spacing_mm[0] * rows, case.spacing_mm[1] * columns)
-    found = {
+    result = {
         "network": metrics.score_at_stored(small, np.asarray(probability >= threshold), spacing),
-        "stored": metrics.score_at_stored(truth, guess, case.spacing_mm),
+        "stored": metrics.score_at_stored(target, prediction, case.spacing_mm),
     }
-    for scores in found.values():
+    for scores in result.values():
         counts = metrics.Counts(*(scores[name] for name in ("tp", "fp", "fn", "tn")))
         scores["dice"] = metrics.METRICS["dice"].function(counts)
-    return {"id": case.id, "patient": case.patient, **found}
+    return {"id": case.id, "patient": case.patient, **result}
 
 
 def evaluate(
@@ -65,27 +65,27 @@ def evaluate(
 
     watch: told (images done, images) after each batch. Raises DataError that lists every file that cannot be used.
     """
-    bits, found = depth_of(cases), list[dict[str, Any]]()  # as ``prepare`` reads a set
+    bits, result = depth_of(cases), list[dict[str, Any]]()  # as ``prepare`` reads a set
     problems: list[str] = []
     done = 0
     for part in _parts(cases, BATCH):
         read = []
         for case in part:
             try:
-                image, truth = read_case(case, bits)
+                image, target = read_case(case, bits)
             except DataError as error:
                 problems += error.problems
                 continue
-            read.append((case, images.resize_image(image, size), truth))
+            read.append((case, images.resize_image(image, size), target))
         if read and not problems:
-            for (case, _, truth), probability in zip(read, network(np.stack([r[1] for r in read])), strict=True):
-                found.append(score(case, probability, threshold, truth, images.resize_mask(truth, size)))
+            for (case, _, target), probability in zip(read, network(np.stack([r[1] for r in read])), strict=True):
+                result.append(score(case, probability, threshold, target, images.resize_mask(target, size)))
         done += len(part)
         if watch:
             watch(done, len(cases))
     if problems:
         raise DataError(problems)
-    return Evaluation(tuple(found))
+    return Evaluation(tuple(result))
 
 
 def _parts(cases: Sequence[Case], n: int) -> Iterator[Sequence[Case]]:
@@ -103,18 +103,18 @@ def summary(values: Sequence[float], patients: Sequence[str]) -> dict[str, Any]:
     names, at = np.unique(np.asarray(patients), return_inverse=True)
     sums, counts = np.bincount(at, values), np.bincount(at).astype(float)
     mean = float(sums.sum() / counts.sum())
-    found: dict[str, Any] = {"images": len(values), "patients": len(names), "value": mean}
-    found |= {"low": mean, "high": mean, "interval": "none"}
+    result: dict[str, Any] = {"images": len(values), "patients": len(names), "value": mean}
+    result |= {"low": mean, "high": mean, "interval": "none"}
     if len(names) < 3 or np.ptp(values) == 0:
-        return found
+        return result
     drawn = stats.bootstrap(
         (sums, counts), _ratio, n_resamples=RESAMPLES, vectorized=True, paired=True, confidence_level=LEVEL,
         method="BCa", rng=np.random.default_rng(SEED), batch=200,
     ).confidence_interval  # fmt: skip
     if not np.isfinite([drawn.low, drawn.high]).all():
-        return found
+        return result
     interval = "95 %, bootstrap over patients, BCa"
-    return {**found, "low": float(drawn.low), "high": float(drawn.high), "interval": interval}
+    return {**result, "low": float(drawn.low), "high": float(drawn.high), "interval": interval}
 
 
 def _ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:

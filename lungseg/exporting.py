@@ -55,20 +55,20 @@ def _without_erfc(graph: Any) -> int:
     """Replace each ``Erfc(x)`` by ``1 - Erf(x)`` in place; how many there were."""
     from onnx import helper, numpy_helper
 
-    nodes, found = [], 0
+    nodes, result = [], 0
     for node in graph.graph.node:
         if node.op_type != "Erfc":
             nodes.append(node)
             continue
-        found += 1
+        result += 1
         name = f"erf_of_{node.output[0]}"
         nodes.append(helper.make_node("Erf", [node.input[0]], [name], name=f"{node.name}_erf"))
         nodes.append(helper.make_node("Sub", ["one_of_erfc", name], [node.output[0]], name=f"{node.name}_sub"))
-    if found:
+    if result:
         graph.graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "one_of_erfc"))
         del graph.graph.node[:]
         graph.graph.node.extend(nodes)
-    return found
+    return result
 
 
 def _renamed(graph: Any) -> None:
@@ -122,8 +122,8 @@ def saved_model(model: keras.Model) -> Files:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / SAVED_MODEL
         model.export(str(path), format="tf_saved_model", verbose=False)
-        found = sorted(file for file in path.rglob("*") if file.is_file())
-        return {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}
+        result = sorted(file for file in path.rglob("*") if file.is_file())
+        return {file.relative_to(folder).as_posix(): file.read_bytes() for file in result}
 
 
 def _litert(precision: str) -> Callable[[keras.Model, np.ndarray], Files]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lungseg.training import Trained
 
-PROTOCOL = 2  # of bench.running.inputs: partitions by seed, scores also at the stored size
+PROTOCOL = 2  # of bench.running.fingerprint: partitions by seed, scores also at the stored size
 SPLIT = 5  # a plain split holds out one part in so many
 
 Watch = Callable[[Mapping[str, Any]], None]
@@ -84,7 +84,7 @@ def fit(
         raise UsageError(f"{out}: exists; remove it or choose another name")
     if folds == 1 or folds < 0:
         raise UsageError(f"{folds} folds: 0 for one split, or at least 2")
-    runtime.require()
+    runtime.check_backend()
     work = out.with_name(f"{out.name}.training")
     with _locked(work):
         cases, prepared = _prepared(cases, both, work)
@@ -102,7 +102,7 @@ def _silent(event: Mapping[str, Any]) -> None:
 
 
 def _plan(cases: Sequence[Case], seed: int, folds: int, hold_out: bool) -> Plan:
-    whole = splits.across(cases, [], seed)
+    whole = splits.cross_dataset(cases, [], seed)
     if folds:
         return Plan(tuple(splits.folds(cases, folds, seed)), whole)
     if hold_out:
@@ -155,38 +155,38 @@ class _Job:
         _started(self.seed, self.threads)
         data_parallel.use(self.devices)
         total, scores = len(plan.scored) + (plan.final not in plan.scored), list[Mapping[str, Any]]()
-        found = None
+        result = None
         for k, fold in enumerate(plan.scored):
             kept = self.work / f"scores-{self.identity(fold)[:20]}.json"
             if kept.exists() and fold != plan.final:
                 scores += json.loads(kept.read_text(encoding="utf-8"))
                 continue
-            found = self.trained(fold, k + 1, total)
-            own = self.scored(found[0], fold)
-            atomic.write_bytes(kept, json.dumps(own, allow_nan=False).encode())
-            scores += own
-        if plan.final not in plan.scored or found is None:
-            found = self.trained(plan.final, total, total)
-        return *found, scores
+            result = self.trained(fold, k + 1, total)
+            local = self.scored(result[0], fold)
+            atomic.write_bytes(kept, json.dumps(local, allow_nan=False).encode())
+            scores += local
+        if plan.final not in plan.scored or result is None:
+            result = self.trained(plan.final, total, total)
+        return *result, scores
 
     def trained(self, fold: Fold, k: int, total: int) -> tuple[keras.Model, Trained]:
         """The network trained on a fold, from its checkpoint where there is one; number k of total."""
         import keras
 
         from lungseg import architectures, training
-        from lungseg.architectures.blocks import Style
+        from lungseg.architectures.blocks import LayerFactory
         from lungseg.checkpoint import Checkpoints
 
         keras.utils.set_random_seed(self.seed)  # each training begins as in a process of its own
-        style = Style(momentum=self.recipe.batch_norm_momentum, dtype=self.recipe.precision)
-        model = architectures.build(self.architecture, (*self.size, 1), self.width, style)
+        layers = LayerFactory(momentum=self.recipe.batch_norm_momentum, dtype=self.recipe.precision)
+        model = architectures.build(self.architecture, (*self.size, 1), self.width, layers)
         identity = self.identity(fold)
         checkpoints = Checkpoints(self.work / identity[:20], identity)
 
-        def told(now: Mapping[str, float]) -> None:
+        def details(now: Mapping[str, float]) -> None:
             self.watch({"event": "epoch", "training": k, "trainings": total, **now})
 
-        return model, training.fit(model, self.prepared, fold, self.recipe, self.seed, told, checkpoints)
+        return model, training.fit(model, self.prepared, fold, self.recipe, self.seed, details, checkpoints)
 
     def identity(self, fold: Fold) -> str:
         """Of everything that decides a training's numbers, this code included."""
@@ -202,7 +202,7 @@ class _Job:
         from lungseg import inference
 
         case_of = {case.id: case for case in self.cases}
-        rows = [self.prepared.row[key] for key in fold.test]
+        rows = [self.prepared.index_of[key] for key in fold.test]
         maps = inference.probabilities(model, self.prepared.images[rows])
         return [
             evaluation.score(
@@ -215,7 +215,7 @@ class _Job:
 
 def _started(seed: int, threads: int) -> None:
     try:
-        runtime.start(seed, threads)
+        runtime.init_backend(seed, threads)
     except RuntimeError:  # the caller's process runs the backend already, and it takes its threads once only
         import keras
 
@@ -278,7 +278,7 @@ def _card(
 def exposure(prepared: Prepared, fold: Fold) -> dict[str, Any]:
     """The range of what images trained on look like at the network's size: [lowest, highest] mean and standard
     deviation of grey, and share of the image that is lung."""
-    rows = [prepared.row[key] for key in (*fold.train, *fold.validation)]
+    rows = [prepared.index_of[key] for key in (*fold.train, *fold.validation)]
     measured = np.array([[prepared.images[r].mean(), prepared.images[r].std(), prepared.masks[r].mean()] for r in rows])
     low, high = measured.min(0), measured.max(0)
     names = ("mean", "standard_deviation", "lung_share")

@@ -166,9 +166,9 @@ def _are_lungs(pixels: NDArray[Any], labels: Sequence[int]) -> bool:
     width = max(columns.max(), other_columns.max()) - min(columns.min(), other_columns.min()) + 1
     shared = min(rows.max(), other_rows.max()) - max(rows.min(), other_rows.min()) + 1
     lower = min(np.ptp(rows), np.ptp(other_rows)) + 1
-    beside = abs(columns.mean() - other_columns.mean()) >= 0.25 * width
+    alongside = abs(columns.mean() - other_columns.mean()) >= 0.25 * width
     small, large = sorted((rows.size, other_rows.size))
-    return bool(beside and 2 * shared >= lower and 5 * small > large)
+    return bool(alongside and 2 * shared >= lower and 5 * small > large)
 
 
 def is_union_of(mask: Mask, shape: str) -> bool:
@@ -225,24 +225,24 @@ def write_png(path: Path, pixels: NDArray[Any], compression: int | None = None) 
         raise EnvironmentFailure(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def pose(
-    shape: tuple[int, ...], degrees: float, scale: float, shift: tuple[float, float], *, mirror: bool
+def affine(
+    shape: tuple[int, ...], degrees: float, scale: float, shift: tuple[float, float], *, hflip: bool
 ) -> np.ndarray:
     """The affine map float64 (2, 3) that turns an image of ``shape`` (H, W) about its centre against the clock, scales
-    it, moves it by shares (rows, columns) of its sides and, before all that, swaps left and right if ``mirror``.
+    it, moves it by shares (rows, columns) of its sides and, before all that, swaps left and right if ``hflip``.
     It maps (column, row), as OpenCV writes points."""
     rows, columns = shape
-    found: np.ndarray = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), degrees, scale)
-    found[:, 2] += shift[1] * columns, shift[0] * rows
-    return found @ np.array([[-1, 0, columns - 1], [0, 1, 0], [0, 0, 1]]) if mirror else found
+    result: np.ndarray = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), degrees, scale)
+    result[:, 2] += shift[1] * columns, shift[0] * rows
+    return result @ np.array([[-1, 0, columns - 1], [0, 1, 0], [0, 0, 1]]) if hflip else result
 
 
-def inverse(pose: np.ndarray) -> np.ndarray:
+def inverse(affine: np.ndarray) -> np.ndarray:
     """The affine map float64 (2, 3) that undoes ``pose``."""
-    return np.asarray(cv2.invertAffineTransform(pose))
+    return np.asarray(cv2.invertAffineTransform(affine))
 
 
-def bent(pose: np.ndarray, shape: tuple[int, ...], moves: np.ndarray) -> np.ndarray:
+def elastic_map(affine: np.ndarray, shape: tuple[int, ...], moves: np.ndarray) -> np.ndarray:
     """The map float32 (H, W, 2) that moves an image of ``shape`` (H, W) by ``pose`` and then bends it.
 
     It holds, for each pixel, the (column, row) that its value comes from. moves: (n, m, 2), shares of (columns, rows)
@@ -253,21 +253,21 @@ def bent(pose: np.ndarray, shape: tuple[int, ...], moves: np.ndarray) -> np.ndar
     ahead = np.empty((rows, columns, 2), np.float32)  # where, after the pose, each pixel's value stands
     ahead[..., 0] = np.arange(columns) - bend[..., 0] * columns
     ahead[..., 1] = np.arange(rows)[:, None] - bend[..., 1] * rows
-    return np.asarray(cv2.transform(ahead, inverse(pose)))
+    return np.asarray(cv2.transform(ahead, inverse(affine)))
 
 
-def warp(pixels: np.ndarray, pose: np.ndarray, *, sharp: bool = False) -> np.ndarray:
+def warp(pixels: np.ndarray, affine: np.ndarray, *, sharp: bool = False) -> np.ndarray:
     """float32 (H, W) moved by ``pose``, affine (2, 3) or a map as ``bent`` makes it; what enters from outside is 0.
 
     Bilinear, which halves the finest detail, or, if ``sharp``, bicubic, which keeps about all of it and is cut off at
     0 and 1: for pictures and masks, whose values lie there.
     """
     method = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
-    if pose.ndim == 2:
+    if affine.ndim == 2:
         size = pixels.shape[1], pixels.shape[0]
-        moved = np.asarray(cv2.warpAffine(pixels, pose, size, flags=method, borderMode=cv2.BORDER_CONSTANT))
+        moved = np.asarray(cv2.warpAffine(pixels, affine, size, flags=method, borderMode=cv2.BORDER_CONSTANT))
     else:
-        maps = pose[..., 0], pose[..., 1]
+        maps = affine[..., 0], affine[..., 1]
         moved = np.asarray(cv2.remap(pixels, *maps, method, borderMode=cv2.BORDER_CONSTANT))
     return np.clip(moved, 0, 1) if sharp else moved
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lungseg import runtime
 from lungseg.errors import UsageError
-from lungseg.views import View
+from lungseg.tta import Transform
 
 BATCH = 16
 
@@ -30,21 +30,23 @@ def probabilities(model: keras.Model, images: np.ndarray, batch: int = BATCH) ->
     return np.concatenate(parts)[: len(images), ..., 0]
 
 
-def over_views(model: keras.Model, images: np.ndarray, views: Sequence[View], batch: int = BATCH) -> np.ndarray:
+def with_tta(model: keras.Model, images: np.ndarray, transforms: Sequence[Transform], batch: int = BATCH) -> np.ndarray:
     """Mean probability over views of each image, a pixel's over those that show it (test-time augmentation).
 
     images float32 (N, H, W) in [0, 1] to float32 (N, H, W) in [0, 1]. Each view is predicted, and its prediction moved
     back to the image's own pixels. One that does not move the image must be among them, so that every pixel is shown;
     UsageError otherwise. The identity alone gives what ``probabilities`` gives.
     """
-    if all(view.moves for view in views):
-        raise UsageError(f"{len(views)} views, all of which move the image: add lungseg.views.IDENTITY, which does not")
+    if all(transform.moves for transform in transforms):
+        raise UsageError(
+            f"{len(transforms)} views, all of which move the image: add lungseg.tta.IDENTITY, which does not"
+        )
     total, weight = np.zeros(images.shape, np.float32), np.zeros(images.shape, np.float32)
-    for view in views:
-        seen = [view.seen(np.asarray(image)) for image in images]
+    for transform in transforms:
+        seen = [transform.apply(np.asarray(image)) for image in images]
         predicted = probabilities(model, np.stack(seen) if seen else images, batch)
         for row, probability in enumerate(predicted):
-            values, shown = view.back(probability)
+            values, shown = transform.invert(probability)
             total[row] += values
             weight[row] += shown
     return np.clip(total / weight, 0, 1)

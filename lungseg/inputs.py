@@ -32,7 +32,7 @@ def items(given: Iterable[str], out: Path) -> list[Item]:
     keep their endings in the names of these. Raises DataError for a path that is not there and a folder or glob without
     any file, UsageError where ``out`` is the very folder that is read: its masks would be read the next time.
     """
-    found: dict[Path, str] = {}
+    result: dict[Path, str] = {}
     problems = []
     for text in given:
         path = Path(text).expanduser()
@@ -40,8 +40,8 @@ def items(given: Iterable[str], out: Path) -> list[Item]:
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and not _hidden(p, path))
             if out.resolve() == path.resolve():
                 raise UsageError(f"{out}: is the folder of the images; choose another --out, or one inside it")
-            own = path.resolve() in out.resolve().parents
-            named = [(p, p.relative_to(path).as_posix()) for p in inside if not (own and _within(p, out))]
+            local = path.resolve() in out.resolve().parents
+            named = [(p, p.relative_to(path).as_posix()) for p in inside if not (local and _within(p, out))]
             what = f"holds no file that ends in {', '.join(ENDINGS)}"
         elif path.exists() or not any(c in text for c in _WILD):
             named, what = [(path, path.name)], ""
@@ -57,10 +57,10 @@ def items(given: Iterable[str], out: Path) -> list[Item]:
         if not named:
             problems.append(f"{text}: {what}")
         for one, name in named:
-            found.setdefault(one, name)
+            result.setdefault(one, name)
     if problems:
         raise DataError(problems)
-    return _named(found)
+    return _named(result)
 
 
 def _hidden(path: Path, root: Path) -> bool:
@@ -71,17 +71,17 @@ def _within(path: Path, folder: Path) -> bool:
     return folder.resolve() in path.resolve().parents
 
 
-def _named(found: dict[Path, str]) -> list[Item]:
-    short = {path: str(Path(name).with_suffix("")) for path, name in found.items()}
+def _named(result: dict[Path, str]) -> list[Item]:
+    short = {path: str(Path(name).with_suffix("")) for path, name in result.items()}
     times = Counter(stem.casefold() for stem in short.values())
-    stems = {path: found[path] if times[stem.casefold()] > 1 else stem for path, stem in short.items()}
-    again = Counter(stem.casefold() for stem in stems.values())
-    if doubled := [path for path, stem in stems.items() if again[stem.casefold()] > 1]:
+    stems = {path: result[path] if times[stem.casefold()] > 1 else stem for path, stem in short.items()}
+    repeated = Counter(stem.casefold() for stem in stems.values())
+    if doubled := [path for path, stem in stems.items() if repeated[stem.casefold()] > 1]:
         raise UsageError(
             f"{doubled[0]} and {doubled[1]} have one name, so one's mask would replace the other's; "
             "predict them by two commands, or give the folder above both"
         )
-    return [Item(path, found[path], stem) for path, stem in stems.items()]
+    return [Item(path, result[path], stem) for path, stem in stems.items()]
 
 
 def refuse_overwriting(read: Sequence[Item], written: Iterable[Path]) -> None:

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from lungseg import data_parallel
-from lungseg.batches import Batches, arrays
+from lungseg.batches import Batches, to_arrays
 
 State = tuple[list[jax.Array], ...]
 Data = tuple[jax.Array, jax.Array]  # images float32 and masks bool, (N, H, W, 1)
@@ -64,10 +64,10 @@ def fit(
             trainable, rest, _ = (_values(v) for v in _variables(model))
             judged, (_, rest, _) = judge((trainable, rest, none), held_out, parts)
             _assign(model.non_trainable_variables, rest)
-            told = {name: float(value) for name, value in jax.device_get(judged).items()}  # waits, once an epoch
-            calls.on_test_end(told)
+            details = {name: float(value) for name, value in jax.device_get(judged).items()}  # waits, once an epoch
+            calls.on_test_end(details)
             both = {name: float(value) for name, value in jax.device_get(logs).items()}
-            calls.on_epoch_end(epoch, both | {f"val_{name}": value for name, value in told.items()})
+            calls.on_epoch_end(epoch, both | {f"val_{name}": value for name, value in details.items()})
             if model.stop_training:
                 break
         calls.on_train_end()
@@ -81,22 +81,22 @@ class _Feed:
 
     def __init__(self, batches: Batches, first: int, epochs: int, helpers: int) -> None:
         self.batches, self.epochs, self.ids = batches, epochs, sorted(batches.ids)
-        self.helpers, self.ahead = ThreadPoolExecutor(helpers), ThreadPoolExecutor(1)
-        self.still = None if batches.augmentation else _on_device(*arrays(batches.data, self.ids))
-        self.next = self.ahead.submit(self._ready, first)
+        self.helpers, self.upcoming = ThreadPoolExecutor(helpers), ThreadPoolExecutor(1)
+        self.still = None if batches.augmentation else _on_device(*to_arrays(batches.data, self.ids))
+        self.next = self.upcoming.submit(self._ready, first)
 
     def __enter__(self) -> _Feed:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pool in (self.ahead, self.helpers):
+        for pool in (self.upcoming, self.helpers):
             pool.shutdown(cancel_futures=True)
 
     def take(self, epoch: int) -> tuple[Data, list[np.ndarray]]:
         """The epoch's data, and rows (steps, B) of the batches of each size; begins with the next one's."""
         ready = self.next.result()
         if epoch + 1 < self.epochs:
-            self.next = self.ahead.submit(self._ready, epoch + 1)
+            self.next = self.upcoming.submit(self._ready, epoch + 1)
         return ready
 
     def _ready(self, epoch: int) -> tuple[Data, list[np.ndarray]]:
@@ -104,7 +104,7 @@ class _Feed:
         order = _by_size([[row[key] for key in part] for part in self.batches.parts(epoch)])
         if self.still:
             return self.still, order
-        return _on_device(*self.batches.varied(epoch, self.ids, self.helpers.map)), order
+        return _on_device(*self.batches.augmented(epoch, self.ids, self.helpers.map)), order
 
 
 def _whole(step: Callable[..., Any]) -> Callable[[State, Data, Sequence[np.ndarray]], tuple[Any, State]]:
@@ -162,13 +162,13 @@ def _padded(values: np.ndarray, multiple: int) -> np.ndarray:
 
 def _by_size(parts: Sequence[Sequence[int]]) -> list[np.ndarray]:
     """Rows of batches as arrays int32 (steps, B), one for each run of batches of one size, in order."""
-    found: list[list[Sequence[int]]] = []
+    result: list[list[Sequence[int]]] = []
     for part in parts:
-        if found and len(found[-1][0]) == len(part):
-            found[-1].append(part)
+        if result and len(result[-1][0]) == len(part):
+            result[-1].append(part)
         else:
-            found.append([part])
-    return [np.array(same, np.int32) for same in found]
+            result.append([part])
+    return [np.array(same, np.int32) for same in result]
 
 
 def _slices(n: int, batch: int) -> list[np.ndarray]:
@@ -190,7 +190,7 @@ def _assign(variables: Sequence[Any], values: Sequence[jax.Array]) -> None:
 
 def _make_metrics(model: keras.Model, example: tuple[np.ndarray, np.ndarray]) -> None:
     """Give loss and metrics their variables, which Keras makes with the first values that they see."""
-    truth = example[1][:1]
-    model.compute_loss(y=truth, y_pred=truth)
-    model.compute_metrics(None, truth, truth)
+    target = example[1][:1]
+    model.compute_loss(y=target, y_pred=target)
+    model.compute_metrics(None, target, target)
     model.reset_metrics()

@@ -8,7 +8,7 @@ import keras
 
 SMOOTH = 1.0  # pixel; keeps the ratio defined when an image holds no lung
 SURE = 1e-7  # a probability is kept this far from 0 and 1, whose logarithms are infinite
-MISSED, INVENTED = 0.7, 0.3  # weights of a missed and an invented pixel
+FN_WEIGHT, FP_WEIGHT = 0.7, 0.3  # weights of a missed and an invented pixel
 FOCUS = 0.75  # 1 / gamma of the paper: below 1, so that images which are nearly right still pull
 
 
@@ -20,11 +20,11 @@ def dice_coefficient(y_true: Any, y_pred: Any) -> Any:
     Dice, from integer counts, see ``lungseg.metrics``. Source: Milletari et al. 2016, V-Net, section 3,
     with plain instead of squared sums in the denominator.
     """
-    truth = keras.ops.cast(y_true, "float32")
-    guess = keras.ops.cast(y_pred, "float32")
+    target = keras.ops.cast(y_true, "float32")
+    prediction = keras.ops.cast(y_pred, "float32")
     axes = (1, 2, 3)
-    both = keras.ops.sum(truth * guess, axis=axes)
-    total = keras.ops.sum(truth, axis=axes) + keras.ops.sum(guess, axis=axes)
+    both = keras.ops.sum(target * prediction, axis=axes)
+    total = keras.ops.sum(target, axis=axes) + keras.ops.sum(prediction, axis=axes)
     return (2.0 * both + SMOOTH) / (total + SMOOTH)
 
 
@@ -34,11 +34,11 @@ def hard_dice(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
 
     The leaderboard's Dice (``lungseg.metrics.dice``) as a metric to watch: 1 where both masks are empty.
     """
-    truth = keras.ops.cast(y_true, "float32")
-    guess = keras.ops.cast(keras.ops.cast(y_pred, "float32") >= threshold, "float32")
+    target = keras.ops.cast(y_true, "float32")
+    prediction = keras.ops.cast(keras.ops.cast(y_pred, "float32") >= threshold, "float32")
     axes = (1, 2, 3)
-    both = keras.ops.sum(truth * guess, axis=axes)
-    total = keras.ops.sum(truth, axis=axes) + keras.ops.sum(guess, axis=axes)
+    both = keras.ops.sum(target * prediction, axis=axes)
+    total = keras.ops.sum(target, axis=axes) + keras.ops.sum(prediction, axis=axes)
     return keras.ops.where(total > 0, 2.0 * both / keras.ops.maximum(total, 1.0), 1.0)
 
 
@@ -57,9 +57,9 @@ def dice_cross_entropy_loss(y_true: Any, y_pred: Any) -> Any:
 
     Source: Isensee et al. 2021, nnU-Net, whose loss is the sum of the two in equal parts.
     """
-    truth = keras.ops.cast(y_true, "float32")
-    guess = keras.ops.clip(keras.ops.cast(y_pred, "float32"), SURE, 1.0 - SURE)
-    entropy = -(truth * keras.ops.log(guess) + (1.0 - truth) * keras.ops.log(1.0 - guess))
+    target = keras.ops.cast(y_true, "float32")
+    prediction = keras.ops.clip(keras.ops.cast(y_pred, "float32"), SURE, 1.0 - SURE)
+    entropy = -(target * keras.ops.log(prediction) + (1.0 - target) * keras.ops.log(1.0 - prediction))
     return dice_loss(y_true, y_pred) + keras.ops.mean(entropy, axis=(1, 2, 3))
 
 
@@ -69,13 +69,13 @@ def focal_tversky_loss(y_true: Any, y_pred: Any) -> Any:
 
     Source: Abraham and Khan 2019, arXiv:1810.07842, with their weights and gamma of 4/3; the exponent is 1 / gamma.
     """
-    truth = keras.ops.cast(y_true, "float32")
-    guess = keras.ops.cast(y_pred, "float32")
+    target = keras.ops.cast(y_true, "float32")
+    prediction = keras.ops.cast(y_pred, "float32")
     axes = (1, 2, 3)
-    both = keras.ops.sum(truth * guess, axis=axes)
-    missed = keras.ops.sum(truth * (1.0 - guess), axis=axes)
-    invented = keras.ops.sum((1.0 - truth) * guess, axis=axes)
-    index = (both + SMOOTH) / (both + MISSED * missed + INVENTED * invented + SMOOTH)
+    both = keras.ops.sum(target * prediction, axis=axes)
+    fn = keras.ops.sum(target * (1.0 - prediction), axis=axes)
+    fp = keras.ops.sum((1.0 - target) * prediction, axis=axes)
+    index = (both + SMOOTH) / (both + FN_WEIGHT * fn + FP_WEIGHT * fp + SMOOTH)
     # a perfect image has slope 0 of an infinite power: kept a little above it, where the gradient is a number
     return keras.ops.power(keras.ops.maximum(1.0 - index, SURE), FOCUS)
 

@@ -61,10 +61,10 @@ def _unusual(image: images.Image, mask: images.Mask | None, usual: Mapping[str, 
     """Flags of an image or a mask outside the training images' range, a tenth of it added at each end."""
     measured = {"mean": float(image.mean()), "standard_deviation": float(image.std())}
     exposed = any(_outside(value, usual.get(name)) for name, value in measured.items())
-    found = ["unusual exposure"] if exposed else []
+    result = ["unusual exposure"] if exposed else []
     if mask is not None and _outside(float(mask.mean()), usual.get("lung_share")):
-        found.append("unusual area")
-    return found
+        result.append("unusual area")
+    return result
 
 
 def _outside(value: float, bounds: Any) -> bool:

@@ -69,7 +69,7 @@ def save(folder: Path, card: Card, weights: Sequence[np.ndarray] | None, onnx: b
     files[SUMS] = _sums(files)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=atomic.own(atomic.FOLDER), dir=folder.parent))
+        work = Path(tempfile.mkdtemp(prefix=atomic.temp_prefix(atomic.FOLDER), dir=folder.parent))
         try:
             work.chmod(0o755)
             for name, data in files.items():
@@ -112,8 +112,8 @@ def _checked(folder: Path, files: dict[str, bytes]) -> ModelFolder:
     """Files of a folder, by name, once their hashes and the card were checked."""
     sums = files.pop(SUMS)
     if sums != _sums(files):
-        told = sums.decode(errors="replace").splitlines()
-        wrong = next((name for name in sorted(files) if _line(name, files[name]) not in told), SUMS)
+        details = sums.decode(errors="replace").splitlines()
+        wrong = next((name for name in sorted(files) if _line(name, files[name]) not in details), SUMS)
         raise DataError(f"{folder / wrong}: is not the file that {SUMS} was made of (damaged or changed); {AGAIN}")
     card = parse(files[CARD], str(folder / CARD))
     onnx, weights = files.get(ONNX), files.get(WEIGHTS)
@@ -127,10 +127,10 @@ def build(model: ModelFolder) -> keras.Model:
     where = model.path / WEIGHTS
     if model.weights is None:
         raise DataError(f"{model.path}: has no {WEIGHTS}, only an ONNX graph; predict with that")
-    from lungseg.architectures.blocks import Style
+    from lungseg.architectures.blocks import LayerFactory
 
     card = model.card
-    network = architectures.build(card.architecture, (*card.size, 1), card.width, Style(momentum=card.momentum))
+    network = architectures.build(card.architecture, (*card.size, 1), card.width, LayerFactory(momentum=card.momentum))
     weights = _unpacked(model.weights, network.get_weights(), str(where))
     network.set_weights(weights)
     if weights_sha256(weights) != card.weights_sha256:
@@ -149,12 +149,12 @@ def weights_sha256(weights: Sequence[np.ndarray]) -> str:
 def rewritten(model: ModelFolder, **files: Any) -> dict[str, bytes]:
     """The folder's files with some replaced (``card``: a Card, ``onnx``: bytes) and new hashes, by name."""
     card = files.get("card", model.card)
-    found = {CARD: card.text().encode()}
-    parse(found[CARD], str(model.path / CARD))
+    result = {CARD: card.text().encode()}
+    parse(result[CARD], str(model.path / CARD))
     for name, data in ((WEIGHTS, model.weights), (ONNX, files.get("onnx", model.onnx))):
         if data is not None:
-            found[name] = data
-    return {**found, SUMS: _sums(found)}
+            result[name] = data
+    return {**result, SUMS: _sums(result)}
 
 
 def update(model: ModelFolder, **files: Any) -> ModelFolder:
@@ -191,11 +191,11 @@ def _unpacked(data: bytes, like: Sequence[np.ndarray], where: str) -> list[np.nd
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             if set(held.files) != {f"w{k:04d}" for k in range(len(like))}:
                 raise DataError(f"{where}: holds {len(held.files)} arrays, this network has {len(like)}; {AGAIN}")
-            found = [np.asarray(held[f"w{k:04d}"]) for k in range(len(like))]
+            result = [np.asarray(held[f"w{k:04d}"]) for k in range(len(like))]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error) as error:
         raise DataError(f"{where}: cannot be read as arrays of numbers ({error}); {AGAIN}") from error
-    for k, (array, other) in enumerate(zip(found, like, strict=True)):
+    for k, (array, other) in enumerate(zip(result, like, strict=True)):
         if array.shape != other.shape or array.dtype != other.dtype or not np.isfinite(array).all():
             expected = f"finite {other.dtype} {other.shape}"
             raise DataError(f"{where}: array {k} is {array.dtype} {array.shape}, expected {expected}; {AGAIN}")
-    return found
+    return result

@@ -137,7 +137,7 @@ def compare(
     """
     try:
         name, network = started(form, files, threads)
-        found = np.concatenate([network(images[k : k + 1]) for k in range(len(images))])
+        result = np.concatenate([network(images[k : k + 1]) for k in range(len(images))])
     except LungsegError:
         raise
     except Exception as error:
@@ -147,21 +147,21 @@ def compare(
         began = clock()
         network(images[k % len(images)][None])
         times.append(1e3 * (clock() - began))
-    was, now = expected >= threshold, found >= threshold
+    was, now = expected >= threshold, result >= threshold
     change = None if masks is None else _dice(now, masks) - _dice(was, masks)
     return Parity(
         form, name, sum(map(len, files.values())),
-        float(np.abs(found - expected).max()), int((was != now).sum()), was.size,
+        float(np.abs(result - expected).max()), int((was != now).sum()), was.size,
         None if change is None else summary(change.tolist(), patients),
         None if change is None else float(max(0.0, -change.min())),
         float(np.percentile(times, 50)), float(np.percentile(times, 95)),
     )  # fmt: skip
 
 
-def _dice(found: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def _dice(result: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Dice of each image; 1 where both are empty."""
-    both = (found & masks).sum((1, 2))
-    total = found.sum((1, 2)) + masks.sum((1, 2))
+    both = (result & masks).sum((1, 2))
+    total = result.sum((1, 2)) + masks.sum((1, 2))
     return np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0)
 
 

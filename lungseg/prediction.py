@@ -40,10 +40,10 @@ class Wanted:
         """The files of one item by what they are."""
         kinds = ["mask"] + ["overlay"] * self.overlays + ["probability"] * self.probabilities
         kinds += ["right", "left"] * self.sides
-        found = {kind: out / f"{item.stem}_{kind}.png" for kind in kinds}
+        result = {kind: out / f"{item.stem}_{kind}.png" for kind in kinds}
         if self.dicom_seg and _is_dicom(item.path):
-            found["seg"] = out / f"{item.stem}_seg.dcm"
-        return found
+            result["seg"] = out / f"{item.stem}_seg.dcm"
+        return result
 
 
 def _is_dicom(path: Path) -> bool:
@@ -144,12 +144,12 @@ def _batches(
 
 
 def _read(item: Item, card: Card, wanted: Wanted) -> _Read:
-    found = radiograph.read(item.path)
-    preview = overlay.preview(found.pixels, wanted.longest) if wanted.overlays else None
-    small = images.resize_image(found.pixels, card.size)
-    height, width = found.pixels.shape
+    result = radiograph.read(item.path)
+    preview = overlay.preview(result.pixels, wanted.longest) if wanted.overlays else None
+    small = images.resize_image(result.pixels, card.size)
+    height, width = result.pixels.shape
     nothing = np.empty((0, 0), np.float32)  # of its own size nothing is kept
-    about = Radiograph(nothing, found.spacing_mm, found.spacing_from, found.remarks)
+    about = Radiograph(nothing, result.spacing_mm, result.spacing_from, result.remarks)
     return _Read(item, small, preview, (height, width), about)
 
 
@@ -157,7 +157,7 @@ def _write(
     read: _Read, probability: images.Image, card: Card, wanted: Wanted, paths: dict[str, Path]
 ) -> dict[str, str]:
     """Write one item's files, the mask last, and return its row."""
-    found = lungs.findings(probability, read.small, card.threshold, card.exposure)
+    result = lungs.findings(probability, read.small, card.threshold, card.exposure)
     large = images.resize_image(probability, read.shape)
     mask = np.asarray(large >= card.threshold)
     side = images.resize_image(lungs.right_side(np.asarray(probability >= card.threshold)), read.shape)
@@ -188,9 +188,9 @@ def _write(
             ("area", areas[0]), ("right_area", areas[1]), ("left_area", areas[0] - areas[1]))},
         "unit": "mm2" if spacing else "px",
         "spacing_from": read.about.spacing_from,
-        "pieces": str(found.pieces),
-        "stability": f"{found.stability:.4f}",
-        "flags": "; ".join((*found.flags, *read.about.remarks)),
+        "pieces": str(result.pieces),
+        "stability": f"{result.stability:.4f}",
+        "flags": "; ".join((*result.flags, *read.about.remarks)),
     }  # fmt: skip
 
 
@@ -212,9 +212,9 @@ class _Table:
         self.path, self.rows = path, dict[str, dict[str, str]]()
         if path.is_file():
             text = path.read_text(encoding="utf-8", errors="replace")
-            found = (row for row in csv_file.rows(text, COLUMNS) if row["status"] == "ok")
+            result = (row for row in csv_file.rows(text, COLUMNS) if row["status"] == "ok")
             dropped = {csv_file.on_one_line(name) for name in drop}
-            self.rows = {row["file"]: row for row in found if row["file"] not in dropped}
+            self.rows = {row["file"]: row for row in result if row["file"] not in dropped}
         self._write(list(self.rows))
 
     def __enter__(self) -> _Table:
@@ -242,9 +242,11 @@ class _Table:
 
     def finish(self, order: Sequence[str]) -> None:
         """Replace the file by the same rows in this order, those of other files first."""
-        own = dict.fromkeys(csv_file.on_one_line(name) for name in order)
+        local = dict.fromkeys(csv_file.on_one_line(name) for name in order)
         self.file.close()
-        self._write([*(name for name in self.rows if name not in own), *(name for name in own if name in self.rows)])
+        self._write(
+            [*(name for name in self.rows if name not in local), *(name for name in local if name in self.rows)]
+        )
 
     def _write(self, names: Sequence[str]) -> None:
         lines = [csv_file.line(COLUMNS, dict(zip(COLUMNS, COLUMNS, strict=True)))]

@@ -40,12 +40,12 @@ class Prepared:
     sha256: str
 
     @cached_property
-    def row(self) -> dict[str, int]:
+    def index_of(self) -> dict[str, int]:
         """Row of each id."""
         return {key: row for row, key in enumerate(self.ids)}
 
     @property
-    def truth_pixels(self) -> dict[str, int]:
+    def target_pixels(self) -> dict[str, int]:
         """Lung pixels of each id."""
         return {key: int(np.count_nonzero(mask)) for key, mask in zip(self.ids, self.masks, strict=True)}
 

@@ -31,26 +31,26 @@ def commit(checkout: Path, *folders: str) -> tuple[str | None, bool | None]:
     top = git(checkout, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != checkout:
         return None, None
-    found = git(checkout, "rev-parse", "HEAD")
-    return found, bool(git(checkout, "status", "--porcelain", "--", *folders)) if found else None
+    result = git(checkout, "rev-parse", "HEAD")
+    return result, bool(git(checkout, "status", "--porcelain", "--", *folders)) if result else None
 
 
 def source() -> dict[str, Any]:
     """Version, hash and, in a checkout, commit of the package; dirty: whether it differs from that (None: unknown)."""
     import lungseg
 
-    found, dirty = commit(CHECKOUT, "lungseg")
-    return {"lungseg": lungseg.__version__, "commit": found, "dirty": dirty, "sha256": sources_sha256()}
+    result, dirty = commit(CHECKOUT, "lungseg")
+    return {"lungseg": lungseg.__version__, "commit": result, "dirty": dirty, "sha256": sources_sha256()}
 
 
 def git(checkout: Path, *arguments: str) -> str | None:
     """What git says of a checkout, without blanks around it; None where it fails or is not installed."""
     environment = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
     try:
-        asked = subprocess.run(
+        requested = subprocess.run(
             ["git", *arguments],  # noqa: S607  wherever the machine has it
             cwd=checkout, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
     except OSError:
         return None
-    return asked.stdout.strip() if asked.returncode == 0 else None
+    return requested.stdout.strip() if requested.returncode == 0 else None

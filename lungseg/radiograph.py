@@ -54,19 +54,19 @@ def kind(path: Path) -> str | None:
 
 def read(path: Path) -> Radiograph:
     """The radiograph in a file. Raises DataError that names the file, what is wrong with it and the remedy."""
-    found = kind(path)
-    if found is None:
+    result = kind(path)
+    if result is None:
         raise DataError(f"{path}: is no PNG, JPEG, TIFF or DICOM file; convert it, or remove it")
-    if found == "dicom":
+    if result == "dicom":
         from lungseg import dicom
 
         return dicom.read(path)
-    if found == "png":
+    if result == "png":
         return Radiograph(images.read_image(path))
     if path.stat().st_size > MOST_BYTES:
         raise DataError(f"{path}: {path.stat().st_size:,} bytes; {MOST_BYTES:,} at most are read")
     data = path.read_bytes()
-    size = (_jpeg_size if found == "jpeg" else _tiff_size)(path, data)
+    size = (_jpeg_size if result == "jpeg" else _tiff_size)(path, data)
     if not 0 < size[0] * size[1] <= MAX_PIXELS:
         raise DataError(f"{path}: {size[1]} x {size[0]} pixels; between 1 and {MAX_PIXELS:,} are accepted")
     return Radiograph(images.scaled(images.decode(path, data, size)))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from lungseg import renamed
 from lungseg.errors import UsageError
 
 MONITORS = ("val_loss", "val_hard_dice")
@@ -18,7 +19,7 @@ class Augmentation:
 
     rotation_degrees: about the centre, to either side. scale: share by which all grows or shrinks. shift: share of
     each side. gamma: of the exponent's natural logarithm. contrast: share, about the image's mean. brightness: share
-    of full white. noise: highest standard deviation of a pixel's Gaussian noise, share of full white. mirror: left
+    of full white. noise: highest standard deviation of a pixel's Gaussian noise, share of full white. hflip: left
     and right swapped in every second image; off in every recipe, because the heart lies on one side. elastic: standard
     deviation, share of each side, by which the points of a coarse grid are displaced (Ronneberger 2015, section 3.1).
     """
@@ -30,7 +31,7 @@ class Augmentation:
     contrast: float = 0.0
     brightness: float = 0.0
     noise: float = 0.0
-    mirror: bool = False
+    hflip: bool = False
     elastic: float = 0.0
 
 
@@ -45,9 +46,9 @@ class Recipe:
     where 0.9 gives 0.97. monitor: by what the best epoch is chosen, whose weights are kept: ``val_loss``, the lowest,
     or ``val_hard_dice``, the highest mean Dice of the validation masks, which is what a leaderboard ranks by and one
     rule for all where losses are compared.
-    average_share: decay an epoch of an exponential moving average of the weights, which is validated and kept instead
+    ema_decay: decay an epoch of an exponential moving average of the weights, which is validated and kept instead
     of them (0.9: of the last 10, about), so that a plateau is the average's, too; 0 takes none. See
-    ``lungseg.callbacks.AverageWeights``.
+    ``lungseg.callbacks.WeightEMA``.
     """
 
     name: str
@@ -66,21 +67,21 @@ class Recipe:
     warmup_epochs: int = 0
     augmentation: Augmentation | None = None
     monitor: str = "val_loss"
-    average_share: float = 0.0
+    ema_decay: float = 0.0
 
 
 # The source document's protocol: Dice loss, Adam, batch 16, 50 epochs, best weights kept, early stopping,
 # learning rate lowered on a plateau, no augmentation.
-DOCUMENT = Recipe("document")
+REFERENCE = Recipe("reference")
 
 # The same for suite smoke, whose few images need small batches and many epochs to take enough steps. Its rate is high
 # and its patience short, so that a training ends some epochs after its best: a harness that kept the last would show.
-BRIEF = replace(
-    DOCUMENT, name="brief", epochs=40, batch_size=4, learning_rate=1e-2, plateau_patience=3, early_stopping_patience=6
+SMOKE = replace(
+    REFERENCE, name="smoke", epochs=40, batch_size=4, learning_rate=1e-2, plateau_patience=3, early_stopping_patience=6
 )
 
 # For suite quick, which has more images: fewer epochs leave every network between 0.85 and 0.98, so that they differ.
-SHORT = replace(DOCUMENT, name="short", epochs=16, batch_size=4, learning_rate=2e-3)
+QUICK = replace(REFERENCE, name="quick", epochs=16, batch_size=4, learning_rate=2e-3)
 
 # What one run on Montgomery's validation folds began with. Frozen: the best of 20 recipes that a search found on other
 # images was not shown to be better on those it never saw (results/tuning/).
@@ -98,7 +99,7 @@ STRONG = Recipe(
 
 # The same with one ingredient less, more, or another: what suite ablation compares with it. ``base:variant`` names
 # a variant.
-_POSE, _EXPOSURE = ("rotation_degrees", "scale", "shift"), ("gamma", "contrast", "brightness", "noise")
+_GEOMETRIC, _INTENSITY = ("rotation_degrees", "scale", "shift"), ("gamma", "contrast", "brightness", "noise")
 
 
 def _without(names: tuple[str, ...]) -> Augmentation | None:
@@ -108,30 +109,30 @@ def _without(names: tuple[str, ...]) -> Augmentation | None:
 
 _CHANGES: dict[str, dict[str, Any]] = {
     "no-augmentation": {"augmentation": None},
-    "no-pose": {"augmentation": _without(_POSE)},
-    "no-exposure": {"augmentation": _without(_EXPOSURE)},
-    "mirror": {"augmentation": STRONG.augmentation and replace(STRONG.augmentation, mirror=True)},
+    "no-geometric": {"augmentation": _without(_GEOMETRIC)},
+    "no-intensity": {"augmentation": _without(_INTENSITY)},
+    "hflip": {"augmentation": STRONG.augmentation and replace(STRONG.augmentation, hflip=True)},
     # the document's schedule at its own pace: its patience of 5 was for 50 epochs. All are trained, for equal budgets.
     "plateau": {"cosine": False, "warmup_epochs": 0, "plateau_patience": 15, "early_stopping_patience": STRONG.epochs},
-    "third-of-epochs": {"epochs": STRONG.epochs // 3},
-    "small-batches": {"batch_size": STRONG.batch_size // 4},  # four times the steps for the same images
-    "twice-epochs": {"epochs": 2 * STRONG.epochs},
+    "epochs-50": {"epochs": STRONG.epochs // 3},
+    "batch-4": {"batch_size": STRONG.batch_size // 4},  # four times the steps for the same images
+    "epochs-300": {"epochs": 2 * STRONG.epochs},
     "elastic": {"augmentation": STRONG.augmentation and replace(STRONG.augmentation, elastic=0.02)},
-    "weight-average": {"average_share": 0.9},
+    "ema": {"ema_decay": 0.9},
     "dice-cross-entropy": {"loss": "dice_cross_entropy"},
     "focal-tversky": {"loss": "focal_tversky"},
 }
 # Several at once that are compared often, under one name for those who ask for it or read of it; the recipe that they
 # are joined to is named by its parts.
-JOINED = {"thorough": ("small-batches", "twice-epochs", "elastic")}
+JOINED = {"long": ("batch-4", "epochs-300", "elastic")}
 VARIANT_NAMES = tuple(_CHANGES)
 VARIANTS = tuple(replace(STRONG, name=f"{STRONG.name}:{name}", **changed) for name, changed in _CHANGES.items())
 
-RECIPES = {recipe.name: recipe for recipe in (DOCUMENT, BRIEF, SHORT, STRONG, *VARIANTS)}
+RECIPES = {recipe.name: recipe for recipe in (REFERENCE, SMOKE, QUICK, STRONG, *VARIANTS)}
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name, or of several variants at once, as ``strong:small-batches+elastic``.
+    """The recipe of that name, or of several variants at once, as ``strong:batch-4+elastic``.
 
     Joined in any order, or by a name of ``JOINED``, it is one recipe, whose name has its parts in the order of the
     table above. Raises UsageError for an unknown name, which lists the known ones, and for variants that change the
@@ -143,18 +144,25 @@ def recipe(name: str) -> Recipe:
     listed = ", ".join((*_CHANGES, *glosses(JOINED)))
     known = [variant for variant in _CHANGES if f"{base}:{variant}" in RECIPES]
     if base not in RECIPES or not variants:
-        raise UsageError(f"unknown recipe {name!r}: known are {', '.join(RECIPES)}, and variants joined by +")
+        raise UsageError(
+            f"unknown recipe {name!r}{renamed.hint(name)}: known are {', '.join(RECIPES)}, and variants joined by +"
+        )
     if not known:
-        raise UsageError(f"recipe {base} has no variants, so no {variants!r}; those of {STRONG.name} are {listed}")
+        raise UsageError(
+            f"recipe {base} has no variants, so no {variants!r}{renamed.hint(name)}; those of "
+            f"{STRONG.name} are {listed}"
+        )
     parts = {part for one in variants.split("+") for part in JOINED.get(one, (one,))}
     together = sorted(parts, key=lambda part: (*known, part).index(part))
     if wrong := [part for part in together if part not in known]:
-        raise UsageError(f"recipe {base} has no variant {wrong[0]!r}: known are {listed}, joined by +")
-    return _joined(base, together, asked=name)
+        raise UsageError(
+            f"recipe {base} has no variant {wrong[0]!r}{renamed.hint(name)}: known are {listed}, joined by +"
+        )
+    return _joined(base, together, requested=name)
 
 
-def short(variant: str) -> str:
-    """``thorough+weight-average`` for the parts of a recipe's name that ``JOINED`` has a name for, and the rest."""
+def abbreviated(variant: str) -> str:
+    """``long+ema`` for the parts of a recipe's name that ``JOINED`` has a name for, and the rest."""
     parts = variant.split("+")
     for name, joined in JOINED.items():
         if set(joined) <= set(parts):
@@ -175,28 +183,29 @@ def _change(variant: str) -> str:
     inside = [pair for pair in pairs if not isinstance(pair[1], dict) or pair[2] is None]
     for _, before, after in (pair for pair in pairs if pair not in inside):
         inside += [(name, before[name], after[name]) for name in before]
-    return ", ".join(_told(*pair) for pair in inside if pair[1] != pair[2])
+    return ", ".join(_describe(*pair) for pair in inside if pair[1] != pair[2])
 
 
-def _told(name: str, before: Any, after: Any) -> str:
+def _describe(name: str, before: Any, after: Any) -> str:
     if isinstance(before, bool) or after is None:
         return name if after else f"no {name}"
     return f"{name} {after} instead of {before}" if after and before else f"{name} {after}" if after else f"no {name}"
 
 
 def glosses(variants: Iterable[str]) -> list[str]:
-    """What short names among these stand for: ``thorough is small-batches+twice-epochs+elastic``."""
+    """What short names among these stand for: ``long is batch-4+epochs-300+elastic``."""
     used = {part for variant in variants for part in variant.split("+")}
     return [f"{name} is {'+'.join(parts)}" for name, parts in JOINED.items() if name in used]
 
 
-def _joined(base: str, variants: Sequence[str], asked: str) -> Recipe:
+def _joined(base: str, variants: Sequence[str], requested: str) -> Recipe:
     name, changed = f"{base}:{'+'.join(variants)}", dict[str, Any]()
     for variant in variants:
         if twice := sorted(changed.keys() & _CHANGES[variant].keys()):
             other = next(one for one in variants if twice[0] in _CHANGES[one])
-            short_for = "".join(f" ({gloss})" for gloss in glosses([asked.partition(":")[2]]))
-            raise UsageError(f"recipe {asked!r}: {other} and {variant} both change {twice[0]}; leave one of them out"
+            short_for = "".join(f" ({gloss})" for gloss in glosses([requested.partition(":")[2]]))
+            raise UsageError(f"recipe {requested!r}: {other} and {variant} both change {twice[0]}; leave one of "
+                f"them out"
                              f"{short_for}")  # fmt: skip
         changed |= _CHANGES[variant]
     if "early_stopping_patience" in changed:  # as in a plateau alone, so that all epochs are trained

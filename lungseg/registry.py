@@ -34,10 +34,10 @@ def resolve(name: str, kind: str = "function") -> Callable[..., Any]:
     """
     _find(name, kind)
     module, function = name.split(":")
-    found = getattr(import_module(module), function, None)
-    if not callable(found):
+    result = getattr(import_module(module), function, None)
+    if not callable(result):
         raise UsageError(f"{kind} {name!r}: module {module} has no function {function!r}")
-    return found
+    return result
 
 
 def _find(name: str, kind: str) -> None:
@@ -126,8 +126,8 @@ class Registry(Mapping[str, Callable[..., Any]]):
             if not is_outside(name):
                 raise UsageError(f"{self.kind} {name!r}: expected package.module:function")
             self.file(name)
-        own = [pattern for pattern in wanted if pattern not in outside]
-        for pattern in own:
+        local = [pattern for pattern in wanted if pattern not in outside]
+        for pattern in local:
             if not any(fnmatchcase(name, pattern) for name in self):
                 raise UsageError(f"no {self.kind} matches {pattern!r}: known are {', '.join(self)}")
-        return [name for name in self if any(fnmatchcase(name, p) for p in own)] + outside
+        return [name for name in self if any(fnmatchcase(name, p) for p in local)] + outside

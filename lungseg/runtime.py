@@ -40,7 +40,7 @@ def backend_name() -> str:
     return name
 
 
-def require() -> None:
+def check_backend() -> None:
     """Raise EnvironmentFailure unless the backend is installed; nothing is imported."""
     backend, installed = backend_name(), [name for name in BACKENDS if importlib.util.find_spec(name)]
     if backend not in installed:
@@ -48,7 +48,7 @@ def require() -> None:
         raise EnvironmentFailure(f"the backend {backend!r} is not installed: `pip install {backend}`{other}")
 
 
-def environment(threads: int, deterministic: bool = True, programs: Path | None = None) -> dict[str, str]:
+def environment(threads: int, deterministic: bool = True, compilation_cache: Path | None = None) -> dict[str, str]:
     """Variables for a process that will train: they must be set before the backend is imported.
 
     Thread counts are part of a result: one and two threads add numbers in another order and give other weights.
@@ -74,20 +74,20 @@ def environment(threads: int, deterministic: bool = True, programs: Path | None 
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {xla}".strip(),
         "PYTHONHASHSEED": "0",
-        **_compiled(programs),
+        **_compiled(compilation_cache),
     }
 
 
-def for_child(threads: int, deterministic: bool = True, programs: Path | None = None) -> dict[str, str]:
+def for_child(threads: int, deterministic: bool = True, compilation_cache: Path | None = None) -> dict[str, str]:
     """The whole environment of a process that will train: this one's, with ``environment`` and without what would
     change the training unseen (``lungseg.settings.FOREIGN``)."""
-    return {**settings.kept(os.environ), **environment(threads, deterministic, programs)}
+    return {**settings.kept(os.environ), **environment(threads, deterministic, compilation_cache)}
 
 
-def _compiled(programs: Path | None) -> dict[str, str]:
-    if programs is None:
+def _compiled(compilation_cache: Path | None) -> dict[str, str]:
+    if compilation_cache is None:
         return {"JAX_ENABLE_COMPILATION_CACHE": "false"}
-    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(programs.resolve())
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(compilation_cache.resolve())
     return {
         "JAX_ENABLE_COMPILATION_CACHE": os.environ.get("JAX_ENABLE_COMPILATION_CACHE", "true"),
         "JAX_COMPILATION_CACHE_DIR": folder,
@@ -95,7 +95,7 @@ def _compiled(programs: Path | None) -> dict[str, str]:
     }
 
 
-def start(seed: int, threads: int, deterministic: bool = True) -> Device:
+def init_backend(seed: int, threads: int, deterministic: bool = True) -> Device:
     """Make this process reproducible and say what it runs on. Call it once, before any model is built.
 
     seed: of initial weights. threads: within an operation; between operations always one.
@@ -127,14 +127,14 @@ def _start_tensorflow(threads: int, deterministic: bool) -> Device:
     if not cards:
         return Device("cpu", "cpu")
     name = tf.config.experimental.get_device_details(cards[0]).get("device_name", "gpu")
-    return Device(name, slug(name))
+    return Device(name, device_slug(name))
 
 
 def _start_jax(threads: int, deterministic: bool) -> Device:
     import jax  # threads and determinism were set by ``environment``
 
     card = jax.devices()[0]
-    return Device("cpu", "cpu") if card.platform == "cpu" else Device(card.device_kind, slug(card.device_kind))
+    return Device("cpu", "cpu") if card.platform == "cpu" else Device(card.device_kind, device_slug(card.device_kind))
 
 
 def _start_torch(threads: int, deterministic: bool) -> Device:
@@ -145,7 +145,7 @@ def _start_torch(threads: int, deterministic: bool) -> Device:
     if not torch.cuda.is_available():
         return Device("cpu", "cpu")
     name = torch.cuda.get_device_name(0)
-    return Device(name, slug(name))
+    return Device(name, device_slug(name))
 
 
 def jit_compile() -> bool:
@@ -182,20 +182,20 @@ def compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return jax.jit(function)
 
 
-def slug(name: str) -> str:
+def device_slug(name: str) -> str:
     """``NVIDIA H200`` to ``nvidia-h200``."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def versions() -> dict[str, str]:
     """Versions of the installed packages that can change a result."""
-    found = {}
+    result = {}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            result[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def versions_spelled() -> str:

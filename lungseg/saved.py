@@ -53,8 +53,10 @@ def _refuse_code(path: Path) -> None:
             config = json.loads(archive.read("config.json"))
     except (OSError, KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be loaded ({error}); save the model again") from error
-    if found := next((name for name in _classes(config) if name in CODE), None):
-        raise DataError(f"{path}: holds a layer of a function ({found}), which is code; build it of layers and save it")
+    if result := next((name for name in _classes(config) if name in CODE), None):
+        raise DataError(
+            f"{path}: holds a layer of a function ({result}), which is code; build it of layers and save it"
+        )
 
 
 def _classes(config: Any) -> Iterator[str]:

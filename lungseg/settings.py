@@ -27,7 +27,8 @@ FOREIGN = (
     "JAX_DEFAULT_MATMUL_PRECISION",
     "JAX_NUMPY_DTYPE_PROMOTION",
 )
-OWN = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}  # as Keras is without keras.json
+# as Keras is without keras.json
+DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 LIMITS = ("max_epochs", "max_steps_per_epoch")
 
 
@@ -59,23 +60,27 @@ def start_keras(backend: str) -> Any:
         raise UsageError(f"Keras runs on {config.backend()} already, not on {backend}: set KERAS_BACKEND first")
     if config.is_nnx_enabled():
         raise UsageError("keras.json: nnx_enabled changes how JAX trains; remove it")
-    for name, value in OWN.items():
+    for name, value in DEFAULTS.items():
         getattr(config, f"set_{name}")(value)
     for name in LIMITS:
         getattr(config, f"set_{name}")(None)
-    config.set_dtype_policy(OWN["floatx"])
+    config.set_dtype_policy(DEFAULTS["floatx"])
     return keras
 
 
-def require_own() -> None:
+def check_settings() -> None:
     """Raise UsageError that names a setting of Keras under which a network or its training would be another.
 
     For a process of somebody else's, whose settings are not ours to change; ``lungseg.runtime.start`` sets them.
     """
     from keras import config
 
-    found = {name: getattr(config, name)() for name in (*OWN, *LIMITS)}
-    wrong = [f"{name} is {found[name]!r}, not {OWN.get(name)!r}" for name in found if found[name] != OWN.get(name)]
+    result = {name: getattr(config, name)() for name in (*DEFAULTS, *LIMITS)}
+    wrong = [
+        f"{name} is {result[name]!r}, not {DEFAULTS.get(name)!r}"
+        for name in result
+        if result[name] != DEFAULTS.get(name)
+    ]
     if wrong:
         raise UsageError(
             f"Keras's {'; '.join(wrong)} (of keras.json, of KERAS_MAX_EPOCHS or KERAS_MAX_STEPS_PER_EPOCH, or set by "

@@ -50,25 +50,25 @@ def folds(cases: Sequence[Case], n: int, seed: int = 0) -> list[Fold]:
     return result
 
 
-def across(trained_on: Sequence[Case], scored_on: Sequence[Case], seed: int = 0) -> Fold:
+def cross_dataset(train_set: Sequence[Case], test_set: Sequence[Case], seed: int = 0) -> Fold:
     """One fold that trains and validates on all of one set and tests on all of another.
 
     Validation is dealt as in ``folds``, anew for each seed. Raises DataError for a patient of both sets, which
     ``joined`` makes of images of the same pixels, and for fewer than two patients to train on.
     """
-    patients = _by_patient(trained_on)
-    _refuse_shared(patients, scored_on)
+    patients = _by_patient(train_set)
+    _refuse_shared(patients, test_set)
     if len(patients) < 2:
         raise DataError(f"{len(patients)} patients cannot be split into training and validation")
     held = _deal(patients, min(VALIDATION_PARTS, len(patients)), f"validation:{seed}:across")[0]
     return Fold(
         train=_ids(patients[p] for p in patients if p not in held),
         validation=_ids(patients[p] for p in held),
-        test=_ids([list(scored_on)]),
+        test=_ids([list(test_set)]),
     )
 
 
-def enlarged(folds: Sequence[Fold], cases: Sequence[Case], others: Sequence[Case]) -> list[Fold]:
+def with_extra_train(folds: Sequence[Fold], cases: Sequence[Case], others: Sequence[Case]) -> list[Fold]:
     """The folds of ``cases``, each trained on all ``others`` besides; validation and test stay as they are.
 
     Raises DataError for a patient of both sets: it could be trained on in one and tested in the other.

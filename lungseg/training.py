@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 from lungseg import runtime, settings
-from lungseg.batches import Batches, arrays
-from lungseg.callbacks import AverageWeights, BestWeights, Journal, Keeper, Watcher
+from lungseg.batches import Batches, to_arrays
+from lungseg.callbacks import BestWeights, CheckpointCallback, History, OnEpoch, WeightEMA
 from lungseg.checkpoint import Checkpoints
 from lungseg.errors import UsageError
 from lungseg.losses import LOSSES, dice_coefficient, hard_dice
@@ -52,7 +52,7 @@ def fit(
     fold: Fold,
     recipe: Recipe,
     seed: int,
-    watch: Watcher | None = None,
+    on_epoch: OnEpoch | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Train ``model`` on ``fold.train``, judge it each epoch on ``fold.validation``, leave the best weights in it.
@@ -65,7 +65,7 @@ def fit(
     Raises Diverged at the first loss that is not finite, UsageError for a loss or a monitor that is not known, and for
     settings of Keras that would cut the training short or change it.
     """
-    settings.require_own()
+    settings.check_settings()
     if recipe.monitor not in MONITORS:
         raise UsageError(f"unknown monitor {recipe.monitor!r}: known are {', '.join(MONITORS)}")
     if recipe.loss not in LOSSES:
@@ -82,18 +82,18 @@ def fit(
         jit_compile=runtime.jit_compile(),
     )
     model.optimizer.build(model.trainable_variables)  # now, so that its state can be put back
-    journal = Journal(recipe.epochs, watch, _rate(recipe, batches.steps))
-    average = AverageWeights(recipe.average_share) if recipe.average_share else None
-    best, plan = BestWeights(recipe.monitor, average=average), schedule(recipe)
-    keeper = Keeper(checkpoints, best, journal, plan)
-    keeper.put_back(model)
-    before, cpu_before = (sum(journal.history[name]) for name in ("seconds", "cpu_seconds"))
-    if not keeper.finished:
-        watching = [*([average] if average else []), best, journal, *plan, keeper]
-        _loop()(model, batches, arrays(data, fold.validation), keeper.epoch, recipe.epochs, watching)
+    epoch_history = History(recipe.epochs, on_epoch, _rate(recipe, batches.steps))
+    ema = WeightEMA(recipe.ema_decay) if recipe.ema_decay else None
+    best, plan = BestWeights(recipe.monitor, ema=ema), schedule(recipe)
+    checkpointing = CheckpointCallback(checkpoints, best, epoch_history, plan)
+    checkpointing.restore(model)
+    before, cpu_before = (sum(epoch_history.history[name]) for name in ("seconds", "cpu_seconds"))
+    if not checkpointing.finished:
+        watching = [*([ema] if ema else []), best, epoch_history, *plan, checkpointing]
+        _loop()(model, batches, to_arrays(data, fold.validation), checkpointing.epoch, recipe.epochs, watching)
     model.set_weights(best.weights)
     seconds, cpu = before + time.monotonic() - began, cpu_before + time.process_time() - cpu_began
-    return Trained(journal.history, best.epoch, weights_sha256(model), seconds, cpu, keeper.epoch, before)
+    return Trained(epoch_history.history, best.epoch, weights_sha256(model), seconds, cpu, checkpointing.epoch, before)
 
 
 def _loop() -> Loop:
@@ -115,7 +115,7 @@ def keras_fit(
 ) -> None:
     """Train a compiled model from ``first_epoch`` to ``epochs``, validated after each in batches of the same size."""
     model.fit(
-        batches.forever(first_epoch),
+        batches.repeat(first_epoch),
         steps_per_epoch=batches.steps,
         initial_epoch=first_epoch,
         epochs=epochs,

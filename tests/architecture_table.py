@@ -28,20 +28,20 @@ def measured() -> dict[str, tuple[int, float]]:
     import lungseg
     from lungseg import complexity
 
-    found = {}
+    result = {}
     for name in lungseg.ARCHITECTURES:
         model = lungseg.build(name, (256, 256, 1), 64)
-        found[name] = complexity.parameters(model), complexity.gmacs(model)
+        result[name] = complexity.parameters(model), complexity.gmacs(model)
         keras.utils.clear_session()
-    return found
+    return result
 
 
-def table(found: dict[str, tuple[int, float]]) -> str:
+def table(result: dict[str, tuple[int, float]]) -> str:
     """The page."""
     from bench.markdown import table as lines
 
     rows = []
-    for name, (parameters, gmacs) in found.items():
+    for name, (parameters, gmacs) in result.items():
         wanted, work = REFERENCE[name]
         rows.append([
             name, SOURCE[name], f"{parameters:,}", f"{wanted:,.0f}", f"{parameters / wanted - 1:+.2%}",

@@ -25,11 +25,11 @@ def predict(folder: Path, names: list[str]) -> None:
         try:
             model = build(name, images.shape[1:], WIDTH)
             model.load_weights(folder / f"{name}.weights.h5")
-            found = model.predict(images, verbose=0)  # compiled where the backend compiles
+            result = model.predict(images, verbose=0)  # compiled where the backend compiles
         except Exception:  # told, and no reason to leave out the others
             traceback.print_exc()
         else:
-            np.save(folder / f"{name}.{keras.backend.backend()}.npy", found)
+            np.save(folder / f"{name}.{keras.backend.backend()}.npy", result)
 
 
 if __name__ == "__main__":

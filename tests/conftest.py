@@ -84,14 +84,14 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     from bench.tune.study import Study
 
-    asked = []
+    requested = []
 
     def trained(self, recipe, fold, seed, label):
-        asked.append(label)
+        requested.append(label)
         return made_up(self, recipe, fold, seed, label)
 
     monkeypatch.setattr(Study, "trained", trained)
-    return asked
+    return requested
 
 
 @pytest.fixture

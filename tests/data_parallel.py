@@ -22,7 +22,7 @@ import numpy as np
 
 import lungseg
 from lungseg import data_parallel, jax_loop, runtime, training
-from lungseg.architectures.blocks import Style
+from lungseg.architectures.blocks import LayerFactory
 from lungseg.prepare import Prepared
 from lungseg.recipes import Recipe
 from lungseg.splits import Fold
@@ -44,13 +44,13 @@ def prepared() -> Prepared:
 
 def main(weights: Path) -> dict[str, Any]:
     """History, and where the weights and a batch lie."""
-    runtime.start(0, 1)
+    runtime.init_backend(0, 1)
     data_parallel.use(int(sys.argv[1]))
     import jax
 
     data = prepared()
     fold = Fold(train=data.ids[:11], validation=data.ids[11:], test=())
-    model = lungseg.build("unet", (SIDE, SIDE, 1), 4, Style(momentum=0.9, dtype="float32"))
+    model = lungseg.build("unet", (SIDE, SIDE, 1), 4, LayerFactory(momentum=0.9, dtype="float32"))
     training._loop = lambda: partial(jax_loop.fit, whole=True)  # type: ignore[assignment]
     result = training.fit(model, data, fold, RECIPE, 0)
     np.savez(weights, *model.get_weights())

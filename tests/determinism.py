@@ -24,16 +24,16 @@ SUITE = replace(suite("smoke"), size=(32, 32), width=2, phantoms=Phantoms(8, (64
 def hashes(folder: Path, seed: int) -> dict[str, list[str]]:
     """Of each architecture's weights and output after a step, and of a whole training of one of them."""
     os.environ.update(runtime.environment(SUITE.threads))
-    runtime.start(seed, SUITE.threads)
+    runtime.init_backend(seed, SUITE.threads)
     import keras
 
     from lungseg import inference, losses, training
 
-    material = data.gather(SUITE, data.locate(SUITE, None, Results(folder)), Results(folder))
-    prepared, fold = material.prepared, material.folds[0]
-    rows = [prepared.row[key] for key in fold.test]
+    suite_data = data.load_suite_data(SUITE, data.resolve_root(SUITE, None, Results(folder)), Results(folder))
+    prepared, fold = suite_data.prepared, suite_data.folds[0]
+    rows = [prepared.index_of[key] for key in fold.test]
     images, masks = prepared.images[rows][..., None], prepared.masks[rows][..., None].astype("float32")
-    found = {}
+    result = {}
     for name in ARCHITECTURES:
         keras.utils.set_random_seed(seed)
         model = build(name, (*SUITE.size, 1), SUITE.width)
@@ -41,14 +41,16 @@ def hashes(folder: Path, seed: int) -> dict[str, list[str]]:
         model.compile(keras.optimizers.Adam(1e-2), losses.dice_loss, run_eagerly=True)
         model.train_on_batch(images, masks)
         seen = keras.ops.convert_to_numpy(model(images, training=False))
-        found[name] = [training.weights_sha256(model), store.sha256(seen.tolist())]
+        result[name] = [training.weights_sha256(model), store.sha256(seen.tolist())]
 
     keras.utils.set_random_seed(seed)
     model, recipe = build("unet", (*SUITE.size, 1), SUITE.width), replace(recipes.recipe(SUITE.recipe), epochs=1)
     trained = training.fit(model, prepared, fold, recipe, seed)
-    guesses = inference.masks(inference.probabilities(model, prepared.images[rows]), recipe.threshold)
-    counts = [metrics.score(prepared.masks[row], guess, None) for row, guess in zip(rows, guesses, strict=True)]
-    return found | {"unet, trained as a cell is": [trained.weights_sha256, store.sha256(counts)]}
+    predictions = inference.masks(inference.probabilities(model, prepared.images[rows]), recipe.threshold)
+    counts = [
+        metrics.score(prepared.masks[row], prediction, None) for row, prediction in zip(rows, predictions, strict=True)
+    ]
+    return result | {"unet, trained as a cell is": [trained.weights_sha256, store.sha256(counts)]}
 
 
 if __name__ == "__main__":

@@ -30,12 +30,12 @@ def calibrated(name: str) -> tuple[Any, Any]:
     import numpy as np
 
     import lungseg
-    from lungseg.architectures.blocks import Style
+    from lungseg.architectures.blocks import LayerFactory
     from lungseg.datasets import phantom
 
     keras.utils.set_random_seed(0)
     images = np.stack([np.asarray(phantom.thorax(k, (SIDE, SIDE)).image, np.float32) for k in range(IMAGES)])
-    model = lungseg.build(name, (SIDE, SIDE, 1), WIDTH, Style(momentum=0.1))
+    model = lungseg.build(name, (SIDE, SIDE, 1), WIDTH, LayerFactory(momentum=0.1))
     for _ in range(CALLS):  # statistics of a layer settle once those of the layers before have
         model(images[..., None], training=True)
     return model, images
@@ -51,16 +51,16 @@ def measured(name: str, forms: Sequence[str] = FORMS) -> dict[str, Any]:
 
     model, images = calibrated(name)
     expected = np.asarray(model.predict_on_batch(images[..., None]))[..., 0]
-    found: dict[str, Any] = {"spread": float(expected.std()), "parameters": model.count_params()}
+    result: dict[str, Any] = {"spread": float(expected.std()), "parameters": model.count_params()}
     for form in forms:
         try:
             row = parity.compare(form, exporting.FORMS[form](model, images), expected, images, 0.5)
         except Exception as error:  # whatever a converter or a runtime raises is its answer
-            found[form] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            result[form] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         else:
-            found[form] = row.probability
+            result[form] = row.probability
     keras.utils.clear_session()
-    return found
+    return result
 
 
 def measure(names: Sequence[str]) -> None:
@@ -69,32 +69,32 @@ def measure(names: Sequence[str]) -> None:
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in names or list(lungseg.ARCHITECTURES):
-        found = measured(name)
-        print(name, found, flush=True)
+        result = measured(name)
+        print(name, result, flush=True)
         known = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
-        known[name] = found
+        known[name] = result
         text = json.dumps({name: known[name] for name in lungseg.ARCHITECTURES if name in known}, indent=1)
         MEASURED.write_text(text + "\n", encoding="utf-8")
 
 
-def told(form: str, value: float | str, limit: float) -> str:
+def details(form: str, value: float | str, limit: float) -> str:
     """``2.1e-06``, bold where that is too much for a float32 form; ``no`` where there is none."""
     if isinstance(value, str):
         return "no"
     return f"**{value:.1e}**" if form in EXACT and value > limit else f"{value:.1e}"
 
 
-def reachable(found: Mapping[str, Mapping[str, Any]], limit: float) -> str:
+def reachable(result: Mapping[str, Mapping[str, Any]], limit: float) -> str:
     """The table of all architectures, and below it why a form is missing."""
     from bench.markdown import code, table
 
     rows = [
-        [f"{name} ({values['spread']:.2g})", *(told(form, values[form], limit) for form in FORMS)]
-        for name, values in found.items()
+        [f"{name} ({values['spread']:.2g})", *(details(form, values[form], limit) for form in FORMS)]
+        for name, values in result.items()
     ]
     reasons = [
         f"* {name}, {form}: {code(values[form])}"
-        for name, values in found.items()
+        for name, values in result.items()
         for form in FORMS
         if isinstance(values[form], str)
     ]
@@ -119,7 +119,7 @@ def costs(record: Mapping[str, Any]) -> str:
     runtimes = ", ".join(dict.fromkeys(form["runtime"] for form in record["forms"]))
     first, (height, width) = record["forms"][0], record["size"]
     about = (
-        f"Width {record['width']}, {record['parameters']:,} weights, trained on {escape(record['trained_on'])} by "
+        f"Width {record['width']}, {record['parameters']:,} weights, trained on {escape(record['train_set'])} by "
         f"{escape(record['training_backend'])}. On all {first['dice']['images']} images of {escape(record['data'])} at "
         f"{height} x {width} px, {first['pixels']:,} pixels, by {escape(runtimes)}. Times of an image stand in the "
         "record, not here: much else ran on that machine."
@@ -135,7 +135,7 @@ def page() -> str:
     from bench.markdown import paragraph
     from lungseg.parity import LIMITS
 
-    found = json.loads(MEASURED.read_text(encoding="utf-8"))
+    result = json.loads(MEASURED.read_text(encoding="utf-8"))
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(TRAINED.glob("*.json"))]
     exact, half = LIMITS["onnx"], LIMITS["litert-float16"]
     small, full = LIMITS["litert-weights-int8"], LIMITS["litert-int8"]
@@ -170,7 +170,7 @@ def page() -> str:
         *map(costs, records),
         "## Every architecture",
         paragraph(every),
-        reachable(found, exact.probability),
+        reachable(result, exact.probability),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -101,11 +101,11 @@ def _plain(text: str) -> str:
 
 def marked(folder: Path) -> dict[str, list[str]]:
     """Ids in ``mark.fault(...)`` anywhere below the folder -> the files that hold them."""
-    found: dict[str, list[str]] = defaultdict(list)
+    result: dict[str, list[str]] = defaultdict(list)
     for path in sorted(folder.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.fault"):
                 for argument in node.args:
                     if isinstance(argument, ast.Constant):
-                        found[str(argument.value)].append(path.name)
-    return found
+                        result[str(argument.value)].append(path.name)
+    return result

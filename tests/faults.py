@@ -94,7 +94,7 @@ PERSISTENCE = {
     "F75": ("record edited by hand", "shown as unverified, trained again"),
     "F76": ("an input changed", "trained again, the old record kept"),
     "F77": ("only a page or the number of processes changed", "records stay valid"),
-    "F78": ("two runs in one folder", "the second exits 6 at once; a dead one's lock is taken over"),
+    "F78": ("two runs in one folder", "the second exits 6 at once; a dead one's lock is reused"),
     "F79": ("a byte of a checkpoint flipped", "found; the one before is used"),
     "F80": ("weights newer than what describes them", "cannot be: they are one file"),
     "F81": ("clock set back, another time zone or locale", "durations stay right, the decimal point a point"),

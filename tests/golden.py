@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.results import Results
-from bench.running.inputs import PROTOCOL
+from bench.running.fingerprint import PROTOCOL
 from bench.suites import Phantoms, suite
 
 PATH = Path(__file__).with_name("golden.json")
 SUITE = replace(suite("smoke"), size=(32, 32), width=2, phantoms=Phantoms(8, (64, 56)))
 CURVES = ("loss", "dice", "val_loss", "val_dice", "learning_rate")
-RUNS = {name: (name, "short") for name in SUITE.architectures} | {
+RUNS = {name: (name, "quick") for name in SUITE.architectures} | {
     f"unet, {name}": ("unet", name)
-    for name in ("strong", "strong:mirror", "strong:dice-cross-entropy", "strong:focal-tversky")
+    for name in ("strong", "strong:hflip", "strong:dice-cross-entropy", "strong:focal-tversky")
 }
 EPOCHS = 3
 
@@ -51,20 +51,20 @@ def run(name: str, folder: Path) -> dict[str, list[float]]:
     import lungseg
     from bench.running import data
     from lungseg import inference, recipes, training
-    from lungseg.architectures.blocks import Style
+    from lungseg.architectures.blocks import LayerFactory
 
     long = recipes.recipe(of)
     # by the loss: networks as raw as these leave many pixels near a threshold, so rounding could choose the epoch
     recipe = replace(long, epochs=EPOCHS, batch_size=2, warmup_epochs=min(long.warmup_epochs, 1), monitor="val_loss")
-    material = data.gather(SUITE, data.locate(SUITE, None, Results(folder)), Results(folder))
+    suite_data = data.load_suite_data(SUITE, data.resolve_root(SUITE, None, Results(folder)), Results(folder))
     keras.utils.set_random_seed(0)
-    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
-    model = lungseg.build(architecture, (*SUITE.size, 1), SUITE.width, style)
-    fold = material.folds[0]
-    history = training.fit(model, material.prepared, fold, recipe, 0).history
-    rows = [material.prepared.row[key] for key in fold.test]
-    guessed = inference.probabilities(model, material.prepared.images[rows])
-    return {**{name: history[name] for name in CURVES}, "probability": guessed.mean(axis=(1, 2)).tolist()}
+    layers = LayerFactory(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
+    model = lungseg.build(architecture, (*SUITE.size, 1), SUITE.width, layers)
+    fold = suite_data.folds[0]
+    history = training.fit(model, suite_data.prepared, fold, recipe, 0).history
+    rows = [suite_data.prepared.index_of[key] for key in fold.test]
+    predicted = inference.probabilities(model, suite_data.prepared.images[rows])
+    return {**{name: history[name] for name in CURVES}, "probability": predicted.mean(axis=(1, 2)).tolist()}
 
 
 def tolerance(name: str, curve: str, place: int) -> float:
@@ -76,12 +76,12 @@ def tolerance(name: str, curve: str, place: int) -> float:
     return TIMES * (spread[EPOCHS] if curve == "probability" else spread[place])
 
 
-def furthest(name: str, found: dict[str, list[float]], kept: dict[str, list[float]]) -> tuple[float, str]:
+def furthest(name: str, result: dict[str, list[float]], kept: dict[str, list[float]]) -> tuple[float, str]:
     """The largest change of a run in units of its tolerance, and where: nothing moved while it is below 1."""
     changes = [
         (abs(value - old) / tolerance(name, curve, place), f"{curve}[{place}]")
         for curve, values in kept.items()
-        for place, (value, old) in enumerate(zip(found[curve], values, strict=True))
+        for place, (value, old) in enumerate(zip(result[curve], values, strict=True))
     ]
     return max(changes)
 
@@ -98,7 +98,7 @@ def _write() -> None:
     from lungseg import runtime
 
     os.environ.update(runtime.environment(1))  # as of a cell and of the tests
-    runtime.start(0, 1)
+    runtime.init_backend(0, 1)
     with tempfile.TemporaryDirectory() as folder:
         curves = {
             name: {key: [float(f"{v:.6g}") for v in values] for key, values in run(name, Path(folder)).items()}

@@ -34,11 +34,11 @@ def _batches(patch: Patch, ids: Callable[[Any], Any]) -> None:
     patch.setattr(training, "Batches", lambda data, given, *rest: kept(data, ids(fold[0]), *rest))
 
 
-def _without_the_factor(truth: Any, guess: Any) -> Any:
+def _without_the_factor(target: Any, prediction: Any) -> Any:
     import keras
 
-    axes = tuple(range(1, len(guess.shape)))
-    both, each = keras.ops.sum(truth * guess, axes), keras.ops.sum(truth, axes) + keras.ops.sum(guess, axes)
+    axes = tuple(range(1, len(prediction.shape)))
+    both, each = keras.ops.sum(target * prediction, axes), keras.ops.sum(target, axes) + keras.ops.sum(prediction, axes)
     return 1 - (both + losses.SMOOTH) / (each + losses.SMOOTH)
 
 
@@ -52,7 +52,7 @@ def _nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) > 0)
 
 
-def _draws(seed: int, epoch: int, key: str, kept: Callable[..., Any] = augment.draws) -> Any:
+def _draws(seed: int, epoch: int, key: str, kept: Callable[..., Any] = augment.rng_for) -> Any:
     return kept(seed, 0, key)
 
 
@@ -69,6 +69,6 @@ BREAKS: dict[str, Callable[[Patch], None]] = {
     "first batch in the place of all": lambda patch: patch.setattr(Batches, "epoch", _without_last),
     "validation images trained on": lambda patch: _batches(patch, lambda fold: (*fold.train, *fold.validation)),
     "masks by nearest neighbour": lambda patch: patch.setattr(images, "resize_mask", _nearest),
-    "augmentation the same in each epoch": lambda patch: patch.setattr(augment, "draws", _draws),
+    "augmentation the same in each epoch": lambda patch: patch.setattr(augment, "rng_for", _draws),
 }
 RUN = {"augmentation the same in each epoch": "unet, strong"}  # the others: U-Net, whose curves rounding moves least

@@ -44,7 +44,7 @@ Curves = dict[str, dict[str, list[float]]]
 
 def here(threads: int, shake: int | None) -> Curves:
     """All golden runs in this process."""
-    runtime.start(0, threads)
+    runtime.init_backend(0, threads)
     import lungseg
 
     build = lungseg.build
@@ -62,11 +62,11 @@ def here(threads: int, shake: int | None) -> Curves:
 
 def there(threads: int, environment: dict[str, str], shake: int | None = None) -> Curves:
     """All golden runs in a process with that environment."""
-    own = {**os.environ, **runtime.environment(threads), **environment}
+    local = {**os.environ, **runtime.environment(threads), **environment}
     arguments = ["--child", str(threads), "--runs", ";".join(golden.RUNS)]
     arguments += [] if shake is None else ["--seed", str(shake)]
     command = [sys.executable, __file__, *arguments]
-    done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=local, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
     curves: Curves = json.loads(done.stdout.splitlines()[-1])
@@ -75,21 +75,21 @@ def there(threads: int, environment: dict[str, str], shake: int | None = None) -
 
 def apart(one: Curves, other: Curves) -> dict[str, list[float]]:
     """Of each run, the largest change of a curve after each epoch, and of a mean probability."""
-    found = {}
+    result = {}
     for name in golden.RUNS:
         moved = {key: np.abs(np.subtract(one[name][key], other[name][key])) for key in one[name]}
         epochs = [moved[key] for key in golden.CURVES if key != "learning_rate"]
-        found[name] = [*np.max(epochs, axis=0).tolist(), float(moved["probability"].max())]
-    return found
+        result[name] = [*np.max(epochs, axis=0).tolist(), float(moved["probability"].max())]
+    return result
 
 
 def line(name: str, values: dict[str, list[float]]) -> str:
     """A line of the table: U-Net's runs together."""
     together: dict[str, list[float]] = {}
-    for run, found in values.items():
+    for run, result in values.items():
         key = run.split(",")[0]
-        together[key] = np.max([together.get(key, found), found], axis=0).tolist()
-    return f"| {name} | " + " | ".join(" ".join(f"{v:.1e}" for v in found) for found in together.values()) + " |"
+        together[key] = np.max([together.get(key, result), result], axis=0).tolist()
+    return f"| {name} | " + " | ".join(" ".join(f"{v:.1e}" for v in result) for result in together.values()) + " |"
 
 
 def measure(shakes: int) -> None:
@@ -98,19 +98,19 @@ def measure(shakes: int) -> None:
     names = list(dict.fromkeys(run.split(",")[0] for run in golden.RUNS))
     print(f"Against {FIRST[0]}: loss and Dice after epochs 1, 2, 3; probability\n")
     print("| setting | " + " | ".join(names) + " |\n|---|" + "---|" * len(names), flush=True)
-    found = []
+    result = []
     for name, threads, more in SETTINGS:
-        found.append(apart(there(threads, more), first))
-        print(line(name, found[-1]), flush=True)
+        result.append(apart(there(threads, more), first))
+        print(line(name, result[-1]), flush=True)
     shaken = [apart(there(FIRST[1], {}, shake), first) for shake in range(shakes)]
     if shaken:
         print(line(f"largest of {shakes} shakes", largest(shaken)), flush=True)
-    print(line("largest", largest([*found, *shaken])))
+    print(line("largest", largest([*result, *shaken])))
 
 
-def largest(found: list[dict[str, list[float]]]) -> dict[str, list[float]]:
+def largest(result: list[dict[str, list[float]]]) -> dict[str, list[float]]:
     """Place by place."""
-    return {run: np.max([one[run] for one in found], axis=0).tolist() for run in golden.RUNS}
+    return {run: np.max([one[run] for one in result], axis=0).tolist() for run in golden.RUNS}
 
 
 def breaks() -> None:
@@ -119,7 +119,7 @@ def breaks() -> None:
     from golden_breaks import BREAKS
 
     os.environ.update(runtime.environment(1))
-    runtime.start(0, 1)
+    runtime.init_backend(0, 1)
     kept = golden.stored()["curves"]
     print("| break | " + " | ".join(golden.RUNS) + " |\n|---|" + "--:|" * len(golden.RUNS), flush=True)
     for name, plant in BREAKS.items():

@@ -42,7 +42,7 @@ CASES: dict[str, Recipe] = {
     "cosine and augmentation": replace(
         EPOCHS, cosine=True, warmup_epochs=1, monitor="val_hard_dice", augmentation=Augmentation(shift=0.2, noise=0.1)
     ),
-    "average": replace(EPOCHS, average_share=0.5),
+    "average": replace(EPOCHS, ema_decay=0.5),
     "mixed_bfloat16": replace(EPOCHS, precision="mixed_bfloat16"),
     "mixed_float16": replace(EPOCHS, precision="mixed_float16"),
     "focal_tversky": replace(EPOCHS, loss=list(LOSSES)[-1]),
@@ -102,10 +102,10 @@ def trained(recipe: Recipe, loop: Callable[..., None], checkpoints: Checkpoints 
 def main(folder: Path) -> dict[str, Any]:
     """All cases."""
     single, whole = (partial(jax_loop.fit, whole=one) for one in (False, True))
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name, recipe in CASES.items():
         print(name, file=sys.stderr, flush=True)
-        found[name] = {
+        result[name] = {
             "keras": trained(recipe, training.keras_fit),
             "single": trained(recipe, single),
             "whole": trained(recipe, whole),
@@ -113,9 +113,9 @@ def main(folder: Path) -> dict[str, Any]:
         for of, loop in (("single", single), ("whole", whole)):
             checkpoints = Checkpoints(folder / f"{name} {of}", name, 0.0)
             trained(recipe, loop, checkpoints, stop=2)
-            found[name][f"{of}, resumed"] = trained(recipe, loop, checkpoints)
-    found["diverged"] = diverged(single), diverged(whole)
-    return found
+            result[name][f"{of}, resumed"] = trained(recipe, loop, checkpoints)
+    result["diverged"] = diverged(single), diverged(whole)
+    return result
 
 
 def diverged(loop: Callable[..., None]) -> str:

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bench.records import store
 from bench.records.results import Results
 from bench.running import data, worker
-from bench.running.inputs import inputs
+from bench.running.fingerprint import fingerprint_inputs
 from bench.running.training import Training
 from bench.suites import Phantoms, cells, suite
 from lungseg import ARCHITECTURES, recipes, runtime
@@ -38,7 +38,7 @@ EPOCHS = 3
 SUITE = replace(
     suite("smoke"), architectures=("tiny",), size=(32, 32), phantoms=Phantoms(12, (64, 56)), recipe="three-epochs"
 )
-RESULT = ("fingerprint", "status", "cases", "best_epoch", "weights_sha256", "doubts")
+RESULT = ("fingerprint", "status", "cases", "best_epoch", "weights_sha256", "warnings")
 WRITES = ("fsync", "replace", "unlink", "mkdir")  # of module os: all that makes a change last or seen
 
 
@@ -56,16 +56,16 @@ def register() -> None:
     """Make architecture and recipe known in this process and the processes that it forks."""
     ARCHITECTURES._entries["tiny"] = "kill:tiny"
     recipes.RECIPES["three-epochs"] = replace(
-        recipes.recipe("brief"), name="three-epochs", epochs=EPOCHS, plateau_patience=1, learning_rate=0.05
+        recipes.recipe("smoke"), name="three-epochs", epochs=EPOCHS, plateau_patience=1, learning_rate=0.05
     )
 
 
 def prepare(folder: Path) -> Training:
     """Write the phantoms, and give the job of one cell in that results folder."""
-    root = data.locate(SUITE, None, Results(folder))
-    material = data.gather(SUITE, root, Results(folder))
+    root = data.resolve_root(SUITE, None, Results(folder))
+    suite_data = data.load_suite_data(SUITE, root, Results(folder))
     cell = cells(SUITE)[0]
-    return Training(cell, SUITE, root, Results(folder), inputs(cell, material), checkpoint_s=0.0)
+    return Training(cell, SUITE, root, Results(folder), fingerprint_inputs(cell, suite_data), checkpoint_s=0.0)
 
 
 def forked(work: Callable[[], None]) -> int:
@@ -86,15 +86,15 @@ def forked(work: Callable[[], None]) -> int:
 def train(job: Training, flags: Path | None = None) -> None:
     """The job in this process; ``flags/<epoch>`` is made when the first step of that epoch is done."""
     if flags is not None:
-        from lungseg.callbacks import Keeper
+        from lungseg.callbacks import CheckpointCallback
 
         epoch = [0]
 
         def begun(self: Any, number: int, logs: Any = None) -> None:
             epoch[0] = number
 
-        Keeper.on_epoch_begin = begun  # type: ignore[method-assign]
-        Keeper.on_train_batch_end = lambda self, batch, logs=None: (flags / str(epoch[0])).touch()
+        CheckpointCallback.on_epoch_begin = begun  # type: ignore[method-assign]
+        CheckpointCallback.on_train_batch_end = lambda self, batch, logs=None: (flags / str(epoch[0])).touch()
     worker.run(job, lambda event: None)
 
 
@@ -163,12 +163,12 @@ def at_write(folder: Path, expected: dict[str, Any], write: int) -> Trial:
     return again(job, expected, Trial(None, None, write, killed, 0, False))
 
 
-def again(job: Training, expected: dict[str, Any], found: Trial) -> Trial:
+def again(job: Training, expected: dict[str, Any], results_found: Trial) -> Trial:
     """The same job once more, and whether it ends with the same bits."""
     if os.waitpid(forked(lambda: train(job)), 0)[1]:
-        return found
+        return results_found
     record = store.load_record(job.results.path(job.cell)).document
-    return replace(found, resumed_at=record["timing"]["resumed_at_epoch"], same=result(job) == expected)
+    return replace(results_found, resumed_at=record["timing"]["resumed_at_epoch"], same=result(job) == expected)
 
 
 def started(job: Training, flags: Path, epoch: int) -> int:
@@ -200,10 +200,10 @@ def trials(times: int, seed: int, share: tuple[int, int] = (0, 1), each_write: b
             instant = random.Random(f"{seed}.{k}").uniform(0.0, seconds[k % EPOCHS])
             yield at_instant(Path(scratch, f"instant-{k}"), expected, k % EPOCHS, instant)
         for k in itertools.count(part, parts) if each_write else ():
-            found = at_write(Path(scratch, f"write-{k}"), expected, k)
-            if not found.killed:  # the run has fewer writes than that
+            result = at_write(Path(scratch, f"write-{k}"), expected, k)
+            if not result.killed:  # the run has fewer writes than that
                 return
-            yield found
+            yield result
 
 
 def begin() -> None:
@@ -215,28 +215,28 @@ def begin() -> None:
 
 
 def main() -> int:
-    """Kill and resume in ``slots`` processes; exit code 1 when a single bit differed or a run outlived its kill."""
+    """Kill and resume in ``workers`` processes; exit code 1 when a single bit differed or a run outlived its kill."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--times", type=int, default=200, help="kills at random instants (200)")
-    parser.add_argument("--slots", type=int, default=2, help="runs at a time (2)")
+    parser.add_argument("--workers", type=int, default=2, help="runs at a time (2)")
     parser.add_argument("--seed", type=int, default=0, help="of the instants (0)")
     parser.add_argument("--no-writes", action="store_true", help="leave out the kills at each write")
     options = parser.parse_args()
-    with ProcessPoolExecutor(options.slots, initializer=begin) as pool:
-        shares = [(k, options.slots) for k in range(options.slots)]
+    with ProcessPoolExecutor(options.workers, initializer=begin) as pool:
+        shares = [(k, options.workers) for k in range(options.workers)]
         parts = list(
             pool.map(
                 _share,
-                [options.times] * options.slots,
-                [options.seed] * options.slots,
+                [options.times] * options.workers,
+                [options.seed] * options.workers,
                 shares,
-                [not options.no_writes] * options.slots,
+                [not options.no_writes] * options.workers,
             )
         )
-    found = [t for part in parts for t in part]
+    result = [t for part in parts for t in part]
     for name, some in (
-        ("at random instants", [t for t in found if t.write is None]),
-        ("at each write", [t for t in found if t.write is not None]),
+        ("at random instants", [t for t in result if t.write is None]),
+        ("at each write", [t for t in result if t.write is not None]),
     ):
         kept = Counter(t.resumed_at for t in some)
         print(
@@ -244,9 +244,9 @@ def main() -> int:
             f" {sum(t.killed for t in some)} were killed before their end;"
             f" epochs taken from a checkpoint: {dict(sorted(kept.items()))}"
         )
-    wrong = [t for t in found if not t.same or not t.killed]
+    wrong = [t for t in result if not t.same or not t.killed]
     print("\n".join(f"differs: {t}" for t in wrong))
-    resumed = any(0 < t.resumed_at < EPOCHS for t in found)  # else all began anew, and nothing is shown
+    resumed = any(0 < t.resumed_at < EPOCHS for t in result)  # else all began anew, and nothing is shown
     return 0 if resumed and not wrong else 1
 
 

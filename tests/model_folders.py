@@ -23,7 +23,7 @@ def card(weights, **changes):
     """A card that fits ``weights``."""
     values = {
         "name": "small", "architecture": "lwnet", "width": 8, "size": SIZE, "momentum": 0.9, "threshold": 0.5,
-        "recipe": asdict(recipes.BRIEF), "data": {"set": "phantom"}, "training": {"seed": 0},
+        "recipe": asdict(recipes.SMOKE), "data": {"set": "phantom"}, "training": {"seed": 0},
         "weights_sha256": model_folder.weights_sha256(weights), "parameters": 1770,
         "exposure": {"mean": [0.2, 0.6], "standard_deviation": [0.1, 0.4], "lung_share": [0.1, 0.5]},
     }  # fmt: skip
@@ -41,6 +41,6 @@ def weights(seed=0):
 
 def make(folder, **changes):
     """Write a model folder of random weights and return its path."""
-    own = weights()
-    model_folder.save(folder, card(own, **changes), own)
+    local = weights()
+    model_folder.save(folder, card(local, **changes), local)
     return folder

@@ -48,13 +48,13 @@ AREAS = {name: Area(name, tuple(of["modules"]), tuple(of["tests"])) for name, of
 
 def annotations(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Begin and end of each annotation, which nothing evaluates."""
-    found: list[ast.expr | None] = []
+    result: list[ast.expr | None] = []
     for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.arg | ast.AnnAssign):
-            found.append(node.annotation)
+            result.append(node.annotation)
         elif isinstance(node, ast.FunctionDef):
-            found.append(node.returns)
-    return [((n.lineno, n.col_offset), (n.end_lineno or 0, n.end_col_offset or 0)) for n in found if n]
+            result.append(node.returns)
+    return [((n.lineno, n.col_offset), (n.end_lineno or 0, n.end_col_offset or 0)) for n in result if n]
 
 
 def wanted(mutation: MutationSpec, hints: Iterable[tuple[tuple[int, int], tuple[int, int]]]) -> bool:

@@ -15,55 +15,57 @@ from bench.pages.findings import title
 from bench.pages.names import display
 from bench.records.results import Results
 from bench.statistics import stats
-from bench.statistics.rows import Pair, Row, Section
+from bench.statistics.rows import Leaderboard, Pair, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 STRONG = ("attention_unet", "lwnet", "m2unet", "r2unet", "resunet", "unet", "unet3plus", "unetpp")
-LONG = " (thorough)"
+LONG = " (long)"
 H200, CPU = "nvidia-h200", "cpu"
 WIDTH = 120  # columns of README's lines
 
-Sections = Sequence[Section]
+Leaderboards = Sequence[Leaderboard]
 
 
-def sections() -> Sections:
+def leaderboards() -> Leaderboards:
     """All sections of the committed records, the newest protocol of a suite first."""
-    return stats.sections(Results(ROOT / "results").all())
+    return stats.leaderboards(Results(ROOT / "results").all())
 
 
-def of(found: Sections, suite: str, device: str, *rows: str) -> Section:
+def of(result: Leaderboards, suite: str, device: str, *rows: str) -> Leaderboard:
     """The newest section of a suite on a device that ranks these rows. LookupError where none does."""
-    for section in found:
-        key = section.setting
-        if (key.suite, key.device_kind) == (suite, device) and set(rows) <= {r.name for r in section.rows if r.rank}:
-            return section
+    for leaderboard in result:
+        key = leaderboard.conditions
+        if (key.suite, key.device_kind) == (suite, device) and set(rows) <= {
+            r.name for r in leaderboard.rows if r.rank
+        }:
+            return leaderboard
     raise LookupError(f"no section of {suite} on {device} ranks {', '.join(rows)}: the line needs other words")
 
 
-def together(found: Sections, *wanted: tuple[str, ...]) -> list[Section]:
+def together(result: Leaderboards, *wanted: tuple[str, ...]) -> list[Leaderboard]:
     """As ``of``, for several (suite, device, *rows) by one protocol: the newest that has them all."""
-    for protocol in sorted({s.setting.protocol for s in found}, reverse=True):
-        own = [s for s in found if s.setting.protocol == protocol]
+    for protocol in sorted({s.conditions.protocol for s in result}, reverse=True):
+        local = [s for s in result if s.conditions.protocol == protocol]
         try:
-            return [of(own, *each) for each in wanted]
+            return [of(local, *each) for each in wanted]
         except LookupError:
             continue
     raise LookupError(f"no protocol has all of {wanted}: the line needs other words")
 
 
-def row(section: Section, name: str) -> Row:
+def row(leaderboard: Leaderboard, name: str) -> Row:
     """A row by its name."""
-    return next(r for r in section.rows if r.name == name)
+    return next(r for r in leaderboard.rows if r.name == name)
 
 
-def pair(section: Section, first: str, second: str) -> Pair:
+def pair(leaderboard: Leaderboard, first: str, second: str) -> Pair:
     """The comparison of two rows."""
-    found = section.pair(first, second)
-    if found is None:
+    result = leaderboard.pair(first, second)
+    if result is None:
         raise LookupError(f"{first} and {second} are not compared: the line needs other words")
-    return found
+    return result
 
 
 def name(row_name: str) -> str:
@@ -71,10 +73,10 @@ def name(row_name: str) -> str:
     return display(row_name.partition(" (")[0])
 
 
-def page(section: Section) -> str:
+def page(leaderboard: Leaderboard) -> str:
     """A link to the section's page, with the protocol."""
-    suite = section.setting.suite
-    return f"[{suite}](results/{suite}.md), protocol {section.setting.protocol}"
+    suite = leaderboard.conditions.suite
+    return f"[{suite}](results/{suite}.md), protocol {leaderboard.conditions.protocol}"
 
 
 def three(of_row: Row) -> str:
@@ -82,22 +84,22 @@ def three(of_row: Row) -> str:
     return with_interval(of_row.dice, digits=3)
 
 
-def equivalent(section: Section) -> tuple[Row, ...]:
+def equivalent(leaderboard: Leaderboard) -> tuple[Row, ...]:
     """The rows at the top of which any two are equivalent, by the table's own verdicts."""
     together: list[Row] = []
-    for one in sorted((r for r in section.rows if r.rank), key=lambda r: -r.dice.value):
-        if not all(pair(section, other.name, one.name).verdict == EQUIVALENT for other in together):
+    for one in sorted((r for r in leaderboard.rows if r.rank), key=lambda r: -r.dice.value):
+        if not all(pair(leaderboard, other.name, one.name).verdict == EQUIVALENT for other in together):
             break
         together.append(one)
     return tuple(together)
 
 
-def founding(found: Sections) -> str:
+def founding(result: Leaderboards) -> str:
     """The founding question by today's protocol, as far as two cores carried it."""
-    section = of(found, "montgomery-64", "cpu", "unet", "resunet", "r2unet")
-    rows = sorted((row(section, one) for one in ("unet", "resunet", "r2unet")), key=lambda r: -r.dice.value)
+    leaderboard = of(result, "montgomery-64", "cpu", "unet", "resunet", "r2unet")
+    rows = sorted((row(leaderboard, one) for one in ("unet", "resunet", "r2unet")), key=lambda r: -r.dice.value)
     words = [
-        f"{name(a.name)} against {name(b.name)} {pair(section, a.name, b.name).seen_from(a.name).verdict}"
+        f"{name(a.name)} against {name(b.name)} {pair(leaderboard, a.name, b.name).seen_from(a.name).verdict}"
         for i, a in enumerate(rows) for b in rows[i + 1 :]
     ]  # fmt: skip
     seeds = {len(r.seeds) for r in rows}
@@ -105,43 +107,44 @@ def founding(found: Sections) -> str:
         raise LookupError("the three have not the same number of seeds: the line needs other words")
     scores = listed([f"{name(r.name)} {three(r)}" for r in rows])
     return (
-        f"**U-Net, ResUNet or R2U-Net**, by the source protocol at {section.setting.size[0]} px, width {rows[0].width},"
-        f" {WORDS[seeds.pop()]} seeds ({page(section)}): {scores}; {', '.join(words)}."
+        f"**U-Net, ResUNet or R2U-Net**, by the source protocol at {leaderboard.conditions.size[0]} px, width "
+        f"{rows[0].width},"
+        f" {WORDS[seeds.pop()]} seeds ({page(leaderboard)}): {scores}; {', '.join(words)}."
     )
 
 
-def alike(found: Sections) -> str:
+def alike(result: Leaderboards) -> str:
     """Whether the networks differ by the strong recipe."""
-    section = of(found, "montgomery-128-strong", H200, *STRONG)
-    top = equivalent(section)
-    behind = next(r for r in sorted(section.rows, key=lambda r: -r.dice.value) if r not in top)
+    leaderboard = of(result, "montgomery-128-strong", H200, *STRONG)
+    top = equivalent(leaderboard)
+    behind = next(r for r in sorted(leaderboard.rows, key=lambda r: -r.dice.value) if r not in top)
     values = [r.dice.value for r in top]
     low, high = (f"{value:.3f}" for value in (min(values), max(values)))
     width = low if low == high else f"{low} to {high}"
     return (
         f"**{WORDS[len(top)].capitalize()} networks are equivalent within {MARGIN} Dice** by recipe `strong`, one seed"
-        f" on an H200 ({page(section)}): {listed([name(r.name) for r in top])} have {width}; then follows"
+        f" on an H200 ({page(leaderboard)}): {listed([name(r.name) for r in top])} have {width}; then follows"
         f" {name(behind.name)} with {three(behind)}."
     )
 
 
-def light(found: Sections) -> str:
+def light(result: Leaderboards) -> str:
     """What the two light networks reach."""
-    section = of(found, "ablation-128", CPU, f"lwnet{LONG}", f"m2unet{LONG}")
-    little, mobile = (row(section, f"{network}{LONG}") for network in ("lwnet", "m2unet"))
+    leaderboard = of(result, "ablation-128", CPU, f"lwnet{LONG}", f"m2unet{LONG}")
+    little, mobile = (row(leaderboard, f"{network}{LONG}") for network in ("lwnet", "m2unet"))
     return (
-        f"**Light networks are close**: with recipe `strong:thorough` LW-Net, of {little.parameters:,} weights, has"
-        f" {three(little)} and M2U-Net, of {mobile.parameters:,}, {three(mobile)} ({page(section)})."
+        f"**Light networks are close**: with recipe `strong:long` LW-Net, of {little.parameters:,} weights, has"
+        f" {three(little)} and M2U-Net, of {mobile.parameters:,}, {three(mobile)} ({page(leaderboard)})."
     )
 
 
-def elsewhere(found: Sections) -> str:
+def elsewhere(result: Leaderboards) -> str:
     """What another set costs."""
     suites = "montgomery-to-shenzhen-128", "shenzhen-to-montgomery-128"
-    to, back = together(found, *((suite, H200, "unet", "r2unet") for suite in suites))
+    to, back = together(result, *((suite, H200, "unet", "r2unet") for suite in suites))
     spans = []
-    for section in (to, back):
-        values = sorted(r.dice.value for r in section.rows if r.rank)
+    for leaderboard in (to, back):
+        values = sorted(r.dice.value for r in leaderboard.rows if r.rank)
         spans.append(f"{values[0]:.3f} to {values[-1]:.3f}")
     return (
         f"**Another hospital costs more than the choice of a network**: from Montgomery to Shenzhen {spans[0]}"
@@ -149,9 +152,9 @@ def elsewhere(found: Sections) -> str:
     )
 
 
-def leak(found: Sections) -> str:
+def leak(result: Leaderboards) -> str:
     """What protocol 1 did not know."""
-    old = of([s for s in found if s.setting.protocol == 1], "montgomery-128-strong", H200, *STRONG)
+    old = of([s for s in result if s.conditions.protocol == 1], "montgomery-128-strong", H200, *STRONG)
     top = row(old, "unet")
     return (
         f"**Protocol 1 is history**: its folds put {old.beside_siblings} of {len(top.images)} images beside"
@@ -159,36 +162,36 @@ def leak(found: Sections) -> str:
     )
 
 
-FINDINGS: tuple[Callable[[Sections], str], ...] = (founding, alike, light, elsewhere, leak)
+FINDINGS: tuple[Callable[[Leaderboards], str], ...] = (founding, alike, light, elsewhere, leak)
 
 
-def lines(found: Sections | None = None) -> list[str]:
+def lines(result: Leaderboards | None = None) -> list[str]:
     """Every finding, filled to README's width."""
-    found = sections() if found is None else found
-    return [paragraph(one(found), "- ", width=WIDTH) for one in FINDINGS]
+    result = leaderboards() if result is None else result
+    return [paragraph(one(result), "- ", width=WIDTH) for one in FINDINGS]
 
 
-def figure(found: Sections) -> str:
+def figure(result: Leaderboards) -> str:
     """The leading section's figure, with what it says for who cannot see it."""
-    section = leading.leader(found)
-    if section is None:
+    leaderboard = leading.leader(result)
+    if leaderboard is None:
         raise LookupError("no section leads the leaderboard: README needs another figure")
-    own = [s for s in found if s.setting.suite == section.setting.suite]
-    stem = report.stems(own)[own.index(section)]
-    said = f"{title(section)}; mean Dice over {len(section.rows[0].images)} radiographs with intervals"
+    local = [s for s in result if s.conditions.suite == leaderboard.conditions.suite]
+    stem = report.stems(local)[local.index(leaderboard)]
+    said = f"{title(leaderboard)}; mean Dice over {len(leaderboard.rows[0].images)} radiographs with intervals"
     return f"![{said}](results/figures/{stem}-leaderboard.svg)"
 
 
-def example(found: Sections) -> str:
+def example(result: Leaderboards) -> str:
     """What `make bench` prints last: the leaderboard of the newest section of suite quick."""
-    section = next(s for s in found if s.setting.suite == "quick")
-    return f"```text\n{report.leaderboard(section, 80)}\n```"
+    leaderboard = next(s for s in result if s.conditions.suite == "quick")
+    return f"```text\n{report.terminal_leaderboard(leaderboard, 80)}\n```"
 
 
-def renewed(readme: str, found: Sections | None = None) -> str:
+def renewed(readme: str, result: Leaderboards | None = None) -> str:
     """README with its figure, findings and example made anew."""
-    found = sections() if found is None else found
-    parts = {"figure": figure(found), "findings": "\n".join(lines(found)), "quick": example(found)}
+    result = leaderboards() if result is None else result
+    parts = {"figure": figure(result), "findings": "\n".join(lines(result)), "quick": example(result)}
     for mark, text in parts.items():
         before, _, rest = readme.partition(f"<!-- {mark} -->")
         readme = f"{before}<!-- {mark} -->\n{text}\n<!-- /{mark} -->{rest.partition(f'<!-- /{mark} -->')[2]}"

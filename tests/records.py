@@ -14,10 +14,10 @@ import numpy as np
 from bench import publish
 from bench.cell import cell_id
 from bench.pages import report
-from bench.records import doubts, likeness, parse, parts
+from bench.records import consistency, diagnostics, parse, parts
 from bench.records import record as record_
 from bench.statistics import stats
-from bench.statistics.rows import Section
+from bench.statistics.rows import Leaderboard
 from lungseg import metrics
 
 Record = dict[str, Any]
@@ -40,10 +40,10 @@ def ratios(tp: int, fp: int, fn: int, tn: int) -> dict[str, float]:
 
 def case(name: str, wrong: float, size: int, rng: np.random.Generator) -> Record:
     """One image with about `wrong` = 1 - Dice."""
-    truth = int(size * size * rng.uniform(0.22, 0.3))
-    fn = int(truth * wrong * rng.uniform(0.7, 1.2))
-    fp = int(truth * wrong * rng.uniform(0.6, 1.1))
-    tp = truth - fn
+    target = int(size * size * rng.uniform(0.22, 0.3))
+    fn = int(target * wrong * rng.uniform(0.7, 1.2))
+    fp = int(target * wrong * rng.uniform(0.6, 1.1))
+    tp = target - fn
     tn = size * size - tp - fp - fn
     distance = float(1.5 + 140 * wrong * rng.uniform(0.6, 1.4))
     return {
@@ -52,8 +52,8 @@ def case(name: str, wrong: float, size: int, rng: np.random.Generator) -> Record
         "distance_unit": "mm", "hd95_mm": distance, "hd95_state": "ok", "assd_mm": distance / 4,
         "nsd_2mm": float(np.clip(1 - 4 * wrong, 0, 1)),
         "components": int(2 + (rng.random() < 3 * wrong)), "holes": int(rng.random() < wrong),
-        "truth_components": 2, "truth_holes": 0, "truth_pixels": truth,
-        "rim": {str(k): [tp, fp, fn, tn] for k in (-3, -2, -1, 1, 2, 3)},
+        "target_components": 2, "target_holes": 0, "target_pixels": target,
+        "tolerance": {str(k): [tp, fp, fn, tn] for k in (-3, -2, -1, 1, 2, 3)},
     }  # fmt: skip
 
 
@@ -82,19 +82,19 @@ def replaced(record: record_.Record, index: int, **values: Any) -> record_.Recor
 
 def named(record: Record) -> Record:
     """The record, or as `agreeing` where its split and its list of images are of other cases."""
-    truth = {c["id"]: c["truth_pixels"] for c in record["cases"]}
-    same = truth.keys() <= record["data"]["truth_pixels"].keys() and [*truth] == record["split"]["test"]
-    return record if same or not truth else agreeing(record)
+    target = {c["id"]: c["target_pixels"] for c in record["cases"]}
+    same = target.keys() <= record["data"]["target_pixels"].keys() and [*target] == record["split"]["test"]
+    return record if same or not target else agreeing(record)
 
 
-def sections(records: Iterable[Record]) -> list[Section]:
+def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
     """What statistics make of these records."""
-    return stats.sections(parsed(records))
+    return stats.leaderboards(parsed(records))
 
 
 def unlike(records: Iterable[Record]) -> list[str]:
     """What sets these records apart that must not."""
-    return likeness.unlike(parsed(records))
+    return consistency.conflicts(parsed(records))
 
 
 def validate(records: Iterable[Record], partial: bool = False) -> list[str]:
@@ -107,9 +107,9 @@ def terminal(records: Iterable[Record], width: int = 80, only: str | None = None
     return report.terminal(parsed(records), width, only)
 
 
-def told(record: Record) -> list[str]:
-    """Doubts about this record."""
-    return doubts.told(parse.record(record))
+def describe(record: Record) -> list[str]:
+    """Warnings about this record."""
+    return diagnostics.describe(parse.record(record))
 
 
 def part_rows(records: Iterable[Record]) -> tuple[list[str], list[list[str]]]:
@@ -131,11 +131,11 @@ def sealed(record: Record) -> Record:
 
 def agreeing(record: Record) -> Record:
     """The record after its cases were changed, sealed: its split and its list of images name them again."""
-    truth = {c["id"]: c["truth_pixels"] for c in record["cases"]}
-    ids = {"truth_pixels": truth, "n": max(record["data"]["n"], len(truth))}
-    trained = [i for i in record["split"]["train"] if i not in truth]
+    target = {c["id"]: c["target_pixels"] for c in record["cases"]}
+    ids = {"target_pixels": target, "n": max(record["data"]["n"], len(target))}
+    trained = [i for i in record["split"]["train"] if i not in target]
     return sealed({**record, "data": {**record["data"], **ids},
-                   "split": {**record["split"], "train": trained, "test": list(truth)}})  # fmt: skip
+                   "split": {**record["split"], "train": trained, "test": list(target)}})  # fmt: skip
 
 
 def record(
@@ -154,11 +154,11 @@ def record(
     length = max(1, epochs - 3 * fold)
     curves = history(length, level, rng)
     return sealed({
-        "schema": 1, "fingerprint": hashlib.sha256(f"{architecture}{fold}{seed}".encode()).hexdigest(),
+        "schema": 2, "fingerprint": hashlib.sha256(f"{architecture}{fold}{seed}".encode()).hexdigest(),
         "inputs": {}, "status": status,
-        "cell": {"architecture": architecture, "width": width, "size": [size, size], "trained_on": data,
-                 "scored_on": data, "folds": folds, "fold": fold, "seed": seed, "suite": suite,
-                 "recipe": "document"},
+        "cell": {"architecture": architecture, "width": width, "size": [size, size], "train_set": data,
+                 "test_set": data, "folds": folds, "fold": fold, "seed": seed, "suite": suite,
+                 "recipe": "reference"},
         "cases": cases if ok else [],
         "history": curves, "best_epoch": max(0, length - 4),
         "weights_sha256": hashlib.sha256(architecture.encode()).hexdigest() if ok else None,
@@ -167,7 +167,7 @@ def record(
         "timing": {"train_seconds": 100.0 + 10 * len(architecture), "predict_seconds": 1.0,
                    "score_seconds": 0.5, "total_seconds": 120.0},
         "data": {"raw_sha256": "ab" * 32, "prepared_sha256": "cd" * 32,
-                 "truth_pixels": {c["id"]: c["truth_pixels"] for c in cases}, "n": n},
+                 "target_pixels": {c["id"]: c["target_pixels"] for c in cases}, "n": n},
         "split": {"train": [i for i in ids if i not in test], "validation": [], "test": test},
         "machine": {"cpu": "Example CPU @ 2 GHz", "cores": 2, "memory_bytes": 8 * 2**30, "device": "CPU",
                     "device_kind": device_kind, "backend": "tensorflow", "precision": "float32",
@@ -224,7 +224,9 @@ def counted(case: Record, tp: int, fp: int, fn: int) -> None:
     """Give a case other counts at the network's size, and all that follows from them."""
     size = sum(case[key] for key in ("tp", "fp", "fn", "tn"))
     counts = metrics.Counts(tp, fp, fn, size - tp - fp - fn)
-    case.update(asdict(counts), truth_pixels=tp + fn, rim={key: [*asdict(counts).values()] for key in case["rim"]})
+    case.update(
+        asdict(counts), target_pixels=tp + fn, tolerance={key: [*asdict(counts).values()] for key in case["tolerance"]}
+    )
     case.update({m.name: m.function(counts) for m in metrics.METRICS.values() if m.stored and m.takes == "counts"})
 
 
@@ -232,16 +234,20 @@ def at_stored(case: Record, size: Sequence[int]) -> Record:
     """What a case would score at four times its size."""
     far, near = case["hd95_mm"], case["assd_mm"]
     return {
-        "size": [4 * side for side in size], **{key: 16 * case[key] for key in ("tp", "fp", "fn", "tn")},
-        "distance_unit": case["distance_unit"], "hd95_state": case["hd95_state"], "nsd_2mm": case["nsd_2mm"],
-        "hd95_mm": None if far is None else far / 2, "assd_mm": None if near is None else near / 2,
-    }  # fmt: skip
+        "size": [4 * side for side in size],
+        **{key: 16 * case[key] for key in ("tp", "fp", "fn", "tn")},
+        "distance_unit": case["distance_unit"],
+        "hd95_state": case["hd95_state"],
+        "nsd_2mm": case["nsd_2mm"],
+        "hd95_mm": None if far is None else far / 2,
+        "assd_mm": None if near is None else near / 2,
+    }
 
 
 THROUGHPUT = (
     "architecture,width,batch,parameters,gmacs,train_images_per_second,train_iqr,train_latency_ms_p50,"
     "train_latency_ms_p95,inference_images_per_second,inference_iqr,compile_seconds,peak_memory_bytes,"
-    "limit_gflops,train_share_of_limit,inference_share_of_limit,threads,busy,device,precision,versions,"
+    "peak_gflops,train_fraction_of_peak,inference_fraction_of_peak,threads,contended,device,precision,versions,"
     "commit,measured"
 )
 
@@ -261,27 +267,27 @@ def save_throughput(results: Path, architectures: Sequence[str], name: str, widt
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def ensemble(members: Sequence[Record], suffix: str = "+seeds", views: int = 1, gain: float = 0.3) -> Record:
+def ensemble(members: Sequence[Record], suffix: str = "+seeds", transforms: int = 1, gain: float = 0.3) -> Record:
     """The entry of trained members of one fold: each image loses `gain` of its error against the first member's."""
     first, rng = members[0], np.random.default_rng(0)
     size, cell = first["cell"]["size"][0], first["cell"]
     cases = [case(c["id"], (1 - c["dice"]) * (1 - gain), size, rng) for c in first["cases"]]
-    named = [{"cell": f"{m['cell']['architecture']}.{m['cell']['scored_on']}.f{m['cell']['fold']}.s{m['cell']['seed']}",
+    named = [{"cell": f"{m['cell']['architecture']}.{m['cell']['test_set']}.f{m['cell']['fold']}.s{m['cell']['seed']}",
               "fingerprint": m["fingerprint"], "weights_sha256": m["weights_sha256"]} for m in members]  # fmt: skip
-    made_from = {**first["inputs"], "members": named, "views": [{"degrees": k} for k in range(views)]}
+    made_from = {**first["inputs"], "members": named, "tta": [{"degrees": k} for k in range(transforms)]}
     trained = sum(m["timing"]["train_seconds"] for m in members)
     seed = 0 if len(members) > 1 else cell["seed"]
     return sealed({
         **first, "inputs": made_from, "cases": cases,
         "cell": {**cell, "architecture": cell["architecture"] + suffix, "seed": seed},
         "history": {key: [] for key in first["history"]}, "best_epoch": None,
-        "parameters": first["parameters"] * len(members), "gmacs": first["gmacs"] * len(members) * views,
+        "parameters": first["parameters"] * len(members), "gmacs": first["gmacs"] * len(members) * transforms,
         "timing": {**first["timing"], "train_seconds": trained, "total_seconds": trained + 9},
     })  # fmt: skip
 
 
 def ensembles(records: Sequence[Record], architecture: str, suffix: str = "+seeds", **more: Any) -> list[Record]:
     """The mean of all seeds of an architecture, fold by fold."""
-    own = [r for r in records if r["cell"]["architecture"] == architecture]
-    folds = sorted({r["cell"]["fold"] for r in own})
-    return [ensemble([r for r in own if r["cell"]["fold"] == fold], suffix, **more) for fold in folds]
+    local = [r for r in records if r["cell"]["architecture"] == architecture]
+    folds = sorted({r["cell"]["fold"] for r in local})
+    return [ensemble([r for r in local if r["cell"]["fold"] == fold], suffix, **more) for fold in folds]

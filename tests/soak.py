@@ -88,11 +88,11 @@ def round_of(results: Path, chance: random.Random, longest: float, log: Any) -> 
 
 def problems(results: Path) -> list[str]:
     """Everything that is not as a run without kills would have left it."""
-    found = readable(Results(results))
-    wrong = [f"{path}: {why}" for path, why in found.unreadable.items()]
-    wrong += publish.validate(found.records, partial=True)  # sealed, fits its inputs, each image once, identities
+    result = readable(Results(results))
+    wrong = [f"{path}: {why}" for path, why in result.unreadable.items()]
+    wrong += publish.validate(result.records, partial=True)  # sealed, fits its inputs, each image once, identities
     expected = {cell.id for cell in suites.cells(SUITE)}
-    have = {record.name for record in found.records}
+    have = {record.name for record in result.records}
     wrong += [f"cells {sorted(expected ^ have)} are missing or too many"] if expected != have else []
     for start_of_name in (atomic.FILE, atomic.FOLDER):  # before the lock is taken, which removes what it finds
         wrong += [f"{path}: unfinished" for path in results.rglob(f"{start_of_name}*")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from read_page import flat, lines_with, page
-from records import grid, record, sealed, sections, told
+from records import describe, grid, leaderboards, record, sealed
 
 from bench.pages import answers
 
@@ -20,66 +20,69 @@ def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
 
 
 def test_the_verdict_comes_first():
-    (many,) = sections(grid(("unet", "resunet"), seeds=range(3), n=60))
+    (many,) = leaderboards(grid(("unet", "resunet"), seeds=range(3), n=60))
     (pair,) = many.pairs
     for p, p_apart, verdict in (
         (0.001, 1.0, "Yes"), (1.0, 1.0, "Not known"), (1.0, 0.001, "No, equivalent within 0.002"),
         (0.001, 0.001, "No, equivalent within 0.002"),
     ):  # fmt: skip
         judged = replace(pair, p_holm=p, p_apart_holm=p_apart)
-        assert answers.real(replace(many, pairs=(judged,))).startswith(f"{verdict}: to the next, ")
-        weights = answers.real(replace(many, pairs=(replace(judged, seeds=(1, 3)),)))
+        assert answers.significance(replace(many, pairs=(judged,))).startswith(f"{verdict}: to the next, ")
+        weights = answers.significance(replace(many, pairs=(replace(judged, seeds=(1, 3)),)))
         known = f"Between these weights, {verdict[0].lower()}{verdict[1:]}"
         assert weights.startswith("Not known: " if verdict == "Not known" else f"{known}: ")
 
 
 def test_rows_that_the_first_is_not_better_than_are_named_once():
-    (section,) = sections(grid(("unet", "resunet", "r2unet"), n=60))
-    first, second, third = (row.name for row in section.rows)
-    unknown = [replace(p, p_holm=1.0, p_apart_holm=1.0) for p in section.pairs]
-    text = answers.real(replace(section, pairs=tuple(unknown)))
+    (leaderboard,) = leaderboards(grid(("unet", "resunet", "r2unet"), n=60))
+    first, second, third = (row.name for row in leaderboard.rows)
+    unknown = [replace(p, p_holm=1.0, p_apart_holm=1.0) for p in leaderboard.pairs]
+    text = answers.significance(replace(leaderboard, pairs=tuple(unknown)))
     assert text.startswith(f"Not known: to the next, {second}, ")
     assert f" Not known whether it is better than {third}." in text
     assert text.count(second) == 1
     alike = tuple(replace(p, p_apart_holm=0.0 if third in (p.first, p.second) else 1.0) for p in unknown)
-    assert f" Equivalent to {first}: {third}." in answers.real(replace(section, pairs=alike))
+    assert f" Equivalent to {first}: {third}." in answers.significance(replace(leaderboard, pairs=alike))
 
 
 def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_path):
     alone = grid(("unet", "resunet"), n=60)
     assert "How often is such a table wrong" not in page(tmp_path / "a", alone), "nothing says how much seeds vary"
-    (section,) = sections(grid(("unet", "resunet", "r2unet"), seeds=range(3), n=60))
-    text = answers.trust(section)
+    (leaderboard,) = leaderboards(grid(("unet", "resunet", "r2unet"), seeds=range(3), n=60))
+    text = answers.trust(leaderboard)
     assert text.startswith("Tables of 3 equal methods with 3 seeds each call some pair different in ")
-    sizes = [section.power.detectable[n] for n in (3, 5, 10)]
+    sizes = [leaderboard.power.detectable[n] for n in (3, 5, 10)]
     assert sizes == sorted(sizes, reverse=True)
     assert f"{sizes[0]:.4f} with 3 seeds, {sizes[1]:.4f} with 5 seeds and {sizes[2]:.4f} with 10 seeds." in text
     other = grid(("lwnet", "m2unet"), n=60, suite="single")
-    found = sections([*other, *grid(("unet", "resunet"), seeds=range(3), n=60)])
-    single = next(s for s in found if s.setting.suite == "single")
+    result = leaderboards([*other, *grid(("unet", "resunet"), seeds=range(3), n=60)])
+    single = next(s for s in result if s.conditions.suite == "single")
     assert "with 1 seed each" in answers.trust(single)
     assert "simulated from the variances of fake. One seed says nothing of methods." in answers.trust(single)
-    assert section.power.table < single.power.table == single.power.pair
+    assert leaderboard.power.table < single.power.table == single.power.pair
 
 
 def test_the_highest_stands_beside_what_a_choice_by_other_folds_gives(tmp_path):
-    (section,) = sections(grid(("unet", "resunet"), n=60))
+    (leaderboard,) = leaderboards(grid(("unet", "resunet"), n=60))
     text = flat(page(tmp_path, grid(("unet", "resunet"), n=60)))
-    assert section.nested.highest == section.rows[0].dice.value
-    assert f"Dice is {section.nested.dice:.4f}, beside {section.nested.highest:.4f} for the highest of 2 rows" in text
+    assert leaderboard.nested.highest == leaderboard.rows[0].dice.value
+    assert (
+        f"Dice is {leaderboard.nested.dice:.4f}, beside {leaderboard.nested.highest:.4f} for the highest of 2 rows"
+        in text
+    )
     assert "2 sets of predictions of these images were scored in all suites together." in text
 
 
 def test_a_width_is_named_with_a_network_only_where_there_are_two_of_it(tmp_path):
     def wide(names, width):
-        found = grid(names, n=24)
-        return [sealed({**r, "cell": {**r["cell"], "width": width}}) for r in found]
+        result = grid(names, n=24)
+        return [sealed({**r, "cell": {**r["cell"], "width": width}}) for r in result]
 
     each = [*wide(("unet",), 16), *wide(("resunet",), 16), *wide(("m2unet",), 64)]
-    assert {r.name for r in sections(each)[0].rows} == {"unet", "resunet", "m2unet"}
+    assert {r.name for r in leaderboards(each)[0].rows} == {"unet", "resunet", "m2unet"}
     assert "px, width 16 (M2U-Net: 64), recipe" in flat(page(tmp_path / "own", each))
     twice = [*wide(("unet",), 16), *wide(("unet",), 64), *wide(("m2unet",), 64)]
-    assert {r.name for r in sections(twice)[0].rows} == {"unet (width 16)", "unet (width 64)", "m2unet"}
+    assert {r.name for r in leaderboards(twice)[0].rows} == {"unet (width 16)", "unet (width 64)", "m2unet"}
 
 
 def test_what_ran_beside_is_told_with_other_suites_on_such_a_machine_alone():
@@ -89,12 +92,12 @@ def test_what_ran_beside_is_told_with_other_suites_on_such_a_machine_alone():
             for r in grid(("unet",), suite=suite, n=25, folds=1)
         ]
 
-    alone, beside = at("a", 10), [*at("a", 10), *at("b", 11)]
+    alone, alongside = at("a", 10), [*at("a", 10), *at("b", 11)]
     elsewhere = [*at("a", 10), *at("b", 11, cpu="Another CPU")]
-    assert "All scored cells took 2.0 min (cpu)." in answers.cost(sections(alone)[0])
-    shared = answers.cost(sections(beside)[0])
+    assert "All scored cells took 2.0 min (cpu)." in answers.cost(leaderboards(alone)[0])
+    shared = answers.cost(leaderboards(alongside)[0])
     assert "All scored cells took 2.0 min summed (cpu, up to 2 with those of other suites)." in shared
-    assert answers.cost(sections(elsewhere)[0]) == answers.cost(sections(alone)[0])
+    assert answers.cost(leaderboards(elsewhere)[0]) == answers.cost(leaderboards(alone)[0])
 
 
 def test_three_seeds_are_not_called_a_test_of_weights(tmp_path):
@@ -138,12 +141,12 @@ def test_unfinished_suite_says_so_in_its_answer(tmp_path):
 def test_another_reader_is_asked_for(tmp_path):
     records = grid(("unet", "resunet"), n=60)
     text = flat(page(tmp_path / "a", records))
-    assert "Yes: U-Net stays first against the truth eroded and dilated" in text
+    assert "Yes: U-Net stays first against the ground truth eroded and dilated" in text
     for r in records:
         for c in r["cases"]:
             if r["cell"]["architecture"] == "unet":
                 half = c["tp"] // 2
-                c["rim"]["-2"] = [half, c["fp"], c["fn"], c["tn"] + c["tp"] - half]
+                c["tolerance"]["-2"] = [half, c["fp"], c["fn"], c["tn"] + c["tp"] - half]
     text = flat(page(tmp_path / "b", records))
     assert "ResUNet leads at -2 px" in text
 
@@ -151,13 +154,13 @@ def test_another_reader_is_asked_for(tmp_path):
 def unfinished(level):
     """Two rows of all five folds, and a third of three whose Dice is about ``level``."""
     third = [record("r2unet", fold, n=50, level=level) for fold in range(3)]
-    return sections([*grid(("unet", "resunet"), n=50), *third])[0]
+    return leaderboards([*grid(("unet", "resunet"), n=50), *third])[0]
 
 
 def test_an_unfinished_row_that_is_ahead_on_its_own_images_is_named_beside_the_leader():
-    section = unfinished(0.99)
-    text = answers.best(section)
-    row = next(r for r in section.rows if r.name == "r2unet")
+    leaderboard = unfinished(0.99)
+    text = answers.best(leaderboard)
+    row = next(r for r in leaderboard.rows if r.name == "r2unet")
     assert text.startswith("Of the rows that can be ranked so far, unet has the highest mean Dice, ")
     assert (
         f"An unfinished row is ahead of it on the images that they predicted, r2unet: {row.dice.value:.4f} to " in text
@@ -169,10 +172,10 @@ def test_an_unfinished_row_that_is_behind_changes_nothing():
     assert answers.best(unfinished(0.9)).startswith("unet has the highest mean Dice, ")
 
 
-def test_scores_that_are_hardly_better_than_a_guess_are_doubted():
+def test_scores_that_are_hardly_better_than_a_prediction_are_flagged():
     poor = record("unet", 0, n=50, level=0.6)
-    (doubt,) = told(poor)
-    assert "hardly tells lungs from the rest" in doubt
-    assert told(record("unet", 0, n=50)) == []
-    own = "the training loss did not fall"
-    assert told({**poor, "doubts": [own]}) == [own, doubt]
+    (warning,) = describe(poor)
+    assert "hardly tells lungs from the rest" in warning
+    assert describe(record("unet", 0, n=50)) == []
+    local = "the training loss did not fall"
+    assert describe({**poor, "warnings": [local]}) == [local, warning]

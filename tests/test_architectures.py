@@ -13,30 +13,30 @@ from references import REFERENCE, SOURCE
 import lungseg
 from lungseg import complexity, testing
 from lungseg.architectures.attention_unet import attention_gate
-from lungseg.architectures.blocks import Style
+from lungseg.architectures.blocks import LayerFactory
 from lungseg.architectures.r2unet import r2unet, recurrent
 from lungseg.errors import UsageError
-from lungseg.testing import Subject, output
+from lungseg.testing import ModelUnderTest, output
 
 WIDTH = 2
 every_architecture = pytest.mark.parametrize("name", lungseg.ARCHITECTURES)
 
 
 @cache
-def subject(name):
-    return Subject(lungseg.ARCHITECTURES[name], WIDTH)
+def under_test(name):
+    return ModelUnderTest(lungseg.ARCHITECTURES[name], WIDTH)
 
 
 @cache
 def fingerprint(name):
     """Once a name: each is compared with all others."""
-    return complexity.graph_sha256(subject(name).model())
+    return complexity.graph_sha256(under_test(name).model())
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _forget_models():
     yield
-    subject.cache_clear()
+    under_test.cache_clear()
     fingerprint.cache_clear()
 
 
@@ -45,16 +45,18 @@ def image(shape=(32, 48, 1), seed=0):
 
 
 @every_architecture
-@pytest.mark.parametrize("check", [pytest.param(c, marks=BFLOAT16) if c == "style" else c for c in testing.CHEAP])
+@pytest.mark.parametrize(
+    "check", [pytest.param(c, marks=BFLOAT16) if c == "layer_factory" else c for c in testing.FAST]
+)
 def test_contract(name, check):
-    assert list(testing.CHEAP[check](subject(name))) == []
+    assert list(testing.FAST[check](under_test(name))) == []
 
 
 @pytest.mark.slow
 @every_architecture
-@pytest.mark.parametrize("check", testing.DEAR)
+@pytest.mark.parametrize("check", testing.SLOW)
 def test_long_contract(name, check):
-    assert list(testing.DEAR[check](subject(name))) == []
+    assert list(testing.SLOW[check](under_test(name))) == []
 
 
 @pytest.mark.fault("F55")
@@ -101,7 +103,7 @@ def test_parameters_and_work_are_those_of_the_paper(name):
 @every_architecture
 def test_graph_hash_tells_models_apart_and_not_their_history(name):
     first = fingerprint(name)
-    assert complexity.graph_sha256(subject(name).model(copy=1)) == first
+    assert complexity.graph_sha256(under_test(name).model(copy=1)) == first
     assert first != complexity.graph_sha256(lungseg.build(name, (32, 48, 1), 4 * WIDTH))
     assert first not in {fingerprint(other) for other in lungseg.ARCHITECTURES if other != name}
 
@@ -109,7 +111,7 @@ def test_graph_hash_tells_models_apart_and_not_their_history(name):
 @every_architecture
 def test_graph_hash_sees_the_momentum(name):
     shape = (16, 16, 1)
-    plain, other = subject(name).model(shape), subject(name).model(shape, style=testing.HALF)
+    plain, other = under_test(name).model(shape), under_test(name).model(shape, layers=testing.HALF)
     has_one = any(isinstance(layer, keras.layers.BatchNormalization) for layer in plain.layers)
     assert (complexity.graph_sha256(plain) != complexity.graph_sha256(other)) == has_one
 
@@ -117,7 +119,7 @@ def test_graph_hash_sees_the_momentum(name):
 @every_architecture
 def test_convolutions_before_a_normalisation_carry_no_bias(name):
     """Of the batch, which takes a bias away; nor does one before another convolution."""
-    model = subject(name).model()
+    model = under_test(name).model()
     before = {
         inputs[0]["keras_history"][0]
         for entry in model.get_config()["layers"]
@@ -125,14 +127,14 @@ def test_convolutions_before_a_normalisation_carry_no_bias(name):
         for inputs in complexity.calls(entry)
     }
     convolutions = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
-    found = [layer for layer in model.layers if layer.name in before and isinstance(layer, convolutions)]
-    assert bool(found) == any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
-    assert [layer.name for layer in found if layer.use_bias] == []
+    result = [layer for layer in model.layers if layer.name in before and isinstance(layer, convolutions)]
+    assert bool(result) == any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+    assert [layer.name for layer in result if layer.use_bias] == []
 
 
 def test_a_depthwise_kernel_begins_as_he_says_whatever_the_number_of_channels():
     for channels in (16, 256):
-        layer = Style().depthwise()
+        layer = LayerFactory().depthwise()
         layer.build((None, 8, 8, channels))
         spread = keras.ops.convert_to_numpy(layer.weights[0]).std()
         assert spread == pytest.approx((2 / 9) ** 0.5, rel=0.2)
@@ -155,7 +157,7 @@ def test_deep_supervision_is_the_mean_of_the_heads_of_the_first_level_and_three_
 
 def test_gate_scales_all_channels_of_a_pixel_alike_by_zero_to_one_and_heeds_skip_and_signal():
     inputs = [keras.Input((8, 8, 4)), keras.Input((8, 8, 4))]
-    model = keras.Model(inputs, attention_gate(*inputs, Style()))
+    model = keras.Model(inputs, attention_gate(*inputs, LayerFactory()))
     skip, signal = 1 + image((8, 8, 4)), image((8, 8, 4), seed=1)
 
     def factors(*tensors):
@@ -172,7 +174,7 @@ def test_gate_scales_all_channels_of_a_pixel_alike_by_zero_to_one_and_heeds_skip
 
 
 def test_steps_add_work_and_no_trainable_weight():
-    models = [r2unet((32, 32, 1), WIDTH, Style(), steps=steps) for steps in (0, 1, 2)]
+    models = [r2unet((32, 32, 1), WIDTH, LayerFactory(), steps=steps) for steps in (0, 1, 2)]
     assert len({complexity.parameters(model) for model in models}) == 1
     work = [complexity.gmacs(model) for model in models]
     assert work[0] < work[1] < work[2]
@@ -182,7 +184,7 @@ def test_steps_add_work_and_no_trainable_weight():
 @pytest.mark.parametrize("steps", [0, 1, 2, 3])
 def test_one_convolution_is_applied_at_every_step_and_learns_from_each(steps):
     inputs = keras.Input((16, 16, 3))
-    last = recurrent(inputs, 3, Style(), steps)
+    last = recurrent(inputs, 3, LayerFactory(), steps)
     (convolution,) = {layer for layer in keras.Model(inputs, last).layers if isinstance(layer, keras.layers.Conv2D)}
     passes = [node.output_tensors[0] for node in convolution._inbound_nodes]
     assert len(passes) == steps + 1
@@ -199,7 +201,7 @@ def test_recurrent_layer_is_its_definition():
     """relu(norm(conv(x))), then t times relu(norm(conv(x + state))), by the same kernel (fresh statistics: norm is
     division by sqrt(1 + epsilon))."""
     inputs = keras.Input((16, 16, 3))
-    model = keras.Model(inputs, recurrent(inputs, 3, Style(), 2))
+    model = keras.Model(inputs, recurrent(inputs, 3, LayerFactory(), 2))
     (convolution,) = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     x = image((16, 16, 3))
     state = 0

@@ -82,7 +82,7 @@ def test_too_many_members_and_doubled_members_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"'\./a' occurs twice"):
         archive.unpack(path, tmp_path / "out")
     with pytest.raises(DataError, match="3 members, at most 2"):
-        archive.unpack(path, tmp_path / "out", limits=archive.Limits(members=2))
+        archive.unpack(path, tmp_path / "out", limits=archive.ArchiveLimits(members=2))
 
 
 @pytest.mark.fault("F97")

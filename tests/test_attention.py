@@ -19,7 +19,7 @@ def attend(heads, *inputs, dtype="float32"):
 
 def by_definition(heads, query, key, value):
     """One query of one head of one image at a time, in float64."""
-    found = np.zeros((*query.shape[:-1], value.shape[-1]))
+    result = np.zeros((*query.shape[:-1], value.shape[-1]))
     for image in range(len(query)):
         keys, values = (x[image].reshape(-1, x.shape[-1]).astype(float) for x in (key, value))
         for place in np.ndindex(query.shape[1:-1]):
@@ -27,16 +27,16 @@ def by_definition(heads, query, key, value):
             for head, (q, k, v) in enumerate(zip(*parts, strict=True)):
                 share = np.exp(k @ q / np.sqrt(len(q)))
                 width = v.shape[-1]
-                found[(image, *place)][head * width : (head + 1) * width] = share @ v / share.sum()
-    return found
+                result[(image, *place)][head * width : (head + 1) * width] = share @ v / share.sum()
+    return result
 
 
 @pytest.mark.parametrize("heads", [1, 2, 3])
 @pytest.mark.parametrize("keys", [(5,), (2, 3), (1, 1)])
 def test_attention_is_its_definition(heads, keys):
     query, key, value = noise(4, 3, 6), noise(*keys, 6, seed=1), noise(*keys, 12, seed=2)
-    found = attend(heads, query, key, value)
-    np.testing.assert_allclose(found, by_definition(heads, query, key, value), rtol=1e-4, atol=1e-5)
+    result = attend(heads, query, key, value)
+    np.testing.assert_allclose(result, by_definition(heads, query, key, value), rtol=1e-4, atol=1e-5)
 
 
 def test_a_bias_of_the_keys_changes_nothing():
@@ -70,7 +70,7 @@ def test_resizing_to_a_multiple_is_bilinear_up_sampling(factor):
 
 def test_resizing_keeps_a_ramp_between_pixel_centres_and_the_precision():
     x = np.arange(4, dtype=np.float16).reshape(1, 1, 4, 1)
-    found = Resize((1, 7), dtype="float16")(x)
-    assert keras.backend.standardize_dtype(found.dtype) == "float16"
+    result = Resize((1, 7), dtype="float16")(x)
+    assert keras.backend.standardize_dtype(result.dtype) == "float16"
     centres = np.clip((np.arange(7) + 0.5) * 4 / 7 - 0.5, 0, 3)
-    np.testing.assert_allclose(np.asarray(found)[0, 0, :, 0], centres, atol=2e-3)
+    np.testing.assert_allclose(np.asarray(result)[0, 0, :, 0], centres, atol=2e-3)

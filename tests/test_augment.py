@@ -12,10 +12,10 @@ from lungseg import augment, images
 from lungseg.recipes import RECIPES, Augmentation
 
 ALL = Augmentation(
-    rotation_degrees=30, scale=0.3, shift=0.2, gamma=0.5, contrast=0.5, brightness=0.3, noise=0.2, mirror=True,
+    rotation_degrees=30, scale=0.3, shift=0.2, gamma=0.5, contrast=0.5, brightness=0.3, noise=0.2, hflip=True,
     elastic=0.05,
 )  # fmt: skip
-POSE = Augmentation(rotation_degrees=30, scale=0.3, shift=0.2, mirror=True, elastic=0.05)
+GEOMETRIC = Augmentation(rotation_degrees=30, scale=0.3, shift=0.2, hflip=True, elastic=0.05)
 SHAPES = st.tuples(st.integers(2, 40), st.integers(2, 40))
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -34,7 +34,7 @@ def pictures(draw):
 @pytest.mark.fault("F48")
 @given(pictures(), SEEDS)
 def test_images_stay_float32_in_0_to_1_and_masks_bool_at_their_size(pair, seed):
-    image, mask = augment.varied(*pair, ALL, generator(seed))
+    image, mask = augment.augment(*pair, ALL, generator(seed))
     assert image.dtype == np.float32
     assert mask.dtype == bool
     assert image.shape == mask.shape == pair[0].shape
@@ -43,14 +43,14 @@ def test_images_stay_float32_in_0_to_1_and_masks_bool_at_their_size(pair, seed):
 
 @given(pictures(), SEEDS)
 def test_nothing_asked_for_changes_nothing(pair, seed):
-    image, mask = augment.varied(*pair, Augmentation(), generator(seed))
+    image, mask = augment.augment(*pair, Augmentation(), generator(seed))
     np.testing.assert_allclose(image, pair[0], atol=1e-6)
     assert np.array_equal(mask, pair[1])
 
 
 @given(pictures(), SEEDS)
 def test_the_same_draws_give_the_same_variant(pair, seed):
-    one, two = (augment.varied(*pair, ALL, generator(seed)) for _ in range(2))
+    one, two = (augment.augment(*pair, ALL, generator(seed)) for _ in range(2))
     assert np.array_equal(one[0], two[0])
     assert np.array_equal(one[1], two[1])
 
@@ -59,28 +59,28 @@ def test_the_same_draws_give_the_same_variant(pair, seed):
 @given(hnp.arrays(bool, SHAPES), SEEDS)
 def test_image_and_mask_go_by_one_warp(mask, seed):
     """An image that is its mask stays its mask, wherever it goes."""
-    image, moved = augment.varied(mask.astype(np.float32), mask, POSE, generator(seed))
+    image, moved = augment.augment(mask.astype(np.float32), mask, GEOMETRIC, generator(seed))
     assert np.array_equal(image >= 0.5, moved)
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Augmentation)])
-def test_every_ingredient_changes_images_and_only_poses_change_masks(name):
+def test_every_ingredient_changes_images_and_only_affines_change_masks(name):
     image = np.random.default_rng(0).random((32, 48), np.float32)
     mask = image > 0.5
-    one = replace(Augmentation(), **{name: True if name == "mirror" else 20 if name == "rotation_degrees" else 0.2})
-    found = [augment.varied(image, mask, one, generator(seed)) for seed in range(8)]
-    assert any(np.abs(variant - image).max() > 0.01 for variant, _ in found)
-    moved = any(not np.array_equal(changed, mask) for _, changed in found)
-    assert moved == (name in {"rotation_degrees", "scale", "shift", "mirror", "elastic"})
+    one = replace(Augmentation(), **{name: True if name == "hflip" else 20 if name == "rotation_degrees" else 0.2})
+    result = [augment.augment(image, mask, one, generator(seed)) for seed in range(8)]
+    assert any(np.abs(variant - image).max() > 0.01 for variant, _ in result)
+    moved = any(not np.array_equal(changed, mask) for _, changed in result)
+    assert moved == (name in {"rotation_degrees", "scale", "shift", "hflip", "elastic"})
 
 
 def test_an_ingredient_more_leaves_the_draws_of_the_others():
     image = np.random.default_rng(0).random((32, 32), np.float32)
     mask = image > 0.5
-    without = augment.varied(image, mask, replace(ALL, noise=0, gamma=0), generator(3))
-    assert np.array_equal(without[1], augment.varied(image, mask, ALL, generator(3))[1])
+    without = augment.augment(image, mask, replace(ALL, noise=0, gamma=0), generator(3))
+    assert np.array_equal(without[1], augment.augment(image, mask, ALL, generator(3))[1])
     exposed, noisy = Augmentation(gamma=0.5, noise=0.2), Augmentation(gamma=0.5, noise=0.2, elastic=1e-9)
-    np.testing.assert_allclose(*(augment.varied(image, mask, how, generator(3))[0] for how in (exposed, noisy)),
+    np.testing.assert_allclose(*(augment.augment(image, mask, how, generator(3))[0] for how in (exposed, noisy)),
                                atol=1e-4)  # fmt: skip
 
 
@@ -90,8 +90,8 @@ def test_an_elastic_bend_is_smooth_and_as_far_as_its_standard_deviation_says():
     inner = np.s_[20:-20, 40:-40]
     moves = []
     for seed in range(300):
-        found = augment.varied(ramp, ramp > 0.5, Augmentation(elastic=0.02), generator(seed))[0]
-        moves.append(((found - ramp) * 127)[inner])
+        result = augment.augment(ramp, ramp > 0.5, Augmentation(elastic=0.02), generator(seed))[0]
+        moves.append(((result - ramp) * 127)[inner])
     moves = np.array(moves)
     assert abs(moves[:, 12, 24].std() / (0.02 * 128) - 1) < 0.15, "the grid's middle point"
     assert abs(moves.mean()) < 0.2
@@ -102,20 +102,20 @@ def test_a_bend_goes_on_from_the_pose_in_one_warp():
     """The pose first, then the bend; twice the sampling would blur what is bent."""
     rows, columns = np.indices((96, 96), np.float32)
     wave = 0.5 + 0.5 * np.sin(rows / 6) * np.cos(columns / 7)
-    pose = images.pose(wave.shape, 10, 1.1, (0.05, -0.03), mirror=False)
+    affine = images.affine(wave.shape, 10, 1.1, (0.05, -0.03), hflip=False)
     moves = np.random.default_rng(1).normal(0, 0.02, (3, 3, 2))
-    bend = images.bent(images.pose(wave.shape, 0, 1, (0, 0), mirror=False), wave.shape, moves)
-    once = images.warp(wave, images.bent(pose, wave.shape, moves), sharp=True)
-    twice = images.warp(images.warp(wave, pose, sharp=True), bend, sharp=True)
+    bend = images.elastic_map(images.affine(wave.shape, 0, 1, (0, 0), hflip=False), wave.shape, moves)
+    once = images.warp(wave, images.elastic_map(affine, wave.shape, moves), sharp=True)
+    twice = images.warp(images.warp(wave, affine, sharp=True), bend, sharp=True)
     assert np.abs(once - twice)[24:-24, 24:-24].max() < 0.02
-    assert np.abs(once - images.warp(images.warp(wave, bend, sharp=True), pose, sharp=True)).max() > 0.2
+    assert np.abs(once - images.warp(images.warp(wave, bend, sharp=True), affine, sharp=True)).max() > 0.2
 
 
 def test_a_bend_that_is_everywhere_the_same_is_a_shift():
     image = np.random.default_rng(0).random((48, 64), np.float32)
-    pose = images.pose(image.shape, 20, 0.9, (0, 0), mirror=False)
-    bend = images.bent(pose, image.shape, np.full((3, 3, 2), (0.125, -0.25)))
-    shifted = pose + np.array([[0, 0, 8], [0, 0, -12]])
+    affine = images.affine(image.shape, 20, 0.9, (0, 0), hflip=False)
+    bend = images.elastic_map(affine, image.shape, np.full((3, 3, 2), (0.125, -0.25)))
+    shifted = affine + np.array([[0, 0, 8], [0, 0, -12]])
     np.testing.assert_allclose(images.warp(image, bend), images.warp(image, shifted), atol=0.02)
 
 
@@ -125,7 +125,7 @@ def test_a_shift_moves_by_its_share_of_each_side():
     mask[40:60, 24:36] = True
     moves = []
     for seed in range(200):
-        _, moved = augment.varied(mask.astype(np.float32), mask, Augmentation(shift=0.1), generator(seed))
+        _, moved = augment.augment(mask.astype(np.float32), mask, Augmentation(shift=0.1), generator(seed))
         moves.append([where.mean() - old.mean() for where, old in zip(moved.nonzero(), mask.nonzero(), strict=True)])
     furthest = np.abs(moves).max(axis=0)
     assert 9 < furthest[0] <= 10.5
@@ -138,7 +138,7 @@ def test_scale_and_rotation_keep_the_centre_and_change_the_area_by_their_square(
     areas = []
     for seed in range(100):
         how = Augmentation(rotation_degrees=180, scale=0.2)
-        _, moved = augment.varied(disc.astype(np.float32), disc, how, generator(seed))
+        _, moved = augment.augment(disc.astype(np.float32), disc, how, generator(seed))
         assert [where.mean() for where in moved.nonzero()] == pytest.approx([50, 50], abs=0.2)
         areas.append(moved.sum() / disc.sum())
     assert 0.8**2 - 0.02 < min(areas) < 0.68
@@ -148,7 +148,7 @@ def test_scale_and_rotation_keep_the_centre_and_change_the_area_by_their_square(
 def test_mirror_swaps_left_and_right_in_about_half():
     mask = np.zeros((8, 10), bool)
     mask[2:4, 1:3] = True
-    variants = [augment.varied(mask.astype(np.float32), mask, Augmentation(mirror=True), generator(k))[1]
+    variants = [augment.augment(mask.astype(np.float32), mask, Augmentation(hflip=True), generator(k))[1]
                 for k in range(200)]  # fmt: skip
     swapped = [np.array_equal(variant, mask[:, ::-1]) for variant in variants]
     assert all(np.array_equal(variant, mask) for variant, is_swapped in zip(variants, swapped, strict=True)
@@ -157,11 +157,11 @@ def test_mirror_swaps_left_and_right_in_about_half():
 
 
 def test_draws_differ_by_seed_epoch_and_name():
-    first = {augment.draws(*args).random() for args in [(0, 0, "a"), (1, 0, "a"), (0, 1, "a"), (0, 0, "b")]}
+    first = {augment.rng_for(*args).random() for args in [(0, 0, "a"), (1, 0, "a"), (0, 1, "a"), (0, 0, "b")]}
     assert len(first) == 4
-    assert augment.draws(0, 0, "a").random() in first
+    assert augment.rng_for(0, 0, "a").random() in first
 
 
 def test_no_recipe_mirrors_but_the_variant_that_shows_what_it_costs():
-    mirrors = [r.name for r in RECIPES.values() if r.augmentation and r.augmentation.mirror]
-    assert mirrors == ["strong:mirror"]
+    mirrors = [r.name for r in RECIPES.values() if r.augmentation and r.augmentation.hflip]
+    assert mirrors == ["strong:hflip"]

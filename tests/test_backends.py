@@ -12,7 +12,7 @@ import pytest
 from backends import WIDTH
 
 from lungseg import ARCHITECTURES, build, testing
-from lungseg.architectures.blocks import Style
+from lungseg.architectures.blocks import LayerFactory
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = Path(__file__).with_name("backends.py")
@@ -29,8 +29,8 @@ def interpreter(backend):
         return named
     if importlib.util.find_spec(backend):
         return sys.executable
-    own = ROOT / f".venv-{backend}" / "bin" / "python"
-    return str(own) if own.exists() else None
+    local = ROOT / f".venv-{backend}" / "bin" / "python"
+    return str(local) if local.exists() else None
 
 
 def changed(weight, random):
@@ -56,7 +56,7 @@ def stored(tmp_path_factory):
     np.save(folder / "images.npy", images)
     for name in ARCHITECTURES:
         keras.utils.set_random_seed(0)
-        model = build(name, SHAPE, WIDTH, Style(momentum=0.5))
+        model = build(name, SHAPE, WIDTH, LayerFactory(momentum=0.5))
         model.set_weights([changed(weight, random) for weight in model.weights])
         # Statistics half a new network's, half these images': by the first alone R2U-Net's sums of sums grow until the
         # sigmoid turns on their last digit, by the others alone a channel that hardly varies is rounding blown up.
@@ -87,9 +87,9 @@ def backend(request, stored):
 def test_the_same_weights_give_the_same_probabilities(name, backend, stored):
     elsewhere, said = backend
     assert (stored / f"{name}.{elsewhere}.npy").exists(), said
-    wanted, found = (np.load(stored / f"{name}.{by}.npy") for by in ("tensorflow", elsewhere))
+    wanted, result = (np.load(stored / f"{name}.{by}.npy") for by in ("tensorflow", elsewhere))
     assert wanted.max() - wanted.min() > 0.01  # not a saturated output, in which every fault drowns
-    assert found.dtype == np.float32
+    assert result.dtype == np.float32
     allowed = max(TOLERANCE, 2 * float(np.load(stored / f"{name}.shaken.npy")))
     assert allowed < FURTHEST
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=allowed)
+    np.testing.assert_allclose(result, wanted, rtol=0, atol=allowed)

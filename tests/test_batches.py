@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lungseg import augment
-from lungseg.batches import Batches, arrays
+from lungseg.batches import Batches, to_arrays
 from lungseg.prepare import Prepared
 from lungseg.recipes import Augmentation
 
@@ -85,10 +85,10 @@ def test_without_an_augmentation_nothing_is_changed(drawn):
     data = prepared(n)
     batches = Batches(data, data.ids, size, seed)
     seen = np.concatenate([np.concatenate(batch, axis=-1) for batch in batches.epoch(epoch)])
-    images, masks = arrays(data, batches.order(epoch))
+    images, masks = to_arrays(data, batches.order(epoch))
     assert np.array_equal(seen, np.concatenate([images, masks], axis=-1))
-    assert np.array_equal(images[..., 0], data.images[[data.row[key] for key in batches.order(epoch)]])
-    assert np.array_equal(masks[..., 0], data.masks[[data.row[key] for key in batches.order(epoch)]])
+    assert np.array_equal(images[..., 0], data.images[[data.index_of[key] for key in batches.order(epoch)]])
+    assert np.array_equal(masks[..., 0], data.masks[[data.index_of[key] for key in batches.order(epoch)]])
 
 
 @given(ORDERS)
@@ -99,8 +99,8 @@ def test_each_image_is_varied_by_seed_epoch_and_name_alone_and_the_set_stays_as_
     batches = Batches(data, data.ids, size, seed, AUGMENTATION)
     seen = np.concatenate([np.concatenate(batch, axis=-1) for batch in batches.epoch(epoch)])
     for key, (image, mask) in zip(batches.order(epoch), np.moveaxis(seen, -1, 1), strict=True):
-        row = data.row[key]
-        wanted = augment.varied(data.images[row], data.masks[row], AUGMENTATION, augment.draws(seed, epoch, key))
+        row = data.index_of[key]
+        wanted = augment.augment(data.images[row], data.masks[row], AUGMENTATION, augment.rng_for(seed, epoch, key))
         assert np.array_equal(image, wanted[0])
         assert np.array_equal(mask, wanted[1])
     assert np.array_equal(data.images, before[0])
@@ -120,7 +120,7 @@ def test_endless_batches_are_the_epochs_one_after_another(n, size, first):
     assume(n >= size)
     data = prepared(n)
     batches = Batches(data, data.ids, size, 7)
-    endless = islice(batches.forever(first), 2 * batches.steps)
+    endless = islice(batches.repeat(first), 2 * batches.steps)
     expected = [*batches.epoch(first), *batches.epoch(first + 1)]
     for (image, mask), (image2, mask2) in zip(endless, expected, strict=True):
         assert np.array_equal(image, image2)
@@ -129,11 +129,11 @@ def test_endless_batches_are_the_epochs_one_after_another(n, size, first):
 
 def test_arrays_come_in_the_order_asked_for():
     data = prepared(5)
-    images, masks = arrays(data, ["c03", "c01"])
+    images, masks = to_arrays(data, ["c03", "c01"])
     assert np.rint(images[:, 0, 0, 0] * 100).tolist() == [3, 1]
     assert masks.sum(axis=(1, 2, 3)).tolist() == [4, 2]
 
 
 def test_unknown_id_is_an_error():
     with pytest.raises(KeyError):
-        arrays(prepared(2), ["c09"])
+        to_arrays(prepared(2), ["c09"])

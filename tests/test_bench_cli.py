@@ -29,7 +29,7 @@ def test_help_and_list_load_no_backend_and_no_arrays():
         (["run", "fast"], 2, "unknown suite 'fast': known are smoke, quick"),
         (["run", "quick", "--arch", "vnet"], 2, "known are unet, resunet, r2unet"),
         (["run", "quick", "--seeds", "0"], 2, "at least 1"),
-        (["run", "quick", "--slots", "0"], 2, "at least 1"),
+        (["run", "quick", "--workers", "0"], 2, "at least 1"),
         (["run", "montgomery-128"], 2, "LUNGSEG_DATA"),
         (["run", "montgomery-128", "--data", "nowhere"], 3, "no such folder"),
         (
@@ -57,9 +57,9 @@ def test_a_backend_that_is_not_installed_is_told_before_anything_begins(verb, tm
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name == "torch" else None)
     assert main([*verb.split(), "--results", str(tmp_path / "new")]) == 6
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err == (
+    details = capsys.readouterr()
+    assert details.out == ""
+    assert details.err == (
         "error: the backend 'jax' is not installed: `pip install jax`, or set KERAS_BACKEND=torch, which is\n"
     )
     assert not (tmp_path / "new").exists()

@@ -7,8 +7,8 @@ import pytest
 
 from bench.records import store
 from bench.records.results import Results
-from bench.running import inputs
-from bench.running.data import gather, locate, refuse_changes, scored
+from bench.running import fingerprint
+from bench.running.data import check_unchanged, load_suite_data, resolve_root, scored
 from bench.running.worker import Workplace
 from bench.suites import cells, suite
 from bench.tune.plan import Plan
@@ -33,14 +33,14 @@ def root(tmp_path):
 
 @pytest.mark.fault("F38")
 def test_one_picture_under_two_names_is_one_patient_in_one_fold(root, tmp_path):
-    before = gather(FOLDER, root, Results(tmp_path))
+    before = load_suite_data(FOLDER, root, Results(tmp_path))
     assert before.prepared.patients == before.prepared.ids
     elsewhere = next(key for key in before.folds[0].train if key != "c00")
     images.write_png(
         root / "img" / f"{elsewhere}.png", np.rint(before.prepared.images[0] * 255).astype(np.uint8), compression=0
     )
-    after = gather(FOLDER, root, Results(tmp_path))
-    row = after.prepared.row[elsewhere]
+    after = load_suite_data(FOLDER, root, Results(tmp_path))
+    row = after.prepared.index_of[elsewhere]
     assert after.prepared.patients[0] == after.prepared.patients[row] == after.cases[row].patient
     assert len(set(after.prepared.patients)) == 11
     for fold in after.folds:
@@ -58,21 +58,21 @@ FOLDS = {
 @pytest.mark.parametrize("name", ["quick", "smoke"])
 def test_folds_of_the_phantom_suites_stay_as_they_are(name, tmp_path):
     chosen = suite(name)
-    material = gather(chosen, locate(chosen, None, Results(tmp_path)), Results(tmp_path))
-    assert store.sha256(material.folds_record(0)) == FOLDS[name]
+    suite_data = load_suite_data(chosen, resolve_root(chosen, None, Results(tmp_path)), Results(tmp_path))
+    assert store.sha256(suite_data.folds_record(0)) == FOLDS[name]
 
 
 @pytest.mark.fault("F38", "F42")
 def test_folds_of_montgomery_stay_as_they_are(real_montgomery, tmp_path):
-    material = gather(suite("montgomery-128"), real_montgomery, Results(tmp_path))
-    assert store.sha256(material.folds_record(0)) == FOLDS["montgomery-128"]
+    suite_data = load_suite_data(suite("montgomery-128"), real_montgomery, Results(tmp_path))
+    assert store.sha256(suite_data.folds_record(0)) == FOLDS["montgomery-128"]
 
 
 @pytest.mark.fault("F43")
 @pytest.mark.parametrize("change", ["image", "mask", "patient"])
 def test_a_set_that_changed_since_the_run_was_planned_is_refused(root, tmp_path, change):
-    planned = inputs.inputs(cells(FOLDER)[0], gather(FOLDER, root, Results(tmp_path)))
-    refuse_changes(gather(FOLDER, root, Results(tmp_path)), planned)
+    planned = fingerprint.fingerprint_inputs(cells(FOLDER)[0], load_suite_data(FOLDER, root, Results(tmp_path)))
+    check_unchanged(load_suite_data(FOLDER, root, Results(tmp_path)), planned)
     if change == "patient":
         rows = "".join(f"c{k:02},{'p' if k < 3 else k}\n" for k in range(12))
         (root / "metadata.csv").write_text(f"id,patient\n{rows}")
@@ -80,12 +80,12 @@ def test_a_set_that_changed_since_the_run_was_planned_is_refused(root, tmp_path,
         folder = "img" if change == "image" else "mask"
         images.write_png(root / folder / "c05.png", np.full((32, 32), 255, np.uint8))
     with pytest.raises(DataError, match=r"set/img: (data|folds) of the set changed since the run began"):
-        refuse_changes(gather(FOLDER, root, Results(tmp_path)), planned)
+        check_unchanged(load_suite_data(FOLDER, root, Results(tmp_path)), planned)
 
 
 # -- trained on one set and scored on another, or trained on both ------------------------------------------------------
 
-ACROSS = replace(suite("montgomery-to-shenzhen-128"), size=(32, 32))
+CROSS_DATASET = replace(suite("montgomery-to-shenzhen-128"), size=(32, 32))
 BESIDES = replace(suite("montgomery-with-shenzhen-128"), size=(32, 32))
 
 
@@ -108,72 +108,72 @@ def both(tmp_path):
 
 
 def test_a_suite_across_sets_trains_on_one_and_scores_all_of_the_other(both, tmp_path):
-    material = gather(ACROSS, locate(ACROSS, both, Results(tmp_path)), Results(tmp_path))
-    (fold,) = material.folds
+    suite_data = load_suite_data(CROSS_DATASET, resolve_root(CROSS_DATASET, both, Results(tmp_path)), Results(tmp_path))
+    (fold,) = suite_data.folds
     assert len(fold.train) + len(fold.validation) == 12
     assert all(key.startswith("MCUCXR") for key in (*fold.train, *fold.validation))
     assert len(fold.validation) in (1, 2)
-    assert set(fold.test) == material.scored
+    assert set(fold.test) == suite_data.scored
     assert len(fold.test) == 8
     assert all(key.startswith("CHNCXR") for key in fold.test)
 
 
 def test_a_record_across_sets_counts_the_images_that_are_scored_alone(both, tmp_path):
-    material = gather(ACROSS, both, Results(tmp_path))
-    at = Workplace(cells(ACROSS)[0], runtime.Device("cpu", "cpu"), material, {})
-    about = at.provenance(material.folds[0])["data"]
+    suite_data = load_suite_data(CROSS_DATASET, both, Results(tmp_path))
+    at = Workplace(cells(CROSS_DATASET)[0], runtime.Device("cpu", "cpu"), suite_data, {})
+    about = at.provenance(suite_data.folds[0])["data"]
     assert about["n"] == 8
-    assert about["truth_pixels"].keys() == material.scored
+    assert about["target_pixels"].keys() == suite_data.scored
 
 
 def test_groups_of_patients_across_sets_are_those_of_the_set_that_is_scored(both, tmp_path):
-    assert all(case.id.startswith("CHNCXR") for case in scored(ACROSS, both, tmp_path))
+    assert all(case.id.startswith("CHNCXR") for case in scored(CROSS_DATASET, both, tmp_path))
     within = replace(suite("montgomery-128"), size=(32, 32))
     assert all(case.id.startswith("MCUCXR") for case in scored(within, both, tmp_path))
 
 
-@pytest.mark.parametrize("two", [ACROSS, BESIDES], ids=["across", "besides"])
+@pytest.mark.parametrize("two", [CROSS_DATASET, BESIDES], ids=["across", "besides"])
 def test_sets_lie_under_their_names_as_the_source_or_as_fetching_spells_them(both, tmp_path, two):
-    material = gather(two, locate(two, both, Results(tmp_path)), Results(tmp_path))
+    suite_data = load_suite_data(two, resolve_root(two, both, Results(tmp_path)), Results(tmp_path))
     for name in ("Montgomery", "Shenzhen"):
         (both / name).rename(both / name.lower())
-    again = gather(two, locate(two, both, Results(tmp_path)), Results(tmp_path))
-    assert again.folds == material.folds
-    assert again.prepared.sha256 == material.prepared.sha256
+    again = load_suite_data(two, resolve_root(two, both, Results(tmp_path)), Results(tmp_path))
+    assert again.folds == suite_data.folds
+    assert again.prepared.sha256 == suite_data.prepared.sha256
     one = replace(suite("montgomery-128"), size=(32, 32))
-    assert locate(one, both, Results(tmp_path)) == both / "montgomery"
+    assert resolve_root(one, both, Results(tmp_path)) == both / "montgomery"
 
 
 def test_a_suite_of_two_sets_names_both_where_no_folder_is_given(tmp_path, monkeypatch):
     monkeypatch.delenv("LUNGSEG_DATA", raising=False)
     with pytest.raises(UsageError, match=r"needs the sets montgomery and shenzhen: give the folder that holds both"):
-        locate(BESIDES, None, Results(tmp_path))
+        resolve_root(BESIDES, None, Results(tmp_path))
 
 
-@pytest.mark.parametrize("two", [ACROSS, BESIDES], ids=["across", "besides"])
+@pytest.mark.parametrize("two", [CROSS_DATASET, BESIDES], ids=["across", "besides"])
 def test_a_suite_of_two_sets_needs_both(both, tmp_path, two):
     (both / "Shenzhen").rename(both / "elsewhere")
     with pytest.raises(UsageError, match=r"Shenzhen: no such folder; suite .* needs one that holds Montg"):
-        locate(two, both, Results(tmp_path))
+        resolve_root(two, both, Results(tmp_path))
 
 
-@pytest.mark.parametrize("two", [ACROSS, BESIDES], ids=["across", "besides"])
+@pytest.mark.parametrize("two", [CROSS_DATASET, BESIDES], ids=["across", "besides"])
 def test_an_image_that_both_sets_hold_is_refused(both, tmp_path, two):
     picture = (both / "Montgomery" / "img" / "MCUCXR_0003_1.png").read_bytes()
     (both / "Shenzhen" / "img" / "CHNCXR_0005_1.png").write_bytes(picture)
     with pytest.raises(DataError, match=r"is in both sets, .*MCUCXR_0003_1\.png in one; leave it out of one"):
-        gather(two, both, Results(tmp_path))
+        load_suite_data(two, both, Results(tmp_path))
 
 
 def test_a_set_that_is_trained_on_besides_is_never_validated_on_nor_scored(both, tmp_path):
-    material = gather(BESIDES, locate(BESIDES, both, Results(tmp_path)), Results(tmp_path))
-    plain = gather(replace(suite("montgomery-128"), size=(32, 32)), both / "Montgomery", Results(tmp_path))
-    for fold, alone in zip(material.folds, plain.folds, strict=True):
+    suite_data = load_suite_data(BESIDES, resolve_root(BESIDES, both, Results(tmp_path)), Results(tmp_path))
+    plain = load_suite_data(replace(suite("montgomery-128"), size=(32, 32)), both / "Montgomery", Results(tmp_path))
+    for fold, alone in zip(suite_data.folds, plain.folds, strict=True):
         assert (fold.validation, fold.test) == (alone.validation, alone.test)
         assert sum(key.startswith("CHNCXR") for key in fold.train) == 8
-    assert material.scored == plain.scored
+    assert suite_data.scored == plain.scored
     assert all(case.id.startswith("MCUCXR") for case in scored(BESIDES, both, tmp_path))
-    assert {cell.trained_on for cell in cells(BESIDES)} == {"montgomery+shenzhen"}
+    assert {cell.train_set for cell in cells(BESIDES)} == {"montgomery+shenzhen"}
 
 
 def test_one_name_in_both_sets_is_refused(both, tmp_path):
@@ -181,19 +181,19 @@ def test_one_name_in_both_sets_is_refused(both, tmp_path):
         folder = both / "Shenzhen" / kind
         (folder / "CHNCXR_0005_1.png").rename(folder / "MCUCXR_0003_1.png")
     with pytest.raises(DataError, match=r"MCUCXR_0003_1\.png and .*MCUCXR_0003_1\.png have the same name; rename one"):
-        gather(ACROSS, both, Results(tmp_path))
+        load_suite_data(CROSS_DATASET, both, Results(tmp_path))
 
 
 def test_a_search_trains_on_the_other_set_besides_and_is_judged_by_its_own_alone(both, tmp_path):
     suite = replace(BESIDES, folds=2)
     study = Plan(suite, "unet", 0, 2, recipe("strong"))
-    material = gather(suite, both, Results(tmp_path))
-    outer, inner = study.outer(material), study.inner_folds(material)
-    own = {*outer.train, *outer.validation} & material.scored
-    assert sorted(key for part in inner for key in part.test) == sorted(own)
+    suite_data = load_suite_data(suite, both, Results(tmp_path))
+    outer, inner = study.outer(suite_data), study.inner_folds(suite_data)
+    local = {*outer.train, *outer.validation} & suite_data.scored
+    assert sorted(key for part in inner for key in part.test) == sorted(local)
     for part in inner:
         assert sum(key.startswith("CHNCXR") for key in part.train) == 8
         assert all(key.startswith("MCUCXR") for key in (*part.validation, *part.test))
-    alone = replace(study, suite=replace(suite, also=None))
-    plain = gather(alone.suite, both / "Montgomery", Results(tmp_path))
+    alone = replace(study, suite=replace(suite, extra_train=None))
+    plain = load_suite_data(alone.suite, both / "Montgomery", Results(tmp_path))
     assert [part.test for part in alone.inner_folds(plain)] == [part.test for part in inner]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from read_page import number, page
-from records import agreeing, bins, counted, grid, parsed, save, sealed, second, sections, terminal
+from records import agreeing, bins, counted, grid, leaderboards, parsed, save, sealed, second, terminal
 
 from bench.__main__ import main
 from bench.markdown import NONE
@@ -23,8 +23,8 @@ RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 def only(records):
-    (section,) = sections(records)
-    return section
+    (leaderboard,) = leaderboards(records)
+    return leaderboard
 
 
 def cell(text, row, column):
@@ -39,7 +39,7 @@ def emptied(records, n):
     """The first n images of each record as of a network that found nothing there."""
     for r in records:
         for c in r["cases"][:n]:
-            counted(c, 0, 0, c["truth_pixels"])
+            counted(c, 0, 0, c["target_pixels"])
             c.update(hd95_mm=None, assd_mm=None, nsd_2mm=0.0, hd95_state="one_empty", components=0, holes=0)
     return [sealed(r) for r in records]
 
@@ -52,14 +52,14 @@ DISTANCE = st.one_of(st.none(), st.floats(0, 500))
 def test_a_median_holds_what_is_infinite_as_the_largest(values):
     """By definition: at least half of all predictions are as near as the median, at least half as far."""
     cases = [AtStored(1, 1, 1, 1, "mm", v, "ok" if v is not None else "one_empty", v, 0.5, (2, 2)) for v in values]
-    found = borders.boundary(cases)
+    result = borders.boundary(cases)
     known = [math.inf if v is None else v for v in values]
-    for median in (found.hd95_median, found.assd_median):
+    for median in (result.hd95_median, result.assd_median):
         assert sum(v <= median for v in known) >= len(known) / 2
         assert sum(v >= median for v in known) >= len(known) / 2
-    assert found.n_inf == values.count(None)
+    assert result.n_inf == values.count(None)
     finite = [v for v in values if v is not None]
-    assert found.hd95_mean == pytest.approx(np.mean(finite)) if finite else math.isnan(found.hd95_mean)
+    assert result.hd95_mean == pytest.approx(np.mean(finite)) if finite else math.isnan(result.hd95_mean)
 
 
 @pytest.mark.fault("F114")
@@ -152,9 +152,9 @@ def test_a_row_in_pixels_beside_one_in_millimetres_has_no_common_unit():
     for r in pixels:
         for c in r["cases"]:
             c["distance_unit"] = "px"
-    section = only([*grid(("unet",), n=60), *[sealed(r) for r in pixels]])
-    assert {r.boundary.unit for r in section.rows} == {"mm", "px"}
-    assert borders.unit(section.rows) == borders.MIXED
+    leaderboard = only([*grid(("unet",), n=60), *[sealed(r) for r in pixels]])
+    assert {r.boundary.unit for r in leaderboard.rows} == {"mm", "px"}
+    assert borders.unit(leaderboard.rows) == borders.MIXED
 
 
 # --- whom it fails ------------------------------------------------------------------------------------------------
@@ -172,9 +172,9 @@ def test_misses_are_counted_by_hand(tmp_path):
                 c["at_stored"].update(tp=0, fp=0, fn=32000, tn=16 * 128**2 - 32000, assd_mm=None, nsd_2mm=0.0,
                                       hd95_state="one_empty")  # fmt: skip
     records = [agreeing(r) for r in records]
-    found = misses(only(records).rows[0])
-    assert (found.low, found.far, found.n) == (6, 4, 40), "0.90, 0.92 and 0.94 in each fold; 20.1 and infinite ones"
-    assert found.worst == pytest.approx(0.90), "5 % of 40 are two"
+    result = misses(only(records).rows[0])
+    assert (result.low, result.far, result.n) == (6, 4, 40), "0.90, 0.92 and 0.94 in each fold; 20.1 and infinite ones"
+    assert result.worst == pytest.approx(0.90), "5 % of 40 are two"
     page(tmp_path, records)
     assert number(tmp_path, "unet", "images_dice_below_0.95") == "6"
     assert number(tmp_path, "unet", "images_hd95_above_20mm") == "4"
@@ -235,9 +235,9 @@ def test_the_published_split_has_28_images_among_them_the_six_with_siblings_in_i
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ("jax-nvidia-h200-float32/unet3plus~small-batches+twice-epochs+elastic+weight-average", 0.9827),
-        ("tensorflow-cpu-float32/lwnet~small-batches+twice-epochs+elastic", 0.9798),
-        ("tensorflow-cpu-float32/m2unet~small-batches+twice-epochs+elastic", 0.9794),
+        ("jax-nvidia-h200-float32/unet3plus~batch-4+epochs-300+elastic+ema", 0.9827),
+        ("tensorflow-cpu-float32/lwnet~batch-4+epochs-300+elastic", 0.9798),
+        ("tensorflow-cpu-float32/m2unet~batch-4+epochs-300+elastic", 0.9794),
     ],
 )
 def test_committed_predictions_on_the_published_split_are_what_another_count_gave(files, expected):
@@ -245,8 +245,8 @@ def test_committed_predictions_on_the_published_split_are_what_another_count_gav
     paths = [p for f in folders for p in f.glob(f"{files.split('/')[1]}.montgomery.f*.s0.json")]
     old = [r for p in paths if (r := store.load_record(p)).protocol == 1]
     assert len(old) == 5
-    found = fixed_split.pooled_dice("montgomery", [c for r in old for c in r.cases])
-    assert found == pytest.approx(expected, abs=5e-5)
+    result = fixed_split.pooled_dice("montgomery", [c for r in old for c in r.cases])
+    assert result == pytest.approx(expected, abs=5e-5)
 
 
 def test_other_data_or_a_missing_image_has_no_such_column(tmp_path):
@@ -257,8 +257,8 @@ def test_other_data_or_a_missing_image_has_no_such_column(tmp_path):
             c["id"] = c["patient"] = names.get(c["id"], c["id"])
     records = [agreeing(r) for r in records]
     page(tmp_path, records)
-    own = [c for r in records for c in r["cases"] if c["id"] in fixed_split.IMAGES]
-    tp, wrong = sum(c["tp"] for c in own), sum(c["fp"] + c["fn"] for c in own)
+    local = [c for r in records for c in r["cases"] if c["id"] in fixed_split.IMAGES]
+    tp, wrong = sum(c["tp"] for c in local), sum(c["fp"] + c["fn"] for c in local)
     assert float(number(tmp_path, "unet", "fixed_split_dice")) == pytest.approx(2 * tp / (2 * tp + wrong), rel=1e-5)
     assert only(grid(("unet",), n=40, data="montgomery")).rows[0].fixed_split is None
     cases = [c for r in parsed(records) for c in r.cases]
@@ -266,7 +266,7 @@ def test_other_data_or_a_missing_image_has_no_such_column(tmp_path):
     lacking = [c for c in cases if c.id != fixed_split.IMAGES[0]]
     assert fixed_split.pooled_dice("montgomery", lacking) is None
     assert fixed_split.pooled_dice("shenzhen", cases) is None
-    across = [sealed({**r, "cell": {**r["cell"], "trained_on": "shenzhen"}}) for r in records]
+    across = [sealed({**r, "cell": {**r["cell"], "train_set": "shenzhen"}}) for r in records]
     assert only(across).rows[0].fixed_split is None, "no fold of it was trained on"
     page(tmp_path / "b", grid(("unet",), n=40))
     assert number(tmp_path / "b", "unet", "fixed_split_dice") == ""

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from records import grid, save, sections
+from records import grid, leaderboards, save
 
 from bench.pages import report
 from bench.pages.browser_page import browser_page
@@ -59,8 +59,8 @@ def test_nothing_is_fetched_and_no_name_leaves_its_place(tmp_path):
     records = grid(("unet",), n=25)
     for r in records:
         r["cell"]["architecture"] = "<!--<script>alert(1)"
-    (section,) = sections(records)
-    text = browser_page([section], {"fake": "fake.md"})
+    (leaderboard,) = leaderboards(records)
+    text = browser_page([leaderboard], {"fake": "fake.md"})
     assert text.count("<script") == text.count("</script>") == 2, "the data and the program"
     assert "<!--<script>" not in text
     assert not re.findall(r'(?:src|href)="https?:', text)

@@ -14,31 +14,31 @@ MASKS = arrays.arrays(np.bool_, (2, 5, 4))
 
 def test_by_hand():
     probability = np.array([[[0.0, 0.1, 0.9, 1.0]]], np.float32)
-    truth = np.array([[[False, True, True, True]]])
-    found = calibration(probability, truth)
-    assert [found["bins"][k][0] for k in (0, 1, 13, 14)] == [1, 1, 1, 1]
-    assert [found["bins"][k][2] for k in (0, 1, 13, 14)] == [0, 1, 1, 1]
-    assert found["brier"] == pytest.approx((0.9**2 + 0.1**2) / 4)
-    assert expected_calibration_error(found["bins"]) == pytest.approx((0 + 0.9 + 0.1 + 0) / 4)
+    target = np.array([[[False, True, True, True]]])
+    result = calibration(probability, target)
+    assert [result["bins"][k][0] for k in (0, 1, 13, 14)] == [1, 1, 1, 1]
+    assert [result["bins"][k][2] for k in (0, 1, 13, 14)] == [0, 1, 1, 1]
+    assert result["brier"] == pytest.approx((0.9**2 + 0.1**2) / 4)
+    assert expected_calibration_error(result["bins"]) == pytest.approx((0 + 0.9 + 0.1 + 0) / 4)
 
 
 @given(PROBABILITIES, MASKS)
-def test_every_pixel_is_in_one_bin_and_folds_add_up(probability, truth):
-    whole = calibration(probability, truth)
-    assert sum(n for n, _, _ in whole["bins"]) == truth.size
-    assert sum(n for _, _, n in whole["bins"]) == np.count_nonzero(truth)
-    parts = [np.array(calibration(probability[k : k + 1], truth[k : k + 1])["bins"]) for k in (0, 1)]
+def test_every_pixel_is_in_one_bin_and_folds_add_up(probability, target):
+    whole = calibration(probability, target)
+    assert sum(n for n, _, _ in whole["bins"]) == target.size
+    assert sum(n for _, _, n in whole["bins"]) == np.count_nonzero(target)
+    parts = [np.array(calibration(probability[k : k + 1], target[k : k + 1])["bins"]) for k in (0, 1)]
     assert np.allclose(parts[0] + parts[1], whole["bins"])
     assert 0 <= expected_calibration_error(whole["bins"]) <= 1
     assert 0 <= whole["brier"] <= 1
 
 
 @given(MASKS)
-def test_a_certain_and_right_prediction_is_perfect_and_a_wrong_one_worst(truth):
-    right, wrong = truth.astype(np.float32), (~truth).astype(np.float32)
-    assert expected_calibration_error(calibration(right, truth)["bins"]) == calibration(right, truth)["brier"] == 0
-    assert calibration(wrong, truth)["brier"] == 1
-    assert expected_calibration_error(calibration(wrong, truth)["bins"]) == 1
+def test_a_certain_and_right_prediction_is_perfect_and_a_wrong_one_worst(target):
+    right, wrong = target.astype(np.float32), (~target).astype(np.float32)
+    assert expected_calibration_error(calibration(right, target)["bins"]) == calibration(right, target)["brier"] == 0
+    assert calibration(wrong, target)["brier"] == 1
+    assert expected_calibration_error(calibration(wrong, target)["bins"]) == 1
 
 
 def test_unlike_shapes_are_refused():

@@ -10,9 +10,9 @@ import pytest
 from bench.records import store
 from bench.records.results import Results
 from bench.running import failures
-from bench.running import inputs as bench_inputs
-from bench.running.data import Material
-from bench.running.worker import check_contract, keep, score
+from bench.running import fingerprint as bench_inputs
+from bench.running.data import SuiteData
+from bench.running.worker import check_contract, save_artifacts, score
 from bench.suites import cells, suite
 from lungseg import metrics, recipes
 from lungseg.datasets.case import Case
@@ -56,67 +56,67 @@ def test_probabilities_of_the_inputs_size_pass():
 def test_anything_else_is_a_contract_error_before_training(change, message):
     with pytest.raises(ContractError, match=f"unet gives .*{message}"):
         check_contract(model_giving(change), CELL)
-    assert failures.told(ContractError("x"))["status"] == "contract"
+    assert failures.describe(ContractError("x"))["status"] == "contract"
 
 
-def material(patients):
+def suite_data(patients):
     """Cases a, b, c ... of these patients; mask k holds k + 1 rows."""
     ids = tuple("abcdefgh"[: len(patients)])
     masks = np.arange(8)[:, None] <= np.arange(len(ids))[:, None, None] + np.zeros((1, 1, 8))
     images = masks.astype(np.float32)
     prepared = Prepared(ids, tuple(patients), images, masks, ((2.0, 3.0),) * len(ids), "raw", "sha")
     cases = tuple(Case(key, patient, Path(key), (Path(key),)) for key, patient in zip(ids, patients, strict=True))
-    return Material(cases, prepared, ())
+    return SuiteData(cases, prepared, ())
 
 
 FOLD = Fold(train=("a",), validation=("b",), test=("c", "d"))
 
 
 def test_each_held_out_image_is_scored_against_its_own_mask():
-    held = material("pqrs")
+    held = suite_data("pqrs")
     scored = score(held, FOLD, held.prepared.masks[2:])
-    assert [(row["id"], row["patient"], row["dice"], row["truth_pixels"]) for row in scored] == [
+    assert [(row["id"], row["patient"], row["dice"], row["target_pixels"]) for row in scored] == [
         ("c", "r", 1.0, 24),
         ("d", "s", 1.0, 32),
     ]
-    guess = held.prepared.masks[[3, 2]]
-    for row, truth, mask in zip(score(held, FOLD, guess), held.prepared.masks[2:], guess, strict=True):
-        assert row["dice"] == metrics.dice(truth, mask) < 1
+    prediction = held.prepared.masks[[3, 2]]
+    for row, target, mask in zip(score(held, FOLD, prediction), held.prepared.masks[2:], prediction, strict=True):
+        assert row["dice"] == metrics.dice(target, mask) < 1
         assert row["distance_unit"] == "mm"
 
 
 @pytest.mark.fault("F39", "F41")
 @pytest.mark.parametrize("patients", ["pqps", "pqrq", "pqrp"])
 def test_image_whose_patient_was_trained_on_is_refused(patients):
-    held = material(patients)
+    held = suite_data(patients)
     with pytest.raises(LungsegError, match="its patient was trained on"):
         score(held, FOLD, held.prepared.masks[2:])
 
 
 @pytest.mark.fault("F49")
 def test_a_prediction_too_few_is_refused():
-    held = material("pqrs")
+    held = suite_data("pqrs")
     with pytest.raises(ValueError, match="zip"):
         score(held, FOLD, held.prepared.masks[2:3])
 
 
 @pytest.mark.fault("F102")
 def test_predictions_and_weights_are_kept_without_pickles(tmp_path):
-    guesses = np.random.default_rng(0).random((2, 9, 5)) < 0.5
+    predictions = np.random.default_rng(0).random((2, 9, 5)) < 0.5
     weights = [np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros(1, np.float32)]
-    keep(Results(tmp_path), CELL, FOLD, guesses, weights)
+    save_artifacts(Results(tmp_path), CELL, FOLD, predictions, weights)
     with np.load(Results(tmp_path).artifact(CELL, "predictions.npz"), allow_pickle=False) as kept:
         assert kept["ids"].tolist() == ["c", "d"]
-        bits = np.unpackbits(kept["bits"], count=guesses.size).reshape(kept["shape"])
-        assert np.array_equal(bits.astype(bool), guesses)
+        bits = np.unpackbits(kept["bits"], count=predictions.size).reshape(kept["shape"])
+        assert np.array_equal(bits.astype(bool), predictions)
     with np.load(Results(tmp_path).artifact(CELL, "weights.npz"), allow_pickle=False) as kept:
         assert all(np.array_equal(kept[name], weight) for name, weight in zip(sorted(kept), weights, strict=True))
 
 
 def made_from(cell=CELL, data="sha", folds=(FOLD,), spacing=(2.0, 3.0)):
-    held = material("pqrs")
+    held = suite_data("pqrs")
     held = replace(held, prepared=replace(held.prepared, sha256=data, spacing_mm=(spacing,) * 4), folds=folds)
-    return store.fingerprint(bench_inputs.inputs(cell, held))
+    return store.fingerprint(bench_inputs.fingerprint_inputs(cell, held))
 
 
 def test_fingerprint_covers_what_decides_the_numbers(monkeypatch):
@@ -127,7 +127,7 @@ def test_fingerprint_covers_what_decides_the_numbers(monkeypatch):
         made_from(replace(CELL, fold=1)),
         made_from(replace(CELL, width=9)),
         made_from(replace(CELL, size=(64, 80))),
-        made_from(replace(CELL, recipe=recipes.recipe("document"))),
+        made_from(replace(CELL, recipe=recipes.recipe("reference"))),
         made_from(replace(CELL, architecture="resunet")),
         made_from(replace(CELL, threads=2)),
         made_from(replace(CELL, deterministic=False)),
@@ -143,13 +143,13 @@ def test_fingerprint_covers_what_decides_the_numbers(monkeypatch):
 
 
 def test_fingerprint_leaves_out_how_a_suite_is_run():
-    (cell, *_) = cells(replace(SUITE, slots=1, limit_s=9, title="other"))
+    (cell, *_) = cells(replace(SUITE, workers=1, timeout_s=9, title="other"))
     assert cell.timeout_s == 9
     assert made_from(cell) == made_from()
 
 
 def test_what_a_recipe_does_not_use_is_not_in_its_fingerprint():
-    assert all(bench_inputs.resolved("document").values())
+    assert all(bench_inputs.settings_named("reference").values())
 
 
 def test_what_a_cosine_does_not_read_is_no_part_of_a_fingerprint():
@@ -162,10 +162,10 @@ def test_what_a_cosine_does_not_read_is_no_part_of_a_fingerprint():
 
 
 def test_what_an_augmentation_leaves_alone_is_no_part_of_a_fingerprint():
-    moved = replace(recipes.recipe("document"), augmentation=Augmentation(shift=0.1))
+    moved = replace(recipes.recipe("reference"), augmentation=Augmentation(shift=0.1))
     assert bench_inputs.settings(moved)["augmentation"] == {"shift": 0.1}
     still = replace(moved, augmentation=Augmentation())
-    assert bench_inputs.settings(still) == bench_inputs.resolved("document")
+    assert bench_inputs.settings(still) == bench_inputs.settings_named("reference")
 
 
 @pytest.mark.parametrize("error", [None, LungsegError("no room"), ValueError("odd")])

@@ -28,10 +28,10 @@ def epochs(folder):
 
 def test_state_comes_back_as_it_was_saved(tmp_path):
     checkpoints(tmp_path).save(STATE)
-    found = checkpoints(tmp_path).load()
-    assert (found.epoch, found.facts, list(found.arrays)) == (3, STATE.facts, ["model", "best"])
-    assert np.array_equal(found.arrays["model"][0], STATE.arrays["model"][0])
-    assert found.arrays["model"][1].dtype == np.float32
+    result = checkpoints(tmp_path).load()
+    assert (result.epoch, result.metadata, list(result.arrays)) == (3, STATE.metadata, ["model", "best"])
+    assert np.array_equal(result.arrays["model"][0], STATE.arrays["model"][0])
+    assert result.arrays["model"][1].dtype == np.float32
 
 
 def test_the_last_two_are_kept_and_cleared(tmp_path):
@@ -156,8 +156,8 @@ STRONG = replace(
 @pytest.mark.fault("F62")
 @pytest.mark.parametrize(
     "recipe",  # of the second, which is restless, the best is not the newest
-    [STRONG, replace(STRONG, average_share=0.3, learning_rate=0.3)],
-    ids=["plain", "weight-average"],
+    [STRONG, replace(STRONG, ema_decay=0.3, learning_rate=0.3)],
+    ids=["plain", "ema"],
 )
 def test_a_cosine_an_augmentation_and_an_average_go_on_where_they_were_cut(tmp_path, recipe):
     whole = fit(recipe)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import grid, sections
+from records import grid, leaderboards
 
 from bench.statistics.choice import by_other_folds
 
@@ -64,15 +64,15 @@ def test_sets_that_are_scored_elsewhere_are_trained_once_and_chosen_by_validatio
     records = grid(("unet", "resunet"), folds=1, n=40)
     for r in records:  # the lower row validates better
         r["history"]["val_dice"] = [0.99 if r["cell"]["architecture"] == "resunet" else 0.9] * 50
-    (section,) = sections(records)
-    assert section.rows[0].name == "unet"
-    assert section.nested.chosen == {"resunet": 1}
-    assert section.nested.dice == pytest.approx(section.rows[1].dice.value)
-    assert section.nested.highest == pytest.approx(section.rows[0].dice.value)
+    (leaderboard,) = leaderboards(records)
+    assert leaderboard.rows[0].name == "unet"
+    assert leaderboard.nested.chosen == {"resunet": 1}
+    assert leaderboard.nested.dice == pytest.approx(leaderboard.rows[1].dice.value)
+    assert leaderboard.nested.highest == pytest.approx(leaderboard.rows[0].dice.value)
 
 
 def test_a_single_row_was_not_chosen():
-    assert sections(grid(("unet",), n=40))[0].nested is None
+    assert leaderboards(grid(("unet",), n=40))[0].nested is None
 
 
 def test_sets_of_predictions_count_once_over_suites_and_apart_by_seed_and_machine():
@@ -80,6 +80,6 @@ def test_sets_of_predictions_count_once_over_suites_and_apart_by_seed_and_machin
     again = grid(("unet",), n=24, suite="other")  # the same training in another suite
     more = [*grid(("unet",), n=24, seeds=(1, 2)), *grid(("unet",), n=24, device_kind="gpu")]
     elsewhere = grid(("unet",), n=24, data="montgomery")
-    found = sections([*one, *again, *more, *elsewhere])
-    assert {s.scored for s in found if s.setting.scored_on == "phantom"} == {5}
-    assert {s.scored for s in found if s.setting.scored_on == "montgomery"} == {1}
+    result = leaderboards([*one, *again, *more, *elsewhere])
+    assert {s.scored for s in result if s.conditions.test_set == "phantom"} == {5}
+    assert {s.scored for s in result if s.conditions.test_set == "montgomery"} == {1}

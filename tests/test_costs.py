@@ -38,10 +38,10 @@ def test_how_many_ran_at_a_time(cells, expected):
 
 
 def test_others_count_while_one_of_these_runs():
-    own, others = [cell("10:01:00", 60)], [cell("10:01:10", 40), cell("10:00:40", 30), cell("10:05:00", 60)]
-    assert costs.at_once(parsed(own), parsed(others)) == 3
-    assert costs.at_once(parsed(others), parsed(own)) == 3
-    assert costs.at_once(parsed(own), parsed(others[2:])) == 1, "the other ran when none of these did"
+    local, others = [cell("10:01:00", 60)], [cell("10:01:10", 40), cell("10:00:40", 30), cell("10:05:00", 60)]
+    assert costs.at_once(parsed(local), parsed(others)) == 3
+    assert costs.at_once(parsed(others), parsed(local)) == 3
+    assert costs.at_once(parsed(local), parsed(others[2:])) == 1, "the other ran when none of these did"
     assert costs.at_once([], parsed(others)) == 1
 
 
@@ -60,7 +60,7 @@ def test_the_mean_of_several_trainings_ran_beside_none():
     ],
 )
 def test_the_clock_runs_while_any_cell_does(cells, seconds):
-    assert costs.busy_seconds(parsed(cells)) == seconds
+    assert costs.active_seconds(parsed(cells)) == seconds
 
 
 def test_a_row_a_device(tmp_path, monkeypatch):
@@ -92,6 +92,6 @@ def test_the_list_fits_the_terminal_and_names_what_a_suite_trains(monkeypatch, c
     flat = " ".join(text.split())
     assert "unet, resunet and r2unet: phantom, 64 x 64 px" in flat
     assert "width 16 (m2unet, lwnet, segformer_b0 and mobilenetv2_unet: 64)" in flat
-    assert "recipe strong and its variants plateau, small-batches" in flat
-    assert "1 seed, recipe short; 6 cells" in flat
-    assert "thorough and thorough+weight-average; thorough is small-batches+twice-epochs+elastic" in flat
+    assert "recipe strong and its variants plateau, batch-4" in flat
+    assert "1 seed, recipe quick; 6 cells" in flat
+    assert "long and long+ema; long is batch-4+epochs-300+elastic" in flat

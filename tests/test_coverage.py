@@ -1,4 +1,4 @@
-"""What the intervals and the verdicts promise, tried on populations whose truth is known.
+"""What the intervals and the verdicts promise, tried on populations whose ground truth is known.
 
 The default tests draw few samples; `pytest -m slow -s tests/test_coverage.py` draws many and prints the figures, and
 tests/VERDICTS.md holds those of verdicts.
@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import verdict_table
-from verdict_table import ROWS, SEEDS, rates, section, shape
+from verdict_table import ROWS, SEEDS, leaderboard, rates, shape
 
 from bench.statistics import pairs, resamples, resampling, simulation, verdicts
 from bench.statistics.rows import Trainings
@@ -30,27 +30,27 @@ def skewed(rng, shape):
 
 def measured():
     """Out-of-fold Dice of the committed U-Net, as a population to draw from."""
-    return np.array(next(r for r in section().rows if r.architecture == "unet").image_dice)
+    return np.array(next(r for r in leaderboard().rows if r.architecture == "unet").image_dice)
 
 
 def test_the_population_that_the_slow_figures_draw_from_is_there():
     assert measured().shape == (138,)
 
 
-def misses(samples, truth, bca=True):
+def misses(samples, target, bca=True):
     """Shares of (samples, images) whose interval lies wholly below and wholly above the true mean."""
     means = resampling.resampled_rows(samples, resampling.patient_weights(samples.shape[1]))
-    found = [
+    result = [
         resampling.interval(float(x.mean()), m, resampling.acceleration(x) if bca else None, len(x))
         for x, m in zip(samples, means, strict=True)
     ]
-    return np.mean([i.high < truth for i in found]), np.mean([i.low > truth for i in found])
+    return np.mean([i.high < target for i in result]), np.mean([i.low > target for i in result])
 
 
-def coverage(draw, truth, samples, bca=True, n=N):
+def coverage(draw, target, samples, bca=True, n=N):
     """(coverage, missed low, missed high), drawn 500 samples at a time for the sake of memory."""
     rng = np.random.default_rng(1)
-    below, above = np.mean([misses(draw(rng, (500, n)), truth, bca) for _ in range(samples // 500)], axis=0)
+    below, above = np.mean([misses(draw(rng, (500, n)), target, bca) for _ in range(samples // 500)], axis=0)
     return 1 - below - above, below, above
 
 
@@ -75,16 +75,16 @@ def test_95_percent_intervals_of_a_skewed_mean_cover_93_to_97():
 def test_verdicts_on_methods_are_wrong_in_at_most_5_percent(rows, seeds):
     """With the variances of the committed trainings: of any pair of a table, better between equal methods, and
     equivalent where they are the margin apart."""
-    found = rates(shape(rows, seeds), section().variances, tables=500)
-    assert found.table <= 0.05
-    assert found.equivalent <= 0.06, "1 % is what 500 tables leave to chance; the committed table has 4,000"
-    assert found.power > 0.4
+    result = rates(shape(rows, seeds), leaderboard().variances, tables=500)
+    assert result.table <= 0.05
+    assert result.equivalent <= 0.06, "1 % is what 500 tables leave to chance; the committed table has 4,000"
+    assert result.power > 0.4
 
 
 @pytest.mark.parametrize("rows", ROWS)
 def test_one_seed_tells_equal_methods_apart_as_often_as_a_page_says(rows):
-    page = simulation.false_rates(shape(rows, 1), section().variances)[1]
-    assert rates(shape(rows, 1), section().variances, tables=1000, seed=7).table == pytest.approx(page, abs=0.05)
+    page = simulation.false_rates(shape(rows, 1), leaderboard().variances)[1]
+    assert rates(shape(rows, 1), leaderboard().variances, tables=1000, seed=7).table == pytest.approx(page, abs=0.05)
     assert page > 0.1, "which is why one seed speaks of weights"
 
 
@@ -100,8 +100,8 @@ def test_one_seed_tells_equal_methods_apart_as_often_as_a_page_says(rows):
     ],
 )
 def test_tables_of_other_kinds_hold_5_percent_too(what, of, with_):
-    found = rates(of, with_ or section().variances, tables=500)
-    assert max(found.table, found.equivalent) <= 0.07, what  # 5 % and two standard errors of 500 tables
+    result = rates(of, with_ or leaderboard().variances, tables=500)
+    assert max(result.table, result.equivalent) <= 0.07, what  # 5 % and two standard errors of 500 tables
 
 
 def stored(text):
@@ -112,13 +112,13 @@ def stored(text):
 
 
 def test_the_committed_table_is_what_its_command_gives():
-    found = stored(verdict_table.PATH.read_text(encoding="utf-8"))
-    assert set(found) == {(seeds, n) for seeds in SEEDS for n in ROWS}
-    for key, shares in found.items():
+    result = stored(verdict_table.PATH.read_text(encoding="utf-8"))
+    assert set(result) == {(seeds, n) for seeds in SEEDS for n in ROWS}
+    for key, shares in result.items():
         if key[0] > 1:  # the acceptance of issue 16
             assert max(shares[:3]) <= 0.05
     # not to the digit: another processor's rounding may turn a table or two
-    assert stored(verdict_table.line(2, 3))[3, 2] == pytest.approx(found[3, 2], abs=0.002)
+    assert stored(verdict_table.line(2, 3))[3, 2] == pytest.approx(result[3, 2], abs=0.002)
 
 
 def test_the_simulated_tables_are_those_that_records_would_make():
@@ -126,12 +126,12 @@ def test_the_simulated_tables_are_those_that_records_would_make():
     of, with_ = Shape(3, 3, 5, N), Trainings(0.0012, 0.0009, 0.0044)
     rng = np.random.default_rng(3)
     made = np.stack(list(simulation.tables(of, with_, 20, rng)))  # rows, tables, seeds, patients
-    short = verdicts.errors([verdicts.Row.of(row) for row in made], *verdicts.all_pairs(3))
+    short = verdicts.errors([verdicts.RowSamples.of(row) for row in made], *verdicts.all_pairs(3))
     for k in range(20):
         tables = {f"net{i}": table(0.9 + made[i, k]) for i in range(3)}
-        found = pairs.compared(list(tables), tables, resamples.drawn(tables))
-        assert [p.difference.value for p in found] == pytest.approx(short.difference[k], abs=1e-9)
-        assert [p.p_value for p in found] == pytest.approx(short.p_zero()[k], abs=1e-6)
+        result = pairs.compared(list(tables), tables, resamples.drawn(tables))
+        assert [p.difference.value for p in result] == pytest.approx(short.difference[k], abs=1e-9)
+        assert [p.p_value for p in result] == pytest.approx(short.p_zero()[k], abs=1e-6)
 
 
 def test_made_up_scores_have_the_variances_that_they_are_made_with():
@@ -145,11 +145,11 @@ def test_made_up_scores_have_the_variances_that_they_are_made_with():
 
 
 def test_a_difference_of_the_detectable_size_is_found_in_80_percent():
-    of, with_ = shape(5, 3), section().variances
+    of, with_ = shape(5, 3), leaderboard().variances
     gap = simulation.detectable(of, with_, 4000)  # of the few tables of a report it is 3 % less sure
-    found = simulation.judged(of, with_, 1000, np.random.default_rng(11), gap)
+    result = simulation.judged(of, with_, 1000, np.random.default_rng(11), gap)
     first, second = verdicts.all_pairs(5)
-    p = found.p_zero()[:, (second - first) % 2 == 1] * len(first)  # Holm's first and strictest step
+    p = result.p_zero()[:, (second - first) % 2 == 1] * len(first)  # Holm's first and strictest step
     assert (p < verdicts.ALPHA).mean() == pytest.approx(0.8, abs=0.03)
     more = [simulation.detectable(replace(of, seeds=n), with_) for n in (3, 5, 10)]
     assert more == sorted(more, reverse=True)
@@ -157,14 +157,14 @@ def test_a_difference_of_the_detectable_size_is_found_in_80_percent():
 
 @pytest.mark.slow
 def test_coverage_figures():
-    own = measured()
+    local = measured()
     populations = {
         "lognormal": (skewed, 0.967),
-        "measured": (lambda rng, shape: rng.choice(own, shape), own.mean()),
+        "measured": (lambda rng, shape: rng.choice(local, shape), local.mean()),
     }
-    for name, (draw, truth) in populations.items():
+    for name, (draw, target) in populations.items():
         for bca in (True, False):
-            share, below, above = coverage(draw, truth, 20_000, bca)
+            share, below, above = coverage(draw, target, 20_000, bca)
             kind = "BCa" if bca else "percentile"
             print(f"\n{name}, {kind}: covers {share:.4f}, lies below {below:.4f}, above {above:.4f}")
             if bca:
@@ -177,14 +177,14 @@ def test_coverage_figures():
 @pytest.mark.parametrize(("seeds", "shift"), [(3, 0.0005), (3, 0.002), (5, 0.002)])
 def test_coverage_figures_over_patients_and_seeds(seeds, shift):
     rng = np.random.default_rng(3)
-    truth = 1 - np.exp(-3.5 + 0.6**2 / 2)
+    target = 1 - np.exp(-3.5 + 0.6**2 / 2)
     covered = []
     for _ in range(1500):
         scores = table(trained(rng, rng.lognormal(-3.5, 0.6, N), seeds, shift))
-        found = resamples.drawn({"net": scores})["net"]
+        result = resamples.drawn({"net": scores})["net"]
         mean = float(scores.values["dice"].mean())
-        interval = resampling.interval(mean, found.means, found.acceleration, N)
-        covered.append(interval.low <= truth <= interval.high)
+        interval = resampling.interval(mean, result.means, result.acceleration, N)
+        covered.append(interval.low <= target <= interval.high)
     print(f"\n{seeds} seeds, SD of a training {shift}: covers {np.mean(covered):.4f}")
     assert 0.93 <= np.mean(covered) <= 0.97
 
@@ -194,10 +194,10 @@ def test_coverage_figures_over_patients_and_seeds(seeds, shift):
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("folds", [1, 5])
 def test_false_verdicts_of_many_tables(folds, rows, seeds):
-    with_ = Trainings(0.0012, 0.004, 0.0044) if folds == 1 else section().variances
-    found = rates(replace(shape(rows, seeds), folds=folds), with_, tables=4000, seed=5)
-    print(f"\n{rows} rows, {seeds} seeds, {folds} folds: {found}")
-    assert max(found.table, found.equivalent) <= 0.055
+    with_ = Trainings(0.0012, 0.004, 0.0044) if folds == 1 else leaderboard().variances
+    result = rates(replace(shape(rows, seeds), folds=folds), with_, tables=4000, seed=5)
+    print(f"\n{rows} rows, {seeds} seeds, {folds} folds: {result}")
+    assert max(result.table, result.equivalent) <= 0.055
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from records import parsed, record
 
 from bench.records import costs, csv_file
 from bench.records.results import Results
-from bench.speed import speed_table
+from bench.speed import throughput_table
 from bench.suites import suite
 from lungseg.errors import DataError
 
@@ -56,12 +56,12 @@ def test_costs_and_throughput_write_no_formula(tmp_path):
     assert "'=cmd" in written
     assert "'@SUM" in written
     assert costs.read(Results(tmp_path))[0]["cpu"] == machine["cpu"]
-    row = dict.fromkeys(speed_table.COLUMNS, "1") | {"device": "=1+1", "note": "-x"}
-    text = speed_table.spelled([row])
+    row = dict.fromkeys(throughput_table.COLUMNS, "1") | {"device": "=1+1", "note": "-x"}
+    text = throughput_table.spelled([row])
     assert "'=1+1" in text
     assert "'-x" in text
     (tmp_path / "speeds.csv").write_text(text)
-    assert speed_table.read(tmp_path / "speeds.csv") == [row]
+    assert throughput_table.read(tmp_path / "speeds.csv") == [row]
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"a\n" + b"x" * 200_000])

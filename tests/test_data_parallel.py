@@ -17,7 +17,7 @@ TOLERANCE = 1e-6  # of a loss or a Dice; a device's sums are added to another's
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def result(tmp_path_factory):
     """Of one and of two devices: what the program prints, and the weights."""
     python, folder = interpreter("jax"), tmp_path_factory.mktemp("devices")
     if python is None:
@@ -35,24 +35,24 @@ def found(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_two_devices_give_the_losses_of_one(found):
-    one, two = found[1][0]["history"], found[2][0]["history"]
+def test_two_devices_give_the_losses_of_one(result):
+    one, two = result[1][0]["history"], result[2][0]["history"]
     assert one.keys() == two.keys()
     for name, values in one.items():
         assert two[name] == pytest.approx(values, abs=TOLERANCE), name
 
 
 @pytest.mark.slow
-def test_the_weights_are_the_same_but_for_rounding(found):
-    for one, two in zip(found[1][1], found[2][1], strict=True):
+def test_the_weights_are_the_same_but_for_rounding(result):
+    for one, two in zip(result[1][1], result[2][1], strict=True):
         np.testing.assert_allclose(two, one, atol=1e-4)  # Adam divides by the square root of small numbers
 
 
 @pytest.mark.slow
-def test_both_devices_work(found):
-    assert found[2][0]["devices of a weight"] == 2
-    assert found[2][0]["rows of a batch on each device"] == [2, 2]
-    assert found[1][0]["rows of a batch on each device"] == [4]
+def test_both_devices_work(result):
+    assert result[2][0]["devices of a weight"] == 2
+    assert result[2][0]["rows of a batch on each device"] == [2, 2]
+    assert result[1][0]["rows of a batch on each device"] == [4]
 
 
 def test_one_device_needs_nothing():

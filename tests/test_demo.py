@@ -77,10 +77,10 @@ def test_a_shell_is_built_once_and_a_page_then_made_offline(tools, tmp_path, cap
 def test_the_page_is_opened_on_request_and_written_in_any_case(tools, tmp_path, monkeypatch, capsys, starts):
     demo.cache().parent.mkdir(parents=True)
     demo.cache().write_text(SHELL)
-    asked = []
-    monkeypatch.setattr("webbrowser.open", lambda url: asked.append(url) or starts)
+    requested = []
+    monkeypatch.setattr("webbrowser.open", lambda url: requested.append(url) or starts)
     assert main(["demo", str(tmp_path / "page.html"), "--open"]) == 0
-    assert asked == [(tmp_path / "page.html").as_uri()]
+    assert requested == [(tmp_path / "page.html").as_uri()]
     assert ("open the file by hand" in capsys.readouterr().err) is not starts
     assert (tmp_path / "page.html").is_file()
 
@@ -101,8 +101,8 @@ def test_a_card_cannot_leave_its_place_in_the_page():
     card = replace(shipped.find("lwnet-128").card, name="</script><script>alert(1)</script>")
     page = demo.filled(SHELL, card, b"graph").decode()
     assert "<script>" not in page
-    facts = re.search(r'id="card">(.*?)</script>', page)[1]
-    assert json.loads(facts)["name"] == card.name
+    metadata = re.search(r'id="card">(.*?)</script>', page)[1]
+    assert json.loads(metadata)["name"] == card.name
 
 
 def test_a_shell_without_places_is_refused():
@@ -256,7 +256,7 @@ def session(tmp_path_factory):
     items = inputs.items([str(root)], out)
     prediction.predict(items, out, model.card, engine.start(model, "onnx"), prediction.Wanted())
     rows = {Path(row["file"]).name: row for row in csv.DictReader(io.StringIO((out / "lungs.csv").read_text()))}
-    asked = {
+    requested = {
         "page": (work / "page.html").as_uri(),
         "files": [
             {"path": str(root / name), "name": name, "drop": k % 2 == 0 and name != "large.png"}
@@ -266,10 +266,17 @@ def session(tmp_path_factory):
         "screenshots": os.environ.get("LUNGSEG_SCREENSHOTS"),  # a folder, for whoever wants to look
     }
     done = subprocess.run(
-        ["node", HERE / "demo" / "browse.mjs"], cwd=work, input=json.dumps(asked), capture_output=True, text=True
+        ["node", HERE / "demo" / "browse.mjs"], cwd=work, input=json.dumps(requested), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    return {**json.loads(done.stdout), "page": asked["page"], "python": rows, "out": out, "bad": bad, "names": names}
+    return {
+        **json.loads(done.stdout),
+        "page": requested["page"],
+        "python": rows,
+        "out": out,
+        "bad": bad,
+        "names": names,
+    }
 
 
 def good(session):
@@ -286,9 +293,9 @@ def test_the_browser_asks_for_the_page_and_nothing_else(session):
 def test_masks_are_those_of_python(session):
     worst = {}
     for name in good(session):
-        found = session["results"][name]
-        assert "error" not in found, (name, found)
-        mask = cv2.imdecode(np.frombuffer(base64.b64decode(found["mask"]), np.uint8), cv2.IMREAD_UNCHANGED)
+        result = session["results"][name]
+        assert "error" not in result, (name, result)
+        mask = cv2.imdecode(np.frombuffer(base64.b64decode(result["mask"]), np.uint8), cv2.IMREAD_UNCHANGED)
         expected = cv2.imread(str(session["out"] / session["python"][name]["mask"]), cv2.IMREAD_UNCHANGED)
         assert mask.shape == expected.shape, name
         assert set(np.unique(mask)) <= {0, 255}
@@ -302,14 +309,14 @@ def test_masks_are_those_of_python(session):
 @pytest.mark.slow
 def test_areas_sides_flags_and_spacing_are_those_of_python(session):
     for name in good(session):
-        found, row = session["results"][name], session["python"][name]
-        assert "; ".join(found["flags"]) == row["flags"], name
+        result, row = session["results"][name], session["python"][name]
+        assert "; ".join(result["flags"]) == row["flags"], name
         factor = 0.5 * 0.55 if "spacing" in name else 1.0
         for side, column in (("whole", "area"), ("right", "right_area"), ("left", "left_area")):
-            assert found["pixels"][side] * factor == pytest.approx(float(row[column]), abs=DIFFERENT), (name, side)
-            assert ("mm²" if row["unit"] == "mm2" else "px") in found[side]
-        assert (row["spacing_from"] or "not known") in found["spacing"], name
-        assert found["name"] == name
+            assert result["pixels"][side] * factor == pytest.approx(float(row[column]), abs=DIFFERENT), (name, side)
+            assert ("mm²" if row["unit"] == "mm2" else "px") in result[side]
+        assert (row["spacing_from"] or "not known") in result["spacing"], name
+        assert result["name"] == name
 
 
 REFUSED = {

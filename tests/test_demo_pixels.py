@@ -30,8 +30,8 @@ def page():
             sent = {name: packed(value) if isinstance(value, np.ndarray) else value for name, value in given.items()}
             node.stdin.write(json.dumps({"what": what, **sent}) + "\n")
             node.stdin.flush()
-            found = json.loads(node.stdout.readline())
-            return unpacked(found) if isinstance(found, dict) else found
+            result = json.loads(node.stdout.readline())
+            return unpacked(result) if isinstance(result, dict) else result
 
         yield ask
         node.stdin.close()
@@ -42,8 +42,8 @@ def packed(array):
     return {"height": array.shape[0], "width": array.shape[1], "data": data}
 
 
-def unpacked(found):
-    return np.frombuffer(base64.b64decode(found["data"]), "<f4").reshape(found["height"], found["width"])
+def unpacked(result):
+    return np.frombuffer(base64.b64decode(result["data"]), "<f4").reshape(result["height"], result["width"])
 
 
 def noise(seed, shape):
@@ -60,28 +60,28 @@ PLACE = MOST * 2**-24  # where a pixel lies between two others is a float32 in s
 def test_pictures_are_resized_as_by_opencv(page, height, width, to_height, to_width, seed):
     source = noise(seed, (height, width))
     expected = images.resize_image(source, (to_height, to_width))
-    found = page("resize", source=source, height=to_height, width=to_width)
+    result = page("resize", source=source, height=to_height, width=to_width)
     shrinks = to_height <= height and to_width <= width
-    np.testing.assert_allclose(found, expected, rtol=0, atol=0 if shrinks else PLACE)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=0 if shrinks else PLACE)
 
 
 @pytest.mark.parametrize("shape", [(512, 512), (384, 320), (613, 407), (300, 128), (128, 300), (96, 200), (128, 128)])
 def test_radiographs_come_to_the_networks_size_as_by_opencv(page, shape):
     source = noise(0, shape)
-    found = page("resize", source=source, height=128, width=128)
-    np.testing.assert_allclose(found, images.resize_image(source, (128, 128)), rtol=0, atol=128 * 2**-24)
+    result = page("resize", source=source, height=128, width=128)
+    np.testing.assert_allclose(result, images.resize_image(source, (128, 128)), rtol=0, atol=128 * 2**-24)
 
 
 def blobs(seed, n, shape=(48, 64)):
     """A probability map of n soft ellipses that may touch each other and the edges."""
     draw = np.random.default_rng(seed)
     y, x = np.mgrid[: shape[0], : shape[1]]
-    found = np.zeros(shape)
+    result = np.zeros(shape)
     for _ in range(n):
         (cy, cx), (ry, rx) = draw.uniform(0, shape), draw.uniform(2, 16, 2)
         away = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2 - 1
-        found = np.maximum(found, 1 / (1 + np.exp(np.clip(8 * away, -50, 50))))
-    return found.astype(np.float32)
+        result = np.maximum(result, 1 / (1 + np.exp(np.clip(8 * away, -50, 50))))
+    return result.astype(np.float32)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 5))

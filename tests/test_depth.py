@@ -84,7 +84,7 @@ def test_dark_images_of_8_bits_are_told_and_ordinary_ones_are_not(tmp_path):
 
 
 def labelled(first, second, shape=(120, 100)):
-    """Two lungs of two values."""
+    """Two components of two values."""
     mask = np.zeros(shape, np.uint8)
     mask[20:90, 10:40], mask[25:95, 60:90] = first, second
     return mask
@@ -132,7 +132,7 @@ def test_other_labels_are_told_as_labels(tmp_path, made):
 
 @pytest.mark.fault("F116", "F33")
 @pytest.mark.parametrize("values", [[128], [64, 128, 191]])
-def test_a_rim_of_few_values_is_still_interpolation(tmp_path, values):
+def test_a_tolerance_of_few_values_is_still_interpolation(tmp_path, values):
     mask = labelled(255, 255)
     for step, value in enumerate(values):
         mask[20:90, 10 + step] = value

@@ -26,9 +26,9 @@ def read(tmp_path, values=RAMP, **elements):
 @pytest.mark.parametrize(("dtype", "bits"), [(np.uint8, 8), (np.uint16, 12), (np.uint16, 16), (np.uint16, 10)])
 def test_full_scale_is_that_of_the_stored_bits_not_the_images_maximum(tmp_path, dtype, bits):
     values = np.array([[0, 1], [100, (1 << bits) // 4]], dtype)
-    found = read(tmp_path, values, BitsStored=bits).pixels
-    np.testing.assert_allclose(found, values / ((1 << bits) - 1), rtol=1e-6)
-    assert found.dtype == np.float32
+    result = read(tmp_path, values, BitsStored=bits).pixels
+    np.testing.assert_allclose(result, values / ((1 << bits) - 1), rtol=1e-6)
+    assert result.dtype == np.float32
 
 
 def test_monochrome1_is_the_negative_of_monochrome2(tmp_path):
@@ -42,14 +42,14 @@ def test_monochrome1_is_the_negative_of_monochrome2(tmp_path):
 
 def test_signed_values_and_a_rescale_do_not_move_what_has_no_window(tmp_path):
     values = (RAMP.astype(np.int32) - 2048).astype(np.int16)
-    found = read(tmp_path, values, BitsStored=12, RescaleSlope=2, RescaleIntercept=-1000, RescaleType="US").pixels
-    np.testing.assert_allclose(found, RAMP / 4095, atol=1e-6)
+    result = read(tmp_path, values, BitsStored=12, RescaleSlope=2, RescaleIntercept=-1000, RescaleType="US").pixels
+    np.testing.assert_allclose(result, RAMP / 4095, atol=1e-6)
 
 
 def test_the_window_is_of_rescaled_values(tmp_path):
-    found = read(tmp_path, BitsStored=12, RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=1000, WindowWidth=1001)
+    result = read(tmp_path, BitsStored=12, RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=1000, WindowWidth=1001)
     rescaled = RAMP * 2.0 - 1000
-    np.testing.assert_allclose(found.pixels, np.clip((rescaled - 499.5) / 1000, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(result.pixels, np.clip((rescaled - 499.5) / 1000, 0, 1), atol=1e-6)
 
 
 @given(
@@ -78,8 +78,8 @@ def test_a_voi_lut_comes_before_a_window(tmp_path):
     table = (65535 * (np.arange(4096) / 4095) ** 2).round().astype(np.uint16)
     item.LUTData = table.tobytes()
     item["LUTData"].VR = "OW"
-    found = read(tmp_path, BitsStored=12, VOILUTSequence=[item], WindowCenter=1, WindowWidth=2).pixels
-    np.testing.assert_allclose(found, table[RAMP] / 65535, atol=1e-6)
+    result = read(tmp_path, BitsStored=12, VOILUTSequence=[item], WindowCenter=1, WindowWidth=2).pixels
+    np.testing.assert_allclose(result, table[RAMP] / 65535, atol=1e-6)
 
 
 @pytest.mark.parametrize("descriptor", [[4096, 0, 0], [4096, 0, 99], [0, 0, 16], [4096, 0]])
@@ -117,8 +117,8 @@ def test_bits_above_the_stored_ones_are_no_grey(tmp_path):
     ],
 )
 def test_the_spacing_says_where_it_is_from(tmp_path, elements, spacing, source):
-    found = read(tmp_path, BitsStored=12, **elements)
-    assert (found.spacing_mm, found.spacing_from) == (spacing, source)
+    result = read(tmp_path, BitsStored=12, **elements)
+    assert (result.spacing_mm, result.spacing_from) == (spacing, source)
 
 
 def test_a_modality_that_is_no_radiograph_is_told(tmp_path):
@@ -178,25 +178,25 @@ def test_changed_bytes_of_a_header_raise_nothing_else(tmp_path):
 def outcome(path):
     """The refusal in words, None where the file was read."""
     try:
-        found = radiograph.read(path)
+        result = radiograph.read(path)
     except DataError as error:
         return str(error)
-    assert 0 <= found.pixels.min() <= found.pixels.max() <= 1
+    assert 0 <= result.pixels.min() <= result.pixels.max() <= 1
     return None
 
 
 def test_each_file_that_pydicom_ships_is_read_or_refused_in_one_line():
     """Files of every kind, many broken on purpose; none downloaded. What decodes depends on the decoders installed."""
     folder = Path(pydicom.data.__file__).parent / "test_files"
-    found = {path.name: outcome(path) for path in sorted(folder.glob("*.dcm"))}
-    assert [text for text in found.values() if text and "\n" in text] == []
-    assert sum(text is None for text in found.values()) >= 5
-    assert sum(text is not None for text in found.values()) >= 30
-    assert found["CT_small.dcm"] is None
-    assert "frames" in found["rtdose.dcm"]
-    assert "deflated" in found["image_dfl.dcm"]
-    assert "colour" in found["examples_rgb_color.dcm"]
-    assert "no decoder is installed" in (found["JPEGLSNearLossless_08.dcm"] or "no decoder is installed")
+    result = {path.name: outcome(path) for path in sorted(folder.glob("*.dcm"))}
+    assert [text for text in result.values() if text and "\n" in text] == []
+    assert sum(text is None for text in result.values()) >= 5
+    assert sum(text is not None for text in result.values()) >= 30
+    assert result["CT_small.dcm"] is None
+    assert "frames" in result["rtdose.dcm"]
+    assert "deflated" in result["image_dfl.dcm"]
+    assert "colour" in result["examples_rgb_color.dcm"]
+    assert "no decoder is installed" in (result["JPEGLSNearLossless_08.dcm"] or "no decoder is installed")
 
 
 def test_a_compressed_file_names_what_decodes_it(tmp_path):

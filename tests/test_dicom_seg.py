@@ -33,25 +33,25 @@ def test_highdicom_opens_it_and_it_holds_the_masks_pixels(tmp_path, elements):
 
     source = whole(tmp_path / "a.dcm", picture(3, (96, 65)), **elements)
     run([source], tmp_path / "out", WANTED)
-    found = highdicom.seg.segread(tmp_path / "out" / "a_seg.dcm")
+    result = highdicom.seg.segread(tmp_path / "out" / "a_seg.dcm")
     instance = pydicom.dcmread(source).SOPInstanceUID
-    pixels = found.get_pixels_by_source_instance([instance])
+    pixels = result.get_pixels_by_source_instance([instance])
     assert pixels.shape == (1, 96, 65, 2)
     for number, side in enumerate(("right", "left")):
         mask = cv2.imread(str(tmp_path / "out" / f"a_{side}.png"), cv2.IMREAD_UNCHANGED) > 0
         assert mask.any()
         np.testing.assert_array_equal(pixels[0, ..., number] > 0, mask)
-        assert found.get_segment_description(number + 1).SegmentLabel == f"{side.capitalize()} lung"
-    assert (found.PatientID, found.StudyInstanceUID) == ("secret-17", "1.2.3.4.5")
-    assert found.SeriesInstanceUID != "1.2.3.4.5.6"
+        assert result.get_segment_description(number + 1).SegmentLabel == f"{side.capitalize()} lung"
+    assert (result.PatientID, result.StudyInstanceUID) == ("secret-17", "1.2.3.4.5")
+    assert result.SeriesInstanceUID != "1.2.3.4.5.6"
 
 
 def test_a_lung_that_was_not_found_is_an_empty_segment(tmp_path):
     highdicom = pytest.importorskip("highdicom", reason="pip install 'lungseg[dicom-seg]'")
     source = whole(tmp_path / "a.dcm", np.zeros((40, 30), np.uint8))
     run([source], tmp_path / "out", WANTED)
-    found = highdicom.seg.segread(tmp_path / "out" / "a_seg.dcm")
-    pixels = found.get_pixels_by_source_instance([pydicom.dcmread(source).SOPInstanceUID])
+    result = highdicom.seg.segread(tmp_path / "out" / "a_seg.dcm")
+    pixels = result.get_pixels_by_source_instance([pydicom.dcmread(source).SOPInstanceUID])
     assert (pixels.shape, pixels.max()) == ((1, 40, 30, 2), 0)
 
 
@@ -63,8 +63,8 @@ def test_only_dicom_gets_one_and_an_image_without_a_study_is_told_while_the_rest
     tally = run([tmp_path / "in"], tmp_path / "out", WANTED)
     assert (tally.done, tally.failed) == (2, 1)
     assert [path.name for path in (tmp_path / "out").glob("*.dcm")] == ["c_seg.dcm"]
-    told = {row["file"]: row for row in rows(tmp_path / "out")}
-    assert "no DICOM SEG can be made of it" in told["b.dcm"]["error"]
+    details = {row["file"]: row for row in rows(tmp_path / "out")}
+    assert "no DICOM SEG can be made of it" in details["b.dcm"]["error"]
     assert not [*(tmp_path / "out").glob("b_*")]
     tally = run([tmp_path / "in"], tmp_path / "out", WANTED, skip_existing=True)
     assert (tally.done, tally.skipped, tally.failed) == (0, 2, 1)

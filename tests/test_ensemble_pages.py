@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from records import cell_name, ensembles, grid, parsed, save, sealed, sections, terminal, unlike, validate
+from records import cell_name, ensembles, grid, leaderboards, parsed, save, sealed, terminal, unlike, validate
 
 from bench import gate, suites
 from bench.pages import answers, budget, report
@@ -30,44 +30,44 @@ def row(blocks, name):
 
 
 def test_the_leader_is_not_called_an_architecture_and_the_best_network_is_named():
-    (section,) = sections(table())
-    text = answers.best(section)
+    (leaderboard,) = leaderboards(table())
+    text = answers.best(leaderboard)
     assert text.startswith("unet+seeds has the highest mean Dice")
-    single = next(r for r in section.rows if r.name == "unet")
+    single = next(r for r in leaderboard.rows if r.name == "unet")
     assert "unet+seeds is the mean of 3 trainings. Of single networks unet has the highest, " in text
     assert f"{single.dice.value:.3f} [" in text.rpartition("single networks")[2]
-    alone = answers.best(sections(ensembles(grid(("unet",), (0, 1)), "unet"))[0])
+    alone = answers.best(leaderboards(ensembles(grid(("unet",), (0, 1)), "unet"))[0])
     assert alone.startswith("Only unet+seeds can be ranked")
     assert alone.endswith("unet+seeds is the mean of 2 trainings.")
-    assert "mean of" not in answers.best(sections(grid(("unet", "resunet")))[0])
+    assert "mean of" not in answers.best(leaderboards(grid(("unet", "resunet")))[0])
 
 
 def test_behind_an_ensemble_the_best_network_is_compared_with_the_next():
-    (section,) = sections(table())
-    pair = section.pair("unet", "resunet")
-    text = answers.real(section)
+    (leaderboard,) = leaderboards(table())
+    pair = leaderboard.pair("unet", "resunet")
+    text = answers.significance(leaderboard)
     between = f"Between single networks: unet to resunet {pair.difference.value:+.4f} ["
     assert text.startswith("Between these weights, yes: to the next, unet, it is +")
     assert between in text
     assert text.index(between) < text.index("The intervals cover")
-    assert "single networks" not in answers.real(sections(grid(("unet", "resunet")))[0])
+    assert "single networks" not in answers.significance(leaderboards(grid(("unet", "resunet")))[0])
 
 
 def test_an_ensemble_counts_as_one_seed_and_costs_all_of_its_members():
-    (section,) = sections(table())
-    rows = {r.name: r for r in section.rows}
+    (leaderboard,) = leaderboards(table())
+    rows = {r.name: r for r in leaderboard.rows}
     assert (rows["unet+seeds"].seeds, rows["unet+seeds"].trainings, rows["unet"].trainings) == ((0,), 3, 1)
     assert rows["unet+seeds"].train_seconds == 3 * rows["unet"].train_seconds
-    assert "cover patients and 3 seeds. A mean of several trainings is one set of weights" in answers.about(section)
-    assert answers.unequal(section) is None
+    assert "cover patients and 3 seeds. A mean of several trainings is one set of weights" in answers.about(leaderboard)
+    assert answers.unequal(leaderboard) is None
     spent = sum(r["timing"]["total_seconds"] for r in grid(("unet", "resunet"), (0, 1, 2)))
-    assert f"took {spent / 60:.1f} min" in answers.cost(section)
-    assert "With one seed" in answers.about(sections(table((0,)))[0])
+    assert f"took {spent / 60:.1f} min" in answers.cost(leaderboard)
+    assert "With one seed" in answers.about(leaderboards(table((0,)))[0])
 
 
 def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_path):
     records = table()
-    records += ensembles(records, "unet", "+seeds+views", views=7, gain=0.4)
+    records += ensembles(records, "unet", "+seeds+tta", transforms=7, gain=0.4)
     save(tmp_path, records)
     written = report.write(Results(tmp_path))
     assert any(path.name.endswith("curves.svg") for path in written)
@@ -75,10 +75,10 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     flat = " ".join(page.split())
     assert flat.count("Ensembles, for which nothing was trained: ") == 1
     assert re.search(r"U-Net\+seeds is the mean of 3 trainings[,. ]", flat)
-    assert "U-Net+seeds+views is the mean of 3 trainings and 7 views of each image" in flat
+    assert "U-Net+seeds+tta is the mean of 3 trainings and 7 views of each image" in flat
     _, folds = csv_file.read(tmp_path / "tables" / "fake" / "folds.csv")
     assert {line["epochs"] for line in folds if line["name"].startswith("unet+")} == {""}
-    assert not any("+" in found.name for found, _, _ in budget.rising(sections(records)[0]))
+    assert not any("+" in result.name for result, _, _ in budget.rising(leaderboards(records)[0]))
     hardest = page.split("<details><summary>Hardest images</summary>")[1].splitlines()[2]
     assert "+" not in hardest
     assert "unet+seeds" in terminal(records)
@@ -94,8 +94,8 @@ def experiment(records):
     """The same with inputs, sealed and with fitting fingerprints."""
     out = []
     for r in records:
-        own = {"recipe": {"epochs": 50}, "graph": r["cell"]["architecture"], "fold": r["cell"]["fold"], **r["inputs"]}
-        out.append(sealed({**r, "inputs": own, "fingerprint": store.fingerprint(own)}))
+        local = {"recipe": {"epochs": 50}, "graph": r["cell"]["architecture"], "fold": r["cell"]["fold"], **r["inputs"]}
+        out.append(sealed({**r, "inputs": local, "fingerprint": store.fingerprint(local)}))
     return out
 
 
@@ -106,7 +106,7 @@ def test_entries_are_of_the_members_beside_them_or_not_published():
     retrained = [sealed({**records[0], "weights_sha256": "f" * 64}), *records[1:]]
     (problem,) = unlike(retrained)
     assert problem.startswith("unet+seeds.phantom.f0.s0: was made of another unet.phantom.f0.s0 than the one beside it")
-    assert any(problem in found for found in validate(retrained))
+    assert any(problem in result for result in validate(retrained))
     assert "`python -m bench ensemble fake`" in problem
     of_variant = [sealed({**r, "cell": {**r["cell"], "recipe": "strong:elastic"}}) if "+" in r["cell"]["architecture"]
                   else r for r in retrained]  # fmt: skip

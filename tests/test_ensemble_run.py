@@ -19,7 +19,7 @@ SUITE = replace(
     size=(32, 32),
     width=1,
     phantoms=suites.Phantoms(24, (64, 56)),
-    only_folds=None,
+    fold_subset=None,
     seeds=(0, 1),
     recipe="two-epochs",
 )
@@ -37,7 +37,7 @@ def known(faulty):
 def made(known, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     assert main(["run", SUITE.name, "--no-speed", "--results", str(folder)]) == 0
-    assert main(["ensemble", SUITE.name, "--views", "--results", str(folder)]) == 0
+    assert main(["ensemble", SUITE.name, "--tta", "--results", str(folder)]) == 0
     return folder
 
 
@@ -46,8 +46,8 @@ def held(folder):
 
 
 def test_each_fold_has_its_entries(made):
-    names = {"tiny.phantom.f{}.s0", "tiny.phantom.f{}.s1", "tiny+seeds.phantom.f{}.s0", "tiny+views.phantom.f{}.s0",
-             "tiny+views.phantom.f{}.s1", "tiny+seeds+views.phantom.f{}.s0"}  # fmt: skip
+    names = {"tiny.phantom.f{}.s0", "tiny.phantom.f{}.s1", "tiny+seeds.phantom.f{}.s0", "tiny+tta.phantom.f{}.s0",
+             "tiny+tta.phantom.f{}.s1", "tiny+seeds+tta.phantom.f{}.s0"}  # fmt: skip
     assert held(made).keys() == {name.format(fold) for name in names for fold in (0, 1)}
 
 
@@ -72,7 +72,7 @@ def masks(folder, architecture, seed, ids):
     records = [r for r in Results(folder).all() if (r.cell.architecture, r.cell.seed) == named]
     ours = {cell.id: cell for cell in suites.cells(replace(SUITE, architectures=(architecture,), seeds=(seed,)))}
     cell_of = {case.id: ours[r.name] for r in records for case in r.cases}
-    return np.stack([showcase.prediction(Results(folder), cell_of[image], image) for image in ids])
+    return np.stack([showcase.load_prediction(Results(folder), cell_of[image], image) for image in ids])
 
 
 @pytest.mark.parametrize("fold", [0, 1])
@@ -88,7 +88,7 @@ def test_where_both_seeds_agree_their_mean_agrees_with_them(made, fold):
 def test_the_same_command_again_makes_nothing(made, monkeypatch, capsys):
     before = held(made)
     monkeypatch.setattr(ensemble, "_made", lambda *_: pytest.fail("nothing is to be made"))
-    assert main(["ensemble", SUITE.name, "--views", "--results", str(made)]) == 0
+    assert main(["ensemble", SUITE.name, "--tta", "--results", str(made)]) == 0
     assert "8 of 8 entries have a valid record and are kept" in capsys.readouterr().out
     assert held(made) == before
 
@@ -97,7 +97,7 @@ def test_such_records_can_be_shown_published_and_reported(made, tmp_path):
     records = list(held(made).values())
     assert validate(records) == unlike(records) == []
     page = " ".join((made / f"{SUITE.name}.md").read_text(encoding="utf-8").split())
-    assert "tiny+seeds+views is the mean of 2 trainings and 7 views of each image" in page
+    assert "tiny+seeds+tta is the mean of 2 trainings and 7 views of each image" in page
     assert main(["report", "--suite", SUITE.name, "--results", str(made), "--no-figures"]) == 0
     assert main(["publish", SUITE.name, "--results", str(made), "--to", str(tmp_path)]) == 0
     assert (tmp_path / "costs.csv").read_text().splitlines()[1].startswith(f"{SUITE.name},4,")

@@ -11,7 +11,7 @@ import lungseg
 from bench import export_model, machine, suites
 from bench.__main__ import main
 from bench.pages import showcase
-from bench.records.record import CellFacts, History
+from bench.records.record import CellFields, History
 from bench.records.results import Results
 from bench.statistics import stats
 from lungseg import model_folder
@@ -61,7 +61,7 @@ def test_validation_chose_the_training(made):
 
 def record(fold, validation, test):
     """A record of what is looked at, and of a test Dice, which must not be."""
-    cell = CellFacts("unet", 4, "phantom", "phantom", 2, fold, 0, "smoke", "short", (32, 32))
+    cell = CellFields("unet", 4, "phantom", "phantom", 2, fold, 0, "smoke", "quick", (32, 32))
     history = History({"val_hard_dice": (0.99, *validation)})
     return SimpleNamespace(cell=cell, name=cell.id, history=history, best_epoch=1, cases=[SimpleNamespace(dice=test)])
 
@@ -74,8 +74,8 @@ def test_test_dice_never_chooses_nor_does_an_epoch_that_was_not_kept():
 
 def test_the_card_states_the_rows_score_and_interval_the_protocol_and_the_data(made):
     card = model_folder.open_folder(exported(made)).card
-    (section,) = stats.sections(Results(made).all())
-    row = next(row for row in section.rows if row.name == "tiny")
+    (leaderboard,) = stats.leaderboards(Results(made).all())
+    row = next(row for row in leaderboard.rows if row.name == "tiny")
     by_place = {score["at"]: score for score in card.scores}
     at_network, at_stored = by_place["network"], by_place["stored"]
     assert (at_network["value"], at_network["low"], at_network["high"]) == (
@@ -83,9 +83,9 @@ def test_the_card_states_the_rows_score_and_interval_the_protocol_and_the_data(m
     )  # fmt: skip
     assert at_network["low"] < at_network["value"] < at_network["high"]
     assert (at_stored["value"], at_stored["interval"]) == (row.stored.dice, "none")
-    for found in card.scores:
-        assert (found["images"], found["metric"]) == (24, "dice")
-        assert "all 4 trainings of the leaderboard's row (2 seeds)" in found["how"]
+    for result in card.scores:
+        assert (result["images"], result["metric"]) == (24, "dice")
+        assert "all 4 trainings of the leaderboard's row (2 seeds)" in result["how"]
     one = held(made)[card.training["cell"]]
     assert card.protocol == one.protocol
     assert card.data["prepared_sha256"] == one.inputs.every["data"]
@@ -99,9 +99,9 @@ def test_the_folder_predicts_what_the_training_was_scored_by(made):
     (root,) = (made / "cache").glob("phantom-*")
     prepared = prepare(load("phantom", root), SUITE.size, made / "again")
     ids = one.split.test
-    images = prepared.images[[prepared.row[key] for key in ids]]
+    images = prepared.images[[prepared.index_of[key] for key in ids]]
     masks = lungseg.load_model(exported(made)).predict_on_batch(images[..., None])[..., 0] >= folder.card.threshold
-    kept = np.stack([showcase.prediction(Results(made), export_model._cell(one, SUITE), key) for key in ids])
+    kept = np.stack([showcase.load_prediction(Results(made), export_model._cell(one, SUITE), key) for key in ids])
     assert (masks != kept).mean() < 1e-3  # of another batch, whose sums may end in another last bit
     assert kept.any()
 

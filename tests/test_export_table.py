@@ -23,9 +23,9 @@ def test_each_architecture_and_the_three_trained_networks_have_every_form():
     assert list(measured) == list(ARCHITECTURES)
     assert all(set(export_table.FORMS) <= values.keys() for values in measured.values())
     assert set(export_table.FORMS) == set(parity.LIMITS)
-    found = records()
-    assert {record["architecture"] for record in found.values()} == {"unet", "lwnet", "m2unet"}
-    for record in found.values():
+    result = records()
+    assert {record["architecture"] for record in result.values()} == {"unet", "lwnet", "m2unet"}
+    for record in result.values():
         assert tuple(row["form"] for row in record["forms"]) == export_table.FORMS
         assert {row["dice"]["images"] for row in record["forms"]} == {566}
 
@@ -51,9 +51,9 @@ def test_a_row_measured_again_is_the_committed_one():
     for package in ("onnxruntime", "onnx", "tf2onnx", "ai_edge_litert"):
         pytest.importorskip(package, reason="pip install 'lungseg[export]'")
     committed = json.loads(export_table.MEASURED.read_text())["lwnet"]
-    found = export_table.measured("lwnet", ("onnx", "litert-float32", "litert-float16"))
-    assert found["spread"] == pytest.approx(committed["spread"], rel=0.05)
+    result = export_table.measured("lwnet", ("onnx", "litert-float32", "litert-float16"))
+    assert result["spread"] == pytest.approx(committed["spread"], rel=0.05)
     for form in ("onnx", "litert-float32"):
-        assert found[form] <= 1e-4
+        assert result[form] <= 1e-4
         assert committed[form] <= 1e-4
-    assert found["litert-float16"] == pytest.approx(committed["litert-float16"], rel=0.5)
+    assert result["litert-float16"] == pytest.approx(committed["litert-float16"], rel=0.5)

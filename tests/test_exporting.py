@@ -33,7 +33,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     phantom.write(folder / "set", 12, (64, 64), 0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(recipes.RECIPES, "swift", replace(recipes.BRIEF, name="swift", epochs=8))
+        patch.setitem(recipes.RECIPES, "swift", replace(recipes.SMOKE, name="swift", epochs=8))
         fitting.fit(
             lungseg.load("montgomery", folder / "set"), folder / "model", width=16, size=32, recipe="swift",
             hold_out=False, threads=1,
@@ -110,8 +110,8 @@ def test_gelu_reaches_onnx(pictures):
     model = lungseg.build("segformer_b0", (32, 32, 1), 16)
     _, session = engine.session(exporting.onnx_bytes(model), 1)
     assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["image", "probability"]
-    found = session.run(["probability"], {"image": pictures[..., None]})[0]
-    np.testing.assert_allclose(found, model.predict_on_batch(pictures[..., None]), atol=1e-4)
+    result = session.run(["probability"], {"image": pictures[..., None]})[0]
+    np.testing.assert_allclose(result, model.predict_on_batch(pictures[..., None]), atol=1e-4)
 
 
 OF_ANOTHER_BACKEND = """
@@ -132,7 +132,7 @@ def test_what_jax_trained_reaches_onnx_and_litert_and_predicts_as_on_jax(tmp_pat
     phantom.write(tmp_path / "set", 16, (64, 64), 0)
     np.save(tmp_path / "pictures.npy", pictures)
     train = ["-m", "lungseg", "train", "montgomery", "set", "model", "--width", "16", "--size", "32", "--all"]
-    train += ["--recipe", "short", "--threads", "1"]
+    train += ["--recipe", "quick", "--threads", "1"]
     for command in (train, ["-c", OF_ANOTHER_BACKEND]):
         done = subprocess.run(
             [python, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
@@ -144,9 +144,9 @@ def test_what_jax_trained_reaches_onnx_and_litert_and_predicts_as_on_jax(tmp_pat
     there = np.load(tmp_path / "there.npy")
     assert there.std() > 0.01
     _, session = engine.session((tmp_path / "out" / "model.onnx").read_bytes(), 1)
-    found = session.run(["probability"], {"image": pictures[..., None]})[0][..., 0]
-    np.testing.assert_allclose(found, there, atol=1e-4)
-    assert ((found >= 0.5) == (there >= 0.5)).all()
+    result = session.run(["probability"], {"image": pictures[..., None]})[0][..., 0]
+    np.testing.assert_allclose(result, there, atol=1e-4)
+    assert ((result >= 0.5) == (there >= 0.5)).all()
     assert json.loads((tmp_path / "out" / "parity.json").read_text())["training_backend"] == "jax"
 
 
@@ -193,8 +193,8 @@ def test_a_form_is_judged_by_its_distance_as_measured_a_gain_as_a_loss(change):
         dice = {"value": value, "low": value - 1e-3, "high": value + 1e-3}
         return parity.Parity("litert-float16", "LiteRT", 1, 0.01, 1, 9, dice, 0.0, 1.0, 1.0)
 
-    (told,) = row(change).broken
-    assert told == f"litert-float16: mean Dice {'rises' if change > 0 else 'falls'} by 0.000104, 0.0001 is accepted"
+    (details,) = row(change).broken
+    assert details == f"litert-float16: mean Dice {'rises' if change > 0 else 'falls'} by 0.000104, 0.0001 is accepted"
     assert row(change / 1.04).broken == []
 
 

@@ -14,9 +14,9 @@ from faults import FAULTS, NOT_APPLICABLE, PARTS
 
 
 def shown(**outcomes):
-    found = Shown()
-    found.outcomes.update(outcomes)
-    return found
+    result = Shown()
+    result.outcomes.update(outcomes)
+    return result
 
 
 def line(key, text):
@@ -32,8 +32,8 @@ def test_each_fault_has_a_number_of_its_own():
 
 def test_several_processes_are_refused_since_each_would_see_its_own_tests_only(tmp_path):
     one = f"{__file__}::test_each_fault_has_a_number_of_its_own"  # not this one: without the refusal it would never end
-    asked = [sys.executable, "-m", "pytest", "-n", "2", "--fault-table", str(tmp_path / "t.md"), one]
-    run = subprocess.run(asked, capture_output=True, text=True, check=False)
+    requested = [sys.executable, "-m", "pytest", "-n", "2", "--fault-table", str(tmp_path / "t.md"), one]
+    run = subprocess.run(requested, capture_output=True, text=True, check=False)
     assert run.returncode == pytest.ExitCode.USAGE_ERROR
     assert "--fault-table sees the tests of one process only: add WORKERS=0" in run.stderr
     assert not (tmp_path / "t.md").exists()
@@ -80,7 +80,7 @@ def test_an_unknown_fault_stops_the_collection():
 
 
 def test_every_fault_has_a_test_or_a_reason_why_it_cannot_happen():
-    found = marked(Path(__file__).parent)
-    assert sorted(set(found) - set(FAULTS)) == [], "marks of faults that tests/faults.py does not list"
-    assert [key for key in FAULTS if key not in found and key not in NOT_APPLICABLE] == []
-    assert [key for key in NOT_APPLICABLE if key in found] == [], "can it happen, or can it not?"
+    result = marked(Path(__file__).parent)
+    assert sorted(set(result) - set(FAULTS)) == [], "marks of faults that tests/faults.py does not list"
+    assert [key for key in FAULTS if key not in result and key not in NOT_APPLICABLE] == []
+    assert [key for key in NOT_APPLICABLE if key in result] == [], "can it happen, or can it not?"

@@ -20,7 +20,7 @@ PAGE = b"<!DOCTYPE html><html><body>The service is down for maintenance.</body><
 class Server:
     """Answers every request with ``body``; counts the requests."""
 
-    def __init__(self, body: bytes, status: int = 200, promised: int | None = None) -> None:
+    def __init__(self, body: bytes, status: int = 200, announced: int | None = None) -> None:
         self.requests = 0
         outer = self
 
@@ -28,7 +28,7 @@ class Server:
             def do_GET(self) -> None:
                 outer.requests += 1
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(body) if promised is None else promised))
+                self.send_header("Content-Length", str(len(body) if announced is None else announced))
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -160,7 +160,7 @@ def test_a_refusing_server_is_named(serve, target):
 @pytest.mark.fault("F100")
 def test_a_cut_connection_leaves_nothing(serve, body, target):
     with pytest.raises(EnvironmentFailure, match="cut before the end"):
-        montgomery(target, serve(body[:100], promised=len(body)).url, sha256(body))
+        montgomery(target, serve(body[:100], announced=len(body)).url, sha256(body))
     assert_nothing_remains(target)
 
 
@@ -174,7 +174,7 @@ def test_no_network_says_so(serve, body, target):
 
 @pytest.mark.fault("F98", "F100")
 def test_an_endless_download_is_stopped(serve, body, target, monkeypatch):
-    monkeypatch.setattr(fetch, "LIMITS", archive.Limits(bytes=1000))
+    monkeypatch.setattr(fetch, "LIMITS", archive.ArchiveLimits(bytes=1000))
     with pytest.raises(DataError, match="sends more than 1,000 bytes"):
         montgomery(target, serve(body).url, sha256(body))
     assert_nothing_remains(target)

@@ -4,7 +4,7 @@ from itertools import pairwise as pairwise_of
 
 import numpy as np
 import pytest
-from records import grid, sections
+from records import grid, leaderboards
 
 from bench.figures.leaderboard import leaderboard
 from bench.figures.pairwise import pairwise
@@ -14,7 +14,7 @@ from bench.markdown import short
 
 def test_names_lose_what_does_not_tell_them_apart_where_they_stay_distinct():
     assert short(["unet (width 16)", "m2unet (width 64)"]) == ["unet", "m2unet"]
-    assert short(["unet", "unet (mirror)", "unet (no-pose)"]) == ["unet", "mirror", "no-pose"]
+    assert short(["unet", "unet (hflip)", "unet (no-geometric)"]) == ["unet", "hflip", "no-geometric"]
     same = ["unet (width 16)", "unet (width 64)", "r2unet (width 16)", "r2unet (width 64)"]
     assert short(same) == same
 
@@ -38,15 +38,15 @@ def test_the_last_tick_is_near_the_best(low, high, last):
 @pytest.mark.parametrize(("worst", "scale"), [(0.95, "linear"), (0.6, "function")])
 def test_one_row_far_behind_leaves_the_others_apart(worst, scale):
     records = [*grid(("unet", "resunet"), n=50), *grid(("r2unet",), n=50, level=worst)]
-    figure = leaderboard(sections(records)[0])
+    figure = leaderboard(leaderboards(records)[0])
     assert figure.axes[0].get_xscale() == scale
 
 
 @pytest.mark.parametrize("names", [("unet", "m2unet"), ("lwnet", "m2unet_of_a_long_name")])
 def test_each_pair_has_one_cell_below_the_diagonal(names):
-    (section,) = sections(grid((*names, "r2unet"), n=20))
-    axes = pairwise(section).axes[0]
-    assert len(axes.texts) == len(section.pairs) == 3
+    (leaderboard,) = leaderboards(grid((*names, "r2unet"), n=20))
+    axes = pairwise(leaderboard).axes[0]
+    assert len(axes.texts) == len(leaderboard.pairs) == 3
 
 
 def test_numbers_below_the_leaderboards_panels_do_not_touch():
@@ -54,7 +54,7 @@ def test_numbers_below_the_leaderboards_panels_do_not_touch():
     ranges = [(0.97, low) for low in np.geomspace(-0.003, -0.06, 16)] + [(0.974, low) for low in (-0.0041, -0.007)]
     for best, lowest in ranges:
         records = [*grid(("unetpp_deep",), n=24, level=best), *grid(("r2unet",), n=24, level=best + lowest)]
-        figure = leaderboard(sections(records)[0])
+        figure = leaderboard(leaderboards(records)[0])
         figure.draw_without_rendering()  # puts texts where they will be
         boxes = [
             text.get_window_extent()

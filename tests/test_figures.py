@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from records import grid, record, save, save_throughput, sections
+from records import grid, leaderboards, record, save, save_throughput
 
 from bench import figures
 from bench.figures.curves import median
@@ -18,7 +18,7 @@ from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
 from bench.figures.style import label, labels
 from bench.records.results import Results
-from bench.speed import speeds
+from bench.speed import stored_tables
 
 KINDS = {"leaderboard", "distribution", "curves", "confusion", "speed"}
 OF_PAIRS = {"pairwise"}  # not of a single architecture
@@ -26,14 +26,14 @@ OF_PAIRS = {"pairwise"}  # not of a single architecture
 
 def draw(tmp_path, records, names):
     save_throughput(tmp_path, names, "cpu.tensorflow.float32.128")
-    (section,) = sections(records)
-    return figures.draw(section, speeds.load(Results(tmp_path)), tmp_path / "figures", "x")
+    (leaderboard,) = leaderboards(records)
+    return figures.draw(leaderboard, stored_tables.load(Results(tmp_path)), tmp_path / "figures", "x")
 
 
 def width_and_height(path):
     """In points of an SVG, in pixels of a PNG."""
     if path.suffix == ".svg":
-        return tuple(float(found) for found in re.findall(r'(?:width|height)="([\d.]+)pt"', path.read_text())[:2])
+        return tuple(float(result) for result in re.findall(r'(?:width|height)="([\d.]+)pt"', path.read_text())[:2])
     data = path.read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
@@ -55,8 +55,8 @@ def test_every_figure_is_drawn_at_a_readable_size(tmp_path, n):
 def test_rows_whose_speed_is_drawn_bear_their_names_apart_and_the_rest_is_counted(tmp_path):
     names = [f"net_{i}" for i in range(8)]
     save_throughput(tmp_path, names[:3], "cpu.tensorflow.float32.128")
-    (section,) = sections(grid(names, folds=2, n=24, epochs=10))
-    figure = speed(section, speeds.load(Results(tmp_path)))
+    (leaderboard,) = leaderboards(grid(names, folds=2, n=24, epochs=10))
+    figure = speed(leaderboard, stored_tables.load(Results(tmp_path)))
     for panel in figure.axes:
         assert sorted(text.get_text() for text in panel.texts) == names[:3]
         boxes = [text.get_window_extent() for text in panel.texts]
@@ -71,8 +71,8 @@ def test_rows_whose_speed_is_drawn_bear_their_names_apart_and_the_rest_is_counte
 def test_a_map_of_pairs_says_which_are_about_weights(seeds, said):
     of_three, other = seeds
     records = grid(("unet", "resunet"), seeds=range(of_three), folds=2, n=24, epochs=10)
-    (section,) = sections(records + grid(("r2unet",), seeds=range(other), folds=2, n=24, level=0.9, epochs=10))
-    assert ("rows of fewer than 3 seeds: these weights" in pairwise(section).texts[1].get_text()) == said
+    (leaderboard,) = leaderboards(records + grid(("r2unet",), seeds=range(other), folds=2, n=24, level=0.9, epochs=10))
+    assert ("rows of fewer than 3 seeds: these weights" in pairwise(leaderboard).texts[1].get_text()) == said
 
 
 @pytest.mark.fault("F96")
@@ -111,7 +111,7 @@ def test_gallery_draws_empty_full_and_oblong_masks(tmp_path):
     half = full.copy()
     half[:, :12] = False
     cases = [
-        {"id": "p|1", "image": image, "truth": t, "guess": g, "dice": 0.5, "title": "best"}
+        {"id": "p|1", "image": image, "target": t, "prediction": g, "dice": 0.5, "title": "best"}
         for t, g in ((full, empty), (half, half), (empty, full), (half, full))
     ]
     path = figures.gallery(cases, tmp_path / "g.png")
@@ -133,21 +133,21 @@ def test_no_home_and_no_display_are_needed(tmp_path):
 
 
 def test_long_names_stay_apart_whatever_is_cut():
-    long = "unet3plus (small-batches+twice-epochs+elastic)"
+    long = "unet3plus (no-geometric+epochs-300+elastic)"
     assert label("unet (elastic)") == label("unet (elastic)", 38, wrapped=True) == "unet (elastic)"
-    assert label(long, 38, wrapped=True) == "unet3plus\n(small-batches+twice-epochs+elastic)"
+    assert label(long, 38, wrapped=True) == "unet3plus\n(no-geometric+epochs-300+elastic)"
     assert label("x" * 20, 38, wrapped=True) == "x" * 20
-    assert label(long, 22) == "unet3plus (s...lastic)"
+    assert label(long, 22) == "unet3plus (n...lastic)"
     assert label("a$b" * 9, 12) == r"a\$ba\$b...a\$b"
 
 
 def test_labels_grow_until_they_are_told_apart():
-    names = [f"unet3plus (small-batches{more}+elastic)" for more in ("", "+twice-epochs")] + ["unet3plus (elastic)"]
+    names = [f"unet3plus (batch-4{more}+elastic)" for more in ("", "+epochs-300")] + ["unet3plus (elastic)"]
     assert labels(names[1:], 22) == [label(name, 22) for name in names[1:]]
-    found = labels(names, 22)
-    assert len(set(found)) == 3
-    assert "..." in found[1], "not longer than they must be"
+    result = labels(names, 22)
+    assert len(set(result)) == 3
+    assert "..." in result[1], "not longer than they must be"
     assert ["y" in each for each in labels([f"{'x' * 30}{c}{'x' * 30}" for c in "yz"], 22)] == [True, False]
     assert labels(["a", "a"]) == ["a", "a"]
-    assert labels(["unet (elastic)", names[0]], 26, wrapped=True)[1] == "unet3plus\n(small-batches+elastic)"
+    assert labels(["unet (elastic)", names[0]], 26, wrapped=True)[1] == "unet3plus\n(batch-4+elastic)"
     assert labels([]) == []

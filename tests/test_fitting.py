@@ -16,7 +16,7 @@ from lungseg.errors import DataError, UsageError
 
 pytestmark = pytest.mark.usefixtures("own_environment")
 SMALL = {"architecture": "lwnet", "width": 8, "size": 32, "threads": 1}
-SWIFT = replace(recipes.BRIEF, name="swift", epochs=3)
+SWIFT = replace(recipes.SMOKE, name="swift", epochs=3)
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +35,17 @@ def swift(monkeypatch):
 @pytest.fixture(scope="module")
 def folded(cases, tmp_path_factory):
     """A model folder by two folds, uninterrupted, and what was told of its trainings."""
-    told = []
+    details = []
     out = tmp_path_factory.mktemp("folded") / "model"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(recipes.RECIPES, "swift", SWIFT)
-        return lungseg.fit(cases, out, recipe="swift", folds=2, watch=told.append, **SMALL), told
+        return lungseg.fit(cases, out, recipe="swift", folds=2, watch=details.append, **SMALL), details
 
 
 def test_folds_score_each_image_once_and_the_model_is_trained_on_all(folded):
-    made, told = folded
-    assert [event["training"] for event in told] == [1] * 3 + [2] * 3 + [3] * 3
-    assert {event["trainings"] for event in told} == {3}
+    made, details = folded
+    assert [event["training"] for event in details] == [1] * 3 + [2] * 3 + [3] * 3
+    assert {event["trainings"] for event in details} == {3}
     stored, network = made.card.scores
     assert (stored["at"], stored["images"], network["at"], network["images"]) == ("stored", 12, "network", 12)
     assert made.card.data["split"]["test"] == 0
@@ -124,9 +124,9 @@ def test_the_command_trains_and_its_model_is_scored_and_kept_in_the_card(tmp_pat
     assert shown.out.strip() == str(out)
     assert "training 1 of 1, epoch 3 of 3" in shown.err
     assert "3 images of 3 patients (held-out patients), at the masks' stored size" in shown.err
-    told = main(["evaluate", str(out), "montgomery", str(tmp_path / "set"), "--to-card", "twelve phantoms",
+    details = main(["evaluate", str(out), "montgomery", str(tmp_path / "set"), "--to-card", "twelve phantoms",
                  "--json", str(tmp_path / "scores.json"), "--threads", "1"])  # fmt: skip
-    assert told == 0
+    assert details == 0
     card = model_folder.open_folder(out).card
     assert [score["set"] for score in card.scores] == ["held-out patients"] * 2 + ["twelve phantoms"] * 2
     written = json.loads((tmp_path / "scores.json").read_text())
@@ -150,24 +150,25 @@ def test_a_summary_draws_patients_with_all_their_images():
 
 
 def test_a_summary_covers_the_mean_as_often_as_it_says():
-    """95 % intervals of means of 60 skewed values: 200 draws hold the truth 183 to 198 times (binomial, 99.9 %)."""
+    """95 % intervals of means of 60 skewed values: 200 draws hold the ground truth 183 to 198 times (binomial, 99.9
+    %)."""
     generator = np.random.default_rng(0)
-    truth, held = 1 - 0.033, 0
+    target, held = 1 - 0.033, 0
     for _ in range(200):
         values = 1 - 0.033 * np.exp(0.65 * generator.standard_normal(60) - 0.65**2 / 2)
-        found = evaluation.summary(values.tolist(), [str(k) for k in range(60)])
-        held += found["low"] <= truth <= found["high"]
+        result = evaluation.summary(values.tolist(), [str(k) for k in range(60)])
+        held += result["low"] <= target <= result["high"]
     assert 174 <= held <= 198
 
 
 @pytest.mark.parametrize("values", [[0.5], [0.5, 0.7], [0.5] * 9])
 def test_a_summary_of_too_little_has_no_interval(values):
-    found = evaluation.summary(values, [str(k) for k in range(len(values))])
-    assert found["interval"] == "none"
-    assert found["low"] == found["value"] == found["high"]
+    result = evaluation.summary(values, [str(k) for k in range(len(values))])
+    assert result["interval"] == "none"
+    assert result["low"] == result["value"] == result["high"]
 
 
 def test_several_devices_are_refused_where_the_backend_cannot_share_a_batch(tmp_path, cases, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     with pytest.raises(UsageError, match="2 devices for one training need JAX"):
-        lungseg.fit(cases, tmp_path / "model", recipe="brief", devices=2, **SMALL)
+        lungseg.fit(cases, tmp_path / "model", recipe="smoke", devices=2, **SMALL)

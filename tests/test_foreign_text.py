@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from records import ensembles, grid, parsed, record, save, sealed, sections
+from records import ensembles, grid, leaderboards, parsed, record, save, sealed
 
 from bench import markdown
 from bench.__main__ import main
@@ -41,11 +41,11 @@ TEXTS = st.one_of(WORDS, st.text(max_size=40), SENTENCES)
 
 # every text of a record that a page may show, by its path; `*` is each case
 FIELDS = [
-    ("cell", "suite"), ("cell", "architecture"), ("cell", "recipe"), ("cell", "scored_on"), ("cell", "trained_on"),
+    ("cell", "suite"), ("cell", "architecture"), ("cell", "recipe"), ("cell", "test_set"), ("cell", "train_set"),
     ("machine", "backend"), ("machine", "device_kind"), ("machine", "precision"), ("machine", "cpu"),
     ("machine", "device"), ("machine", "os"), ("machine", "python"), ("machine", "versions", "numpy"),
-    ("source", "commit"), ("source", "sha256"), ("taken_from",), ("weights_sha256",), ("finished",),
-    ("doubts", 0), ("inputs", "graph"), ("inputs", "recipe", "name"), ("cases", "*", "id"), ("cases", "*", "patient"),
+    ("source", "commit"), ("source", "sha256"), ("reused_from",), ("weights_sha256",), ("finished",),
+    ("warnings", 0), ("inputs", "graph"), ("inputs", "recipe", "name"), ("cases", "*", "id"), ("cases", "*", "patient"),
     ("error", "type"), ("error", "message"), ("status",), ("record_sha256",),
 ]  # fmt: skip
 
@@ -55,7 +55,7 @@ def with_texts(records, texts):
 
     Names of architectures and images stay apart by what they were; a colon would make a recipe a variant of another.
     """
-    found = []
+    result = []
     for r in deepcopy(records):
         for path, text in texts.items():
             if path[0] == "cases":
@@ -67,19 +67,19 @@ def with_texts(records, texts):
                 at = r
                 for part in path[:-1]:
                     at = at.get(part) or {}
-                if isinstance(at, list) or path[-1] in at or path == ("taken_from",):
+                if isinstance(at, list) or path[-1] in at or path == ("reused_from",):
                     at[path[-1]] = text
-        found.append(r)
-    return found
+        result.append(r)
+    return result
 
 
 def some():
     """Records of every kind, with every part that a page tells of."""
     records = grid(("unet", "resunet"), seeds=(0, 1), **SMALL)
     for r in records:
-        r |= {"doubts": ["poor"], "taken_from": "other", "inputs": {"graph": "g", "recipe": {"name": "strong"}}}
+        r |= {"warnings": ["poor"], "reused_from": "other", "inputs": {"graph": "g", "recipe": {"name": "strong"}}}
     records[0]["inputs"]["graph"] = "another"
-    records += [{**deepcopy(r), "cell": {**r["cell"], "recipe": "document:no-pose"}} for r in records]
+    records += [{**deepcopy(r), "cell": {**r["cell"], "recipe": "reference:no-geometric"}} for r in records]
     records += ensembles(records[:4], "unet")
     failed = [record("r2unet", fold, status="crashed", message="boom", **SMALL) for fold in (0, 1)]
     return json.loads(json.dumps([sealed(r) for r in [*records, *failed]]))
@@ -90,14 +90,14 @@ RECORDS = some()
 
 def shape(text):
     """What is left of a page without its words: blocks, links with their targets, rows, tags; sorted, as names are."""
-    found = []
+    result = []
     for token in READER.parse(text):
         if token.type == "inline":
             inline = [child for child in token.children if child.type not in ("text", "softbreak", "text_special")]
-            found += [f"{child.type} {target(child.attrs.get('href'))}" for child in inline]
+            result += [f"{child.type} {target(child.attrs.get('href'))}" for child in inline]
         else:
-            found.append(f"{token.type} {token.tag} {token.content if 'html' in token.type else ''}")
-    return sorted(found)
+            result.append(f"{token.type} {token.tag} {token.content if 'html' in token.type else ''}")
+    return sorted(result)
 
 
 def target(href):
@@ -125,10 +125,10 @@ def words(texts):
 def pages(texts):
     """A suite's page and the index, of records that hold these texts."""
     records = with_texts(RECORDS, texts)
-    found = sections(records)
-    suite, unreadable = records[0]["cell"]["suite"], {"runs/s/m/r.json": str(records[0]["taken_from"])}
-    page = report.suite_page(suite, found, [], [{}] * len(found), [{}] * len(found), unreadable)
-    return page, leaderboard_page({suite: found}, [], {suite: "page.md"}, unreadable=unreadable)
+    result = leaderboards(records)
+    suite, unreadable = records[0]["cell"]["suite"], {"runs/s/m/r.json": str(records[0]["reused_from"])}
+    page = report.suite_page(suite, result, [], [{}] * len(result), [{}] * len(result), unreadable)
+    return page, leaderboard_page({suite: result}, [], {suite: "page.md"}, unreadable=unreadable)
 
 
 def test_a_plain_word_is_held_by_every_field_but_a_moment_and_a_page_of_them_has_tables_and_links():
@@ -199,7 +199,7 @@ def test_no_cell_of_a_table_of_pairs_runs_in_a_spreadsheet(text):
 
 
 @pytest.mark.fault("F124")
-@pytest.mark.parametrize("key", ["suite", "architecture", "recipe", "scored_on", "trained_on"])
+@pytest.mark.parametrize("key", ["suite", "architecture", "recipe", "test_set", "train_set"])
 @pytest.mark.parametrize("name", ["a/b", "..\\up", "n" * 300, "a\nb"])
 def test_a_name_that_no_file_can_have_is_refused_by_its_key_and_hides_nothing(tmp_path, capsys, key, name):
     save(tmp_path, grid(("unet",), suite="other", **SMALL))
@@ -216,7 +216,7 @@ def test_a_name_that_no_file_can_have_is_refused_by_its_key_and_hides_nothing(tm
 def test_the_longest_names_that_are_taken_fit_every_file_with_figures(tmp_path):
     records = grid(("u" * 80, "v" * 80), suite="s" * 80, **SMALL)
     for r in records:
-        r["cell"] |= {"scored_on": "d" * 120, "trained_on": "d" * 120, "recipe": "r" * 160}
+        r["cell"] |= {"test_set": "d" * 120, "train_set": "d" * 120, "recipe": "r" * 160}
         r["machine"] |= {"backend": "b" * 30, "device_kind": "k" * 80, "precision": "p" * 20}
     for k, r in enumerate(records):
         path = tmp_path / f"runs/long/m/{k}.json"

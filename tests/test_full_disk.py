@@ -21,7 +21,7 @@ from bench.paths import ROOT
 from bench.records import costs, store
 from bench.records.results import Results
 from bench.running import lock
-from bench.speed import speed_table
+from bench.speed import throughput_table
 from lungseg import atomic, datasets
 from lungseg.datasets import phantom
 from lungseg.errors import EnvironmentFailure
@@ -34,12 +34,12 @@ SMALL = {"folds": 2, "n": 24, "epochs": 4}
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every file that anything would read, by its path; not the lock, and not what is marked as unfinished."""
-    found = {}
+    result = {}
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         if path.is_file() and not any(part.startswith((atomic.FILE, atomic.FOLDER, ".lock")) for part in parts):
-            found["/".join(parts)] = path.read_bytes()
-    return found
+            result["/".join(parts)] = path.read_bytes()
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ WRITERS = {
     "record set aside": lambda f, _: store.set_aside(f / "runs/quick/m/old.json"),
     "figure": lambda f, _: draw(f / "figures/x.png"),
     "costs": lambda f, _: costs.renew(Results(f), SUITE, parsed([record("unet", 0, suite="quick", n=10, epochs=3)])),
-    "throughput table": lambda f, _: store.write_text(f / "throughput/a.csv", speed_table.spelled([])),
+    "throughput table": lambda f, _: store.write_text(f / "throughput/a.csv", throughput_table.spelled([])),
     "phantom set": lambda f, _: phantom.write(f / "cache/phantom", 1, (16, 16)),
     "prepared cache": lambda f, get: prepare(
         datasets.load("phantom", get("radiographs")), (16, 16), f / "cache/prepared"
@@ -97,7 +97,7 @@ def start(folder: Path) -> Path:
     for whose in ("own", "committed"):
         table = folder / whose / "throughput/cpu.tensorflow.float32.64x64.csv"
         table.parent.mkdir(parents=True)
-        table.write_text(",".join(speed_table.KEY) + f",commit\nunet,8,4,1,{whose}\n")
+        table.write_text(",".join(throughput_table.KEY) + f",commit\nunet,8,4,1,{whose}\n")
     (folder / "costs.csv").write_text(",".join(costs.COLUMNS) + "\nsmoke,3,0.5,2,one,2,CPU\n")
     return folder
 

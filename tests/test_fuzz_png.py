@@ -83,21 +83,21 @@ def in_a_child(folder: Path, count: int) -> dict[str, object]:
     environment = {**os.environ, "PYTHONPATH": str(Path(images.__file__).parent.parent)}  # the code under test
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, preexec_fn=limit)
     assert done.returncode == 0, f"ended with {done.returncode}: {done.stderr[-3000:]}"
-    found = json.loads(done.stdout)
-    print(json.dumps(found, indent=1))
-    return found
+    result = json.loads(done.stdout)
+    print(json.dumps(result, indent=1))
+    return result
 
 
 @pytest.mark.fault("F01", "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F15")
 @pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_mutated_png_is_an_array_or_a_data_error_at_once_and_in_little_memory(tmp_path, count):
-    found = in_a_child(tmp_path, count)
-    outcomes = found["outcomes"]
+    result = in_a_child(tmp_path, count)
+    outcomes = result["outcomes"]
     assert sum(outcomes.values()) == 2 * count
     assert outcomes["array"] > count / 50, "nearly everything is refused: the mutations no longer reach the pixels"
     assert len(outcomes) > 8, "few kinds of refusal: the mutations have become alike"
-    assert found["slowest_seconds"] < MAX_SECONDS
-    assert found["extra_megabytes"] < MAX_EXTRA_BYTES / 2**20
+    assert result["slowest_seconds"] < MAX_SECONDS
+    assert result["extra_megabytes"] < MAX_EXTRA_BYTES / 2**20
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ SMALL = {"folds": 2, "n": 8, "epochs": 5, "size": 16}
 ODD = [
     None, True, False, 0, -1, 1, 2, 10**6, 10**18, 10**400, 0.5, -0.0, 1e-320, 1e308, -1e308, "", "ok", "px", "mm",
     "unet", "other", "../up", "a\nb", "\ud800", "x" * 300, [], [None], {}, {"a": []}, [[]] * 3, "one_empty",
-    "2026-11-23T10:00:00", "0001-01-01T00:00:00", "crashed", "phantom+other", "document:no-pose", "strong",
+    "2026-11-23T10:00:00", "0001-01-01T00:00:00", "crashed", "phantom+other", "reference:no-geometric", "strong",
 ]  # fmt: skip
 VALUES = st.one_of(
     st.sampled_from(ODD),
@@ -39,7 +39,7 @@ def kinds():
     whole = grid(("unet",), seeds=(0, 1), suite="fake", **SMALL)
     for r in whole:
         recipe = {"name": "strong", "epochs": 5, "batch_size": 8}
-        r |= {"inputs": {"protocol": 2, "graph": "g", "recipe": recipe}, "doubts": ["poor"], "taken_from": "another"}
+        r |= {"inputs": {"protocol": 2, "graph": "g", "recipe": recipe}, "warnings": ["poor"], "reused_from": "another"}
         r["calibration"] = {"bins": [[10, 5.0, 5]] * 15, "brier": 0.1}
         for case in r["cases"]:
             keys = ("tp", "fp", "fn", "tn", "distance_unit", "hd95_mm", "hd95_state", "assd_mm", "nsd_2mm")
@@ -60,8 +60,8 @@ def places(value, path=()):
         yield from places(below, (*path, key))
 
 
-def changed(found, path, value, lost):
-    made = deepcopy(found)
+def changed(result, path, value, lost):
+    made = deepcopy(result)
     at = made
     for key in path[:-1]:
         at = at[key]
@@ -72,12 +72,12 @@ def changed(found, path, value, lost):
     return made
 
 
-def seal(found):
+def seal(result):
     """As `store.sealed`, of what no record may hold: another program's hash, by Python's own JSON."""
     try:
-        return store.sealed(found)
+        return store.sealed(result)
     except (ValueError, RecursionError):
-        return found
+        return result
 
 
 @st.composite
@@ -105,9 +105,9 @@ def results(tmp_path_factory):
     return folder
 
 
-def place(folder, found):
-    suite, machine = found["cell"]["suite"], "tensorflow-cpu-float32"
-    return folder / "runs" / suite / machine / f"{cell_name(found)}.json"
+def place(folder, result):
+    suite, machine = result["cell"]["suite"], "tensorflow-cpu-float32"
+    return folder / "runs" / suite / machine / f"{cell_name(result)}.json"
 
 
 def report(results, *more):
@@ -126,11 +126,11 @@ def test_a_report_outlives_every_record_and_writes_every_other_page(results, mut
     page.unlink(missing_ok=True)
     try:
         path.write_text(json.dumps(seal(made)))
-        code, told = report(results)
+        code, details = report(results)
     finally:
         path.write_text(json.dumps(RECORDS[which]))
-    assert code in (0, 3), told
-    assert (code == 3) == (path.name in told)
+    assert code in (0, 3), details
+    assert (code == 3) == (path.name in details)
     text = page.read_text(encoding="utf-8")
     assert "## TensorFlow on CPU, float32" in text
     assert "Unreadable" not in text
@@ -143,8 +143,8 @@ def test_what_was_edited_and_still_parses_makes_a_table(mutant):
     """Parsing is the only place that can reject a record: no page need be tried to know that it can be shown."""
     _, made = mutant
     try:
-        found = store.read(Path("edited.json"), json.dumps(made), parse.record)
+        result = store.read(Path("edited.json"), json.dumps(made), parse.record)
     except store.UnreadableRecord:
         return
-    (section,) = stats.sections([found])
-    assert section_blocks(section, {})[0].startswith("## ")
+    (leaderboard,) = stats.leaderboards([result])
+    assert section_blocks(leaderboard, {})[0].startswith("## ")

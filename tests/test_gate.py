@@ -10,12 +10,12 @@ import statistics
 
 import pytest
 
-from bench import gate, judging
+from bench import gate, gate_cli
 from bench.__main__ import main
 from bench.gate import compare, exit_code
 from bench.paths import ROOT
 from bench.records import store
-from bench.running.inputs import PROTOCOL
+from bench.running.fingerprint import PROTOCOL
 
 LIMITS = gate.LIMITS["smoke"]
 IDS = [f"c{k:02d}" for k in range(16)]
@@ -39,18 +39,18 @@ def baseline():
         "records": store.SCHEMA,
         "protocol": PROTOCOL,
         "machine": {"cpu": "one", "device_kind": "cpu", "backend": "tensorflow", "threads": 1, "versions": {}},
-        "recipe": {"name": "brief", "epochs": 40},
+        "recipe": {"name": "smoke", "epochs": 40},
         "data": {
             "raw_sha256": "r" * 64,
             "prepared_sha256": "p" * 64,
             "patients": {key: key for key in IDS},
-            "truth_pixels": dict.fromkeys(IDS, 100),
-            "truth_quarters": {key: [30, 30, 20, 20] for key in IDS},
+            "target_pixels": dict.fromkeys(IDS, 100),
+            "target_quarters": {key: [30, 30, 20, 20] for key in IDS},
             "image_means": dict.fromkeys(IDS, 0.5),
             "image_quarters": {key: [0.4, 0.6, 0.5, 0.5] for key in IDS},
         },
         "folds": {"n": 2, "sha256": "f" * 64, "leaked": []},
-        "batches": {"f0.s0": {"images": 14, "steps": 4, "truth_pixels": 1400, "sha256": "b" * 64}},
+        "batches": {"f0.s0": {"images": 14, "steps": 4, "target_pixels": 1400, "sha256": "b" * 64}},
         "architectures": {"unet": scores(*[6, 10] * 8), "resunet": scores(*[10, 9, 11, 10] * 4)},
     }
 
@@ -84,7 +84,7 @@ def test_one_changed_count_fails_on_the_same_machine_only(baseline):
     now["architectures"]["unet"] = scores(*[6, 10] * 7, 6, 11)
     assert failures(baseline, now) == ["unet: images whose counts changed"]
     assert failures(baseline, elsewhere(now)) == []
-    assert failures(baseline, now, meant=True) == []
+    assert failures(baseline, now, expected_change=True) == []
 
 
 def test_one_changed_distance_fails_on_the_same_machine_only(baseline):
@@ -96,7 +96,7 @@ def test_one_changed_distance_fails_on_the_same_machine_only(baseline):
         now["architectures"]["unet"]["boundary"]["0/c03"][key] = value
         assert failures(baseline, now) == ["unet: images whose distances changed"]
         assert failures(baseline, elsewhere(now)) == []
-        assert failures(baseline, now, meant=True) == []
+        assert failures(baseline, now, expected_change=True) == []
 
 
 def test_spacing_must_agree_everywhere(baseline):
@@ -177,7 +177,7 @@ def test_a_missing_architecture_does_not_hide_a_worse_one(baseline):
 def test_a_meant_change_may_not_leak(baseline):
     now = elsewhere(baseline)
     now["folds"]["leaked"] = ["c03"]
-    assert failures(baseline, now, meant=True) == ["folds: images whose patient was trained on"]
+    assert failures(baseline, now, expected_change=True) == ["folds: images whose patient was trained on"]
 
 
 def test_no_score_may_be_below_the_floor(baseline):
@@ -195,14 +195,14 @@ def test_the_floor_of_a_real_set_is_0_9_by_any_change(baseline, suite, wrong, ok
     baseline["architectures"] = {"unet": scores(*[wrong] * 16)}
     words = [] if ok else ["unet: mean Dice", "unet: pooled F1"]
     assert failures(baseline, elsewhere(baseline)) == words
-    assert failures(baseline, elsewhere(baseline), meant=True) == words
+    assert failures(baseline, elsewhere(baseline), expected_change=True) == words
 
 
 @pytest.mark.parametrize(
     ("part", "value"),
     [
-        ("truth_pixels", 101),  # nearest-neighbour masks
-        ("truth_quarters", [30, 20, 30, 20]),  # masks flipped
+        ("target_pixels", 101),  # nearest-neighbour masks
+        ("target_quarters", [30, 20, 30, 20]),  # masks flipped
         ("image_means", 0.49),  # the high byte only
         ("image_means", math.nan),
         ("image_quarters", [0.6, 0.4, 0.5, 0.5]),  # images flipped
@@ -228,7 +228,7 @@ def test_pixels_and_their_order_must_be_equal_on_the_same_machine(baseline):
         (("recipe", "epochs"), 39),
         (("recipe", "smoothing"), 1.0),
         (("batches", "f0.s0", "images"), 12),
-        (("batches", "f0.s0", "truth_pixels"), 1399),
+        (("batches", "f0.s0", "target_pixels"), 1399),
         (("batches",), {}),
         (("folds", "leaked"), ["c03"]),
     ],
@@ -240,17 +240,17 @@ def test_recipe_batches_and_leaks_are_judged_everywhere(baseline, path, value):
 
 
 def test_an_older_baseline_is_read_and_what_it_lacks_is_named(baseline, tmp_path):
-    old = {**copy.deepcopy(baseline), "schema": 1}
+    old = copy.deepcopy(baseline)
     for key in ("size", "records", "protocol", "recipe", "folds", "batches"):
         del old[key]
-    for key in ("patients", "truth_quarters", "image_quarters"):
+    for key in ("patients", "target_quarters", "image_quarters"):
         del old["data"][key]
     (tmp_path / "old.json").write_text(json.dumps(old))
     assert gate.load_baseline(tmp_path / "old.json") == old
     now = elsewhere(baseline)
     assert exit_code(compare(old, now)) == 0
     assert "holds no size, records, protocol, recipe, folds, batches;" in gate.explain(old, now)
-    now["data"]["truth_pixels"]["c03"] += 1
+    now["data"]["target_pixels"]["c03"] += 1
     assert exit_code(compare(old, now)) == 1
 
 
@@ -264,7 +264,7 @@ def gate_verb(tmp_path, monkeypatch):
     """`python -m bench gate` or another verb of it, with a summary instead of a training."""
 
     def run(verb, now):
-        monkeypatch.setattr(judging, "_trained", lambda suite, options: now)
+        monkeypatch.setattr(gate_cli, "_trained", lambda suite, options: now)
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
         return main([verb, "--baseline", str(tmp_path / "baseline.json"), "--results", str(tmp_path / "out")])
 

@@ -16,7 +16,7 @@ from bench.__main__ import main
 from bench.gate import Inconsistent, NotComparable, compare, exit_code
 from bench.records import store
 from bench.records.record import History
-from bench.running.data import Material
+from bench.running.data import SuiteData
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
 
@@ -37,7 +37,7 @@ def summary(records=None, folds=lambda them: them):
     masks[:, 1:3] = True
     prepared = Prepared(ids, ids, np.full((len(ids), 4, 4), 0.5, np.float32), masks, (None,) * len(ids), "r", "p")
     split = [Fold(tuple(k for k in ids if k not in ids[n::2]), (), ids[n::2]) for n in (0, 1)]
-    return gate.summarise(SMOKE, Material((), prepared, tuple(folds(split))), records)
+    return gate.summarise(SMOKE, SuiteData((), prepared, tuple(folds(split))), records)
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +83,13 @@ def test_a_run_equals_itself_and_survives_its_file(good, tmp_path):
 def test_no_baseline_is_exit_5_with_the_command_that_makes_one_before_training(
     good, tmp_path, capsys, monkeypatch, text
 ):
-    monkeypatch.setattr("bench.judging._trained", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("bench.gate_cli._trained", lambda *_: pytest.fail("trained"))
     if text is not None:
         (tmp_path / "b.json").write_text(json.dumps({**good, "schema": 0}) if text == "another schema" else text)
     assert main(["gate", "--baseline", str(tmp_path / "b.json"), "--results", str(tmp_path)]) == 5
-    told = capsys.readouterr().err
-    assert "b.json" in told
-    assert "make baseline" in told
+    details = capsys.readouterr().err
+    assert "b.json" in details
+    assert "make baseline" in details
 
 
 @pytest.mark.fault("F85")
@@ -136,10 +136,10 @@ def test_other_folds_are_exit_5(good):
 def test_a_meant_change_may_have_another_protocol_recipe_and_seeds_but_not_fewer_images(good):
     now = summary(made(seeds=(1,)))
     now["protocol"], now["recipe"] = 99, {"name": "better"}
-    assert verdict(good, now, meant=True) == (0, "")
+    assert verdict(good, now, expected_change=True) == (0, "")
     assert verdict(good, summary(made(seeds=(1,))))[0] == 5
     one_fold = [r for r in made(seeds=(1,)) if (r["cell"]["architecture"], r["cell"]["fold"]) != ("unet", 1)]
-    assert verdict(good, summary(one_fold), meant=True)[0] == 5
+    assert verdict(good, summary(one_fold), expected_change=True)[0] == 5
 
 
 @pytest.mark.fault("F86")
@@ -148,9 +148,9 @@ def test_a_meant_change_may_have_another_protocol_recipe_and_seeds_but_not_fewer
 def test_a_score_that_is_no_number_is_a_regression(good, key, value):
     for now in (copy.deepcopy(good), elsewhere(good)):
         put(now, ("architectures", "unet", key), value)
-        found = compare(good, now)
-        assert exit_code(found) == 1
-        assert {f.subject for f in found if not f.ok} == {"unet"}
+        result = compare(good, now)
+        assert exit_code(result) == 1
+        assert {f.subject for f in result if not f.ok} == {"unet"}
 
 
 @pytest.mark.fault("F86")
@@ -203,9 +203,9 @@ def test_a_failed_fold_is_no_score_and_a_regression_only_where_accuracy_failed(g
     code = 1 if status in ("diverged", "contract") else 4
     for run in (now, elsewhere(now)):
         assert verdict(good, run) == (code, "unet trained and scored")
-        (told,) = (f for f in compare(good, run) if not f.ok)
-        assert told.now == f"no: {status}, why"
-        assert told.judged is (code == 1)
+        (details,) = (f for f in compare(good, run) if not f.ok)
+        assert details.now == f"no: {status}, why"
+        assert details.judged is (code == 1)
     lost = summary([r for r in made() if r["cell"] != failed["cell"]])
     assert verdict(good, elsewhere(lost))[0] == 5, "nothing says why it is not there"
 

@@ -21,15 +21,15 @@ def made(commit: str | None, day: int, dirty: bool = False, **more: object) -> l
 
 def test_a_point_is_a_network_s_mean_over_all_images_of_a_commit_in_the_order_of_time() -> None:
     later, earlier = made(FIRST, 9), made(SECOND, 3)
-    found = points(parsed([*later, *earlier]))
-    assert [point.commit for point in found] == ["bbbbbbb", "bbbbbbb", "aaaaaaa", "aaaaaaa"]
-    unet = next(p for p in found if p.commit == "aaaaaaa" and p.network.startswith("unet"))
-    own = [r for r in later if r["cell"]["architecture"] == "unet"]
-    dice = [case["dice"] for r in own for case in r["cases"]]
+    result = points(parsed([*later, *earlier]))
+    assert [point.commit for point in result] == ["bbbbbbb", "bbbbbbb", "aaaaaaa", "aaaaaaa"]
+    unet = next(p for p in result if p.commit == "aaaaaaa" and p.network.startswith("unet"))
+    local = [r for r in later if r["cell"]["architecture"] == "unet"]
+    dice = [case["dice"] for r in local for case in r["cases"]]
     assert unet.dice == pytest.approx(sum(dice) / 24)
     assert unet.n == len(dice) == 24
-    seconds = sum(sum(r["history"]["seconds"]) for r in own)
-    seen = sum(len(r["split"]["train"]) * len(r["history"]["seconds"]) for r in own)
+    seconds = sum(sum(r["history"]["seconds"]) for r in local)
+    seen = sum(len(r["split"]["train"]) * len(r["history"]["seconds"]) for r in local)
     assert unet.rate == pytest.approx(seen / seconds)
 
 

@@ -115,7 +115,7 @@ def test_a_planted_checkpoint_is_an_error_that_names_it_and_runs_nothing(tmp_pat
     path.parent.mkdir(parents=True)
     path.write_bytes(PREDICTIONS[kind](Payload(tmp_path / "ran")))
     with pytest.raises(DataError, match=r"predictions\.npz: not the predictions of a cell"):
-        showcase.prediction(Results(tmp_path), CELL, "a")
+        showcase.load_prediction(Results(tmp_path), CELL, "a")
     assert not (tmp_path / "ran").exists()
 
 

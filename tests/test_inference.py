@@ -44,7 +44,7 @@ def test_a_memory_mapped_set_can_be_predicted(tmp_path):
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 4, 5, 8])
-def test_where_programs_are_compiled_every_batch_is_of_one_size(n, monkeypatch):
+def test_where_compilation_cache_are_compiled_every_batch_is_of_one_size(n, monkeypatch):
     """And what fills the last one up is in no result."""
     sizes = []
 
@@ -54,7 +54,7 @@ def test_where_programs_are_compiled_every_batch_is_of_one_size(n, monkeypatch):
 
     images = np.random.default_rng(0).random((n, 4, 4), np.float32)
     monkeypatch.setattr(inference.runtime, "jit_compile", lambda: True)
-    found = inference.probabilities(SimpleNamespace(predict_on_batch=predict), images, batch=4)
-    assert (found == images / 2).all()
-    assert found.shape == images.shape
+    result = inference.probabilities(SimpleNamespace(predict_on_batch=predict), images, batch=4)
+    assert (result == images / 2).all()
+    assert result.shape == images.shape
     assert sizes == [4] * -(-n // 4)

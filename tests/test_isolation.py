@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from records import sections
+from records import leaderboards
 
 from bench import machine
 from bench.pages import report
 from bench.records import store
 from bench.records.results import Results
 from bench.running import data, engine
-from bench.running.inputs import inputs
+from bench.running.fingerprint import fingerprint_inputs
 from bench.running.progress import Display
 from bench.suites import Phantoms, cells, suite
 from lungseg.errors import DataError
@@ -22,7 +22,7 @@ SOUND = replace(
     size=(32, 32),
     width=1,
     phantoms=Phantoms(12, (64, 56)),
-    only_folds=(0, 1),
+    fold_subset=(0, 1),
     recipe="two-epochs",
 )
 LIMIT_S = 15.0  # of the one that sleeps
@@ -30,10 +30,10 @@ LIMIT_S = 15.0  # of the one that sleeps
 
 def run(folder, suite, wanted):
     """Outcomes and records by cell id."""
-    root = data.locate(suite, None, Results(folder))
-    material = data.gather(suite, root, Results(folder))
-    made_from = {cell.id: inputs(cell, material) for cell in wanted}
-    with Display(wanted, suite.slots) as display:
+    root = data.resolve_root(suite, None, Results(folder))
+    suite_data = data.load_suite_data(suite, root, Results(folder))
+    made_from = {cell.id: fingerprint_inputs(cell, suite_data) for cell in wanted}
+    with Display(wanted, suite.workers) as display:
         outcomes = engine.run_cells(wanted, suite, root, Results(folder), made_from, display)
     records = {r.name: dict(r.document) for r in Results(folder).all()}
     return dict(zip([cell.id for cell in wanted], outcomes, strict=True)), records
@@ -99,16 +99,16 @@ def test_the_report_shows_failed_cells_and_ranks_nothing_because_of_them(among):
     for name, record in records.items():
         if record["status"] != "ok":
             assert f"| {name}" in page.replace("\\", "")
-    (section,) = sections(Results(folder).all())
-    assert len(section.failed) == 6
+    (leaderboard,) = leaderboards(Results(folder).all())
+    assert len(leaderboard.failed) == 6
 
 
 @pytest.mark.fault("F43")
 def test_data_that_changed_after_the_parent_looked_ends_the_cell(tmp_path):
-    root = data.locate(SOUND, None, Results(tmp_path))
-    material = data.gather(SOUND, root, Results(tmp_path))
+    root = data.resolve_root(SOUND, None, Results(tmp_path))
+    suite_data = data.load_suite_data(SOUND, root, Results(tmp_path))
     cell = cells(SOUND)[0]
-    stale = {**inputs(cell, material), "data": "what it was before"}
+    stale = {**fingerprint_inputs(cell, suite_data), "data": "what it was before"}
     changed = pytest.raises(DataError, match="data of the set changed since the run began")
     with Display([cell], 1) as display, changed:
         engine.run_cells([cell], SOUND, root, Results(tmp_path), {cell.id: stale}, display)

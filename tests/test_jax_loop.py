@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def result(tmp_path_factory):
     """Of each case: history, best epoch and hash of weights, by each loop."""
     python = interpreter("jax")
     if python is None:
@@ -27,17 +27,17 @@ def found(tmp_path_factory):
     return json.loads(done.stdout)
 
 
-def cases(found):
-    return {name: case for name, case in found.items() if name != "diverged"}
+def cases(result):
+    return {name: case for name, case in result.items() if name != "diverged"}
 
 
-def test_step_by_step_it_gives_the_bits_of_keras_own_loop(found):
-    for name, case in cases(found).items():
+def test_step_by_step_it_gives_the_bits_of_keras_own_loop(result):
+    for name, case in cases(result).items():
         assert case["single"] == case["keras"], name
 
 
-def test_with_an_epoch_as_one_dispatch_its_history_is_the_same_but_for_rounding(found):
-    for name, case in cases(found).items():
+def test_with_an_epoch_as_one_dispatch_its_history_is_the_same_but_for_rounding(result):
+    for name, case in cases(result).items():
         wanted, ours = case["keras"], case["whole"]
         assert ours["history"].keys() == wanted["history"].keys()
         for key, values in wanted["history"].items():
@@ -46,16 +46,16 @@ def test_with_an_epoch_as_one_dispatch_its_history_is_the_same_but_for_rounding(
 
 
 @pytest.mark.parametrize("loop", ["single", "whole"])
-def test_a_resumed_training_ends_with_the_same_bits(found, loop):
-    for name, case in cases(found).items():
+def test_a_resumed_training_ends_with_the_same_bits(result, loop):
+    for name, case in cases(result).items():
         assert case[f"{loop}, resumed"] == case[loop], name
 
 
-def test_the_cases_reach_what_they_are_named_for(found):
-    assert len(set(found["plateau"]["keras"]["history"]["learning_rate"])) > 1
-    assert len(found["stops early"]["keras"]["history"]["loss"]) < 6
-    assert found["average"]["keras"]["weights"] != found["batches of two sizes"]["keras"]["weights"]
+def test_the_cases_reach_what_they_are_named_for(result):
+    assert len(set(result["plateau"]["keras"]["history"]["learning_rate"])) > 1
+    assert len(result["stops early"]["keras"]["history"]["loss"]) < 6
+    assert result["average"]["keras"]["weights"] != result["batches of two sizes"]["keras"]["weights"]
 
 
-def test_a_loss_that_is_not_finite_ends_the_training(found):
-    assert all("epoch 1: dice, loss" in said and "not a finite number" in said for said in found["diverged"])
+def test_a_loss_that_is_not_finite_ends_the_training(result):
+    assert all("epoch 1: dice, loss" in said and "not a finite number" in said for said in result["diverged"])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 from read_page import page
-from records import grid, sealed, sections
+from records import grid, leaderboards, sealed
 
 from bench.pages.kinds_page import kinds
 
 
 def only(records):
-    (section,) = sections(records)
-    return section
+    (leaderboard,) = leaderboards(records)
+    return leaderboard
 
 
 def made(records, **machine):
@@ -55,8 +55,8 @@ def test_the_processor_beside_a_card_is_no_matter():
 
 def test_a_failed_cell_without_a_machine_tells_nothing():
     records = grid(("unet",), n=60)
-    asked = {"backend": "tensorflow", "device_kind": "cpu", "precision": "float32"}
-    failed = sealed({**records[0], "status": "oom", "cases": [], "machine": None, "inputs": asked})
-    section = only([*records[1:], failed])
-    assert len(section.failed) == 1
-    assert kinds(section) == []
+    requested = {"backend": "tensorflow", "device_kind": "cpu", "precision": "float32"}
+    failed = sealed({**records[0], "status": "oom", "cases": [], "machine": None, "inputs": requested})
+    leaderboard = only([*records[1:], failed])
+    assert len(leaderboard.failed) == 1
+    assert kinds(leaderboard) == []

@@ -40,9 +40,9 @@ def job(tmp_path, then="end", timeout_s=60):
     return Job("tests.launched", payload, 1, tmp_path / "log.txt", timeout_s)
 
 
-def here(tmp_path, launch=(), **asked):
+def here(tmp_path, launch=(), **requested):
     heard = []
-    outcome = EXECUTORS["local"](launch).submit(job(tmp_path, **asked), heard.append)
+    outcome = EXECUTORS["local"](launch).submit(job(tmp_path, **requested), heard.append)
     return outcome, next(event for event in heard if event["event"] == "here")
 
 
@@ -58,15 +58,15 @@ def has_ended(pid):
 
 @pytest.mark.parametrize("launch", [(), ("env", "WORD=set"), ("nice", "-n", "5"), ("setsid",)], ids=str)
 def test_a_prefix_is_what_the_process_is_started_through(tmp_path, launch):
-    outcome, told = here(tmp_path, launch)
+    outcome, details = here(tmp_path, launch)
     assert outcome.status == "ok"
-    assert told["word"] == ("set" if "WORD=set" in launch else None)
-    assert told["nice"] - os.nice(0) == (min(5, 19 - os.nice(0)) if launch[:1] == ("nice",) else 0)
+    assert details["word"] == ("set" if "WORD=set" in launch else None)
+    assert details["nice"] - os.nice(0) == (min(5, 19 - os.nice(0)) if launch[:1] == ("nice",) else 0)
 
 
 def test_events_and_the_way_it_ended_come_through_srun(tmp_path, srun):
-    outcome, told = here(tmp_path, srun)
-    assert (outcome.status, told["word"], told["leads"]) == ("ok", "node", True)
+    outcome, details = here(tmp_path, srun)
+    assert (outcome.status, details["word"], details["leads"]) == ("ok", "node", True)
     outcome, _ = here(tmp_path, srun, then="die")
     assert (outcome.status, outcome.error["type"]) == ("oom", "Killed"), "137 is a kill"
     assert outcome.peak_memory_bytes is None, "what srun took says nothing of what it started"
@@ -109,8 +109,8 @@ def test_a_prefix_that_starts_nothing_is_an_error_with_its_words(tmp_path):
 
 
 def test_words_are_split_as_a_shell_would_and_a_preset_is_one(capsys):
-    told = parser().parse_args(["run", "quick", "--launch", "srun --job-name='two words'"])
-    assert told.launch == ("srun", "--job-name=two words")
+    details = parser().parse_args(["run", "quick", "--launch", "srun --job-name='two words'"])
+    assert details.launch == ("srun", "--job-name=two words")
     assert parser().parse_args(["tune", "quick", "--launch", "slurm"]).launch[0] == "srun"
     with pytest.raises(SystemExit):
         parser().parse_args(["run", "quick", "--launch", "'"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from read_page import flat
-from records import grid, save, sealed, second, sections
+from records import grid, leaderboards, save, sealed, second
 
 from bench.pages import leading, report
 from bench.pages.leaderboard_page import best, cost, founding, real
@@ -18,8 +18,8 @@ def montgomery(names=THREE, **more):
 
 
 def leader(*records):
-    found = leading.leader(sections([r for some in records for r in some]))
-    return found and (found.setting.suite, found.setting.protocol)
+    result = leading.leader(leaderboards([r for some in records for r in some]))
+    return result and (result.conditions.suite, result.conditions.protocol)
 
 
 def test_a_newer_protocol_leads_before_seeds_and_networks():
@@ -34,27 +34,30 @@ def test_of_one_protocol_networks_with_enough_seeds_lead_before_more_networks():
 
 
 def test_phantoms_other_sets_variants_and_single_networks_never_lead():
-    across = [sealed({**r, "cell": {**r["cell"], "trained_on": "shenzhen", "suite": "a"}}) for r in montgomery()]
-    varied = [sealed({**r, "cell": {**r["cell"], "recipe": "document:plateau", "suite": "b"}}) for r in montgomery()]
-    besides = [sealed({**r, "cell": {**r["cell"], "trained_on": "montgomery+shenzhen", "suite": "c"}})
-               for r in montgomery()]  # fmt: skip
-    assert leader(grid(THREE, n=40), across, varied, besides, montgomery(("unet",), suite="d")) is None
+    across = [sealed({**r, "cell": {**r["cell"], "train_set": "shenzhen", "suite": "a"}}) for r in montgomery()]
+    augmented = [
+        sealed({**r, "cell": {**r["cell"], "recipe": "reference:plateau", "suite": "b"}}) for r in montgomery()
+    ]
+    extra_train = [
+        sealed({**r, "cell": {**r["cell"], "train_set": "montgomery+shenzhen", "suite": "c"}}) for r in montgomery()
+    ]
+    assert leader(grid(THREE, n=40), across, augmented, extra_train, montgomery(("unet",), suite="d")) is None
 
 
 def test_an_earlier_protocol_is_shown_beside_only_where_it_has_more_networks():
     new = second(montgomery(THREE[:2], suite="new"))
     more, best_of_few = montgomery(suite="more"), montgomery(THREE[:2], suite="few", level=0.99)
-    found = leading.earlier(sections([*new, *more, *best_of_few]))
-    assert found.setting.suite == "more"
-    assert leading.earlier(sections([*new, *best_of_few])) is None
+    result = leading.earlier(leaderboards([*new, *more, *best_of_few]))
+    assert result.conditions.suite == "more"
+    assert leading.earlier(leaderboards([*new, *best_of_few])) is None
 
 
 @pytest.fixture
 def clear():
     """Three networks of three seeds that lie far apart, and a fourth of one seed that leads."""
     made = [r for k, name in enumerate(THREE) for r in montgomery((name,), seeds=range(3), level=0.98 - 0.02 * k)]
-    (section,) = sections([*made, *montgomery(("unetpp",), level=0.995)])
-    return section
+    (leaderboard,) = leaderboards([*made, *montgomery(("unetpp",), level=0.995)])
+    return leaderboard
 
 
 def test_a_lead_of_one_seed_is_called_one_of_weights_and_methods_are_told_apart(clear):
@@ -66,16 +69,16 @@ def test_a_lead_of_one_seed_is_called_one_of_weights_and_methods_are_told_apart(
 
 def test_the_cheapest_within_the_margin_is_named_with_its_cost(clear):
     assert "No network that costs less is within 0.002 Dice of it" in cost(clear, [])
-    (section,) = sections(montgomery(("unet", "unet_of_more"), level=0.97))
-    near = [r for r in section.rows if abs(r.dice.value - section.rows[0].dice.value) <= 0.002]
+    (leaderboard,) = leaderboards(montgomery(("unet", "unet_of_more"), level=0.97))
+    near = [r for r in leaderboard.rows if abs(r.dice.value - leaderboard.rows[0].dice.value) <= 0.002]
     if len(near) == 2:
-        assert "U-Net" in cost(section, [])
+        assert "U-Net" in cost(leaderboard, [])
 
 
 def test_the_founding_three_are_answered_for_by_the_source_protocols_recipe(clear):
     text = founding([clear])
     assert "3 seeds: U-Net 0.9" in text.replace("\u00a0", " ")
-    assert founding(sections(montgomery(THREE[:2]))) is None
+    assert founding(leaderboards(montgomery(THREE[:2]))) is None
 
 
 def test_the_page_is_short_and_leads_to_every_suite(tmp_path):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from records import grid, sealed, sections
+from records import grid, leaderboards, sealed
 
 from bench.pages import literature
 from bench.suites import SUITES
 
 
 def only(records):
-    (section,) = sections(records)
-    return section
+    (leaderboard,) = leaderboards(records)
+    return leaderboard
 
 
 def test_no_published_number_states_the_protocol_of_a_suite():
@@ -30,14 +30,14 @@ def test_the_table_holds_every_source_with_its_tags_and_no_row_of_ours():
 
 
 def test_a_set_trained_on_besides_leaves_the_folds_and_says_so():
-    records = [sealed({**r, "cell": {**r["cell"], "trained_on": "montgomery+shenzhen"}, "inputs": {}})
+    records = [sealed({**r, "cell": {**r["cell"], "train_set": "montgomery+shenzhen"}, "inputs": {}})
                for r in grid(("unet",), n=25, data="montgomery")]  # fmt: skip
-    section = only(records)
-    assert section.setting.split == "5 folds grouped by patient, each trained on all of shenzhen besides"
-    assert not section.setting.across
+    leaderboard = only(records)
+    assert leaderboard.conditions.split == "5 folds grouped by patient, each trained on all of shenzhen besides"
+    assert not leaderboard.conditions.cross_dataset
 
 
-def test_two_people_are_a_line_with_its_size_and_its_doubt():
+def test_two_observers_are_a_line_with_its_size_and_its_warning():
     text = literature.people_agree()
     assert "0.973 [0.970, 0.977] (n = 305" in text
     assert "same draft and left it alone in 41" in text

@@ -19,12 +19,12 @@ SOFT = st.integers(1, 4).flatmap(
 )
 
 
-def coefficient(truth, guess):
-    return keras.ops.convert_to_numpy(dice_coefficient(truth, guess))
+def coefficient(target, prediction):
+    return keras.ops.convert_to_numpy(dice_coefficient(target, prediction))
 
 
-def loss(truth, guess):
-    return keras.ops.convert_to_numpy(dice_loss(truth, guess))
+def loss(target, prediction):
+    return keras.ops.convert_to_numpy(dice_loss(target, prediction))
 
 
 def batch(*masks):
@@ -32,9 +32,9 @@ def batch(*masks):
 
 
 def test_value_by_hand():
-    truth = batch([[1, 1], [0, 0]])
-    guess = batch([[0.5, 1], [0.25, 0]])
-    assert loss(truth, guess) == pytest.approx([1 - (2 * 1.5 + 1) / (2 + 1.75 + 1)])
+    target = batch([[1, 1], [0, 0]])
+    prediction = batch([[0.5, 1], [0.25, 0]])
+    assert loss(target, prediction) == pytest.approx([1 - (2 * 1.5 + 1) / (2 + 1.75 + 1)])
 
 
 @given(SOFT)
@@ -54,8 +54,8 @@ def test_for_masks_it_is_the_leaderboards_dice_but_for_one_pixel_of_smoothing(pa
     )
 
 
-def values(name, truth, guess):
-    return keras.ops.convert_to_numpy(LOSSES[name](truth, guess))
+def values(name, target, prediction):
+    return keras.ops.convert_to_numpy(LOSSES[name](target, prediction))
 
 
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -64,49 +64,49 @@ every_loss = pytest.mark.parametrize("name", LOSSES)
 @every_loss
 @given(SOFT)
 def test_an_images_loss_does_not_depend_on_its_batch(name, drawn):
-    truth, guess = drawn
-    alone = np.concatenate([values(name, truth[k : k + 1], guess[k : k + 1]) for k in range(len(truth))])
-    assert values(name, truth, guess).shape == (len(truth),)
-    np.testing.assert_allclose(values(name, truth, guess), alone, rtol=1e-5, atol=1e-6)
+    target, prediction = drawn
+    alone = np.concatenate([values(name, target[k : k + 1], prediction[k : k + 1]) for k in range(len(target))])
+    assert values(name, target, prediction).shape == (len(target),)
+    np.testing.assert_allclose(values(name, target, prediction), alone, rtol=1e-5, atol=1e-6)
 
 
 @every_loss
 @given(SOFT)
-def test_every_loss_is_finite_with_a_finite_gradient_and_lowest_for_the_truth(name, drawn):
-    truth, guess = drawn
-    variable = tf.Variable(guess)
+def test_every_loss_is_finite_with_a_finite_gradient_and_lowest_for_the_target(name, drawn):
+    target, prediction = drawn
+    variable = tf.Variable(prediction)
     with tf.GradientTape() as tape:
-        found = LOSSES[name](truth, variable)
-    assert np.isfinite(found).all()
-    assert np.isfinite(tape.gradient(found, variable)).all()
-    assert (values(name, truth, truth.astype(np.float32)) <= np.asarray(found) + 1e-6).all()
+        result = LOSSES[name](target, variable)
+    assert np.isfinite(result).all()
+    assert np.isfinite(tape.gradient(result, variable)).all()
+    assert (values(name, target, target.astype(np.float32)) <= np.asarray(result) + 1e-6).all()
 
 
 @every_loss
-def test_every_loss_has_a_finite_gradient_at_the_truth(name):
-    for truth in (np.zeros((1, 4, 4, 1), np.float32), np.ones((1, 4, 4, 1), np.float32)):
-        variable = tf.Variable(truth)
+def test_every_loss_has_a_finite_gradient_at_the_target(name):
+    for target in (np.zeros((1, 4, 4, 1), np.float32), np.ones((1, 4, 4, 1), np.float32)):
+        variable = tf.Variable(target)
         with tf.GradientTape() as tape:
-            found = LOSSES[name](truth, variable)
-        assert np.isfinite(tape.gradient(found, variable)).all()
+            result = LOSSES[name](target, variable)
+        assert np.isfinite(tape.gradient(result, variable)).all()
 
 
 def test_cross_entropy_by_hand():
-    truth, guess = batch([[1, 1], [0, 0]]), batch([[0.5, 1], [0.25, 0]])
-    extra = keras.ops.convert_to_numpy(dice_cross_entropy_loss(truth, guess)) - loss(truth, guess)
+    target, prediction = batch([[1, 1], [0, 0]]), batch([[0.5, 1], [0.25, 0]])
+    extra = keras.ops.convert_to_numpy(dice_cross_entropy_loss(target, prediction)) - loss(target, prediction)
     assert extra == pytest.approx([-(np.log(0.5) + np.log(0.75)) / 4], abs=1e-6)
 
 
 def test_focal_tversky_by_hand():
-    truth, guess = batch([[1, 1], [0, 0]]), batch([[0.5, 1], [0.25, 0]])
+    target, prediction = batch([[1, 1], [0, 0]]), batch([[0.5, 1], [0.25, 0]])
     index = (1.5 + 1) / (1.5 + 0.7 * 0.5 + 0.3 * 0.25 + 1)
-    assert keras.ops.convert_to_numpy(focal_tversky_loss(truth, guess)) == pytest.approx([(1 - index) ** 0.75])
+    assert keras.ops.convert_to_numpy(focal_tversky_loss(target, prediction)) == pytest.approx([(1 - index) ** 0.75])
 
 
 def test_focal_tversky_minds_a_missed_pixel_more_than_an_invented_one():
-    truth = batch([[1, 1], [0, 0]])
-    missed, invented = batch([[1, 0], [0, 0]]), batch([[1, 1], [1, 0]])
-    assert focal_tversky_loss(truth, missed) > focal_tversky_loss(truth, invented)
+    target = batch([[1, 1], [0, 0]])
+    fn, fp = batch([[1, 0], [0, 0]]), batch([[1, 1], [1, 0]])
+    assert focal_tversky_loss(target, fn) > focal_tversky_loss(target, fp)
 
 
 @pytest.mark.parametrize(("value", "expected"), [(1.0, 1.0), (0.5, 2 / 3)])
@@ -122,11 +122,11 @@ def test_nothing_found_where_nothing_is_costs_nothing():
 
 
 def test_compiled_loss_is_the_mean_over_images():
-    truth = batch(np.eye(4), np.zeros((4, 4)))
-    guess = batch(np.eye(4), np.ones((4, 4)))
+    target = batch(np.eye(4), np.zeros((4, 4)))
+    prediction = batch(np.eye(4), np.ones((4, 4)))
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Activation("linear")])
     model.compile(loss=dice_loss)
-    assert model.evaluate(guess, truth, verbose=0) == pytest.approx(loss(truth, guess).mean(), abs=1e-6)
+    assert model.evaluate(prediction, target, verbose=0) == pytest.approx(loss(target, prediction).mean(), abs=1e-6)
 
 
 @pytest.mark.parametrize("function", [dice_coefficient, *LOSSES.values()])
@@ -139,9 +139,9 @@ PAIRS = st.tuples(*[hnp.arrays(np.bool_, (3, 4, 5, 1))] * 2)
 
 @given(PAIRS)
 def test_hard_dice_is_the_leaderboards_dice_of_each_image_empty_ones_included(pair):
-    truth, guess = pair
-    found = np.asarray(hard_dice(truth.astype(np.float32), np.where(guess, 0.5, 0.49).astype(np.float32)))
-    right = [metrics.dice(t[..., 0], g[..., 0]) for t, g in zip(truth, guess, strict=True)]
-    assert found == pytest.approx(right, abs=1e-6)
+    target, prediction = pair
+    result = np.asarray(hard_dice(target.astype(np.float32), np.where(prediction, 0.5, 0.49).astype(np.float32)))
+    right = [metrics.dice(t[..., 0], g[..., 0]) for t, g in zip(target, prediction, strict=True)]
+    assert result == pytest.approx(right, abs=1e-6)
     nothing = np.zeros((1, 4, 5, 1), np.float32)
     assert np.asarray(hard_dice(nothing, nothing)).tolist() == [1.0]

@@ -26,8 +26,8 @@ def flags(mask, image=IMAGE, usual=USUAL):
 
 
 def test_two_lungs_in_a_usual_image_raise_no_flag():
-    found = lungs.findings(two().astype(np.float32), IMAGE, 0.5, USUAL)
-    assert found == lungs.Findings(2, 1.0, ())
+    result = lungs.findings(two().astype(np.float32), IMAGE, 0.5, USUAL)
+    assert result == lungs.Findings(2, 1.0, ())
 
 
 def test_each_flag_has_its_cause():
@@ -52,10 +52,10 @@ def test_an_unsure_network_is_told():
     probability = np.where(two(), np.float32(0.9), np.float32(0.1))
     assert lungs.stability(probability) == 1
     probability[10:50, 26:30] = 0.5  # lung at 0.25, not at 0.75
-    found = lungs.findings(probability, IMAGE, 0.5, USUAL)
+    result = lungs.findings(probability, IMAGE, 0.5, USUAL)
     low, high = two().sum() + 160, two().sum()
-    assert found.stability == pytest.approx(2 * high / (low + high))
-    assert found.flags == ("low confidence",)
+    assert result.stability == pytest.approx(2 * high / (low + high))
+    assert result.flags == ("low confidence",)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -84,8 +84,8 @@ def test_whatever_happens_has_its_exit_code(failure, code, message, monkeypatch,
         raise failure
 
     monkeypatch.setattr(fetch, "fetch", fail)
-    found, _, err = run(capsys, "data", "fetch", "montgomery")
-    assert found == code
+    result, _, err = run(capsys, "data", "fetch", "montgomery")
+    assert result == code
     assert message in err
     assert "Traceback" not in err
 

@@ -11,17 +11,17 @@ SECONDS = st.lists(st.floats(0.1, 1e5), min_size=1, max_size=40)
 
 @given(SECONDS, st.integers(1, 50))
 def test_no_run_is_shorter_than_its_longest_cell_or_its_share_of_work_nor_twice_that(cells, workers):
-    found = simulated(cells, workers)
+    result = simulated(cells, workers)
     bound = max(max(cells), sum(cells) / workers)
-    assert bound * (1 - 1e-9) <= found.seconds <= 2 * bound  # Graham 1966: list scheduling is within 2 - 1/m
-    assert -1e-9 <= found.idle < 1
+    assert bound * (1 - 1e-9) <= result.seconds <= 2 * bound  # Graham 1966: list scheduling is within 2 - 1/m
+    assert -1e-9 <= result.idle < 1
 
 
 @given(SECONDS)
 def test_one_worker_takes_the_sum_and_is_never_idle(cells):
-    found = simulated(cells, 1)
-    assert found.seconds == pytest.approx(sum(cells))
-    assert found.idle == pytest.approx(0, abs=1e-9)
+    result = simulated(cells, 1)
+    assert result.seconds == pytest.approx(sum(cells))
+    assert result.idle == pytest.approx(0, abs=1e-9)
 
 
 def test_a_run_worked_out_by_hand():

@@ -150,9 +150,9 @@ def test_tables_that_nothing_reads_are_told(tmp_path, where):
     root.mkdir()
     three_cases(root)
     (root / where).write_text("id,score\na,1\n")
-    told = [name for kind, names in verify("folder", root).warnings.items() if "not read" in kind for name in names]
-    assert len(told) == 1
-    assert told[0].endswith(where.removeprefix("../"))
+    details = [name for kind, names in verify("folder", root).warnings.items() if "not read" in kind for name in names]
+    assert len(details) == 1
+    assert details[0].endswith(where.removeprefix("../"))
 
 
 @pytest.mark.fault("F107")
@@ -307,5 +307,5 @@ def test_spacing_of_some_images_only_is_told(tmp_path, columns, values, unknown)
     mark = ";" if ";" in columns else ","
     rows = [f"{stem}{mark}{value}" for stem, value in zip("abc", values, strict=True)]
     table(tmp_path, "\n".join([f"id{mark}{columns}", *rows]))
-    told = [names for kind, names in verify("folder", tmp_path).warnings.items() if "spacing known for some" in kind]
-    assert told == ([unknown] if unknown else [])
+    details = [names for kind, names in verify("folder", tmp_path).warnings.items() if "spacing known for some" in kind]
+    assert details == ([unknown] if unknown else [])

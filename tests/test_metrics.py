@@ -28,19 +28,19 @@ PIXEL_COUNTS = st.builds(Counts, *[st.integers(0, 10**12)] * 4)
 def test_pooled_is_one_report_over_all_pixels(images):
     from sklearn.metrics import classification_report
 
-    truth, guess = (np.concatenate([mask.ravel() for mask in side]) for side in zip(*images, strict=True))
+    target, prediction = (np.concatenate([mask.ravel() for mask in side]) for side in zip(*images, strict=True))
     total = metrics.pooled([metrics.score(t, g, None) for t, g in images])
     assert total["n"] == len(images)
     ours = metrics.classification_report(Counts(*(total[key] for key in ("tp", "fp", "fn", "tn"))))
     assert ours["lung"]["f1"] == total["f1"]
-    if not 0 < guess.sum() < guess.size or not 0 < truth.sum() < truth.size:
+    if not 0 < prediction.sum() < prediction.size or not 0 < target.sum() < target.size:
         return  # 0/0 by our rules, which no single zero_division says
     names = ["background", "lung"]
-    oracle = classification_report(truth, guess, target_names=names, output_dict=True)
+    oracle = classification_report(target, prediction, target_names=names, output_dict=True)
     assert ours["accuracy"] == pytest.approx(oracle["accuracy"], rel=0, abs=1e-12)
     for row in [*names, "macro avg", "weighted avg"]:
-        theirs = {key.replace("f1-score", "f1"): value for key, value in oracle[row].items()}
-        assert ours[row] == pytest.approx(theirs, rel=0, abs=1e-12)
+        other = {key.replace("f1-score", "f1"): value for key, value in oracle[row].items()}
+        assert ours[row] == pytest.approx(other, rel=0, abs=1e-12)
 
 
 @given(PIXEL_COUNTS)
@@ -56,7 +56,7 @@ def test_recall_weighted_by_pixels_is_accuracy_and_the_macro_average_the_balance
 
 
 @given(PIXEL_COUNTS)
-def test_a_confusion_matrix_has_the_truth_in_its_rows_background_first(c):
+def test_a_confusion_matrix_has_the_target_in_its_rows_background_first(c):
     (tn, fp), (fn, tp) = metrics.confusion_matrix(c)
     assert Counts(tp, fp, fn, tn) == c
 
@@ -78,11 +78,13 @@ def test_ratios_lie_between_0_and_1_and_dice_is_1_only_for_equal_masks(pair):
 
 @given(pairs())
 def test_symmetry_and_precision_mirrors_recall(pair):
-    truth, guess = pair
+    target, prediction = pair
     for name in ("dice", "f1", "iou", "accuracy"):
-        assert getattr(metrics, name)(truth, guess) == pytest.approx(getattr(metrics, name)(guess, truth), abs=1e-15)
-    if truth.any() and guess.any():
-        assert metrics.precision(truth, guess) == metrics.recall(guess, truth)
+        assert getattr(metrics, name)(target, prediction) == pytest.approx(
+            getattr(metrics, name)(prediction, target), abs=1e-15
+        )
+    if target.any() and prediction.any():
+        assert metrics.precision(target, prediction) == metrics.recall(prediction, target)
 
 
 @given(PIXEL_COUNTS)
@@ -114,18 +116,18 @@ def test_empty_masks_are_worth_what_the_table_says(row):
 
 
 @pytest.mark.parametrize(
-    ("ratio", "empty_truth", "empty_guess"),
+    ("ratio", "empty_target", "empty_prediction"),
     [("precision", 0, 0), ("recall", 1, 0), ("specificity", 0, 1), ("balanced_accuracy", 0.5, 0.5)],
 )
-def test_0_over_0_is_1_where_there_was_nothing_to_find(ratio, empty_truth, empty_guess):
-    assert getattr(metrics, ratio)(EMPTY, FULL) == empty_truth
-    assert getattr(metrics, ratio)(FULL, EMPTY) == empty_guess
+def test_0_over_0_is_1_where_there_was_nothing_to_find(ratio, empty_target, empty_prediction):
+    assert getattr(metrics, ratio)(EMPTY, FULL) == empty_target
+    assert getattr(metrics, ratio)(FULL, EMPTY) == empty_prediction
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_row_has_its_documented_function_of_masks(name):
     function = getattr(metrics, name)
-    assert list(inspect.signature(function).parameters)[:2] == ["truth", "guess"]
+    assert list(inspect.signature(function).parameters)[:2] == ["target", "prediction"]
     assert function.__name__ == name
     assert len(function.__doc__) > 20
 
@@ -142,23 +144,23 @@ def test_no_overflow_in_any_integer_type():
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "object", "<U1", "|S1"])
 def test_only_booleans_are_masks(dtype):
-    with pytest.raises(TypeError, match=re.escape(f"guess: a boolean mask is needed, got {dtype}; compare first")):
+    with pytest.raises(TypeError, match=re.escape(f"prediction: a boolean mask is needed, got {dtype}; compare first")):
         metrics.dice(FULL, FULL.astype(dtype))
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_shapes_must_be_equal_and_two_dimensional(name):
     value = getattr(metrics, name)
-    for guess in (FULL[:3], FULL.T):
+    for prediction in (FULL[:3], FULL.T):
         with pytest.raises(ValueError, match="resize one"):
-            value(FULL, guess)
+            value(FULL, prediction)
     for mask in (FULL[..., None], FULL[0], FULL[:0]):
         with pytest.raises(ValueError, match="a mask is"):
             value(mask, mask)
 
 
 def test_lists_and_impossible_counts_are_refused():
-    with pytest.raises(TypeError, match="truth: a boolean NumPy array is needed, got list"):
+    with pytest.raises(TypeError, match="target: a boolean NumPy array is needed, got list"):
         metrics.dice([[True]], FULL)
     with pytest.raises(ValueError, match="fn = -1"):
         Counts(1, 0, -1, 0)
@@ -180,12 +182,12 @@ def test_score_stores_the_record_s_keys():
     case = metrics.score(FULL, EMPTY, None)
     pixels = {"tp", "fp", "fn", "tn", "accuracy", "precision", "recall", "f1", "dice", "iou", "specificity"}
     borders = {"distance_unit", "hd95_mm", "hd95_state", "assd_mm", "nsd_2mm"}
-    anatomy = {"components", "holes", "truth_components", "truth_holes", "truth_pixels", "rim"}
+    anatomy = {"components", "holes", "target_components", "target_holes", "target_pixels", "tolerance"}
     assert set(case) == pixels | borders | anatomy
     assert (case["hd95_mm"], case["hd95_state"], case["distance_unit"]) == (None, "one_empty", "px")
     assert metrics.score(EMPTY, EMPTY, (0.5, 0.5))["distance_unit"] == "mm"
-    assert list(case["rim"]) == ["-3", "-2", "-1", "1", "2", "3"]
-    assert (case["truth_pixels"], case["truth_components"], case["components"]) == (20, 1, 0)
+    assert list(case["tolerance"]) == ["-3", "-2", "-1", "1", "2", "3"]
+    assert (case["target_pixels"], case["target_components"], case["components"]) == (20, 1, 0)
 
 
 @given(pairs())

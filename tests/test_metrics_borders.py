@@ -22,12 +22,12 @@ EMPTY, FULL = np.zeros((6, 6), dtype=bool), np.ones((6, 6), dtype=bool)
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.37, 1.67)])
 def test_distances_of_lungs_are_those_of_the_distance_transform(spacing):
-    truth, guess = lung_like(0, 128), lung_like(1, 128)
-    edges = [mask & ~ndimage.binary_erosion(mask) for mask in (truth, guess)]
+    target, prediction = lung_like(0, 128), lung_like(1, 128)
+    edges = [mask & ~ndimage.binary_erosion(mask) for mask in (target, prediction)]
     fields = [ndimage.distance_transform_edt(~edge, sampling=spacing) for edge in edges]
-    found = metrics.distances(truth, guess, spacing)
-    np.testing.assert_allclose(found.from_truth, fields[1][edges[0]], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found.from_guess, fields[0][edges[1]], rtol=0, atol=1e-12)
+    result = metrics.distances(target, prediction, spacing)
+    np.testing.assert_allclose(result.from_target, fields[1][edges[0]], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(result.from_prediction, fields[0][edges[1]], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_more_columns_than_distances_in_memory_at_once_are_no_limit():
 
 @given(pairs(), spacings())
 def test_bounds_symmetry_and_zero_only_for_equal_borders(pair, spacing):
-    truth, guess = pair
-    hd95, assd, nsd = (getattr(metrics, name)(truth, guess, spacing) for name in BORDER_METRICS)
+    target, prediction = pair
+    hd95, assd, nsd = (getattr(metrics, name)(target, prediction, spacing) for name in BORDER_METRICS)
     assert hd95 >= 0
     assert 0 <= nsd <= 1
-    assert (assd == 0) == np.array_equal(truth, guess)  # a border and its image edge determine the mask
+    assert (assd == 0) == np.array_equal(target, prediction)  # a border and its image edge determine the mask
     for name, value in zip(BORDER_METRICS, (hd95, assd, nsd), strict=True):
-        assert getattr(metrics, name)(guess, truth, spacing) == pytest.approx(value, rel=1e-12)
+        assert getattr(metrics, name)(prediction, target, spacing) == pytest.approx(value, rel=1e-12)
 
 
 @given(pairs(), spacings(), st.sampled_from([np.flipud, np.fliplr, np.transpose]))
@@ -101,22 +101,22 @@ def test_without_a_spacing_distances_are_in_pixels(pair):
 
 
 def test_rows_and_columns_have_their_own_spacing():
-    a, below, beside = (np.zeros((9, 9), dtype=bool) for _ in range(3))
-    a[4, 4] = below[7, 4] = beside[4, 7] = True
+    a, below, alongside = (np.zeros((9, 9), dtype=bool) for _ in range(3))
+    a[4, 4] = below[7, 4] = alongside[4, 7] = True
     for name in ("hd95_mm", "assd_mm"):
         assert getattr(metrics, name)(a, below, (0.5, 2.0)) == 1.5
-        assert getattr(metrics, name)(a, beside, (0.5, 2.0)) == 6.0
+        assert getattr(metrics, name)(a, alongside, (0.5, 2.0)) == 6.0
 
 
 def test_hd95_is_the_worse_direction_not_the_pooled_percentile():
-    truth, guess = np.zeros((5, 60), dtype=bool), np.zeros((5, 60), dtype=bool)
-    truth[2, :40] = guess[2, :40] = True
-    guess[2, 58:] = True  # an island 18 and 19 px away: 2 of the guess's 42 pixels, 2 of both's 82
+    target, prediction = np.zeros((5, 60), dtype=bool), np.zeros((5, 60), dtype=bool)
+    target[2, :40] = prediction[2, :40] = True
+    prediction[2, 58:] = True  # an island 18 and 19 px away: 2 of the prediction's 42 pixels, 2 of both's 82
     percentile = np.percentile([0] * 38 + [0, 0, 19, 20], 95)
-    assert metrics.hd95_mm(truth, guess) == percentile
-    guess[2, 50:] = True
-    assert metrics.hd95_mm(truth, guess) == metrics.hd95_mm(guess, truth) > 10
-    assert np.percentile(metrics.distances(truth, guess).from_truth, 95) == 0
+    assert metrics.hd95_mm(target, prediction) == percentile
+    prediction[2, 50:] = True
+    assert metrics.hd95_mm(target, prediction) == metrics.hd95_mm(prediction, target) > 10
+    assert np.percentile(metrics.distances(target, prediction).from_target, 95) == 0
 
 
 @given(st.integers(0, 50), st.integers(0, 50))
@@ -127,9 +127,9 @@ def test_exactly_2_mm_is_within_2_mm_wherever_it_lies(row, column):
         ((0.1, 0.1), (12, 16)),
         ((1.0, 1.0), (0, 2)),
     ):
-        truth, guess = np.zeros((70, 70), dtype=bool), np.zeros((70, 70), dtype=bool)
-        truth[row, column] = guess[row + step[0], column + step[1]] = True
-        assert metrics.nsd_2mm(truth, guess, spacing) == 1
+        target, prediction = np.zeros((70, 70), dtype=bool), np.zeros((70, 70), dtype=bool)
+        target[row, column] = prediction[row + step[0], column + step[1]] = True
+        assert metrics.nsd_2mm(target, prediction, spacing) == 1
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_a_spacing_is_two_positive_numbers(spacing):
 
 
 @given(pairs())
-def test_rim_counts_against_eroded_and_dilated_truth(pair):
-    truth, guess = pair
-    found = metrics.rim(truth, guess)
+def test_tolerance_counts_against_eroded_and_dilated_target(pair):
+    target, prediction = pair
+    result = metrics.tolerance_counts(target, prediction)
     for k in (1, 2, 3):
-        smaller = ndimage.binary_erosion(truth, iterations=k)
-        larger = ndimage.binary_dilation(truth, iterations=k)
-        assert found[str(-k)] == counts(smaller, guess).as_list()
-        assert found[str(k)] == counts(larger, guess).as_list()
+        smaller = ndimage.binary_erosion(target, iterations=k)
+        larger = ndimage.binary_dilation(target, iterations=k)
+        assert result[str(-k)] == counts(smaller, prediction).as_list()
+        assert result[str(k)] == counts(larger, prediction).as_list()
 
 
 PICTURES = {  # picture: (components, holes)
@@ -182,7 +182,7 @@ def test_filling_the_holes_leaves_none_and_as_many_pieces_or_fewer(mask):
 
 
 @given(shapes(12).flatmap(masks), st.integers(0, 3))
-def test_plausibility_ignores_flips_and_padding(mask, sides):
+def test_topology_ignores_flips_and_padding(mask, sides):
     for count in (metrics.components, metrics.holes):
         assert count(mask) == count(mask[::-1]) == count(mask.T)
     assert metrics.components(mask) == metrics.components(np.pad(mask, sides))

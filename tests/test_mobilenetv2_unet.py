@@ -8,7 +8,7 @@ import pytest
 
 import lungseg
 from lungseg import testing
-from lungseg.architectures.blocks import Style
+from lungseg.architectures.blocks import LayerFactory
 from lungseg.architectures.mobilenetv2_unet import mobilenetv2_unet, mobilenetv2_unet_imagenet
 from lungseg.errors import EnvironmentFailure, UsageError
 from lungseg.testing import output
@@ -43,12 +43,12 @@ def published():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_with_imagenet_weights_the_encoder_is_the_published_network(cache, published, channels):
     published.save(cache / NAME)  # the format of Keras's own files
-    model = mobilenetv2_unet_imagenet((*SHAPE[:2], channels), WIDTH, Style(momentum=0.75))
+    model = mobilenetv2_unet_imagenet((*SHAPE[:2], channels), WIDTH, LayerFactory(momentum=0.75))
     x = testing.images((*SHAPE[:2], channels))
     wanted = output(published, 2 * np.broadcast_to(x, (*x.shape[:3], 3)) - 1)
-    found = output(keras.Model(model.input, model.get_layer("out_relu").output), x)
+    result = output(keras.Model(model.input, model.get_layer("out_relu").output), x)
     assert np.abs(wanted[0] - wanted[1]).max() > 0.1
-    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(result, wanted, rtol=1e-3, atol=1e-3)
     momenta = {layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
     assert momenta == {0.75}
 
@@ -58,20 +58,20 @@ def test_weights_that_nobody_published_are_a_usage_error(cache, width, channels)
     with pytest.raises(
         UsageError, match=f"width {width} and {channels} channels; known are widths 32, 48, 64 with 1 or 3"
     ):
-        mobilenetv2_unet_imagenet((*SHAPE[:2], channels), width, Style())
+        mobilenetv2_unet_imagenet((*SHAPE[:2], channels), width, LayerFactory())
 
 
 def test_without_a_network_the_error_says_what_to_do(cache):
     with pytest.raises(
         EnvironmentFailure, match=rf"connect to a network once, or put https://\S+{NAME} at \S+/models/"
     ):
-        mobilenetv2_unet_imagenet(SHAPE, WIDTH, Style())
+        mobilenetv2_unet_imagenet(SHAPE, WIDTH, LayerFactory())
 
 
 def test_a_file_cut_short_is_named(cache, published):
     (cache / NAME).write_bytes(b"\x89HDF\r\n\x1a\n")
     with pytest.raises(EnvironmentFailure, match=f"{NAME} does not hold the weights .* delete it"):
-        mobilenetv2_unet_imagenet(SHAPE, WIDTH, Style())
+        mobilenetv2_unet_imagenet(SHAPE, WIDTH, LayerFactory())
 
 
 def test_nothing_in_the_registry_asks_for_a_file(monkeypatch):
@@ -94,5 +94,5 @@ def test_the_global_policy_stays_what_it_was(monkeypatch, fails):
     if fails:
         monkeypatch.setattr(keras.applications, "MobileNetV2", network)
     with pytest.raises(MemoryError) if fails else contextlib.nullcontext():
-        mobilenetv2_unet(SHAPE, 2, Style(dtype="mixed_bfloat16"))
+        mobilenetv2_unet(SHAPE, 2, LayerFactory(dtype="mixed_bfloat16"))
     assert keras.config.dtype_policy() == before

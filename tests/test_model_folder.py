@@ -109,13 +109,13 @@ def test_a_pickle_among_the_weights_is_not_run(folder):
 
 
 def test_other_weights_are_refused(folder):
-    path, own = folder / "weights.npz", model_folders.weights()
+    path, local = folder / "weights.npz", model_folders.weights()
     cases = [
-        ({f"w{k:04d}": w for k, w in enumerate(own[:-1])}, "arrays, this network has"),
-        ({f"w{k:04d}": w for k, w in enumerate([own[0].T.copy(), *own[1:]])}, "array 0 is"),
-        ({f"w{k:04d}": w.astype(np.float64) if k == 1 else w for k, w in enumerate(own)}, "array 1 is float64"),
-        ({f"w{k:04d}": w * np.nan if k == 2 else w for k, w in enumerate(own)}, "expected finite"),
-        ({f"w{k:04d}": w + 1 for k, w in enumerate(own)}, "does not hold the weights that the card names"),
+        ({f"w{k:04d}": w for k, w in enumerate(local[:-1])}, "arrays, this network has"),
+        ({f"w{k:04d}": w for k, w in enumerate([local[0].T.copy(), *local[1:]])}, "array 0 is"),
+        ({f"w{k:04d}": w.astype(np.float64) if k == 1 else w for k, w in enumerate(local)}, "array 1 is float64"),
+        ({f"w{k:04d}": w * np.nan if k == 2 else w for k, w in enumerate(local)}, "expected finite"),
+        ({f"w{k:04d}": w + 1 for k, w in enumerate(local)}, "does not hold the weights that the card names"),
     ]  # fmt: skip
     for arrays, match in cases:
         npz(path, arrays)
@@ -155,16 +155,16 @@ def test_an_archive_that_would_fill_the_memory_is_refused_before_it_is_unpacked(
     ],
 )
 def test_a_card_that_no_model_has_is_refused(folder, key, value, match):
-    found = json.loads((folder / "card.json").read_text())
-    (folder / "card.json").write_text(json.dumps({**found, key: value}))
+    result = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**result, key: value}))
     hashed_anew(folder)
     refused(folder, match)
 
 
 def test_a_card_may_name_a_page_of_the_web_and_use_a_slash():
-    own = [np.zeros(1, np.float32)]
+    local = [np.zeros(1, np.float32)]
     sources = ("https://lhncbc.nlm.nih.gov/page", "mean and/or median", "128 / 2 px", "QIMS 4(6)/2014")
-    written = model_folders.card(own, sources=sources)
+    written = model_folders.card(local, sources=sources)
     assert card.parse(written.text().encode(), "card").sources == sources
 
 
@@ -175,13 +175,13 @@ def test_what_is_no_card_is_refused(text):
 
 
 def test_a_folder_is_not_written_over_and_none_is_written_without_a_network(folder, tmp_path):
-    own = model_folders.weights()
+    local = model_folders.weights()
     with pytest.raises(UsageError, match="exists"):
-        model_folder.save(folder, model_folders.card(own), own)
+        model_folder.save(folder, model_folders.card(local), local)
     with pytest.raises(UsageError, match="weights or an ONNX graph"):
-        model_folder.save(tmp_path / "new", model_folders.card(own), None)
+        model_folder.save(tmp_path / "new", model_folders.card(local), None)
     with pytest.raises(DataError, match="holds the path"):
-        model_folder.save(tmp_path / "new", model_folders.card(own, name="/root"), own)
+        model_folder.save(tmp_path / "new", model_folders.card(local, name="/root"), local)
     assert not (tmp_path / "new").exists()
 
 
@@ -196,9 +196,9 @@ def test_a_path_that_holds_no_model_is_refused(tmp_path):
 
 
 def test_a_card_can_be_replaced(folder):
-    own = model_folders.weights()
+    local = model_folders.weights()
     model = model_folder.open_folder(folder)
-    updated = model_folder.update(model, card=model_folders.card(own, name="other"))
+    updated = model_folder.update(model, card=model_folders.card(local, name="other"))
     assert updated.card.name == model_folder.open_folder(folder).card.name == "other"
     lungseg.load_model(folder)
 

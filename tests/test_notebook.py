@@ -30,8 +30,8 @@ def cells_of_notebook():
 
 
 def test_script_and_notebook_hold_the_same_cells():
-    found = [(cell["cell_type"], "".join(cell["source"])) for cell in cells_of_notebook()]
-    assert found == list(cells_of_script()), "run: jupytext --to ipynb examples/LungImageSeg.py"
+    result = [(cell["cell_type"], "".join(cell["source"])) for cell in cells_of_notebook()]
+    assert result == list(cells_of_script()), "run: jupytext --to ipynb examples/LungImageSeg.py"
 
 
 def test_the_notebook_is_kept_without_outputs():
@@ -63,14 +63,14 @@ def test_the_notebook_runs_and_compares_the_three(tmp_path, monkeypatch):
     if folder := os.environ.get("LUNGSEG_SCREENSHOTS"):
         nbformat.write(notebook, Path(folder) / "executed.ipynb")
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    told = "".join(output.get("text", "") for output in outputs if output.output_type == "stream")
+    details = "".join(output.get("text", "") for output in outputs if output.output_type == "stream")
     shown = [output["data"] for output in outputs if "data" in output]
-    assert "40 images: 32 to train and validate on, 8 to test on" in told
-    assert told.count("macro avg") == 3
+    assert "40 images: 32 to train and validate on, 8 to test on" in details
+    assert details.count("macro avg") == 3
     assert sum("image/png" in data for data in shown) == 5
     (table,) = [data["text/plain"] for data in shown if "mean Dice" in data.get("text/plain", "")]
     scores = {row.split()[0]: [float(value) for value in row.split()[1:]] for row in table.splitlines()[2:]}
     assert list(scores) == ["unet", "resunet", "r2unet"]
     assert all(dice > 0.8 for _, _, _, _, dice, _, _ in scores.values()), "trained, not drawn by chance"
-    assert "WARNING" not in told
+    assert "WARNING" not in details
     assert [output["text"] for output in outputs if output.get("name") == "stderr"] == []

@@ -5,18 +5,18 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from records import parsed, record, sections, validate
+from records import leaderboards, parsed, record, validate
 
 from bench import machine, suites
 from bench.options import parser
 from bench.pages import report
 from bench.records import store
 from bench.records.results import Results
-from bench.running.inputs import inputs, resolved
-from bench.running.inputs import settings as recipe_settings
+from bench.running.fingerprint import fingerprint_inputs, settings_named
+from bench.running.fingerprint import settings as recipe_settings
 from bench.running.training import Training, plain, restored
 from bench.statistics import stats
-from bench.suites import SUITES, cells, narrowed, suite
+from bench.suites import SUITES, cells, select, suite
 from lungseg import recipes, runtime
 from lungseg.errors import UsageError
 from lungseg.recipes import PRECISIONS
@@ -38,18 +38,18 @@ def test_only_suites_for_a_gpu_are_fast_and_only_on_one(name, device_kind, monke
     assert suite(name).is_deterministic is not fast
 
 
-@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("requested", [True, False])
 @pytest.mark.parametrize("device_kind", ["cpu", "nvidia-h200"])
-def test_what_a_run_asks_for_comes_before_the_suite_and_the_device(asked, device_kind, monkeypatch):
+def test_what_a_run_asks_for_comes_before_the_suite_and_the_device(requested, device_kind, monkeypatch):
     on(monkeypatch, device_kind)
-    assert narrowed(suite("montgomery"), deterministic=asked).is_deterministic is asked
-    assert narrowed(suite("quick"), deterministic=asked).is_deterministic is asked
+    assert select(suite("montgomery"), deterministic=requested).is_deterministic is requested
+    assert select(suite("quick"), deterministic=requested).is_deterministic is requested
 
 
-@pytest.mark.parametrize(("words", "told"), [([], None), (["--fast"], False), (["--deterministic"], True)], ids=str)
+@pytest.mark.parametrize(("words", "details"), [([], None), (["--fast"], False), (["--deterministic"], True)], ids=str)
 @pytest.mark.parametrize("verb", ["run", "ensemble"])
-def test_options_tell_what_was_asked_and_nothing_where_nothing_was(verb, words, told):
-    assert parser().parse_args([verb, "quick", *words]).deterministic is told
+def test_options_tell_what_was_asked_and_nothing_where_nothing_was(verb, words, details):
+    assert parser().parse_args([verb, "quick", *words]).deterministic is details
 
 
 def test_no_recipe_has_a_precision_of_its_own_that_a_suite_would_override():
@@ -58,23 +58,23 @@ def test_no_recipe_has_a_precision_of_its_own_that_a_suite_would_override():
 
 def test_what_was_trained_before_precision_was_a_suites_has_the_same_fingerprint():
     for name in recipes.RECIPES:
-        assert recipe_settings(suite("quick").recipe_of(name)) == resolved(name)
-    assert inputs(cells(suite("quick"))[0], MATERIAL)["deterministic"] is True
+        assert recipe_settings(suite("quick").recipe_of(name)) == settings_named(name)
+    assert fingerprint_inputs(cells(suite("quick"))[0], MATERIAL)["deterministic"] is True
 
 
 def test_an_unknown_precision_is_refused():
     with pytest.raises(UsageError, match="unknown precision 'half': known are float32, mixed_bfloat16, mixed_float16"):
-        narrowed(suite("quick"), precision="half")
+        select(suite("quick"), precision="half")
 
 
 def settings():
     """Every combination of precision and determinism of a suite with a variant."""
-    chosen = narrowed(suite("ablation"), folds=[0], variants=["no-pose"])
-    return [narrowed(chosen, precision=p, deterministic=d) for p in PRECISIONS for d in (True, False)]
+    chosen = select(suite("ablation"), folds=[0], variants=["no-geometric"])
+    return [select(chosen, precision=p, deterministic=d) for p in PRECISIONS for d in (True, False)]
 
 
 def test_each_setting_has_a_fingerprint_and_a_folder_of_its_own_for_the_recipe_and_its_variants():
-    made = [[store.fingerprint(inputs(cell, MATERIAL)) for cell in cells(chosen)] for chosen in settings()]
+    made = [[store.fingerprint(fingerprint_inputs(cell, MATERIAL)) for cell in cells(chosen)] for chosen in settings()]
     assert len({one for both in made for one in both}) == len(PRECISIONS) * 2 * 2
     folders = [chosen.machine_key for chosen in settings()]
     assert len(set(folders)) == len(folders)
@@ -85,16 +85,16 @@ def test_each_setting_has_a_fingerprint_and_a_folder_of_its_own_for_the_recipe_a
 @pytest.mark.parametrize("chosen", settings(), ids=lambda chosen: chosen.machine_key)
 def test_what_is_written_under_a_setting_is_found_under_it_alone(chosen, tmp_path):
     """Where a cell's process writes and where the next run looks: the fault was a variant of another precision."""
-    wanted = {cell.id: inputs(cell, MATERIAL) for cell in cells(chosen)}
+    wanted = {cell.id: fingerprint_inputs(cell, MATERIAL) for cell in cells(chosen)}
     for cell in cells(chosen):
         made_from = {**wanted[cell.id], "graph": "g"}
         whole = {**record("unet", 0, n=8), "inputs": made_from, "fingerprint": store.fingerprint(made_from)}
-        told = restored(Training, plain(Training(cell, chosen, tmp_path, Results(tmp_path), made_from)))
-        store.save_record(told.path, whole)  # as the cell's own process does
+        details = restored(Training, plain(Training(cell, chosen, tmp_path, Results(tmp_path), made_from)))
+        store.save_record(details.path, whole)  # as the cell's own process does
     assert Results(tmp_path).missing(cells(chosen), wanted) == []
     for other in settings():
-        theirs = {cell.id: inputs(cell, MATERIAL) for cell in cells(other)}
-        lacks = Results(tmp_path).missing(cells(other), theirs)
+        other_value = {cell.id: fingerprint_inputs(cell, MATERIAL) for cell in cells(other)}
+        lacks = Results(tmp_path).missing(cells(other), other_value)
         assert lacks == ([] if other == chosen else cells(other))
 
 
@@ -103,8 +103,8 @@ def test_a_cells_process_is_started_as_its_suite_says(chosen, tmp_path):
     cell = cells(chosen)[-1]
     job = Training(cell, chosen, tmp_path, Results(tmp_path), {}).job()
     assert job.deterministic is chosen.is_deterministic
-    told = restored(Training, json.loads(json.dumps(job.payload)))
-    assert (told.cell.deterministic, told.cell.recipe.precision) == (chosen.is_deterministic, chosen.precision)
+    details = restored(Training, json.loads(json.dumps(job.payload)))
+    assert (details.cell.deterministic, details.cell.recipe.precision) == (chosen.is_deterministic, chosen.precision)
 
 
 def test_only_a_deterministic_process_tells_xla_so(monkeypatch):
@@ -124,19 +124,19 @@ def of(deterministic, precision="float32"):
 
 
 def test_fast_records_and_deterministic_ones_never_share_a_table():
-    found = sections([of(True), of(False), of(False, "mixed_bfloat16")])
-    assert sorted((s.setting.precision, s.setting.fast, len(s.cells)) for s in found) == [
+    result = leaderboards([of(True), of(False), of(False, "mixed_bfloat16")])
+    assert sorted((s.conditions.precision, s.conditions.fast, len(s.cells)) for s in result) == [
         ("float32", False, 1),
         ("float32", True, 1),
         ("mixed_bfloat16", True, 1),
     ]
-    assert next(s.setting.machine for s in found if s.setting.fast).endswith("-float32-fast")
+    assert next(s.conditions.machine for s in result if s.conditions.fast).endswith("-float32-fast")
 
 
 def test_a_record_that_says_nothing_of_it_is_deterministic():
     silent = record("unet", 0, n=8)
     silent["inputs"] = {k: v for k, v in (silent.get("inputs") or {}).items() if k != "deterministic"}
-    assert not stats.setting(*parsed([silent])).fast
+    assert not stats.conditions(*parsed([silent])).fast
 
 
 def test_records_of_two_settings_are_two_comparisons_to_publish():
@@ -145,14 +145,14 @@ def test_records_of_two_settings_are_two_comparisons_to_publish():
 
 
 def test_a_page_says_which_section_is_fast():
-    found = sections([of(True), of(False)])
-    page = report.suite_page("smoke", found, [], [{}] * 2, [{}] * 2)
+    result = leaderboards([of(True), of(False)])
+    page = report.suite_page("smoke", result, [], [{}] * 2, [{}] * 2)
     heads = [line for line in page.splitlines() if line.startswith("## ") and " on " in line]
     assert sorted(head.endswith(", fast") for head in heads) == [False, True]
 
 
 def test_a_suite_of_another_precision_is_the_same_comparison_otherwise():
     chosen = suite("montgomery-128")
-    assert replace(narrowed(chosen, precision="mixed_bfloat16"), precision="float32") == chosen
-    both = [suites.cells(one) for one in (chosen, narrowed(chosen, precision="mixed_bfloat16"))]
+    assert replace(select(chosen, precision="mixed_bfloat16"), precision="float32") == chosen
+    both = [suites.cells(one) for one in (chosen, select(chosen, precision="mixed_bfloat16"))]
     assert [cell.as_dict() for cell in both[0]] == [cell.as_dict() for cell in both[1]]

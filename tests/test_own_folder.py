@@ -125,13 +125,17 @@ def test_images_of_another_kind_are_one_sentence_that_helps(tmp_path):
     (tmp_path / "img" / "._a.jpg").write_bytes(b"x")
     with pytest.raises(DataError) as caught:
         lungseg.load("folder", tmp_path)
-    (told,) = caught.value.problems
-    assert told.startswith(f"{tmp_path / 'img'}: holds 3 .jpg; only PNG is read: ")
-    assert "mogrify -format png *.jpg" in told
+    (details,) = caught.value.problems
+    assert details.startswith(f"{tmp_path / 'img'}: holds 3 .jpg; only PNG is read: ")
+    assert "mogrify -format png *.jpg" in details
     (tmp_path / "img" / "a.JPG").rename(tmp_path / "img" / "a.png")
     with pytest.raises(DataError) as caught:
         lungseg.load("folder", tmp_path)
-    assert [told.partition(":")[0].rpartition("/")[2] for told in caught.value.problems] == ["img", "b.png", "c.png"]
+    assert [details.partition(":")[0].rpartition("/")[2] for details in caught.value.problems] == [
+        "img",
+        "b.png",
+        "c.png",
+    ]
 
 
 def test_an_image_of_another_kind_beside_a_whole_set_is_passed_over(tmp_path):

@@ -35,12 +35,12 @@ def test_its_records_bear_the_folders_name_marked_as_ones_own(tmp_path, folder, 
     root.mkdir()
     suite = suites.called(OWN, root)
     cells = suites.cells(suite)
-    assert {(cell.suite, cell.trained_on, cell.scored_on) for cell in cells} == {("own", called, called)}
+    assert {(cell.suite, cell.train_set, cell.test_set) for cell in cells} == {("own", called, called)}
     assert cells[0].id == f"unet.{called}.f0.s0"
     assert not set(lungseg.DATASETS) & {called, *called.split("+")}
     assert suite.sets == ("folder",)
-    told = Training(cells[0], suite, root, Results(tmp_path), {})
-    assert restored(Training, plain(told)) == told
+    details = Training(cells[0], suite, root, Results(tmp_path), {})
+    assert restored(Training, plain(details)) == details
 
 
 @pytest.mark.fault("F122")
@@ -55,20 +55,20 @@ def test_a_public_suites_cells_are_called_as_ever(tmp_path):
 def test_the_verbs_name_the_data_by_their_folder(tmp_path, monkeypatch, verb):
     source_layout(tmp_path / "hospital", "a", "b")
     (tmp_path / "results").mkdir()
-    asked = []
+    requested = []
 
     class Asked(Exception):
         pass
 
     def made(suite, *_, **__):
-        asked.append(suite.called)
+        requested.append(suite.called)
         raise Asked
 
     monkeypatch.setattr(commands, "train", made)
     monkeypatch.setattr("bench.running.ensemble.make", made)
     arguments = [verb, "own", "--data", str(tmp_path / "hospital"), "--results", str(tmp_path / "results")]
     assert main(arguments) == 70
-    assert asked == ["own-hospital"]
+    assert requested == ["own-hospital"]
 
 
 @pytest.mark.fault("F122")
@@ -84,7 +84,7 @@ def test_without_a_folder_the_suite_says_what_it_needs(monkeypatch, tmp_path, ca
 def test_images_that_are_not_a_public_sets_do_not_pass_for_it(tmp_path, stems, layout):
     layout(tmp_path / "hospital", *stems)
     with pytest.raises(UsageError, match=r"are not Montgomery's.*bench run own"):
-        data.locate(suites.SUITES["montgomery-128"], tmp_path / "hospital", Results(tmp_path))
+        data.resolve_root(suites.SUITES["montgomery-128"], tmp_path / "hospital", Results(tmp_path))
 
 
 @pytest.mark.fault("F122")
@@ -92,16 +92,16 @@ def test_images_that_are_not_a_public_sets_do_not_pass_for_it(tmp_path, stems, l
 def test_of_two_sets_each_is_looked_at(tmp_path, name):
     source_layout(tmp_path / "Montgomery", "MCUCXR_0001_0")
     source_layout(tmp_path / "shenzhen", "CHNCXR_0001_0")
-    assert data.locate(suites.SUITES[name], tmp_path, Results(tmp_path)) == tmp_path
+    assert data.resolve_root(suites.SUITES[name], tmp_path, Results(tmp_path)) == tmp_path
     source_layout(tmp_path / "shenzhen", "MCUCXR_0002_0")
     with pytest.raises(UsageError, match="'MCUCXR_0002_0'"):
-        data.locate(suites.SUITES[name], tmp_path, Results(tmp_path))
+        data.resolve_root(suites.SUITES[name], tmp_path, Results(tmp_path))
 
 
 @pytest.mark.fault("F122")
 def test_a_page_names_the_folder_and_no_public_set(tmp_path):
     records = [
-        {**r, "cell": {**r["cell"], "suite": "own", "trained_on": "own-hospital", "scored_on": "own-hospital"}}
+        {**r, "cell": {**r["cell"], "suite": "own", "train_set": "own-hospital", "test_set": "own-hospital"}}
         for r in grid(("unet",), folds=2, n=20, epochs=4)
     ]
     save(tmp_path, records)
@@ -113,7 +113,7 @@ def test_a_page_names_the_folder_and_no_public_set(tmp_path):
 
 def gathered(root, cache, **change):
     suite = replace(suites.called(OWN, root), size=(32, 32), folds=2, **change)
-    return suite, data.gather(suite, root, Results(cache))
+    return suite, data.load_suite_data(suite, root, Results(cache))
 
 
 @pytest.fixture
@@ -131,16 +131,16 @@ def root(tmp_path):
 
 @pytest.mark.fault("F110", "F106", "F116")
 def test_what_is_odd_is_told_before_training(root, tmp_path):
-    assert data_warnings.told(*gathered_all(root, tmp_path)) == []
+    assert data_warnings.describe(*gathered_all(root, tmp_path)) == []
     rows = [f"a{k:02d},{'0.7,0.7' if k % 2 else ','},AP" for k in range(12)]
     (root / "metadata.csv").write_text("\n".join(["id,spacing_row_mm,spacing_column_mm,view", *rows]))
     images.write_png(root / "mask" / "a03.png", 255 - np.pad(np.full((20, 20), 255, np.uint8), ((10, 10), (6, 6))))
-    told = data_warnings.told(*gathered_all(root, tmp_path))
-    assert [line.rpartition(": ")[2] for line in told] == ["a00, a02, a04, a06, a08 and 1 more", "view", "a03"]
-    assert "spacing" in told[0]
-    assert "inverted" in told[2]
+    details = data_warnings.describe(*gathered_all(root, tmp_path))
+    assert [line.rpartition(": ")[2] for line in details] == ["a00, a02, a04, a06, a08 and 1 more", "view", "a03"]
+    assert "spacing" in details[0]
+    assert "inverted" in details[2]
 
 
 def gathered_all(root, cache):
-    suite, material = gathered(root, cache)
-    return suite, root, material
+    suite, suite_data = gathered(root, cache)
+    return suite, root, suite_data

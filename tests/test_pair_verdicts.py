@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import grid, sealed, sections
+from records import grid, leaderboards, sealed
 from scipy import stats as scipy_stats
 
 from bench.statistics import pairs, ranking, resamples, resampling, verdicts
@@ -49,9 +49,11 @@ def test_swapped_rows_have_the_opposite_verdict_and_the_same_p(tables):
     (one,), (other,) = compared(tables), compared(dict(reversed(tables.items())))
     assert other.verdict == OPPOSITE[one.verdict]
     swapped = one.seen_from("net1")
-    assert replace(other, superiority=swapped.superiority) == swapped
+    assert replace(other, probability_of_improvement=swapped.probability_of_improvement) == swapped
     for end in ("value", "low", "high"):
-        assert getattr(other.superiority, end) == pytest.approx(getattr(swapped.superiority, end), abs=1e-12)
+        assert getattr(other.probability_of_improvement, end) == pytest.approx(
+            getattr(swapped.probability_of_improvement, end), abs=1e-12
+        )
     assert one.seen_from("net1").seen_from("net0").difference == one.difference
 
 
@@ -67,24 +69,24 @@ def test_identical_rows_are_never_better(tables):
 @settings(max_examples=40)
 @given(made_up())
 def test_interval_and_test_of_a_pair_say_the_same_and_correction_only_takes_away(tables):
-    found = compared(tables)
-    assert [p.p_holm for p in found] == pytest.approx(resampling.holm([p.p_value for p in found]))
-    assert [p.p_apart_holm for p in found] == pytest.approx(resampling.holm([p.p_apart for p in found]))
-    for pair in found:
+    result = compared(tables)
+    assert [p.p_holm for p in result] == pytest.approx(resampling.holm([p.p_value for p in result]))
+    assert [p.p_apart_holm for p in result] == pytest.approx(resampling.holm([p.p_apart for p in result]))
+    for pair in result:
         assert pair.difference.excludes(0.0) == (pair.p_value < verdicts.ALPHA)
         assert pair.p_value <= pair.p_holm
         assert pair.p_apart <= pair.p_apart_holm
         if pair.verdict == EQUIVALENT:
             assert abs(pair.difference.value) < verdicts.MARGIN
-        if pair.real:
+        if pair.significant:
             assert pair.difference.excludes(0.0)
 
 
 @settings(max_examples=40)
 @given(made_up(), st.floats(0.0001, 0.02), st.floats(1, 5))
 def test_a_wider_margin_makes_more_pairs_equivalent_and_none_less(tables, margin, wider):
-    found = [verdicts.Row.of(r.values) for r in resamples.drawn(tables).values()]
-    errors = verdicts.errors(found, *verdicts.all_pairs(len(found)))
+    result = [verdicts.RowSamples.of(r.values) for r in resamples.drawn(tables).values()]
+    errors = verdicts.errors(result, *verdicts.all_pairs(len(result)))
     p = [verdicts.holm(errors.p_apart(m)) for m in (margin, margin * wider)]
     assert np.all(p[1] <= p[0] + 1e-12)
     zero = verdicts.holm(errors.p_zero())
@@ -98,11 +100,14 @@ def test_a_wider_margin_makes_more_pairs_equivalent_and_none_less(tables, margin
 def test_the_order_of_rows_and_their_names_change_no_digit(tables, random):
     names = list(tables)
     random.shuffle(names)
-    found = {frozenset((p.first, p.second)): p for p in compared(tables)}
+    result = {frozenset((p.first, p.second)): p for p in compared(tables)}
     for pair in compared({name: tables[name] for name in names}):
-        same = found[frozenset((pair.first, pair.second))].seen_from(pair.first)
+        same = result[frozenset((pair.first, pair.second))].seen_from(pair.first)
         assert pair.verdict == same.verdict
-        for a, b in ((pair.difference, same.difference), (pair.superiority, same.superiority)):
+        for a, b in (
+            (pair.difference, same.difference),
+            (pair.probability_of_improvement, same.probability_of_improvement),
+        ):
             assert (a.value, a.low, a.high) == pytest.approx((b.value, b.low, b.high), abs=1e-12)
         assert (pair.p_holm, pair.p_apart_holm) == pytest.approx((same.p_holm, same.p_apart_holm), abs=1e-9)
     renamed = compared({f"x{name}": scores for name, scores in tables.items()})
@@ -116,10 +121,10 @@ def test_letters_and_rank_sets_agree_with_the_verdicts(tables):
     names = sorted(tables, key=lambda name: -drawn[name].mean)
     ordered = {name: tables[name] for name in names}
     judged = compared(ordered)
-    places = ranking.places(names, judged, drawn)
+    places = ranking.rank_stats(names, judged, drawn)
     for pair in judged:
         shared = set(places[pair.first].group) & set(places[pair.second].group)
-        assert bool(shared) == (not pair.real)
+        assert bool(shared) == (not pair.significant)
         assert pair.verdict != WORSE, "rows stand by mean"
     for name, place in places.items():
         seen = [p.seen_from(name).verdict for p in judged if name in (p.first, p.second)]
@@ -132,9 +137,9 @@ def test_renaming_a_row_changes_no_digit_of_a_table():
     renamed = copy.deepcopy(records)
     for r in renamed:
         r["cell"]["architecture"] = f"z{r['cell']['architecture']}"
-    (one,), (other,) = sections(records), sections([sealed(r) for r in renamed])
+    (one,), (other,) = leaderboards(records), leaderboards([sealed(r) for r in renamed])
     for a, b in zip(one.rows, other.rows, strict=True):
-        assert (f"z{a.name}", a.dice, a.place, a.components) == (b.name, b.dice, b.place, b.components)
+        assert (f"z{a.name}", a.dice, a.rank_stats, a.components) == (b.name, b.dice, b.rank_stats, b.components)
     assert [replace(p, first=f"z{p.first}", second=f"z{p.second}") for p in one.pairs] == list(other.pairs)
     assert (one.power, one.nested.dice) == (other.power, other.nested.dice)
 
@@ -142,14 +147,14 @@ def test_renaming_a_row_changes_no_digit_of_a_table():
 def test_one_seed_is_students_paired_t_over_patients():
     rng = np.random.default_rng(1)
     a, b = rng.normal(0.9, 0.02, (2, 30))
-    found = verdicts.errors([verdicts.Row.of(a[None]), verdicts.Row.of(b[None])], *PAIR)
+    result = verdicts.errors([verdicts.RowSamples.of(a[None]), verdicts.RowSamples.of(b[None])], *PAIR)
     expected = scipy_stats.ttest_rel(a, b)
-    assert found.p_zero()[0] == pytest.approx(expected.pvalue, rel=1e-9)
+    assert result.p_zero()[0] == pytest.approx(expected.pvalue, rel=1e-9)
     low, high = expected.confidence_interval(0.95)
-    assert [end[0] for end in found.bounds()] == pytest.approx([low, high], rel=1e-9)
+    assert [end[0] for end in result.bounds()] == pytest.approx([low, high], rel=1e-9)
     upper = scipy_stats.ttest_rel(a - verdicts.MARGIN, b, alternative="less").pvalue
     lower = scipy_stats.ttest_rel(a + verdicts.MARGIN, b, alternative="greater").pvalue
-    assert found.p_apart()[0] == pytest.approx(max(upper, lower), rel=1e-9)
+    assert result.p_apart()[0] == pytest.approx(max(upper, lower), rel=1e-9)
 
 
 def test_seeds_alone_are_students_two_samples():
@@ -157,10 +162,10 @@ def test_seeds_alone_are_students_two_samples():
     rng = np.random.default_rng(2)
     shifts = np.array([-1.0, 0.2, 0.8])
     shifts = np.array([0.9 + 0.001 * shifts, 0.9005 + 0.001 * rng.permutation(shifts)])  # equal variances
-    rows = [verdicts.Row.of(np.repeat(s[:, None], 20, axis=1)) for s in shifts]
-    found = verdicts.errors(rows, *PAIR)
-    assert found.df[0] == pytest.approx(4)
-    assert found.p_zero()[0] == pytest.approx(scipy_stats.ttest_ind(*shifts).pvalue, rel=1e-6)
+    rows = [verdicts.RowSamples.of(np.repeat(s[:, None], 20, axis=1)) for s in shifts]
+    result = verdicts.errors(rows, *PAIR)
+    assert result.df[0] == pytest.approx(4)
+    assert result.p_zero()[0] == pytest.approx(scipy_stats.ttest_ind(*shifts).pvalue, rel=1e-6)
 
 
 def test_the_error_is_that_of_the_paired_bootstrap_in_the_limit():
@@ -171,13 +176,13 @@ def test_the_error_is_that_of_the_paired_bootstrap_in_the_limit():
             for _ in range(2)]  # fmt: skip
     patients = resampling.patient_weights(n)
     drawn = [resampling.resampled_means(v, patients, resampling.seed_weights(v)) for v in rows]
-    parts = [verdicts.Row.of(v) for v in rows]
+    parts = [verdicts.RowSamples.of(v) for v in rows]
     pooled = np.mean([part.of_seeds for part in parts])
     expected = np.var(drawn[0] - drawn[1])
     over_seeds = sum(float(part.of_seeds) for part in parts) / seeds
     at_least = sum(max(float(part.of_seeds), pooled) for part in parts) / seeds
-    found = verdicts.errors(parts, *PAIR).error[0] ** 2
-    assert found - at_least + over_seeds == pytest.approx(expected, rel=0.05)
+    result = verdicts.errors(parts, *PAIR).error[0] ** 2
+    assert result - at_least + over_seeds == pytest.approx(expected, rel=0.05)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
@@ -203,7 +208,7 @@ def test_fewer_than_eight_patients_have_no_rank_no_interval_and_no_verdict():
         for r in records:
             for c in r["cases"]:
                 c["patient"] = f"P{int(c['id'][-4:]) % n}"
-        return sections([sealed(r) for r in records])[0]
+        return leaderboards([sealed(r) for r in records])[0]
 
     few, enough = of_patients(7), of_patients(8)
     assert not few.pairs

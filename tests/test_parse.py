@@ -57,8 +57,8 @@ ELSEWHERE = {  # where two keys contradict each other the other may be named
     "cases.0.at_stored.tp": ["cases[0].at_stored.tp + fp + fn + tn"],
     "cell.size": ["cases[0].tp + fp + fn + tn"],
     "history.loss": ["history.val_loss"],
-    "data.truth_pixels": ["cases[0].id"],
-    "data.truth_pixels.CASE_0001": ["cases[0].id"],
+    "data.target_pixels": ["cases[0].id"],
+    "data.target_pixels.CASE_0001": ["cases[0].id"],
     "split.test": ["cases is"],
     "split.train.0": ["split.test"],
     "split.validation": ["split.test"],
@@ -94,58 +94,180 @@ def test_every_committed_record_is_one():
     ("path", "value"),
     [
         # what ended the whole report, or passed for a number
-        ("cases.0.id", None), ("cases.0.id", ["a"]), ("cases.0.id", ""), ("cases.0.id", "another"),
-        ("cases.0.patient", ["a"]), ("cases.0.patient", 7), ("cases.0.patient", LOST),
-        ("cases.0.hd95_mm", "12.5"), ("cases.0.hd95_mm", None), ("cases.0.hd95_mm", -1.0), ("cases.0.hd95_mm", LOST),
-        ("cases.0.assd_mm", [1.0]), ("cases.0.assd_mm", True),
-        ("cases.0.tp", "many"), ("cases.0.tp", True), ("cases.0.tp", 3.0), ("cases.0.tp", -1), ("cases.0.tp", 10**400),
-        ("cases.0.tn", 5), ("cases.0.components", True), ("cases.0.holes", -1), ("cases.0.truth_pixels", 5),
-        ("cases.0.dice", float("nan")), ("cases.0.dice", float("inf")), ("cases.0.dice", 1.5), ("cases.0.dice", 0.5),
-        ("cases.0.specificity", 0.5), ("cases.0.nsd_2mm", None),
-        ("cases.0.distance_unit", "cm"), ("cases.0.distance_unit", None), ("cases.0.hd95_state", "one_empty"),
+        ("cases.0.id", None),
+        ("cases.0.id", ["a"]),
+        ("cases.0.id", ""),
+        ("cases.0.id", "another"),
+        ("cases.0.patient", ["a"]),
+        ("cases.0.patient", 7),
+        ("cases.0.patient", LOST),
+        ("cases.0.hd95_mm", "12.5"),
+        ("cases.0.hd95_mm", None),
+        ("cases.0.hd95_mm", -1.0),
+        ("cases.0.hd95_mm", LOST),
+        ("cases.0.assd_mm", [1.0]),
+        ("cases.0.assd_mm", True),
+        ("cases.0.tp", "many"),
+        ("cases.0.tp", True),
+        ("cases.0.tp", 3.0),
+        ("cases.0.tp", -1),
+        ("cases.0.tp", 10**400),
+        ("cases.0.tn", 5),
+        ("cases.0.components", True),
+        ("cases.0.holes", -1),
+        ("cases.0.target_pixels", 5),
+        ("cases.0.dice", float("nan")),
+        ("cases.0.dice", float("inf")),
+        ("cases.0.dice", 1.5),
+        ("cases.0.dice", 0.5),
+        ("cases.0.specificity", 0.5),
+        ("cases.0.nsd_2mm", None),
+        ("cases.0.distance_unit", "cm"),
+        ("cases.0.distance_unit", None),
+        ("cases.0.hd95_state", "one_empty"),
         ("cases.0.hd95_state", "fine"),
-        ("cases.0.rim", []), ("cases.0.rim.1", None), ("cases.0.rim.-2", [1, 2, 3]), ("cases.0.rim.3", [1, 2, 3, 4]),
-        ("cases.0.rim.3", [16384, 0, 0, True]),
-        ("cases.0.more", HALF), ("cases.0.more", DEEP),
-        ("cases.0.at_stored", None), ("cases.0.at_stored.size", [256, 257]), ("cases.0.at_stored.tp", 1),
-        ("cases.0.at_stored.hd95_mm", "1"), ("cases.0.at_stored.distance_unit", "m"), ("cases.0.at_stored", {}),
-        ("cases.0", None), ("cases", LOST), ("cases", []), ("cases", {}), ("cases", "words"),
-        ("cell", LOST), ("cell", []), ("cell.architecture", "a/b"), ("cell.architecture", "a\\b"),
-        ("cell.architecture", "a" * 81), ("cell.architecture", ""), ("cell.architecture", None),
-        ("cell.suite", "s" * 81), ("cell.suite", "../up"), ("cell.suite", "a\nb"), ("cell.suite", 5),
-        ("cell.recipe", "r" * 161), ("cell.recipe", "x/y"), ("cell.scored_on", "d" * 121), ("cell.trained_on", []),
-        ("cell.fold", 2), ("cell.fold", -1), ("cell.fold", True), ("cell.fold", "0"), ("cell.folds", 10**9),
-        ("cell.seed", -1), ("cell.seed", 0.5), ("cell.width", 0), ("cell.size", [128]), ("cell.size", [128, "128"]),
-        ("cell.size", [64, 64]), ("cell.size", [10**6, 10**6]), ("cell.size", LOST), ("cell.size", [0, 128]),
-        ("history", None), ("history", []), ("history.loss", LOST), ("history.loss", [1.0, 2.0]),
-        ("history.loss.0", None), ("history.val_dice.0", float("nan")), ("history.seconds.0", -1.0),
-        ("history.more", "words"), ("history.hard_dice", [0.9] * 4),
-        ("best_epoch", None), ("best_epoch", 1), ("best_epoch", -1), ("best_epoch", 0.0), ("best_epoch", True),
-        ("timing", LOST), ("timing.train_seconds", LOST), ("timing.total_seconds", "an hour"),
-        ("timing.train_seconds", 1e300), ("timing.train_cpu_seconds", None), ("timing.resumed_at_epoch", 0.5),
-        ("machine", None), ("machine", {}), ("machine.backend", "x/y"), ("machine.device_kind", "k" * 81),
-        ("machine.precision", None), ("machine.cpu", ["a"]), ("machine.cpu", "c" * 201), ("machine.cores", "two"),
-        ("machine.memory_bytes", -5), ("machine.versions", []), ("machine.versions.numpy", 2.4),
-        ("machine.device", HALF), ("machine.more", DEEP),
-        ("data", None), ("data.n", "138"), ("data.n", 1e3), ("data.truth_pixels", []), ("data.truth_pixels", {}),
-        ("data.truth_pixels.CASE_0001", None), ("data.truth_pixels.CASE_0001", LOST), ("data.more", DEEP),
-        ("split", LOST), ("split.test", []), ("split.test", None), ("split.train", LOST), ("split.train", "CASE_0000"),
-        ("split.train.0", 7), ("split.train.0", "CASE_0001"), ("split.validation", ["CASE_0003"]),
-        ("parameters", None), ("parameters", 1.5), ("gmacs", "fast"), ("gmacs", -1.0), ("weights_sha256", None),
-        ("peak_memory_bytes", "much"), ("finished", 2026), ("finished", "yesterday"), ("finished", "x" * 1000),
-        ("doubts", {"a": 1}), ("doubts", [None]), ("doubts", ["x" * 5000]), ("taken_from", 5), ("taken_from", "a/b"),
-        ("source", "git"), ("source.commit", 5), ("source.dirty", "no"), ("error", DEEP), ("more", DEEP),
-        ("inputs", "all"), ("inputs.protocol", "2"), ("inputs.protocol", True), ("inputs.protocol", 0),
-        ("inputs.recipe", []), ("inputs.recipe.epochs", "50"), ("inputs.recipe.batch_size", -8),
-        ("inputs.recipe.name", None), ("inputs.members", "all"), ("inputs.members", [None]), ("inputs.members", [{}]),
-        ("inputs.views", 7), ("inputs.more", DEEP), ("inputs.more", HALF),
-        ("calibration", None), ("calibration.bins", [[1, 0.5, 0]]), ("calibration.bins.3", [1, 0.5, 2]),
-        ("calibration.bins.3", [1, 1.5, 1]), ("calibration.bins.3", ["1", 0.5, 0]), ("calibration.brier", "low"),
-        ("calibration.bins", [[0, 0.0, 0]] * 14), ("calibration.bins", [[0, 0.0, 0]] * 16),
-        ("calibration.brier", 1.5), ("calibration.brier", LOST),
+        ("cases.0.tolerance", []),
+        ("cases.0.tolerance.1", None),
+        ("cases.0.tolerance.-2", [1, 2, 3]),
+        ("cases.0.tolerance.3", [1, 2, 3, 4]),
+        ("cases.0.tolerance.3", [16384, 0, 0, True]),
+        ("cases.0.more", HALF),
+        ("cases.0.more", DEEP),
+        ("cases.0.at_stored", None),
+        ("cases.0.at_stored.size", [256, 257]),
+        ("cases.0.at_stored.tp", 1),
+        ("cases.0.at_stored.hd95_mm", "1"),
+        ("cases.0.at_stored.distance_unit", "m"),
+        ("cases.0.at_stored", {}),
+        ("cases.0", None),
+        ("cases", LOST),
+        ("cases", []),
+        ("cases", {}),
+        ("cases", "words"),
+        ("cell", LOST),
+        ("cell", []),
+        ("cell.architecture", "a/b"),
+        ("cell.architecture", "a\\b"),
+        ("cell.architecture", "a" * 81),
+        ("cell.architecture", ""),
+        ("cell.architecture", None),
+        ("cell.suite", "s" * 81),
+        ("cell.suite", "../up"),
+        ("cell.suite", "a\nb"),
+        ("cell.suite", 5),
+        ("cell.recipe", "r" * 161),
+        ("cell.recipe", "x/y"),
+        ("cell.test_set", "d" * 121),
+        ("cell.train_set", []),
+        ("cell.fold", 2),
+        ("cell.fold", -1),
+        ("cell.fold", True),
+        ("cell.fold", "0"),
+        ("cell.folds", 10**9),
+        ("cell.seed", -1),
+        ("cell.seed", 0.5),
+        ("cell.width", 0),
+        ("cell.size", [128]),
+        ("cell.size", [128, "128"]),
+        ("cell.size", [64, 64]),
+        ("cell.size", [10**6, 10**6]),
+        ("cell.size", LOST),
+        ("cell.size", [0, 128]),
+        ("history", None),
+        ("history", []),
+        ("history.loss", LOST),
+        ("history.loss", [1.0, 2.0]),
+        ("history.loss.0", None),
+        ("history.val_dice.0", float("nan")),
+        ("history.seconds.0", -1.0),
+        ("history.more", "words"),
+        ("history.hard_dice", [0.9] * 4),
+        ("best_epoch", None),
+        ("best_epoch", 1),
+        ("best_epoch", -1),
+        ("best_epoch", 0.0),
+        ("best_epoch", True),
+        ("timing", LOST),
+        ("timing.train_seconds", LOST),
+        ("timing.total_seconds", "an hour"),
+        ("timing.train_seconds", 1e300),
+        ("timing.train_cpu_seconds", None),
+        ("timing.resumed_at_epoch", 0.5),
+        ("machine", None),
+        ("machine", {}),
+        ("machine.backend", "x/y"),
+        ("machine.device_kind", "k" * 81),
+        ("machine.precision", None),
+        ("machine.cpu", ["a"]),
+        ("machine.cpu", "c" * 201),
+        ("machine.cores", "two"),
+        ("machine.memory_bytes", -5),
+        ("machine.versions", []),
+        ("machine.versions.numpy", 2.4),
+        ("machine.device", HALF),
+        ("machine.more", DEEP),
+        ("data", None),
+        ("data.n", "138"),
+        ("data.n", 1e3),
+        ("data.target_pixels", []),
+        ("data.target_pixels", {}),
+        ("data.target_pixels.CASE_0001", None),
+        ("data.target_pixels.CASE_0001", LOST),
+        ("data.more", DEEP),
+        ("split", LOST),
+        ("split.test", []),
+        ("split.test", None),
+        ("split.train", LOST),
+        ("split.train", "CASE_0000"),
+        ("split.train.0", 7),
+        ("split.train.0", "CASE_0001"),
+        ("split.validation", ["CASE_0003"]),
+        ("parameters", None),
+        ("parameters", 1.5),
+        ("gmacs", "fast"),
+        ("gmacs", -1.0),
+        ("weights_sha256", None),
+        ("peak_memory_bytes", "much"),
+        ("finished", 2026),
+        ("finished", "yesterday"),
+        ("finished", "x" * 1000),
+        ("warnings", {"a": 1}),
+        ("warnings", [None]),
+        ("warnings", ["x" * 5000]),
+        ("reused_from", 5),
+        ("reused_from", "a/b"),
+        ("source", "git"),
+        ("source.commit", 5),
+        ("source.dirty", "no"),
+        ("error", DEEP),
+        ("more", DEEP),
+        ("inputs", "all"),
+        ("inputs.protocol", "2"),
+        ("inputs.protocol", True),
+        ("inputs.protocol", 0),
+        ("inputs.recipe", []),
+        ("inputs.recipe.epochs", "50"),
+        ("inputs.recipe.batch_size", -8),
+        ("inputs.recipe.name", None),
+        ("inputs.members", "all"),
+        ("inputs.members", [None]),
+        ("inputs.members", [{}]),
+        ("inputs.tta", 7),
+        ("inputs.more", DEEP),
+        ("inputs.more", HALF),
+        ("calibration", None),
+        ("calibration.bins", [[1, 0.5, 0]]),
+        ("calibration.bins.3", [1, 0.5, 2]),
+        ("calibration.bins.3", [1, 1.5, 1]),
+        ("calibration.bins.3", ["1", 0.5, 0]),
+        ("calibration.brier", "low"),
+        ("calibration.bins", [[0, 0.0, 0]] * 14),
+        ("calibration.bins", [[0, 0.0, 0]] * 16),
+        ("calibration.brier", 1.5),
+        ("calibration.brier", LOST),
     ],
     ids=lambda value: "left out" if value is LOST else ascii(value)[:30],
-)  # fmt: skip
+)
 def test_a_value_of_another_kind_is_refused_by_its_key(tmp_path, path, value):
     """The file is written by Python's own json, as whoever sealed it without looking would."""
     made = put(whole(), path, value)
@@ -153,27 +275,27 @@ def test_a_value_of_another_kind_is_refused_by_its_key(tmp_path, path, value):
     file.write_text(json.dumps(made))
     with pytest.raises(store.UnreadableRecord) as caught:
         store.load_record(file)
-    key = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", path) if "rim" not in path else path.replace("cases.0", "cases[0]")
+    key = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", path) if "tolerance" not in path else path.replace("cases.0", "cases[0]")
     assert any(words in caught.value.reason for words in (key, *ELSEWHERE.get(path, ()), "surrogate", "is not JSON"))
     assert len(caught.value.reason) < 400
     assert caught.value.reason.isprintable()
 
 
 @pytest.mark.fault("F123")
-@pytest.mark.parametrize("empty", ["guess", "truth", "both"])
+@pytest.mark.parametrize("empty", ["prediction", "target", "both"])
 def test_empty_masks_are_as_they_are_scored_and_no_other_way(empty):
     """An infinite distance is null, and only where one mask is empty (lungseg.metrics.table)."""
     made = whole()
-    case, lung = made["cases"][0], 500 * (empty == "guess")
-    counts = Counts(0, 500 * (empty == "truth"), lung, 16384 - 500 * (empty != "both"))
+    case, lung = made["cases"][0], 500 * (empty == "prediction")
+    counts = Counts(0, 500 * (empty == "target"), lung, 16384 - 500 * (empty != "both"))
     metric = METRICS.values()
     of_counts = {m.name: m.function(counts) for m in metric if m.takes == "counts" and m.stored}
     distance = 0.0 if empty == "both" else None
     state = "both_empty" if empty == "both" else "one_empty"
     nsd = 1.0 if empty == "both" else 0.0
-    del case["rim"], case["at_stored"]
+    del case["tolerance"], case["at_stored"]
     made["cases"][0] = case | dict(zip(("tp", "fp", "fn", "tn"), counts.as_list(), strict=True)) | of_counts | {
-        "truth_pixels": lung, "hd95_mm": distance, "assd_mm": distance, "nsd_2mm": nsd, "hd95_state": state,
+        "target_pixels": lung, "hd95_mm": distance, "assd_mm": distance, "nsd_2mm": nsd, "hd95_state": state,
     }  # fmt: skip
     parse.record(made)
     for key, wrong in (("hd95_mm", 3.0), ("assd_mm", 3.0), ("nsd_2mm", 0.5), ("hd95_state", "ok")):
@@ -207,8 +329,8 @@ def test_an_image_that_two_records_predict_is_in_neither_and_a_copy_elsewhere_co
     copy = folder / "unet.phantom.f0.s0.copy.json"
     copy.write_bytes((folder / "unet.phantom.f0.s0.json").read_bytes())
     assert main(["report", "--no-figures", "--results", str(tmp_path)]) == 3
-    told = capsys.readouterr().err
-    assert f"{near(copy)}: predicts 'CASE_0000', as runs/fake/{KEY}/unet.phantom.f0.s0.json does" in told
+    details = capsys.readouterr().err
+    assert f"{near(copy)}: predicts 'CASE_0000', as runs/fake/{KEY}/unet.phantom.f0.s0.json does" in details
     assert "unet and resunet" not in (tmp_path / "fake.md").read_text()
     assert "over 24 images of 24 patients" in (tmp_path / "fake.md").read_text().replace("\n", " ")
 
@@ -218,6 +340,6 @@ def test_an_image_that_two_records_predict_is_in_neither_and_a_copy_elsewhere_co
     parts = {key: first[key] for key in ("cases", "split", "data")}
     save(tmp_path, [sealed({**second, **parts})])  # fold 1 with the images of fold 0
     assert main(["report", "--no-figures", "--results", str(tmp_path)]) == 3
-    told = capsys.readouterr().err
-    assert all(f"{near(folder)}/unet.phantom.f{fold}.s0.json: predicts 'CASE_0000'" in told for fold in (0, 1))
+    details = capsys.readouterr().err
+    assert all(f"{near(folder)}/unet.phantom.f{fold}.s0.json: predicts 'CASE_0000'" in details for fold in (0, 1))
     assert "has the highest mean Dice" in (tmp_path / "other.md").read_text().replace("\n", " ")

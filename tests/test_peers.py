@@ -11,18 +11,18 @@ from bench.__main__ import main
 from bench.records import csv_file
 from bench.records.results import Results
 from bench.running.child import Child
-from bench.speed import peers, speed_table, torch_unet
+from bench.speed import peers, throughput_table, torch_unet
 from bench.suites import suite
 from lungseg.errors import EnvironmentFailure
 
-SMALL = replace(suite("smoke"), size=(64, 64), limit_s=60)
+SMALL = replace(suite("smoke"), size=(64, 64), timeout_s=60)
 
 
 def test_where_torch_is_missing_that_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentFailure, match=r"torch is not installed; `make speed-peers`"):
         peers.measure(SMALL, Results(tmp_path), print, 0.1)
-    monkeypatch.setattr(commands.runtime, "require", lambda: None)
+    monkeypatch.setattr(commands.runtime, "check_backend", lambda: None)
     assert main(["speed", "smoke", "--peers", "--results", str(tmp_path)]) == EnvironmentFailure.exit_code
     assert "torch is not installed" in capsys.readouterr().err
 
@@ -30,17 +30,17 @@ def test_where_torch_is_missing_that_is_said(tmp_path, monkeypatch, capsys):
 def test_ratios_are_of_the_same_precision_and_a_peer_that_fails_is_named(tmp_path, monkeypatch):
     """Ours: 10 and 20 images/s, 8 and 16 in epochs; theirs: 5, but the compiled one has no compiler."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
-    asked = []
+    requested = []
 
     def wait(child, say):
-        if child.job.module == "bench.speed.speed_probe":
+        if child.job.module == "bench.speed.speed_worker":
             rate = {"float32": 10.0, "mixed_bfloat16": 20.0}[child.job.payload["precision"]]
-            own = {"train_images_per_second": rate, "epochs_images_per_second": 0.8 * rate}
+            local = {"train_images_per_second": rate, "epochs_images_per_second": 0.8 * rate}
             slow = {"deterministic_train_images_per_second": "1", "deterministic_epochs_images_per_second": "1"}
-            measured = row(**own, inference_images_per_second=4 * rate)
+            measured = row(**local, inference_images_per_second=4 * rate)
             say({"event": "row", "row": slow if child.job.deterministic else measured})
             return 0
-        asked.append((child.job.payload["precision"], child.job.payload["compiled"], child.job.deterministic))
+        requested.append((child.job.payload["precision"], child.job.payload["compiled"], child.job.deterministic))
         if child.job.payload["compiled"]:
             child.failure = {
                 "event": "failed",
@@ -58,13 +58,13 @@ def test_ratios_are_of_the_same_precision_and_a_peer_that_fails_is_named(tmp_pat
     said = []
     path, failures = peers.measure(replace(SMALL, widths=(("unet", 8),)), Results(tmp_path), said.append, 0.1)
     rows = csv_file.read(path)[1]
-    assert asked == [(p, c, False) for p in ("float32", "bfloat16") for c in (False, True)]
+    assert requested == [(p, c, False) for p in ("float32", "bfloat16") for c in (False, True)]
     ratios = [[r[f"{mode}_ratio"] for mode in peers.RATES] for r in rows]
     assert ratios == [["2", "1.6", "0.5"], [""] * 3, ["4", "3.2", "1"], [""] * 3]
     assert failures == [f"torch, compiled, channels last, {p}: InductorError: no C++ compiler" for p in peers.OURS]
     assert "ours over torch, eager, channels last, bfloat16: train 4, epochs 3.2, inference 1" in said
     assert path.parent.name == "peers", "else the pages would read it as a table of ours"
-    assert speed_table.read(tmp_path / "throughput" / "cpu.tensorflow.float32.64x64.csv")
+    assert throughput_table.read(tmp_path / "throughput" / "cpu.tensorflow.float32.64x64.csv")
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_the_peer_is_the_same_network():
 
     model = build("unet", (32, 32, 1), 4)
     ours = sum(int(weight.numpy().size) for weight in model.trainable_weights)
-    theirs = sum(p.numel() for p in torch_unet.unet(4).parameters())
-    assert theirs == ours
-    found = torch_unet.measure(torch_unet.Asked(4, 2, (32, 32), "bfloat16", False, 1, 0.1), lambda _: None)
-    assert found["train_images_per_second"] > 0 < found["inference_images_per_second"]
+    other = sum(p.numel() for p in torch_unet.unet(4).parameters())
+    assert other == ours
+    result = torch_unet.measure(torch_unet.Asked(4, 2, (32, 32), "bfloat16", False, 1, 0.1), lambda _: None)
+    assert result["train_images_per_second"] > 0 < result["inference_images_per_second"]

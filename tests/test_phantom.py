@@ -12,9 +12,9 @@ from scipy.ndimage import binary_dilation
 import lungseg
 from lungseg import images
 from lungseg.datasets import phantom
-from lungseg.datasets.anatomy import patient
-from lungseg.datasets.outlines import frame, inside, outlines, place
-from lungseg.datasets.radiography import radiograph
+from lungseg.datasets.phantom.anatomy import patient
+from lungseg.datasets.phantom.outlines import frame, inside, outlines, place
+from lungseg.datasets.phantom.radiography import radiograph
 from lungseg.errors import DataError, UsageError
 from lungseg.png import read_header
 
@@ -61,7 +61,7 @@ def test_image_is_a_share_of_white(seed, size):
 
 
 @given(seeds, sizes)
-def test_lungs_are_two_and_plausible(seed, size):
+def test_lungs_are_two_and_two_component(seed, size):
     drawn = phantom.thorax(seed, size)
     assert not (drawn.left & drawn.right).any()
     for lung in (drawn.left, drawn.right):
@@ -159,10 +159,10 @@ def test_the_same_set_has_the_same_bytes_and_is_left_alone(written, tmp_path):
     assert (tmp_path / phantom.ABOUT).stat() == before
 
 
-@pytest.mark.parametrize("asked", [{"n": 6}, {"size": (40, 40)}, {"seed": 4}])
-def test_another_set_is_never_overwritten(written, asked):
+@pytest.mark.parametrize("requested", [{"n": 6}, {"size": (40, 40)}, {"seed": 4}])
+def test_another_set_is_never_overwritten(written, requested):
     with pytest.raises(UsageError, match=r"another phantom set.*remove the folder"):
-        phantom.write(written, **{"n": 7, "size": SMALL, "seed": 3, **asked})
+        phantom.write(written, **{"n": 7, "size": SMALL, "seed": 3, **requested})
 
 
 def test_a_strange_folder_is_never_written_into(tmp_path):
@@ -202,7 +202,7 @@ def test_what_lacks_its_description_or_a_case_is_refused(tmp_path):
         phantom.load(tmp_path)
 
 
-@pytest.mark.parametrize("asked", [{"n": 0}, {"n": 1, "size": (8, 8)}, {"n": 1, "seed": -1}])
-def test_impossible_sets_are_refused(tmp_path, asked):
+@pytest.mark.parametrize("requested", [{"n": 0}, {"n": 1, "size": (8, 8)}, {"n": 1, "seed": -1}])
+def test_impossible_sets_are_refused(tmp_path, requested):
     with pytest.raises(UsageError, match="expected"):
-        phantom.write(tmp_path / "set", **asked)
+        phantom.write(tmp_path / "set", **requested)

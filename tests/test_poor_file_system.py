@@ -50,10 +50,10 @@ def test_what_a_file_system_does_not_know_costs_one_warning(tmp_path, monkeypatc
     assert len(failed) >= 2
     assert (tmp_path / "a/file").read_bytes() == b"two"
     assert os.listdir(tmp_path / "a") == ["file"], "no temporary file stays"
-    told = capsys.readouterr()
-    assert told.err.count("warning: ") == 1
-    assert told.err.startswith("warning: a file system that is written to ")
-    assert told.out == ""
+    details = capsys.readouterr()
+    assert details.err.count("warning: ") == 1
+    assert details.err.startswith("warning: a file system that is written to ")
+    assert details.out == ""
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -55,8 +55,8 @@ def rows(out):
 
 
 def run(given, out, wanted=None, **more):
-    found = inputs.items([str(path) for path in given], out)
-    return prediction.predict(found, out, CARD, bright, wanted or prediction.Wanted(), **more)
+    result = inputs.items([str(path) for path in given], out)
+    return prediction.predict(result, out, CARD, bright, wanted or prediction.Wanted(), **more)
 
 
 def test_a_mask_has_its_images_size_and_is_thresholded_after_enlarging(tmp_path):
@@ -162,10 +162,12 @@ def outputs(out):
 
 def test_of_200_mixed_files_20_are_named_and_180_predicted_also_after_a_kill(tmp_path):
     mixed(tmp_path / "in")
-    told = []
-    tally = run([tmp_path / "in"], tmp_path / "out", watch=lambda item, error, tally: told.append((item.name, error)))
-    assert (tally.done, tally.failed, len(told)) == (180, 20, 200)
-    errors = {name: error for name, error in told if error}
+    details = []
+    tally = run(
+        [tmp_path / "in"], tmp_path / "out", watch=lambda item, error, tally: details.append((item.name, error))
+    )
+    assert (tally.done, tally.failed, len(details)) == (180, 20, 200)
+    errors = {name: error for name, error in details if error}
     assert set(errors) == set(BROKEN)
     assert all(name in error for name, error in errors.items())
     whole = outputs(tmp_path / "out")
@@ -282,9 +284,9 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
         write(tmp_path / f"{k}.png", picture(k, (400, 300)))
     peaks = []
     for n in (4, 24):
-        found = [Item(tmp_path / f"{k}.png", f"{k}.png", f"{k}") for k in range(n)]
+        result = [Item(tmp_path / f"{k}.png", f"{k}.png", f"{k}") for k in range(n)]
         tracemalloc.start()
-        prediction.predict(found, tmp_path / f"out{n}", CARD, bright, prediction.Wanted())
+        prediction.predict(result, tmp_path / f"out{n}", CARD, bright, prediction.Wanted())
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 8 * 32 * 32 * 4 * 4 + 200_000

@@ -61,7 +61,7 @@ def test_image_and_mask_stay_paired_in_any_order_of_files(shared, order):
     cases, cache = shared
     prepared = prepare([cases[k] for k in order], SIZE, cache)
     for k in range(1, 6):
-        row = prepared.row[f"c{k}"]
+        row = prepared.index_of[f"c{k}"]
         np.testing.assert_allclose(prepared.images[row], 40 * k / 255, rtol=1e-6)
         assert prepared.masks[row].sum(axis=0).tolist() == [k] * SIZE[1]
         assert prepared.patients[row] == f"p{k}"
@@ -80,7 +80,7 @@ def test_arrays_are_what_the_network_takes(cases, tmp_path):
     assert prepared.images.dtype == np.float32
     assert prepared.masks.dtype == bool
     assert 0 <= prepared.images.min() <= prepared.images.max() <= 1
-    assert prepared.truth_pixels == {f"c{k}": k * SIZE[1] for k in range(1, 6)}
+    assert prepared.target_pixels == {f"c{k}": k * SIZE[1] for k in range(1, 6)}
 
 
 def test_spacing_grows_as_pixels_do(cases, tmp_path):
@@ -133,7 +133,7 @@ def test_changed_file_is_prepared_again(cases, tmp_path, which):
     after = prepare(cases, SIZE, tmp_path)
     assert after.sha256 != before.sha256
     assert after.raw_sha256 != before.raw_sha256
-    assert (after.images[2] == 1).all() if which == "image" else after.truth_pixels["c3"] > before.truth_pixels["c3"]
+    assert (after.images[2] == 1).all() if which == "image" else after.target_pixels["c3"] > before.target_pixels["c3"]
 
 
 def test_another_size_is_prepared_apart(cases, tmp_path):
@@ -235,7 +235,7 @@ def test_interrupted_preparation_leaves_nothing_behind(cases, tmp_path, monkeypa
         with pytest.raises(Killed):
             prepare(cases, SIZE, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
-    assert prepare(cases, SIZE, tmp_path / "cache").truth_pixels["c5"] == 50
+    assert prepare(cases, SIZE, tmp_path / "cache").target_pixels["c5"] == 50
 
 
 def only_entry(cache):

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from bench.running.progress import Bars, Display, Pace, name
+from bench.running.progress import Bars, Display, ProgressEstimate, name
 from bench.suites import cells, suite
 
-PLAIN, TWICE = cells(replace(suite("ablation"), variants=("twice-epochs",), only_folds=(0,)))
+PLAIN, TWICE = cells(replace(suite("ablation"), variants=("epochs-300",), fold_subset=(0,)))
 
 
 def event(epoch, epochs):
@@ -13,14 +13,14 @@ def event(epoch, epochs):
 
 
 def test_a_variant_has_its_own_name_epochs_and_speed():
-    assert [name(PLAIN), name(TWICE)] == ["unet fold 0 seed 0", "unet (twice-epochs) fold 0 seed 0"]
-    pace = Pace([PLAIN, TWICE], slots=1)
+    assert [name(PLAIN), name(TWICE)] == ["unet fold 0 seed 0", "unet (epochs-300) fold 0 seed 0"]
+    pace = ProgressEstimate([PLAIN, TWICE], workers=1)
     assert pace.remaining() is None
-    pace.told(PLAIN, 1, 1.0)
+    pace.on_event(PLAIN, 1, 1.0)
     assert pace.remaining() == 149 + 300, "what is not known yet is as fast as what is"
-    pace.told(TWICE, 1, 3.0)
+    pace.on_event(TWICE, 1, 3.0)
     assert pace.remaining() == 149 + 3 * 299
-    pace.told(TWICE, 300, 3.0)
+    pace.on_event(TWICE, 300, 3.0)
     pace.finished(TWICE)
     assert pace.remaining() == 149
 
@@ -30,7 +30,7 @@ def test_lines_and_bars_count_the_epochs_of_each_cell(capsys):
         with kind([PLAIN, TWICE], 2) as shown:
             for cell, epochs in ((PLAIN, 150), (TWICE, 300)):
                 shown.started(cell)
-                shown.told(cell, event(epochs, epochs))
+                shown.on_event(cell, event(epochs, epochs))
                 if isinstance(shown, Bars):
                     (bar,) = (task for task in shown.bars.tasks if task.id == shown.tasks[cell.id])
                     assert (bar.completed, bar.total) == (epochs, epochs)
@@ -38,4 +38,4 @@ def test_lines_and_bars_count_the_epochs_of_each_cell(capsys):
                 assert (shown.bars.tasks[0].completed, shown.bars.tasks[0].total) == (450, 450)
             for cell in (PLAIN, TWICE):
                 shown.finished(cell, "ok", None)
-    assert "unet (twice-epochs) fold 0 seed 0: epoch 300/300" in capsys.readouterr().out
+    assert "unet (epochs-300) fold 0 seed 0: epoch 300/300" in capsys.readouterr().out

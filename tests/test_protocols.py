@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from read_page import lines_with, page
-from records import ensemble, grid, parsed, record, save, sealed, second, sections, terminal
+from records import ensemble, grid, leaderboards, parsed, record, save, sealed, second, terminal
 
 from bench import publish, suites
 from bench.pages import pairs_file, report
@@ -35,29 +35,37 @@ def test_a_record_that_names_no_protocol_is_of_the_first():
 
 
 def test_protocols_are_tables_of_their_own_the_newest_first():
-    new, old = sections(both())
-    assert (new.setting.protocol, old.setting.protocol) == (2, 1)
-    for section in (new, old):
-        assert len(section.cells) == 10
-        assert {r.n_patients for r in section.rows} == {60}
-        assert len(section.pairs) == 1
-    assert old.rows == sections(grid(("unet", "resunet"), n=60))[0].rows, "new records change no old number"
+    new, old = leaderboards(both())
+    assert (new.conditions.protocol, old.conditions.protocol) == (2, 1)
+    for leaderboard in (new, old):
+        assert len(leaderboard.cells) == 10
+        assert {r.n_patients for r in leaderboard.rows} == {60}
+        assert len(leaderboard.pairs) == 1
+    assert old.rows == leaderboards(grid(("unet", "resunet"), n=60))[0].rows, "new records change no old number"
 
 
-def test_no_training_of_another_protocol_is_a_counterpart():
+def test_no_training_of_another_protocol_is_a_matched_row():
     card = [sealed({**r, "machine": {**r["machine"], "device_kind": "nvidia-h200"}})
             for r in second(grid(("unet",), n=60, level=0.99))]  # fmt: skip
-    assert all(s.retrained == () for s in sections([*grid(("unet",), n=60), *card]))
-    same = sections([*second(grid(("unet",), n=60)), *card])
-    assert [len(s.retrained) for s in same] == [1, 1]
+    assert all(s.cross_machine == () for s in leaderboards([*grid(("unet",), n=60), *card]))
+    same = leaderboards([*second(grid(("unet",), n=60)), *card])
+    assert [len(s.cross_machine) for s in same] == [1, 1]
 
 
 def test_a_set_besides_is_compared_within_its_protocol():
-    besides = [sealed({**r, "cell": {**r["cell"], "trained_on": "phantom+other", "suite": "besides"}})
+    extra_train = [sealed({**r, "cell": {**r["cell"], "train_set": "phantom+other", "suite": "besides"}})
                for r in grid(("unet",), n=60)]  # fmt: skip
     gains = {
-        1: [len(s.gains) for s in sections([*grid(("unet",), n=60), *besides]) if s.setting.besides],
-        2: [len(s.gains) for s in sections([*second(grid(("unet",), n=60)), *besides]) if s.setting.besides],
+        1: [
+            len(s.extra_data_effects)
+            for s in leaderboards([*grid(("unet",), n=60), *extra_train])
+            if s.conditions.extra_train
+        ],
+        2: [
+            len(s.extra_data_effects)
+            for s in leaderboards([*second(grid(("unet",), n=60)), *extra_train])
+            if s.conditions.extra_train
+        ],
     }
     assert gains == {1: [1], 2: [0]}
 
@@ -65,16 +73,16 @@ def test_a_set_besides_is_compared_within_its_protocol():
 def test_how_much_trainings_vary_is_not_told_by_another_protocol():
     """Since the second, seeds vary the split too."""
     old, new = grid(("unet", "resunet"), n=60, seeds=(0, 1, 2)), grid(("unet", "resunet"), n=60, suite="one")
-    first, later = sections([*old, *second(new)])
+    first, later = leaderboards([*old, *second(new)])
     assert first.power is not None
     assert later.power is None
-    assert [s.power.source for s in sections([*old, *new])] == ["fake", "fake"]
+    assert [s.power.source for s in leaderboards([*old, *new])] == ["fake", "fake"]
 
 
 def test_predictions_of_two_protocols_are_two_sets():
     old = grid(("unet",), n=60)
-    assert [s.scored for s in sections(old)] == [1]
-    assert [s.scored for s in sections([*old, *second(old)])] == [2, 2]
+    assert [s.scored for s in leaderboards(old)] == [1]
+    assert [s.scored for s in leaderboards([*old, *second(old)])] == [2, 2]
 
 
 def test_every_page_and_table_names_the_protocol(tmp_path):
@@ -99,7 +107,7 @@ def test_the_newest_protocol_comes_first_even_where_it_is_unfinished(tmp_path):
 
 
 def test_figures_of_an_older_protocol_leave_the_name_to_the_newer():
-    new, old = sections(both())
+    new, old = leaderboards(both())
     assert report.stems([new, old]) == ["fake-tensorflow-cpu-float32", "fake-tensorflow-cpu-float32-protocol-1"]
     assert report.stems([old]) == ["fake-tensorflow-cpu-float32"]
 
@@ -122,7 +130,7 @@ def test_publishing_keeps_the_records_of_an_older_protocol_byte_for_byte(tmp_pat
     kept = {p.name: p.read_bytes() for p in folders["tensorflow-cpu-float32-protocol-1"].iterdir()}
     assert kept == old
     records = Results(tmp_path / "committed").all()
-    assert [s.setting.protocol for s in sections(records)] == [2, 1]
+    assert [s.conditions.protocol for s in leaderboards(records)] == [2, 1]
     publish.publish(suites.suite("quick"), Results(tmp_path / "own"), Results(tmp_path / "committed"))
     assert len(Results(tmp_path / "committed").all()) == len(records), "publishing again moves nothing further"
 
@@ -147,40 +155,40 @@ def linked(first="MCUCXR_0254_1", second_="MCUCXR_0255_1", fold=(0, 1), n=40, da
     for r in records:
         for c in r["cases"]:
             c["id"] = c["patient"] = renamed.get(c["id"], c["id"])
-        r["data"]["truth_pixels"] = {renamed.get(k, k): v for k, v in r["data"]["truth_pixels"].items()}
+        r["data"]["target_pixels"] = {renamed.get(k, k): v for k, v in r["data"]["target_pixels"].items()}
         r["split"] = {part: [renamed.get(i, i) for i in ids] for part, ids in r["split"].items()}
     return [sealed(r) for r in records]
 
 
 def test_images_of_one_patient_count_as_one_in_old_records_on_montgomery():
     records = linked()
-    assert [r.n_patients for r in sections(records)[0].rows] == [39, 39]
+    assert [r.n_patients for r in leaderboards(records)[0].rows] == [39, 39]
     known = copy.deepcopy(records)
     for r in known:
         for c in r["cases"]:
             if c["id"] == "MCUCXR_0255_1":
                 c["patient"] = "MCUCXR_0254_1"
-    regrouped, told = (sections(some)[0] for some in (records, [sealed(r) for r in known]))
-    assert regrouped.rows == told.rows, "as if the record had known"
-    assert regrouped.pairs == told.pairs
-    apart = sections(linked("OTHER_1", "OTHER_2"))[0]
+    regrouped, details = (leaderboards(some)[0] for some in (records, [sealed(r) for r in known]))
+    assert regrouped.rows == details.rows, "as if the record had known"
+    assert regrouped.pairs == details.pairs
+    apart = leaderboards(linked("OTHER_1", "OTHER_2"))[0]
     assert apart.rows[0].n_patients == 40
-    assert (apart.rows[0].dice.low, apart.rows[0].dice.high) != (told.rows[0].dice.low, told.rows[0].dice.high)
+    assert (apart.rows[0].dice.low, apart.rows[0].dice.high) != (details.rows[0].dice.low, details.rows[0].dice.high)
 
 
 @pytest.mark.parametrize("data", ["shenzhen", "phantom"])
 def test_names_that_another_set_happens_to_share_are_left_alone(data):
-    assert sections(linked(data=data))[0].rows[0].n_patients == 40
+    assert leaderboards(linked(data=data))[0].rows[0].n_patients == 40
 
 
 def test_shenzhens_records_are_regrouped_by_its_own_table():
     names = ("CHNCXR_0477_1", "CHNCXR_0605_1")
-    assert sections(linked(*names, data="shenzhen"))[0].rows[0].n_patients == 39
-    assert sections(linked(*names))[0].rows[0].n_patients == 40, "not Montgomery's images"
+    assert leaderboards(linked(*names, data="shenzhen"))[0].rows[0].n_patients == 39
+    assert leaderboards(linked(*names))[0].rows[0].n_patients == 40, "not Montgomery's images"
 
 
 def test_records_of_later_protocols_know_their_patients_themselves():
-    assert sections(second(linked()))[0].rows[0].n_patients == 40
+    assert leaderboards(second(linked()))[0].rows[0].n_patients == 40
 
 
 def test_records_on_disk_stay_as_they_are(tmp_path):
@@ -222,8 +230,8 @@ def test_each_group_of_images_has_one_name_which_is_an_image_of_it():
 
 
 def head(records):
-    (section,) = sections(records)
-    return stated(section).replace("\n", " ")
+    (leaderboard,) = leaderboards(records)
+    return stated(leaderboard).replace("\n", " ")
 
 
 def test_the_head_tells_images_patients_and_the_leak_of_the_first_protocol():
@@ -263,12 +271,12 @@ def test_a_recipe_that_no_record_tells_is_not_made_up():
 def test_an_entry_of_trained_members_is_regrouped_as_they_are():
     records = linked()
     made = [ensemble([r]) for r in records if r["cell"]["architecture"] == "unet"]
-    rows = sections([*records, *made])[0].rows
+    rows = leaderboards([*records, *made])[0].rows
     assert {row.n_patients for row in rows} == {39}
 
 
 def test_a_failed_cell_stands_with_those_of_its_protocol():
     failed = record("unet", 4, n=60, status="oom")
     failed["inputs"] = {"protocol": 2}
-    new, old = sections([*both(), sealed({**failed, "cell": {**failed["cell"], "seed": 1}})])
+    new, old = leaderboards([*both(), sealed({**failed, "cell": {**failed["cell"], "seed": 1}})])
     assert (len(new.failed), len(old.failed)) == (1, 0)

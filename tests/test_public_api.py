@@ -81,7 +81,8 @@ def test_architectures_import_keras_alone(path):
 
 def test_importing_lungseg_and_the_benchs_tables_loads_no_heavy_library():
     code = (
-        "import sys, lungseg, bench.suites, bench.records.store, bench.running.inputs, lungseg.recipes, lungseg.splits;"
+        "import sys, lungseg, bench.suites, bench.records.store, bench.running.fingerprint, lungseg.recipes, "
+        "lungseg.splits;"
         "print(*{'keras', 'tensorflow', 'jax', 'torch', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, check=True)

@@ -31,8 +31,8 @@ def test_a_file_is_told_by_its_bytes_not_its_name(tmp_path):
 
 @pytest.mark.parametrize("ending", [".png", ".tif"])
 def test_sixteen_bits_are_kept_and_scaled_by_their_true_depth(tmp_path, ending):
-    found = radiograph.read(encoded(tmp_path / f"a{ending}", DEEP, ending))
-    np.testing.assert_allclose(found.pixels, DEEP / 4095, rtol=1e-6)
+    result = radiograph.read(encoded(tmp_path / f"a{ending}", DEEP, ending))
+    np.testing.assert_allclose(result.pixels, DEEP / 4095, rtol=1e-6)
     deeper = (DEEP * 10).astype(np.uint16)
     np.testing.assert_allclose(
         radiograph.read(encoded(tmp_path / f"b{ending}", deeper, ending)).pixels, deeper / 65535, rtol=1e-6
@@ -48,8 +48,8 @@ def test_tiff_in_each_accepted_compression(tmp_path, compression):
 @pytest.mark.parametrize("ending", [".jpg", ".tif", ".png"])
 def test_grey_saved_as_colour_is_grey_and_colour_is_refused(tmp_path, ending):
     flat = np.full((40, 30, 3), 90, np.uint8)
-    found = radiograph.read(encoded(tmp_path / f"a{ending}", flat, ending))
-    np.testing.assert_allclose(found.pixels, 90 / 255, atol=0.01)
+    result = radiograph.read(encoded(tmp_path / f"a{ending}", flat, ending))
+    np.testing.assert_allclose(result.pixels, 90 / 255, atol=0.01)
     flat[..., 0] = 200
     with pytest.raises(DataError, match="colour"):
         radiograph.read(encoded(tmp_path / f"b{ending}", flat, ending))
@@ -78,8 +78,8 @@ def tiff(path, changes, order="<", following=0):
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_tiff_written_by_hand_is_read(tmp_path, order):
-    found = radiograph.read(tiff(tmp_path / "a.tif", {}, order))
-    np.testing.assert_allclose(found.pixels.ravel(), np.arange(16) / 255, rtol=1e-6)
+    result = radiograph.read(tiff(tmp_path / "a.tif", {}, order))
+    np.testing.assert_allclose(result.pixels.ravel(), np.arange(16) / 255, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import grid, sealed, sections
+from records import grid, leaderboards, sealed
 
 from bench.statistics import ranking
 
@@ -32,37 +32,37 @@ def test_two_rows_share_a_letter_exactly_where_they_are_not_told_apart(drawn):
 @given(st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=1, max_size=8))
 def test_ranks_sum_as_places_do_and_equal_values_share_one(values):
     values = np.array(values, float)
-    found = ranking.ranks(values)
+    result = ranking.ranks(values)
     n = len(values)
-    np.testing.assert_allclose(found.sum(axis=0), n * (n + 1) / 2)
-    np.testing.assert_allclose(ranking.ranks(-values), n + 1 - found)
+    np.testing.assert_allclose(result.sum(axis=0), n * (n + 1) / 2)
+    np.testing.assert_allclose(ranking.ranks(-values), n + 1 - result)
     for a, b in combinations(range(n), 2):
-        np.testing.assert_array_equal(found[a] < found[b], values[a] > values[b])
+        np.testing.assert_array_equal(result[a] < result[b], values[a] > values[b])
 
 
 def test_places_of_the_resamples_are_shared_out_completely():
-    section = only(grid([f"net{i}" for i in range(5)], folds=2, n=40, level=0.97))
-    frequencies = np.array([r.place.frequencies for r in section.rows])
+    leaderboard = only(grid([f"net{i}" for i in range(5)], folds=2, n=40, level=0.97))
+    frequencies = np.array([r.rank_stats.frequencies for r in leaderboard.rows])
     np.testing.assert_allclose(frequencies.sum(axis=0), 1)
     np.testing.assert_allclose(frequencies.sum(axis=1), 1)
-    assert [r.place.best for r in section.rows] == pytest.approx(frequencies[:, 0])
-    assert all(r.place.rank <= r.place.last for r in section.rows)
+    assert [r.rank_stats.best for r in leaderboard.rows] == pytest.approx(frequencies[:, 0])
+    assert all(r.rank_stats.rank <= r.rank_stats.last for r in leaderboard.rows)
 
 
 def test_a_clear_winner_takes_the_first_place_alone():
-    section = only(grid(("unet",), n=60, level=0.98) + grid(("resunet", "r2unet"), n=60, level=0.9))
-    first = section.rows[0].place
+    leaderboard = only(grid(("unet",), n=60, level=0.98) + grid(("resunet", "r2unet"), n=60, level=0.9))
+    first = leaderboard.rows[0].rank_stats
     assert (first.rank, first.last, first.best) == (1, 1, 1)
-    assert not set(first.group) & set(section.rows[1].place.group)
+    assert not set(first.group) & set(leaderboard.rows[1].rank_stats.group)
 
 
 def test_rows_of_one_mean_tie_under_every_rule():
     unet = grid(("unet",), n=30)
     twins = [sealed({**r, "cell": {**r["cell"], "architecture": "twin"}}) for r in unet]
-    section = only([*unet, *twins])
-    assert [(r.rank, r.place.group, r.place.best) for r in section.rows] == [(1, "a", 0.5), (1, "a", 0.5)]
-    assert all(len(set(ranks)) == 1 for ranks in section.ranking.schemes.values())
-    assert all(np.isnan(tau) for _, _, tau in section.ranking.taus)
+    leaderboard = only([*unet, *twins])
+    assert [(r.rank, r.rank_stats.group, r.rank_stats.best) for r in leaderboard.rows] == [(1, "a", 0.5), (1, "a", 0.5)]
+    assert all(len(set(ranks)) == 1 for ranks in leaderboard.ranking.schemes.values())
+    assert all(np.isnan(tau) for _, _, tau in leaderboard.ranking.taus)
 
 
 def test_rules_that_agree_have_tau_1_and_reversed_ones_minus_1():
@@ -71,7 +71,7 @@ def test_rules_that_agree_have_tau_1_and_reversed_ones_minus_1():
     assert ranking.kendall(a, -a) == pytest.approx(-1)
 
 
-def test_a_network_that_draws_small_lungs_wins_against_eroded_truth():
+def test_a_network_that_draws_small_lungs_wins_against_eroded_target():
     records = grid(("unet", "resunet"), n=30)
     for r in records:
         for c in r["cases"]:
@@ -79,15 +79,18 @@ def test_a_network_that_draws_small_lungs_wins_against_eroded_truth():
             gain = 9 if r["cell"]["architecture"] == "resunet" else 0
             for k in (1, 2, 3):
                 more = 10 * k - gain * k
-                c["rim"][str(-k)] = [tp, fp + more, fn, tn - more]
-    found = only(records).ranking
-    assert found.names == ("unet", "resunet")
-    wide = found.rim_dice[-3][0] - found.rim_dice[0][0], found.rim_dice[-3][1] - found.rim_dice[0][1]
+                c["tolerance"][str(-k)] = [tp, fp + more, fn, tn - more]
+    result = only(records).ranking
+    assert result.names == ("unet", "resunet")
+    wide = (
+        result.tolerance_dice[-3][0] - result.tolerance_dice[0][0],
+        result.tolerance_dice[-3][1] - result.tolerance_dice[0][1],
+    )
     assert wide[1] > wide[0]
-    assert set(found.rim_dice) == {-3, -2, -1, 0, 1, 2, 3}
-    assert found.rim_dice[0] == tuple(r.dice.value for r in only(records).rows)
+    assert set(result.tolerance_dice) == {-3, -2, -1, 0, 1, 2, 3}
+    assert result.tolerance_dice[0] == tuple(r.dice.value for r in only(records).rows)
 
 
 def only(records):
-    (section,) = sections(records)
-    return section
+    (leaderboard,) = leaderboards(records)
+    return leaderboard

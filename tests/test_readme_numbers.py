@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from readme_findings import ROOT, Sections, figure, lines, renewed, sections, together
+from readme_findings import ROOT, Leaderboards, figure, leaderboards, lines, renewed, together
 
 from bench.gate.limits import LIMITS, REAL
 from bench.statistics.verdicts import MARGIN
@@ -39,8 +39,8 @@ def prose(markdown: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def found() -> Sections:
-    return sections()
+def result() -> Leaderboards:
+    return leaderboards()
 
 
 # --- checked against the code or the records: each gives words that README must hold ----------------------------------
@@ -50,16 +50,16 @@ def epochs(recipe: str) -> int:
     return recipes.recipe(recipe).epochs
 
 
-def small_suites(_: Sections) -> str:
+def small_suites(_: Leaderboards) -> str:
     (size,) = {SUITES[name].size[0] for name in SUITES if name.endswith("-128")}
     return f"networks of the {size} px suites"
 
 
-def strong_epochs(_: Sections) -> str:
+def strong_epochs(_: Leaderboards) -> str:
     return f"a cosine, {epochs('strong')} epochs)"
 
 
-def search(_: Sections) -> str:
+def search(_: Leaderboards) -> str:
     page = flat((ROOT / "results/tuning/montgomery-128-strong.unet.f0.64px.w8.e80.md").read_text(encoding="utf-8"))
     difference = re.search(r"The difference is \+(\d\.\d{4}) \[(-?\d\.\d{4}), \+(\d\.\d{4})\]", page)
     tried = re.search(r"The highest of (\d+) scores", page)
@@ -69,26 +69,26 @@ def search(_: Sections) -> str:
     return f"the best of {tried[1]} recipes gained {value} [{low}, {high}]: not shown"
 
 
-def smoke(_: Sections) -> str:
+def smoke(_: Leaderboards) -> str:
     suite = SUITES["smoke"]
     return f"three small networks on {suite.phantoms.n} phantoms" if len(suite.architectures) == 3 else "other networks"
 
 
-def smoke_margin(_: Sections) -> str:
+def smoke_margin(_: Leaderboards) -> str:
     of = LIMITS["smoke"]
     pooled = f"pooled F1 may worsen by {of.margin}, the validation loss by {of.loss} at most"
     return f"lost less than {of.margin} Dice; {pooled}"
 
 
-def verdicts(_: Sections) -> str:
+def verdicts(_: Leaderboards) -> str:
     return f"better, equivalent (within {MARGIN} Dice) or not known"
 
 
-def real_margin(_: Sections) -> str:
+def real_margin(_: Leaderboards) -> str:
     return f"with a margin of {REAL.margin}:"
 
 
-def shipped(_: Sections) -> str:
+def shipped(_: Leaderboards) -> str:
     """The shipped model's own card, which its hashes cover."""
     folder = ROOT / "lungseg/models/lwnet-128"
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
@@ -102,7 +102,7 @@ def shipped(_: Sections) -> str:
     )
 
 
-CHECKED: tuple[Callable[[Sections], str], ...] = (
+CHECKED: tuple[Callable[[Leaderboards], str], ...] = (
     small_suites, strong_epochs, search, smoke, smoke_margin, verdicts, real_margin, shipped,
 )  # fmt: skip
 
@@ -138,19 +138,19 @@ def uncovered(text: str, phrases: list[str]) -> list[str]:
     ]
 
 
-def test_the_findings_are_what_the_records_give(found):
+def test_the_findings_are_what_the_records_give(result):
     text = README.read_text(encoding="utf-8")
-    assert text == renewed(text, found), "`.venv/bin/python tests/readme_findings.py` makes README's findings anew"
+    assert text == renewed(text, result), "`.venv/bin/python tests/readme_findings.py` makes README's findings anew"
 
 
 @pytest.mark.parametrize("check", CHECKED, ids=lambda check: check.__name__)
-def test_what_readme_says_of_code_and_records_holds(check, found):
-    assert check(found) in prose(both())
+def test_what_readme_says_of_code_and_records_holds(check, result):
+    assert check(result) in prose(both())
 
 
-def test_every_number_in_the_prose_is_made_checked_or_excused(found):
+def test_every_number_in_the_prose_is_made_checked_or_excused(result):
     text = prose(both())
-    phrases = [*lines(found), figure(found), *(check(found) for check in CHECKED), *ALLOWED]
+    phrases = [*lines(result), figure(result), *(check(result) for check in CHECKED), *ALLOWED]
     assert uncovered(text, phrases) == []
 
 
@@ -162,15 +162,15 @@ def test_no_excuse_outlives_its_words():
 def test_a_number_typed_by_hand_is_seen():
     assert uncovered("It gained 0.0012 Dice at 128 px.", ["at 128 px"]) == ["It gained 0.0012 Dice at 128 px."]
     assert uncovered("It gained 0.0012.", ["gained 0.0012"]) == []
-    assert prose("Use `--slots 5`\n\n    make bench SEEDS=3\n\n[97 rows](a/98.md)") == "Use [97 rows]"
+    assert prose("Use `--workers 5`\n\n    make bench SEEDS=3\n\n[97 rows](a/98.md)") == "Use [97 rows]"
 
 
-def test_lines_of_several_sections_take_one_protocol_and_the_newest(found):
-    for section in together(found, ("montgomery-128", "cpu", "unet"), ("montgomery-128", "nvidia-h200", "unet")):
-        protocols = [s.setting.protocol for s in found if s.setting.suite == "montgomery-128"]
-        assert section.setting.protocol <= max(protocols)
+def test_lines_of_several_sections_take_one_protocol_and_the_newest(result):
+    for leaderboard in together(result, ("montgomery-128", "cpu", "unet"), ("montgomery-128", "nvidia-h200", "unet")):
+        protocols = [s.conditions.protocol for s in result if s.conditions.suite == "montgomery-128"]
+        assert leaderboard.conditions.protocol <= max(protocols)
     with pytest.raises(LookupError, match="no protocol has all"):
-        together(found, ("montgomery-128", "cpu", "unet"), ("montgomery-128", "abacus", "unet"))
+        together(result, ("montgomery-128", "cpu", "unet"), ("montgomery-128", "abacus", "unet"))
 
 
 @pytest.mark.parametrize("mark", MARKS)

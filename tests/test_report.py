@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from read_page import flat, lines_with, number, page
-from records import ARCHITECTURES, grid, record, save, save_throughput, sealed, sections, terminal
+from records import ARCHITECTURES, grid, leaderboards, record, save, save_throughput, sealed, terminal
 
 import lungseg
 from bench.markdown import escape
@@ -49,8 +49,8 @@ def test_missing_and_failed_folds_are_named(tmp_path):
     assert lines_with(text, "| ResUNet ", "unfinished")
     leader = [c["dice"] for r in records for c in r["cases"] if r["cell"]["architecture"] == "unet"
               and r["cell"]["fold"] not in (1, 4)]  # fmt: skip
-    told = float(number(tmp_path, "resunet", "first_dice_on_these_images"))
-    assert told == pytest.approx(sum(leader) / len(leader), rel=1e-5)
+    details = float(number(tmp_path, "resunet", "first_dice_on_these_images"))
+    assert details == pytest.approx(sum(leader) / len(leader), rel=1e-5)
 
 
 def test_architectures_that_were_never_run_are_listed_and_those_that_failed_are_not_among_them(tmp_path):
@@ -77,8 +77,8 @@ def test_names_cannot_break_the_page(tmp_path, name):
         r["cell"]["architecture"] = name
         for c in r["cases"]:
             c["id"] = f"{name}{c['id']}"
-    (section,) = sections(records)
-    text = report.suite_page(name, [section], [], [{}], [{}])
+    (leaderboard,) = leaderboards(records)
+    text = report.suite_page(name, [leaderboard], [], [{}], [{}])
     assert "<script" not in text
     assert "[x](http" not in text
     assert report.page_name(name) == report.page_name(name).replace("/", "").lstrip(".")
@@ -108,7 +108,7 @@ def test_devices_have_sections_and_throughput_tables_of_their_own(tmp_path):
     text = (tmp_path / "SPEED.md").read_text()
     assert "## cpu, tensorflow, float32, 128 x 128 px" in text
     assert "## h200, tensorflow, float32, 128 x 128 px" in text
-    assert len(lines_with(text, "R2U-Net", "busy")) == 3
+    assert len(lines_with(text, "R2U-Net", "contended")) == 3
 
 
 @pytest.mark.parametrize("lacking", ["cpu", "gpu"])
@@ -155,18 +155,18 @@ def test_only_writes_one_suite_but_the_index_of_all(tmp_path):
 
 
 def test_only_also_writes_the_page_that_compares_with_the_suite(tmp_path):
-    def besides(level):
+    def extra_train(level):
         made = grid(("unet",), n=40, suite="both", data="montgomery", level=level)
-        return [sealed({**r, "cell": {**r["cell"], "trained_on": "montgomery+shenzhen"}}) for r in made]
+        return [sealed({**r, "cell": {**r["cell"], "train_set": "montgomery+shenzhen"}}) for r in made]
 
-    save(tmp_path, [*grid(("unet",), n=40, data="montgomery", level=0.97), *besides(0.99)])
+    save(tmp_path, [*grid(("unet",), n=40, data="montgomery", level=0.97), *extra_train(0.99)])
     report.write(Results(tmp_path), figures=False)
     before = (tmp_path / "both.md").read_text()
     save(tmp_path, grid(("unet",), n=40, data="montgomery", level=0.94))
     written = report.write(Results(tmp_path), figures=False, only="fake")
     assert [p.name for p in written] == [*TABLES, "both.md", *TABLES, "fake.md", *OF_ALL]
     assert (tmp_path / "both.md").read_text() != before
-    records = [*grid(("unet",), n=40, data="montgomery"), *besides(0.99)]
+    records = [*grid(("unet",), n=40, data="montgomery"), *extra_train(0.99)]
     assert "What do the further images buy?" not in terminal(records, only="fake")
     assert "fake: montgomery" in terminal(records, only="fake")
     assert "both: montgomery" not in terminal(records, only="fake")
@@ -188,12 +188,12 @@ def test_a_narrow_terminal_cuts_no_name_that_its_rows_share():
     def under(recipe, level):
         return [sealed({**r, "cell": {**r["cell"], "recipe": recipe}}) for r in grid(("unet",), n=40, level=level)]
 
-    records = [*under("strong", 0.97), *under("strong:no-augmentation", 0.95), *under("strong:no-pose", 0.94)]
+    records = [*under("strong", 0.97), *under("strong:no-augmentation", 0.95), *under("strong:no-geometric", 0.94)]
     text = terminal(records, width=72)
-    for name in ("no-aug", "no-pose"):
+    for name in ("no-aug", "no-geometric"):
         assert any(line.split()[1].startswith(name) for line in text.splitlines() if line[:1].isdigit())
-    assert "no-pose" in terminal(records, width=60)
-    assert "unet (no-pose)" in terminal(records, width=100)
+    assert "no-geometric" in terminal(records, width=60)
+    assert "unet (no-geometric)" in terminal(records, width=100)
     assert "By Dice, against the whole recipe, worse: no-augmentation" in " ".join(text.split())
 
 
@@ -212,21 +212,26 @@ def test_report_without_figures_loads_no_backend_and_no_matplotlib(tmp_path):
 def test_rows_stand_by_mean_and_of_rows_that_share_a_letter_neither_is_better():
     names = [f"net{i}" for i in range(6)]
     records = [r for i, n in enumerate(names) for r in grid((n,), folds=2, n=60, level=0.975 - 0.0012 * i)]
-    (section,) = sections(records)
-    means = [r.dice.value for r in section.rows]
+    (leaderboard,) = leaderboards(records)
+    means = [r.dice.value for r in leaderboard.rows]
     assert means == sorted(means, reverse=True)
-    for row in section.rows:
-        pairs = [p.seen_from(row.name).verdict for p in section.pairs if row.name in (p.first, p.second)]
-        assert (row.place.rank, row.place.last) == (1 + pairs.count("worse"), len(names) - pairs.count("better"))
-    assert len({r.place.group for r in section.rows}) > 1
-    for pair in section.pairs:
-        a, b = (next(r.place.group for r in section.rows if r.name == name) for name in (pair.first, pair.second))
-        assert bool(set(a) & set(b)) != pair.real
+    for row in leaderboard.rows:
+        pairs = [p.seen_from(row.name).verdict for p in leaderboard.pairs if row.name in (p.first, p.second)]
+        assert (row.rank_stats.rank, row.rank_stats.last) == (
+            1 + pairs.count("worse"),
+            len(names) - pairs.count("better"),
+        )
+    assert len({r.rank_stats.group for r in leaderboard.rows}) > 1
+    for pair in leaderboard.pairs:
+        a, b = (
+            next(r.rank_stats.group for r in leaderboard.rows if r.name == name) for name in (pair.first, pair.second)
+        )
+        assert bool(set(a) & set(b)) != pair.significant
 
 
-def test_a_doubtful_training_is_named_with_its_doubt(tmp_path):
-    doubt = ["the training loss did not fall"]
-    records = [{**r, "doubts": doubt if r["cell"]["fold"] == 1 else []} for r in grid(n=24)]
+def test_a_flagged_training_is_named_with_its_warning(tmp_path):
+    warning = ["the training loss did not fall"]
+    records = [{**r, "warnings": warning if r["cell"]["fold"] == 1 else []} for r in grid(n=24)]
     text = flat(page(tmp_path / "a", records))
     assert "Warning in 3 of 15 cells: the training loss did not fall." in text
     cells = (tmp_path / "a" / "tables" / "fake" / "cells.csv").read_text()
@@ -239,24 +244,24 @@ def test_every_pair_is_in_a_table_that_a_page_of_many_rows_links(tmp_path):
     records = [r for i, n in enumerate(names) for r in grid((n,), folds=2, n=60, level=0.975 - 0.0012 * i)]
     text = page(tmp_path / "many", records)
     assert "- [pairs](pairs/fake.csv): every pair with its tests" in text
-    (section,) = sections(records)
+    (leaderboard,) = leaderboards(records)
     columns, rows = csv_file.read(tmp_path / "many" / "pairs" / "fake.csv")
     assert tuple(columns) == pairs_file.COLUMNS
-    assert len(rows) == len(section.pairs) == 36
+    assert len(rows) == len(leaderboard.pairs) == 36
     for row in rows:
-        pair = section.pair(row["first"], row["second"])
+        pair = leaderboard.pair(row["first"], row["second"])
         assert (float(row["low"]), float(row["high"])) == pytest.approx(
             (pair.difference.low, pair.difference.high), abs=1e-6
         )
         assert row["verdict"] == pair.verdict
-        assert row["of_methods"] == "no"
+        assert row["generalises_over_seeds"] == "no"
     assert {row["verdict"] for row in rows} >= {"better", "not known"}
     page(tmp_path / "one", grid(("unet",), n=24))
     assert not (tmp_path / "one" / "pairs").exists()
 
 
 def test_committed_pages_are_what_the_committed_records_give(tmp_path):
-    for name in ("runs", "strata", "throughput", "figures", "tuning", "robustness", "reruns"):
+    for name in ("runs", "subgroups", "throughput", "figures", "tuning", "robustness", "reruns"):
         if (RESULTS / name).is_dir():
             shutil.copytree(RESULTS / name, tmp_path / name)
     for path in report.write(Results(tmp_path), figures=False):

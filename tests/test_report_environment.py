@@ -54,7 +54,7 @@ def ordinary(tmp_path_factory):
 
 def wall_clock_calls() -> list[str]:
     """Where the code reads a clock that may be set back, `datetime.now(UTC)` as a time stamp excepted."""
-    found = []
+    result = []
     for path in sorted([*(ROOT / "lungseg").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -62,10 +62,10 @@ def wall_clock_calls() -> list[str]:
                 stamp = name == "now" and [ast.unparse(a) for a in node.args] == ["UTC"]
                 wall = (owner == "time" and name in ("time", "time_ns")) or name in ("now", "utcnow", "today")
                 if wall and not stamp:
-                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+                    result.append(f"{path.relative_to(ROOT)}:{node.lineno}")
             if isinstance(node, ast.BinOp) and "datetime" in ast.unparse(node):
-                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    return found
+                result.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    return result
 
 
 @pytest.mark.fault("F81")
@@ -158,7 +158,7 @@ def test_a_folder_behind_a_symbolic_link_stays_one(tmp_path, ordinary):
 
 
 @pytest.mark.fault("F83")
-def test_a_relative_folder_is_the_users_and_not_the_programs(tmp_path):
+def test_a_relative_folder_is_the_users_and_not_the_compilation_cache(tmp_path):
     fill(tmp_path / "mine")
     done = report_in(Path("mine"), "--no-figures", cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ import sys
 from copy import deepcopy
 
 import pytest
-from records import agreeing, grid, record, save, save_throughput, sealed, sections, terminal
+from records import agreeing, grid, leaderboards, record, save, save_throughput, sealed, terminal
 
 from bench import figures
 from bench.__main__ import main
@@ -20,7 +20,7 @@ from bench.paths import ROOT
 from bench.records import store
 from bench.records.readable import readable
 from bench.records.results import Results
-from bench.speed import speeds
+from bench.speed import stored_tables
 
 SMALL = {"folds": 2, "n": 24, "epochs": 4}
 KEY = "tensorflow-cpu-float32"
@@ -46,22 +46,22 @@ def two_suites(tmp_path):
     ("data", "reason"),
     [
         pytest.param("", "not a readable record", marks=pytest.mark.fault("F72"), id="empty"),
-        pytest.param('{"schema": 1, "sta', "not a readable record", marks=pytest.mark.fault("F72"), id="truncated"),
+        pytest.param('{"schema": 2, "sta', "not a readable record", marks=pytest.mark.fault("F72"), id="truncated"),
         pytest.param('{"schema": 0}', "schema 0, this version reads", marks=pytest.mark.fault("F73"), id="older"),
         pytest.param('{"schema": 99}', "schema 99, this version reads", marks=pytest.mark.fault("F73"), id="newer"),
         pytest.param('{"schema": NaN}', "NaN is not JSON", marks=pytest.mark.fault("F74"), id="NaN"),
         pytest.param('{"a": 1, "a": 2}', "a key occurs twice", marks=pytest.mark.fault("F74"), id="twice"),
-        pytest.param('{"schema": 1, "status": "ok"}', "cell is None", marks=pytest.mark.fault("F75"), id="stripped"),
+        pytest.param('{"schema": 2, "status": "ok"}', "cell is None", marks=pytest.mark.fault("F75"), id="stripped"),
     ],
 )
 def test_an_unreadable_record_is_named_and_hides_no_other(two_suites, capsys, data, reason):
     record_file(two_suites).write_text(data)
     assert main(["report", "--no-figures", "--results", str(two_suites)]) == 3
-    told = capsys.readouterr()
-    assert f"{record_file(two_suites)}: " in told.err
-    assert reason in told.err
-    assert "delete it and run its suite again" in told.err
-    assert f"written: {two_suites / 'other.md'}" in told.out
+    details = capsys.readouterr()
+    assert f"{record_file(two_suites)}: " in details.err
+    assert reason in details.err
+    assert "delete it and run its suite again" in details.err
+    assert f"written: {two_suites / 'other.md'}" in details.out
     for text in (page(two_suites), (two_suites / "README.md").read_text(encoding="utf-8").replace("\n", " ")):
         assert "**Unreadable.**" in text
         assert f"- runs/fake/{KEY}/unet.phantom.f1.s0.json: " in text
@@ -197,18 +197,18 @@ def drawn(tmp_path, n):
     """A section of n architectures, and its figures."""
     names = [f"network{i:03d}" for i in range(n)]
     save_throughput(tmp_path, names, "cpu.tensorflow.float32.128")
-    (section,) = sections(grid(names, level=0.95, **SMALL))
+    (leaderboard,) = leaderboards(grid(names, level=0.95, **SMALL))
     with style.house_style():
-        made = [function(section) for function in figures.FIGURES.values()]
+        made = [function(leaderboard) for function in figures.FIGURES.values()]
         made = [figure for figure in made if figure is not None]  # one row has no pairs and no places
-        return section, [*made, figures.speed(section, speeds.load(Results(tmp_path)))]
+        return leaderboard, [*made, figures.speed(leaderboard, stored_tables.load(Results(tmp_path)))]
 
 
 @pytest.mark.fault("F94")
 @pytest.mark.parametrize("n", [1, 300])
 def test_one_and_300_architectures_are_all_on_the_page_and_as_many_in_a_figure_as_can_be_read(tmp_path, n):
-    section, made = drawn(tmp_path, n)
-    text = report.suite_page("fake", [section], [], [{}], [{}])
+    leaderboard, made = drawn(tmp_path, n)
+    text = report.suite_page("fake", [leaderboard], [], [{}], [{}])
     assert all(f"| network{i:03d} " in text for i in range(n))
     for figure in made:
         width, height = 72 * figure.get_size_inches()
@@ -220,16 +220,16 @@ def test_one_and_300_architectures_are_all_on_the_page_and_as_many_in_a_figure_a
         assert len(words) <= 180
         titles = [text.get_text() for text in figure.texts]
         founding = any("true class" in title for title in titles)  # its three are no cut of a longer list
-        told = any(f"of {n})" in title or "not measured" in title for title in titles)
-        assert told == (n > 1) or founding, "says what it leaves out"
+        details = any(f"of {n})" in title or "not measured" in title for title in titles)
+        assert details == (n > 1) or founding, "says what it leaves out"
 
 
 @pytest.mark.fault("F95")
 def test_a_missing_font_is_replaced(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(style.STYLE, "font.family", "No Such Font")
     with caplog.at_level(logging.ERROR):
-        (section,) = sections(grid(("unet",), **SMALL))
-        paths = figures.draw(section, [], tmp_path, "x")
+        (leaderboard,) = leaderboards(grid(("unet",), **SMALL))
+        paths = figures.draw(leaderboard, [], tmp_path, "x")
     assert len(paths) == 4
     assert all(path.stat().st_size > 5000 for path in paths)
 

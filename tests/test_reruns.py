@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from records import part_rows, record, sections
+from records import leaderboards, part_rows, record
 from test_numerics import MATERIAL, of
 
 from bench import suites
@@ -19,7 +19,7 @@ from bench.running.executor import Outcome
 from bench.running.parts import Parts, since_start
 from lungseg.errors import DataError, LungsegError
 
-SUITE = suites.narrowed(suites.suite("smoke"), architectures="unet", deterministic=False)
+SUITE = suites.select(suites.suite("smoke"), architectures="unet", deterministic=False)
 CELL = suites.cells(SUITE)[0]
 RUNS = [record("unet", 0, n=4, seed=seed) for seed in range(4)]  # as if one cell had come out otherwise each time
 DICES = [np.mean([case["dice"] for case in run["cases"]]) for run in RUNS]
@@ -37,7 +37,7 @@ def trained(monkeypatch):
         assert results.prepared.exists(), "prepared again for each run"
         return [Outcome("ok", 1.0)]
 
-    monkeypatch.setattr(data, "gather", lambda *_: MATERIAL)
+    monkeypatch.setattr(data, "load_suite_data", lambda *_: MATERIAL)
     monkeypatch.setattr(engine, "run_cells", run_cells)
     return folders
 
@@ -66,8 +66,8 @@ def test_a_second_command_adds_what_lacks_and_other_inputs_begin_anew(trained, t
     monkeypatch.setattr(MATERIAL, "prepared", SimpleNamespace(sha256="other"))
     measured(tmp_path, 1)
     assert len(trained) == 4
-    (found,) = reruns.read(Results(tmp_path), "smoke")
-    assert len(found.dice) == 1
+    (result,) = reruns.read(Results(tmp_path), "smoke")
+    assert len(result.dice) == 1
 
 
 def test_a_run_that_fails_ends_the_command_and_what_is_kept_stays(trained, tmp_path, monkeypatch):
@@ -89,12 +89,12 @@ def test_publishing_copies_them_and_a_damaged_file_is_named(trained, tmp_path):
 
 
 def test_a_fast_section_tells_the_spread_or_that_it_is_not_known():
-    fast, exact = (sections([of(deterministic)])[0] for deterministic in (False, True))
-    found = reruns.Reruns("unet.phantom.f0.s0", fast.setting.machine, (0.9, 0.94, 0.92), 3)
-    assert "0.02000" in "\n".join(reruns_page.repeated(fast, [found]))
+    fast, exact = (leaderboards([of(deterministic)])[0] for deterministic in (False, True))
+    result = reruns.Reruns("unet.phantom.f0.s0", fast.conditions.machine, (0.9, 0.94, 0.92), 3)
+    assert "0.02000" in "\n".join(reruns_page.repeated(fast, [result]))
     assert "not measured" in "\n".join(reruns_page.repeated(fast, []))
-    assert reruns_page.repeated(exact, [found]) == []
-    page = report.suite_page("smoke", [fast], [], [{}], [{}], repeated=[found])
+    assert reruns_page.repeated(exact, [result]) == []
+    page = report.suite_page("smoke", [fast], [], [{}], [{}], repeated=[result])
     assert page.index("### Repeated equal runs") > page.index("| Network")
 
 
@@ -118,11 +118,11 @@ def test_a_process_knows_how_long_it_has_lived():
 
 
 def test_the_table_holds_medians_and_leaves_out_resumed_cells():
-    def told(seconds, resumed=0):
+    def details(seconds, resumed=0):
         made = of(True)
         return {**made, "timing": {**made["timing"], "parts": {"predict": seconds}, "resumed_at_epoch": resumed}}
 
-    _, rows = part_rows([told(1.0), told(2.0), told(9.0), told(99.0, resumed=3), of(True)])
+    _, rows = part_rows([details(1.0), details(2.0), details(9.0), details(99.0, resumed=3), of(True)])
     assert [row[2] for row in rows if row[1] == "predict"] == ["2.00"]
     assert rows[-1][-1] == "3 cells"
     assert [row[1] for row in rows[:-1]] == list(parts.PARTS)

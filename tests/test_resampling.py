@@ -20,24 +20,24 @@ def means_of(values, resamples=resampling.RESAMPLES):
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=30))
 def test_interval_contains_the_mean(scores):
     values = np.array([scores])
-    found = resampling.interval(float(values.mean()), means_of(values, 200))
-    assert found.low <= found.value <= found.high
-    assert min(scores) - 1e-12 <= found.low <= found.high <= max(scores) + 1e-12
+    result = resampling.interval(float(values.mean()), means_of(values, 200))
+    assert result.low <= result.value <= result.high
+    assert min(scores) - 1e-12 <= result.low <= result.high <= max(scores) + 1e-12
 
 
 def test_interval_is_as_wide_as_the_normal_theory_says():
     values = np.random.default_rng(1).normal(0.9, 0.05, (1, 400))
-    found = resampling.interval(float(values.mean()), means_of(values))
-    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
+    result = resampling.interval(float(values.mean()), means_of(values))
+    assert result.high - result.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
 
 
 @given(st.integers(1, 12))
 def test_fewer_than_eight_patients_have_no_interval(n):
     means = np.random.default_rng(0).normal(0.9, 0.01, 100)
-    found = resampling.interval(0.9, means, 0.0, n)
-    assert found.known is (n >= 8)
-    assert found.value == 0.9
-    assert found.ends == ((found.low, found.high) if n >= 8 else (0.9, 0.9))
+    result = resampling.interval(0.9, means, 0.0, n)
+    assert result.known is (n >= 8)
+    assert result.value == 0.9
+    assert result.ends == ((result.low, result.high) if n >= 8 else (0.9, 0.9))
     assert not Interval.none(0.9).excludes(0.0), "an interval that is not there excludes nothing"
 
 

@@ -11,7 +11,7 @@ from bench.records.results import Results
 from lungseg import recipes
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITE = suites.narrowed(suites.suite("ablation"), variants=["no-pose"])
+SUITE = suites.select(suites.suite("ablation"), variants=["no-geometric"])
 CELLS = suites.cells(SUITE)
 
 
@@ -42,7 +42,7 @@ def test_a_record_of_another_precision_or_of_the_fast_mode_is_found_where_it_was
 
 def test_a_suite_in_another_precision_asks_for_its_own_records():
     for precision in recipes.PRECISIONS:
-        (cell, *_) = suites.cells(suites.narrowed(SUITE, precision=precision, deterministic=False))
+        (cell, *_) = suites.cells(suites.select(SUITE, precision=precision, deterministic=False))
         assert cell.machine_key == f"tensorflow-cpu-{precision}-fast"
 
 

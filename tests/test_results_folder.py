@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from records import grid, save
 
-from bench import judging, suites
+from bench import gate_cli, suites
 from bench.__main__ import main
 from bench.paths import ROOT
 from bench.records import store
@@ -34,7 +34,7 @@ def no_training(monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         pytest.fail("went on to prepare and train")
 
-    monkeypatch.setattr(data, "locate", refuse)
+    monkeypatch.setattr(data, "resolve_root", refuse)
     monkeypatch.setattr(child.Child, "start", refuse)
 
 
@@ -174,7 +174,7 @@ def test_the_gate_removes_nothing_of_other_suites(tmp_path, monkeypatch):
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data, "locate", stop)
+    monkeypatch.setattr(data, "resolve_root", stop)
     assert main(["gate", "--baseline", str(ROOT / "results/baseline.json"), "--results", str(tmp_path)]) == 130
     assert Results(tmp_path).all("smoke") == []
     assert len(Results(tmp_path).all("montgomery-128")) == 2
@@ -187,7 +187,7 @@ def test_the_gate_refuses_to_judge_old_records_that_it_cannot_remove(tmp_path, n
     (tmp_path / "results/runs").mkdir(parents=True)
     (tmp_path / "results/runs/smoke").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(EnvironmentFailure, match=r"runs/smoke: cannot be removed"):
-        judging._trained(suites.suite("smoke"), argparse.Namespace(data=None, results=Results(tmp_path / "results")))
+        gate_cli._trained(suites.suite("smoke"), argparse.Namespace(data=None, results=Results(tmp_path / "results")))
 
 
 @pytest.fixture

@@ -83,8 +83,8 @@ def test_contrast_keeps_the_mean_and_that_share_of_the_spread(share, chest):
 @pytest.mark.parametrize("power", [1.5, 2.0, 3.0])
 def test_gamma_is_the_power_or_its_inverse(power):
     image = np.full((8, 8), 0.25, np.float32)
-    found = {round(float(corrupted(image, image > 1, f"gamma {power:g}", str(n))[0][0, 0]), 5) for n in range(20)}
-    assert found == {round(0.25**power, 5), round(0.25 ** (1 / power), 5)}
+    result = {round(float(corrupted(image, image > 1, f"gamma {power:g}", str(n))[0][0, 0]), 5) for n in range(20)}
+    assert result == {round(0.25**power, 5), round(0.25 ** (1 / power), 5)}
 
 
 def test_inversion_from_nought_is_of_the_whole_image(chest):
@@ -147,18 +147,18 @@ def made_up(clean, spoiled, patients, name="unet", **about):
         seed: {key: tuple(line if key == CLEAN else other) for key in KEYS}
         for seed, (line, other) in enumerate(zip(clean, spoiled, strict=True))
     }
-    known = {"size": [64, 64], "scored_on": "montgomery", "protocol": 2, "trainings": {}, "clean_differs": 0.0, **about}
+    known = {"size": [64, 64], "test_set": "montgomery", "protocol": 2, "trainings": {}, "clean_differs": 0.0, **about}
     return Network(name, "tensorflow-cpu-float32", images, tuple(patients), dice, known)
 
 
 def test_loss_is_the_mean_over_patients_of_paired_differences():
     """Patient p has three images, each of which counts a third; both seeds count alike."""
-    found = made_up([[0.9, 0.9, 0.9, 0.8], [1.0, 1.0, 1.0, 0.8]], [[0.9, 0.6, 0.6, 0.8], [1.0, 1.0, 1.0, 0.4]], "pppq")
-    lost = found.lost("blur 0.01")
-    assert found.clean().value == pytest.approx((0.95 + 0.8) / 2)
+    result = made_up([[0.9, 0.9, 0.9, 0.8], [1.0, 1.0, 1.0, 0.8]], [[0.9, 0.6, 0.6, 0.8], [1.0, 1.0, 1.0, 0.4]], "pppq")
+    lost = result.lost("blur 0.01")
+    assert result.clean().value == pytest.approx((0.95 + 0.8) / 2)
     assert lost.value == pytest.approx((0.1 + 0.2) / 2)
     assert np.isnan([lost.low, lost.high]).all(), "two patients allow no interval"
-    assert "0.1500 [-] |" in robustness_page.losses([found])
+    assert "0.1500 [-] |" in robustness_page.losses([result])
 
 
 def test_the_interval_covers_patients_and_not_images():
@@ -184,7 +184,7 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("0.7", "0.99"), ('"schema": 1', '"schema": 7'), ("0.7", "NaN"), ('"pq"', '"pq'), ('"images"', '"pictures"')],
+    [("0.7", "0.99"), ('"schema": 2', '"schema": 7'), ("0.7", "NaN"), ('"pq"', '"pq'), ('"images"', '"pictures"')],
 )
 def test_a_table_that_is_not_as_it_was_written_is_refused_and_hides_no_other_page(old, new, tmp_path):
     path = measurement.save(Results(tmp_path), "quick", [made_up([[0.9]], [[0.7]], ["pq"])])
@@ -218,7 +218,7 @@ def test_a_sealed_table_of_other_content_is_refused(edit, tmp_path):
 
 
 def test_names_in_a_table_are_shown_and_not_obeyed(tmp_path):
-    evil = made_up([[0.9]], [[0.7]], ["p"], name="[x](javascript:y)\n# big", scored_on="<b>", machine={"cpu": "|a|"})
+    evil = made_up([[0.9]], [[0.7]], ["p"], name="[x](javascript:y)\n# big", test_set="<b>", machine={"cpu": "|a|"})
     measurement.save(Results(tmp_path), "quick", [evil])
     (page,) = robustness_page.write(Results(tmp_path))
     text = page.read_text()
@@ -237,7 +237,7 @@ SUITE = replace(
     size=(32, 32),
     width=1,
     phantoms=suites.Phantoms(20, (64, 56)),
-    only_folds=None,
+    fold_subset=None,
     recipe="two-epochs",
 )
 KEY = machine.key("float32")
@@ -303,9 +303,9 @@ def test_weights_that_are_not_there_are_named_with_the_command_that_trains_them(
         assert main(["robustness", SUITE.name, "--results", str(made)]) == 3
     finally:
         path.write_bytes(kept)
-    told = capsys.readouterr().err
-    assert "tiny.phantom.f0.s0.json: its weights were not kept" in told
-    assert f"`python -m bench run {SUITE.name} --arch tiny`" in told
+    details = capsys.readouterr().err
+    assert "tiny.phantom.f0.s0.json: its weights were not kept" in details
+    assert f"`python -m bench run {SUITE.name} --arch tiny`" in details
 
 
 def test_weights_of_another_training_are_refused(made, capsys):

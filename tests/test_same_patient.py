@@ -13,11 +13,11 @@ import pytest
 from lungseg import load
 from lungseg.__main__ import main
 from lungseg.datasets import landmarks, montgomery, phantom, same_patient, shenzhen
-from lungseg.datasets.anatomy import ASPECT, FIELD_MM
 from lungseg.datasets.case import Case
+from lungseg.datasets.phantom.anatomy import ASPECT, FIELD_MM
 from lungseg.datasets.verify import verify
 from lungseg.errors import DataError
-from lungseg.images import pose, warp, write_png
+from lungseg.images import affine, warp, write_png
 from lungseg.splits import folds
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -37,13 +37,13 @@ def phantom_chest(seed):
 
 def taken_again(image, lungs, degrees=6.0, scale=1.06):
     """The same chest on another film: turned, larger, moved, of another exposure and grain."""
-    way = pose(image.shape, degrees, scale, (0.02, -0.03), mirror=False)
+    way = affine(image.shape, degrees, scale, (0.02, -0.03), hflip=False)
     grain = np.random.default_rng(0).normal(0, 0.005, image.shape).astype(np.float32)
     return np.clip(0.9 * warp(image, way, sharp=True) ** 0.8 + grain, 0, 1), warp(lungs.astype(np.float32), way) >= 0.5
 
 
 def marbled_chest(seed):
-    """Two lungs with a texture of their own, alike in nothing else: float32 and bool of SIZE."""
+    """Two components with a texture of their own, alike in nothing else: float32 and bool of SIZE."""
     noise = np.random.default_rng(seed).random(SIZE, np.float32)
     veins = sum(cv2.GaussianBlur(noise, (0, 0), spread) * spread for spread in (2.0, 4.0))
     veins = (veins - veins.min()) / (veins.max() - veins.min())
@@ -55,8 +55,8 @@ def marbled_chest(seed):
 
 
 def inliers(one, other, spacing=SPACING, least=same_patient.POSSIBLE):
-    found = landmarks.agreement(*(landmarks.landmarks(*chest, spacing) for chest in (one, other)), least)
-    return found.inliers if found else 0
+    result = landmarks.agreement(*(landmarks.landmarks(*chest, spacing) for chest in (one, other)), least)
+    return result.inliers if result else 0
 
 
 # -- what agrees, and what does not ----------------------------------------------------------------------------------
@@ -66,10 +66,10 @@ def inliers(one, other, spacing=SPACING, least=same_patient.POSSIBLE):
 def test_a_chest_is_found_again_on_another_film(chest):
     once = chest(0)
     marks = [landmarks.landmarks(*each, SPACING) for each in (once, taken_again(*once))]
-    found = landmarks.agreement(*marks)
-    assert found.inliers > 5 * same_patient.CERTAIN
-    assert found.scale == pytest.approx(1.06, abs=0.01)
-    assert found.degrees == pytest.approx(-6, abs=0.5), "against the clock, and rows run downwards"
+    result = landmarks.agreement(*marks)
+    assert result.inliers > 5 * same_patient.CERTAIN
+    assert result.scale == pytest.approx(1.06, abs=0.01)
+    assert result.degrees == pytest.approx(-6, abs=0.5), "against the clock, and rows run downwards"
 
 
 @pytest.mark.parametrize("chest", [phantom_chest, marbled_chest])
@@ -88,7 +88,7 @@ def test_no_film_of_one_patient_is_turned_or_enlarged_so_far(degrees, scale):
     assert inliers(once, taken_again(*once, degrees, scale)) == 0
 
 
-def test_a_match_of_another_size_direction_or_place_is_not_plausible():
+def test_a_match_of_another_size_direction_or_place_is_not_two_component():
     """The same descriptors lie so close only if size, direction and place do; each is spoiled in turn."""
     marks = landmarks.landmarks(*marbled_chest(0), SPACING).strongest(100)
     assert landmarks.agreement(marks, marks).matches == 100
@@ -101,9 +101,9 @@ def test_unknown_spacing_is_made_up_for_by_the_size_of_the_lungs():
     image, lungs = marbled_chest(0)
     smaller = cv2.resize(image, (240, 288), interpolation=cv2.INTER_AREA)
     its = cv2.resize(lungs.astype(np.float32), (240, 288)) >= 0.5
-    found = landmarks.agreement(*(landmarks.landmarks(*c, None) for c in ((image, lungs), (smaller, its))))
-    assert found.scale == pytest.approx(1, abs=0.01)
-    assert found.inliers > same_patient.CERTAIN
+    result = landmarks.agreement(*(landmarks.landmarks(*c, None) for c in ((image, lungs), (smaller, its))))
+    assert result.scale == pytest.approx(1, abs=0.01)
+    assert result.inliers > same_patient.CERTAIN
 
 
 def test_pixels_that_are_not_square_are_made_so():
@@ -164,11 +164,11 @@ def test_verify_names_images_of_one_patient_who_counts_as_two(root):
     assert rows["check of certain pairs"] == "sex agrees in 1 of 1, age within a year in 1 of 1"
 
 
-def test_a_pair_that_the_set_gives_one_patient_is_no_doubt(root, tmp_path):
-    told = tmp_path / "told"
-    shutil.copytree(root, told)
-    (told / "metadata.csv").write_text("id,patient\na,a\nb,b\nc,c\nd,b\n")
-    report = verify("folder", told, same_patient=True)
+def test_a_pair_that_the_set_gives_one_patient_is_no_warning(root, tmp_path):
+    details = tmp_path / "told"
+    shutil.copytree(root, details)
+    (details / "metadata.csv").write_text("id,patient\na,a\nb,b\nc,c\nd,b\n")
+    report = verify("folder", details, same_patient=True)
     assert [kind for kind in report.warnings if "who counts as two" in kind] == []
     assert dict(report.rows)["pairs by landmarks"] == "1 certain, 0 possible"
 
@@ -197,8 +197,8 @@ def test_a_name_that_a_spreadsheet_would_run_is_shielded():
 def test_pairs_do_not_depend_on_the_order_of_cases_nor_on_what_a_set_says_of_patients(root):
     cases = load("folder", root)
     stripped = [Case(c.id, "all", c.image, c.masks, c.spacing_mm) for c in reversed(cases)]
-    found, again = same_patient.find(cases), same_patient.find(stripped)
-    assert [(p.one.id, p.other.id, p.inliers, p.scale) for p in found] == [
+    result, again = same_patient.find(cases), same_patient.find(stripped)
+    assert [(p.one.id, p.other.id, p.inliers, p.scale) for p in result] == [
         (p.one.id, p.other.id, p.inliers, p.scale) for p in again
     ]
 
@@ -217,10 +217,10 @@ def test_a_file_that_cannot_be_read_is_named_and_no_pair_is_sought(root, tmp_pat
 def test_progress_is_told_and_ctrl_c_ends_it(root, monkeypatch):
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(same_patient.time, "monotonic", lambda: next(clock))
-    told = []
-    same_patient.find(load("folder", root), told.append)
-    assert told[0] == "landmarks of 1 of 4 images"
-    assert told[-1] == "6 of 6 pairs compared, 1 alike"
+    details = []
+    same_patient.find(load("folder", root), details.append)
+    assert details[0] == "landmarks of 1 of 4 images"
+    assert details[-1] == "6 of 6 pairs compared, 1 alike"
 
     def interrupt(_):
         raise KeyboardInterrupt
@@ -240,7 +240,7 @@ def ids_of(name):
     """Names of all images of a set, from a committed record of a suite that scores it."""
     suite = {"montgomery": "montgomery-128", "shenzhen": "montgomery-to-shenzhen-128"}[name]
     paths = sorted((RESULTS / "runs" / suite).glob(f"*/unet.{name}.f0.s0.json"))
-    return sorted(json.loads(paths[0].read_text())["data"]["truth_pixels"])
+    return sorted(json.loads(paths[0].read_text())["data"]["target_pixels"])
 
 
 @pytest.mark.fault("F39")
@@ -311,9 +311,9 @@ def test_sex_and_age_agree_in_every_certain_pair_of_montgomery():
 @pytest.mark.slow
 def test_the_pixels_of_montgomery_give_the_committed_pairs(real_montgomery):
     """Counts may move by a few between releases of OpenCV; which pairs are certain may not."""
-    found = same_patient.find(load("montgomery", real_montgomery))
-    certain = {(p.one.id, p.other.id) for p in found if p.certain}
+    result = same_patient.find(load("montgomery", real_montgomery))
+    certain = {(p.one.id, p.other.id) for p in result if p.certain}
     assert certain == {(row["id"], row["other_id"]) for row in committed("montgomery") if row["verdict"] == "certain"}
-    assert all(pair.known and pair.sexes_agree for pair in found if pair.certain)
+    assert all(pair.known and pair.sexes_agree for pair in result if pair.certain)
     count = {(row["id"], row["other_id"]): int(row["inliers"]) for row in committed("montgomery")}
-    assert all(abs(p.inliers - count[p.one.id, p.other.id]) <= 3 for p in found if (p.one.id, p.other.id) in count)
+    assert all(abs(p.inliers - count[p.one.id, p.other.id]) <= 3 for p in result if (p.one.id, p.other.id) in count)

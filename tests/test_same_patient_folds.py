@@ -21,7 +21,7 @@ CERTAIN = """0254/0255 0264/0313/0316 0089/0090 0038/0393 0052/0053 0173/0243 00
 def ids():
     """Names of all images of Montgomery, from a committed record."""
     record = json.loads(next((RUNS / "montgomery-128").glob("*/unet.montgomery.f0.s0.json")).read_text())
-    return sorted(record["data"]["truth_pixels"])
+    return sorted(record["data"]["target_pixels"])
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from read_page import number, page
-from records import grid, parsed, sealed, sections
+from records import grid, leaderboards, parsed, sealed
 
 from bench.records import csv_file
 from bench.statistics.scores import Scores
@@ -15,17 +15,17 @@ def partitioned(architectures=("unet", "resunet"), seeds=(0, 1, 2), folds=3, n=3
     """Records of which each seed tests on folds of its own, the same for every architecture."""
     made = grid(architectures, seeds=seeds, folds=folds, n=n)
     ids = sorted({c["id"] for r in made for c in r["cases"]})
-    found = []
+    result = []
     for r in made:
         seed, fold = r["cell"]["seed"], r["cell"]["fold"]
         order = np.random.default_rng(seed).permutation(n)
         test = {ids[i] for i in order[fold::folds]}
         same = [o for o in made if (o["cell"]["architecture"], o["cell"]["seed"]) == (r["cell"]["architecture"], seed)]
         cases = [c for o in same for c in o["cases"] if c["id"] in test]
-        truth = {c["id"]: c["truth_pixels"] for c in cases}
+        target = {c["id"]: c["target_pixels"] for c in cases}
         split = {"train": [i for i in ids if i not in test], "validation": [], "test": sorted(test)}
-        found.append(sealed({**r, "cases": cases, "split": split, "data": {**r["data"], "truth_pixels": truth}}))
-    return found
+        result.append(sealed({**r, "cases": cases, "split": split, "data": {**r["data"], "target_pixels": target}}))
+    return result
 
 
 def test_folds_are_those_of_each_seed():
@@ -44,27 +44,27 @@ def test_folds_are_those_of_each_seed():
 
 
 def test_each_image_is_still_predicted_once_a_seed_and_ranked():
-    (section,) = sections(partitioned())
-    assert all(r.rank and r.complete and len(r.images) == 36 for r in section.rows)
-    (alike,) = sections(grid(("unet", "resunet"), seeds=range(3), folds=3, n=36))
-    for one, other in zip(section.rows, alike.rows, strict=True):
+    (leaderboard,) = leaderboards(partitioned())
+    assert all(r.rank and r.complete and len(r.images) == 36 for r in leaderboard.rows)
+    (alike,) = leaderboards(grid(("unet", "resunet"), seeds=range(3), folds=3, n=36))
+    for one, other in zip(leaderboard.rows, alike.rows, strict=True):
         assert one.dice == other.dice, "who tests an image with whom is no part of its score"
-    assert section.pairs == alike.pairs
+    assert leaderboard.pairs == alike.pairs
 
 
 def test_a_fold_of_one_seed_is_not_averaged_with_another_seeds():
-    (section,) = sections(partitioned(("unet",)))
-    assert [(f.seeds, f.fold, f.n) for f in section.folds] == [((s,), k, 12) for s in range(3) for k in range(3)]
-    (alike,) = sections(grid(("unet",), seeds=range(3), folds=3, n=36))
+    (leaderboard,) = leaderboards(partitioned(("unet",)))
+    assert [(f.seeds, f.fold, f.n) for f in leaderboard.folds] == [((s,), k, 12) for s in range(3) for k in range(3)]
+    (alike,) = leaderboards(grid(("unet",), seeds=range(3), folds=3, n=36))
     assert [(f.seeds, f.fold, f.n) for f in alike.folds] == [((0, 1, 2), k, 12) for k in range(3)]
 
 
 def test_no_fold_outlasts_a_seed_so_its_variance_is_a_dash(tmp_path):
-    (section,) = sections(partitioned())
-    for row in section.rows:
+    (leaderboard,) = leaderboards(partitioned())
+    for row in leaderboard.rows:
         assert row.components.fold is None
         assert row.components.seed is not None
-    assert section.variances is not None
+    assert leaderboard.variances is not None
     page(tmp_path, partitioned())
     assert number(tmp_path, "unet", "sd_fold") == ""
     assert float(number(tmp_path, "unet", "sd_seed")) >= 0
@@ -73,6 +73,8 @@ def test_no_fold_outlasts_a_seed_so_its_variance_is_a_dash(tmp_path):
 
 
 def test_the_nested_choice_holds_out_the_folds_of_every_seed():
-    (section,) = sections(partitioned())
-    assert sum(section.nested.chosen.values()) == 9
-    assert section.nested.dice == pytest.approx(section.nested.highest), "the first row is highest on every part"
+    (leaderboard,) = leaderboards(partitioned())
+    assert sum(leaderboard.nested.chosen.values()) == 9
+    assert leaderboard.nested.dice == pytest.approx(leaderboard.nested.highest), (
+        "the first row is highest on every part"
+    )

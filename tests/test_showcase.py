@@ -22,9 +22,9 @@ IDS = ("a", "b", "c")
 
 def predictions(ids=IDS):
     buffer = io.BytesIO()
-    guesses = np.zeros((len(ids), 8, 8), bool)
-    guesses[:, 2:5, 2:5] = True
-    np.savez_compressed(buffer, ids=np.array(ids), shape=np.array(guesses.shape), bits=np.packbits(guesses))
+    predictions = np.zeros((len(ids), 8, 8), bool)
+    predictions[:, 2:5, 2:5] = True
+    np.savez_compressed(buffer, ids=np.array(ids), shape=np.array(predictions.shape), bits=np.packbits(predictions))
     return buffer.getvalue()
 
 
@@ -33,8 +33,8 @@ def trained(tmp_path, monkeypatch):
     """A trained cell with predictions of three images."""
     rows = {key: row for row, key in enumerate(IDS)}
     images, masks = np.full((3, 8, 8), 0.5, np.float32), np.ones((3, 8, 8), bool)
-    prepared = SimpleNamespace(row=rows, images=images, masks=masks)
-    monkeypatch.setattr(data, "gather", lambda *_: SimpleNamespace(prepared=prepared))
+    prepared = SimpleNamespace(index_of=rows, images=images, masks=masks)
+    monkeypatch.setattr(data, "load_suite_data", lambda *_: SimpleNamespace(prepared=prepared))
     rng = np.random.default_rng(0)
     whole = record(CELL.architecture, 0, suite="smoke", n=4, epochs=3, size=8)
     made = agreeing({**whole, "cases": [case(i, 0.1, 8, rng) for i in IDS]})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lungseg.datasets.case import Case
 from lungseg.errors import DataError, UsageError
-from lungseg.splits import across, enlarged, folds, joined
+from lungseg.splits import cross_dataset, folds, joined, with_extra_train
 
 
 def case(number, patient, tb=None):
@@ -98,8 +98,8 @@ def test_folds_outlive_libraries():
 
 @given(sets(), counts_of_folds())
 def test_a_patient_of_unknown_state_counts_as_healthy(cases, n):
-    told = [replace(c, attributes={"tb": c.attributes.get("tb", 0)}) for c in cases]
-    assert folds(cases, n) == folds(told, n)
+    details = [replace(c, attributes={"tb": c.attributes.get("tb", 0)}) for c in cases]
+    assert folds(cases, n) == folds(details, n)
 
 
 def test_a_fold_cannot_be_changed():
@@ -170,8 +170,8 @@ def others(n=5):
 def test_across_sets_all_of_one_trains_and_validates_and_all_of_the_other_is_tested(cases, random):
     shuffled = list(cases)
     random.shuffle(shuffled)
-    fold = across(shuffled, others())
-    assert fold == across(cases, others())
+    fold = cross_dataset(shuffled, others())
+    assert fold == cross_dataset(cases, others())
     assert fold.test == tuple(sorted(c.id for c in others()))
     assert sorted(fold.train + fold.validation) == sorted(c.id for c in cases)
     patient = {c.id: c.patient for c in cases}
@@ -184,21 +184,21 @@ def test_across_sets_all_of_one_trains_and_validates_and_all_of_the_other_is_tes
 
 def test_across_sets_another_seed_validates_on_others():
     cases = [case(k, f"p{k}") for k in range(40)]
-    assert across(cases, others()).validation == ("c019", "c022", "c036", "c037", "c039")
-    assert across(cases, others(), seed=1).validation != across(cases, others()).validation
+    assert cross_dataset(cases, others()).validation == ("c019", "c022", "c036", "c037", "c039")
+    assert cross_dataset(cases, others(), seed=1).validation != cross_dataset(cases, others()).validation
 
 
 def test_a_patient_of_both_sets_is_refused():
     again = replace(case(9, "p3"), image=Path("again.png"))
     with pytest.raises(DataError, match=r"patient 'p3' is in both sets, i\.png in one; leave it out of one"):
-        across([*(case(k, f"p{k}") for k in range(9)), again], [*others(), case(200, "p3")])
+        cross_dataset([*(case(k, f"p{k}") for k in range(9)), again], [*others(), case(200, "p3")])
 
 
 def test_two_patients_are_enough_to_train_across_and_one_is_not():
-    fold = across([case(0, "a"), case(1, "b")], others(1))
+    fold = cross_dataset([case(0, "a"), case(1, "b")], others(1))
     assert len(fold.train) == len(fold.validation) == 1
     with pytest.raises(DataError, match="1 patients cannot be split into training and validation"):
-        across([case(0, "a"), case(1, "a")], others(1))
+        cross_dataset([case(0, "a"), case(1, "a")], others(1))
 
 
 # -- another set trained on besides -----------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_two_patients_are_enough_to_train_across_and_one_is_not():
 @given(sets())
 def test_another_set_joins_every_training_and_nothing_else(cases):
     plain, extra = folds(cases, 2), {c.id for c in others()}
-    for before, after in zip(plain, enlarged(plain, cases, others()), strict=True):
+    for before, after in zip(plain, with_extra_train(plain, cases, others()), strict=True):
         assert (after.validation, after.test) == (before.validation, before.test)
         assert set(after.train) == set(before.train) | extra
         assert list(after.train) == sorted(after.train)
@@ -216,4 +216,4 @@ def test_another_set_joins_every_training_and_nothing_else(cases):
 def test_a_patient_of_both_sets_cannot_be_trained_on_besides():
     cases = [case(k, f"p{k}") for k in range(9)]
     with pytest.raises(DataError, match=r"patient 'p3' is in both sets, i\.png in one; leave it out of one"):
-        enlarged(folds(cases, 2), cases, [*others(), case(200, "p3")])
+        with_extra_train(folds(cases, 2), cases, [*others(), case(200, "p3")])

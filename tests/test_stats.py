@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from records import counted, grid, record, sealed, sections
+from records import counted, grid, leaderboards, record, sealed
 from scipy.stats import spearmanr
 
 from bench.statistics import hard_images
@@ -15,8 +15,8 @@ from lungseg.errors import LungsegError
 
 
 def only(records):
-    (section,) = sections(records)
-    return section
+    (leaderboard,) = leaderboards(records)
+    return leaderboard
 
 
 def as_twin(records, name):
@@ -59,27 +59,27 @@ def test_another_architecture_changes_no_interval():
 
 def test_equal_means_share_a_rank_in_the_order_of_names():
     unet = grid(("unet",), n=25)
-    section = only([*unet, *as_twin(unet, "atwin"), *grid(("r2unet",), n=25, level=0.9)])
-    assert [(r.name, r.rank) for r in section.rows] == [("atwin", 1), ("unet", 1), ("r2unet", 3)]
-    pair = section.pair("unet", "atwin")
-    assert not pair.real
-    assert (pair.difference.value, pair.superiority.value, pair.p_holm) == (0, 0.5, 1)
+    leaderboard = only([*unet, *as_twin(unet, "atwin"), *grid(("r2unet",), n=25, level=0.9)])
+    assert [(r.name, r.rank) for r in leaderboard.rows] == [("atwin", 1), ("unet", 1), ("r2unet", 3)]
+    pair = leaderboard.pair("unet", "atwin")
+    assert not pair.significant
+    assert (pair.difference.value, pair.probability_of_improvement.value, pair.p_holm) == (0, 0.5, 1)
 
 
 def test_planted_difference_is_told_apart_and_antisymmetric_pairs_agree():
-    section = only(grid(("unet", "resunet"), n=60, level=0.97) + grid(("r2unet",), n=60, level=0.9))
-    pair = section.pair(section.rows[0].name, "r2unet")
-    assert pair is section.pair("r2unet", section.rows[0].name)
-    assert pair.real
-    assert pair.difference.value == pytest.approx(section.rows[0].dice.value - section.rows[2].dice.value)
+    leaderboard = only(grid(("unet", "resunet"), n=60, level=0.97) + grid(("r2unet",), n=60, level=0.9))
+    pair = leaderboard.pair(leaderboard.rows[0].name, "r2unet")
+    assert pair is leaderboard.pair("r2unet", leaderboard.rows[0].name)
+    assert pair.significant
+    assert pair.difference.value == pytest.approx(leaderboard.rows[0].dice.value - leaderboard.rows[2].dice.value)
 
 
 def test_missing_fold_is_not_ranked():
     records = [r for r in grid(n=50) if (r["cell"]["architecture"], r["cell"]["fold"]) != ("unet", 3)]
-    section = only(records)
-    row = section.rows[-1]
+    leaderboard = only(records)
+    row = leaderboard.rows[-1]
     assert (row.name, row.rank, row.cells, row.coverage) == ("unet", None, (4, 5), (40, 50))
-    assert {r.name for r in section.rows if r.rank} == {"resunet", "r2unet"}
+    assert {r.name for r in leaderboard.rows if r.rank} == {"resunet", "r2unet"}
 
 
 def test_fewer_than_twenty_images_are_not_ranked():
@@ -90,27 +90,27 @@ def test_fewer_than_twenty_images_are_not_ranked():
 
 def test_devices_and_data_never_share_a_section():
     records = [*grid(n=20), *grid(n=20, device_kind="gpu"), *grid(n=20, data="montgomery")]
-    assert len(sections(records)) == 3
+    assert len(leaderboards(records)) == 3
 
 
 def test_image_scored_twice_is_refused():
     twice = sealed({**record("unet", 0, n=25), "cell": {**record("unet", 1)["cell"]}})
     with pytest.raises(LungsegError, match=r"CASE_0000 \(seed 0\)"):
-        sections([record("unet", 0, n=25), twice])
+        leaderboards([record("unet", 0, n=25), twice])
 
 
 def test_inconsistent_record_is_refused():
     bad = record("unet", 0, n=25)
     bad["cases"][2]["iou"] += 1e-6
     with pytest.raises(LungsegError, match="iou"):
-        sections([bad])
+        leaderboards([bad])
 
 
 def test_infinite_distance_is_counted_not_averaged():
     records = grid(("unet",), n=25)
     whole = only(records).rows[0].boundary
     case = records[0]["cases"][0]
-    counted(case, 0, 0, case["truth_pixels"])
+    counted(case, 0, 0, case["target_pixels"])
     case.update(hd95_mm=None, assd_mm=None, nsd_2mm=0.0, hd95_state="one_empty")
     boundary = only(records).rows[0].boundary
     assert (boundary.n, boundary.n_inf) == (25, 1)
@@ -128,10 +128,10 @@ def test_pixels_and_millimetres_are_not_averaged_together():
 
 
 def test_hardest_images_come_first():
-    section = only(grid(n=30))
-    found = hard_images.hardest(section, 5)
-    means = np.mean([r.image_dice for r in section.rows], axis=0)
-    assert [mean for _, mean, _ in found] == pytest.approx(sorted(means)[:5])
+    leaderboard = only(grid(n=30))
+    result = hard_images.hardest(leaderboard, 5)
+    means = np.mean([r.image_dice for r in leaderboard.rows], axis=0)
+    assert [mean for _, mean, _ in result] == pytest.approx(sorted(means)[:5])
 
 
 def test_rows_that_miss_the_same_images_gain_little_by_a_choice_among_them():
@@ -146,44 +146,44 @@ def test_rows_that_miss_the_same_images_gain_little_by_a_choice_among_them():
 
 
 def test_the_best_for_each_image_is_what_no_choice_exceeds():
-    section = only(grid(n=40))
-    found = hard_images.alike(section, 5)
-    dice = np.array([row.image_dice for row in section.rows])
-    assert (found.rows, found.first) == (len(section.rows), False), "one row alone leads, so all are compared"
-    assert found.best == pytest.approx(dice.max(axis=0).mean())
-    assert found.mean < found.best
+    leaderboard = only(grid(n=40))
+    result = hard_images.alike(leaderboard, 5)
+    dice = np.array([row.image_dice for row in leaderboard.rows])
+    assert (result.rows, result.first) == (len(leaderboard.rows), False), "one row alone leads, so all are compared"
+    assert result.best == pytest.approx(dice.max(axis=0).mean())
+    assert result.mean < result.best
     rho = [spearmanr(a, b).statistic for a, b in itertools.combinations(dice, 2)]
-    assert found.rho == pytest.approx((min(rho), np.median(rho), max(rho)))
+    assert result.rho == pytest.approx((min(rho), np.median(rho), max(rho)))
 
 
 def test_where_several_share_the_first_rank_the_others_say_nothing_of_them():
     records = grid(("unet",), n=40)
     worse = grid(("r2unet",), n=40, level=0.9)
-    found = hard_images.alike(only([*records, *as_twin(records, "resunet"), *worse]), 5)
-    assert (found.rows, found.first) == (2, True)
+    result = hard_images.alike(only([*records, *as_twin(records, "resunet"), *worse]), 5)
+    assert (result.rows, result.first) == (2, True)
 
 
 def test_the_best_of_several_seeds_is_of_their_own_predictions():
     records = [*grid(("unet",), n=40, seeds=(0, 1)), *grid(("r2unet",), n=40, level=0.9)]
-    section = only(records)
-    found = hard_images.alike(section, 5)
+    leaderboard = only(records)
+    result = hard_images.alike(leaderboard, 5)
     each = {}
     for r in records:
         for case in r["cases"]:
             each[case["id"]] = max(each.get(case["id"], 0), case["dice"])
-    assert found.best == pytest.approx(np.mean(list(each.values())))
-    assert found.best > max(row.dice.value for row in section.rows)
+    assert result.best == pytest.approx(np.mean(list(each.values())))
+    assert result.best > max(row.dice.value for row in leaderboard.rows)
 
 
 def test_a_row_that_scores_every_image_alike_orders_none():
     flat = as_twin(grid(("unet",), n=40), "resunet")
     for r in flat:
         for c in r["cases"]:
-            counted(c, 0, c["fp"], c["truth_pixels"])
+            counted(c, 0, c["fp"], c["target_pixels"])
     others = [*grid(("unet",), n=40), *grid(("r2unet",), n=40, level=0.9)]
-    found = hard_images.alike(only([*others, *[sealed(r) for r in flat]]), 5)
-    assert (found.rows, found.first) == (2, False)
-    assert all(np.isfinite(found.rho))
+    result = hard_images.alike(only([*others, *[sealed(r) for r in flat]]), 5)
+    assert (result.rows, result.first) == (2, False)
+    assert all(np.isfinite(result.rho))
 
 
 @pytest.mark.parametrize(("rows", "n"), [(1, 40), (2, 9)])
@@ -198,22 +198,22 @@ def without(records, architecture, seed, folds):
 
 
 def test_records_of_a_row_are_those_of_its_network_and_complete_seeds():
-    variant = [sealed({**r, "cell": {**r["cell"], "recipe": "document:x"}}) for r in grid(("unet",), n=25)]
+    variant = [sealed({**r, "cell": {**r["cell"], "recipe": "reference:x"}}) for r in grid(("unet",), n=25)]
     records = [*without(grid(("unet", "r2unet"), n=25, seeds=(0, 1)), "unet", 1, [3]), *variant]
-    section = only([*records, record("unet", 0, seed=2, n=25, status="oom")])
-    whole = {row.name: {c.name for c in section.cells_of(row)} for row in section.rows}
-    assert {name: len(found) for name, found in whole.items()} == {"unet": 5, "unet (x)": 5, "r2unet": 10}
+    leaderboard = only([*records, record("unet", 0, seed=2, n=25, status="oom")])
+    whole = {row.name: {c.name for c in leaderboard.cells_of(row)} for row in leaderboard.rows}
+    assert {name: len(result) for name, result in whole.items()} == {"unet": 5, "unet (x)": 5, "r2unet": 10}
     assert whole["unet"] == {f"unet.phantom.f{fold}.s0" for fold in range(5)}
     assert whole["unet (x)"] == {f"unet~x.phantom.f{fold}.s0" for fold in range(5)}
 
 
 def test_unequal_seeds_are_ranked_by_their_complete_seeds():
     full = grid(("unet", "resunet"), seeds=(0, 1, 2), folds=3, n=60)
-    section = only(without(full, "unet", 2, (0, 1, 2)))
-    seeds = {r.name: (r.seeds, bool(r.rank)) for r in section.rows}
+    leaderboard = only(without(full, "unet", 2, (0, 1, 2)))
+    seeds = {r.name: (r.seeds, bool(r.rank)) for r in leaderboard.rows}
     assert seeds == {"unet": ((0, 1), True), "resunet": ((0, 1, 2), True)}
-    assert sorted(section.pairs[0].seeds) == [2, 3]
-    assert not section.pairs[0].of_methods
+    assert sorted(leaderboard.pairs[0].seeds) == [2, 3]
+    assert not leaderboard.pairs[0].generalises_over_seeds
 
 
 def test_an_unfinished_seed_moves_no_number():

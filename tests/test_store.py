@@ -15,7 +15,7 @@ from records import record as made_up
 from bench import machine
 from bench.records import store
 from bench.records.results import Results
-from bench.running.inputs import inputs
+from bench.running.fingerprint import fingerprint_inputs
 from bench.suites import cells, suite
 from lungseg import runtime
 from lungseg.errors import DataError, EnvironmentFailure
@@ -185,10 +185,10 @@ def test_record_of_other_inputs_is_not_found(path, changed):
 
 
 def of_suite(chosen):
-    material = SimpleNamespace(
+    suite_data = SimpleNamespace(
         prepared=SimpleNamespace(sha256="ab"), folds_record=lambda seed: [{"train": ["a"]}], spacing_record=[[1.0, 1.0]]
     )
-    return inputs(cells(chosen)[0], material)
+    return fingerprint_inputs(cells(chosen)[0], suite_data)
 
 
 @pytest.mark.fault("F76")
@@ -206,7 +206,7 @@ def test_what_decides_no_number_voids_nothing(path, monkeypatch):
     store.save_record(path, record(inputs=made_from, fingerprint=store.fingerprint(made_from)))
     monkeypatch.setattr(machine, "source", lambda: {"commit": "another", "dirty": True, "sha256": "another"})
     monkeypatch.setattr(runtime, "versions", lambda: {"keras": "99"})
-    renamed = replace(suite("quick"), title="other words", slots=7, limit_s=1.0)
+    renamed = replace(suite("quick"), title="other words", workers=7, timeout_s=1.0)
     assert Results(path.parents[3]).missing([CELL], {CELL.id: of_suite(renamed)}) == []
 
 
@@ -277,7 +277,7 @@ def test_a_cell_is_called_as_its_record_s_file(path):
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "details"),
     [
         ({"commit": "0" * 40, "dirty": False, "sha256": "ef" * 32}, "ef" * 32),
         ({"commit": "0" * 40, "dirty": True}, None),  # a record of before sources were hashed
@@ -285,9 +285,9 @@ def test_a_cell_is_called_as_its_record_s_file(path):
         (None, None),
     ],
 )
-def test_a_record_tells_the_code_that_made_it_as_far_as_it_knows(path, source, told):
+def test_a_record_tells_the_code_that_made_it_as_far_as_it_knows(path, source, details):
     store.save_record(path, record(source=source))
-    assert store.source_of(path) == told
+    assert store.source_of(path) == details
 
 
 def test_no_record_and_no_whole_one_tell_of_no_code(path):

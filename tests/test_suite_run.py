@@ -17,7 +17,7 @@ from bench.running import engine, graphs
 from bench.running.executor import Local, Outcome
 from bench.running.progress import Display
 from lungseg import complexity
-from lungseg.architectures.blocks import Style
+from lungseg.architectures.blocks import LayerFactory
 from lungseg.errors import DataError, UsageError
 
 SUITE = replace(suites.suite("smoke"), architectures=("unet",))
@@ -36,11 +36,11 @@ def stored(results, graph, code):
 
 @pytest.mark.fault("F76")
 def test_a_record_of_an_edited_network_is_trained_again(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(graphs, "_ask", lambda names, *_: asked.extend(names) or {"unet": "after"})
+    requested = []
+    monkeypatch.setattr(graphs, "_ask", lambda names, *_: requested.extend(names) or {"unet": "after"})
     path = stored(tmp_path, "before", "other code")
     today = graphs.of_edited([(CELL, path)], SUITE, Results(tmp_path))
-    assert (asked, today) == (["unet"], {"unet": "after"})
+    assert (requested, today) == (["unet"], {"unet": "after"})
     assert store.find(path, {**INPUTS, "graph": today["unet"]}) is None
     stored(tmp_path, "after", "other code")
     assert store.find(path, {**INPUTS, "graph": today["unet"]})
@@ -56,9 +56,9 @@ def test_no_backend_is_asked_of_records_that_todays_code_made(tmp_path, monkeypa
 
 
 def test_the_child_tells_the_graph_that_a_cell_would_record(tmp_path):
-    model = lungseg.build("unet", (*SUITE.size, 1), SUITE.width, Style())
-    found = graphs._ask(["unet", "nonsense"], SUITE, Results(tmp_path), Local())
-    assert found == {"unet": complexity.graph_sha256(model), "nonsense": ""}
+    model = lungseg.build("unet", (*SUITE.size, 1), SUITE.width, LayerFactory())
+    result = graphs._ask(["unet", "nonsense"], SUITE, Results(tmp_path), Local())
+    assert result == {"unet": complexity.graph_sha256(model), "nonsense": ""}
 
 
 class Ended:
@@ -105,12 +105,12 @@ def test_what_follows_the_training_cannot_cost_its_report(tmp_path, monkeypatch,
 
 
 def test_the_leaderboard_is_told_before_throughput_is_measured(tmp_path, monkeypatch, capsys):
-    told = []
+    details = []
     monkeypatch.setattr(commands, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
     monkeypatch.setattr(showcase, "draw", lambda *_: None)
-    monkeypatch.setattr(commands, "_speed", lambda *_, anew, **__: told.append((capsys.readouterr().out, anew)) or 0)
+    monkeypatch.setattr(commands, "_speed", lambda *_, anew, **__: details.append((capsys.readouterr().out, anew)) or 0)
     assert main(["run", "smoke", "--results", str(tmp_path)]) == 0
-    ((before, anew),) = told
+    ((before, anew),) = details
     assert "r2unet" in before
     assert not anew
     assert "r2unet" not in capsys.readouterr().out, "once is enough"
@@ -159,35 +159,35 @@ def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
 
 
 def test_the_variants_asked_for_are_those_that_are_trained(tmp_path, monkeypatch):
-    asked = []
+    requested = []
     ended = (commands.INTERRUPTED, 0)
-    monkeypatch.setattr(commands, "train", lambda suite, *_, **__: asked.append(suite.recipes) or ended)
+    monkeypatch.setattr(commands, "train", lambda suite, *_, **__: requested.append(suite.recipes) or ended)
     run = ["run", "ablation", "--data", str(tmp_path), "--results", str(tmp_path / "results")]
-    monkeypatch.setattr("bench.running.data.locate", lambda *_: tmp_path)
-    assert main([*run, "--variants", "plateau, small-batches+elastic"]) == 130
+    monkeypatch.setattr("bench.running.data.resolve_root", lambda *_: tmp_path)
+    assert main([*run, "--variants", "plateau, batch-4+elastic"]) == 130
     assert main(run) == 130
-    assert asked[0] == ("strong", "strong:plateau", "strong:small-batches+elastic")
-    assert asked[1] == suites.suite("ablation").recipes
-    assert main([*run, "--variants", "mirror+elastic"]) == 2
+    assert requested[0] == ("strong", "strong:plateau", "strong:batch-4+elastic")
+    assert requested[1] == suites.suite("ablation").recipes
+    assert main([*run, "--variants", "hflip+elastic"]) == 2
     for nothing in ("", "plateau,", ","):
         with pytest.raises(SystemExit):
             main([*run, "--variants", nothing])
 
 
 def test_entries_of_a_variant_are_asked_of_a_suite_of_that_recipe(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr("bench.running.ensemble.make", lambda suite, *_, **__: asked.append(suite) or 0)
-    monkeypatch.setattr("bench.running.data.locate", lambda *_: tmp_path)
+    requested = []
+    monkeypatch.setattr("bench.running.ensemble.make", lambda suite, *_, **__: requested.append(suite) or 0)
+    monkeypatch.setattr("bench.running.data.resolve_root", lambda *_: tmp_path)
     made = ["ensemble", "ablation", "--results", str(tmp_path)]
     assert main([*made, "--variant", "plateau"]) == main(made) == 0
-    assert [suite.recipe for suite in asked] == ["strong:plateau", "strong"]
-    assert asked[0].variants == ()
+    assert [suite.recipe for suite in requested] == ["strong:plateau", "strong"]
+    assert requested[0].variants == ()
     assert main([*made, "--variant", "nope"]) == 2
 
 
-@pytest.mark.parametrize(("columns", "told"), [("40", 60), ("100", 100), ("300", 120)])
-def test_the_leaderboard_is_as_wide_as_the_terminal_and_eighty_columns_in_a_log(monkeypatch, columns, told):
+@pytest.mark.parametrize(("columns", "details"), [("40", 60), ("100", 100), ("300", 120)])
+def test_the_leaderboard_is_as_wide_as_the_terminal_and_eighty_columns_in_a_log(monkeypatch, columns, details):
     monkeypatch.setenv("COLUMNS", columns)
     assert commands._columns() == 80
     monkeypatch.setattr(commands.sys.stdout, "isatty", lambda: True)
-    assert commands._columns() == told
+    assert commands._columns() == details

@@ -7,7 +7,7 @@ import pytest
 
 from bench.cell import Cell
 from bench.running.training import plain, restored
-from bench.suites import SUITES, Suite, cells, narrowed, suite
+from bench.suites import SUITES, Suite, cells, select, suite
 from lungseg import ARCHITECTURES, DATASETS
 from lungseg.errors import UsageError
 from lungseg.recipes import RECIPES
@@ -38,7 +38,7 @@ def test_cells_are_unique_and_go_seed_by_seed_and_fold_by_fold(name):
 @every_suite
 def test_full_suites_predict_every_image_once_for_each_architecture_and_seed(name):
     chosen = suite(name)
-    made = cells(replace(chosen, only_folds=None))
+    made = cells(replace(chosen, fold_subset=None))
     assert len(made) == len(chosen.architectures) * len(chosen.recipes) * chosen.folds * len(chosen.seeds)
 
 
@@ -62,9 +62,9 @@ def test_suite_is_json_ready_and_comes_back(name):
 
 def test_cell_is_json_ready_and_comes_back():
     (cell, *_) = cells(suite("quick"))
-    told = cell.as_dict()
-    assert told["size"] == [64, 64]
-    assert json.loads(json.dumps(told)) == told
+    details = cell.as_dict()
+    assert details["size"] == [64, 64]
+    assert json.loads(json.dumps(details)) == details
     of_search = replace(cells(suite("ablation"))[1], split=Fold(("a",), ("b",), ("c",)))
     for one in (cell, of_search):
         assert restored(Cell, plain(one)) == one
@@ -80,23 +80,23 @@ def test_cell_is_json_ready_and_comes_back():
 )
 def test_narrowed_keeps_what_decides_a_score(options, ids):
     whole = suite("quick")
-    chosen = narrowed(whole, **options)
+    chosen = select(whole, **options)
     assert [cell.id for cell in cells(chosen)] == ids
-    same = replace(chosen, architectures=whole.architectures, seeds=whole.seeds, only_folds=whole.only_folds)
+    same = replace(chosen, architectures=whole.architectures, seeds=whole.seeds, fold_subset=whole.fold_subset)
     assert same == whole
 
 
 def test_variants_of_the_recipe_can_be_chosen_and_joined_and_the_recipe_stays_beside_them():
-    joined = ["small-batches+elastic", "elastic+small-batches"]  # one training, whatever the order
-    chosen = narrowed(suite("ablation"), folds=[0], variants=["plateau", *joined, "plateau"])
+    joined = ["batch-4+elastic", "elastic+batch-4"]  # one training, whatever the order
+    chosen = select(suite("ablation"), folds=[0], variants=["plateau", *joined, "plateau"])
     made = cells(chosen)
-    assert [cell.id.partition(".")[0] for cell in made] == ["unet", "unet~plateau", "unet~small-batches+elastic"]
-    assert [cell.recipe.name for cell in made] == ["strong", "strong:plateau", "strong:small-batches+elastic"]
-    assert not narrowed(suite("ablation"), variants=[]).variants
+    assert [cell.id.partition(".")[0] for cell in made] == ["unet", "unet~plateau", "unet~batch-4+elastic"]
+    assert [cell.recipe.name for cell in made] == ["strong", "strong:plateau", "strong:batch-4+elastic"]
+    assert not select(suite("ablation"), variants=[]).variants
 
 
 def test_nothing_asked_is_the_suite_itself():
-    assert narrowed(suite("smoke")) == suite("smoke")
+    assert select(suite("smoke")) == suite("smoke")
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,12 @@ def test_nothing_asked_is_the_suite_itself():
         ({"folds": [3]}, "folds 0 to 1, not 3"),
         ({"folds": [0, -1]}, "folds 0 to 1, not -1"),
         ({"folds": []}, "folds 0 to 1"),
-        ({"variants": ["mirror"]}, "recipe short has no variants, so no 'mirror'; those of strong are .*mirror"),
+        ({"variants": ["hflip"]}, "recipe quick has no variants, so no 'hflip'; those of strong are .*hflip"),
     ],
 )
 def test_impossible_narrowing_says_what_is_possible(options, message):
     with pytest.raises(UsageError, match=message):
-        narrowed(suite("quick"), **options)
+        select(suite("quick"), **options)
 
 
 def test_unknown_suite_lists_the_known():

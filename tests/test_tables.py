@@ -11,14 +11,14 @@ from read_page import page
 from records import grid, sealed, second
 
 from bench import suites
-from bench.running.inputs import _elsewhere
+from bench.running.fingerprint import _elsewhere
 from lungseg import ARCHITECTURES, metrics
 from lungseg.errors import UsageError
 from lungseg.metrics import METRICS, Metric
 
 
 def of_wrong(c):
-    """Share of the guess that is wrong."""
+    """Share of the prediction that is wrong."""
     return c.fp / (c.tp + c.fp) if c.tp + c.fp else 0.0
 
 
@@ -79,7 +79,7 @@ def package(tmp_path, monkeypatch):
 
 
 def test_another_packages_architecture_is_called_by_where_it_is(package):
-    chosen = suites.narrowed(suites.suite("quick"), "theirs.nets:net,unet")
+    chosen = suites.select(suites.suite("quick"), "theirs.nets:net,unet")
     assert chosen.architectures == ("unet", "theirs.nets:net")
     assert {cell.id for cell in suites.cells(chosen)} >= {"theirs.nets-net.phantom.f0.s0"}
     assert "theirs.nets" not in sys.modules, "nobody need import a backend to plan a run"
@@ -106,4 +106,4 @@ def test_its_fingerprint_covers_its_package_and_that_of_ours_says_nothing(packag
 )
 def test_a_name_that_cannot_be_imported_is_an_error_that_says_what_to_do(package, name, words):
     with pytest.raises(UsageError, match=words):
-        suites.narrowed(suites.suite("quick"), name)
+        suites.select(suites.suite("quick"), name)

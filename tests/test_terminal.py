@@ -11,7 +11,7 @@ from layouts import source_layout
 from records import grid, save
 
 import lungseg
-from bench import judging
+from bench import gate_cli
 from bench.__main__ import main as bench
 from bench.gate.reports import Verdict
 from bench.options import parser
@@ -79,20 +79,20 @@ def test_what_is_printed_without_standard_output_goes_into_no_file(tmp_path):
 @pytest.mark.parametrize("summary", ["nowhere/summary.md", "."])
 def test_a_verdict_is_kept_where_the_jobs_summary_cannot_be_written(monkeypatch, tmp_path, capsys, summary):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / summary))
-    assert judging._tell(Verdict([], "strict", 0), tmp_path / "gate") == 0
-    told = capsys.readouterr()
-    assert f"GITHUB_STEP_SUMMARY={tmp_path / summary}" in told.err
-    assert told.out
+    assert gate_cli._tell(Verdict([], "strict", 0), tmp_path / "gate") == 0
+    details = capsys.readouterr()
+    assert f"GITHUB_STEP_SUMMARY={tmp_path / summary}" in details.err
+    assert details.out
     assert (tmp_path / "gate.md").exists()
 
 
 FULL = """
 import sys
 from pathlib import Path
-from bench import judging
+from bench import gate_cli
 from bench.gate.reports import Verdict
-judging.near = str
-sys.exit(judging._tell(Verdict([], "strict", 1), Path(sys.argv[1])))
+gate_cli.near = str
+sys.exit(gate_cli._tell(Verdict([], "strict", 1), Path(sys.argv[1])))
 """
 
 
@@ -130,7 +130,7 @@ def test_a_tilde_that_no_shell_expanded_is_the_home(home, monkeypatch):
     assert len(lungseg.load("phantom", "~/set")) == 2
     assert parser().parse_args(["run", "--results=~/runs", "--data=~/set"]).results == Results(home / "runs")
     monkeypatch.setenv("LUNGSEG_DATA", "~/set")
-    assert data.locate(SUITES["montgomery-128"], None, Results(home)) == home / "set"
+    assert data.resolve_root(SUITES["montgomery-128"], None, Results(home)) == home / "set"
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -141,7 +141,7 @@ def test_a_path_that_leads_nowhere_is_refused(home, given, capsys):
         bench(["run", f"--results={given}"])
     assert ended.value.code == 2
     assert main(["data", "phantom", given, "--n", "1"]) == 2
-    assert "path" in (told := capsys.readouterr().err) or "home" in told
+    assert "path" in (details := capsys.readouterr().err) or "home" in details
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -152,7 +152,7 @@ def test_a_home_that_is_not_known_is_told_in_python_too(home):
 
 
 @pytest.mark.fault("F117")
-@pytest.mark.parametrize("verb", ["report --no-figures", "ensemble smoke", "strata quick", "publish quick"])
+@pytest.mark.parametrize("verb", ["report --no-figures", "ensemble smoke", "subgroups quick", "publish quick"])
 @pytest.mark.parametrize("kind", ["missing", "a file"])
 def test_a_mistyped_results_folder_is_refused_and_not_made(tmp_path, verb, kind, capsys):
     mistyped = tmp_path / "resuls"

@@ -8,9 +8,9 @@ from processors import BFLOAT16
 
 import lungseg
 from lungseg import testing
-from lungseg.architectures.blocks import Style
+from lungseg.architectures.blocks import LayerFactory
 from lungseg.architectures.pooling import MaxPooling2D
-from lungseg.testing import cheap, dear
+from lungseg.testing import fast, slow
 
 
 class Unregistered(keras.layers.Layer):
@@ -30,84 +30,84 @@ class BatchMean(keras.layers.Layer):
 def architecture(change=None, head=None):
     """One convolution and the head, with something changed between."""
 
-    def build(shape, width, style):
+    def build(shape, width, layers):
         inputs = keras.Input(shape)
-        x = style.conv_norm_relu(inputs, width)
-        x = change(x, style) if change else x
-        return keras.Model(inputs, (head or (lambda x, style: style.head(x)))(x, style))
+        x = layers.conv_norm_relu(inputs, width)
+        x = change(x, layers) if change else x
+        return keras.Model(inputs, (head or (lambda x, layers: layers.head(x)))(x, layers))
 
     return build
 
 
-def unused(x, style):
-    return style.add(x, keras.layers.Rescaling(0.0)(style.conv(x.shape[-1])(x)))
+def unused(x, layers):
+    return layers.add(x, keras.layers.Rescaling(0.0)(layers.conv(x.shape[-1])(x)))
 
 
-def seeded(x, style):
+def seeded(x, layers):
     return keras.layers.Conv2D(2, 3, padding="same", kernel_initializer=keras.initializers.HeNormal(seed=1))(x)
 
 
 FAULTS = {
-    "sizes": (architecture(lambda x, style: style.pool(x)), "the output is (None, 16, 24, 1); it must be"),
-    "probabilities": (architecture(head=lambda x, style: style.conv(1)(x)), "end with a sigmoid"),
-    "style": (
-        architecture(lambda x, style: keras.layers.BatchNormalization()(x)),
+    "sizes": (architecture(lambda x, layers: layers.pool(x)), "the output is (None, 16, 24, 1); it must be"),
+    "probabilities": (architecture(head=lambda x, layers: layers.conv(1)(x)), "end with a sigmoid"),
+    "layer_factory": (
+        architecture(lambda x, layers: keras.layers.BatchNormalization()(x)),
         "has momentum 0.99, not 0.75; make it with style.norm()",
     ),
     "gradients": (architecture(unused), "kernel has no gradient"),
-    "plain_keras": (architecture(lambda x, style: keras.layers.Lambda(lambda y: y)(x)), "is a Lambda layer"),
+    "plain_keras": (architecture(lambda x, layers: keras.layers.Lambda(lambda y: y)(x)), "is a Lambda layer"),
     "seeds": (architecture(seeded), "is the same under another seed"),
-    "storage": (architecture(lambda x, style: Unregistered()(x)), "register_keras_serializable"),
+    "storage": (architecture(lambda x, layers: Unregistered()(x)), "register_keras_serializable"),
     "cost": (
-        architecture(lambda x, style: keras.layers.SeparableConv2D(2, 3, padding="same")(x)),
+        architecture(lambda x, layers: keras.layers.SeparableConv2D(2, 3, padding="same")(x)),
         "has a kernel that costs nothing; give its class a macs",
     ),
-    "batches": (architecture(lambda x, style: BatchMean()(x)), "normalise by stored statistics"),
+    "batches": (architecture(lambda x, layers: BatchMean()(x)), "normalise by stored statistics"),
 }
 
 
-CHECKS = [pytest.param(check, marks=BFLOAT16) if check == "style" else check for check in testing.CHEAP]
+CHECKS = [pytest.param(check, marks=BFLOAT16) if check == "layer_factory" else check for check in testing.FAST]
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_check_finds_its_fault_and_says_what_to_change(check):
     build, message = FAULTS[check]
-    assert message in "\n".join(testing.CHEAP[check](testing.Subject(build)))
+    assert message in "\n".join(testing.FAST[check](testing.ModelUnderTest(build)))
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_check_finds_nothing_in_a_sound_architecture(check):
-    assert list(testing.CHEAP[check](testing.Subject(architecture()))) == []
+    assert list(testing.FAST[check](testing.ModelUnderTest(architecture()))) == []
 
 
 def test_a_network_that_carries_roundings_far_is_still_seen_to_look_at_its_batch():
-    def build(shape, width, style):
+    def build(shape, width, layers):
         inputs = keras.Input(shape)
-        return keras.Model(inputs, lungseg.ARCHITECTURES["r2unet"](shape, width, style)(BatchMean()(inputs)))
+        return keras.Model(inputs, lungseg.ARCHITECTURES["r2unet"](shape, width, layers)(BatchMean()(inputs)))
 
-    (told,) = testing.CHEAP["batches"](testing.Subject(build, 2))
-    assert "normalise by stored statistics" in told
+    (details,) = testing.FAST["batches"](testing.ModelUnderTest(build, 2))
+    assert "normalise by stored statistics" in details
 
 
 @BFLOAT16
 def test_a_layer_that_forgot_its_precision_is_told_from_the_heads():
-    def heads(x, style):
+    def heads(x, layers):
         apart = [keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32")(x) for _ in range(2)]
         return keras.layers.Average(dtype="float32")(apart)
 
-    assert list(cheap.style(testing.Subject(architecture(head=heads)))) == []
-    forgot = architecture(lambda x, style: keras.layers.Conv2D(2, 1, name="forgot", dtype="float32")(x), heads)
-    (problem,) = cheap.style(testing.Subject(forgot))
+    assert list(fast.layer_factory(testing.ModelUnderTest(architecture(head=heads)))) == []
+    forgot = architecture(lambda x, layers: keras.layers.Conv2D(2, 1, name="forgot", dtype="float32")(x), heads)
+    (problem,) = fast.layer_factory(testing.ModelUnderTest(forgot))
     assert problem.startswith("under mixed_bfloat16, forgot compute in another precision")
 
 
 def test_a_pooling_that_jax_cannot_train_deterministically_is_found():
     def pooled(kind):
-        return architecture(lambda x, style: style.enlarge(kind(2, dtype=style.dtype)(x)))
+        return architecture(lambda x, layers: layers.enlarge(kind(2, dtype=layers.dtype)(x)))
 
-    (problem,) = cheap.plain_keras(testing.Subject(pooled(keras.layers.MaxPooling2D)))
+    (problem,) = fast.plain_keras(testing.ModelUnderTest(pooled(keras.layers.MaxPooling2D)))
     assert "pool by style.pool" in problem
-    assert list(cheap.plain_keras(testing.Subject(pooled(MaxPooling2D)))) == []
+    assert list(fast.plain_keras(testing.ModelUnderTest(pooled(MaxPooling2D)))) == []
 
 
 def test_import_of_a_backend_is_found(tmp_path):
@@ -116,9 +116,9 @@ def test_import_of_a_backend_is_found(tmp_path):
     spec = importlib.util.spec_from_file_location("outsider", path)
     outsider = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(outsider)
-    subject = testing.Subject(outsider.build)
-    subject._models[subject.shape, 0, Style(), 0] = architecture()(subject.shape, 2, Style())
-    (problem,) = cheap.plain_keras(subject)
+    tested = testing.ModelUnderTest(outsider.build)
+    tested._models[tested.shape, 0, LayerFactory(), 0] = architecture()(tested.shape, 2, LayerFactory())
+    (problem,) = fast.plain_keras(tested)
     assert problem.startswith("line 2 of ")
     assert problem.endswith("imports tensorflow.nn; use keras.ops instead")
 
@@ -127,28 +127,28 @@ def test_import_of_a_backend_is_found(tmp_path):
 def test_all_problems_are_told_at_once_each_with_its_check():
     testing.check_architecture(architecture())
     with pytest.raises(AssertionError) as caught:
-        testing.check_architecture(architecture(lambda x, style: Unregistered()(BatchMean()(x))))
+        testing.check_architecture(architecture(lambda x, layers: Unregistered()(BatchMean()(x))))
     assert {line.split(":")[0] for line in str(caught.value).splitlines()} == {"storage", "batches"}
 
 
 def test_a_network_that_cannot_learn_two_images_by_heart_is_found(monkeypatch):
-    monkeypatch.setattr(dear, "STEPS", 25)
-    blind = architecture(lambda x, style: keras.layers.Rescaling(0.0)(x))
-    (problem,) = dear.by_heart(testing.Subject(blind))
+    monkeypatch.setattr(slow, "STEPS", 25)
+    blind = architecture(lambda x, layers: keras.layers.Rescaling(0.0)(x))
+    (problem,) = slow.overfits(testing.ModelUnderTest(blind))
     assert problem.startswith("25 steps on two images reach a Dice of 0.")
 
 
 def test_one_learning_rate_that_does_is_enough(monkeypatch):
-    monkeypatch.setattr(dear, "RATES", (0.0, 0.1))
-    monkeypatch.setattr(dear, "STEPS", 100)
-    assert list(dear.by_heart(testing.Subject(architecture()))) == []
+    monkeypatch.setattr(slow, "RATES", (0.0, 0.1))
+    monkeypatch.setattr(slow, "STEPS", 100)
+    assert list(slow.overfits(testing.ModelUnderTest(architecture()))) == []
 
 
 @pytest.mark.slow
 def test_long_contract_of_a_sound_architecture():
-    def unet(shape, width, style):
+    def unet(shape, width, layers):
         from lungseg.architectures.unet import unet
 
-        return unet(shape, width, style)
+        return unet(shape, width, layers)
 
-    testing.check_architecture(unet, dear=True)
+    testing.check_architecture(unet, slow=True)

@@ -15,7 +15,7 @@ from bench.records import store
 from bench.records.results import Results
 from bench.running.child import Child
 from bench.running.executor import Job, Local
-from bench.speed import loop, speed_probe, speed_table, speeds, throughput, timing
+from bench.speed import loop, speed_worker, stored_tables, throughput, throughput_table, timing
 from bench.suites import Suite, suite
 from lungseg import runtime
 from lungseg.recipes import Recipe
@@ -45,23 +45,23 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
     monkeypatch.setattr(Child, "wait", wait)
     said: list[str] = []
     measured = throughput.measure(small, Results(tmp_path), said.append)
-    (found,) = speed_table.read(measured.path)
-    assert (found["architecture"], found["determinism_cost"]) == ("unet", "0.25")
+    (result,) = throughput_table.read(measured.path)
+    assert (result["architecture"], result["determinism_cost"]) == ("unet", "0.25")
     assert measured.failures == (
         "resunet: MemoryError: too large",
         "r2unet: killed by signal 9, as the kernel does when memory runs out",
     )
     assert any("too large" in line for line in said)
-    assert speeds.load(Results(tmp_path))[0].size == small.size
+    assert stored_tables.load(Results(tmp_path))[0].size == small.size
 
 
 def test_another_precision_has_a_table_of_its_own(
     small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: set[str] = set()
+    requested: set[str] = set()
 
     def wait(child: Child, say: Any) -> int:
-        asked.add(child.job.payload["precision"])
+        requested.add(child.job.payload["precision"])
         measured = (
             {"deterministic_train_images_per_second": "15"}
             if child.job.deterministic
@@ -73,64 +73,64 @@ def test_another_precision_has_a_table_of_its_own(
     monkeypatch.setattr(Child, "start", lambda child: None)
     monkeypatch.setattr(Child, "wait", wait)
     one = replace(small, architectures=("unet",))
-    own = throughput.measure(one, Results(tmp_path), lambda _: None)
+    local = throughput.measure(one, Results(tmp_path), lambda _: None)
     other = throughput.measure(one, Results(tmp_path), lambda _: None, precision="mixed_bfloat16")
-    assert [path.name for path in (own.path, other.path)] == [
+    assert [path.name for path in (local.path, other.path)] == [
         "cpu.tensorflow.float32.64x64.csv",
         "cpu.tensorflow.mixed_bfloat16.64x64.csv",
     ]
-    assert asked == {"float32", "mixed_bfloat16"}
+    assert requested == {"float32", "mixed_bfloat16"}
 
 
 def test_a_process_computes_in_the_precision_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     class Built(Exception):
         """Carries the recipe that a model would be built by."""
 
-    def build(_: speed_probe.Asked, recipe: Recipe) -> Any:
+    def build(_: speed_worker.Asked, recipe: Recipe) -> Any:
         raise Built(recipe.precision)
 
-    monkeypatch.setattr(runtime, "start", lambda *_, **__: runtime.Device("cpu", "cpu"))
-    monkeypatch.setattr(speed_probe, "_model", build)
-    job = speed_probe.Asked("unet", 4, (64, 64), "brief", 1, "cpu", 1.0)
-    for asked, used in ((None, "float32"), ("mixed_bfloat16", "mixed_bfloat16")):
+    monkeypatch.setattr(runtime, "init_backend", lambda *_, **__: runtime.Device("cpu", "cpu"))
+    monkeypatch.setattr(speed_worker, "_model", build)
+    job = speed_worker.Asked("unet", 4, (64, 64), "smoke", 1, "cpu", 1.0)
+    for requested, used in ((None, "float32"), ("mixed_bfloat16", "mixed_bfloat16")):
         with pytest.raises(Built, match=f"^{used}$"):
-            speed_probe.row_of(replace(job, precision=asked), print)
+            speed_worker.row_of(replace(job, precision=requested), print)
 
 
 def test_a_child_that_dies_at_once_is_said_with_the_end_of_its_log(tmp_path: Path) -> None:
-    found, failed = throughput._run(Job("bench.no_such_module", {}, 1, tmp_path / "log.txt", 60), print, Local())
-    assert found is None
+    result, failed = throughput._run(Job("bench.no_such_module", {}, 1, tmp_path / "log.txt", 60), print, Local())
+    assert result is None
     assert "No module named bench.no_such_module" in throughput.why(failed)
 
 
 def test_a_child_is_ended_at_its_limit(tmp_path: Path) -> None:
-    found, failed = throughput._run(Job("bench.speed.speed_probe", {}, 1, tmp_path / "log.txt", 0.01), print, Local())
-    assert (found, throughput.why(failed)) == (None, "not finished within 0 s")
+    result, failed = throughput._run(Job("bench.speed.speed_worker", {}, 1, tmp_path / "log.txt", 0.01), print, Local())
+    assert (result, throughput.why(failed)) == (None, "not finished within 0 s")
 
 
 @pytest.mark.slow
 def test_a_real_measurement_is_whole(small: Suite, tmp_path: Path) -> None:
-    one = replace(small, architectures=("unet",), size=(32, 32), limit_s=600)
+    one = replace(small, architectures=("unet",), size=(32, 32), timeout_s=600)
     measured = throughput.measure(one, Results(tmp_path), print, budget_s=0.2)
     assert measured.failures == ()
-    (found,) = speed_table.read(measured.path)
-    filled = {name for name, value in found.items() if value}
-    assert set(speed_table.COLUMNS) - filled <= {"note", "others_cpu_share", "commit", "joules_per_image"}
-    assert float(found["inference_images_per_second"]) > float(found["train_images_per_second"]) > 0
-    assert (found["deterministic"], found["precision"]) == ("false", "float32")
+    (result,) = throughput_table.read(measured.path)
+    filled = {name for name, value in result.items() if value}
+    assert set(throughput_table.COLUMNS) - filled <= {"note", "background_load", "commit", "joules_per_image"}
+    assert float(result["inference_images_per_second"]) > float(result["train_images_per_second"]) > 0
+    assert (result["deterministic"], result["precision"]) == ("false", "float32")
 
 
 def test_a_batch_that_does_not_fit_costs_the_larger_ones_alone(
     small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    requested: list[int] = []
 
     def wait(child: Child, say: Any) -> int:
         batch = child.job.payload["batch"]
         if child.job.deterministic:
             say({"event": "row", "row": {"deterministic_train_images_per_second": "15"}})
             return 0
-        asked.append(batch)
+        requested.append(batch)
         if batch > 8:
             child.failure = {
                 "event": "failed",
@@ -146,16 +146,16 @@ def test_a_batch_that_does_not_fit_costs_the_larger_ones_alone(
     monkeypatch.setattr(Child, "wait", wait)
     one, said = replace(small, architectures=("unet",)), list[str]()
     measured = throughput.measure(one, Results(tmp_path), said.append, batches=(16, 4, 8, 32))
-    assert asked == [4, 8, 16]
+    assert requested == [4, 8, 16]
     assert measured.failures == ()
-    assert [found["batch"] for found in speed_table.read(measured.path)] == ["4", "8"]
+    assert [result["batch"] for result in throughput_table.read(measured.path)] == ["4", "8"]
     assert said[-1] == "speed of unet, batch 16: does not fit into memory; larger ones are left out"
     nothing = throughput.measure(one, Results(tmp_path), said.append, batches=(16, 32))
     assert len(nothing.failures) == 1, "where nothing fits, that is a failure"
 
 
 @pytest.mark.parametrize(
-    ("batch", "rate", "budget_s", "found"),
+    ("batch", "rate", "budget_s", "result"),
     [
         (16, 850.0, None, (96, 50)),
         (16, 5.0, None, (96, 5)),
@@ -165,21 +165,21 @@ def test_a_batch_that_does_not_fit_costs_the_larger_ones_alone(
         (64, 9000.0, 5.0, (128, 50)),
     ],
 )
-def test_epochs_fit_in_the_budget(batch: int, rate: float, budget_s: float | None, found: tuple[int, int]) -> None:
-    assert loop.amount(batch, rate, budget_s) == found
+def test_epochs_fit_in_the_budget(batch: int, rate: float, budget_s: float | None, result: tuple[int, int]) -> None:
+    assert loop.amount(batch, rate, budget_s) == result
 
 
 def test_energy_is_told_an_image_or_not_at_all() -> None:
-    assert speed_probe.used(10.0, 40.0, 6) == 5.0
-    assert speed_probe.used(None, None, 6) is None
-    counted = speed_probe.Counted(lambda: "done")
+    assert speed_worker.used(10.0, 40.0, 6) == 5.0
+    assert speed_worker.used(None, None, 6) is None
+    counted = speed_worker.Counted(lambda: "done")
     assert [counted(), counted()] == ["done"] * 2
     assert counted.steps == 2
 
 
 @pytest.mark.parametrize("compute_type", ["float32", pytest.param("bfloat16", marks=BFLOAT16), "float16"])
 def test_the_limit_is_measured_in_every_type_that_a_network_computes_in(compute_type: str) -> None:
-    assert speed_probe.limit_gflops(compute_type, 32, 1, timing.Pace(0.01, 0.01, 3)) > 0
+    assert speed_worker.peak_gflops(compute_type, 32, 1, timing.TimingSchedule(0.01, 0.01, 3)) > 0
 
 
 @pytest.mark.parametrize(
@@ -189,17 +189,17 @@ def test_the_limit_is_measured_in_every_type_that_a_network_computes_in(compute_
 def test_what_this_machine_has_measured_is_not_measured_again(
     small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any], again: bool
 ) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
     monkeypatch.setattr(
-        throughput, "_run", lambda job, say, executor: asked.append(job.payload["architecture"]) or (None, None)
+        throughput, "_run", lambda job, say, executor: requested.append(job.payload["architecture"]) or (None, None)
     )
     monkeypatch.setattr(machine, "device_kind", lambda: "cpu")
-    own = {"device": machine.cpu_name(), "versions": runtime.versions_spelled(), "train_images_per_second": 9.0}
+    local = {"device": machine.cpu_name(), "versions": runtime.versions_spelled(), "train_images_per_second": 9.0}
     one = replace(small, architectures=("unet",))
-    known = row(**{"width": small.width, "batch": 4, **own, **other})
+    known = row(**{"width": small.width, "batch": 4, **local, **other})
     name = f"cpu.{runtime.backend_name()}.float32.64x64.csv"
-    store.write_text(tmp_path / "throughput" / name, speed_table.spelled([known]))
+    store.write_text(tmp_path / "throughput" / name, throughput_table.spelled([known]))
     throughput.measure(one, Results(tmp_path), lambda _: None, anew=False)
-    assert asked == ["unet"] * again
+    assert requested == ["unet"] * again
     throughput.measure(one, Results(tmp_path), lambda _: None)
-    assert asked == ["unet"] * (1 + again), "the verb that is asked for speed measures it"
+    assert requested == ["unet"] * (1 + again), "the verb that is asked for speed measures it"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from bench.speed import timing
-from bench.speed.timing import Pace, Timing, Usage, Window
+from bench.speed.timing import Timing, TimingSchedule, Usage, Window
 
-PACE = Pace(warm_up_s=10, window_s=1, window_steps=3)
+PACE = TimingSchedule(warm_up_s=10, window_s=1, window_steps=3)
 
 
 class Clock:
@@ -34,9 +34,9 @@ def always(seconds: float) -> Iterator[float]:
         yield seconds
 
 
-def steps(*rates: float, settled: bool = True, others: float | None = 0.0) -> Timing:
+def steps(*rates: float, steady_state: bool = True, others: float | None = 0.0) -> Timing:
     """Windows of one step at these rates."""
-    return Timing(tuple(Window(1 / r, (1 / r,)) for r in rates), settled, others)
+    return Timing(tuple(Window(1 / r, (1 / r,)) for r in rates), steady_state, others)
 
 
 @pytest.mark.parametrize(("step_s", "count"), [(0.125, 8), (2.0, 3)])
@@ -49,8 +49,8 @@ def test_a_window_lasts_its_seconds_and_its_steps(step_s: float, count: int) -> 
 def test_a_step_that_returns_before_its_work_is_done_is_not_accounted_for() -> None:
     clock = Clock(always(0.25), wait=3.0)
     window = timing.window(clock.step, clock.synchronise, 1.0, 4, clock)
-    found = Timing((window,), True, None)
-    assert (found.accounted, found.busy) == (0.25, True)
+    result = Timing((window,), True, None)
+    assert (result.accounted, result.contended) == (0.25, True)
     assert window.rate == 1.0  # the wait counts
 
 
@@ -74,8 +74,8 @@ def test_a_warm_up_of_long_steps_has_three_windows_all_the_same() -> None:
 
 
 def test_rates_are_medians_and_latencies_percentiles() -> None:
-    found = steps(10.0, 8.0, 10.0, 12.5, 1.0)
-    said = timing.quantities(found, batch=4, gflop=0.5)
+    result = steps(10.0, 8.0, 10.0, 12.5, 1.0)
+    said = timing.quantities(result, batch=4, gflop=0.5)
     assert said["images_per_second"] == 40.0
     assert said["iqr"] == 4 * (10.0 - 8.0)
     assert said["latency_ms_p50"] == pytest.approx(100.0)
@@ -85,15 +85,15 @@ def test_rates_are_medians_and_latencies_percentiles() -> None:
 
 def test_throughput_times_latency_is_the_batch() -> None:
     clock = Clock(always(0.03125))
-    found = timing.measure(clock.step, clock.synchronise, PACE, clock)
-    said = timing.quantities(found, batch=4, gflop=1.0)
+    result = timing.measure(clock.step, clock.synchronise, PACE, clock)
+    said = timing.quantities(result, batch=4, gflop=1.0)
     assert said["images_per_second"] * said["latency_ms_p50"] / 1e3 == pytest.approx(4)
-    assert (len(found.windows), found.accounted, found.settled) == (timing.REPEATS, 1.0, True)
+    assert (len(result.windows), result.accounted, result.steady_state) == (timing.REPEATS, 1.0, True)
 
 
 @pytest.mark.fault("F69")
 @pytest.mark.parametrize(
-    ("found", "busy"),
+    ("result", "contended"),
     [
         (steps(10, 10, 10, 10, 10), False),
         (steps(10, 10, 10, 10, 10, others=None), False),
@@ -102,8 +102,8 @@ def test_throughput_times_latency_is_the_batch() -> None:
         (steps(8, 8, 10, 12, 12), True),
     ],
 )
-def test_busy_is_what_others_use_or_what_scatters(found: Timing, busy: bool) -> None:
-    assert found.busy is busy
+def test_busy_is_what_others_use_or_what_scatters(result: Timing, contended: bool) -> None:
+    assert result.contended is contended
 
 
 def test_own_work_is_not_work_of_others() -> None:
@@ -116,6 +116,6 @@ def test_own_work_is_not_work_of_others() -> None:
 def test_processor_time_counts_our_processors_stolen_time_and_no_idling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf", lambda _: 100)
     stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 100 20 30 999 999 1 2 47 100 0\ncpu1 500 0 0 0 0 0 0 0 0 0\nintr 7\n"
-    assert timing.busy_seconds(stat, {0}) == 2.0
-    assert timing.busy_seconds(stat, {0, 1}) == 7.0
-    assert timing.busy_seconds("", {0}) is None
+    assert timing.others_seconds(stat, {0}) == 2.0
+    assert timing.others_seconds(stat, {0, 1}) == 7.0
+    assert timing.others_seconds("", {0}) is None

@@ -11,8 +11,8 @@ from processors import BFLOAT16
 
 import lungseg
 from lungseg import callbacks, inference, metrics, runtime, training
-from lungseg.architectures.blocks import Style
-from lungseg.batches import arrays
+from lungseg.architectures.blocks import LayerFactory
+from lungseg.batches import to_arrays
 from lungseg.errors import UsageError
 from lungseg.losses import LOSSES, dice_loss
 from lungseg.prepare import Prepared
@@ -81,7 +81,7 @@ def test_model_is_left_with_the_weights_of_its_best_epoch():
     model, result = trained(replace(RECIPE, epochs=6, learning_rate=0.9))
     losses = result.history["val_loss"]
     assert result.best_epoch == losses.index(min(losses)) != len(losses) - 1, "else this test shows nothing"
-    images, masks = arrays(prepared(), FOLD.validation)
+    images, masks = to_arrays(prepared(), FOLD.validation)
     loss = keras.ops.convert_to_numpy(dice_loss(masks, model(images, training=False))).mean()
     assert loss == pytest.approx(min(losses), abs=1e-6)
     assert result.weights_sha256 == training.weights_sha256(model)
@@ -111,15 +111,15 @@ def test_best_is_the_first_lowest_finite_loss(losses, best):
 
 @pytest.mark.parametrize("share", [-0.1, 1, 1.5, math.nan])
 def test_an_average_that_keeps_all_or_less_than_nothing_is_refused(share):
-    with pytest.raises(UsageError, match=f"average_share {share}: .* above 0 and below 1; 0 takes none"):
-        trained(replace(RECIPE, average_share=share))
+    with pytest.raises(UsageError, match=f"ema_decay {share}: .* above 0 and below 1; 0 takes none"):
+        trained(replace(RECIPE, ema_decay=share))
 
 
 @pytest.mark.parametrize("precision", [pytest.param("mixed_bfloat16", marks=BFLOAT16), "mixed_float16"])
 def test_an_average_of_half_precision_training_is_of_its_float32_weights(precision):
     keras.utils.set_random_seed(0)
-    model = lungseg.build("unet", (SIDE, SIDE, 1), 2, Style(dtype=precision))
-    recipe = replace(RECIPE, epochs=2, precision=precision, average_share=0.5)
+    model = lungseg.build("unet", (SIDE, SIDE, 1), 2, LayerFactory(dtype=precision))
+    recipe = replace(RECIPE, epochs=2, precision=precision, ema_decay=0.5)
     result = trained(recipe, model)[1]
     assert all(weight.dtype == np.float32 and np.isfinite(weight).all() for weight in model.get_weights())
     assert np.isfinite(result.history["val_loss"]).all()
@@ -150,9 +150,11 @@ def test_validation_watches_the_leaderboards_dice():
     model, data = one_layer(), prepared()
     fold = replace(FOLD, train=("a", "b"), validation=("c", "d", "e", "f", "g"))
     result = training.fit(model, data, fold, replace(RECIPE, epochs=1), 0)
-    rows = [data.row[key] for key in fold.validation]
-    guesses = inference.masks(inference.probabilities(model, data.images[rows]))
-    right = np.mean([metrics.dice(data.masks[row], guess) for row, guess in zip(rows, guesses, strict=True)])
+    rows = [data.index_of[key] for key in fold.validation]
+    predictions = inference.masks(inference.probabilities(model, data.images[rows]))
+    right = np.mean(
+        [metrics.dice(data.masks[row], prediction) for row, prediction in zip(rows, predictions, strict=True)]
+    )
     assert result.history["val_hard_dice"][0] == pytest.approx(right, abs=1e-6)
     assert result.history["val_dice"][0] != pytest.approx(right, abs=1e-3), "or the soft one was watched"
 
@@ -161,12 +163,12 @@ def after_each_epoch(monkeypatch, recipe):
     """All weights after each epoch of training, and what the training then leaves."""
     seen = []
 
-    class Journal(callbacks.Journal):
+    class History(callbacks.History):
         def on_epoch_end(self, epoch, logs=None):
             seen.append(self.model.get_weights())
             super().on_epoch_end(epoch, logs)
 
-    monkeypatch.setattr(training, "Journal", Journal)
+    monkeypatch.setattr(training, "History", History)
     return seen, *trained(recipe, normalised())
 
 
@@ -181,7 +183,7 @@ def normalised():
 def test_an_average_of_the_weights_is_validated_and_kept_and_training_goes_on_without_it(monkeypatch):
     recipe = replace(RECIPE, epochs=6, learning_rate=0.1)
     plain, *_ = after_each_epoch(monkeypatch, recipe)
-    seen, model, result = after_each_epoch(monkeypatch, replace(recipe, average_share=0.3))
+    seen, model, result = after_each_epoch(monkeypatch, replace(recipe, ema_decay=0.3))
     for one, other in zip(plain, seen, strict=True):
         assert all((a == b).all() for a, b in zip(one, other, strict=True)), "the average was trained on"
     averages = [seen[0]]
@@ -192,7 +194,7 @@ def test_an_average_of_the_weights_is_validated_and_kept_and_training_goes_on_wi
         assert kept.dtype == np.float32
     for epoch, average in enumerate(averages):
         model.set_weights(average)
-        images, masks = arrays(prepared(), FOLD.validation)
+        images, masks = to_arrays(prepared(), FOLD.validation)
         loss = keras.ops.convert_to_numpy(dice_loss(masks, model(images, training=False))).mean()
         assert loss == pytest.approx(result.history["val_loss"][epoch], abs=1e-5)
     assert result.best_epoch == np.argmin(result.history["val_loss"]) > 0
@@ -234,17 +236,17 @@ def test_cosine_rises_over_its_warm_up_falls_to_the_lowest_rate_and_trains_every
 
 
 def test_a_cosine_is_compiled_once_a_training_not_once_an_epoch(monkeypatch):
-    made, told = [], []
+    made, details = [], []
 
     def compiled(function):
         made.append(function)
-        return lambda step: told.append(int(step)) or function(step)
+        return lambda step: details.append(int(step)) or function(step)
 
     monkeypatch.setattr(runtime, "compiled", compiled)
     result = trained(replace(RECIPE, epochs=4, cosine=True, warmup_epochs=1))[1]
     assert len(made) == 1
-    assert len(told) == len(result.history["learning_rate"]) == 4
-    assert told == [told[0] * epoch for epoch in (1, 2, 3, 4)]
+    assert len(details) == len(result.history["learning_rate"]) == 4
+    assert details == [details[0] * epoch for epoch in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("warm_up", [-1, 3, 4])
@@ -258,7 +260,7 @@ def test_validation_is_never_augmented():
     """Noise that drowns every image: a validation image that got it would score otherwise than the prepared one."""
     recipe = replace(RECIPE, epochs=1, augmentation=Augmentation(noise=5, brightness=1))
     model, result = trained(recipe)
-    images, masks = arrays(prepared(), FOLD.validation)
+    images, masks = to_arrays(prepared(), FOLD.validation)
     loss = keras.ops.convert_to_numpy(dice_loss(masks, model(images, training=False))).mean()
     assert loss == pytest.approx(result.history["val_loss"][0], abs=1e-6)
 

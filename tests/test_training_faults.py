@@ -1,4 +1,4 @@
-"""What may go wrong in a training without killing it: overflow, constant guesses, nothing learnt, odd batches."""
+"""What may go wrong in a training without killing it: overflow, constant predictions, nothing learnt, odd batches."""
 
 from dataclasses import replace
 
@@ -9,10 +9,10 @@ from test_training import FOLD, RECIPE, SIDE, one_layer, prepared
 
 import lungseg
 from bench import machine
-from bench.records import doubts
+from bench.records import diagnostics
 from bench.running import failures
 from lungseg import metrics, runtime, training
-from lungseg.architectures.blocks import Style
+from lungseg.architectures.blocks import LayerFactory
 from lungseg.errors import UsageError
 from lungseg.splits import Fold
 
@@ -23,7 +23,7 @@ MIXED = np.linspace(0, 1, 16, dtype=np.float32).reshape(1, 4, 4)
 @pytest.mark.fault("F52")
 def test_a_gradient_that_overflows_float16_costs_a_step_and_not_the_training():
     keras.utils.set_random_seed(0)
-    model = lungseg.build("unet", (SIDE, SIDE, 1), 2, Style(dtype="mixed_float16"))
+    model = lungseg.build("unet", (SIDE, SIDE, 1), 2, LayerFactory(dtype="mixed_float16"))
     recipe = replace(RECIPE, epochs=2, precision="mixed_float16")
     result = training.fit(model, prepared(), FOLD, recipe, 0)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
@@ -37,25 +37,25 @@ def test_a_gradient_that_overflows_float16_costs_a_step_and_not_the_training():
 
 
 @pytest.mark.fault("F57")
-def test_a_constant_prediction_is_scored_as_it_is_and_doubted():
+def test_a_constant_prediction_is_scored_as_it_is_and_flagged():
     half = np.full((1, 4, 4), 0.5, np.float32)
-    assert doubts.of(LEARNING, half) == ["every pixel is predicted alike"]
-    truth = np.arange(16).reshape(4, 4) < 4
-    assert metrics.dice(truth, half[0] >= 0.5) == pytest.approx(2 * 4 / (16 + 4))
+    assert diagnostics.of(LEARNING, half) == ["every pixel is predicted alike"]
+    target = np.arange(16).reshape(4, 4) < 4
+    assert metrics.dice(target, half[0] >= 0.5) == pytest.approx(2 * 4 / (16 + 4))
 
 
 @pytest.mark.fault("F68")
-def test_a_training_that_learns_nothing_is_doubted():
+def test_a_training_that_learns_nothing_is_flagged():
     still = replace(RECIPE, epochs=3, learning_rate=0.0, minimum_learning_rate=0.0)
     result = training.fit(one_layer(), prepared(), FOLD, still, 0)
-    assert doubts.of(result.history, MIXED) == ["the training loss did not fall"]
+    assert diagnostics.of(result.history, MIXED) == ["the training loss did not fall"]
 
 
-def test_a_sound_training_raises_no_doubt_and_one_cut_short_does():
-    assert doubts.of(LEARNING, MIXED) == []
+def test_a_sound_training_raises_no_warning_and_one_cut_short_does():
+    assert diagnostics.of(LEARNING, MIXED) == []
     steep = {**LEARNING, "val_dice": [0.5, 0.6, 0.7, 0.8, 0.9]}
-    assert doubts.of(steep, MIXED) == ["the validation Dice was still rising when the epochs ran out"]
-    assert doubts.of({"loss": [0.5], "val_dice": [0.5]}, MIXED) == [], "one epoch says nothing"
+    assert diagnostics.of(steep, MIXED) == ["not converged: the validation Dice was rising when the epochs ran out"]
+    assert diagnostics.of({"loss": [0.5], "val_dice": [0.5]}, MIXED) == [], "one epoch says nothing"
 
 
 @pytest.mark.fault("F58", "F59")
@@ -86,9 +86,9 @@ def test_precision_outlives_a_cleared_session_and_another_global_policy():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         keras.utils.clear_session()  # silently back to float32
-        mixed = lungseg.build("unet", (SIDE, SIDE, 1), 2, Style(dtype="mixed_bfloat16"))
+        mixed = lungseg.build("unet", (SIDE, SIDE, 1), 2, LayerFactory(dtype="mixed_bfloat16"))
         keras.config.set_dtype_policy("mixed_bfloat16")
-        plain = lungseg.build("unet", (SIDE, SIDE, 1), 2, Style(dtype="float32"))
+        plain = lungseg.build("unet", (SIDE, SIDE, 1), 2, LayerFactory(dtype="float32"))
     finally:
         keras.config.set_dtype_policy("float32")
 
@@ -113,7 +113,7 @@ def test_without_a_gpu_everything_says_cpu(monkeypatch):
 @pytest.mark.parametrize("seed", [2**32, -1])
 def test_a_seed_out_of_range_is_a_configuration_error(seed):
     with pytest.raises(UsageError, match=f"seed {seed}: must be between 0 and 4294967295"):
-        runtime.start(seed, 1)
+        runtime.init_backend(seed, 1)
 
 
 @pytest.mark.fault("F54", "F66")
@@ -131,4 +131,4 @@ def test_a_seed_out_of_range_is_a_configuration_error(seed):
     ],
 )
 def test_what_a_backend_raises_is_known_by_its_name_and_words(kind, message, status):
-    assert failures.told(type(kind, (Exception,), {})(message))["status"] == status
+    assert failures.describe(type(kind, (Exception,), {})(message))["status"] == status

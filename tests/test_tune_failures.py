@@ -4,11 +4,11 @@ import json
 import re
 
 import pytest
-from made_up_study import PLAN, made_up, told, trials, tune
+from made_up_study import PLAN, describe, made_up, trials, tune
 
 from bench.records import parse, store
 from bench.records.results import Results
-from bench.tune import outcome
+from bench.tune import result
 from bench.tune.journal import DIVERGED, INTERRUPTED, OK
 from bench.tune.page import page
 from bench.tune.study import Failed, Study
@@ -34,7 +34,7 @@ def test_a_trial_that_fails_costs_itself_alone(tmp_path, monkeypatch):
     assert [trial.status for trial in trials(tmp_path)] == [OK, DIVERGED, "oom", OK, "timeout", OK, OK]
     params = [str(trial.params) for trial in trials(tmp_path)]
     assert len(set(params)) == len(params), "a recipe that failed was proposed again"
-    text = page(told(tmp_path))
+    text = page(describe(tmp_path))
     assert "5 of 5 trials (1 of them diverged, 2 more failed)" in text.replace("\n", " ")
     assert "Trial 2: Diverged: epoch 3: loss" in text
 
@@ -57,7 +57,7 @@ def test_a_judging_that_fails_is_exit_4_and_the_search_stands(tmp_path, monkeypa
 
     monkeypatch.setattr(Study, "trained", trained)
     assert tune(tmp_path, "--trials", "2", "--publish-to", str(tmp_path / "out")) == 4
-    assert "Not known yet" in page(told(tmp_path))
+    assert "Not known yet" in page(describe(tmp_path))
     assert "held-out fold 0: oom" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(Study, "trained", made_up)
@@ -115,7 +115,7 @@ def test_a_study_of_something_else_is_refused(tmp_path, trainings, monkeypatch, 
     ("more", "message"),
     [
         (["--trials", "0"], "--trials 0: at least 1"),
-        (["--slots", "0"], "--slots 0: at least 1"),
+        (["--workers", "0"], "--workers 0: at least 1"),
         (["--seeds", "0"], "--seeds 0: at least 1"),
         (["--hours", "nan"], "--hours nan: at least 0"),
         (["--fold", "2"], "folds 0 to 1, not 2"),
@@ -148,4 +148,4 @@ def test_a_record_that_was_edited_is_refused(tmp_path, trainings):
     path = Results(tmp_path).study(PLAN.name) / "tune.json"
     path.write_text(path.read_text().replace('"wished": 1', '"wished": 2'))
     with pytest.raises(DataError, match="edited after it was written"):
-        outcome.load(path)
+        result.load(path)

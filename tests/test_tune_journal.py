@@ -187,9 +187,9 @@ def test_without_optuna_the_extra_is_named(tmp_path, monkeypatch):
 def test_importances_wait_for_enough_trials(undisturbed, monkeypatch):
     assert undisturbed.importances() is None
     monkeypatch.setattr(journals, "ENOUGH", 5)
-    found = undisturbed.importances()
-    assert found.keys() == OWN.keys()
-    assert sum(found.values()) == pytest.approx(1)
+    result = undisturbed.importances()
+    assert result.keys() == OWN.keys()
+    assert sum(result.values()) == pytest.approx(1)
 
 
 def test_a_lock_is_owned_while_its_owner_runs(tmp_path):

@@ -15,17 +15,17 @@ from bench.records import parse, store
 from bench.records.results import Results
 from bench.running import data
 from bench.running.executor import Local
-from bench.running.inputs import inputs
+from bench.running.fingerprint import fingerprint_inputs
 from bench.running.training import Training
 from bench.running.worker import only
-from bench.tune import outcome, space
+from bench.tune import result, space
 from bench.tune.journal import INTERRUPTED, OK, Journal
 from bench.tune.plan import plan
 from lungseg import ARCHITECTURES
 
 HERE = Path(__file__).resolve().parent
 ASKED = ["smoke", "--arch", "tiny", "--size", "32", "--width", "1", "--epochs", "3", "--trials", "3"]
-COMMAND = [*ASKED, "--inner", "2", "--seeds", "1", "--slots", "1"]
+COMMAND = [*ASKED, "--inner", "2", "--seeds", "1", "--workers", "1"]
 
 
 def read(path):
@@ -54,8 +54,8 @@ def search(results, **more):
 
 def records(results):
     """Path of each finished training and when it was written."""
-    found = Results(results).study(of_tiny().name).glob("trainings/*/record.json")
-    return {path: path.stat().st_mtime_ns for path in found}
+    result = Results(results).study(of_tiny().name).glob("trainings/*/record.json")
+    return {path: path.stat().st_mtime_ns for path in result}
 
 
 def trials(results):
@@ -63,13 +63,13 @@ def trials(results):
     return Journal(Results(results).study(study.name), study.axes, space.values(study.base)).trials()
 
 
-def told(results):
+def describe(results):
     return json.loads((Results(results).study(of_tiny().name) / "tune.json").read_text())
 
 
 def searched(results):
     """Ids that the best trial was scored on."""
-    return [case["id"] for case in told(results)["inner"]["best"]["cases"]]
+    return [case["id"] for case in describe(results)["inner"]["best"]["cases"]]
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +92,9 @@ def disturbed(tmp_path_factory):
 @pytest.mark.fault("F62")
 def test_a_killed_search_goes_on_to_the_same_trials_and_bits(undisturbed, disturbed):
     results, done = disturbed
-    found = trials(results)
-    assert [trial.status for trial in found] == [OK, INTERRUPTED, OK, OK]
-    assert [(t.params, t.value) for t in found if t.status == OK] == [(t.params, t.value) for t in trials(undisturbed)]
+    result = trials(results)
+    assert [trial.status for trial in result] == [OK, INTERRUPTED, OK, OK]
+    assert [(t.params, t.value) for t in result if t.status == OK] == [(t.params, t.value) for t in trials(undisturbed)]
     assert {path: records(results)[path] for path in done} == done, "a finished inner fold was trained again"
     assert len(done) in (3, 4)
     for path in Results(undisturbed).study(of_tiny().name).glob("trainings/*/record.json"):
@@ -110,7 +110,7 @@ def test_a_killed_search_goes_on_to_the_same_trials_and_bits(undisturbed, distur
 
 @pytest.mark.fault("F45")
 def test_nothing_of_the_held_out_fold_reaches_the_search(undisturbed, disturbed):
-    clean, spoilt = told(undisturbed), told(disturbed[0])
+    clean, spoilt = describe(undisturbed), describe(disturbed[0])
     scored = [{k: t[k] for k in ("value", "recipe")} for t in spoilt["trials"] if t["status"] == OK]
     assert scored == [{k: t[k] for k in ("value", "recipe")} for t in clean["trials"]]
     assert spoilt["inner"]["best"]["cases"] == clean["inner"]["best"]["cases"]
@@ -119,45 +119,46 @@ def test_nothing_of_the_held_out_fold_reaches_the_search(undisturbed, disturbed)
 
 def test_a_training_holds_the_images_of_its_split_and_no_other(undisturbed):
     study = of_tiny()
-    prepared = data.gather(
-        study.suite, data.locate(study.suite, None, Results(undisturbed)), Results(undisturbed)
+    prepared = data.load_suite_data(
+        study.suite, data.resolve_root(study.suite, None, Results(undisturbed)), Results(undisturbed)
     ).prepared
     wanted = prepared.ids[5], prepared.ids[2]
     some = only(prepared, wanted)
     assert some.ids == wanted[::-1]
     for key in wanted:
         for name in ("images", "masks", "patients", "spacing_mm"):
-            assert np.array_equal(getattr(some, name)[some.row[key]], getattr(prepared, name)[prepared.row[key]])
+            held, whole = getattr(some, name), getattr(prepared, name)
+            assert np.array_equal(held[some.index_of[key]], whole[prepared.index_of[key]])
     assert len(some.images) == len(some.masks) == 2
     assert not np.shares_memory(some.images, prepared.images)
 
 
 def test_what_is_told_is_what_the_trainings_scored(undisturbed):
-    told_of = told(undisturbed)
+    told_of = describe(undisturbed)
     assert store.is_sealed(told_of)
     study = of_tiny()
-    root = data.locate(study.suite, None, Results(undisturbed))
-    outer = study.outer(data.gather(study.suite, root, Results(undisturbed)))
+    root = data.resolve_root(study.suite, None, Results(undisturbed))
+    outer = study.outer(data.load_suite_data(study.suite, root, Results(undisturbed)))
     held = told_of["held_out"]
     assert held["images"] == sorted(outer.test)
     assert searched(undisturbed) == sorted((*outer.train, *outer.validation))
-    cases = [case["dice"] for case in told_of["inner"]["own"]["cases"]]
+    cases = [case["dice"] for case in told_of["inner"]["default"]["cases"]]
     assert told_of["trials"][0]["value"] == pytest.approx(sum(cases) / len(cases), abs=1e-12)
     page = (Results(undisturbed).study(study.name) / "tune.md").read_text()
-    assert page == outcome.page.page(told_of)
+    assert page == result.page.page(told_of)
 
 
 def test_a_process_of_its_own_trains_as_a_fork_does(undisturbed, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE / "faulty"), str(HERE.parent), *sys.path]))
     study = of_tiny()
-    root = data.locate(study.suite, None, Results(undisturbed))
-    material = data.gather(study.suite, root, Results(undisturbed))
-    inner = study.inner_folds(material)[0]
+    root = data.resolve_root(study.suite, None, Results(undisturbed))
+    suite_data = data.load_suite_data(study.suite, root, Results(undisturbed))
+    inner = study.inner_folds(suite_data)[0]
     cell = study.cell(study.base, inner, study.seed)
-    asked = Training(cell, study.suite, root, Results(tmp_path), inputs(cell, material), study.name)
-    outcome = Local().submit(asked.job())
-    assert outcome.status == "ok", outcome.told
-    forked = replace(asked, results=Results(undisturbed)).found()
-    assert asked.found()["weights_sha256"] == forked["weights_sha256"]
-    assert asked.found()["cases"] == forked["cases"]
-    assert not list(asked.path.parent.rglob("*.checkpoint"))
+    requested = Training(cell, study.suite, root, Results(tmp_path), fingerprint_inputs(cell, suite_data), study.name)
+    result = Local().submit(requested.job())
+    assert result.status == "ok", result.describe
+    forked = replace(requested, results=Results(undisturbed)).result()
+    assert requested.result()["weights_sha256"] == forked["weights_sha256"]
+    assert requested.result()["cases"] == forked["cases"]
+    assert not list(requested.path.parent.rglob("*.checkpoint"))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records import store
-from bench.running.inputs import settings
+from bench.running.fingerprint import settings
 from bench.tune import plan as plans
 from bench.tune import space
 from lungseg.errors import UsageError
@@ -27,11 +27,11 @@ def test_losses_are_those_there_are():
 @pytest.mark.parametrize("changed", [{}, {"learning_rate": 0.05}, {"learning_rate": 1e-5}, {"batch_size": 3}], ids=str)
 def test_the_suites_own_recipe_lies_in_its_space_and_comes_back(name, changed):
     base = replace(recipe(name), **changed)
-    own = space.values(base)
+    local = space.values(base)
     axes = space.axes(base)
-    assert [axis.name for axis in axes if not inside(axis, own[axis.name])] == []
-    assert own.keys() == {axis.name for axis in axes}
-    assert space.recipe(base, own) == base
+    assert [axis.name for axis in axes if not inside(axis, local[axis.name])] == []
+    assert local.keys() == {axis.name for axis in axes}
+    assert space.recipe(base, local) == base
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -62,25 +62,25 @@ def test_what_is_trained_is_what_a_page_shows(place):
     assert space.recipe(STRONG, space.values(trained)) == trained
     kept = ("name", "epochs", "precision", "threshold", "cosine", "batch_norm_momentum", "minimum_learning_rate")
     assert [getattr(trained, name) for name in kept] == [getattr(STRONG, name) for name in kept]
-    assert trained.augmentation is None or not trained.augmentation.mirror
+    assert trained.augmentation is None or not trained.augmentation.hflip
 
 
 def test_an_augmentation_that_moves_nothing_is_none():
     still = {**space.values(STRONG), **dict.fromkeys(space.AUGMENTATION, 0.0)}
     assert space.recipe(STRONG, still).augmentation is None
-    mirrored = replace(STRONG, augmentation=Augmentation(mirror=True))
-    assert space.recipe(mirrored, still).augmentation == Augmentation(mirror=True)
+    mirrored = replace(STRONG, augmentation=Augmentation(hflip=True))
+    assert space.recipe(mirrored, still).augmentation == Augmentation(hflip=True)
 
 
 def test_warm_up_is_searched_where_something_reads_it():
     assert "warmup_epochs" in space.values(STRONG)
-    assert "warmup_epochs" not in space.values(recipe("document"))
+    assert "warmup_epochs" not in space.values(recipe("reference"))
     longest = {axis.name: axis.high for axis in space.axes(replace(STRONG, epochs=6))}["warmup_epochs"]
     assert longest == 5
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("requested", "message"),
     [
         ({"suite": "fast"}, "unknown suite 'fast'"),
         ({"architecture": "*unet"}, "a study is of one"),
@@ -94,15 +94,15 @@ def test_warm_up_is_searched_where_something_reads_it():
     ],
     ids=str,
 )
-def test_a_plan_that_makes_no_sense_is_refused(asked, message):
+def test_a_plan_that_makes_no_sense_is_refused(requested, message):
     with pytest.raises(UsageError, match=message):
-        plans.plan(**{"suite": "montgomery-128-strong", **asked})
+        plans.plan(**{"suite": "montgomery-128-strong", **requested})
 
 
 def test_a_plan_takes_the_suites_own_where_nothing_is_given():
-    own = plans.plan("montgomery-128-strong", "m2unet")
-    assert (own.suite.size, own.suite.width, own.base) == ((128, 128), 64, STRONG)
-    assert own.name == "montgomery-128-strong.m2unet.f0.128px.w64.e150"
+    local = plans.plan("montgomery-128-strong", "m2unet")
+    assert (local.suite.size, local.suite.width, local.base) == ((128, 128), 64, STRONG)
+    assert local.name == "montgomery-128-strong.m2unet.f0.128px.w64.e150"
     small = plans.plan("montgomery-128-strong", size=64, width=8, epochs=40)
     assert (small.architecture, small.suite.size, small.suite.width) == ("unet", (64, 64), 8)
     assert small.base == replace(STRONG, epochs=40)

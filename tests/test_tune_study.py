@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from made_up_study import PLAN, SMALL, told, trials, tune
+from made_up_study import PLAN, SMALL, describe, trials, tune
 
 from bench import suites
 from bench.__main__ import main
 from bench.records.results import Results
 from bench.running import data
-from bench.tune import outcome, space
+from bench.tune import result, space
 from bench.tune.journal import Journal
 from bench.tune.page import page
 from bench.tune.plan import plan
@@ -20,8 +20,8 @@ from lungseg.recipes import RECIPES
 def test_each_recipe_can_be_searched_from(tmp_path, trainings, monkeypatch, name):
     monkeypatch.setitem(suites.SUITES, "smoke", replace(suites.SUITES["smoke"], recipe=name))
     assert tune(tmp_path, "--epochs", "8", "--trials", "2", "--seeds", "1") == 0
-    found = outcome.load(Results(tmp_path).study(plan("smoke", size=32, epochs=8).name) / "tune.json")
-    assert len(found["inner"]["own"]["cases"]) == found["images"]["searched"]
+    results_found = result.load(Results(tmp_path).study(plan("smoke", size=32, epochs=8).name) / "tune.json")
+    assert len(results_found["inner"]["default"]["cases"]) == results_found["images"]["searched"]
     assert len([label for label in trainings if label.startswith("trial")]) == 4
     assert main(["tune", *SMALL, "--results", str(tmp_path), "--epochs", "8", "--trials", "2", "--seeds", "1"]) == 0
 
@@ -37,12 +37,12 @@ def test_each_look_at_the_held_out_fold_is_counted(tmp_path, trainings):
     judged = []
     for wished in (2, 2, 30):
         assert tune(tmp_path, "--trials", str(wished), "--seeds", "1") == 0
-        best = told(tmp_path)["inner"]["best"]["trial"]
+        best = describe(tmp_path)["inner"]["best"]["trial"]
         judged += [best] if best not in judged else []
-        assert told(tmp_path)["looks"] == judged
+        assert describe(tmp_path)["looks"] == judged
     assert len(judged) == 2, "else nothing was chosen anew"
     assert f"looked at 2 times, as the search went on (best trials {judged[0]}, {judged[1]})" in " ".join(
-        page(told(tmp_path)).split()
+        page(describe(tmp_path)).split()
     )
 
 
@@ -50,7 +50,7 @@ def test_no_trial_begins_after_the_hours_are_over(tmp_path, trainings, capsys):
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 0
     assert tune(tmp_path, "--trials", "9", "--hours", "0", "--seeds", "1") == 0
     assert len(trials(tmp_path)) == 1
-    assert "1 of 9 trials" in page(told(tmp_path))
+    assert "1 of 9 trials" in page(describe(tmp_path))
     assert tune(tmp_path / "other", "--hours", "0") == 4
     assert "no trial was scored" in capsys.readouterr().err
 
@@ -59,22 +59,24 @@ def test_the_last_of_several_workers_judges(tmp_path, trainings, capsys):
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 0
     other = Journal(Results(tmp_path).study(PLAN.name), PLAN.axes, space.values(PLAN.base))
     with other.working():
-        asked = other.ask(2)
+        requested = other.ask(2)
         assert tune(tmp_path, "--trials", "2", "--seeds", "1") == 0
         assert "the last of them judges" in capsys.readouterr().out
-        assert len(told(tmp_path)["trials"]) == 1
-        other.tell(asked.number, "oom", error={"type": "x", "message": "y"})
+        assert len(describe(tmp_path)["trials"]) == 1
+        other.tell(requested.number, "oom", error={"type": "x", "message": "y"})
     assert tune(tmp_path, "--trials", "2", "--seeds", "1") == 0
-    assert len(told(tmp_path)["trials"]) == 3
+    assert len(describe(tmp_path)["trials"]) == 3
 
 
 def test_no_patient_of_the_held_out_fold_is_in_the_search(tmp_path):
     for fold in range(PLAN.suite.folds):
         for inner in (2, 3):
             study = plan("smoke", size=32, fold=fold, inner=inner)
-            material = data.gather(study.suite, data.locate(study.suite, None, Results(tmp_path)), Results(tmp_path))
-            patient = {case.id: case.patient for case in material.cases}
-            outer, inner_folds = study.outer(material), study.inner_folds(material)
+            suite_data = data.load_suite_data(
+                study.suite, data.resolve_root(study.suite, None, Results(tmp_path)), Results(tmp_path)
+            )
+            patient = {case.id: case.patient for case in suite_data.cases}
+            outer, inner_folds = study.outer(suite_data), study.inner_folds(suite_data)
             held = {patient[key] for key in outer.test}
             assert len(inner_folds) == inner
             for part in inner_folds:

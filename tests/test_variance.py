@@ -35,8 +35,8 @@ def each_its_own(rng, seeds, n, folds):
 
 @pytest.mark.parametrize("sds", [(0.02, 0.01, 0.005, 0.01), (0.02, 0.0, 0.01, 0.004), (0.005, 0.02, 0.002, 0.02)])
 def test_planted_components_are_found(sds):
-    found = [components(planted(*sds, rng=k), alike(6)) for k in range(10)]
-    squares = np.array([[c.image, c.fold, c.seed, c.residual] for c in found]) ** 2
+    result = [components(planted(*sds, rng=k), alike(6)) for k in range(10)]
+    squares = np.array([[c.image, c.fold, c.seed, c.residual] for c in result]) ** 2
     np.testing.assert_allclose(np.sqrt(squares.mean(axis=0)), sds, rtol=0.12, atol=0.003)
 
 
@@ -46,29 +46,29 @@ def test_estimates_are_right_on_average_in_the_smallest_designs(same, seeds, n, 
     """One degree of freedom too many is 8 to 20 % of the rest here. Unlike the planted ones these may be negative."""
     rng = np.random.default_rng(4)
     image, shift, rest = 2.0, 1.5, 1.0
-    found = []
+    result = []
     for _ in range(4000):
         fold = alike(seeds, np.arange(n) % folds) if same else each_its_own(rng, seeds, n, folds)
         values = rng.normal(0, image, n) + rng.normal(0, rest, (seeds, n))
         values += np.take_along_axis(rng.normal(0, shift, (seeds, folds)), fold, axis=1)
         m = moments(values, fold)
-        found.append((m.image, m.seed, m.residual))
-    np.testing.assert_allclose(np.mean(found, axis=0), [image**2, shift**2, rest**2], rtol=0.06)
+        result.append((m.image, m.seed, m.residual))
+    np.testing.assert_allclose(np.mean(result, axis=0), [image**2, shift**2, rest**2], rtol=0.06)
 
 
 def test_with_folds_alike_it_is_the_balanced_analysis_of_variance():
     """Expected by hand: 2 seeds of 2 folds of 2 images, whose mean squares a table of variance gives."""
     values = np.array([[1.0, 3.0, 6.0, 8.0], [2.0, 6.0, 7.0, 7.0]])
-    found = moments(values, alike(2, np.array([0, 0, 1, 1])))
+    result = moments(values, alike(2, np.array([0, 0, 1, 1])))
     # images' means 1.5 4.5 6.5 7.5; folds' 3 and 7; trainings' (2, 7) and (4, 7)
     ms_image = 2 * (1.5**2 + 1.5**2 + 0.5**2 + 0.5**2) / 2
     ms_fold = 2 * 2 * (2**2 + 2**2) / 1
     ms_seed = 2 * (1 + 1 + 0 + 0) / 2
     ms_rest = (0.5**2 * 4 + 0.5**2 * 4) / 2  # of each training what neither image nor training tells
-    assert found.residual == pytest.approx(ms_rest)
-    assert found.image == pytest.approx((ms_image - ms_rest) / 2)
-    assert found.seed == pytest.approx((ms_seed - ms_rest) / 2)
-    assert found.fold == pytest.approx((ms_fold - ms_image - 2 * found.seed) / 4)
+    assert result.residual == pytest.approx(ms_rest)
+    assert result.image == pytest.approx((ms_image - ms_rest) / 2)
+    assert result.seed == pytest.approx((ms_seed - ms_rest) / 2)
+    assert result.fold == pytest.approx((ms_fold - ms_image - 2 * result.seed) / 4)
 
 
 @settings(max_examples=30)
@@ -87,21 +87,21 @@ def test_a_shift_of_everything_and_the_names_of_folds_change_nothing(same, shift
 
 
 def test_one_seed_tells_nothing_of_seeds():
-    found = components(planted(0.02, 0.01, 0, 0, seeds=1), alike(1))
-    assert found.seed is None
-    assert found.residual is None
-    assert found.image == pytest.approx(0.02, rel=0.1)
+    result = components(planted(0.02, 0.01, 0, 0, seeds=1), alike(1))
+    assert result.seed is None
+    assert result.residual is None
+    assert result.image == pytest.approx(0.02, rel=0.1)
 
 
 def test_equal_scores_have_no_variance_and_one_fold_has_no_components():
-    found = components(np.full((3, 1000), 0.9), alike(3))
-    assert max(found.image, found.fold, found.seed, found.residual) < 1e-9
+    result = components(np.full((3, 1000), 0.9), alike(3))
+    assert max(result.image, result.fold, result.seed, result.residual) < 1e-9
     assert components(np.ones((3, 10)), np.zeros((3, 10), int)) is None
 
 
 def test_what_makes_methods_differ_is_found_apart_from_what_patients_share():
     rng = np.random.default_rng(5)
-    found = []
+    result = []
     for _ in range(60):
         patients = rng.normal(0.9, 0.03, 120)  # shared, so that it cancels
         folds = each_its_own(rng, 3, 120, 5)
@@ -111,7 +111,7 @@ def test_what_makes_methods_differ_is_found_apart_from_what_patients_share():
             for _ in range(3)
         ]  # fmt: skip
         t = trainings(rows, [moments(row, folds).seed for row in rows])
-        found.append((t.interaction**2, t.training**2, t.rest**2))
-    np.testing.assert_allclose(np.sqrt(np.mean(found, axis=0)), (0.002, 0.003, 0.004), rtol=0.08)
+        result.append((t.interaction**2, t.training**2, t.rest**2))
+    np.testing.assert_allclose(np.sqrt(np.mean(result, axis=0)), (0.002, 0.003, 0.004), rtol=0.08)
     assert trainings(rows[:1], [0.0]) is None
     assert trainings([row[:1] for row in rows], [0.0]) is None

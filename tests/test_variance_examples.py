@@ -17,9 +17,9 @@ DYESTUFF = [
 
 def test_batches_of_dyestuff_as_folds():
     values = np.array(DYESTUFF, dtype=np.float64).reshape(1, 30)
-    found = components(values, np.repeat(np.arange(6), 5)[None])
-    assert (found.fold, found.image) == pytest.approx((42.00, 49.51), abs=0.005)
-    assert found.seed is found.residual is None
+    result = components(values, np.repeat(np.arange(6), 5)[None])
+    assert (result.fold, result.image) == pytest.approx((42.00, 49.51), abs=0.005)
+    assert result.seed is result.residual is None
 
 
 def test_two_seeds_on_three_images_by_hand():
@@ -29,7 +29,7 @@ def test_two_seeds_on_three_images_by_hand():
     the rest is 2, images (8 - 2) / 2 seeds, trainings (6 - 2) / 3 images.
     """
     table = np.array([[1.0, 2, 6], [3, 6, 6]])
-    found = components(np.hstack([table, table]), np.tile(np.repeat([0, 1], 3), (2, 1)))
-    squares = np.square([found.image, found.seed, found.residual])
+    result = components(np.hstack([table, table]), np.tile(np.repeat([0, 1], 3), (2, 1)))
+    squares = np.square([result.image, result.seed, result.residual])
     assert squares == pytest.approx([3, 4 / 3, 2])
-    assert found.fold == 0
+    assert result.fold == 0

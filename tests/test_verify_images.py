@@ -8,7 +8,7 @@ from chest_set import SHAPE, lungs, radiograph, three_cases, warning
 
 from lungseg import images
 from lungseg.datasets import phantom
-from lungseg.datasets.inspection import looks_inverted
+from lungseg.datasets.checks import looks_inverted
 from lungseg.datasets.verify import verify
 
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from lungseg import images
 from lungseg.datasets import phantom
-from lungseg.datasets.inspection import looks_dilated
+from lungseg.datasets.checks import looks_dilated
 from lungseg.datasets.verify import verify
 
 
@@ -76,8 +76,8 @@ def original_layout(root: Path, turned: str) -> Path:
 @pytest.mark.parametrize("turned", ["", "d", "ac", "abcde"])
 def test_swapped_left_and_right_masks_are_told(tmp_path, turned):
     report = verify("montgomery", original_layout(tmp_path, turned))
-    told = [names for kind, names in report.warnings.items() if "swapped" in kind]
-    assert told == ([list(turned)] if 0 < len(turned) < 5 else [])  # a set that is all of one way is of that way
+    details = [names for kind, names in report.warnings.items() if "swapped" in kind]
+    assert details == ([list(turned)] if 0 < len(turned) < 5 else [])  # a set that is all of one way is of that way
 
 
 def dilated(mask: np.ndarray, kernel: np.ndarray, passes: int = 1) -> np.ndarray:

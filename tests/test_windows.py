@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungseg import complexity, testing
-from lungseg.architectures.blocks import Style
+from lungseg.architectures.blocks import LayerFactory
 from lungseg.architectures.swin_unet import DepthToSpace, SpaceToDepth, swin_unet
 from lungseg.architectures.transformer import GlobalAttention, heads
 from lungseg.architectures.transunet import transunet
@@ -73,10 +73,10 @@ def test_bias_belongs_to_the_distance_of_query_and_key(count):
     bias = np.zeros(layer.distances.shape, np.float32)
     bias[WINDOW - 1 + down, WINDOW - 1 + right] = 100
     layer.distances.assign(bias)
-    found = output(layer, x).reshape(WINDOW, WINDOW, count, WINDOW, WINDOW)
+    result = output(layer, x).reshape(WINDOW, WINDOW, count, WINDOW, WINDOW)
     for head in range(count):
-        np.testing.assert_allclose(found[3, 1, head], np.eye(16)[1 * 4 + 2].reshape(4, 4), atol=1e-6)
-        np.testing.assert_allclose(found[0, 0, head], np.full((4, 4), 1 / 16), atol=1e-6)  # none at that distance
+        np.testing.assert_allclose(result[3, 1, head], np.eye(16)[1 * 4 + 2].reshape(4, 4), atol=1e-6)
+        np.testing.assert_allclose(result[0, 0, head], np.full((4, 4), 1 / 16), atol=1e-6)  # none at that distance
 
 
 @given(seed=st.integers(0, 99))
@@ -85,13 +85,13 @@ def test_without_bias_the_order_of_a_windows_tokens_is_only_an_order(seed):
     tokens = noise(1, WINDOW * WINDOW, 3 * CHANNELS, seed=seed)
     shuffled = np.random.default_rng(seed).permutation(WINDOW * WINDOW)
 
-    def found(x):
+    def result(x):
         return output(layer, x.reshape(1, WINDOW, WINDOW, -1)).reshape(1, WINDOW * WINDOW, -1)
 
     layer.build((None, WINDOW, WINDOW, 3 * CHANNELS))
-    assert not np.allclose(found(tokens)[:, shuffled], found(tokens[:, shuffled]), atol=1e-4)
+    assert not np.allclose(result(tokens)[:, shuffled], result(tokens[:, shuffled]), atol=1e-4)
     layer.distances.assign(keras.ops.zeros_like(layer.distances))
-    np.testing.assert_allclose(found(tokens)[:, shuffled], found(tokens[:, shuffled]), atol=1e-5)
+    np.testing.assert_allclose(result(tokens)[:, shuffled], result(tokens[:, shuffled]), atol=1e-5)
 
 
 def test_attention_is_its_definition():
@@ -147,14 +147,14 @@ def test_work_of_attention_counted_by_hand(layer, shape, macs):
 
 
 def test_weights_of_swin_unet_fit_every_size():
-    small, large = (swin_unet((side, side, 1), 2, Style()) for side in (16, 144))
+    small, large = (swin_unet((side, side, 1), 2, LayerFactory()) for side in (16, 144))
     assert [weight.shape for weight in small.weights] == [weight.shape for weight in large.weights]
     large.set_weights(small.get_weights())
     assert testing.output(large, testing.images((144, 144, 1), 1)).shape == (1, 144, 144, 1)
 
 
 def test_transunet_attends_among_sixteenths_and_joins_three_skips_of_the_resnet():
-    model = transunet((64, 96, 1), 2, Style())
+    model = transunet((64, 96, 1), 2, LayerFactory())
     (positions,) = [layer for layer in model.layers if "positions" in layer.name]
     attention = [layer for layer in model.layers if isinstance(layer, GlobalAttention)]
     joined = [layer for layer in model.layers if isinstance(layer, keras.layers.Concatenate)]

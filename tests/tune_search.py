@@ -55,15 +55,15 @@ class Forked(Child):
         self.process = SimpleNamespace(pid=pid, returncode=None, stdin=ends[0], stdout=ends[1])  # type: ignore[assignment]
 
 
-def poisoned(gather: Any, fold: int = 0) -> Any:
+def poisoned(load_suite_data: Any, fold: int = 0) -> Any:
     """``data.gather``, whose test images of that fold are NaN and whose masks there are inverted."""
 
     def spoilt(*arguments: Any) -> Any:
-        material = gather(*arguments)
-        images, masks = np.array(material.prepared.images), np.array(material.prepared.masks)
-        rows = [material.prepared.row[key] for key in material.folds[fold].test]
+        suite_data = load_suite_data(*arguments)
+        images, masks = np.array(suite_data.prepared.images), np.array(suite_data.prepared.masks)
+        rows = [suite_data.prepared.index_of[key] for key in suite_data.folds[fold].test]
         images[rows], masks[rows] = np.nan, ~masks[rows]
-        return replace(material, prepared=replace(material.prepared, images=images, masks=masks))
+        return replace(suite_data, prepared=replace(suite_data.prepared, images=images, masks=masks))
 
     return spoilt
 
@@ -73,13 +73,13 @@ def fatal(due: Any, named: str) -> Any:
 
     epochs = [0]
 
-    def asked(self: Any, label: str) -> bool:
+    def requested(self: Any, label: str) -> bool:
         epochs[0] += label == named
         if epochs[0] == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         return bool(due(self, label))
 
-    return asked
+    return requested
 
 
 def main() -> int:
@@ -91,7 +91,7 @@ def main() -> int:
     child.Child = Forked  # type: ignore[misc]
     study.Training = lambda *arguments, **more: training.Training(*arguments, **more, checkpoint_s=0.0)  # type: ignore[misc, assignment]
     if os.environ.get("POISONED"):
-        data.gather = poisoned(data.gather)
+        data.load_suite_data = poisoned(data.load_suite_data)
     if os.environ.get("KILLED"):
         progress.Display.due = fatal(progress.Display.due, os.environ["KILLED"])  # type: ignore[method-assign]
     return __main__.main(["tune", *sys.argv[1:]])

@@ -14,7 +14,7 @@ import numpy as np
 
 from bench.records.results import Results
 from bench.statistics import simulation, stats, verdicts
-from bench.statistics.rows import Section, Trainings
+from bench.statistics.rows import Leaderboard, Trainings
 from bench.statistics.simulation import Shape
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,15 +55,15 @@ class Rates:
 
 
 @cache
-def section() -> Section:
+def leaderboard() -> Leaderboard:
     """The committed section whose rows have several seeds."""
-    found = stats.sections(Results(ROOT / "results").all(SUITE))
-    return next(s for s in found if s.setting.machine == MACHINE and s.variances)
+    result = stats.leaderboards(Results(ROOT / "results").all(SUITE))
+    return next(s for s in result if s.conditions.machine == MACHINE and s.variances)
 
 
 def shape(rows: int, seeds: int) -> Shape:
     """A table of that section's folds and patients."""
-    return Shape(rows, seeds, section().setting.folds, section().rows[0].n_patients)
+    return Shape(rows, seeds, leaderboard().conditions.folds, leaderboard().rows[0].n_patients)
 
 
 def rates(of: Shape, with_: Trainings, tables: int = TABLES, seed: int = 1) -> Rates:
@@ -72,7 +72,7 @@ def rates(of: Shape, with_: Trainings, tables: int = TABLES, seed: int = 1) -> R
     first, second = verdicts.all_pairs(of.rows)
     apart = (second - first) % 2 == 1  # in tables where every second row is worse
     sign = np.where(first % 2 == 0, 1, -1)  # of the first row's lead there
-    found = []
+    result = []
     for _ in range(tables // 250):
         equal = simulation.judged(of, with_, 250, rng)
         zero, margin = equal.p_zero(), equal.p_apart()
@@ -81,11 +81,11 @@ def rates(of: Shape, with_: Trainings, tables: int = TABLES, seed: int = 1) -> R
         unequal = simulation.judged(of, with_, 250, rng, verdicts.MARGIN)
         found_better, called_alike = _better(unequal.p_zero(), unequal.p_apart())
         right = found_better & (unequal.difference * sign > 0)
-        found.append((
+        result.append((
             alone.mean(), better.any(axis=1).mean(), called_alike[:, apart].any(axis=1).mean(), right[:, apart].mean(),
             alike.mean(),
         ))  # fmt: skip
-    return Rates(*(float(v) for v in np.mean(found, axis=0)))
+    return Rates(*(float(v) for v in np.mean(result, axis=0)))
 
 
 def _better(zero, margin):
@@ -95,7 +95,7 @@ def _better(zero, margin):
 
 def line(rows: int, seeds: int) -> str:
     """One line of the table."""
-    of, with_ = shape(rows, seeds), section().variances
+    of, with_ = shape(rows, seeds), leaderboard().variances
     assert with_ is not None
     r = rates(of, with_)
     shares = (f"{100 * v:.1f} %" for v in (r.pair, r.table, r.equivalent, r.power, r.alike))
@@ -106,10 +106,10 @@ def line(rows: int, seeds: int) -> str:
 
 def page() -> str:
     """The whole page."""
-    of = section()
+    of = leaderboard()
     assert of.variances is not None
     head = HEAD.format(
-        tables=TABLES, patients=of.rows[0].n_patients, folds=of.setting.folds, suite=SUITE, margin=verdicts.MARGIN,
+        tables=TABLES, patients=of.rows[0].n_patients, folds=of.conditions.folds, suite=SUITE, margin=verdicts.MARGIN,
         interaction=of.variances.interaction, training=of.variances.training, rest=of.variances.rest,
     )  # fmt: skip
     return head + "\n".join(line(rows, seeds) for seeds in SEEDS for rows in ROWS) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.figures.confusion import confusion
+from bench.figures.confusion_matrix import confusion
 from bench.figures.curves import curves
 from bench.figures.distribution import distribution
 from bench.figures.gallery import gallery
@@ -13,8 +13,8 @@ from bench.figures.leaderboard import leaderboard
 from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
 from bench.figures.style import house_style, save
-from bench.speed.speeds import Speeds
-from bench.statistics.rows import Section
+from bench.speed.stored_tables import ThroughputTable
+from bench.statistics.rows import Leaderboard
 
 __all__ = ["FIGURES", "draw", "gallery"]
 
@@ -27,12 +27,12 @@ FIGURES = {
 }
 
 
-def draw(section: Section, measured: Sequence[Speeds], folder: Path, stem: str) -> list[Path]:
+def draw(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], folder: Path, stem: str) -> list[Path]:
     """Draw what the section has data for as <folder>/<stem>-<kind>.svg; return the paths."""
     paths = []
     with house_style():
-        figures = {kind: function(section) for kind, function in FIGURES.items()}
-        figures["speed"] = speed(section, measured)
+        figures = {kind: function(leaderboard) for kind, function in FIGURES.items()}
+        figures["speed"] = speed(leaderboard, measured)
         for kind, figure in figures.items():
             path = folder / f"{stem}-{kind}.svg"
             if figure is None:

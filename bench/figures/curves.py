@@ -24,16 +24,16 @@ from bench.figures.style import (
 )  # fmt: skip
 from bench.pages.names import display
 from bench.statistics.resampling import Floats
-from bench.statistics.rows import CellRow, Section
+from bench.statistics.rows import CellRow, Leaderboard
 
 KEYS = ("loss", "val_loss", "val_dice")
-MOST = 8  # lines that can be told apart
+MOST = 8  # lines that can be significantly different
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY, GREY, INK, "#cc79a7")
 
 
-def curves(section: Section) -> Figure | None:
+def curves(leaderboard: Leaderboard) -> Figure | None:
     """Median over cells of the soft validation Dice, a line a row; None where no training has a history."""
-    cells = _cells(section)
+    cells = _cells(leaderboard)
     names = list(cells)[:MOST]
     if not names:
         return None
@@ -62,13 +62,13 @@ def curves(section: Section) -> Figure | None:
     return figure
 
 
-def _cells(section: Section) -> Mapping[str, list[CellRow]]:
+def _cells(leaderboard: Leaderboard) -> Mapping[str, list[CellRow]]:
     """Cells with a history of each row, in the rows' order."""
-    found: dict[str, list[CellRow]] = {row.name: [] for row in section.rows}
-    for cell in section.cells:
-        if cell.row in found and cell.curves:
-            found[cell.row].append(cell)
-    return {name: cells for name, cells in found.items() if cells}
+    result: dict[str, list[CellRow]] = {row.name: [] for row in leaderboard.rows}
+    for cell in leaderboard.cells:
+        if cell.row in result and cell.curves:
+            result[cell.row].append(cell)
+    return {name: cells for name, cells in result.items() if cells}
 
 
 def series(cell: CellRow, key: str) -> Floats:

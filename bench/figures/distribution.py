@@ -19,31 +19,31 @@ from bench.figures.style import (
     labels,
 )  # fmt: skip
 from bench.pages.names import display
-from bench.statistics.rows import Section
+from bench.statistics.rows import Leaderboard
 
 WHISKERS = (5, 95)  # percentiles
 
 
-def distribution(section: Section) -> Figure | None:
+def distribution(leaderboard: Leaderboard) -> Figure | None:
     """A box with quartiles and median, a dot for each image outside its whiskers, a mark for the mean."""
-    rows = section.rows[:MAX_ROWS]
+    rows = leaderboard.rows[:MAX_ROWS]
     if not rows:
         return None
     names = labels([display(r.name) for r in rows], 34)
     figure = canvas(8.6, 1.7 + 0.34 * len(rows), left=0.25 + inches(names), top=0.75, bottom=0.8)
     axes = figure.add_subplot()
-    places = [stretched(np.array(r.image_dice)) for r in rows]
-    for y, (row, x) in enumerate(zip(rows, places, strict=True)):
+    rank_stats = [stretched(np.array(r.image_dice)) for r in rows]
+    for y, (row, x) in enumerate(zip(rows, rank_stats, strict=True)):
         low, high = np.percentile(x, WHISKERS)
         outside = x[(x < low) | (x > high)]
         axes.plot(outside, np.full(len(outside), y), "o", color=BLUE, markersize=3.5, alpha=0.6, markeredgewidth=0)
         axes.plot(stretched(np.array(row.dice.value)), y, "D", color=VERMILLION, markersize=5.5, zorder=4)
     ink = {"color": INK}
     axes.boxplot(
-        places, positions=range(len(rows)), orientation="horizontal", widths=0.55, showfliers=False, whis=WHISKERS,
+        rank_stats, positions=range(len(rows)), orientation="horizontal", widths=0.55, showfliers=False, whis=WHISKERS,
         medianprops=ink | {"linewidth": 2}, boxprops=ink, whiskerprops=ink, capprops=ink, zorder=3, manage_ticks=False,
     )  # fmt: skip
-    low, high = min(x.min() for x in places) - 0.06, max(x.max() for x in places) + 0.06
+    low, high = min(x.min() for x in rank_stats) - 0.06, max(x.max() for x in rank_stats) + 0.06
     axes.set_xlim(low, high)
     axes.set_xticks(*dice_ticks(low, high))
     axes.set_yticks(range(len(rows)), names)
@@ -59,5 +59,5 @@ def distribution(section: Section) -> Figure | None:
     k = int(np.argmin(row.image_dice))
     said = f"The hardest image costs {label(display(row.name), 30)} most: Dice {row.image_dice[k]:.2f}"
     heading(figure, said, f"{label(row.images[k], 40)}; every image by a training that never saw it"
-            f"{cut(len(rows), len(section.rows))}")  # fmt: skip
+            f"{cut(len(rows), len(leaderboard.rows))}")  # fmt: skip
     return figure

@@ -1,4 +1,4 @@
-"""Images with the outlines of truth and prediction. Shows patients: only a phantom's may be committed."""
+"""Images with the outlines of ground truth and prediction. Shows patients: only a phantom's may be committed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ COLUMNS = 3
 def gallery(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """Draw the cases in their order, three a line, to a PNG at `path`; return it.
 
-    A case holds id, image (float (H, W) in [0, 1]), truth and guess (bool (H, W)), dice, and may hold `title`
-    (such as "worst"). Raises ValueError where there is no case.
+    A case holds id, image (float (H, W) in [0, 1]), ground truth and prediction (bool (H, W)), dice, and may hold
+    `title` (such as "worst"). Raises ValueError where there is no case.
     """
     if not cases:
         raise ValueError("a gallery needs at least one case")
@@ -42,7 +42,7 @@ def gallery(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
             _panel(axes, case)
         figure.legend(
             handles=[
-                Line2D([], [], color=GREEN, linewidth=2, label="truth"),
+                Line2D([], [], color=GREEN, linewidth=2, label="target"),
                 Line2D([], [], color=YELLOW, linewidth=2, linestyle="--", label="prediction"),
                 Patch(color=VERMILLION, alpha=0.6, label="invented"),
                 Patch(color=SKY, alpha=0.6, label="missed"),
@@ -53,13 +53,13 @@ def gallery(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
 
 
 def _panel(axes: Axes, case: Mapping[str, Any]) -> None:
-    truth, guess = np.asarray(case["truth"], bool), np.asarray(case["guess"], bool)
+    target, prediction = np.asarray(case["target"], bool), np.asarray(case["prediction"], bool)
     axes.imshow(np.asarray(case["image"]), cmap="gray", vmin=0, vmax=1)
-    for wrong, colour in ((guess & ~truth, VERMILLION), (truth & ~guess, SKY)):
+    for wrong, colour in ((prediction & ~target, VERMILLION), (target & ~prediction, SKY)):
         tint = np.zeros((*wrong.shape, 4))
         tint[wrong] = (*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)), 0.6)
         axes.imshow(tint)
-    for mask, colour, dash in ((truth, GREEN, "solid"), (guess, YELLOW, "dashed")):
+    for mask, colour, dash in ((target, GREEN, "solid"), (prediction, YELLOW, "dashed")):
         if mask.any() and not mask.all():  # a contour of nothing warns
             axes.contour(mask.astype(float), [0.5], colors=colour, linewidths=1.3, linestyles=dash)
     axes.set_xticks([])

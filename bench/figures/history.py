@@ -53,15 +53,15 @@ def points(records: Sequence[Record]) -> list[Point]:
         if trained and record.finished and source.commit and not source.dirty:
             name = f"{record.cell.network()}, {record.machine.device_kind}"
             groups.setdefault((name, source.commit[:NAMED]), []).append(record)
-    found = []
+    result = []
     for (name, commit), of in groups.items():
         dice = [case.dice for record in of for case in record.cases]
         images = sum(len(r.split.train) * len(r.history.curve("seconds")) for r in of)
         seconds = sum(sum(r.history.curve("seconds")) for r in of)
         last = max(datetime.fromisoformat(r.finished) for r in of if r.finished)
         rate = images / seconds if seconds > 0 else float("nan")
-        found.append(Point(name, commit, last, float(np.mean(dice)), len(dice), rate))
-    return sorted(found, key=lambda point: (point.finished, point.network))
+        result.append(Point(name, commit, last, float(np.mean(dice)), len(dice), rate))
+    return sorted(result, key=lambda point: (point.finished, point.network))
 
 
 def history(records: Sequence[Record]) -> Figure | None:
@@ -70,21 +70,21 @@ def history(records: Sequence[Record]) -> Figure | None:
     A hollow mark is of fewer images than the network's most: a commit that trained some folds only. None where no
     record knows its commit.
     """
-    found = points(records)
-    if not found:
+    result = points(records)
+    if not result:
         return None
-    commits = list(dict.fromkeys(point.commit for point in found))
-    names = sorted({point.network for point in found})
+    commits = list(dict.fromkeys(point.commit for point in result))
+    names = sorted({point.network for point in result})
     figure = raster_canvas(max(5.0, 2.5 + 0.55 * len(commits)), 6.4)
     upper, lower = figure.subplots(2, 1, sharex=True)
     for k, name in enumerate(names):
-        own = [point for point in found if point.network == name]
-        most = max(point.n for point in own)
-        x = [commits.index(point.commit) for point in own]
+        local = [point for point in result if point.network == name]
+        most = max(point.n for point in local)
+        x = [commits.index(point.commit) for point in local]
         colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k // len(COLOURS) % len(MARKERS)]
-        for axes, values in ((upper, [p.dice for p in own]), (lower, [p.rate for p in own])):
+        for axes, values in ((upper, [p.dice for p in local]), (lower, [p.rate for p in local])):
             axes.plot(x, values, color=colour, linewidth=1, marker=marker, label=label(name, 40))
-            faces = [colour if point.n == most else GROUND for point in own]
+            faces = [colour if point.n == most else GROUND for point in local]
             axes.scatter(x, values, c=faces, edgecolors=colour, marker=marker, zorder=3)
     upper.set_ylabel("mean Dice")
     upper.set_title("Dice and speed of training over commits")

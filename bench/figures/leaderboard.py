@@ -24,7 +24,7 @@ from bench.figures.style import (
 )  # fmt: skip
 from bench.pages.findings import BEST, against_best, single_seed, title
 from bench.pages.names import display
-from bench.statistics.rows import MIN_SEEDS, Row, Section
+from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN, WORSE
 
 WIDE = 0.12  # a range of Dice in which a linear axis leaves rows a hundredth apart on one spot
@@ -34,19 +34,19 @@ WORDS = {BEST: "highest mean", EQUIVALENT: f"equivalent within {MARGIN}", UNKNOW
          "-": "unfinished"}  # fmt: skip
 
 
-def leaderboard(section: Section) -> Figure | None:
+def leaderboard(leaderboard: Leaderboard) -> Figure | None:
     """Means with 95 % intervals from the highest on; unranked rows grey, below. None where nothing was scored."""
-    rows = section.rows[:MAX_ROWS]
+    rows = leaderboard.rows[:MAX_ROWS]
     if not rows:
         return None
     names = [_name(row, text) for row, text in zip(rows, labels([display(r.name) for r in rows], 34), strict=True)]
     left = 0.25 + inches(names)
     figure = canvas(8.6, 1.75 + 0.32 * len(rows), left=left, top=0.75, bottom=0.85)
     means, differences = figure.subplots(1, 2, sharey=True, width_ratios=(1.1, 1))
-    words = [against_best(section, row) for row in rows]
+    words = [against_best(leaderboard, row) for row in rows]
     for y, (row, word) in enumerate(zip(rows, words, strict=True)):
         _interval(means, row.dice.ends, row.dice.value, y, word, hollow=len(row.seeds) < MIN_SEEDS)
-    _differences(differences, section, rows, words)
+    _differences(differences, leaderboard, rows, words)
     means.set_yticks(range(len(rows)), names)
     means.set_ylim(len(rows) - 0.4, -0.6)
     for axes in (means, differences):
@@ -61,9 +61,9 @@ def leaderboard(section: Section) -> Figure | None:
     figure.legend(*means.get_legend_handles_labels(), loc="lower left", ncols=5, bbox_to_anchor=(0, 0))
     n = max(len(r.images) for r in rows)
     single = f"; hollow: fewer than {MIN_SEEDS} seeds, about these weights only" if any(
-        single_seed(section, r) and r.rank for r in rows) else ""  # fmt: skip
-    heading(figure, title(section), f"{n} images, each predicted by a training that never saw it{single}"
-            f"{cut(len(rows), len(section.rows))}")  # fmt: skip
+        single_seed(leaderboard, r) and r.rank for r in rows) else ""  # fmt: skip
+    heading(figure, title(leaderboard), f"{n} images, each predicted by a training that never saw it{single}"
+            f"{cut(len(rows), len(leaderboard.rows))}")  # fmt: skip
     return figure
 
 
@@ -73,18 +73,18 @@ def _interval(axes: Axes, ends: tuple[float, float], value: float, y: int, word:
     axes.plot(value, y, MARKS[word], color=COLOURS[word], markerfacecolor=face, markersize=7, zorder=3)
 
 
-def _differences(axes: Axes, section: Section, rows: tuple[Row, ...], words: list[str]) -> None:
+def _differences(axes: Axes, leaderboard: Leaderboard, rows: tuple[Row, ...], words: list[str]) -> None:
     """Each ranked row minus the best, with the interval of its pair, above the band of what is of equal use."""
     axes.axvspan(-MARGIN, MARGIN, color=SKY, alpha=0.22, linewidth=0, zorder=0)
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
     best = next((r for r, word in zip(rows, words, strict=True) if word == BEST), None)
     lowest = -2 * MARGIN
     for y, (row, word) in enumerate(zip(rows, words, strict=True)):
-        pair = section.pair(best.name, row.name) if best and row is not best else None
+        pair = leaderboard.pair(best.name, row.name) if best and row is not best else None
         if pair is None or not row.rank:
             continue
         d = pair.seen_from(row.name).difference
-        _interval(axes, d.ends, d.value, y, word, hollow=not pair.of_methods)
+        _interval(axes, d.ends, d.value, y, word, hollow=not pair.generalises_over_seeds)
         lowest = min(lowest, d.ends[0])
     axes.set_xlim(1.06 * lowest, 2.2 * MARGIN)
     low, high = axes.get_xlim()

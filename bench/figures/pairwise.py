@@ -21,58 +21,73 @@ from bench.figures.style import (
     labels,
 )  # fmt: skip
 from bench.pages.names import display
-from bench.statistics.rows import MIN_SEEDS, Section
+from bench.statistics.rows import MIN_SEEDS, Leaderboard
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 
 MOST = 16  # rows of a map with numbers in its cells
 BEHIND, OPEN, ALIKE, AHEAD = 0, 1, 2, 3
 CELL, HIGH = 0.56, 0.33  # inches
-ACROSS = 30  # degrees by which the names of columns are slanted
+CROSS_DATASET = 30  # degrees by which the names of columns are slanted
 
 
-def pairwise(section: Section) -> Figure | None:
+def pairwise(leaderboard: Leaderboard) -> Figure | None:
     """Row minus column in thousandths of Dice below the diagonal, coloured by the verdict. None below two rows."""
-    names = [r.name for r in section.rows if r.rank]
+    names = [r.name for r in leaderboard.rows if r.rank]
     shown = names[:MOST]
-    if len(shown) < 2 or not section.pairs:
+    if len(shown) < 2 or not leaderboard.pairs:
         return None
     down, along = shown[1:], shown[:-1]
     texts = labels([display(name) for name in shown], 34)
     left, slope = 0.25 + inches(texts[1:]), inches(texts[:-1], 9)
-    bottom = 0.75 + slope * np.sin(np.radians(ACROSS))
+    bottom = 0.75 + slope * np.sin(np.radians(CROSS_DATASET))
     width, height = max(6.6, left + 0.4 + CELL * len(along)), 0.85 + bottom + HIGH * len(down)
     right = max(0.4, width - left - 1.1 * len(along))  # cells no wider than they are read at a glance
     figure = canvas(width, height, left=left, right=right, top=0.8, bottom=bottom)
     axes = figure.add_subplot()
     codes = np.full((len(down), len(along)), np.nan)
     for y, x in np.ndindex(len(down), len(along)):
-        pair = section.pair(down[y], along[x]) if x <= y else None
+        pair = leaderboard.pair(down[y], along[x]) if x <= y else None
         if pair is None:
             continue
         seen = pair.seen_from(down[y])
         value = seen.difference.value
-        codes[y, x] = (AHEAD if value > 0 else BEHIND) if seen.real else ALIKE if seen.verdict == EQUIVALENT else OPEN
+        codes[y, x] = (
+            (AHEAD if value > 0 else BEHIND) if seen.significant else ALIKE if seen.verdict == EQUIVALENT else OPEN
+        )
         colour = ON_DARK if codes[y, x] in (AHEAD, ALIKE) else ON_LIGHT
         axes.text(x, y, f"{1000 * value:+.1f}", ha="center", va="center", color=colour, fontsize=9)
-    axes.pcolormesh(np.ma.masked_invalid(codes), cmap=ListedColormap([ORANGE, "#c9c9c9", GREEN, BLUE]),
-                    vmin=0, vmax=3, edgecolors=GROUND, linewidth=2)  # fmt: skip
+    axes.pcolormesh(
+        np.ma.masked_invalid(codes),
+        cmap=ListedColormap([ORANGE, "#c9c9c9", GREEN, BLUE]),
+        vmin=0,
+        vmax=3,
+        edgecolors=GROUND,
+        linewidth=2,
+    )
     for text in axes.texts:
         x, y = text.get_position()
         text.set_position((x + 0.5, y + 0.5))
     axes.invert_yaxis()
-    axes.set_xticks(np.arange(len(along)) + 0.5, texts[:-1], rotation=ACROSS, ha="right", rotation_mode="anchor",
-                    fontsize=9)  # fmt: skip
+    axes.set_xticks(
+        np.arange(len(along)) + 0.5, texts[:-1], rotation=CROSS_DATASET, ha="right", rotation_mode="anchor", fontsize=9
+    )
     axes.set_yticks(np.arange(len(down)) + 0.5, texts[1:])
     axes.grid(visible=False)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    counts = {word: sum(p.verdict == word for p in section.pairs) for word in {p.verdict for p in section.pairs}}
-    told = counts.get("better", 0) + counts.get("worse", 0)
-    n = len(section.pairs)
+    counts = {
+        word: sum(p.verdict == word for p in leaderboard.pairs) for word in {p.verdict for p in leaderboard.pairs}
+    }
+    details = counts.get("better", 0) + counts.get("worse", 0)
+    n = len(leaderboard.pairs)
     alike, unknown = counts.get(EQUIVALENT, 0), counts.get(UNKNOWN, 0)
-    said = f"{told} of {n} pairs differ, {alike} are equivalent, {unknown} not known"
-    few = "" if all(p.of_methods for p in section.pairs) else f"; rows of fewer than {MIN_SEEDS} seeds: these weights"
+    said = f"{details} of {n} pairs differ, {alike} are equivalent, {unknown} not known"
+    few = (
+        ""
+        if all(p.generalises_over_seeds for p in leaderboard.pairs)
+        else f"; rows of fewer than {MIN_SEEDS} seeds: these weights"
+    )
     heading(figure, said, f"1000 x (Dice of row - of column){cut(len(shown), len(names))}{few}")
     figure.legend(
         handles=[

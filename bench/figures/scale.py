@@ -31,8 +31,8 @@ def dice_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     """Positions and labels of the round values between two positions of the axis."""
 
     def between(ticks: Sequence[float]) -> list[tuple[float, str]]:
-        places = [(float(stretched(np.array(t))), f"{t:g}") for t in sorted(ticks)]
-        return [(p, text) for p, text in places if low <= p <= high]
+        rank_stats = [(float(stretched(np.array(t))), f"{t:g}") for t in sorted(ticks)]
+        return [(p, text) for p, text in rank_stats if low <= p <= high]
 
     inside, finer = between(TICKS), between(FINER)
     if len(inside) < FEW:

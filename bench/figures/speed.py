@@ -10,26 +10,26 @@ from matplotlib.transforms import Bbox
 
 from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, cut, heading, inches, labels
 from bench.pages import names
-from bench.speed.speeds import Speeds, number
-from bench.statistics.rows import Row, Section
+from bench.speed.stored_tables import ThroughputTable, number
+from bench.statistics.rows import Leaderboard, Row
 
 COLUMNS = (("train_images_per_second", "training"), ("inference_images_per_second", "inference"))
-MOST = 20  # rows by rank; more could not be told apart
+MOST = 20  # rows by rank; more could not be significantly different
 SMALL = 8.5  # points
 PLACES = tuple(
     (sign * dx, dy) for dy in (0, 9, -9, 18, -18, 27, -27, 36, -36, 45, -45, 54, -54) for sign, dx in ((1, 9), (-1, 9))
 )
 
 
-def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
+def speed(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> Figure | None:
     """Mean Dice with its interval over images per second; the dot's area grows with the parameters.
 
     None where nothing was measured. Variants of a recipe are left out, as they have their network's speed, and so is a
     figure of one network beside its variants.
     """
-    plain = [r for r in section.rows if not r.variant and r.single]
+    plain = [r for r in leaderboard.rows if not r.variant and r.single]
     rows, networks = plain[:MOST], {(r.architecture, r.width) for r in plain}
-    least = 1 if len(plain) == len(section.rows) else 2
+    least = 1 if len(plain) == len(leaderboard.rows) else 2
     devices = [m for m in measured if sum(m.of(*network) is not None for network in networks) >= least]
     if not devices:
         return None
@@ -53,11 +53,11 @@ def speed(section: Section, measured: Sequence[Speeds]) -> Figure | None:
     return figure
 
 
-def _said(rows: Sequence[Row], measured: Speeds) -> str:
+def _said(rows: Sequence[Row], measured: ThroughputTable) -> str:
     """The fastest network at inference, and what it gives away against the best that was measured."""
     column = COLUMNS[1][0]
-    found = [(r, number(s, column)) for r in rows if (s := measured.of(r.architecture, r.width))]
-    known = [(r, rate) for r, rate in found if rate > 0]
+    result = [(r, number(s, column)) for r in rows if (s := measured.of(r.architecture, r.width))]
+    known = [(r, rate) for r, rate in result if rate > 0]
     if not known:
         return "Speed and accuracy"
     fast, rate = max(known, key=lambda one: one[1])
@@ -68,11 +68,11 @@ def _said(rows: Sequence[Row], measured: Speeds) -> str:
     return f"{first} is {rate / other:.1f} times as fast as {second}, for {best.dice.value - fast.dice.value:.3f} Dice"
 
 
-def _panel(axes: Axes, rows: Sequence[Row], measured: Speeds, column: str) -> None:
+def _panel(axes: Axes, rows: Sequence[Row], measured: ThroughputTable, column: str) -> None:
     shown = []
     for row in rows:
-        found = measured.of(row.architecture, row.width)
-        x = number(found, column) if found else np.nan
+        result = measured.of(row.architecture, row.width)
+        x = number(result, column) if result else np.nan
         if x > 0:
             shown.append((x, row))
     for x, row in shown:

@@ -35,10 +35,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: E402
 from matplotlib.figure import Figure as Figure  # noqa: E402
 
-from bench.markdown import fitted, plain  # noqa: E402
+from bench.markdown import plain, truncated  # noqa: E402
 from bench.records import store  # noqa: E402
 
-# Okabe and Ito's palette: told apart with every common colour blindness, and in grey by lightness.
+# Okabe and Ito's palette: significantly different with every common colour blindness, and in grey by lightness.
 BLUE, ORANGE, GREEN, VERMILLION, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9"
 YELLOW = "#f0e442"
 GREY, PALE, INK, GROUND = "#7a7a7a", "#e4e4e4", "#222222", "#ffffff"
@@ -122,7 +122,7 @@ def _for_dark_pages(svg: str) -> str:
         for light, dark in _DARK.items() for kind in ("fill", "stroke")
     )  # fmt: skip
     style = f"<style>@media (prefers-color-scheme: dark){{{rules}}}</style>"
-    short = re.sub(r"(scale\([^)]*\))|(\d\.\d\d)\d+", lambda found: found[1] or found[2], svg)
+    short = re.sub(r"(scale\([^)]*\))|(\d\.\d\d)\d+", lambda result: result[1] or result[2], svg)
     return re.sub(r"\n *\n", "\n", short.replace(" <defs>\n", f" {style}\n <defs>\n", 1))
 
 
@@ -142,16 +142,16 @@ def label(name: object, limit: int = 26, *, wrapped: bool = False) -> str:
     if len(text) > limit and wrapped and " (" in text:
         first, _, rest = text.partition(" (")
         parts = [first, f"({rest}"]
-    return "\n".join(fitted(part, limit) for part in parts).replace("$", r"\$")
+    return "\n".join(truncated(part, limit) for part in parts).replace("$", r"\$")
 
 
 def labels(names: Sequence[object], limit: int = 26, *, wrapped: bool = False) -> list[str]:
     """As ``label``, and as long as they must be to tell the names apart."""
     longest = max((len(plain(name)) for name in names), default=limit)
     for some in range(limit, longest):
-        found = [label(name, some, wrapped=wrapped) for name in names]
-        if len(set(found)) == len(set(names)):
-            return found
+        result = [label(name, some, wrapped=wrapped) for name in names]
+        if len(set(result)) == len(set(names)):
+            return result
     return [label(name, max(limit, longest), wrapped=wrapped) for name in names]
 
 

@@ -100,27 +100,27 @@ def consistent(name: str, summary: Mapping[str, Any], of_baseline: bool = False)
 
 
 def compare(
-    name: str, before: Mapping[str, Any], after: Mapping[str, Any], limits: Limits, exact: bool, meant: bool
+    name: str, before: Mapping[str, Any], after: Mapping[str, Any], limits: Limits, exact: bool, expected_change: bool
 ) -> list[Finding]:
     """Means against margin and floor; where runs are deterministic, counts too. What is not finite never passes.
 
     meant: only Dice is held to the margin: another loss has other values, and what pixels pool to follows.
     """
-    found = []
+    result = []
     for key, words, sign in SCORES:
         now = _number(after.get(key))
         fell = sign * (before[key] - now)
         margin = limits.margin_of(name)
         margin = max(margin, limits.loss) if key == "validation_loss" else margin
-        kept = fell <= margin or (meant and key != "dice")
+        kept = fell <= margin or (expected_change and key != "dice")
         ok = math.isfinite(now) and kept and (sign < 0 or now >= limits.floor)
         numbers = {"baseline": before[key], "now": now, "margin": margin, "floor": limits.floor}
-        found.append(Finding(name, words, f"{before[key]:.4f}", f"{now:.4f}", ok, numbers=numbers))
+        result.append(Finding(name, words, f"{before[key]:.4f}", f"{now:.4f}", ok, numbers=numbers))
     if exact:
         other = changed(before["counts"], after["counts"])
-        found.append(Finding(name, "images whose counts changed", "0", some(other), not other))
+        result.append(Finding(name, "images whose counts changed", "0", some(other), not other))
     if exact and "boundary" in before:
         old, new = before["boundary"], after["boundary"]
         other = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-        found.append(Finding(name, "images whose distances changed", "0", some(other), not other))
-    return found
+        result.append(Finding(name, "images whose distances changed", "0", some(other), not other))
+    return result

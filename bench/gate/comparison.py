@@ -13,7 +13,9 @@ from bench.running.failures import NOT_OF_THE_CODE
 Summary = Mapping[str, Any]
 
 
-def compare(baseline: Summary, now: Summary, limits: Limits | None = None, *, meant: bool = False) -> list[Finding]:
+def compare(
+    baseline: Summary, now: Summary, limits: Limits | None = None, *, expected_change: bool = False
+) -> list[Finding]:
     """Compare a run with its baseline; limits: of the suite unless given.
 
     meant: the change is known to move scores (another recipe or protocol, other seeds), so that these and counts may
@@ -24,10 +26,10 @@ def compare(baseline: Summary, now: Summary, limits: Limits | None = None, *, me
     failed = now.get("failed", {})
     # a mean over the folds that did not fail would be one over the easier rest
     now = {**now, "architectures": {name: of for name, of in now["architectures"].items() if name not in failed}}
-    preparation.same_subject(baseline, now, meant)
-    exact = not meant and baseline["machine"] == now["machine"]
+    preparation.same_subject(baseline, now, expected_change)
+    exact = not expected_change and baseline["machine"] == now["machine"]
     findings = preparation.compare(baseline, now, exact, limits)
-    if meant:
+    if expected_change:
         findings = [f for f in findings if f.subject != "recipe"]
     elif "dry_run" in baseline:
         same_numpy = baseline["machine"]["versions"].get("numpy") == now["machine"]["versions"].get("numpy")
@@ -41,7 +43,7 @@ def compare(baseline: Summary, now: Summary, limits: Limits | None = None, *, me
             findings.append(Finding(name, "trained and scored", "yes", "no", False))
             continue
         accuracy.consistent(name, new[name])
-        findings += accuracy.compare(name, before, new[name], limits, exact and limits.exact, meant)
+        findings += accuracy.compare(name, before, new[name], limits, exact and limits.exact, expected_change)
     findings += [Finding(name, "trained and scored", "no", "yes (new)", True) for name in new if name not in old]
     findings += [_unfinished(name, "yes" if name in old else "no", how) for name, how in failed.items()]
     before_images, now_images = _per_image(old), _per_image(new)
@@ -60,14 +62,14 @@ def _per_image(architectures: Summary) -> dict[str, dict[str, float]]:
     return {name: paired.per_image(of["counts"]) for name, of in architectures.items()}
 
 
-def explain(baseline: Summary, now: Summary, limits: Limits | None = None, *, meant: bool = False) -> str:
+def explain(baseline: Summary, now: Summary, limits: Limits | None = None, *, expected_change: bool = False) -> str:
     """A sentence on how strict the comparison was."""
     limits = limits or limits_of(baseline["suite"])
     paired_words = (
         f"each architecture must be shown to have lost less than {_margins(limits, baseline)} Dice by image (one-sided "
         f"bootstrap over patients at {limits.level}, Holm)"
     )
-    if meant:
+    if expected_change:
         floor = f", and no mean score may be below {limits.floor}" if limits.floor else ""
         return f"A meant change: {paired_words}{floor}."
     missing = ", ".join(key for key in now if key not in baseline)

@@ -16,9 +16,9 @@ from bench import suites
 from bench.records import store
 from bench.records.results import Results
 from bench.running import child, data, failures, worker
-from bench.running.data import Material
+from bench.running.data import SuiteData
 from bench.running.executor import Executor, Job, Local, Say
-from bench.running.inputs import inputs
+from bench.running.fingerprint import fingerprint_inputs
 from bench.running.training import Training, plain, restored
 from bench.suites import Suite
 from lungseg import ARCHITECTURES
@@ -29,7 +29,7 @@ UNKNOWN = "?"  # an image, or a mask, that is none of the set's
 ALIKE = 1e-5  # between an image's mean in the set and in a batch
 LIMIT_S = 1800.0  # it takes seconds
 SCORES = ("tp", "fp", "fn", "tn", "dice", "iou", "hd95_mm", "assd_mm", "nsd_2mm", "distance_unit")
-Facts = dict[str, Any]
+Metadata = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,41 +41,41 @@ class Asked:
     results: Results
 
 
-def facts(suite: Suite, root: Path, results: Results, executor: Executor | None = None) -> Facts:
+def metadata(suite: Suite, root: Path, results: Results, executor: Executor | None = None) -> Metadata:
     """Of the suite's first cell, in a process of its own as any cell; ``{"failed": words, "slow": bool}`` where it did
     not end well: slow unless an exception said why, since seconds of work and one small network suit any machine."""
     folder = results.log(suite.name, "dry-run")
-    asked = plain(Asked(suite, root, Results(folder)))
-    job = Job("bench.gate.dry_run", asked, suite.threads, folder / "log.txt", LIMIT_S)
-    found: Facts = {}
-    outcome = (executor or Local()).submit(job, lambda event: found.update(event.get("facts", {})))
+    requested = plain(Asked(suite, root, Results(folder)))
+    job = Job("bench.gate.dry_run", requested, suite.threads, folder / "log.txt", LIMIT_S)
+    result: Metadata = {}
+    outcome = (executor or Local()).submit(job, lambda event: result.update(event.get("facts", {})))
     if outcome.error:
         slow = outcome.status in ("timeout", "oom") or not outcome.explained
         return {"failed": f"{outcome.status}: {outcome.error['message']}", "slow": slow}
-    return found
+    return result
 
 
-def trained(suite: Suite, root: Path, results: Results) -> Facts:
+def trained(suite: Suite, root: Path, results: Results) -> Metadata:
     """The child's side: run the cell, and put what its network was told beside what its record says."""
     ARCHITECTURES.add(NAME, "bench.gate.scripted:scripted")
     suite = replace(suite, architectures=(NAME,), widths=())
-    material = data.gather(suite, root, results)
+    suite_data = data.load_suite_data(suite, root, results)
     (cell, *_) = suites.cells(suite)
-    record = worker.run(Training(cell, suite, root, results, inputs(cell, material)), lambda event: None)
+    record = worker.run(Training(cell, suite, root, results, fingerprint_inputs(cell, suite_data)), lambda event: None)
     from bench.gate.scripted import MADE
 
-    return described(record, MADE[-1], material)
+    return described(record, MADE[-1], suite_data)
 
 
-def described(record: Mapping[str, Any], model: Any, material: Material) -> Facts:
+def described(record: Mapping[str, Any], model: Any, suite_data: SuiteData) -> Metadata:
     """JSON-ready. order: a hash of each epoch's ids, batch by batch."""
-    names = Names(material.prepared)
-    epochs = [[[names.of(*image) for image in batch] for batch in epoch] for epoch in model.told["epochs"]]
+    names = Names(suite_data.prepared)
+    epochs = [[[names.of(*image) for image in batch] for batch in epoch] for epoch in model.trace["epochs"]]
     last = [key for batch in epochs[-1] for key in batch]
     return {
-        "trained_on": sorted({key for epoch in epochs for batch in epoch for key in batch}),
+        "train_set": sorted({key for epoch in epochs for batch in epoch for key in batch}),
         "each_once": all(len(flat) == len(set(flat)) == len(last) for flat in map(_flat, epochs)),
-        "validated_on": sorted(names.of(*image) for image in model.told["validation"]),
+        "validation_set": sorted(names.of(*image) for image in model.trace["validation"]),
         "order": [store.sha256(epoch)[:16] for epoch in epochs],
         "batch_sizes": [len(batch) for batch in epochs[0]],
         "learning_rates": [float(rate) for rate in record["history"]["learning_rate"]],
@@ -101,8 +101,8 @@ class Names:
         """The id; both ids where the mask is another image's; a question mark for what is not in the set."""
         nearest = int(np.argmin(np.abs(self.means - mean)))
         image = self.ids[nearest] if abs(self.means[nearest] - mean) <= ALIKE else UNKNOWN
-        truth = self.of_mask.get(mask, UNKNOWN)
-        return image if image == truth else f"{image} with the mask of {truth}"
+        target = self.of_mask.get(mask, UNKNOWN)
+        return image if image == target else f"{image} with the mask of {target}"
 
 
 def _flat(epoch: Sequence[Sequence[str]]) -> list[str]:
@@ -120,22 +120,22 @@ ADAM = ("beta_1", "beta_2", "epsilon", "amsgrad", "weight_decay", "clipnorm", "c
 
 def _loss(loss: Any) -> list[float]:
     """Of two masks against a ramp: one half full, one nearly empty."""
-    guess = np.tile(np.linspace(0.05, 0.95, 8, dtype=np.float32)[None, :, None], (8, 1, 1))
-    truth = np.zeros((2, 8, 8, 1), np.float32)
-    truth[0, :4], truth[1, 0, 7] = 1, 1
-    return [float(value) for value in np.ravel(np.asarray(loss(truth, np.stack([guess, guess]))))]
+    prediction = np.tile(np.linspace(0.05, 0.95, 8, dtype=np.float32)[None, :, None], (8, 1, 1))
+    target = np.zeros((2, 8, 8, 1), np.float32)
+    target[0, :4], target[1, 0, 7] = 1, 1
+    return [float(value) for value in np.ravel(np.asarray(loss(target, np.stack([prediction, prediction]))))]
 
 
 def _scores(case: Mapping[str, Any]) -> dict[str, Any]:
     """Of the case, and of what it is at the stored size where the record says so."""
-    own = {key: case[key] for key in SCORES if key in case}
+    local = {key: case[key] for key in SCORES if key in case}
     stored = case.get("at_stored") or {}
-    return own | {f"at_stored.{key}": stored[key] for key in SCORES if key in stored}
+    return local | {f"at_stored.{key}": stored[key] for key in SCORES if key in stored}
 
 
 def _work(payload: dict[str, Any], say: Say) -> None:
-    asked = restored(Asked, payload)
-    say({"event": "facts", "facts": trained(asked.suite, asked.root, asked.results)})
+    requested = restored(Asked, payload)
+    say({"event": "facts", "facts": trained(requested.suite, requested.root, requested.results)})
 
 
 work = failures.telling(_work)

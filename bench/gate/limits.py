@@ -81,7 +81,7 @@ def chosen(suite: str, file: Path | None, margin: float | None) -> Limits:
 def _read(path: Path) -> dict[str, Any]:
     """What a TOML file says: ``margin``, ``floor``, ``level``, ``exact`` and a table ``margins`` by architecture."""
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        result = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         why = getattr(error, "strerror", "") or error
         raise UsageError(f"{path}: no file of limits ({why}); expected TOML such as margin = 0.01") from error
@@ -92,11 +92,11 @@ def _read(path: Path) -> dict[str, Any]:
         "exact": (lambda v: isinstance(v, bool), "true or false"),
         "margins": (lambda v: isinstance(v, dict) and all(map(_share, v.values())), "margins by architecture"),
     }
-    for key, value in found.items():
+    for key, value in result.items():
         _require(key in known, f"{path}: {key}", f"one of {', '.join(known)}")
         fits, words = known[key]
         _require(fits(value), f"{path}: {key} = {value}", words)
-    return {**found, "margins": tuple(found.get("margins", {}).items())}
+    return {**result, "margins": tuple(result.get("margins", {}).items())}
 
 
 def _share(value: Any) -> bool:

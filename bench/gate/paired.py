@@ -28,10 +28,10 @@ class Change:
 
 def per_image(counts: Mapping[str, Sequence[int]]) -> dict[str, float]:
     """Dice of each image, mean over seeds: {"<seed>/<id>": [tp, fp, fn, tn]} to {id: Dice}."""
-    found = defaultdict(list)
+    result = defaultdict(list)
     for key, of_image in counts.items():
-        found[key.partition("/")[2]].append(dice(of_image))
-    return {key: sum(values) / len(values) for key, values in found.items()}
+        result[key.partition("/")[2]].append(dice(of_image))
+    return {key: sum(values) / len(values) for key, values in result.items()}
 
 
 def change(differences: Floats, patients: Sequence[str], limits: Limits, architecture: str = "") -> Change:
@@ -59,17 +59,17 @@ def compare(changes: Mapping[str, Change], limits: Limits) -> list[Finding]:
 
     Holm's adjustment bounds by ``limits.level`` the chance that any architecture passes which lost the margin.
     """
-    adjusted = holm([found.p for found in changes.values()])
+    adjusted = holm([result.p for result in changes.values()])
     return [
         Finding(
             name,
             "Dice by image, change (lower bound)",
             f"> {-limits.margin_of(name):.4f}",
-            f"{found.mean:+.4f} ({found.bound:+.4f}), p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}",
+            f"{result.mean:+.4f} ({result.bound:+.4f}), p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}",
             p <= limits.level,
-            numbers={"change": found.mean, "bound": found.bound, "p": p, "margin": limits.margin_of(name)},
+            numbers={"change": result.mean, "bound": result.bound, "p": p, "margin": limits.margin_of(name)},
         )
-        for (name, found), p in zip(changes.items(), adjusted, strict=True)
+        for (name, result), p in zip(changes.items(), adjusted, strict=True)
     ]
 
 
@@ -83,11 +83,11 @@ def changes(
 
     patients: of each id; an id that is not there is a patient of its own.
     """
-    found = {}
+    result = {}
     for name in before.keys() & now.keys():
         ids = sorted(before[name].keys() & now[name].keys())
         if ids:
             apart = np.array([now[name][key] - before[name][key] for key in ids])
             of = [patients.get(key, key) for key in ids]
-            found[name] = change(apart, of, limits, name)
-    return dict(sorted(found.items()))
+            result[name] = change(apart, of, limits, name)
+    return dict(sorted(result.items()))

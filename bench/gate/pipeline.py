@@ -8,12 +8,12 @@ from typing import Any
 
 from bench.gate.verdict import Finding, some
 
-Facts = Mapping[str, Any]
+Metadata = Mapping[str, Any]
 SUBJECT = "dry run"
 CLOSE = 1e-6  # of a float32 that is computed alike: what its last digits may differ by
 WORDS = {  # key of a dry run's facts: what a table calls it
-    "trained_on": "images trained on",
-    "validated_on": "images validated on",
+    "train_set": "images trained on",
+    "validation_set": "images validated on",
     "each_once": "each image once an epoch",
     "batch_sizes": "images of each batch",
     "order": "order of images, epochs that differ",
@@ -26,7 +26,7 @@ WORDS = {  # key of a dry run's facts: what a table calls it
 }
 
 
-def compare(before: Facts, now: Facts | None, same_numpy: bool) -> list[Finding]:
+def compare(before: Metadata, now: Metadata | None, same_numpy: bool) -> list[Finding]:
     """A finding for each fact of the baseline. A dry run that failed is one by itself: it is judged unless it ended for
     want of time or memory.
 
@@ -41,7 +41,7 @@ def compare(before: Facts, now: Facts | None, same_numpy: bool) -> list[Finding]
 def _fact(key: str, old: Any, new: Any, same_numpy: bool) -> Finding:
     if key == "cases":
         return _changed(key, _scores(old, new or {}))
-    if key in ("trained_on", "validated_on"):
+    if key in ("train_set", "validation_set"):
         moved = sorted(set(old) ^ set(new or ()))
         words = f"{some(moved)} more or fewer" if moved else f"{len(new)}"
         return Finding(SUBJECT, WORDS[key], f"{len(old)}", words, ok=sorted(old) == sorted(new or ()))
@@ -59,7 +59,7 @@ def _order(old: list[str], new: list[str], same_numpy: bool) -> Finding:
     return _changed("order", moved)
 
 
-def _scores(old: Facts, new: Facts) -> list[str]:
+def _scores(old: Metadata, new: Metadata) -> list[str]:
     return sorted(key for key in old.keys() | new.keys() if not close(old.get(key), new.get(key)))
 
 

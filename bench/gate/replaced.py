@@ -72,16 +72,16 @@ def _scores(old: dict[str, Any], now: dict[str, Any]) -> list[str]:
     words = []
     for name in sorted(before.keys() | after.keys()):
         values = [of[name]["dice"] if name in of else None for of in (before, after)]
-        told = " -> ".join("none" if value is None else f"{value:.4f}" for value in values)
+        details = " -> ".join("none" if value is None else f"{value:.4f}" for value in values)
         lost = f" ({values[1] - values[0]:+.4f})" if None not in values else ""  # type: ignore[operator]
-        words.append(f"{name} {told}{lost}")
+        words.append(f"{name} {details}{lost}")
     return [f"mean Dice of the baselines, {', '.join(words)}."]
 
 
 def _loaded(text: str | None) -> dict[str, Any]:
     try:
-        found = json.loads(text or "")
-        fine = all(isinstance(of["dice"], float | int) for of in found["architectures"].values())
+        result = json.loads(text or "")
+        fine = all(isinstance(of["dice"], float | int) for of in result["architectures"].values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    return found if fine else {}
+    return result if fine else {}

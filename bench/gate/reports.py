@@ -43,7 +43,7 @@ class Verdict:
 
 def markdown(verdict: Verdict) -> str:
     """Scores, then the checks that failed, then all of them folded."""
-    wrong = [found for found in verdict.findings if not found.ok]
+    wrong = [result for result in verdict.findings if not result.ok]
     parts = [f"## Lung segmentation gate: {verdict.word}", *_scores(verdict)]
     if wrong:
         parts += ["", *terminal.table(wrong)]
@@ -59,18 +59,21 @@ def markdown(verdict: Verdict) -> str:
 
 def _scores(verdict: Verdict) -> list[str]:
     """A row for each architecture that both sides have: Dice before and now, its change by image, the margin."""
-    by = {(found.subject, "bound" if "bound" in found.numbers else found.what): found for found in verdict.findings}
+    by = {
+        (result.subject, "bound" if "bound" in result.numbers else result.what): result for result in verdict.findings
+    }
     rows = []
-    for (name, what), found in by.items():
+    for (name, what), result in by.items():
         if what != "mean Dice":
             continue
         change = by.get((name, "bound"))
         numbers = change.numbers if change else {}
-        told = f"{numbers['change']:+.4f} (not below {numbers['bound']:+.4f})" if change else "-"
-        ok = found.ok and (change is None or change.ok)
-        margin = found.numbers["margin"]
+        details = f"{numbers['change']:+.4f} (not below {numbers['bound']:+.4f})" if change else "-"
+        ok = result.ok and (change is None or change.ok)
+        margin = result.numbers["margin"]
         rows.append(
-            f"| {_cell(name)} | {found.before} | {found.now} | {told} | {margin:.4g} | {'ok' if ok else '**FAIL**'} |"
+            f"| {_cell(name)} | {result.before} | {result.now} | {details} | {margin:.4g} | "
+            f"{'ok' if ok else '**FAIL**'} |"
         )
     if not rows:
         return []
@@ -121,8 +124,8 @@ def _values(of: Summary | None) -> dict[str, float | None] | None:
 
 def junit(verdict: Verdict) -> str:
     """A test case for each finding; what could not be judged is an error, not a failure."""
-    unjudged = [found for found in verdict.findings if not found.ok and not found.judged]
-    failed = [found for found in verdict.findings if not found.ok and found.judged]
+    unjudged = [result for result in verdict.findings if not result.ok and not result.judged]
+    failed = [result for result in verdict.findings if not result.ok and result.judged]
     counts = {"tests": len(verdict.findings), "failures": len(failed), "errors": len(unjudged)}
     seconds = verdict.about.get("seconds")
     suite = xml.Element("testsuite", {"name": "lungseg gate", **{k: str(v) for k, v in counts.items()}})
@@ -130,13 +133,13 @@ def junit(verdict: Verdict) -> str:
         suite.set("time", f"{seconds:.1f}")
     if "time" in verdict.about:
         suite.set("timestamp", verdict.about["time"])
-    for found in verdict.findings:
-        case = xml.SubElement(suite, "testcase", {"classname": _xml(found.subject), "name": _xml(found.what)})
-        if not found.ok:
-            kind = "failure" if found.judged else "error"
-            message = f"baseline {found.before}, now {found.now}"
-            told = xml.SubElement(case, kind, {"message": _xml(message)})
-            told.text = _xml(verdict.strictness)
+    for result in verdict.findings:
+        case = xml.SubElement(suite, "testcase", {"classname": _xml(result.subject), "name": _xml(result.what)})
+        if not result.ok:
+            kind = "failure" if result.judged else "error"
+            message = f"baseline {result.before}, now {result.now}"
+            details = xml.SubElement(case, kind, {"message": _xml(message)})
+            details.text = _xml(verdict.strictness)
     root = xml.Element("testsuites")
     root.append(suite)
     xml.indent(root)

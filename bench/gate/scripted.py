@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lungseg.architectures.blocks import Style
+from lungseg.architectures.blocks import LayerFactory
 
 LEVELS = np.array([0.0413, 0.2971, 0.4637, 0.5819, 0.8302, 0.9544], np.float32)  # none near a threshold that is used
 EDGES = np.array([1.6, 1.3, 1.05, 0.9, 0.6])  # of the ellipses between two levels, a lung's radius being 1
@@ -39,13 +39,13 @@ class Scripted(keras.Model):
         initial_epoch: int = 0, **_: Any,
     ) -> None:  # fmt: skip
         """Take every batch, learn nothing of it, tell the callbacks what the script says."""
-        self.told: dict[str, Any] = {"epochs": [], "validation": seen(*validation_data)}
+        self.trace: dict[str, Any] = {"epochs": [], "validation": seen(*validation_data)}
         hooks = keras.callbacks.CallbackList(list(callbacks), model=self, epochs=epochs, steps=steps_per_epoch)
         self.stop_training = False
         hooks.on_train_begin()
         for epoch in range(initial_epoch, epochs):
             hooks.on_epoch_begin(epoch)
-            self.told["epochs"].append([seen(*next(x)) for _ in range(steps_per_epoch)])
+            self.trace["epochs"].append([seen(*next(x)) for _ in range(steps_per_epoch)])
             self.get_layer("epoch").bias.assign([epoch + 1.0])
             hooks.on_test_begin()
             hooks.on_test_end()
@@ -60,7 +60,7 @@ class Scripted(keras.Model):
         return np.stack([answer(np.asarray(image)[..., 0], epoch) for image in x])[..., None]
 
 
-def scripted(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
+def scripted(shape: tuple[int, int, int], width: int, style: LayerFactory) -> keras.Model:
     """An architecture's function, for the registry."""
     image = keras.Input(shape)
     out = keras.layers.Conv2D(1, 1, kernel_initializer="zeros", activation="sigmoid", name="epoch")(image)

@@ -22,21 +22,21 @@ def baseline(ratios: Mapping[str, float], machine: Mapping[str, Any], about: Map
 
 def load(path: Path, machine: Mapping[str, Any]) -> dict[str, float]:
     """Ratios of a baseline of this kind of machine. Raises NotComparable, with the remedy, for any other."""
-    again = "`make gate-speed ARGS=--write` writes one"
+    repeated = "`make gate-speed ARGS=--write` writes one"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        ratios = {str(name): float(value) for name, value in found["ratios"].items()}
-        fine = found["schema"] == SCHEMA and all(math.isfinite(v) and v > 0 for v in ratios.values()) and ratios
-        other = [f"{key} {found['machine'][key]!r}, here {machine[key]!r}" for key in SAME
-                 if found["machine"][key] != machine[key]]  # fmt: skip
+        result = json.loads(path.read_text(encoding="utf-8"))
+        ratios = {str(name): float(value) for name, value in result["ratios"].items()}
+        fine = result["schema"] == SCHEMA and all(math.isfinite(v) and v > 0 for v in ratios.values()) and ratios
+        other = [f"{key} {result['machine'][key]!r}, here {machine[key]!r}" for key in SAME
+                 if result["machine"][key] != machine[key]]  # fmt: skip
     except FileNotFoundError as error:
-        raise NotComparable(f"{path}: there is no baseline of speed; {again}") from error
+        raise NotComparable(f"{path}: there is no baseline of speed; {repeated}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise NotComparable(f"{path}: not a baseline of speed ({error!r}); {again}") from error
+        raise NotComparable(f"{path}: not a baseline of speed ({error!r}); {repeated}") from error
     if not fine:
-        raise NotComparable(f"{path}: of another schema, or holds a ratio that is none; {again}")
+        raise NotComparable(f"{path}: of another schema, or holds a ratio that is none; {repeated}")
     if other:
-        raise NotComparable(f"{path}: was measured on another machine ({'; '.join(other)}); {again}")
+        raise NotComparable(f"{path}: was measured on another machine ({'; '.join(other)}); {repeated}")
     return ratios
 
 
@@ -48,15 +48,15 @@ def slower(before: Mapping[str, float], now: Mapping[str, float], margin: float 
 def compare(before: Mapping[str, float], now: Mapping[str, float], margin: float = MARGIN) -> list[Finding]:
     """A finding for each kernel and rate; what was not measured is not judged."""
     wrong = slower(before, now, margin)
-    found = []
+    result = []
     for name in sorted(before.keys() | now.keys()):
         old, new = before.get(name), now.get(name)
         if old is None or new is None:
             was, is_now = ("not measured" if value is None else f"{value:.3g}" for value in (old, new))
-            found.append(Finding("speed", name, was, is_now, ok=old is None, judged=False))
+            result.append(Finding("speed", name, was, is_now, ok=old is None, judged=False))
             continue
         change = new / old - 1
         numbers = {"baseline": old, "now": new, "change": change, "margin": margin}
-        told = f"{new:.3g} ({change:+.0%})"
-        found.append(Finding("speed", name, f"{old:.3g}", told, name not in wrong, numbers=numbers))
-    return found
+        details = f"{new:.3g} ({change:+.0%})"
+        result.append(Finding("speed", name, f"{old:.3g}", details, name not in wrong, numbers=numbers))
+    return result

@@ -14,30 +14,32 @@ import numpy as np
 from bench import machine
 from bench.gate.accuracy import scores
 from bench.gate.verdict import NotComparable
-from bench.records import likeness, store
+from bench.records import consistency, store
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.running.data import Material
-from bench.running.inputs import PROTOCOL, resolved
+from bench.running.data import SuiteData
+from bench.running.fingerprint import PROTOCOL, settings_named
 from bench.suites import Suite
 from lungseg import recipes, runtime
 from lungseg.batches import Batches
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
 
-SCHEMA = 2
-READABLE = (1, 2)  # 1 lacks size, folds, recipe, batches and quarters; what is not there is not compared
+SCHEMA = 3
+READABLE = (SCHEMA,)  # of earlier ones the names of keys differ
 MESSAGE = 120  # characters of an error's first line that a table shows
 Summary = dict[str, Any]
 
 
-def summarise(suite: Suite, material: Material, records: Sequence[Record], dry_run: Summary | None = None) -> Summary:
+def summarise(
+    suite: Suite, suite_data: SuiteData, records: Sequence[Record], dry_run: Summary | None = None
+) -> Summary:
     """What a baseline holds, and what is compared with one: data, folds, batches, scores and counts; what the pipeline
     did with a network that follows a script, where that was tried (``bench.gate.dry_run``)."""
-    prepared = material.prepared
+    prepared = suite_data.prepared
     patients = dict(zip(prepared.ids, prepared.patients, strict=True))
     recipe = recipes.recipe(suite.recipe)
-    used = suite.only_folds if suite.only_folds is not None else range(suite.folds)
+    used = suite.fold_subset if suite.fold_subset is not None else range(suite.folds)
     return {
         "schema": SCHEMA,
         "suite": suite.name,
@@ -46,22 +48,22 @@ def summarise(suite: Suite, material: Material, records: Sequence[Record], dry_r
         "records": store.SCHEMA,
         "protocol": PROTOCOL,
         "machine": machine_kind(suite.threads),
-        "recipe": resolved(suite.recipe),
+        "recipe": settings_named(suite.recipe),
         "data": {
             "raw_sha256": prepared.raw_sha256,
             "prepared_sha256": prepared.sha256,
             "patients": patients,
-            "truth_pixels": prepared.truth_pixels,
+            "target_pixels": prepared.target_pixels,
             "spacing_mm": {key: list(mm) for key, mm in zip(prepared.ids, prepared.spacing_mm, strict=True) if mm},
             **quarters(prepared),
         },
         "folds": {
             "n": suite.folds,
-            "sha256": store.sha256([material.folds_record(seed) for seed in suite.seeds]),
-            "leaked": leaked([fold for seed in suite.seeds for fold in material.partition(seed)], patients),
+            "sha256": store.sha256([suite_data.folds_record(seed) for seed in suite.seeds]),
+            "leaked": leaked([fold for seed in suite.seeds for fold in suite_data.partition(seed)], patients),
         },
         "batches": {
-            f"f{k}.s{seed}": batches(Batches(prepared, material.partition(seed)[k].train, recipe.batch_size, seed))
+            f"f{k}.s{seed}": batches(Batches(prepared, suite_data.partition(seed)[k].train, recipe.batch_size, seed))
             for k in used
             for seed in suite.seeds
         },
@@ -73,12 +75,12 @@ def summarise(suite: Suite, material: Material, records: Sequence[Record], dry_r
 
 def failed(records: Sequence[Record]) -> dict[str, dict[str, str]]:
     """Of each network with a cell that did not finish, how the first of them ended: status and message."""
-    found: dict[str, dict[str, str]] = {}
+    result: dict[str, dict[str, str]] = {}
     for record in records:
         if not record.ok:
             message = record.error.message.partition("\n")[0]
-            found.setdefault(record.cell.network(), {"status": record.status, "message": message[:MESSAGE]})
-    return dict(sorted(found.items()))
+            result.setdefault(record.cell.network(), {"status": record.status, "message": message[:MESSAGE]})
+    return dict(sorted(result.items()))
 
 
 def _architectures(records: Sequence[Record]) -> dict[str, Any]:
@@ -105,31 +107,31 @@ def quarters(prepared: Prepared) -> dict[str, dict[str, Any]]:
     return {
         "image_means": by_id(images.reshape(n, -1).mean(axis=1, dtype="float64")),
         "image_quarters": by_id(np.transpose([images[p].mean(axis=(1, 2), dtype="float64") for p in parts])),
-        "truth_quarters": by_id(np.transpose([np.count_nonzero(masks[p], axis=(1, 2)) for p in parts])),
+        "target_quarters": by_id(np.transpose([np.count_nonzero(masks[p], axis=(1, 2)) for p in parts])),
     }
 
 
 def leaked(folds: Sequence[Fold], patients: Mapping[str, str]) -> list[str]:
     """Ids tested by a network that saw their patient, judged the best epoch by it, or was to: what folds forbid."""
-    found = set()
+    result = set()
     for fold in folds:
         seen = {patients[key] for key in (*fold.train, *fold.validation)}
-        found |= {key for key in fold.test if patients[key] in seen}
+        result |= {key for key in fold.test if patients[key] in seen}
         trained = {patients[key] for key in fold.train}
-        found |= {key for key in fold.validation if patients[key] in trained}
-    return sorted(found)
+        result |= {key for key in fold.validation if patients[key] in trained}
+    return sorted(result)
 
 
 def batches(of: Batches) -> dict[str, Any]:
     """What the first epoch's batches really hold: images, steps, lung pixels, and a hash of their order and pixels."""
-    images, truth, digest = 0, 0, hashlib.sha256()
+    images, target, digest = 0, 0, hashlib.sha256()
     steps = 0
     for picture, mask in of.epoch(0):
         steps += 1
         images += len(picture)
-        truth += int(np.count_nonzero(mask))
+        target += int(np.count_nonzero(mask))
         digest.update(np.ascontiguousarray(picture).tobytes() + np.ascontiguousarray(mask).tobytes())
-    return {"images": images, "steps": steps, "truth_pixels": truth, "sha256": digest.hexdigest()}
+    return {"images": images, "steps": steps, "target_pixels": target, "sha256": digest.hexdigest()}
 
 
 def machine_kind(threads: int) -> dict[str, Any]:
@@ -151,7 +153,7 @@ def load_baseline(path: Path) -> Summary:
         baseline: Summary = store.strict_json(path.read_text(encoding="utf-8"))  # no NaN, no infinity
         scores = [v for a in baseline["architectures"].values() for v in (a["dice"], a["f1"], a["validation_loss"])]
         on, data = baseline["machine"], baseline["data"]
-        needed = baseline["suite"], baseline["dataset"], on["backend"], on["device_kind"], data["truth_pixels"]
+        needed = baseline["suite"], baseline["dataset"], on["backend"], on["device_kind"], data["target_pixels"]
         held = [v for v in (*_leaves(baseline["data"]), *_leaves(baseline["architectures"])) if not isinstance(v, str)]
         finite = all(math.isfinite(value) for value in (*scores, *held))
         fine = baseline["schema"] in READABLE and all(needed) and scores and finite
@@ -175,18 +177,18 @@ def summarise_results(results: Results, suite: Suite) -> dict[str, Summary]:
 
     Only the suite's architectures, and records of cells that succeeded. Raises NotComparable where there is none.
     """
-    found: dict[str, list[Record]] = {}
+    result: dict[str, list[Record]] = {}
     for path in results.paths(suite.name):
         record = store.load_record(path)
         if record.cell.architecture in suite.architectures:
-            found.setdefault(path.parent.name, []).append(record)
-    found = {key: records for key, records in found.items() if any(record.ok for record in records)}
-    if not found:
+            result.setdefault(path.parent.name, []).append(record)
+    result = {key: records for key, records in result.items() if any(record.ok for record in records)}
+    if not result:
         raise NotComparable(
             f"{results.root}: no finished record of {', '.join(suite.architectures)} in suite {suite.name}; train it"
             f" by `make bench SUITE={suite.name}`, or name a folder that holds some (--candidate, --baseline)"
         )
-    return {key: _of_records(suite, records) for key, records in found.items()}
+    return {key: _of_records(suite, records) for key, records in result.items()}
 
 
 def left_out(results: Results, suite: Suite) -> list[str]:
@@ -197,7 +199,7 @@ def left_out(results: Results, suite: Suite) -> list[str]:
 def _of_records(suite: Suite, stored: Sequence[Record]) -> Summary:
     """As ``summarise``, from what records alone tell: no pixels, so no quarters and no batches."""
     records = [record for record in stored if record.ok]
-    if mixed := likeness.unlike(records):
+    if mixed := consistency.conflicts(records):
         raise NotComparable(f"{suite.name}: its records are not of one comparison: {'; '.join(mixed)}; run it again")
     patients = {case.id: case.patient for record in records for case in record.cases}
     folds = {(r.cell.seed, r.cell.fold): Fold(r.split.train, r.split.validation, r.split.test) for r in records}
@@ -206,7 +208,7 @@ def _of_records(suite: Suite, stored: Sequence[Record]) -> Summary:
     return {
         "schema": SCHEMA,
         "suite": suite.name,
-        "dataset": last.cell.scored_on,
+        "dataset": last.cell.test_set,
         "size": list(last.cell.size),
         "records": last.document["schema"],
         "protocol": made_from.get("protocol"),
@@ -216,7 +218,7 @@ def _of_records(suite: Suite, stored: Sequence[Record]) -> Summary:
             "raw_sha256": prepared.raw_sha256,
             "prepared_sha256": prepared.prepared_sha256,
             "patients": patients,
-            "truth_pixels": {key: n for r in records for key, n in r.data.truth_pixels.items()},
+            "target_pixels": {key: n for r in records for key, n in r.data.target_pixels.items()},
         },
         "folds": {
             "n": last.cell.folds,

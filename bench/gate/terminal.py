@@ -12,15 +12,15 @@ MEANT = (
 )
 
 
-def findings(found: Sequence[Finding], strictness: str, code: int) -> str:
+def findings(result: Sequence[Finding], strictness: str, code: int) -> str:
     """The gate's table and verdict, Markdown that reads as plain text."""
-    return "\n".join([*table(found), "", sentences(found, strictness, code)])
+    return "\n".join([*table(result), "", sentences(result, strictness, code)])
 
 
-def table(found: Sequence[Finding]) -> list[str]:
+def table(result: Sequence[Finding]) -> list[str]:
     """Lines of a row for each finding."""
     rows = [("", "subject", "what", "baseline", "now")]
-    rows += [(_mark(f), f.subject, f.what, f.before, f.now) for f in found]
+    rows += [(_mark(f), f.subject, f.what, f.before, f.now) for f in result]
     rows = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]  # type: ignore[misc]
     widths = [max(len(row[k]) for row in rows) for k in range(5)]
     lines = [
@@ -30,22 +30,22 @@ def table(found: Sequence[Finding]) -> list[str]:
     return lines
 
 
-def sentences(found: Sequence[Finding], strictness: str, code: int) -> str:
+def sentences(result: Sequence[Finding], strictness: str, code: int) -> str:
     """The verdict, how strict it was, and what to do where it failed."""
     more = f" {MEANT}" if code not in (OK, NOT_JUDGED) else ""
-    return f"{_verdict(found, code)} {strictness}{more}"
+    return f"{_verdict(result, code)} {strictness}{more}"
 
 
 def _mark(finding: Finding) -> str:
     return "ok" if finding.ok else "FAIL" if finding.judged else "not judged"
 
 
-def _verdict(found: Sequence[Finding], code: int) -> str:
-    failed, unjudged = (sum(not f.ok and f.judged is judged for f in found) for judged in (True, False))
+def _verdict(result: Sequence[Finding], code: int) -> str:
+    failed, unjudged = (sum(not f.ok and f.judged is judged for f in result) for judged in (True, False))
     if code == NOT_JUDGED:
         return (
-            f"Not judged: {unjudged} of {len(found)} checks could not be made, the others passed. That is no "
+            f"Not judged: {unjudged} of {len(result)} checks could not be made, the others passed. That is no "
             "regression; run it again on an idle machine."
         )
     more = f" {unjudged} more could not be made." if unjudged else ""
-    return f"Gate passed.{more}" if code == OK else f"Gate failed: {failed} of {len(found)} checks.{more}"
+    return f"Gate passed.{more}" if code == OK else f"Gate failed: {failed} of {len(result)} checks.{more}"

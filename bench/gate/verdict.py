@@ -45,8 +45,8 @@ def exit_code(findings: Sequence[Finding]) -> int:
 def as_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Findings, JSON-ready: a number that is not finite, which strict JSON lacks, is null."""
     return [
-        {**asdict(found), "numbers": {k: v if math.isfinite(v) else None for k, v in found.numbers.items()}}
-        for found in findings
+        {**asdict(result), "numbers": {k: v if math.isfinite(v) else None for k, v in result.numbers.items()}}
+        for result in findings
     ]
 
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.markdown import counted, duration, escape, listed, p_value, with_interval
-from bench.pages import budget, gaps
-from bench.statistics.rows import MIN_SEEDS, Pair, Row, Section
+from bench.pages import budget, completeness
+from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 
 MOST_NAMED = 3
 Namer = Callable[[object], str]
-REAL, SEEDS = "Is the difference real?", "How many seeds?"
+SIGNIFICANT, SEEDS = "Is the difference real?", "How many seeds?"
 TRUST, CHOSEN = "How often is such a table wrong?", "What of choosing the highest?"
 
 
-def best(section: Section, name: Namer = escape) -> str:
+def best(leaderboard: Leaderboard, name: Namer = escape) -> str:
     """Which row has the highest mean, if any may be called so; where it is an ensemble, the best network too."""
-    rows = section.rows
+    rows = leaderboard.rows
     if not rows:
         return "Nothing was scored, so there is nothing to compare."
     ranked = [r for r in rows if r.rank]
     if not ranked:
-        return f"No ranking: {gaps.unranked(section, rows[0])}."
+        return f"No ranking: {completeness.unranked(leaderboard, rows[0])}."
     row = ranked[0]
     first = [name(r.name) for r in ranked if round(r.dice.value, 12) == round(row.dice.value, 12)]
     part = "" if row.complete else f" (of {row.coverage[1]}: unfinished)"
@@ -32,11 +32,11 @@ def best(section: Section, name: Namer = escape) -> str:
         return f"Only {first[0]} can be ranked: mean Dice {value}.{_network(ranked, name)}"
     if len(first) > 1:
         return f"{listed(first)} share the highest mean Dice, {value}.{_network(ranked, name)}"
-    beside = [name(r.name) for r in ranked[1:] if r.rank == 1]
-    tied = f" It shares the first rank with {_some(beside)}." if beside else ""
-    ahead = gaps.ahead(section, name)
-    so_far = "Of the rows that can be ranked so far, " if ahead else ""
-    return f"{so_far}{first[0]} has the highest mean Dice, {value}.{tied}{ahead}{_network(ranked, name)}"
+    alongside = [name(r.name) for r in ranked[1:] if r.rank == 1]
+    tied = f" It shares the first rank with {_some(alongside)}." if alongside else ""
+    leading = completeness.leading_partial(leaderboard, name)
+    so_far = "Of the rows that can be ranked so far, " if leading else ""
+    return f"{so_far}{first[0]} has the highest mean Dice, {value}.{tied}{leading}{_network(ranked, name)}"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -49,10 +49,10 @@ def _network(ranked: list[Row], name: Namer) -> str:
     if ranked[0].single:
         return ""
     what = f" {name(ranked[0].name)} is {made_of(ranked[0])}."
-    own = next((r for r in ranked if r.single), None)
+    local = next((r for r in ranked if r.single), None)
     return (
-        f"{what} Of single networks {name(own.name)} has the highest, {with_interval(own.dice, digits=3)}."
-        if own
+        f"{what} Of single networks {name(local.name)} has the highest, {with_interval(local.dice, digits=3)}."
+        if local
         else what
     )
 
@@ -60,62 +60,67 @@ def _network(ranked: list[Row], name: Namer) -> str:
 def made_of(row: Row) -> str:
     """What an ensemble is a mean of: ``the mean of 3 trainings and 7 views of each image``."""
     parts = [f"{row.trainings} trainings"] if row.trainings > 1 else []
-    parts += [f"{row.views} views of each image"] if row.views > 1 else []
+    parts += [f"{row.transforms} views of each image"] if row.transforms > 1 else []
     return f"the mean of {' and '.join(parts)}"
 
 
-def real(section: Section, name: Namer = escape) -> str:
+def significance(leaderboard: Leaderboard, name: Namer = escape) -> str:
     """Whether the leader is better than those behind it, and what a test on so few seeds is about."""
-    ranked = [r for r in section.rows if r.rank]
+    ranked = [r for r in leaderboard.rows if r.rank]
     if len(ranked) < 2:
         return "There is no pair to compare."
-    pair = section.pair(ranked[0].name, ranked[1].name)
+    pair = leaderboard.pair(ranked[0].name, ranked[1].name)
     if pair is None:
         return "Too few patients to tell."
-    close = [(r, p.verdict) for r in ranked[1:] if (p := section.pair(ranked[0].name, r.name)) and not p.real]
+    close = [
+        (r, p.verdict) for r in ranked[1:] if (p := leaderboard.pair(ranked[0].name, r.name)) and not p.significant
+    ]
     others = [
         f" {lead} {_some(some)}."
-        for verdict, lead in ((EQUIVALENT, f"Equivalent to {name(ranked[0].name)}:"),
-                              (UNKNOWN, "Not known whether it is better than"))
+        for verdict, lead in (
+            (EQUIVALENT, f"Equivalent to {name(ranked[0].name)}:"),
+            (UNKNOWN, "Not known whether it is better than"),
+        )
         if (some := [name(r.name) for r, v in close if v == verdict and r is not ranked[1]])
-    ]  # fmt: skip
-    sentence = f"{_verdict(pair)}: to the next, {name(pair.second)}, it is {_told(pair, name)}.{''.join(others)}"
+    ]
+    sentence = f"{_verdict(pair)}: to the next, {name(pair.second)}, it is {_describe(pair, name)}.{''.join(others)}"
     networks = [] if ranked[0].single else [r for r in ranked if r.single][:2]
-    sentence += _between_networks(section, networks, name)
-    return f"{sentence} {about(section, [*ranked[:2], *(r for r, _ in close), *networks])}"
+    sentence += _between_networks(leaderboard, networks, name)
+    return f"{sentence} {about(leaderboard, [*ranked[:2], *(r for r, _ in close), *networks])}"
 
 
 def _verdict(pair: Pair) -> str:
     """The answer to whether the difference is real, in front of its numbers."""
     if pair.verdict == UNKNOWN:
         return "Not known"
-    what = "yes" if pair.real else f"no, equivalent within {MARGIN}"
-    return f"{what[0].upper()}{what[1:]}" if pair.of_methods else f"Between these weights, {what}"
+    what = "yes" if pair.significant else f"no, equivalent within {MARGIN}"
+    return f"{what[0].upper()}{what[1:]}" if pair.generalises_over_seeds else f"Between these weights, {what}"
 
 
-def _told(pair: Pair, name: Namer) -> str:
+def _describe(pair: Pair, name: Namer) -> str:
     return (
         f"{with_interval(pair.difference, sign=True)} Dice on the same patients (p {_equals(pair.p_holm)},"
-        f" Holm-corrected), and {name(pair.first)} is ahead on {100 * pair.superiority.value:.0f} % of images"
+        f" Holm-corrected), and {name(pair.first)} is ahead on {100 * pair.probability_of_improvement.value:.0f} % "
+        f"of images"
     )
 
 
-def trust(section: Section) -> str | None:
+def trust(leaderboard: Leaderboard) -> str | None:
     """How often a table of this shape tells equal methods apart, and which difference it would see; None where nothing
     says how much trainings vary."""
-    found = section.power
-    if found is None:
+    result = leaderboard.power
+    if result is None:
         return None
-    seeds = counted(found.seeds, "seed")
-    single = f" (single pairs in {_share(found.pair)} %)" if found.rows > 2 else ""
+    seeds = counted(result.seeds, "seed")
+    single = f" (single pairs in {_share(result.pair)} %)" if result.rows > 2 else ""
     wrong = (
-        f"Tables of {found.rows} equal methods with {seeds} each call some pair different in"
-        f" {_share(found.table)} %{single}"
+        f"Tables of {result.rows} equal methods with {seeds} each call some pair different in"
+        f" {_share(result.table)} %{single}"
     )
-    sizes = [f"{size:.4f} with {counted(n, 'seed')}" for n, size in sorted(found.detectable.items())]
-    few = " One seed says nothing of methods." if found.seeds == 1 else ""
+    sizes = [f"{size:.4f} with {counted(n, 'seed')}" for n, size in sorted(result.detectable.items())]
+    few = " One seed says nothing of methods." if result.seeds == 1 else ""
     return (
-        f"{wrong}, simulated from the variances of {escape(found.source)}.{few} Smallest difference of methods found"
+        f"{wrong}, simulated from the variances of {escape(result.source)}.{few} Smallest difference of methods found"
         f" with 80 % power: {listed(sizes)}."
     )
 
@@ -124,35 +129,37 @@ def _share(value: float) -> str:
     return f"{100 * value:.0f}" if value >= 0.005 else "under 1"
 
 
-def chosen(section: Section, name: Namer = escape) -> str | None:
+def chosen(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     """What the highest mean is worth on images that did not choose it; None where nothing was chosen."""
-    found = section.nested
-    if found is None:
+    result = leaderboard.nested
+    if result is None:
         return None
-    ranked = [r for r in section.rows if r.rank]
-    folds = sum(found.chosen.values())
-    if section.setting.folds > 1:
-        which = listed([f"{name(row)} in {n}" for row, n in found.chosen.items()])
-        how = f"With each fold's row chosen by the other folds ({which} of {folds}) Dice is {found.dice:.4f}"
+    ranked = [r for r in leaderboard.rows if r.rank]
+    folds = sum(result.chosen.values())
+    if leaderboard.conditions.folds > 1:
+        which = listed([f"{name(row)} in {n}" for row, n in result.chosen.items()])
+        how = f"With each fold's row chosen by the other folds ({which} of {folds}) Dice is {result.dice:.4f}"
     else:
-        how = f"The row of the highest validation Dice, {name(next(iter(found.chosen)))}, has {found.dice:.4f}"
+        how = f"The row of the highest validation Dice, {name(next(iter(result.chosen)))}, has {result.dice:.4f}"
     return (
-        f"{how}, beside {found.highest:.4f} for the highest of {len(ranked)} rows, which the choice flatters."
-        f" {counted(section.scored, 'set')} of predictions of these images were scored in all suites together."
+        f"{how}, beside {result.highest:.4f} for the highest of {len(ranked)} rows, which the choice flatters."
+        f" {counted(leaderboard.scored, 'set')} of predictions of these images were scored in all suites together."
     )
 
 
-def _between_networks(section: Section, networks: list[Row], name: Namer) -> str:
+def _between_networks(leaderboard: Leaderboard, networks: list[Row], name: Namer) -> str:
     """Where an ensemble leads: the best network against the next, for whoever asks for an architecture."""
-    pair = section.pair(networks[0].name, networks[1].name) if len(networks) == 2 else None
-    return f" Between single networks: {name(pair.first)} to {name(pair.second)} {_told(pair, name)}." if pair else ""
+    pair = leaderboard.pair(networks[0].name, networks[1].name) if len(networks) == 2 else None
+    return (
+        f" Between single networks: {name(pair.first)} to {name(pair.second)} {_describe(pair, name)}." if pair else ""
+    )
 
 
-def about(section: Section, rows: Sequence[Row] = ()) -> str:
+def about(leaderboard: Leaderboard, rows: Sequence[Row] = ()) -> str:
     """What the number of seeds lets a test say of these rows, all that are ranked unless given: the fewest of any that
     is compared decide, but where some rows have enough and others not, each pair has its own."""
-    compared = [r for r in rows or section.rows if r.rank]
-    seeds = sorted({len(r.seeds) for r in compared if r.trainings == 1} or {len(section.seeds)})
+    compared = [r for r in rows or leaderboard.rows if r.rank]
+    seeds = sorted({len(r.seeds) for r in compared if r.trainings == 1} or {len(leaderboard.seeds)})
     n, needed = seeds[0], MIN_SEEDS
     some = " (some rows have more)" if len(seeds) > 1 else ""
     if n < needed and sum(len(r.seeds) >= needed for r in compared if r.trainings == 1) > 1:
@@ -172,69 +179,69 @@ def about(section: Section, rows: Sequence[Row] = ()) -> str:
     return f"The intervals cover patients and {n}{f' to {seeds[-1]}' if some else ''} seeds.{ensembles}"
 
 
-def stable(section: Section, name: Namer = escape) -> str | None:
+def stable(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     """Whether the first row stays first for a stricter or a more generous reader; None where nothing tells."""
-    found = section.ranking
-    if found is None or len(found.rim_dice) < 2:
+    result = leaderboard.ranking
+    if result is None or len(result.tolerance_dice) < 2:
         return None
-    first = found.names[0]
+    first = result.names[0]
     rivals: dict[str, list[int]] = {}
-    for px, ranks in sorted(found.rim_ranks.items()):
-        leader = min(zip(ranks, found.names, strict=True))[1]
+    for px, ranks in sorted(result.tolerance_ranks.items()):
+        leader = min(zip(ranks, result.names, strict=True))[1]
         if ranks[0] > min(ranks):
             rivals.setdefault(leader, []).append(px)
-    tried = ", ".join(f"{px:+d}" for px in sorted(found.rim_dice) if px)
+    tried = ", ".join(f"{px:+d}" for px in sorted(result.tolerance_dice) if px)
     if not rivals:
-        return f"Yes: {name(first)} stays first against the truth eroded and dilated ({tried} px)."
+        return f"Yes: {name(first)} stays first against the ground truth eroded and dilated ({tried} px)."
     parts = [f"{name(rival)} leads at {', '.join(f'{k:+d}' for k in px)} px" for rival, px in rivals.items()]
-    return f"Not all: against the truth eroded (-) or dilated (+), {listed(parts)} ({tried} tried)."
+    return f"Not all: against the ground truth eroded (-) or dilated (+), {listed(parts)} ({tried} tried)."
 
 
-def levelled(section: Section, name: Namer = escape) -> str | None:
-    """Which rows more epochs might have helped; None where all had levelled off. A tenth is left to chance."""
-    found = [(row, rose, cells) for row, rose, cells in budget.rising(section) if rose > cells / 10]
-    if not found:
+def converged(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
+    """Which rows more epochs might have helped; None where all had converged. A tenth is left to chance."""
+    result = [(row, rose, cells) for row, rose, cells in budget.rising(leaderboard) if rose > cells / 10]
+    if not result:
         return None
-    most = sorted(found, key=lambda one: -one[1] / one[2])[:MOST_NAMED]
+    most = sorted(result, key=lambda one: -one[1] / one[2])[:MOST_NAMED]
     each = listed([f"{name(row.name)} in {rose} of {cells}" for row, rose, cells in most])
-    more = f" and {counted(len(found) - len(most), 'row')} more" if len(found) > len(most) else ""
+    more = f" and {counted(len(result) - len(most), 'row')} more" if len(result) > len(most) else ""
     return f"Not all: soft validation Dice was still rising when the epochs ran out for {each} trainings{more}."
 
 
-def answers(section: Section, name: Namer = escape) -> list[tuple[str, str]]:
+def answers(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
     """Questions with their answers, the first screen of a page."""
-    found = [
-        ("Which is best?", best(section, name)),
-        (REAL, real(section, name)),
-        (TRUST, trust(section)),
-        (CHOSEN, chosen(section, name)),
-        ("Would another reader of the images agree?", stable(section, name)),
-        ("Had training converged?", levelled(section, name)),
-        ("What did the section cost?", cost(section, name)),
-        (SEEDS, unequal(section, name)),
+    result = [
+        ("Which is best?", best(leaderboard, name)),
+        (SIGNIFICANT, significance(leaderboard, name)),
+        (TRUST, trust(leaderboard)),
+        (CHOSEN, chosen(leaderboard, name)),
+        ("Would another reader of the images agree?", stable(leaderboard, name)),
+        ("Had training converged?", converged(leaderboard, name)),
+        ("What did the section cost?", cost(leaderboard, name)),
+        (SEEDS, unequal(leaderboard, name)),
     ]
-    return [(question, answer) for question, answer in found if answer]
+    return [(question, answer) for question, answer in result if answer]
 
 
-def unequal(section: Section, name: Namer = escape) -> str | None:
+def unequal(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     """Which row has which seeds, where they differ. A mean of several has none of its own."""
-    rows = [r for r in section.rows if r.trainings == 1]
+    rows = [r for r in leaderboard.rows if r.trainings == 1]
     if len({r.seeds for r in rows}) < 2:
         return None
     each = [f"{name(r.name)} {', '.join(map(str, r.seeds))}" for r in rows]
     return f"Not alike: {'; '.join(each)}. Each row is its complete seeds, and pairs compare those."
 
 
-def cost(section: Section, name: Namer = escape) -> str:
+def cost(leaderboard: Leaderboard, name: Namer = escape) -> str:
     """Training time of the whole section."""
-    if not section.rows:
+    if not leaderboard.rows:
         return "Unknown."
-    total, beside = sum(c.total_seconds for c in section.cells if c.trained and c.scored), section.at_once
-    shared = f", up to {beside} of them at a time" if beside > 1 else ""
-    if section.beside > beside:
-        shared += f", up to {section.beside} with those of other suites"
-    summed = " summed" if max(beside, section.beside) > 1 else ""
-    return f"All scored cells took {duration(total)}{summed} ({name(section.setting.device_kind)}{shared})."
+    total, alongside = sum(c.total_seconds for c in leaderboard.cells if c.trained and c.scored), leaderboard.at_once
+    shared = f", up to {alongside} of them at a time" if alongside > 1 else ""
+    if leaderboard.concurrent_cells > alongside:
+        shared += f", up to {leaderboard.concurrent_cells} with those of other suites"
+    summed = " summed" if max(alongside, leaderboard.concurrent_cells) > 1 else ""
+    return f"All scored cells took {duration(total)}{summed} ({name(leaderboard.conditions.device_kind)}{shared})."
 
 
 def _equals(p: float) -> str:

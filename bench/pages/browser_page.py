@@ -11,48 +11,48 @@ from typing import Any
 from bench.markdown import plain
 from bench.pages import leading, names, tables
 from bench.pages.findings import BEST, against_best, single_seed
-from bench.statistics.rows import Row, Section
+from bench.statistics.rows import Leaderboard, Row
 
 TEMPLATE = Path(__file__).with_name("browser.html")
 DICE = 10_000  # Dice of an image is stored as a whole number of this part
 
 
-def browser_page(sections: Sequence[Section], page_name: Mapping[str, str]) -> str:
+def browser_page(leaderboards: Sequence[Leaderboard], page_name: Mapping[str, str]) -> str:
     """The HTML. page_name: suite -> file of its page."""
-    scored = [s for s in sections if s.rows]
+    scored = [s for s in leaderboards if s.rows]
     leader = leading.leader(scored)
     first = next((i for i, s in enumerate(scored) if s is leader), 0)
-    data = {"first": first, "sections": [_section(s, page_name) for s in scored]}
+    data = {"first": first, "sections": [_leaderboard(s, page_name) for s in scored]}
     # "<" would end the script element or begin a comment where a name from outside holds one
     text = json.dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
     return TEMPLATE.read_text(encoding="utf-8").replace("@DATA@", text)
 
 
-def _section(section: Section, page_name: Mapping[str, str]) -> dict[str, Any]:
-    key = section.setting
-    images = sorted({image for r in section.rows for image in r.images})
+def _leaderboard(leaderboard: Leaderboard, page_name: Mapping[str, str]) -> dict[str, Any]:
+    key = leaderboard.conditions
+    images = sorted({image for r in leaderboard.rows for image in r.images})
     title = (
-        f"{key.suite}: {names.data(key.scored_on)} {key.size[0]} px, {names.backend(key.backend)} on"
+        f"{key.suite}: {names.data(key.test_set)} {key.size[0]} px, {names.backend(key.backend)} on"
         f" {names.device(key.device_kind)}, {key.precision}, protocol {key.protocol}"
     )
     return {
         "title": plain(title),
         "page": page_name[key.suite],
         "images": [plain(image) for image in images],
-        "rows": [_row(section, row, images) for row in section.rows],
+        "rows": [_row(leaderboard, row, images) for row in leaderboard.rows],
     }
 
 
-def _row(section: Section, row: Row, images: Sequence[str]) -> dict[str, Any]:
+def _row(leaderboard: Leaderboard, row: Row, images: Sequence[str]) -> dict[str, Any]:
     dice = dict(zip(row.images, row.image_dice, strict=True))
     stored = row.stored.boundary if row.stored else None
-    word = against_best(section, row)
-    few = tables.FEW if word not in (BEST, "-") and single_seed(section, row) else ""
+    word = against_best(leaderboard, row)
+    few = tables.FEW if word not in (BEST, "-") and single_seed(leaderboard, row) else ""
     return {
         "name": plain(names.display(row.name)),
         "dice": _number(row.dice.value), "low": _number(row.dice.low), "high": _number(row.dice.high),
         "verdict": f"{word}{few}" if row.rank else "unfinished",
-        "difference": tables.difference(section, row),
+        "difference": tables.difference(leaderboard, row),
         **{k: _number(row.means[k]) for k in ("iou", "precision", "recall", "accuracy")},
         "hd95": _number(stored.hd95_median) if stored else None, "nsd": _number(stored.nsd_mean) if stored else None,
         "seeds": len(row.seeds), "parameters": row.parameters, "gmacs": _number(row.gmacs),

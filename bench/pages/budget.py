@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from bench.statistics.rows import CellRow, Row, Section
+from bench.statistics.rows import CellRow, Leaderboard, Row
 
 
-def rising(section: Section) -> list[tuple[Row, int, int]]:
+def rising(leaderboard: Leaderboard) -> list[tuple[Row, int, int]]:
     """Rows that were trained: cells whose validation Dice still rose when the epochs ran out, and all cells."""
-    found = []
-    for row in section.rows:
-        if own := _trained(section, row):
-            found.append((row, sum(c.rising for c in own), len(own)))
-    return found
+    result = []
+    for row in leaderboard.rows:
+        if local := _trained(leaderboard, row):
+            result.append((row, sum(c.rising for c in local), len(local)))
+    return result
 
 
-def _trained(section: Section, row: Row) -> list[CellRow]:
-    return [c for c in section.cells_of(row) if c.trained]
+def _trained(leaderboard: Leaderboard, row: Row) -> list[CellRow]:
+    return [c for c in leaderboard.cells_of(row) if c.trained]

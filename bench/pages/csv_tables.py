@@ -11,14 +11,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bench.pages import budget, gaps, provenance
-from bench.paths import slug
+from bench.pages import budget, completeness, provenance
+from bench.paths import file_slug
 from bench.records import csv_file, store
 from bench.records.results import Results
-from bench.statistics import misses, strata
+from bench.statistics import misses, subgroups
 from bench.statistics.resampling import Interval
-from bench.statistics.rows import Boundary, Row, Section
-from bench.statistics.strata import Strata
+from bench.statistics.rows import Boundary, Leaderboard, Row
+from bench.statistics.subgroups import Subgroups
 
 Line = dict[str, str]
 WHERE = ("protocol", "machine", "size", "recipe")
@@ -35,32 +35,32 @@ MEANT = {
 
 def name(suite: str, kind: str) -> str:
     """Where a table lies, from the results folder: ``tables/quick/rows.csv``."""
-    return f"tables/{slug(suite)}/{kind}.csv"
+    return f"tables/{file_slug(suite)}/{kind}.csv"
 
 
-def lines(sections: Sequence[Section], known: Sequence[Strata]) -> dict[str, list[Line]]:
+def lines(leaderboards: Sequence[Leaderboard], known: Sequence[Subgroups]) -> dict[str, list[Line]]:
     """The tables that have a line, by kind. known: of each section, its groups of patients."""
-    both = list(zip(sections, known, strict=True))
-    found = {kind: [_where(s) | line for s, groups in both for line in of(s, groups)] for kind, of in _OF.items()}
-    return {kind: some for kind, some in found.items() if some}
+    both = list(zip(leaderboards, known, strict=True))
+    result = {kind: [_where(s) | line for s, groups in both for line in of(s, groups)] for kind, of in _OF.items()}
+    return {kind: some for kind, some in result.items() if some}
 
 
-def write(results: Results, suite: str, found: Mapping[str, list[Line]]) -> list[Path]:
+def write(results: Results, suite: str, result: Mapping[str, list[Line]]) -> list[Path]:
     """Write the tables of `lines`, remove those that have no line any more; return the paths of the former."""
     written = []
     for kind in _OF:
         path = results.root / name(suite, kind)
-        if kind not in found:
+        if kind not in result:
             path.unlink(missing_ok=True)
             continue
-        columns = list(dict.fromkeys(column for line in found[kind] for column in line))
-        store.write_text(path, csv_file.text(columns, found[kind]))
+        columns = list(dict.fromkeys(column for line in result[kind] for column in line))
+        store.write_text(path, csv_file.text(columns, result[kind]))
         written.append(path)
     return written
 
 
-def _where(section: Section) -> Line:
-    key = section.setting
+def _where(leaderboard: Leaderboard) -> Line:
+    key = leaderboard.conditions
     values = (str(key.protocol), key.machine, f"{key.size[0]}x{key.size[1]}", key.recipe)
     return dict(zip(WHERE, values, strict=True))
 
@@ -72,68 +72,87 @@ def _number(value: float | None, digits: int = 6) -> str:
     return f"{value:.{digits}g}" if math.isfinite(value) else "inf"
 
 
-def _interval(prefix: str, found: Interval) -> Line:
-    return {prefix: _number(found.value), f"{prefix}_low": _number(found.low), f"{prefix}_high": _number(found.high)}
+def _interval(prefix: str, result: Interval) -> Line:
+    return {prefix: _number(result.value), f"{prefix}_low": _number(result.low), f"{prefix}_high": _number(result.high)}
 
 
-def _rows(section: Section) -> Iterable[Line]:
-    rising = {row.name: f"{rose} of {cells}" for row, rose, cells in budget.rising(section)}
-    order = section.ranking
-    for row in section.rows:
-        place = row.place
+def _rows(leaderboard: Leaderboard) -> Iterable[Line]:
+    rising = {row.name: f"{rose} of {cells}" for row, rose, cells in budget.rising(leaderboard)}
+    order = leaderboard.ranking
+    for row in leaderboard.rows:
+        place = row.rank_stats
         line = {
-            "name": row.name, "architecture": row.architecture, "width": str(row.width), "variant": row.variant,
-            "seeds": " ".join(map(str, row.seeds)), "cells": str(row.cells[0]), "cells_wanted": str(row.cells[1]),
-            "images": str(len(row.images)), "patients": str(row.n_patients),
-            "rank": str(place.rank) if place else "", "rank_last": str(place.last) if place else "",
+            "name": row.name,
+            "architecture": row.architecture,
+            "width": str(row.width),
+            "variant": row.variant,
+            "seeds": " ".join(map(str, row.seeds)),
+            "cells": str(row.cells[0]),
+            "cells_wanted": str(row.cells[1]),
+            "images": str(len(row.images)),
+            "patients": str(row.n_patients),
+            "rank": str(place.rank) if place else "",
+            "rank_last": str(place.last) if place else "",
             "p_best": _number(place.best) if place else "",
-            **_interval("dice", row.dice), "first_dice_on_these_images": _number(gaps.of_the_first(section, row)),
-            "sd_images": _number(row.sd_images), "sd_seeds": _number(row.sd_seeds),
-        }  # fmt: skip
+            **_interval("dice", row.dice),
+            "first_dice_on_these_images": _number(completeness.of_the_first(leaderboard, row)),
+            "sd_images": _number(row.sd_images),
+            "sd_seeds": _number(row.sd_seeds),
+        }
         line |= {f"mean_{key}": _number(value) for key, value in row.means.items()}
         line |= {f"pooled_{key}": _number(value, 12) for key, value in row.pooled.items()}
         line |= _boundary("", row.boundary)
         if row.stored:
             line |= {"stored_dice": _number(row.stored.dice), **_boundary("stored_", row.stored.boundary)}
         line |= {
-            "two_components": _number(row.plausible), "both_empty": str(row.n_empty),
-            "fixed_split_dice": _number(row.fixed_split), **_failures(row),
-            "parameters": str(row.parameters), "gmacs": _number(row.gmacs),
-            "train_seconds": _number(row.train_seconds), "total_seconds": _number(row.total_seconds),
-            "peak_memory_bytes": str(row.peak_memory_bytes or ""), "not_converged": rising.get(row.name, ""),
-        }  # fmt: skip
+            "two_components": _number(row.two_component_rate),
+            "both_empty": str(row.n_empty),
+            "fixed_split_dice": _number(row.fixed_split),
+            **_failures(row),
+            "parameters": str(row.parameters),
+            "gmacs": _number(row.gmacs),
+            "train_seconds": _number(row.train_seconds),
+            "total_seconds": _number(row.total_seconds),
+            "peak_memory_bytes": str(row.peak_memory_bytes or ""),
+            "not_converged": rising.get(row.name, ""),
+        }
         if c := row.components:
             parts = {"image": c.image, "fold": c.fold, "seed": c.seed, "rest": c.residual}
             line |= {f"sd_{source}": _number(value) for source, value in parts.items()}
         if order and row.name in order.names:
             i = order.names.index(row.name)
             line |= {f"rank_{scheme.replace('-', '_')}": _number(r[i]) for scheme, r in order.schemes.items()}
-            line |= {f"dice_truth_{px:+d}px": _number(dice[i]) for px, dice in sorted(order.rim_dice.items()) if px}
+            line |= {
+                f"dice_truth_{px:+d}px": _number(dice[i]) for px, dice in sorted(order.tolerance_dice.items()) if px
+            }
         yield line
 
 
 def _boundary(prefix: str, b: Boundary) -> Line:
     values = {
-        f"hd95_median_{b.unit}": b.hd95_median, f"hd95_mean_{b.unit}": b.hd95_mean,
-        f"assd_median_{b.unit}": b.assd_median, f"assd_mean_{b.unit}": b.assd_mean,
-        "nsd_mean": b.nsd_mean, "infinite": b.n_inf,
-    }  # fmt: skip
+        f"hd95_median_{b.unit}": b.hd95_median,
+        f"hd95_mean_{b.unit}": b.hd95_mean,
+        f"assd_median_{b.unit}": b.assd_median,
+        f"assd_mean_{b.unit}": b.assd_mean,
+        "nsd_mean": b.nsd_mean,
+        "infinite": b.n_inf,
+    }
     return {f"{prefix}{key}": _number(value) for key, value in values.items()}
 
 
 def _failures(row: Row) -> Line:
-    found, probabilities = misses.misses(row), row.calibration
+    result, probabilities = misses.misses(row), row.calibration
     return {
-        f"images_dice_below_{misses.LOW}": str(found.low),
-        f"images_hd95_above_{misses.FAR_MM:.0f}mm": "" if found.far is None else str(found.far),
-        "dice_worst_5_percent": _number(found.worst),
+        f"images_dice_below_{misses.LOW}": str(result.low),
+        f"images_hd95_above_{misses.FAR_MM:.0f}mm": "" if result.far is None else str(result.far),
+        "dice_worst_5_percent": _number(result.worst),
         "ece": _number(probabilities.ece) if probabilities else "",
         "brier": _number(probabilities.brier) if probabilities else "",
     }
 
 
-def _folds(section: Section) -> Iterable[Line]:
-    for f in section.folds:
+def _folds(leaderboard: Leaderboard) -> Iterable[Line]:
+    for f in leaderboard.folds:
         yield {
             "name": f.name, "fold": str(f.fold), "seeds": " ".join(map(str, f.seeds)), "images": str(f.n),
             "dice": _number(f.dice), "sd_images": _number(f.sd_images),
@@ -142,43 +161,51 @@ def _folds(section: Section) -> Iterable[Line]:
         }  # fmt: skip
 
 
-def _images(section: Section) -> Iterable[Line]:
+def _images(leaderboard: Leaderboard) -> Iterable[Line]:
     """A line an image: the Dice of each row, then its HD95; empty where a row lacks the image."""
     of_row = {r.name: dict(zip(r.images, zip(r.image_dice, r.image_hd95, strict=True), strict=True))
-              for r in section.rows}  # fmt: skip
-    for image in sorted({image for r in section.rows for image in r.images}):
+              for r in leaderboard.rows}  # fmt: skip
+    for image in sorted({image for r in leaderboard.rows for image in r.images}):
         line = {"image": image}
         for at, what in enumerate(("dice", "hd95")):
-            for row, found in of_row.items():
-                line[f"{what} {row}"] = _number(found[image][at], 5) if image in found else ""
+            for row, result in of_row.items():
+                line[f"{what} {row}"] = _number(result[image][at], 5) if image in result else ""
         yield line
 
 
-def _machines(section: Section) -> Iterable[Line]:
-    for c in section.retrained:
+def _machines(leaderboard: Leaderboard) -> Iterable[Line]:
+    for c in leaderboard.cross_machine:
         yield {
             "name": c.name, "other_suite": c.suite, "other_machine": c.machine, "dice": _number(c.dice),
-            "other_dice": _number(c.theirs), **_interval("difference", c.pair.difference),
+            "other_dice": _number(c.other_dice), **_interval("difference", c.pair.difference),
             "p_holm": _number(c.pair.p_holm, 3), "verdict": c.pair.verdict,
         }  # fmt: skip
 
 
-def _groups(_: Section, known: Strata) -> Iterable[Line]:
+def _groups(_: Leaderboard, known: Subgroups) -> Iterable[Line]:
     for attribute, groups in known.items():
-        for group, found in groups.items():
-            for row in found["dice"]:
-                gap = {**_interval("gap_to_first", strata.interval(found["gap"][row]))} if row in found["gap"] else {}
+        for group, result in groups.items():
+            for row in result["dice"]:
+                gap = (
+                    {**_interval("gap_to_first", subgroups.interval(result["gap"][row]))}
+                    if row in result["gap"]
+                    else {}
+                )
                 yield {
-                    "by": attribute, "group": group, "images": str(found["n"]), "name": row,
-                    **_interval("dice", strata.interval(found["dice"][row])), **gap,
-                }  # fmt: skip
+                    "by": attribute,
+                    "group": group,
+                    "images": str(result["n"]),
+                    "name": row,
+                    **_interval("dice", subgroups.interval(result["dice"][row])),
+                    **gap,
+                }
 
 
-_OF: Mapping[str, Callable[[Section, Strata], Iterable[Line]]] = {
-    "rows": lambda section, _: _rows(section),
-    "folds": lambda section, _: _folds(section),
-    "images": lambda section, _: _images(section),
+_OF: Mapping[str, Callable[[Leaderboard, Subgroups], Iterable[Line]]] = {
+    "rows": lambda leaderboard, _: _rows(leaderboard),
+    "folds": lambda leaderboard, _: _folds(leaderboard),
+    "images": lambda leaderboard, _: _images(leaderboard),
     "groups": _groups,
-    "machines": lambda section, _: _machines(section),
-    "cells": lambda section, _: provenance.lines(section),
+    "machines": lambda leaderboard, _: _machines(leaderboard),
+    "cells": lambda leaderboard, _: provenance.lines(leaderboard),
 }

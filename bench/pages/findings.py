@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.markdown import counted, listed
 from bench.pages.names import display
-from bench.statistics.rows import MIN_SEEDS, Row, Section
+from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN, WORSE
 
 Namer = Callable[[object], str]
@@ -25,50 +25,50 @@ class Standing:
     worse: tuple[Row, ...]
 
 
-def standing(section: Section) -> Standing | None:
+def standing(leaderboard: Leaderboard) -> Standing | None:
     """None where no row is ranked."""
-    ranked = sorted((r for r in section.rows if r.rank), key=lambda r: -r.dice.value)
+    ranked = sorted((r for r in leaderboard.rows if r.rank), key=lambda r: -r.dice.value)
     if not ranked:
         return None
     groups: dict[str, list[Row]] = {EQUIVALENT: [], UNKNOWN: [], WORSE: []}
     for row in ranked[1:]:
-        groups[against_best(section, row)].append(row)
+        groups[against_best(leaderboard, row)].append(row)
     return Standing(ranked[0], *(tuple(groups[word]) for word in (EQUIVALENT, UNKNOWN, WORSE)))
 
 
-def against_best(section: Section, row: Row) -> str:
+def against_best(leaderboard: Leaderboard, row: Row) -> str:
     """``best``, ``equivalent``, ``not known`` or ``worse``; ``-`` for a row that is not ranked."""
-    ranked = [r for r in section.rows if r.rank]
+    ranked = [r for r in leaderboard.rows if r.rank]
     if not row.rank:
         return "-"
     best = max(ranked, key=lambda r: r.dice.value)
     if row.name == best.name:
         return BEST
-    pair = section.pair(best.name, row.name)
+    pair = leaderboard.pair(best.name, row.name)
     return pair.seen_from(row.name).verdict if pair else UNKNOWN
 
 
-def single_seed(section: Section, row: Row) -> bool:
+def single_seed(leaderboard: Leaderboard, row: Row) -> bool:
     """Whether the row's verdict is about these trained weights only: too few seeds of it or of the best."""
-    found = standing(section)
-    return found is not None and min(len(row.seeds), len(found.best.seeds)) < MIN_SEEDS
+    result = standing(leaderboard)
+    return result is not None and min(len(row.seeds), len(result.best.seeds)) < MIN_SEEDS
 
 
-def title(section: Section) -> str:
+def title(leaderboard: Leaderboard) -> str:
     """The finding in a line, for a figure."""
-    found = standing(section)
-    if found is None:
+    result = standing(leaderboard)
+    if result is None:
         return "Nothing is ranked"
-    best = display(found.best.name)
-    if found.best.trainings == 1 and len(found.best.seeds) < MIN_SEEDS:
-        best += f" ({counted(len(found.best.seeds), 'seed')})"
-    if not (found.equivalent or found.unknown or found.worse):
+    best = display(result.best.name)
+    if result.best.trainings == 1 and len(result.best.seeds) < MIN_SEEDS:
+        best += f" ({counted(len(result.best.seeds), 'seed')})"
+    if not (result.equivalent or result.unknown or result.worse):
         return f"Only {best} was scored"
-    if found.equivalent:
-        return f"{_named(found.equivalent)} {_are(found.equivalent)} equivalent to {best} within {MARGIN} Dice"
-    if found.unknown:
-        return f"{best} leads; not known whether it is better than {_named(found.unknown)}"
-    return f"{best} is better than {'all others' if len(found.worse) > 1 else _named(found.worse)}"
+    if result.equivalent:
+        return f"{_named(result.equivalent)} {_are(result.equivalent)} equivalent to {best} within {MARGIN} Dice"
+    if result.unknown:
+        return f"{best} leads; not known whether it is better than {_named(result.unknown)}"
+    return f"{best} is better than {'all others' if len(result.worse) > 1 else _named(result.worse)}"
 
 
 def _named(rows: tuple[Row, ...]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from bench.markdown import counted, escape, listed, paragraph
-from bench.statistics.rows import Section
+from bench.statistics.rows import Leaderboard
 
 WHY = (
     "The same weights and seeds give other numbers on another kind of processor or with another version of a library:"
@@ -14,21 +14,21 @@ WHY = (
 )
 
 
-def kinds(section: Section) -> list[str]:
+def kinds(leaderboard: Leaderboard) -> list[str]:
     """Blocks; empty where all records of the rows were made alike."""
     parts: defaultdict[str, defaultdict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     trainings = {}
-    for row in section.rows:
-        own = section.cells_of(row)
-        trainings[row.name] = len(own)
-        for cell in own:
+    for row in leaderboard.rows:
+        local = leaderboard.cells_of(row)
+        trainings[row.name] = len(local)
+        for cell in local:
             for part, value in cell.made_with.items():
-                found = parts[part][value]
-                found[row.name] = found.get(row.name, 0) + 1
+                result = parts[part][value]
+                result[row.name] = result.get(row.name, 0) + 1
     lines = []
     for _, values in sorted(parts.items()):
-        for value, found in sorted(values.items()) if len(values) > 1 else ():
-            names = listed([_named(name, n, trainings[name]) for name, n in sorted(found.items())])
+        for value, result in sorted(values.items()) if len(values) > 1 else ():
+            names = listed([_named(name, n, trainings[name]) for name, n in sorted(result.items())])
             lines.append(paragraph(f"{escape(value)}: {names}", "- "))
     return [paragraph(f"**Rows from several kinds of machine.** {WHY}"), "\n".join(lines)] if lines else []
 

@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from bench.markdown import NONE, code, counted, duration, escape, listed, millions, paragraph, table
-from bench.pages import findings, gaps, leading, names, tables
+from bench.pages import completeness, findings, leading, names, tables
 from bench.pages.leading import ranked
 from bench.pages.suite_page import GENERATED, shown, unread
-from bench.paths import slug
-from bench.speed.speeds import Speeds
-from bench.statistics.rows import MIN_SEEDS, Row, Section
+from bench.paths import file_slug
+from bench.speed.stored_tables import ThroughputTable
+from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN
 
 FOUNDING = ("unet", "resunet", "r2unet")
-SOURCE = "document"  # the recipe of the source protocol
+SOURCE = "reference"  # the recipe of the source protocol
 QUESTION = "Which network finds the lungs on a chest radiograph best, is its lead real, and what does it cost?"
 
 
 def leaderboard_page(
-    by_suite: Mapping[str, Sequence[Section]],
-    measured: Sequence[Speeds],
+    by_suite: Mapping[str, Sequence[Leaderboard]],
+    measured: Sequence[ThroughputTable],
     page_name: Mapping[str, str],
     figure: str | None = None,
     unreadable: Mapping[str, str] = MappingProxyType({}),
@@ -33,12 +33,12 @@ def leaderboard_page(
     if not by_suite:
         blocks.append("No suite has been run yet: `make bench` runs `quick`, `python -m bench list` shows all.")
     blocks += unread(unreadable)
-    sections = [s for found in by_suite.values() for s in found]
-    first, before = leading.leader(sections), leading.earlier(sections)
+    leaderboards = [s for result in by_suite.values() for s in result]
+    first, before = leading.leader(leaderboards), leading.earlier(leaderboards)
     if first is not None:
-        blocks += _answer(first, sections, measured)
+        blocks += _answer(first, leaderboards, measured)
         blocks += _leaderboard(first, measured, page_name, figure)
-    elif sections:
+    elif leaderboards:
         blocks.append("No suite compares networks on held-out folds of real radiographs yet; all suites are below.")
     if before is not None:
         blocks += _earlier(before, measured, page_name)
@@ -47,40 +47,42 @@ def leaderboard_page(
     return "\n\n".join(blocks) + "\n"
 
 
-def _answer(section: Section, sections: Sequence[Section], measured: Sequence[Speeds]) -> list[str]:
-    lines = [("Best", best(section)), ("Real?", real(section)), ("Cost", cost(section, measured))]
-    if found := founding(sections):
-        lines.append(("The founding three", found))
+def _answer(
+    leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], measured: Sequence[ThroughputTable]
+) -> list[str]:
+    lines = [("Best", best(leaderboard)), ("Real?", real(leaderboard)), ("Cost", cost(leaderboard, measured))]
+    if result := founding(leaderboards):
+        lines.append(("The founding three", result))
     text = "\n".join(paragraph(f"**{head}**: {said}", "- ") for head, said in lines)
     return [paragraph(f"**{QUESTION}**"), text]
 
 
-def best(section: Section) -> str:
+def best(leaderboard: Leaderboard) -> str:
     """The row of the highest mean, over what, and whether it speaks of a method."""
-    rows = ranked(section)
+    rows = ranked(leaderboard)
     row = rows[0]
     over = f"over {counted(len(row.images), 'image')} of {counted(row.n_patients, 'patient')}"
     few = f" ({counted(len(row.seeds), 'seed')})" if len(row.seeds) < MIN_SEEDS else ""
     return f"{shown(row.name)}{few}, mean Dice {_value(row)} {over}."
 
 
-def real(section: Section) -> str:
+def real(leaderboard: Leaderboard) -> str:
     """What the tests say of the best row, and of the best of enough seeds where the best has too few."""
-    rows = ranked(section)
-    said = [_against(section, rows)]
+    rows = ranked(leaderboard)
+    said = [_against(leaderboard, rows)]
     if len(rows[0].seeds) < MIN_SEEDS:
         said[0] += f" With {counted(len(rows[0].seeds), 'seed')} this is about these trained weights, not the method."
         methods = [r for r in rows if len(r.seeds) >= MIN_SEEDS]
         if len(methods) > 1:
-            said.append(f"Of networks with at least {MIN_SEEDS} seeds: {_against(section, methods)}")
+            said.append(f"Of networks with at least {MIN_SEEDS} seeds: {_against(leaderboard, methods)}")
     return " ".join(said)
 
 
-def _against(section: Section, rows: Sequence[Row]) -> str:
+def _against(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     """``A is better than B; equivalent to C``, of the first row."""
     first, by_word = rows[0], dict[str, list[str]]()
     for other in rows[1:]:
-        pair = section.pair(first.name, other.name)
+        pair = leaderboard.pair(first.name, other.name)
         word = pair.seen_from(first.name).verdict if pair else UNKNOWN
         by_word.setdefault(word, []).append(shown(other.name))
     parts = [
@@ -95,33 +97,33 @@ def _against(section: Section, rows: Sequence[Row]) -> str:
     return f"{shown(first.name)} is {'; '.join(parts)}."
 
 
-def cost(section: Section, measured: Sequence[Speeds]) -> str:
+def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
     """What the cheapest within the margin of the best costs, beside the best."""
-    rows = ranked(section)
-    found = tables.cheapest(section, rows)
-    if found is None:
+    rows = ranked(leaderboard)
+    result = tables.cheapest(leaderboard, rows)
+    if result is None:
         return "unknown."
-    if found is rows[0]:
+    if result is rows[0]:
         return (
-            f"{shown(found.name)} takes {_costs(section, found, measured)}. No network that costs less is within"
-            f" {MARGIN} Dice of it; {_next(section, rows, measured)}"
+            f"{shown(result.name)} takes {_costs(leaderboard, result, measured)}. No network that costs less is within"
+            f" {MARGIN} Dice of it; {_next(leaderboard, rows, measured)}"
         )
     return (
-        f"the cheapest within {MARGIN} of the best mean is {shown(found.name)}, {_value(found)}:"
-        f" {_costs(section, found, measured)}; {shown(rows[0].name)}: {_costs(section, rows[0], measured)}."
+        f"the cheapest within {MARGIN} of the best mean is {shown(result.name)}, {_value(result)}:"
+        f" {_costs(leaderboard, result, measured)}; {shown(rows[0].name)}: {_costs(leaderboard, rows[0], measured)}."
     )
 
 
-def _next(section: Section, rows: Sequence[Row], measured: Sequence[Speeds]) -> str:
+def _next(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[ThroughputTable]) -> str:
     """What the network of fewest multiplications costs and gives away."""
     light = min(rows, key=lambda r: (r.gmacs, r.parameters))
     away = rows[0].dice.value - light.dice.value
-    return f"the lightest, {shown(light.name)}, gives away {away:.3f}: {_costs(section, light, measured)}."
+    return f"the lightest, {shown(light.name)}, gives away {away:.3f}: {_costs(leaderboard, light, measured)}."
 
 
-def _costs(section: Section, row: Row, measured: Sequence[Speeds]) -> str:
-    what = "fold" if section.setting.folds > 1 else "seed"
-    speed = tables.rate(section, row, measured)
+def _costs(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]) -> str:
+    what = "fold" if leaderboard.conditions.folds > 1 else "seed"
+    speed = tables.rate(leaderboard, row, measured)
     rate = f", {speed} images/s" if speed != NONE else ""
     return (
         f"{millions(row.parameters)} parameters, {row.gmacs:.2f} GMACs an image, {duration(row.train_seconds)} of"
@@ -129,28 +131,29 @@ def _costs(section: Section, row: Row, measured: Sequence[Speeds]) -> str:
     )
 
 
-def founding(sections: Sequence[Section]) -> str | None:
+def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
     """How U-Net, ResUNet and R2U-Net do at the source protocol, by the newest protocol and the highest resolution that
     ranks all three; None where none does."""
-    found = [
-        s for s in sections
-        if s.setting.recipe == SOURCE and leading.eligible(s) and set(FOUNDING) <= {r.name for r in ranked(s)}
+    result = [
+        s for s in leaderboards
+        if s.conditions.recipe == SOURCE and leading.eligible(s) and set(FOUNDING) <= {r.name for r in ranked(s)}
     ]  # fmt: skip
-    if not found:
+    if not result:
         return None
-    section = max(found, key=lambda s: (s.setting.protocol, _seeds(s), s.setting.size))
-    own = [r for r in ranked(section) if r.name in FOUNDING]
-    each = listed([f"{shown(r.name)} {_value(r)}" for r in own])
-    key = section.setting
+    leaderboard = max(result, key=lambda s: (s.conditions.protocol, _seeds(s), s.conditions.size))
+    local = [r for r in ranked(leaderboard) if r.name in FOUNDING]
+    each = listed([f"{shown(r.name)} {_value(r)}" for r in local])
+    key = leaderboard.conditions
     return (
-        f"by the source protocol's recipe at {key.size[0]} px, width {own[0].width}, {_seeds(section)} seeds: {each}."
-        f" {_against(section, own)} The source protocol's own 256 px and width 64 need a GPU"
+        f"by the source protocol's recipe at {key.size[0]} px, width {local[0].width}, {_seeds(leaderboard)} seeds: "
+        f"{each}."
+        f" {_against(leaderboard, local)} The source protocol's own 256 px and width 64 need a GPU"
         f" ({code('make bench SUITE=montgomery')})."
     )
 
 
-def _seeds(section: Section) -> int:
-    return min(len(r.seeds) for r in section.rows if r.name in FOUNDING)
+def _seeds(leaderboard: Leaderboard) -> int:
+    return min(len(r.seeds) for r in leaderboard.rows if r.name in FOUNDING)
 
 
 def _value(row: Row) -> str:
@@ -159,27 +162,29 @@ def _value(row: Row) -> str:
 
 
 def _leaderboard(
-    section: Section, measured: Sequence[Speeds], page_name: Mapping[str, str], figure: str | None
+    leaderboard: Leaderboard, measured: Sequence[ThroughputTable], page_name: Mapping[str, str], figure: str | None
 ) -> list[str]:
-    rows, key = ranked(section), section.setting
+    rows, key = ranked(leaderboard), leaderboard.conditions
     head = (
-        f"{names.data(key.scored_on)} at {key.size[0]} px, recipe {escape(key.recipe)}, protocol {key.protocol},"
+        f"{names.data(key.test_set)} at {key.size[0]} px, recipe {escape(key.recipe)}, protocol {key.protocol},"
         f" {names.backend(key.backend)} on {names.device(key.device_kind)}, suite {_link(key.suite, page_name)};"
         f" chosen by rule: {leading.RULE}."
     )
-    picture = [f"![{findings.title(section)}: mean Dice with 95 % intervals, and differences to the best]({figure})"]
+    picture = [
+        f"![{findings.title(leaderboard)}: mean Dice with 95 % intervals, and differences to the best]({figure})"
+    ]
     return [
         *(picture if figure else []),
-        tables.accuracy(section, rows),
-        tables.costs(section, rows, measured),
-        paragraph(f"{head} {tables.notes(section, rows)}"),
+        tables.accuracy(leaderboard, rows),
+        tables.costs(leaderboard, rows, measured),
+        paragraph(f"{head} {tables.notes(leaderboard, rows)}"),
     ]
 
 
-def _earlier(section: Section, measured: Sequence[Speeds], page_name: Mapping[str, str]) -> list[str]:
-    rows, key = ranked(section), section.setting
+def _earlier(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], page_name: Mapping[str, str]) -> list[str]:
+    rows, key = ranked(leaderboard), leaderboard.conditions
     head = (
-        f"{findings.title(section)}: {names.data(key.scored_on)} at {key.size[0]} px, recipe {escape(key.recipe)},"
+        f"{findings.title(leaderboard)}: {names.data(key.test_set)} at {key.size[0]} px, recipe {escape(key.recipe)},"
         f" {names.backend(key.backend)} on {names.device(key.device_kind)}, suite {_link(key.suite, page_name)}."
         f" Protocol {key.protocol}: some folds put an image beside another of the same patient in training, so these"
         " numbers are not comparable with those above."
@@ -187,36 +192,36 @@ def _earlier(section: Section, measured: Sequence[Speeds], page_name: Mapping[st
     return [
         f"## Earlier protocol: more networks, {escape(key.recipe)} recipe",
         paragraph(head),
-        tables.accuracy(section, rows),
-        paragraph(f"Cost: {cost(section, measured)} {tables.FEW_MEANS}"),
+        tables.accuracy(leaderboard, rows),
+        paragraph(f"Cost: {cost(leaderboard, measured)} {tables.FEW_MEANS}"),
     ]
 
 
 KINDS = (  # what a reader looks for, and whether a section answers it
-    ("Source protocol", lambda s: leading.eligible(s) and s.setting.recipe == SOURCE),
-    ("Strong recipe", lambda s: leading.eligible(s) and s.setting.recipe != SOURCE),
-    ("Across data sets", lambda s: s.setting.across),
-    ("More training images", lambda s: bool(s.setting.besides)),
+    ("Source protocol", lambda s: leading.eligible(s) and s.conditions.recipe == SOURCE),
+    ("Strong recipe", lambda s: leading.eligible(s) and s.conditions.recipe != SOURCE),
+    ("Across data sets", lambda s: s.conditions.cross_dataset),
+    ("More training images", lambda s: bool(s.conditions.extra_train)),
     ("Ablation", lambda s: any(r.variant for r in s.rows)),
-    ("Phantom", lambda s: s.setting.scored_on == "phantom"),
+    ("Phantom", lambda s: s.conditions.test_set == "phantom"),
 )
 
 
 def _links(
-    by_suite: Mapping[str, Sequence[Section]],
+    by_suite: Mapping[str, Sequence[Leaderboard]],
     page_name: Mapping[str, str],
     searches: Sequence[str],
     corrupted: Sequence[str],
 ) -> str:
     lines = []
     for kind, answers_it in KINDS:
-        own = [suite for suite, sections in by_suite.items() if any(answers_it(s) for s in sections)]
-        if own:
-            lines.append(f"{kind}: {', '.join(_link(suite, page_name) for suite in own)}")
-    spoiled = [f"[{escape(name.removesuffix('.md'))}](robustness/{slug(name)})" for name in corrupted]
+        local = [suite for suite, leaderboards in by_suite.items() if any(answers_it(s) for s in leaderboards)]
+        if local:
+            lines.append(f"{kind}: {', '.join(_link(suite, page_name) for suite in local)}")
+    spoiled = [f"[{escape(name.removesuffix('.md'))}](robustness/{file_slug(name)})" for name in corrupted]
     lines += [f"Robustness to corruptions: {', '.join(spoiled)}"] if spoiled else []
-    found = [f"[{escape(name.removesuffix('.md'))}](tuning/{slug(name)})" for name in searches]
-    lines += [f"Searches for a better recipe: {', '.join(found)}"] if found else []
+    result = [f"[{escape(name.removesuffix('.md'))}](tuning/{file_slug(name)})" for name in searches]
+    lines += [f"Searches for a better recipe: {', '.join(result)}"] if result else []
     lines += [
         "Speed: [SPEED.md](SPEED.md), images per second by device",
         "Methods: [METHODS.md](METHODS.md), definitions, statistics, limits, published numbers, glossary",
@@ -225,21 +230,21 @@ def _links(
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _all(by_suite: Mapping[str, Sequence[Section]], page_name: Mapping[str, str]) -> list[str]:
+def _all(by_suite: Mapping[str, Sequence[Leaderboard]], page_name: Mapping[str, str]) -> list[str]:
     """Every section with its best row, folded."""
     rows, lacking = [], []
-    for suite, sections in by_suite.items():
-        for s in sections:
-            key, top = s.setting, next((r for r in s.rows if r.rank), None)
+    for suite, leaderboards in by_suite.items():
+        for s in leaderboards:
+            key, top = s.conditions, next((r for r in s.rows if r.rank), None)
             part = "" if not top or top.complete else f"\u00a0({len(top.images)}/{top.coverage[1]})"
             rows.append([
-                _link(suite, page_name), f"{escape(names.data(key.scored_on))}, {key.size[0]}&nbsp;px",
+                _link(suite, page_name), f"{escape(names.data(key.test_set))}, {key.size[0]}&nbsp;px",
                 escape(names.device(key.device_kind)), str(key.protocol), shown(top.name) if top else "not ranked",
                 f"{_value(top)}{part}" if top else NONE,
             ])  # fmt: skip
-            if missing := gaps.missing(s):
+            if missing := completeness.missing(s):
                 lacking.append(f"{escape(suite)} on {escape(names.device(key.device_kind))}, {len(missing)} rows")
-        if not sections:
+        if not leaderboards:
             rows.append([_link(suite, page_name), *["-"] * 3, "unreadable", NONE])
     headers = ["Suite", "Data", "Device", "Protocol", "Highest mean", "Dice [95 %]"]
     incomplete = [paragraph(f"Incomplete: {'; '.join(lacking)}.")] if lacking else []

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.pages.literature import RADIOGRAPHS
-from bench.statistics.rows import MIN_SEEDS, Row, Section
+from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 
 RULE = (
     f"newest protocol, then the most networks with at least {MIN_SEEDS} seeds, the most networks, the highest"
@@ -20,39 +20,43 @@ RULE = (
 )
 
 
-def ranked(section: Section) -> tuple[Row, ...]:
+def ranked(leaderboard: Leaderboard) -> tuple[Row, ...]:
     """Ranked rows of single networks under the suite's own recipe, by mean Dice."""
-    rows = [r for r in section.rows if r.rank and r.single and not r.variant]
+    rows = [r for r in leaderboard.rows if r.rank and r.single and not r.variant]
     return tuple(sorted(rows, key=lambda r: -r.dice.value))
 
 
-def eligible(section: Section) -> bool:
+def eligible(leaderboard: Leaderboard) -> bool:
     """Whether the section compares networks on held-out folds of real radiographs."""
-    key = section.setting
-    variants = any(r.variant for r in section.rows)
-    return key.scored_on in RADIOGRAPHS and not (key.across or key.besides or variants) and len(ranked(section)) > 1
+    key = leaderboard.conditions
+    variants = any(r.variant for r in leaderboard.rows)
+    return (
+        key.test_set in RADIOGRAPHS
+        and not (key.cross_dataset or key.extra_train or variants)
+        and len(ranked(leaderboard)) > 1
+    )
 
 
-def leader(sections: Iterable[Section]) -> Section | None:
+def leader(leaderboards: Iterable[Leaderboard]) -> Leaderboard | None:
     """The section whose table is the leaderboard; None where no section is eligible."""
-    return max((s for s in sections if eligible(s)), key=_standing, default=None)
+    return max((s for s in leaderboards if eligible(s)), key=_standing, default=None)
 
 
-def earlier(sections: Sequence[Section]) -> Section | None:
+def earlier(leaderboards: Sequence[Leaderboard]) -> Leaderboard | None:
     """Of an earlier protocol than the leader's, the section of the highest mean Dice that ranks more networks than the
     leader; None where there is none."""
-    first = leader(sections)
+    first = leader(leaderboards)
     if first is None:
         return None
-    found = [
-        s for s in sections
-        if eligible(s) and s.setting.protocol < first.setting.protocol and len(ranked(s)) > len(ranked(first))
+    result = [
+        s for s in leaderboards
+        if eligible(s) and s.conditions.protocol < first.conditions.protocol and len(ranked(s)) > len(ranked(first))
     ]  # fmt: skip
-    return max(found, key=lambda s: ranked(s)[0].dice.value, default=None)
+    return max(result, key=lambda s: ranked(s)[0].dice.value, default=None)
 
 
-def _standing(section: Section) -> tuple[float, ...]:
-    rows = ranked(section)
+def _standing(leaderboard: Leaderboard) -> tuple[float, ...]:
+    rows = ranked(leaderboard)
     methods = sum(len(r.seeds) >= MIN_SEEDS for r in rows)
-    size = section.setting.size
-    return section.setting.protocol, methods, len(rows), size[0] * size[1], rows[0].dice.value
+    size = leaderboard.conditions.size
+    return leaderboard.conditions.protocol, methods, len(rows), size[0] * size[1], rows[0].dice.value

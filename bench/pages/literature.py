@@ -14,10 +14,10 @@ from lungseg.datasets import DATASETS
 # Mean of "Dice Lungs" in martina_vs_julia_eval.csv of github.com/ngaggion/CheXmask-Database (Gaggion et al. 2024,
 # Scientific Data 11, 511) and its bootstrap interval. Both corrected the same draft: in 41 pairs of masks nothing but
 # a few pixels differs. The mean of the others is 0.969.
-PHYSICIANS = Interval(0.973, 0.970, 0.977)
-PHYSICIANS_N = 305
-PHYSICIANS_ALIKE = 41
-# where people are a measure; a phantom has an exact truth
+INTER_OBSERVER = Interval(0.973, 0.970, 0.977)
+INTER_OBSERVER_N = 305
+INTER_OBSERVER_IDENTICAL = 41
+# where people are a measure; a phantom has an exact ground truth
 RADIOGRAPHS = tuple(name for name, known in DATASETS.items() if known.radiographs)
 UNCHECKED = "unchecked"
 PER_IMAGE = "mean of images"
@@ -28,7 +28,7 @@ class Published:
     """A published Dice. Tags say what was read in the source: size px, split, aggregate."""
 
     source: str
-    scored_on: str
+    test_set: str
     dice: str
     px: str = UNCHECKED
     split: str = UNCHECKED
@@ -44,7 +44,7 @@ class Published:
 _POOLED = ("pooled", "1000 epochs, pre-trained")
 _MONTGOMERY, _SHENZHEN = ("256", "fixed 96/14/28"), ("256", "fixed 396/56/114")
 _FROM_JSRT = ("1024", "trained on JSRT", PER_IMAGE)
-_ACROSS = (  # deepdraw's networks, as its tables of one set against another name them
+_CROSS_DATASET = (  # deepdraw's networks, as its tables of one set against another name them
     ("deepdraw U-Net", _POOLED[1]),
     ("deepdraw M2U-Net", _POOLED[1]),
     ("deepdraw LW-Net", "2000 epochs"),
@@ -68,14 +68,14 @@ PUBLISHED = (
     Published("HybridGNet, two skip layers", "montgomery", "0.954 +- 0.043", *_FROM_JSRT,
               note="Hausdorff distance 39.4 px"),
     *(
-        Published(name, scored_on, dice, "256", f"trained on {trained_on}", "pooled", note)
-        for trained_on, scored_on, found in (
+        Published(name, test_set, dice, "256", f"trained on {train_set}", "pooled", note)
+        for train_set, test_set, result in (
             ("JSRT", "montgomery", ("0.973", "0.971", "0.967")),
             ("Shenzhen", "montgomery", ("0.942", "0.942", "0.920")),
             ("Montgomery", "shenzhen", ("0.963", "0.962", "0.964")),
             ("JSRT", "shenzhen", ("0.963", "0.967", "0.963")),
         )
-        for (name, note), dice in zip(_ACROSS, found, strict=True)
+        for (name, note), dice in zip(_CROSS_DATASET, result, strict=True)
     ),
 )  # fmt: skip
 
@@ -84,8 +84,10 @@ def people_agree() -> str:
     """The inter-observer agreement. Whether a network is above it is not said: they read other images, at another
     size."""
     return (
-        f"Two physicians agree at Dice {PHYSICIANS.value:.3f} [{PHYSICIANS.low:.3f}, {PHYSICIANS.high:.3f}]"
-        f" (n = {PHYSICIANS_N}, CheXmask; both edited the same draft and left it alone in {PHYSICIANS_ALIKE}, which"
+        f"Inter-observer agreement (two physicians) is Dice {INTER_OBSERVER.value:.3f} [{INTER_OBSERVER.low:.3f}, "
+        f"{INTER_OBSERVER.high:.3f}]"
+        f" (n = {INTER_OBSERVER_N}, CheXmask; both edited the same draft and left it alone in "
+        f"{INTER_OBSERVER_IDENTICAL}, which"
         " flatters them). These are other images at 1024 px: a line to look at, not a test, and no network here is"
         " above or below them."
     )
@@ -93,7 +95,7 @@ def people_agree() -> str:
 
 def published() -> list[str]:
     """Blocks: what others published on the same data."""
-    rows = [[p.source, p.scored_on.capitalize(), p.dice, p.px, p.split, p.aggregate, p.note] for p in PUBLISHED]
+    rows = [[p.source, p.test_set.capitalize(), p.dice, p.px, p.split, p.aggregate, p.note] for p in PUBLISHED]
     note = (
         "Dice as published. None of these is known to follow a protocol of these pages, so none is ranked with their"
         f" rows: resolution, split and aggregate each move Dice. {UNCHECKED.capitalize()}: only the source's abstract"

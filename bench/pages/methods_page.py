@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from bench.markdown import paragraph, table
 from bench.pages import literature, names
-from bench.records import doubts
+from bench.records import diagnostics
 from bench.statistics import misses, stats
 from bench.statistics.fixed_split import IMAGES
 from bench.statistics.pairs import ALL_PAIRS
 from bench.statistics.resampling import MIN_PATIENTS, RESAMPLES
-from bench.statistics.rows import MIN_SEEDS, Section
-from bench.statistics.strata import MIN_GROUP
+from bench.statistics.rows import MIN_SEEDS, Leaderboard
+from bench.statistics.subgroups import MIN_GROUP
 from bench.statistics.verdicts import ALPHA, MARGIN
 from lungseg.metrics import METRICS
 
@@ -51,7 +51,7 @@ GLOSSARY = (
     ("Row", "one network (or ensemble) of a section, over its complete seeds."),
     (
         "Recipe",
-        "how a network is trained: `document` is the source protocol (50 epochs, no augmentation), `strong` adds"
+        "how a network is trained: `reference` is the source protocol (50 epochs, no augmentation), `strong` adds"
         " augmentation, a cosine schedule and 150 epochs; a variant changes one thing of it.",
     ),
     ("Fold", "a part of the patients that a training holds out and then predicts."),
@@ -64,7 +64,7 @@ GLOSSARY = (
 )
 
 
-def methods_page(sections: Sequence[Section]) -> str:
+def methods_page(leaderboards: Sequence[Leaderboard]) -> str:
     """The Markdown of the page."""
     blocks = [
         GENERATED,
@@ -72,7 +72,7 @@ def methods_page(sections: Sequence[Section]) -> str:
         "What the numbers of all pages mean, how they were made, and what they cannot say.",
         "## Definitions", _listed(MEASURES), *_further_metrics(),
         "## Protocol", _protocol(),
-        "## Statistics", _statistics(), *_power(sections),
+        "## Statistics", _statistics(), *_power(leaderboards),
         "## Limits", _limits(),
         "## Two people", paragraph(literature.people_agree()),
         "## Published elsewhere, by other protocols", *literature.published(),
@@ -87,8 +87,8 @@ def _listed(items: Sequence[tuple[str, str]]) -> str:
 
 def _further_metrics() -> list[str]:
     """Definitions of metrics that brought their own."""
-    told = [paragraph(metric.definition, "- ") for metric in METRICS.values() if metric.definition]
-    return ["\n".join(told)] if told else []
+    details = [paragraph(metric.definition, "- ") for metric in METRICS.values() if metric.definition]
+    return ["\n".join(details)] if details else []
 
 
 def _protocol() -> str:
@@ -143,15 +143,24 @@ def _statistics() -> str:
     )  # fmt: skip
 
 
-def _power(sections: Sequence[Section]) -> list[str]:
+def _power(leaderboards: Sequence[Leaderboard]) -> list[str]:
     """How often tables like these call equal methods different, and what they could see."""
-    known = [s for s in sections if s.power and s.setting.protocol == max(x.setting.protocol for x in sections)]
+    known = [
+        s for s in leaderboards if s.power and s.conditions.protocol == max(x.conditions.protocol for x in leaderboards)
+    ]
     rows = [
-        [s.setting.suite, names.device(s.setting.device_kind), str(s.power.rows), str(s.power.seeds),
-         f"{100 * s.power.pair:.0f} %", f"{100 * s.power.table:.0f} %",
-         *(f"{s.power.detectable[n]:.4f}" if n in s.power.detectable else "-" for n in (3, 5, 10))]
-        for s in known if s.power
-    ]  # fmt: skip
+        [
+            s.conditions.suite,
+            names.device(s.conditions.device_kind),
+            str(s.power.rows),
+            str(s.power.seeds),
+            f"{100 * s.power.pair:.0f} %",
+            f"{100 * s.power.table:.0f} %",
+            *(f"{s.power.detectable[n]:.4f}" if n in s.power.detectable else "-" for n in (3, 5, 10)),
+        ]
+        for s in known
+        if s.power
+    ]
     if not rows:
         return []
     headers = ["Suite", "Device", "Rows", "Seeds", "Pairs wrong", "Tables wrong", "3 seeds", "5 seeds", "10 seeds"]
@@ -168,9 +177,11 @@ def _limits() -> str:
         "Data: public radiographs of two hospitals, adults, posteroanterior; other hospitals cost more Dice than the"
         " choice of a network. Groups of fewer than"
         f" {MIN_GROUP} images are not shown, and a gap between groups is not a cause.",
-        "Ground truth: one reader's. Protocol 2 links patients by anatomy, which finds most but perhaps not all.",
+        "Ground ground truth: one reader's. Protocol 2 links patients by anatomy, which finds most but perhaps not "
+        "all.",
         "Choosing the highest of many rows flatters it; a page says what nested choice by the other folds gives.",
-        f"Convergence: a cell is called not converged where soft validation Dice rose by more than {doubts.LEVEL} in"
+        f"Convergence: a cell is called not converged where soft validation Dice rose by more than "
+        f"{diagnostics.LEVEL} in"
         " the last fifth of the epochs. The order is that of the budget.",
         "Machines: another backend, processor or library version adds in another order, and a training amplifies it."
         " Treat the difference between machines as the run-to-run spread of a single-seed row.",

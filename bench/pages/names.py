@@ -18,19 +18,19 @@ def display(row_name: object) -> str:
     ``unet (plateau)`` gives ``U-Net (plateau)``. Not escaped.
     """
     text = str(row_name)
-    found = _FIRST.match(text)
-    known = DISPLAY_NAMES.get(found[0]) if found else None
-    return f"{known}{text[found.end() :]}" if found and known else text
+    result = _FIRST.match(text)
+    known = DISPLAY_NAMES.get(result[0]) if result else None
+    return f"{known}{text[result.end() :]}" if result and known else text
 
 
 def fitting(names: Iterable[str], letters: int = 64) -> list[str]:
     """The first names that stand side by side as heads of columns, at least one."""
-    found: list[str] = []
+    result: list[str] = []
     for name in names:
-        if found and sum(map(len, map(display, found))) + len(display(name)) > letters:
+        if result and sum(map(len, map(display, result))) + len(display(name)) > letters:
             break
-        found.append(name)
-    return found
+        result.append(name)
+    return result
 
 
 def device(kind: str) -> str:

@@ -23,7 +23,7 @@ def overview() -> str:
         lines += [
             f"  {suite.name}",
             *_filled(suite.title, "    "),
-            *_filled(_setting(suite), "    "),
+            *_filled(_conditions(suite), "    "),
             *(line for cost in _costs(suite, measured) for line in _filled(cost, "    ")),
         ]
     lines += ["", "Variants of recipe strong"]
@@ -46,7 +46,7 @@ def _filled(text: str, indent: str) -> list[str]:
     )  # fmt: skip
 
 
-def _setting(suite: Suite) -> str:
+def _conditions(suite: Suite) -> str:
     others: defaultdict[int, list[str]] = defaultdict(list)
     for name, width in suite.widths:
         others[width].append(name)
@@ -54,8 +54,8 @@ def _setting(suite: Suite) -> str:
     return (
         f"{listed(suite.architectures)}: "
         f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}{of_these}, "
-        f"{f'scored on {suite.scored_on}' if suite.scored_on else f'{suite.folds} folds'}, "
-        f"{f'all of {suite.also} trained on besides, ' if suite.also else ''}"
+        f"{f'scored on {suite.test_set}' if suite.test_set else f'{suite.folds} folds'}, "
+        f"{f'all of {suite.extra_train} trained on besides, ' if suite.extra_train else ''}"
         f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}, recipe {suite.recipe}"
         f"{f' and its variants {listed(suite.variants)}' if suite.variants else ''}"
         f"{''.join(f'; {gloss}' for gloss in recipes.glosses(suite.variants))}; {counted(len(cells(suite)), 'cell')}"
@@ -66,7 +66,9 @@ def _costs(suite: Suite, measured: Sequence[Mapping[str, str]]) -> list[str]:
     """A line for each device on which it was measured."""
     lines = []
     for row in (row for row in measured if row["suite"] == suite.name):
-        beside = f", up to {row['at_once']} at a time" if int(row["at_once"]) > 1 else ""
-        took = costs.duration(60 * float(row["minutes"]))
-        lines.append(f"measured: {counted(int(row['cells']), 'cell')}, {took}{beside} on {row['device']}: {row['cpu']}")
+        alongside = f", up to {row['at_once']} at a time" if int(row["at_once"]) > 1 else ""
+        took = costs.rounded_duration(60 * float(row["minutes"]))
+        lines.append(
+            f"measured: {counted(int(row['cells']), 'cell')}, {took}{alongside} on {row['device']}: {row['cpu']}"
+        )
     return lines or ["cost not measured"]

@@ -5,28 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.paths import slug
+from bench.paths import file_slug
 from bench.records import csv_file, store
 from bench.records.results import Results
-from bench.statistics.rows import Pair, Section
+from bench.statistics.rows import Leaderboard, Pair
 
-# difference: of mean Dice, first minus second, with its 95 % interval; first_ahead: P(first > second) on an image;
-# p_apart_holm: of a difference of the margin or more; verdict: of the first against the second
+# difference: of mean Dice, first minus second, with its 95 % interval; probability_of_improvement: P(first > second) on
+# an image; p_apart_holm: of a difference of the margin or more; verdict: of the first against the second
 COLUMNS = (
     "protocol",
-    "machine", "size", "recipe", "first", "second", "difference", "low", "high", "first_ahead", "p", "p_holm",
-    "p_apart_holm", "wilcoxon", "verdict", "of_methods",
-)  # fmt: skip
+    "machine",
+    "size",
+    "recipe",
+    "first",
+    "second",
+    "difference",
+    "low",
+    "high",
+    "probability_of_improvement",
+    "p",
+    "p_holm",
+    "p_apart_holm",
+    "wilcoxon",
+    "verdict",
+    "generalises_over_seeds",
+)
 
 
 def name(suite: str) -> str:
     """Where the table lies, from the results folder: ``pairs/ablation-128.csv``."""
-    return f"pairs/{slug(suite)}.csv"
+    return f"pairs/{file_slug(suite)}.csv"
 
 
-def write(results: Results, suite: str, sections: Sequence[Section]) -> list[Path]:
+def write(results: Results, suite: str, leaderboards: Sequence[Leaderboard]) -> list[Path]:
     """Write the table and return its path; nothing where no two rows were ranked."""
-    rows = [_row(section, pair) for section in sections for pair in section.pairs]
+    rows = [_row(leaderboard, pair) for leaderboard in leaderboards for pair in leaderboard.pairs]
     if not rows:
         return []
     path = results.root / name(suite)
@@ -34,13 +47,13 @@ def write(results: Results, suite: str, sections: Sequence[Section]) -> list[Pat
     return [path]
 
 
-def _row(section: Section, pair: Pair) -> dict[str, str]:
-    key, d = section.setting, pair.difference
+def _row(leaderboard: Leaderboard, pair: Pair) -> dict[str, str]:
+    key, d = leaderboard.conditions, pair.difference
     values = (
         str(key.protocol),
         key.machine, f"{key.size[0]}x{key.size[1]}", key.recipe, pair.first, pair.second, f"{d.value:.6f}",
-        f"{d.low:.6f}", f"{d.high:.6f}", f"{pair.superiority.value:.4f}", f"{pair.p_value:.3g}",
+        f"{d.low:.6f}", f"{d.high:.6f}", f"{pair.probability_of_improvement.value:.4f}", f"{pair.p_value:.3g}",
         f"{pair.p_holm:.3g}", f"{pair.p_apart_holm:.3g}", f"{pair.wilcoxon:.3g}", pair.verdict,
-        "yes" if pair.of_methods else "no",
+        "yes" if pair.generalises_over_seeds else "no",
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.markdown import counted, listed, paragraph
-from bench.statistics.rows import Section
+from bench.statistics.rows import Leaderboard
 
 CHOSEN_BY = {  # a recipe's monitor -> words
     "val_loss": "the lowest validation loss",
@@ -12,36 +12,38 @@ CHOSEN_BY = {  # a recipe's monitor -> words
 }
 
 
-def stated(section: Section) -> str:
+def stated(leaderboard: Leaderboard) -> str:
     """A paragraph for the head of the section."""
-    return paragraph(" ".join([_protocol(section), _images(section), *_seeds(section), *_chosen(section)]))
+    return paragraph(
+        " ".join([_protocol(leaderboard), _images(leaderboard), *_seeds(leaderboard), *_chosen(leaderboard)])
+    )
 
 
-def _protocol(section: Section) -> str:
-    number = section.setting.protocol
+def _protocol(leaderboard: Leaderboard) -> str:
+    number = leaderboard.conditions.protocol
     if number > 1:
         return f"Protocol {number}."
-    leaked = section.beside_siblings
+    leaked = leaderboard.beside_siblings
     folds = f"folds put {counted(leaked, 'image')} beside a sibling of the same patient in training; " if leaked else ""
     return f"Protocol {number}: {folds}kept for history."
 
 
-def _images(section: Section) -> str:
-    if not section.rows:
+def _images(leaderboard: Leaderboard) -> str:
+    if not leaderboard.rows:
         return "No image was scored."
-    row = max(section.rows, key=lambda r: len(r.images))
+    row = max(leaderboard.rows, key=lambda r: len(r.images))
     return f"{counted(len(row.images), 'image')} of {counted(row.n_patients, 'patient')} were scored."
 
 
-def _seeds(section: Section) -> list[str]:
-    key = section.setting
+def _seeds(leaderboard: Leaderboard) -> list[str]:
+    key = leaderboard.conditions
     if key.folds == 1:
         return []
     if key.protocol > 1:
         return ["Each seed divides the patients into folds anew, so seeds vary the split too."]
-    return ["All seeds share one split."] if len(section.seeds) > 1 else []
+    return ["All seeds share one split."] if len(leaderboard.seeds) > 1 else []
 
 
-def _chosen(section: Section) -> list[str]:
-    ways = sorted({c.monitor for c in section.cells if c.monitor})
+def _chosen(leaderboard: Leaderboard) -> list[str]:
+    ways = sorted({c.monitor for c in leaderboard.cells if c.monitor})
     return [f"The epoch whose weights are kept has {listed([CHOSEN_BY.get(w, w) for w in ways])}."] if ways else []

@@ -6,39 +6,40 @@ from collections import Counter
 from collections.abc import Iterable
 
 from bench.markdown import code, counted, escape, listed, paragraph, plain
-from bench.paths import slug
+from bench.paths import file_slug
 from bench.records.record import Machine, Source
-from bench.statistics.rows import Section
+from bench.statistics.rows import Leaderboard
 
 
-def provenance(section: Section) -> list[str]:
+def provenance(leaderboard: Leaderboard) -> list[str]:
     """Blocks: how many records, where they lie, and of how many machines and sources; the CSV table names each."""
-    key = section.setting
-    machines, sources = {_machine(c.machine) for c in section.cells}, {_source(c.source) for c in section.cells}
-    taken = Counter(c.taken_from for c in section.cells if c.taken_from)
-    told = listed([f"{n} from suite {escape(suite)}" for suite, n in taken.items()]) if taken else ""
+    key = leaderboard.conditions
+    machines, sources = {_machine(c.machine) for c in leaderboard.cells}, {_source(c.source) for c in leaderboard.cells}
+    taken = Counter(c.reused_from for c in leaderboard.cells if c.reused_from)
+    details = listed([f"{n} from suite {escape(suite)}" for suite, n in taken.items()]) if taken else ""
     table = csv_name(key.suite)
     return [
         paragraph(
-            f"{counted(len(section.cells), 'record')} in {code(f'runs/{slug(key.suite)}/{slug(key.machine)}/')}, of"
+            f"{counted(len(leaderboard.cells), 'record')} in "
+            f"{code(f'runs/{file_slug(key.suite)}/{file_slug(key.machine)}/')}, of"
             f" {counted(len(machines), 'kind')} of machine and {counted(len(sources), 'state')} of the source, each"
-            f" named in [cells.csv]({table}).{f' Reused, as the same training: {told}.' if told else ''}"
+            f" named in [cells.csv]({table}).{f' Reused, as the same training: {details}.' if details else ''}"
         )
     ]
 
 
 def csv_name(suite: str) -> str:
     """Where the table of cells lies, from the results folder."""
-    return f"tables/{slug(suite)}/cells.csv"
+    return f"tables/{file_slug(suite)}/cells.csv"
 
 
-def lines(section: Section) -> Iterable[dict[str, str]]:
+def lines(leaderboard: Leaderboard) -> Iterable[dict[str, str]]:
     """A line a cell for the CSV table: its record's hash, its weights', its machine and its source."""
-    for c in section.cells:
+    for c in leaderboard.cells:
         yield {
             "cell": c.name, "status": c.status, "record_sha256": c.record_sha256, "weights_sha256": c.weights_sha256,
             "machine": _machine(c.machine), "source": _source(c.source),
-            "finished_utc": c.finished[:16].replace("T", " "), "warnings": "; ".join(c.doubts),
+            "finished_utc": c.finished[:16].replace("T", " "), "warnings": "; ".join(c.warnings),
         }  # fmt: skip
 
 

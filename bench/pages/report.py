@@ -7,26 +7,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench import markdown
-from bench.markdown import filled, fitted, plain, ratio, table, with_interval
-from bench.pages import answers, csv_tables, gaps, leading, pairs_file, robustness_page
+from bench.markdown import filled, plain, ratio, table, truncated, with_interval
+from bench.pages import answers, completeness, csv_tables, leading, pairs_file, robustness_page
 from bench.pages.browser_page import browser_page
 from bench.pages.leaderboard_page import leaderboard_page
 from bench.pages.methods_page import methods_page
 from bench.pages.speed_page import speed_page
 from bench.pages.suite_page import CAPTIONS, own_questions, suite_page
-from bench.paths import slug
+from bench.paths import file_slug
 from bench.records import reruns, store
 from bench.records.readable import Readable, readable
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.speed import speeds
-from bench.speed.speeds import Speeds
-from bench.statistics import borders, stats, strata
-from bench.statistics.rows import Section
+from bench.speed import stored_tables
+from bench.speed.stored_tables import ThroughputTable
+from bench.statistics import borders, stats, subgroups
+from bench.statistics.rows import Leaderboard
 
 
 def write(
-    results: Results, *, figures: bool = True, only: str | None = None, found: Readable | None = None
+    results: Results, *, figures: bool = True, only: str | None = None, result: Readable | None = None
 ) -> list[Path]:
     """Regenerate <results>/README.md, a page and a table of pairs for each suite, and their figures; return what was
     written.
@@ -35,61 +35,66 @@ def write(
     Without `figures` the pages link those that are already there. found: the records, where they were read already.
     Unreadable ones are named on the pages and hide no others. Raises LungsegError for contradictory records.
     """
-    found = found or readable(results)
-    by_suite: dict[str, list[Section]] = {}
-    for section in stats.sections(found.records):
-        by_suite.setdefault(section.setting.suite, []).append(section)
-    for sections in by_suite.values():
+    result = result or readable(results)
+    by_suite: dict[str, list[Leaderboard]] = {}
+    for leaderboard in stats.leaderboards(result.records):
+        by_suite.setdefault(leaderboard.conditions.suite, []).append(leaderboard)
+    for leaderboards in by_suite.values():
         # the newest protocol comes first, and within it what is whole
-        sections.sort(key=lambda section: (-section.setting.protocol, bool(gaps.missing(section))))
-    for suite in found.suites:
+        leaderboards.sort(
+            key=lambda leaderboard: (-leaderboard.conditions.protocol, bool(completeness.missing(leaderboard)))
+        )
+    for suite in result.suites:
         by_suite.setdefault(suite, [])  # nothing else is left of it
-    measured = speeds.load(results)
+    measured = stored_tables.load(results)
     written = []
-    for suite, sections in by_suite.items():
-        leans = any(c.suite == only for s in sections for c in s.gains)
+    for suite, leaderboards in by_suite.items():
+        leans = any(c.suite == only for s in leaderboards for c in s.extra_data_effects)
         if only not in (None, suite) and not leans:
             continue
         drawn: list[Mapping[str, str]] = []
-        for section, stem in zip(sections, stems(sections), strict=True):
+        for leaderboard, stem in zip(leaderboards, stems(leaderboards), strict=True):
             if figures and only in (None, suite):
                 from bench.figures import draw  # late: importing matplotlib takes a second
 
-                written += draw(section, _fitting(section, measured), results.figures, stem)
+                written += draw(leaderboard, _fitting(leaderboard, measured), results.figures, stem)
             drawn.append(_drawn(results, stem))
-        written += pairs_file.write(results, suite, sections)
+        written += pairs_file.write(results, suite, leaderboards)
         repeated = reruns.read(results, suite)
-        groups = [strata.known(section, strata.read(results, section)) for section in sections]
-        tables = csv_tables.lines(sections, groups)
+        groups = [subgroups.known(leaderboard, subgroups.read(results, leaderboard)) for leaderboard in leaderboards]
+        tables = csv_tables.lines(leaderboards, groups)
         written += csv_tables.write(results, suite, tables)
-        kinds = [*tables, *(["pairs"] if any(section.pairs for section in sections) else [])]
+        kinds = [*tables, *(["pairs"] if any(leaderboard.pairs for leaderboard in leaderboards) else [])]
         written.append(results.root / page_name(suite))
         text = suite_page(
-            suite, sections, measured, drawn, groups, found.of(suite), repeated, kinds
+            suite, leaderboards, measured, drawn, groups, result.of(suite), repeated, kinds
         )  # fmt: skip
         store.write_text(written[-1], text)
     written += robustness_page.write(results, only)
-    return written + _of_all_suites(results, by_suite, measured, found)
+    return written + _of_all_suites(results, by_suite, measured, result)
 
 
 def _of_all_suites(
-    results: Results, by_suite: Mapping[str, Sequence[Section]], measured: Sequence[Speeds], found: Readable
+    results: Results,
+    by_suite: Mapping[str, Sequence[Leaderboard]],
+    measured: Sequence[ThroughputTable],
+    result: Readable,
 ) -> list[Path]:
     """Write the leaderboard, the methods, the speed tables and the page for a browser."""
-    sections = [s for own in by_suite.values() for s in own]
-    leader = leading.leader(sections)
+    leaderboards = [s for local in by_suite.values() for s in local]
+    leader = leading.leader(leaderboards)
     figure = None
     if leader is not None:
-        own = by_suite[leader.setting.suite]
-        figure = _drawn(results, stems(own)[list(own).index(leader)]).get("leaderboard")
+        local = by_suite[leader.conditions.suite]
+        figure = _drawn(results, stems(local)[list(local).index(leader)]).get("leaderboard")
     searches = sorted(path.name for path in results.tuning("").glob("*.md"))
     pages = {suite: page_name(suite) for suite in by_suite}
     texts = {
-        "METHODS.md": methods_page(sections),
+        "METHODS.md": methods_page(leaderboards),
         "SPEED.md": speed_page(measured),
-        "index.html": browser_page(sections, pages),
+        "index.html": browser_page(leaderboards, pages),
         "README.md": leaderboard_page(
-            by_suite, measured, pages, figure, found.unreadable, searches, spoiled(results)
+            by_suite, measured, pages, figure, result.unreadable, searches, spoiled(results)
         ),
     }  # fmt: skip
     for name, text in texts.items():
@@ -97,16 +102,17 @@ def _of_all_suites(
     return [results.root / name for name in texts]
 
 
-def stems(sections: Sequence[Section]) -> list[str]:
+def stems(leaderboards: Sequence[Leaderboard]) -> list[str]:
     """What the figures of each section are called: suite and machine, with the protocol where a newer one has that
     name, numbered where that is not enough."""
-    plain = [slug(f"{s.setting.suite}-{s.setting.machine}") for s in sections]
+    plain = [file_slug(f"{s.conditions.suite}-{s.conditions.machine}") for s in leaderboards]
     newest = {
-        name: max(s.setting.protocol for s, n in zip(sections, plain, strict=True) if n == name) for name in plain
+        name: max(s.conditions.protocol for s, n in zip(leaderboards, plain, strict=True) if n == name)
+        for name in plain
     }
     names = [
-        name if s.setting.protocol == newest[name] else f"{name}-protocol-{s.setting.protocol}"
-        for s, name in zip(sections, plain, strict=True)
+        name if s.conditions.protocol == newest[name] else f"{name}-protocol-{s.conditions.protocol}"
+        for s, name in zip(leaderboards, plain, strict=True)
     ]
     seen: Counter[str] = Counter()
     result = []
@@ -124,17 +130,17 @@ def figure_path(results: Results, stem: str, kind: str) -> Path:
 
 def page_name(suite: str) -> str:
     """The file of a suite's page."""
-    name = slug(suite)
+    name = file_slug(suite)
     return f"suite-{name}.md" if name.lower() in ("readme", "methods", "speed") else f"{name}.md"
 
 
 def _drawn(results: Results, stem: str) -> dict[str, str]:
-    found = {kind: figure_path(results, stem, kind) for kind in CAPTIONS}
-    return {kind: f"figures/{path.name}" for kind, path in found.items() if path.exists()}
+    result = {kind: figure_path(results, stem, kind) for kind in CAPTIONS}
+    return {kind: f"figures/{path.name}" for kind, path in result.items() if path.exists()}
 
 
-def _fitting(section: Section, measured: Sequence[Speeds]) -> list[Speeds]:
-    key = section.setting
+def _fitting(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> list[ThroughputTable]:
+    key = leaderboard.conditions
     same = (key.device_kind, key.backend, key.precision, key.size)
     return [s for s in measured if (s.device_kind, s.backend, s.precision, s.size) == same]
 
@@ -146,34 +152,34 @@ def spoiled(results: Results) -> list[str]:
 
 def terminal(records: Sequence[Record], width: int = 80, only: str | None = None) -> str:
     """The leaderboard of each section, or of suite ``only``, as plain text for a terminal of `width` columns."""
-    found = [s for s in stats.sections(records) if only in (None, s.setting.suite)]
-    if not found:
+    result = [s for s in stats.leaderboards(records) if only in (None, s.conditions.suite)]
+    if not result:
         return "No records, so no leaderboard."
-    return "\n\n".join(_terminal_section(s, width) for s in found)
+    return "\n\n".join(_terminal_section(s, width) for s in result)
 
 
-def leaderboard(section: Section, width: int) -> str:
+def terminal_leaderboard(leaderboard: Leaderboard, width: int) -> str:
     """The table of one section for a terminal of `width` columns, under a line that says what it is of."""
-    key = section.setting
+    key = leaderboard.conditions
     room = max(12, width - 62)
-    names = [r.name for r in section.rows]
+    names = [r.name for r in leaderboard.rows]
     if any(len(name) > room for name in names):
         names = markdown.short(names)
     rows = [
-        [str(r.rank or markdown.NONE), fitted(plain(name), room), with_interval(r.dice), ratio(r.pooled["dice"]),
+        [str(r.rank or markdown.NONE), truncated(plain(name), room), with_interval(r.dice), ratio(r.pooled["dice"]),
          markdown.distance((r.stored or r).boundary.hd95_median), markdown.duration(r.train_seconds)]
-        for r, name in zip(section.rows, names, strict=True)
+        for r, name in zip(leaderboard.rows, names, strict=True)
     ]  # fmt: skip
-    hd95 = f"HD95 {borders.unit(section.rows)}"
+    hd95 = f"HD95 {borders.unit(leaderboard.rows)}"
     headers = ["Rank", "Architecture", "Dice [95 % interval]", "Pooled", hd95, "Training"]
-    head = f"{key.suite}: {key.scored_on} at {key.size[0]} x {key.size[1]} px, {key.machine}, protocol {key.protocol}"
+    head = f"{key.suite}: {key.test_set} at {key.size[0]} x {key.size[1]} px, {key.machine}, protocol {key.protocol}"
     return "\n".join([plain(head, width), table(headers, rows, left=2, style="simple")])
 
 
-def _terminal_section(section: Section, width: int) -> str:
-    lines = [f"{question} {text}" for question, text in own_questions(section, plain)]
-    lines += [answers.best(section, plain), f"{answers.REAL} {answers.real(section, plain)}"]
-    lacking = gaps.missing(section, plain)
+def _terminal_section(leaderboard: Leaderboard, width: int) -> str:
+    lines = [f"{question} {text}" for question, text in own_questions(leaderboard, plain)]
+    lines += [answers.best(leaderboard, plain), f"{answers.SIGNIFICANT} {answers.significance(leaderboard, plain)}"]
+    lacking = completeness.missing(leaderboard, plain)
     lines += [f"Incomplete: {'; '.join(lacking)}."] if lacking else []
-    lines += [plain(f"Failed: {c.name} ({c.status}): {c.error[1]}") for c in section.failed]
-    return "\n".join([leaderboard(section, width), *(filled(line, width) for line in lines)])
+    lines += [plain(f"Failed: {c.name} ({c.status}): {c.error[1]}") for c in leaderboard.failed]
+    return "\n".join([terminal_leaderboard(leaderboard, width), *(filled(line, width) for line in lines)])

@@ -6,26 +6,26 @@ from collections.abc import Sequence
 
 from bench.markdown import code, escape, paragraph, table
 from bench.records.reruns import Reruns
-from bench.statistics.rows import Section
+from bench.statistics.rows import Leaderboard
 
 
-def repeated(section: Section, found: Sequence[Reruns]) -> list[str]:
+def repeated(leaderboard: Leaderboard, result: Sequence[Reruns]) -> list[str]:
     """How far equal runs differ, where that was measured or is to be expected."""
-    key = section.setting
-    own = [r for r in found if r.machine == key.machine]
-    if not own and not key.fast:
+    key = leaderboard.conditions
+    local = [r for r in result if r.machine == key.machine]
+    if not local and not key.fast:
         return []
     why = (
         "Operations here need not add in the same order, so two runs from the same seed, images and code end with other"
         " bits."
     )
     blocks = ["### Repeated equal runs", *([paragraph(why)] if key.fast else [])]
-    if not own:
+    if not local:
         command = code(f"python -m bench reruns {key.suite}")
         return [*blocks, paragraph(f"How far they differ was not measured ({command} there).")]
     rows = [
         [escape(r.cell), str(len(r.dice)), str(r.weights), f"{sum(r.dice) / len(r.dice):.4f}", f"{r.sd:.5f}",
          f"{min(r.dice):.4f} to {max(r.dice):.4f}"]
-        for r in own
+        for r in local
     ]  # fmt: skip
     return [*blocks, table(["Cell", "Runs", "Sets of weights", "Mean Dice", "SD of Dice", "Range"], rows, left=1)]

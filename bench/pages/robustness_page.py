@@ -47,8 +47,8 @@ def page(file: Path) -> str:
         blocks = [GENERATED, f"# {escape(file.stem)}: Dice lost under corruptions", said]
         return "\n\n".join(blocks) + "\n"
     blocks = [GENERATED, f"# {escape(suite)}: Dice lost under corruptions", paragraph(MEANING)]
-    for _, group in groupby(networks, key=_setting):
-        blocks += _section(list(group))
+    for _, group in groupby(networks, key=_conditions):
+        blocks += _leaderboard(list(group))
     blocks += ["## What is done to an image", _definitions(), "## Where the numbers come from", *_provenance(networks)]
     return "\n\n".join(blocks) + "\n"
 
@@ -59,18 +59,18 @@ def losses(networks: Sequence[Network], name: object = escape, style: str = "pip
     rows = [["none (Dice)", NONE, *(with_interval(network.clean()) for network in networks)]]
     for corruption in CORRUPTIONS.values():
         for strength in corruption.strengths:
-            found = [network.lost(key_of(corruption.name, strength)) for network in networks]
-            rows.append([corruption.name, f"{strength:g}", *(with_interval(lost, sign=True) for lost in found)])
+            result = [network.lost(key_of(corruption.name, strength)) for network in networks]
+            rows.append([corruption.name, f"{strength:g}", *(with_interval(lost, sign=True) for lost in result)])
     return table(["Corruption", "Strength", *(say(network.name) for network in networks)], rows, left=1, style=style)
 
 
-def _setting(network: Network) -> tuple[object, ...]:
+def _conditions(network: Network) -> tuple[object, ...]:
     """What networks of one table have in common."""
     about = network.about
-    return network.machine_key, *(str(about.get(key)) for key in ("scored_on", "size", "protocol")), network.images
+    return network.machine_key, *(str(about.get(key)) for key in ("test_set", "size", "protocol")), network.images
 
 
-def _section(networks: list[Network]) -> list[str]:
+def _leaderboard(networks: list[Network]) -> list[str]:
     first, about = networks[0], networks[0].about
     size = " x ".join(map(str, about.get("size", ())))
     seeds = {network.name: len(network.dice) for network in networks}
@@ -79,7 +79,7 @@ def _section(networks: list[Network]) -> list[str]:
     return [
         f"## {escape(first.machine_key)}",
         paragraph(
-            f"Data {escape(about.get('scored_on'))} at {escape(size)} px, protocol {escape(about.get('protocol'))}:"
+            f"Data {escape(about.get('test_set'))} at {escape(size)} px, protocol {escape(about.get('protocol'))}:"
             f" {counted(len(first.images), 'image')} of {counted(patients, 'patient')}, each held out by the training"
             f" that predicts it. Seeds: {', '.join(f'{escape(name)} {n}' for name, n in seeds.items())}.{few}"
         ),

@@ -23,16 +23,16 @@ def draw(suite: Suite, results: Results, root: Path) -> Path | None:
     """Gallery of this suite's cells of this machine, best to worst by Dice; None when none has predictions."""
     from bench.figures.gallery import gallery
 
-    material = data.gather(suite, root, results)
+    suite_data = data.load_suite_data(suite, root, results)
     rows = [(name, recipe) for name in suite.architectures for recipe in suite.recipes]
     chosen = [case for row in rows for case in _three(*row, suite, results)]
     if not chosen:
         return None
     shown = []
     for cell, score in chosen:
-        row = material.prepared.row.get(score.id)
+        row = suite_data.prepared.index_of.get(score.id)
         try:
-            guess = prediction(results, cell, score.id)
+            prediction = load_prediction(results, cell, score.id)
         except DataError as error:  # pictures must not cost the report of hours of training
             print(f"warning: not in the gallery: {error}", file=sys.stderr)
             continue
@@ -41,9 +41,9 @@ def draw(suite: Suite, results: Results, root: Path) -> Path | None:
         shown.append(
             {
                 "id": f"{network(cell.as_dict())} {_shown(score.id, suite)}",
-                "image": np.asarray(material.prepared.images[row]),
-                "truth": np.asarray(material.prepared.masks[row]),
-                "guess": guess,
+                "image": np.asarray(suite_data.prepared.images[row]),
+                "target": np.asarray(suite_data.prepared.masks[row]),
+                "prediction": prediction,
                 "dice": score.dice,
             }
         )
@@ -61,8 +61,8 @@ def _three(architecture: str, recipe: str, suite: Suite, results: Results) -> Se
     """Best, median and worst case of an architecture under a recipe, of the suite's first seed."""
     scored = []
     for cell in cells(suite):
-        asked = (cell.architecture, cell.recipe.name, cell.seed) == (architecture, recipe, suite.seeds[0])
-        if not asked or not results.path(cell).exists():
+        requested = (cell.architecture, cell.recipe.name, cell.seed) == (architecture, recipe, suite.seeds[0])
+        if not requested or not results.path(cell).exists():
             continue
         if results.artifact(cell, "predictions.npz").exists():
             scored += [(cell, case) for case in results.load(cell).cases]
@@ -70,7 +70,7 @@ def _three(architecture: str, recipe: str, suite: Suite, results: Results) -> Se
     return [scored[k] for k in sorted({0, len(scored) // 2, len(scored) - 1})] if scored else []
 
 
-def prediction(results: Results, cell: Cell, case: str) -> np.ndarray:
+def load_prediction(results: Results, cell: Cell, case: str) -> np.ndarray:
     """Predicted mask, bool (H, W), of one image of a cell. Raises DataError for a file that no cell has written."""
     path = results.artifact(cell, "predictions.npz")
     try:

@@ -8,21 +8,21 @@ from collections.abc import Mapping, Sequence
 from bench.markdown import NONE, escape, paragraph, percent, table
 from bench.pages.names import display
 from bench.pages.tables import unbroken
-from bench.paths import slug
-from bench.speed.speeds import Speeds, number
+from bench.paths import file_slug
+from bench.speed.stored_tables import ThroughputTable, number
 
 HEADERS = (
     "Network", "Width", "Batch", "Training", "Epochs", "Inference", "Of limit", "Same bits", "Busy",
 )  # fmt: skip
 
 
-def speed_page(measured: Sequence[Speeds]) -> str:
+def speed_page(measured: Sequence[ThroughputTable]) -> str:
     """The Markdown of the page."""
     blocks = ["<!-- Written by `python -m bench report` from the tables under throughput/; edits are lost. -->"]
     return "\n\n".join([*blocks, "# Speed", *throughput(measured)]) + "\n"
 
 
-def throughput(measured: Sequence[Speeds]) -> list[str]:
+def throughput(measured: Sequence[ThroughputTable]) -> list[str]:
     """Blocks of a page: every table that is given, or that there is none."""
     if not measured:
         return ["Not measured yet: `python -m bench speed SUITE`."]
@@ -40,7 +40,7 @@ def throughput(measured: Sequence[Speeds]) -> list[str]:
         blocks += [
             f"## {escape(m.device_kind)}, {escape(m.backend)}, {escape(m.precision)}, {m.size[0]} x {m.size[1]} px",
             table(HEADERS, [_row(row) for row in m.rows]),
-            paragraph(f"{_facts(m)} File [{escape(m.file)}](throughput/{slug(m.file)})."),
+            paragraph(f"{_metadata(m)} File [{escape(m.file)}](throughput/{file_slug(m.file)})."),
         ]
         blocks += _notes(m)
     return blocks
@@ -51,18 +51,18 @@ def _row(row: Mapping[str, str]) -> list[str]:
         escape(display(row.get("architecture") or NONE)),
         *(escape(row.get(name) or NONE) for name in ("width", "batch")),
         _rate(row, "train"),
-        _rate(row, "epochs", told=False),
+        _rate(row, "epochs", described=False),
         _rate(row, "inference"),
-        f"{_share(row, 'train_share_of_limit')},\u00a0{_share(row, 'inference_share_of_limit')}",
+        f"{_share(row, 'train_fraction_of_peak')},\u00a0{_share(row, 'inference_fraction_of_peak')}",
         _share(row, "determinism_cost"),
-        "busy" if row.get("busy", "").lower() in ("true", "1", "yes") else "",
+        "contended" if row.get("contended", "").lower() in ("true", "1", "yes") else "",
     ]
 
 
-def _rate(row: Mapping[str, str], mode: str, told: bool = True) -> str:
+def _rate(row: Mapping[str, str], mode: str, described: bool = True) -> str:
     """told: whether the table tells its spread."""
     value = number(row, f"{mode}_images_per_second")
-    spread = number(row, f"{mode}_iqr") if told else math.nan
+    spread = number(row, f"{mode}_iqr") if described else math.nan
     if math.isnan(value):
         return NONE
     digits = 2 if value < 10 else 1 if value < 1000 else 0
@@ -74,7 +74,7 @@ def _share(row: Mapping[str, str], column: str) -> str:
     return NONE if math.isnan(value) else unbroken(percent(value))
 
 
-def _facts(m: Speeds) -> str:
+def _metadata(m: ThroughputTable) -> str:
     """The conditions of the rows; where they differ, each value once."""
     parts = []
     for name, text in (("device", ""), ("versions", ""), ("measured", "measured "), ("commit", "commit ")):
@@ -83,7 +83,7 @@ def _facts(m: Speeds) -> str:
     return "; ".join(parts) + "." if parts else "Nothing is known of the machine."
 
 
-def _notes(m: Speeds) -> list[str]:
+def _notes(m: ThroughputTable) -> list[str]:
     notes = [
         f"{escape(display(row.get('architecture', '')))}: {escape(row['note'])}" for row in m.rows if row.get("note")
     ]

@@ -10,25 +10,25 @@ from bench.markdown import code, escape, listed, paragraph
 from bench.pages import (
     ablation_page,
     answers,
-    counterparts_page,
+    completeness,
     csv_tables,
-    gaps,
     images_page,
     kinds_page,
+    matched_rows_page,
     names,
     pairs_file,
     protocol_page,
     reruns_page,
-    strata_page,
+    subgroups_page,
     tables,
-    troubles_page,
+    warnings_page,
 )
 from bench.pages.provenance import provenance
 from bench.records.reruns import Reruns
-from bench.speed.speeds import Speeds
+from bench.speed.stored_tables import ThroughputTable
 from bench.statistics import borders
-from bench.statistics.rows import Section
-from bench.statistics.strata import Strata
+from bench.statistics.rows import Leaderboard
+from bench.statistics.subgroups import Subgroups
 from bench.suites import SUITES
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
@@ -49,10 +49,10 @@ FOLDED = ("distribution", "curves", "confusion", "speed", "gallery")
 
 def suite_page(
     suite: str,
-    sections: Sequence[Section],
-    measured: Sequence[Speeds],
+    leaderboards: Sequence[Leaderboard],
+    measured: Sequence[ThroughputTable],
     figures: Sequence[Figures],
-    groups: Sequence[Strata],
+    groups: Sequence[Subgroups],
     unreadable: Mapping[str, str] = MappingProxyType({}),
     repeated: Sequence[Reruns] = (),
     csv: Collection[str] = (),
@@ -68,22 +68,22 @@ def suite_page(
         title = SUITES[suite].title
         blocks.append(paragraph(f"{title[0].upper()}{title[1:]}."))
     links = "[Leaderboard](README.md) | [Methods](METHODS.md) | [Speed](SPEED.md) | [Sortable table](index.html)"
-    apart = f" | {len(sections)} sections, not comparable with each other" if len(sections) > 1 else ""
+    apart = f" | {len(leaderboards)} sections, not comparable with each other" if len(leaderboards) > 1 else ""
     blocks.append(f"{links}{apart}")
     blocks += unread(unreadable)
-    newest = max((s.setting.protocol for s in sections), default=0)
-    for i, (section, paths, known) in enumerate(zip(sections, figures, groups, strict=True)):
-        if section.setting.protocol < newest:
-            blocks += superseded(section, paths)
+    newest = max((s.conditions.protocol for s in leaderboards), default=0)
+    for i, (leaderboard, paths, known) in enumerate(zip(leaderboards, figures, groups, strict=True)):
+        if leaderboard.conditions.protocol < newest:
+            blocks += superseded(leaderboard, paths)
         else:
-            blocks += section_blocks(section, paths, known, measured, brief=i > 0)
-            blocks += reruns_page.repeated(section, repeated)
-        edited = [c.name for c in section.cells if not c.sealed]
+            blocks += section_blocks(leaderboard, paths, known, measured, brief=i > 0)
+            blocks += reruns_page.repeated(leaderboard, repeated)
+        edited = [c.name for c in leaderboard.cells if not c.sealed]
         if edited:
             cells = ", ".join(map(escape, edited))
             blocks.append(paragraph(f"**Unverified**: these records differ from their own hash: {cells}."))
-        if section.mixed:
-            mixed = escape("; ".join(section.mixed))
+        if leaderboard.mixed:
+            mixed = escape("; ".join(leaderboard.mixed))
             blocks.append(paragraph(f"**Mixed**: not one comparison: {mixed}. Run the suite again."))
     blocks += ["## Tables", _csv(suite, csv)]
     return "\n\n".join(blocks) + "\n"
@@ -99,10 +99,10 @@ def unread(files: Mapping[str, str]) -> list[str]:
 
 
 def section_blocks(
-    section: Section,
+    leaderboard: Leaderboard,
     figures: Figures,
-    groups: Strata = MappingProxyType({}),
-    measured: Sequence[Speeds] = (),
+    groups: Subgroups = MappingProxyType({}),
+    measured: Sequence[ThroughputTable] = (),
     brief: bool = False,
 ) -> list[str]:
     """Blocks of one section; a block is a paragraph, a table or a heading. groups: of patients.
@@ -111,46 +111,46 @@ def section_blocks(
     have enough.
     """
     return [
-        _heading(section),
-        paragraph(_conditions(section)),
-        *_units(section),
-        *_answers(section),
-        *_leaderboard(section, measured, brief),
+        _heading(leaderboard),
+        paragraph(_conditions(leaderboard)),
+        *_units(leaderboard),
+        *_answers(leaderboard),
+        *_leaderboard(leaderboard, measured, brief),
         *_image("leaderboard", figures),
-        *ablation_page.ablation(section, brief),
-        *counterparts_page.gains(section),
+        *ablation_page.ablation(leaderboard, brief),
+        *matched_rows_page.extra_data_effects(leaderboard),
         *_image("pairwise", figures),
-        *kinds_page.kinds(section),
+        *kinds_page.kinds(leaderboard),
         *_folded("More figures: every image, training curves, confusion, speed",
                  _together([block for kind in FOLDED for block in _image(kind, figures)])),
-        *(_details(section, groups) if not brief else []),
-        *troubles_page.failures(section),
-        *troubles_page.doubtful(section),
-        *provenance(section),
+        *(_details(leaderboard, groups) if not brief else []),
+        *warnings_page.failures(leaderboard),
+        *warnings_page.flagged(leaderboard),
+        *provenance(leaderboard),
     ]  # fmt: skip
 
 
-def _details(section: Section, groups: Strata) -> list[str]:
+def _details(leaderboard: Leaderboard, groups: Subgroups) -> list[str]:
     return [
-        *_folded("More questions: seeds, choice, convergence, cost, machines", _further(section)),
-        *_folded("Groups of patients", strata_page.by_group(section, groups)),
-        *_folded("Hardest images", images_page.hardest(section)),
+        *_folded("More questions: seeds, choice, convergence, cost, machines", _further(leaderboard)),
+        *_folded("Groups of patients", subgroups_page.by_group(leaderboard, groups)),
+        *_folded("Hardest images", images_page.hardest(leaderboard)),
     ]
 
 
-def superseded(section: Section, figures: Figures) -> list[str]:
+def superseded(leaderboard: Leaderboard, figures: Figures) -> list[str]:
     """Blocks of a section of an older protocol than its suite's newest: the answer and the table, kept for history."""
     return [
-        _heading(section),
-        paragraph(_conditions(section)),
-        paragraph(f"**Which was best?** {answers.best(section, shown)}"),
-        *([tables.accuracy(section, section.rows)] if section.rows else []),
+        _heading(leaderboard),
+        paragraph(_conditions(leaderboard)),
+        paragraph(f"**Which was best?** {answers.best(leaderboard, shown)}"),
+        *([tables.accuracy(leaderboard, leaderboard.rows)] if leaderboard.rows else []),
         *_image("leaderboard", figures),
     ]
 
 
-def _heading(section: Section) -> str:
-    key = section.setting
+def _heading(leaderboard: Leaderboard) -> str:
+    key = leaderboard.conditions
     backend, device = escape(names.backend(key.backend)), escape(names.device(key.device_kind))
     return f"## {backend} on {device}, {escape(key.precision)}, protocol {key.protocol}{', fast' * key.fast}"
 
@@ -160,14 +160,18 @@ def shown(name: object) -> str:
     return escape(names.display(name))
 
 
-def own_questions(section: Section, name: Callable[[object], str] = shown) -> list[tuple[str, str]]:
+def own_questions(leaderboard: Leaderboard, name: Callable[[object], str] = shown) -> list[tuple[str, str]]:
     """What the suite was made to ask, with the answers; most ask which network is best and nothing else."""
-    return [*ablation_page.answer(section, name), *counterparts_page.gain(section, name)]
+    return [*ablation_page.answer(leaderboard, name), *matched_rows_page.extra_data_effect(leaderboard, name)]
 
 
-def first_screen(section: Section) -> list[tuple[str, str]]:
+def first_screen(leaderboard: Leaderboard) -> list[tuple[str, str]]:
     """Questions with their answers, what the suite was made to ask before the rest."""
-    return [*own_questions(section), *answers.answers(section, shown), *counterparts_page.again(section)]
+    return [
+        *own_questions(leaderboard),
+        *answers.answers(leaderboard, shown),
+        *matched_rows_page.cross_machine_answers(leaderboard),
+    ]
 
 
 def _together(blocks: Sequence[str]) -> list[str]:
@@ -180,67 +184,67 @@ def _folded(summary: str, blocks: Sequence[str]) -> list[str]:
     return [f"<details><summary>{summary}</summary>", *blocks, "</details>"] if blocks else []
 
 
-def _conditions(section: Section) -> str:
-    key = section.setting
-    seeds = ", ".join(map(str, section.seeds))
-    own = protocol_page.stated(section).replace("\n", " ")
+def _conditions(leaderboard: Leaderboard) -> str:
+    key = leaderboard.conditions
+    seeds = ", ".join(map(str, leaderboard.seeds))
+    local = protocol_page.stated(leaderboard).replace("\n", " ")
     return (
-        f"{escape(names.data(key.scored_on))} at {key.size[0]} x {key.size[1]} px, {_width(section)}, recipe"
-        f" {escape(key.recipe)}, {escape(key.split)}{_further_images(section)},"
-        f" seed{'s' if len(section.seeds) > 1 else ''} {seeds}. {own}"
+        f"{escape(names.data(key.test_set))} at {key.size[0]} x {key.size[1]} px, {_width(leaderboard)}, recipe"
+        f" {escape(key.recipe)}, {escape(key.split)}{_further_images(leaderboard)},"
+        f" seed{'s' if len(leaderboard.seeds) > 1 else ''} {seeds}. {local}"
     )
 
 
-def _further_images(section: Section) -> str:
+def _further_images(leaderboard: Leaderboard) -> str:
     """How many images of another set every fold trains on besides."""
-    some = section.setting.besides and any(c.scored for c in section.cells)
-    return f" ({section.extra_images} images)" if some else ""
+    some = leaderboard.conditions.extra_train and any(c.scored for c in leaderboard.cells)
+    return f" ({leaderboard.extra_images} images)" if some else ""
 
 
 def _image(kind: str, figures: Figures) -> list[str]:
     return [f"![{CAPTIONS[kind]}]({figures[kind]})"] if kind in figures else []
 
 
-def _answers(section: Section) -> list[str]:
-    first = [*own_questions(section), ("Which is best?", answers.best(section, shown)),
-             (answers.REAL, answers.real(section, shown))]  # fmt: skip
-    lacking = gaps.missing(section, shown)
+def _answers(leaderboard: Leaderboard) -> list[str]:
+    first = [*own_questions(leaderboard), ("Which is best?", answers.best(leaderboard, shown)),
+             (answers.SIGNIFICANT, answers.significance(leaderboard, shown))]  # fmt: skip
+    lacking = completeness.missing(leaderboard, shown)
     first += [("What is missing?", f"{'; '.join(lacking)}.")] if lacking else []
     return ["\n".join(paragraph(f"**{question}** {answer}", "- ") for question, answer in first)]
 
 
-def _further(section: Section) -> list[str]:
+def _further(leaderboard: Leaderboard) -> list[str]:
     """The answers that the first screen leaves out."""
-    first = {"Which is best?", answers.REAL, *(question for question, _ in own_questions(section))}
-    found = [(question, answer) for question, answer in first_screen(section) if question not in first]
-    return ["\n".join(paragraph(f"**{question}** {answer}", "- ") for question, answer in found)] if found else []
+    first = {"Which is best?", answers.SIGNIFICANT, *(question for question, _ in own_questions(leaderboard))}
+    result = [(question, answer) for question, answer in first_screen(leaderboard) if question not in first]
+    return ["\n".join(paragraph(f"**{question}** {answer}", "- ") for question, answer in result)] if result else []
 
 
-def _leaderboard(section: Section, measured: Sequence[Speeds], brief: bool) -> list[str]:
-    notes = [tables.notes(section, section.rows)] if section.rows else ["Nothing was scored."]
-    if out := [r for r in section.rows if not r.rank]:
-        why = ", ".join(f"{shown(r.name)} ({gaps.unranked(section, r)})" for r in out)
+def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], brief: bool) -> list[str]:
+    notes = [tables.notes(leaderboard, leaderboard.rows)] if leaderboard.rows else ["Nothing was scored."]
+    if out := [r for r in leaderboard.rows if not r.rank]:
+        why = ", ".join(f"{shown(r.name)} ({completeness.unranked(leaderboard, r)})" for r in out)
         notes.append(f"Not ranked: {why}.")
-    lost = sorted({c.row for c in section.cells} - {r.name for r in section.rows})
+    lost = sorted({c.row for c in leaderboard.cells} - {r.name for r in leaderboard.rows})
     notes += [f"Failed in every cell: {', '.join(map(shown, lost))}."] if lost else []
-    if made := [r for r in section.rows if not r.single]:
+    if made := [r for r in leaderboard.rows if not r.single]:
         each = listed([f"{shown(r.name)} is {answers.made_of(r)}" for r in made])
         notes.append(f"Ensembles, for which nothing was trained: {each}. Costs are sums over the members.")
-    if absent := gaps.never_run(section):
+    if absent := completeness.never_run(leaderboard):
         notes.append(f"Registered, but not run here (`--arch` runs them): {', '.join(map(shown, absent))}.")
-    if absent := gaps.variants_never_run(section):
+    if absent := completeness.variants_never_run(leaderboard):
         notes.append(f"Variants of the suite that were not run here: {', '.join(map(escape, absent))}.")
     said = [paragraph(note) for note in notes]
-    if not section.rows:
+    if not leaderboard.rows:
         return said
-    few = len(section.rows) <= MOST_ROWS and not brief
-    costs = [tables.costs(section, section.rows, measured)] if few else []
-    return [tables.accuracy(section, section.rows), *costs, *said]
+    few = len(leaderboard.rows) <= MOST_ROWS and not brief
+    costs = [tables.costs(leaderboard, leaderboard.rows, measured)] if few else []
+    return [tables.accuracy(leaderboard, leaderboard.rows), *costs, *said]
 
 
-def _units(section: Section) -> list[str]:
+def _units(leaderboard: Leaderboard) -> list[str]:
     """What to do about distances that have no common unit; empty where they have one."""
-    if borders.unit(section.rows) != borders.MIXED:
+    if borders.unit(leaderboard.rows) != borders.MIXED:
         return []
     return [
         paragraph(
@@ -251,9 +255,9 @@ def _units(section: Section) -> list[str]:
     ]
 
 
-def _width(section: Section) -> str:
+def _width(leaderboard: Leaderboard) -> str:
     """``width 16 (M2U-Net: 64)``: of the first level, the commonest and who has another."""
-    widths = section.widths
+    widths = leaderboard.widths
     common = Counter(width for some in widths.values() for width in sorted(some)).most_common(1)[0][0]
     others = [f"{shown(name)}: {' and '.join(map(str, sorted(some)))}" for name, some in sorted(widths.items())
               if some != {common}]  # fmt: skip
@@ -264,6 +268,6 @@ def _csv(suite: str, kinds: Collection[str]) -> str:
     """A list of the suite's CSV tables, and the command that makes its records."""
     known = {kind: csv_tables.name(suite, kind) for kind in kinds}
     known |= {"pairs": pairs_file.name(suite)} if "pairs" in kinds else {}
-    found = [f"[{kind}]({known[kind]}): {what}" for kind, what in csv_tables.MEANT.items() if kind in known]
+    result = [f"[{kind}]({known[kind]}): {what}" for kind, what in csv_tables.MEANT.items() if kind in known]
     made = [f"made by {code(f'make bench SUITE={suite}')}"] if suite in SUITES else []
-    return "\n".join(paragraph(line, "- ") for line in [*found, *made])
+    return "\n".join(paragraph(line, "- ") for line in [*result, *made])

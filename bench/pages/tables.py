@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from bench.markdown import NONE, distance, duration, escape, millions, table, with_interval
 from bench.pages.findings import BEST, against_best, single_seed
 from bench.pages.names import display
-from bench.speed.speeds import Speeds, number
+from bench.speed.stored_tables import ThroughputTable, number
 from bench.statistics import borders
-from bench.statistics.rows import MIN_SEEDS, Pair, Row, Section
+from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row
 from bench.statistics.verdicts import MARGIN, UNKNOWN
 from lungseg.metrics import METRICS
 from lungseg.metrics.table import Metric
@@ -32,39 +32,44 @@ def short_ratio(value: float) -> str:
     return f"{value:.{DIGITS}f}" if math.isfinite(value) else NONE
 
 
-def verdict(section: Section, row: Row) -> str:
+def verdict(leaderboard: Leaderboard, row: Row) -> str:
     """What the test says of a row against the row of the highest mean."""
-    word = against_best(section, row)
-    mark = FEW if word not in (BEST, NONE) and single_seed(section, row) else ""
+    word = against_best(leaderboard, row)
+    mark = FEW if word not in (BEST, NONE) and single_seed(leaderboard, row) else ""
     return unbroken(f"{word}{mark}") if row.rank else "unfinished"
 
 
-def difference(section: Section, row: Row) -> str:
+def difference(leaderboard: Leaderboard, row: Row) -> str:
     """Dice minus the best's on the same patients, with the interval of the pair."""
-    ranked = [r for r in section.rows if r.rank]
+    ranked = [r for r in leaderboard.rows if r.rank]
     best = max(ranked, key=lambda r: r.dice.value, default=None)
-    pair = section.pair(best.name, row.name) if best and row is not best else None
+    pair = leaderboard.pair(best.name, row.name) if best and row is not best else None
     return unbroken(with_interval(pair.seen_from(row.name).difference, FINE, sign=True)) if pair else NONE
 
 
-def told(pair: Pair) -> str:
+def describe(pair: Pair) -> str:
     """The verdict of a pair, and whether it is one of weights."""
-    return pair.verdict if pair.of_methods or pair.verdict == UNKNOWN else f"{pair.verdict}{FEW}"
+    return pair.verdict if pair.generalises_over_seeds or pair.verdict == UNKNOWN else f"{pair.verdict}{FEW}"
 
 
-def accuracy(section: Section, rows: Sequence[Row]) -> str:
+def accuracy(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     """Mean Dice with its interval, the verdict against the best, and borders at the stored size, or, where no row was
     scored there, parameters and training time."""
     stored = any(r.stored for r in rows)
     short = max((len(display(r.name)) for r in rows), default=0) <= NAME
-    unit = borders.unit(section.rows)
+    unit = borders.unit(leaderboard.rows)
     more = [m.column.format(unit=unit) for m in _columns()] if stored else ["Parameters", "Training"] if short else []
     headers = ["Network", "Dice [95 %]", "Verdict", "Difference [95 %]", *more]
     body = [
-        [escape(display(r.name)), unbroken(with_interval(r.dice, DIGITS)), verdict(section, r), difference(section, r),
-         *((_border(r) if stored else _size(r)) if more else [])]
+        [
+            escape(display(r.name)),
+            unbroken(with_interval(r.dice, DIGITS)),
+            verdict(leaderboard, r),
+            difference(leaderboard, r),
+            *((_border(r) if stored else _size(r)) if more else []),
+        ]
         for r in rows
-    ]  # fmt: skip
+    ]
     return table([unbroken(h) for h in headers], body, left=1)
 
 
@@ -83,45 +88,45 @@ def _size(row: Row) -> list[str]:
     return [unbroken(millions(row.parameters)), unbroken(duration(row.train_seconds))]
 
 
-def costs(section: Section, rows: Sequence[Row], measured: Sequence[Speeds]) -> str:
+def costs(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[ThroughputTable]) -> str:
     """Overlap in other measures beside what a row costs."""
     headers = ["Network", "Seeds", "IoU", "Precision", "Recall", "Accuracy", "Parameters", "Training", "Images/s"]
     body = [
         [escape(display(r.name)), str(len(r.seeds)),
          *(short_ratio(r.means[k]) for k in ("iou", "precision", "recall", "accuracy")),
-         unbroken(millions(r.parameters)), unbroken(duration(r.train_seconds)), rate(section, r, measured)]
+         unbroken(millions(r.parameters)), unbroken(duration(r.train_seconds)), rate(leaderboard, r, measured)]
         for r in rows
     ]  # fmt: skip
     return table(headers, body, left=1)
 
 
-def rate(section: Section, row: Row, measured: Sequence[Speeds]) -> str:
+def rate(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]) -> str:
     """Images per second of inference under the section's conditions, where that was measured."""
-    key = section.setting
+    key = leaderboard.conditions
     for m in measured:
         if (m.device_kind, m.backend, m.precision, m.size) == (key.device_kind, key.backend, key.precision, key.size):
-            found = m.of(row.architecture, row.width) if row.single else None
-            value = number(found, "inference_images_per_second") if found else math.nan
+            result = m.of(row.architecture, row.width) if row.single else None
+            value = number(result, "inference_images_per_second") if result else math.nan
             if value > 0:
                 return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
     return NONE
 
 
-def notes(section: Section, rows: Sequence[Row]) -> str:
+def notes(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     """What the columns of both tables mean, and their footnotes."""
-    at = f"Dice and overlap at {section.setting.size[0]} px"
+    at = f"Dice and overlap at {leaderboard.conditions.size[0]} px"
     if any(r.stored for r in rows):
-        at += f"; HD95 (median) and NSD (mean, at 2 {borders.unit(section.rows)}) at each mask's stored size"
+        at += f"; HD95 (median) and NSD (mean, at 2 {borders.unit(leaderboard.rows)}) at each mask's stored size"
     parts = [
         f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice."
         f" Training: a cell. Images/s: inference; {NONE}: not measured."
     ]
-    if any(r.rank and single_seed(section, r) for r in rows):
+    if any(r.rank and single_seed(leaderboard, r) for r in rows):
         parts.append(FEW_MEANS)
     return " ".join(parts)
 
 
-def cheapest(section: Section, rows: Sequence[Row]) -> Row | None:
+def cheapest(leaderboard: Leaderboard, rows: Sequence[Row]) -> Row | None:
     """Of the rows whose mean is within the margin of the highest, that with the fewest multiplications."""
     highest = max((r.dice.value for r in rows), default=math.nan)
     near = [r for r in rows if highest - r.dice.value <= MARGIN]

@@ -37,10 +37,10 @@ def renew(results: Results, suite: Suite, records: Sequence[Record]) -> Path:
     for record in (record for record in records if record.trained):
         by_device[record.machine.device].append(record)
     rows = [row for row in read(results) if row["suite"] != suite.name or row["device"] not in by_device]
-    for own in by_device.values():
-        machine, minutes = own[0].machine, sum(record.timing.total_seconds for record in own) / 60
+    for local in by_device.values():
+        machine, minutes = local[0].machine, sum(record.timing.total_seconds for record in local) / 60
         values = (
-            suite.name, len(own), f"{minutes:.1f}", f"{busy_seconds(own) / 60:.1f}", at_once(own), machine.cpu,
+            suite.name, len(local), f"{minutes:.1f}", f"{active_seconds(local) / 60:.1f}", at_once(local), machine.cpu,
             machine.cores, machine.device,
         )  # fmt: skip
         rows.append({key: str(value) for key, value in zip(COLUMNS, values, strict=True)})
@@ -51,9 +51,9 @@ def renew(results: Results, suite: Suite, records: Sequence[Record]) -> Path:
 
 def at_once(records: Sequence[Record], others: Sequence[Record] = ()) -> int:
     """The most of these cells, and of others beside them, that ran at a time while one of these did; at least 1."""
-    own = [(when, change, change) for when, change in _changes(records)]
+    local = [(when, change, change) for when, change in _changes(records)]
     running = here = most = 0
-    for _, change, mine in sorted(own + [(when, change, 0) for when, change in _changes(others)]):
+    for _, change, mine in sorted(local + [(when, change, 0) for when, change in _changes(others)]):
         running, here = running + change, here + mine
         most = max(most, running if here else 0)
     return max(most, 1)
@@ -64,7 +64,7 @@ def _changes(records: Sequence[Record]) -> list[tuple[float, int]]:
     return [change for begin, end in periods for change in ((begin, 1), (end, -1))]
 
 
-def busy_seconds(records: Sequence[Record]) -> float:
+def active_seconds(records: Sequence[Record]) -> float:
     """Wall-clock time in which at least one of these cells ran, pauses between them left out."""
     total, until = 0.0, -math.inf
     for begin, end in sorted(_periods(records)):
@@ -75,7 +75,7 @@ def busy_seconds(records: Sequence[Record]) -> float:
 
 def _periods(records: Sequence[Record]) -> list[tuple[float, float]]:
     """From when to when each cell ran, seconds since 1970; of a resumed one its last part, by the epochs of that."""
-    found = []
+    result = []
     for record in records:
         if record.finished is None:
             continue
@@ -83,12 +83,12 @@ def _periods(records: Sequence[Record]) -> list[tuple[float, float]]:
         timing = record.timing
         first = timing.resumed_at_epoch or 0
         took = sum(record.history.curve("seconds")[first:]) if first else timing.total_seconds
-        begin = end - took + ROUNDED  # a slot's next cell begins after the one before it
-        found += [(begin, end)] if begin < end else []
-    return found
+        begin = end - took + ROUNDED  # a worker's next cell begins after the one before it
+        result += [(begin, end)] if begin < end else []
+    return result
 
 
-def duration(seconds: float) -> str:
+def rounded_duration(seconds: float) -> str:
     """Seconds as a person says them: ``45 s``, ``12 min``, ``3.4 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -55,10 +55,10 @@ def strict_json(text: str) -> Any:
     half of a surrogate pair, which no file can hold."""
 
     def unique(pairs: list[tuple[str, Any]]) -> Document:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        result = dict(pairs)
+        if len(result) < len(pairs):
             raise ValueError("a key occurs twice")
-        return found
+        return result
 
     def refuse(name: str) -> Any:
         raise ValueError(f"{name} is not JSON")

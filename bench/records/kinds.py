@@ -1,6 +1,7 @@
 """What a single value of a record may be, in words that an error can use. No value is converted: it fits or not.
 
-JSON knows neither NaN nor infinity, but Python's reader does, and its ``True`` is a 1: both are told apart here.
+JSON knows neither NaN nor infinity, but Python's reader does, and its ``True`` is a 1: both are significantly different
+here.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from bench.records.record import (
     AtStored,
     Calibration,
     CaseScore,
-    CellFacts,
+    CellFields,
     Data,
     Failure,
     History,
@@ -37,91 +37,103 @@ from bench.records.record import (
 )
 from lungseg.errors import DataError
 from lungseg.metrics import METRICS, Counts, Metric
+from lungseg.metrics.aggregate import IDENTITY_TOLERANCE
 from lungseg.metrics.calibration import BINS
-from lungseg.metrics.pooling import IDENTITY_TOLERANCE
 
 _SHOWN = 60  # characters of a value that an error quotes
 _COUNTS = ("tp", "fp", "fn", "tn")
-_READ = ("cell", "cases", "data", "split", "history", "inputs", "machine", "timing", "source", "calibration", "doubts")
+_READ = (
+    "cell",
+    "cases",
+    "data",
+    "split",
+    "history",
+    "inputs",
+    "machine",
+    "timing",
+    "source",
+    "calibration",
+    "warnings",
+)
 
 
 class Malformed(DataError):
     """A value that is not of its kind, or contradicts another. Its message names the key."""
 
 
-def record(found: Mapping[str, Any]) -> Record:
+def record(result: Mapping[str, Any]) -> Record:
     """A cell's record, from JSON of schema 1 and a known status. Raises Malformed at the first key that is wrong."""
-    ok = found["status"] == "ok"
-    values = _fields(parts_of.Always, found, "", _READ if ok else ())
-    cell = _mapping(found, "cell")
-    told = _fields(CellFacts, cell, "cell.", ("size",))
+    ok = result["status"] == "ok"
+    values = _fields(parts_of.Always, result, "", _READ if ok else ())
+    cell = _mapping(result, "cell")
+    details = _fields(CellFields, cell, "cell.", ("size",))
     _require(cell["fold"] < cell["folds"], "cell.fold", f"a fold below {cell['folds']}", cell["fold"])
     size = _size(cell, "cell.size")
-    inputs = _inputs(found.get("inputs"))
+    inputs = _inputs(result.get("inputs"))
     values |= {
-        "document": found,
-        "status": found["status"],
-        "cell": CellFacts(**told, size=size),
+        "document": result,
+        "status": result["status"],
+        "cell": CellFields(**details, size=size),
         "inputs": inputs,
-        "source": Source(**_optional(parts_of.Source, found, "source")),
-        "doubts": tuple(_listed(found.get("doubts") or [], "doubts", kinds.TEXT)),
+        "source": Source(**_optional(parts_of.Source, result, "source")),
+        "warnings": tuple(_listed(result.get("warnings") or [], "warnings", kinds.TEXT)),
     }
-    if ok or found.get("machine"):
-        values["machine"] = _machine(_mapping(found, "machine"))
+    if ok or result.get("machine"):
+        values["machine"] = _machine(_mapping(result, "machine"))
     else:
         values["machine"] = _asked(inputs)
-    return Record(**values, **(_succeeded(found, size, inputs) if ok else _failed(found)))
+    return Record(**values, **(_succeeded(result, size, inputs) if ok else _failed(result)))
 
 
-def trial(found: Mapping[str, Any]) -> Trial:
+def trial(result: Mapping[str, Any]) -> Trial:
     """The record of a search's training, which holds less. Raises Malformed."""
-    values = _fields(parts_of.Always, found, "", ("cases", "inputs", "history"))
-    values |= {"document": found, "status": found["status"]}
-    if found["status"] != "ok":
+    values = _fields(parts_of.Always, result, "", ("cases", "inputs", "history"))
+    values |= {"document": result, "status": result["status"]}
+    if result["status"] != "ok":
         return Trial(**values)
-    spent = _fields(parts_of.Spent, _mapping(found, "timing"), "timing.")
+    spent = _fields(parts_of.Spent, _mapping(result, "timing"), "timing.")
     cases = tuple(
         SearchScore(**_fields(SearchScore, _object(case, f"cases[{i}]"), f"cases[{i}]."))
-        for i, case in enumerate(_sequence(found, "cases"))
+        for i, case in enumerate(_sequence(result, "cases"))
     )
     return Trial(**values, **spent, cases=cases)
 
 
-def _succeeded(found: Mapping[str, Any], size: tuple[int, int], inputs: Inputs) -> dict[str, Any]:
-    values = _fields(parts_of.Whole, found, "", found)  # all of it is checked already, or below
-    timing = _mapping(found, "timing")
+def _succeeded(result: Mapping[str, Any], size: tuple[int, int], inputs: Inputs) -> dict[str, Any]:
+    values = _fields(parts_of.Whole, result, "", result)  # all of it is checked already, or below
+    timing = _mapping(result, "timing")
     spent = _fields(Timing, timing, "timing.")
-    history = _history(found, trained=not inputs.members)
-    data = _mapping(found, "data")
-    told = _fields(Data, data, "data.", ("truth_pixels",))
-    truth = _mapping(data, "truth_pixels", "data.")
-    _values(truth, "data.truth_pixels", kinds.COUNT)
-    cases = _sequence(found, "cases")
+    history = _history(result, trained=not inputs.members)
+    data = _mapping(result, "data")
+    details = _fields(Data, data, "data.", ("target_pixels",))
+    target = _mapping(data, "target_pixels", "data.")
+    _values(target, "data.target_pixels", kinds.COUNT)
+    cases = _sequence(result, "cases")
     _require(len(cases) > 0, "cases", "at least one image", cases)
     scored = tuple(
-        _case(_object(case, f"cases[{i}]"), f"cases[{i}].", size[0] * size[1], truth) for i, case in enumerate(cases)
+        _case(_object(case, f"cases[{i}]"), f"cases[{i}].", size[0] * size[1], target) for i, case in enumerate(cases)
     )
     values |= {
         "timing": Timing(**spent, cpu_told="train_cpu_seconds" in timing, parts=_spent_on(timing.get("parts"))),
         "history": history,
-        "best_epoch": found.get("best_epoch"),
-        "data": Data(**told, truth_pixels=truth),
+        "best_epoch": result.get("best_epoch"),
+        "data": Data(**details, target_pixels=target),
         "cases": scored,
-        "split": _split(_mapping(found, "split"), [case.id for case in scored]),
+        "split": _split(_mapping(result, "split"), [case.id for case in scored]),
     }
-    if "calibration" in found:
-        values["calibration"] = _calibration(_mapping(found, "calibration"))
+    if "calibration" in result:
+        values["calibration"] = _calibration(_mapping(result, "calibration"))
     return values
 
 
-def _failed(found: Mapping[str, Any]) -> dict[str, Any]:
-    _require(found.get("cases") == [], "cases", "an empty list, since the cell failed", found.get("cases"))
-    error = Failure(**_optional(Failure, found, "error"))
-    spent = _optional(parts_of.Spent, found, "timing")
-    curves = _mapping(found, "history") if found.get("history") else {}
+def _failed(result: Mapping[str, Any]) -> dict[str, Any]:
+    _require(result.get("cases") == [], "cases", "an empty list, since the cell failed", result.get("cases"))
+    error = Failure(**_optional(Failure, result, "error"))
+    spent = _optional(parts_of.Spent, result, "timing")
+    curves = _mapping(result, "history") if result.get("history") else {}
     for name, curve in curves.items():
         _listed(curve, f"history.{name}", kinds.or_none(kinds.NUMBER))  # null: no longer finite, as it diverged
-    best, weights = found.get("best_epoch"), found.get("weights_sha256")
+    best, weights = result.get("best_epoch"), result.get("weights_sha256")
     return {
         "error": error,
         "timing": Timing(train_seconds=0.0, total_seconds=spent.get("total_seconds", 0.0)),
@@ -133,23 +145,23 @@ def _failed(found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _case(case: Mapping[str, Any], at: str, size: int, truth: Mapping[str, int]) -> CaseScore:
-    """One image's scores. size: pixels of it. truth: lung pixels by image, of all that the suite scores."""
-    values = _fields(CaseScore, case, at, ("rim", "at_stored"))
+def _case(case: Mapping[str, Any], at: str, size: int, target: Mapping[str, int]) -> CaseScore:
+    """One image's scores. size: pixels of it. ground truth: lung pixels by image, of all that the suite scores."""
+    values = _fields(CaseScore, case, at, ("tolerance", "at_stored"))
     counts = _pixels(case, at, size)
-    lung = case["truth_pixels"]
-    _require(lung == counts.tp + counts.fn, f"{at}truth_pixels", f"tp + fn = {counts.tp + counts.fn}", lung)
-    if case["id"] not in truth:
-        _refuse(f"{at}id", "an image of data.truth_pixels", case["id"])
+    lung = case["target_pixels"]
+    _require(lung == counts.tp + counts.fn, f"{at}target_pixels", f"tp + fn = {counts.tp + counts.fn}", lung)
+    if case["id"] not in target:
+        _refuse(f"{at}id", "an image of data.target_pixels", case["id"])
     for metric in _ratios():
         name = metric.name
         if name in case and not abs(case[name] - (due := metric.function(counts))) <= IDENTITY_TOLERANCE:
             _refuse(f"{at}{name}", f"{due!r}, which follows from its counts", case[name])
-    rim = _mapping(case, "rim", at) if "rim" in case else {}
-    for px, pixels in rim.items():
+    tolerance = _mapping(case, "tolerance", at) if "tolerance" in case else {}
+    for px, pixels in tolerance.items():
         four = type(pixels) is list and len(pixels) == 4 and all(map(kinds.COUNT.fits, pixels))
         if not four or sum(pixels) != size:
-            _refuse(f"{at}rim.{px}", f"four counts of {size} pixels in all", pixels)
+            _refuse(f"{at}tolerance.{px}", f"four counts of {size} pixels in all", pixels)
     further = _further(case, at)
     if "at_stored" in case:
         at = f"{at}at_stored."
@@ -158,7 +170,7 @@ def _case(case: Mapping[str, Any], at: str, size: int, truth: Mapping[str, int])
         shape = _size(stored, f"{at}size")
         _pixels(stored, at, shape[0] * shape[1])
         values["at_stored"] = AtStored(**there, size=shape, further=_further(stored, at))
-    return CaseScore(**values, rim={px: tuple(pixels) for px, pixels in rim.items()}, further=further)
+    return CaseScore(**values, tolerance={px: tuple(pixels) for px, pixels in tolerance.items()}, further=further)
 
 
 def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
@@ -188,14 +200,14 @@ def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
 def _further(of: Mapping[str, Any], at: str) -> dict[str, float | None]:
     """Metrics that schema 1 does not ask for, where the record holds them."""
     known = {name for name, _, _ in form(CaseScore)}
-    found = {}
+    result = {}
     for metric in METRICS.values():
         if metric.stored and metric.name in of and metric.name not in known:
             kind = kinds.SHARE if metric.unit == "1" else kinds.or_none(kinds.LENGTH)
             if not kind.fits(of[metric.name]):
                 _refuse(f"{at}{metric.name}", kind.words, of[metric.name])
-            found[metric.name] = of[metric.name]
-    return found
+            result[metric.name] = of[metric.name]
+    return result
 
 
 def _ratios() -> list[Metric]:
@@ -208,13 +220,13 @@ def _borders() -> list[Metric]:
 
 def _spent_on(parts: Any) -> dict[str, float]:
     """Seconds by part; none where they are not told, or not in numbers."""
-    told = parts if isinstance(parts, dict) else {}
-    return told if all(map(kinds.SECONDS.fits, told.values())) else {}
+    details = parts if isinstance(parts, dict) else {}
+    return details if all(map(kinds.SECONDS.fits, details.values())) else {}
 
 
-def _history(found: Mapping[str, Any], trained: bool) -> History:
+def _history(result: Mapping[str, Any], trained: bool) -> History:
     """Curves of one length, and the epoch whose weights were kept; an entry that trained nothing has neither."""
-    history = _mapping(found, "history")
+    history = _mapping(result, "history")
     lost = [name for name in parts_of.CURVES if name not in history]
     _require(not lost, f"history.{''.join(lost[:1])}", "a list of numbers", None)
     epochs = None
@@ -222,7 +234,7 @@ def _history(found: Mapping[str, Any], trained: bool) -> History:
         _listed(curve, f"history.{name}", kinds.SECONDS if name == "seconds" else kinds.NUMBER)
         epochs = len(curve) if epochs is None else epochs
         _require(len(curve) == epochs, f"history.{name}", f"{epochs} epochs, as in the curves before it", len(curve))
-    best = found.get("best_epoch")
+    best = result.get("best_epoch")
     if trained:
         fits = bool(epochs) and type(best) is int and 0 <= best < (epochs or 0)
         _require(fits, "best_epoch", f"one of the history's {epochs} epochs, from 0", best)
@@ -255,14 +267,14 @@ def _inputs(inputs: Any) -> Inputs:
     _optional(parts_of.Settings, inputs, "recipe", "inputs.")
     members = []
     for i, member in enumerate(_sequence(inputs, "members", "inputs.") if "members" in inputs else ()):
-        told = _fields(Member, _object(member, f"inputs.members[{i}]"), f"inputs.members[{i}].")
-        members.append(Member(**told, seed=str(member.get("seed", member["cell"]))))
+        details = _fields(Member, _object(member, f"inputs.members[{i}]"), f"inputs.members[{i}].")
+        members.append(Member(**details, seed=str(member.get("seed", member["cell"]))))
     return Inputs(
         **values,
         deterministic=inputs.get("deterministic") is not False,
         recipe=inputs.get("recipe") or {},
         members=tuple(members),
-        views=tuple(_sequence(inputs, "views", "inputs.")) if "views" in inputs else (),
+        tta=tuple(_sequence(inputs, "tta", "inputs.")) if "tta" in inputs else (),
         every=inputs,
     )
 
@@ -281,17 +293,17 @@ def _asked(inputs: Inputs) -> Machine:
     return Machine(backend, device_kind, precision, cpu="", device="", cores=0, known=False)
 
 
-def _calibration(found: Mapping[str, Any]) -> Calibration:
+def _calibration(result: Mapping[str, Any]) -> Calibration:
     at = "calibration."
-    _require(kinds.SHARE.fits(found.get("brier")), f"{at}brier", kinds.SHARE.words, found.get("brier"))
-    bins = _sequence(found, "bins", at)
+    _require(kinds.SHARE.fits(result.get("brier")), f"{at}brier", kinds.SHARE.words, result.get("brier"))
+    bins = _sequence(result, "bins", at)
     _require(len(bins) == BINS, f"{at}bins", f"{BINS} bins", f"{len(bins)} bins")
     for i, one in enumerate(bins):
         fits = type(one) is list and len(one) == 3 and all(map(kinds.LENGTH.fits, one))
         fits = fits and kinds.COUNT.fits(one[0]) and kinds.COUNT.fits(one[2])
         fits = fits and one[2] <= one[0] and one[1] <= one[0] * (1 + 1e-9)  # the sum of probabilities is rounded
         _require(fits, f"{at}bins[{i}]", "pixels, the sum of their probabilities, lung pixels among them", one)
-    return Calibration(found["brier"], tuple(tuple(one) for one in bins))
+    return Calibration(result["brier"], tuple(tuple(one) for one in bins))
 
 
 def _size(of: Mapping[str, Any], at: str) -> tuple[int, int]:

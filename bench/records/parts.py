@@ -30,18 +30,18 @@ def rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     """
     groups: defaultdict[str, list[Mapping[str, float]]] = defaultdict(list)
     for record in records:
-        told, on = record.timing.parts, record.machine
-        if told and not record.timing.resumed_at_epoch:
+        details, on = record.timing.parts, record.machine
+        if details and not record.timing.resumed_at_epoch:
             fast = "" if record.inputs.deterministic else ", fast"
             name = f"{record.cell.architecture}, {on.backend} on {on.device_kind}, {on.precision}{fast}"
-            groups[name].append(told)
-    found = []
+            groups[name].append(details)
+    result = []
     for name, cells in sorted(groups.items()):
         medians = {part: float(np.median([cell.get(part, 0.0) for cell in cells])) for part in PARTS}
         total = sum(medians.values())
-        found += [
+        result += [
             [name if first else "", part, f"{seconds:.2f}", f"{seconds / total:.0%}" if total else "-", PARTS[part]]
             for first, (part, seconds) in zip([True] + [False] * len(medians), medians.items(), strict=False)
         ]
-        found.append(["", "all", f"{total:.2f}", "", f"{len(cells)} cell{'s' if len(cells) > 1 else ''}"])
-    return ["Cells", "Part", "Seconds", "Share", "What it is"], found
+        result.append(["", "all", f"{total:.2f}", "", f"{len(cells)} cell{'s' if len(cells) > 1 else ''}"])
+    return ["Cells", "Part", "Seconds", "Share", "What it is"], result

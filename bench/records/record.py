@@ -1,4 +1,4 @@
-"""A record as a value: the parts of a cell's JSON of schema 1, each with its fields. Only `records.parse` makes one.
+"""A record as a value: the parts of a cell's JSON of schema 2, each with its fields. Only `records.parse` makes one.
 
 A field with a kind is held to it; one with a default may be missing from the JSON. Keys that are not named here are let
 through and stay in ``document``, which is what is hashed, copied and published: later versions add some.
@@ -47,17 +47,17 @@ from lungseg.metrics import METRICS, Counts
 CURVES = ("loss", "val_loss", "val_dice", "learning_rate", "seconds")  # of every training, a number an epoch
 PARTS = ("train", "validation", "test")
 SEEDS = "+seeds"  # after an architecture's name: the mean of all of its seeds' probabilities
-VIEWS = "+views"  # the mean over views of each image
+VIEWS = "+tta"  # the mean over views of each image
 
 
 @dataclass(frozen=True)
-class CellFacts:
+class CellFields:
     """Which training it is."""
 
     architecture: Network
     width: Positive
-    trained_on: Dataset
-    scored_on: Dataset
+    train_set: Dataset
+    test_set: Dataset
     folds: Folds
     fold: Fold
     seed: Seed
@@ -76,7 +76,7 @@ class CellFacts:
         return variant_of(vars(self))
 
     def network(self, *more: str) -> str:
-        """``unet``, or ``unet (no-pose)`` under a variant; ``more`` comes before it in the brackets."""
+        """``unet``, or ``unet (no-geometric)`` under a variant; ``more`` comes before it in the brackets."""
         return network(vars(self), *more)
 
 
@@ -133,10 +133,11 @@ class CaseScore(Pixels):
     specificity: Share
     components: Count
     holes: Count
-    truth_components: Count
-    truth_holes: Count
-    truth_pixels: Count
-    rim: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # counts against eroded (-) or dilated truth
+    target_components: Count
+    target_holes: Count
+    target_pixels: Count
+    # counts against eroded (-) or dilated ground truth
+    tolerance: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     at_stored: AtStored | None = None
     further: Mapping[str, float | None] = field(default_factory=dict)
 
@@ -216,12 +217,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Data:
-    """The images; ``truth_pixels`` are lung pixels by image."""
+    """The images; ``target_pixels`` are lung pixels by image."""
 
     raw_sha256: Label
     prepared_sha256: Label
     n: Count
-    truth_pixels: Mapping[str, int] = field(default_factory=dict)
+    target_pixels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,7 @@ class Inputs:
     deterministic: bool = True
     recipe: Mapping[str, Any] = field(default_factory=dict)
     members: tuple[Member, ...] = ()
-    views: tuple[Any, ...] = ()
+    tta: tuple[Any, ...] = ()
     every: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -313,7 +314,7 @@ class Always:
 
     fingerprint: Label = ""
     record_sha256: Label = ""
-    taken_from: Suite = ""
+    reused_from: Suite = ""
     finished: MaybeMoment = None
     peak_memory_bytes: MaybeCount = None
 
@@ -335,7 +336,7 @@ class Stored(Always):
 class Record(Stored):
     """One cell, as it ended. Of one that failed: no cases, no split, and of its training what there was."""
 
-    cell: CellFacts
+    cell: CellFields
     inputs: Inputs
     machine: Machine
     source: Source
@@ -347,7 +348,7 @@ class Record(Stored):
     cases: tuple[CaseScore, ...] = ()
     best_epoch: int | None = None
     calibration: Calibration | None = None
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     parameters: int = 0
     gmacs: float = 0.0
     weights_sha256: str = ""

@@ -14,7 +14,7 @@ from bench.records.record import Record
 from bench.records.results import Results
 from lungseg.errors import DataError
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)

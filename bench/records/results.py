@@ -3,7 +3,7 @@
 runs/<suite>/<machine key>/<cell id>.json     records
 cells/<suite>/<machine key>/<cell id>/        what a cell leaves beside its record and nobody publishes: log,
                                               weights, predictions, checkpoints; also logs of other processes
-reruns/ robustness/ strata/ throughput/       measurements beside the records
+reruns/ robustness/ subgroups/ throughput/       measurements beside the records
 tune/<study>/                                 searches at work; tuning/ holds what of them is published
 cache/                                        prepared images, phantoms, compiled programs
 README.md <suite>.md pairs/ figures/ costs.csv   what a report writes of all that
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import machine
 from bench.cell import Cell
-from bench.paths import MARK, slug
+from bench.paths import MARK, file_slug
 from bench.records import store
 from bench.records.store import Document
 from lungseg.errors import DataError, UsageError
@@ -28,7 +28,7 @@ from lungseg.errors import DataError, UsageError
 if TYPE_CHECKING:
     from bench.records.record import Record  # it brings NumPy, which the command line does without
 
-WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "strata")  # folders that a run writes to
+WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "subgroups")  # folders that a run writes to
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ class Results:
 
     def folds_by_seed(self, cell: Cell) -> dict[int, set[int]]:
         """Seed -> folds that have a record of the cell's suite, network, recipe and data; by name alone."""
-        found: dict[int, set[int]] = {}
+        result: dict[int, set[int]] = {}
         for path in self.path(cell).parent.glob(f"{cell.id.rpartition('.f')[0]}.f*.s*.json"):
             fold, _, seed = path.stem.rpartition(".f")[2].partition(".s")
             if fold.isdecimal() and seed.isdecimal():
-                found.setdefault(int(seed), set()).add(int(fold))
-        return dict(sorted(found.items()))
+                result.setdefault(int(seed), set()).add(int(fold))
+        return dict(sorted(result.items()))
 
     def paths(self, suite: str | None = None) -> list[Path]:
         """Paths of all records, or of one suite's, sorted; of every machine key."""
@@ -117,7 +117,7 @@ class Results:
         return self.root / "cache" / "prepared"
 
     @property
-    def programs(self) -> Path:
+    def compilation_cache(self) -> Path:
         """Folder of compiled programs for this kind of machine: another's processor may lack an instruction."""
         kind = hashlib.sha256(f"{machine.cpu_name()} {machine.device_kind()}".encode()).hexdigest()[:12]
         return self.root / "cache" / "programs" / kind
@@ -161,11 +161,11 @@ class Results:
 
     def robustness(self, suite: str) -> Path:
         """A suite's Dice under corruptions; its page lies beside it."""
-        return self.root / "robustness" / f"{slug(suite)}.json"
+        return self.root / "robustness" / f"{file_slug(suite)}.json"
 
-    def strata(self, suite: str) -> Path:
+    def subgroups(self, suite: str) -> Path:
         """A suite's Dice by group of patients."""
-        return self.root / "strata" / f"{slug(suite)}.json"
+        return self.root / "subgroups" / f"{file_slug(suite)}.json"
 
     def throughput(self, *name: str) -> Path:
         """A table of speed, or the folder of all."""

@@ -20,7 +20,9 @@ from lungseg import atomic
 from lungseg.atomic import write_bytes as write_bytes
 from lungseg.errors import DataError
 
-SCHEMA = 1
+SCHEMA = 2
+RERUN = "delete it and run its suite again"
+MIGRATE = "`python -m bench migrate --results <folder>` rewrites it, all numbers kept"
 STATUSES = ("ok", "diverged", "oom", "timeout", "crashed", "contract")
 
 if TYPE_CHECKING:
@@ -46,9 +48,9 @@ def write_text(path: Path, text: str) -> None:
 class UnreadableRecord(DataError):
     """A file under runs/ that is no record of this version. path: the file. reason: why, without the path."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"{path}: {reason}; delete it and run its suite again")
+    def __init__(self, path: Path, reason: str, remedy: str = RERUN) -> None:
+        self.path, self.reason, self.remedy = path, reason, remedy
+        super().__init__(f"{path}: {reason}; {remedy}")
 
 
 def load_record(path: Path) -> Record:
@@ -73,16 +75,18 @@ def read(path: Path, text: str, parse: Parse[Parsed]) -> Parsed:
     from bench.records.parse import Malformed
 
     try:
-        found: Any = strict_json(text)
+        result: Any = strict_json(text)
     except (ValueError, RecursionError) as error:
         raise UnreadableRecord(path, f"not a readable record ({error})") from error
-    held = found.get("schema") if isinstance(found, dict) else None
+    held = result.get("schema") if isinstance(result, dict) else None
     if type(held) is not int or held != SCHEMA:
-        raise UnreadableRecord(path, f"schema {_shown(held)}, this version reads {SCHEMA}")
-    if found.get("status") not in STATUSES:
-        raise UnreadableRecord(path, f"status {_shown(found.get('status'))} is none of {', '.join(STATUSES)}")
+        raise UnreadableRecord(
+            path, f"schema {_shown(held)}, this version reads {SCHEMA}", MIGRATE if held == 1 else RERUN
+        )
+    if result.get("status") not in STATUSES:
+        raise UnreadableRecord(path, f"status {_shown(result.get('status'))} is none of {', '.join(STATUSES)}")
     try:
-        return parse(found)
+        return parse(result)
     except Malformed as error:
         raise UnreadableRecord(path, str(error)) from error
 

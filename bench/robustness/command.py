@@ -16,9 +16,9 @@ from bench.robustness import corruptions, measurement
 from bench.robustness.measurement import DIGITS, Network
 from bench.robustness.probe import Asked
 from bench.running import data
-from bench.running.data import Material
+from bench.running.data import SuiteData
 from bench.running.executor import Event, Executor, Local
-from bench.running.inputs import inputs
+from bench.running.fingerprint import fingerprint_inputs
 from bench.running.suite_run import PARTIAL
 from bench.running.training import of_cell
 from bench.suites import Suite
@@ -38,48 +38,50 @@ def measure(
     seeds: the first so many; None for all whose folds are all trained. 0, or 4 where a process failed: that network has
     no row then. Raises DataError that lists every training whose record or weights are missing.
     """
-    material = data.gather(suite, root, results)
+    suite_data = data.load_suite_data(suite, root, results)
     key = suite.machine_key
     planned, problems = [], []
     for architecture in suite.architectures:
-        own = replace(suite, architectures=(architecture,), variants=())
-        records, lacking = _trained(own, material, results, seeds)
+        local = replace(suite, architectures=(architecture,), variants=())
+        records, lacking = _trained(local, suite_data, results, seeds)
         problems += lacking
-        planned.append((own, records))
+        planned.append((local, records))
     if problems:
         raise DataError(problems)
     known, failed = measurement.load(results, suite.name), []
-    for own, records in planned:
+    for local, records in planned:
         name = records[0].cell.network()
-        about = _about(records, material)
+        about = _about(records, suite_data)
         if any(_same(old, name, key, about) for old in known):
             say(f"{name}: measured already with these weights and kept")
             continue
-        found = _measured(own, records, name, about, material, root, results, say, executor or Local())
+        result = _measured(local, records, name, about, suite_data, root, results, say, executor or Local())
         known = [old for old in known if (old.name, old.machine_key) != (name, key)]
-        if found is None:
+        if result is None:
             failed.append(name)
         else:
-            known.append(found)
+            known.append(result)
         measurement.save(results, suite.name, known)  # now: what follows may be interrupted
     if failed:
         print(f"corruptions of {', '.join(failed)} failed; the rest stands", file=sys.stderr)
     return PARTIAL if failed else 0
 
 
-def _trained(suite: Suite, material: Material, results: Results, seeds: int | None) -> tuple[list[Record], list[str]]:
+def _trained(
+    suite: Suite, suite_data: SuiteData, results: Results, seeds: int | None
+) -> tuple[list[Record], list[str]]:
     """Records of the suite's one architecture, and what is missing among records and weights."""
     chosen = range(seeds) if seeds else _seeds(suite, results)
     cells = suites.cells(replace(suite, seeds=tuple(chosen) or suite.seeds))
-    found, records, weights = [], [], []
+    result, records, weights = [], [], []
     for cell in cells:
-        record = results.find(cell, inputs(cell, material))
+        record = results.find(cell, fingerprint_inputs(cell, suite_data))
         if record is None:
             records.append(cell.id)
         elif not results.artifact(cell, "weights.npz").is_file():
             weights.append(results.path(cell))
         else:
-            found.append(record)
+            result.append(record)
     more = f" --variants {suite.variant}" if suite.variant else ""
     more += f" --seeds {seeds}" if seeds else ""
     run = f"python -m bench run {suite.name} --arch {suite.architectures[0]}{more}"
@@ -91,7 +93,7 @@ def _trained(suite: Suite, material: Material, results: Results, seeds: int | No
             "it out by --arch"
         )
     problems += [f"{path}: its weights were not kept; delete it, then `{run}` trains it again" for path in weights]
-    return found, problems
+    return result, problems
 
 
 def _seeds(suite: Suite, results: Results) -> list[int]:
@@ -101,14 +103,14 @@ def _seeds(suite: Suite, results: Results) -> list[int]:
     return [seed for seed, there in results.folds_by_seed(cells[0]).items() if wanted <= there]
 
 
-def _about(records: Sequence[Record], material: Material) -> dict[str, Any]:
+def _about(records: Sequence[Record], suite_data: SuiteData) -> dict[str, Any]:
     """What decides the numbers: weights, images, corruptions."""
     return {
         "version": corruptions.VERSION,
         "protocol": records[0].protocol,
-        "data": material.prepared.sha256,
+        "data": suite_data.prepared.sha256,
         "size": list(records[0].cell.size),
-        "scored_on": records[0].cell.scored_on,
+        "test_set": records[0].cell.test_set,
         "recipe": records[0].cell.recipe,
         "trainings": {
             record.name: {"fingerprint": record.fingerprint, "weights_sha256": record.weights_sha256}
@@ -122,7 +124,7 @@ def _same(old: Network, name: str, key: str, about: dict[str, Any]) -> bool:
 
 
 def _measured(
-    suite: Suite, records: Sequence[Record], name: str, about: dict[str, Any], material: Material, root: Path,
+    suite: Suite, records: Sequence[Record], name: str, about: dict[str, Any], suite_data: SuiteData, root: Path,
     results: Results, say: Callable[[str], None], executor: Executor,
 ) -> Network | None:  # fmt: skip
     """One network's row from a process of its own; None where that failed, which is said."""
@@ -134,12 +136,12 @@ def _measured(
     log = results.log(suite.name, first.machine_key, f"{first.id.split('.')[0]}.robustness", "log.txt")
     job = of_cell("bench.robustness.probe", first, Asked(cells, suite, root, results), log, results)
     dice: dict[int, dict[str, dict[str, float]]] = {}
-    facts: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     seed_of = {cell.id: cell.seed for cell in cells}
 
     def hear(event: Event) -> None:
         if event["event"] == "machine":
-            facts.update(event["machine"])
+            metadata.update(event["machine"])
         if event["event"] == "dice":
             say(f"{event['cell']}: {len(event['images'])} images under {len(event['dice']) - 1} corruptions")
             by_key = dice.setdefault(seed_of[event["cell"]], {})
@@ -149,16 +151,16 @@ def _measured(
     outcome = executor.submit(job, hear)
     outcome.raise_what_ends_the_run()
     if outcome.error:
-        say(f"{name}: {outcome.told}")
+        say(f"{name}: {outcome.describe}")
         return None
     images = tuple(sorted({image for by in dice.values() for image in by[corruptions.CLEAN]}))
-    patient = dict(zip(material.prepared.ids, material.prepared.patients, strict=True))
+    patient = dict(zip(suite_data.prepared.ids, suite_data.prepared.patients, strict=True))
     stored = {(record.cell.seed, case.id): case.dice for record in records for case in record.cases}
     now = {(seed, image): value for seed, by in dice.items() for image, value in by[corruptions.CLEAN].items()}
     about = {
         **about,
         "clean_differs": round(max(abs(value - stored[which]) for which, value in now.items()), DIGITS),
-        "machine": facts,
+        "machine": metadata,
         "source": source,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -39,17 +39,17 @@ def contrast(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Pic
     return _clipped((image - mean) * strength + mean), mask
 
 
-def gamma(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Picture, Mask]:
+def gamma(image: Picture, mask: Mask, strength: float, samples: Draws) -> tuple[Picture, Mask]:
     """Grey values to the power of the strength or of its inverse: darker or brighter, by lot."""
-    return _clipped(image.astype(np.float64) ** (strength if draws.random() < 0.5 else 1 / strength)), mask
+    return _clipped(image.astype(np.float64) ** (strength if samples.random() < 0.5 else 1 / strength)), mask
 
 
-def rotation(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Picture, Mask]:
+def rotation(image: Picture, mask: Mask, strength: float, samples: Draws) -> tuple[Picture, Mask]:
     """Turned about the middle, either way by lot; black and no lung enter from outside."""
     from lungseg import images
 
-    turn = strength if draws.random() < 0.5 else -strength
-    return _moved(image, mask, images.pose(image.shape, turn, 1.0, (0.0, 0.0), mirror=False))
+    turn = strength if samples.random() < 0.5 else -strength
+    return _moved(image, mask, images.affine(image.shape, turn, 1.0, (0.0, 0.0), hflip=False))
 
 
 def inversion(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Picture, Mask]:
@@ -57,18 +57,18 @@ def inversion(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Pi
     return _clipped(np.where(image >= strength, 1 - image, image)), mask
 
 
-def crop(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Picture, Mask]:
+def crop(image: Picture, mask: Mask, strength: float, samples: Draws) -> tuple[Picture, Mask]:
     """A window of this share of both sides, somewhere by lot, enlarged to the whole: the border is cut off."""
     from lungseg import images
 
     room = (1 - strength) / strength / 2  # shares of the sides by which the enlarged image can move
-    down, right = draws.uniform(-room, room, 2)
-    return _moved(image, mask, images.pose(image.shape, 0.0, 1 / strength, (down, right), mirror=False))
+    down, right = samples.uniform(-room, room, 2)
+    return _moved(image, mask, images.affine(image.shape, 0.0, 1 / strength, (down, right), hflip=False))
 
 
-def noise(image: Picture, mask: Mask, strength: float, draws: Draws) -> tuple[Picture, Mask]:
+def noise(image: Picture, mask: Mask, strength: float, samples: Draws) -> tuple[Picture, Mask]:
     """Normal noise of this standard deviation at each pixel, apart from every other."""
-    return _clipped(image + draws.normal(0, strength, image.shape)), mask
+    return _clipped(image + samples.normal(0, strength, image.shape)), mask
 
 
 def blur(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Picture, Mask]:
@@ -112,15 +112,15 @@ def corrupted(image: Picture, mask: Mask, key: str, name: str) -> tuple[Picture,
         return image, mask
     kind, strength = key.split(" ")
     digest = hashlib.sha256(f"{VERSION}:{name}:{key}".encode()).digest()
-    draws = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    return CORRUPTIONS[kind].spoil(image, mask, float(strength), draws)
+    samples = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    return CORRUPTIONS[kind].spoil(image, mask, float(strength), samples)
 
 
-def _moved(image: Picture, mask: Mask, pose: NDArray[np.float64]) -> tuple[Picture, Mask]:
+def _moved(image: Picture, mask: Mask, affine: NDArray[np.float64]) -> tuple[Picture, Mask]:
     from lungseg import images
 
-    moved = images.warp(mask.astype(np.float32), pose, sharp=True) >= 0.5
-    return _clipped(images.warp(image, pose, sharp=True)), np.asarray(moved)
+    moved = images.warp(mask.astype(np.float32), affine, sharp=True) >= 0.5
+    return _clipped(images.warp(image, affine, sharp=True)), np.asarray(moved)
 
 
 def _clipped(image: NDArray[np.floating]) -> Picture:

@@ -17,7 +17,7 @@ from bench.statistics import resampling
 from bench.statistics.resampling import Interval
 from lungseg.errors import DataError
 
-SCHEMA = 1
+SCHEMA = 2
 DIGITS = 6  # of a Dice in the file
 
 
@@ -74,12 +74,18 @@ def _interval(values: np.ndarray) -> Interval:
 def save(results: Results, suite: str, networks: Sequence[Network]) -> Path:
     """Write all networks of a suite, by name and machine, with the hash by which an edit shows."""
     ordered = sorted(networks, key=lambda network: (network.machine_key, network.name))
-    body = store.sealed({"schema": SCHEMA, "suite": suite, "networks": [network.as_dict() for network in ordered]})
+    file = results.robustness(suite)
+    write(file, {"schema": SCHEMA, "suite": suite, "networks": [network.as_dict() for network in ordered]})
+    return file
+
+
+def write(file: Path, body: dict[str, Any]) -> None:
+    """Seal and write a file's networks, a line each."""
+    body = store.sealed(body)
     lines = ",\n  ".join(json.dumps(network, allow_nan=False, ensure_ascii=False) for network in body["networks"])
     rest = {key: value for key, value in body.items() if key != "networks"}
     text = json.dumps(rest, ensure_ascii=False)[:-1] + f', "networks": [\n  {lines}\n]}}\n'
-    store.write_text(results.robustness(suite), text)
-    return results.robustness(suite)
+    store.write_text(file, text)
 
 
 def load(results: Results, suite: str) -> list[Network]:
@@ -107,7 +113,7 @@ def read(file: Path) -> tuple[str, list[Network]]:
 
 
 def _network(values: dict[str, Any]) -> Network:
-    own = ("name", "machine_key", "images", "patients", "dice")
+    local = ("name", "machine_key", "images", "patients", "dice")
     images, patients = tuple(map(str, values["images"])), tuple(map(str, values["patients"]))
     dice = {
         int(seed): {str(key): tuple(float(value) for value in by[key]) for key in by}
@@ -120,5 +126,5 @@ def _network(values: dict[str, Any]) -> Network:
             raise ValueError(f"{values['name']}: other corruptions or images than stated")
         if any(not 0 <= value <= 1 for line in by.values() for value in line):
             raise ValueError(f"{values['name']}: a Dice outside 0 to 1")
-    about = {key: value for key, value in values.items() if key not in own}
+    about = {key: value for key, value in values.items() if key not in local}
     return Network(str(values["name"]), str(values["machine_key"]), images, patients, dice, about)

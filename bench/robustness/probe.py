@@ -29,34 +29,34 @@ class Asked:
     results: Results
 
 
-def run(asked: Asked, say: Say) -> None:
+def run(requested: Asked, say: Say) -> None:
     """Predict what each cell held out under every corruption; all are of one architecture and recipe.
 
     say: told of each as {"event": "dice", "cell": its id, "images": ids, "dice": {corruption: of each image}}. Raises
     DataError for weights that are not what the cell's record says, or that have seen a patient which they predict.
     """
-    first = asked.cells[0]
-    made_from = dict(asked.results.load(first).inputs.every)
-    at = worker.Workplace.opened(first, asked.suite, asked.root, asked.results, made_from)
-    material = at.material
+    first = requested.cells[0]
+    made_from = dict(requested.results.load(first).inputs.every)
+    at = worker.Workplace.opened(first, requested.suite, requested.root, requested.results, made_from)
+    suite_data = at.suite_data
     from lungseg import complexity, inference
 
     model = worker.built(first)
     graph = complexity.graph_sha256(model)
-    say({"event": "machine", "machine": at.facts()})
-    for cell in asked.cells:
-        record = asked.results.load(cell)
+    say({"event": "machine", "machine": at.metadata()})
+    for cell in requested.cells:
+        record = requested.results.load(cell)
         if record.inputs.every["graph"] != graph:
             raise DataError(
                 f"{first.architecture}: its code was edited since its training; run suite {first.suite} again"
             )
-        data.refuse_changes(material, record.inputs.every)
-        fold = material.partition(cell.seed)[cell.fold]
-        ensemble_cell.refuse_seen(record, fold, material)
-        ensemble_cell.put_back(model, asked.results.artifact(cell, "weights.npz"), record)
-        prepared = material.prepared
-        rows = [prepared.row[name] for name in fold.test]
-        found: dict[str, list[float]] = {}
+        data.check_unchanged(suite_data, record.inputs.every)
+        fold = suite_data.partition(cell.seed)[cell.fold]
+        ensemble_cell.check_leakage(record, fold, suite_data)
+        ensemble_cell.restore(model, requested.results.artifact(cell, "weights.npz"), record)
+        prepared = suite_data.prepared
+        rows = [prepared.index_of[name] for name in fold.test]
+        result: dict[str, list[float]] = {}
         held_out = [(np.asarray(prepared.images[row]), np.asarray(prepared.masks[row])) for row in rows]
         for corruption in corruptions.KEYS:
             spoiled = [
@@ -64,9 +64,11 @@ def run(asked: Asked, say: Say) -> None:
                 for name, (image, mask) in zip(fold.test, held_out, strict=True)
             ]
             probability = inference.probabilities(model, np.stack([image for image, _ in spoiled]))
-            guesses = inference.masks(probability, first.recipe.threshold)
-            found[corruption] = [metrics.dice(mask, guess) for (_, mask), guess in zip(spoiled, guesses, strict=True)]
-        say({"event": "dice", "cell": cell.id, "images": list(fold.test), "dice": found})
+            predictions = inference.masks(probability, first.recipe.threshold)
+            result[corruption] = [
+                metrics.dice(mask, prediction) for (_, mask), prediction in zip(spoiled, predictions, strict=True)
+            ]
+        say({"event": "dice", "cell": cell.id, "images": list(fold.test), "dice": result})
 
 
 work = failures.telling(lambda payload, say: run(restored(Asked, payload), say))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.running.data import Material
+from bench.running.data import SuiteData
 from lungseg import images, metrics
 from lungseg.errors import DataError
 from lungseg.fullsize import mask_at
@@ -18,19 +18,19 @@ from lungseg.prepare import read_stored_mask
 from lungseg.splits import Fold
 
 
-def scores(material: Material, fold: Fold, probability: np.ndarray, threshold: float) -> list[dict[str, Any]]:
+def scores(suite_data: SuiteData, fold: Fold, probability: np.ndarray, threshold: float) -> list[dict[str, Any]]:
     """Counts and border distances of each held-out image at its mask's stored size, in the order of ``fold.test``.
 
     probability: float32 (N, h, w), of the held-out images. Raises DataError where a mask is no longer the one that the
     prepared set was made from.
     """
-    case_of, prepared = {case.id: case for case in material.cases}, material.prepared
-    found = []
+    case_of, prepared = {case.id: case for case in suite_data.cases}, suite_data.prepared
+    result = []
     for key, values in zip(fold.test, probability, strict=True):
         case = case_of[key]
-        truth = read_stored_mask(case)
-        if not np.array_equal(images.resize_mask(truth, values.shape), prepared.masks[prepared.row[key]]):
+        target = read_stored_mask(case)
+        if not np.array_equal(images.resize_mask(target, values.shape), prepared.masks[prepared.index_of[key]]):
             raise DataError(f"{case.masks[0]}: changed since the run began; run again once nothing writes to the set")
-        guess = mask_at(values, truth.shape, threshold)
-        found.append(metrics.score_at_stored(truth, guess, case.spacing_mm))
-    return found
+        prediction = mask_at(values, target.shape, threshold)
+        result.append(metrics.score_at_stored(target, prediction, case.spacing_mm))
+    return result

@@ -43,7 +43,7 @@ class Child:
                 self.process = subprocess.Popen(
                     [*self.launch, sys.executable, "-m", self.job.module],
                     cwd=ROOT,
-                    env=runtime.for_child(self.job.threads, self.job.deterministic, self.job.programs),
+                    env=runtime.for_child(self.job.threads, self.job.deterministic, self.job.compilation_cache),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -114,8 +114,8 @@ class Child:
         One that was started elsewhere through a prefix is asked first, in GRACE_S seconds each: by the end of its
         input, then by SIGTERM; a prefix killed at once would leave it running.
         """
-        again, self.stopped = self.stopped, True
-        if self.process is None or self.process.returncode is not None or (again and self.launch):
+        repeated, self.stopped = self.stopped, True
+        if self.process is None or self.process.returncode is not None or (repeated and self.launch):
             return
         if not self.launch:
             self._signal(signal.SIGKILL)

@@ -20,7 +20,7 @@ from lungseg.prepare import Prepared, prepare
 
 
 @dataclass(frozen=True)
-class Material:
+class SuiteData:
     """What all cells of a suite share.
 
     folds: the partition of seed 0. split: makes that of any other seed; None where all seeds share one.
@@ -52,7 +52,7 @@ class Material:
         return [list(spacing) if spacing else None for key, spacing in pairs if key in self.scored]
 
 
-def locate(suite: Suite, given: Path | None, results: Results) -> Path:
+def resolve_root(suite: Suite, given: Path | None, results: Results) -> Path:
     """Root of the suite's dataset: ``--data``, else ``LUNGSEG_DATA``; a phantom set is written if need be.
 
     Either may name the set itself or a folder that holds it under its name, as ``Montgomery`` or ``montgomery``; for
@@ -112,8 +112,8 @@ def refuse_others(dataset: str, root: Path) -> None:
 
 def scored(suite: Suite, given: Path | None, results: Results) -> list[lungseg.Case]:
     """The cases that the suite scores, loaded and not prepared. Raises as ``locate`` and ``lungseg.load`` do."""
-    root = locate(suite, given, results)
-    name = suite.scored_on or suite.dataset
+    root = resolve_root(suite, given, results)
+    name = suite.test_set or suite.dataset
     return lungseg.load(name, within(suite, root, name))
 
 
@@ -136,7 +136,7 @@ def _named(suite: Suite) -> str:
     return f"the sets {' and '.join(suite.sets)}: give the folder that holds both, each under its name,"
 
 
-def gather(suite: Suite, root: Path, results: Results) -> Material:
+def load_suite_data(suite: Suite, root: Path, results: Results) -> SuiteData:
     """Load, prepare and split; images of the same pixels count as one patient's.
 
     Raises DataError that lists every file that cannot be used.
@@ -148,15 +148,17 @@ def gather(suite: Suite, root: Path, results: Results) -> Material:
     cases = splits.joined(cases, prepared.image_sha256)
     patient = {case.id: case.patient for case in cases}
     prepared = replace(prepared, patients=tuple(patient[key] for key in prepared.ids))
-    own, other = cases[: len(sets[0])], cases[len(sets[0]) :]
-    return Material(tuple(cases), prepared, tuple(_split(suite, own, other, 0)), partial(_split, suite, own, other))
+    local, other = cases[: len(sets[0])], cases[len(sets[0]) :]
+    return SuiteData(
+        tuple(cases), prepared, tuple(_split(suite, local, other, 0)), partial(_split, suite, local, other)
+    )
 
 
-def _split(suite: Suite, own: Sequence[lungseg.Case], other: Sequence[lungseg.Case], seed: int) -> list[splits.Fold]:
-    if suite.scored_on:
-        return [splits.across(own, other, seed)]
-    found = splits.folds(own, suite.folds, seed)
-    return splits.enlarged(found, own, other) if suite.also else found
+def _split(suite: Suite, local: Sequence[lungseg.Case], other: Sequence[lungseg.Case], seed: int) -> list[splits.Fold]:
+    if suite.test_set:
+        return [splits.cross_dataset(local, other, seed)]
+    result = splits.folds(local, suite.folds, seed)
+    return splits.with_extra_train(result, local, other) if suite.extra_train else result
 
 
 def _refuse_doubles(cases: Sequence[lungseg.Case]) -> None:
@@ -167,16 +169,16 @@ def _refuse_doubles(cases: Sequence[lungseg.Case]) -> None:
         raise DataError([f"{one.image} and {other.image} have the same name; rename one" for one, other in doubled])
 
 
-def refuse_changes(material: Material, planned: Mapping[str, Any]) -> None:
+def check_unchanged(suite_data: SuiteData, planned: Mapping[str, Any]) -> None:
     """Raise DataError unless pixels and folds are those that the run was planned with.
 
     planned: ``data``, ``folds`` and ``seed`` as in a cell's inputs, from the process that looked at the set first. Each
     training reads the set anew, so without this an edit in between would mix two versions in one comparison.
     """
-    now = {"data": material.prepared.sha256, "folds": store.sha256(material.folds_record(planned["seed"]))}
+    now = {"data": suite_data.prepared.sha256, "folds": store.sha256(suite_data.folds_record(planned["seed"]))}
     changed = [what for what in now if now[what] != planned[what]]
     if changed:
         raise DataError(
-            f"{material.cases[0].image.parent}: {' and '.join(changed)} of the set changed since the run began; "
+            f"{suite_data.cases[0].image.parent}: {' and '.join(changed)} of the set changed since the run began; "
             "nothing was trained on it: run again once nothing writes to the set"
         )

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.running.data import Material, within
+from bench.running.data import SuiteData, within
 from bench.suites import Suite
 from lungseg.datasets.remarks import remarks
 
 SHOWN = 5  # names of those concerned
 
 
-def told(suite: Suite, root: Path, material: Material) -> list[str]:
+def describe(suite: Suite, root: Path, suite_data: SuiteData) -> list[str]:
     """A line for each kind of oddity, with how many it concerns and the first of them."""
-    from lungseg.datasets.inspection import looks_inside_out
+    from lungseg.datasets.checks import looks_inside_out
 
-    kinds = remarks([case for case in material.cases if case.id in material.scored], None)
+    kinds = remarks([case for case in suite_data.cases if case.id in suite_data.scored], None)
     for name in suite.sets:
         folder = within(suite, root, name)
-        cases = [case for case in material.cases if case.image.is_relative_to(folder)]
+        cases = [case for case in suite_data.cases if case.image.is_relative_to(folder)]
         of_table = remarks(cases, folder if name != "phantom" else None)
         kinds |= {kind: names for kind, names in of_table.items() if "spacing" not in kind}
-    masks = zip(material.prepared.ids, material.prepared.masks, strict=True)
+    masks = zip(suite_data.prepared.ids, suite_data.prepared.masks, strict=True)
     if inverted := [key for key, mask in masks if looks_inside_out(np.asarray(mask))]:
         kinds["masks look inverted (lung 0, background 255)"] = inverted
     return [f"{kind}: {_listed(names)}" for kind, names in kinds.items()]

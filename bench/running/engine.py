@@ -46,13 +46,13 @@ def run_cells(
                 return
             training = Training(cell, suite, root, results, inputs[cell.id])
             display.started(cell)
-            outcome = submitted(training, executor, lambda event, cell=cell: display.told(cell, event))
+            outcome = submitted(training, executor, lambda event, cell=cell: display.on_event(cell, event))
             outcomes[cell.id] = outcome
             if outcome.error:
                 _store_failure(training, outcome)
             display.finished(cell, outcome.status, outcome.error)
 
-    in_parallel(executor, work, suite.slots)
+    in_parallel(executor, work, suite.workers)
     return [outcomes[cell.id] for cell in cells]
 
 
@@ -63,7 +63,7 @@ def submitted(training: Training, executor: Executor, say: Any) -> Outcome:
     """
     outcome = executor.submit(training.job(), say)
     outcome.raise_what_ends_the_run()
-    return Outcome("ok", outcome.seconds) if outcome.error and training.found() else outcome
+    return Outcome("ok", outcome.seconds) if outcome.error and training.result() else outcome
 
 
 def _store_failure(training: Training, outcome: Outcome) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.records import store
 from bench.records.results import Results
 from bench.running import data
-from bench.running.entries import Entries, entries
+from bench.running.ensembles import Entries, ensembles
 from bench.running.executor import Event, Executor, Job, Local
 from bench.running.suite_run import PARTIAL
 from bench.running.training import of_cell
@@ -24,7 +24,7 @@ def make(
     seeds: int | None,
     say: Callable[[str], None],
     *,
-    views: bool = False,
+    tta: bool = False,
     executor: Executor | None = None,
 ) -> int:
     """Make the entries without a fitting record; 0, or 4 where a process failed: its entries have no record then.
@@ -32,18 +32,18 @@ def make(
     Raises DataError for members that are missing or are not what they seem to be, UsageError where there is nothing to
     average.
     """
-    material = data.gather(suite, root, results)
-    wanted = entries(suite, material, results, seeds, views=views)
+    suite_data = data.load_suite_data(suite, root, results)
+    wanted = ensembles(suite, suite_data, results, seeds, tta=tta)
     todo = [e for e in wanted if results.find(e.cell, e.inputs) is None]
     if len(todo) < len(wanted):
         say(f"{len(wanted) - len(todo)} of {len(wanted)} entries have a valid record and are kept")
     failed = []
-    for architecture, group in groupby(todo, key=lambda entry: entry.members[0].architecture):
-        own = list(group)
-        for entry in own:  # now: whatever comes of this run, it is no longer what its members make
-            store.set_aside(results.path(entry.cell))
-        first = own[0].cell
-        payload = Entries(tuple(own), suite, root, results)
+    for architecture, group in groupby(todo, key=lambda one: one.members[0].architecture):
+        local = list(group)
+        for one in local:  # now: whatever comes of this run, it is no longer what its members make
+            store.set_aside(results.path(one.cell))
+        first = local[0].cell
+        payload = Entries(tuple(local), suite, root, results)
         job = of_cell("bench.running.ensemble_cell", first, payload, results.artifact(first, "log.txt"), results)
         if not _made(job, executor or Local(), say):
             failed.append(architecture)
@@ -62,5 +62,5 @@ def _made(job: Job, executor: Executor, say: Callable[[str], None]) -> bool:
     outcome = executor.submit(job, hear)
     outcome.raise_what_ends_the_run()
     if outcome.error:
-        say(f"{job.log.parent.name}: {outcome.told}")
+        say(f"{job.log.parent.name}: {outcome.describe}")
     return not outcome.error

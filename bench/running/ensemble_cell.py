@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 
 from bench.cell import Cell
-from bench.records import doubts, store
+from bench.records import diagnostics, store
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.running import child, data, failures, worker
-from bench.running.entries import Entries, Entry
+from bench.running.ensembles import Ensemble, Entries
 from bench.running.executor import Say
 from bench.running.training import restored
 from lungseg import metrics
 from lungseg.errors import DataError
 from lungseg.splits import Fold
-from lungseg.views import View
+from lungseg.tta import Transform
 
 UNTRAINED: dict[str, list[float]] = {
     key: []
@@ -43,52 +43,54 @@ UNTRAINED: dict[str, list[float]] = {
 }  # the history of what has no epochs of its own
 
 
-def run(told: Entries, say: Say) -> None:
+def run(details: Entries, say: Say) -> None:
     """Make and store a record of each entry; all are of one architecture.
 
     say: told of each as {"event": "made", "entry": its id, "dice": mean}. Raises DataError for members that are not
     what their records say, or that have seen a patient of an image which they are to predict.
     """
-    entries, results, first = told.entries, told.results, told.entries[0].members[0]
-    at = worker.Workplace.opened(first, told.suite, told.root, results, entries[0].inputs)
-    material, threshold = at.material, first.recipe.threshold
+    ensembles, results, first = details.entries, details.results, details.entries[0].members[0]
+    at = worker.Workplace.opened(first, details.suite, details.root, results, ensembles[0].inputs)
+    suite_data, threshold = at.suite_data, first.recipe.threshold
     from lungseg import complexity, inference
 
     model = worker.built(first)
-    if complexity.graph_sha256(model) != entries[0].inputs["graph"]:
+    if complexity.graph_sha256(model) != ensembles[0].inputs["graph"]:
         raise DataError(f"{first.architecture}: its code was edited since its training; run suite {first.suite} again")
     size = complexity.parameters(model), complexity.gmacs(model)
-    predictions = Predictions(model, material, results)
-    for entry in entries:
-        fold = entry.fold(material)
-        found = [predictions.of(member, entry.views) for member in entry.members]
+    member_predictions = Predictions(model, suite_data, results)
+    for ensemble in ensembles:
+        fold = ensemble.fold(suite_data)
+        result = [member_predictions.of(member, ensemble.transforms) for member in ensemble.members]
         began = time.monotonic()
-        probability = mean(by_seed(entry.members, [values for values, _ in found], fold.test))
-        guesses = inference.masks(probability, threshold)
+        probability = mean(by_seed(ensemble.members, [values for values, _ in result], fold.test))
+        predictions = inference.masks(probability, threshold)
         scoring = time.monotonic()
-        cases = worker.scores(material, fold, probability, guesses, threshold)
-        truth = np.asarray(material.prepared.masks[[material.prepared.row[name] for name in fold.test]])
-        shares = [len(values.keys() & set(fold.test)) / len(values) for values, _ in found]
-        predicting = sum(share * each for share, (_, each) in zip(shares, found, strict=True))
+        cases = worker.scores(suite_data, fold, probability, predictions, threshold)
+        target = np.asarray(suite_data.prepared.masks[[suite_data.prepared.index_of[name] for name in fold.test]])
+        shares = [len(values.keys() & set(fold.test)) / len(values) for values, _ in result]
+        predicting = sum(share * each for share, (_, each) in zip(shares, result, strict=True))
         seconds = predicting + scoring - began, time.monotonic() - scoring
-        worker.keep(results, entry.cell, fold, guesses)
-        members = [results.load(member) for member in entry.members]
+        worker.save_artifacts(results, ensemble.cell, fold, predictions)
+        members = [results.load(member) for member in ensemble.members]
         record = {
-            **_made(entry, members, shares, size, seconds),
+            **_made(ensemble, members, shares, size, seconds),
             "cases": cases,
-            "calibration": metrics.calibration(probability, truth),
-            "doubts": doubts.of(UNTRAINED, probability),
+            "calibration": metrics.calibration(probability, target),
+            "warnings": diagnostics.of(UNTRAINED, probability),
             **at.provenance(fold),
         }
-        results.save(entry.cell, record)
-        say({"event": "made", "entry": entry.cell.id, "dice": float(np.mean([case["dice"] for case in cases]))})
+        results.save(ensemble.cell, record)
+        say({"event": "made", "entry": ensemble.cell.id, "dice": float(np.mean([case["dice"] for case in cases]))})
 
 
-def by_seed(members: Sequence[Cell], found: Sequence[Mapping[str, np.ndarray]], ids: Sequence[str]) -> list[np.ndarray]:
+def by_seed(
+    members: Sequence[Cell], result: Sequence[Mapping[str, np.ndarray]], ids: Sequence[str]
+) -> list[np.ndarray]:
     """Probabilities float32 (N, H, W) of the images ``ids``, one array a seed: of each image that of the seed's member
     which held it out. found: of each member, those of the images that it held out, by id."""
     held: dict[int, dict[str, np.ndarray]] = {}
-    for member, values in zip(members, found, strict=True):
+    for member, values in zip(members, result, strict=True):
         held.setdefault(member.seed, {}).update(values)
     return [np.stack([values[key] for key in ids]) for _, values in sorted(held.items())]
 
@@ -104,30 +106,30 @@ class Predictions:
     A byte a pixel less would not do: of 138 images at 256 px, a seed and a set of views take 36 MB.
     """
 
-    def __init__(self, model: Any, material: data.Material, results: Results) -> None:
-        self.model, self.material, self.results = model, material, results
-        self.found: dict[tuple[str, tuple[View, ...]], tuple[dict[str, np.ndarray], float]] = {}
+    def __init__(self, model: Any, suite_data: data.SuiteData, results: Results) -> None:
+        self.model, self.suite_data, self.results = model, suite_data, results
+        self.result: dict[tuple[str, tuple[Transform, ...]], tuple[dict[str, np.ndarray], float]] = {}
 
-    def of(self, member: Cell, views: tuple[View, ...]) -> tuple[dict[str, np.ndarray], float]:
+    def of(self, member: Cell, transforms: tuple[Transform, ...]) -> tuple[dict[str, np.ndarray], float]:
         """Probabilities float32 (H, W) of each image that the member held out, by id, and the seconds they took."""
         from lungseg import inference
 
-        if (member.id, views) not in self.found:
-            began, prepared = time.monotonic(), self.material.prepared
-            fold = self.material.partition(member.seed)[member.fold]
+        if (member.id, transforms) not in self.result:
+            began, prepared = time.monotonic(), self.suite_data.prepared
+            fold = self.suite_data.partition(member.seed)[member.fold]
             record = self.results.load(member)
-            refuse_seen(record, fold, self.material)
-            put_back(self.model, self.results.artifact(member, "weights.npz"), record)
-            images = prepared.images[[prepared.row[name] for name in fold.test]]
-            values = dict(zip(fold.test, inference.over_views(self.model, images, views), strict=True))
-            self.found[member.id, views] = values, time.monotonic() - began
-        return self.found[member.id, views]
+            check_leakage(record, fold, self.suite_data)
+            restore(self.model, self.results.artifact(member, "weights.npz"), record)
+            images = prepared.images[[prepared.index_of[name] for name in fold.test]]
+            values = dict(zip(fold.test, inference.with_tta(self.model, images, transforms), strict=True))
+            self.result[member.id, transforms] = values, time.monotonic() - began
+        return self.result[member.id, transforms]
 
 
-def refuse_seen(record: Record, fold: Fold, material: data.Material) -> None:
+def check_leakage(record: Record, fold: Fold, suite_data: data.SuiteData) -> None:
     """Raise DataError unless the member was trained on this fold's images, and so on no patient that the fold holds
     out: a mean over members that have seen an image says nothing of new ones."""
-    name, patient = record.name, dict(zip(material.prepared.ids, material.prepared.patients, strict=True))
+    name, patient = record.name, dict(zip(suite_data.prepared.ids, suite_data.prepared.patients, strict=True))
     split = asdict(record.split)
     seen = {patient.get(image, image) for part in ("train", "validation") for image in split.get(part, ())}
     if leaked := [image for image in fold.test if patient[image] in seen]:
@@ -139,7 +141,7 @@ def refuse_seen(record: Record, fold: Fold, material: data.Material) -> None:
         raise DataError(f"{name}: was trained on other images than its fold's; delete its record, run its suite again")
 
 
-def put_back(model: Any, path: Path, record: Record) -> None:
+def restore(model: Any, path: Path, record: Record) -> None:
     """Give the model a member's weights. Raises DataError where the file is damaged or another training's."""
     from lungseg.training import weights_sha256
 
@@ -154,7 +156,7 @@ def put_back(model: Any, path: Path, record: Record) -> None:
 
 
 def _made(
-    entry: Entry,
+    ensemble: Ensemble,
     members: list[Record],
     shares: list[float],
     size: tuple[int, float],
@@ -170,18 +172,18 @@ def _made(
         sum(share * getattr(m.timing, key) for share, m in zip(shares, members, strict=True))
         for key in ("train_seconds", "total_seconds")
     )
-    seeds = len({member.seed for member in entry.members})
+    seeds = len({member.seed for member in ensemble.members})
     return {
         "schema": store.SCHEMA,
-        "fingerprint": store.fingerprint(entry.inputs),
-        "inputs": entry.inputs,
+        "fingerprint": store.fingerprint(ensemble.inputs),
+        "inputs": ensemble.inputs,
         "status": "ok",
-        "cell": entry.cell.as_dict(),
+        "cell": ensemble.cell.as_dict(),
         "history": UNTRAINED,
         "best_epoch": None,
         "weights_sha256": store.sha256([member.weights_sha256 for member in members]),
         "parameters": size[0] * seeds,
-        "gmacs": size[1] * seeds * len(entry.views),
+        "gmacs": size[1] * seeds * len(ensemble.transforms),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "timing": {
             "train_seconds": trained,

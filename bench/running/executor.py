@@ -38,7 +38,7 @@ class Job:
     log: Path
     timeout_s: float
     deterministic: bool = True
-    programs: Path | None = None
+    compilation_cache: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Outcome:
                 raise kind(self.error["message"])
 
     @property
-    def told(self) -> str:
+    def describe(self) -> str:
         """A failure as lines: status, message, end of the log."""
         error = self.error or {"type": "", "message": "", "stderr_tail": ""}
         return f"{self.status}\n  {error['type']}: {error['message']}\n{error['stderr_tail']}"

@@ -35,7 +35,7 @@ def telling(run: Callable[[dict[str, Any], Say], object]) -> Callable[[dict[str,
         try:
             run(job, say)
         except BaseException as error:
-            say({"event": "failed", **told(error)})
+            say({"event": "failed", **describe(error)})
             if isinstance(error, LungsegError):
                 return error.exit_code
             raise
@@ -45,7 +45,7 @@ def telling(run: Callable[[dict[str, Any], Say], object]) -> Callable[[dict[str,
     return work
 
 
-def told(error: BaseException) -> dict[str, Any]:
+def describe(error: BaseException) -> dict[str, Any]:
     """The child's side: status, type, message, memory and what there is of the history."""
     named = nondeterministic(error) or error
     kind, message = type(named).__name__, str(named)

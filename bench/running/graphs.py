@@ -49,14 +49,14 @@ def _ask(architectures: Sequence[str], suite: Suite, results: Results, executor:
     log = results.log(suite.name, suite.machine_key, "graphs.log.txt")
     cells = [suites.cells(replace(suite, architectures=(name,)))[0] for name in architectures]
     job = training.of_cell("bench.running.graphs", cells[0], Asked(tuple(cells)), log, results)
-    found: dict[str, str] = {}
-    outcome = executor.submit(job, lambda event: found.update(event.get("graphs", {})))
-    if outcome.error or not found:
+    result: dict[str, str] = {}
+    outcome = executor.submit(job, lambda event: result.update(event.get("graphs", {})))
+    if outcome.error or not result:
         raise EnvironmentFailure(
             f"records were made by other code than today's, and what became of their networks could not be asked of "
             f"the backend; its log: {log}"
         )
-    return found
+    return result
 
 
 def work(payload: dict[str, Any], say: Say) -> int:
@@ -65,7 +65,7 @@ def work(payload: dict[str, Any], say: Say) -> int:
     from lungseg import complexity, runtime
 
     cells = training.restored(Asked, payload).cells
-    runtime.start(0, cells[0].threads)
+    runtime.init_backend(0, cells[0].threads)
     graphs = {}
     for cell in cells:
         try:

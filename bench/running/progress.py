@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.cell import Cell, network
-from bench.records.costs import duration
+from bench.records.costs import rounded_duration
 
 
-class Pace:
+class ProgressEstimate:
     """How long the rest will take, from the seconds an epoch of each architecture and recipe has taken so far."""
 
-    def __init__(self, cells: Sequence[Cell], slots: int) -> None:
-        self.slots = max(1, min(slots, len(cells)))
+    def __init__(self, cells: Sequence[Cell], workers: int) -> None:
+        self.workers = max(1, min(workers, len(cells)))
         self.left = {cell.id: (_kind(cell), _epochs(cell)) for cell in cells}
         self.spent: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def told(self, cell: Cell, epoch: int, seconds: float) -> None:
+    def on_event(self, cell: Cell, epoch: int, seconds: float) -> None:
         """An epoch has ended."""
         kind = _kind(cell)
         total, count = self.spent.get(kind, (0.0, 0))
@@ -37,7 +37,7 @@ class Pace:
             return None
         each = {kind: total / count for kind, (total, count) in self.spent.items()}
         unknown = sum(each.values()) / len(each)
-        return sum(each.get(kind, unknown) * epochs for kind, epochs in self.left.values()) / self.slots
+        return sum(each.get(kind, unknown) * epochs for kind, epochs in self.left.values()) / self.workers
 
 
 class Display:
@@ -45,8 +45,8 @@ class Display:
 
     interval_s = 15.0
 
-    def __init__(self, cells: Sequence[Cell], slots: int) -> None:
-        self.pace, self.total, self.done = Pace(cells, slots), len(cells), 0
+    def __init__(self, cells: Sequence[Cell], workers: int) -> None:
+        self.pace, self.total, self.done = ProgressEstimate(cells, workers), len(cells), 0
         self.lock = threading.RLock()
         self.printed: dict[str, float] = {}
 
@@ -61,12 +61,12 @@ class Display:
         self.printed[cell.id] = time.monotonic()
         self.say(f"{self.count()} {name(cell)}: starts")
 
-    def told(self, cell: Cell, event: dict[str, Any]) -> None:
+    def on_event(self, cell: Cell, event: dict[str, Any]) -> None:
         """A cell reports."""
         if event["event"] != "epoch":
             return
         with self.lock:
-            self.pace.told(cell, event["epoch"], event["seconds"])
+            self.pace.on_event(cell, event["epoch"], event["seconds"])
             self.show(cell, event)
 
     def show(self, cell: Cell, event: dict[str, Any]) -> None:
@@ -99,7 +99,7 @@ class Display:
     def left(self) -> str:
         """Time left, if known."""
         seconds = self.pace.remaining()
-        return f", {duration(seconds)} left" if seconds else ""
+        return f", {rounded_duration(seconds)} left" if seconds else ""
 
     def say(self, text: str) -> None:
         """A line on standard output, at once even through a pipe."""
@@ -110,8 +110,8 @@ class Display:
 class Bars(Display):
     """A bar for each running cell and one for all."""
 
-    def __init__(self, cells: Sequence[Cell], slots: int) -> None:
-        super().__init__(cells, slots)
+    def __init__(self, cells: Sequence[Cell], workers: int) -> None:
+        super().__init__(cells, workers)
         from rich.progress import BarColumn, Progress, TextColumn
 
         self.bars = Progress(
@@ -146,22 +146,22 @@ class Bars(Display):
             self._total()
 
     def _total(self) -> None:
-        ahead = sum(epochs for _, epochs in self.pace.left.values())
+        leading = sum(epochs for _, epochs in self.pace.left.values())
         note = f"{self.done}/{self.total} done{self.left()}"
-        self.bars.update(self.all, completed=self.epochs - ahead, note=note)
+        self.bars.update(self.all, completed=self.epochs - leading, note=note)
 
     def say(self, text: str) -> None:
         """A line above the bars, never read as markup."""
         self.bars.console.print(text, markup=False, highlight=False)
 
 
-def display(cells: Sequence[Cell], slots: int) -> Display:
+def display(cells: Sequence[Cell], workers: int) -> Display:
     """Bars on a terminal, plain lines elsewhere."""
-    return (Bars if sys.stdout.isatty() else Display)(cells, slots)
+    return (Bars if sys.stdout.isatty() else Display)(cells, workers)
 
 
 def name(cell: Cell) -> str:
-    """A cell as a person calls it: ``unet (no-pose) fold 0 seed 0``."""
+    """A cell as a person calls it: ``unet (no-geometric) fold 0 seed 0``."""
     return f"{network(cell.as_dict())} fold {cell.fold} seed {cell.seed}"
 
 

@@ -10,7 +10,7 @@ from bench.records import reruns, store
 from bench.records.results import Results
 from bench.running import data, engine
 from bench.running.executor import Executor
-from bench.running.inputs import inputs
+from bench.running.fingerprint import fingerprint_inputs
 from bench.running.progress import display
 from bench.suites import Suite
 from lungseg.errors import LungsegError
@@ -23,10 +23,10 @@ def measure(
 
     Runs of an earlier command from the same inputs count. Raises LungsegError where a run fails.
     """
-    material = data.gather(suite, root, results)
+    suite_data = data.load_suite_data(suite, root, results)
     written = []
     for cell in suites.cells(suite):
-        made_from = inputs(cell, material)
+        made_from = fingerprint_inputs(cell, suite_data)
         file = results.reruns(cell.suite, cell.machine_key, cell.id)
         runs = reruns.kept(file, store.fingerprint(made_from))
         while len(runs) < times:

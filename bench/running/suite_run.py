@@ -14,7 +14,7 @@ from bench.records.results import Results
 from bench.suites import Suite
 
 if TYPE_CHECKING:
-    from bench.running.data import Material
+    from bench.running.data import SuiteData
     from bench.running.executor import Executor
 
 PARTIAL = 4
@@ -22,7 +22,7 @@ INTERRUPTED = 130
 
 
 def train(
-    suite: Suite, root: Path, results: Results, *, take_over: bool = True, executor: Executor | None = None
+    suite: Suite, root: Path, results: Results, *, reuse_others: bool = True, executor: Executor | None = None
 ) -> tuple[int, Any]:
     """Check the data, run the cells without a fitting record. Returns exit code and the suite's material.
 
@@ -32,37 +32,37 @@ def train(
     from bench.running.executor import Interrupted
     from bench.running.progress import display
 
-    material = data.gather(suite, root, results)
+    suite_data = data.load_suite_data(suite, root, results)
     cells = suites.cells(suite)
-    todo, made_from = _missing(cells, suite, material, results, take_over, executor)
+    todo, made_from = _missing(cells, suite, suite_data, results, reuse_others, executor)
     if not todo:
-        return 0, material
-    for line in data_warnings.told(suite, root, material):
+        return 0, suite_data
+    for line in data_warnings.describe(suite, root, suite_data):
         print(f"warning: {line}", file=sys.stderr, flush=True)
     try:
-        with display(todo, suite.slots) as shown:
+        with display(todo, suite.workers) as shown:
             outcomes = engine.run_cells(todo, suite, root, results, made_from, shown, executor)
     except Interrupted:
-        return INTERRUPTED, material
+        return INTERRUPTED, suite_data
     failed = [cell.id for cell, outcome in zip(todo, outcomes, strict=True) if outcome.error]
     if failed:
         print(f"{len(failed)} of {len(cells)} cells failed: {', '.join(failed)}; the rest stands", file=sys.stderr)
-    return (PARTIAL if failed else 0), material
+    return (PARTIAL if failed else 0), suite_data
 
 
 def _missing(
     cells: list[Cell],
     suite: Suite,
-    material: Material,
+    suite_data: SuiteData,
     results: Results,
-    take_over: bool,
+    reuse_others: bool,
     executor: Executor | None,
 ) -> tuple[list[Cell], dict[str, dict[str, Any]]]:
-    """Cells that must be trained, after those that another suite has trained were taken over; all cells' inputs."""
-    from bench.running import graphs, taken_over
-    from bench.running.inputs import inputs
+    """Cells that must be trained, after those that another suite has trained were reused; all cells' inputs."""
+    from bench.running import graphs, reuse
+    from bench.running.fingerprint import fingerprint_inputs
 
-    made_from = {cell.id: inputs(cell, material) for cell in cells}
+    made_from = {cell.id: fingerprint_inputs(cell, suite_data) for cell in cells}
 
     def hold_to_todays_graphs(records: Iterable[tuple[Cell, Path]]) -> None:
         today = graphs.of_edited(records, suite, results, executor)
@@ -75,10 +75,10 @@ def _missing(
     if len(todo) < len(cells):
         print(f"{len(cells) - len(todo)} of {len(cells)} cells have a valid record and are kept", flush=True)
 
-    if not take_over:
+    if not reuse_others:
         return todo, made_from
-    hold_to_todays_graphs(taken_over.elsewhere(todo, made_from, results))
-    same = taken_over.elsewhere(todo, made_from, results)
-    for other, count in Counter(taken_over.take_over(cell, path, results) for cell, path in same).items():
-        print(f"{count} of {len(cells)} cells were trained in suite {other} already and are taken over", flush=True)
+    hold_to_todays_graphs(reuse.elsewhere(todo, made_from, results))
+    same = reuse.elsewhere(todo, made_from, results)
+    for other, count in Counter(reuse.reuse_record(cell, path, results) for cell, path in same).items():
+        print(f"{count} of {len(cells)} cells were trained in suite {other} already and are reused", flush=True)
     return results.missing(todo, made_from), made_from

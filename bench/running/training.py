@@ -50,7 +50,7 @@ class Training:
             return self.results.artifact(self.cell, name)
         return self.results.study(self.study) / "trainings" / store.fingerprint(self.inputs)[:24] / name
 
-    def found(self) -> Document | None:
+    def result(self) -> Document | None:
         """Its record, if it is whole and of these inputs."""
         kind = parse.trial if self.study else parse.record
         record = store.fitting(self.path, self.inputs, kind)
@@ -63,7 +63,7 @@ class Training:
 
 def of_cell(module: str, cell: Cell, payload: Any, log: Path, results: Results) -> Job:
     """Work of a process with the cell's threads, time and determinism."""
-    return Job(module, plain(payload), cell.threads, log, cell.timeout_s, cell.deterministic, results.programs)
+    return Job(module, plain(payload), cell.threads, log, cell.timeout_s, cell.deterministic, results.compilation_cache)
 
 
 def plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 import lungseg
 from bench import machine
 from bench.cell import Cell
-from bench.records import doubts, parse, store
+from bench.records import diagnostics, parse, store
 from bench.records.results import Results
 from bench.running import at_stored, child, data, failures
 from bench.running.executor import Say
@@ -51,30 +51,32 @@ def run(training: Training, say: Say) -> store.Document:
     parts = Parts()
     began, cell = time.monotonic(), training.cell
     at = Workplace.opened(cell, training.suite, training.root, training.results, training.inputs, parts)
-    fold = cell.split or at.material.partition(cell.seed)[cell.fold]
+    fold = cell.split or at.suite_data.partition(cell.seed)[cell.fold]
     if training.study:
-        prepared = only(at.material.prepared, (*fold.train, *fold.validation, *fold.test))
-        at = replace(at, material=replace(at.material, prepared=prepared))
-    material, prepared = at.material, at.material.prepared
+        prepared = only(at.suite_data.prepared, (*fold.train, *fold.validation, *fold.test))
+        at = replace(at, suite_data=replace(at.suite_data, prepared=prepared))
+    suite_data, prepared = at.suite_data, at.suite_data.prepared
     parts.ended("data")
-    fit = fitted(cell, fold, prepared, training.inputs, training.artifact("checkpoints"), training.checkpoint_s, say)
+    fit = train_model(
+        cell, fold, prepared, training.inputs, training.artifact("checkpoints"), training.checkpoint_s, say
+    )
     from lungseg import inference
 
     model, trained = fit.model, fit.trained
     parts.ended("build")
     tell_training(parts, trained)
-    rows = [prepared.row[key] for key in fold.test]
+    rows = [prepared.index_of[key] for key in fold.test]
     probability = inference.probabilities(model, prepared.images[rows])
-    truth = np.asarray(prepared.masks[rows])
+    target = np.asarray(prepared.masks[rows])
     predicting = parts.ended("predict")
-    guesses = inference.masks(probability, cell.recipe.threshold)
+    predictions = inference.masks(probability, cell.recipe.threshold)
     if training.study:
-        cases = [{name: case[name] for name in SEARCHED} for case in score(material, fold, guesses)]
+        cases = [{name: case[name] for name in SEARCHED} for case in score(suite_data, fold, predictions)]
     else:
-        cases = scores(material, fold, probability, guesses, cell.recipe.threshold)
+        cases = scores(suite_data, fold, probability, predictions, cell.recipe.threshold)
     scoring = parts.ended("score")
     if not training.study:
-        keep(training.results, cell, fold, guesses, model.get_weights())
+        save_artifacts(training.results, cell, fold, predictions, model.get_weights())
     parts.ended("save")
     timing = {
         "train_seconds": trained.seconds,
@@ -89,7 +91,7 @@ def run(training: Training, say: Say) -> store.Document:
         **of_training(fit, probability),
         "cell": cell.as_dict(),
         "cases": cases,
-        **({} if training.study else {"calibration": metrics.calibration(probability, truth)}),
+        **({} if training.study else {"calibration": metrics.calibration(probability, target)}),
         "timing": timing,
         **at.provenance(fold),
     }
@@ -106,7 +108,7 @@ class Workplace:
 
     cell: Cell
     device: runtime.Device
-    material: data.Material
+    suite_data: data.SuiteData
     source: dict[str, Any]
 
     @classmethod
@@ -116,11 +118,11 @@ class Workplace:
     ) -> Workplace:  # fmt: skip
         """Start the backend with the cell's seed and threads and read the suite's data.
 
-        planned: as ``data.refuse_changes``. Raises UsageError unless the backend runs on the device under whose name
+        planned: as ``data.check_unchanged``. Raises UsageError unless the backend runs on the device under whose name
         records are kept, DataError for data that have changed.
         """
         source = machine.source()
-        device = runtime.start(cell.seed, cell.threads, cell.deterministic)
+        device = runtime.init_backend(cell.seed, cell.threads, cell.deterministic)
         if device.kind != machine.device_kind():
             raise UsageError(
                 f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
@@ -128,26 +130,26 @@ class Workplace:
             )
         if parts:
             parts.ended("backend")
-        material = data.gather(suite, root, results)
-        data.refuse_changes(material, planned)
-        return cls(cell, device, material, source)
+        suite_data = data.load_suite_data(suite, root, results)
+        data.check_unchanged(suite_data, planned)
+        return cls(cell, device, suite_data, source)
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Hardware and software, JSON-ready."""
-        return machine.facts(self.device, self.cell.recipe.precision, self.cell.threads)
+        return machine.metadata(self.device, self.cell.recipe.precision, self.cell.threads)
 
     def provenance(self, fold: Fold) -> dict[str, Any]:
         """The part of a record that says on what data, machine and code it was made, now, without an error."""
-        prepared, scored = self.material.prepared, self.material.scored
+        prepared, scored = self.suite_data.prepared, self.suite_data.scored
         return {
             "data": {
                 "raw_sha256": prepared.raw_sha256,
                 "prepared_sha256": prepared.sha256,
-                "truth_pixels": {k: n for k, n in prepared.truth_pixels.items() if k in scored},
+                "target_pixels": {k: n for k, n in prepared.target_pixels.items() if k in scored},
                 "n": len(scored),
             },
             "split": {name: list(ids) for name, ids in asdict(fold).items()},
-            "machine": self.facts(),
+            "machine": self.metadata(),
             "source": self.source,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "error": None,
@@ -156,10 +158,10 @@ class Workplace:
 
 def built(cell: Cell) -> keras.Model:
     """The cell's network, untrained."""
-    from lungseg.architectures.blocks import Style
+    from lungseg.architectures.blocks import LayerFactory
 
-    style = Style(momentum=cell.recipe.batch_norm_momentum, dtype=cell.recipe.precision)
-    return lungseg.build(cell.architecture, (*cell.size, 1), cell.width, style)
+    layers = LayerFactory(momentum=cell.recipe.batch_norm_momentum, dtype=cell.recipe.precision)
+    return lungseg.build(cell.architecture, (*cell.size, 1), cell.width, layers)
 
 
 def only(prepared: Prepared, ids: Iterable[str]) -> Prepared:
@@ -167,7 +169,7 @@ def only(prepared: Prepared, ids: Iterable[str]) -> Prepared:
 
     The hashes stay those of the whole set, by which the set is recognised.
     """
-    rows = sorted(prepared.row[key] for key in ids)
+    rows = sorted(prepared.index_of[key] for key in ids)
     return replace(
         prepared,
         ids=tuple(prepared.ids[row] for row in rows),
@@ -187,7 +189,7 @@ def tell_training(parts: Parts, trained: Trained) -> None:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class TrainedModel:
     """A trained model, what it was made from (graph included), and the checkpoints to clear once it is stored."""
 
     model: keras.Model
@@ -196,7 +198,7 @@ class Fitted:
     checkpoints: Checkpoints
 
 
-def of_training(fit: Fitted, probability: np.ndarray) -> store.Document:
+def of_training(fit: TrainedModel, probability: np.ndarray) -> store.Document:
     """The part of a record that tells of the training. probability: float32 (N, H, W), of the held-out images."""
     from lungseg import complexity
 
@@ -207,7 +209,7 @@ def of_training(fit: Fitted, probability: np.ndarray) -> store.Document:
         "status": "ok",
         "history": fit.trained.history,
         "best_epoch": fit.trained.best_epoch,
-        "doubts": doubts.of(fit.trained.history, probability),
+        "warnings": diagnostics.of(fit.trained.history, probability),
         "weights_sha256": fit.trained.weights_sha256,
         "parameters": complexity.parameters(fit.model),
         "gmacs": complexity.gmacs(fit.model),
@@ -215,9 +217,9 @@ def of_training(fit: Fitted, probability: np.ndarray) -> store.Document:
     }
 
 
-def fitted(
+def train_model(
     cell: Cell, fold: Fold, prepared: Prepared, inputs: dict[str, Any], folder: Path, every_s: float, say: Say
-) -> Fitted:
+) -> TrainedModel:
     """Build the cell's network, hold it to the contract, train it from its checkpoint in ``folder`` if there is one.
 
     inputs: all that decides its numbers but the graph. every_s: least seconds between two checkpoints.
@@ -238,7 +240,7 @@ def fitted(
     except Diverged:
         checkpoints.clear()  # going on from there would only diverge again
         raise
-    return Fitted(model, trained, made_from, checkpoints)
+    return TrainedModel(model, trained, made_from, checkpoints)
 
 
 def identity(made_from: dict[str, Any]) -> str:
@@ -267,41 +269,43 @@ def check_contract(model: Any, cell: Cell) -> None:
 
 
 def scores(
-    material: data.Material, fold: Fold, probability: np.ndarray, guesses: np.ndarray, threshold: float
+    suite_data: data.SuiteData, fold: Fold, probability: np.ndarray, predictions: np.ndarray, threshold: float
 ) -> list[dict[str, Any]]:
     """Scores of each held-out image at the network's size, and in ``at_stored`` at the stored size of its mask."""
-    stored = at_stored.scores(material, fold, probability, threshold)
-    return [{**case, "at_stored": there} for case, there in zip(score(material, fold, guesses), stored, strict=True)]
+    stored = at_stored.scores(suite_data, fold, probability, threshold)
+    return [
+        {**case, "at_stored": there} for case, there in zip(score(suite_data, fold, predictions), stored, strict=True)
+    ]
 
 
-def score(material: data.Material, fold: Fold, guesses: np.ndarray) -> list[dict[str, Any]]:
+def score(suite_data: data.SuiteData, fold: Fold, predictions: np.ndarray) -> list[dict[str, Any]]:
     """Scores of each held-out image at the network's size. Refuses an image that the training has seen."""
-    prepared = material.prepared
-    seen = {prepared.patients[prepared.row[key]] for key in (*fold.train, *fold.validation)}
+    prepared = suite_data.prepared
+    seen = {prepared.patients[prepared.index_of[key]] for key in (*fold.train, *fold.validation)}
     cases = []
-    for key, guess in zip(fold.test, guesses, strict=True):
-        row = prepared.row[key]
+    for key, prediction in zip(fold.test, predictions, strict=True):
+        row = prepared.index_of[key]
         if prepared.patients[row] in seen:
             raise LungsegError(f"{key}: its patient was trained on; the folds are broken")
         cases.append(
             {
                 "id": key,
                 "patient": prepared.patients[row],
-                **metrics.score(np.asarray(prepared.masks[row]), guess, prepared.spacing_mm[row]),
+                **metrics.score(np.asarray(prepared.masks[row]), prediction, prepared.spacing_mm[row]),
             }
         )
     return cases
 
 
-def keep(
-    results: Results, cell: Cell, fold: Fold, guesses: np.ndarray, weights: list[np.ndarray] | None = None
+def save_artifacts(
+    results: Results, cell: Cell, fold: Fold, predictions: np.ndarray, weights: list[np.ndarray] | None = None
 ) -> None:
     """Predicted masks (bits) and best weights, for galleries and later scores. They show patients: never published.
 
     weights: None of what has none of its own, as an ensemble.
     """
-    files = {"predictions.npz": {"ids": np.array(fold.test), "shape": np.array(guesses.shape),
-                                 "bits": np.packbits(guesses)}}  # fmt: skip
+    files = {"predictions.npz": {"ids": np.array(fold.test), "shape": np.array(predictions.shape),
+                                 "bits": np.packbits(predictions)}}  # fmt: skip
     if weights is not None:
         files["weights.npz"] = {f"w{k:04d}": weight for k, weight in enumerate(weights)}
     for name, arrays in files.items():

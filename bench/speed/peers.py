@@ -14,7 +14,7 @@ from bench.records import csv_file, store
 from bench.records.results import Results
 from bench.running.executor import Event, Executor, Job, Local
 from bench.running.training import plain
-from bench.speed import speed_table, speeds, throughput
+from bench.speed import stored_tables, throughput, throughput_table
 from bench.speed.torch_unet import Asked
 from bench.suites import Suite
 from lungseg import runtime
@@ -53,18 +53,21 @@ def measure(
         failures += measured.failures
         batch = str(suite.recipe_of(suite.recipe).batch_size)
         wanted = ("unet", str(suite.width_of("unet")), batch, str(suite.threads))
-        own = next(
-            (r for r in speed_table.read(measured.path) if tuple(r[key] for key in speed_table.KEY) == wanted), {}
+        local = next(
+            (
+                r
+                for r in throughput_table.read(measured.path)
+                if tuple(r[key] for key in throughput_table.KEY) == wanted
+            ),
+            {},
         )
         for compiled in (False, True):
             name = f"torch, {'compiled' if compiled else 'eager'}, channels last"
-            job = Asked(
-                suite.width_of("unet"), int(batch), suite.size, precision, compiled, suite.threads, budget_s
-            )  # fmt: skip
-            found, why = _run(job, suite, results, lambda text, name=name: say(f"{name}: {text}"), executor)  # type: ignore[misc]
+            job = Asked(suite.width_of("unet"), int(batch), suite.size, precision, compiled, suite.threads, budget_s)
+            result, why = _run(job, suite, results, lambda text, name=name: say(f"{name}: {text}"), executor)  # type: ignore[misc]
             if why:
                 failures.append(f"{name}, {precision}: {why}")
-            rows.append(_row(name, job, own, found, why))
+            rows.append(_row(name, job, local, result, why))
             say(_sentence(rows[-1]))
     height, width = suite.size
     path = results.throughput("peers", f"{machine.device_kind()}.{height}x{width}.csv")
@@ -85,31 +88,32 @@ def _run(
             say(event["text"])
 
     log = results.log(suite.name, "peers", f"{job.precision}-{job.compiled}.log.txt")
-    asked = Job("bench.speed.torch_unet", plain(job), suite.threads, log, suite.limit_s, deterministic=False)
-    outcome = executor.submit(asked, hear)
+    requested = Job("bench.speed.torch_unet", plain(job), suite.threads, log, suite.timeout_s, deterministic=False)
+    outcome = executor.submit(requested, hear)
     if rows and not outcome.error:
         return rows[0], ""
     return {}, throughput.why(outcome)
 
 
-def _row(name: str, job: Asked, own: Mapping[str, str], found: Mapping[str, Any], why: str) -> dict[str, str]:
+def _row(name: str, job: Asked, local: Mapping[str, str], result: Mapping[str, Any], why: str) -> dict[str, str]:
     values: dict[str, Any] = {
         "peer": name, "precision": job.precision, "width": job.width, "batch": job.batch, "threads": job.threads,
         "our_backend": runtime.backend_name(), "measured": datetime.now(UTC).date().isoformat(), "note": why,
-        **{key: found.get(key) for key in ("device", "versions", *RATES.values())},
+        **{key: result.get(key) for key in ("device", "versions", *RATES.values())},
     }  # fmt: skip
-    for mode, theirs in RATES.items():
-        ours = speeds.number(own, f"{mode}_images_per_second")
+    for mode, other in RATES.items():
+        ours = stored_tables.number(local, f"{mode}_images_per_second")
         values[f"our_{mode}_images_per_second"] = ours if ours == ours else None
-        values[f"{mode}_ratio"] = ratio(ours, found.get(theirs))
-    return {key: speed_table.spell(values.get(key)) for key in COLUMNS}
+        values[f"{mode}_ratio"] = ratio(ours, result.get(other))
+    return {key: throughput_table.spell(values.get(key)) for key in COLUMNS}
 
 
-def ratio(ours: float, theirs: float | None) -> float | None:
+def ratio(ours: float, other: float | None) -> float | None:
     """Ours over theirs, above 1 where ours is faster; None where either was not measured."""
-    return ours / theirs if theirs and ours == ours else None
+    return ours / other if other and ours == ours else None
 
 
 def _sentence(row: Mapping[str, str]) -> str:
-    told = [f"{mode} {row[f'{mode}_ratio']}" for mode in RATES if row[f"{mode}_ratio"]]
-    return f"ours over {row['peer']}, {row['precision']}: {', '.join(told) if told else row['note'] or 'not measured'}"
+    details = [f"{mode} {row[f'{mode}_ratio']}" for mode in RATES if row[f"{mode}_ratio"]]
+    measured = ", ".join(details) if details else row["note"] or "not measured"
+    return f"ours over {row['peer']}, {row['precision']}: {measured}"

@@ -16,9 +16,9 @@ from bench.records import store
 from bench.records.results import Results
 from bench.running.executor import Event, Executor, Job, Local, Outcome
 from bench.running.training import plain
-from bench.speed import speed_table
-from bench.speed.speed_probe import Asked
-from bench.speed.speed_table import Row
+from bench.speed import throughput_table
+from bench.speed.speed_worker import Asked
+from bench.speed.throughput_table import ThroughputRow
 from bench.suites import Suite
 from lungseg import recipes, runtime
 
@@ -56,15 +56,15 @@ def measure(
     precision = precision or suite.precision
     name = f"{kind}.{runtime.backend_name()}.{precision}.{height}x{width}.csv"
     path = results.throughput(name)
-    rows, failures = speed_table.read(path), list[str]()
+    rows, failures = throughput_table.read(path), list[str]()
     executor = executor or Local()
     for architecture in suite.architectures:
         for batch in (*sorted(set(batches)),) or (None,):
-            asked = Asked(
+            requested = Asked(
                 architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s,
                 precision=precision, batch=batch,
             )  # fmt: skip
-            if not anew and _known(asked, rows):
+            if not anew and _known(requested, rows):
                 say(
                     f"speed of {architecture}: known, measured on this machine before (`bench speed` measures it again)"
                 )
@@ -72,11 +72,11 @@ def measure(
             log = results.log(suite.name, path.stem, f"{architecture}.speed", "log.txt")
             name = architecture if batch is None else f"{architecture}, batch {batch}"
             say(f"speed of {name}: starts")
-            row, failed = _run(_job(asked, suite, log), say, executor)
+            row, failed = _run(_job(requested, suite, log), say, executor)
             if row is not None:
-                row = _with_determinism(row, asked, suite, log.with_name("deterministic.log.txt"), say, executor)
-                rows = speed_table.merged(rows, [row])
-                store.write_text(path, speed_table.spelled(rows))
+                row = _with_determinism(row, requested, suite, log.with_name("deterministic.log.txt"), say, executor)
+                rows = throughput_table.merged(rows, [row])
+                store.write_text(path, throughput_table.spelled(rows))
             elif batch is not None and batch > min(batches) and failed and failed.status == "oom":
                 say(f"speed of {name}: does not fit into memory; larger ones are left out")
                 break
@@ -86,13 +86,13 @@ def measure(
     return Measured(path, tuple(failures))
 
 
-def _known(asked: Asked, rows: Sequence[Row]) -> bool:
+def _known(requested: Asked, rows: Sequence[ThroughputRow]) -> bool:
     """Whether a row tells the rates asked for, of this processor or a card of this kind, by these versions."""
-    batch = asked.batch or recipes.recipe(asked.recipe).batch_size
+    batch = requested.batch or recipes.recipe(requested.recipe).batch_size
     wanted = {
-        "architecture": asked.architecture, "width": str(asked.width), "batch": str(batch),
-        "threads": str(asked.threads), "versions": runtime.versions_spelled(),
-        **({"device": machine.cpu_name()} if asked.device_kind == "cpu" else {}),
+        "architecture": requested.architecture, "width": str(requested.width), "batch": str(batch),
+        "threads": str(requested.threads), "versions": runtime.versions_spelled(),
+        **({"device": machine.cpu_name()} if requested.device_kind == "cpu" else {}),
     }  # fmt: skip
     return any(
         row.get("train_images_per_second") and all(row.get(name) == value for name, value in wanted.items())
@@ -111,23 +111,25 @@ def why(failed: Outcome | None) -> str:
     return "; ".join([message, *error["stderr_tail"].strip().splitlines()[-1:]])
 
 
-def _job(asked: Asked, suite: Suite, log: Path) -> Job:
-    return Job("bench.speed.speed_probe", plain(asked), suite.threads, log, suite.limit_s, asked.deterministic)
+def _job(requested: Asked, suite: Suite, log: Path) -> Job:
+    return Job(
+        "bench.speed.speed_worker", plain(requested), suite.threads, log, suite.timeout_s, requested.deterministic
+    )
 
 
 def _with_determinism(
-    row: Row, asked: Asked, suite: Suite, log: Path, say: Callable[[str], None], executor: Executor
-) -> Row:
+    row: ThroughputRow, requested: Asked, suite: Suite, log: Path, say: Callable[[str], None], executor: Executor
+) -> ThroughputRow:
     """The row with the training rate under deterministic operations, or a note why there is none."""
-    found, failed = _run(_job(replace(asked, deterministic=True), suite, log), say, executor)
-    if found is None:
+    result, failed = _run(_job(replace(requested, deterministic=True), suite, log), say, executor)
+    if result is None:
         return {**row, "note": "; ".join(filter(None, (row["note"], f"with deterministic operations: {why(failed)}")))}
-    return {**row, **speed_table.determinism(row, found)}
+    return {**row, **throughput_table.determinism(row, result)}
 
 
-def _run(job: Job, say: Callable[[str], None], executor: Executor) -> tuple[Row | None, Outcome | None]:
+def _run(job: Job, say: Callable[[str], None], executor: Executor) -> tuple[ThroughputRow | None, Outcome | None]:
     """The row of one process, or how it ended without one."""
-    rows: list[Row] = []
+    rows: list[ThroughputRow] = []
 
     def hear(event: Event) -> None:
         if event["event"] == "row":

@@ -23,7 +23,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class Pace:
+class TimingSchedule:
     """How long one measurement takes.
 
     warm_up_s: seconds after which an unsettled warm-up ends. window_s, window_steps: a repeat lasts at least both.
@@ -34,11 +34,11 @@ class Pace:
     window_steps: int
 
 
-def pace(budget_s: float | None, device_kind: str) -> Pace:
+def pace(budget_s: float | None, device_kind: str) -> TimingSchedule:
     """All of the protocol, or as much of it as fits in about ``budget_s`` seconds (more if steps are long)."""
     if budget_s is not None:
-        return Pace(0.4 * budget_s, 0.6 * budget_s / REPEATS, 3)
-    return Pace(60, 5, 20) if device_kind == "cpu" else Pace(60, 10, 100)
+        return TimingSchedule(0.4 * budget_s, 0.6 * budget_s / REPEATS, 3)
+    return TimingSchedule(60, 5, 20) if device_kind == "cpu" else TimingSchedule(60, 10, 100)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Timing:
     """The repeats of one measurement. others: share of the processors that other processes used, if known."""
 
     windows: tuple[Window, ...]
-    settled: bool
+    steady_state: bool
     others: float | None
 
     @property
@@ -83,7 +83,7 @@ class Timing:
         return float(high - low)
 
     @property
-    def busy(self) -> bool:
+    def contended(self) -> bool:
         """Whether something else disturbed the measurement: other processes, windows that scatter, lost time."""
         return (self.others or 0.0) > OTHERS or self.rate_iqr > SPREAD * self.rate or self.accounted < ACCOUNTED
 
@@ -97,15 +97,15 @@ class Timing:
         return float(np.percentile([s for w in self.windows for s in w.steps_s], percentile)) * 1e3
 
 
-def measure(step: Step, synchronise: Step, at: Pace, clock: Clock = time.perf_counter) -> Timing:
+def measure(step: Step, synchronise: Step, at: TimingSchedule, clock: Clock = time.perf_counter) -> Timing:
     """Warm up, then time the repeats. synchronise: returns when all work of the steps before it is done."""
-    settled = warm_up(step, synchronise, at, clock)
+    steady_state = warm_up(step, synchronise, at, clock)
     before = usage()
     windows = tuple(window(step, synchronise, at.window_s, at.window_steps, clock) for _ in range(REPEATS))
-    return Timing(windows, settled, others_share(before, usage(), cores=len(os.sched_getaffinity(0))))
+    return Timing(windows, steady_state, others_share(before, usage(), cores=len(os.sched_getaffinity(0))))
 
 
-def warm_up(step: Step, synchronise: Step, at: Pace, clock: Clock = time.perf_counter) -> bool:
+def warm_up(step: Step, synchronise: Step, at: TimingSchedule, clock: Clock = time.perf_counter) -> bool:
     """Run short windows until the last three agree or the time is up; whether they agree."""
     end = clock() + at.warm_up_s
     rates: list[float] = []
@@ -133,27 +133,27 @@ def window(step: Step, synchronise: Step, seconds: float, steps: int, clock: Clo
 
 def usage() -> Usage:
     """Wall-clock and processor seconds until now."""
-    own = resource.getrusage(resource.RUSAGE_SELF)
+    local = resource.getrusage(resource.RUSAGE_SELF)
     try:
         text = Path("/proc/stat").read_text(encoding="ascii")
     except OSError:
         text = ""
-    return Usage(time.monotonic(), own.ru_utime + own.ru_stime, busy_seconds(text, os.sched_getaffinity(0)))
+    return Usage(time.monotonic(), local.ru_utime + local.ru_stime, others_seconds(text, os.sched_getaffinity(0)))
 
 
-def busy_seconds(stat: str, cpus: Collection[int]) -> float | None:
+def others_seconds(stat: str, cpus: Collection[int]) -> float | None:
     """Seconds that these processors have worked, from the text of /proc/stat; None when it does not list them.
 
     Time stolen by other virtual machines counts as work; waiting for a disk does not.
     """
-    ticks, found = 0, 0
+    ticks, result = 0, 0
     for line in stat.splitlines():
         name, *fields = line.split()
         if name in {f"cpu{k}" for k in cpus}:
             user, nice, system, _idle, _iowait, *rest = map(int, fields)
             ticks += user + nice + system + sum(rest[:3])  # irq, softirq, steal; user holds guest already
-            found += 1
-    return ticks / os.sysconf("SC_CLK_TCK") if found and ticks else None
+            result += 1
+    return ticks / os.sysconf("SC_CLK_TCK") if result and ticks else None
 
 
 def others_share(before: Usage, after: Usage, cores: int) -> float | None:

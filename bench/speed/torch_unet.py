@@ -79,7 +79,7 @@ def measure(job: Asked, say: Say) -> dict[str, Any]:
     adam = torch.optim.Adam(model.parameters(), 1e-3)
     shape = (job.batch, 1, *job.size)
     images = torch.rand(shape, device=device).to(memory_format=torch.channels_last)
-    truth = (torch.rand(shape, device=device) < 0.3).float()
+    target = (torch.rand(shape, device=device) < 0.3).float()
 
     def within() -> AbstractContextManager[Any]:
         half = job.precision == "bfloat16"
@@ -89,8 +89,8 @@ def measure(job: Asked, say: Say) -> dict[str, Any]:
         adam.zero_grad(set_to_none=True)
         with within():
             logits = run(images)
-        guess = torch.sigmoid(logits.float())
-        both, total = (guess * truth).sum((1, 2, 3)), (guess + truth).sum((1, 2, 3))
+        prediction = torch.sigmoid(logits.float())
+        both, total = (prediction * target).sum((1, 2, 3)), (prediction + target).sum((1, 2, 3))
         loss = (1 - (2 * both + SMOOTH) / (total + SMOOTH)).mean()
         loss.backward()
         adam.step()
@@ -100,15 +100,15 @@ def measure(job: Asked, say: Say) -> dict[str, Any]:
         with torch.inference_mode(), within():
             return torch.sigmoid(run(images).float()).cpu().numpy()  # as ours: probabilities in memory
 
-    found = {"parameters": sum(p.numel() for p in model.parameters() if p.requires_grad)}
+    result = {"parameters": sum(p.numel() for p in model.parameters() if p.requires_grad)}
     pace = timing.pace(job.budget_s, device)
     for mode, step in (("train", train), ("inference", infer)):
         model.train(mode == "train")
         step()
-        found[f"{mode}_images_per_second"] = timing.measure(step, lambda: None, pace).rate * job.batch
-        say({"event": "measured", "text": f"{mode} {found[f'{mode}_images_per_second']:.4g} images/s"})
+        result[f"{mode}_images_per_second"] = timing.measure(step, lambda: None, pace).rate * job.batch
+        say({"event": "measured", "text": f"{mode} {result[f'{mode}_images_per_second']:.4g} images/s"})
     name = torch.cuda.get_device_name(0) if device == "cuda" else "cpu"
-    return {**found, "device": name, "versions": f"torch {torch.__version__}"}
+    return {**result, "device": name, "versions": f"torch {torch.__version__}"}
 
 
 work = failures.telling(lambda payload, say: say({"event": "row", "row": measure(restored(Asked, payload), say)}))

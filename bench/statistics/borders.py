@@ -40,15 +40,15 @@ def boundary(cases: Sequence[Pixels]) -> Boundary:
     )
 
 
-def of_images(scores: Scores, found: Boundary) -> tuple[float, ...]:
+def of_images(scores: Scores, result: Boundary) -> tuple[float, ...]:
     """HD95 of each image at the network's size, mean over seeds; NaN where units differ."""
-    return (NAN,) * len(scores.images) if found.unit == MIXED else tuple(scores.mean_over_seeds("hd95_mm").tolist())
+    return (NAN,) * len(scores.images) if result.unit == MIXED else tuple(scores.mean_over_seeds("hd95_mm").tolist())
 
 
 def common(units: Iterable[str]) -> str:
     """The one unit of all, or MIXED."""
-    found = set(units)
-    return found.pop() if len(found) == 1 else MIXED
+    result = set(units)
+    return result.pop() if len(result) == 1 else MIXED
 
 
 def unit(rows: Sequence[Row]) -> str:
@@ -59,21 +59,21 @@ def unit(rows: Sequence[Row]) -> str:
 def at_stored(scores: Scores) -> AtStored | None:
     """What the records of a row say at the stored size of each mask; None unless every case of it was scored there."""
     cases = [(c.id, c.at_stored) for r in scores.records for c in r.cases]
-    found = [stored for _, stored in cases if stored]
-    if not found or len(found) < len(cases):
+    result = [stored for _, stored in cases if stored]
+    if not result or len(result) < len(cases):
         return None
     column = {image: i for i, image in enumerate(scores.images)}
     at = np.array([column[image] for image, _ in cases])
     times = np.bincount(at)
-    dice = np.bincount(at, weights=[c.value("dice") for c in found]) / times
-    border = boundary(found)
-    hd95: Floats = np.bincount(at, weights=[c.value("hd95_mm") for c in found]) / times
+    dice = np.bincount(at, weights=[c.value("dice") for c in result]) / times
+    border = boundary(result)
+    hd95: Floats = np.bincount(at, weights=[c.value("hd95_mm") for c in result]) / times
     return AtStored(
-        sizes=tuple(sorted({c.size for c in found})),
+        sizes=tuple(sorted({c.size for c in result})),
         dice=scores.over_patients(dice),
         boundary=border,
         image_hd95=(NAN,) * len(hd95) if border.unit == MIXED else tuple(hd95.tolist()),
-        columns={m.name: _column(m, found, at, scores, border.unit) for m in METRICS.values() if m.column},
+        columns={m.name: _column(m, result, at, scores, border.unit) for m in METRICS.values() if m.column},
     )
 
 

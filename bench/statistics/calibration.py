@@ -16,11 +16,11 @@ def pooled(records: Sequence[Record]) -> Calibration | None:
 
     A record holds bins and the mean squared error of its pixels, as ``lungseg.metrics.calibration`` gives them.
     """
-    told = [record.calibration for record in records]
-    found = [one for one in told if one]
-    if not found or len(found) < len(told):
+    details = [record.calibration for record in records]
+    result = [one for one in details if one]
+    if not result or len(result) < len(details):
         return None
-    bins = np.array([one.bins for one in found], dtype=np.float64).sum(axis=0)  # a pixel counts alike in every record
-    pixels = np.array([sum(n for n, _, _ in one.bins) for one in found], dtype=np.float64)
-    brier = float(np.average([one.brier for one in found], weights=pixels))
+    bins = np.array([one.bins for one in result], dtype=np.float64).sum(axis=0)  # a pixel counts alike in every record
+    pixels = np.array([sum(n for n, _, _ in one.bins) for one in result], dtype=np.float64)
+    brier = float(np.average([one.brier for one in result], weights=pixels))
     return Calibration(metrics.expected_calibration_error(bins.tolist()), brier)

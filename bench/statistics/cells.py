@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.records import doubts
+from bench.records import diagnostics
 from bench.records.record import Record
 from bench.statistics.rows import CellRow
 
@@ -31,14 +31,14 @@ def line(record: Record, row: str) -> CellRow:
         trained=record.trained,
         sealed=record.sealed,
         error=(record.error.type, record.error.message),
-        doubts=tuple(doubts.told(record)),
+        warnings=tuple(diagnostics.describe(record)),
         machine=record.machine,
         source=record.source,
         made_with=_made_with(record),
         record_sha256=record.record_sha256,
         weights_sha256=record.weights_sha256,
         finished=record.finished or "",
-        taken_from=record.taken_from,
+        reused_from=record.reused_from,
         may_epochs=recipe.get("epochs"),
         batch_size=recipe.get("batch_size"),
         whole_recipe=":" not in recipe.get("name", ""),
@@ -47,7 +47,7 @@ def line(record: Record, row: str) -> CellRow:
         train_images=len(record.split.train),
         best_epoch=record.best_epoch,
         kept_dice=validation[record.best_epoch] if record.ok and validation and record.best_epoch is not None else None,
-        rising=record.ok and doubts.still_rising(curves["val_dice"]),
+        rising=record.ok and diagnostics.not_converged(curves["val_dice"]),
         curves=curves if all(curves.values()) else {},
         total_seconds=record.timing.total_seconds,
         cpu_seconds=record.timing.train_cpu_seconds if known else None,

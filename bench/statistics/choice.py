@@ -24,9 +24,9 @@ def nested(names: Sequence[str], tables: Mapping[str, Scores]) -> Nested | None:
     one = tables[names[0]]
     highest = max(one.over_patients(row) for row in dice)
     _, patient = np.unique(np.array(one.patients), return_inverse=True)
-    found = [by_other_folds(dice, patient, folds) for folds in one.folds()]
-    values = [value for value, _ in found]
-    chosen = [names[row] for _, rows in found for row in rows]
+    result = [by_other_folds(dice, patient, folds) for folds in one.folds()]
+    values = [value for value, _ in result]
+    chosen = [names[row] for _, rows in result for row in rows]
     if not chosen:
         name = _by_validation(names, tables)
         if name is None:
@@ -55,12 +55,12 @@ def by_other_folds(dice: Floats, patient: npt.NDArray[np.intp], folds: npt.NDArr
 
 
 def _by_validation(names: Sequence[str], tables: Mapping[str, Scores]) -> str | None:
-    found = {}
+    result = {}
     for name in names:
         kept = [
             r.history.curve("val_dice")[r.best_epoch]
             for r in tables[name].records if r.best_epoch is not None
         ]  # fmt: skip
         if kept:
-            found[name] = float(np.mean(kept))
-    return max(found, key=lambda name: found[name]) if len(found) > 1 else None
+            result[name] = float(np.mean(kept))
+    return max(result, key=lambda name: result[name]) if len(result) > 1 else None

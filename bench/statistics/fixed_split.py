@@ -27,5 +27,5 @@ IMAGES = tuple(
 def pooled_dice(data: str, cases: Sequence[CaseScore]) -> float | None:
     """Dice of the counts summed over these images, and over seeds; None where one of them was not predicted."""
     wanted = set(IMAGES)
-    own = [case for case in cases if case.id in wanted] if data == DATA else []
-    return float(metrics.pooled(map(vars, own))["dice"]) if {case.id for case in own} == wanted else None
+    local = [case for case in cases if case.id in wanted] if data == DATA else []
+    return float(metrics.pooled(map(vars, local))["dice"]) if {case.id for case in local} == wanted else None

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.statistics.ranking import ranks
-from bench.statistics.rows import Row, Section
+from bench.statistics.rows import Leaderboard, Row
 
 
-def shared(section: Section) -> list[Row]:
+def shared(leaderboard: Leaderboard) -> list[Row]:
     """The rows that scored the same images as the first, without ensembles, whose members would count again."""
-    return [r for r in section.rows if r.images == section.rows[0].images and r.single]
+    return [r for r in leaderboard.rows if r.images == leaderboard.rows[0].images and r.single]
 
 
-def hardest(section: Section, n: int = 10) -> list[tuple[str, float, list[tuple[str, float, float]]]]:
+def hardest(leaderboard: Leaderboard, n: int = 10) -> list[tuple[str, float, list[tuple[str, float, float]]]]:
     """Images of lowest Dice, averaged over the rows that share them: (image, mean, [(row, Dice, HD95)])."""
-    rows = shared(section)
+    rows = shared(leaderboard)
     if not rows:
         return []
     images = rows[0].images
@@ -33,7 +33,7 @@ class Alike:
     first: whether the rows are those that share the first rank, else all that share their images. rho: Spearman's of
     the images' Dice by two of the rows, lowest, median and highest pair. mean: Dice over rows and images, rest: without
     the hardest. best: mean over images of the highest Dice that any prediction of these rows has there, each seed's own
-    among them, which takes the truth to know.
+    among them, which takes the ground truth to know.
     """
 
     rows: int
@@ -44,12 +44,12 @@ class Alike:
     best: float
 
 
-def alike(section: Section, n: int = 10) -> Alike | None:
+def alike(leaderboard: Leaderboard, n: int = 10) -> Alike | None:
     """None where fewer than two architectures share their images, or these are not twice as many as the ``n`` hardest.
 
     A row that scores every image alike orders none and is left out.
     """
-    every = [row for row in shared(section) if np.ptp(row.image_dice) > 0]
+    every = [row for row in shared(leaderboard) if np.ptp(row.image_dice) > 0]
     first = [row for row in every if row.rank == 1]
     rows = first if len(first) > 1 else every
     if len({row.architecture for row in rows}) < 2 or len(rows[0].images) < 2 * n:

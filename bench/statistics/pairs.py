@@ -24,23 +24,23 @@ def compared(
     Each side brings its own seeds, however many: seeds are not paired. Empty for a single row, or with fewer patients
     than an interval needs.
     """
-    ahead = len(names) if len(names) <= ALL_PAIRS else 2
-    couples = [(i, j) for i in range(len(names)) for j in range(i + 1, min(i + ahead, len(names)))]
+    leading = len(names) if len(names) <= ALL_PAIRS else 2
+    couples = [(i, j) for i in range(len(names)) for j in range(i + 1, min(i + leading, len(names)))]
     if not couples or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
         return ()
     first, second = (np.array(side, dtype=np.intp) for side in zip(*couples, strict=True))
-    rows = [verdicts.Row.of(resamples[name].values) for name in names]
-    found = verdicts.errors(rows, first, second)
-    low, high = found.bounds()
-    zero, apart = found.p_zero(), found.p_apart()
-    ahead_on = _superiority(couples, names, tables, resamples)
+    rows = [verdicts.RowSamples.of(resamples[name].values) for name in names]
+    result = verdicts.errors(rows, first, second)
+    low, high = result.bounds()
+    zero, apart = result.p_zero(), result.p_apart()
+    improvement = _probability_of_improvement(couples, names, tables, resamples)
     pairs = []
     for k, (i, j) in enumerate(couples):
         by_patient = rows[i].means - rows[j].means
-        interval = Interval(float(found.difference[k]), float(low[k]), float(high[k]))
+        interval = Interval(float(result.difference[k]), float(low[k]), float(high[k]))
         seeds = rows[i].seeds, rows[j].seeds
         pairs.append(Pair(
-            names[i], names[j], interval, ahead_on[k], float(by_patient.std(ddof=1)), float(zero[k]), 1.0,
+            names[i], names[j], interval, improvement[k], float(by_patient.std(ddof=1)), float(zero[k]), 1.0,
             float(apart[k]), 1.0, resampling.wilcoxon(by_patient), seeds,
         ))  # fmt: skip
     return corrected(pairs)
@@ -57,7 +57,7 @@ def corrected(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     )
 
 
-def _superiority(
+def _probability_of_improvement(
     couples: Sequence[tuple[int, int]], names: Sequence[str], tables: Mapping[str, Scores],
     resamples: Mapping[str, Resamples],
 ) -> list[Interval]:  # fmt: skip
@@ -66,8 +66,8 @@ def _superiority(
     n = one.patients.shape[1]
     won = np.array([wins(tables[names[i]].values["dice"], tables[names[j]].values["dice"]) for i, j in couples])
     won = resampling.patient_means(won, one.patient, n)
-    again = resampling.resampled_rows(won, one.patients)
-    return [resampling.interval(float(w.mean()), r, patients=n) for w, r in zip(won, again, strict=True)]
+    repeated = resampling.resampled_rows(won, one.patients)
+    return [resampling.interval(float(w.mean()), r, patients=n) for w, r in zip(won, repeated, strict=True)]
 
 
 def wins(a: Floats, b: Floats) -> Floats:

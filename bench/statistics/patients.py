@@ -16,7 +16,7 @@ REGROUPED: dict[str, Mapping[str, str]] = {
 
 def patient(record: Record, case: CaseScore) -> str:
     """The patient of a scored case. Records of protocol 1 are regrouped by the patients found since."""
-    known = REGROUPED.get(record.cell.scored_on, {}) if record.protocol == 1 else {}
+    known = REGROUPED.get(record.cell.test_set, {}) if record.protocol == 1 else {}
     return known.get(case.id, case.patient)
 
 
@@ -25,11 +25,11 @@ def beside_siblings(records: Sequence[Record]) -> int:
 
     Only what protocol 1 left: since then folds are made of these patients.
     """
-    found = set()
+    result = set()
     for record in records:
-        known = REGROUPED.get(record.cell.scored_on, {})
+        known = REGROUPED.get(record.cell.test_set, {})
         if not record.ok or not known:
             continue
         trained = {known[image] for image in record.split.train if image in known}
-        found |= {case.id for case in record.cases if known.get(case.id) in trained}
-    return len(found)
+        result |= {case.id for case in record.cases if known.get(case.id) in trained}
+    return len(result)

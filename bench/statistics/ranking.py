@@ -15,11 +15,11 @@ import numpy as np
 from bench.statistics.pairs import ALL_PAIRS
 from bench.statistics.resamples import Resamples
 from bench.statistics.resampling import Floats
-from bench.statistics.rows import Pair, Place, Ranking
+from bench.statistics.rows import Pair, Ranking, RankStats
 from bench.statistics.scores import Scores
 from bench.statistics.verdicts import BETTER
 
-RIMS = (-3, -2, -1, 0, 1, 2, 3)  # px
+TOLERANCES = (-3, -2, -1, 0, 1, 2, 3)  # px
 MEAN, PER_IMAGE, TEST = "mean-then-rank", "rank-then-mean", "test-then-rank"
 
 
@@ -32,10 +32,10 @@ def ranks(values: Floats) -> Floats:
     return result
 
 
-def places(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[str, Resamples]) -> dict[str, Place]:
+def rank_stats(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[str, Resamples]) -> dict[str, RankStats]:
     """Place of each row; `names` are in the order of their means."""
     index = {name: i for i, name in enumerate(names)}
-    order = [(p.first, p.second) if p.verdict == BETTER else (p.second, p.first) for p in pairs if p.real]
+    order = [(p.first, p.second) if p.verdict == BETTER else (p.second, p.first) for p in pairs if p.significant]
     better, worse = (Counter(side) for side in (tuple(b for _, b in order), tuple(a for a, _ in order)))
     n = len(names)
     ranked = {name: (1 + better[name], n - worse[name]) for name in names}
@@ -45,7 +45,7 @@ def places(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[str, 
     groups = letters(n, different) if n <= ALL_PAIRS else ["-"] * n
     drawn = ranks(np.array([resamples[name].means for name in names]))
     shares = [tuple(_frequencies(drawn, i).tolist()) for i in range(n)]
-    return {name: Place(*ranked[name], groups[i], shares[i][0], shares[i]) for name, i in index.items()}
+    return {name: RankStats(*ranked[name], groups[i], shares[i][0], shares[i]) for name, i in index.items()}
 
 
 def _frequencies(drawn: Floats, row: int) -> Floats:
@@ -80,24 +80,24 @@ def letter(i: int) -> str:
     return chr(ord("a") + i % 26) + (str(i // 26) if i >= 26 else "")
 
 
-def ranking(names: Sequence[str], found: Mapping[str, Place], tables: Mapping[str, Scores]) -> Ranking | None:
-    """The rows' ranks by three schemes, how far these agree, and ranks against other truths."""
+def ranking(names: Sequence[str], result: Mapping[str, RankStats], tables: Mapping[str, Scores]) -> Ranking | None:
+    """The rows' ranks by three schemes, how far these agree, and ranks against other ground truths."""
     if len(names) < 2:
         return None
     dice = np.array([tables[name].mean_over_seeds("dice") for name in names])
     schemes = {
         MEAN: ranks(np.array([tables[name].over_patients(d) for name, d in zip(names, dice, strict=True)])),
         PER_IMAGE: ranks(-ranks(dice).mean(axis=1)),
-        TEST: np.array([float(found[name].rank) for name in names]),
+        TEST: np.array([float(result[name].rank) for name in names]),
     }
-    rims = {px: np.array([rim_dice(tables[name], px) for name in names]) for px in RIMS}
-    rims = {px: values for px, values in rims.items() if not np.isnan(values).any()}
+    tolerances = {px: np.array([tolerance_dice(tables[name], px) for name in names]) for px in TOLERANCES}
+    tolerances = {px: values for px, values in tolerances.items() if not np.isnan(values).any()}
     return Ranking(
         tuple(names),
         {scheme: tuple(values.tolist()) for scheme, values in schemes.items()},
         tuple((a, b, kendall(schemes[a], schemes[b])) for a, b in combinations(schemes, 2)),
-        {px: tuple(values.tolist()) for px, values in rims.items()},
-        {px: tuple(ranks(values).tolist()) for px, values in rims.items()},
+        {px: tuple(values.tolist()) for px, values in tolerances.items()},
+        {px: tuple(ranks(values).tolist()) for px, values in tolerances.items()},
     )
 
 
@@ -110,12 +110,13 @@ def kendall(a: Floats, b: Floats) -> float:
     return float(stats.kendalltau(a, b).statistic)
 
 
-def rim_dice(scores: Scores, px: int) -> float:
-    """Mean Dice over patients and seeds against truth eroded (px < 0) or dilated by `px`; NaN where not recorded."""
+def tolerance_dice(scores: Scores, px: int) -> float:
+    """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated by `px`; NaN where not
+    recorded."""
     if px == 0:
         return scores.over_patients(scores.mean_over_seeds("dice"))
     cases = [c for r in scores.records for c in r.cases]
-    counts = [c.rim.get(str(px)) for c in cases]
+    counts = [c.tolerance.get(str(px)) for c in cases]
     if not all(counts):
         return float("nan")
     tp, fp, fn, _ = np.array(counts, dtype=np.float64).T

@@ -22,12 +22,12 @@ MIN_SEEDS = 3  # fewer say something about these weights, not about the method
 
 
 @dataclass(frozen=True, order=True)
-class Setting:
+class Conditions:
     """What two numbers must have in common to stand in one table."""
 
     suite: str
-    scored_on: str
-    trained_on: str
+    test_set: str
+    train_set: str
     size: tuple[int, int]
     recipe: str
     folds: int
@@ -40,20 +40,20 @@ class Setting:
     @property
     def split(self) -> str:
         """How images are split, in words."""
-        if self.across:
-            return f"trained on all of {self.trained_on}, scored on all of {self.scored_on}"
-        besides = f", each trained on all of {self.besides} besides" if self.besides else ""
-        return f"{self.folds} folds grouped by patient{besides}"
+        if self.cross_dataset:
+            return f"trained on all of {self.train_set}, scored on all of {self.test_set}"
+        extra_train = f", each trained on all of {self.extra_train} besides" if self.extra_train else ""
+        return f"{self.folds} folds grouped by patient{extra_train}"
 
     @property
-    def besides(self) -> str:
+    def extra_train(self) -> str:
         """The other set that every fold trains on besides its own images; empty where there is none."""
-        return self.trained_on.removeprefix(self.scored_on).removeprefix("+") if not self.across else ""
+        return self.train_set.removeprefix(self.test_set).removeprefix("+") if not self.cross_dataset else ""
 
     @property
-    def across(self) -> bool:
+    def cross_dataset(self) -> bool:
         """Whether the set that is scored took no part in training."""
-        return self.scored_on not in self.trained_on.split("+")
+        return self.test_set not in self.train_set.split("+")
 
     @property
     def machine(self) -> str:
@@ -98,7 +98,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Place:
+class RankStats:
     """Where a row stands among those that are ranked."""
 
     rank: int  # 1 + the number of rows that are better
@@ -125,8 +125,8 @@ class Ranking:
     names: tuple[str, ...]
     schemes: Mapping[str, tuple[float, ...]]  # ranks by scheme
     taus: tuple[tuple[str, str, float], ...]  # Kendall's tau-b of two schemes, NaN where one ties all
-    rim_dice: Mapping[int, tuple[float, ...]]  # mean Dice against truth eroded (-) or dilated (+) by px
-    rim_ranks: Mapping[int, tuple[float, ...]]
+    tolerance_dice: Mapping[int, tuple[float, ...]]  # mean Dice against ground truth eroded (-) or dilated (+) by px
+    tolerance_ranks: Mapping[int, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Row:
     architecture: str
     width: int
     variant: str  # of the recipe; empty for the recipe itself
-    place: Place | None  # None: not ranked
+    rank_stats: RankStats | None  # None: not ranked
     dice: Interval
     sd_images: float
     sd_seeds: float | None
@@ -153,7 +153,7 @@ class Row:
     means: Mapping[str, float]  # of RATIOS, over images
     pooled: Mapping[str, float]  # tp, fp, fn, tn summed over all images and seeds, and every ratio of them
     boundary: Boundary
-    plausible: float
+    two_component_rate: float
     n_empty: int
     n_patients: int
     seeds: tuple[int, ...]
@@ -167,7 +167,7 @@ class Row:
     total_seconds: float  # sum over cells
     peak_memory_bytes: int | None
     trainings: int  # whose mean each prediction is; 1: a network's own
-    views: int  # of each image, whose mean each prediction is; 1: the image itself
+    transforms: int  # of each image, whose mean each prediction is; 1: the image itself
     stored: AtStored | None = None  # None of records that were not scored there
     fixed_split: float | None = None  # Dice pooled over deepdraw's test images; None where they are not predicted
     calibration: Calibration | None = None
@@ -175,12 +175,12 @@ class Row:
     @property
     def single(self) -> bool:
         """Whether a prediction is one network's, of the image itself: what an architecture is compared by."""
-        return self.trainings == self.views == 1
+        return self.trainings == self.transforms == 1
 
     @property
     def rank(self) -> int | None:
-        """Rank, shared by rows that are not told apart from each other or from any other row."""
-        return self.place.rank if self.place else None
+        """Rank, shared by rows that are not significantly different from each other or from any other row."""
+        return self.rank_stats.rank if self.rank_stats else None
 
     @property
     def counts(self) -> Counts:
@@ -200,7 +200,7 @@ class Pair:
     first: str
     second: str
     difference: Interval
-    superiority: Interval  # P(first > second) on an image, ties half
+    probability_of_improvement: Interval  # P(first > second) on an image, ties half
     sd: float  # of the differences, over patients
     p_value: float  # of no difference, by the bootstrap's own standard error
     p_holm: float
@@ -215,7 +215,7 @@ class Pair:
         return verdicts.word(self.difference.value, self.p_holm, self.p_apart_holm)
 
     @property
-    def real(self) -> bool:
+    def significant(self) -> bool:
         """Whether one of the two is better."""
         return self.verdict in (verdicts.BETTER, verdicts.WORSE)
 
@@ -223,27 +223,27 @@ class Pair:
         """The same comparison with the row of that name as the first."""
         if name == self.first:
             return self
-        d, s = self.difference, self.superiority
+        d, s = self.difference, self.probability_of_improvement
         return replace(
             self, first=self.second, second=self.first, difference=Interval(-d.value, -d.high, -d.low),
-            superiority=Interval(1 - s.value, 1 - s.high, 1 - s.low), seeds=self.seeds[::-1],
+            probability_of_improvement=Interval(1 - s.value, 1 - s.high, 1 - s.low), seeds=self.seeds[::-1],
         )  # fmt: skip
 
     @property
-    def of_methods(self) -> bool:
+    def generalises_over_seeds(self) -> bool:
         """Whether both sides have the seeds that a statement about methods, not weights, needs."""
         return min(self.seeds) >= MIN_SEEDS
 
 
 @dataclass(frozen=True)
-class Counterpart:
+class MatchedRow:
     """A row and the same training elsewhere, over the seeds that both have."""
 
     name: str
     suite: str  # of the other
     machine: str  # of the other, as ``Setting.machine``
     dice: float
-    theirs: float
+    other_dice: float
     pair: Pair  # its difference is this row minus the other
     images: float  # that a training sees, by those that the other's sees
 
@@ -280,14 +280,14 @@ class CellRow:
     trained: bool  # False of a mean of several
     sealed: bool  # whether its record is as it was written
     error: tuple[str, str]  # type and message of why it has no score
-    doubts: tuple[str, ...]
+    warnings: tuple[str, ...]
     machine: Machine
     source: Source
     made_with: Mapping[str, str]  # processor and libraries that move its numbers, by name
     record_sha256: str
     weights_sha256: str
     finished: str
-    taken_from: str  # the suite that trained it, where that is another
+    reused_from: str  # the suite that trained it, where that is another
     may_epochs: int | None  # that the recipe allows
     batch_size: int | None
     whole_recipe: bool  # not a variant
@@ -326,17 +326,17 @@ class Power:
 
     rows: int
     seeds: int
-    pair: float  # share of single pairs of equal methods that are told apart, alone in their table
+    pair: float  # share of single pairs of equal methods that are significantly different, alone in their table
     table: float  # share of tables of equal methods in which any pair is
     detectable: Mapping[int, float]  # by seeds: the smallest difference of methods found with 80 % power
     source: str  # the suite whose trainings' variances these are
 
 
 @dataclass(frozen=True)
-class Section:
+class Leaderboard:
     """Everything that one table may compare."""
 
-    setting: Setting
+    conditions: Conditions
     rows: tuple[Row, ...]  # by mean, then the unranked by name
     pairs: tuple[Pair, ...]
     folds: tuple[FoldRow, ...]
@@ -347,10 +347,11 @@ class Section:
     variances: Trainings | None = None  # None where fewer than two rows have several seeds
     power: Power | None = None  # None where nothing says how much seeds vary, or no two rows are compared
     scored: int = 0  # sets of predictions of these images, one a row and seed, in this section and all others
-    gains: tuple[Counterpart, ...] = ()  # against the same folds without the other set that they train on besides
-    retrained: tuple[Counterpart, ...] = ()  # against the same trainings on other machines
+    # against the same folds without the other set that they train on besides
+    extra_data_effects: tuple[MatchedRow, ...] = ()
+    cross_machine: tuple[MatchedRow, ...] = ()  # against the same trainings on other machines
     at_once: int = 1  # the most of its trainings that ran at a time
-    beside: int = 1  # the most cells of any suite that ran on such a machine at a time while one of these did
+    concurrent_cells: int = 1  # the most cells of any suite that ran on such a machine at a time while one of these did
     beside_siblings: int = 0  # images predicted by a network that trained on another image of their patient
     extra_images: int = 0  # of another set, that every fold trains on
     mixed: tuple[str, ...] = ()  # why its records are not one comparison
@@ -367,10 +368,10 @@ class Section:
     @property
     def widths(self) -> dict[str, set[int]]:
         """The widths of each architecture that was run or tried."""
-        found: dict[str, set[int]] = {}
+        result: dict[str, set[int]] = {}
         for cell in self.cells:
-            found.setdefault(cell.architecture, set()).add(cell.width)
-        return found
+            result.setdefault(cell.architecture, set()).add(cell.width)
+        return result
 
     def pair(self, first: str, second: str) -> Pair | None:
         """The comparison of two rows, in the order that it was made."""

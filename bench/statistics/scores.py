@@ -57,10 +57,10 @@ class Scores:
         """
         column = {image: i for i, image in enumerate(self.images)}
         line = {seed: i for i, seed in enumerate(self.seeds)}
-        found = np.full((len(self.seeds), len(self.images)), -1, dtype=np.intp)
+        result = np.full((len(self.seeds), len(self.images)), -1, dtype=np.intp)
         for r in self.records:
-            found[line[r.cell.seed], [column[c.id] for c in r.cases]] = r.cell.fold
-        return found
+            result[line[r.cell.seed], [column[c.id] for c in r.cases]] = r.cell.fold
+        return result
 
     def mean_over_seeds(self, key: str) -> Floats:
         """(images,) per-image mean over the seeds that predicted the image."""

@@ -49,18 +49,18 @@ def tables(shape: Shape, of: Trainings, n: int, rng: np.random.Generator) -> Ite
 
 def judged(shape: Shape, of: Trainings, n: int, rng: np.random.Generator, gap: float = 0.0) -> verdicts.Errors:
     """The differences of all pairs of n tables, (n, pairs), in which every second row is worse by `gap`."""
-    rows = [verdicts.Row.of(values - gap * (i % 2)) for i, values in enumerate(tables(shape, of, n, rng))]
+    rows = [verdicts.RowSamples.of(values - gap * (i % 2)) for i, values in enumerate(tables(shape, of, n, rng))]
     return verdicts.errors(rows, *verdicts.all_pairs(shape.rows))
 
 
 @lru_cache(maxsize=256)
 def false_rates(shape: Shape, of: Trainings, n: int = 1000) -> tuple[float, float]:
-    """Shares of single pairs, and of tables with any pair, in which equal methods are told apart."""
-    found = judged(shape, of, n, np.random.default_rng(SEED))
-    zero, apart = found.p_zero(), found.p_apart()
+    """Shares of single pairs, and of tables with any pair, in which equal methods are significantly different."""
+    result = judged(shape, of, n, np.random.default_rng(SEED))
+    zero, apart = result.p_zero(), result.p_apart()
     alone = (zero < verdicts.ALPHA) & (apart >= verdicts.ALPHA)
-    real = (verdicts.holm(zero) < verdicts.ALPHA) & (verdicts.holm(apart) >= verdicts.ALPHA)
-    return float(alone.mean()), float(real.any(axis=1).mean())
+    significant = (verdicts.holm(zero) < verdicts.ALPHA) & (verdicts.holm(apart) >= verdicts.ALPHA)
+    return float(alone.mean()), float(significant.any(axis=1).mean())
 
 
 @lru_cache(maxsize=256)
@@ -70,6 +70,6 @@ def detectable(shape: Shape, of: Trainings, n: int = 400) -> float:
     With Holm's first and strictest level: 5 % divided by the number of pairs. A table's pair is found where its
     difference exceeds t times its error, so the answer is a quantile over made-up tables of equal methods.
     """
-    found = judged(shape, of, n, np.random.default_rng(SEED))
-    t = stdtrit(found.df, 1 - verdicts.ALPHA / 2 / found.df.shape[1])
-    return float(np.quantile(t * found.error - found.difference, POWER))
+    result = judged(shape, of, n, np.random.default_rng(SEED))
+    t = stdtrit(result.df, 1 - verdicts.ALPHA / 2 / result.df.shape[1])
+    return float(np.quantile(t * result.error - result.difference, POWER))

@@ -8,16 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.records import costs, likeness
+from bench.records import consistency, costs
 from bench.records.record import Record
-from bench.statistics import borders, calibration, cells, counterparts, fixed_split, resampling
+from bench.statistics import borders, calibration, cells, fixed_split, matched_rows, resampling
 from bench.statistics.choice import nested
 from bench.statistics.pairs import compared
 from bench.statistics.patients import beside_siblings
 from bench.statistics.power import power, scored, variances
-from bench.statistics.ranking import places, ranking
+from bench.statistics.ranking import rank_stats, ranking
 from bench.statistics.resamples import Resamples, drawn
-from bench.statistics.rows import FoldRow, Row, Section, Setting
+from bench.statistics.rows import Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import RATIOS, Scores
 from bench.statistics.variance import components
 from lungseg import metrics
@@ -26,34 +26,34 @@ from lungseg.errors import LungsegError
 MIN_IMAGES = 20  # fewer are not ranked
 
 
-def sections(records: Iterable[Record]) -> list[Section]:
+def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
     """Sections in a fixed order, whatever the order of the records. Raises LungsegError if they conflict."""
-    groups: defaultdict[Setting, list[Record]] = defaultdict(list)
+    groups: defaultdict[Conditions, list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda r: r.name):
-        groups[setting(record)].append(record)
-    made = [_section(key, groups[key]) for key in sorted(groups, key=lambda k: (k.suite, -k.protocol, k))]
-    found = [section for section, _ in made]
-    tables = {section.setting: scores for section, scores in made}
+        groups[conditions(record)].append(record)
+    made = [_leaderboard(key, groups[key]) for key in sorted(groups, key=lambda k: (k.suite, -k.protocol, k))]
+    result = [leaderboard for leaderboard, _ in made]
+    tables = {leaderboard.conditions: scores for leaderboard, scores in made}
     return [
         replace(
             s,
-            gains=counterparts.gains(s, found, tables),
-            retrained=counterparts.retrained(s, found, tables),
-            beside=_beside(s.setting, groups),
-            power=power(s, found),
-            scored=scored(s, found),
+            extra_data_effects=matched_rows.extra_data_effects(s, result, tables),
+            cross_machine=matched_rows.cross_machine(s, result, tables),
+            concurrent_cells=_concurrent_cells(s.conditions, groups),
+            power=power(s, result),
+            scored=scored(s, result),
         )
-        for s in found
+        for s in result
     ]
 
 
-def _beside(key: Setting, groups: Mapping[Setting, Sequence[Record]]) -> int:
-    own = [r for r in groups[key] if r.ok]
-    machines = {_machine(r) for r in own}
+def _concurrent_cells(key: Conditions, groups: Mapping[Conditions, Sequence[Record]]) -> int:
+    local = [r for r in groups[key] if r.ok]
+    machines = {_machine(r) for r in local}
     others = {_training(r): r for group in groups.values() for r in group if r.ok and _machine(r) in machines}
-    for record in own:
+    for record in local:
         others.pop(_training(record), None)  # it may stand in another suite, too
-    return costs.at_once(own, list(others.values()))
+    return costs.at_once(local, list(others.values()))
 
 
 def _training(record: Record) -> tuple[object, ...]:
@@ -64,11 +64,11 @@ def _machine(record: Record) -> tuple[object, ...]:
     return record.machine.device, record.machine.cpu, record.machine.cores, record.machine.memory_bytes
 
 
-def setting(record: Record) -> Setting:
+def conditions(record: Record) -> Conditions:
     """The table that the record belongs to."""
     cell, on = record.cell, record.machine
-    return Setting(
-        cell.suite, cell.scored_on, cell.trained_on, cell.size, cell.recipe.partition(":")[0], cell.folds,
+    return Conditions(
+        cell.suite, cell.test_set, cell.train_set, cell.size, cell.recipe.partition(":")[0], cell.folds,
         on.backend, on.device_kind, on.precision, record.protocol, not record.inputs.deterministic,
     )  # fmt: skip
 
@@ -83,7 +83,7 @@ def _names(records: Sequence[Record]) -> list[str]:
     return [c.network(f"width {c.width}" if len(widths[c.architecture]) > 1 else "") for c in cells]
 
 
-def _section(key: Setting, records: Sequence[Record]) -> tuple[Section, Mapping[str, Scores]]:
+def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboard, Mapping[str, Scores]]:
     """The section, without what others say of it, and the scores of its rows."""
     of_each = _names(records)
     groups: defaultdict[str, list[Record]] = defaultdict(list)
@@ -104,26 +104,26 @@ def _section(key: Setting, records: Sequence[Record]) -> tuple[Section, Mapping[
     able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
     names = [r.name for r in able]
     pairs = compared(names, tables, resamples)
-    found = places(names, pairs, resamples) if names else {}
-    rest = sorted((r for r in rows if r.name not in found), key=lambda r: r.name)
-    ranked = [replace(r, place=found[r.name]) for r in able]
-    section = Section(
+    result = rank_stats(names, pairs, resamples) if names else {}
+    rest = sorted((r for r in rows if r.name not in result), key=lambda r: r.name)
+    ranked = [replace(r, rank_stats=result[r.name]) for r in able]
+    leaderboard = Leaderboard(
         key, (*ranked, *rest), pairs,
         tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name])),
         tuple(cells.line(record, name) for name, record in zip(of_each, records, strict=True)),
-        tuple(sorted({r.cell.seed for r in records})), ranking(names, found, tables),
+        tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
         nested(names, tables), variances([r.name for r in able if r.single], tables, resamples),
         at_once=costs.at_once([r for r in records if r.ok]), beside_siblings=beside_siblings(records),
-        extra_images=_extra_images(records) if key.besides else 0, mixed=tuple(likeness.unlike(records)),
+        extra_images=_extra_images(records) if key.extra_train else 0, mixed=tuple(consistency.conflicts(records)),
     )  # fmt: skip
-    return section, tables
+    return leaderboard, tables
 
 
 def _extra_images(records: Sequence[Record]) -> int:
     """The most images of another set that a fold trains on."""
     done = [r for r in records if r.ok]
-    own = {image for r in done for image in r.data.truth_pixels}
-    return max((len(set(r.split.train) - own) for r in done), default=0)
+    local = {image for r in done for image in r.data.target_pixels}
+    return max((len(set(r.split.train) - local) for r in done), default=0)
 
 
 def _only(scores: Scores, seeds: tuple[int, ...]) -> Scores:
@@ -141,7 +141,7 @@ def _each_once(name: str, records: Sequence[Record]) -> None:
         raise LungsegError(f"{name}: scored more than once: {images}; remove the stale records")
 
 
-def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Setting, complete: bool) -> Row:
+def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Conditions, complete: bool) -> Row:
     records = scores.records
     cases = [c for r in records for c in r.cases]
     n_patients = len(set(scores.patients))
@@ -155,7 +155,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         architecture=records[0].cell.architecture,
         width=records[0].cell.width,
         variant=records[0].cell.variant,
-        place=None,
+        rank_stats=None,
         dice=resampling.interval(resamples.mean, resamples.means, resamples.acceleration, n_patients),
         sd_images=float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
         sd_seeds=float(per_seed.std(ddof=1)) if len(per_seed) > 1 else None,
@@ -167,7 +167,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         means={k: float(scores.mean_over_seeds(k).mean()) for k in RATIOS},
         pooled=metrics.pooled(map(vars, cases)),
         boundary=boundary,
-        plausible=float(np.mean([c.components == 2 and c.holes == 0 for c in cases])),
+        two_component_rate=float(np.mean([c.components == 2 and c.holes == 0 for c in cases])),
         n_empty=sum(c.tp + c.fp + c.fn == 0 for c in cases),
         n_patients=n_patients,
         seeds=scores.seeds,
@@ -181,9 +181,9 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Se
         total_seconds=float(sum(r.timing.total_seconds for r in records)),
         peak_memory_bytes=max(memory) if memory else None,
         trainings=max(r.inputs.networks for r in records),
-        views=max(len(r.inputs.views) or 1 for r in records),
+        transforms=max(len(r.inputs.tta) or 1 for r in records),
         stored=borders.at_stored(scores),
-        fixed_split=None if key.across else fixed_split.pooled_dice(key.scored_on, cases),
+        fixed_split=None if key.cross_dataset else fixed_split.pooled_dice(key.test_set, cases),
         calibration=calibration.pooled(records),
     )
 

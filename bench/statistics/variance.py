@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Components, Trainings
-from bench.statistics.verdicts import Row
+from bench.statistics.verdicts import RowSamples
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Moments:
 
 def components(values: Floats, folds: npt.NDArray[np.intp]) -> Components | None:
     """Standard deviations by source of (seeds, images) Dice; the root of ``moments``, 0 for a negative one."""
-    found = moments(values, folds)
-    if found is None:
+    result = moments(values, folds)
+    if result is None:
         return None
-    return Components(_root(found.image), *(v if v is None else _root(v) for v in (
-        found.fold, found.seed, found.residual)))  # fmt: skip
+    return Components(_root(result.image), *(v if v is None else _root(v) for v in (
+        result.fold, result.seed, result.residual)))  # fmt: skip
 
 
 def moments(values: Floats, folds: npt.NDArray[np.intp]) -> Moments | None:
@@ -95,7 +95,7 @@ def trainings(values: Sequence[Floats], seeds: Sequence[float]) -> Trainings | N
     if len(rows) < 2:
         return None
     of_seeds = [float(v.var(axis=0, ddof=1).mean()) for v in rows]
-    parts = [Row.of(row) for row in rows]
+    parts = [RowSamples.of(row) for row in rows]
     apart = [
         (float((a.means - b.means).var(ddof=1)) - float(a.noise) - float(b.noise)) / 2
         for a, b in combinations(parts, 2)

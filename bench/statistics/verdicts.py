@@ -55,7 +55,7 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class Row:
+class RowSamples:
     """What a row's (..., seeds, patients) scores say of its mean; rows may be stacked along an axis before the last."""
 
     means: Floats  # (..., patients) over seeds
@@ -64,7 +64,7 @@ class Row:
     seeds: int
 
     @classmethod
-    def of(cls, values: Floats) -> Row:
+    def of(cls, values: Floats) -> RowSamples:
         """Of (..., seeds, patients) values."""
         seeds, patients = values.shape[-2:]
         means, of_seed = values.mean(axis=-2), values.mean(axis=-1)
@@ -77,7 +77,7 @@ class Row:
         return cls(means, of_seed.var(axis=-1, ddof=1), noise, seeds)
 
 
-def errors(rows: Sequence[Row], first: Indices, second: Indices) -> Errors:
+def errors(rows: Sequence[RowSamples], first: Indices, second: Indices) -> Errors:
     """Errors of the differences first minus second, (pairs,) indices of rows on the same patients.
 
     The variance of a difference is that over patients, less what seeds leave in it, which is counted with them; and for
@@ -93,8 +93,8 @@ def errors(rows: Sequence[Row], first: Indices, second: Indices) -> Errors:
     mean = means.mean(axis=-1)
     off = means - mean[..., None]
     products = off @ np.swapaxes(off, -1, -2) / (n - 1)
-    own = np.einsum("...rr->...r", products) - noise
-    over_patients = np.maximum(own[..., first] + own[..., second] - 2 * products[..., first, second], 0) / n
+    local = np.einsum("...rr->...r", products) - noise
+    over_patients = np.maximum(local[..., first] + local[..., second] - 2 * products[..., first, second], 0) / n
     freedom = float((each - 1).sum())
     over_seeds = np.zeros_like(over_patients)
     if freedom:

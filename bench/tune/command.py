@@ -11,7 +11,7 @@ from bench.running import data, lock, progress
 from bench.running.executor import Executor, Interrupted, Local
 from bench.running.progress import Display
 from bench.running.suite_run import PARTIAL
-from bench.tune import journal, outcome
+from bench.tune import journal, result
 from bench.tune.plan import Plan
 from bench.tune.study import Budget, Failed, Study
 
@@ -32,9 +32,9 @@ def tune(
     """
     journal.library()  # before minutes of preparing
     with lock.turn(results.study("prepare.lock")):  # prepared images are made by one command at a time
-        root = data.locate(plan.suite, given, results)
-        material = data.gather(plan.suite, root, results)
-    study = Study(plan, material, root, results, Display((), budget.slots), executor or Local())
+        root = data.resolve_root(plan.suite, given, results)
+        suite_data = data.load_suite_data(plan.suite, root, results)
+    study = Study(plan, suite_data, root, results, Display((), budget.workers), executor or Local())
     try:
         with study.journal.working():
             done = study.search(budget)
@@ -43,7 +43,7 @@ def tune(
                 return PARTIAL, []
             if not done:
                 print(f"{len(study.failed_in_a_row)} trials in a row failed; the search ends here", file=sys.stderr)
-                return PARTIAL, outcome.write(study, outcome.record(study, budget.trials, None))
+                return PARTIAL, result.write(study, result.record(study, budget.trials, None))
             if study.journal.others_run():
                 study.display.say("others still search in this study; the last of them judges what was found")
                 return 0, []
@@ -53,11 +53,11 @@ def tune(
 
 
 def _judge(study: Study, budget: Budget, seeds: Sequence[int], publish_to: Results | None) -> tuple[int, list[Path]]:
-    outcome.write(study, outcome.record(study, budget.trials, None))  # now: what follows may fail
+    result.write(study, result.record(study, budget.trials, None))  # now: what follows may fail
     try:
         with lock.owned(study.folder / "judging.lock"):
-            judged = study.judged(outcome.recipes(study), seeds, budget.slots)
-            written = outcome.write(study, outcome.record(study, budget.trials, judged), publish_to)
+            judged = study.judged(result.recipes(study), seeds, budget.workers)
+            written = result.write(study, result.record(study, budget.trials, judged), publish_to)
     except lock.InUse:
         study.display.say("another command is judging what this study found")
         return 0, []

@@ -70,7 +70,7 @@ class Journal:
 
     def __init__(self, folder: Path, axes: Sequence[Axis], first: Params, seed: int = 0) -> None:
         self.optuna, self.folder, self.axes, self.first, self.seed = library(), folder, axes, first, seed
-        self.worker, self.asked = "", dict[int, Any]()
+        self.worker, self.requested = "", dict[int, Any]()
         self.path = folder / "journal.log"
         with self.turn():
             self.study = self._opened()
@@ -107,15 +107,15 @@ class Journal:
                 return None
             started = sum(trial.status not in (INTERRUPTED, WAITING) for trial in known)
             self.study.sampler = self.optuna.samplers.TPESampler(seed=_seed(self.seed, started))
-            asked = self.study.ask(fixed_distributions=self._distributions())
-            asked.set_user_attr("worker", self.worker)
-            self.asked[asked.number] = asked
-            return Trial(asked.number, RUNNING, dict(asked.params), None, {})
+            requested = self.study.ask(fixed_distributions=self._distributions())
+            requested.set_user_attr("worker", self.worker)
+            self.requested[requested.number] = requested
+            return Trial(requested.number, RUNNING, dict(requested.params), None, {})
 
     def tell(self, number: int, status: str, value: float | None = None, **about: Any) -> None:
         """How a trial of this worker ended; about: what else to note, JSON-ready."""
         with self.turn():
-            self.asked.pop(number).set_user_attr("about", {"status": status, "value": value, **about})
+            self.requested.pop(number).set_user_attr("about", {"status": status, "value": value, **about})
             self._end(number, status, value)
 
     def trials(self) -> list[Trial]:
@@ -136,8 +136,8 @@ class Journal:
         """
         if sum(trial.status == OK for trial in self.trials()) < ENOUGH:
             return None
-        found = self.optuna.importance.get_param_importances(self.study)
-        return {name: float(share) for name, share in found.items()}
+        result = self.optuna.importance.get_param_importances(self.study)
+        return {name: float(share) for name, share in result.items()}
 
     def _opened(self) -> Any:
         optuna, last = self.optuna, Whole(self.path)
@@ -176,7 +176,7 @@ class Journal:
         nothing to put in line: the same seed draws the same ones again.
         """
         trials = self.study.get_trials(deepcopy=False)
-        again = {trial.user_attrs.get("again_of") for trial in trials}
+        repeated = {trial.user_attrs.get("again_of") for trial in trials}
         for trial in trials:
             worker = trial.user_attrs.get("worker")
             if trial.state.name != "RUNNING" or (worker and lock.is_owned(self._of(worker))):
@@ -185,7 +185,7 @@ class Journal:
                 self._end(trial.number, about["status"], about["value"])
                 continue
             params = trial.system_attrs.get("fixed_params") or trial.params
-            if params.keys() == self.first.keys() and trial.number not in again:
+            if params.keys() == self.first.keys() and trial.number not in repeated:
                 self.study.enqueue_trial(dict(params), user_attrs={"again_of": trial.number})
             self._end(trial.number, INTERRUPTED, None)
 

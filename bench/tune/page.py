@@ -16,57 +16,57 @@ from bench.tune.space import Axis
 GENERATED = "<!-- Written by `python -m bench tune` from the record beside it; edits are lost. -->"
 
 
-def page(outcome: Mapping[str, Any]) -> str:
+def page(result: Mapping[str, Any]) -> str:
     """The Markdown of one search; the same record gives the same bytes."""
-    study = outcome["study"]
+    study = result["study"]
     blocks = [
         GENERATED,
         f"# Tuning {escape(study['architecture'])} on {escape(study['suite'])}, fold {study['fold']}",
-        paragraph(f"**What did the search buy?** {bought(outcome)}"),
-        paragraph(f"**What did it promise?** {promised(outcome)}"),
-        paragraph(f"**What did it cost?** {cost(outcome)}"),
+        paragraph(f"**What did the search buy?** {held_out_gain(result)}"),
+        paragraph(f"**What did it promise?** {inner_score(result)}"),
+        paragraph(f"**What did it cost?** {cost(result)}"),
     ]
-    if len(outcome["sources"]) > 1:
+    if len(result["sources"]) > 1:
         blocks.append(paragraph(
-            f"**Mixed**: its trainings were made by {len(outcome['sources'])} versions of the code; remove the study's "
+            f"**Mixed**: its trainings were made by {len(result['sources'])} versions of the code; remove the study's "
             "folder and search again for one comparison."
         ))  # fmt: skip
-    blocks += ["## The two recipes", _recipes(outcome), paragraph(_influence(outcome))]
-    if outcome["held_out"]:
-        blocks += ["## Held-out images", _held_out(outcome)]
-    blocks += ["## Trials", _trials(outcome), "## How it was done", _protocol(outcome)]
+    blocks += ["## The two recipes", _recipes(result), paragraph(_influence(result))]
+    if result["held_out"]:
+        blocks += ["## Held-out images", _held_out(result)]
+    blocks += ["## Trials", _trials(result), "## How it was done", _protocol(result)]
     return "\n\n".join(blocks) + "\n"
 
 
-def compared(outcome: Mapping[str, Any]) -> Pair | None:
+def compared(result: Mapping[str, Any]) -> Pair | None:
     """The best recipe minus the suite's own on the held-out images: paired by image, resampled over patients and
     seeds. None where they are one recipe, not judged, or judged on too few patients."""
-    held = outcome["held_out"]
+    held = result["held_out"]
     if not held or len(held["dice"]) < 2:
         return None
     tables = {
         name: Scores((), tuple(held["seeds"]), tuple(held["images"]), tuple(held["patients"]), {"dice": np.array(dice)})
         for name, dice in held["dice"].items()
     }
-    found = pairs.compared(["best", "own"], tables, resamples.drawn(tables))
-    return found[0] if found else None
+    results_found = pairs.compared(["best", "default"], tables, resamples.drawn(tables))
+    return results_found[0] if results_found else None
 
 
-def bought(outcome: Mapping[str, Any]) -> str:
+def held_out_gain(result: Mapping[str, Any]) -> str:
     """The answer, in words that say no more than the interval does."""
-    held = outcome["held_out"]
+    held = result["held_out"]
     if not held:
         return "Not known yet: the two recipes were not trained and scored on the held-out fold."
     n, patients, seeds = len(held["images"]), len(set(held["patients"])), len(held["seeds"])
-    own = _mean(held["dice"]["own"])
-    where = f"the {n} images ({patients} patients) of fold {outcome['study']['fold']}, of which the search saw none"
+    local = _mean(held["dice"]["default"])
+    where = f"the {n} images ({patients} patients) of fold {result['study']['fold']}, of which the search saw none"
     if "best" not in held["dice"]:
-        return f"Nothing: no recipe was better than the suite's own, which reaches Dice {ratio(own)} on {where}."
+        return f"Nothing: no recipe was better than the suite's own, which reaches Dice {ratio(local)} on {where}."
     numbers = (
-        f"the best recipe found reaches Dice {ratio(_mean(held['dice']['best']))}, the suite's own {ratio(own)},"
-        f" both {_budget(outcome['study'])}"
+        f"the best recipe found reaches Dice {ratio(_mean(held['dice']['best']))}, the suite's own {ratio(local)},"
+        f" both {_budget(result['study'])}"
     )
-    pair = compared(outcome)
+    pair = compared(result)
     if pair is None:
         return f"On {where}, {numbers}; so few patients say nothing of others."
     if not pair.difference.excludes(0.0):
@@ -75,56 +75,66 @@ def bought(outcome: Mapping[str, Any]) -> str:
         verdict = "its 95 % interval excludes 0"
     else:
         verdict = "its 95 % interval excludes 0: the search made it worse"
-    weights = "" if pair.of_methods else f" With {_seeds(seeds)} this is about these weights, not about the recipes."
+    weights = (
+        ""
+        if pair.generalises_over_seeds
+        else f" With {_seeds(seeds)} this is about these weights, not about the recipes."
+    )
     return (
         f"On {where}, {numbers}. The difference is {with_interval(pair.difference, sign=True)}: {verdict} "
         f"({_seeds(seeds)}).{weights} It is one fold's answer: what another fold's search would find is not known."
     )
 
 
-def promised(outcome: Mapping[str, Any]) -> str:
+def inner_score(result: Mapping[str, Any]) -> str:
     """The inner scores, and why they are not the answer."""
-    inner = outcome["inner"]
-    best, scored = inner["best"], sum(trial["status"] == "ok" for trial in outcome["trials"])
-    if "best" not in outcome["recipes"]:
+    inner = result["inner"]
+    best, scored = inner["best"], sum(trial["status"] == "ok" for trial in result["trials"])
+    if "best" not in result["recipes"]:
         return (
             f"On the {len(best['cases'])} images it searched with, out of fold, the suite's own recipe reaches "
             f"{ratio(best['value'])}, and none of {scored - 1} others more."
         )
-    own = f"{ratio(inner['own']['value'])} for the suite's own recipe" if "own" in inner else "no score for the suite's"
+    local = (
+        f"{ratio(inner['default']['value'])} for the suite's own recipe"
+        if "default" in inner
+        else "no score for the suite's"
+    )
     return (
         f"On the {len(best['cases'])} images it searched with, out of fold: {ratio(best['value'])} for trial "
-        f"{best['trial']}, {own}. The highest of {scored} scores is too high by its choice; that is why the answer "
+        f"{best['trial']}, {local}. The highest of {scored} scores is too high by its choice; that is why the answer "
         "above comes from other images."
     )
 
 
-def cost(outcome: Mapping[str, Any]) -> str:
+def cost(result: Mapping[str, Any]) -> str:
     """Trials and time."""
-    status = [trial["status"] for trial in outcome["trials"]]
+    status = [trial["status"] for trial in result["trials"]]
     answered = status.count("ok") + status.count("diverged")
     failed = len([one for one in status if one not in ("ok", "diverged", "interrupted", "running", "waiting")])
-    also = [f"{n} {what}" for n, what in ((status.count("diverged"), "of them diverged"), (failed, "more failed")) if n]
-    words = f" ({', '.join(also)})" if also else ""
-    machine = outcome["machine"]
+    extras = [
+        f"{n} {what}" for n, what in ((status.count("diverged"), "of them diverged"), (failed, "more failed")) if n
+    ]
+    words = f" ({', '.join(extras)})" if extras else ""
+    machine = result["machine"]
     return (
-        f"{answered} of {outcome['wished']} trials{words}, {duration(outcome['seconds'])} of training processes on "
+        f"{answered} of {result['wished']} trials{words}, {duration(result['seconds'])} of training processes on "
         f"{escape(machine['device'])}: {escape(machine['cpu'])}, {machine['threads']} thread each."
     )
 
 
-def _recipes(outcome: Mapping[str, Any]) -> str:
-    own, best, shares = outcome["recipes"]["own"], outcome["recipes"].get("best"), outcome["importances"] or {}
+def _recipes(result: Mapping[str, Any]) -> str:
+    local, best, shares = result["recipes"]["default"], result["recipes"].get("best"), result["importances"] or {}
     rows = [
-        [code(axis.name), axis.span, _value(own[axis.name]), _value(best[axis.name]) if best else NONE,
+        [code(axis.name), axis.span, _value(local[axis.name]), _value(best[axis.name]) if best else NONE,
          percent(shares[axis.name]) if axis.name in shares else NONE]
-        for axis in map(Axis.from_dict, outcome["study"]["space"])
+        for axis in map(Axis.from_dict, result["study"]["space"])
     ]  # fmt: skip
     return table(["Parameter", "Searched", "Suite's own", "Best found", "Influence"], rows, left=2)
 
 
-def _influence(outcome: Mapping[str, Any]) -> str:
-    if outcome["importances"] is None:
+def _influence(result: Mapping[str, Any]) -> str:
+    if result["importances"] is None:
         return "Influence is not estimated from fewer than 40 scored trials, where it would be noise."
     return (
         "Influence is PED-ANOVA's (Watanabe et al. 2023): how far a parameter's distribution among the best tenth of "
@@ -132,9 +142,9 @@ def _influence(outcome: Mapping[str, Any]) -> str:
     )
 
 
-def _held_out(outcome: Mapping[str, Any]) -> str:
-    held, pair = outcome["held_out"], compared(outcome)
-    names = {"best": "Best found", "own": "Suite's own"}
+def _held_out(result: Mapping[str, Any]) -> str:
+    held, pair = result["held_out"], compared(result)
+    names = {"best": "Best found", "default": "Suite's own"}
     rows = [
         [names[name], ratio(_mean(held["dice"][name])), *(ratio(_mean([one])) for one in held["dice"][name])]
         for name in names
@@ -145,27 +155,28 @@ def _held_out(outcome: Mapping[str, Any]) -> str:
         return text
     return "\n\n".join([text, paragraph(
         f"Best minus own: {with_interval(pair.difference, sign=True)}; the best recipe is ahead on an image with a "
-        f"chance of {with_interval(pair.superiority, digits=2)}; 95 % intervals over patients, of Dice over seeds too."
+        f"chance of {with_interval(pair.probability_of_improvement, digits=2)}; 95 % intervals over patients, of "
+        f"Dice over seeds too."
     )])  # fmt: skip
 
 
-def _trials(outcome: Mapping[str, Any]) -> str:
-    names = [axis["name"] for axis in outcome["study"]["space"]]
-    best = outcome["inner"]["best"]["trial"]
+def _trials(result: Mapping[str, Any]) -> str:
+    names = [axis["name"] for axis in result["study"]["space"]]
+    best = result["inner"]["best"]["trial"]
     rows = [
         [f"{trial['number']}{' (best)' if trial['number'] == best else ''}", escape(trial["status"]),
          ratio(trial["value"]) if trial["value"] is not None else NONE,
          *(_value(trial["recipe"][name]) if trial["recipe"] else NONE for name in names),
          duration(trial["seconds"]) if trial["seconds"] is not None else NONE]
-        for trial in outcome["trials"]
+        for trial in result["trials"]
     ]  # fmt: skip
     text = table(["Trial", "Status", "Dice", *map(code, names), "Trained"], rows, left=2)
-    errors = [f"Trial {trial['number']}: {escape(trial['error'])}" for trial in outcome["trials"] if trial["error"]]
+    errors = [f"Trial {trial['number']}: {escape(trial['error'])}" for trial in result["trials"] if trial["error"]]
     return "\n\n".join([text, "\n".join(paragraph(line, "- ") for line in errors)]) if errors else text
 
 
-def _protocol(outcome: Mapping[str, Any]) -> str:
-    study, images = outcome["study"], outcome["images"]
+def _protocol(result: Mapping[str, Any]) -> str:
+    study, images = result["study"], result["images"]
     lines = [
         f"Suite {escape(study['suite'])} with {escape(study['architecture'])} {_budget(study)}, recipe "
         f"{escape(study['recipe']['name'])}; what the table of recipes does not name was left as it is.",
@@ -174,18 +185,18 @@ def _protocol(outcome: Mapping[str, Any]) -> str:
         f"a trial trained on each with seed {study['seed']}, kept the weights of its best validation epoch, and was "
         "scored by the mean hard Dice of all images, each predicted out of fold.",
         "Trial 0 is the suite's own recipe; the others were proposed by TPE (Bergstra et al. 2011) as in Optuna "
-        f"{escape(outcome['optuna'])}, ten at random first.",
+        f"{escape(result['optuna'])}, ten at random first.",
         "Then both recipes were trained on the fold's own training images, stopped by its validation images, with the "
         "same seeds, and scored on its test images.",
         f"A recipe that comes of this search has seen what other folds of the suite are tested on: only fold "
         f"{study['fold']} tells what it is worth to patients that it was not chosen for.",
-        *_looks(outcome),
+        *_looks(result),
     ]
     return "\n".join(paragraph(line, "- ") for line in lines)
 
 
-def _looks(outcome: Mapping[str, Any]) -> list[str]:
-    looks = outcome["looks"]
+def _looks(result: Mapping[str, Any]) -> list[str]:
+    looks = result["looks"]
     if len(looks) < 2:
         return []
     return [

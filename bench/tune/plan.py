@@ -8,8 +8,8 @@ from typing import Any
 from bench import machine, suites
 from bench.cell import Cell
 from bench.records import store
-from bench.running.data import Material
-from bench.running.inputs import PROTOCOL, settings
+from bench.running.data import SuiteData
+from bench.running.fingerprint import PROTOCOL, settings
 from bench.suites import Suite
 from bench.tune import space
 from lungseg import ARCHITECTURES, runtime, splits
@@ -51,34 +51,34 @@ class Plan:
 
     def cell(self, recipe: Recipe, split: Fold, seed: int) -> Cell:
         """The training of one recipe on these images, of an inner fold or held out."""
-        own = suites.cells(replace(self.suite, seeds=(seed,), only_folds=(self.fold,)))[0]
-        return replace(own, recipe=recipe, split=split)
+        local = suites.cells(replace(self.suite, seeds=(seed,), fold_subset=(self.fold,)))[0]
+        return replace(local, recipe=recipe, split=split)
 
-    def outer(self, material: Material) -> Fold:
+    def outer(self, suite_data: SuiteData) -> Fold:
         """The fold that the search is judged on, of seed 0's partition, whatever seeds judge it."""
-        return material.folds[self.fold]
+        return suite_data.folds[self.fold]
 
-    def inner_folds(self, material: Material) -> list[Fold]:
+    def inner_folds(self, suite_data: SuiteData) -> list[Fold]:
         """Folds of the outer fold's training and validation patients alone; each of their images is tested once.
 
         A set that the suite trains on besides is trained on in each of them, and never tested.
         Raises UsageError and DataError as ``splits.folds`` does.
         """
-        outer = self.outer(material)
+        outer = self.outer(suite_data)
         known = {*outer.train, *outer.validation}
-        besides = [case for case in material.cases if self.suite.also and case.id not in material.scored]
-        others = {case.id for case in besides}
-        own = [case for case in material.cases if case.id in known - others]
-        found = splits.enlarged(splits.folds(own, self.inner), own, besides)
-        patients = {case.id: case.patient for case in material.cases}
+        extra_train = [case for case in suite_data.cases if self.suite.extra_train and case.id not in suite_data.scored]
+        others = {case.id for case in extra_train}
+        local = [case for case in suite_data.cases if case.id in known - others]
+        result = splits.with_extra_train(splits.folds(local, self.inner), local, extra_train)
+        patients = {case.id: case.patient for case in suite_data.cases}
         held = {patients[key] for key in outer.test}
-        leaked = sorted(key for fold in found for key in (*fold.train, *fold.validation, *fold.test)
+        leaked = sorted(key for fold in result for key in (*fold.train, *fold.validation, *fold.test)
                         if patients[key] in held)  # fmt: skip
         if leaked:
             raise DataError(f"{leaked[0]}: its patient is held out of the search; the folds are broken")
-        return found
+        return result
 
-    def identity(self, material: Material) -> dict[str, Any]:
+    def identity(self, suite_data: SuiteData) -> dict[str, Any]:
         """Everything that decides what the search proposes and measures, JSON-ready; studies that differ in any of
         it are never mixed."""
         return {
@@ -89,9 +89,9 @@ class Plan:
             "size": list(self.suite.size),
             "width": self.suite.width,
             "fold": self.fold,
-            "folds": store.sha256(material.folds_record(0)),
-            "inner": [{part: list(ids) for part, ids in asdict(fold).items()} for fold in self.inner_folds(material)],
-            "data": material.prepared.sha256,
+            "folds": store.sha256(suite_data.folds_record(0)),
+            "inner": [{part: list(ids) for part, ids in asdict(fold).items()} for fold in self.inner_folds(suite_data)],
+            "data": suite_data.prepared.sha256,
             "recipe": settings(self.base),
             "space": [axis.as_dict() for axis in self.axes],
             "seed": self.seed,
@@ -115,11 +115,11 @@ def plan(
     names = ARCHITECTURES.match(architecture) if architecture is not None else list(chosen.architectures[:1])
     if len(names) != 1:
         raise UsageError(f"{architecture!r} names {len(names)} architectures; a study is of one: {', '.join(names)}")
-    suites.narrowed(chosen, folds=[fold])
+    suites.select(chosen, folds=[fold])
     for value, option, least in ((inner, "inner", 2), (size, "size", 16), (width, "width", 1), (epochs, "epochs", 1)):
         if value is not None and value < least:
             raise UsageError(f"--{option} {value}: at least {least} is needed")
-    own = chosen.recipe_of(chosen.recipe)
+    local = chosen.recipe_of(chosen.recipe)
     small = replace(
         chosen,
         architectures=(names[0],),
@@ -127,6 +127,6 @@ def plan(
         width=width or chosen.width_of(names[0]),
         widths=(),
     )
-    base = replace(own, epochs=epochs or own.epochs)
+    base = replace(local, epochs=epochs or local.epochs)
     space.axes(base)  # a recipe without a space is refused now
     return Plan(small, names[0], fold, inner, space.recipe(base, space.values(base)))

@@ -67,19 +67,19 @@ def axes(base: Recipe) -> tuple[Axis, ...]:
             f"recipe {base.name} warms up over {base.warmup_epochs} epochs: {base.epochs} epochs leave none to train; "
             f"take --epochs {base.warmup_epochs + 1} or more"
         )
-    own = values(base)
-    found = [
-        _widened(Axis("learning_rate", *LEARNING_RATE, log=True), own),
+    local = values(base)
+    result = [
+        _widened(Axis("learning_rate", *LEARNING_RATE, log=True), local),
         Axis("loss", choices=LOSSES),
     ]
     if base.cosine:
         longest = max(min(LONGEST_WARMUP, base.epochs - 1), base.warmup_epochs)
-        found.append(Axis("warmup_epochs", 0, longest, whole=True))
-    return (*found, *(_widened(Axis(name, 0.0, high), own) for name, high in AUGMENTATION.items()))
+        result.append(Axis("warmup_epochs", 0, longest, whole=True))
+    return (*result, *(_widened(Axis(name, 0.0, high), local) for name, high in AUGMENTATION.items()))
 
 
-def _widened(axis: Axis, own: Mapping[str, Value]) -> Axis:
-    value = float(own[axis.name])
+def _widened(axis: Axis, local: Mapping[str, Value]) -> Axis:
+    value = float(local[axis.name])
     return replace(axis, low=min(axis.low, value), high=max(axis.high, value))
 
 
@@ -89,14 +89,14 @@ def values(recipe: Recipe) -> Params:
     Numbers of a continuous parameter are floats, whatever the recipe writes: 12 and 12.0 are hashed as two.
     """
     augmentation = recipe.augmentation or Augmentation()
-    found: Params = {
+    result: Params = {
         "learning_rate": float(recipe.learning_rate),
         "loss": recipe.loss,
         **{name: float(getattr(augmentation, name)) for name in AUGMENTATION},
     }
     if recipe.cosine:
-        found["warmup_epochs"] = recipe.warmup_epochs
-    return found
+        result["warmup_epochs"] = recipe.warmup_epochs
+    return result
 
 
 def recipe(base: Recipe, params: Mapping[str, Value]) -> Recipe:
@@ -104,12 +104,12 @@ def recipe(base: Recipe, params: Mapping[str, Value]) -> Recipe:
 
     An augmentation that moves nothing becomes None, which also spares the resampling of every image.
     """
-    told = {name: float(f"{value:.3g}") if _continuous(name) else value for name, value in params.items()}
-    moved = {name: told.pop(name) for name in AUGMENTATION}
+    details = {name: float(f"{value:.3g}") if _continuous(name) else value for name, value in params.items()}
+    moved = {name: details.pop(name) for name in AUGMENTATION}
     augmentation: Any = replace(base.augmentation or Augmentation(), **moved)  # type: ignore[arg-type]
     if not any(asdict(augmentation).values()):
         augmentation = None
-    return replace(base, augmentation=augmentation, **told)  # type: ignore[arg-type]
+    return replace(base, augmentation=augmentation, **details)  # type: ignore[arg-type]
 
 
 def _continuous(name: str) -> bool:

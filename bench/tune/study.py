@@ -12,10 +12,10 @@ from typing import Any
 from bench.records import store
 from bench.records.results import Results
 from bench.running import lock, progress
-from bench.running.data import Material
+from bench.running.data import SuiteData
 from bench.running.engine import submitted
 from bench.running.executor import Event, Executor, in_parallel
-from bench.running.inputs import inputs
+from bench.running.fingerprint import fingerprint_inputs
 from bench.running.progress import Display
 from bench.running.training import Training
 from bench.tune import space
@@ -35,7 +35,7 @@ class Budget:
 
     trials: int = 20
     hours: float | None = None
-    slots: int = 2
+    workers: int = 2
 
 
 class Failed(Exception):
@@ -50,13 +50,13 @@ class Study:
     """One study at work in its folder. Raises UsageError where the folder holds a study of something else."""
 
     def __init__(
-        self, plan: Plan, material: Material, root: Path, results: Results, display: Display, executor: Executor
+        self, plan: Plan, suite_data: SuiteData, root: Path, results: Results, display: Display, executor: Executor
     ) -> None:
-        self.plan, self.material, self.root, self.results = plan, material, root, results
+        self.plan, self.suite_data, self.root, self.results = plan, suite_data, root, results
         self.display, self.executor = display, executor
         self.folder = results.study(plan.name)
-        self.identity = plan.identity(material)
-        self.inner = plan.inner_folds(material)
+        self.identity = plan.identity(suite_data)
+        self.inner = plan.inner_folds(suite_data)
         self.failed_in_a_row: list[str] = []
         with lock.turn(self.folder / "study.lock"):
             lock.sweep(self.folder)
@@ -79,7 +79,7 @@ class Study:
                     return
                 self._try(trial, budget)
 
-        in_parallel(self.executor, work, budget.slots)
+        in_parallel(self.executor, work, budget.workers)
         return len(self.failed_in_a_row) < IN_A_ROW
 
     def trained(self, recipe: Recipe, fold: Fold, seed: int, label: str) -> store.Document:
@@ -87,48 +87,49 @@ class Study:
 
         Raises Failed where it ended without one, Stopped where the command does.
         """
-        asked = self.training(recipe, fold, seed)
-        if found := asked.found():
-            return found
+        requested = self.training(recipe, fold, seed)
+        if results_found := requested.result():
+            return results_found
 
         def hear(event: Event) -> None:
             if event["event"] == "epoch" and self.display.due(label):
                 self.display.say(f"{label}: {progress.numbers(event)}")
 
-        outcome = submitted(asked, self.executor, hear)
-        if outcome.error or not (found := asked.found()):
+        result = submitted(requested, self.executor, hear)
+        if result.error or not (results_found := requested.result()):
             raise Failed(
-                outcome.status, outcome.error or {"type": "Record", "message": "none that is whole", "stderr_tail": ""}
+                result.status, result.error or {"type": "Record", "message": "none that is whole", "stderr_tail": ""}
             )
-        return found
+        return results_found
 
     def training(self, recipe: Recipe, fold: Fold, seed: int) -> Training:
         """One training of this study."""
         cell = self.plan.cell(recipe, fold, seed)
-        made_from = inputs(cell, self.material)
+        made_from = fingerprint_inputs(cell, self.suite_data)
         return Training(cell, self.plan.suite, self.root, self.results, made_from, study=self.plan.name)
 
     def inner_records(self, params: space.Params) -> list[store.Document]:
         """Records of a scored trial's trainings, one an inner fold. Raises DataError for one that is gone."""
-        found = []
+        result = []
         for fold in self.inner:
-            asked = self.training(space.recipe(self.plan.base, params), fold, self.plan.seed)
-            record = asked.found()
+            requested = self.training(space.recipe(self.plan.base, params), fold, self.plan.seed)
+            record = requested.result()
             if record is None:
                 raise DataError(
-                    f"{asked.path}: the record of a finished training is missing or was edited; put it back, or remove "
+                    f"{requested.path}: the record of a finished training is missing or was edited; put it back, or "
+                    f"remove "
                     f"{self.folder} to search anew"
                 )
-            found.append(record)
-        return found
+            result.append(record)
+        return result
 
-    def judged(self, recipes: dict[str, Recipe], seeds: Sequence[int], slots: int) -> dict[str, list[store.Document]]:
+    def judged(self, recipes: dict[str, Recipe], seeds: Sequence[int], workers: int) -> dict[str, list[store.Document]]:
         """Each recipe trained on the outer fold's own training part and scored on its test images, once a seed.
 
         Raises Failed for the first training that fails.
         """
         todo: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
-        found: dict[tuple[str, int], store.Document] = {}
+        result: dict[tuple[str, int], store.Document] = {}
         for seed in seeds:
             for name in recipes:
                 todo.put((name, seed))
@@ -140,11 +141,11 @@ class Study:
                 except queue.Empty:
                     return
                 label = f"held-out fold {self.plan.fold}, {name} recipe, seed {seed}"
-                found[name, seed] = self.trained(recipes[name], self.plan.outer(self.material), seed, label)
+                result[name, seed] = self.trained(recipes[name], self.plan.outer(self.suite_data), seed, label)
                 self.display.say(f"{label}: trained and scored")
 
-        in_parallel(self.executor, work, slots)
-        return {name: [found[name, seed] for seed in seeds] for name in recipes}
+        in_parallel(self.executor, work, workers)
+        return {name: [result[name, seed] for seed in seeds] for name in recipes}
 
     def _try(self, trial: Trial, budget: Budget) -> None:
         recipe, n = space.recipe(self.plan.base, trial.params), len(self.inner)

@@ -11,7 +11,7 @@ from lungseg.registry import Registry
 if TYPE_CHECKING:
     import keras
 
-    from lungseg.architectures.blocks import Style
+    from lungseg.architectures.blocks import LayerFactory
 
 ARCHITECTURES = Registry(
     "architecture",
@@ -56,7 +56,7 @@ DISPLAY_NAMES = {
 DIVISOR = 16  # four halvings
 
 
-def build(name: str, shape: tuple[int, int, int], width: int = 64, style: Style | None = None) -> keras.Model:
+def build(name: str, shape: tuple[int, int, int], width: int = 64, layers: LayerFactory | None = None) -> keras.Model:
     """A functional model from images (B, H, W, C) to lung probabilities float32 (B, H, W, 1) in [0, 1].
 
     name: one of ``ARCHITECTURES``, or ``package.module:function``, a function (shape, width, style) as theirs.
@@ -80,8 +80,8 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, style: Style 
             )
     if width < 1 or channels < 1:
         raise UsageError(f"{name}: width {width} and channels {channels} must be at least 1")
-    settings.require_own()
-    from lungseg.architectures.blocks import Style
+    settings.check_settings()
+    from lungseg.architectures.blocks import LayerFactory
 
-    model: keras.Model = function(shape, width, style or Style())
+    model: keras.Model = function(shape, width, layers or LayerFactory())
     return model

@@ -5,11 +5,11 @@ from __future__ import annotations
 import keras
 
 from lungseg.architectures.attention_unet import attention_gate
-from lungseg.architectures.blocks import Style, Tensor, encoder_decoder
+from lungseg.architectures.blocks import LayerFactory, Tensor, encoder_decoder
 from lungseg.architectures.r2unet import STEPS, recurrent_residual
 
 
-def attention_r2unet(shape: tuple[int, int, int], width: int, style: Style, steps: int = STEPS) -> keras.Model:
+def attention_r2unet(shape: tuple[int, int, int], width: int, layers: LayerFactory, steps: int = STEPS) -> keras.Model:
     """R2U-Net (Alom et al. 2018) with the gates of Attention U-Net (Oktay et al. 2018) on its skips.
 
     No paper introduces it: it is the combination that circulates as R2AttU-Net, here of our R2U-Net, whose
@@ -17,9 +17,9 @@ def attention_r2unet(shape: tuple[int, int, int], width: int, style: Style, step
     """
 
     def block(x: Tensor, filters: int) -> Tensor:
-        return recurrent_residual(x, filters, style, steps)
+        return recurrent_residual(x, filters, layers, steps)
 
     def gate(skip: Tensor, signal: Tensor) -> Tensor:
-        return attention_gate(skip, signal, style)
+        return attention_gate(skip, signal, layers)
 
-    return encoder_decoder(shape, width, style, block, "attention_r2unet", gate)
+    return encoder_decoder(shape, width, layers, block, "attention_r2unet", gate)

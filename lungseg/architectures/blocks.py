@@ -24,7 +24,7 @@ Gate = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Style:
+class LayerFactory:
     """How every layer of a model is made.
 
     momentum: of BatchNormalization, part of the recipe. dtype: Keras policy name, given to each layer because
@@ -114,7 +114,7 @@ class Style:
 
 
 def encoder_decoder(
-    shape: tuple[int, int, int], width: int, style: Style, block: Block, name: str, gate: Gate | None = None
+    shape: tuple[int, int, int], width: int, layers: LayerFactory, block: Block, name: str, gate: Gate | None = None
 ) -> keras.Model:
     """The U of Ronneberger et al. 2015: ``block`` on four levels down, at the bottom, and on four levels up.
 
@@ -126,14 +126,14 @@ def encoder_decoder(
     for level in range(LEVELS):
         x = block(x, width * 2**level)
         skips.append(x)
-        x = style.pool(x)
+        x = layers.pool(x)
     x = block(x, width * 2**LEVELS)
     for level in reversed(range(LEVELS)):
         filters = width * 2**level
-        x = style.up(x, filters)
+        x = layers.up(x, filters)
         skip = gate(skips[level], x) if gate else skips[level]
-        x = block(style.concatenate(x, skip), filters)
-    return keras.Model(inputs, style.head(x), name=name)
+        x = block(layers.concatenate(x, skip), filters)
+    return keras.Model(inputs, layers.head(x), name=name)
 
 
 @keras.saving.register_keras_serializable(package="lungseg")

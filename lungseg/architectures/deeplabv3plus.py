@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import keras
 
-from lungseg.architectures.blocks import Style, Tensor
+from lungseg.architectures.blocks import LayerFactory, Tensor
 from lungseg.architectures.resnet import resnet
 
 STAGES = ((3, 1, 1), (4, 2, 1), (6, 2, 1), (3, 1, 2))  # blocks, stride of the first, dilation: output stride 16
 RATES = (6, 12, 18)  # of the pyramid, for output stride 16
 
 
-def deeplabv3plus(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
+def deeplabv3plus(shape: tuple[int, int, int], width: int, layers: LayerFactory) -> keras.Model:
     """DeepLabV3+ (Chen et al. 2018, arXiv:1802.02611, section 3 and figure 2), output stride 16.
 
     Encoder, atrous spatial pyramid of separable convolutions, and a decoder that joins features of a quarter of the
@@ -21,25 +21,25 @@ def deeplabv3plus(shape: tuple[int, int, int], width: int, style: Style) -> kera
     scale with it. 26.67 M parameters and 9.0 GMACs at width 64 and 256 x 256.
     """
     inputs = keras.Input(shape, name="image")
-    _, fine, *_, coarse = resnet(inputs, STAGES, width, style)  # a quarter and a sixteenth of the size
+    _, fine, *_, coarse = resnet(inputs, STAGES, width, layers)  # a quarter and a sixteenth of the size
     filters = 4 * width
-    x = _separable(_pyramid(coarse, filters, style), filters, style)
-    fine = style.conv_norm_relu(fine, max(3 * width // 4, 1), kernel=1)
-    x = _separable(style.concatenate(style.enlarge(x, 4), fine), filters, style)
-    return keras.Model(inputs, style.head(x, factor=4), name="deeplabv3plus")
+    x = _separable(_pyramid(coarse, filters, layers), filters, layers)
+    fine = layers.conv_norm_relu(fine, max(3 * width // 4, 1), kernel=1)
+    x = _separable(layers.concatenate(layers.enlarge(x, 4), fine), filters, layers)
+    return keras.Model(inputs, layers.head(x, factor=4), name="deeplabv3plus")
 
 
-def _separable(x: Tensor, filters: int, style: Style, rate: int = 1) -> Tensor:
+def _separable(x: Tensor, filters: int, layers: LayerFactory, rate: int = 1) -> Tensor:
     """3 x 3 convolution of each channel, 1 x 1 convolution across them, BatchNormalization, activation."""
-    return style.conv_norm_relu(style.depthwise(dilation=rate)(x), filters, kernel=1)
+    return layers.conv_norm_relu(layers.depthwise(dilation=rate)(x), filters, kernel=1)
 
 
-def _pyramid(x: Tensor, filters: int, style: Style) -> Tensor:
+def _pyramid(x: Tensor, filters: int, layers: LayerFactory) -> Tensor:
     """Atrous spatial pyramid: a 1 x 1 convolution, three separable ones at ``RATES``, and the image's mean."""
-    mean = keras.layers.GlobalAveragePooling2D(keepdims=True, dtype=style.dtype)(x)
+    mean = keras.layers.GlobalAveragePooling2D(keepdims=True, dtype=layers.dtype)(x)
     branches = [
-        style.conv_norm_relu(x, filters, kernel=1),
-        *(_separable(x, filters, style, rate) for rate in RATES),
-        style.enlarge(style.conv_norm_relu(mean, filters, kernel=1), tuple(x.shape[1:3])),
+        layers.conv_norm_relu(x, filters, kernel=1),
+        *(_separable(x, filters, layers, rate) for rate in RATES),
+        layers.enlarge(layers.conv_norm_relu(mean, filters, kernel=1), tuple(x.shape[1:3])),
     ]
-    return style.conv_norm_relu(style.concatenate(branches[-1], *branches[:-1]), filters, kernel=1)
+    return layers.conv_norm_relu(layers.concatenate(branches[-1], *branches[:-1]), filters, kernel=1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import keras
 
-from lungseg.architectures.blocks import Style, Tensor
+from lungseg.architectures.blocks import LayerFactory, Tensor
 
 CHANNELS = (8, 16, 32)  # of the three levels
 
 
-def lwnet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
+def lwnet(shape: tuple[int, int, int], width: int, layers: LayerFactory) -> keras.Model:
     """The little W-Net (Galdran et al. 2022, Sci Rep 12, 6174, arXiv:2009.01907, section on U-Net and W-Net).
 
     Two residual U-Nets of 8, 16 and 32 channels, one after the other: the second sees the image and the first one's
@@ -22,23 +22,23 @@ def lwnet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
     """
     filters = [max(round(channels * width / 64), 2) for channels in CHANNELS]  # of one channel none would be left
     inputs = keras.Input(shape, name="image")
-    first = keras.layers.Conv2D(1, 1, dtype=style.dtype, name="first_logit")(_unet(inputs, filters, style))
-    return keras.Model(inputs, style.head(_unet(style.concatenate(first, inputs), filters, style)), name="lwnet")
+    first = keras.layers.Conv2D(1, 1, dtype=layers.dtype, name="first_logit")(_unet(inputs, filters, layers))
+    return keras.Model(inputs, layers.head(_unet(layers.concatenate(first, inputs), filters, layers)), name="lwnet")
 
 
-def _unet(x: Tensor, filters: list[int], style: Style) -> Tensor:
+def _unet(x: Tensor, filters: list[int], layers: LayerFactory) -> Tensor:
     """The features (B, H, W, filters[0]) of one of the two, from which its logits are made."""
-    x, skips = _residual(x, filters[0], style), []
+    x, skips = _residual(x, filters[0], layers), []
     for below in filters[1:]:
         skips.append(x)
-        x = _residual(style.pool(x), below, style)
+        x = _residual(layers.pool(x), below, layers)
     for skip in reversed(skips):
-        bridge = style.conv_norm_relu(skip, skip.shape[-1])
-        x = _residual(style.concatenate(style.up(x, skip.shape[-1]), bridge), skip.shape[-1], style)
+        bridge = layers.conv_norm_relu(skip, skip.shape[-1])
+        x = _residual(layers.concatenate(layers.up(x, skip.shape[-1]), bridge), skip.shape[-1], layers)
     return x
 
 
-def _residual(x: Tensor, filters: int, style: Style) -> Tensor:
+def _residual(x: Tensor, filters: int, layers: LayerFactory) -> Tensor:
     """Two convolutions, plus a 1 x 1 convolution of what they were given; no activation after the sum."""
-    shortcut = style.norm()(style.conv(filters, kernel=1)(x))
-    return style.add(style.conv_norm_relu(style.conv_norm_relu(x, filters), filters), shortcut)
+    shortcut = layers.norm()(layers.conv(filters, kernel=1)(x))
+    return layers.add(layers.conv_norm_relu(layers.conv_norm_relu(x, filters), filters), shortcut)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from lungseg.architectures.blocks import Style, Tensor
+from lungseg.architectures.blocks import LayerFactory, Tensor
 from lungseg.errors import EnvironmentFailure, UsageError
 
 SKIPS = ("expanded_conv_project_BN", "block_2_add", "block_5_add", "block_12_add")  # a half to a sixteenth of the size
@@ -17,7 +17,9 @@ PUBLISHED = {32: "0.5", 48: "0.75", 64: "1.0"}  # width and Keras's name of its 
 SOURCE = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
 
 
-def mobilenetv2_unet(shape: tuple[int, int, int], width: int, style: Style, imagenet: bool = False) -> keras.Model:
+def mobilenetv2_unet(
+    shape: tuple[int, int, int], width: int, layers: LayerFactory, imagenet: bool = False
+) -> keras.Model:
     """U-Net (Ronneberger et al. 2015) whose encoder is MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381, table 2).
 
     The encoder is Keras's own graph (``keras.applications.MobileNetV2``) down to its last convolution of 1280 channels
@@ -36,30 +38,30 @@ def mobilenetv2_unet(shape: tuple[int, int, int], width: int, style: Style, imag
     Raises UsageError for a width or number of channels without published weights, EnvironmentFailure without network.
     """
     inputs = keras.Input(shape, name="image")
-    scaled = keras.layers.Rescaling(2.0, offset=-1.0, dtype=style.dtype)(inputs)
-    encoder = _encoder(scaled, width, style)
+    scaled = keras.layers.Rescaling(2.0, offset=-1.0, dtype=layers.dtype)(inputs)
+    encoder = _encoder(scaled, width, layers)
     if imagenet:
         _start_from_imagenet(encoder, width, shape[-1])
     x = encoder.output
     skips: list[Tensor] = [encoder.get_layer(name).output for name in SKIPS]
     for filters, skip in zip(DECODER, [*reversed(skips), None], strict=True):
         size = shape[:2] if skip is None else skip.shape[1:3]
-        x = style.resize(x, size)
-        x = x if skip is None else style.concatenate(x, skip)
+        x = layers.resize(x, size)
+        x = x if skip is None else layers.concatenate(x, skip)
         for _ in range(2):
-            x = style.conv_norm_relu(x, max(round(filters * width / 64), MIN_FILTERS))
-    return keras.Model(inputs, style.head(x), name="mobilenetv2_unet")
+            x = layers.conv_norm_relu(x, max(round(filters * width / 64), MIN_FILTERS))
+    return keras.Model(inputs, layers.head(x), name="mobilenetv2_unet")
 
 
-def mobilenetv2_unet_imagenet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
+def mobilenetv2_unet_imagenet(shape: tuple[int, int, int], width: int, layers: LayerFactory) -> keras.Model:
     """``mobilenetv2_unet`` that starts from ImageNet weights; to train it, give it a line in ARCHITECTURES."""
-    return mobilenetv2_unet(shape, width, style, imagenet=True)
+    return mobilenetv2_unet(shape, width, layers, imagenet=True)
 
 
-def _encoder(x: Tensor, width: int, style: Style) -> keras.Model:
+def _encoder(x: Tensor, width: int, layers: LayerFactory) -> keras.Model:
     """Keras's graph on ``x``; it knows precision only by the global policy, and momentum not at all."""
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(style.dtype)
+    keras.config.set_dtype_policy(layers.dtype)
     try:
         encoder = keras.applications.MobileNetV2(
             input_tensor=x, alpha=width / 64, include_top=False, weights=None, name="encoder"
@@ -68,7 +70,7 @@ def _encoder(x: Tensor, width: int, style: Style) -> keras.Model:
         keras.config.set_dtype_policy(before)
     for layer in encoder.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = style.momentum
+            layer.momentum = layers.momentum
     return encoder
 
 

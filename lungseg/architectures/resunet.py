@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keras
 
-from lungseg.architectures.blocks import Style, Tensor, encoder_decoder
+from lungseg.architectures.blocks import LayerFactory, Tensor, encoder_decoder
 
 
-def resunet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
+def resunet(shape: tuple[int, int, int], width: int, layers: LayerFactory) -> keras.Model:
     """Residual U-Net (Zhang, Liu and Wang 2018, IEEE GRSL 15(5)).
 
     Each block adds a 1 x 1 convolution of its input to the second convolution's output before the last
@@ -17,9 +17,9 @@ def resunet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Mode
     """
 
     def block(x: Tensor, filters: int) -> Tensor:
-        shortcut = style.norm()(style.conv(filters, kernel=1)(x))
-        x = style.conv_norm_relu(x, filters)
-        x = style.norm()(style.conv(filters)(x))
-        return style.relu(style.add(x, shortcut))
+        shortcut = layers.norm()(layers.conv(filters, kernel=1)(x))
+        x = layers.conv_norm_relu(x, filters)
+        x = layers.norm()(layers.conv(filters)(x))
+        return layers.relu(layers.add(x, shortcut))
 
-    return encoder_decoder(shape, width, style, block, "resunet")
+    return encoder_decoder(shape, width, layers, block, "resunet")

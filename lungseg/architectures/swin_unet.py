@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from lungseg.architectures.blocks import Style, Tensor
+from lungseg.architectures.blocks import LayerFactory, Tensor
 from lungseg.architectures.transformer import Transformer, heads
 from lungseg.architectures.windows import WindowAttention
 
@@ -18,7 +18,7 @@ HEAD = 32  # channels of a head
 LEAST = 8  # channels: normalised over three, every thousandth token is so nearly even that it is rounding blown up
 
 
-def swin_unet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
+def swin_unet(shape: tuple[int, int, int], width: int, layers: LayerFactory) -> keras.Model:
     """Swin-Unet (Cao et al. 2021, arXiv:2105.05537, section 3 and figure 1), the size of Swin-T.
 
     A U of transformers alone: patches of 4 x 4 pixels, two blocks a level, the second of shifted windows; merged
@@ -30,32 +30,32 @@ def swin_unet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Mo
     below width 43. 27.17 M parameters and 8.0 GMACs at width 64 and 256 x 256.
     """
     channels = max(round(1.5 * width), LEAST)
-    make = Transformer(style, lambda: keras.initializers.TruncatedNormal(stddev=0.02 * (96 / channels) ** 0.5))
+    make = Transformer(layers, lambda: keras.initializers.TruncatedNormal(stddev=0.02 * (96 / channels) ** 0.5))
     inputs = keras.Input(shape, name="image")
-    x = make.norm(make.dense(SpaceToDepth(PATCH, dtype=style.dtype)(inputs), channels))
+    x = make.norm(make.dense(SpaceToDepth(PATCH, dtype=layers.dtype)(inputs), channels))
     skips = []
     for level in range(LEVELS):
         x = _stage(_merge(x, make) if level else x, make)
         skips.append(x)
     x = make.norm(x)
     for skip in reversed(skips[:-1]):
-        x = style.concatenate(_cropped(_expand(x, 2, make), skip, style), skip)
+        x = layers.concatenate(_cropped(_expand(x, 2, make), skip, layers), skip)
         x = _stage(make.dense(x, skip.shape[-1]), make)
-    return keras.Model(inputs, style.head(_expand(make.norm(x), PATCH, make)), name="swin_unet")
+    return keras.Model(inputs, layers.head(_expand(make.norm(x), PATCH, make)), name="swin_unet")
 
 
 def _stage(x: Tensor, make: Transformer) -> Tensor:
     """Two blocks of attention within windows, of which the second are shifted."""
     for shifted in (False, True):
-        x = make.block(x, WindowAttention(heads(x.shape[-1], HEAD), WINDOW, shifted, dtype=make.style.dtype))
+        x = make.block(x, WindowAttention(heads(x.shape[-1], HEAD), WINDOW, shifted, dtype=make.layers.dtype))
     return x
 
 
 def _merge(x: Tensor, make: Transformer) -> Tensor:
     """Each 2 x 2 tokens to one of twice the channels; an odd last row or column is joined by zeros."""
     odd = tuple((0, side % 2) for side in x.shape[1:3])
-    x = keras.layers.ZeroPadding2D(odd, dtype=make.style.dtype)(x)
-    x = make.norm(SpaceToDepth(2, dtype=make.style.dtype)(x))
+    x = keras.layers.ZeroPadding2D(odd, dtype=make.layers.dtype)(x)
+    x = make.norm(SpaceToDepth(2, dtype=make.layers.dtype)(x))
     return make.dense(x, x.shape[-1] // 2, bias=False)
 
 
@@ -63,13 +63,13 @@ def _expand(x: Tensor, factor: int, make: Transformer) -> Tensor:
     """Each token to 2 x 2 of half the channels, or to 4 x 4 of as many."""
     growth = {2: 2, PATCH: PATCH * PATCH}[factor]
     x = make.dense(x, growth * x.shape[-1], bias=False)
-    return make.norm(DepthToSpace(factor, dtype=make.style.dtype)(x))
+    return make.norm(DepthToSpace(factor, dtype=make.layers.dtype)(x))
 
 
-def _cropped(x: Tensor, skip: Tensor, style: Style) -> Tensor:
+def _cropped(x: Tensor, skip: Tensor, layers: LayerFactory) -> Tensor:
     """Without the row and column that ``_merge`` added."""
     extra = tuple((0, x.shape[axis] - skip.shape[axis]) for axis in (1, 2))
-    return keras.layers.Cropping2D(extra, dtype=style.dtype)(x)
+    return keras.layers.Cropping2D(extra, dtype=layers.dtype)(x)
 
 
 @keras.saving.register_keras_serializable(package="lungseg")

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from lungseg.architectures.blocks import Style, Tensor
+from lungseg.architectures.blocks import LayerFactory, Tensor
 
 EXPANSION = 4  # of the perceptron's hidden layer
 
@@ -25,16 +25,16 @@ class Transformer:
     initial: makes a dense layer's initialiser, a new one each time, since one used twice gives the same numbers.
     """
 
-    style: Style
+    layers: LayerFactory
     initial: Callable[[], keras.initializers.Initializer]
 
     def dense(self, x: Tensor, units: int, bias: bool = True) -> Tensor:
         """Linear map of each token's channels."""
-        return keras.layers.Dense(units, use_bias=bias, kernel_initializer=self.initial(), dtype=self.style.dtype)(x)
+        return keras.layers.Dense(units, use_bias=bias, kernel_initializer=self.initial(), dtype=self.layers.dtype)(x)
 
     def norm(self, x: Tensor) -> Tensor:
         """Normalise each token over its channels."""
-        return keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.style.dtype)(x)
+        return keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.layers.dtype)(x)
 
     def block(self, x: Tensor, attention: keras.layers.Layer) -> Tensor:
         """Attention, then a perceptron, each of normalised tokens and added to them (Dosovitskiy et al. 2021, 3.1).
@@ -43,10 +43,10 @@ class Transformer:
         """
         channels = x.shape[-1]
         y = attention(self.dense(self.norm(x), 3 * channels))
-        x = self.style.add(x, self.dense(y, channels))
+        x = self.layers.add(x, self.dense(y, channels))
         y = self.dense(self.norm(x), EXPANSION * channels)
-        y = keras.layers.Activation("gelu", dtype=self.style.dtype)(y)
-        return self.style.add(x, self.dense(y, channels))
+        y = keras.layers.Activation("gelu", dtype=self.layers.dtype)(y)
+        return self.layers.add(x, self.dense(y, channels))
 
 
 def heads(channels: int, size: int) -> int:
@@ -71,8 +71,8 @@ def attend(x: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
     scores = ops.cast(ops.matmul(query * size**-0.5, ops.swapaxes(key, -1, -2)), "float32")
     # ops.softmax is the same, but warns of a group of one token, which is what the smallest images come to.
     weights = ops.exp(ops.log_softmax(scores if bias is None else scores + bias))
-    found = ops.matmul(ops.cast(weights, value.dtype), value)
-    return ops.reshape(ops.swapaxes(found, 2, 3), (-1, groups, tokens, heads * size))
+    result = ops.matmul(ops.cast(weights, value.dtype), value)
+    return ops.reshape(ops.swapaxes(result, 2, 3), (-1, groups, tokens, heads * size))
 
 
 @keras.saving.register_keras_serializable(package="lungseg")
@@ -97,8 +97,8 @@ class GlobalAttention(keras.layers.Layer):
     def call(self, x: Tensor) -> Tensor:
         """All tokens as one group."""
         _, rows, columns, channels = x.shape
-        found = attend(ops.reshape(x, (-1, 1, rows * columns, channels)), self.heads)
-        return ops.reshape(found, (-1, rows, columns, channels // 3))
+        result = attend(ops.reshape(x, (-1, 1, rows * columns, channels)), self.heads)
+        return ops.reshape(result, (-1, rows, columns, channels // 3))
 
     def macs(self, shape: tuple[int, ...]) -> int:
         """Multiply-accumulates of the two products, for one image of queries, keys and values of ``shape``."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from lungseg.architectures.blocks import Style, Tensor
+from lungseg.architectures.blocks import LayerFactory, Tensor
 from lungseg.architectures.resnet import resnet
 from lungseg.architectures.transformer import GlobalAttention, Transformer, heads
 
@@ -17,7 +17,7 @@ DECODER = (256, 128, 64, 16)  # channels at width 64, at an eighth, a quarter, a
 LEAST = 8  # of them at any width: the last, of one or two, could not draw the outline that the rest has found
 
 
-def transunet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
+def transunet(shape: tuple[int, int, int], width: int, layers: LayerFactory) -> keras.Model:
     """TransUNet (Chen et al. 2021, arXiv:2102.04306, section 3 and figure 1), R50-ViT-B/16.
 
     Features of a sixteenth of the size by a ResNet are the tokens of a vision transformer of 12 blocks; a decoder
@@ -29,19 +29,19 @@ def transunet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Mo
     has 64 channels or more, so that there is one below width 11. 105.32 M parameters and 38.3 GMACs at width 64 and
     256 x 256.
     """
-    make = Transformer(style, keras.initializers.GlorotUniform)
+    make = Transformer(layers, keras.initializers.GlorotUniform)
     inputs = keras.Input(shape, name="image")
-    *skips, x = resnet(inputs, STAGES, width, style)
-    x = Positions(dtype=style.dtype)(make.dense(x, 12 * width))
+    *skips, x = resnet(inputs, STAGES, width, layers)
+    x = Positions(dtype=layers.dtype)(make.dense(x, 12 * width))
     for _ in range(LAYERS):
-        x = make.block(x, GlobalAttention(heads(12 * width, HEAD), dtype=style.dtype))
-    x = style.conv_norm_relu(make.norm(x), 8 * width)
+        x = make.block(x, GlobalAttention(heads(12 * width, HEAD), dtype=layers.dtype))
+    x = layers.conv_norm_relu(make.norm(x), 8 * width)
     for channels in DECODER:
-        x = style.enlarge(x)
-        x = style.concatenate(x, skips.pop()) if skips else x
+        x = layers.enlarge(x)
+        x = layers.concatenate(x, skips.pop()) if skips else x
         for _ in range(2):
-            x = style.conv_norm_relu(x, max(channels * width // 64, LEAST))
-    return keras.Model(inputs, style.head(x), name="transunet")
+            x = layers.conv_norm_relu(x, max(channels * width // 64, LEAST))
+    return keras.Model(inputs, layers.head(x), name="transunet")
 
 
 @keras.saving.register_keras_serializable(package="lungseg")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keras
 
-from lungseg.architectures.blocks import Style, Tensor, encoder_decoder
+from lungseg.architectures.blocks import LayerFactory, Tensor, encoder_decoder
 
 
-def unet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
+def unet(shape: tuple[int, int, int], width: int, layers: LayerFactory) -> keras.Model:
     """U-Net (Ronneberger, Fischer and Brox 2015, MICCAI, section 2 and figure 1).
 
     Two convolutions a level, four levels, skips by concatenation. Differs from the paper: same padding
@@ -16,6 +16,6 @@ def unet(shape: tuple[int, int, int], width: int, style: Style) -> keras.Model:
     """
 
     def block(x: Tensor, filters: int) -> Tensor:
-        return style.conv_norm_relu(style.conv_norm_relu(x, filters), filters)
+        return layers.conv_norm_relu(layers.conv_norm_relu(x, filters), filters)
 
-    return encoder_decoder(shape, width, style, block, "unet")
+    return encoder_decoder(shape, width, layers, block, "unet")

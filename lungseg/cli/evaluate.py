@@ -9,7 +9,7 @@ from typing import Any
 
 from lungseg.cli import backend, options
 from lungseg.cli.terminal import plain, tell
-from lungseg.cli.train import told
+from lungseg.cli.train import describe
 from lungseg.terminal import path as path_of
 
 
@@ -38,19 +38,19 @@ def run(arguments: argparse.Namespace) -> int:
     card = model.card
     cases = load(arguments.dataset, arguments.root)
     network = engine.start(model, arguments.engine, arguments.threads)
-    found = evaluation.evaluate(
+    result = evaluation.evaluate(
         network, cases, card.size, card.threshold, lambda done, n: tell(f"{done} of {n} images")
     )
     name = arguments.to_card or arguments.dataset
     scores = [
         {"set": name, "metric": "dice", "at": at, "how": "one training, all images of the set", "engine": network.name,
-         "data_sha256": evaluation.fingerprint(cases), **found.dice(at)}
+         "data_sha256": evaluation.fingerprint(cases), **result.dice(at)}
         for at in ("stored", "network")
     ]  # fmt: skip
     for score in scores:
-        print(plain(told(score)))
+        print(plain(describe(score)))
     if arguments.json:
-        text = json.dumps({"scores": scores, "cases": found.cases}, indent=1, allow_nan=False)
+        text = json.dumps({"scores": scores, "cases": result.cases}, indent=1, allow_nan=False)
         atomic.write_bytes(arguments.json, text.encode())
     if arguments.to_card:
         if not os.access(model.path, os.W_OK):

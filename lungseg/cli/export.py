@@ -109,7 +109,7 @@ def _record(
         "width": card.width,
         "size": list(card.size),
         "parameters": card.parameters,
-        "trained_on": card.data.get("set", ""),
+        "train_set": card.data.get("set", ""),
         "training_backend": card.training.get("backend", ""),
         "weights_sha256": card.weights_sha256,
         "threshold": card.threshold,

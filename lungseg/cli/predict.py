@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lungseg.cli import backend, options
-from lungseg.cli.terminal import duration, plain, tell
+from lungseg.cli.terminal import elapsed, plain, tell
 from lungseg.terminal import path as path_of
 
 if TYPE_CHECKING:
@@ -88,4 +88,4 @@ class _Progress:
         if now - self.last >= SECONDS and done:
             self.last = now
             left = (now - self.began) / done * (self.total - seen)
-            tell(f"{seen} of {self.total} files, {tally.failed} bad, about {duration(left)} left")
+            tell(f"{seen} of {self.total} files, {tally.failed} bad, about {elapsed(left)} left")

@@ -15,7 +15,7 @@ def tell(line: str) -> None:
     print(plain(line), file=sys.stderr, flush=True)
 
 
-def duration(seconds: float) -> str:
+def elapsed(seconds: float) -> str:
     """``45 s``, ``12 min`` or ``3.5 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"

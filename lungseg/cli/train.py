@@ -10,7 +10,7 @@ from typing import Any
 
 from lungseg.architectures import ARCHITECTURES
 from lungseg.cli import backend, options
-from lungseg.cli.terminal import duration, plain, tell
+from lungseg.cli.terminal import elapsed, plain, tell
 from lungseg.datasets import dataset
 from lungseg.terminal import path as path_of
 
@@ -66,12 +66,12 @@ def run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads, devices=arguments.devices, about=about, watch=Progress(),
     )  # fmt: skip
     for score in made.card.scores:
-        tell(told(score))
+        tell(describe(score))
     print(plain(str(made.path)))
     return 0
 
 
-def told(score: Mapping[str, Any]) -> str:
+def describe(score: Mapping[str, Any]) -> str:
     """``Dice 0.9703 [0.9652, 0.9735], 138 images of 120 patients, out of fold, at the masks' stored size``."""
     size = "masks' stored size" if score["at"] == "stored" else "network's size"
     return (
@@ -102,5 +102,5 @@ class Progress:
             f"training {event['training']} of {event['trainings']}, "
             f"epoch {event['epoch']:.0f} of {event['epochs']:.0f}: "
             f"loss {event['loss']:.4f}, validation Dice {event['val_hard_dice']:.4f} (best {self.best:.4f})"
-            f"{'' if end else f', about {duration(left)} left'}"
+            f"{'' if end else f', about {elapsed(left)} left'}"
         )

@@ -40,8 +40,8 @@ class Dataset:
     def load(self, root: Path) -> list[Case]:
         """Its cases, in any order."""
         module, function = self.function.split(":")
-        found: list[Case] = getattr(import_module(module), function)(root)
-        return found
+        result: list[Case] = getattr(import_module(module), function)(root)
+        return result
 
 
 DATASETS: dict[str, Dataset] = {

@@ -15,7 +15,7 @@ from lungseg.errors import DataError
 
 
 @dataclass(frozen=True)
-class Limits:
+class ArchiveLimits:
     """What an archive may ask for. The Montgomery set (0.6 GB, some 600 files of PNG) is far below."""
 
     members: int = 20_000
@@ -23,13 +23,13 @@ class Limits:
     ratio: float = 100.0  # unpacked bytes over the archive's own
 
 
-LIMITS = Limits()
+LIMITS = ArchiveLimits()
 
 # What zipfile raises for bytes that are no zip file, in its directory or in a member.
 _DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeDecodeError, struct.error, zlib.error)
 
 
-def unpack(archive: Path, folder: Path, source: str | None = None, limits: Limits = LIMITS) -> None:
+def unpack(archive: Path, folder: Path, source: str | None = None, limits: ArchiveLimits = LIMITS) -> None:
     """Unpack a zip file into a new ``folder``: regular files and folders only, nothing outside of it.
 
     Every member is checked before the first byte is written; ``__MACOSX`` is passed over. Raises DataError
@@ -70,7 +70,7 @@ def _write(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None
         atomic.sync(outside.fileno())
 
 
-def _oversize(members: list[zipfile.ZipInfo], archive_bytes: int, limits: Limits) -> list[str]:
+def _oversize(members: list[zipfile.ZipInfo], archive_bytes: int, limits: ArchiveLimits) -> list[str]:
     total = sum(member.file_size for member in members)
     if len(members) > limits.members:
         return [f"{len(members):,} members, at most {limits.members:,} are accepted"]
@@ -83,7 +83,7 @@ def _oversize(members: list[zipfile.ZipInfo], archive_bytes: int, limits: Limits
 
 
 def _hostile(members: list[zipfile.ZipInfo]) -> list[str]:
-    """A line for each member that must not be written. Permissions and owners are never taken over."""
+    """A line for each member that must not be written. Permissions and owners are never reused."""
     problems, seen = [], set()
     for member in members:
         name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)

@@ -62,12 +62,12 @@ def _other_kinds(folder: Path) -> str:
     endings = Counter(ending for name in names if (ending := Path(name).suffix.lower()) in OTHERS)
     if not endings:
         return ""
-    found = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
+    result = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
     jpeg = any(ending.startswith(".jp") for ending in endings)
     blurred = "; JPEG smears the edges of masks, so draw those anew" if jpeg else ""
     most = max(endings, key=endings.__getitem__)
     return (
-        f"{folder}: holds {found}; only PNG is read: convert them, as by ImageMagick's `mogrify -format png *{most}`"
+        f"{folder}: holds {result}; only PNG is read: convert them, as by ImageMagick's `mogrify -format png *{most}`"
         f"{blurred}"
     )
 
@@ -81,14 +81,14 @@ def paired(root: Path, image_folder: str, mask_folders: Sequence[str]) -> dict[s
     images, problems = images_in(root / image_folder)
     masks = []
     for folder in mask_folders:
-        found, twice = images_in(root / folder)
+        result, twice = images_in(root / folder)
         problems += twice
-        problems += [f"{images[stem]}: has no mask in {root / folder}" for stem in images.keys() - found.keys()]
-        problems += [f"{found[stem]}: has no image in {root / image_folder}" for stem in found.keys() - images.keys()]
-        masks.append(found)
+        problems += [f"{images[stem]}: has no mask in {root / folder}" for stem in images.keys() - result.keys()]
+        problems += [f"{result[stem]}: has no image in {root / image_folder}" for stem in result.keys() - images.keys()]
+        masks.append(result)
     if problems or not images:
-        others = [told for name in (image_folder, *mask_folders) if (told := _other_kinds(root / name))]
+        others = [details for name in (image_folder, *mask_folders) if (details := _other_kinds(root / name))]
         if others and not all((images, *masks)):
             raise DataError(others)  # none of that folder is read: a line for each name would hide why
         raise DataError([*others, *sorted(problems)] or f"{root / image_folder}: holds no PNG image")
-    return {stem: (image, tuple(found[stem] for found in masks)) for stem, image in sorted(images.items())}
+    return {stem: (image, tuple(result[stem] for result in masks)) for stem, image in sorted(images.items())}

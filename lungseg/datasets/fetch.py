@@ -87,13 +87,13 @@ def _already_there(name: str, folder: Path, expected: int | None, say: Say) -> b
         raise UsageError(f"{folder}: is a file; name a folder to be made")
     remedy = "remove it or name another folder"
     try:
-        found = len(load(name, folder))
+        result = len(load(name, folder))
     except DataError as error:
         reason = error.problems[0].partition(";")[0]  # without its remedy, which is another
         raise DataError(f"{folder}: is not empty and not a whole {_called(name)} set ({reason}); {remedy}") from error
-    if expected is not None and found != expected:
-        raise DataError(f"{folder}: holds {found} cases of {expected}; {remedy}")
-    say(f"{folder}: already holds a whole set of {found} cases, nothing downloaded")
+    if expected is not None and result != expected:
+        raise DataError(f"{folder}: holds {result} cases of {expected}; {remedy}")
+    say(f"{folder}: already holds a whole set of {result} cases, nothing downloaded")
     return True
 
 
@@ -170,8 +170,8 @@ class _Meter:
 def _check_hash(archive: Path, sha256: str, url: str) -> None:
     import pooch
 
-    found = pooch.file_hash(str(archive))
-    if found == sha256:
+    result = pooch.file_hash(str(archive))
+    if result == sha256:
         return
     with archive.open("rb") as file:
         start = file.read(512).lstrip().lower()
@@ -179,22 +179,22 @@ def _check_hash(archive: Path, sha256: str, url: str) -> None:
     what = "is a web page, not the archive" if page else "is not the expected archive"
     raise DataError(
         f"{url}: what arrived ({archive.stat().st_size:,} bytes) {what}: "
-        f"SHA-256 {found}, expected {sha256}. It was deleted; try again later or from a mirror (--url)"
+        f"SHA-256 {result}, expected {sha256}. It was deleted; try again later or from a mirror (--url)"
     )
 
 
 def _root_of(name: str, unpacked: Path, expected: int | None, url: str) -> Path:
     """The folder inside what was unpacked that ``lungseg.load`` reads, such as ``MontgomerySet/``."""
-    tops = {found.parent for layout in ("CXR_png", "img") for found in unpacked.rglob(layout) if found.is_dir()}
+    tops = {result.parent for layout in ("CXR_png", "img") for result in unpacked.rglob(layout) if result.is_dir()}
     if len(tops) != 1:
         raise DataError(f"{url}: {len(tops)} folders CXR_png in the archive, expected 1; not a {_called(name)} set")
     (root,) = tops
     try:
-        found = len(load(name, root))
+        result = len(load(name, root))
     except DataError as error:
         raise DataError([line.replace(str(root), url) for line in error.problems]) from error
-    if expected is not None and found != expected:
-        raise DataError(f"{url}: the archive holds {found} cases, expected {expected}")
+    if expected is not None and result != expected:
+        raise DataError(f"{url}: the archive holds {result} cases, expected {expected}")
     return root
 
 

@@ -21,29 +21,29 @@ def load(root: Path) -> list[Case]:
     separators and encodings are read. Without it each image counts as a patient of its own and distances are in pixels.
     """
     pairs = paired(root, "img", ["mask"])
-    return told([Case(stem, stem, image, masks) for stem, (image, masks) in pairs.items()], root)
+    return with_metadata([Case(stem, stem, image, masks) for stem, (image, masks) in pairs.items()], root)
 
 
-def told(cases: Sequence[Case], root: Path, optional: Set[str] = frozenset()) -> list[Case]:
+def with_metadata(cases: Sequence[Case], root: Path, optional: Set[str] = frozenset()) -> list[Case]:
     """The same cases with what the metadata file beside them says; it comes before what is known already.
 
     optional: ids that the file may have besides. Raises DataError as ``metadata.read`` does.
     """
     rows = metadata_of(root, {case.id for case in cases}, optional)
-    return [_told(case, rows[case.id]) if case.id in rows else case for case in cases]
+    return [_with_metadata(case, rows[case.id]) if case.id in rows else case for case in cases]
 
 
-def metadata_of(root: Path, stems: Set[str], optional: Set[str] = frozenset()) -> Mapping[str, metadata.Row]:
+def metadata_of(root: Path, stems: Set[str], optional: Set[str] = frozenset()) -> Mapping[str, metadata.Columns]:
     """Rows of a set's metadata file by image; empty when there is no such file."""
     return metadata.read(metadata.find(root), stems, optional).rows
 
 
-def read_metadata(path: Path, stems: Set[str]) -> Mapping[str, metadata.Row]:
+def read_metadata(path: Path, stems: Set[str]) -> Mapping[str, metadata.Columns]:
     """Rows of this metadata file by image; empty when there is no such file. Raises as ``metadata.read`` does."""
     return metadata.read(path if path.exists() else None, stems).rows
 
 
-def _told(case: Case, row: metadata.Row) -> Case:
+def _with_metadata(case: Case, row: metadata.Columns) -> Case:
     return replace(
         case,
         patient=row.get("patient") or case.patient,
@@ -52,19 +52,19 @@ def _told(case: Case, row: metadata.Row) -> Case:
     )
 
 
-def attributes(row: metadata.Row) -> Attributes:
+def attributes(row: metadata.Columns) -> Attributes:
     """sex, age and tb of one metadata row, each only where it is given."""
     known: dict[str, str | int] = {"sex": row["sex"]} if row.get("sex") else {}
     return {**known, **{key: int(row[key]) for key in ("age", "tb") if row.get(key)}}
 
 
-def _spacing(row: metadata.Row) -> tuple[float, float] | None:
+def _spacing(row: metadata.Columns) -> tuple[float, float] | None:
     if not (row.get("spacing_row_mm") and row.get("spacing_column_mm")):
         return None
     return float(row["spacing_row_mm"]), float(row["spacing_column_mm"])
 
 
-def stored_spacing(row: metadata.Row, image: Path, native_mm: float) -> tuple[float, float] | None:
+def stored_spacing(row: metadata.Columns, image: Path, native_mm: float) -> tuple[float, float] | None:
     """Millimetres per stored pixel (row, column) of an image resized from its native size.
 
     The two differ when a native 4020 x 4892 image was squashed to a square.

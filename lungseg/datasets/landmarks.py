@@ -82,10 +82,10 @@ def landmarks(image: Image, lungs: Mask, spacing_mm: tuple[float, float] | None)
     grey = np.rint(resize_image(image, size) * 255).astype(np.uint8)
     even = cv2.createCLAHE(CLIP, (TILES, TILES)).apply(grey)
     sift = cv2.SIFT.create(contrastThreshold=CONTRAST)
-    found = [point for point in sift.detect(even, hull) if point.size <= WIDEST]
-    found.sort(key=lambda point: (-point.response, point.pt, point.angle))
+    result = [point for point in sift.detect(even, hull) if point.size <= WIDEST]
+    result.sort(key=lambda point: (-point.response, point.pt, point.angle))
     descriptors: Any
-    kept, descriptors = sift.compute(even, found[:MOST])
+    kept, descriptors = sift.compute(even, result[:MOST])
     if descriptors is None:
         return NONE
     rows, columns = np.nonzero(hull)
@@ -116,10 +116,10 @@ def agreement(one: Landmarks, other: Landmarks, least: int = 2) -> Agreement | N
     has a scale or turn that two films of one patient do not have."""
     if len(_plausible(one.strongest(FEW), other.strongest(FEW))[0]) < ENOUGH:
         return None  # most pairs end here, at a sixteenth of the work
-    mine, theirs = _plausible(one, other)
+    mine, other_value = _plausible(one, other)
     if len(mine) < max(least, 2):
         return None  # a fit can bring no more together than there are
-    points, onto = one.points[mine], other.points[theirs]
+    points, onto = one.points[mine], other.points[other_value]
     # its random numbers begin anew at each call, so that the same points have the same fit
     fit: Any
     fit, inside = cv2.estimateAffinePartial2D(points, onto, method=cv2.RANSAC, ransacReprojThreshold=WITHIN)
@@ -135,16 +135,16 @@ def agreement(one: Landmarks, other: Landmarks, least: int = 2) -> Agreement | N
 
 def _plausible(one: Landmarks, other: Landmarks) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Matches whose size, direction and place differ by no more than two films of one patient let them."""
-    mine, theirs = matched(one, other)
-    grown = np.abs(np.log(other.sizes[theirs] / one.sizes[mine]))
-    turned = np.abs((other.directions[theirs] - one.directions[mine] + 180) % 360 - 180)
-    moved = np.hypot(*(other.points[theirs] - one.points[mine]).T)
+    mine, other_value = matched(one, other)
+    grown = np.abs(np.log(other.sizes[other_value] / one.sizes[mine]))
+    turned = np.abs((other.directions[other_value] - one.directions[mine] + 180) % 360 - 180)
+    moved = np.hypot(*(other.points[other_value] - one.points[mine]).T)
     plausible = (grown < math.log(OWN_SCALE)) & (turned < OWN_TURN) & (moved < SHIFT)
-    return mine[plausible], theirs[plausible]
+    return mine[plausible], other_value[plausible]
 
 
 def _places(points: Floats) -> int:
-    """Points that are told apart: SIFT describes one place once for each direction that it finds there."""
+    """Points that are significantly different: SIFT describes one place once for each direction that it finds there."""
     return len(np.unique(np.rint(points), axis=0))
 
 
@@ -160,7 +160,7 @@ def matched(one: Landmarks, other: Landmarks) -> tuple[NDArray[np.intp], NDArray
     near[lines, nearest] = -np.inf
     mine = np.flatnonzero(one.squares - 2 * best < RATIO**2 * (one.squares - 2 * near.max(axis=1)))
     near[lines, nearest] = best
-    theirs = nearest[mine]
-    back = one.squares[:, None] / 2 - near[:, theirs]  # of these columns alone: most are gone by now
+    other_value = nearest[mine]
+    back = one.squares[:, None] / 2 - near[:, other_value]  # of these columns alone: most are gone by now
     mutual = back.argmin(axis=0) == mine
-    return mine[mutual], theirs[mutual]
+    return mine[mutual], other_value[mutual]

@@ -18,7 +18,7 @@ MOST_BYTES = 16 << 20  # of a table of another name that is looked into
 MOST_YEARS = 120
 MOST_SIDE = 100_000  # pixels of a native image
 MOST_MM = 100.0
-Row = dict[str, str]
+Columns = dict[str, str]
 
 # Keys of headers (see ``table_file.key``) that are read for each column of ours; ours itself comes first.
 SPELLINGS: dict[str, tuple[str, ...]] = {
@@ -50,7 +50,7 @@ class Metadata:
     """rows: by image, under our own column names, each value already as ``Case`` wants it or empty.
     unread: columns of the file that nothing reads. has_patients: whether it has a column of patients."""
 
-    rows: Mapping[str, Row] = field(default_factory=dict)
+    rows: Mapping[str, Columns] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     has_patients: bool = False
 
@@ -62,12 +62,12 @@ def find(root: Path) -> Path | None:
     where another table in the folder names these images' patients: read as none, each image would be its own patient.
     """
     files = _files(root)
-    found = [path for path in files if path.name.casefold() == NAME]
-    exact = [path for path in found if path.name == NAME]
-    if len(found) > 1:
-        raise DataError(f"{root}: holds {' and '.join(path.name for path in found)}; keep one of them, as {NAME}")
-    if found:
-        return (exact or found)[0]
+    result = [path for path in files if path.name.casefold() == NAME]
+    exact = [path for path in result if path.name == NAME]
+    if len(result) > 1:
+        raise DataError(f"{root}: holds {' and '.join(path.name for path in result)}; keep one of them, as {NAME}")
+    if result:
+        return (exact or result)[0]
     for path in files:
         if path.name.casefold().split(".")[0] in ("metadata", "meta-data", "meta_data"):
             raise DataError(f"{path}: is not read, so each image would count as its own patient; save it as {NAME}")
@@ -81,9 +81,9 @@ def others(root: Path) -> list[Path]:
     """Tables in the set's folder, or among its images, that are not read; also a metadata file beside the folder."""
     endings = (".csv", ".tsv", ".xlsx", ".xls", ".ods", ".parquet")
     within = [path for folder in (root, root / "img", root / "mask", root / "CXR_png") for path in _files(folder)]
-    beside = [path for path in _files(root.resolve().parent) if path.name.casefold().split(".")[0] == "metadata"]
-    own = [path for path in within if path.parent == root and path.name.casefold() == NAME]
-    return [path for path in (*within, *beside) if path.suffix.casefold() in endings and path not in own]
+    alongside = [path for path in _files(root.resolve().parent) if path.name.casefold().split(".")[0] == "metadata"]
+    local = [path for path in within if path.parent == root and path.name.casefold() == NAME]
+    return [path for path in (*within, *alongside) if path.suffix.casefold() in endings and path not in local]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -116,35 +116,35 @@ def read(path: Path | None, stems: Set[str], optional: Set[str] = frozenset()) -
     table = table_file.read(path, _KNOWN)
     columns = _columns(path, table, stems | optional)
     by_name = {plain(stem): stem for stem in stems | optional}
-    found: dict[str, Row] = {}
+    result: dict[str, Columns] = {}
     problems: list[str] = []
     times: Counter[str] = Counter()
     if not table.rows:
         raise DataError(f"{path}: has no rows below its header; give one an image")
     for row in table.rows:
-        told = {ours: row.cells[theirs] for ours, theirs in columns.items()}
-        named = told["id"]
+        details = {ours: row.cells[other] for ours, other in columns.items()}
+        named = details["id"]
         stem = _stem(named, by_name)
         if stem is None:
             problems.append(f"{path}: line {row.line}: row {named!r} has no image{_hint(named, by_name)}")
             continue
         times[stem] += 1
         where = f"{path}: line {row.line} ({named!r})"
-        found[stem] = {"id": stem}
-        for column, text in told.items():
+        result[stem] = {"id": stem}
+        for column, text in details.items():
             if column != "id":
                 try:
-                    found[stem][column] = "" if text.casefold() in _MISSING else _READ[column](text)
+                    result[stem][column] = "" if text.casefold() in _MISSING else _READ[column](text)
                 except ValueError as error:
                     problems.append(f"{where}: {column} {text!r} {error}")
-        problems += [f"{where}: {problem}" for problem in _unpaired(found[stem], columns)]
-    problems += [f"{path}: image {stem!r} has no row" for stem in sorted(stems - found.keys())]
+        problems += [f"{where}: {problem}" for problem in _unpaired(result[stem], columns)]
+    problems += [f"{path}: image {stem!r} has no row" for stem in sorted(stems - result.keys())]
     problems += [f"{path}: id {stem!r} occurs more than once ({n} rows)" for stem, n in sorted(times.items()) if n > 1]
     if problems:
         raise DataError(problems)
-    _unite_spellings(found)
+    _unite_spellings(result)
     unread = tuple(name for name in table.columns if name not in columns.values())
-    return Metadata(found, unread, "patient" in columns)
+    return Metadata(result, unread, "patient" in columns)
 
 
 def _columns(path: Path, table: table_file.Table, stems: Set[str]) -> dict[str, str]:
@@ -205,7 +205,7 @@ def _loosened(name: str) -> str:
     return re.sub(r"^0+|\.0+$", "", name.casefold())
 
 
-def _unite_spellings(rows: Mapping[str, Row]) -> None:
+def _unite_spellings(rows: Mapping[str, Columns]) -> None:
     """One patient under one spelling: blanks, letters' case, forms of a letter and pandas' ``12.0`` tell nobody apart.
 
     Too large a group costs nothing; one in two parts would be on both sides of a fold.
@@ -217,7 +217,7 @@ def _unite_spellings(rows: Mapping[str, Row]) -> None:
             rows[stem]["patient"] = first.setdefault(re.sub(r"^(\d+)\.0+$", r"\1", loose), patient)
 
 
-def _unpaired(row: Row, columns: Mapping[str, str]) -> list[str]:
+def _unpaired(row: Columns, columns: Mapping[str, str]) -> list[str]:
     """Pairs of columns of which one value is given and the other is not; one that cannot be is told elsewhere."""
     pairs = (("spacing_row_mm", "spacing_column_mm"), ("native_height", "native_width"))
     return [
@@ -236,10 +236,10 @@ def _sex(text: str) -> str:
 
 def _age(text: str) -> str:
     """Completed years. DICOM writes ``040Y`` and, of infants, months, weeks or days."""
-    told = re.fullmatch(r"(\d+(?:[.,]\d+)?)\s*(y|yo|yr|yrs|year|years|m|w|d)?\.?", text.casefold())
-    if not told:
+    details = re.fullmatch(r"(\d+(?:[.,]\d+)?)\s*(y|yo|yr|yrs|year|years|m|w|d)?\.?", text.casefold())
+    if not details:
         raise ValueError("must be whole numbers of years, or left empty")
-    years = float(told[1].replace(",", ".")) / {"m": 12, "w": 52.18, "d": 365.25}.get(told[2] or "y", 1)
+    years = float(details[1].replace(",", ".")) / {"m": 12, "w": 52.18, "d": 365.25}.get(details[2] or "y", 1)
     if years > MOST_YEARS:
         raise ValueError(f"is more than {MOST_YEARS} years; correct it or leave it empty")
     return str(int(years))

@@ -46,7 +46,7 @@ def load(root: Path) -> list[Case]:
     """Cases of either layout: the original distribution (``CXR_png``) or ``img/``, ``mask/``; of either with what
     ``metadata.csv`` says where there is one."""
     if (root / "CXR_png").is_dir():
-        return folder.told(load_original(root), root)
+        return folder.with_metadata(load_original(root), root)
     if (root / "img").is_dir():
         return load_resized(root)
     raise DataError(

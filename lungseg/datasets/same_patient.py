@@ -72,13 +72,13 @@ def find(cases: Sequence[Case], say: Callable[[str], None] | None = None) -> lis
     for number, case in enumerate(cases, 1):
         marks.append(landmarks.landmarks(*read_case(case), case.spacing_mm))
         tell(f"landmarks of {number} of {len(cases)} images")
-    total, found = len(cases) * (len(cases) - 1) // 2, []
+    total, result = len(cases) * (len(cases) - 1) // 2, []
     for number, (i, j) in enumerate(combinations(range(len(cases)), 2), 1):
         agree = landmarks.agreement(marks[i], marks[j], POSSIBLE)
         if agree:
-            found.append(Pair(cases[i], cases[j], agree.inliers, agree.matches, agree.scale, agree.degrees))
-        tell(f"{number:,} of {total:,} pairs compared, {len(found)} alike")
-    return sorted(found, key=lambda pair: (-pair.inliers, pair.one.id, pair.other.id))
+            result.append(Pair(cases[i], cases[j], agree.inliers, agree.matches, agree.scale, agree.degrees))
+        tell(f"{number:,} of {total:,} pairs compared, {len(result)} alike")
+    return sorted(result, key=lambda pair: (-pair.inliers, pair.one.id, pair.other.id))
 
 
 def _every(seconds: float, say: Callable[[str], None] | None) -> Callable[[str], None]:
@@ -124,7 +124,7 @@ def rows(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[tuple[str, str]]:
     ]
 
 
-def doubts(pairs: Sequence[Pair]) -> dict[str, list[str]]:
+def warnings(pairs: Sequence[Pair]) -> dict[str, list[str]]:
     """Kinds of pairs that the set gives two patients -> their names, for a person to look at."""
     kinds = {
         f"images of one patient who counts as two ({CERTAIN} or more landmarks agree; give them one patient)": True,

@@ -57,7 +57,7 @@ def _original(root: Path) -> list[Case]:
         Case(stem, stem, pictures[stem], (mask,), attributes=read_reading(root / "ClinicalReadings" / f"{stem}.txt"))
         for stem, mask in sorted(of_image.items())
     ]
-    return folder.told(cases, root, optional=pictures.keys() - of_image.keys())
+    return folder.with_metadata(cases, root, optional=pictures.keys() - of_image.keys())
 
 
 def read_reading(path: Path) -> Attributes:

@@ -21,7 +21,7 @@ _INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"  # of no width; copied from web pa
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row. line: in the file, from 1. cells: by the header as written, without blanks around them."""
 
     line: int
@@ -33,7 +33,7 @@ class Table:
     """Header as written (unnamed columns left out) and the rows that hold anything."""
 
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 def plain(text: str) -> str:
@@ -54,10 +54,10 @@ def read(path: Path, known: frozenset[str]) -> Table:
     named twice, or a row has more values than there are columns.
     """
     text = _text(path)
-    told = re.match(r"sep=(.)\r?\n?", text, re.IGNORECASE)  # Excel's own first line
-    text = text[told.end() :] if told else text
-    skipped = 1 if told else 0
-    tables = {mark: _rows(path, text, mark, skipped) for mark in ([told[1]] if told else SEPARATORS)}
+    details = re.match(r"sep=(.)\r?\n?", text, re.IGNORECASE)  # Excel's own first line
+    text = text[details.end() :] if details else text
+    skipped = 1 if details else 0
+    tables = {mark: _rows(path, text, mark, skipped) for mark in ([details[1]] if details else SEPARATORS)}
     lines = max(tables.values(), key=lambda rows: sum(key(cell) in known for cell in rows[0][1]) if rows else -1)
     if not lines:
         raise DataError(f"{path}: an empty file; it needs a line of column names, one of them 'id', and a row an image")
@@ -73,7 +73,7 @@ def read(path: Path, known: frozenset[str]) -> Table:
                 "put values that hold the separator in quotes"
             )
         values = dict(zip(header, cells, strict=False))
-        rows.append(Row(line, {name: values.get(name, "") for name in named}))
+        rows.append(TableRow(line, {name: values.get(name, "") for name in named}))
     return Table(tuple(named), tuple(rows))
 
 
@@ -81,10 +81,10 @@ def _rows(path: Path, text: str, separator: str, skipped: int) -> list[tuple[int
     """(line, cells) of each row that holds anything."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        found = [(reader.line_num + skipped, [plain(cell) for cell in row]) for row in reader]
+        result = [(reader.line_num + skipped, [plain(cell) for cell in row]) for row in reader]
     except csv.Error as error:
         raise DataError(f"{path}: cannot be read as a table (line {reader.line_num + skipped}: {error})") from error
-    return [(line, cells) for line, cells in found if any(cells)]
+    return [(line, cells) for line, cells in result if any(cells)]
 
 
 def _text(path: Path) -> str:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from lungseg.datasets import dataset as known_dataset
 from lungseg.datasets import load
 from lungseg.datasets.case import images_in
-from lungseg.datasets.census import census
 from lungseg.datasets.remarks import remarks
-from lungseg.datasets.suspicions import suspicions
+from lungseg.datasets.summary import summary
+from lungseg.datasets.warnings import data_warnings
 from lungseg.errors import DataError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def verify(
         cases = load(dataset, folder)
     except DataError as error:
         return Report(title, errors=list(dict.fromkeys([*error.problems, *_undecodable(folder)])))
-    from lungseg.datasets.inspection import inspect  # decodes; an empty folder is told at once, without it
+    from lungseg.datasets.checks import inspect  # decodes; an empty folder is told at once, without it
 
     findings, errors, spoke = [], [], time.monotonic()
     for number, case in enumerate(cases, 1):
@@ -72,14 +72,14 @@ def verify(
         if say and time.monotonic() - spoke > 5:
             spoke = time.monotonic()
             say(f"{number} of {len(cases)} cases read")
-    rows = census(cases, findings)
-    warnings = {**remarks(cases, folder if dataset != "phantom" else None), **suspicions(findings)}
+    rows = summary(cases, findings)
+    warnings = {**remarks(cases, folder if dataset != "phantom" else None), **data_warnings(findings)}
     if not same_patient or errors:
         return Report(title, rows, errors, warnings)
     from lungseg.datasets import same_patient as anatomy
 
     pairs = anatomy.find(cases, say)
-    return Report(title, [*rows, *anatomy.rows(cases, pairs)], errors, {**warnings, **anatomy.doubts(pairs)}, pairs)
+    return Report(title, [*rows, *anatomy.rows(cases, pairs)], errors, {**warnings, **anatomy.warnings(pairs)}, pairs)
 
 
 def _undecodable(folder: Path) -> list[str]:

@@ -47,17 +47,17 @@ def page(model: ModelFolder, say: Callable[[str], None]) -> bytes:
 
 def filled(text: str, card: Card, graph: bytes) -> bytes:
     """The shell with a model's graph, what of its card the page needs, and the sample."""
-    facts = {"name": card.name, "size": card.size, "threshold": card.threshold, "exposure": dict(card.exposure)}
+    metadata = {"name": card.name, "size": card.size, "threshold": card.threshold, "exposure": dict(card.exposure)}
     drawn = phantom.thorax(SAMPLE, SAMPLE_SIZE)
     sample = images.png_bytes(np.rint(drawn.image * 255).astype(np.uint8))
     model = [
-        f'<script type="application/json" id="card">{json.dumps(facts).replace("<", chr(92) + "u003c")}</script>',
+        f'<script type="application/json" id="card">{json.dumps(metadata).replace("<", chr(92) + "u003c")}</script>',
         f'<script type="text/plain" id="graph">{base64.b64encode(graph).decode()}</script>',
         f'<script type="text/plain" id="phantom">{base64.b64encode(sample).decode()}</script>',
     ]
     for place, value in (("about", _about(card, graph)), ("model", "\n".join(model))):
-        before, found, after = text.partition(f"<!-- {place} -->")
-        if not found:
+        before, result, after = text.partition(f"<!-- {place} -->")
+        if not result:
             raise EnvironmentFailure(f"the page's shell has no place for its {place}; remove {cache()} and try again")
         text = before + value + after
     return text.encode()

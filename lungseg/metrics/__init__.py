@@ -1,18 +1,18 @@
 """What a predicted mask is worth: ratios of counts, border distances, plausibility. NumPy and SciPy only.
 
-Everything takes boolean masks (H, W), the truth first. The steps are separate, so that per-image and pooled
+Everything takes boolean masks (H, W), the ground truth first. The steps are separate, so that per-image and pooled
 values are the same functions of other counts: ``counts`` -> ``ratios``, ``distances`` -> ``boundary``.
 A new metric is one function in ``ratios`` or ``boundary`` and one row of ``METRICS`` (table.py).
 """
 
 from lungseg.metrics import boundary, ratios
+from lungseg.metrics.aggregate import check_identities, classification_report, confusion_matrix, pooled
 from lungseg.metrics.boundary import Distances, distances
 from lungseg.metrics.calibration import calibration, expected_calibration_error
-from lungseg.metrics.confusion import Counts, counts, rim
-from lungseg.metrics.plausibility import components, holes
-from lungseg.metrics.pooling import check_identities, classification_report, confusion_matrix, pooled
+from lungseg.metrics.counts import Counts, counts, tolerance_counts
 from lungseg.metrics.scoring import score, score_at_stored
 from lungseg.metrics.table import METRICS, Metric, OfMasks, OfMasksAndSpacing, from_borders, from_counts
+from lungseg.metrics.topology import components, holes
 
 accuracy = from_counts(ratios.accuracy)
 balanced_accuracy = from_counts(ratios.balanced_accuracy)
@@ -61,8 +61,8 @@ __all__ = [
     "pooled",
     "precision",
     "recall",
-    "rim",
     "score",
     "score_at_stored",
     "specificity",
+    "tolerance_counts",
 ]

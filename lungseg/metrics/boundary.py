@@ -24,30 +24,30 @@ State = Literal["ok", "both_empty", "one_empty"]
 class Distances:
     """Each border pixel of one mask to the nearest of the other: float64 (n,), infinite if there is none."""
 
-    from_truth: NDArray[np.float64]
-    from_guess: NDArray[np.float64]
+    from_target: NDArray[np.float64]
+    from_prediction: NDArray[np.float64]
 
     @property
     def state(self) -> State:
         """Which of the rules for empty masks applies."""
-        return ("both_empty", "one_empty", "ok")[bool(self.from_truth.size) + bool(self.from_guess.size)]
+        return ("both_empty", "one_empty", "ok")[bool(self.from_target.size) + bool(self.from_prediction.size)]
 
     @property
     def of_both(self) -> NDArray[np.float64]:
         """Both directions together, float64 (n + m,)."""
-        return np.concatenate([self.from_truth, self.from_guess])
+        return np.concatenate([self.from_target, self.from_prediction])
 
 
-def distances(truth: Mask, guess: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0)) -> Distances:
+def distances(target: Mask, prediction: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0)) -> Distances:
     """Measure between the borders of boolean masks (H, W); spacing_mm is a pixel's size as (row, column).
 
     Raises TypeError or ValueError for anything but two masks of one shape and two positive finite numbers.
     """
-    check_pair(truth, guess)
+    check_pair(target, prediction)
     spacing = np.asarray(spacing_mm, dtype=np.float64)
     if spacing.shape != (2,) or not np.all(np.isfinite(spacing) & (spacing > 0)):
         raise ValueError(f"spacing_mm = {spacing_mm!r}; two positive numbers (row, column) are needed")
-    a, b = places(border(truth)), places(border(guess))
+    a, b = places(border(target)), places(border(prediction))
     if not (a.size and b.size):
         return Distances(np.full(len(a), np.inf), np.full(len(b), np.inf))
     return Distances(nearest(a, b, spacing), nearest(b, a, spacing))
@@ -60,7 +60,7 @@ def hd95_mm(d: Distances) -> float:
     """
     if d.state != "ok":
         return 0.0 if d.state == "both_empty" else math.inf
-    return float(max(np.percentile(d.from_truth, 95), np.percentile(d.from_guess, 95)))
+    return float(max(np.percentile(d.from_target, 95), np.percentile(d.from_prediction, 95)))
 
 
 def assd_mm(d: Distances) -> float:

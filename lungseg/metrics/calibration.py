@@ -12,17 +12,17 @@ from lungseg.metrics.masks import Mask
 BINS = 15  # of equal width, as in Guo et al. 2017 (arXiv:1706.04599), section 2
 
 
-def calibration(probability: np.ndarray, truth: Mask) -> dict[str, Any]:
+def calibration(probability: np.ndarray, target: Mask) -> dict[str, Any]:
     """Reliability of pixels' probabilities: float32 (N, H, W) in [0, 1] beside masks bool (N, H, W). JSON-ready.
 
     bins: of each of 15 bins of probability, from low to high, [pixels, sum of their probabilities, lung pixels], so
     that those of several folds can be added up. brier: mean squared difference of probability and mask (Brier 1950).
     Raises ValueError unless the two have one shape with a pixel in it.
     """
-    if probability.shape != truth.shape or probability.size == 0:
-        raise ValueError(f"probability is {probability.shape}, truth {truth.shape}; both must be (N, H, W)")
+    if probability.shape != target.shape or probability.size == 0:
+        raise ValueError(f"probability is {probability.shape}, ground truth {target.shape}; both must be (N, H, W)")
     p = probability.ravel().astype(np.float64)
-    lung = truth.ravel()
+    lung = target.ravel()
     bin_of = np.minimum((p * BINS).astype(np.intp), BINS - 1)
     n = np.bincount(bin_of, minlength=BINS)
     total = np.bincount(bin_of, weights=p, minlength=BINS)

@@ -24,12 +24,14 @@ def check_mask(mask: Any, name: str = "mask") -> None:
         raise ValueError(f"{name}: shape {mask.shape}; a mask is (H, W), one image, no batch or channel axis")
 
 
-def check_pair(truth: Any, guess: Any) -> None:
+def check_pair(target: Any, prediction: Any) -> None:
     """Raise TypeError or ValueError unless both are masks (see `check_mask`) of one shape."""
-    check_mask(truth, "truth")
-    check_mask(guess, "guess")
-    if truth.shape != guess.shape:
-        raise ValueError(f"truth is {truth.shape}, guess {guess.shape}; resize one to the other's size first")
+    check_mask(target, "target")
+    check_mask(prediction, "prediction")
+    if target.shape != prediction.shape:
+        raise ValueError(
+            f"ground truth is {target.shape}, prediction {prediction.shape}; resize one to the other's size first"
+        )
 
 
 def dilate(mask: Mask) -> Mask:

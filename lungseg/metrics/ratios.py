@@ -1,12 +1,12 @@
 """Counts -> ratios in [0, 1], each a float64. Defined where 0/0: nothing to find is 1, something missed is 0.
 
-"To find" are the truth's pixels of the class in question, so F1 stays the harmonic mean of precision and
+"To find" are the ground truth's pixels of the class in question, so F1 stays the harmonic mean of precision and
 recall, and IoU = Dice / (2 - Dice), for empty masks too.
 """
 
 from __future__ import annotations
 
-from lungseg.metrics.confusion import Counts
+from lungseg.metrics.counts import Counts
 
 
 def accuracy(c: Counts) -> float:
@@ -15,7 +15,7 @@ def accuracy(c: Counts) -> float:
 
 
 def precision(c: Counts) -> float:
-    """Share of the guess that is right: tp / (tp + fp). An empty guess has 1 if there is no lung, else 0."""
+    """Share of the prediction that is right: tp / (tp + fp). An empty prediction has 1 if there is no lung, else 0."""
     return _ratio(c.tp, c.tp + c.fp, undefined=0.0 if c.fn else 1.0)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from lungseg.metrics import boundary, ratios
 from lungseg.metrics.boundary import Distances, distances
-from lungseg.metrics.confusion import Counts, counts
+from lungseg.metrics.counts import Counts, counts
 from lungseg.metrics.masks import Mask
 
 
@@ -58,20 +58,20 @@ METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 class OfMasks(Protocol):
     """A ratio as a function of two boolean masks (H, W)."""
 
-    def __call__(self, truth: Mask, guess: Mask) -> float: ...
+    def __call__(self, target: Mask, prediction: Mask) -> float: ...
 
 
 class OfMasksAndSpacing(Protocol):
     """A border metric as a function of two boolean masks (H, W) and the pixel's size as (row, column)."""
 
-    def __call__(self, truth: Mask, guess: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0)) -> float: ...
+    def __call__(self, target: Mask, prediction: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0)) -> float: ...
 
 
 def from_counts(function: Callable[[Counts], float]) -> OfMasks:
     """The public form of a function of `Counts`: it takes the masks."""
 
-    def of_masks(truth: Mask, guess: Mask) -> float:
-        return function(counts(truth, guess))
+    def of_masks(target: Mask, prediction: Mask) -> float:
+        return function(counts(target, prediction))
 
     return _named(of_masks, function)
 
@@ -79,8 +79,8 @@ def from_counts(function: Callable[[Counts], float]) -> OfMasks:
 def from_borders(function: Callable[[Distances], float]) -> OfMasksAndSpacing:
     """The public form of a function of `Distances`: it takes the masks and the spacing."""
 
-    def of_masks(truth: Mask, guess: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0)) -> float:
-        return function(distances(truth, guess, spacing_mm))
+    def of_masks(target: Mask, prediction: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0)) -> float:
+        return function(distances(target, prediction, spacing_mm))
 
     return _named(of_masks, function)
 

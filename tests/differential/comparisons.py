@@ -57,12 +57,12 @@ class Tally:
     largest: float = 0.0
 
 
-def ours(metric: str, truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float]) -> float:
+def ours(metric: str, target: np.ndarray, prediction: np.ndarray, spacing: tuple[float, float]) -> float:
     """Our value under a record's key."""
     if metric in COUNTS:
-        return getattr(metrics.counts(truth, guess), metric)
+        return getattr(metrics.counts(target, prediction), metric)
     takes = metrics.METRICS[metric].takes
-    return getattr(metrics, metric)(truth, guess, *([spacing] if takes == "distances" else []))
+    return getattr(metrics, metric)(target, prediction, *([spacing] if takes == "distances" else []))
 
 
 def apart(one: float, other: float) -> float:
@@ -75,7 +75,7 @@ def apart(one: float, other: float) -> float:
 
 def tally(comparison: Comparison, n: int) -> dict[str, Tally]:
     """Try about `n` pairs, always the same ones; {metric: Tally}."""
-    found: dict[str, Tally] = {}
+    result: dict[str, Tally] = {}
 
     @settings(
         max_examples=n,
@@ -87,10 +87,10 @@ def tally(comparison: Comparison, n: int) -> dict[str, Tally]:
     )
     @given(pairs(comparison.side), spacings())
     def look(pair: tuple[np.ndarray, np.ndarray], spacing: tuple[float, float]) -> None:
-        for metric, theirs in comparison.oracle(*pair, spacing).items():
-            row = found.setdefault(metric, Tally())
+        for metric, other in comparison.oracle(*pair, spacing).items():
+            row = result.setdefault(metric, Tally())
             row.tried += 1
-            row.largest = max(row.largest, apart(ours(metric, *pair, spacing), theirs))
+            row.largest = max(row.largest, apart(ours(metric, *pair, spacing), other))
 
     look()
-    return found
+    return result

@@ -17,9 +17,10 @@ Mask = np.ndarray
 Spacing = tuple[float, float]
 
 DISAGREE = (
-    ("scikit-learn", "balanced accuracy", "truth of one class", "averages over the classes that occur; ours over both, "
+    ("scikit-learn", "balanced accuracy", "ground truth of one class", "averages over the classes that occur; ours "
+        "over both, "
      "an absent one by the rule for 0/0"),
-    ("MONAI", "Dice, IoU", "truth empty", "NaN, unless `ignore_empty` is off; ours 1 if both are empty, else 0"),
+    ("MONAI", "Dice, IoU", "ground truth empty", "NaN, unless `ignore_empty` is off; ours 1 if both are empty, else 0"),
     ("MONAI", "HD95, ASSD, NSD", "a mask empty", "NaN, infinite or 0, by metric and by which of the two; ours 0, 0 "
      "and 1 if both are empty, infinite, infinite and 0 if one is"),
     ("MONAI", "NSD", "a distance within 1e-5 mm of 2 mm", "float32 decides whether 2 mm are within 2 mm; ours float64 "
@@ -30,15 +31,15 @@ DISAGREE = (
 )  # fmt: skip
 
 
-def scikit_learn(truth: Mask, guess: Mask, spacing: Spacing) -> dict[str, float]:
+def scikit_learn(target: Mask, prediction: Mask, spacing: Spacing) -> dict[str, float]:
     """Counts and ratios, with zero_division set to METRICS' rule for 0/0."""
     from sklearn import metrics as of
 
-    t, g = truth.ravel(), guess.ravel()
+    t, g = target.ravel(), prediction.ravel()
     tn, fp, fn, tp = of.confusion_matrix(t, g, labels=[False, True]).ravel().tolist()
     nothing = 0.0 if t.any() else 1.0
     precision, recall, f1, _ = of.precision_recall_fscore_support(t, g, labels=[False, True], zero_division=nothing)
-    found = {
+    result = {
         "tp": tp, "fp": fp, "fn": fn, "tn": tn,
         "accuracy": of.accuracy_score(t, g),
         "precision": precision[1], "recall": recall[1], "f1": f1[1], "dice": f1[1],
@@ -46,8 +47,8 @@ def scikit_learn(truth: Mask, guess: Mask, spacing: Spacing) -> dict[str, float]
         "iou": of.jaccard_score(t, g, zero_division=0.0 if t.any() or g.any() else 1.0),
     }  # fmt: skip
     if 0 < t.sum() < t.size:
-        found["balanced_accuracy"] = of.balanced_accuracy_score(t, g)
-    return found
+        result["balanced_accuracy"] = of.balanced_accuracy_score(t, g)
+    return result
 
 
 def _border(mask: Mask) -> list[tuple[int, int]]:
@@ -64,9 +65,9 @@ def _border(mask: Mask) -> list[tuple[int, int]]:
     ]
 
 
-def brute_force(truth: Mask, guess: Mask, spacing: Spacing) -> dict[str, float]:
+def brute_force(target: Mask, prediction: Mask, spacing: Spacing) -> dict[str, float]:
     """Every border pixel against every other; NumPy's linear percentile and its mean of the pooled distances."""
-    a, b = _border(truth), _border(guess)
+    a, b = _border(target), _border(prediction)
     if not a or not b:
         both = not a and not b
         return {"hd95_mm": 0.0 if both else math.inf, "assd_mm": 0.0 if both else math.inf, "nsd_2mm": float(both)}
@@ -86,63 +87,63 @@ def brute_force(truth: Mask, guess: Mask, spacing: Spacing) -> dict[str, float]:
     }
 
 
-def monai_overlap(truth: Mask, guess: Mask, spacing: Spacing) -> dict[str, float]:
-    """Counts; Dice and IoU where the truth holds something."""
+def monai_overlap(target: Mask, prediction: Mask, spacing: Spacing) -> dict[str, float]:
+    """Counts; Dice and IoU where the ground truth holds something."""
     import torch
     from monai import metrics as of
 
-    t, g = (torch.from_numpy(mask[None, None]).float() for mask in (truth, guess))
+    t, g = (torch.from_numpy(mask[None, None]).float() for mask in (target, prediction))
     tp, fp, tn, fn = of.get_confusion_matrix(g, t).ravel().tolist()
-    found = {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
-    if truth.any():
-        found["dice"] = float(of.compute_dice(g, t, include_background=True))
-        found["iou"] = float(of.compute_iou(g, t, include_background=True))
-    return found
+    result = {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
+    if target.any():
+        result["dice"] = float(of.compute_dice(g, t, include_background=True))
+        result["iou"] = float(of.compute_iou(g, t, include_background=True))
+    return result
 
 
-def monai_borders(truth: Mask, guess: Mask, spacing: Spacing) -> dict[str, float]:
+def monai_borders(target: Mask, prediction: Mask, spacing: Spacing) -> dict[str, float]:
     """HD95, ASSD and NSD where both masks hold something; no NSD where float32 decides what is within 2 mm."""
     import torch
     from monai import metrics as of
 
-    if not (truth.any() and guess.any()):
+    if not (target.any() and prediction.any()):
         return {}
-    t, g = (torch.from_numpy(mask[None, None]).float() for mask in (truth, guess))
+    t, g = (torch.from_numpy(mask[None, None]).float() for mask in (target, prediction))
     more: dict[str, Any] = {"include_background": True, "spacing": spacing}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # its own use of what it has deprecated
-        found = {
+        result = {
             "hd95_mm": float(of.compute_hausdorff_distance(g, t, percentile=95, **more)),
             "assd_mm": float(of.compute_average_surface_distance(g, t, symmetric=True, **more)),
         }
-        if np.abs(metrics.distances(truth, guess, spacing).of_both - metrics.boundary.NSD_TOLERANCE).min() > 1e-5:
-            found["nsd_2mm"] = float(of.compute_surface_dice(g, t, [2.0], **more))
-    return found
+        if np.abs(metrics.distances(target, prediction, spacing).of_both - metrics.boundary.NSD_TOLERANCE).min() > 1e-5:
+            result["nsd_2mm"] = float(of.compute_surface_dice(g, t, [2.0], **more))
+    return result
 
 
-def medpy(truth: Mask, guess: Mask, spacing: Spacing) -> dict[str, float]:
+def medpy(target: Mask, prediction: Mask, spacing: Spacing) -> dict[str, float]:
     """ASSD, and HD95 for the size of the disagreement, where both masks hold something."""
     from medpy.metric import binary
 
-    if not (truth.any() and guess.any()):
+    if not (target.any() and prediction.any()):
         return {}
     return {
-        "hd95_mm": float(binary.hd95(guess, truth, spacing, connectivity=1)),
-        "assd_mm": float(binary.assd(guess, truth, spacing, connectivity=1)),
+        "hd95_mm": float(binary.hd95(prediction, target, spacing, connectivity=1)),
+        "assd_mm": float(binary.assd(prediction, target, spacing, connectivity=1)),
     }
 
 
-def deepmind(truth: Mask, guess: Mask, spacing: Spacing) -> dict[str, float]:
+def deepmind(target: Mask, prediction: Mask, spacing: Spacing) -> dict[str, float]:
     """Dice of DeepMind's surface-distance, and HD95, ASSD and NSD for the size of the disagreement."""
     import surface_distance as of
 
-    if not (truth.any() and guess.any()):
+    if not (target.any() and prediction.any()):
         return {}
-    d = of.compute_surface_distances(truth, guess, spacing)
+    d = of.compute_surface_distances(target, prediction, spacing)
     lengths = [d["surfel_areas_gt"].sum(), d["surfel_areas_pred"].sum()]
     means = of.compute_average_surface_distance(d)
     return {
-        "dice": float(of.compute_dice_coefficient(truth, guess)),
+        "dice": float(of.compute_dice_coefficient(target, prediction)),
         "hd95_mm": float(of.compute_robust_hausdorff(d, 95)),
         "assd_mm": float(np.dot(lengths, means) / sum(lengths)),
         "nsd_2mm": float(of.compute_surface_dice_at_tolerance(d, 2.0)),

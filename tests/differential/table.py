@@ -46,8 +46,8 @@ def rows(share: float) -> list[str]:
     """The table, oracle by oracle, each in a process of its own."""
     lines = ["| against | metric | pairs | largest difference | allowed |", "|---|---|--:|--:|--:|"]
     with ProcessPoolExecutor(len(COMPARISONS)) as pool:
-        for found in pool.map(of_one, COMPARISONS, [share] * len(COMPARISONS)):
-            lines += found
+        for result in pool.map(of_one, COMPARISONS, [share] * len(COMPARISONS)):
+            lines += result
     return lines
 
 

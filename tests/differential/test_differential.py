@@ -10,9 +10,9 @@ SHORT = {"scikit-learn": 60, "brute force": 200}
 def check(name, n):
     comparison = COMPARISONS[name]
     pytest.importorskip(comparison.package, reason=f"{name} is not installed: pip install -e '.[oracles]'")
-    found = tally(comparison, n)
-    assert found
-    for metric, row in found.items():
+    result = tally(comparison, n)
+    assert result
+    for metric, row in result.items():
         allowed = comparison.allowed(metric)
         assert row.tried > n // 3, f"{metric}: only {row.tried} pairs"
         assert allowed is None or row.largest <= allowed, f"{metric}: {row.largest} apart"

@@ -6,4 +6,4 @@ from lungseg import ARCHITECTURES, recipes
 
 NAMES = ("tiny", "hog", "sleeper", "aborter", "diverger", "liar", "irreproducible")
 ARCHITECTURES._entries.update({name: f"networks:{name}" for name in NAMES})
-recipes.RECIPES["two-epochs"] = replace(recipes.recipe("brief"), name="two-epochs", epochs=2)
+recipes.RECIPES["two-epochs"] = replace(recipes.recipe("smoke"), name="two-epochs", epochs=2)

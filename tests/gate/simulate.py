@@ -81,7 +81,7 @@ def differences(results: Path, architecture: str) -> tuple[Dice, str]:
 def rerun(
     before: Mapping[str, list[int]], e: Dice, fold: Mapping[str, int], lost: np.ndarray, rng: np.random.Generator
 ) -> dict[str, list[int]]:
-    """Counts of a simulated training: truth and predicted area stay, the overlap follows from the new Dice."""
+    """Counts of a simulated training: ground truth and predicted area stay, the overlap follows from the new Dice."""
     ids = [key.partition("/")[2] for key in before]
     folds = np.array([fold[key] for key in ids])
     apart = np.array([e[key] for key in ids])
@@ -90,10 +90,10 @@ def rerun(
     moved = signs[folds] * means[folds] + rng.choice((-1.0, 1.0), len(ids)) * (apart - means[folds])
     counts = {}
     for (key, (tp, fp, fn, tn)), change in zip(before.items(), (moved - lost).tolist(), strict=True):
-        truth, guess = tp + fn, tp + fp
-        dice = 2 * tp / (truth + guess) + change
-        both = min(max(round(dice * (truth + guess) / 2), 0), truth, guess)
-        counts[key] = [both, guess - both, truth - both, tn + fp - (guess - both)]
+        target, prediction = tp + fn, tp + fp
+        dice = 2 * tp / (target + prediction) + change
+        both = min(max(round(dice * (target + prediction) / 2), 0), target, prediction)
+        counts[key] = [both, prediction - both, target - both, tn + fp - (prediction - both)]
     return counts
 
 
@@ -110,7 +110,7 @@ def alarms(results: Path, loss: Loss, noise: float, reruns: int, seed: int = 0, 
             lost = loss(rng, n) if of in (None, name) else np.zeros(n)
             scores["counts"] = rerun(scores["counts"], apart[name], fold, lost, rng)
             scores["dice"] = float(np.mean([accuracy.dice(value) for value in scores["counts"].values()]))
-        failed += gate.exit_code(gate.compare(before, now, meant=True)) != gate.OK
+        failed += gate.exit_code(gate.compare(before, now, expected_change=True)) != gate.OK
     return failed
 
 

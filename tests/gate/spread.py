@@ -24,7 +24,7 @@ from bench.cell import Cell
 from bench.records import store
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.running import data, inputs, worker
+from bench.running import data, fingerprint, worker
 from bench.running.training import Training
 from bench.suites import Suite
 from lungseg import runtime
@@ -34,15 +34,15 @@ def train(cell: Cell, threads: int, root: Path, results: Path) -> None:
     """One cell, in a fresh process, with a number of threads that the suite does not have."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # a backend's start-up noise; a failure comes back as exception
     suite = replace(suites.suite(cell.suite), threads=threads)
-    made_from = inputs.inputs(cell, data.gather(suite, root, Results(results)))
+    made_from = fingerprint.fingerprint_inputs(cell, data.load_suite_data(suite, root, Results(results)))
     worker.run(Training(cell, suite, root, Results(results), made_from), lambda event: None)
 
 
 def records(suite: Suite, seeds: Sequence[int], threads: int, results: Path) -> dict[tuple[str, int], Record]:
     """Records by architecture and seed; those that are there already are kept."""
     suite = replace(suite, seeds=tuple(seeds), threads=threads)
-    root = data.locate(suite, None, Results(results))
-    data.gather(suite, root, Results(results))  # once, before several processes would
+    root = data.resolve_root(suite, None, Results(results))
+    data.load_suite_data(suite, root, Results(results))  # once, before several processes would
     todo = [cell for cell in suites.cells(suite) if not Results(results).path(cell).exists()]
     os.environ.update(runtime.environment(threads))  # read by a backend when a child imports it
     context = multiprocessing.get_context("spawn")

@@ -16,7 +16,7 @@ from bench.gate import dry_run, pipeline, scripted
 from bench.records.results import Results
 from bench.running import data, worker
 from lungseg import callbacks, inference, prepare, recipes, runtime, training
-from lungseg.architectures.blocks import Style
+from lungseg.architectures.blocks import LayerFactory
 from lungseg.batches import Batches
 from lungseg.datasets import phantom
 from lungseg.errors import UsageError
@@ -29,20 +29,20 @@ SMOKE = suites.suite("smoke")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return data.locate(SMOKE, None, Results(tmp_path_factory.mktemp("set")))
+    return data.resolve_root(SMOKE, None, Results(tmp_path_factory.mktemp("set")))
 
 
-def facts(root, results):
+def metadata(root, results):
     """What the child's process says, in this one; another's thread settings are not changed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "start", lambda *_: Device("cpu", "cpu"))
+        patch.setattr(runtime, "init_backend", lambda *_: Device("cpu", "cpu"))
         patch.setattr(dry_run.ARCHITECTURES, "_entries", dict(dry_run.ARCHITECTURES._entries))
         return dry_run.trained(SMOKE, root, Results(results))
 
 
 @pytest.fixture(scope="module")
 def clean(root, tmp_path_factory):
-    return facts(root, tmp_path_factory.mktemp("clean"))
+    return metadata(root, tmp_path_factory.mktemp("clean"))
 
 
 def blamed(before, now, same_numpy=False):
@@ -50,10 +50,10 @@ def blamed(before, now, same_numpy=False):
 
 
 def test_it_tells_what_the_suite_says(clean, root, tmp_path):
-    material = data.gather(SMOKE, root, Results(tmp_path))
-    fold, recipe = material.folds[0], recipes.recipe(SMOKE.recipe)
-    assert clean["trained_on"] == list(fold.train)
-    assert clean["validated_on"] == list(fold.validation)
+    suite_data = data.load_suite_data(SMOKE, root, Results(tmp_path))
+    fold, recipe = suite_data.folds[0], recipes.recipe(SMOKE.recipe)
+    assert clean["train_set"] == list(fold.train)
+    assert clean["validation_set"] == list(fold.validation)
     assert list(clean["cases"]) == list(fold.test)
     assert clean["each_once"]
     assert sum(clean["batch_sizes"]) == len(fold.train)
@@ -65,20 +65,20 @@ def test_it_tells_what_the_suite_says(clean, root, tmp_path):
 
 def test_a_process_of_its_own_with_two_threads_and_other_kernels_says_the_same(clean, root, tmp_path, monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    found = dry_run.facts(dataclasses.replace(SMOKE, threads=2), root, Results(tmp_path))
-    assert found == clean
+    result = dry_run.metadata(dataclasses.replace(SMOKE, threads=2), root, Results(tmp_path))
+    assert result == clean
 
 
 def test_no_pixel_lies_near_the_threshold_where_a_processor_s_last_digit_would_decide(root, tmp_path):
     from lungseg import images
 
-    material = data.gather(SMOKE, root, Results(tmp_path))
+    suite_data = data.load_suite_data(SMOKE, root, Results(tmp_path))
     threshold = recipes.recipe(SMOKE.recipe).threshold
-    for image in np.asarray(material.prepared.images):
+    for image in np.asarray(suite_data.prepared.images):
         assert abs(1000 * image.mean(dtype=np.float64) % 1 - 0.5) < 0.499
         probability = scripted.answer(image, 12.0)
-        enlarged = images.resize_image(probability, SMOKE.phantoms.size)
-        assert min(np.abs(values - threshold).min() for values in (probability, enlarged)) > 1e-5
+        upsampled = images.resize_image(probability, SMOKE.phantoms.size)
+        assert min(np.abs(values - threshold).min() for values in (probability, upsampled)) > 1e-5
 
 
 def swapped(spacing):
@@ -97,8 +97,8 @@ def spacing_of_rows_for_columns(case, shape, size, right=prepare._resized_spacin
     return swapped(right(case, shape, size))
 
 
-def distances(truth, guess, spacing, right=boundary.distances):
-    return right(truth, guess, swapped(tuple(spacing)))
+def distances(target, prediction, spacing, right=boundary.distances):
+    return right(target, prediction, swapped(tuple(spacing)))
 
 
 def load_swapped(root, load=phantom.load):
@@ -114,7 +114,7 @@ def backwards(model, images, batch=16, right=inference.probabilities):
     return right(model, images, batch)[::-1]
 
 
-def judged_by_training(data, ids, right=training.arrays):
+def judged_by_training(data, ids, right=training.to_arrays):
     return right(data, data.ids[:2])
 
 
@@ -141,7 +141,7 @@ BUGS = {
     "spacing swapped when measured": ([(scoring, "distances", distances)], [SCORES]),
     "spacing swapped when loaded": ([(phantom, "load", load_swapped)], [SCORES]),
     "validation images trained on": (golden_breaks.BREAKS["validation images trained on"], ["images trained on"]),
-    "validated on images trained on": ([(training, "arrays", judged_by_training)], ["images validated on"]),
+    "validated on images trained on": ([(training, "to_arrays", judged_by_training)], ["images validated on"]),
     "order not shuffled": (golden_breaks.BREAKS["order not shuffled"], [ORDER]),
     "one order for all epochs": (golden_breaks.BREAKS["order of each epoch the first's"], [ORDER]),
     "one batch too few": ([(Batches, "steps", property(step_too_few))], ["images of each batch"]),
@@ -167,11 +167,11 @@ def test_each_bug_is_blamed_on_every_kind_of_machine(bug, clean, root, tmp_path,
             monkeypatch.setattr(owner, name, new)
     if words is None:
         with pytest.raises(ValueError, match=r"longer|shorter"):
-            facts(root, tmp_path)
+            metadata(root, tmp_path)
         return
-    found = facts(root, tmp_path)
+    result = metadata(root, tmp_path)
     for same_numpy in (True, False):
-        assert set(words) <= set(blamed(clean, found, same_numpy))
+        assert set(words) <= set(blamed(clean, result, same_numpy))
 
 
 def test_another_version_of_numpy_may_draw_another_order_but_not_none(clean):
@@ -184,18 +184,18 @@ def test_another_version_of_numpy_may_draw_another_order_but_not_none(clean):
 def test_a_dry_run_that_failed_is_a_regression_unless_it_was_slow(clean):
     for now, judged in ((None, True), ({"failed": "crashed: ValueError", "slow": False}, True),
                         ({"failed": "timeout: not finished within 1 s", "slow": True}, False)):  # fmt: skip
-        (found,) = pipeline.compare(clean, now, True)
-        assert (found.ok, found.judged) == (False, judged)
-        assert gate.exit_code([found]) == (1 if judged else 4)
+        (result,) = pipeline.compare(clean, now, True)
+        assert (result.ok, result.judged) == (False, judged)
+        assert gate.exit_code([result]) == (1 if judged else 4)
 
 
-@pytest.mark.parametrize(("limit_s", "broken", "words"), [(0.01, False, "timeout: "), (99, True, "crashed: ")])
-def test_how_it_failed_is_told(root, tmp_path, monkeypatch, limit_s, broken, words):
-    monkeypatch.setattr(dry_run, "LIMIT_S", limit_s)
+@pytest.mark.parametrize(("timeout_s", "broken", "words"), [(0.01, False, "timeout: "), (99, True, "crashed: ")])
+def test_how_it_failed_is_told(root, tmp_path, monkeypatch, timeout_s, broken, words):
+    monkeypatch.setattr(dry_run, "LIMIT_S", timeout_s)
     suite = dataclasses.replace(SMOKE, dataset="no such set") if broken else SMOKE
-    found = dry_run.facts(suite, root, Results(tmp_path))
-    assert found["failed"].startswith(words)
-    assert found["slow"] is not broken
+    result = dry_run.metadata(suite, root, Results(tmp_path))
+    assert result["failed"].startswith(words)
+    assert result["slow"] is not broken
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_what_is_close(old, new, alike):
 
 
 def test_images_are_told_apart_by_their_masks_and_by_their_pixels(root, tmp_path):
-    prepared = data.gather(SMOKE, root, Results(tmp_path)).prepared
+    prepared = data.load_suite_data(SMOKE, root, Results(tmp_path)).prepared
     names = dry_run.Names(prepared)
     (image, mask), (other, _) = (
         (prepared.images[k][None, ..., None], prepared.masks[k][None, ..., None]) for k in (0, 1)
@@ -243,5 +243,5 @@ def test_the_gate_s_own_modules_need_no_backend():
 
 
 def test_the_script_answers_within_the_contract():
-    model = scripted.scripted((48, 80, 1), 4, Style())
+    model = scripted.scripted((48, 80, 1), 4, LayerFactory())
     worker.check_contract(model, dataclasses.replace(suites.cells(SMOKE)[0], architecture="scripted"))

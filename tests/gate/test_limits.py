@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import gate, judging
+from bench import gate, gate_cli
 from bench.gate import LIMITS, Limits, chosen, paired
 from lungseg.errors import UsageError
 
@@ -25,14 +25,14 @@ def test_a_suite_s_own_limits_stand_unless_something_is_given() -> None:
 
 
 def test_who_says_how_far_scores_may_move_wants_no_equal_counts() -> None:
-    found = chosen("smoke", None, 0.02)
-    assert (found.margin, found.margins, found.exact, found.floor) == (0.02, (), False, LIMITS["smoke"].floor)
+    result = chosen("smoke", None, 0.02)
+    assert (result.margin, result.margins, result.exact, result.floor) == (0.02, (), False, LIMITS["smoke"].floor)
 
 
 def test_a_file_says_margins_by_architecture_and_a_margin_comes_before_it(file: Path) -> None:
-    found = chosen("smoke", file, None)
-    assert [found.margin_of(name) for name in ("my.networks:tiny", "unet")] == [0.03, 0.01]
-    assert (found.floor, found.exact) == (0.9, False)
+    result = chosen("smoke", file, None)
+    assert [result.margin_of(name) for name in ("my.networks:tiny", "unet")] == [0.03, 0.01]
+    assert (result.floor, result.exact) == (0.9, False)
     assert chosen("smoke", file, 0.04).margin_of("my.networks:tiny") == 0.04
     file.write_text("exact = true\n")
     assert chosen("smoke", file, None).exact
@@ -76,9 +76,9 @@ def test_an_architecture_is_judged_by_its_own_margin() -> None:
     limits = Limits(margin=0.01, floor=0.5, margins=(("b", 0.05),))
     before = {name: paired.per_image(counts) for name in "ab"}
     now = {name: paired.per_image(worse) for name in "ab"}
-    found = paired.compare(paired.changes(before, now, {}, limits), limits)
-    assert [f.ok for f in found] == [False, True]
-    assert [f.numbers["margin"] for f in found] == [0.01, 0.05]
+    result = paired.compare(paired.changes(before, now, {}, limits), limits)
+    assert [f.ok for f in result] == [False, True]
+    assert [f.numbers["margin"] for f in result] == [0.01, 0.05]
 
 
 def options(**more: object) -> argparse.Namespace:
@@ -86,19 +86,21 @@ def options(**more: object) -> argparse.Namespace:
 
 
 def test_what_is_trained_is_asked_or_what_the_baseline_was_made_from() -> None:
-    theirs = {"suite": "own-smoke", "architectures": {"json.tool:main": {}}}
-    assert judging._subject(options(), None).name == "smoke"
-    assert judging._subject(options(data=Path("xrays")), None).name == "own-smoke"
-    suite = judging._subject(options(), theirs)
+    other = {"suite": "own-smoke", "architectures": {"json.tool:main": {}}}
+    assert gate_cli._subject(options(), None).name == "smoke"
+    assert gate_cli._subject(options(data=Path("xrays")), None).name == "own-smoke"
+    suite = gate_cli._subject(options(), other)
     assert (suite.name, suite.architectures) == ("own-smoke", ("json.tool:main",))
-    assert judging._subject(options(suite="quick", arch="r2*"), theirs).architectures == ("r2unet",)
+    assert gate_cli._subject(options(suite="quick", arch="r2*"), other).architectures == ("r2unet",)
 
 
 def test_architectures_that_are_not_asked_for_are_not_missed() -> None:
     before = {"suite": "smoke", "architectures": {"unet": {}, "resunet": {}}}
-    asked = options(arch="resunet")
-    assert list(judging._asked(before, judging._subject(asked, before), asked)["architectures"]) == ["resunet"]
-    assert judging._asked(before, judging._subject(options(), before), options()) == before, "a lost one is a finding"
+    requested = options(arch="resunet")
+    assert list(gate_cli._asked(before, gate_cli._subject(requested, before), requested)["architectures"]) == [
+        "resunet"
+    ]
+    assert gate_cli._asked(before, gate_cli._subject(options(), before), options()) == before, "a lost one is a finding"
     other = options(arch="lwnet")
     with pytest.raises(gate.NotComparable, match="is about unet, resunet, not lwnet"):
-        judging._asked(before, judging._subject(other, before), other)
+        gate_cli._asked(before, gate_cli._subject(other, before), other)

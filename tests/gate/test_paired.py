@@ -36,10 +36,10 @@ def test_images_of_one_patient_do_not_count_as_many():
 
 
 def test_more_architectures_need_more_evidence():
-    doubtful = {"a": paired.Change(-0.005, -0.009, 0.03)}
+    flagged = {"a": paired.Change(-0.005, -0.009, 0.03)}
     sure = {name: paired.Change(0, 0, 0.04) for name in "bc"}
-    assert [f.ok for f in paired.compare(doubtful, LIMITS)] == [True]
-    assert not any(f.ok for f in paired.compare(doubtful | sure, LIMITS))
+    assert [f.ok for f in paired.compare(flagged, LIMITS)] == [True]
+    assert not any(f.ok for f in paired.compare(flagged | sure, LIMITS))
 
 
 def test_seeds_are_averaged_before_images_are_paired():
@@ -48,10 +48,10 @@ def test_seeds_are_averaged_before_images_are_paired():
 
 
 def save(results, architectures=made_up.ARCHITECTURES, **more):
-    """Made-up records of montgomery-128, all of the same truth, which their maker draws anew for each."""
+    """Made-up records of montgomery-128, all of the same ground truth, which their maker draws anew for each."""
     records = made_up.grid(architectures, suite="montgomery-128", **more)
     for record in records:
-        record["data"]["truth_pixels"] = {key: 4000 for part in record["split"].values() for key in part}
+        record["data"]["target_pixels"] = {key: 4000 for part in record["split"].values() for key in part}
     made_up.save(results, [made_up.sealed(record) for record in records])
 
 

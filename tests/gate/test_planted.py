@@ -1,7 +1,7 @@
 """Bugs in a harness that otherwise runs for real on the phantom, all but the training: does the gate see them?
 
-The network is a stand-in: a blurred truth, so that a threshold matters. tests/gate/planted.py trains for real, and
-tests/gate/test_dry_run.py goes through the training's own code.
+The network is a stand-in: a blurred ground truth, so that a threshold matters. tests/gate/planted.py trains for real,
+and tests/gate/test_dry_run.py goes through the training's own code.
 """
 
 import ast
@@ -17,7 +17,7 @@ from records import parsed, record
 
 import lungseg
 from bench import gate, suites
-from bench.records.record import CaseScore, CellFacts
+from bench.records.record import CaseScore, CellFields
 from bench.records.results import Results
 from bench.running import data, worker
 from lungseg import images, inference, metrics, prepare, splits
@@ -32,13 +32,13 @@ FEW = dataclasses.replace(SMOKE, architectures=("unet",), phantoms=dataclasses.r
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return data.locate(FEW, None, Results(tmp_path_factory.mktemp("set")))
+    return data.resolve_root(FEW, None, Results(tmp_path_factory.mktemp("set")))
 
 
 @pytest.fixture(scope="module")
 def outputs(root, tmp_path_factory):
     """Probabilities of the stand-in network by id, made before any bug."""
-    prepared = data.gather(FEW, root, Results(tmp_path_factory.mktemp("clean"))).prepared
+    prepared = data.load_suite_data(FEW, root, Results(tmp_path_factory.mktemp("clean"))).prepared
     blurred = (cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2) for mask in prepared.masks)
     return dict(zip(prepared.ids, blurred, strict=True))
 
@@ -48,16 +48,16 @@ def outputs(root, tmp_path_factory):
 
 def run(root, outputs, results):
     """A summary as the gate makes it; a cell that raises leaves no record, as in the engine."""
-    material = data.gather(FEW, root, Results(results))
-    fold = material.folds[0]
+    suite_data = data.load_suite_data(FEW, root, Results(results))
+    fold = suite_data.folds[0]
     try:
-        guesses = inference.masks(np.stack([outputs[key] for key in fold.test]))
-        cases = worker.score(material, fold, guesses)
+        predictions = inference.masks(np.stack([outputs[key] for key in fold.test]))
+        cases = worker.score(suite_data, fold, predictions)
         scored = tuple(CaseScore(**case) for case in cases)
-        records = [replace(MADE, cell=CellFacts(**job.as_dict()), cases=scored) for job in suites.cells(FEW)]
+        records = [replace(MADE, cell=CellFields(**job.as_dict()), cases=scored) for job in suites.cells(FEW)]
     except LungsegError:
         records = []
-    return gate.summarise(FEW, material, records)
+    return gate.summarise(FEW, suite_data, records)
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,8 @@ def leaked(cases, n, seed=0, deal=splits.folds):
     return [dataclasses.replace(fold, train=(*fold.train, fold.test[0])) for fold in deal(cases, n, seed)]
 
 
-def pooled_as_per_image(material, fold, guesses, score=worker.score):
-    cases = score(material, fold, guesses)
+def pooled_as_per_image(suite_data, fold, predictions, score=worker.score):
+    cases = score(suite_data, fold, predictions)
     total = metrics.pooled(cases)
     return [{**case, **{key: total[key] for key in ("dice", "f1", "iou")}} for case in cases]
 

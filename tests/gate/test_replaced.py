@@ -50,9 +50,9 @@ def changed(folder: Path, now: dict[str, Any] | None, *others: str) -> Path:
 def test_a_baseline_that_changed_with_code_is_told_with_its_scores(repository: Path) -> None:
     now = baseline(unet=0.95, tiny=0.9)
     path = changed(repository, now, "net.py", "a.py", "b.py", "c.py", "README.md")
-    told = replaced.note(path, now, "main")
-    assert "`results/baseline.json` together with 4 other files (`a.py`, `b.py`, `c.py` and 1 more)" in told
-    assert "resunet 0.9600 -> none, tiny none -> 0.9000, unet 0.9700 -> 0.9500 (-0.0200)." in told
+    details = replaced.note(path, now, "main")
+    assert "`results/baseline.json` together with 4 other files (`a.py`, `b.py`, `c.py` and 1 more)" in details
+    assert "resunet 0.9600 -> none, tiny none -> 0.9000, unet 0.9700 -> 0.9500 (-0.0200)." in details
 
 
 def test_what_another_branch_did_meanwhile_is_not_this_change(repository: Path) -> None:
@@ -86,6 +86,6 @@ def test_a_first_baseline_has_none_before_it(repository: Path) -> None:
     git(repository, "tag", "before")
     (repository / "results").mkdir(exist_ok=True)
     path = changed(repository, baseline(unet=0.9), "net.py")
-    told = replaced.note(path, baseline(unet=0.9), "before")
-    assert "together with 1 other file (`net.py`)" in told
-    assert told.endswith("there was no baseline that can be read before.")
+    details = replaced.note(path, baseline(unet=0.9), "before")
+    assert "together with 1 other file (`net.py`)" in details
+    assert details.endswith("there was no baseline that can be read before.")

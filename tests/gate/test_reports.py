@@ -11,7 +11,7 @@ from bench.gate import Finding, Limits, as_json
 from bench.gate.reports import Verdict, junit, markdown, numbers
 from bench.records import store
 
-GOOD = Finding("data", "cases whose truth changed", "0", "0", True)
+GOOD = Finding("data", "cases whose ground truth changed", "0", "0", True)
 WORSE = Finding("my.nets:a|b", "mean Dice", "0.9500", "0.9000", False, numbers={"now": 0.9, "margin": 0.01})
 CHANGE = Finding(
     "my.nets:a|b", "Dice by image, change (lower bound)", "> -0.0100", "-0.0500 (-0.0600), p = 1.000", False,
@@ -51,13 +51,13 @@ def test_a_page_shows_scores_and_what_failed_before_all_checks_folded() -> None:
 
 def test_numbers_are_numbers_with_commit_machines_time_and_limits() -> None:
     nothing = Finding("x", "mean Dice", "0.9", "nan", False, numbers={"now": math.nan})
-    found = store.strict_json(json.dumps(numbers(verdict(GOOD, WORSE, CHANGE, nothing, code=1))))
-    assert (found["exit"], found["verdict"], found["commit"], found["seconds"]) == (1, "failed", "c" * 40, 12.25)
-    (run,) = found["runs"]
+    result = store.strict_json(json.dumps(numbers(verdict(GOOD, WORSE, CHANGE, nothing, code=1))))
+    assert (result["exit"], result["verdict"], result["commit"], result["seconds"]) == (1, "failed", "c" * 40, 12.25)
+    (run,) = result["runs"]
     scores = run["architectures"]["my.nets:a|b"]
     assert (scores["baseline"]["dice"], scores["now"]["dice"], run["machine"]) == (0.95, 0.9, {"cpu": "one"})
-    assert found["limits"]["margin"] == 0.01
-    assert found["findings"][2]["numbers"]["bound"] == -0.06
+    assert result["limits"]["margin"] == 0.01
+    assert result["findings"][2]["numbers"]["bound"] == -0.06
     assert as_json([nothing])[0]["numbers"] == {"now": None}, "strict JSON has no NaN"
 
 

@@ -62,11 +62,11 @@ def verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     def run(*measured: dict[str, float], write: bool = False) -> int:
         left = list(measured)
 
-        def found(only: Any = ()) -> dict[str, float]:
+        def result(only: Any = ()) -> dict[str, float]:
             one = left.pop(0) if len(left) > 1 else left[0]
             return {name: value for name, value in one.items() if not only or name in only}
 
-        monkeypatch.setattr(ratios, "measured", found)
+        monkeypatch.setattr(ratios, "measured", result)
         arguments = ["--baseline", str(tmp_path / "b.json"), "--results", str(tmp_path / "out")]
         return main(["gate-speed", *arguments, *["--write"] * write])
 
@@ -87,10 +87,10 @@ def test_what_seems_slower_is_measured_again_and_its_best_counts(
 
 
 def test_a_kernel_is_named_as_pytest_can_find_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[str]] = []
+    requested: list[list[str]] = []
 
     def run(command: list[str], **_: Any) -> argparse.Namespace:
-        asked.append(command)
+        requested.append(command)
         path = next(word.partition("=")[2] for word in command if word.startswith("--benchmark-json="))
         timed = {"fullname": "tests/speed/test_metrics_speed.py::test_parts[rim-256]", "stats": {"min": 0.004},
                  "extra_info": {"reference_seconds": 0.002}}  # fmt: skip
@@ -98,10 +98,10 @@ def test_a_kernel_is_named_as_pytest_can_find_it_again(monkeypatch: pytest.Monke
         return argparse.Namespace(stdout="", stderr="")
 
     monkeypatch.setattr(ratios.subprocess, "run", run)
-    found = ratios.measured()
-    assert found == {"metrics_speed::test_parts[rim-256]": 2.0}
-    assert ratios.measured(list(found)) == found
-    assert [command[-1] for command in asked] == [
+    result = ratios.measured()
+    assert result == {"metrics_speed::test_parts[rim-256]": 2.0}
+    assert ratios.measured(list(result)) == result
+    assert [command[-1] for command in requested] == [
         "tests/speed",
         "tests/speed/test_metrics_speed.py::test_parts[rim-256]",
     ]

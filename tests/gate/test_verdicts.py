@@ -13,7 +13,7 @@ from bench import gate, machine, suites
 from bench.gate import Limits, NotComparable, accuracy, paired, preparation, summary, verdict
 from bench.records import store
 from bench.records.results import Results
-from bench.running.data import Material
+from bench.running.data import SuiteData
 from lungseg import metrics
 from lungseg.batches import Batches
 from lungseg.prepare import Prepared
@@ -42,21 +42,21 @@ def test_a_score_may_worsen_by_the_margin_itself_and_no_more(key, change, ok):
     """change: for the worse. Powers of two, so that no rounding decides."""
     before = of(**{key: 0.875})
     now = of(**{key: 0.875 + change if key == "validation_loss" else 0.875 - change})
-    found = {f.what: f.ok for f in accuracy.compare("unet", before, now, LIMITS, exact=False, meant=False)}
+    result = {f.what: f.ok for f in accuracy.compare("unet", before, now, LIMITS, exact=False, expected_change=False)}
     words = {"dice": "mean Dice", "f1": "pooled F1", "validation_loss": "validation loss"}
-    assert found == {**dict.fromkeys(words.values(), True), words[key]: ok}
+    assert result == {**dict.fromkeys(words.values(), True), words[key]: ok}
 
 
 @pytest.mark.parametrize(("value", "ok"), [(0.5, True), (0.499, False)])
 def test_the_floor_itself_is_high_enough(value, ok):
-    found = accuracy.compare("unet", of(dice=0.5), of(dice=value), LIMITS, exact=False, meant=False)
-    assert [f.ok for f in found if f.what == "mean Dice"] == [ok]
+    result = accuracy.compare("unet", of(dice=0.5), of(dice=value), LIMITS, exact=False, expected_change=False)
+    assert [f.ok for f in result if f.what == "mean Dice"] == [ok]
 
 
 def test_a_meant_change_is_held_to_the_margin_by_its_dice_alone():
     now = of(dice=0.51, f1=0.51, validation_loss=9.0)
-    found = accuracy.compare("unet", of(dice=0.9, f1=0.9), now, LIMITS, exact=False, meant=True)
-    assert {f.what for f in found if not f.ok} == {"mean Dice"}
+    result = accuracy.compare("unet", of(dice=0.9, f1=0.9), now, LIMITS, exact=False, expected_change=True)
+    assert {f.what for f in result if not f.ok} == {"mean Dice"}
 
 
 def test_p_is_a_share_that_is_never_0():
@@ -72,8 +72,8 @@ def test_p_is_a_share_that_is_never_0():
     [(0.0005, "p < 0.001"), (0.001, "p = 0.001"), (0.04, "p = 0.040"), (0.05, "p = 0.050"), (1, "p = 1.000")],
 )
 def test_the_table_gives_margin_change_bound_and_p(p, words):
-    (found,) = paired.compare({"unet": paired.Change(-0.005, -0.01, p)}, LIMITS)
-    assert (found.before, found.now, found.ok) == ("> -0.2500", f"-0.0050 (-0.0100), {words}", p <= LIMITS.level)
+    (result,) = paired.compare({"unet": paired.Change(-0.005, -0.01, p)}, LIMITS)
+    assert (result.before, result.now, result.ok) == ("> -0.2500", f"-0.0050 (-0.0100), {words}", p <= LIMITS.level)
 
 
 def test_architectures_without_a_common_image_have_no_change():
@@ -106,7 +106,7 @@ def test_three_names_at_most_are_told_and_how_many_there_are(ids, words):
     assert verdict.some(list(ids)) == words
 
 
-@pytest.mark.parametrize("key", ["truth_pixels", "truth_quarters"])
+@pytest.mark.parametrize("key", ["target_pixels", "target_quarters"])
 def test_a_single_lung_pixel_more_is_seen(key):
     before, now = ({"data": {key: {"a": value}}} for value in ([10], [11]))
     assert [f.ok for f in preparation.compare(before, now, False, LIMITS)] == [False]
@@ -115,12 +115,12 @@ def test_a_single_lung_pixel_more_is_seen(key):
 @pytest.mark.parametrize("letters", [("ab", "cd"), ("cd", "ab")])
 def test_hashes_are_told_by_their_first_twelve_digits(letters):
     before, now = ({"data": {"prepared_sha256": two * 32}} for two in letters)
-    (found,) = preparation.compare(before, now, True, LIMITS)
-    assert (found.before, found.now, found.ok) == (letters[0] * 6, letters[1] * 6, False)
+    (result,) = preparation.compare(before, now, True, LIMITS)
+    assert (result.before, result.now, result.ok) == (letters[0] * 6, letters[1] * 6, False)
 
 
 def test_batches_that_are_missing_do_not_hide_others_that_changed():
-    old = {"images": 6, "steps": 2, "truth_pixels": 9}
+    old = {"images": 6, "steps": 2, "target_pixels": 9}
     before = {"data": {}, "batches": {"f0.s0": old, "f1.s0": old}, "recipe": {"epochs": 4}}
     now = {"data": {}, "batches": {"f1.s0": {**old, "steps": 3}}, "recipe": {"epochs": 4}}
     *batches, recipe = preparation.compare(before, now, False, LIMITS)
@@ -166,14 +166,14 @@ def test_another_number_of_pixels_is_not_comparable_either_way(sides):
     before, now = (
         {
             "suite": "smoke", "machine": {"backend": "x", "device_kind": "y"}, "folds": {"leaked": []},
-            "data": {"truth_pixels": {"a": 1}, "raw_sha256": "r"},
+            "data": {"target_pixels": {"a": 1}, "raw_sha256": "r"},
             "architectures": {"unet": of(counts={"0/a": [1, 0, 0, side * side - 1]})},
         }
         for side in sides
     )  # fmt: skip
     del before["folds"]
     with pytest.raises(NotComparable, match=f"{sides[0] ** 2} pixels in the baseline, {sides[1] ** 2} in this run"):
-        preparation.same_subject(before, now, meant=False)
+        preparation.same_subject(before, now, expected_change=False)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -183,15 +183,15 @@ def test_batches_are_counted_as_the_first_epoch_yields_them(prepared, size):
     pairs = list(batches.epoch(0))
     assert held["images"] == 6
     assert held["steps"] == -(-6 // size) == len(pairs)
-    assert held["truth_pixels"] == np.count_nonzero(prepared.masks[:6])
+    assert held["target_pixels"] == np.count_nonzero(prepared.masks[:6])
     assert held["sha256"] == hashlib.sha256(b"".join(a.tobytes() for pair in pairs for a in pair)).hexdigest()
 
 
 @pytest.mark.parametrize(("only", "names"), [(None, {"f0.s0", "f1.s0"}), ((1,), {"f1.s0"}), ((0,), {"f0.s0"})])
 def test_batches_are_those_of_the_folds_that_are_trained(prepared, only, names):
-    suite = dataclasses.replace(SMOKE, folds=2, only_folds=only, seeds=(0,))
+    suite = dataclasses.replace(SMOKE, folds=2, fold_subset=only, seeds=(0,))
     folds = (Fold(IDS[:4], (), IDS[4:]), Fold(IDS[4:], (), IDS[:4]))
-    made = gate.summarise(suite, Material((), prepared, folds), [])
+    made = gate.summarise(suite, SuiteData((), prepared, folds), [])
     assert set(made["batches"]) == names
     assert made["data"]["patients"] == {key: key for key in IDS}
 
@@ -199,7 +199,7 @@ def test_batches_are_those_of_the_folds_that_are_trained(prepared, only, names):
 def test_a_prepared_set_that_lost_a_patient_or_an_image_is_no_summary(prepared):
     short = dataclasses.replace(prepared, patients=IDS[:6])
     with pytest.raises(ValueError, match="shorter"):
-        gate.summarise(SMOKE, Material((), short, ()), [])
+        gate.summarise(SMOKE, SuiteData((), short, ()), [])
     with pytest.raises(ValueError, match="shorter"):
         summary.quarters(dataclasses.replace(prepared, masks=prepared.masks[:6]))
 
@@ -208,7 +208,7 @@ def test_quarters_are_the_means_and_sums_of_each_corner(prepared):
     made = summary.quarters(prepared)
     for k, key in enumerate(IDS):
         corners = [(slice(r, r + 3), slice(c, c + 2)) for r in (0, 3) for c in (0, 2)]
-        assert made["truth_quarters"][key] == [prepared.masks[k][corner].sum() for corner in corners]
+        assert made["target_quarters"][key] == [prepared.masks[k][corner].sum() for corner in corners]
         assert made["image_quarters"][key] == pytest.approx([prepared.images[k][c].mean() for c in corners], rel=1e-6)
         assert made["image_means"][key] == pytest.approx(prepared.images[k].mean(), rel=1e-6)
 
@@ -224,9 +224,9 @@ def test_a_cell_that_did_not_succeed_is_no_score(tmp_path, status):
 def test_any_number_of_records_has_a_summary(tmp_path, number):
     records = made_up.grid(["unet"], suite="montgomery-128")[:number]
     made_up.save(tmp_path, records)
-    (found,) = gate.summarise_results(Results(tmp_path), suites.suite("montgomery-128")).values()
-    assert len(found["architectures"]["unet"]["counts"]) == sum(len(record["cases"]) for record in records)
-    assert (found["size"], found["dataset"], found["folds"]["n"]) == ([128, 128], "phantom", 5)
+    (result,) = gate.summarise_results(Results(tmp_path), suites.suite("montgomery-128")).values()
+    assert len(result["architectures"]["unet"]["counts"]) == sum(len(record["cases"]) for record in records)
+    assert (result["size"], result["dataset"], result["folds"]["n"]) == ([128, 128], "phantom", 5)
 
 
 def test_records_of_other_data_than_the_rest_are_no_summary(tmp_path):
@@ -283,8 +283,8 @@ def test_a_processor_held_to_fewer_instructions_is_another_kind_of_machine(named
     ],
 )
 def test_a_regression_counts_more_than_what_could_not_be_judged(findings, code):
-    found = [verdict.Finding("a", "b", "c", "d", ok, judged) for ok, judged in findings]
-    assert gate.exit_code(found) == code
+    result = [verdict.Finding("a", "b", "c", "d", ok, judged) for ok, judged in findings]
+    assert gate.exit_code(result) == code
 
 
 def test_how_strict_a_comparison_was_is_told(tmp_path):
@@ -295,12 +295,12 @@ def test_how_strict_a_comparison_was_is_told(tmp_path):
         "Same machine kind as the baseline's: counts and prepared pixels must be equal."
     )
     assert gate.explain(before, other).startswith("Another machine kind than the baseline's (cpu ")
-    assert gate.explain(before, other, meant=True).startswith("A meant change: ")
+    assert gate.explain(before, other, expected_change=True).startswith("A meant change: ")
     assert "holds no size;" in gate.explain(before, {**same, "size": [64, 64]})
-    for meant, words in ((False, "no score may be below 0.5;"), (True, "no mean score may be below 0.5.")):
-        told = gate.explain(before, other, limits=LIMITS, meant=meant)
-        assert "lost less than 0.25 Dice by image" in told
-        assert words in told
+    for expected_change, words in ((False, "no score may be below 0.5;"), (True, "no mean score may be below 0.5.")):
+        details = gate.explain(before, other, limits=LIMITS, expected_change=expected_change)
+        assert "lost less than 0.25 Dice by image" in details
+        assert words in details
 
 
 @pytest.mark.parametrize("value", [LIMITS, paired.Change(0, 0, 1), verdict.Finding("a", "b", "c", "d", True)])

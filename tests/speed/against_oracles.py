@@ -28,16 +28,17 @@ Pairs = list[tuple[np.ndarray, np.ndarray]]
 
 def ours(pairs: Pairs) -> None:
     """HD95, ASSD, NSD."""
-    for truth, guess in pairs:
-        found = metrics.distances(truth, guess, SPACING)
+    for target, prediction in pairs:
+        result = metrics.distances(target, prediction, SPACING)
         for name in ("hd95_mm", "assd_mm", "nsd_2mm"):
-            metrics.METRICS[name].function(found)
+            metrics.METRICS[name].function(result)
 
 
 def whole_record(pairs: Pairs) -> None:
-    """Everything that a record stores: also ratios, components, holes, and counts against eroded and dilated truth."""
-    for truth, guess in pairs:
-        metrics.score(truth, guess, SPACING)
+    """Everything that a record stores: also ratios, components, holes, and counts against eroded and dilated ground
+    truth."""
+    for target, prediction in pairs:
+        metrics.score(target, prediction, SPACING)
 
 
 def monai() -> Callable[[Pairs], None]:
@@ -48,11 +49,11 @@ def monai() -> Callable[[Pairs], None]:
     torch.set_num_threads(1)
 
     def run(pairs: Pairs) -> None:
-        truth, guess = (torch.from_numpy(np.stack(side)[:, None]).float() for side in zip(*pairs, strict=True))
+        target, prediction = (torch.from_numpy(np.stack(side)[:, None]).float() for side in zip(*pairs, strict=True))
         more = {"include_background": True, "spacing": SPACING}
-        of.compute_hausdorff_distance(guess, truth, percentile=95, **more)
-        of.compute_average_surface_distance(guess, truth, symmetric=True, **more)
-        of.compute_surface_dice(guess, truth, [2.0], **more)
+        of.compute_hausdorff_distance(prediction, target, percentile=95, **more)
+        of.compute_average_surface_distance(prediction, target, symmetric=True, **more)
+        of.compute_surface_dice(prediction, target, [2.0], **more)
 
     return run
 
@@ -62,9 +63,9 @@ def medpy() -> Callable[[Pairs], None]:
     from medpy.metric import binary
 
     def run(pairs: Pairs) -> None:
-        for truth, guess in pairs:
-            binary.hd95(guess, truth, SPACING)
-            binary.assd(guess, truth, SPACING)
+        for target, prediction in pairs:
+            binary.hd95(prediction, target, SPACING)
+            binary.assd(prediction, target, SPACING)
 
     return run
 
@@ -74,11 +75,11 @@ def deepmind() -> Callable[[Pairs], None]:
     import surface_distance as of
 
     def run(pairs: Pairs) -> None:
-        for truth, guess in pairs:
-            found = of.compute_surface_distances(truth, guess, SPACING)
-            of.compute_robust_hausdorff(found, 95)
-            of.compute_average_surface_distance(found)
-            of.compute_surface_dice_at_tolerance(found, 2.0)
+        for target, prediction in pairs:
+            result = of.compute_surface_distances(target, prediction, SPACING)
+            of.compute_robust_hausdorff(result, 95)
+            of.compute_average_surface_distance(result)
+            of.compute_surface_dice_at_tolerance(result, 2.0)
 
     return run
 

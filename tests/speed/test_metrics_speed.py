@@ -19,7 +19,7 @@ def predictions():
 
 def test_scoring_138_predictions_at_256_px(benchmark, predictions):
     def score_all():
-        return [metrics.score(truth, guess, (1.37, 1.67)) for truth, guess in predictions]
+        return [metrics.score(target, prediction, (1.37, 1.67)) for target, prediction in predictions]
 
     cases = benchmark(score_all)
     assert len(cases) == IMAGES
@@ -31,11 +31,11 @@ def test_scoring_138_predictions_at_256_px(benchmark, predictions):
 
 
 @pytest.mark.parametrize("size", [256, 1024])
-@pytest.mark.parametrize("part", ["counts", "rim", "distances"])
+@pytest.mark.parametrize("part", ["counts", "tolerance_counts", "distances"])
 def test_parts(benchmark, part, size):
     assert benchmark(getattr(metrics, part), lung_like(0, size), lung_like(1, size))
 
 
 @pytest.mark.parametrize("part", ["components", "holes"])
-def test_plausibility(benchmark, part):
+def test_topology(benchmark, part):
     assert benchmark(getattr(metrics, part), lung_like(0)) == {"components": 2, "holes": 0}[part]

@@ -5,7 +5,7 @@ import pytest
 
 import lungseg
 from lungseg import losses, recipes, training
-from lungseg.architectures.blocks import Style
+from lungseg.architectures.blocks import LayerFactory
 
 SHAPE, BATCH, WIDTH = (64, 64, 1), 4, 8
 
@@ -13,8 +13,8 @@ SHAPE, BATCH, WIDTH = (64, 64, 1), 4, 8
 @pytest.fixture(params=["unet", "resunet", "r2unet"], scope="module")
 def network(request):
     """A compiled network, with images (B, H, W, 1) in [0, 1] and masks of about a third."""
-    recipe = recipes.recipe("brief")
-    style = Style(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
+    recipe = recipes.recipe("smoke")
+    style = LayerFactory(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     model = lungseg.build(request.param, SHAPE, WIDTH, style)
     model.compile(training.optimizer(recipe, steps=1), losses.LOSSES[recipe.loss])
     rng = np.random.default_rng(0)

@@ -23,8 +23,8 @@ WRITTEN = (".md", ".csv", ".html", ".png", ".svg")
 
 def pages(folder: Path) -> set[str]:
     """Files that a report writes, from the results folder."""
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix in WRITTEN)
-    return {path.as_posix() for path in found if path.parts[0] != "local" and not GIVEN.fullmatch(path.as_posix())}
+    result = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix in WRITTEN)
+    return {path.as_posix() for path in result if path.parts[0] != "local" and not GIVEN.fullmatch(path.as_posix())}
 
 
 def main(committed: Path) -> int:

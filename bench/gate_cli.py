@@ -1,0 +1,226 @@
+"""The verbs that judge: `gate`, `compare` and `baseline`, from options to exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import machine, suites
+from bench.paths import near
+from bench.records.results import Results
+from bench.running.suite_run import INTERRUPTED, PARTIAL, train
+from bench.suites import Suite
+from lungseg import runtime
+from lungseg.errors import EnvironmentFailure, UsageError
+from lungseg.registry import is_outside
+from lungseg.terminal import silence
+
+if TYPE_CHECKING:
+    from bench.gate.reports import Verdict
+
+
+def gate(options: argparse.Namespace) -> int:
+    """0 all is well, 1 regression, 4 not all could be judged, 5 not comparable."""
+    from bench import gate as guard
+    from bench.gate import replaced, reports
+
+    began = time.monotonic()
+    before = guard.load_baseline(options.baseline)
+    suite = _subject(options, before)
+    before = _asked(before, suite, options)
+    limits = guard.chosen(suite.name, options.limits, options.margin)
+    note = replaced.note(options.baseline, before, options.against)
+    now = _trained(suite, options)
+    findings = guard.compare(before, now, limits)
+    strictness = guard.explain(before, now, limits)
+    about = {"suite": suite.name, **_about(), "seconds": time.monotonic() - began}
+    code = guard.exit_code(findings)
+    verdict = reports.Verdict(findings, strictness, code, [(before, now)], limits, about, note)
+    return _tell(verdict, options.results.root / "gate", options.junit)
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Any two sets of records of a suite, as after a meant change or with other seeds; codes as of the gate."""
+    from bench import gate as guard
+    from bench.gate import reports
+
+    suite = suites.select(suites.suite(options.suite), options.arch)
+    limits = guard.chosen(suite.name, options.limits, options.margin)
+    before, now = (guard.summarise_results(folder, suite) for folder in (options.baseline, options.candidate))
+    shared = sorted(before.keys() & now.keys())
+    if not shared:
+        raise guard.NotComparable(
+            f"records made on {', '.join(before)} against records made on {', '.join(now)}; run both on one machine"
+        )
+    findings = [
+        replace(result, subject=f"{result.subject} ({key})") if len(shared) > 1 else result
+        for key in shared
+        for result in guard.compare(before[key], now[key], limits, expected_change=True)
+    ]
+    strictness = guard.explain(before[shared[0]], now[shared[0]], limits, expected_change=True)
+    others = [] if options.arch else guard.left_out(options.candidate, suite)
+    more = f" Not compared: {', '.join(others)} (--arch '*' compares all)." if others else ""
+    compared = [(before[key], now[key]) for key in shared]
+    verdict = reports.Verdict(
+        findings, strictness + more, guard.exit_code(findings), compared, limits, {"suite": suite.name, **_about()}
+    )
+    return _tell(verdict, options.results.root / f"compare-{suite.name}", options.junit)
+
+
+def baseline(options: argparse.Namespace) -> int:
+    """Write a new baseline; 4 when a cell failed or the run would not pass its own gate: nothing is written then."""
+    from bench import gate as guard
+    from bench.records import store
+
+    suite = _subject(options, _readable(options.baseline))
+    limits = guard.chosen(suite.name, options.limits, options.margin)
+    now = _trained(suite, options)
+    missing = set(suite.architectures) - set(now["architectures"]) - now.get("failed", {}).keys()
+    wrong = [f"{name} failed" for name in sorted(missing)]
+    wrong += [f"{f.subject}: {f.what} {f.now}" for f in guard.compare(now, now, limits) if not f.ok]
+    if wrong:
+        print(f"no baseline written: {'; '.join(wrong)}", file=sys.stderr)
+        return PARTIAL
+    store.write_text(options.baseline, store.layout(now))
+    scores = ", ".join(f"{name} {of['dice']:.4f}" for name, of in now["architectures"].items())
+    print(f"written: {near(options.baseline)} (suite {suite.name}; mean Dice {scores})")
+    return 0
+
+
+ATTEMPTS = 3  # of what seems slower: another process may have run beside it
+
+
+def gate_speed(options: argparse.Namespace) -> int:
+    """Times of kernels against a baseline's: codes as of the gate. What seems slower is measured again."""
+    from bench import gate as guard
+    from bench.gate import reports, speed
+    from bench.records import store
+    from bench.speed import ratios
+
+    began = time.monotonic()
+    kind = guard.machine_kind(threads=1)
+    before = {} if options.write else speed.load(options.baseline, kind)
+    margin = speed.MARGIN if options.margin is None else options.margin
+    if not margin > 0:
+        raise UsageError(f"--margin {margin}: expected how much slower it may be, above 0, as 0.5")
+    runtime.check_backend()
+    now = ratios.measured()
+    for _ in range(1, ATTEMPTS):
+        repeated = sorted(now) if options.write else speed.slower(before, now, margin)
+        if repeated:
+            print(f"measured again: {', '.join(repeated)}", file=sys.stderr, flush=True)
+            result = ratios.measured(repeated)
+            now = {name: min(value, result.get(name, value)) for name, value in now.items()}
+    if options.write:
+        store.write_text(options.baseline, store.layout(speed.baseline(now, kind, _about())))
+        print(f"written: {near(options.baseline)} ({len(now)} kernels)")
+        return 0
+    findings = speed.compare(before, now, margin)
+    strictness = (
+        f"Processor times are multiples of that of a product of matrices of the same run; slower by more than "
+        f"{margin:.0%} fails; the best of {ATTEMPTS} measurements counts."
+    )
+    about = {**_about(), "seconds": time.monotonic() - began}
+    verdict = reports.Verdict(findings, strictness, guard.exit_code(findings), about=about)
+    return _tell(verdict, options.results.root / "gate-speed", options.junit)
+
+
+def _readable(path: Path) -> Mapping[str, Any] | None:
+    """A baseline that is to be replaced, which says what was trained; None where there is none that can be read."""
+    from bench import gate as guard
+
+    try:
+        return guard.load_baseline(path)
+    except guard.NotComparable:
+        return None
+
+
+def _subject(options: argparse.Namespace, before: Mapping[str, Any] | None) -> Suite:
+    """The suite to train: what the options say, else what the baseline was made from."""
+    name = options.suite or (before or {}).get("suite") or ("own-smoke" if options.data else "smoke")
+    known = list((before or {}).get("architectures", {}))
+    other = ",".join(known) if any(map(is_outside, known)) else None  # of another project, which no suite names
+    return suites.select(suites.suite(name), options.arch or other)
+
+
+def _asked(before: Mapping[str, Any], suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
+    """The baseline, without the architectures that `--arch` leaves out. Raises NotComparable where none is left."""
+    from bench import gate as guard
+
+    held = before["architectures"]
+    wanted = {
+        name: of for name, of in held.items() if not options.arch or name.partition(" (")[0] in suite.architectures
+    }
+    if not wanted:
+        raise guard.NotComparable(
+            f"{options.baseline}: is about {', '.join(held)}, not {', '.join(suite.architectures)}; `lungseg-bench "
+            "baseline` with the same options on a trusted commit writes one"
+        )
+    return {**before, "architectures": wanted}
+
+
+def _about() -> dict[str, Any]:
+    """Commit of the working directory's repository, processor and time: whose change it is that was judged."""
+    commit, dirty = machine.working_commit()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"commit": commit, "dirty": dirty, "time": now, "cpu": machine.cpu_name()}
+
+
+def _trained(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
+    """The suite trained from nothing: the fingerprint does not cover the code, which is what is on trial.
+
+    Only what it left itself is removed, and the cache: the folder may hold other suites' hours.
+    """
+    from bench import gate as guard
+    from bench.gate import dry_run
+    from bench.running import data, lock
+
+    runtime.check_backend()  # before anything is removed
+    results: Results = options.results
+    with lock.held(results):
+        for folder in results.forget(suite.name):
+            if folder.exists():  # a symbolic link, say; old records would pass for what this code yields
+                raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
+        root = data.resolve_root(suite, options.data, results)
+        suite = suites.called(suite, root)
+        code, suite_data = train(suite, root, results, reuse_others=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        scripted = dry_run.metadata(suite, root, results)
+        return guard.summarise(suite, suite_data, results.all(suite.name), scripted)
+
+
+def _tell(verdict: Verdict, path: Path, junit: Path | None = None) -> int:
+    """Print the table, write it as Markdown, JSON and JUnit XML, add it to a job's summary. Returns the exit code."""
+    from bench.gate import reports, terminal
+    from bench.records import store
+
+    summary_text = reports.markdown(verdict)
+    store.write_text(path.with_suffix(".md"), summary_text + "\n")
+    store.write_text(path.with_suffix(".json"), store.layout(reports.numbers(verdict)))
+    if junit is not None:
+        store.write_text(junit, reports.junit(verdict))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            with open(summary, "a", encoding="utf-8") as file:
+                file.write(summary_text + "\n")
+        except OSError as error:  # the verdict is what this was run for
+            print(f"warning: GITHUB_STEP_SUMMARY={summary}: {error.strerror}; not written there", file=sys.stderr)
+    files = [path.with_suffix(".md"), path.with_suffix(".json"), *([junit] if junit else [])]
+    print(f"written: {', '.join(str(near(file)) for file in files)}", file=sys.stderr)
+    text = terminal.findings(verdict.findings, verdict.strictness, verdict.code)
+    try:
+        print("\n\n".join(filter(None, (text, verdict.note))), flush=True)  # last: whoever reads it may have gone
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence()
+        print(f"warning: standard output: {error.strerror}; {near(path.with_suffix('.md'))} has it", file=sys.stderr)
+    return verdict.code

@@ -1,0 +1,234 @@
+"""What one process measures of one architecture: the child's side of ``bench.speed.throughput``."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+import lungseg
+from bench import machine
+from bench.running import child, failures
+from bench.running.executor import Say
+from bench.running.training import restored
+from bench.speed import energy, loop, throughput_table, timing
+from bench.speed.throughput_table import ThroughputRow
+from lungseg import recipes, runtime
+from lungseg.errors import LungsegError, UsageError
+from lungseg.recipes import Recipe
+
+TRAINING = 3  # forward and backward pass cost as much as three forward passes
+FLOP = 2  # of a multiply-accumulate
+LUNG = 0.3  # share of random ground truth that is lung
+CPU_PRODUCT = (2048, 1)  # side of the square matrices whose product tells the limit, products in a row
+ACCELERATOR_PRODUCT = (8192, 10)  # enough that waiting for the last costs nothing
+XLA_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one process measures. size: (height, width) pixels. budget_s: None for the whole protocol.
+
+    deterministic: training alone, with operations that give the same bits each time. precision: a Keras policy, batch:
+    images a step, None for the recipe's.
+    """
+
+    architecture: str
+    width: int
+    size: tuple[int, int]
+    recipe: str
+    threads: int
+    device_kind: str
+    budget_s: float | None
+    deterministic: bool = False
+    precision: str | None = None
+    batch: int | None = None
+
+
+class MeasurementError(LungsegError):
+    """A measurement contradicts itself, so its numbers are not written."""
+
+
+def row_of(job: Asked, say: Say) -> ThroughputRow:
+    """Measure in this process, which must be fresh. Raises MeasurementError where a check fails."""
+    recipe = recipes.recipe(job.recipe)
+    recipe = replace(recipe, precision=job.precision or recipe.precision, batch_size=job.batch or recipe.batch_size)
+    device = runtime.init_backend(0, job.threads, deterministic=job.deterministic)
+    if device.kind != job.device_kind:
+        raise UsageError(f"this machine has {job.device_kind}, but {runtime.backend_name()} runs on {device.kind}")
+    from lungseg import complexity
+
+    on_cpu = device.kind == "cpu"
+    model = _model(job, recipe)
+    compute_type = computed_in(model, recipe.precision)
+    train, infer, synchronise = _steps(model, (recipe.batch_size, *job.size, 1))
+    pace = timing.pace(job.budget_s, device.kind)
+    gmacs = complexity.gmacs(model)
+
+    compile_seconds = _seconds(train)
+    stage = "deterministic training" if job.deterministic else "training"
+    counted = Counted(train)
+    before = energy.joules()
+    trained = _measured(stage, counted, synchronise, pace, recipe.batch_size, say)
+    joules = used(before, energy.joules(), counted.steps * recipe.batch_size)
+    rate = trained.rate * recipe.batch_size
+    if job.deterministic:
+        return {
+            "deterministic_train_images_per_second": throughput_table.spell(rate),
+            "deterministic_epochs_images_per_second": throughput_table.spell(
+                _epochs(stage, model, job, recipe, rate, say)
+            ),
+        }
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if on_cpu else None  # of host memory
+    infer()
+    inferred = _measured("inference", infer, synchronise, pace, recipe.batch_size, say)
+    limit = peak_gflops(compute_type, *(CPU_PRODUCT if on_cpu else ACCELERATOR_PRODUCT), pace)
+
+    epochs = _epochs(stage, model, job, recipe, rate, say)  # last: it compiles the model anew
+
+    numbers: dict[str, float] = {}
+    for mode, result, cost in (("train", trained, TRAINING), ("inference", inferred, 1)):
+        of_mode = timing.quantities(result, recipe.batch_size, cost * FLOP * gmacs)
+        of_mode["fraction_of_peak"] = of_mode["gflops"] / limit
+        numbers |= {f"{mode}_{name}": value for name, value in of_mode.items()}
+    steady_state = trained.steady_state and inferred.steady_state
+    return throughput_table.written({
+        "architecture": job.architecture, "width": job.width, "batch": recipe.batch_size, "threads": job.threads,
+        "parameters": complexity.parameters(model), "gmacs": gmacs, **numbers, "compile_seconds": compile_seconds,
+        "peak_memory_bytes": peak, "peak_gflops": limit, "contended": trained.contended or inferred.contended,
+        "epochs_images_per_second": epochs, "joules_per_image": joules,
+        "background_load": timing.worst_others((trained, inferred)), "steady_state": steady_state,
+        "device": machine.cpu_name() if on_cpu else device.name, "precision": recipe.precision,
+        "note": throughput_table.note(numbers, steady_state, min(trained.accounted, inferred.accounted)),
+        **_provenance(),
+    })  # fmt: skip
+
+
+@dataclass
+class Counted:
+    """A step that counts how often it was taken."""
+
+    step: timing.Step
+    steps: int = 0
+
+    def __call__(self) -> object:
+        """Take it."""
+        self.steps += 1
+        return self.step()
+
+
+def used(before: float | None, after: float | None, images: int) -> float | None:
+    """Joules an image between two readings, None where the driver tells none."""
+    return None if before is None or after is None else (after - before) / images
+
+
+def _epochs(stage: str, model: Any, job: Asked, recipe: Recipe, rate: float, say: Say) -> float:
+    result = loop.images_per_second(model, job.size, recipe, rate, job.budget_s)
+    say({"event": "measured", "text": f"{stage}, epochs after the first {result:.4g} images/s"})
+    return result
+
+
+def _provenance() -> dict[str, Any]:
+    source, jit = machine.source(), runtime.jit_compile()
+    return {
+        "jit": jit,
+        "deterministic": jit and XLA_DETERMINISTIC in os.environ.get("XLA_FLAGS", ""),  # the user's own
+        "versions": runtime.versions_spelled(),
+        "commit": (source["commit"] or "")[:12] + ("-dirty" if source["dirty"] else ""),
+        "measured": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _model(job: Asked, recipe: Recipe) -> Any:
+    from lungseg import losses, training
+    from lungseg.architectures.blocks import LayerFactory
+
+    layers = LayerFactory(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
+    model = lungseg.build(job.architecture, (*job.size, 1), job.width, layers)
+    model.compile(training.optimizer(recipe, steps=1), losses.LOSSES[recipe.loss], jit_compile=runtime.jit_compile())
+    return model
+
+
+def _steps(model: Any, shape: tuple[int, ...]) -> tuple[timing.Step, timing.Step, timing.Step]:
+    """One training step, one inference step, and a wait for both, on random inputs (B, H, W, 1) in memory."""
+    import keras
+
+    rng = np.random.default_rng(0)
+    images = keras.ops.convert_to_tensor(rng.random(shape, np.float32))
+    target = keras.ops.convert_to_tensor((rng.random(shape) < LUNG).astype(np.float32))
+    return (
+        lambda: model.train_on_batch(images, target),  # gives the loss as a float, so it waits for the step
+        lambda: model.predict_on_batch(images),  # gives a NumPy array, so it waits, too
+        lambda: keras.ops.convert_to_numpy(model.trainable_variables[-1]),
+    )
+
+
+def _measured(
+    stage: str, step: timing.Step, synchronise: timing.Step, pace: timing.TimingSchedule, batch: int, say: Say
+) -> timing.Timing:
+    result = timing.measure(step, synchronise, pace)
+    if result.accounted < timing.ASYNCHRONOUS:
+        raise MeasurementError(
+            f"{stage}: only {result.accounted:.0%} of the time lies within steps: they return before their work is done"
+        )
+    warnings = [
+        text
+        for text, so in (("no steady state", not result.steady_state), ("machine contended", result.contended))
+        if so
+    ]
+    text = ", ".join([f"{stage} {result.rate * batch:.4g} images/s", *warnings])
+    say({"event": "measured", "text": text})
+    return result
+
+
+def computed_in(model: Any, precision: str) -> str:
+    """The type that the model's convolutions compute in. Raises MeasurementError if it is not the policy's."""
+    import keras
+
+    wanted = str(keras.DTypePolicy(precision).compute_dtype)
+    result = {layer.compute_dtype for layer in model.layers if isinstance(layer, keras.layers.Conv2D)}
+    if wanted not in result or not result <= {wanted, "float32"}:  # a head may stay in float32
+        raise MeasurementError(f"{precision} computes in {wanted}, but the convolutions in {', '.join(sorted(result))}")
+    return wanted
+
+
+def peak_gflops(compute_type: str, side: int, count: int, pace: timing.TimingSchedule) -> float:
+    """10^9 floating-point operations a second of large square matrix products: the best of the repeats.
+
+    Each of the ``count`` products of a step depends on the one before, so that reading the last waits for all;
+    a step that did not wait would queue products for as long as a window lasts, and run them for minutes.
+    """
+    import keras
+
+    rng = np.random.default_rng(0)
+    factor = keras.ops.cast(rng.normal(0, side**-0.5, (side, side)).astype(np.float32), compute_type)
+    product = keras.ops.cast(rng.random((side, side), np.float32), compute_type)
+
+    def multiply() -> object:
+        nonlocal product
+        for _ in range(count):
+            product = keras.ops.matmul(factor, product)  # factor is scaled so that the product keeps its size
+        return keras.ops.convert_to_numpy(keras.ops.cast(product[0, 0], "float32"))  # NumPy has no bfloat16
+
+    short = timing.TimingSchedule(pace.warm_up_s / 2, pace.window_s / 2, max(2, pace.window_steps // 5))
+    result = timing.measure(multiply, lambda: None, short)
+    return FLOP * count * side**3 * max(window.rate for window in result.windows) / 1e9
+
+
+def _seconds(step: timing.Step) -> float:
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began
+
+
+work = failures.telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Asked, payload), say)}))
+
+
+if __name__ == "__main__":
+    sys.exit(child.serve(work))

@@ -1,0 +1,108 @@
+"""Throughput tables as files: a row for each architecture under the same conditions, as ``speeds`` reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.records import csv_file
+from bench.speed.timing import ACCOUNTED
+from lungseg.errors import DataError
+
+KEY = ("architecture", "width", "batch", "threads")
+COLUMNS = (
+    "architecture", "width", "batch", "parameters", "gmacs",
+    "train_images_per_second", "train_iqr", "train_latency_ms_p50", "train_latency_ms_p95", "train_gflops",
+    "inference_images_per_second", "inference_iqr", "inference_latency_ms_p50", "inference_latency_ms_p95",
+    "inference_gflops", "compile_seconds", "peak_memory_bytes",
+    "peak_gflops", "train_fraction_of_peak", "inference_fraction_of_peak",
+    "threads", "contended", "background_load", "steady_state", "jit", "deterministic",
+    "deterministic_train_images_per_second", "determinism_cost",
+    "epochs_images_per_second", "deterministic_epochs_images_per_second", "joules_per_image",
+    "device", "precision", "versions", "commit", "measured", "note",
+)  # fmt: skip
+LATER = (
+    "deterministic_train_images_per_second", "determinism_cost", "epochs_images_per_second",
+    "deterministic_epochs_images_per_second", "joules_per_image",
+)  # fmt: skip
+ThroughputRow = dict[str, str]
+
+
+def read(path: Path) -> list[ThroughputRow]:
+    """Rows of a table, none when there is no file. Raises DataError for a file that is no such table."""
+    if not path.exists():
+        return []
+    columns, rows = csv_file.read(path)
+    if not set(KEY) <= set(columns):
+        raise DataError(f"{path}: not a throughput table (no columns {', '.join(KEY)}); move it away")
+    return rows
+
+
+def merged(old: Iterable[ThroughputRow], new: Iterable[ThroughputRow]) -> list[ThroughputRow]:
+    """New rows in the place of old ones under the same conditions, the other old rows kept; sorted."""
+    rows = {tuple(row[name] for name in KEY): row for row in (*old, *new)}
+
+    def order(key: tuple[str, ...]) -> tuple[Any, ...]:
+        return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in key)
+
+    return [rows[key] for key in sorted(rows, key=order)]
+
+
+def improved(old: Sequence[ThroughputRow], new: Iterable[ThroughputRow]) -> list[ThroughputRow]:
+    """As ``merged``, without new rows of an earlier day, or of a busy machine where the old one was idle."""
+    known = {tuple(row[name] for name in KEY): row for row in old}
+
+    def better(row: ThroughputRow) -> bool:
+        before = known.get(tuple(row[name] for name in KEY))
+        if before is None:
+            return True
+        disturbed = row.get("contended") == "true" and before.get("contended") != "true"
+        return not disturbed and row.get("measured", "") >= before.get("measured", "")
+
+    return merged(old, [row for row in new if better(row)])
+
+
+def spelled(rows: Iterable[Mapping[str, str]]) -> str:
+    """The table as CSV."""
+    return csv_file.text(COLUMNS, rows)
+
+
+def written(values: Mapping[str, Any]) -> ThroughputRow:
+    """Values of all columns as the table spells them; those of ``determinism`` come later."""
+    return {name: spell(values.get(name) if name in LATER else values[name]) for name in COLUMNS}
+
+
+def determinism(row: ThroughputRow, result: ThroughputRow) -> ThroughputRow:
+    """What the process with deterministic operations adds to a row: its rate, and the share of speed they cost.
+
+    Two processes one after the other: on a noisy machine a cost of a few per cent, or below zero, says nothing.
+    """
+    rate = result["deterministic_train_images_per_second"]
+    cost = 1 - float(rate) / float(row["train_images_per_second"])
+    return {**result, "determinism_cost": spell(cost)}
+
+
+def spell(value: Any) -> str:
+    """Four significant digits, whole above 10,000; true and false; empty for None; no separator of thousands."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+    return str(value)
+
+
+def note(numbers: Mapping[str, float], steady_state: bool, accounted: float) -> str:
+    """What a reader must know of a row besides its numbers; empty when all is as it should be.
+
+    accounted: share of the time that lies within steps.
+    """
+    over = [f"{name} {value:.2f}" for name, value in numbers.items() if name.endswith("fraction_of_peak") and value > 1]
+    parts = [f"{', '.join(over)}: fewer operations than counted (Winograd), or a disturbed limit"] if over else []
+    if accounted < ACCOUNTED:
+        parts.append(f"steps account for {accounted:.0%} of the time, so latencies are too low")
+    return "; ".join(parts if steady_state else [*parts, "the warm-up did not reach a steady state"])

@@ -1,0 +1,167 @@
+"""Checks that take seconds an architecture."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from lungseg import runtime
+from lungseg.architectures.blocks import LayerFactory
+from lungseg.architectures.pooling import MaxPooling2D
+from lungseg.complexity import calls, uncounted
+from lungseg.losses import dice_loss
+from lungseg.testing.model_under_test import Check, ModelUnderTest, images, in_range, output, sized
+
+# Of a probability: kernels add in another order for another batch size, and normalised tokens keep the difference at
+# full size through fifty dense layers (2e-6 in Swin-Unet). Statistics of the batch move a prediction by 1e-3 and more.
+INVARIANCE = 1e-5
+ROUNDINGS = 8  # times what a last bit of the input does; 1.2 was measured between batch sizes (oneDNN held to AVX2)
+# both unlike Style's own, so that a layer without them shows
+HALF = LayerFactory(momentum=0.75, dtype="mixed_bfloat16")
+
+
+def sizes(tested: ModelUnderTest) -> Iterator[str]:
+    """Output of the input's size, one channel, for the smallest size, an oblong one, and colours."""
+    yield from sized(tested, (tested.shape, (16, 16, 1), (64, 96, 3)))
+
+
+def probabilities(tested: ModelUnderTest) -> Iterator[str]:
+    """Finite float32 in [0, 1], not the same everywhere."""
+    result = output(tested.model(), images(tested.shape))
+    yield from in_range(result)
+    if result.min() == result.max():
+        yield f"predicts {result.min()} for every pixel of noise; look for an activation that never fires"
+
+
+def layer_factory(tested: ModelUnderTest) -> Iterator[str]:
+    """Normalisation and precision are those of ``style``, the head's output float32 all the same."""
+    model = tested.model((16, 16, 1), layers=HALF)
+    yield from in_range(output(model, images((16, 16, 1))))
+    inner = _before_weights(model)
+    weighted = [layer for layer in model.layers if layer.weights and layer.name in inner]
+    if full := [layer.name for layer in weighted if layer.compute_dtype != "bfloat16"]:
+        yield f"under {HALF.dtype}, {', '.join(full)} compute in another precision; pass them dtype=style.dtype"
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.momentum != HALF.momentum:
+            yield f"{layer.name} has momentum {layer.momentum}, not {HALF.momentum}; make it with style.norm()"
+
+
+def gradients(tested: ModelUnderTest) -> Iterator[str]:
+    """Every trainable weight learns: Adam's first step moves all that has a gradient by the learning rate."""
+    model, x = tested.model(copy=1), images(tested.shape, 3)
+    target = (images((*tested.shape[:2], 1), 3, seed=1) > 0.5).astype(np.float32)
+    before = [keras.ops.convert_to_numpy(variable).copy() for variable in model.trainable_variables]
+    everything = model.get_weights()
+    # epsilon: the smallest gradient still makes a whole step. Eagerly: tracing would take longer than the step.
+    model.compile(keras.optimizers.Adam(1e-3, epsilon=1e-30), dice_loss, run_eagerly=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras warns of a missing gradient; it is told below
+        loss = float(np.asarray(model.train_on_batch(x, target)))
+    if not np.isfinite(loss):
+        yield f"the loss of the first step is {loss}"
+    for variable, old in zip(model.trainable_variables, before, strict=True):
+        if np.array_equal(keras.ops.convert_to_numpy(variable), old):
+            yield f"{variable.path} has no gradient; connect its layer to the output or make it not trainable"
+    model.set_weights(everything)
+
+
+def plain_keras(tested: ModelUnderTest) -> Iterator[str]:
+    """No Lambda layer, no backend's own API, no pooling that only some backends train deterministically: each would tie
+    the model to one machine or one backend."""
+    for layer in tested.model().layers:
+        if isinstance(layer, keras.layers.Lambda):
+            yield f"{layer.name} is a Lambda layer, which cannot be loaded safely; write a Layer or use keras.layers"
+        if isinstance(layer, keras.layers.MaxPooling2D) and not isinstance(layer, MaxPooling2D):
+            yield (
+                f"{layer.name} has a gradient that JAX cannot compile deterministically for a GPU; pool by style.pool"
+                " or lungseg.architectures.pooling.MaxPooling2D"
+            )
+    path = inspect.getsourcefile(inspect.unwrap(tested.build))
+    if not path:
+        return
+    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            modules = [node.module or ""]
+        else:
+            continue
+        for module in modules:
+            if module.split(".")[0] in runtime.BACKENDS:
+                yield f"line {node.lineno} of {path} imports {module}; use keras.ops instead"
+
+
+def seeds(tested: ModelUnderTest) -> Iterator[str]:
+    """The same seed gives the same weights, another seed other kernels."""
+    first, repeated, other = (tested.model(seed=s, copy=c) for s, c in ((0, 0), (0, 1), (1, 0)))
+    for one, two, three in zip(first.weights, repeated.weights, other.weights, strict=True):
+        kernel, same, differing = (keras.ops.convert_to_numpy(weight) for weight in (one, two, three))
+        if not np.array_equal(kernel, same):
+            yield f"{one.path} differs under one seed; take random numbers from keras.random and Keras's initialisers"
+        elif kernel.ndim > 1 and np.array_equal(kernel, differing):
+            yield f"{one.path} is the same under another seed; initialise it at random, without a seed of its own"
+
+
+def storage(tested: ModelUnderTest) -> Iterator[str]:
+    """Weights alone, and the whole model, come back from a file with the same output."""
+    model, x = tested.model(), images(tested.shape)
+    wanted, other = output(model, x), tested.model(seed=1)
+    kept = other.get_weights()
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_weights(f"{folder}/model.weights.h5")
+        other.load_weights(f"{folder}/model.weights.h5")
+        if not np.array_equal(output(other, x), wanted):
+            yield "with the weights of a file it predicts otherwise; make all state a weight of some layer"
+        other.set_weights(kept)
+        model.save(f"{folder}/model.keras")
+        try:
+            loaded = keras.models.load_model(f"{folder}/model.keras")
+        except (TypeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            yield f"cannot be loaded ({reason}); register its own layers with register_keras_serializable"
+            return
+    if not np.array_equal(output(loaded, x), wanted):
+        yield "saved and loaded it predicts otherwise; give each layer of its own a complete get_config"
+
+
+def cost(tested: ModelUnderTest) -> Iterator[str]:
+    """Each kernel's multiply-accumulates are counted, so that its cost on a leaderboard is its cost."""
+    for name in uncounted(tested.model()):
+        yield f"{name} has a kernel that costs nothing; give its class a macs(*input shapes), as attention.py does"
+
+
+def batches(tested: ModelUnderTest) -> Iterator[str]:
+    """An image's prediction does not depend on what else is in its batch.
+
+    Some processors' kernels round otherwise for another size of batch. How far a network carries a last bit is
+    measured: by moving every pixel to the next number. An untrained R2U-Net makes 2e-3 of it.
+    """
+    x, order = images(tested.shape, 5), np.array([3, 0, 4, 1, 2])
+    model = tested.model()
+    together = output(model, x)
+    carried = max(np.abs(output(model, np.nextafter(x, np.float32(to))) - together).max() for to in (-1, 2))
+    apart = np.concatenate([output(model, x[order[start : start + 2]]) for start in (0, 2, 4)])
+    if (furthest := np.abs(together[order] - apart).max()) > max(INVARIANCE, ROUNDINGS * carried):
+        yield f"a prediction moves by {furthest:.1e} with its batch; normalise by stored statistics at inference"
+
+
+def _before_weights(model: keras.Model) -> set[str]:
+    """Names of the layers that lead to one with weights: all but the heads and what follows them."""
+    result: set[str] = set()
+    for entry in reversed(model.get_config()["layers"]):  # in the order of computation
+        if entry["name"] in result or model.get_layer(entry["name"]).weights:
+            result.update(tensor["keras_history"][0] for inputs in calls(entry) for tensor in inputs)
+    return result
+
+
+FAST: dict[str, Check] = {
+    check.__name__: check
+    for check in (sizes, probabilities, layer_factory, gradients, plain_keras, seeds, storage, cost, batches)
+}

@@ -1,0 +1,59 @@
+"""Views of an image for test-time augmentation: how it is moved and exposed, and how its prediction is moved back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lungseg import images
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One way to look at an image.
+
+    degrees: turned about the centre, against the clock. scale: factor by which all grows. gamma: natural logarithm
+    of the exponent of its grey values. The defaults leave the image as it is.
+    """
+
+    degrees: float = 0.0
+    scale: float = 1.0
+    gamma: float = 0.0
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels change places."""
+        return self.degrees != 0 or self.scale != 1
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """The view of image float32 (H, W) in [0, 1]; what enters from outside is black, as in ``lungseg.augment``."""
+        moved = images.warp(image, self._affine(image.shape), sharp=True) if self.moves else image
+        return np.power(moved, np.float32(np.exp(self.gamma))) if self.gamma else moved
+
+    def invert(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A prediction float32 (H, W) of the view, moved back to the image's pixels: (values, weights), float32 (H, W).
+
+        weights: share of each pixel that the view shows, 0 where it lies outside; values hold that share of the
+        probability, so that the sum of values over views by the sum of weights is a mean over those that show it.
+        """
+        weights = np.ones_like(probability)
+        if not self.moves:
+            return probability, weights
+        inverse = images.inverse(self._affine(probability.shape))
+        return images.warp(probability, inverse), images.warp(weights, inverse)
+
+    def _affine(self, shape: tuple[int, ...]) -> np.ndarray:
+        return images.affine(shape, self.degrees, self.scale, (0.0, 0.0), hflip=False)
+
+
+IDENTITY = Transform()
+
+# One thing at a time, by half of what recipe ``strong`` varies in training: what a network has learnt to bear.
+# None mirrors, because the heart lies on one side.
+TRANSFORMS = (
+    IDENTITY,
+    Transform(degrees=-6), Transform(degrees=6),
+    Transform(scale=0.925), Transform(scale=1.075),
+    Transform(gamma=-0.15), Transform(gamma=0.15),
+)  # fmt: skip

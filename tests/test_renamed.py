@@ -1,0 +1,43 @@
+"""Who types a word of version 0.1 is told today's in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import renamed
+from bench.__main__ import main
+from bench.options import parser
+from lungseg.errors import UsageError
+from lungseg.recipes import recipe
+from lungseg.renamed import RECIPES, VARIANTS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["run", "quick", "--slots", "2"], "--slots is called --workers now"),
+        (["tune", "quick", "--slots=2"], "--slots is called --workers now"),
+        (["ensemble", "quick", "--views"], "--views is called --tta now"),
+        (["strata", "quick"], "strata is called subgroups now"),
+    ],
+)
+def test_an_old_word_of_the_command_line_names_the_new_one(arguments, hint, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.rstrip().endswith(f"error: {hint}")
+
+
+def test_every_new_word_of_the_command_line_exists():
+    options = {"--workers": ["run", "quick", "--workers", "2"], "--tta": ["ensemble", "quick", "--tta"]}
+    assert options.keys() == set(renamed.OPTIONS.values())
+    for arguments in (*options.values(), *([verb, "quick"] for verb in renamed.VERBS.values())):
+        parser().parse_args(arguments)
+    assert renamed.hint(["run", "quick", "--workers", "2"]) is None
+
+
+@pytest.mark.parametrize("old", [*RECIPES, *(f"strong:{variant}" for variant in VARIANTS), "strong:elastic+mirror"])
+def test_an_old_recipe_names_the_new_one(old):
+    part = old.rpartition("+")[2].rpartition(":")[2]
+    with pytest.raises(UsageError, match=f"{part} is called {(RECIPES | VARIANTS)[part]} now"):
+        recipe(old)
