@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lungseg import runtime
+from lungseg import runtime, weight_rounding
 from lungseg.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:
@@ -90,30 +90,34 @@ def _renamed(graph: Any) -> None:
 def litert_bytes(model: keras.Model, precision: str, calibration: np.ndarray | None = None) -> bytes:
     """The network as a LiteRT (TensorFlow Lite) file, for one image at a time or a batch.
 
-    precision: ``float32``; ``float16``, weights of half the size; ``weights-int8``, weights of 8 bits and float32
-    activations; ``int8``, weights and activations of 8 bits, for which calibration float32 (N, h, w) must be given.
+    precision: ``float32``; ``float16`` and ``weights-int8``, most weights in 16 or 8 bits and float32 activations
+    (``lungseg.weight_rounding``); ``int8``, weights and activations of 8 bits, for which calibration float32
+    (N, h, w) must be given.
     """
     _from_tensorflow()
     import tensorflow as tf
 
-    small: dict[str, Any] = {"optimizations": [tf.lite.Optimize.DEFAULT]}
-    options: dict[str, Any] = {"float32": {}, "weights-int8": small}.get(precision, small)
+    options: dict[str, Any] = {}
     spec: dict[str, Any] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}  # none that LiteRT alone cannot run
-    if precision == "float16":
-        spec["supported_types"] = [tf.float16]
-    elif precision == "int8":
+    if precision == "int8":
         if calibration is None or not len(calibration):
             raise UsageError("full int8 needs images to calibrate its activations by")
         spec["supported_ops"] = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        options = {**options, "representative_dataset": lambda: ([image[None, ..., None]] for image in calibration)}
-    elif precision not in ("float32", "weights-int8"):
+        options = {
+            "optimizations": [tf.lite.Optimize.DEFAULT],
+            "representative_dataset": lambda: ([image[None, ..., None]] for image in calibration),
+        }
+    elif precision in weight_rounding.BITS:
+        _require("ai_edge_litert", "ai_edge_quantizer")
+    elif precision != "float32":
         raise UsageError(f"precision {precision!r}: known are float32, float16, weights-int8 and int8")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.export(str(path), format="litert", verbose=False, target_spec=spec, **options)
-        return path.read_bytes()
+        data = path.read_bytes()
+    return weight_rounding.rounded(data, precision) if precision in weight_rounding.BITS else data
 
 
 def saved_model(model: keras.Model) -> Files:

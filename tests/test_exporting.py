@@ -19,7 +19,7 @@ from lungseg.__main__ import main
 from lungseg.datasets import phantom
 from lungseg.errors import DataError
 
-for _package in ("onnxruntime", "onnx", "tf2onnx", "ai_edge_litert"):
+for _package in ("onnxruntime", "onnx", "tf2onnx", "ai_edge_litert", "ai_edge_quantizer"):
     pytest.importorskip(_package, reason="pip install 'lungseg[export]'")
 pytestmark = [
     pytest.mark.usefixtures("own_environment"),
