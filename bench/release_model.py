@@ -1,9 +1,10 @@
 """A model as a release file: ``python -m bench.release_model ARCH DATA OUT`` trains, exports, scores and packs it.
 
 DATA holds Montgomery and Shenzhen. One training on all of Montgomery, whose masks' licence lets weights travel; each
-form is held to its limit and the ONNX graph kept; the card states the Dice on all of Shenzhen. ``OUT/<name>.zip`` is
-what to attach to a release, and the line that is printed pins it. Goes on where it was cut off. Needs the extra
-``export``. Nothing is sent anywhere.
+form is held to its limit and the ONNX graph kept; the card states the Dice on all of Shenzhen and, with
+``--expected SUITE``, the out-of-fold one of a suite's same training. ``OUT/<name>.zip`` is what to attach to a release,
+and the line that is printed pins it. Goes on where it was cut off. Needs the extra ``export``. Nothing is sent
+anywhere.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import expected_score
 from lungseg import atomic, model_folder
 from lungseg.model_folder import ModelFolder
 from lungseg.terminal import path
@@ -33,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = subprocess.run([sys.executable, "-m", "lungseg", *step], check=False).returncode
         if code:
             return code
+    if options.expected and (code := expected_score.main([str(folder), options.expected])):
+        return code
     data = packed(model_folder.open_folder(folder))
     atomic.write_bytes(out / f"{folder.name}.zip", data)
     print(f"{folder.name}.zip  {len(data):,} bytes  sha256 {hashlib.sha256(data).hexdigest()}")
@@ -70,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--width", type=int, default=64, help="channels of the first level (64)")
     parser.add_argument("--size", type=int, default=128, help="side in pixels (128)")
     parser.add_argument("--recipe", default="strong", help="recipe (strong)")
+    parser.add_argument("--expected", metavar="SUITE", help="put the out-of-fold Dice of this suite's row on the card")
     return parser
 
 
