@@ -3,8 +3,7 @@
 DATA holds Montgomery and Shenzhen. One training on all of Montgomery, whose masks' licence lets weights travel; each
 form is held to its limit and the ONNX graph kept; the card states the Dice on all of Shenzhen and, with
 ``--expected SUITE``, the out-of-fold one of a suite's same training. ``OUT/<name>.zip`` is what to attach to a release,
-and the line that is printed pins it. Goes on where it was cut off. Needs the extra ``export``. Nothing is sent
-anywhere.
+and the line that is printed pins it. Goes on where it was cut off. Needs the extra ``export``. Sends nothing anywhere.
 """
 
 from __future__ import annotations
