@@ -14,6 +14,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,7 @@ def _decoded(path: Path, dataset: Any) -> np.ndarray:
                 f"{path}: DICOM compressed as {syntax.name}, for which no decoder is installed: "
                 "`pip install 'lungseg[dicom-decoders]'`, or export it uncompressed"
             ) from error
-        first = " ".join(str(error).split())[:120]
+        first = shorten(str(error).partition(" - ")[0], 120, placeholder=" ...")
         raise DataError(f"{path}: DICOM whose pixels cannot be decoded ({first}); export it again") from error
     if values.shape != (dataset.Rows, dataset.Columns):
         raise DataError(f"{path}: DICOM decodes to {values.shape}, its header says {dataset.Rows} x {dataset.Columns}")

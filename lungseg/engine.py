@@ -87,7 +87,7 @@ def _keras(model: ModelFolder, threads: int) -> Any:
     from lungseg import runtime
 
     if model.weights is None:
-        raise UsageError(f"{model.path}: holds an ONNX graph alone, which Keras cannot run; {INSTALL}")
+        raise UsageError(f"{model.path}: holds an ONNX graph alone, which Keras cannot run: use engine onnx; {INSTALL}")
     runtime.check_backend()
     with contextlib.suppress(RuntimeError):  # the backend runs already
         runtime.init_backend(0, threads)

@@ -93,7 +93,8 @@ def predict(
 
     def failed(item: Item, error: LungsegError) -> None:
         tally.failed += 1
-        table.add({"file": item.name, "status": "error", "error": str(error)})
+        # without the file's place, which is this machine's and may name a person
+        table.add({"file": item.name, "status": "error", "error": str(error).removeprefix(f"{item.path}: ")})
         tell(item, str(error), tally)
 
     todo = []
@@ -107,7 +108,7 @@ def predict(
         for batch in _batches(todo, card, wanted, failed):
             for read, probability in zip(batch, network(np.stack([one.small for one in batch])), strict=True):
                 try:
-                    row = _write(read, probability, card, wanted, wanted.paths(out, read.item))
+                    row = _write(read, probability, card, wanted, out)
                 except DataError as error:
                     failed(read.item, error)
                     continue
@@ -153,10 +154,9 @@ def _read(item: Item, card: Card, wanted: Wanted) -> _Read:
     return _Read(item, small, preview, (height, width), about)
 
 
-def _write(
-    read: _Read, probability: images.Image, card: Card, wanted: Wanted, paths: dict[str, Path]
-) -> dict[str, str]:
+def _write(read: _Read, probability: images.Image, card: Card, wanted: Wanted, out: Path) -> dict[str, str]:
     """Write one item's files, the mask last, and return its row."""
+    paths = wanted.paths(out, read.item)
     result = lungs.findings(probability, read.small, card.threshold, card.exposure)
     large = images.resize_image(probability, read.shape)
     mask = np.asarray(large >= card.threshold)
@@ -181,7 +181,7 @@ def _write(
     return {
         "file": read.item.name,
         "status": "ok",
-        "mask": paths["mask"].name,
+        "mask": paths["mask"].relative_to(out).as_posix(),  # two folders may hold one name
         "height": str(read.shape[0]),
         "width": str(read.shape[1]),
         **{name: _area(n * factor, spacing is not None) for name, n in (
