@@ -11,6 +11,7 @@ import pytest
 from archives import montgomery_zip, zip_of
 
 import lungseg
+from lungseg import download
 from lungseg.datasets import DATASETS, Dataset, archive, fetch
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
@@ -174,7 +175,7 @@ def test_no_network_says_so(serve, body, target):
 
 @pytest.mark.fault("F98", "F100")
 def test_an_endless_download_is_stopped(serve, body, target, monkeypatch):
-    monkeypatch.setattr(fetch, "LIMITS", archive.ArchiveLimits(bytes=1000))
+    monkeypatch.setattr(download, "LIMITS", archive.ArchiveLimits(bytes=1000))
     with pytest.raises(DataError, match="sends more than 1,000 bytes"):
         montgomery(target, serve(body).url, sha256(body))
     assert_nothing_remains(target)

@@ -18,10 +18,11 @@ DOORS = {
     "onnx": {"exporting.py"},
     "onnxruntime": {"engine.py"},
     "tf2onnx": {"exporting.py"},
-    "ai_edge_litert": {"parity.py"},
+    "ai_edge_litert": {"parity.py", "weight_rounding.py"},
+    "ai_edge_quantizer": {"weight_rounding.py"},
     "pydicom": {"dicom.py", "dicom_seg.py"},
     "highdicom": {"dicom_seg.py"},
-    "pooch": {"datasets/fetch.py"},
+    "pooch": {"download.py"},
     **{backend: {"runtime.py"} for backend in BACKENDS},
     "jax": {"runtime.py", "jax_loop.py", "data_parallel.py"},  # an epoch as one dispatch; a batch on several devices
     "tensorflow": {"runtime.py", "exporting.py"},  # its converter to LiteRT

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from lungseg.cli import demo, evaluate, export, predict, train
+from lungseg.cli import demo, evaluate, export, fetch_model, predict, train
 
-VERBS = (predict, train, evaluate, export, demo)
+VERBS = (predict, train, evaluate, export, demo, fetch_model)
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The only network door: download a dataset, check its hash, unpack it without trusting it.
+"""A dataset from its source: downloaded, its hash checked, unpacked without trusting it.
 
 Everything happens in a temporary folder beside the target, which is renamed at the very end: a set that is
 there is whole, and a failure leaves nothing behind. Needs pooch (``pip install 'lungseg[fetch]'``).
@@ -9,17 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
-from lungseg import atomic
 from lungseg.datasets import Source, dataset, load
-from lungseg.datasets.archive import LIMITS, unpack
+from lungseg.datasets.archive import unpack
+from lungseg.download import Say, download_file
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
-Say = Callable[[str], None]
+BY_HAND = (
+    "check the network (and http_proxy), try again later or from a mirror (--url), or download it by "
+    "hand and unpack it so that the folder you name holds CXR_png/ and ManualMask/"
+)
 
 
 def fetch(name: str, folder: Path | None = None, *, url: str | None = None, say: Say | None = None) -> Path:
@@ -46,8 +46,6 @@ def download(name: str, folder: Path, source: Source, url: str | None = None, sa
     """
     say = say or (lambda line: None)
     url = url or source.url
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url!r}: expected an address that begins with http:// or https://")
     target = folder.resolve()  # a symbolic link stays one; what it points to is filled
     missing = [parent for parent in target.parents if not parent.exists()]
     try:
@@ -56,8 +54,7 @@ def download(name: str, folder: Path, source: Source, url: str | None = None, sa
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.fetch-", dir=target.parent) as workspace:
             archive, unpacked = Path(workspace, "archive.zip"), Path(workspace, "unpacked")
-            _download(url, archive, say)
-            _check_hash(archive, source.sha256.lower(), url)
+            download_file(url, archive, source.sha256, BY_HAND, say)
             say(f"unpacking {archive.stat().st_size / 1e6:.1f} MB")
             unpack(archive, unpacked, source=url)
             root = _root_of(name, unpacked, source.cases, url)
@@ -95,92 +92,6 @@ def _already_there(name: str, folder: Path, expected: int | None, say: Say) -> b
         raise DataError(f"{folder}: holds {result} cases of {expected}; {remedy}")
     say(f"{folder}: already holds a whole set of {result} cases, nothing downloaded")
     return True
-
-
-def _download(url: str, archive: Path, say: Say) -> None:
-    """Write what ``url`` answers to ``archive``, flushed to disk."""
-    try:
-        import pooch
-        import requests.exceptions as trouble
-    except ImportError as error:
-        raise EnvironmentFailure("fetching needs pooch: run `pip install 'lungseg[fetch]'`") from error
-    remedy = (
-        "check the network (and http_proxy), try again later or from a mirror (--url), or download it by "
-        "hand and unpack it so that the folder you name holds CXR_png/ and ManualMask/"
-    )
-    say(f"downloading {url}")
-    try:
-        with archive.open("wb") as file:
-            meter = _Meter(file, url, say)
-            # Without compression on the way, so that Content-Length is the archive's own.
-            plain = {"Accept-Encoding": "identity"}
-            pooch.HTTPDownloader(progressbar=meter, chunk_size=1024**2, headers=plain)(url, meter, None)
-            file.flush()
-            atomic.sync(file.fileno())
-    except trouble.HTTPError as error:
-        if error.response is not None:
-            error.response.close()  # its body was never read
-        raise EnvironmentFailure(f"{url}: the server refuses ({error}); {remedy}") from error
-    except (trouble.ChunkedEncodingError, trouble.ContentDecodingError) as error:
-        raise EnvironmentFailure(
-            f"{url}: the connection was cut before the end ({_reason(error)}); {remedy}"
-        ) from error
-    except trouble.InvalidURL as error:
-        raise UsageError(f"{url!r}: not an address ({error})") from error
-    except trouble.Timeout as error:
-        raise EnvironmentFailure(f"{url}: no answer in time; {remedy}") from error
-    except trouble.RequestException as error:
-        raise EnvironmentFailure(f"{url}: no connection ({_reason(error)}); {remedy}") from error
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause in words: `requests` wraps `[Errno 111] Connection refused` four deep."""
-    while inner := error.__cause__ or error.__context__:
-        error = inner
-    return str(getattr(error, "strerror", None) or error)
-
-
-class _Meter:
-    """The file that pooch writes to and the progress bar it reports to, in one: counts what really arrives,
-    says so every few seconds, and stops a download that outgrows every expectation."""
-
-    total = 0  # pooch sets it to the Content-Length, where the server gives one
-
-    def __init__(self, file: BinaryIO, url: str, say: Say) -> None:
-        self.file, self.url, self.say, self.done, self.spoke = file, url, say, 0, time.monotonic()
-
-    def write(self, chunk: bytes) -> None:
-        self.done += len(chunk)
-        if self.done > LIMITS.bytes:
-            raise DataError(f"{self.url}: sends more than {LIMITS.bytes:,} bytes; not the expected archive")
-        self.file.write(chunk)
-        if time.monotonic() - self.spoke > 5:
-            self.spoke = time.monotonic()
-            self.say(f"{self.done / 1e6:.0f}{f' of {self.total / 1e6:.0f}' if self.total else ''} MB")
-
-    def flush(self) -> None:
-        """Nothing to do: the file is flushed once, at its end."""
-
-    close = reset = flush
-
-    def update(self, count: int) -> None:
-        """Not used: pooch counts in whole chunks, whatever their size."""
-
-
-def _check_hash(archive: Path, sha256: str, url: str) -> None:
-    import pooch
-
-    result = pooch.file_hash(str(archive))
-    if result == sha256:
-        return
-    with archive.open("rb") as file:
-        start = file.read(512).lstrip().lower()
-    page = start.startswith((b"<!doctype", b"<html", b"<?xml"))
-    what = "is a web page, not the archive" if page else "is not the expected archive"
-    raise DataError(
-        f"{url}: what arrived ({archive.stat().st_size:,} bytes) {what}: "
-        f"SHA-256 {result}, expected {sha256}. It was deleted; try again later or from a mirror (--url)"
-    )
 
 
 def _root_of(name: str, unpacked: Path, expected: int | None, url: str) -> Path:
