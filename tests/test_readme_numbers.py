@@ -102,8 +102,18 @@ def shipped(_: Leaderboards) -> str:
     )
 
 
+def expected(_: Leaderboards) -> str:
+    """What the same card expects of it on the images that it was trained on."""
+    card = json.loads((ROOT / "lungseg/models/lwnet-128/card.json").read_text(encoding="utf-8"))
+    (of,) = (score for score in card["scores"] if score["how"].startswith("expected"))
+    return (
+        f"On Montgomery, whose every image it has seen, expect what the same training reaches out of fold at "
+        f"{card['size'][0]} px, {of['value']:.4f} [{of['low']:.4f}, {of['high']:.4f}] (protocol {of['protocol']});"
+    )
+
+
 CHECKED: tuple[Callable[[Leaderboards], str], ...] = (
-    small_suites, strong_epochs, search, smoke, smoke_margin, verdicts, real_margin, shipped,
+    small_suites, strong_epochs, search, smoke, smoke_margin, verdicts, real_margin, shipped, expected,
 )  # fmt: skip
 
 # --- not checked: words of README, and why no record says them --------------------------------------------------------
