@@ -48,7 +48,7 @@ def test_probabilities_spread_so_that_agreement_means_something():
 @pytest.mark.slow  # a minute of a converter's time
 @pytest.mark.filterwarnings("ignore")
 def test_a_row_measured_again_is_the_committed_one():
-    for package in ("onnxruntime", "onnx", "tf2onnx", "ai_edge_litert"):
+    for package in ("onnxruntime", "onnx", "tf2onnx", "ai_edge_litert", "ai_edge_quantizer"):
         pytest.importorskip(package, reason="pip install 'lungseg[export]'")
     committed = json.loads(export_table.MEASURED.read_text())["lwnet"]
     result = export_table.measured("lwnet", ("onnx", "litert-float32", "litert-float16"))
