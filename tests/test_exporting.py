@@ -68,7 +68,7 @@ def test_float32_forms_flip_no_pixel(trained, pictures, expected, form):
 
 def test_reduced_forms_are_smaller_or_differ_and_are_measured(trained, pictures, expected):
     model = lungseg.load_model(trained)
-    for form in ("litert-float16", "litert-int8"):
+    for form in ("litert-float16", "litert-weights-int8", "litert-int8"):
         row = compared(form, exporting.FORMS[form](model, pictures), expected, pictures)
         assert 0 < row.probability < 1
         assert row.dice["images"] == 8
