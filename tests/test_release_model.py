@@ -37,3 +37,14 @@ def test_a_step_that_fails_ends_it_and_no_file_is_made(tmp_path, capfd):
     assert release_model.main(["m2unet", str(tmp_path / "none"), str(tmp_path)]) == 3
     assert "so it is no model folder" in capfd.readouterr().err
     assert not [*tmp_path.glob("*.zip")]
+
+
+def test_a_model_without_the_expected_score_that_was_asked_for_is_not_packed(tmp_path, capfd, monkeypatch):
+    model_folders.make(tmp_path / "unet-128")
+    monkeypatch.setattr(release_model, "steps", lambda options, folder: [])
+    given = ["unet", str(tmp_path), str(tmp_path)]
+    assert release_model.main([*given, "--expected", "montgomery-128-strong"]) == 3
+    assert "no finished row of lwnet, width 8" in capfd.readouterr().err
+    assert not [*tmp_path.glob("*.zip")]
+    assert release_model.main(given) == 0
+    assert [path.name for path in tmp_path.glob("*.zip")] == ["unet-128.zip"]
