@@ -22,9 +22,11 @@ from bench.records.results import Results
 from bench.speed import stored_tables
 from bench.speed.stored_tables import ThroughputTable
 from bench.statistics import borders, stats, subgroups
+from bench.statistics.one_thread import one_thread
 from bench.statistics.rows import Leaderboard
 
 
+@one_thread()
 def write(
     results: Results, *, figures: bool = True, only: str | None = None, result: Readable | None = None
 ) -> list[Path]:

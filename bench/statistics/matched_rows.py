@@ -69,13 +69,11 @@ def _matched(
     if other_value is None or not (row.rank and other_value.rank):
         return None
     seeds = set(row.seeds) & set(other_value.seeds)
-    here, there = (
-        [r for r in all_tables[of.conditions][each.name].records if r.cell.seed in seeds]
-        for of, each in ((leaderboard, row), (other, other_value))
-    )
+    every = {HERE: all_tables[leaderboard.conditions][row.name], THERE: all_tables[other.conditions][other_value.name]}
+    here, there = ([r for r in scores.records if r.cell.seed in seeds] for scores in every.values())
     if not seeds or _made_from(here, differ) != _made_from(there, differ):
         return None
-    tables = {name: scores for name, r in ((HERE, here), (THERE, there)) if (scores := Scores.of(r))}
+    tables = {name: scores.only(seeds) for name, scores in every.items()}
     resamples = drawn(tables)
     pairs = compared([HERE, THERE], tables, resamples)
     means = [resamples[name].mean for name in (HERE, THERE)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+import math
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from bench.statistics import patients
 from bench.statistics.resampling import Floats
 
 RATIOS = ("dice", "iou", "precision", "recall", "f1", "specificity", "accuracy")
+_OF_CASE = attrgetter(*RATIOS, "hd95_mm")
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,17 @@ class Scores:
         values = {k: np.full((len(seeds), len(images)), np.nan) for k in keys}
         for r in records:
             at = [column[c.id] for c in r.cases]
-            for k in keys:
-                values[k][line[r.cell.seed], at] = [c.value(k) for c in r.cases]
+            for k, of_cases in zip(keys, zip(*map(_OF_CASE, r.cases), strict=True), strict=True):
+                values[k][line[r.cell.seed], at] = [math.inf if v is None else v for v in of_cases]
         return cls(tuple(records), seeds, images, tuple(patient[i] for i in images), values)
+
+    def only(self, seeds: Collection[int]) -> Scores:
+        """Those of some of its seeds; itself where that is all of them."""
+        if set(self.seeds) <= set(seeds):
+            return self
+        some = Scores.of([r for r in self.records if r.cell.seed in seeds])
+        assert some is not None
+        return some
 
     def complete_seeds(self, images: Set[str]) -> tuple[int, ...]:
         """Seeds that predicted every one of `images`."""

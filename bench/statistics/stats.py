@@ -12,6 +12,7 @@ from bench.records import consistency, costs
 from bench.records.record import Record
 from bench.statistics import borders, calibration, cells, fixed_split, matched_rows, resampling
 from bench.statistics.choice import nested
+from bench.statistics.one_thread import one_thread
 from bench.statistics.pairs import compared
 from bench.statistics.patients import beside_siblings
 from bench.statistics.power import power, scored, variances
@@ -26,6 +27,7 @@ from lungseg.errors import LungsegError
 MIN_IMAGES = 20  # fewer are not ranked
 
 
+@one_thread()
 def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
     """Sections in a fixed order, whatever the order of the records. Raises LungsegError if they conflict."""
     groups: defaultdict[Conditions, list[Record]] = defaultdict(list)
@@ -94,7 +96,8 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     every = {name: t for name, g in sorted(groups.items()) if (t := Scores.of([r for r in g if r.ok]))}
     images = {image for scores in every.values() for image in scores.images}
     complete = {name: scores.complete_seeds(images) for name, scores in every.items()}
-    tables = {name: _only(scores, complete[name]) for name, scores in every.items()}
+    # complete seeds alone, so that each image counts as often as any other; all of them where none is
+    tables = {name: scores.only(complete[name]) if complete[name] else scores for name, scores in every.items()}
     resamples = drawn(tables)
     rows = [_row(n, tables[n], every[n], resamples[n], key, bool(complete[n])) for n in tables]
     able = [
@@ -124,12 +127,6 @@ def _extra_images(records: Sequence[Record]) -> int:
     done = [r for r in records if r.ok]
     local = {image for r in done for image in r.data.target_pixels}
     return max((len(set(r.split.train) - local) for r in done), default=0)
-
-
-def _only(scores: Scores, seeds: tuple[int, ...]) -> Scores:
-    """The complete seeds' part of a table, so that each image counts as often as any other; else all of it."""
-    some = Scores.of([r for r in scores.records if r.cell.seed in seeds])
-    return some or scores
 
 
 def _each_once(name: str, records: Sequence[Record]) -> None:
