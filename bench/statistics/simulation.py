@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from scipy.special import stdtrit
@@ -15,6 +16,7 @@ from bench.statistics.rows import Trainings
 
 DIFFICULTY = 0.6  # SD of the logarithm of an image's error: a difficult image's errors vary more, too
 POWER = 0.8
+KEPT = 1 << 21  # rows x tables x patients whose draws are kept for the next section: 50 MB
 
 
 @dataclass(frozen=True)
@@ -27,36 +29,97 @@ class Shape:
     patients: int
 
 
-def tables(shape: Shape, of: Trainings, n: int, rng: np.random.Generator) -> Iterator[Floats]:
-    """Scores of equal methods, (n, seeds, patients) row by row, as all rows together may not fit in memory.
+@dataclass(frozen=True)
+class Unscaled:
+    """What ``verdicts.Row`` needs of one row of n made-up tables, before the standard deviations of its parts are
+    known.
 
-    A patient of a row and seed scores interaction + training + rest, as in ``Trainings``; every seed splits patients
-    by itself, and alike for all rows.
+    A row's mean is a sum of its parts and its variance one of their products, so that sections with other standard
+    deviations share what is drawn. What is the same for all seeds leaves nothing between them.
+    """
+
+    means: Floats  # (3, n, patients) of rest, interaction and training, over seeds
+    of_seeds: Floats  # (2, n, seeds) of rest and training, over patients
+    left: Floats  # (3, n) of what these leave: squares of the rest, products with the training, squares of that
+
+    @classmethod
+    def of(cls, rest: Floats, interaction: Floats, training: Floats) -> Unscaled:
+        """Of (n, seeds, patients) scores, interaction (n, 1, patients)."""
+        seeds, patients = rest.shape[1:]
+        means = np.stack([rest.mean(axis=1), interaction[:, 0], training.mean(axis=1)])
+        of_seeds = np.stack([rest.mean(axis=2), training.mean(axis=2)])
+
+        def left(a: Floats, b: Floats, i: int, j: int) -> Floats:  # i, j: places of a and b in `of_seeds`
+            products = np.einsum("nsp,nsp->n", a, b) - seeds * np.einsum("np,np->n", means[2 * i], means[2 * j])
+            products -= patients * np.einsum("ns,ns->n", of_seeds[i], of_seeds[j])
+            return np.asarray(products + seeds * patients * means[2 * i].mean(axis=1) * means[2 * j].mean(axis=1))
+
+        return cls(
+            means, of_seeds,
+            np.stack([left(rest, rest, 0, 0), left(rest, training, 0, 1), left(training, training, 1, 1)]),
+        )  # fmt: skip
+
+    def row(self, of: Trainings, worse: float = 0.0) -> verdicts.RowSamples:
+        """With these standard deviations, its scores lower by `worse`: ``verdicts.Row.of`` but for rounding."""
+        (n, seeds), patients = self.of_seeds.shape[1:], self.means.shape[2]
+        means = of.rest * self.means[0] + of.interaction * self.means[1] + of.training * self.means[2] - worse
+        if seeds == 1:
+            return verdicts.RowSamples(means, np.zeros(n), np.zeros(n), 1)
+        weights = np.array([of.rest**2, 2 * of.rest * of.training, of.training**2])
+        left = np.maximum(weights @ self.left, 0.0)
+        of_seeds = of.rest * self.of_seeds[0] + of.training * self.of_seeds[1]
+        noise = left / ((seeds - 1) * (patients - 1)) / seeds
+        return verdicts.RowSamples(means, of_seeds.var(axis=1, ddof=1), noise, seeds)
+
+
+def parts(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Scores of equal methods in n tables, row by row without end: rest, interaction and training of SD 1.
+
+    (n, seeds, patients), the interaction (n, 1, patients). Times those of ``Trainings`` their sum is the score of a
+    patient of a row and seed; every seed splits patients by itself, and alike for all rows.
     """
     seeds, patients = shape.seeds, shape.patients
     scale = np.exp(DIFFICULTY * rng.standard_normal((n, 1, patients)))
     scale /= np.sqrt((scale**2).mean(axis=-1, keepdims=True))
     fold = np.array([rng.permutation(patients) % shape.folds for _ in range(seeds)])
-    for _ in range(shape.rows):
-        values = rng.standard_normal((n, seeds, patients)) * of.rest
-        values += rng.standard_normal((n, 1, patients)) * of.interaction
-        values *= scale
-        shifts = rng.standard_normal((n, seeds, shape.folds)) * of.training
-        for s in range(seeds):
-            values[:, s] += shifts[:, s, fold[s]]
-        yield values
+    while True:
+        rest = rng.standard_normal((n, seeds, patients)) * scale
+        interaction = rng.standard_normal((n, 1, patients)) * scale
+        shifts = rng.standard_normal((n, seeds, shape.folds))
+        yield rest, interaction, shifts[:, np.arange(seeds)[:, None], fold]
 
 
-def judged(shape: Shape, of: Trainings, n: int, rng: np.random.Generator, gap: float = 0.0) -> verdicts.Errors:
+def unscaled(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[Unscaled]:
+    """The rows of n tables without end, one by one as all scores together may not fit in memory."""
+    return (Unscaled.of(*made) for made in parts(shape, n, rng))
+
+
+@lru_cache(maxsize=4)
+def _kept(shape: Shape, n: int) -> tuple[list[Unscaled], Iterator[Unscaled]]:
+    """Rows that were drawn with SEED so far, and those that come after them."""
+    return [], unscaled(shape, n, np.random.default_rng(SEED))
+
+
+def seeded(shape: Shape, n: int) -> Iterable[Unscaled]:
+    """The rows of n tables drawn with SEED. Tables of fewer rows begin alike, so rows are kept unless they are
+    large."""
+    if shape.rows * shape.patients * n > KEPT:
+        return islice(unscaled(shape, n, np.random.default_rng(SEED)), shape.rows)
+    drawn, more = _kept(replace(shape, rows=0), n)  # of tables of any number of rows
+    drawn += islice(more, max(0, shape.rows - len(drawn)))
+    return drawn[: shape.rows]
+
+
+def judged(rows: Iterable[Unscaled], of: Trainings, gap: float = 0.0) -> verdicts.Errors:
     """The differences of all pairs of n tables, (n, pairs), in which every second row is worse by `gap`."""
-    rows = [verdicts.RowSamples.of(values - gap * (i % 2)) for i, values in enumerate(tables(shape, of, n, rng))]
-    return verdicts.errors(rows, *verdicts.all_pairs(shape.rows))
+    result = [row.row(of, gap * (i % 2)) for i, row in enumerate(rows)]
+    return verdicts.errors(result, *verdicts.all_pairs(len(result)))
 
 
 @lru_cache(maxsize=256)
 def false_rates(shape: Shape, of: Trainings, n: int = 1000) -> tuple[float, float]:
     """Shares of single pairs, and of tables with any pair, in which equal methods are significantly different."""
-    result = judged(shape, of, n, np.random.default_rng(SEED))
+    result = judged(seeded(shape, n), of)
     zero, apart = result.p_zero(), result.p_apart()
     alone = (zero < verdicts.ALPHA) & (apart >= verdicts.ALPHA)
     significant = (verdicts.holm(zero) < verdicts.ALPHA) & (verdicts.holm(apart) >= verdicts.ALPHA)
@@ -70,6 +133,6 @@ def detectable(shape: Shape, of: Trainings, n: int = 400) -> float:
     With Holm's first and strictest level: 5 % divided by the number of pairs. A table's pair is found where its
     difference exceeds t times its error, so the answer is a quantile over made-up tables of equal methods.
     """
-    result = judged(shape, of, n, np.random.default_rng(SEED))
+    result = judged(seeded(shape, n), of)
     t = stdtrit(result.df, 1 - verdicts.ALPHA / 2 / result.df.shape[1])
     return float(np.quantile(t * result.error - result.difference, POWER))
