@@ -38,7 +38,7 @@ def shielded(value: str) -> str:
 
 def on_one_line(value: str) -> str:
     """The text as ``rows`` gives it back: control characters, and what is not UTF-8, are spaces."""
-    return "".join(c if c.isprintable() else " " for c in value)
+    return value if value.isprintable() else "".join(c if c.isprintable() else " " for c in value)
 
 
 def bare(cell: str) -> str:

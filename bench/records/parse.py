@@ -12,6 +12,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
+from operator import itemgetter
 from typing import Any, NoReturn, get_type_hints
 
 from bench.records import kinds
@@ -36,12 +37,13 @@ from bench.records.record import (
     Trial,
 )
 from lungseg.errors import DataError
-from lungseg.metrics import METRICS, Counts, Metric
+from lungseg.metrics import METRICS, Counts
 from lungseg.metrics.aggregate import IDENTITY_TOLERANCE
 from lungseg.metrics.calibration import BINS
 
 _SHOWN = 60  # characters of a value that an error quotes
-_COUNTS = ("tp", "fp", "fn", "tn")
+_COUNTS = itemgetter("tp", "fp", "fn", "tn")
+_NESTED = (dict, list)
 _READ = (
     "cell",
     "cases",
@@ -153,13 +155,15 @@ def _case(case: Mapping[str, Any], at: str, size: int, target: Mapping[str, int]
     _require(lung == counts.tp + counts.fn, f"{at}target_pixels", f"tp + fn = {counts.tp + counts.fn}", lung)
     if case["id"] not in target:
         _refuse(f"{at}id", "an image of data.target_pixels", case["id"])
-    for metric in _ratios():
+    for metric in METRICS.values():
         name = metric.name
-        if name in case and not abs(case[name] - (due := metric.function(counts))) <= IDENTITY_TOLERANCE:
+        if metric.takes != "counts" or not metric.stored or name not in case:
+            continue
+        if not abs(case[name] - (due := metric.function(counts))) <= IDENTITY_TOLERANCE:
             _refuse(f"{at}{name}", f"{due!r}, which follows from its counts", case[name])
     tolerance = _mapping(case, "tolerance", at) if "tolerance" in case else {}
     for px, pixels in tolerance.items():
-        four = type(pixels) is list and len(pixels) == 4 and all(map(kinds.COUNT.fits, pixels))
+        four = type(pixels) is list and len(pixels) == 4 and all(type(n) is int for n in pixels) and min(pixels) >= 0
         if not four or sum(pixels) != size:
             _refuse(f"{at}tolerance.{px}", f"four counts of {size} pixels in all", pixels)
     further = _further(case, at)
@@ -175,7 +179,7 @@ def _case(case: Mapping[str, Any], at: str, size: int, target: Mapping[str, int]
 
 def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
     """Counts that make up the image, and distances that are infinite or 0 where a mask is empty and only there."""
-    counts = Counts(*(of[name] for name in _COUNTS))
+    counts = Counts(*_COUNTS(of))
     total = counts.tp + counts.fp + counts.fn + counts.tn
     if total != size:
         _refuse(f"{at}tp + fp + fn + tn", f"the {size} pixels of its size", total)
@@ -183,9 +187,9 @@ def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
     state = ("ok", "one_empty", "both_empty")[empty]
     if of["hd95_state"] != state:
         _refuse(f"{at}hd95_state", f"{state!r}, which follows from its counts", of["hd95_state"])
-    for metric in _borders():
-        if metric.name not in of:  # a metric that was added since; those of schema 1 are there
-            continue
+    for metric in METRICS.values():
+        if metric.takes != "distances" or not metric.stored or metric.name not in of:
+            continue  # one that was added since is not there; those of schema 1 are
         value = of[metric.name]
         if empty:
             due = metric.both_empty if empty == 2 else metric.one_empty
@@ -199,10 +203,9 @@ def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
 
 def _further(of: Mapping[str, Any], at: str) -> dict[str, float | None]:
     """Metrics that schema 1 does not ask for, where the record holds them."""
-    known = {name for name, _, _ in form(CaseScore)}
     result = {}
     for metric in METRICS.values():
-        if metric.stored and metric.name in of and metric.name not in known:
+        if metric.name in of and metric.stored and metric.name not in _of_schema_1():
             kind = kinds.SHARE if metric.unit == "1" else kinds.or_none(kinds.LENGTH)
             if not kind.fits(of[metric.name]):
                 _refuse(f"{at}{metric.name}", kind.words, of[metric.name])
@@ -210,12 +213,9 @@ def _further(of: Mapping[str, Any], at: str) -> dict[str, float | None]:
     return result
 
 
-def _ratios() -> list[Metric]:
-    return [metric for metric in METRICS.values() if metric.takes == "counts" and metric.stored]
-
-
-def _borders() -> list[Metric]:
-    return [metric for metric in METRICS.values() if metric.takes == "distances" and metric.stored]
+@cache
+def _of_schema_1() -> frozenset[str]:
+    return frozenset(name for name, _, _ in form(CaseScore))
 
 
 def _spent_on(parts: Any) -> dict[str, float]:
@@ -330,17 +330,19 @@ def form(part: type) -> tuple[tuple[str, Kind, bool], ...]:
 def _fields(part: type, of: Mapping[str, Any], at: str, parts: Collection[str] = ()) -> dict[str, Any]:
     """The fields of a part, held to their kinds. parts: fields that have a form of their own, told elsewhere."""
     known = form(part)
+    result = {}
     for name, kind, needed in known:
         if name in of:
-            if not kind.fits(of[name]):
-                _refuse(at + name, kind.words, of[name])
+            value = result[name] = of[name]
+            if not kind.fits(value):
+                _refuse(at + name, kind.words, value)
         elif needed:
             _refuse(at + name, kind.words, "nothing")
     if len(of) > len(known):  # what it holds besides is not read, but hashed and written again
         for name, value in of.items():
-            if isinstance(value, dict | list) and name not in parts and not kinds.is_plain(value):
+            if isinstance(value, _NESTED) and name not in parts and not kinds.is_plain(value):
                 _refuse(f"{at}{name[:_SHOWN]}", kinds.ANY.words, value)
-    return {name: of[name] for name, _, _ in known if name in of}
+    return result
 
 
 def _optional(part: type, of: Mapping[str, Any], name: str, at: str = "") -> dict[str, Any]:

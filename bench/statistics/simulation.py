@@ -94,7 +94,7 @@ def unscaled(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[Unscale
     return (Unscaled.of(*made) for made in parts(shape, n, rng))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _kept(shape: Shape, n: int) -> tuple[list[Unscaled], Iterator[Unscaled]]:
     """Rows that were drawn with SEED so far, and those that come after them."""
     return [], unscaled(shape, n, np.random.default_rng(SEED))
