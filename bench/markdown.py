@@ -45,7 +45,9 @@ def code(text: object) -> str:
 
 def plain(text: object, limit: int = 300) -> str:
     """One line for a terminal: no control characters, so no escape sequences either."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    line = str(text)
+    line = line if line.isprintable() else "".join(c if c.isprintable() else " " for c in line)
+    line = " ".join(line.split())
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
