@@ -15,9 +15,9 @@ from lungseg.errors import DataError
 def text(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
     """The table as CSV, a header first; missing values empty, values of other columns left out."""
     written = io.StringIO()
-    writer = csv.DictWriter(written, columns, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: shielded(value) for name, value in row.items()} for row in rows)
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([shielded(row.get(name, "")) for name in columns] for row in rows)
     return written.getvalue()
 
 

@@ -67,7 +67,7 @@ def _probability_of_improvement(
     won = np.array([wins(tables[names[i]].values["dice"], tables[names[j]].values["dice"]) for i, j in couples])
     won = resampling.patient_means(won, one.patient, n)
     repeated = resampling.resampled_rows(won, one.patients)
-    return [resampling.interval(float(w.mean()), r, patients=n) for w, r in zip(won, repeated, strict=True)]
+    return resampling.intervals([float(w.mean()) for w in won], repeated, n)
 
 
 def wins(a: Floats, b: Floats) -> Floats:

@@ -91,8 +91,8 @@ def ranking(names: Sequence[str], result: Mapping[str, RankStats], tables: Mappi
         PER_IMAGE: ranks(-ranks(dice).mean(axis=1)),
         TEST: np.array([float(result[name].rank) for name in names]),
     }
-    tolerances = {px: np.array([tolerance_dice(tables[name], px) for name in names]) for px in TOLERANCES}
-    tolerances = {px: values for px, values in tolerances.items() if not np.isnan(values).any()}
+    of_rows = np.array([tolerance_dice(tables[name]) for name in names])
+    tolerances = {px: values for px, values in zip(TOLERANCES, of_rows.T, strict=True) if not np.isnan(values).any()}
     return Ranking(
         tuple(names),
         {scheme: tuple(values.tolist()) for scheme, values in schemes.items()},
@@ -114,19 +114,26 @@ def kendall(a: Floats, b: Floats) -> float:
     return min(1.0, max(-1.0, agreeing / math.sqrt(in_a) / math.sqrt(in_b)))
 
 
-def tolerance_dice(scores: Scores, px: int) -> float:
-    """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated by `px`; NaN where not
-    recorded."""
-    if px == 0:
-        return scores.over_patients(scores.mean_over_seeds("dice"))
+def tolerance_dice(scores: Scores) -> list[float]:
+    """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated, for each of RIMS; NaN where
+    one is not recorded."""
     cases = [c for r in scores.records for c in r.cases]
-    counts = [c.tolerance.get(str(px)) for c in cases]
-    if not all(counts):
-        return float("nan")
-    tp, fp, fn, _ = np.array(counts, dtype=np.float64).T
-    pixels = 2 * tp + fp + fn
-    # nothing to find and nothing found is 1, as everywhere (lungseg.metrics)
-    dice = np.where(pixels > 0, 2 * tp / np.maximum(pixels, 1), 1.0)
     column = {image: i for i, image in enumerate(scores.images)}
     at = [column[c.id] for c in cases]
-    return scores.over_patients(np.bincount(at, weights=dice) / np.bincount(at))
+    times = np.bincount(at)
+    result = []
+    for px in TOLERANCES:
+        if px == 0:
+            result.append(scores.over_patients(scores.mean_over_seeds("dice")))
+            continue
+        key = str(px)
+        counts = [c.tolerance.get(key) for c in cases]
+        if not all(counts):
+            result.append(float("nan"))
+            continue
+        tp, fp, fn, _ = np.array(counts, dtype=np.float64).T
+        pixels = 2 * tp + fp + fn
+        # nothing to find and nothing found is 1, as everywhere (lungseg.metrics)
+        dice = np.where(pixels > 0, 2 * tp / np.maximum(pixels, 1), 1.0)
+        result.append(scores.over_patients(np.bincount(at, weights=dice) / times))
+    return result

@@ -63,10 +63,22 @@ def interval(
     """
     if patients is not None and patients < MIN_PATIENTS:
         return Interval.none(value)
-    z = _expanded(patients)
-    levels = [NORMAL.cdf(-z), NORMAL.cdf(z)] if acceleration is None else _bca(value, resampled, acceleration, z)
-    low, high = np.quantile(resampled, levels)
+    if acceleration is None:
+        return intervals([value], resampled[None], patients)[0]
+    low, high = np.quantile(resampled, _bca(value, resampled, acceleration, _expanded(patients)))
     return Interval(value, float(min(low, value)), float(max(high, value)))
+
+
+def intervals(values: Sequence[float], resampled: Floats, patients: int | None = None) -> list[Interval]:
+    """Percentile intervals as ``interval`` gives them, of (values, resamples) estimates."""
+    if patients is not None and patients < MIN_PATIENTS:
+        return [Interval.none(value) for value in values]
+    z = _expanded(patients)
+    bounds = np.quantile(resampled, [NORMAL.cdf(-z), NORMAL.cdf(z)], axis=1).T.tolist()
+    return [
+        Interval(value, min(low, value), max(high, value))
+        for value, (low, high) in zip(values, bounds, strict=True)
+    ]  # fmt: skip
 
 
 def _expanded(n: int | None) -> float:

@@ -95,10 +95,8 @@ def _gaps(rows: Sequence[Row], first: list[int], second: list[int]) -> dict[str,
             means.append((drawn @ of_patient.T) / (drawn @ there)[:, None])
     apart, between = means[0] - means[1], value[0] - value[1]
     sure = np.isfinite(apart).all(axis=1)
-    return {
-        r.name: _rounded(resampling.interval(float(between[i]), apart[sure, i], patients=len(names)))
-        for i, r in enumerate(rows)
-    }
+    result = resampling.intervals(between.tolist(), apart[sure].T, len(names))
+    return {r.name: _rounded(one) for r, one in zip(rows, result, strict=True)}
 
 
 def _means(rows: Sequence[Row], inside: list[int]) -> dict[str, list[float | None]]:
