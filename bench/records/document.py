@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.records import kinds
 
 Document = dict[str, Any]
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False, check_circular=False
+)
 
 
 def canonical(value: Any) -> str:
     """The one spelling of a JSON value that is hashed; ValueError for NaN and infinity."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return _CANONICAL.encode(value)
 
 
 def sha256(value: Any) -> str:
@@ -53,22 +56,30 @@ def layout(document: Mapping[str, Any]) -> str:
 def strict_json(text: str) -> Any:
     """The value of a JSON text. ValueError for NaN, infinity, a number beyond a float, a key that occurs twice, and
     half of a surrogate pair, which no file can hold."""
+    return unhashed_json(text, _finite)
 
-    def unique(pairs: list[tuple[str, Any]]) -> Document:
-        result = dict(pairs)
-        if len(result) < len(pairs):
-            raise ValueError("a key occurs twice")
-        return result
 
-    def refuse(name: str) -> Any:
-        raise ValueError(f"{name} is not JSON")
-
-    def finite(digits: str) -> float:
-        if not math.isfinite(number := float(digits)):
-            raise ValueError(f"{digits} is beyond a float")
-        return number
-
-    value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse, parse_float=finite)
+def unhashed_json(text: str, number: Callable[[str], float] | None = None) -> Any:
+    """As ``strict_json``, but a number beyond a float is infinite unless `number` refuses its digits: for a value that
+    is hashed next, which refuses it, too, and need not ask Python about every number."""
+    value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=number)
     if "\\ud" in text.lower() and not kinds.is_plain(value, len(text)):
         raise ValueError("half of a surrogate pair is no text")
     return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Document:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return result
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError(f"{digits} is beyond a float")
+    return number

@@ -44,6 +44,7 @@ from lungseg.metrics.calibration import BINS
 _SHOWN = 60  # characters of a value that an error quotes
 _COUNTS = itemgetter("tp", "fp", "fn", "tn")
 _NESTED = (dict, list)
+_FOUR_INT = [int] * 4
 _READ = (
     "cell",
     "cases",
@@ -163,7 +164,7 @@ def _case(case: Mapping[str, Any], at: str, size: int, target: Mapping[str, int]
             _refuse(f"{at}{name}", f"{due!r}, which follows from its counts", case[name])
     tolerance = _mapping(case, "tolerance", at) if "tolerance" in case else {}
     for px, pixels in tolerance.items():
-        four = type(pixels) is list and len(pixels) == 4 and all(type(n) is int for n in pixels) and min(pixels) >= 0
+        four = type(pixels) is list and [*map(type, pixels)] == _FOUR_INT and min(pixels) >= 0
         if not four or sum(pixels) != size:
             _refuse(f"{at}tolerance.{px}", f"four counts of {size} pixels in all", pixels)
     further = _further(case, at)

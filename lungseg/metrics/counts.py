@@ -27,10 +27,12 @@ class Counts:
 
     def __post_init__(self) -> None:
         for name in ("tp", "fp", "fn", "tn"):
-            value = operator.index(getattr(self, name))  # a NumPy integer would wrap around at its own width
+            given = getattr(self, name)
+            value = operator.index(given)  # a NumPy integer would wrap around at its own width
             if value < 0:
                 raise ValueError(f"{name} = {value}: a count of pixels cannot be negative")
-            object.__setattr__(self, name, value)
+            if value is not given:
+                object.__setattr__(self, name, value)
 
     def __add__(self, other: Counts) -> Counts:
         """Counts of both together: pooling."""
