@@ -75,7 +75,7 @@ def _matched(
         return None
     tables = {name: scores.only(seeds) for name, scores in every.items()}
     resamples = drawn(tables)
-    pairs = compared([HERE, THERE], tables, resamples)
+    pairs = compared([HERE, THERE], tables, resamples, bounds=False)
     means = [resamples[name].mean for name in (HERE, THERE)]
     where = other.conditions
     return MatchedRow(

@@ -17,12 +17,13 @@ ALL_PAIRS = 40  # above this many rows only neighbours are compared
 
 
 def compared(
-    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
+    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples], *, bounds: bool = True
 ) -> tuple[Pair, ...]:
     """Pairs of rows that share their images, in the rows' order, Holm-corrected over all of them.
 
     Each side brings its own seeds, however many: seeds are not paired. Empty for a single row, or with fewer patients
-    than an interval needs.
+    than an interval needs. bounds: whether the superiority gets its interval, which only some pages show and which
+    takes most of the time.
     """
     leading = len(names) if len(names) <= ALL_PAIRS else 2
     couples = [(i, j) for i in range(len(names)) for j in range(i + 1, min(i + leading, len(names)))]
@@ -33,7 +34,7 @@ def compared(
     result = verdicts.errors(rows, first, second)
     low, high = result.bounds()
     zero, apart = result.p_zero(), result.p_apart()
-    improvement = _probability_of_improvement(couples, names, tables, resamples)
+    improvement = _probability_of_improvement(couples, names, tables, resamples, bounds)
     pairs = []
     for k, (i, j) in enumerate(couples):
         by_patient = rows[i].means - rows[j].means
@@ -59,15 +60,17 @@ def corrected(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
 
 def _probability_of_improvement(
     couples: Sequence[tuple[int, int]], names: Sequence[str], tables: Mapping[str, Scores],
-    resamples: Mapping[str, Resamples],
+    resamples: Mapping[str, Resamples], bounds: bool,
 ) -> list[Interval]:  # fmt: skip
     """P(first > second) on an image of a patient, with its interval over patients."""
     one = resamples[names[0]]
-    n = one.patients.shape[1]
+    n = one.values.shape[1]
     won = np.array([wins(tables[names[i]].values["dice"], tables[names[j]].values["dice"]) for i, j in couples])
     won = resampling.patient_means(won, one.patient, n)
-    repeated = resampling.resampled_rows(won, one.patients)
-    return resampling.intervals([float(w.mean()) for w in won], repeated, n)
+    leading = [float(w.mean()) for w in won]
+    if not bounds:
+        return [Interval.none(value) for value in leading]
+    return resampling.intervals(leading, resampling.resampled_rows(won, one.patients), n)
 
 
 def wins(a: Floats, b: Floats) -> Floats:

@@ -106,7 +106,7 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     ]  # fmt: skip
     able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
     names = [r.name for r in able]
-    pairs = compared(names, tables, resamples)
+    pairs = compared(names, tables, resamples, bounds=False)
     result = rank_stats(names, pairs, resamples) if names else {}
     rest = sorted((r for r in rows if r.name not in result), key=lambda r: r.name)
     ranked = [replace(r, rank_stats=result[r.name]) for r in able]
