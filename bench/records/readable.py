@@ -21,7 +21,8 @@ from bench.records.results import Results
 
 @dataclass(frozen=True)
 class Readable:
-    """Records in the order of their paths, and what is wrong with the other files by their path in the folder."""
+    """Records in the order of their paths, without their documents, and what is wrong with the other files by their
+    path in the folder."""
 
     records: tuple[Record, ...]
     unreadable: dict[str, str]
@@ -59,7 +60,7 @@ def readable(results: Results, suite: str | None = None) -> Readable:
     for path in results.paths(suite):
         name = results.inside(path)
         try:
-            records[name] = store.load_record(path)
+            records[name] = store.load_record(path).without_document()
         except store.UnreadableRecord as error:
             unreadable[name] = error.reason
     unreadable |= _twice(records)
