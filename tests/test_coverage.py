@@ -7,10 +7,13 @@ tests/VERDICTS.md holds those of verdicts.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
 import verdict_table
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from verdict_table import ROWS, SEEDS, leaderboard, rates, shape
 
 from bench.statistics import pairs, resamples, resampling, simulation, verdicts
@@ -121,11 +124,54 @@ def test_the_committed_table_is_what_its_command_gives():
     assert stored(verdict_table.line(2, 3))[3, 2] == pytest.approx(result[3, 2], abs=0.002)
 
 
+def scores(of, with_, n, rng):
+    """(rows, n, seeds, patients) of made-up tables, whose parts a report never adds up."""
+    made = islice(simulation.parts(of, n, rng), of.rows)
+    return np.stack([
+        with_.rest * rest + with_.interaction * interaction + with_.training * training
+        for rest, interaction, training in made
+    ])  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(
+    st.builds(Shape, st.integers(2, 4), st.integers(1, 4), st.integers(1, 5), st.integers(5, 30)),
+    st.builds(Trainings, *[st.floats(0, 0.01)] * 3), st.integers(0, 1000), st.floats(0, 0.01),
+)  # fmt: skip
+def test_the_short_way_from_parts_to_errors_is_the_long_way_by_scores(of, with_, seed, gap):
+    long = [
+        verdicts.RowSamples.of(row - gap * (i % 2))
+        for i, row in enumerate(scores(of, with_, 5, np.random.default_rng(seed)))
+    ]  # fmt: skip
+    short = [
+        row.row(with_, gap * (i % 2))
+        for i, row in enumerate(simulation.drawn(of, 5, np.random.default_rng(seed)))
+    ]  # fmt: skip
+    for one, other in zip(long, short, strict=True):
+        assert one.seeds == other.seeds
+        for name in ("means", "of_seeds", "noise"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-9, atol=1e-15)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(2, 6), min_size=2, max_size=5), st.integers(1, 3))
+def test_rows_that_were_kept_are_those_of_a_table_alone(rows, seeds):
+    """Whatever was asked for before: more rows, fewer, or a table too large to keep."""
+    for n in rows:
+        of = Shape(n, seeds, 3, 11)
+        alone = list(simulation.drawn(of, 7, np.random.default_rng(resampling.SEED)))
+        kept = list(simulation.seeded(of, 7))
+        assert len(kept) == n
+        for one, other in zip(alone, kept, strict=True):
+            np.testing.assert_array_equal(one.means, other.means)
+            np.testing.assert_array_equal(one.left, other.left)
+
+
 def test_the_simulated_tables_are_those_that_records_would_make():
     """The way of a report, from scores of images, gives the same errors as the simulation's short one."""
     of, with_ = Shape(3, 3, 5, N), Trainings(0.0012, 0.0009, 0.0044)
     rng = np.random.default_rng(3)
-    made = np.stack(list(simulation.tables(of, with_, 20, rng)))  # rows, tables, seeds, patients
+    made = scores(of, with_, 20, rng)  # rows, tables, seeds, patients
     short = verdicts.errors([verdicts.RowSamples.of(row) for row in made], *verdicts.all_pairs(3))
     for k in range(20):
         tables = {f"net{i}": table(0.9 + made[i, k]) for i in range(3)}
@@ -137,7 +183,7 @@ def test_the_simulated_tables_are_those_that_records_would_make():
 def test_made_up_scores_have_the_variances_that_they_are_made_with():
     """So that an error of the simulation cannot flatter the verdicts: means over patients and seeds by theory."""
     of, with_ = Shape(2, 3, 5, 120), Trainings(0.002, 0.003, 0.004)
-    made = np.stack(list(simulation.tables(of, with_, 4000, np.random.default_rng(5))))
+    made = scores(of, with_, 4000, np.random.default_rng(5))
     expected = with_.interaction**2 / 120 + (with_.training**2 / 5 + with_.rest**2 / 120) / 3
     assert made.mean(axis=(2, 3)).var() == pytest.approx(expected, rel=0.05)
     within = made.var(axis=2, ddof=1).mean()
@@ -147,7 +193,7 @@ def test_made_up_scores_have_the_variances_that_they_are_made_with():
 def test_a_difference_of_the_detectable_size_is_found_in_80_percent():
     of, with_ = shape(5, 3), leaderboard().variances
     gap = simulation.detectable(of, with_, 4000)  # of the few tables of a report it is 3 % less sure
-    result = simulation.judged(of, with_, 1000, np.random.default_rng(11), gap)
+    result = simulation.judged(simulation.drawn(of, 1000, np.random.default_rng(11)), with_, gap)
     first, second = verdicts.all_pairs(5)
     p = result.p_zero()[:, (second - first) % 2 == 1] * len(first)  # Holm's first and strictest step
     assert (p < verdicts.ALPHA).mean() == pytest.approx(0.8, abs=0.03)

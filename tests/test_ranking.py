@@ -71,6 +71,17 @@ def test_rules_that_agree_have_tau_1_and_reversed_ones_minus_1():
     assert ranking.kendall(a, -a) == pytest.approx(-1)
 
 
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=25))
+def test_tau_is_scipys(pairs):
+    from scipy import stats
+
+    a, b = (np.array(side, dtype=float) for side in zip(*pairs, strict=True))
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        assert np.isnan(ranking.kendall(a, b))
+    else:
+        assert ranking.kendall(a, b) == pytest.approx(stats.kendalltau(a, b).statistic, abs=1e-12)
+
+
 def test_a_network_that_draws_small_lungs_wins_against_eroded_target():
     records = grid(("unet", "resunet"), n=30)
     for r in records:

@@ -113,3 +113,36 @@ def test_drawn_seeds_show_the_whole_variance_of_their_mean():
     seeds = np.array([0.95, 0.96, 0.98])
     means = resampling.seed_weights(seeds[:, None]) @ seeds
     assert means.var() == pytest.approx(seeds.var(ddof=1) / 3, rel=0.03)
+
+
+@given(st.lists(st.integers(-40, 40).map(lambda k: k / 1000) | st.floats(-0.05, 0.05), min_size=1, max_size=60))
+def test_wilcoxon_is_scipys(differences):
+    """Grid values make ties and zeros, which are where a signed-rank test goes wrong."""
+    from scipy import stats
+
+    given_ = np.array(differences)
+    result = resampling.wilcoxon(given_)
+    if not given_.any():
+        assert result == 1
+        return
+    expected = stats.wilcoxon(np.round(given_, 12), zero_method="zsplit", method="asymptotic").pvalue
+    assert result == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 40])
+@pytest.mark.parametrize("resamples", [1, 249, 251, 600])
+def test_patients_drawn_in_parts_are_those_drawn_at_once(n, resamples):
+    drawn = np.random.default_rng(resampling.SEED).multinomial(n, np.full(n, 1 / n), size=resamples)
+    np.testing.assert_array_equal(resampling.patient_weights(n, resamples), drawn)
+
+
+@given(st.integers(0, 1000), st.integers(1, 6), st.integers(5, 40))
+def test_intervals_of_many_rows_are_those_of_each(seed, rows, patients):
+    means = np.random.default_rng(seed).normal(0.9, 0.01, (rows, 50))
+    values = means.mean(axis=1).tolist()
+    each = [resampling.interval(value, local, patients=patients) for value, local in zip(values, means, strict=True)]
+    assert str(resampling.intervals(values, means, patients)) == str(each)  # as text, in which NaN is NaN
+    if patients >= resampling.MIN_PATIENTS:
+        levels = [resampling.NORMAL.cdf(z) for z in (-resampling._expanded(patients), resampling._expanded(patients))]
+        bounds = np.quantile(means[0], levels)
+        assert (each[0].low, each[0].high) == (min(bounds[0], values[0]), max(bounds[1], values[0]))

@@ -74,11 +74,11 @@ def rates(of: Shape, with_: Trainings, tables: int = TABLES, seed: int = 1) -> R
     sign = np.where(first % 2 == 0, 1, -1)  # of the first row's lead there
     result = []
     for _ in range(tables // 250):
-        equal = simulation.judged(of, with_, 250, rng)
+        equal = simulation.judged(simulation.drawn(of, 250, rng), with_)
         zero, margin = equal.p_zero(), equal.p_apart()
         better, alike = _better(zero, margin)
         alone = (zero < verdicts.ALPHA) & (margin >= verdicts.ALPHA)
-        unequal = simulation.judged(of, with_, 250, rng, verdicts.MARGIN)
+        unequal = simulation.judged(simulation.drawn(of, 250, rng), with_, verdicts.MARGIN)
         found_better, called_alike = _better(unequal.p_zero(), unequal.p_apart())
         right = found_better & (unequal.difference * sign > 0)
         result.append((

@@ -83,31 +83,36 @@ def parts(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[tuple[Floa
     scale /= np.sqrt((scale**2).mean(axis=-1, keepdims=True))
     fold = np.array([rng.permutation(patients) % shape.folds for _ in range(seeds)])
     while True:
-        rest = rng.standard_normal((n, seeds, patients)) * scale
+        rest = rng.standard_normal((n, seeds, patients))
+        rest *= scale
         interaction = rng.standard_normal((n, 1, patients)) * scale
         shifts = rng.standard_normal((n, seeds, shape.folds))
         yield rest, interaction, shifts[:, np.arange(seeds)[:, None], fold]
 
 
-def unscaled(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[Unscaled]:
-    """The rows of n tables without end, one by one as all scores together may not fit in memory."""
+def drawn(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[Unscaled]:
+    """The rows of n tables, one by one as all scores together may not fit in memory."""
+    return islice(_endless(shape, n, rng), shape.rows)
+
+
+def _endless(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[Unscaled]:
     return (Unscaled.of(*made) for made in parts(shape, n, rng))
 
 
 @lru_cache(maxsize=8)
 def _kept(shape: Shape, n: int) -> tuple[list[Unscaled], Iterator[Unscaled]]:
     """Rows that were drawn with SEED so far, and those that come after them."""
-    return [], unscaled(shape, n, np.random.default_rng(SEED))
+    return [], _endless(shape, n, np.random.default_rng(SEED))
 
 
 def seeded(shape: Shape, n: int) -> Iterable[Unscaled]:
     """The rows of n tables drawn with SEED. Tables of fewer rows begin alike, so rows are kept unless they are
     large."""
     if shape.rows * shape.patients * n > KEPT:
-        return islice(unscaled(shape, n, np.random.default_rng(SEED)), shape.rows)
-    drawn, more = _kept(replace(shape, rows=0), n)  # of tables of any number of rows
-    drawn += islice(more, max(0, shape.rows - len(drawn)))
-    return drawn[: shape.rows]
+        return drawn(shape, n, np.random.default_rng(SEED))
+    result, more = _kept(replace(shape, rows=0), n)  # of tables of any number of rows
+    result += islice(more, max(0, shape.rows - len(result)))
+    return result[: shape.rows]
 
 
 def judged(rows: Iterable[Unscaled], of: Trainings, gap: float = 0.0) -> verdicts.Errors:
