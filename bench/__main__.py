@@ -15,7 +15,7 @@ from lungseg import terminal
 from lungseg.errors import EnvironmentFailure, LungsegError
 
 INTERRUPTED = 130
-EXTRA = ("matplotlib", "rich", "seaborn", "sklearn", "tabulate")  # of extra bench, which the library needs not
+EXTRA = ("matplotlib", "rich", "seaborn", "sklearn", "tabulate", "threadpoolctl")  # of extra bench alone
 BROKEN_PIPE = 141  # as a shell says it: whether all was well is not known, so it must not look so
 
 

@@ -113,10 +113,10 @@ def _succeeded(result: Mapping[str, Any], size: tuple[int, int], inputs: Inputs)
     _values(target, "data.target_pixels", kinds.COUNT)
     cases = _sequence(result, "cases")
     _require(len(cases) > 0, "cases", "at least one image", cases)
-    together = _together(CaseScore, cases) or [None] * len(cases)
+    known = _together(CaseScore, cases)
     scored = tuple(
-        _case(_object(case, f"cases[{i}]"), f"cases[{i}].", size[0] * size[1], target, known)
-        for i, (case, known) in enumerate(zip(cases, together, strict=True))
+        _case(_object(case, f"cases[{i}]"), f"cases[{i}].", size[0] * size[1], target, known[i] if known else None)
+        for i, case in enumerate(cases)
     )
     values |= {
         "timing": Timing(**spent, cpu_told="train_cpu_seconds" in timing, parts=_spent_on(timing.get("parts"))),
@@ -367,9 +367,8 @@ def _together(part: type, many: Sequence[Any]) -> list[dict[str, Any]] | None:
     if not all(type(one) is dict and one.keys() >= _names(part) for one in many):
         return None
     lines = [*map(itemgetter(*names), many)]
-    if not all(
-        all(map(kind.fits, column)) for (_, kind, _), column in zip(known, zip(*lines, strict=True), strict=True)
-    ):
+    columns = zip(*lines, strict=True)
+    if not all(all(map(kind.fits, column)) for (_, kind, _), column in zip(known, columns, strict=True)):
         return None
     return [dict(zip(names, line, strict=True)) for line in lines]
 

@@ -39,9 +39,11 @@ class Readable:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """While it lasts no cycles are looked for, and never among what was there at its end: records hold none, and to
-    look through all of them time and again takes longer than to read them. They are freed as ever when nothing refers
-    to them."""
+    """While it lasts no cycles are looked for, and never among what was there at its end.
+
+    Records hold none, and to look through all of them time and again takes longer than to read them. They are freed as
+    ever when nothing refers to them.
+    """
     before = gc.isenabled()
     gc.disable()
     try:

@@ -88,8 +88,7 @@ def read(path: Path, text: str, parse: Parse[Parsed]) -> Parsed:
         raise UnreadableRecord(path, f"status {_shown(result.get('status'))} is none of {', '.join(STATUSES)}")
     try:
         record = parse(result)
-        # which hashes it and so finds a number beyond a float; who reads a record asks for it anyway
-        bool(record.sealed)
+        bool(record.sealed)  # hashes it, which finds a number beyond a float; who reads a record asks for it anyway
     except Malformed as error:
         raise UnreadableRecord(path, str(error)) from error
     except ValueError as error:

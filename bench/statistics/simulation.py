@@ -31,8 +31,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Unscaled:
-    """What ``verdicts.Row`` needs of one row of n made-up tables, before the standard deviations of its parts are
-    known.
+    """What ``verdicts.Row`` needs of a row of n made-up tables, before the standard deviations of its parts are known.
 
     A row's mean is a sum of its parts and its variance one of their products, so that sections with other standard
     deviations share what is drawn. What is the same for all seeds leaves nothing between them.
@@ -106,8 +105,7 @@ def _kept(shape: Shape, n: int) -> tuple[list[Unscaled], Iterator[Unscaled]]:
 
 
 def seeded(shape: Shape, n: int) -> Iterable[Unscaled]:
-    """The rows of n tables drawn with SEED. Tables of fewer rows begin alike, so rows are kept unless they are
-    large."""
+    """The rows of n tables drawn with SEED, which are kept unless they are large: tables of fewer rows begin alike."""
     if shape.rows * shape.patients * n > KEPT:
         return drawn(shape, n, np.random.default_rng(SEED))
     result, more = _kept(replace(shape, rows=0), n)  # of tables of any number of rows
