@@ -76,13 +76,13 @@ def _twice(records: Mapping[str, Record]) -> dict[str, str]:
     A mean over both would be of nothing. A record that lies where the store puts it stands, a copy of it elsewhere
     does not; where neither or both do, nothing tells which is stale, and neither stands.
     """
-    by_image: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
+    of_training: defaultdict[tuple[object, ...], defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, record in records.items():
-        training = replace(record.cell, fold=0), record.machine_key, record.protocol
+        by_image = of_training[replace(record.cell, fold=0), record.machine_key, record.protocol]
         for case in record.cases:
-            by_image[training, case.id].append(name)
+            by_image[case.id].append(name)
     refused: dict[str, str] = {}
-    for (_, image), names in by_image.items():
+    for image, names in (result for by_image in of_training.values() for result in by_image.items()):
         if len(names) < 2:
             continue
         at_home = [name for name in names if name == _home(records[name])]

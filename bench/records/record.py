@@ -180,7 +180,10 @@ class History:
 
     def curve(self, name: str) -> tuple[float, ...]:
         """Values, (epochs,), NaN where not finite; empty where it is not told."""
-        return tuple(math.nan if value is None else float(value) for value in self.curves.get(name, ()))
+        values = self.curves.get(name, ())
+        if None in values:
+            values = tuple(math.nan if value is None else value for value in values)
+        return tuple(map(float, values))
 
     @property
     def epochs(self) -> int:
