@@ -180,10 +180,7 @@ class History:
 
     def curve(self, name: str) -> tuple[float, ...]:
         """Values, (epochs,), NaN where not finite; empty where it is not told."""
-        values = self.curves.get(name, ())
-        if None in values:
-            values = tuple(math.nan if value is None else value for value in values)
-        return tuple(map(float, values))
+        return tuple(math.nan if value is None else float(value) for value in self.curves.get(name, ()))
 
     @property
     def epochs(self) -> int:
