@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     """
     suite = _chosen(options)
     runtime.check_backend()
-    executor = _executor(options)
+    executor = _executor(options, suite.workers)
     options.results.refuse_others_pages()
     from bench.pages import report, showcase
     from bench.records.readable import readable
@@ -65,7 +65,7 @@ def ensemble(options: argparse.Namespace) -> int:
     )  # fmt: skip
     suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
     runtime.check_backend()
-    executor = _executor(options)
+    executor = _executor(options, suite.workers)
     options.results.require()
     from bench.pages import report
     from bench.records.readable import readable
@@ -92,7 +92,7 @@ def robustness(options: argparse.Namespace) -> int:
     )
     suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
     runtime.check_backend()
-    executor = _executor(options)
+    executor = _executor(options, suite.workers)
     from bench.markdown import plain
     from bench.pages import robustness_page
     from bench.robustness import command, measurement
@@ -116,7 +116,7 @@ def reruns(options: argparse.Namespace) -> int:
     if options.times < 1:
         raise UsageError(f"--times {options.times}: at least 1 is needed")
     runtime.check_backend()
-    executor = _executor(options)
+    executor = _executor(options, suite.workers)
     from bench.running import data, lock
     from bench.running import reruns as repeated
     from bench.running.executor import Interrupted
@@ -153,7 +153,7 @@ def speed(options: argparse.Namespace) -> int:
 
     suite = _chosen(options)
     runtime.check_backend()
-    executor = _executor(options)
+    executor = _executor(options, suite.workers)
     budget_s = None if options.whole else BUDGET_S
     with lock.held(options.results):
         if options.peers:
@@ -252,7 +252,7 @@ def tune(options: argparse.Namespace) -> int:
             raise UsageError(f"--{name} {value}: at least 1 is needed")
     if options.hours is not None and not options.hours >= 0:
         raise UsageError(f"--hours {options.hours}: at least 0 is needed")
-    executor = _executor(options)
+    executor = _executor(options, options.workers or suites.suite(options.suite).workers)
     study = plan(options.suite, options.arch, options.fold, options.inner, options.size, options.width, options.epochs)
     runtime.check_backend()
     from bench.tune import command  # late: what it imports takes a second
@@ -297,8 +297,12 @@ def _speed(
     return PARTIAL if measured.failures else 0
 
 
-def _executor(options: argparse.Namespace) -> Executor:
-    """What runs the command's processes; the machine that they run on is asked what it is."""
+def _executor(options: argparse.Namespace, workers: int) -> Executor:
+    """What runs the command's processes; the machine that they run on is asked what it is. slots: processes at a
+    time."""
+    name, address = options.executor
+    if name != "local":
+        return EXECUTORS[name](address, workers)
     if options.launch:
         machine.ask(options.launch)
     return EXECUTORS["local"](options.launch)

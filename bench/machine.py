@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,18 +30,31 @@ def ask(launch: Sequence[str]) -> None:
 
     Raises EnvironmentFailure where nothing answers.
     """
+    learn(requested(launch))
+
+
+def learn(details: Mapping[str, str]) -> None:
+    """Take this for the machine that processes run on, as ``asked`` tells it."""
+    _elsewhere.update(details)
+
+
+def requested(launch: Sequence[str]) -> dict[str, str]:
+    """``device_kind`` and ``cpu_name`` as a process that is started through a launch prefix finds them.
+
+    Raises EnvironmentFailure where nothing answers.
+    """
     try:
-        requested = subprocess.run(
+        process = subprocess.run(
             [*launch, sys.executable, "-m", "bench.machine"], cwd=ROOT, capture_output=True, text=True, check=True
         )
-        details = json.loads(requested.stdout.splitlines()[-1])
+        details: dict[str, str] = json.loads(process.stdout.splitlines()[-1])
     except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
         why = getattr(error, "stderr", "") or getattr(error, "strerror", "") or error
         raise EnvironmentFailure(
             f"--launch {shlex.join(launch)}: starts no process ({why}); give a command that starts what follows it, as "
             "'srun --ntasks=1'"
         ) from error
-    _elsewhere.update(details)
+    return details
 
 
 def device_kind() -> str:

@@ -200,8 +200,11 @@ def _numerics(of: argparse.ArgumentParser) -> None:
 
 
 def _launch(of: argparse.ArgumentParser) -> None:
-    of.add_argument("--launch", type=_words, default=(), metavar="WORDS", help="command that each process is started "
-                    "through, as \"srun --ntasks=1 --gpus=1\"; preset: slurm")  # fmt: skip
+    where = of.add_mutually_exclusive_group()
+    where.add_argument("--launch", type=_words, default=(), metavar="WORDS", help="command that each process is "
+                       "started through, as \"srun --ntasks=1 --gpus=1\"; preset: slurm")  # fmt: skip
+    where.add_argument("--executor", type=_executor, default=("local", ""), metavar="NAME[:ADDRESS]", help="what runs "
+                       "the processes: local, or ray, of this machine alone; ray:ADDRESS joins a cluster")  # fmt: skip
 
 
 def _choice(of: argparse.ArgumentParser) -> None:
@@ -231,6 +234,15 @@ def _words(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(LAUNCHES.get(text, text)))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no command ({error})") from error
+
+
+def _executor(text: str) -> tuple[str, str]:
+    from bench.running.executor import EXECUTORS
+
+    name, _, address = text.partition(":")
+    if name not in EXECUTORS or (name == "local" and address):
+        raise argparse.ArgumentTypeError(f"{text!r} is no executor; known are {', '.join(EXECUTORS)}, ray:ADDRESS")
+    return name, address
 
 
 def _names(text: str) -> list[str]:

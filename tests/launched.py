@@ -1,8 +1,10 @@
-"""A process for tests of launching: says how it was started, then does what its payload asks."""
+"""A process for tests of executors: says how it was started, then does what its payload asks."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import signal
 import sys
 import time
@@ -12,12 +14,27 @@ from typing import Any
 from bench.running import child, failures
 from bench.running.executor import Say
 
+LIMIT_BYTES = 2 * 2**30  # of memory, where it is eaten
+
 
 def run(payload: dict[str, Any], say: Say) -> None:
-    """Tell the niceness, the session and a variable; then end well, hang or be killed."""
+    """Tell the niceness, the session and a variable; then end well, raise, exit, hang, eat memory or be killed."""
     say({"event": "here", "nice": os.nice(0), "leads": os.getsid(0) == os.getpid(), "word": os.environ.get("WORD")})
+    if payload["then"] == "raise":
+        raise ValueError("as asked")
+    if payload["then"] == "exit":
+        os._exit(3)
     if payload["then"] == "hang":
-        Path(payload["pid"]).write_text(str(os.getpid()))
+        Path(payload["pid"]).write_text(f"{os.getpid()} {os.getppid()}")
+        time.sleep(60)
+    if payload["then"] == "hang hard":
+        Path(payload["pid"]).write_text(f"{os.getpid()} {os.getppid()}")
+        ctypes.PyDLL(None).sleep(60)  # holds the interpreter, so that no thread sees the end of the input
+    if payload["then"] == "eat":
+        resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
+        bytearray(2 * LIMIT_BYTES)
+    if payload["then"] == "hang once" and not Path(payload["pid"]).exists():
+        Path(payload["pid"]).write_text(f"{os.getpid()} {os.getppid()}")
         time.sleep(60)
     if payload["then"] == "die":
         os.kill(os.getpid(), signal.SIGKILL)

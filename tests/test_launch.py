@@ -89,7 +89,7 @@ def test_nothing_is_left_running_behind_a_prefix(tmp_path, srun, monkeypatch, ho
     else:
         outcome = executor.submit(job(tmp_path, "hang", timeout_s=8))
         assert outcome.status == "timeout"
-    assert has_ended(int((tmp_path / "pid").read_text()))
+    assert has_ended(int((tmp_path / "pid").read_text().split()[0]))
 
 
 def test_the_machine_that_a_prefix_reaches_is_asked_what_it_is(tmp_path, monkeypatch):

@@ -127,7 +127,13 @@ class Local:
             child.stop()
 
 
-EXECUTORS: dict[str, Callable[[tuple[str, ...]], Executor]] = {"local": Local}  # by their launch prefix
+def _ray(address: str = "", workers: int = 1) -> Executor:
+    from bench.running.ray_executor import Ray  # late: Ray is an extra
+
+    return Ray(address, workers)
+
+
+EXECUTORS: dict[str, Callable[..., Executor]] = {"local": Local, "ray": _ray}
 LAUNCHES = {  # by name
     "slurm": "srun --ntasks=1 --cpus-per-task=2 --unbuffered --kill-on-bad-exit=1",
 }

@@ -1,0 +1,153 @@
+"""What every executor owes: a good, a crashing, a hanging, a memory-hungry and a killed job, and one that is stopped.
+
+On Ray and SLURM where they are at hand: Ray where it is installed, SLURM where its tools answer.
+"""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from test_launch import SRUN
+
+from bench import machine
+from bench.running import child
+from bench.running.executor import EXECUTORS, LAUNCHES, Job, Stopped
+from lungseg.errors import EnvironmentFailure
+
+STARTS = 3  # tries to start Ray, which gives up where its own processes take half a minute to start
+EXECUTOR = [
+    "local",
+    "prefix",
+    pytest.param("ray", marks=pytest.mark.slow),  # half a minute to start
+    pytest.param("slurm", marks=pytest.mark.slow),
+]
+
+
+def wait_for(what, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not (result := what()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return result
+
+
+def ray():
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("ray is not installed: extra `ray`")
+    for k in range(STARTS):
+        try:
+            return EXECUTORS["ray"](workers=2)
+        except EnvironmentFailure:
+            if k == STARTS - 1:
+                raise
+
+
+def slurm():
+    """The executor, and what of its jobs is in the queue."""
+    try:
+        answer = subprocess.run(["sinfo", "--noheader", "--format=%T"], capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        answer = None
+    if answer is None or answer.returncode or b"idle" not in answer.stdout:
+        pytest.skip("no SLURM with an idle node answers `sinfo`")
+    name = f"lungseg-{uuid.uuid4().hex[:8]}"
+    words = [*LAUNCHES["slurm"].split(), "--cpus-per-task=1", f"--job-name={name}"]
+    return EXECUTORS["local"](tuple(words)), lambda: subprocess.check_output(["squeue", "-h", f"--name={name}"])
+
+
+@pytest.fixture(params=EXECUTOR)
+def executor(request, tmp_path, monkeypatch):
+    """One of a kind; afterwards nothing of its jobs is left."""
+    monkeypatch.setattr(child, "GRACE_S", 0.5)
+    monkeypatch.setattr(machine, "_elsewhere", {})
+    queue = None
+    if request.param == "local":
+        made = EXECUTORS["local"]()
+    elif request.param == "prefix":
+        path = tmp_path / "srun"
+        path.write_text(SRUN.format(python=sys.executable))
+        path.chmod(0o755)
+        made = EXECUTORS["local"]((str(path), "--ntasks=1"))
+    elif request.param == "ray":
+        made = ray()
+    else:
+        made, queue = slurm()
+    yield made
+    if (tmp_path / "pid").exists():
+        wait_for(lambda: not runs(pids(tmp_path)[0]))
+    if queue:
+        wait_for(lambda: not queue(), 60)
+
+
+def runs(pid):
+    """Whether the process is there; one that has ended and waits for its parent to hear of it is not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def pids(tmp_path):
+    """Of the job's process and of its parent, once it hangs."""
+    path = tmp_path / "pid"
+    return wait_for(lambda: [int(word) for word in path.read_text().split()] if path.exists() else [])
+
+
+def ended(executor, tmp_path, then, timeout_s=60.0):
+    heard = []
+    requested = {"then": then, "pid": str(tmp_path / "pid")}
+    outcome = executor.submit(Job("tests.launched", requested, 1, tmp_path / "log.txt", timeout_s), heard.append)
+    return outcome, [event["event"] for event in heard]
+
+
+@pytest.mark.parametrize(
+    ("then", "status", "kind", "explained", "details"),
+    [
+        ("end", "ok", None, False, ["here", "done"]),
+        ("raise", "crashed", "ValueError", True, ["here", "failed"]),
+        ("exit", "crashed", "Exit", False, ["here"]),
+        ("eat", "oom", "MemoryError", True, ["here", "failed"]),
+        ("die", "oom", "Killed", False, ["here"]),
+    ],
+)
+def test_a_job_ends_alike_whatever_runs_it(executor, tmp_path, then, status, kind, explained, details):
+    outcome, heard = ended(executor, tmp_path, then)
+    assert (outcome.status, outcome.explained, heard) == (status, explained, details)
+    assert (outcome.error or {"type": None})["type"] == kind
+    assert outcome.seconds > 0
+
+
+def test_a_job_that_hangs_ends_when_its_time_does(executor, tmp_path):
+    outcome, heard = ended(executor, tmp_path, "hang", timeout_s=6)
+    assert (outcome.status, heard) == ("timeout", ["here"])
+
+
+@pytest.mark.parametrize("then", ["hang", "hang hard"])
+def test_what_runs_ends_when_its_executor_is_stopped(executor, tmp_path, then):
+    threading.Thread(target=lambda: pids(tmp_path) and executor.stop(), daemon=True).start()
+    with pytest.raises(Stopped):
+        ended(executor, tmp_path, then)
+    with pytest.raises(Stopped):
+        ended(executor, tmp_path, "end")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["ray"], indirect=True)
+def test_a_job_whose_ray_worker_is_lost_is_begun_again(executor, tmp_path, capsys):
+    threading.Thread(target=lambda: os.kill(pids(tmp_path)[1], signal.SIGKILL), daemon=True).start()
+    outcome, heard = ended(executor, tmp_path, "hang once")
+    assert (outcome.status, heard) == ("ok", ["here", "here", "done"])
+    assert "lost its Ray worker, 1 of 3 times" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="ray is installed")
+def test_without_ray_its_executor_names_the_extra():
+    with pytest.raises(EnvironmentFailure, match=r"pip install 'lungseg\[ray\]'"):
+        EXECUTORS["ray"]()
