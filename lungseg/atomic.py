@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import platform
 import re
 import secrets
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,7 @@ from lungseg.errors import EnvironmentFailure
 
 UNKNOWN = (errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP)  # to the file system
 FILE, FOLDER = ".writing-", ".making-"  # how names begin of what is not finished, and so never read
+FOREIGN_S = 24 * 3600.0  # without a write after which another machine's unfinished file is held to be abandoned
 
 
 def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
@@ -69,24 +72,50 @@ def _umask() -> int:
         return 0o022
 
 
+@cache
+def host() -> str:
+    """This machine's name, as far as a file name takes it; empty where it has none."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", platform.node())[:64].strip("-")
+
+
 def temp_prefix(start: str) -> str:
-    """How a temporary name of this process begins: with its number, so that others see whether it still writes."""
-    return f"{start}{os.getpid()}-"
+    """How a temporary name of this process begins: with its machine and number, so that others see whether it still
+    writes, and processes of one number on two machines that share the folder never meet."""
+    return f"{start}{host()}-{os.getpid()}-"
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether the process that began this file or folder has ended."""
-    owner = path.name.removeprefix(FILE).removeprefix(FOLDER).partition("-")[0]
+    """Whether the process that began this file or folder has ended; of another machine's, which cannot be asked,
+    whether nothing was written for a day."""
+    machine, number = owner(path)
+    if machine not in ("", host()):
+        return _untouched_s(path) > FOREIGN_S
     # nothing of this process is under way where this is asked
-    return not owner.isdecimal() or int(owner) == os.getpid() or has_ended(owner)
+    return not number.isdecimal() or int(number) == os.getpid() or has_ended(number)
 
 
-def has_ended(owner: str) -> bool:
-    """Whether no process of this number runs; False for what is no number, because then it is not known."""
-    if not owner.isdecimal():
+def owner(path: Path) -> tuple[str, str]:
+    """Machine and process whose temporary file or folder this is, each empty where its name does not tell."""
+    name = path.name.removeprefix(FILE).removeprefix(FOLDER)
+    machine, number = ["", "", *name.rsplit("-", 2)[:-1]][-2:]
+    return machine, number
+
+
+def _untouched_s(path: Path) -> float:
+    """Seconds since the file was written, or the folder or a file right in it; 0 where it has gone meanwhile."""
+    try:
+        last = max(at.stat().st_mtime for at in (path, *(path.iterdir() if path.is_dir() else ())))
+    except OSError:
+        return 0.0
+    return time.time() - last
+
+
+def has_ended(number: str) -> bool:
+    """Whether no process of this number runs here; False for what is no number, because then it is not known."""
+    if not number.isdecimal():
         return False
     try:
-        os.kill(int(owner), 0)
+        os.kill(int(number), 0)
     except ProcessLookupError:
         return True
     except OSError:  # it runs, as somebody else's

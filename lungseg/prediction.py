@@ -123,7 +123,8 @@ def _remove_abandoned(folders: Iterable[Path]) -> None:
     """What a killed run left half-written, under names that only this package gives."""
     for folder in folders:
         for path in folder.glob(f"{atomic.FILE}*"):
-            if atomic.has_ended(path.name.removeprefix(atomic.FILE).partition("-")[0]):
+            machine, number = atomic.owner(path)
+            if machine in ("", atomic.host()) and atomic.has_ended(number):
                 with contextlib.suppress(OSError):
                     path.unlink()
 

@@ -126,7 +126,7 @@ def test_a_second_run_in_the_folder_exits_6_at_once_and_touches_nothing(tmp_path
         assert time.monotonic() - began < 5
         assert f"in use by process {holder.pid}" in capsys.readouterr().err
     assert unfinished.read_text() == "being written by the other"
-    assert (results / ".lock").read_text() == str(holder.pid)
+    assert (results / ".lock").read_text().split()[0] == str(holder.pid)
 
 
 @pytest.mark.fault("F78")
@@ -134,9 +134,9 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path, holder):
     results = tmp_path / "results"
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    assert (results / ".lock").read_text() == str(holder.pid), "the file is stale"
+    assert (results / ".lock").read_text().split()[0] == str(holder.pid), "the file is stale"
     with lock.held(Results(results)):
-        assert (results / ".lock").read_text() == str(os.getpid())
+        assert (results / ".lock").read_text().split()[0] == str(os.getpid())
     with lock.held(Results(results)):
         pass  # and let go of at the end
 
@@ -216,4 +216,61 @@ def test_the_lock_waits_for_the_cells_of_a_killed_run(tmp_path, dead):
     file.flush()
     threading.Timer(0.5, file.close).start()
     with lock.held(Results(tmp_path)):
-        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+        assert (tmp_path / ".lock").read_text().split()[0] == str(os.getpid())
+
+
+@pytest.fixture
+def as_host(monkeypatch):
+    """Be the machine of this name."""
+
+    def become(name):
+        atomic.host.cache_clear()
+        monkeypatch.setattr(atomic.platform, "node", lambda: name)
+
+    yield become
+    monkeypatch.undo()
+    atomic.host.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["node-1", "node-1.cluster_x", "127", "7-8", "räume/../x", "n" * 300])
+def test_a_run_leaves_alone_what_another_host_writes_whatever_its_number(tmp_path, as_host, dead, name):
+    """The folder is shared; a process of the other host has the number of one that has ended here, or our own."""
+    as_host(name)
+    (tmp_path / "figures").mkdir()
+    other = []
+    for number in (dead, os.getpid()):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(atomic.os, "getpid", lambda number=number: number)
+            other += [
+                tmp_path / "figures" / f"{atomic.temp_prefix(atomic.FILE)}x",
+                atomic.new_folder(tmp_path / "figures"),
+            ]
+    other[0].touch()
+    other[2].touch()
+    (other[1] / "images.npy").touch()
+    as_host("another")
+    assert not any(
+        path.name.startswith((atomic.temp_prefix(atomic.FILE), atomic.temp_prefix(atomic.FOLDER))) for path in other
+    )
+    with lock.held(Results(tmp_path)):
+        assert all(path.exists() for path in other)
+    old = time.time() - atomic.FOREIGN_S - 60
+    for path in (*other[:3], other[1] / "images.npy"):
+        os.utime(path, (old, old))
+    os.utime(other[1], (old, old))
+    with lock.held(Results(tmp_path)):
+        assert [path.exists() for path in other] == [False, False, False, True], "left for a day"
+    as_host(name)
+    with lock.held(Results(tmp_path)):
+        assert not other[3].exists(), "its own host knows at once"
+
+
+def test_a_lock_that_another_host_holds_names_it_and_is_not_waited_for(tmp_path, as_host, dead):
+    with (tmp_path / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(f"{dead} node-1")
+        file.flush()
+        began = time.monotonic()
+        with pytest.raises(lock.InUse, match=rf"in use by process {dead} on node-1;"), lock.held(Results(tmp_path)):
+            pass
+        assert time.monotonic() - began < 5, "whether that process runs cannot be seen from here"

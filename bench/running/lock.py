@@ -58,7 +58,7 @@ def owned(path: Path) -> Iterator[None]:
         _take(file, path.parent)
         try:
             file.truncate(0)
-            file.write(str(os.getpid()).encode())
+            file.write(f"{os.getpid()} {atomic.host()}".encode())
         except OSError as error:
             raise atomic.refused(path, error) from error
         _inherited.add(file.fileno())
@@ -109,12 +109,14 @@ def _take(file: IO[bytes], folder: Path) -> None:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            owner = file.read().decode(errors="replace").strip()
-            if atomic.has_ended(owner) and time.monotonic() < end:
+            owner, _, host = file.read().decode(errors="replace").strip().partition(" ")
+            here = host in ("", atomic.host())
+            if here and atomic.has_ended(owner) and time.monotonic() < end:
                 time.sleep(0.05)  # its cells are about to notice
                 continue
-            ended = atomic.has_ended(owner)
-            who = f"cells of process {owner}, which has ended," if ended else f"process {owner or 'unknown'}"
+            ended = here and atomic.has_ended(owner)
+            who = f"process {owner or 'unknown'}{'' if here else f' on {host}'}"
+            who = f"cells of {who}, which has ended," if ended else who
             raise InUse(f"{folder}: in use by {who}; wait for it or choose another --results") from error
         except OSError as error:
             raise _cannot(folder, error) from error
@@ -131,7 +133,7 @@ def _probe(results: Results) -> None:
     for folder in (results.root, *(results.root / name for name in WRITTEN)):
         try:
             if folder.exists():
-                with tempfile.TemporaryFile(dir=folder, prefix=atomic.FILE):
+                with tempfile.TemporaryFile(dir=folder, prefix=atomic.temp_prefix(atomic.FILE)):
                     pass
         except OSError as error:
             raise atomic.refused(folder, error) from error
