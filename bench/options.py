@@ -202,7 +202,8 @@ def _numerics(of: argparse.ArgumentParser) -> None:
 def _launch(of: argparse.ArgumentParser) -> None:
     where = of.add_mutually_exclusive_group()
     where.add_argument("--launch", type=_words, default=(), metavar="WORDS", help="command that each process is "
-                       "started through, as \"srun --ntasks=1 --gpus=1\"; preset: slurm")  # fmt: skip
+                       "started through, as \"srun --ntasks=1 --gpus=1\"; presets: slurm, and "
+                       "ssh:HOST,HOST for the least busy of these")  # fmt: skip
     where.add_argument("--executor", type=_executor, default=("local", ""), metavar="NAME[:ADDRESS]", help="what runs "
                        "the processes: local, or ray, of this machine alone; ray:ADDRESS joins a cluster")  # fmt: skip
 
@@ -228,8 +229,14 @@ def _folder(text: str) -> Results:
 
 
 def _words(text: str) -> tuple[str, ...]:
+    from bench.running import ssh
     from bench.running.executor import LAUNCHES
 
+    preset, _, hosts = text.partition(":")
+    if preset == "ssh":
+        if not all(hosts.split(",")) or any(host.startswith("-") for host in hosts.split(",")):
+            raise argparse.ArgumentTypeError(f"{text!r} names no hosts; give them as ssh:host1,host2")
+        return (*ssh.PREFIX, hosts)
     try:
         return tuple(shlex.split(LAUNCHES.get(text, text)))
     except ValueError as error:

@@ -4,6 +4,7 @@ On Ray and SLURM where they are at hand: Ray where it is installed, SLURM where 
 """
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -17,14 +18,24 @@ import pytest
 from test_launch import SRUN
 
 from bench import machine
+from bench.options import parser
+from bench.paths import ROOT
 from bench.running import child
 from bench.running.executor import EXECUTORS, LAUNCHES, Job, Stopped
 from lungseg.errors import EnvironmentFailure
 
 STARTS = 3  # tries to start Ray, which gives up where its own processes take half a minute to start
+# As ssh and sshd: one text to a shell that has another folder and no variable of ours. Host ``down`` is not reached.
+SSH = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+[ "$2" != down ] || exit 255
+[ "$3" = true ] || echo "$2" >> {hosts}
+cd / && exec setsid --wait env -i PATH="$PATH" HOME="$HOME" KERAS_MAX_EPOCHS=1 sh -c "$3"
+"""
 EXECUTOR = [
     "local",
     "prefix",
+    "ssh",
     pytest.param("ray", marks=pytest.mark.slow),  # half a minute to start
     pytest.param("slurm", marks=pytest.mark.slow),
 ]
@@ -62,6 +73,18 @@ def slurm():
     return EXECUTORS["local"](tuple(words)), lambda: subprocess.check_output(["squeue", "-h", f"--name={name}"])
 
 
+@pytest.fixture
+def ssh(tmp_path, monkeypatch):
+    """The preset's words for these hosts, on an ``ssh`` of ours that writes down which hosts were asked."""
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(SSH.format(hosts=tmp_path / "hosts"))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return lambda hosts: parser().parse_args(["run", "quick", "--launch", f"ssh:{hosts}"]).launch
+
+
 @pytest.fixture(params=EXECUTOR)
 def executor(request, tmp_path, monkeypatch):
     """One of a kind; afterwards nothing of its jobs is left."""
@@ -75,6 +98,9 @@ def executor(request, tmp_path, monkeypatch):
         path.write_text(SRUN.format(python=sys.executable))
         path.chmod(0o755)
         made = EXECUTORS["local"]((str(path), "--ntasks=1"))
+    elif request.param == "ssh":
+        monkeypatch.setattr(child, "GRACE_S", 5.0)  # ssh.GRACE_S comes first
+        made = EXECUTORS["local"](request.getfixturevalue("ssh")("one,down,two"))
     elif request.param == "ray":
         made = ray()
     else:
@@ -136,6 +162,45 @@ def test_what_runs_ends_when_its_executor_is_stopped(executor, tmp_path, then):
         ended(executor, tmp_path, then)
     with pytest.raises(Stopped):
         ended(executor, tmp_path, "end")
+
+
+def test_ssh_takes_the_least_busy_host_that_answers_and_carries_words_and_variables(tmp_path, ssh, monkeypatch):
+    words = ["a b", "$HOME", "'; exit 7", "*", "ö", "", "!x"]
+    monkeypatch.setenv("XLA_FLAGS", "--one=1 --two='2'")
+    monkeypatch.setenv("LUNGSEG_WORD", "line\nline")
+    program = "import json, os, sys; print(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)])); sys.stdin.read()"
+    launch = [*ssh("down,one,two"), sys.executable, "-c", program, *words]
+    running = []
+    for _ in range(4):
+        started = subprocess.Popen(launch, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        running.append(started)
+        details, folder, environment = json.loads(started.stdout.readline())
+        assert (details, folder) == (words, str(ROOT))
+        assert (environment["XLA_FLAGS"], environment["LUNGSEG_WORD"]) == ("--one=1 --two='2'", "line\nline")
+        assert "KERAS_MAX_EPOCHS" not in environment, "the host's own would cut a training short"
+    assert (tmp_path / "hosts").read_text().split() == ["one", "two", "one", "two"]
+    running[1].communicate()
+    running[2].kill()  # a lock lasts as long as its process
+    running[2].communicate()
+    for _ in range(2):
+        subprocess.run(launch, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    assert (tmp_path / "hosts").read_text().split()[4:] == ["two", "two"], (
+        "place 0 of `two` is free, of `one` it is not"
+    )
+    for started in (running[0], running[3]):
+        started.communicate()
+
+
+def test_hosts_that_no_ssh_reaches_are_an_error_that_names_them(ssh):
+    with pytest.raises(EnvironmentFailure, match="none of the hosts down,down is reached by ssh"):
+        machine.ask(ssh("down,down"))
+
+
+@pytest.mark.parametrize("hosts", ["", "one,", "-oProxyCommand=x"])
+def test_words_that_are_no_hosts_are_refused(ssh, hosts, capsys):
+    with pytest.raises(SystemExit):
+        ssh(hosts)
+    assert "names no hosts" in capsys.readouterr().err
 
 
 @pytest.mark.slow

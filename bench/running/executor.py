@@ -134,7 +134,7 @@ def _ray(address: str = "", workers: int = 1) -> Executor:
 
 
 EXECUTORS: dict[str, Callable[..., Executor]] = {"local": Local, "ray": _ray}
-LAUNCHES = {  # by name
+LAUNCHES = {  # words by name; ``ssh:HOST,HOST`` is one, too
     "slurm": "srun --ntasks=1 --cpus-per-task=2 --unbuffered --kill-on-bad-exit=1",
 }
 
