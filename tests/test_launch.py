@@ -72,6 +72,14 @@ def test_events_and_the_way_it_ended_come_through_srun(tmp_path, srun):
     assert outcome.peak_memory_bytes is None, "what srun took says nothing of what it started"
 
 
+def test_a_wait_in_a_queue_is_none_of_a_jobs_time(tmp_path, srun):
+    waiting = ("sh", "-c", 'sleep 3; exec "$@"', "queue", *srun)
+    began = time.monotonic()
+    outcome, _ = here(tmp_path, waiting, timeout_s=2.5)
+    assert (outcome.status, time.monotonic() - began > 3) == ("ok", True)
+    assert outcome.seconds < 2.5
+
+
 @pytest.mark.parametrize("how", ["time", "stop"])
 def test_nothing_is_left_running_behind_a_prefix(tmp_path, srun, monkeypatch, how):
     monkeypatch.setattr(child, "GRACE_S", 0.5)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from lungseg import runtime
 from lungseg.errors import EnvironmentFailure
 
 GRACE_S = 3.0  # that a process which was started through a prefix has to end by itself
+BEGINS = "begins"  # the event that a process tells first
 TAIL = 3000  # characters of a log that are shown and stored
 
 
@@ -34,6 +36,7 @@ class Child:
     peak_memory_bytes: int | None = None
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
     stopped: bool = False
+    began: float | None = None  # on the clock of ``time.monotonic``, when the process itself said so
 
     def start(self) -> None:
         """Start the process in a session of its own, so that Ctrl-C reaches it only through us."""
@@ -75,7 +78,8 @@ class Child:
         assert process.stdin
         assert process.stdout
         timer = threading.Timer(self.job.timeout_s, self._time_out)
-        timer.start()
+        if not self.launch:
+            timer.start()
         try:
             try:  # standard input stays open: its end tells the child that we are gone
                 process.stdin.write(json.dumps(self.job.payload) + "\n")
@@ -87,6 +91,11 @@ class Child:
                     event = json.loads(line)
                 except ValueError:
                     continue  # it was killed while it wrote; how it ended is told by its exit code
+                if event["event"] == BEGINS:
+                    self.began = time.monotonic()
+                    if self.launch:  # its time begins when it does: a queue's wait is none of it
+                        timer.start()
+                    continue
                 if event["event"] == "failed":
                     self.failure = event
                 say(event)
@@ -151,6 +160,7 @@ def serve(work: Callable[[dict[str, Any], Say], int]) -> int:
     """
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
+    print(json.dumps({"event": BEGINS}), file=events, flush=True)
     job = json.loads(sys.stdin.readline())
 
     def orphaned() -> None:

@@ -28,8 +28,8 @@ class Stopped(Exception):
 class Job:
     """Work of one fresh process: ``python -m <module>``, which reads the payload and tells events.
 
-    payload: JSON-ready. log: what it prints. timeout_s: wall-clock seconds after which it is ended. programs: folder of
-    compiled programs for the next process, see ``runtime.environment``.
+    payload: JSON-ready. log: what it prints. timeout_s: wall-clock seconds after which it is ended, a wait in a
+    queue left out. programs: folder of compiled programs for the next process, see ``runtime.environment``.
     """
 
     module: str
@@ -113,7 +113,7 @@ class Local:
             self.children.discard(child)
         if self.stopping.is_set():
             raise Stopped
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - ((child.began if self.launch else None) or began)
         if code == 0:
             return Outcome("ok", seconds, peak_memory_bytes=child.peak_memory_bytes)
         status, error = failures.of_process(child, code, reached)

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     asleep: list[str] = []
     while host := reserved([name for name in first.split(",") if name not in asleep]):
         if subprocess.run([*SSH, "--", host, "true"], stdin=subprocess.DEVNULL, check=False).returncode != FAILED:
-            os.execvp(SSH[0], [*SSH, "--", host, command(words, os.environ)])
+            os.execvp(SSH[0], [*SSH, "--", host, command(words, os.environ)])  # noqa: S606 - words, and no shell here
         asleep.append(host)
     print(f"none of the hosts {first} is reached by {shlex.join(SSH)} HOST", file=sys.stderr)
     return FAILED
@@ -80,8 +80,10 @@ def reserved(hosts: Sequence[str]) -> str | None:
 
 
 def near(words: Sequence[str]) -> int:
-    """Run the words here, with what comes on standard input; their exit code, or 128 + signal. With the end of the
-    input they end, too."""
+    """Run the words here, with what comes on standard input; their exit code, or 128 + signal.
+
+    With the end of the input they end, too.
+    """
     process = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)
     threading.Thread(target=_passed_on, args=(process,), daemon=True).start()
     code = process.wait()
