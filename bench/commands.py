@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -144,6 +145,25 @@ def costs(options: argparse.Namespace) -> int:
             f"`python -m bench run {suite.name}`"
         )
     print(table(headers, rows, left=2, style="simple"))
+    return 0
+
+
+def makespan(options: argparse.Namespace) -> int:
+    """How long a suite would take on other numbers of workers, beside what was measured; no backend."""
+    from bench.markdown import table
+    from bench.records import makespan as simulation
+
+    if min(options.workers) < 1 or not options.wait >= 0:
+        raise UsageError(f"--workers {options.workers}, --wait {options.wait}: at least 1 and 0 are needed")
+    suite = suites.suite(options.suite)
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ids = [cell.id for cell in suites.cells(suite)]
+    rows = simulation.rows(options.results.all(suite.name), ids, options.workers, options.wait, files)
+    if not rows:
+        raise UsageError(
+            f"{options.results.root}: no scored record of suite {suite.name}; `python -m bench run {suite.name}`"
+        )
+    print(table(simulation.HEADERS, rows, style="simple"))
     return 0
 
 

@@ -20,6 +20,7 @@ from test_launch import SRUN
 from bench import machine
 from bench.options import parser
 from bench.paths import ROOT
+from bench.records import makespan
 from bench.running import child
 from bench.running.executor import EXECUTORS, LAUNCHES, Job, Stopped
 from lungseg.errors import EnvironmentFailure
@@ -201,6 +202,21 @@ def test_words_that_are_no_hosts_are_refused(ssh, hosts, capsys):
     with pytest.raises(SystemExit):
         ssh(hosts)
     assert "names no hosts" in capsys.readouterr().err
+
+
+def test_a_running_process_takes_as_many_open_files_as_a_makespan_reckons_with(tmp_path):
+    executor, opened = EXECUTORS["local"](), []
+    before = len(os.listdir("/proc/self/fd"))
+
+    def look():
+        pids(tmp_path)
+        opened.append(len(os.listdir("/proc/self/fd")) - before)
+        executor.stop()
+
+    threading.Thread(target=look, daemon=True).start()
+    with pytest.raises(Stopped):
+        ended(executor, tmp_path, "hang")
+    assert opened == [makespan.FILES]
 
 
 @pytest.mark.slow

@@ -3,8 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records import parsed
+from test_costs import cell
 
-from bench.records.makespan import simulated, useful
+from bench.__main__ import main
+from bench.records.makespan import FILES, FILES_BESIDE, rows, simulated, useful
 
 SECONDS = st.lists(st.floats(0.1, 1e5), min_size=1, max_size=40)
 
@@ -38,3 +41,46 @@ def test_waiting_for_a_place_counts_for_each_cell():
 def test_more_workers_than_the_longest_cell_allows_are_useless():
     assert useful([4, 1, 1, 1, 1]) == 2
     assert useful([1, 1, 1]) == 3
+
+
+def details(*seconds):
+    """Records of cells of fold 0, 1, ... that took so long, two at a time: 4 and 2 s, then 2 s beside the first."""
+    made = [cell(f"10:00:{end:02}", took) for end, took in seconds]
+    for k, record in enumerate(made):
+        record["cell"]["fold"] = record["inputs"]["fold"] = k % 5
+        record["cell"]["seed"] = record["inputs"]["seed"] = k // 5
+    return parsed(made)
+
+
+def test_simulated_runs_stand_beside_the_one_that_was_measured():
+    records = details((44, 40), (24, 20), (44, 19))  # 79 s of cells in 43 s, told in whole seconds, two at a time
+    result = rows(records[::-1], [record.name for record in records], (1, 3), 0, 1024)
+    assert [row[1:] for row in result] == [
+        ["2, measured", "39 s", "0%", "-"],  # less the second to which an end is told
+        ["2", "40 s", "1%", "the longest cell; 2 workers do"],
+        ["1", "79 s", "0%", "work"],
+        ["3", "40 s", "34%", "the longest cell; 2 workers do"],
+    ]
+    assert result[0][0] == f"{records[0].machine_key}, 3 cells"
+    assert [row[0] for row in result[1:]] == [""] * 3
+
+
+def test_the_order_is_the_suites_whatever_the_records_order():
+    records = details((30, 1), (30, 1), (30, 5))
+    names = [record.name for record in records]
+    first, last = (rows(records, order, (2,), 0, 1024)[-1][2] for order in (names, names[::-1]))
+    assert (first, last) == ("6 s", "5 s"), "the long one last, or first"
+
+
+def test_open_files_are_what_breaks_first_where_they_are_few():
+    records = details(*[(30, 1)] * 30)
+    allowed = FILES * 20 + FILES_BESIDE
+    limits = [row[-1] for row in rows(records, [], (20, 21, 1000), 0, allowed)][-3:]
+    beyond = [f"open files: `ulimit -n {FILES * n + FILES_BESIDE}`" for n in (21, 30)]
+    assert limits == ["unequal last cells", *beyond]
+
+
+def test_the_command_needs_records_and_at_least_one_worker(tmp_path, capsys):
+    assert main(["makespan", "quick", "--results", str(tmp_path)]) == 2
+    assert "no scored record of suite quick" in capsys.readouterr().err
+    assert main(["makespan", "quick", "--workers", "0"]) == 2
