@@ -24,6 +24,8 @@ def run(payload: dict[str, Any], say: Say) -> None:
         raise ValueError("as asked")
     if payload["then"] == "exit":
         os._exit(3)
+    if payload["then"] == "vanish":
+        os._exit(0)
     if payload["then"] == "hang":
         Path(payload["pid"]).write_text(f"{os.getpid()} {os.getppid()}")
         time.sleep(60)

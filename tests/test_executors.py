@@ -219,13 +219,55 @@ def test_a_running_process_takes_as_many_open_files_as_a_makespan_reckons_with(t
     assert opened == [makespan.FILES]
 
 
+HERE = ["here"]
+# A node that fails once its process hangs, so often: srun then says so in the log and gives 0, ssh gives 255.
+FAILING = """
+[ "$(wc -l < {count})" -lt {times} ] || exec "$@"
+echo >> {count}
+exec 3<&0
+"$@" <&3 &
+while ! [ -s {pid} ]; do sleep 0.1; done
+echo "srun: error: Node failure on vm" >&2
+kill -9 $!
+[ {times} = 1 ] || rm {pid}
+exit {code}
+"""
+
+
+@pytest.mark.parametrize("code", [0, 255])
+@pytest.mark.parametrize(
+    ("times", "status", "details"), [(1, "ok", ["here", "here", "done"]), (3, "crashed", ["here"] * 3)]
+)
+def test_a_job_whose_node_fails_is_begun_again_and_is_never_taken_for_done(
+    tmp_path, capsys, code, times, status, details
+):
+    count = tmp_path / "count"
+    count.touch()
+    script = FAILING.format(count=count, pid=tmp_path / "pid", times=times, code=code)
+    outcome, heard = ended(EXECUTORS["local"](("sh", "-c", script, "srun")), tmp_path, "hang once")
+    assert (outcome.status, heard) == (status, details)
+    lines = capsys.readouterr().err.splitlines()
+    for attempt, line in enumerate(lines, start=1):
+        assert line.endswith(f"lost its node, {attempt} of 3 times (srun: error: Node failure on vm)")
+    assert len(lines) == min(times, 2)
+
+
+def test_a_process_that_ends_well_without_having_finished_has_crashed(tmp_path):
+    outcome, heard = ended(EXECUTORS["local"](), tmp_path, "vanish")
+    assert (outcome.status, outcome.error["message"], heard) == (
+        "crashed",
+        "ended with code 0 without a word",
+        ["here"],
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["ray"], indirect=True)
 def test_a_job_whose_ray_worker_is_lost_is_begun_again(executor, tmp_path, capsys):
     threading.Thread(target=lambda: os.kill(pids(tmp_path)[1], signal.SIGKILL), daemon=True).start()
     outcome, heard = ended(executor, tmp_path, "hang once")
     assert (outcome.status, heard) == ("ok", ["here", "here", "done"])
-    assert "lost its Ray worker, 1 of 3 times" in capsys.readouterr().err
+    assert "lost its node, 1 of 3 times" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="ray is installed")

@@ -21,7 +21,7 @@ from lungseg import runtime
 from lungseg.errors import EnvironmentFailure
 
 GRACE_S = 3.0  # that a process which was started through a prefix has to end by itself
-BEGINS = "begins"  # the event that a process tells first
+BEGINS, ENDS = "begins", "ends"  # the events that a process tells first and last, whatever it works at
 TAIL = 3000  # characters of a log that are shown and stored
 
 
@@ -37,6 +37,7 @@ class Child:
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
     stopped: bool = False
     began: float | None = None  # on the clock of ``time.monotonic``, when the process itself said so
+    ended: bool = False  # whether the process said so
 
     def start(self) -> None:
         """Start the process in a session of its own, so that Ctrl-C reaches it only through us."""
@@ -95,6 +96,9 @@ class Child:
                     self.began = time.monotonic()
                     if self.launch:  # its time begins when it does: a queue's wait is none of it
                         timer.start()
+                    continue
+                if event["event"] == ENDS:
+                    self.ended = True
                     continue
                 if event["event"] == "failed":
                     self.failure = event
@@ -168,4 +172,6 @@ def serve(work: Callable[[dict[str, Any], Say], int]) -> int:
         os._exit(130)
 
     threading.Thread(target=orphaned, daemon=True).start()
-    return work(job, lambda event: print(json.dumps(event), file=events, flush=True))
+    code = work(job, lambda event: print(json.dumps(event), file=events, flush=True))
+    print(json.dumps({"event": ENDS}), file=events, flush=True)
+    return code

@@ -3,17 +3,23 @@ in ``EXECUTORS``."""
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.running import ssh
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 Event = dict[str, Any]
 Say = Callable[[Event], None]
+
+
+LOST = "lost"  # what became of a job whose node is gone; never the end of it
+TIMES = 3  # that a job is begun: one that loses its node so often is held to be the reason, by its memory say
 
 
 class Interrupted(Exception):
@@ -93,7 +99,18 @@ class Local:
     children: set[Any] = field(default_factory=set, repr=False)
 
     def submit(self, job: Job, say: Say = lambda event: None) -> Outcome:
-        """See ``Executor``."""
+        """See ``Executor``. Where the node of a launched process is lost, it is begun again."""
+        for attempt in range(1, TIMES):
+            outcome = self._tried(job, say)
+            if outcome.status != LOST:
+                return outcome
+            tell_lost(job, attempt, outcome.describe.splitlines()[-1])
+        outcome = self._tried(job, say)
+        return replace(outcome, status="crashed") if outcome.status == LOST else outcome
+
+    def _tried(self, job: Job, say: Say) -> Outcome:
+        """Of one process. Status LOST: it has not ended, but what it was started through has, as if all were well
+        (``srun`` gives 0 when a node fails) or with ``ssh``'s own code."""
         from bench.running import failures
         from bench.running.child import Child
 
@@ -114,9 +131,11 @@ class Local:
         if self.stopping.is_set():
             raise Stopped
         seconds = time.monotonic() - ((child.began if self.launch else None) or began)
-        if code == 0:
+        if code == 0 and child.ended:
             return Outcome("ok", seconds, peak_memory_bytes=child.peak_memory_bytes)
         status, error = failures.of_process(child, code, reached)
+        if self.launch and child.began and not child.timed_out and not child.failure and code in (0, ssh.FAILED):
+            status = LOST
         history = (child.failure or {}).get("history")
         return Outcome(status, seconds, error, child.peak_memory_bytes, history, child.failure is not None)
 
@@ -137,6 +156,11 @@ EXECUTORS: dict[str, Callable[..., Executor]] = {"local": Local, "ray": _ray}
 LAUNCHES = {  # words by name; ``ssh:HOST,HOST`` is one, too
     "slurm": "srun --ntasks=1 --cpus-per-task=2 --unbuffered --kill-on-bad-exit=1",
 }
+
+
+def tell_lost(job: Job, attempt: int, why: str) -> None:
+    """On standard error: a job has lost its node."""
+    print(f"{job.log}: lost its node, {attempt} of {TIMES} times ({why})", file=sys.stderr, flush=True)
 
 
 def in_parallel(executor: Executor, work: Callable[[], None], count: int) -> None:

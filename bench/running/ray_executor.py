@@ -12,17 +12,15 @@ import math
 import os
 import queue
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from bench import machine
-from bench.running.executor import Event, Job, Local, Outcome, Say, Stopped
+from bench.running.executor import TIMES, Event, Job, Local, Outcome, Say, Stopped, tell_lost
 from lungseg.errors import EnvironmentFailure
 
-TIMES = 3  # that a job is begun: one that loses its worker so often is held to be the reason, by its memory say
 OBJECTS_BYTES = 80 * 2**20  # of an embedded cluster's store, near the least that Ray takes; only events pass through it
 CARDS = "CUDA_VISIBLE_DEVICES"
 
@@ -50,7 +48,7 @@ class Ray:
     def submit(self, job: Job, say: Say = lambda event: None) -> Outcome:
         """See ``Executor``. The outcome's seconds are the process's own: a wait for a node is none of them."""
         lost = self.ray.exceptions
-        for time in range(1, TIMES + 1):
+        for attempt in range(1, TIMES + 1):
             try:
                 return self._outcome(job, say)
             except lost.TaskCancelledError as error:
@@ -63,8 +61,8 @@ class Ray:
                 if self.stopping.is_set():
                     raise Stopped from error
                 why = str(error).partition("\n")[0]
-                print(f"{job.log}: lost its Ray worker, {time} of {TIMES} times ({why})", file=sys.stderr, flush=True)
-        return _failed("crashed", "Lost", f"lost its Ray worker {TIMES} times: {why}")
+                tell_lost(job, attempt, why)
+        return _failed("crashed", "Lost", f"lost its node {TIMES} times: {why}")
 
     def _outcome(self, job: Job, say: Say) -> Outcome:
         """Of one task. Raises what became of it otherwise, as Ray says it."""
