@@ -10,8 +10,10 @@ import pytest
 from readme_findings import ROOT, Leaderboards, figure, leaderboards, lines, renewed, together
 
 from bench.gate.limits import LIMITS, REAL
+from bench.records.makespan import rows
+from bench.records.results import Results
 from bench.statistics.verdicts import MARGIN
-from bench.suites import SUITES
+from bench.suites import SUITES, cells
 from lungseg import recipes
 
 README = ROOT / "README.md"
@@ -112,8 +114,20 @@ def expected(_: Leaderboards) -> str:
     )
 
 
+def makespan(_: Leaderboards) -> str:
+    suite = SUITES["montgomery-64"]
+    records = Results(ROOT / "results").all(suite.name)
+    measured, two, eight, many, more = rows(records, [cell.id for cell in cells(suite)], (2, 8, 64, 1000), 0, 10**6)
+    assert many[2] == more[2]
+    return (
+        f"Its {len(records)} cells, two at a time: {measured[2]} measured, {two[2]} simulated; 8 workers {eight[2]}, 64"
+        f" and more {many[2]}, which {many[-1].replace(';', ' takes alone:')}."
+    )
+
+
 CHECKED: tuple[Callable[[Leaderboards], str], ...] = (
     small_suites, strong_epochs, search, smoke, smoke_margin, verdicts, real_margin, shipped, expected,
+    makespan,
 )  # fmt: skip
 
 # --- not checked: words of README, and why no record says them --------------------------------------------------------
@@ -129,6 +143,9 @@ ALLOWED = {
     "0.3 s of processor time for a small image, start included, 1.1 s and 340 MB for one of 4892 x 4020 pixels;"
     " JPEG 2000 takes 2.5 s": "measured: /usr/bin/time -v lungseg predict <image>, on two cores",
     "SHA-256": "a name",
+    "| 0.1 s | 1.7 s: connects twice | below 0.1 s, and 5 to 15 s once |": "measured on loopback, medians of 9 jobs of"
+    " tests/launched.py less those without a prefix, on two busy cores",
+    "(NFSv4, Lustre": "a name",
     "in 100 simulated reruns of equal code it raised no alarm, and it found each planted loss of 0.01":
         "hours of training; tests/gate/test_simulated.py has the outcome",
     "Jaeger et al. 2014 (Quant Imaging Med Surg 4(6)) and Candemir et al. 2014 (IEEE TMI 33(2))": "citations",
