@@ -114,7 +114,8 @@ def _started(address: str) -> Any:
     if ray.is_initialized():
         return ray
     local: dict[str, Any] = {
-        "num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False, "object_store_memory": OBJECTS_BYTES
+        "address": "local",  # or Ray would join what RAY_ADDRESS names, or what ran here last
+        "num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False, "object_store_memory": OBJECTS_BYTES,
     }  # fmt: skip
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
