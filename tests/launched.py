@@ -39,6 +39,7 @@ def run(payload: dict[str, Any], say: Say) -> None:
         Path(payload["pid"]).write_text(f"{os.getpid()} {os.getppid()}")
         time.sleep(60)
     if payload["then"] == "die":
+        time.sleep(0.5)  # srun loses what a process wrote right before it was killed
         os.kill(os.getpid(), signal.SIGKILL)
 
 
