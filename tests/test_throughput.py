@@ -30,6 +30,7 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
     small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wait(child: Child, say: Any) -> int:
+        child.ended = True
         name = child.job.payload["architecture"]
         if name == "unet":
             fast = row(name, train_images_per_second=20.0)
@@ -61,6 +62,7 @@ def test_another_precision_has_a_table_of_its_own(
     requested: set[str] = set()
 
     def wait(child: Child, say: Any) -> int:
+        child.ended = True
         requested.add(child.job.payload["precision"])
         measured = (
             {"deterministic_train_images_per_second": "15"}
@@ -126,6 +128,7 @@ def test_a_batch_that_does_not_fit_costs_the_larger_ones_alone(
     requested: list[int] = []
 
     def wait(child: Child, say: Any) -> int:
+        child.ended = True
         batch = child.job.payload["batch"]
         if child.job.deterministic:
             say({"event": "row", "row": {"deterministic_train_images_per_second": "15"}})
