@@ -3,8 +3,8 @@
     PYTHONPATH=. python tests/tools/many_cases.py 250 1000 4000 --folder /tmp/many
 
 Each number runs in a process of its own, whose peak memory is its own; prepared arrays are mapped, and those of their
-pages that happen to be in memory count as the process's, though the kernel may drop them. Held-out images are scored in
-blocks, as memory is to stay bounded; a suite's cell holds those of its fold at once.
+pages that happen to be in memory count, though the kernel may drop them. Held-out images are scored in blocks, as
+memory is to stay bounded; a suite's cell holds those of its fold at once.
 """
 
 from __future__ import annotations
