@@ -199,7 +199,7 @@ def _trained(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
 
 def _tell(verdict: Verdict, path: Path, junit: Path | None = None) -> int:
     """Print the table, write it as Markdown, JSON and JUnit XML, add it to a job's summary. Returns the exit code."""
-    from bench.gate import reports, terminal
+    from bench.gate import reports
     from bench.records import store
 
     summary_text = reports.markdown(verdict)
@@ -215,7 +215,7 @@ def _tell(verdict: Verdict, path: Path, junit: Path | None = None) -> int:
             print(f"warning: GITHUB_STEP_SUMMARY={summary}: {error.strerror}; not written there", file=sys.stderr)
     files = [path.with_suffix(".md"), path.with_suffix(".json"), *([junit] if junit else [])]
     print(f"written: {', '.join(str(near(file)) for file in files)}", file=sys.stderr)
-    text = terminal.findings(verdict.findings, verdict.strictness, verdict.code)
+    text = reports.findings(verdict.findings, verdict.strictness, verdict.code)
     try:
         print("\n\n".join(filter(None, (text, verdict.note))), flush=True)  # last: whoever reads it may have gone
     except BrokenPipeError:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lungseg import fullsize, images
+from lungseg import images
 from lungseg.datasets.case import Case
 from lungseg.errors import DataError
 from lungseg.prepare import depth_of, read_case
@@ -44,7 +44,7 @@ def score(
     network would have it."""
     from lungseg import metrics
 
-    prediction = fullsize.mask_at(probability, target.shape, threshold)
+    prediction = images.mask_at(probability, target.shape, threshold)
     rows, columns = (large / little for large, little in zip(target.shape, small.shape, strict=True))
     spacing = case.spacing_mm and (case.spacing_mm[0] * rows, case.spacing_mm[1] * columns)
     result = {

@@ -201,6 +201,12 @@ def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
     return _resize(mask.astype(np.float32), size) >= 0.5 - ROUNDING
 
 
+def mask_at(probability: np.ndarray, size: tuple[int, int], threshold: float) -> Mask:
+    """Lung at another size: probability float32 (h, w) to bool (H, W), enlarged bilinearly before the threshold:
+    enlarged masks would lose more of the outline (``tests/test_at_stored.py``)."""
+    return np.asarray(resize_image(probability, size) >= threshold)
+
+
 def _resize(pixels: Image, size: tuple[int, int]) -> Image:
     height, width = size
     if pixels.shape == (height, width):

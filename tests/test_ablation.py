@@ -239,7 +239,7 @@ def test_variants_that_cannot_be_joined_are_refused(name, message):
 
 def test_variants_of_one_network_get_no_figure_of_their_one_speed():
     from bench.figures.speed import speed
-    from bench.speed.stored_tables import ThroughputTable
+    from bench.speed.throughput_table import ThroughputTable
 
     rates = {"train_images_per_second": "1", "inference_images_per_second": "2"}
     measured = {"architecture": "unet", "width": "8", **rates}

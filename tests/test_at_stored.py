@@ -11,7 +11,7 @@ from bench.running.data import SuiteData, load_suite_data, resolve_root
 from bench.suites import Phantoms, suite
 from lungseg import images, load, metrics
 from lungseg.errors import DataError
-from lungseg.fullsize import mask_at
+from lungseg.images import mask_at
 from lungseg.prepare import read_stored_mask
 from lungseg.splits import Fold
 

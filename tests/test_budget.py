@@ -3,8 +3,7 @@
 import pytest
 from records import grid, leaderboards, sealed
 
-from bench.pages.answers import converged
-from bench.pages.budget import rising
+from bench.pages.answers import converged, rising
 from bench.records import diagnostics
 
 

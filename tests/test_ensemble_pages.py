@@ -9,7 +9,7 @@ import pytest
 from records import cell_name, ensembles, grid, leaderboards, parsed, save, sealed, terminal, unlike, validate
 
 from bench import gate, suites
-from bench.pages import answers, budget, report
+from bench.pages import answers, report
 from bench.records import costs, csv_file, store
 from bench.records.results import Results
 
@@ -78,7 +78,7 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     assert "U-Net+seeds+tta is the mean of 3 trainings and 7 views of each image" in flat
     _, folds = csv_file.read(tmp_path / "tables" / "fake" / "folds.csv")
     assert {line["epochs"] for line in folds if line["name"].startswith("unet+")} == {""}
-    assert not any("+" in result.name for result, _, _ in budget.rising(leaderboards(records)[0]))
+    assert not any("+" in result.name for result, _, _ in answers.rising(leaderboards(records)[0]))
     hardest = page.split("<details><summary>Hardest images</summary>")[1].splitlines()[2]
     assert "+" not in hardest
     assert "unet+seeds" in terminal(records)

@@ -18,7 +18,7 @@ from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
 from bench.figures.style import label, labels
 from bench.records.results import Results
-from bench.speed import stored_tables
+from bench.speed import throughput_table
 
 KINDS = {"leaderboard", "distribution", "curves", "confusion", "speed"}
 OF_PAIRS = {"pairwise"}  # not of a single architecture
@@ -27,7 +27,7 @@ OF_PAIRS = {"pairwise"}  # not of a single architecture
 def draw(tmp_path, records, names):
     save_throughput(tmp_path, names, "cpu.tensorflow.float32.128")
     (leaderboard,) = leaderboards(records)
-    return figures.draw(leaderboard, stored_tables.load(Results(tmp_path)), tmp_path / "figures", "x")
+    return figures.draw(leaderboard, throughput_table.load(Results(tmp_path)), tmp_path / "figures", "x")
 
 
 def width_and_height(path):
@@ -56,7 +56,7 @@ def test_rows_whose_speed_is_drawn_bear_their_names_apart_and_the_rest_is_counte
     names = [f"net_{i}" for i in range(8)]
     save_throughput(tmp_path, names[:3], "cpu.tensorflow.float32.128")
     (leaderboard,) = leaderboards(grid(names, folds=2, n=24, epochs=10))
-    figure = speed(leaderboard, stored_tables.load(Results(tmp_path)))
+    figure = speed(leaderboard, throughput_table.load(Results(tmp_path)))
     for panel in figure.axes:
         assert sorted(text.get_text() for text in panel.texts) == names[:3]
         boxes = [text.get_window_extent() for text in panel.texts]

@@ -6,7 +6,7 @@ import pytest
 from read_page import page
 from records import grid, leaderboards, sealed
 
-from bench.pages.kinds_page import kinds
+from bench.pages.provenance import kinds
 
 
 def only(records):

@@ -12,7 +12,7 @@ from bench import commands, suites
 from bench.__main__ import main
 from bench.pages import report
 from bench.records.results import Results
-from bench.running import data, data_warnings
+from bench.running import data
 from bench.running.training import Training, plain, restored
 from lungseg import images
 from lungseg.errors import UsageError
@@ -131,11 +131,11 @@ def root(tmp_path):
 
 @pytest.mark.fault("F110", "F106", "F116")
 def test_what_is_odd_is_told_before_training(root, tmp_path):
-    assert data_warnings.describe(*gathered_all(root, tmp_path)) == []
+    assert data.oddities(*gathered_all(root, tmp_path)) == []
     rows = [f"a{k:02d},{'0.7,0.7' if k % 2 else ','},AP" for k in range(12)]
     (root / "metadata.csv").write_text("\n".join(["id,spacing_row_mm,spacing_column_mm,view", *rows]))
     images.write_png(root / "mask" / "a03.png", 255 - np.pad(np.full((20, 20), 255, np.uint8), ((10, 10), (6, 6))))
-    details = data_warnings.describe(*gathered_all(root, tmp_path))
+    details = data.oddities(*gathered_all(root, tmp_path))
     assert [line.rpartition(": ")[2] for line in details] == ["a00, a02, a04, a06, a08 and 1 more", "view", "a03"]
     assert "spacing" in details[0]
     assert "inverted" in details[2]

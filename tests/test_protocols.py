@@ -11,7 +11,7 @@ from records import ensemble, grid, leaderboards, parsed, record, save, sealed, 
 
 from bench import publish, suites
 from bench.pages import pairs_file, report
-from bench.pages.protocol_page import stated
+from bench.pages.provenance import stated
 from bench.records import store
 from bench.records.record import newest
 from bench.records.results import Results

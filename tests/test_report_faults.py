@@ -22,7 +22,7 @@ from bench.records import parse, store
 from bench.records.readable import readable
 from bench.records.record import CaseScore
 from bench.records.results import Results
-from bench.speed import stored_tables
+from bench.speed import throughput_table
 
 SMALL = {"folds": 2, "n": 24, "epochs": 4}
 KEY = "tensorflow-cpu-float32"
@@ -203,7 +203,7 @@ def drawn(tmp_path, n):
     with style.house_style():
         made = [function(leaderboard) for function in figures.FIGURES.values()]
         made = [figure for figure in made if figure is not None]  # one row has no pairs and no places
-        return leaderboard, [*made, figures.speed(leaderboard, stored_tables.load(Results(tmp_path)))]
+        return leaderboard, [*made, figures.speed(leaderboard, throughput_table.load(Results(tmp_path)))]
 
 
 @pytest.mark.fault("F94")

@@ -9,14 +9,14 @@ from records import leaderboards, part_rows, record
 from test_numerics import MATERIAL, of
 
 from bench import suites
-from bench.pages import report, reruns_page
+from bench.pages import provenance, report
 from bench.publish import _reruns
 from bench.records import parts, reruns, store
+from bench.records.parts import Parts, since_start
 from bench.records.results import Results
 from bench.running import data, engine
 from bench.running import reruns as repeated
 from bench.running.executor import Outcome
-from bench.running.parts import Parts, since_start
 from lungseg.errors import DataError, LungsegError
 
 SUITE = suites.select(suites.suite("smoke"), architectures="unet", deterministic=False)
@@ -91,17 +91,17 @@ def test_publishing_copies_them_and_a_damaged_file_is_named(trained, tmp_path):
 def test_a_fast_section_tells_the_spread_or_that_it_is_not_known():
     fast, exact = (leaderboards([of(deterministic)])[0] for deterministic in (False, True))
     result = reruns.Reruns("unet.phantom.f0.s0", fast.conditions.machine, (0.9, 0.94, 0.92), 3)
-    assert "0.02000" in "\n".join(reruns_page.repeated(fast, [result]))
-    assert "not measured" in "\n".join(reruns_page.repeated(fast, []))
-    assert reruns_page.repeated(exact, [result]) == []
+    assert "0.02000" in "\n".join(provenance.repeated(fast, [result]))
+    assert "not measured" in "\n".join(provenance.repeated(fast, []))
+    assert provenance.repeated(exact, [result]) == []
     page = report.suite_page("smoke", [fast], [], [{}], [{}], repeated=[result])
     assert page.index("### Repeated equal runs") > page.index("| Network")
 
 
 def test_parts_of_a_process_add_up_to_its_life(monkeypatch):
     clock = iter([10.0, 12.0, 17.0, 18.0])
-    monkeypatch.setattr("bench.running.parts.time.monotonic", lambda: next(clock))
-    monkeypatch.setattr("bench.running.parts.since_start", lambda: 3.0)
+    monkeypatch.setattr("bench.records.parts.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("bench.records.parts.since_start", lambda: 3.0)
     of_process = Parts()
     assert of_process.ended("backend") == 2
     of_process.ended("build")

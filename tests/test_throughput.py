@@ -15,7 +15,7 @@ from bench.records import store
 from bench.records.results import Results
 from bench.running.child import Child
 from bench.running.executor import Job, Local
-from bench.speed import loop, speed_worker, stored_tables, throughput, throughput_table, timing
+from bench.speed import loop, speed_worker, throughput, throughput_table, timing
 from bench.suites import Suite, suite
 from lungseg import runtime
 from lungseg.recipes import Recipe
@@ -53,7 +53,7 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
         "r2unet: killed by signal 9, as the kernel does when memory runs out",
     )
     assert any("too large" in line for line in said)
-    assert stored_tables.load(Results(tmp_path))[0].size == small.size
+    assert throughput_table.load(Results(tmp_path))[0].size == small.size
 
 
 def test_another_precision_has_a_table_of_its_own(

@@ -12,7 +12,7 @@ from speed_rows import row
 
 from bench.pages import speed_page
 from bench.records.results import Results
-from bench.speed import stored_tables, throughput_table
+from bench.speed import throughput_table
 from lungseg.errors import DataError
 
 
@@ -112,7 +112,7 @@ def test_every_column_that_the_report_reads_is_written(tmp_path: Path) -> None:
     path = tmp_path / "throughput" / "cpu.tensorflow.float32.64x64.csv"
     path.parent.mkdir()
     path.write_text(throughput_table.spelled([measured]), encoding="utf-8")
-    (table,) = stored_tables.load(Results(tmp_path))
+    (table,) = throughput_table.load(Results(tmp_path))
     assert (table.device_kind, table.backend, table.precision, table.size) == ("cpu", "tensorflow", "float32", (64, 64))
     strict = replace(table, rows=tuple(Strict(r) for r in table.rows))
     assert strict.of("unet", 8) == measured

@@ -13,7 +13,7 @@ from bench.figures.leaderboard import leaderboard
 from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
 from bench.figures.style import house_style, save
-from bench.speed.stored_tables import ThroughputTable
+from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Leaderboard
 
 __all__ = ["FIGURES", "draw", "gallery"]

@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 
 from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, cut, heading, inches, labels
 from bench.pages import names
-from bench.speed.stored_tables import ThroughputTable, number
+from bench.speed.throughput_table import ThroughputTable, number
 from bench.statistics.rows import Leaderboard, Row
 
 COLUMNS = (("train_images_per_second", "training"), ("inference_images_per_second", "inference"))

@@ -2,7 +2,7 @@
 
 ``summary`` says what is compared, ``preparation`` and ``accuracy`` compare it, ``paired`` judges the scores image by
 image, ``pipeline`` what a dry run did, ``comparison`` puts them together, ``limits`` holds how much may change and why.
-``terminal`` and ``reports`` tell the verdict, ``replaced`` whether the baseline changed together with the code.
+``reports`` tells the verdict, ``replaced`` whether the baseline changed together with the code.
 """
 
 from bench.gate.accuracy import Inconsistent

@@ -1,4 +1,4 @@
-"""A verdict for others to read: Markdown for a job's summary, numbers as JSON, checks as JUnit XML."""
+"""A verdict to read: a table for the terminal, Markdown for a job's summary, numbers as JSON, checks as JUnit XML."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from xml.etree import ElementTree as xml
 
-from bench.gate import terminal
 from bench.gate.limits import Limits
 from bench.gate.verdict import NOT_JUDGED, OK, Finding, as_json
 
 SCHEMA = 1  # of gate.json
 SCORES = ("dice", "f1", "validation_loss")
 WORDS = {OK: "passed", NOT_JUDGED: "not judged"}  # of exit codes; any other failed
+MEANT = (
+    "If the change is meant, write a new baseline (`make baseline`; in another project `lungseg-bench baseline` with "
+    "the gate's options) and say so in the change."
+)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # what XML 1.0 cannot hold
 Summary = Mapping[str, Any]
 
@@ -46,12 +49,12 @@ def markdown(verdict: Verdict) -> str:
     wrong = [result for result in verdict.findings if not result.ok]
     parts = [f"## Lung segmentation gate: {verdict.word}", *_scores(verdict)]
     if wrong:
-        parts += ["", *terminal.table(wrong)]
-    parts += ["", terminal.sentences(verdict.findings, verdict.strictness, verdict.code)]
+        parts += ["", *table(wrong)]
+    parts += ["", sentences(verdict.findings, verdict.strictness, verdict.code)]
     if verdict.note:
         parts += ["", f"> [!WARNING]\n> {verdict.note}"]
     parts += ["", f"<details><summary>All {len(verdict.findings)} checks</summary>", ""]
-    parts += [*terminal.table(verdict.findings), "", "</details>"]
+    parts += [*table(verdict.findings), "", "</details>"]
     if known := [f"{name}: {verdict.about[name]}" for name in ("commit", "time", "cpu") if verdict.about.get(name)]:
         parts += ["", f"<sub>{'; '.join(known)}</sub>"]
     return "\n".join(parts)
@@ -148,3 +151,42 @@ def junit(verdict: Verdict) -> str:
 
 def _xml(text: str) -> str:
     return _CONTROL.sub("?", text)
+
+
+def findings(result: Sequence[Finding], strictness: str, code: int) -> str:
+    """The gate's table and verdict, Markdown that reads as plain text."""
+    return "\n".join([*table(result), "", sentences(result, strictness, code)])
+
+
+def table(result: Sequence[Finding]) -> list[str]:
+    """Lines of a row for each finding."""
+    rows = [("", "subject", "what", "baseline", "now")]
+    rows += [(_mark(f), f.subject, f.what, f.before, f.now) for f in result]
+    rows = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]  # type: ignore[misc]
+    widths = [max(len(row[k]) for row in rows) for k in range(5)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return lines
+
+
+def sentences(result: Sequence[Finding], strictness: str, code: int) -> str:
+    """The verdict, how strict it was, and what to do where it failed."""
+    more = f" {MEANT}" if code not in (OK, NOT_JUDGED) else ""
+    return f"{_verdict(result, code)} {strictness}{more}"
+
+
+def _mark(finding: Finding) -> str:
+    return "ok" if finding.ok else "FAIL" if finding.judged else "not judged"
+
+
+def _verdict(result: Sequence[Finding], code: int) -> str:
+    failed, unjudged = (sum(not f.ok and f.judged is judged for f in result) for judged in (True, False))
+    if code == NOT_JUDGED:
+        return (
+            f"Not judged: {unjudged} of {len(result)} checks could not be made, the others passed. That is no "
+            "regression; run it again on an idle machine."
+        )
+    more = f" {unjudged} more could not be made." if unjudged else ""
+    return f"Gate passed.{more}" if code == OK else f"Gate failed: {failed} of {len(result)} checks.{more}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.markdown import counted, duration, escape, listed, p_value, with_interval
-from bench.pages import budget, completeness
-from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row
+from bench.pages import completeness
+from bench.statistics.rows import MIN_SEEDS, CellRow, Leaderboard, Pair, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 
 MOST_NAMED = 3
@@ -199,7 +199,7 @@ def stable(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
 
 def converged(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     """Which rows more epochs might have helped; None where all had converged. A tenth is left to chance."""
-    result = [(row, rose, cells) for row, rose, cells in budget.rising(leaderboard) if rose > cells / 10]
+    result = [(row, rose, cells) for row, rose, cells in rising(leaderboard) if rose > cells / 10]
     if not result:
         return None
     most = sorted(result, key=lambda one: -one[1] / one[2])[:MOST_NAMED]
@@ -246,3 +246,16 @@ def cost(leaderboard: Leaderboard, name: Namer = escape) -> str:
 
 def _equals(p: float) -> str:
     return p_value(p) if p < 0.001 else f"= {p_value(p)}"
+
+
+def rising(leaderboard: Leaderboard) -> list[tuple[Row, int, int]]:
+    """Rows that were trained: cells whose validation Dice still rose when the epochs ran out, and all cells."""
+    result = []
+    for row in leaderboard.rows:
+        if local := _trained(leaderboard, row):
+            result.append((row, sum(c.rising for c in local), len(local)))
+    return result
+
+
+def _trained(leaderboard: Leaderboard, row: Row) -> list[CellRow]:
+    return [c for c in leaderboard.cells_of(row) if c.trained]

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bench.pages import budget, completeness, provenance
+from bench.pages import answers, completeness, provenance
 from bench.paths import file_slug
 from bench.records import csv_file, store
 from bench.records.results import Results
@@ -77,7 +77,7 @@ def _interval(prefix: str, result: Interval) -> Line:
 
 
 def _rows(leaderboard: Leaderboard) -> Iterable[Line]:
-    rising = {row.name: f"{rose} of {cells}" for row, rose, cells in budget.rising(leaderboard)}
+    rising = {row.name: f"{rose} of {cells}" for row, rose, cells in answers.rising(leaderboard)}
     order = leaderboard.ranking
     for row in leaderboard.rows:
         place = row.rank_stats

@@ -10,7 +10,7 @@ from bench.pages import completeness, findings, leading, names, tables
 from bench.pages.leading import ranked
 from bench.pages.suite_page import GENERATED, shown, unread
 from bench.paths import file_slug
-from bench.speed.stored_tables import ThroughputTable
+from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN
 

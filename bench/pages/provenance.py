@@ -1,14 +1,26 @@
-"""Where a page's numbers come from: each record with its hash, machine, versions and source, as a CSV table."""
+"""What a section's numbers rest on: protocol, images, seeds, kinds of machine, equal runs, and each record's source."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
-from bench.markdown import code, counted, escape, listed, paragraph, plain
+from bench.markdown import code, counted, escape, listed, paragraph, plain, table
 from bench.paths import file_slug
 from bench.records.record import Machine, Source
+from bench.records.reruns import Reruns
 from bench.statistics.rows import Leaderboard
+
+CHOSEN_BY = {  # a recipe's monitor -> words
+    "val_loss": "the lowest validation loss",
+    "val_hard_dice": "the highest hard Dice of the validation images (masks after the threshold, as in the tables)",
+    "val_dice": "the highest soft Dice of the validation images (of probabilities, before any threshold)",
+}
+WHY = (
+    "The same weights and seeds give other numbers on another kind of processor or with another version of a library:"
+    " each adds in its own order, and a training makes more of it. A small difference between rows of different kinds"
+    " may be the machine's."
+)
 
 
 def provenance(leaderboard: Leaderboard) -> list[str]:
@@ -59,3 +71,85 @@ def _source(source: Source) -> str:
     commit = (source.commit or "unknown")[:12]
     dirty = " with changes" if source.dirty else ""
     return plain(f"commit {commit}{dirty}, sources {(source.sha256 or 'unknown')[:12]}")
+
+
+def kinds(leaderboard: Leaderboard) -> list[str]:
+    """Blocks; empty where all records of the rows were made alike."""
+    parts: defaultdict[str, defaultdict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
+    trainings = {}
+    for row in leaderboard.rows:
+        local = leaderboard.cells_of(row)
+        trainings[row.name] = len(local)
+        for cell in local:
+            for part, value in cell.made_with.items():
+                result = parts[part][value]
+                result[row.name] = result.get(row.name, 0) + 1
+    lines = []
+    for _, values in sorted(parts.items()):
+        for value, result in sorted(values.items()) if len(values) > 1 else ():
+            names = listed([_named(name, n, trainings[name]) for name, n in sorted(result.items())])
+            lines.append(paragraph(f"{escape(value)}: {names}", "- "))
+    return [paragraph(f"**Rows from several kinds of machine.** {WHY}"), "\n".join(lines)] if lines else []
+
+
+def _named(name: str, n: int, of: int) -> str:
+    return escape(name) if n == of else f"{escape(name)} ({n} of {counted(of, 'cell')})"
+
+
+def stated(leaderboard: Leaderboard) -> str:
+    """A paragraph for the head of the section."""
+    return paragraph(
+        " ".join([_protocol(leaderboard), _images(leaderboard), *_seeds(leaderboard), *_chosen(leaderboard)])
+    )
+
+
+def _protocol(leaderboard: Leaderboard) -> str:
+    number = leaderboard.conditions.protocol
+    if number > 1:
+        return f"Protocol {number}."
+    leaked = leaderboard.beside_siblings
+    folds = f"folds put {counted(leaked, 'image')} beside a sibling of the same patient in training; " if leaked else ""
+    return f"Protocol {number}: {folds}kept for history."
+
+
+def _images(leaderboard: Leaderboard) -> str:
+    if not leaderboard.rows:
+        return "No image was scored."
+    row = max(leaderboard.rows, key=lambda r: len(r.images))
+    return f"{counted(len(row.images), 'image')} of {counted(row.n_patients, 'patient')} were scored."
+
+
+def _seeds(leaderboard: Leaderboard) -> list[str]:
+    key = leaderboard.conditions
+    if key.folds == 1:
+        return []
+    if key.protocol > 1:
+        return ["Each seed divides the patients into folds anew, so seeds vary the split too."]
+    return ["All seeds share one split."] if len(leaderboard.seeds) > 1 else []
+
+
+def _chosen(leaderboard: Leaderboard) -> list[str]:
+    ways = sorted({c.monitor for c in leaderboard.cells if c.monitor})
+    return [f"The epoch whose weights are kept has {listed([CHOSEN_BY.get(w, w) for w in ways])}."] if ways else []
+
+
+def repeated(leaderboard: Leaderboard, result: Sequence[Reruns]) -> list[str]:
+    """How far equal runs differ, where that was measured or is to be expected."""
+    key = leaderboard.conditions
+    local = [r for r in result if r.machine == key.machine]
+    if not local and not key.fast:
+        return []
+    why = (
+        "Operations here need not add in the same order, so two runs from the same seed, images and code end with other"
+        " bits."
+    )
+    blocks = ["### Repeated equal runs", *([paragraph(why)] if key.fast else [])]
+    if not local:
+        command = code(f"python -m bench reruns {key.suite}")
+        return [*blocks, paragraph(f"How far they differ was not measured ({command} there).")]
+    rows = [
+        [escape(r.cell), str(len(r.dice)), str(r.weights), f"{sum(r.dice) / len(r.dice):.4f}", f"{r.sd:.5f}",
+         f"{min(r.dice):.4f} to {max(r.dice):.4f}"]
+        for r in local
+    ]  # fmt: skip
+    return [*blocks, table(["Cell", "Runs", "Sets of weights", "Mean Dice", "SD of Dice", "Range"], rows, left=1)]

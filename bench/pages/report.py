@@ -19,8 +19,8 @@ from bench.records import reruns, store
 from bench.records.readable import Readable, readable
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.speed import stored_tables
-from bench.speed.stored_tables import ThroughputTable
+from bench.speed import throughput_table
+from bench.speed.throughput_table import ThroughputTable
 from bench.statistics import borders, stats, subgroups
 from bench.statistics.one_thread import one_thread
 from bench.statistics.rows import Leaderboard
@@ -48,7 +48,7 @@ def write(
         )
     for suite in result.suites:
         by_suite.setdefault(suite, [])  # nothing else is left of it
-    measured = stored_tables.load(results)
+    measured = throughput_table.load(results)
     written = []
     for suite, leaderboards in by_suite.items():
         leans = any(c.suite == only for s in leaderboards for c in s.extra_data_effects)

@@ -9,7 +9,7 @@ from bench.markdown import NONE, escape, paragraph, percent, table
 from bench.pages.names import display
 from bench.pages.tables import unbroken
 from bench.paths import file_slug
-from bench.speed.stored_tables import ThroughputTable, number
+from bench.speed.throughput_table import ThroughputTable, number
 
 HEADERS = (
     "Network", "Width", "Batch", "Training", "Epochs", "Inference", "Of limit", "Same bits", "Busy",

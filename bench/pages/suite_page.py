@@ -6,26 +6,21 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
-from bench.markdown import code, escape, listed, paragraph
+from bench.markdown import code, escape, listed, paragraph, table
 from bench.pages import (
     ablation_page,
     answers,
     completeness,
     csv_tables,
-    images_page,
-    kinds_page,
     matched_rows_page,
     names,
     pairs_file,
-    protocol_page,
-    reruns_page,
+    provenance,
     subgroups_page,
     tables,
-    warnings_page,
 )
-from bench.pages.provenance import provenance
 from bench.records.reruns import Reruns
-from bench.speed.stored_tables import ThroughputTable
+from bench.speed.throughput_table import ThroughputTable
 from bench.statistics import borders
 from bench.statistics.rows import Leaderboard
 from bench.statistics.subgroups import Subgroups
@@ -77,7 +72,7 @@ def suite_page(
             blocks += superseded(leaderboard, paths)
         else:
             blocks += section_blocks(leaderboard, paths, known, measured, brief=i > 0)
-            blocks += reruns_page.repeated(leaderboard, repeated)
+            blocks += provenance.repeated(leaderboard, repeated)
         edited = [c.name for c in leaderboard.cells if not c.sealed]
         if edited:
             cells = ", ".join(map(escape, edited))
@@ -120,13 +115,13 @@ def section_blocks(
         *ablation_page.ablation(leaderboard, brief),
         *matched_rows_page.extra_data_effects(leaderboard),
         *_image("pairwise", figures),
-        *kinds_page.kinds(leaderboard),
+        *provenance.kinds(leaderboard),
         *_folded("More figures: every image, training curves, confusion, speed",
                  _together([block for kind in FOLDED for block in _image(kind, figures)])),
         *(_details(leaderboard, groups) if not brief else []),
-        *warnings_page.failures(leaderboard),
-        *warnings_page.flagged(leaderboard),
-        *provenance(leaderboard),
+        *failures(leaderboard),
+        *flagged(leaderboard),
+        *provenance.provenance(leaderboard),
     ]  # fmt: skip
 
 
@@ -134,7 +129,7 @@ def _details(leaderboard: Leaderboard, groups: Subgroups) -> list[str]:
     return [
         *_folded("More questions: seeds, choice, convergence, cost, machines", _further(leaderboard)),
         *_folded("Groups of patients", subgroups_page.by_group(leaderboard, groups)),
-        *_folded("Hardest images", images_page.hardest(leaderboard)),
+        *_folded("Hardest images", subgroups_page.hardest(leaderboard)),
     ]
 
 
@@ -187,7 +182,7 @@ def _folded(summary: str, blocks: Sequence[str]) -> list[str]:
 def _conditions(leaderboard: Leaderboard) -> str:
     key = leaderboard.conditions
     seeds = ", ".join(map(str, leaderboard.seeds))
-    local = protocol_page.stated(leaderboard).replace("\n", " ")
+    local = provenance.stated(leaderboard).replace("\n", " ")
     return (
         f"{escape(names.data(key.test_set))} at {key.size[0]} x {key.size[1]} px, {_width(leaderboard)}, recipe"
         f" {escape(key.recipe)}, {escape(key.split)}{_further_images(leaderboard)},"
@@ -271,3 +266,20 @@ def _csv(suite: str, kinds: Collection[str]) -> str:
     result = [f"[{kind}]({known[kind]}): {what}" for kind, what in csv_tables.MEANT.items() if kind in known]
     made = [f"made by {code(f'make bench SUITE={suite}')}"] if suite in SUITES else []
     return "\n".join(paragraph(line, "- ") for line in [*result, *made])
+
+
+def failures(leaderboard: Leaderboard) -> list[str]:
+    """Blocks: cells that have no score, and why; empty where all have."""
+    if not leaderboard.failed:
+        return []
+    rows = [
+        [escape(c.name), escape(c.status), escape(c.error[0]), escape(c.error[1], 160)] for c in leaderboard.failed
+    ]  # fmt: skip
+    return ["### Failed cells", table(["Cell", "Status", "Error", "Message"], rows, left=4)]
+
+
+def flagged(leaderboard: Leaderboard) -> list[str]:
+    """Blocks: warnings about trainings whose scores stand but should be looked at. The CSV table names them."""
+    result = Counter(warning for c in leaderboard.cells for warning in c.warnings)
+    lines = [f"Warning in {n} of {len(leaderboard.cells)} cells: {escape(warning)}." for warning, n in result.items()]
+    return ["\n".join(paragraph(line, "- ") for line in lines)] if lines else []

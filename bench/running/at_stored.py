@@ -13,7 +13,7 @@ import numpy as np
 from bench.running.data import SuiteData
 from lungseg import images, metrics
 from lungseg.errors import DataError
-from lungseg.fullsize import mask_at
+from lungseg.images import mask_at
 from lungseg.prepare import read_stored_mask
 from lungseg.splits import Fold
 

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import lungseg
 from bench.records import store
 from bench.records.results import Results
@@ -17,6 +19,8 @@ from bench.suites import Suite
 from lungseg import splits
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared, prepare
+
+SHOWN = 5  # names of those whom an oddity concerns
 
 
 @dataclass(frozen=True)
@@ -182,3 +186,26 @@ def check_unchanged(suite_data: SuiteData, planned: Mapping[str, Any]) -> None:
             f"{suite_data.cases[0].image.parent}: {' and '.join(changed)} of the set changed since the run began; "
             "nothing was trained on it: run again once nothing writes to the set"
         )
+
+
+def oddities(suite: Suite, root: Path, suite_data: SuiteData) -> list[str]:
+    """A line for each kind of oddity that a person should know of before hours are spent on the set, with the first
+    whom it concerns; `data verify` says more."""
+    from lungseg.datasets.checks import looks_inside_out
+    from lungseg.datasets.verify import remarks
+
+    kinds = remarks([case for case in suite_data.cases if case.id in suite_data.scored], None)
+    for name in suite.sets:
+        folder = within(suite, root, name)
+        cases = [case for case in suite_data.cases if case.image.is_relative_to(folder)]
+        of_table = remarks(cases, folder if name != "phantom" else None)
+        kinds |= {kind: names for kind, names in of_table.items() if "spacing" not in kind}
+    masks = zip(suite_data.prepared.ids, suite_data.prepared.masks, strict=True)
+    if inverted := [key for key, mask in masks if looks_inside_out(np.asarray(mask))]:
+        kinds["masks look inverted (lung 0, background 255)"] = inverted
+    return [f"{kind}: {_listed(names)}" for kind, names in kinds.items()]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"

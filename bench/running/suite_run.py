@@ -28,7 +28,7 @@ def train(
 
     take_over: whether a training that another suite has made from the same inputs does instead.
     """
-    from bench.running import data, data_warnings, engine
+    from bench.running import data, engine
     from bench.running.executor import Interrupted
     from bench.running.progress import display
 
@@ -37,7 +37,7 @@ def train(
     todo, made_from = _missing(cells, suite, suite_data, results, reuse_others, executor)
     if not todo:
         return 0, suite_data
-    for line in data_warnings.describe(suite, root, suite_data):
+    for line in data.oddities(suite, root, suite_data):
         print(f"warning: {line}", file=sys.stderr, flush=True)
     try:
         with display(todo, suite.workers) as shown:

@@ -21,10 +21,10 @@ import lungseg
 from bench import machine
 from bench.cell import Cell
 from bench.records import diagnostics, parse, store
+from bench.records.parts import Parts
 from bench.records.results import Results
 from bench.running import at_stored, child, data, failures
 from bench.running.executor import Say
-from bench.running.parts import Parts
 from bench.running.training import Training, restored
 from bench.suites import Suite
 from lungseg import metrics, runtime

@@ -14,7 +14,7 @@ from bench.records import csv_file, store
 from bench.records.results import Results
 from bench.running.executor import Event, Executor, Job, Local
 from bench.running.training import plain
-from bench.speed import stored_tables, throughput, throughput_table
+from bench.speed import throughput, throughput_table
 from bench.speed.torch_unet import Asked
 from bench.suites import Suite
 from lungseg import runtime
@@ -102,7 +102,7 @@ def _row(name: str, job: Asked, local: Mapping[str, str], result: Mapping[str, A
         **{key: result.get(key) for key in ("device", "versions", *RATES.values())},
     }  # fmt: skip
     for mode, other in RATES.items():
-        ours = stored_tables.number(local, f"{mode}_images_per_second")
+        ours = throughput_table.number(local, f"{mode}_images_per_second")
         values[f"our_{mode}_images_per_second"] = ours if ours == ours else None
         values[f"{mode}_ratio"] = ratio(ours, result.get(other))
     return {key: throughput_table.spell(values.get(key)) for key in COLUMNS}

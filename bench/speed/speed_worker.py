@@ -17,7 +17,7 @@ from bench import machine
 from bench.running import child, failures
 from bench.running.executor import Say
 from bench.running.training import restored
-from bench.speed import energy, loop, throughput_table, timing
+from bench.speed import loop, throughput_table, timing
 from bench.speed.throughput_table import ThroughputRow
 from lungseg import recipes, runtime
 from lungseg.errors import LungsegError, UsageError
@@ -74,9 +74,9 @@ def row_of(job: Asked, say: Say) -> ThroughputRow:
     compile_seconds = _seconds(train)
     stage = "deterministic training" if job.deterministic else "training"
     counted = Counted(train)
-    before = energy.joules()
+    before = joules()
     trained = _measured(stage, counted, synchronise, pace, recipe.batch_size, say)
-    joules = used(before, energy.joules(), counted.steps * recipe.batch_size)
+    spent = used(before, joules(), counted.steps * recipe.batch_size)
     rate = trained.rate * recipe.batch_size
     if job.deterministic:
         return {
@@ -102,7 +102,7 @@ def row_of(job: Asked, say: Say) -> ThroughputRow:
         "architecture": job.architecture, "width": job.width, "batch": recipe.batch_size, "threads": job.threads,
         "parameters": complexity.parameters(model), "gmacs": gmacs, **numbers, "compile_seconds": compile_seconds,
         "peak_memory_bytes": peak, "peak_gflops": limit, "contended": trained.contended or inferred.contended,
-        "epochs_images_per_second": epochs, "joules_per_image": joules,
+        "epochs_images_per_second": epochs, "joules_per_image": spent,
         "background_load": timing.worst_others((trained, inferred)), "steady_state": steady_state,
         "device": machine.cpu_name() if on_cpu else device.name, "precision": recipe.precision,
         "note": throughput_table.note(numbers, steady_state, min(trained.accounted, inferred.accounted)),
@@ -228,6 +228,28 @@ def _seconds(step: timing.Step) -> float:
 
 
 work = failures.telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Asked, payload), say)}))
+
+
+def joules() -> float | None:
+    """Of the first visible NVIDIA card since its driver was loaded; None where nothing tells.
+
+    Everything that runs on the card counts, so two readings tell what was between them only where nothing else ran.
+    """
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        handle = (
+            pynvml.nvmlDeviceGetHandleByIndex(int(visible))
+            if visible.isdecimal()
+            else pynvml.nvmlDeviceGetHandleByUUID(visible)
+        )
+        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
+    except pynvml.NVMLError:  # no card, or one too old to tell
+        return None
 
 
 if __name__ == "__main__":

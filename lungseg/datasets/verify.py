@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lungseg.datasets import dataset as known_dataset
-from lungseg.datasets import load
-from lungseg.datasets.case import images_in
-from lungseg.datasets.remarks import remarks
-from lungseg.datasets.summary import summary
-from lungseg.datasets.warnings import data_warnings
+from lungseg.datasets import load, metadata
+from lungseg.datasets.case import Case, images_in
+from lungseg.datasets.warnings import data_warnings, twins
 from lungseg.errors import DataError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a set that holds nothing is told without decoding libraries
+    from lungseg.datasets.checks import ImageCheck
     from lungseg.datasets.same_patient import Pair
 
 _WIDTH, _LABEL = 80, 24  # columns of a terminal, of which the table's left side
@@ -72,7 +72,7 @@ def verify(
         if say and time.monotonic() - spoke > 5:
             spoke = time.monotonic()
             say(f"{number} of {len(cases)} cases read")
-    rows = summary(cases, findings)
+    rows = census(cases, findings)
     warnings = {**remarks(cases, folder if dataset != "phantom" else None), **data_warnings(findings)}
     if not same_patient or errors:
         return Report(title, rows, errors, warnings)
@@ -111,3 +111,91 @@ def _wrapped(text: str, first: str, rest: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def census(cases: Sequence[Case], findings: Sequence[ImageCheck]) -> list[tuple[str, str]]:
+    """What the set holds, as rows (label, value): of all cases, and of the findings of those that could be decoded."""
+    readable = f"{len(cases)}" if len(findings) == len(cases) else f"{len(cases)}, {len(findings)} usable"
+    rows = [("images", readable), ("patients", f"{len({case.patient for case in cases})}")]
+    disease: dict[object, str] = {0: "normal", 1: "tuberculosis"}
+    rows.append(("disease", _counted(disease.get(c.attributes.get("tb"), "unknown") for c in cases)))
+    rows.append(("sex", _counted(str(c.attributes.get("sex", "unknown")) for c in cases)))
+    ages = [int(c.attributes["age"]) for c in cases if "age" in c.attributes]
+    rows.append(("age", _known(_range(ages, ".0f", "years"), len(ages), len(cases))))
+    spacings = [case.spacing_mm for case in cases if case.spacing_mm]
+    both = [f"{side} {_range([s[i] for s in spacings], '.4g', 'mm')}" for i, side in enumerate(("rows", "columns"))]
+    rows.append(("pixel spacing", _known(", ".join(both), len(spacings), len(cases))))
+    if not findings:
+        return rows
+    areas = sorted(100 * finding.area for finding in findings)
+    return [
+        *rows,
+        ("size (rows x columns)", _counted(f"{f.size[0]} x {f.size[1]}" for f in findings)),
+        ("image bit depth", _counted(str(f.bit_depth) for f in findings)),
+        *_value_bits(findings),
+        ("masks per image", _counted(str(len(f.case.masks)) for f in findings)),
+        (
+            "mask area",
+            f"{areas[0]:.1f} to {areas[-1]:.1f} % of the image, median {areas[len(areas) // 2]:.1f} %",
+        ),
+        ("mask components", _counted(str(f.components) for f in findings)),
+        ("left and right overlap", f"in {sum(f.overlap > 0 for f in findings)} images"),
+        ("images of same pixels", f"{twins(findings)}"),
+    ]
+
+
+def _value_bits(findings: Sequence[ImageCheck]) -> list[tuple[str, str]]:
+    """The row that tells how many bits the values of 16-bit files have; none for a set of 8 bits."""
+    depths = [finding.depth for finding in findings if finding.depth is not None]
+    return [("values of 16-bit files", _counted(f"of {depth.bits} bits" for depth in depths))] if depths else []
+
+
+def _range(values: Sequence[float], form: str, unit: str) -> str:
+    low, high = (format(value, form) for value in (min(values, default=0), max(values, default=0)))
+    return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
+
+
+def _known(value: str, known: int, total: int) -> str:
+    """A value with the number of cases that it is not known for."""
+    if not known:
+        return "unknown"
+    return value if known == total else f"{value} (unknown for {total - known})"
+
+
+def _counted(values: Iterable[str], most: int = 6) -> str:
+    """``'8 (137), 16 (1)'``: each value with how often it occurs, the frequent ones first."""
+    counts = sorted(Counter(values).items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{value} ({times})" for value, times in counts[:most])
+    return shown if len(counts) <= most else f"{shown} and {len(counts) - most} others"
+
+
+def remarks(cases: Sequence[Case], root: Path | None) -> dict[str, list[str]]:
+    """Kinds of oddity of a set's table -> the cases, columns or files concerned; no kind without one. Decodes no pixel.
+
+    root: of the set whose table is looked at, None for cases that have none.
+    """
+    unknown = [case.id for case in cases if case.spacing_mm is None]
+    kinds = {
+        "pixel spacing known for some images only (mm and pixels have no mean; give it for all or none), unknown "
+        "for": unknown if len(unknown) < len(cases) else [],
+        **(_of_table(cases, root) if root else {}),
+    }
+    return {kind: names for kind, names in kinds.items() if names}
+
+
+def _of_table(cases: Sequence[Case], root: Path) -> dict[str, list[str]]:
+    try:
+        path, ids = metadata.find(root), {case.id for case in cases}
+        pictures = images_in(root / "CXR_png")[0].keys() if (root / "CXR_png").is_dir() else set()
+        about = metadata.read(path, ids, optional=pictures - ids)  # Shenzhen has images without a mask
+    except DataError:  # loading the set has told
+        return {}
+    lacking = [case.id for case in cases if not about.rows.get(case.id, {}).get("patient")]
+    return {
+        f"columns of {path.name if path else metadata.NAME} that are not read": list(about.unread),
+        "no patient given (each of these images counts as a patient of its own)": lacking if about.has_patients else [],
+        f"tables that are not read ({metadata.NAME} in the set's own folder is)": [
+            str(other.relative_to(root)) if other.is_relative_to(root) else str(other)
+            for other in metadata.others(root)
+        ],
+    }
