@@ -38,10 +38,8 @@ def publish(suite: Suite, source: Results, target: Results, partial: bool = Fals
         store.save_record(copy, record.document)
         written.append(copy)
     written += _throughput(source, target, suite)
-    written += _galleries(source, target, suite)
-    written += _subgroups(source, target, suite)
+    written += _beside(source, target, suite)
     written += _robustness(source, target, suite)
-    written += _reruns(source, target, suite)
     written.append(costs.renew(target, suite, newest(records)))
     return written + report.write(target)
 
@@ -127,26 +125,19 @@ def _throughput(source: Results, target: Results, suite: Suite) -> list[Path]:
     return written
 
 
-def _galleries(source: Results, target: Results, suite: Suite) -> list[Path]:
-    """Pictures of the phantom only: a real case is never copied."""
-    if suite.phantoms is None:
-        return []
+def _beside(source: Results, target: Results, suite: Suite) -> list[Path]:
+    """Copy what lies beside the records and tells nothing of one patient: Dice by group, repeated equal runs, pictures
+    of the phantom. A real case's picture is never copied."""
+    subgroups = source.subgroups(suite.name)
+    result = [*([subgroups] if subgroups.exists() else []), *source.all_reruns(suite.name)]
+    if suite.phantoms is not None:
+        result += sorted(source.figures.glob(f"{suite.name}-*-gallery.png"))
     written = []
-    for path in sorted(source.figures.glob(f"{suite.name}-*-gallery.png")):
-        copy = target.figures / path.name
+    for path in result:
+        copy = target.root / source.inside(path)
         store.write_bytes(copy, path.read_bytes())
         written.append(copy)
     return written
-
-
-def _subgroups(source: Results, target: Results, suite: Suite) -> list[Path]:
-    """Dice by group, where ``subgroups`` has written it: numbers of groups, nothing of one patient."""
-    path = source.subgroups(suite.name)
-    if not path.exists():
-        return []
-    copy = target.root / source.inside(path)
-    store.write_bytes(copy, path.read_bytes())
-    return [copy]
 
 
 def _robustness(source: Results, target: Results, suite: Suite) -> list[Path]:
@@ -157,13 +148,3 @@ def _robustness(source: Results, target: Results, suite: Suite) -> list[Path]:
     local = {(network.name, network.machine_key) for network in result}
     earlier = [n for n in measurement.load(target, suite.name) if (n.name, n.machine_key) not in local]
     return [measurement.save(target, suite.name, [*earlier, *result])]
-
-
-def _reruns(source: Results, target: Results, suite: Suite) -> list[Path]:
-    """Repeated equal runs of the suite's cells, where ``reruns`` has written them."""
-    written = []
-    for path in source.all_reruns(suite.name):
-        copy = target.root / source.inside(path)
-        store.write_bytes(copy, path.read_bytes())
-        written.append(copy)
-    return written

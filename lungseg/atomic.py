@@ -12,10 +12,11 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -52,15 +53,27 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
                 os.unlink(temporary)
 
 
-def new_folder(parent: Path) -> Path:
-    """A folder of an unfinished name for what ``give_name`` will name; ``parent`` is made if need be.
+@contextlib.contextmanager
+def new_folder(path: Path, there: Callable[[], bool] = lambda: False) -> Iterator[Path]:
+    """A folder to fill while the block runs, which then gets its name; nothing of it stays where the block fails.
 
-    Not by ``tempfile``, whose folders nobody else may open, whatever the umask. Raises OSError.
+    there: whether another process has made the same under that name meanwhile, which is as good. Raises
+    EnvironmentFailure that names the folder and the cause.
     """
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / f"{temp_prefix(FOLDER)}{secrets.token_hex(8)}"
-    folder.mkdir()
-    return folder
+    # not by ``tempfile``, whose folders nobody else may open, whatever the umask
+    work = path.parent / f"{temp_prefix(FOLDER)}{secrets.token_hex(8)}"
+    try:
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise refused(path, error) from error
+    try:
+        yield work
+        give_name(work, path)
+    except OSError as error:
+        if not there():
+            raise refused(path, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _umask() -> int:

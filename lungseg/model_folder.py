@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
-import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -67,18 +65,9 @@ def save(folder: Path, card: Card, weights: Sequence[np.ndarray] | None, onnx: b
     if onnx is not None:
         files[ONNX] = onnx
     files[SUMS] = _sums(files)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=atomic.temp_prefix(atomic.FOLDER), dir=folder.parent))
-        try:
-            work.chmod(0o755)
-            for name, data in files.items():
-                (work / name).write_bytes(data)
-            atomic.give_name(work, folder)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    except OSError as error:
-        raise atomic.refused(folder, error) from error
+    with atomic.new_folder(folder) as work:
+        for name, data in files.items():
+            (work / name).write_bytes(data)
 
 
 def open_folder(folder: str | Path) -> ModelFolder:
@@ -139,7 +128,7 @@ def build(model: ModelFolder) -> keras.Model:
 
 
 def weights_sha256(weights: Sequence[np.ndarray]) -> str:
-    """Hash of weights in order: their shapes, types and bytes; as ``lungseg.training.weights_sha256``."""
+    """Hash of weights in order: their shapes, types and bytes."""
     digest = hashlib.sha256()
     for weight in weights:
         digest.update(f"{weight.shape}{weight.dtype}".encode() + np.ascontiguousarray(weight).tobytes())

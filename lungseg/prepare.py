@@ -194,20 +194,10 @@ def _refuse_changes(cases: Sequence[Case], before: States) -> None:
 
 def _make(cases: Sequence[Case], size: tuple[int, int], folder: Path, states: States) -> None:
     """Fill a temporary folder and rename it, so that a half-made or mixed cache is never read."""
-    try:
-        work = atomic.new_folder(folder.parent)
-    except OSError as error:
-        raise atomic.refused(folder.parent, error) from error
-    try:
+    with atomic.new_folder(folder, (folder / "about.json").exists) as work:
         about = _fill(cases, size, work)
         _refuse_changes(cases, states)
         (work / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        atomic.give_name(work, folder)
-    except OSError as error:
-        if not (folder / "about.json").exists():  # another process may have made the same meanwhile
-            raise atomic.refused(folder, error) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _fill(cases: Sequence[Case], size: tuple[int, int], work: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lungseg import runtime, settings
+from lungseg import model_folder, runtime, settings
 from lungseg.batches import Batches, to_arrays
 from lungseg.callbacks import BestWeights, CheckpointCallback, History, OnEpoch, WeightEMA
 from lungseg.checkpoint import Checkpoints
@@ -180,8 +179,5 @@ def schedule(recipe: Recipe) -> list[keras.callbacks.Callback]:
 
 
 def weights_sha256(model: keras.Model) -> str:
-    """Hash of all weights in order: their shapes, types and bytes."""
-    digest = hashlib.sha256()
-    for weight in model.get_weights():
-        digest.update(f"{weight.shape}{weight.dtype}".encode() + np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
+    """Hash of all weights, as a model folder's card has it."""
+    return model_folder.weights_sha256(model.get_weights())

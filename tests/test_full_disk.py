@@ -79,7 +79,7 @@ WRITERS = {
         datasets.load("phantom", get("radiographs")), (16, 16), f / "cache/prepared"
     ),
     "lock": lambda f, _: hold(f),
-    "gallery that is published": lambda f, _: publish._galleries(Results(f / "own"), Results(f / "committed"), SUITE),
+    "gallery that is published": lambda f, _: publish._beside(Results(f / "own"), Results(f / "committed"), SUITE),
     "throughput that is published": lambda f, _: publish._throughput(
         Results(f / "own"), Results(f / "committed"), SUITE
     ),

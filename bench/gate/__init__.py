@@ -5,41 +5,24 @@ image, ``pipeline`` what a dry run did, ``comparison`` puts them together, ``lim
 ``reports`` tells the verdict, ``replaced`` whether the baseline changed together with the code.
 """
 
-from bench.gate.accuracy import Inconsistent
-from bench.gate.comparison import compare, explain
-from bench.gate.limits import LIMITS, Limits, chosen, limits_of
-from bench.gate.summary import SCHEMA, left_out, load_baseline, machine_kind, summarise, summarise_results
-from bench.gate.verdict import (
-    NOT_COMPARABLE,
-    NOT_JUDGED,
-    OK,
-    REGRESSION,
-    Finding,
-    NotComparable,
-    as_json,
-    exit_code,
-)
-
-__all__ = [
-    "LIMITS",
-    "NOT_COMPARABLE",
-    "NOT_JUDGED",
-    "OK",
-    "REGRESSION",
-    "SCHEMA",
-    "Finding",
-    "Inconsistent",
-    "Limits",
-    "NotComparable",
-    "as_json",
-    "chosen",
-    "compare",
-    "exit_code",
-    "explain",
-    "left_out",
-    "limits_of",
-    "load_baseline",
-    "machine_kind",
-    "summarise",
-    "summarise_results",
-]
+from bench.gate.accuracy import Inconsistent as Inconsistent
+from bench.gate.comparison import compare as compare
+from bench.gate.comparison import explain as explain
+from bench.gate.limits import LIMITS as LIMITS
+from bench.gate.limits import Limits as Limits
+from bench.gate.limits import chosen as chosen
+from bench.gate.limits import limits_of as limits_of
+from bench.gate.summary import SCHEMA as SCHEMA
+from bench.gate.summary import left_out as left_out
+from bench.gate.summary import load_baseline as load_baseline
+from bench.gate.summary import machine_kind as machine_kind
+from bench.gate.summary import summarise as summarise
+from bench.gate.summary import summarise_results as summarise_results
+from bench.gate.verdict import NOT_COMPARABLE as NOT_COMPARABLE
+from bench.gate.verdict import NOT_JUDGED as NOT_JUDGED
+from bench.gate.verdict import OK as OK
+from bench.gate.verdict import REGRESSION as REGRESSION
+from bench.gate.verdict import Finding as Finding
+from bench.gate.verdict import NotComparable as NotComparable
+from bench.gate.verdict import as_json as as_json
+from bench.gate.verdict import exit_code as exit_code

@@ -6,10 +6,8 @@ After Maier-Hein et al. 2018 (Nature Communications 9, 5217) and Wiesenfarth et 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 
@@ -82,7 +80,7 @@ def letter(i: int) -> str:
 
 
 def ranking(names: Sequence[str], result: Mapping[str, RankStats], tables: Mapping[str, Scores]) -> Ranking | None:
-    """The rows' ranks by three schemes, how far these agree, and ranks against other ground truths."""
+    """The rows' ranks by three schemes, and against other ground truths."""
     if len(names) < 2:
         return None
     dice = np.array([tables[name].mean_over_seeds("dice") for name in names])
@@ -96,26 +94,13 @@ def ranking(names: Sequence[str], result: Mapping[str, RankStats], tables: Mappi
     return Ranking(
         tuple(names),
         {scheme: tuple(values.tolist()) for scheme, values in schemes.items()},
-        tuple((a, b, kendall(schemes[a], schemes[b])) for a, b in combinations(schemes, 2)),
         {px: tuple(values.tolist()) for px, values in tolerances.items()},
         {px: tuple(ranks(values).tolist()) for px, values in tolerances.items()},
     )
 
 
-def kendall(a: Floats, b: Floats) -> float:
-    """Kendall's tau-b of two rankings, (rows,) each, NaN where one of them ties all."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    agreeing = in_a = in_b = 0.0
-    for i in range(1, len(a)):  # not all pairs at once: that would be rows x rows of memory
-        signs = np.sign(a[i:] - a[:-i]), np.sign(b[i:] - b[:-i])
-        agreeing += float(signs[0] @ signs[1])  # pairs in one order less pairs in opposite orders
-        in_a, in_b = in_a + float(np.abs(signs[0]).sum()), in_b + float(np.abs(signs[1]).sum())
-    return min(1.0, max(-1.0, agreeing / math.sqrt(in_a) / math.sqrt(in_b)))
-
-
 def tolerance_dice(scores: Scores) -> list[float]:
-    """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated, for each of RIMS; NaN where
+    """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated, for each of TOLERANCES; NaN where
     one is not recorded."""
     cases = [c for r in scores.records for c in r.cases]
     column = {image: i for i, image in enumerate(scores.images)}

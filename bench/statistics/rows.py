@@ -124,7 +124,6 @@ class Ranking:
 
     names: tuple[str, ...]
     schemes: Mapping[str, tuple[float, ...]]  # ranks by scheme
-    taus: tuple[tuple[str, str, float], ...]  # Kendall's tau-b of two schemes, NaN where one ties all
     tolerance_dice: Mapping[int, tuple[float, ...]]  # mean Dice against ground truth eroded (-) or dilated (+) by px
     tolerance_ranks: Mapping[int, tuple[float, ...]]
 
@@ -288,12 +287,9 @@ class CellRow:
     weights_sha256: str
     finished: str
     reused_from: str  # the suite that trained it, where that is another
-    may_epochs: int | None  # that the recipe allows
     batch_size: int | None
-    whole_recipe: bool  # not a variant
     monitor: str  # what its best epoch was chosen by
     epochs: int
-    train_images: int
     best_epoch: int | None
     kept_dice: float | None  # of the validation images, by the weights that were kept
     rising: bool  # whether it still bettered its validation Dice when its epochs ran out

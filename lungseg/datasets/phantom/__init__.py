@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,19 +72,9 @@ def write(root: Path, n: int, size: tuple[int, int] = (384, 320), seed: int = 0)
         raise UsageError(f"phantom of n={n}, size={size}, seed={seed}: n >= 1, size >= (16, 16), seed >= 0 expected")
     if _is_there(root, about):
         return
-    try:
-        work = atomic.new_folder(root.parent)
-    except OSError as error:
-        raise atomic.refused(root, error) from error
-    try:
+    with atomic.new_folder(root, lambda: _is_there(root, about)) as work:  # an empty folder of that name may be there
         _fill(work, n, size, seed)
         (work / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
-        atomic.give_name(work, root)  # an empty folder of that name may be there
-    except OSError as error:
-        if not _is_there(root, about):  # another process may have written the same meanwhile
-            raise atomic.refused(root, error) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def load(root: Path) -> list[Case]:
