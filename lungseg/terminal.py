@@ -1,4 +1,4 @@
-"""What commands share: standard streams that may be closed or full, and paths as people type them."""
+"""What commands share: streams that may be closed or full, paths as people type them, times as they say them."""
 
 from __future__ import annotations
 
@@ -49,3 +49,10 @@ def path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: no home folder of that name; is ./{text} meant?") from error
+
+
+def elapsed(seconds: float) -> str:
+    """Seconds as a person says them: ``45 s``, ``12 min``, ``3.4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -7,8 +7,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lungseg.architectures import pooling
-from lungseg.architectures.pooling import MaxPooling2D
+from lungseg.architectures import blocks
+from lungseg.architectures.blocks import MaxPooling2D
 
 sides = st.integers(4, 13)
 
@@ -65,7 +65,7 @@ def test_a_shared_maximum_divides_its_gradient():
     x = tf.ones((1, 2, 2, 1))
     with tf.GradientTape() as tape:
         tape.watch(x)
-        total = tf.reduce_sum(pooling._of_blocks(x, (2, 2)))
+        total = tf.reduce_sum(blocks._of_blocks(x, (2, 2)))
     np.testing.assert_array_equal(tape.gradient(total, x), np.full((1, 2, 2, 1), 0.25))
 
 

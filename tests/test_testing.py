@@ -8,8 +8,7 @@ from processors import BFLOAT16
 
 import lungseg
 from lungseg import testing
-from lungseg.architectures.blocks import LayerFactory
-from lungseg.architectures.pooling import MaxPooling2D
+from lungseg.architectures.blocks import LayerFactory, MaxPooling2D
 from lungseg.testing import fast, slow
 
 

@@ -13,6 +13,7 @@ from bench.records import costs
 from bench.records.results import Results
 from bench.suites import SUITES, Suite, cells
 from lungseg import ARCHITECTURES, DATASETS, recipes
+from lungseg.terminal import elapsed
 
 
 def overview() -> str:
@@ -67,7 +68,7 @@ def _costs(suite: Suite, measured: Sequence[Mapping[str, str]]) -> list[str]:
     lines = []
     for row in (row for row in measured if row["suite"] == suite.name):
         alongside = f", up to {row['at_once']} at a time" if int(row["at_once"]) > 1 else ""
-        took = costs.rounded_duration(60 * float(row["minutes"]))
+        took = elapsed(60 * float(row["minutes"]))
         lines.append(
             f"measured: {counted(int(row['cells']), 'cell')}, {took}{alongside} on {row['device']}: {row['cpu']}"
         )

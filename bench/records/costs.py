@@ -86,10 +86,3 @@ def _periods(records: Sequence[Record]) -> list[tuple[float, float]]:
         begin = end - took + ROUNDED  # a worker's next cell begins after the one before it
         result += [(begin, end)] if begin < end else []
     return result
-
-
-def rounded_duration(seconds: float) -> str:
-    """Seconds as a person says them: ``45 s``, ``12 min``, ``3.4 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.cell import Cell, network
-from bench.records.costs import rounded_duration
+from lungseg.terminal import elapsed
 
 
 class ProgressEstimate:
@@ -99,7 +99,7 @@ class Display:
     def left(self) -> str:
         """Time left, if known."""
         seconds = self.pace.remaining()
-        return f", {rounded_duration(seconds)} left" if seconds else ""
+        return f", {elapsed(seconds)} left" if seconds else ""
 
     def say(self, text: str) -> None:
         """A line on standard output, at once even through a pipe."""

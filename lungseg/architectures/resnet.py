@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from lungseg.architectures.blocks import LayerFactory, Tensor
-from lungseg.architectures.pooling import MaxPooling2D
+from lungseg.architectures.blocks import LayerFactory, MaxPooling2D, Tensor
 
 Stage = tuple[int, int, int]  # blocks, stride of the first, dilation
 

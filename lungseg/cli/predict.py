@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lungseg.cli import backend, options
-from lungseg.cli.terminal import elapsed, plain, tell
+from lungseg.cli.terminal import plain, tell
+from lungseg.terminal import elapsed
 from lungseg.terminal import path as path_of
 
 if TYPE_CHECKING:

@@ -13,10 +13,3 @@ def plain(text: str) -> str:
 def tell(line: str) -> None:
     """One line of progress or of a problem."""
     print(plain(line), file=sys.stderr, flush=True)
-
-
-def elapsed(seconds: float) -> str:
-    """``45 s``, ``12 min`` or ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -10,8 +10,9 @@ from typing import Any
 
 from lungseg.architectures import ARCHITECTURES
 from lungseg.cli import backend, options
-from lungseg.cli.terminal import elapsed, plain, tell
+from lungseg.cli.terminal import plain, tell
 from lungseg.datasets import dataset
+from lungseg.terminal import elapsed
 from lungseg.terminal import path as path_of
 
 SECONDS = 10.0  # between two lines of progress

@@ -13,8 +13,7 @@ import keras
 import numpy as np
 
 from lungseg import runtime
-from lungseg.architectures.blocks import LayerFactory
-from lungseg.architectures.pooling import MaxPooling2D
+from lungseg.architectures.blocks import LayerFactory, MaxPooling2D
 from lungseg.complexity import calls, uncounted
 from lungseg.losses import dice_loss
 from lungseg.testing.model_under_test import Check, ModelUnderTest, images, in_range, output, sized
@@ -81,7 +80,7 @@ def plain_keras(tested: ModelUnderTest) -> Iterator[str]:
         if isinstance(layer, keras.layers.MaxPooling2D) and not isinstance(layer, MaxPooling2D):
             yield (
                 f"{layer.name} has a gradient that JAX cannot compile deterministically for a GPU; pool by style.pool"
-                " or lungseg.architectures.pooling.MaxPooling2D"
+                " or lungseg.architectures.blocks.MaxPooling2D"
             )
     path = inspect.getsourcefile(inspect.unwrap(tested.build))
     if not path:
