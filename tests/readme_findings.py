@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.findings import title
 from bench.markdown import listed, paragraph, with_interval
+from bench.names import display
 from bench.pages import leading, report
-from bench.pages.findings import title
-from bench.pages.names import display
 from bench.records.results import Results
 from bench.statistics import stats
 from bench.statistics.rows import Leaderboard, Pair, Row

@@ -1,22 +1,25 @@
 """Each room imports from the rooms below it alone, so that a newcomer can read from the ground up."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # of the package bench; those of one floor do not import each other
-    {"paths", "renamed"},
+    {"paths", "names", "renamed"},
     {"machine"},
     {"cell"},
     {"suites"},
     {"records"},
-    {"options", "running", "statistics"},
+    {"running", "statistics"},
     {"speed", "gate", "robustness", "markdown"},
+    {"findings"},
+    {"figures"},
     {"pages"},
-    {"figures", "gate_cli"},
-    {"expected_score", "export_model", "migration", "publish", "tune"},
+    {"gate_cli"},
+    {"expected_score", "export_model", "migration", "options", "publish", "tune"},
     {"release_model"},
     {"commands"},
     {"__main__"},
@@ -25,33 +28,62 @@ FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 SOURCES = sorted(path for folder in ("bench", "lungseg") for path in (ROOT / folder).rglob("*.py"))
 
 
-def room(path):
-    """``records`` of bench/records/store.py, ``suites`` of bench/suites.py."""
-    return path.relative_to(ROOT / "bench").with_suffix("").parts[0]
+def module(path):
+    """``bench.records.store`` of bench/records/store.py, ``bench.gate`` of bench/gate/__init__.py."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imported(path):
-    """Modules that are imported when the file is; what a function imports late, when it is called, is another thing."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.module == "bench":
-            yield from (f"bench.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+MODULES = {module(path): path for path in SOURCES}
+
+
+def room(name):
+    """``records`` of bench.records.store, ``suites`` of bench.suites."""
+    return name.split(".")[1]
+
+
+def imported(nodes):
+    """Modules of this project that import statements among the nodes name."""
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else node.module
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 
 
+def anywhere(path):
+    """All that a file imports: also late, when a function is called, and for types alone."""
+    return {name for name in imported(ast.walk(ast.parse(path.read_text(encoding="utf-8")))) if name in MODULES}
+
+
+def at_once(path):
+    """What is imported when the file is."""
+    return {name for name in imported(ast.parse(path.read_text(encoding="utf-8")).body) if name in MODULES}
+
+
 def test_every_room_has_a_floor():
-    rooms = {room(path) for path in SOURCES if path.is_relative_to(ROOT / "bench")} - {"__init__"}
+    rooms = {room(name) for name in MODULES if name.startswith("bench.")}
     assert rooms == FLOOR.keys()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_imported_from_above(path):
-    other = [name.split(".")[1] for name in imported(path) if name.startswith("bench.")]
+    other = [room(name) for name in anywhere(path) if name.startswith("bench.")]
     if path.is_relative_to(ROOT / "lungseg"):
         assert other == [], "lungseg is the library: it knows nothing of bench"
         return
-    local = room(path)
+    local = room(module(path)) if module(path) != "bench" else ""
     above = sorted({name for name in other if name != local and FLOOR[name] >= FLOOR.get(local, -1)})
     assert above == [], f"{local} may import from the floors below it: {FLOORS[: FLOOR.get(local, 0)]}"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {name: at_once(path) - {name} for name, path in MODULES.items()}
+    order = [*graphlib.TopologicalSorter(graph).static_order()]  # CycleError names the circle
+    assert sorted(order) == sorted(MODULES)
+
+
+def test_only_the_command_line_imports_the_command_line():
+    users = {name for name, path in MODULES.items() if any(n.startswith("lungseg.cli") for n in anywhere(path))}
+    assert {name for name in users if not name.startswith("lungseg.cli")} == {"lungseg.__main__"}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from records import grid, leaderboards, sealed
 
+from bench.names import display
 from bench.pages.matched_rows_page import cross_machine_answers, extra_data_effect, extra_data_effects
-from bench.pages.names import display
 from bench.pages.suite_page import first_screen, section_blocks
 from bench.statistics.resampling import holm
 

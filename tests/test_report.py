@@ -13,8 +13,8 @@ from records import ARCHITECTURES, grid, leaderboards, record, save, save_throug
 
 import lungseg
 from bench.markdown import escape
+from bench.names import display
 from bench.pages import pairs_file, report
-from bench.pages.names import display
 from bench.records import csv_file
 from bench.records.results import Results
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.figures.style import ON_DARK, ON_LIGHT, Figure, canvas, heading, label
-from bench.pages.names import display
+from bench.names import display
 from bench.statistics.rows import Leaderboard, Row
 from lungseg.metrics import confusion_matrix
 

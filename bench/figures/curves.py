@@ -22,7 +22,7 @@ from bench.figures.style import (
     inches,
     labels,
 )  # fmt: skip
-from bench.pages.names import display
+from bench.names import display
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import CellRow, Leaderboard
 

@@ -18,7 +18,7 @@ from bench.figures.style import (
     label,
     labels,
 )  # fmt: skip
-from bench.pages.names import display
+from bench.names import display
 from bench.statistics.rows import Leaderboard
 
 WHISKERS = (5, 95)  # percentiles

@@ -22,8 +22,8 @@ from bench.figures.style import (
     inches,
     labels,
 )  # fmt: skip
-from bench.pages.findings import BEST, against_best, single_seed, title
-from bench.pages.names import display
+from bench.findings import BEST, against_best, single_seed, title
+from bench.names import display
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN, WORSE
 

@@ -20,7 +20,7 @@ from bench.figures.style import (
     inches,
     labels,
 )  # fmt: skip
-from bench.pages.names import display
+from bench.names import display
 from bench.statistics.rows import MIN_SEEDS, Leaderboard
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 

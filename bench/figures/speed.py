@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
+from bench import names
 from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, cut, heading, inches, labels
-from bench.pages import names
 from bench.speed.throughput_table import ThroughputTable, number
 from bench.statistics.rows import Leaderboard, Row
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.markdown import NONE, escape, p_value, paragraph, table, with_interval
-from bench.pages.names import display
+from bench.names import display
 from bench.pages.tables import describe, unbroken
 from bench.statistics.pairs import corrected
 from bench.statistics.rows import Leaderboard, Pair, Row

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import names
+from bench.findings import BEST, against_best, single_seed
 from bench.markdown import plain
-from bench.pages import leading, names, tables
-from bench.pages.findings import BEST, against_best, single_seed
+from bench.pages import leading, tables
 from bench.statistics.rows import Leaderboard, Row
 
 TEMPLATE = Path(__file__).with_name("browser.html")

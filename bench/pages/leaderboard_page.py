@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from bench import findings, names
 from bench.markdown import NONE, code, counted, duration, escape, listed, millions, paragraph, table
-from bench.pages import completeness, findings, leading, names, tables
+from bench.pages import completeness, leading, tables
 from bench.pages.leading import ranked
 from bench.pages.suite_page import GENERATED, shown, unread
 from bench.paths import file_slug

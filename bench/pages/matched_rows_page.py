@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.markdown import counted, escape, listed, p_value, paragraph, ratio, table, with_interval
-from bench.pages.names import display
+from bench.names import display
 from bench.pages.tables import describe, unbroken
 from bench.statistics.rows import Leaderboard, MatchedRow
 from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench import names
 from bench.markdown import paragraph, table
-from bench.pages import literature, names
+from bench.pages import literature
 from bench.records import diagnostics
 from bench.statistics import misses, stats
 from bench.statistics.fixed_split import IMAGES

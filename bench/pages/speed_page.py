@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bench.markdown import NONE, escape, paragraph, percent, table
-from bench.pages.names import display
+from bench.names import display
 from bench.pages.tables import unbroken
 from bench.paths import file_slug
 from bench.speed.throughput_table import ThroughputTable, number

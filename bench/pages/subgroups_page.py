@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.markdown import code, escape, paragraph, ratio, table, with_interval
-from bench.pages.names import display, fitting
+from bench.names import display, fitting
 from bench.pages.tables import DIGITS, unbroken
 from bench.statistics import hard_images, subgroups
 from bench.statistics.rows import Leaderboard

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
+from bench import names
 from bench.markdown import code, escape, listed, paragraph, table
 from bench.pages import (
     ablation_page,
@@ -13,7 +14,6 @@ from bench.pages import (
     completeness,
     csv_tables,
     matched_rows_page,
-    names,
     pairs_file,
     provenance,
     subgroups_page,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from bench.findings import BEST, against_best, single_seed
 from bench.markdown import NONE, distance, duration, escape, millions, table, with_interval
-from bench.pages.findings import BEST, against_best, single_seed
-from bench.pages.names import display
+from bench.names import display
 from bench.speed.throughput_table import ThroughputTable, number
 from bench.statistics import borders
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row

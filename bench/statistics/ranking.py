@@ -100,8 +100,8 @@ def ranking(names: Sequence[str], result: Mapping[str, RankStats], tables: Mappi
 
 
 def tolerance_dice(scores: Scores) -> list[float]:
-    """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated, for each of TOLERANCES; NaN where
-    one is not recorded."""
+    """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated, for each of TOLERANCES; NaN
+    where one is not recorded."""
     cases = [c for r in scores.records for c in r.cases]
     column = {image: i for i, image in enumerate(scores.images)}
     at = [column[c.id] for c in cases]

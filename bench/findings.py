@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.markdown import counted, listed
-from bench.pages.names import display
+from bench.names import display
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN, WORSE
 
