@@ -21,6 +21,7 @@ import numpy as np
 from lungseg import architectures, atomic
 from lungseg.card import Card, parse
 from lungseg.errors import DataError, UsageError
+from lungseg.provenance import weights_sha256 as weights_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,14 +126,6 @@ def build(model: ModelFolder) -> keras.Model:
     if weights_sha256(weights) != card.weights_sha256:
         raise DataError(f"{where}: does not hold the weights that the card names; {AGAIN}")
     return network
-
-
-def weights_sha256(weights: Sequence[np.ndarray]) -> str:
-    """Hash of weights in order: their shapes, types and bytes."""
-    digest = hashlib.sha256()
-    for weight in weights:
-        digest.update(f"{weight.shape}{weight.dtype}".encode() + np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
 
 
 def rewritten(model: ModelFolder, **files: Any) -> dict[str, bytes]:

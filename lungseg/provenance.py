@@ -1,12 +1,17 @@
-"""Which code this is: for records and a model's card, and so that a training is not taken up by other code."""
+"""Which code and which weights these are: for records and a model's card, and so that a training is not taken up by
+other code."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
@@ -54,3 +59,11 @@ def git(checkout: Path, *arguments: str) -> str | None:
     except OSError:
         return None
     return requested.stdout.strip() if requested.returncode == 0 else None
+
+
+def weights_sha256(weights: Sequence[np.ndarray]) -> str:
+    """Hash of weights in order: their shapes, types and bytes."""
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(f"{weight.shape}{weight.dtype}".encode() + weight.tobytes())
+    return digest.hexdigest()

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lungseg import model_folder, runtime, settings
+from lungseg import provenance, runtime, settings
 from lungseg.batches import Batches, to_arrays
 from lungseg.callbacks import BestWeights, CheckpointCallback, History, OnEpoch, WeightEMA
 from lungseg.checkpoint import Checkpoints
@@ -180,4 +180,4 @@ def schedule(recipe: Recipe) -> list[keras.callbacks.Callback]:
 
 def weights_sha256(model: keras.Model) -> str:
     """Hash of all weights, as a model folder's card has it."""
-    return model_folder.weights_sha256(model.get_weights())
+    return provenance.weights_sha256(model.get_weights())
