@@ -102,7 +102,7 @@ class Suite:
         return cells(self)[0].machine_key
 
 
-THREE = ("unet", "resunet", "r2unet")
+THREE = ("unet", "resunet", "r2unet")  # that the project was founded to compare
 # Networks whose papers made them small: at a quarter of their width they would be others than those their names say.
 FIXED_WIDTHS = (("m2unet", 64), ("lwnet", 64), ("segformer_b0", 64), ("mobilenetv2_unet", 64))
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from lungseg import __version__, cli, terminal
 from lungseg.cli import options
-from lungseg.cli.terminal import plain, tell
 from lungseg.errors import DataError, EnvironmentFailure, LungsegError, UsageError
+from lungseg.terminal import plain, tell
 
 INTERRUPTED, INTERNAL = 130, 70
 

@@ -78,6 +78,14 @@ def environment(threads: int, deterministic: bool = True, compilation_cache: Pat
     }
 
 
+def set_up(threads: int) -> None:
+    """Make this process's environment that of one that will train or run Keras, before anything imports it."""
+    for name in settings.FOREIGN:
+        os.environ.pop(name, None)
+    # the backend's own messages say nothing of the training
+    os.environ.update({**environment(threads), "TF_CPP_MIN_LOG_LEVEL": "3"})
+
+
 def for_child(threads: int, deterministic: bool = True, compilation_cache: Path | None = None) -> dict[str, str]:
     """The whole environment of a process that will train: this one's, with ``environment`` and without what would
     change the training unseen (``lungseg.settings.FOREIGN``)."""

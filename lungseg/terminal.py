@@ -38,6 +38,16 @@ def silence(stream: io.TextIOBase | None = None) -> None:
     os.close(target)
 
 
+def plain(text: str) -> str:
+    """Text safe for a terminal: a file name may hold newlines or escape codes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def tell(line: str) -> None:
+    """One line of progress or of a problem, on standard error."""
+    print(plain(line), file=sys.stderr, flush=True)
+
+
 def path(text: str) -> Path:
     """A path of a command line or variable, ``~`` expanded, which no shell does within a word or quotes.
 

@@ -10,7 +10,7 @@ from read_page import lines_with, page
 from records import ensemble, grid, leaderboards, parsed, record, save, sealed, second, terminal
 
 from bench import publish, suites
-from bench.pages import pairs_file, report
+from bench.pages import csv_tables, report
 from bench.pages.provenance import stated
 from bench.records import store
 from bench.records.record import newest
@@ -95,7 +95,7 @@ def test_every_page_and_table_names_the_protocol(tmp_path):
     index = (tmp_path / "README.md").read_text()
     board = index.split("<details>")[1]
     assert [line.split("|")[4].strip() for line in lines_with(board, "[fake](fake.md)")] == ["2", "1"]
-    pairs = (tmp_path / pairs_file.name("fake")).read_text().splitlines()
+    pairs = (tmp_path / csv_tables.name("fake", "pairs")).read_text().splitlines()
     assert [line.partition(",")[0] for line in pairs] == ["protocol", "2", "1"]
     assert terminal(both()).count(", protocol 1") == 1
 

@@ -14,7 +14,7 @@ from records import ARCHITECTURES, grid, leaderboards, record, save, save_throug
 import lungseg
 from bench.markdown import escape
 from bench.names import display
-from bench.pages import pairs_file, report
+from bench.pages import report
 from bench.records import csv_file
 from bench.records.results import Results
 
@@ -248,7 +248,7 @@ def test_every_pair_is_in_a_table_that_a_page_of_many_rows_links(tmp_path):
     assert "- [pairs](pairs/fake.csv): every pair with its tests" in text
     (leaderboard,) = leaderboards(records)
     columns, rows = csv_file.read(tmp_path / "many" / "pairs" / "fake.csv")
-    assert tuple(columns) == pairs_file.COLUMNS
+    assert {"first", "second", "difference", "p_holm", "verdict"} < set(columns)
     assert len(rows) == len(leaderboard.pairs) == 36
     for row in rows:
         pair = leaderboard.pair(row["first"], row["second"])

@@ -7,9 +7,8 @@ import numpy as np
 from bench.figures.style import ON_DARK, ON_LIGHT, Figure, canvas, heading, label
 from bench.names import display
 from bench.statistics.rows import Leaderboard, Row
+from bench.suites import THREE
 from lungseg.metrics import confusion_matrix
-
-FOUNDING = ("unet", "resunet", "r2unet")  # the networks that the project was founded to compare
 
 
 def confusion(leaderboard: Leaderboard) -> Figure | None:
@@ -51,8 +50,8 @@ def confusion(leaderboard: Leaderboard) -> Figure | None:
 
 def shown(leaderboard: Leaderboard) -> list[Row]:
     """The founding three as far as the section has them by its own recipe, else its first three rows."""
-    local = [r for r in leaderboard.rows if r.architecture in FOUNDING and r.single and not r.variant]
-    result = sorted(local, key=lambda r: FOUNDING.index(r.architecture))
+    local = [r for r in leaderboard.rows if r.architecture in THREE and r.single and not r.variant]
+    result = sorted(local, key=lambda r: THREE.index(r.architecture))
     return (result or list(leaderboard.rows))[:3]
 
 

@@ -27,8 +27,8 @@ COLUMNS = 3
 def gallery(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """Draw the cases in their order, three a line, to a PNG at `path`; return it.
 
-    A case holds id, image (float (H, W) in [0, 1]), ground truth and prediction (bool (H, W)), dice, and may hold
-    `title` (such as "worst"). Raises ValueError where there is no case.
+    A case holds id, image (float (H, W) in [0, 1]), ground truth and prediction (bool (H, W)) and dice. Raises
+    ValueError where there is no case.
     """
     if not cases:
         raise ValueError("a gallery needs at least one case")
@@ -65,5 +65,4 @@ def _panel(axes: Axes, case: Mapping[str, Any]) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
-    head = f"{case['title']}: " if case.get("title") else ""
-    axes.set_title(f"{label(head + str(case['id']), 30)}\nDice {case['dice']:.4f}")
+    axes.set_title(f"{label(case['id'], 30)}\nDice {case['dice']:.4f}")

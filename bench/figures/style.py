@@ -131,34 +131,28 @@ def literal(text: str) -> str:
     return re.sub(r"(?<!\\)\$", r"\$", "".join(c if ord(c) < 0x250 else "?" for c in text))
 
 
-def label(name: object, limit: int = 26, *, wrapped: bool = False) -> str:
+def label(name: object, limit: int = 26) -> str:
     """A name as matplotlib shows it literally: no mathematics, only characters that the font has.
 
-    What is longer than ``limit`` goes on in a second line, if it may be wrapped and has a variant in brackets, or
-    loses its middle: variants of one network differ at their end.
+    What is longer than ``limit`` loses its middle: variants of one network differ at their end.
     """
-    text = literal(plain(name)).replace(r"\$", "$")
-    parts = [text]
-    if len(text) > limit and wrapped and " (" in text:
-        first, _, rest = text.partition(" (")
-        parts = [first, f"({rest}"]
-    return "\n".join(truncated(part, limit) for part in parts).replace("$", r"\$")
+    return truncated(literal(plain(name)).replace(r"\$", "$"), limit).replace("$", r"\$")
 
 
-def labels(names: Sequence[object], limit: int = 26, *, wrapped: bool = False) -> list[str]:
+def labels(names: Sequence[object], limit: int = 26) -> list[str]:
     """As ``label``, and as long as they must be to tell the names apart."""
     longest = max((len(plain(name)) for name in names), default=limit)
     for some in range(limit, longest):
-        result = [label(name, some, wrapped=wrapped) for name in names]
+        result = [label(name, some) for name in names]
         if len(set(result)) == len(set(names)):
             return result
-    return [label(name, max(limit, longest), wrapped=wrapped) for name in names]
+    return [label(name, max(limit, longest)) for name in names]
 
 
-def grid(figure: Figure, panels: int, columns: int, **more: object) -> list[Axes]:
+def grid(figure: Figure, panels: int, columns: int) -> list[Axes]:
     """At least `panels` axes, `columns` a line; those left over are switched off."""
     rows = -(-panels // columns)
-    axes = list(figure.subplots(rows, columns, squeeze=False, **more).flat)  # type: ignore[call-overload]
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for spare in axes[panels:]:
         spare.set_axis_off()
     return axes[:panels]

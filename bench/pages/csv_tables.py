@@ -2,7 +2,7 @@
 
 ``tables/<suite>/rows.csv`` has every number of a row, ``folds.csv`` a line a fold, ``images.csv`` a line an image and
 row, ``groups.csv`` a line a group of patients and row, ``machines.csv`` a line a row that was trained on another
-machine too, ``cells.csv`` a line a record with its hashes.
+machine too, ``cells.csv`` a line a record with its hashes; ``pairs/<suite>.csv`` a line a pair of rows.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ MEANT = {
 
 
 def name(suite: str, kind: str) -> str:
-    """Where a table lies, from the results folder: ``tables/quick/rows.csv``."""
-    return f"tables/{file_slug(suite)}/{kind}.csv"
+    """Where a table lies, from the results folder: ``tables/quick/rows.csv``, ``pairs/quick.csv``."""
+    return f"pairs/{file_slug(suite)}.csv" if kind == "pairs" else f"tables/{file_slug(suite)}/{kind}.csv"
 
 
 def lines(leaderboards: Sequence[Leaderboard], known: Sequence[Subgroups]) -> dict[str, list[Line]]:
@@ -151,14 +151,41 @@ def _failures(row: Row) -> Line:
     }
 
 
+def _pairs(leaderboard: Leaderboard) -> Iterable[Line]:
+    """difference: of mean Dice, first minus second, with its 95 % interval; probability_of_improvement: P(first >
+    second) on an image; p_apart_holm: of a difference of the margin or more; verdict: of the first against the
+    second."""
+    for pair in leaderboard.pairs:
+        d = pair.difference
+        yield {
+            "first": pair.first,
+            "second": pair.second,
+            "difference": f"{d.value:.6f}",
+            "low": f"{d.low:.6f}",
+            "high": f"{d.high:.6f}",
+            "probability_of_improvement": f"{pair.probability_of_improvement.value:.4f}",
+            "p": f"{pair.p_value:.3g}",
+            "p_holm": f"{pair.p_holm:.3g}",
+            "p_apart_holm": f"{pair.p_apart_holm:.3g}",
+            "wilcoxon": f"{pair.wilcoxon:.3g}",
+            "verdict": pair.verdict,
+            "generalises_over_seeds": "yes" if pair.generalises_over_seeds else "no",
+        }
+
+
 def _folds(leaderboard: Leaderboard) -> Iterable[Line]:
     for f in leaderboard.folds:
         yield {
-            "name": f.name, "fold": str(f.fold), "seeds": " ".join(map(str, f.seeds)), "images": str(f.n),
-            "dice": _number(f.dice), "sd_images": _number(f.sd_images),
-            "best_epochs": " ".join(str(e + 1) for e in f.best_epochs), "epochs": " ".join(map(str, f.epochs)),
+            "name": f.name,
+            "fold": str(f.fold),
+            "seeds": " ".join(map(str, f.seeds)),
+            "images": str(f.n),
+            "dice": _number(f.dice),
+            "sd_images": _number(f.sd_images),
+            "best_epochs": " ".join(str(e + 1) for e in f.best_epochs),
+            "epochs": " ".join(map(str, f.epochs)),
             "train_seconds": _number(f.train_seconds),
-        }  # fmt: skip
+        }
 
 
 def _images(leaderboard: Leaderboard) -> Iterable[Line]:
@@ -202,6 +229,7 @@ def _groups(_: Leaderboard, known: Subgroups) -> Iterable[Line]:
 
 
 _OF: Mapping[str, Callable[[Leaderboard, Subgroups], Iterable[Line]]] = {
+    "pairs": lambda leaderboard, _: _pairs(leaderboard),
     "rows": lambda leaderboard, _: _rows(leaderboard),
     "folds": lambda leaderboard, _: _folds(leaderboard),
     "images": lambda leaderboard, _: _images(leaderboard),

@@ -14,8 +14,8 @@ from bench.paths import file_slug
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN
+from bench.suites import THREE
 
-FOUNDING = ("unet", "resunet", "r2unet")
 SOURCE = "reference"  # the recipe of the source protocol
 QUESTION = "Which network finds the lungs on a chest radiograph best, is its lead real, and what does it cost?"
 
@@ -137,12 +137,12 @@ def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
     ranks all three; None where none does."""
     result = [
         s for s in leaderboards
-        if s.conditions.recipe == SOURCE and leading.eligible(s) and set(FOUNDING) <= {r.name for r in ranked(s)}
+        if s.conditions.recipe == SOURCE and leading.eligible(s) and set(THREE) <= {r.name for r in ranked(s)}
     ]  # fmt: skip
     if not result:
         return None
     leaderboard = max(result, key=lambda s: (s.conditions.protocol, _seeds(s), s.conditions.size))
-    local = [r for r in ranked(leaderboard) if r.name in FOUNDING]
+    local = [r for r in ranked(leaderboard) if r.name in THREE]
     each = listed([f"{shown(r.name)} {_value(r)}" for r in local])
     key = leaderboard.conditions
     return (
@@ -154,7 +154,7 @@ def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
 
 
 def _seeds(leaderboard: Leaderboard) -> int:
-    return min(len(r.seeds) for r in leaderboard.rows if r.name in FOUNDING)
+    return min(len(r.seeds) for r in leaderboard.rows if r.name in THREE)
 
 
 def _value(row: Row) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import markdown
 from bench.markdown import filled, plain, ratio, table, truncated, with_interval
-from bench.pages import answers, completeness, csv_tables, leading, pairs_file, robustness_page
+from bench.pages import answers, completeness, csv_tables, leading, robustness_page
 from bench.pages.browser_page import browser_page
 from bench.pages.leaderboard_page import leaderboard_page
 from bench.pages.methods_page import methods_page
@@ -61,15 +61,13 @@ def write(
 
                 written += draw(leaderboard, _fitting(leaderboard, measured), results.figures, stem)
             drawn.append(_drawn(results, stem))
-        written += pairs_file.write(results, suite, leaderboards)
         repeated = reruns.read(results, suite)
         groups = [subgroups.known(leaderboard, subgroups.read(results, leaderboard)) for leaderboard in leaderboards]
         tables = csv_tables.lines(leaderboards, groups)
         written += csv_tables.write(results, suite, tables)
-        kinds = [*tables, *(["pairs"] if any(leaderboard.pairs for leaderboard in leaderboards) else [])]
         written.append(results.root / page_name(suite))
         text = suite_page(
-            suite, leaderboards, measured, drawn, groups, result.of(suite), repeated, kinds
+            suite, leaderboards, measured, drawn, groups, result.of(suite), repeated, tables
         )  # fmt: skip
         store.write_text(written[-1], text)
     written += robustness_page.write(results, only)

@@ -14,7 +14,6 @@ from bench.pages import (
     completeness,
     csv_tables,
     matched_rows_page,
-    pairs_file,
     provenance,
     subgroups_page,
     tables,
@@ -262,7 +261,6 @@ def _width(leaderboard: Leaderboard) -> str:
 def _csv(suite: str, kinds: Collection[str]) -> str:
     """A list of the suite's CSV tables, and the command that makes its records."""
     known = {kind: csv_tables.name(suite, kind) for kind in kinds}
-    known |= {"pairs": pairs_file.name(suite)} if "pairs" in kinds else {}
     result = [f"[{kind}]({known[kind]}): {what}" for kind, what in csv_tables.MEANT.items() if kind in known]
     made = [f"made by {code(f'make bench SUITE={suite}')}"] if suite in SUITES else []
     return "\n".join(paragraph(line, "- ") for line in [*result, *made])

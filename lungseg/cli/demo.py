@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lungseg.cli.terminal import plain, tell
 from lungseg.terminal import path as path_of
+from lungseg.terminal import plain, tell
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:

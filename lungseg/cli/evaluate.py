@@ -7,10 +7,11 @@ import json
 import os
 from typing import Any
 
-from lungseg.cli import backend, options
-from lungseg.cli.terminal import plain, tell
+from lungseg import runtime
+from lungseg.cli import options
 from lungseg.cli.train import describe
 from lungseg.terminal import path as path_of
+from lungseg.terminal import plain, tell
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lungseg.datasets import load
     from lungseg.errors import UsageError
 
-    backend.set_up(arguments.threads)
+    runtime.set_up(arguments.threads)
     model = shipped.find(arguments.model)
     card = model.card
     cases = load(arguments.dataset, arguments.root)

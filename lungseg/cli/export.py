@@ -9,9 +9,10 @@ import platform
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lungseg.cli import backend, options
-from lungseg.cli.terminal import plain, tell
+from lungseg import runtime
+from lungseg.cli import options
 from lungseg.terminal import path as path_of
+from lungseg.terminal import plain, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if unknown := [form for form in forms if form not in FORMS]:
         raise UsageError(f"form {unknown[0]!r}: known are {', '.join(FORMS)}")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that all forms are written from
-    backend.set_up(arguments.threads)
+    runtime.set_up(arguments.threads)
     from lungseg import atomic, engine, exporting, model_folder, parity
 
     model = model_folder.open_folder(arguments.model)
@@ -100,8 +101,6 @@ def _record(
     arguments: argparse.Namespace, model: ModelFolder, rows: Sequence[Parity], failures: Sequence[str]
 ) -> dict[str, Any]:
     """What ``parity.json`` holds: the model, the images, the machine, and each form."""
-    from lungseg import runtime
-
     card = model.card
     return {
         "model": card.name,

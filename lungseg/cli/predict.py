@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungseg.cli import backend, options
-from lungseg.cli.terminal import plain, tell
-from lungseg.terminal import elapsed
+from lungseg import runtime
+from lungseg.cli import options
+from lungseg.terminal import elapsed, plain, tell
 from lungseg.terminal import path as path_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         dicom_seg.require()
     if model.onnx is None or arguments.engine == "keras":
-        backend.set_up(arguments.threads)
+        runtime.set_up(arguments.threads)
     from lungseg import engine
 
     network = engine.start(model, arguments.engine, arguments.threads)

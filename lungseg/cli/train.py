@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from lungseg import runtime
 from lungseg.architectures import ARCHITECTURES
-from lungseg.cli import backend, options
-from lungseg.cli.terminal import plain, tell
+from lungseg.cli import options
 from lungseg.datasets import dataset
-from lungseg.terminal import elapsed
+from lungseg.terminal import elapsed, plain, tell
 from lungseg.terminal import path as path_of
 
 SECONDS = 10.0  # between two lines of progress
@@ -51,7 +51,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train; print the model folder's path, and its score on standard error."""
-    backend.set_up(arguments.threads)
+    runtime.set_up(arguments.threads)
     from lungseg import fitting
     from lungseg.datasets import load
 
