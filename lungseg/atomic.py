@@ -53,17 +53,26 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
                 os.unlink(temporary)
 
 
+def new_folder(parent: Path) -> Path:
+    """A folder of an unfinished name for what ``give_name`` will name; ``parent`` is made if need be.
+
+    Not by ``tempfile``, whose folders nobody else may open, whatever the umask. Raises OSError.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / f"{temp_prefix(FOLDER)}{secrets.token_hex(8)}"
+    folder.mkdir()
+    return folder
+
+
 @contextlib.contextmanager
-def new_folder(path: Path, there: Callable[[], bool] = lambda: False) -> Iterator[Path]:
+def whole_folder(path: Path, there: Callable[[], bool] = lambda: False) -> Iterator[Path]:
     """A folder to fill while the block runs, which then gets its name; nothing of it stays where the block fails.
 
     there: whether another process has made the same under that name meanwhile, which is as good. Raises
     EnvironmentFailure that names the folder and the cause.
     """
-    # not by ``tempfile``, whose folders nobody else may open, whatever the umask
-    work = path.parent / f"{temp_prefix(FOLDER)}{secrets.token_hex(8)}"
     try:
-        work.mkdir(parents=True)
+        work = new_folder(path.parent)
     except OSError as error:
         raise refused(path, error) from error
     try:

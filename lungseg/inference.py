@@ -30,7 +30,7 @@ def probabilities(model: keras.Model, images: np.ndarray, batch: int = BATCH) ->
     return np.concatenate(parts)[: len(images), ..., 0]
 
 
-def with_tta(model: keras.Model, images: np.ndarray, transforms: Sequence[Transform], batch: int = BATCH) -> np.ndarray:
+def with_tta(model: keras.Model, images: np.ndarray, transforms: Sequence[Transform]) -> np.ndarray:
     """Mean probability over views of each image, a pixel's over those that show it (test-time augmentation).
 
     images float32 (N, H, W) in [0, 1] to float32 (N, H, W) in [0, 1]. Each view is predicted, and its prediction moved
@@ -44,7 +44,7 @@ def with_tta(model: keras.Model, images: np.ndarray, transforms: Sequence[Transf
     total, weight = np.zeros(images.shape, np.float32), np.zeros(images.shape, np.float32)
     for transform in transforms:
         seen = [transform.apply(np.asarray(image)) for image in images]
-        predicted = probabilities(model, np.stack(seen) if seen else images, batch)
+        predicted = probabilities(model, np.stack(seen) if seen else images)
         for row, probability in enumerate(predicted):
             values, shown = transform.invert(probability)
             total[row] += values

@@ -66,7 +66,7 @@ def save(folder: Path, card: Card, weights: Sequence[np.ndarray] | None, onnx: b
     if onnx is not None:
         files[ONNX] = onnx
     files[SUMS] = _sums(files)
-    with atomic.new_folder(folder) as work:
+    with atomic.whole_folder(folder) as work:
         for name, data in files.items():
             (work / name).write_bytes(data)
 

@@ -194,7 +194,7 @@ def _refuse_changes(cases: Sequence[Case], before: States) -> None:
 
 def _make(cases: Sequence[Case], size: tuple[int, int], folder: Path, states: States) -> None:
     """Fill a temporary folder and rename it, so that a half-made or mixed cache is never read."""
-    with atomic.new_folder(folder, (folder / "about.json").exists) as work:
+    with atomic.whole_folder(folder, (folder / "about.json").exists) as work:
         about = _fill(cases, size, work)
         _refuse_changes(cases, states)
         (work / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")

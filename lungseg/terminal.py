@@ -31,10 +31,10 @@ def open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def silence(stream: io.TextIOBase | None = None) -> None:
+def silence() -> None:
     """Lead standard output nowhere: its reader has left or its disk is full, and the end must not fail on it again."""
     target = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(target, (stream or sys.stdout).fileno())
+    os.dup2(target, sys.stdout.fileno())
     os.close(target)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from bench.markdown import counted, duration, escape, listed, p_value, with_interval
 from bench.pages import completeness
-from bench.statistics.rows import MIN_SEEDS, CellRow, Leaderboard, Pair, Row
+from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 
 MOST_NAMED = 3
@@ -252,10 +252,6 @@ def rising(leaderboard: Leaderboard) -> list[tuple[Row, int, int]]:
     """Rows that were trained: cells whose validation Dice still rose when the epochs ran out, and all cells."""
     result = []
     for row in leaderboard.rows:
-        if local := _trained(leaderboard, row):
+        if local := [c for c in leaderboard.cells_of(row) if c.trained]:
             result.append((row, sum(c.rising for c in local), len(local)))
     return result
-
-
-def _trained(leaderboard: Leaderboard, row: Row) -> list[CellRow]:
-    return [c for c in leaderboard.cells_of(row) if c.trained]

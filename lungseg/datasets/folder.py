@@ -38,11 +38,6 @@ def metadata_of(root: Path, stems: Set[str], optional: Set[str] = frozenset()) -
     return metadata.read(metadata.find(root), stems, optional).rows
 
 
-def read_metadata(path: Path, stems: Set[str]) -> Mapping[str, metadata.Columns]:
-    """Rows of this metadata file by image; empty when there is no such file. Raises as ``metadata.read`` does."""
-    return metadata.read(path if path.exists() else None, stems).rows
-
-
 def _with_metadata(case: Case, row: metadata.Columns) -> Case:
     return replace(
         case,

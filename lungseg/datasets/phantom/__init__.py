@@ -72,7 +72,7 @@ def write(root: Path, n: int, size: tuple[int, int] = (384, 320), seed: int = 0)
         raise UsageError(f"phantom of n={n}, size={size}, seed={seed}: n >= 1, size >= (16, 16), seed >= 0 expected")
     if _is_there(root, about):
         return
-    with atomic.new_folder(root, lambda: _is_there(root, about)) as work:  # an empty folder of that name may be there
+    with atomic.whole_folder(root, lambda: _is_there(root, about)) as work:  # an empty folder of that name may be there
         _fill(work, n, size, seed)
         (work / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
 
