@@ -100,13 +100,15 @@ def test_a_process_computes_in_the_precision_that_is_asked(monkeypatch: pytest.M
 
 
 def test_a_child_that_dies_at_once_is_said_with_the_end_of_its_log(tmp_path: Path) -> None:
-    result, failed = throughput._run(Job("bench.no_such_module", {}, 1, tmp_path / "log.txt", 60), print, Local())
+    result, failed = throughput.run(Job("bench.no_such_module", {}, 1, tmp_path / "log.txt", 60), print, Local(), "x")
     assert result is None
     assert "No module named bench.no_such_module" in throughput.why(failed)
 
 
 def test_a_child_is_ended_at_its_limit(tmp_path: Path) -> None:
-    result, failed = throughput._run(Job("bench.speed.speed_worker", {}, 1, tmp_path / "log.txt", 0.01), print, Local())
+    result, failed = throughput.run(
+        Job("bench.speed.speed_worker", {}, 1, tmp_path / "log.txt", 0.01), print, Local(), "x"
+    )
     assert (result, throughput.why(failed)) == (None, "not finished within 0 s")
 
 
@@ -194,7 +196,9 @@ def test_what_this_machine_has_measured_is_not_measured_again(
 ) -> None:
     requested: list[str] = []
     monkeypatch.setattr(
-        throughput, "_run", lambda job, say, executor: requested.append(job.payload["architecture"]) or (None, None)
+        throughput,
+        "run",
+        lambda job, say, executor, name: requested.append(job.payload["architecture"]) or (None, None),
     )
     monkeypatch.setattr(machine, "device_kind", lambda: "cpu")
     local = {"device": machine.cpu_name(), "versions": runtime.versions_spelled(), "train_images_per_second": 9.0}

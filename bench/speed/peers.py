@@ -12,7 +12,7 @@ from typing import Any
 from bench import machine
 from bench.records import csv_file, store
 from bench.records.results import Results
-from bench.running.executor import Event, Executor, Job, Local
+from bench.running.executor import Executor, Job, Local
 from bench.running.training import plain
 from bench.speed import throughput, throughput_table
 from bench.speed.torch_unet import Asked
@@ -64,35 +64,20 @@ def measure(
         for compiled in (False, True):
             name = f"torch, {'compiled' if compiled else 'eager'}, channels last"
             job = Asked(suite.width_of("unet"), int(batch), suite.size, precision, compiled, suite.threads, budget_s)
-            result, why = _run(job, suite, results, lambda text, name=name: say(f"{name}: {text}"), executor)  # type: ignore[misc]
+            log = results.log(suite.name, "peers", f"{precision}-{compiled}.log.txt")
+            requested = Job(
+                "bench.speed.torch_unet", plain(job), suite.threads, log, suite.timeout_s, deterministic=False
+            )
+            result, failed = throughput.run(requested, say, executor, name)
+            why = "" if result else throughput.why(failed)
             if why:
                 failures.append(f"{name}, {precision}: {why}")
-            rows.append(_row(name, job, local, result, why))
+            rows.append(_row(name, job, local, result or {}, why))
             say(_sentence(rows[-1]))
     height, width = suite.size
     path = results.throughput("peers", f"{machine.device_kind()}.{height}x{width}.csv")
     store.write_text(path, csv_file.text(COLUMNS, rows))
     return path, failures
-
-
-def _run(
-    job: Asked, suite: Suite, results: Results, say: Callable[[str], None], executor: Executor
-) -> tuple[dict[str, Any], str]:
-    """What a peer's process measured, or why it did not."""
-    rows: list[dict[str, Any]] = []
-
-    def hear(event: Event) -> None:
-        if event["event"] == "row":
-            rows.append(event["row"])
-        elif event["event"] == "measured":
-            say(event["text"])
-
-    log = results.log(suite.name, "peers", f"{job.precision}-{job.compiled}.log.txt")
-    requested = Job("bench.speed.torch_unet", plain(job), suite.threads, log, suite.timeout_s, deterministic=False)
-    outcome = executor.submit(requested, hear)
-    if rows and not outcome.error:
-        return rows[0], ""
-    return {}, throughput.why(outcome)
 
 
 def _row(name: str, job: Asked, local: Mapping[str, str], result: Mapping[str, Any], why: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench import machine
 from bench.records import store
@@ -72,7 +73,7 @@ def measure(
             log = results.log(suite.name, path.stem, f"{architecture}.speed", "log.txt")
             name = architecture if batch is None else f"{architecture}, batch {batch}"
             say(f"speed of {name}: starts")
-            row, failed = _run(_job(requested, suite, log), say, executor)
+            row, failed = run(_job(requested, suite, log), say, executor, f"speed of {architecture}")
             if row is not None:
                 row = _with_determinism(row, requested, suite, log.with_name("deterministic.log.txt"), say, executor)
                 rows = throughput_table.merged(rows, [row])
@@ -121,21 +122,24 @@ def _with_determinism(
     row: ThroughputRow, requested: Asked, suite: Suite, log: Path, say: Callable[[str], None], executor: Executor
 ) -> ThroughputRow:
     """The row with the training rate under deterministic operations, or a note why there is none."""
-    result, failed = _run(_job(replace(requested, deterministic=True), suite, log), say, executor)
+    job = _job(replace(requested, deterministic=True), suite, log)
+    result, failed = run(job, say, executor, f"speed of {requested.architecture}")
     if result is None:
         return {**row, "note": "; ".join(filter(None, (row["note"], f"with deterministic operations: {why(failed)}")))}
     return {**row, **throughput_table.determinism(row, result)}
 
 
-def _run(job: Job, say: Callable[[str], None], executor: Executor) -> tuple[ThroughputRow | None, Outcome | None]:
-    """The row of one process, or how it ended without one."""
-    rows: list[ThroughputRow] = []
+def run(
+    job: Job, say: Callable[[str], None], executor: Executor, name: str
+) -> tuple[dict[str, Any] | None, Outcome | None]:
+    """The row that one process measured, or how it ended without one. name: of what, before each line that is said."""
+    rows: list[dict[str, Any]] = []
 
     def hear(event: Event) -> None:
         if event["event"] == "row":
             rows.append(event["row"])
         elif event["event"] == "measured":
-            say(f"speed of {job.payload['architecture']}: {event['text']}")
+            say(f"{name}: {event['text']}")
 
     outcome = executor.submit(job, hear)
     return (rows[-1], None) if rows and not outcome.error else (None, outcome)

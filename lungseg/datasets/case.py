@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -92,3 +93,15 @@ def paired(root: Path, image_folder: str, mask_folders: Sequence[str]) -> dict[s
             raise DataError(others)  # none of that folder is read: a line for each name would hide why
         raise DataError([*others, *sorted(problems)] or f"{root / image_folder}: holds no PNG image")
     return {stem: (image, tuple(result[stem] for result in masks)) for stem, image in sorted(images.items())}
+
+
+def named(case: Case, same_patient: Mapping[str, str]) -> Case:
+    """The same case with what a public set's names tell: ``_0`` is normal, ``_1`` tuberculosis; and its patient.
+
+    same_patient: image -> the first image of its patient, for patients of several images.
+    """
+    known = dict(case.attributes)
+    if "tb" not in known and re.search(r"_[01]$", case.id):
+        known["tb"] = int(case.id[-1])
+    patient = same_patient.get(case.id, case.id) if case.patient == case.id else case.patient
+    return replace(case, patient=patient, attributes=MappingProxyType(known))

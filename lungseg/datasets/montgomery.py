@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from lungseg.datasets import folder
-from lungseg.datasets.case import Attributes, Case, paired
+from lungseg.datasets.case import Attributes, Case, named, paired
 from lungseg.errors import DataError
 
 NATIVE_MM = 0.0875  # per native pixel, in both directions (the set's own readme)
@@ -57,7 +57,7 @@ def load(root: Path) -> list[Case]:
 
 def load_resized(root: Path) -> list[Case]:
     """Layout ``img/`` and ``mask/``; spacing from the native size in ``metadata.csv`` where it is given."""
-    cases = [_named(case) for case in folder.load(root)]
+    cases = [named(case, SAME_PATIENT) for case in folder.load(root)]
     rows = folder.metadata_of(root, {case.id for case in cases})
     return [
         replace(
@@ -80,21 +80,12 @@ def load_original(root: Path, spacing_mm: tuple[float, float] | None = (NATIVE_M
     for stem, (image, masks) in pairs.items():
         reading = root / "ClinicalReadings" / f"{stem}.txt"
         try:
-            cases.append(_named(Case(stem, stem, image, masks, spacing_mm, read_reading(reading))))
+            cases.append(named(Case(stem, stem, image, masks, spacing_mm, read_reading(reading)), SAME_PATIENT))
         except DataError as error:
             problems += error.problems
     if problems:
         raise DataError(problems)
     return cases
-
-
-def _named(case: Case) -> Case:
-    """The same case with what its name tells: ``_0`` is normal, ``_1`` tuberculosis; and its patient."""
-    known = dict(case.attributes)
-    if "tb" not in known and re.search(r"_[01]$", case.id):
-        known["tb"] = int(case.id[-1])
-    patient = SAME_PATIENT.get(case.id, case.id) if case.patient == case.id else case.patient
-    return replace(case, patient=patient, attributes=MappingProxyType(known))
 
 
 def read_reading(path: Path) -> Attributes:

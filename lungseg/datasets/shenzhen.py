@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from lungseg.datasets import folder
-from lungseg.datasets.case import Attributes, Case, images_in
+from lungseg.datasets.case import Attributes, Case, images_in, named
 from lungseg.datasets.metadata import MOST_YEARS
 from lungseg.errors import DataError
 
@@ -36,7 +35,7 @@ def load(root: Path) -> list[Case]:
     The pixels' size in millimetres is not known, so distances are in pixels.
     """
     cases = folder.load(root) if (root / "img").is_dir() else _original(root)
-    return [_named(case) for case in cases]
+    return [named(case, SAME_PATIENT) for case in cases]
 
 
 def _original(root: Path) -> list[Case]:
@@ -77,12 +76,3 @@ def read_reading(path: Path) -> Attributes:
         if years <= MOST_YEARS:
             known["age"] = years
     return MappingProxyType(known)
-
-
-def _named(case: Case) -> Case:
-    """The same case with what its name tells: ``_0`` is normal, ``_1`` tuberculosis; and its patient."""
-    known = dict(case.attributes)
-    if "tb" not in known and re.search(r"_[01]$", case.id):
-        known["tb"] = int(case.id[-1])
-    patient = SAME_PATIENT.get(case.id, case.id) if case.patient == case.id else case.patient
-    return replace(case, patient=patient, attributes=MappingProxyType(known))
