@@ -191,8 +191,7 @@ def check_unchanged(suite_data: SuiteData, planned: Mapping[str, Any]) -> None:
 def oddities(suite: Suite, root: Path, suite_data: SuiteData) -> list[str]:
     """A line for each kind of oddity that a person should know of before hours are spent on the set, with the first
     whom it concerns; `data verify` says more."""
-    from lungseg.datasets.checks import looks_inside_out
-    from lungseg.datasets.verify import remarks
+    from lungseg.datasets.checks import looks_inside_out, remarks
 
     kinds = remarks([case for case in suite_data.cases if case.id in suite_data.scored], None)
     for name in suite.sets:

@@ -1,8 +1,10 @@
-"""One case at the door: its files decoded, measured, and refused with every reason at once."""
+"""Cases at the door: the files of each decoded, measured, and refused with every reason at once; what is odd about a
+set's table."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg import images
-from lungseg.datasets.case import Case
+from lungseg.datasets import metadata
+from lungseg.datasets.case import Case, images_in
 from lungseg.errors import DataError
 from lungseg.images import Image, Mask
 from lungseg.metrics import components
@@ -158,3 +161,35 @@ def _left_of(masks: list[Mask]) -> bool | None:
 def _digest(pixels: Image | Mask) -> str:
     """Hash of shape and pixels, so that the same picture is known again however it was compressed."""
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+
+
+def remarks(cases: Sequence[Case], root: Path | None) -> dict[str, list[str]]:
+    """Kinds of oddity of a set's table -> the cases, columns or files concerned; no kind without one. Decodes no pixel.
+
+    root: of the set whose table is looked at, None for cases that have none.
+    """
+    unknown = [case.id for case in cases if case.spacing_mm is None]
+    kinds = {
+        "pixel spacing known for some images only (mm and pixels have no mean; give it for all or none), unknown "
+        "for": unknown if len(unknown) < len(cases) else [],
+        **(_of_table(cases, root) if root else {}),
+    }
+    return {kind: names for kind, names in kinds.items() if names}
+
+
+def _of_table(cases: Sequence[Case], root: Path) -> dict[str, list[str]]:
+    try:
+        path, ids = metadata.find(root), {case.id for case in cases}
+        pictures = images_in(root / "CXR_png")[0].keys() if (root / "CXR_png").is_dir() else set()
+        about = metadata.read(path, ids, optional=pictures - ids)  # Shenzhen has images without a mask
+    except DataError:  # loading the set has told
+        return {}
+    lacking = [case.id for case in cases if not about.rows.get(case.id, {}).get("patient")]
+    return {
+        f"columns of {path.name if path else metadata.NAME} that are not read": list(about.unread),
+        "no patient given (each of these images counts as a patient of its own)": lacking if about.has_patients else [],
+        f"tables that are not read ({metadata.NAME} in the set's own folder is)": [
+            str(other.relative_to(root)) if other.is_relative_to(root) else str(other)
+            for other in metadata.others(root)
+        ],
+    }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lungseg.datasets import dataset as known_dataset
-from lungseg.datasets import load, metadata
+from lungseg.datasets import load
 from lungseg.datasets.case import Case, images_in
 from lungseg.datasets.warnings import data_warnings, twins
 from lungseg.errors import DataError
@@ -61,7 +61,7 @@ def verify(
         cases = load(dataset, folder)
     except DataError as error:
         return Report(title, errors=list(dict.fromkeys([*error.problems, *_undecodable(folder)])))
-    from lungseg.datasets.checks import inspect  # decodes; an empty folder is told at once, without it
+    from lungseg.datasets.checks import inspect, remarks  # decodes; an empty folder is told at once, without it
 
     findings, errors, spoke = [], [], time.monotonic()
     for number, case in enumerate(cases, 1):
@@ -167,35 +167,3 @@ def _counted(values: Iterable[str], most: int = 6) -> str:
     counts = sorted(Counter(values).items(), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{value} ({times})" for value, times in counts[:most])
     return shown if len(counts) <= most else f"{shown} and {len(counts) - most} others"
-
-
-def remarks(cases: Sequence[Case], root: Path | None) -> dict[str, list[str]]:
-    """Kinds of oddity of a set's table -> the cases, columns or files concerned; no kind without one. Decodes no pixel.
-
-    root: of the set whose table is looked at, None for cases that have none.
-    """
-    unknown = [case.id for case in cases if case.spacing_mm is None]
-    kinds = {
-        "pixel spacing known for some images only (mm and pixels have no mean; give it for all or none), unknown "
-        "for": unknown if len(unknown) < len(cases) else [],
-        **(_of_table(cases, root) if root else {}),
-    }
-    return {kind: names for kind, names in kinds.items() if names}
-
-
-def _of_table(cases: Sequence[Case], root: Path) -> dict[str, list[str]]:
-    try:
-        path, ids = metadata.find(root), {case.id for case in cases}
-        pictures = images_in(root / "CXR_png")[0].keys() if (root / "CXR_png").is_dir() else set()
-        about = metadata.read(path, ids, optional=pictures - ids)  # Shenzhen has images without a mask
-    except DataError:  # loading the set has told
-        return {}
-    lacking = [case.id for case in cases if not about.rows.get(case.id, {}).get("patient")]
-    return {
-        f"columns of {path.name if path else metadata.NAME} that are not read": list(about.unread),
-        "no patient given (each of these images counts as a patient of its own)": lacking if about.has_patients else [],
-        f"tables that are not read ({metadata.NAME} in the set's own folder is)": [
-            str(other.relative_to(root)) if other.is_relative_to(root) else str(other)
-            for other in metadata.others(root)
-        ],
-    }
