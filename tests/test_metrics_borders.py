@@ -14,7 +14,7 @@ from strategies import lung_like, masks, pairs, shapes, spacings
 
 from lungseg import metrics
 from lungseg.metrics import counts
-from lungseg.metrics.nearest import nearest
+from lungseg.metrics.boundary import nearest
 
 BORDER_METRICS = ("hd95_mm", "assd_mm", "nsd_2mm")
 EMPTY, FULL = np.zeros((6, 6), dtype=bool), np.ones((6, 6), dtype=bool)
