@@ -10,7 +10,7 @@ from test_numerics import MATERIAL, of
 
 from bench import suites
 from bench.pages import provenance, report
-from bench.publish import _reruns
+from bench.publish import _beside
 from bench.records import parts, reruns, store
 from bench.records.parts import Parts, since_start
 from bench.records.results import Results
@@ -81,7 +81,7 @@ def test_a_run_that_fails_ends_the_command_and_what_is_kept_stays(trained, tmp_p
 
 def test_publishing_copies_them_and_a_damaged_file_is_named(trained, tmp_path):
     (file,) = measured(tmp_path / "own", 2)
-    (copy,) = _reruns(Results(tmp_path / "own"), Results(tmp_path / "all"), SUITE)
+    (copy,) = _beside(Results(tmp_path / "own"), Results(tmp_path / "all"), SUITE)
     assert copy.read_bytes() == file.read_bytes()
     copy.write_text("{}")
     with pytest.raises(DataError, match="not a file of repeated runs"):
