@@ -1,7 +1,7 @@
 """Records of schema 1 -> schema 2, which holds the same numbers under the field's own names.
 
-Fingerprints are hashes over a cell's inputs, names among them, so they are computed anew, but only where the old one
-fitted the old inputs: a record that fitted goes on fitting, so nothing is trained again. Weights, counts, folds and
+Fingerprints are hashes over a cell's inputs, names included, so they are computed again, but only where the old one
+matched the old inputs: a record that was valid stays valid, so nothing is trained again. Weights, counts, folds and
 hashes of data stay as they are.
 """
 

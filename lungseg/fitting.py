@@ -1,4 +1,4 @@
-"""From labelled images to a model folder: one network, one recipe, and a score on patients that it never saw."""
+"""Trains one network with one recipe on labelled images, scores it on held-out patients, writes a model folder."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class _Job:
         return model, training.fit(model, self.prepared, fold, self.recipe, self.seed, details, checkpoints)
 
     def identity(self, fold: Fold) -> str:
-        """Of everything that decides a training's numbers, this code included."""
+        """Hash of everything that decides a training's numbers, this code included."""
         parts = [
             self.prepared.sha256, asdict(fold), asdict(self.recipe), self.architecture, self.width, list(self.size),
             self.seed, self.threads, self.devices, runtime.backend_name(), runtime.versions(),

@@ -1,4 +1,4 @@
-"""From a network's size back to an image's own: probabilities are enlarged, then thresholded.
+"""Masks at an image's original size: probabilities are enlarged from the network's size, then thresholded.
 
 Enlarged masks would lose more of the outline (``tests/test_at_stored.py``).
 """

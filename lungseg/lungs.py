@@ -1,4 +1,4 @@
-"""What a probability map says of the lungs: left and right apart, how large, and whether to look again."""
+"""Quality flags of a predicted mask, and its separation into right and left lung."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _outside(value: float, bounds: Any) -> bool:
 
 
 def right_side(mask: images.Mask) -> images.Image:
-    """Which lung is nearer: float32 (h, w), at least 0.5 on the patient's right, which is at the image's left.
+    """Map that separates the lungs: float32 (h, w), at least 0.5 on the patient's right, which is at the image's left.
 
     mask: at the network's size. Its two largest pieces are the lungs, the one further to the image's left the right
     lung; specks go with the nearer. A mask of one piece is cut where it is narrowest in the middle third of its width.

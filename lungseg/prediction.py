@@ -1,4 +1,4 @@
-"""Masks for many files: streamed in batches, each written as soon as it is known, a bad file told and passed over."""
+"""Predicts masks of many files in batches. Each mask is written at once; a bad file is reported and skipped."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ class _Table:
         self.file.close()
 
     def has(self, name: str) -> bool:
-        """Whether a file's row is there, and says that it was predicted."""
+        """Whether the table has a row of this file that says it was predicted."""
         return csv_file.on_one_line(name) in self.rows
 
     def add(self, row: dict[str, str]) -> None:

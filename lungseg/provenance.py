@@ -1,4 +1,4 @@
-"""Which code this is: for records and a model's card, and so that a training is not taken up by other code."""
+"""Provenance of the code: version, commit and hash, for records, model cards and checkpoints."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def source() -> dict[str, Any]:
 
 
 def git(checkout: Path, *arguments: str) -> str | None:
-    """What git says of a checkout, without blanks around it; None where it fails or is not installed."""
+    """Output of a git command in a checkout, stripped; None where it fails or git is not installed."""
     environment = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
     try:
         requested = subprocess.run(

@@ -1,4 +1,4 @@
-"""What commands share: standard streams that may be closed or full, and paths as people type them."""
+"""Helpers of all commands: standard streams that may be closed or full, and parsing of paths."""
 
 from __future__ import annotations
 

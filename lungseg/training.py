@@ -1,4 +1,4 @@
-"""Train one model by a recipe: loss, optimiser, schedule; from a checkpoint where there is one."""
+"""Trains one model by a recipe: loss, optimiser, schedule; resumes from a checkpoint if there is one."""
 
 from __future__ import annotations
 
@@ -142,8 +142,8 @@ def _cosine(recipe: Recipe, steps: int) -> keras.optimizers.schedules.CosineDeca
     after a linear warm-up. A function of the optimiser's step count, so that a resumed training goes on in it."""
     if not 0 <= recipe.warmup_epochs < recipe.epochs:
         raise UsageError(
-            f"recipe {recipe.name}: {recipe.warmup_epochs} epochs of warm-up in {recipe.epochs} epochs; "
-            "take at least 0 and fewer than all"
+            f"recipe {recipe.name}: {recipe.warmup_epochs} warm-up epochs of {recipe.epochs} epochs; "
+            "expected at least 0 and fewer than all"
         )
     warm_up = {"warmup_target": recipe.learning_rate, "warmup_steps": recipe.warmup_epochs * steps}
     return keras.optimizers.schedules.CosineDecay(

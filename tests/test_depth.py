@@ -84,7 +84,7 @@ def test_dark_images_of_8_bits_are_told_and_ordinary_ones_are_not(tmp_path):
 
 
 def labelled(first, second, shape=(120, 100)):
-    """Two components of two values."""
+    """Two lungs of two values."""
     mask = np.zeros(shape, np.uint8)
     mask[20:90, 10:40], mask[25:95, 60:90] = first, second
     return mask

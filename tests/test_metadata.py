@@ -58,7 +58,7 @@ def test_a_header_is_read_however_it_is_written(root, text):
 )
 def test_a_column_that_seems_to_hold_patients_is_refused_where_none_is_understood(root, column):
     table(root, f"id,{column}\na,P\nb,P\n")
-    with pytest.raises(DataError, match="seems to tell patients") as caught:
+    with pytest.raises(DataError, match="seems to identify patients") as caught:
         lungseg.load("folder", root)
     assert repr(column) in str(caught.value)
 
@@ -66,7 +66,7 @@ def test_a_column_that_seems_to_hold_patients_is_refused_where_none_is_understoo
 @pytest.mark.fault("F106")
 def test_ids_that_repeat_beside_names_of_files_are_refused_as_unnamed_patients(root):
     table(root, "id,filename\n7,a.png\n7,b.png\n")
-    with pytest.raises(DataError, match="column 'id' seems to tell patients"):
+    with pytest.raises(DataError, match="column 'id' seems to identify patients"):
         lungseg.load("folder", root)
 
 

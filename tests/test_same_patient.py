@@ -43,7 +43,7 @@ def taken_again(image, lungs, degrees=6.0, scale=1.06):
 
 
 def marbled_chest(seed):
-    """Two components with a texture of their own, alike in nothing else: float32 and bool of SIZE."""
+    """Two lungs with a texture of their own, alike in nothing else: float32 and bool of SIZE."""
     noise = np.random.default_rng(seed).random(SIZE, np.float32)
     veins = sum(cv2.GaussianBlur(noise, (0, 0), spread) * spread for spread in (2.0, 4.0))
     veins = (veins - veins.min()) / (veins.max() - veins.min())

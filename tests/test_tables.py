@@ -98,7 +98,7 @@ def test_its_fingerprint_covers_its_package_and_that_of_ours_says_nothing(packag
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("theirs.nest:net", "there is no module theirs.nest; install it, or name by LUNGSEG_MODULES the folder"),
+        ("theirs.nest:net", "there is no module theirs.nest; install it, or set LUNGSEG_MODULES to the folder"),
         ("nobody.at.home:net", "there is no module nobody.at.home"),
         ("theirs.nets:nut", "nets.py holds no 'nut'"),
         ("theirs.nets:", "expected package.module:function"),

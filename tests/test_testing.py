@@ -52,7 +52,7 @@ FAULTS = {
     "probabilities": (architecture(head=lambda x, layers: layers.conv(1)(x)), "end with a sigmoid"),
     "layer_factory": (
         architecture(lambda x, layers: keras.layers.BatchNormalization()(x)),
-        "has momentum 0.99, not 0.75; make it with style.norm()",
+        "has momentum 0.99, not 0.75; make it with layers.norm()",
     ),
     "gradients": (architecture(unused), "kernel has no gradient"),
     "plain_keras": (architecture(lambda x, layers: keras.layers.Lambda(lambda y: y)(x)), "is a Lambda layer"),
@@ -106,7 +106,7 @@ def test_a_pooling_that_jax_cannot_train_deterministically_is_found():
         return architecture(lambda x, layers: layers.enlarge(kind(2, dtype=layers.dtype)(x)))
 
     (problem,) = fast.plain_keras(testing.ModelUnderTest(pooled(keras.layers.MaxPooling2D)))
-    assert "pool by style.pool" in problem
+    assert "use layers.pool" in problem
     assert list(fast.plain_keras(testing.ModelUnderTest(pooled(MaxPooling2D)))) == []
 
 

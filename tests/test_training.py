@@ -251,7 +251,7 @@ def test_a_cosine_is_compiled_once_a_training_not_once_an_epoch(monkeypatch):
 
 @pytest.mark.parametrize("warm_up", [-1, 3, 4])
 def test_a_warm_up_that_leaves_no_epoch_is_refused(warm_up):
-    with pytest.raises(UsageError, match=f"{warm_up} epochs of warm-up in 3 epochs; take at least 0 and fewer"):
+    with pytest.raises(UsageError, match=f"{warm_up} warm-up epochs of 3 epochs; expected at least 0 and fewer"):
         trained(replace(RECIPE, cosine=True, warmup_epochs=warm_up))
 
 

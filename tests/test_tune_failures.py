@@ -46,7 +46,7 @@ def test_three_failures_in_a_row_end_the_search_with_exit_4(tmp_path, monkeypatc
     assert len(trials(tmp_path)) == scored + 3
     said = capsys.readouterr()
     assert "epoch 3: loss" in said.out
-    assert ("3 trials in a row failed" if scored else "no trial was scored; last: Diverged") in said.err
+    assert ("3 trials in a row failed" if scored else "no trial was scored; last failure: Diverged") in said.err
 
 
 def test_a_judging_that_fails_is_exit_4_and_the_search_stands(tmp_path, monkeypatch, capsys):

@@ -27,7 +27,7 @@ COLUMNS = 3
 def gallery(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """Draw the cases in their order, three a line, to a PNG at `path`; return it.
 
-    A case holds id, image (float (H, W) in [0, 1]), ground truth and prediction (bool (H, W)), dice, and may hold
+    A case holds id, image (float (H, W) in [0, 1]), target and prediction (bool (H, W)), dice, and may hold
     `title` (such as "worst"). Raises ValueError where there is no case.
     """
     if not cases:

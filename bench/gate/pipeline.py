@@ -1,4 +1,4 @@
-"""What the pipeline did in two dry runs: equal on every kind of machine, or the code is another."""
+"""Compares two dry runs. They are equal on every kind of machine unless the code has changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A verdict for others to read: Markdown for a job's summary, numbers as JSON, checks as JUnit XML."""
+"""Writes a verdict as files: Markdown for a job's summary, numbers as JSON, checks as JUnit XML."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _scores(verdict: Verdict) -> list[str]:
         )
     if not rows:
         return []
-    head = "| network | Dice, baseline | Dice, now | change by image | may lose | |"
+    head = "| network | Dice, baseline | Dice, now | change per image | allowed loss | |"
     return ["", head, "|---|--:|--:|--:|--:|---|", *rows]
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from bench.gate.verdict import NOT_JUDGED, OK, Finding
 
 MEANT = (
-    "If the change is meant, write a new baseline (`make baseline`; in another project `lungseg-bench baseline` with "
-    "the gate's options) and say so in the change."
+    "If the change is intended, write a new baseline (`make baseline`; in another project `lungseg-bench baseline` "
+    "with the gate's options) and say so in the change."
 )
 
 
@@ -44,8 +44,8 @@ def _verdict(result: Sequence[Finding], code: int) -> str:
     failed, unjudged = (sum(not f.ok and f.judged is judged for f in result) for judged in (True, False))
     if code == NOT_JUDGED:
         return (
-            f"Not judged: {unjudged} of {len(result)} checks could not be made, the others passed. That is no "
-            "regression; run it again on an idle machine."
+            f"Not judged: {unjudged} of {len(result)} checks could not be made, the others passed. This is not a "
+            "regression; run the gate again on an idle machine."
         )
     more = f" {unjudged} more could not be made." if unjudged else ""
     return f"Gate passed.{more}" if code == OK else f"Gate failed: {failed} of {len(result)} checks.{more}"

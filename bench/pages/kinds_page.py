@@ -1,4 +1,4 @@
-"""Which rows of a table come from which processor and libraries, where it holds several of either."""
+"""The table of processors and library versions, where the rows of a leaderboard come from several."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from bench.markdown import counted, escape, listed, paragraph
 from bench.statistics.rows import Leaderboard
 
 WHY = (
-    "The same weights and seeds give other numbers on another kind of processor or with another version of a library:"
-    " each adds in its own order, and a training makes more of it. A small difference between rows of different kinds"
-    " may be the machine's."
+    "Other processors and library versions sum in a different order, and training amplifies this. Treat a small"
+    " difference between rows of different kinds as run-to-run spread."
 )
 
 

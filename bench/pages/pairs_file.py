@@ -1,4 +1,4 @@
-"""Every pair of a suite's rows as CSV, for who looks for one: a page shows the first thirty of each machine."""
+"""All pairwise comparisons of a suite's rows as CSV; a page shows the first thirty of each machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 def name(suite: str) -> str:
-    """Where the table lies, from the results folder: ``pairs/ablation-128.csv``."""
+    """Path of the table relative to the results folder: ``pairs/ablation-128.csv``."""
     return f"pairs/{file_slug(suite)}.csv"
 
 

@@ -1,4 +1,4 @@
-"""What a section's numbers rest on: its protocol, its images and patients, what seeds vary, how epochs were chosen."""
+"""The protocol of a leaderboard: images, patients, what seeds vary, how the best epoch was chosen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHOSEN_BY = {  # a recipe's monitor -> words
 
 
 def stated(leaderboard: Leaderboard) -> str:
-    """A paragraph for the head of the section."""
+    """A paragraph for the head of the leaderboard."""
     return paragraph(
         " ".join([_protocol(leaderboard), _images(leaderboard), *_seeds(leaderboard), *_chosen(leaderboard)])
     )
@@ -24,7 +24,7 @@ def _protocol(leaderboard: Leaderboard) -> str:
     if number > 1:
         return f"Protocol {number}."
     leaked = leaderboard.beside_siblings
-    folds = f"folds put {counted(leaked, 'image')} beside a sibling of the same patient in training; " if leaked else ""
+    folds = f"{counted(leaked, 'test image')} had another image of the patient in training; " if leaked else ""
     return f"Protocol {number}: {folds}kept for history."
 
 
@@ -40,7 +40,7 @@ def _seeds(leaderboard: Leaderboard) -> list[str]:
     if key.folds == 1:
         return []
     if key.protocol > 1:
-        return ["Each seed divides the patients into folds anew, so seeds vary the split too."]
+        return ["Each seed has its own split into folds, so seeds vary the split, too."]
     return ["All seeds share one split."] if len(leaderboard.seeds) > 1 else []
 
 

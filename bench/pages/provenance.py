@@ -1,4 +1,4 @@
-"""Where a page's numbers come from: each record with its hash, machine, versions and source, as a CSV table."""
+"""Provenance of a page's numbers: each record with its hash, machine, versions and source, as a CSV table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def provenance(leaderboard: Leaderboard) -> list[str]:
 
 
 def csv_name(suite: str) -> str:
-    """Where the table of cells lies, from the results folder."""
+    """Path of the table of cells relative to the results folder."""
     return f"tables/{file_slug(suite)}/cells.csv"
 
 

@@ -1,4 +1,4 @@
-"""Repeated equal runs -> the Markdown beside a section whose operations need not be deterministic."""
+"""The run-to-run spread of a leaderboard whose operations are not deterministic, as Markdown."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bench.statistics.rows import Leaderboard
 
 
 def repeated(leaderboard: Leaderboard, result: Sequence[Reruns]) -> list[str]:
-    """How far equal runs differ, where that was measured or is to be expected."""
+    """Blocks on run-to-run spread, where it was measured or operations are not deterministic; else empty."""
     key = leaderboard.conditions
     local = [r for r in result if r.machine == key.machine]
     if not local and not key.fast:
         return []
     why = (
-        "Operations here need not add in the same order, so two runs from the same seed, images and code end with other"
-        " bits."
+        "Operations here are not deterministic: they may sum in any order, so two runs with the same seed, images and"
+        " code differ."
     )
     blocks = ["### Repeated equal runs", *([paragraph(why)] if key.fast else [])]
     if not local:

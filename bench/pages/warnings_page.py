@@ -1,4 +1,4 @@
-"""What went wrong in a section, or may have."""
+"""Failed cells of a leaderboard, and warnings about trainings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a suite takes on other numbers of workers, from the times that its cells were measured to take."""
+"""Simulated run time of a suite with any number of workers, from the measured times of its cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A JSON value -> a record that every page can show, or the key at which it is none.
+"""Parses a JSON value into a record that every page can show, or names the key that is invalid.
 
 A seal says that nobody edited a record, not that whoever sealed it knew its form: a foreign or older program may have
 written it. So each value is held to its kind, and the parts to each other: counts to the image's size, ratios to the
@@ -58,11 +58,11 @@ _READ = (
 
 
 class Malformed(DataError):
-    """A value that is not of its kind, or contradicts another. Its message names the key."""
+    """A value has the wrong type, or contradicts another. The message names its key."""
 
 
 def record(result: Mapping[str, Any]) -> Record:
-    """A cell's record, from JSON of schema 1 and a known status. Raises Malformed at the first key that is wrong."""
+    """A cell's record, from JSON of schema 2 and a known status. Raises Malformed at the first key that is wrong."""
     ok = result["status"] == "ok"
     values = _fields(parts_of.Always, result, "", _READ if ok else ())
     cell = _mapping(result, "cell")
@@ -146,7 +146,7 @@ def _failed(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _case(case: Mapping[str, Any], at: str, size: int, target: Mapping[str, int]) -> CaseScore:
-    """One image's scores. size: pixels of it. ground truth: lung pixels by image, of all that the suite scores."""
+    """One image's scores. size: its pixels. target: lung pixels of every scored image, by id."""
     values = _fields(CaseScore, case, at, ("tolerance", "at_stored"))
     counts = _pixels(case, at, size)
     lung = case["target_pixels"]
@@ -198,7 +198,7 @@ def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
 
 
 def _further(of: Mapping[str, Any], at: str) -> dict[str, float | None]:
-    """Metrics that schema 1 does not ask for, where the record holds them."""
+    """Metrics that the schema does not require, where the record holds them."""
     known = {name for name, _, _ in form(CaseScore)}
     result = {}
     for metric in METRICS.values():
@@ -225,7 +225,7 @@ def _spent_on(parts: Any) -> dict[str, float]:
 
 
 def _history(result: Mapping[str, Any], trained: bool) -> History:
-    """Curves of one length, and the epoch whose weights were kept; an entry that trained nothing has neither."""
+    """Curves of one length, and the epoch whose weights were kept; an ensemble that trained nothing has neither."""
     history = _mapping(result, "history")
     lost = [name for name in parts_of.CURVES if name not in history]
     _require(not lost, f"history.{''.join(lost[:1])}", "a list of numbers", None)

@@ -1,4 +1,4 @@
-"""Where a cell's seconds go: parts of stored records as a table."""
+"""Time of cells by part, such as training and scoring, from stored records as a table."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from bench.records.results import Results
 
 @dataclass(frozen=True)
 class Readable:
-    """Records in the order of their paths, and what is wrong with the other files by their path in the folder."""
+    """The readable records in the order of their paths, and the error of each other file, by its path in the folder."""
 
     records: tuple[Record, ...]
     unreadable: dict[str, str]

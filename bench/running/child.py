@@ -1,4 +1,4 @@
-"""A job in a fresh process: JSON in on standard input, events out on standard output, all noise to a log."""
+"""Runs a job in a fresh process: JSON on standard input, events on standard output, all other output to a log."""
 
 from __future__ import annotations
 

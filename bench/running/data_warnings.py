@@ -1,4 +1,4 @@
-"""What a person should know of a set before hours are spent on it; `data verify` says more of it."""
+"""Warnings about a dataset before training starts; `lungseg data verify` shows more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 5  # names of those concerned
 
 
 def describe(suite: Suite, root: Path, suite_data: SuiteData) -> list[str]:
-    """A line for each kind of oddity, with how many it concerns and the first of them."""
+    """A line for each kind of warning, with the number of cases and the first of them."""
     from lungseg.datasets.checks import looks_inside_out
 
     kinds = remarks([case for case in suite_data.cases if case.id in suite_data.scored], None)

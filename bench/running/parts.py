@@ -1,4 +1,4 @@
-"""Where the seconds of a cell's process go, part by part."""
+"""A clock that measures the parts of a cell's process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Energy that a card has used, where its driver tells it (optional package nvidia-ml-py)."""
+"""Energy used by a GPU, where its driver reports it (optional package nvidia-ml-py)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def joules() -> float | None:
-    """Of the first visible NVIDIA card since its driver was loaded; None where nothing tells.
+    """Energy in joules that the first visible NVIDIA card has used since its driver was loaded; None if unknown.
 
     Everything that runs on the card counts, so two readings tell what was between them only where nothing else ran.
     """

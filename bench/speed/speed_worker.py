@@ -1,4 +1,4 @@
-"""What one process measures of one architecture: the child's side of ``bench.speed.throughput``."""
+"""Measures one architecture in a fresh process: the child's side of ``bench.speed.throughput``."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def row_of(job: Asked, say: Say) -> ThroughputRow:
 
 @dataclass
 class Counted:
-    """A step that counts how often it was taken."""
+    """A step that counts its calls."""
 
     step: timing.Step
     steps: int = 0

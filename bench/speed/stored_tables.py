@@ -1,4 +1,4 @@
-"""Throughput tables: CSV files whose name holds their conditions -> values. Devices are never mixed."""
+"""Reads throughput tables: CSV files whose names hold their conditions. Devices are never mixed."""
 
 from __future__ import annotations
 

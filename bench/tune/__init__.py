@@ -1,5 +1,5 @@
-"""`python -m bench tune`: a search for a better recipe that never sees the fold it is judged on.
+"""`python -m bench tune`: a hyperparameter search that never sees the fold on which its result is evaluated.
 
-``plan`` says what a study is, ``space`` what it may change, ``task`` and ``trial`` one training in a process of its
-own, ``journal`` is the door to Optuna, ``study`` searches, ``outcome`` and ``page`` tell what the search bought.
+``plan`` defines a study, ``space`` what it may change. ``study`` runs the search, ``journal`` stores its trials (by
+Optuna), ``result`` and ``page`` report the held-out gain.
 """

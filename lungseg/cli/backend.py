@@ -1,4 +1,4 @@
-"""The environment of a command that trains or runs Keras, set before anything imports it."""
+"""Sets the environment of a command that runs Keras, before Keras is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a verb tells its user on standard error, safe for a terminal."""
+"""Messages on standard error, with text made safe for a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One case at the door: its files decoded, measured, and refused with every reason at once."""
+"""Checks one case: decodes its files, measures them, and reports all errors at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ImageCheck:
 
     size: (rows, columns). area: share of the image that is lung. overlap: pixels in both left and right mask.
     depth: of a 16-bit image's values; None of 8 bits or a constant image. brightest: the largest value, 1 is white.
-    inside_out: whether the mask looks drawn the other way round. same digest: same pixels. likeness: perceptual hash
+    inside_out: whether the mask looks drawn the other way round. same digest: same pixels. image_hash: perceptual hash
     of the image, bool (256,). grey: share of the masks' pixels that are neither background nor lung. dilated: the mask
     looks grown (see ``looks_dilated``).
     left_of: whether the first mask (of the left lung) lies left of the second; None for a single mask.

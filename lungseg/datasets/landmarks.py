@@ -1,4 +1,4 @@
-"""Landmarks of a chest: keypoints inside the lungs' hull, and how many of two images one similarity brings together.
+"""Landmarks of a chest: keypoints inside the lungs' hull, and how many of them match between two images.
 
 Ribs, vessels and scars lie alike in two radiographs of one patient and nowhere else. The keypoints are SIFT's (Lowe
 2004, IJCV 60(2)); OpenCV has them and the fit. Nothing but pixels and masks is looked at.
@@ -144,7 +144,7 @@ def _plausible(one: Landmarks, other: Landmarks) -> tuple[NDArray[np.intp], NDAr
 
 
 def _places(points: Floats) -> int:
-    """Points that are significantly different: SIFT describes one place once for each direction that it finds there."""
+    """Points at distinct places: SIFT describes one place once for each direction that it finds there."""
     return len(np.unique(np.rint(points), axis=0))
 
 

@@ -1,4 +1,4 @@
-"""What is odd about a set's table and its cases, told without decoding a pixel: by `data verify` and before a run."""
+"""Warnings about a dataset's metadata that need no pixels; for `data verify` and before a run."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Images of one patient, found by their anatomy alone: sets are published without names, and folds must not be split
-by guess.
+"""Finds images of the same patient by anatomy: datasets are published without names, and folds must not split a
+patient.
 
 Every pair is compared by its landmarks (``lungseg.datasets.landmarks``); how many of them agree is the evidence. Sex,
 age and the patients that a set names are never looked at: they check what is found here.
@@ -37,12 +37,12 @@ class Pair:
 
     @property
     def certain(self) -> bool:
-        """Whether the evidence needs no look."""
+        """Whether the evidence suffices without visual inspection."""
         return self.inliers >= CERTAIN
 
     @property
     def known(self) -> bool:
-        """Whether the set names one patient for both."""
+        """Whether the dataset itself names one patient for both images."""
         return self.one.patient == self.other.patient
 
     @property

@@ -1,4 +1,4 @@
-"""The table of `data verify`: what a set holds, in numbers."""
+"""The summary table of `data verify`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read every image and mask of a dataset and say what it holds, what is wrong and what looks odd."""
+"""Checks every image and mask of a dataset: a summary, errors and warnings."""
 
 from __future__ import annotations
 

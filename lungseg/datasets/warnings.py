@@ -1,4 +1,4 @@
-"""What a person should look at before a set is trusted: kinds of oddity -> the cases concerned."""
+"""Warnings about a dataset's images and masks: kind of warning -> the cases concerned."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROWN_SHARE = 0.5  # of the masks that look dilated, from which on the set is su
 
 
 def data_warnings(findings: Sequence[ImageCheck]) -> dict[str, list[str]]:
-    """Kinds of oddity found in a set, each with the cases concerned; no kind without a case."""
+    """Warnings about a dataset: each kind with the cases concerned; no kind without a case."""
     low, high = AREA_RANGE
     kinds = {
         **_depths(findings),

@@ -1,4 +1,4 @@
-"""From each of some pixels to the nearest of others: the exact Euclidean distance, the same float as by brute force."""
+"""Exact Euclidean distance from each of some pixels to the nearest of others, the same float as by brute force."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shapes of one variable that tissues are drawn with: steps, bells and textures, float64 of any shape.
+"""One-dimensional profiles and textures from which tissues are drawn: steps, bells, clouds; float64 of any shape.
 
 They work in place where they can: a pass over the image costs more in fresh memory than in arithmetic.
 """
