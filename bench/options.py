@@ -117,7 +117,7 @@ def _reporting(verb: Verb) -> None:
     publish.add_argument("--to", type=_folder, default=Results(home() / "results"), help="folder of the committed "
                          "results (default: results)")  # fmt: skip
     publish.add_argument("--partial", action="store_true", help="include architectures with missing folds; the pages "
-                         "mark them as partial")  # fmt: skip
+                         "name what is missing and do not rank them")  # fmt: skip
     folders = verb("export-model", "write a model folder for each finished row, from stored weights; trains nothing")
     folders.add_argument("suite", help="name of the suite")
     folders.add_argument("--arch", help="comma-separated architectures: names or patterns such as 'r2*,unet' (default: "
@@ -128,8 +128,8 @@ def _reporting(verb: Verb) -> None:
 
 
 def _searching(verb: Verb) -> None:
-    search = verb("tune", "search for a better recipe by nested cross-validation: inner folds select it, the outer "
-                  "fold's test images evaluate it")  # fmt: skip
+    search = verb("tune", "search for a better recipe: inner cross-validation selects it, the test images of one "
+                  "outer fold evaluate it")  # fmt: skip
     search.add_argument("suite", help="suite whose data, folds and recipe the search starts from; see `list`")
     search.add_argument("--arch", help="architecture (default: the suite's first)")
     search.add_argument("--trials", type=int, default=20, help="total number of trials, including resumed ones "
@@ -157,8 +157,8 @@ def _judging(verb: Verb) -> None:
         guard = verb(name, words)
         guard.add_argument("--baseline", type=path, default=home() / "results" / "baseline.json", help="baseline file "
                            "(default: results/baseline.json)")  # fmt: skip
-        guard.add_argument("--suite", help="suite to train (default: the baseline's; without a baseline smoke, or "
-                           "own-smoke with --data)")  # fmt: skip
+        guard.add_argument("--suite", help="suite to train (default: that of the baseline; if there is none, smoke, "
+                           "or own-smoke with --data)")  # fmt: skip
         guard.add_argument("--arch", help=ARCHITECTURES)
         _data(guard)
         _limits(guard)
@@ -206,14 +206,14 @@ def _numerics(of: argparse.ArgumentParser) -> None:
     of.add_argument("--precision", choices=PRECISIONS, metavar="POLICY", help=PRECISION)
     bits = of.add_mutually_exclusive_group()
     bits.add_argument("--deterministic", action="store_true", default=None, help="use only bit-reproducible "
-                      "operations (default on a CPU)")  # fmt: skip
+                      "operations (default, except for GPU suites on a GPU)")  # fmt: skip
     bits.add_argument("--fast", dest="deterministic", action="store_false", help="allow operations that are not "
                       "bit-reproducible, up to four times as fast (default of GPU suites on a GPU)")  # fmt: skip
 
 
 def _launch(of: argparse.ArgumentParser) -> None:
     of.add_argument("--launch", type=_words, default=(), metavar="COMMAND", help="command prefix that starts each "
-                    "process, such as \"srun --ntasks=1 --gpus=1\"; the word slurm is short for that")  # fmt: skip
+                    "process, such as \"srun --ntasks=1 --gpus=1\", or the preset slurm")  # fmt: skip
 
 
 def _choice(of: argparse.ArgumentParser) -> None:

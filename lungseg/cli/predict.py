@@ -25,7 +25,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "predict",
         help="segment the lungs of radiographs: PNG, JPEG, TIFF or DICOM",
         description="Write a lung mask for each radiograph at its original size, and lungs.csv with areas and quality "
-        "flags. Exit code 4: some files could not be read, all others were segmented; 3: no file could be read. For "
+        "flags. Exit code 4: some files failed, all others were segmented; 3: all files failed. For "
         "research only; not a medical device.",
     )
     parser.add_argument("inputs", nargs="+", help="files, folders or quoted glob patterns")

@@ -50,7 +50,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "--all", action="store_true", help="train on all images; holds out none, so the model gets no score"
     )
     parser.add_argument(
-        "--licence", help="licence of the weights, stated in the model's card (default: as the dataset requires)"
+        "--licence", help="licence of the weights, stated in the model's card (default: the dataset's, if known)"
     )
     options.add_threads(parser)
     parser.add_argument(
