@@ -19,7 +19,7 @@ from lungseg.errors import DataError, EnvironmentFailure
 from lungseg.png import read_header, read_pixel_chunks
 
 GREY_SHARE = 0.001  # of a mask's pixels that may be neither background nor lung before it counts as interpolated
-MOST_LABELS = 8  # values besides 0 of a mask that is labelled rather than interpolated
+MOST_LABELS = 8  # values other than 0 of a mask that is labelled rather than interpolated
 DEPTHS = (8, 10, 12, 14, 16)  # bits that detectors and exports use for a pixel
 MARKER_SHARE = 0.02  # of an image's pixels that may lie above its true depth: a letter or rim burned in as white
 FEW = 0.1  # of a set's images that may need more bits than the others: those with a larger marker

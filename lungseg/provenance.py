@@ -26,7 +26,7 @@ def sources_sha256(root: Path = PACKAGE, *folders: str) -> str:
 def commit(checkout: Path, *folders: str) -> tuple[str | None, bool | None]:
     """Commit of a checkout, and whether these folders differ from it; (None, None) where git does not know.
 
-    Nor where the code lies in somebody else's repository, as a copy inside a project of one's own does.
+    Nor where the code lies in somebody else's repository, as a copy inside a user's own project does.
     """
     top = git(checkout, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != checkout:

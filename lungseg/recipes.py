@@ -37,7 +37,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training besides architecture, data, size and seed.
+    """All settings of a training except architecture, data, size and seed.
 
     learning_rate: Adam's; with ``cosine`` it rises over ``warmup_epochs`` and falls to ``minimum_learning_rate`` at
     the last of the epochs, all of which are trained. Without, it is lowered on a plateau and training may stop early:

@@ -155,8 +155,8 @@ def _cosine(recipe: Recipe, steps: int) -> keras.optimizers.schedules.CosineDeca
 
 
 def _rate(recipe: Recipe, steps: int) -> Callable[[keras.optimizers.Optimizer], Any]:
-    """What tells an optimiser's learning rate after an epoch. The optimiser itself would have a cosine compiled anew
-    each time on JAX, which takes longer than all that Python does in an epoch of 100 images."""
+    """A function that gives an optimiser's learning rate after an epoch. The optimiser itself would compile a cosine
+    again each time on JAX, which takes longer than all that Python does in an epoch of 100 images."""
     if not recipe.cosine:
         return lambda optimizer: optimizer.learning_rate
     cosine = runtime.compiled(_cosine(recipe, steps))

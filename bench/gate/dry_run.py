@@ -112,7 +112,7 @@ def _flat(epoch: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _optimizer(optimizer: Any) -> dict[str, Any]:
-    """What decides its steps besides the rate, which a schedule changes."""
+    """The settings that decide its steps, except for the learning rate, which a schedule changes."""
     settings = optimizer.get_config()
     return {"name": settings["name"], **{key: settings[key] for key in sorted(settings) if key in ADAM}}
 

@@ -336,7 +336,7 @@ def _fields(part: type, of: Mapping[str, Any], at: str, parts: Collection[str] =
                 _refuse(at + name, kind.words, of[name])
         elif needed:
             _refuse(at + name, kind.words, "nothing")
-    if len(of) > len(known):  # what it holds besides is not read, but hashed and written again
+    if len(of) > len(known):  # further keys are not read, but hashed and written again
         for name, value in of.items():
             if isinstance(value, dict | list) and name not in parts and not kinds.is_plain(value):
                 _refuse(f"{at}{name[:_SHOWN]}", kinds.ANY.words, value)

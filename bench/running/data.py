@@ -173,7 +173,7 @@ def check_unchanged(suite_data: SuiteData, planned: Mapping[str, Any]) -> None:
     """Raise DataError unless pixels and folds are those that the run was planned with.
 
     planned: ``data``, ``folds`` and ``seed`` as in a cell's inputs, from the process that looked at the set first. Each
-    training reads the set anew, so without this an edit in between would mix two versions in one comparison.
+    training reads the set itself, so without this an edit in between would mix two versions in one comparison.
     """
     now = {"data": suite_data.prepared.sha256, "folds": store.sha256(suite_data.folds_record(planned["seed"]))}
     changed = [what for what in now if now[what] != planned[what]]

@@ -90,7 +90,7 @@ def row_of(job: Asked, say: Say) -> ThroughputRow:
     inferred = _measured("inference", infer, synchronise, pace, recipe.batch_size, say)
     limit = peak_gflops(compute_type, *(CPU_PRODUCT if on_cpu else ACCELERATOR_PRODUCT), pace)
 
-    epochs = _epochs(stage, model, job, recipe, rate, say)  # last: it compiles the model anew
+    epochs = _epochs(stage, model, job, recipe, rate, say)  # last: it compiles the model again
 
     numbers: dict[str, float] = {}
     for mode, result, cost in (("train", trained, TRAINING), ("inference", inferred, 1)):

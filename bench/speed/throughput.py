@@ -47,7 +47,7 @@ def measure(
     recipe's. Of an architecture whose batch does not fit into memory, larger ones are left out.
     budget_s: about the seconds of one measurement, of which an architecture has two (training and inference) and
     half a one (the limit), after the start of a backend; None for all of the protocol: minutes an architecture.
-    anew: whether what this machine has measured already, with the libraries of today, is measured again.
+    anew: whether to measure again what this machine has already measured with the current libraries.
     say: told a line at each step. The table is written after each architecture; one that fails costs only its own
     row, and an earlier row of it stays. Raises DataError when the file in place is no such table.
     """

@@ -120,7 +120,7 @@ def agreement(one: Landmarks, other: Landmarks, least: int = 2) -> Agreement | N
     if len(mine) < max(least, 2):
         return None  # a fit can bring no more together than there are
     points, onto = one.points[mine], other.points[other_value]
-    # its random numbers begin anew at each call, so that the same points have the same fit
+    # its random numbers start again at each call, so that the same points have the same fit
     fit: Any
     fit, inside = cv2.estimateAffinePartial2D(points, onto, method=cv2.RANSAC, ransacReprojThreshold=WITHIN)
     if fit is None:
