@@ -38,7 +38,7 @@ class Card:
     sha256 of prepared pixels, and how they were split. training: seed, epochs, best epoch, backend, versions, source.
     scores: each with set, images, patients, metric, value, low, high (95 % over patients), and what it was measured on.
     exposure: mean and standard deviation, low and high over training images at the network's size, by which an
-    unusual image is told.
+    unusual image is recognised.
     """
 
     name: str

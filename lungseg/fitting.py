@@ -70,7 +70,7 @@ def fit(
     ``hold_out=False`` trains on all and states no score of its own. No patient is ever on both sides.
     threads: of the processor, part of the result; all that this process may use unless given. devices: of this
     machine, which share each batch; more than one needs JAX (``lungseg.data_parallel``).
-    about: ``name``, ``licence`` and ``sources`` of the card. watch: told of each epoch and fold as a mapping.
+    about: ``name``, ``licence`` and ``sources`` of the card. watch: receives each epoch and fold as a mapping.
 
     Called again with the same arguments after an interruption it goes on from its last epoch; what it needs for
     that lies beside ``out`` in ``<out>.training`` and is removed at the end.

@@ -17,7 +17,7 @@ _WILD = "*?["
 
 @dataclass(frozen=True)
 class Item:
-    """One file to predict. name: how it is told, below the folder or glob that it was found by. stem: how the names of
+    """One file to predict. name: its display name, below the folder or glob that it was found by. stem: how the names of
     its outputs begin, below the output folder."""
 
     path: Path

@@ -133,7 +133,7 @@ def compare(
     """Run a form's files on images float32 (N, h, w) and compare with the probabilities that Keras gave.
 
     masks: bool (N, h, w), with the patient of each, for the change of Dice. Raises EnvironmentFailure where the form's
-    runtime is not installed; whatever the runtime raises for a file that it cannot run is told as ParityError.
+    runtime is not installed; whatever the runtime raises for a file that it cannot run becomes ParityError.
     """
     try:
         name, network = started(form, files, threads)

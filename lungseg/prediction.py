@@ -82,7 +82,7 @@ def predict(
     ``lungs.csv`` gets a row as soon as a file's mask is there, and is put into the items' order at the end, so that a
     killed run goes on with ``skip_existing``: files whose outputs and row are there are passed over. Rows of other
     files, from earlier runs, stay.
-    watch: told of each item with its error or None. A file that cannot be used is told and passed over; raises
+    watch: receives each item with its error or None. A file that cannot be used is reported and skipped; raises
     UsageError where an output would replace an input, EnvironmentFailure where nothing can be written.
     """
     written = [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE]

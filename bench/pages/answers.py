@@ -149,7 +149,7 @@ def chosen(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
 
 
 def _between_networks(leaderboard: Leaderboard, networks: list[Row], name: Namer) -> str:
-    """Where an ensemble leads: the best network against the next, for whoever asks for an architecture."""
+    """The best single network against the next one, where an ensemble leads; else empty."""
     pair = leaderboard.pair(networks[0].name, networks[1].name) if len(networks) == 2 else None
     return (
         f" Between single networks: {name(pair.first)} to {name(pair.second)} {_describe(pair, name)}." if pair else ""

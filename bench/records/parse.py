@@ -1,8 +1,8 @@
 """Parses a JSON value into a record that every page can show, or names the key that is invalid.
 
-A seal says that nobody edited a record, not that whoever sealed it knew its form: a foreign or older program may have
+A seal shows that a record was not edited, not that its form is valid: a foreign or older program may have
 written it. So each value is held to its kind, and the parts to each other: counts to the image's size, ratios to the
-counts, curves to one length, images to the split. This is the only way to a record, so whoever has one need not doubt
+counts, curves to one length, images to the split. This is the only way to a record, so code that has one need not check
 it.
 """
 

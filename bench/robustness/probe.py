@@ -32,7 +32,7 @@ class Asked:
 def run(requested: Asked, say: Say) -> None:
     """Predict what each cell held out under every corruption; all are of one architecture and recipe.
 
-    say: told of each as {"event": "dice", "cell": its id, "images": ids, "dice": {corruption: of each image}}. Raises
+    say: receives {"event": "dice", "cell": its id, "images": ids, "dice": {corruption: of each image}} for each. Raises
     DataError for weights that are not what the cell's record says, or that have seen a patient which they predict.
     """
     first = requested.cells[0]

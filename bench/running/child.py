@@ -86,7 +86,7 @@ class Child:
                 try:
                     event = json.loads(line)
                 except ValueError:
-                    continue  # it was killed while it wrote; how it ended is told by its exit code
+                    continue  # it was killed while it wrote; its exit code shows how it ended
                 if event["event"] == "failed":
                     self.failure = event
                 say(event)

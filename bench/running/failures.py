@@ -29,7 +29,7 @@ NOT_REPRODUCIBLE = ("determinism", "deterministic")
 
 
 def telling(run: Callable[[dict[str, Any], Say], object]) -> Callable[[dict[str, Any], Say], int]:
-    """``run`` as the work of a child process: its failure is told as an event before it ends the process."""
+    """``run`` as the work of a child process: a failure is reported as an event before it ends the process."""
 
     def work(job: dict[str, Any], say: Say) -> int:
         try:

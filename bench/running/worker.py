@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def run(training: Training, say: Say) -> store.Document:
     """Train, predict the held-out images, score each, store the record.
 
-    say: told of each step as {"event": ...}. A training that was cut off goes on from its checkpoint to the same bits.
+    say: receives each step as {"event": ...}. An interrupted training resumes from its checkpoint with the same bits.
     Of a search's, which sees its own images alone, only what the search needs is scored and kept. Raises whatever stops
     it; the caller records it.
     """

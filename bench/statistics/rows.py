@@ -206,7 +206,7 @@ class Pair:
     p_holm: float
     p_apart: float  # of a difference of the margin or more, by two one-sided tests
     p_apart_holm: float
-    wilcoxon: float  # p value of the signed-rank test over patients: beside the verdict, no part of it
+    wilcoxon: float  # p value of the signed-rank test over patients; not used in the verdict
     seeds: tuple[int, int]  # of each side
 
     @property

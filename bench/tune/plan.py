@@ -24,7 +24,7 @@ TUNING = 2  # rises when the same plan proposes or scores otherwise
 class Plan:
     """One study. suite: already of the study's size and width. base: its recipe, of the study's epochs.
 
-    fold: of the suite's folds; its test images judge the search and are in no part of it. inner: folds of the rest.
+    fold: of the suite's folds; its test images evaluate the search, which never sees them. inner: folds of the rest.
     """
 
     suite: Suite

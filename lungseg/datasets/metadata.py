@@ -218,7 +218,7 @@ def _unite_spellings(rows: Mapping[str, Columns]) -> None:
 
 
 def _unpaired(row: Columns, columns: Mapping[str, str]) -> list[str]:
-    """Pairs of columns of which one value is given and the other is not; one that cannot be is told elsewhere."""
+    """Pairs of columns of which one value is given and the other is not; an invalid value is reported elsewhere."""
     pairs = (("spacing_row_mm", "spacing_column_mm"), ("native_height", "native_width"))
     return [
         f"{one} is given and {other} is not; give both or neither"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lungseg.datasets.case import Case
 from lungseg.datasets.warnings import twins
 
-if TYPE_CHECKING:  # a set that holds nothing is told without decoding libraries
+if TYPE_CHECKING:  # an empty set is reported without loading decoding libraries
     from lungseg.datasets.checks import ImageCheck
 
 

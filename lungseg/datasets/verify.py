@@ -61,7 +61,7 @@ def verify(
         cases = load(dataset, folder)
     except DataError as error:
         return Report(title, errors=list(dict.fromkeys([*error.problems, *_undecodable(folder)])))
-    from lungseg.datasets.checks import inspect  # decodes; an empty folder is told at once, without it
+    from lungseg.datasets.checks import inspect  # decodes; an empty folder is reported at once, without it
 
     findings, errors, spoke = [], [], time.monotonic()
     for number, case in enumerate(cases, 1):

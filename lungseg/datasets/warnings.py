@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # a set that holds nothing is told without decoding libraries
+if TYPE_CHECKING:  # an empty set is reported without loading decoding libraries
     from lungseg.datasets.checks import ImageCheck
 
 AREA_RANGE = (0.05, 0.5)  # share of the image that is lung; 704 public masks lie between 0.08 and 0.44

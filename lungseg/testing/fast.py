@@ -62,7 +62,7 @@ def gradients(tested: ModelUnderTest) -> Iterator[str]:
     # epsilon: the smallest gradient still makes a whole step. Eagerly: tracing would take longer than the step.
     model.compile(keras.optimizers.Adam(1e-3, epsilon=1e-30), dice_loss, run_eagerly=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Keras warns of a missing gradient; it is told below
+        warnings.simplefilter("ignore")  # Keras warns of a missing gradient; it is reported below
         loss = float(np.asarray(model.train_on_batch(x, target)))
     if not np.isfinite(loss):
         yield f"the loss of the first step is {loss}"
