@@ -17,8 +17,8 @@ _WILD = "*?["
 
 @dataclass(frozen=True)
 class Item:
-    """One file to predict. name: its display name, below the folder or glob that it was found by. stem: how the names of
-    its outputs begin, below the output folder."""
+    """One file to predict. name: its display name, below the folder or glob that it was found by. stem: how the names
+    of its outputs begin, below the output folder."""
 
     path: Path
     name: str

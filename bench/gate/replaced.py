@@ -24,7 +24,7 @@ def note(baseline: Path, now: dict[str, Any], against: str | None) -> str:
     """A few sentences where the baseline changed since a commit, with the other files and the scores that it held;
     empty where it did not.
 
-    now: the baseline as it is. against: a commit, or None for the pull request's base; outside of one the note is empty.
+    now: the baseline as it is. against: a commit, or None for the pull request's base; without one it is empty.
     Raises UsageError for a commit that git does not know.
     """
     folder, wanted = baseline.resolve().parent, against or base()

@@ -164,16 +164,16 @@ class Journal:
             ) from error
 
     def _end(self, number: int, status: str, value: float | None) -> None:
-        """A diverged trial is reported as pruned, so that the sampler learns to avoid it; a crash, a lack of memory or a
-        time-out is not the recipe's fault and teaches nothing."""
+        """A diverged trial is reported as pruned, so that the sampler learns to avoid it; a crash, a lack of memory or
+        a time-out is not the recipe's fault and teaches nothing."""
         states = self.optuna.trial.TrialState
         self.study.tell(number, value, state={OK: states.COMPLETE, DIVERGED: states.PRUNED}.get(status, states.FAIL))
 
     def _take_back(self) -> None:
         """End the trials of workers that have ended, and put their parameters in line again, once.
 
-        One whose end was noted but not reported is reported now. Where a kill came before all parameters were drawn, there is
-        nothing to put in line: the same seed draws the same ones again.
+        One whose end was noted but not reported is reported now. Where a kill came before all parameters were drawn,
+        there is nothing to put in line: the same seed draws the same ones again.
         """
         trials = self.study.get_trials(deepcopy=False)
         repeated = {trial.user_attrs.get("again_of") for trial in trials}
