@@ -31,7 +31,7 @@ def test_an_interrupted_run_exits_130_and_names_the_command_that_goes_on(tmp_pat
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heard)
     try:
         for line in run.stdout:
-            if "starts" in line:
+            if "started" in line:
                 break
         time.sleep(1.0)
         (child,) = children(run.pid)

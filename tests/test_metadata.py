@@ -92,7 +92,7 @@ def test_a_properties_column_is_no_patient_and_is_told_as_unread(tmp_path):
     three_cases(tmp_path)
     table(tmp_path, "id,patient,PatientBirthDate,view\na,1,2000,AP\nb,2,2001,PA\nc,3,2002,PA\n")
     kinds = verify("folder", tmp_path).warnings
-    assert kinds["columns of metadata.csv that are not read"] == ["PatientBirthDate", "view"]
+    assert kinds["columns of metadata.csv that are ignored"] == ["PatientBirthDate", "view"]
     table(tmp_path, "id,PatientBirthDate\na,2000\nb,2001\nc,2002\n")
     assert verify("folder", tmp_path).errors == []
 
@@ -307,5 +307,5 @@ def test_spacing_of_some_images_only_is_told(tmp_path, columns, values, unknown)
     mark = ";" if ";" in columns else ","
     rows = [f"{stem}{mark}{value}" for stem, value in zip("abc", values, strict=True)]
     table(tmp_path, "\n".join([f"id{mark}{columns}", *rows]))
-    details = [names for kind, names in verify("folder", tmp_path).warnings.items() if "spacing known for some" in kind]
+    details = [names for kind, names in verify("folder", tmp_path).warnings.items() if "spacing given for some" in kind]
     assert details == ([unknown] if unknown else [])

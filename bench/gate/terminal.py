@@ -8,7 +8,7 @@ from bench.gate.verdict import NOT_JUDGED, OK, Finding
 
 MEANT = (
     "If the change is intended, write a new baseline (`make baseline`; in another project `lungseg-bench baseline` "
-    "with the gate's options) and say so in the change."
+    "with the gate's options) and say so in the commit message."
 )
 
 

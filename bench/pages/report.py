@@ -151,7 +151,7 @@ def spoiled(results: Results) -> list[str]:
 
 
 def terminal(records: Sequence[Record], width: int = 80, only: str | None = None) -> str:
-    """The leaderboard of each leaderboard, or of suite ``only``, as plain text for a terminal of `width` columns."""
+    """All leaderboards, or those of suite ``only``, as plain text for a terminal of `width` columns."""
     result = [s for s in stats.leaderboards(records) if only in (None, s.conditions.suite)]
     if not result:
         return "No records, so no leaderboard."

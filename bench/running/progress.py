@@ -59,7 +59,7 @@ class Display:
     def started(self, cell: Cell) -> None:
         """A cell's process starts."""
         self.printed[cell.id] = time.monotonic()
-        self.say(f"{self.count()} {name(cell)}: starts")
+        self.say(f"{self.count()} {name(cell)}: started")
 
     def on_event(self, cell: Cell, event: dict[str, Any]) -> None:
         """A cell reports."""

@@ -69,7 +69,7 @@ def measure(
                 continue
             log = results.log(suite.name, path.stem, f"{architecture}.speed", "log.txt")
             name = architecture if batch is None else f"{architecture}, batch {batch}"
-            say(f"speed of {name}: starts")
+            say(f"speed of {name}: started")
             row, failed = _run(_job(requested, suite, log), say, executor)
             if row is not None:
                 row = _with_determinism(row, requested, suite, log.with_name("deterministic.log.txt"), say, executor)

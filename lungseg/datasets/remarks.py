@@ -17,7 +17,7 @@ def remarks(cases: Sequence[Case], root: Path | None) -> dict[str, list[str]]:
     """
     unknown = [case.id for case in cases if case.spacing_mm is None]
     kinds = {
-        "pixel spacing known for some images only (mm and pixels have no mean; give it for all or none), unknown "
+        "pixel spacing given for some images only (mm and px cannot be averaged; give it for all or none), missing "
         "for": unknown if len(unknown) < len(cases) else [],
         **(_of_table(cases, root) if root else {}),
     }
@@ -33,9 +33,9 @@ def _of_table(cases: Sequence[Case], root: Path) -> dict[str, list[str]]:
         return {}
     lacking = [case.id for case in cases if not about.rows.get(case.id, {}).get("patient")]
     return {
-        f"columns of {path.name if path else metadata.NAME} that are not read": list(about.unread),
-        "no patient given (each of these images counts as a patient of its own)": lacking if about.has_patients else [],
-        f"tables that are not read ({metadata.NAME} in the set's own folder is)": [
+        f"columns of {path.name if path else metadata.NAME} that are ignored": list(about.unread),
+        "no patient given (each of these images counts as a separate patient)": lacking if about.has_patients else [],
+        f"tables that are ignored (only {metadata.NAME} in the dataset's folder is read)": [
             str(other.relative_to(root)) if other.is_relative_to(root) else str(other)
             for other in metadata.others(root)
         ],

@@ -127,8 +127,8 @@ def rows(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[tuple[str, str]]:
 def warnings(pairs: Sequence[Pair]) -> dict[str, list[str]]:
     """Kinds of pairs that the set gives two patients -> their names, for a person to look at."""
     kinds = {
-        f"images of one patient who counts as two ({CERTAIN} or more landmarks agree; give them one patient)": True,
-        f"perhaps images of one patient who counts as two ({POSSIBLE} to {CERTAIN - 1} landmarks agree; look)": False,
+        f"one patient under two names ({CERTAIN} or more landmarks agree; give the images one patient)": True,
+        f"possibly one patient under two names ({POSSIBLE} to {CERTAIN - 1} landmarks agree; check the images)": False,
     }
     named = {
         kind: [f"{p.one.id} ~ {p.other.id} ({p.inliers})" for p in pairs if p.certain is certain and not p.known]

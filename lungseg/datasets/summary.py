@@ -40,7 +40,7 @@ def summary(cases: Sequence[Case], findings: Sequence[ImageCheck]) -> list[tuple
         ),
         ("mask components", _counted(str(f.components) for f in findings)),
         ("left and right overlap", f"in {sum(f.overlap > 0 for f in findings)} images"),
-        ("images of same pixels", f"{twins(findings)}"),
+        ("identical images", f"{twins(findings)}"),
     ]
 
 
