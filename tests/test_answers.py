@@ -14,7 +14,7 @@ def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
     text = page(tmp_path, grid())
     first_screen = flat(text[: text.index("| Network")])
     assert "U-Net has the highest mean Dice, 0.9" in first_screen
-    assert "**Is the difference real?** Between these weights, yes: to the next, " in first_screen
+    assert "**Is the difference significant?** Between these weights, yes: to the next, " in first_screen
     assert "a test about these weights, not about the method" in first_screen
     assert len(lines_with(text, "| U-Net ", "best", "[0.9")) == 1
 

@@ -180,7 +180,7 @@ def test_terminal_fits_eighty_columns():
     assert "unet" in text
     assert "\x1b" not in text
     assert "crashed" in text
-    assert "Is the difference real? " in text
+    assert "Is the difference significant? " in text
     assert terminal([]) == "No records, so no leaderboard."
 
 

@@ -54,7 +54,7 @@ def speed(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> Figu
 
 
 def _said(rows: Sequence[Row], measured: ThroughputTable) -> str:
-    """The fastest network at inference, and what it gives away against the best that was measured."""
+    """The fastest network at inference, and its loss of Dice against the best that was measured."""
     column = COLUMNS[1][0]
     result = [(r, number(s, column)) for r in rows if (s := measured.of(r.architecture, r.width))]
     known = [(r, rate) for r, rate in result if rate > 0]

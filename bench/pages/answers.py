@@ -12,7 +12,7 @@ from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 
 MOST_NAMED = 3
 Namer = Callable[[object], str]
-SIGNIFICANT, SEEDS = "Is the difference real?", "How many seeds?"
+SIGNIFICANT, SEEDS = "Is the difference significant?", "How many seeds?"
 TRUST, CHOSEN = "How often is such a table wrong?", "How biased is the highest score?"
 
 

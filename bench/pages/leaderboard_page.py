@@ -50,7 +50,7 @@ def leaderboard_page(
 def _answer(
     leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], measured: Sequence[ThroughputTable]
 ) -> list[str]:
-    lines = [("Best", best(leaderboard)), ("Significant?", real(leaderboard)), ("Cost", cost(leaderboard, measured))]
+    lines = [("Best", best(leaderboard)), ("Significance", real(leaderboard)), ("Cost", cost(leaderboard, measured))]
     if result := founding(leaderboards):
         lines.append(("The three original networks", result))
     text = "\n".join(paragraph(f"**{head}**: {said}", "- ") for head, said in lines)
@@ -115,10 +115,10 @@ def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
 
 
 def _next(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[ThroughputTable]) -> str:
-    """What the network of fewest multiplications costs and gives away."""
+    """Cost and loss of Dice of the network with the fewest multiplications."""
     light = min(rows, key=lambda r: (r.gmacs, r.parameters))
     away = rows[0].dice.value - light.dice.value
-    return f"the lightest, {shown(light.name)}, gives away {away:.3f}: {_costs(leaderboard, light, measured)}."
+    return f"the lightest, {shown(light.name)}, scores {away:.3f} less: {_costs(leaderboard, light, measured)}."
 
 
 def _costs(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]) -> str:
