@@ -150,7 +150,7 @@ def test_tables_that_nothing_reads_are_told(tmp_path, where):
     root.mkdir()
     three_cases(root)
     (root / where).write_text("id,score\na,1\n")
-    details = [name for kind, names in verify("folder", root).warnings.items() if "not read" in kind for name in names]
+    details = [name for kind, names in verify("folder", root).warnings.items() if "ignored" in kind for name in names]
     assert len(details) == 1
     assert details[0].endswith(where.removeprefix("../"))
 
@@ -178,7 +178,7 @@ def test_shenzhens_table_may_name_the_images_that_have_no_mask(tmp_path):
     (tmp_path / "mask" / "CHNCXR_0003_1_mask.png").unlink()
     table(tmp_path, "id,patient\nCHNCXR_0001_0,P\nCHNCXR_0002_0,P\nCHNCXR_0003_1,Q\n")
     assert patients(tmp_path, "shenzhen") == {"CHNCXR_0001_0": "P", "CHNCXR_0002_0": "P"}
-    assert "not read" not in verify("shenzhen", tmp_path).text()
+    assert "ignored" not in verify("shenzhen", tmp_path).text()
     table(tmp_path, "id,patient\nCHNCXR_0001_0,P\nCHNCXR_0002_0,P\nCHNCXR_0009_1,Q\n")
     with pytest.raises(DataError, match="'CHNCXR_0009_1' has no image"):
         lungseg.load("shenzhen", tmp_path)

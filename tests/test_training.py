@@ -111,7 +111,7 @@ def test_best_is_the_first_lowest_finite_loss(losses, best):
 
 @pytest.mark.parametrize("share", [-0.1, 1, 1.5, math.nan])
 def test_an_average_that_keeps_all_or_less_than_nothing_is_refused(share):
-    with pytest.raises(UsageError, match=f"ema_decay {share}: .* above 0 and below 1; 0 takes none"):
+    with pytest.raises(UsageError, match=f"ema_decay {share}: .* above 0 and below 1, or 0 for no average"):
         trained(replace(RECIPE, ema_decay=share))
 
 

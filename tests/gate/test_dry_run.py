@@ -233,7 +233,7 @@ def test_a_name_is_added_once_to_a_registry():
     names = Registry("path", {"join": "os.path:join"})
     names.add("split", "os.path:split")
     assert list(names) == ["join", "split"]
-    with pytest.raises(UsageError, match="path 'join' is there already"):
+    with pytest.raises(UsageError, match="path 'join' exists already"):
         names.add("join", "os.path:split")
 
 
