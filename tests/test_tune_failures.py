@@ -119,7 +119,7 @@ def test_a_study_of_something_else_is_refused(tmp_path, trainings, monkeypatch, 
         (["--seeds", "0"], "--seeds 0: at least 1"),
         (["--hours", "nan"], "--hours nan: at least 0"),
         (["--fold", "2"], "folds 0 to 1, not 2"),
-        (["--arch", "*"], "a study is of one"),
+        (["--arch", "*"], "a study needs exactly one"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_2(tmp_path, capsys, more, message):
