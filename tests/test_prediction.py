@@ -223,7 +223,7 @@ def test_two_files_of_one_name_keep_their_endings(tmp_path):
         "a.png_mask.png", "a.jpg_mask.png", "b_mask.png",
     }  # fmt: skip
     write(tmp_path / "x" / "a.png", picture(3))
-    with pytest.raises(UsageError, match="have one name"):
+    with pytest.raises(UsageError, match="have the same name"):
         inputs.items([str(tmp_path / "a.png"), str(tmp_path / "x" / "a.png")], tmp_path / "out")
 
 

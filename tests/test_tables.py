@@ -70,7 +70,9 @@ def package(tmp_path, monkeypatch):
     """A package of somebody else's with one network in it."""
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs/__init__.py").write_text("")
-    (tmp_path / "theirs/nets.py").write_text("from theirs.layers import WIDTH\n\n\ndef net(shape, width, style): ...\n")
+    (tmp_path / "theirs/nets.py").write_text(
+        "from theirs.layers import WIDTH\n\n\ndef net(shape, width, layers): ...\n"
+    )
     (tmp_path / "theirs/layers.py").write_text("WIDTH = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path / "theirs"

@@ -112,7 +112,7 @@ def test_a_pooling_that_jax_cannot_train_deterministically_is_found():
 
 def test_import_of_a_backend_is_found(tmp_path):
     path = tmp_path / "outsider.py"
-    path.write_text("def build(shape, width, style):\n    import tensorflow.nn as nn\n", encoding="utf-8")
+    path.write_text("def build(shape, width, layers):\n    import tensorflow.nn as nn\n", encoding="utf-8")
     spec = importlib.util.spec_from_file_location("outsider", path)
     outsider = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(outsider)

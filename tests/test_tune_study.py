@@ -61,7 +61,7 @@ def test_the_last_of_several_workers_judges(tmp_path, trainings, capsys):
     with other.working():
         requested = other.ask(2)
         assert tune(tmp_path, "--trials", "2", "--seeds", "1") == 0
-        assert "the last of them judges" in capsys.readouterr().out
+        assert "the last one to end runs the held-out evaluation" in capsys.readouterr().out
         assert len(describe(tmp_path)["trials"]) == 1
         other.tell(requested.number, "oom", error={"type": "x", "message": "y"})
     assert tune(tmp_path, "--trials", "2", "--seeds", "1") == 0
