@@ -31,45 +31,45 @@ READY := .venv/.ready-$(BACKEND)
 
 .PHONY: help setup bench test test-all faults soak test-speed speed-peers mutation coverage lint types gate gate-speed baseline publish report smoke-jax wheel clean
 
-help: ## this list
+help: ## show this list
 	@awk -F ':.*## ' '/^## / {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
-	@printf '%s\n' '' 'Variables, as in  make bench SUITE=montgomery-128 DATA=../data/Montgomery' \
+	@printf '%s\n' '' 'Variables, for example  make bench SUITE=montgomery-128 DATA=../data/Montgomery' \
 		'  SUITE=    quick, montgomery-128, ... (.venv/bin/python -m bench list)' \
-		'  DATA=     folder of a real data set; phantom suites need none' \
+		'  DATA=     root folder of the dataset; phantom suites need none' \
 		"  ARCH=     architectures, wildcards allowed: ARCH='r2*'" \
-		'  SEEDS=    number of seeds, instead of the suite'"'"'s own' \
-		'  VARIANTS= of the recipe, beside it: VARIANTS=plateau,elastic' \
-		'  RESULTS=  where records and pages go (results/local)' \
-		"  ARGS=     more for pytest: ARGS='-k unet'" \
-		'  WORKERS=  processes that share the tests: auto; 0 for --pdb and -s' \
-		'  BACKEND=  tensorflow; cuda, with NVIDIA'"'"'s libraries; jax' \
-		'  PYTHON=   interpreter, 3.11 to 3.13, that .venv is built with (python3)'
+		'  SEEDS=    number of seeds (default: as in the suite)' \
+		'  VARIANTS= recipe variants to add: VARIANTS=plateau,elastic' \
+		'  RESULTS=  results folder (default: results/local)' \
+		"  ARGS=     more arguments, for example ARGS='-k unet' for pytest" \
+		'  WORKERS=  parallel test processes (default: auto); 0 for --pdb and -s' \
+		'  BACKEND=  tensorflow (default), cuda (with NVIDIA'"'"'s libraries) or jax' \
+		'  PYTHON=   interpreter for .venv, 3.11 to 3.13 (default: python3)'
 
 ## Compare networks
 bench: $(READY) ## train, score, compare: SUITE= DATA= ARCH= SEEDS= VARIANTS=
-	@printf 'Training what suite %s lacks; pages go to %s. Ctrl-C is safe: the same command goes on.\n' \
+	@printf 'Training the missing cells of suite %s; pages go to %s. Ctrl-C is safe: run the same command to resume.\n' \
 		$(call quote,$(SUITE)) $(call quote,$(RESULTS))
 	@$(PY) -m bench run $(call quote,$(SUITE)) --results $(call quote,$(RESULTS)) \
 		$(call option,--data,$(DATA)) $(call option,--arch,$(ARCH)) $(call option,--seeds,$(SEEDS)) \
 		$(call option,--variants,$(VARIANTS))
 
-report: $(READY) ## make pages and figures again from the records in RESULTS=
+report: $(READY) ## rewrite pages and figures from the records in RESULTS=
 	@$(PY) -m bench report --results $(call quote,$(RESULTS))
 
-publish: $(READY) ## validate own records and copy them to results/: SUITE=
+publish: $(READY) ## validate local records, copy them to results/: SUITE=
 	@$(PY) -m bench publish $(call quote,$(SUITE)) --results $(call quote,$(RESULTS))
 
 setup: $(READY) ## build .venv from pinned versions; other verbs do so too
 
 ## Check the code
-test: $(READY) ## the tests, without the slow ones: ARGS= WORKERS=
+test: $(READY) ## run the fast tests: ARGS= WORKERS=
 	$(PY) -m pytest $(IN_PARALLEL) $(ARGS)
 
-test-all: $(READY) ## every test; LUNGSEG_DATA=<folder> adds those on real data
+test-all: $(READY) ## run all tests; LUNGSEG_DATA=<folder> adds those on real data
 	$(PY) -m pytest -m '' $(IN_PARALLEL) $(ARGS)
 
 gate: $(READY) ## train suite smoke and compare it with results/baseline.json
-	@echo 'Training suite smoke anew, three small networks: one to ten minutes; the verdict goes to results/local/gate'
+	@echo 'Training suite smoke (three small networks) from scratch: one to ten minutes; report in results/local/gate'
 	@$(PY) -m bench gate
 
 gate-speed: $(READY) ## time kernels, compare with a baseline (ARGS=--write)
@@ -77,49 +77,49 @@ gate-speed: $(READY) ## time kernels, compare with a baseline (ARGS=--write)
 	@$(PY) -m bench gate-speed $(ARGS)
 
 baseline: $(READY) ## write a new results/baseline.json
-	@echo 'Training suite smoke anew for a new results/baseline.json: one to ten minutes'
+	@echo 'Training suite smoke from scratch for a new results/baseline.json: one to ten minutes'
 	@$(PY) -m bench baseline
 
-lint: $(READY) ## ruff
+lint: $(READY) ## run ruff
 	$(PY) -m ruff check .
 
-types: $(READY) ## mypy
+types: $(READY) ## run mypy
 	$(PY) -m mypy
 
-## Check it in depth, for maintainers
+## Check the code in depth, for maintainers
 faults: $(READY) ## run the tests of all faults, write tests/FAULTS.md
 	$(PY) -m pytest -m fault --fault-table tests/FAULTS.md $(ARGS)
 
 soak: RESULTS := $(if $(filter results/local,$(RESULTS)),results/local/soak,$(RESULTS))
-soak: $(READY) ## kill runs at random, check what is left: TIMES=10 RESULTS=
+soak: $(READY) ## kill runs at random, check the results: TIMES=10 RESULTS=
 	$(PY) tests/soak.py --times $(TIMES) --results $(call quote,$(RESULTS)) $(ARGS)
 
 test-speed: $(READY) ## time the kernels
 	$(PY) -m pytest tests/speed -m '' --benchmark-enable $(ARGS)
 
-speed-peers: .venv-peers/.ready ## our U-Net beside native PyTorch: SUITE= RESULTS=
+speed-peers: .venv-peers/.ready ## time our U-Net against native PyTorch: SUITE= RESULTS=
 	@.venv-peers/bin/python -m bench speed $(call quote,$(SUITE)) --peers --results $(call quote,$(RESULTS)) $(ARGS)
 
-mutation: .venv-mutation/.ready ## change the code, see whether a test fails: ARGS=
+mutation: .venv-mutation/.ready ## mutate the code, check that a test fails: ARGS=
 	.venv-mutation/bin/python tests/mutation.py $(ARGS)
 
 COVERED := tests/test_metrics.py tests/test_metrics_borders.py tests/test_images.py tests/test_broken_png.py \
 	tests/test_resizing.py tests/test_affine.py tests/test_splits.py tests/test_store.py \
 	tests/test_gate.py tests/test_gate_faults.py tests/gate/test_paired.py tests/gate/test_verdicts.py tests/differential
 
-coverage: .venv-mutation/.ready ## lines and branches that the quick tests miss
+coverage: .venv-mutation/.ready ## list lines and branches that the fast tests miss
 	.venv-mutation/bin/python -m coverage run -m pytest $(COVERED) $(ARGS)
 	.venv-mutation/bin/python -m coverage report
 
-smoke-jax: .venv-jax/.ready ## suite smoke on JAX, without TensorFlow
+smoke-jax: .venv-jax/.ready ## run suite smoke on JAX, without TensorFlow
 	KERAS_BACKEND=jax .venv-jax/bin/python -m bench run smoke --results $(call quote,$(RESULTS))
 
-wheel: $(READY) ## dist/: a wheel of lungseg and bench
+wheel: $(READY) ## build a wheel of lungseg and bench in dist/
 	rm -rf dist
 	$(PY) -m build --no-isolation
 	$(PY) -m zipfile --list dist/*.whl
 
-clean: ## remove what was built or cached; environments, results stay
+clean: ## remove build outputs and caches, keep results
 	rm -rf build dist .cache .tox .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find lungseg bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,4 +1,4 @@
-"""`python -m bench`: run a verb, and say in an exit code and a sentence how it went."""
+"""Command line of `python -m bench`: runs a verb, returns its exit code, prints errors as one sentence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _interrupt(*_: object) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; the exit code says how it went. Errors are one paragraph on standard error."""
+    """Run one verb and return its exit code. Errors are one paragraph on standard error."""
     terminal.open_streams()  # closed ones, and names that they cannot show, must not end hours of training
     options = parser()
     if hint := renamed.hint(sys.argv[1:] if arguments is None else arguments):
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         command = shlex.join([sys.executable, "-m", "bench", *(sys.argv[1:] if arguments is None else arguments)])
-        print(f"interrupted; what is finished is kept, go on with:\n  {command}", file=sys.stderr)
+        print(f"interrupted; finished work is kept. To resume, run:\n  {command}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stderr.close()
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {error.name} is not installed: `pip install 'lungseg[bench]'`", file=sys.stderr)
             return EnvironmentFailure.exit_code
         traceback.print_exc()
-        print("error: internal error, shown above; a defect of this program, please report it", file=sys.stderr)
+        print("error: internal error (traceback above); this is a bug in lungseg, please report it", file=sys.stderr)
         return LungsegError.exit_code
 
 

@@ -1,4 +1,4 @@
-"""One training, as everything names it: its record, its page and the terminal."""
+"""A cell: one training of a suite, and the names it has in records, on pages and on the terminal."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lungseg.splits import Fold
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: everything that tells it from the others, and everything that its process needs to know of it.
+    """One training: what identifies it among the others, and what its process needs to know.
 
-    size: (height, width) pixels. recipe: in the suite's precision. threads: part of its result. timeout_s: wall-clock
-    seconds after which its process is ended. deterministic: whether operations give the same bits each time. split: the
+    size: (height, width) pixels. recipe: in the suite's precision. threads: affects results. timeout_s: wall-clock
+    seconds after which its process is stopped. deterministic: whether operations are bit-reproducible. split: the
     images of a search's training, inner fold or held-out; None: those of ``fold`` in the seed's partition.
     """
 
@@ -38,7 +38,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """Such as ``unet.montgomery.f0.s0``: the name of its record."""
+        """The cell's id, such as ``unet.montgomery.f0.s0``; also the name of its record."""
         return cell_id(self.as_dict())
 
     @property
@@ -47,7 +47,7 @@ class Cell:
         return machine.key(self.recipe.precision, self.deterministic)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, as a record tells of its cell; the rest is told by the record's other parts."""
+        """The ``cell`` part of a record, JSON-ready; the record's other parts hold the rest."""
         local = ("architecture", "width", "size", "train_set", "test_set", "folds", "fold", "seed", "suite", "recipe")
         result = {key: getattr(self, key) for key in local}
         return {**result, "size": list(self.size), "recipe": self.recipe.name}

@@ -1,4 +1,4 @@
-"""What each verb of `python -m bench` does, from options to exit code."""
+"""The verbs of `python -m bench`: one function each, from parsed options to exit code."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def ensemble(options: argparse.Namespace) -> int:
-    """Entries made of what is trained already, then the report. 4 when some could not be made."""
+    """Score ensembles of trained networks, then report. 4 when some could not be scored."""
     suite = suites.select(
         suites.suite(options.suite), options.arch, folds=options.folds,
         precision=options.precision, deterministic=options.deterministic,
@@ -85,7 +85,7 @@ def ensemble(options: argparse.Namespace) -> int:
 
 
 def robustness(options: argparse.Namespace) -> int:
-    """Dice lost under corruptions by what is trained already, then its page. 4 when a network could not be measured."""
+    """Measure the Dice that trained networks lose on corrupted images. 4 when a network could not be measured."""
     if options.seeds is not None and options.seeds < 1:
         raise UsageError(f"--seeds {options.seeds}: at least 1 is needed")
     suite = suites.select(
@@ -112,7 +112,7 @@ def robustness(options: argparse.Namespace) -> int:
 
 
 def reruns(options: argparse.Namespace) -> int:
-    """Repeated equal runs of a suite's cells, kept beside the records."""
+    """Train a suite's cells several times from equal inputs; the results are stored apart from the records."""
     suite = _chosen(options)
     if options.times < 1:
         raise UsageError(f"--times {options.times}: at least 1 is needed")
@@ -133,7 +133,7 @@ def reruns(options: argparse.Namespace) -> int:
 
 
 def costs(options: argparse.Namespace) -> int:
-    """Where cells' seconds went, from stored records; no backend."""
+    """Print how the time of a suite's cells divides into parts, from stored records; loads no backend."""
     from bench.markdown import table
     from bench.records import parts
 
@@ -141,8 +141,8 @@ def costs(options: argparse.Namespace) -> int:
     headers, rows = parts.rows(options.results.all(suite.name))
     if not rows:
         raise UsageError(
-            f"{options.results.root}: no record of suite {suite.name} tells its parts; "
-            f"`python -m bench run {suite.name}`"
+            f"{options.results.root}: no record of suite {suite.name} holds its times by part; "
+            f"`python -m bench run {suite.name}` makes such records"
         )
     print(table(headers, rows, left=2, style="simple"))
     return 0
@@ -168,7 +168,7 @@ def makespan(options: argparse.Namespace) -> int:
 
 
 def speed(options: argparse.Namespace) -> int:
-    """Measure throughput only."""
+    """Measure throughput; train no cell."""
     from bench.running import lock
 
     suite = _chosen(options)
@@ -186,7 +186,7 @@ def speed(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    """Pages and figures from records; no backend. 3 when a record cannot be read: the pages name it.
+    """Write pages and figures from records; loads no backend. 3 when a record cannot be read: the pages name it.
 
     Takes no lock, so that it can show what a run has finished so far.
     """
@@ -204,7 +204,7 @@ def report(options: argparse.Namespace) -> int:
 
 
 def subgroups(options: argparse.Namespace) -> int:
-    """Aggregates by sex and age, from stored scores and the data set's own metadata; no backend."""
+    """Aggregate stored scores by sex and age, which the dataset's metadata tell; loads no backend."""
     from bench.running import data
     from bench.statistics import stats
     from bench.statistics import subgroups as groups
@@ -213,7 +213,7 @@ def subgroups(options: argparse.Namespace) -> int:
     leaderboards = stats.leaderboards(options.results.all(suite.name))
     if not any(leaderboard.rows for leaderboard in leaderboards):
         raise UsageError(
-            f"{options.results.root}: no scored record of suite {suite.name}; `make bench SUITE={suite.name}`"
+            f"{options.results.root}: no scored record of suite {suite.name}; run `make bench SUITE={suite.name}`"
         )
     cases = data.scored(suite, options.data, options.results)
     print(f"written: {near(groups.write(options.results, suite.name, leaderboards, cases))}")
@@ -221,7 +221,7 @@ def subgroups(options: argparse.Namespace) -> int:
 
 
 def history(options: argparse.Namespace) -> int:
-    """Dice and speed over the commits that a suite's records come from, as a figure; no backend."""
+    """Plot Dice and speed against the commits of a suite's records; loads no backend."""
     from bench.figures import history as over_commits
 
     suite = suites.suite(options.suite)
@@ -229,20 +229,21 @@ def history(options: argparse.Namespace) -> int:
     written = over_commits.draw(options.results.all(suite.name), path)
     if written is None:
         raise UsageError(
-            f"{options.results.root}: no record of suite {suite.name} was made from a commit without changes"
+            f"{options.results.root}: no record of suite {suite.name} comes from a known commit without "
+            "uncommitted changes; commit them and run the suite again"
         )
     print(f"written: {near(written)}")
     return 0
 
 
 def migrate(options: argparse.Namespace) -> int:
-    """Records of schema 1 as schema 2. 3 when one is of neither: nothing is rewritten then."""
+    """Rewrite records of schema 1 as schema 2. 3 when a record has neither schema: then nothing is rewritten."""
     from bench import migration
     from bench.running import lock
 
     with lock.held(options.results):
         if not migration.migrate(options.results, _say):
-            print(f"{near(options.results.root)}: nothing of schema 1, so nothing was rewritten")
+            print(f"{near(options.results.root)}: no records of schema 1; nothing was rewritten")
     return 0
 
 
@@ -256,14 +257,14 @@ def publish(options: argparse.Namespace) -> int:
 
 
 def export_model(options: argparse.Namespace) -> int:
-    """A model folder of each finished row. 4 when one of them could not be made."""
+    """Write a model folder for each finished row. 4 when one of them could not be written."""
     from bench import export_model as exporting
 
     return exporting.run(options)
 
 
 def tune(options: argparse.Namespace) -> int:
-    """Search for a better recipe and say what it bought on held-out images. 4 when trials failed, 130 when
+    """Search for a better recipe and measure its gain on held-out images. 4 when trials failed, 130 when
     interrupted."""
     from bench.tune.plan import plan
 
@@ -288,7 +289,7 @@ def tune(options: argparse.Namespace) -> int:
 
 
 def list(options: argparse.Namespace) -> int:
-    """Suites, architectures, datasets."""
+    """Print suites, recipe variants, architectures and datasets."""
     from bench.pages import overview
 
     print(overview.overview())
@@ -303,7 +304,7 @@ def _chosen(options: argparse.Namespace) -> Suite:
     chosen = suites.select(chosen, options.arch, **narrowing)
     workers = getattr(options, "workers", None)
     if workers is not None and workers < 1:
-        raise UsageError(f"{workers} slots: at least 1 is needed")
+        raise UsageError(f"--workers {workers}: at least 1 is needed")
     return replace(chosen, workers=workers) if workers else chosen
 
 
@@ -329,7 +330,7 @@ def _executor(options: argparse.Namespace, workers: int) -> Executor:
 
 
 def _tried(code: int, extra: Callable[[], object]) -> int:
-    """Do what must not cost the report of hours of training; the exit code so far, or that something failed."""
+    """Run a step whose failure must not prevent the report: warn, and return ``code``, or PARTIAL where that was 0."""
     try:
         extra()
     except LungsegError as error:
@@ -348,5 +349,5 @@ def _warn(results: Results, unreadable: Mapping[str, str]) -> None:
 
 
 def _columns() -> int:
-    """Of a terminal, as far as lines are well read; 80 elsewhere, so that logs are alike."""
+    """Width of output: the terminal's, between 60 and 120 columns; 80 where standard output is no terminal."""
     return min(120, max(60, shutil.get_terminal_size((80, 0)).columns)) if sys.stdout.isatty() else 80

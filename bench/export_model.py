@@ -1,4 +1,4 @@
-"""A model folder of each finished row of a suite, from the weights that its trainings kept: trains nothing.
+"""Writes a model folder for each finished row of a suite, from stored weights; trains nothing.
 
 A row is many trainings, one a fold and seed; a folder holds one. It is the one whose validation Dice, at the epoch that
 was kept, is the highest: never the one that did best on the images that the row's score is about, which would make
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _finished(leaderboard: Leaderboard, wanted: Sequence[str] | None) -> list[Row]:
-    """Rows that miss no fold. An entry made of several trainings or views is no one network, so it has no folder."""
+    """Rows with all folds. An ensemble, of trainings or of TTA, is not a single network and gets no folder."""
     rows = [row for row in leaderboard.rows if row.single and row.complete]
     return rows if wanted is None else [row for row in rows if row.architecture in wanted]
 
@@ -102,7 +102,7 @@ def _exported(
     results: Results,
     out: Path,
 ) -> Path:
-    """The folder of one row. Raises DataError where what it needs is gone or is another's by now."""
+    """Write the folder of one row; its path. Raises DataError where weights are missing or records are outdated."""
     from lungseg import model_folder
 
     record = chosen(records)
@@ -110,14 +110,14 @@ def _exported(
     key = leaderboard.conditions.machine  # of the machine that trained it, which may be another than this
     path = results.runs(suite.name) / key / f"{cell.id}.json"
     if store.find(path, {**record.inputs.every, **_today(cell, suite_data)}) is None:
-        raise DataError(f"{path}: was made of other data, or by another recipe or protocol, than today's; run it again")
+        raise DataError(f"{path}: was made with a different dataset, recipe or protocol than now; run the suite again")
     weights = _weights(results.log(suite.name, key, cell.id, "weights.npz"), record.weights_sha256)
     card = _card(row, len(records), leaderboard, record, cell, suite, suite_data)
     folder = out / key / file_slug(row.name)
     if folder.exists():
         if model_folder.open_folder(folder).card == card:
             return folder
-        raise DataError(f"{folder}: holds another training than {name} or its older card; remove it")
+        raise DataError(f"{folder}: holds another model than {name}, or an older card of it; remove it")
     _refuse_other_graph(card, record, path)
     model_folder.save(folder, card, weights)
     return folder
@@ -138,36 +138,36 @@ def _cell(record: Record, suite: Suite) -> Cell:
 
 
 def _today(cell: Cell, suite_data: SuiteData) -> dict[str, Any]:
-    """What of a training's inputs the data and this code decide; its machine may be another than this."""
+    """The inputs of a training that data and code decide; those of the machine, which may differ, are left out."""
     result = fingerprint_inputs(cell, suite_data)
     return {name: result[name] for name in ("protocol", "data", "folds", "spacing", "recipe")}
 
 
 def _weights(path: Path, sha256: str) -> list[np.ndarray]:
-    """The arrays that a training kept. Raises DataError where they are gone or others."""
+    """A training's stored weights. Raises DataError where they are missing or have another hash."""
     from lungseg import model_folder
 
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
             result = [held[name] for name in sorted(held.files)]
     except FileNotFoundError as error:
-        raise DataError(f"{path}: its weights were not kept; delete its record, then run the suite again") from error
+        raise DataError(f"{path}: the weights are missing; delete their record, then run the suite again") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: cannot be read ({error}); delete it and its record and run the suite") from error
+        raise DataError(f"{path}: cannot be read ({error}); delete it and its record, run the suite again") from error
     if model_folder.weights_sha256(result) != sha256:
-        raise DataError(f"{path}: does not hold the weights that its record names; delete both and run the suite again")
+        raise DataError(f"{path}: these weights are not those of their record; delete both and run the suite again")
     return result
 
 
 def _refuse_other_graph(card: Card, record: Record, path: Path) -> None:
-    """The weights belong to the network as it was built then: a changed one would predict otherwise, unseen."""
+    """Raise DataError where the network has changed since the training: its predictions would silently differ."""
     from lungseg import architectures, complexity
     from lungseg.architectures.blocks import LayerFactory
 
     style = LayerFactory(momentum=card.momentum, dtype=str(record.inputs.recipe.get("precision", "float32")))
     network = architectures.build(card.architecture, (*card.size, 1), card.width, style)
     if complexity.graph_sha256(network) != record.inputs.every.get("graph"):
-        raise DataError(f"{path}: was trained when {card.architecture} was another network; run it again")
+        raise DataError(f"{path}: the code of {card.architecture} has changed since this training; run the suite again")
 
 
 def _card(

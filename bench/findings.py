@@ -1,4 +1,4 @@
-"""What a section found, in one sentence of plain words: for titles of figures and the first line of a page."""
+"""The result of a leaderboard in one sentence, for titles of figures and the first line of a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs that judge: `gate`, `compare` and `baseline`, from options to exit code."""
+"""Command line of the gate: `gate`, `compare`, `baseline` and `gate-speed`, from options to exit code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def gate(options: argparse.Namespace) -> int:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Any two sets of records of a suite, as after a meant change or with other seeds; codes as of the gate."""
+    """Any two sets of records of a suite, as after an expected change or with other seeds; codes as of the gate."""
     from bench import gate as guard
     from bench.gate import reports
 
@@ -57,7 +57,8 @@ def compare(options: argparse.Namespace) -> int:
     shared = sorted(before.keys() & now.keys())
     if not shared:
         raise guard.NotComparable(
-            f"records made on {', '.join(before)} against records made on {', '.join(now)}; run both on one machine"
+            f"the baseline's records were made on {', '.join(before)}, the candidate's on {', '.join(now)}; run both "
+            "on one machine"
         )
     findings = [
         replace(result, subject=f"{result.subject} ({key})") if len(shared) > 1 else result
@@ -109,7 +110,7 @@ def gate_speed(options: argparse.Namespace) -> int:
     before = {} if options.write else speed.load(options.baseline, kind)
     margin = speed.MARGIN if options.margin is None else options.margin
     if not margin > 0:
-        raise UsageError(f"--margin {margin}: expected how much slower it may be, above 0, as 0.5")
+        raise UsageError(f"--margin {margin}: expected the largest slowdown that passes, above 0, such as 0.5")
     runtime.check_backend()
     now = ratios.measured()
     for _ in range(1, ATTEMPTS):
@@ -124,8 +125,8 @@ def gate_speed(options: argparse.Namespace) -> int:
         return 0
     findings = speed.compare(before, now, margin)
     strictness = (
-        f"Processor times are multiples of that of a product of matrices of the same run; slower by more than "
-        f"{margin:.0%} fails; the best of {ATTEMPTS} measurements counts."
+        f"Processor times are relative to a matrix product that the same run times. A slowdown of more than "
+        f"{margin:.0%} fails. The best of {ATTEMPTS} measurements counts."
     )
     about = {**_about(), "seconds": time.monotonic() - began}
     verdict = reports.Verdict(findings, strictness, guard.exit_code(findings), about=about)
@@ -160,7 +161,7 @@ def _asked(before: Mapping[str, Any], suite: Suite, options: argparse.Namespace)
     }
     if not wanted:
         raise guard.NotComparable(
-            f"{options.baseline}: is about {', '.join(held)}, not {', '.join(suite.architectures)}; `lungseg-bench "
+            f"{options.baseline}: holds {', '.join(held)}, not {', '.join(suite.architectures)}; `lungseg-bench "
             "baseline` with the same options on a trusted commit writes one"
         )
     return {**before, "architectures": wanted}
@@ -212,7 +213,10 @@ def _tell(verdict: Verdict, path: Path, junit: Path | None = None) -> int:
             with open(summary, "a", encoding="utf-8") as file:
                 file.write(summary_text + "\n")
         except OSError as error:  # the verdict is what this was run for
-            print(f"warning: GITHUB_STEP_SUMMARY={summary}: {error.strerror}; not written there", file=sys.stderr)
+            print(
+                f"warning: GITHUB_STEP_SUMMARY={summary}: {error.strerror}; the job summary was not written",
+                file=sys.stderr,
+            )
     files = [path.with_suffix(".md"), path.with_suffix(".json"), *([junit] if junit else [])]
     print(f"written: {', '.join(str(near(file)) for file in files)}", file=sys.stderr)
     text = reports.findings(verdict.findings, verdict.strictness, verdict.code)

@@ -1,4 +1,4 @@
-"""Where and from what a record was made: hardware, versions, commit. Known without loading a backend."""
+"""Hardware, package versions and commit that a record was made with; found without loading a backend."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def requested(launch: Sequence[str]) -> dict[str, str]:
     except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
         why = getattr(error, "stderr", "") or getattr(error, "strerror", "") or error
         raise EnvironmentFailure(
-            f"--launch {shlex.join(launch)}: starts no process ({why}); give a command that starts what follows it, as "
-            "'srun --ntasks=1'"
+            f"--launch {shlex.join(launch)}: could not start a process ({why}); give a command that runs what follows "
+            "it, such as 'srun --ntasks=1'"
         ) from error
     return details
 
 
 def device_kind() -> str:
-    """Of the machine that processes run on, see ``ask``; this one unless another was asked."""
+    """The device kind of the machine that processes run on: this one, or the one that ``ask`` reached."""
     return _elsewhere.get("device_kind") or own_device_kind()
 
 
@@ -91,8 +91,8 @@ def visible_card(chosen: str | None, order: str | None = None) -> str | None:
         return named[0] if len(named) == 1 else None
     if order not in (None, "", runtime.CARDS_ORDER) and len({name for _, _, name in cards}) > 1:
         raise UsageError(
-            f"CUDA_DEVICE_ORDER={order} numbers cards of several kinds by an order of its own; unset it, or name a "
-            "card by its UUID: CUDA_VISIBLE_DEVICES=GPU-... (`nvidia-smi -L`)"
+            f"CUDA_DEVICE_ORDER={order}: which card is the first is not known, as this machine has cards of several "
+            "kinds; unset it, or select a card by its UUID: CUDA_VISIBLE_DEVICES=GPU-... (`nvidia-smi -L`)"
         )
     wanted = "0" if first is None else first
     return next((name for index, _, name in cards if index == wanted), None)
@@ -132,7 +132,7 @@ def key(precision: str, deterministic: bool = True) -> str:
 
 
 def expected(precision: str, threads: int) -> dict[str, Any]:
-    """What ``facts`` would say, without the backend that a failed process can no longer be asked for."""
+    """What ``metadata`` would return, without the backend that a failed process can no longer be asked for."""
     return metadata(runtime.Device(device_kind(), device_kind()), precision, threads)
 
 
@@ -154,7 +154,7 @@ def metadata(device: runtime.Device, precision: str, threads: int) -> dict[str, 
 
 
 def cpu_name() -> str:
-    """Of the machine that processes run on, as ``device_kind``."""
+    """The processor of the machine that processes run on, as ``device_kind``."""
     return _elsewhere.get("cpu_name") or own_cpu_name()
 
 

@@ -1,4 +1,4 @@
-"""Values -> Markdown that also reads as plain text: the only door to tabulate, the only place that escapes.
+"""Formats values as Markdown that also reads as plain text. The only module that escapes, or imports tabulate.
 
 Every name that comes from a record passes through `escape`; every number through one of the formats here.
 """
@@ -52,7 +52,7 @@ def plain(text: object, limit: int = 300) -> str:
 
 
 def truncated(text: str, limit: int) -> str:
-    """What is longer than ``limit`` loses its middle: variants of one network differ at their end."""
+    """The text with its middle cut out if it is longer than ``limit``; variants of one network differ at the end."""
     if len(text) <= limit:
         return text
     tail = (limit - 3) * 2 // 5

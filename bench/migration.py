@@ -1,7 +1,7 @@
 """Records of schema 1 -> schema 2, which holds the same numbers under the field's own names.
 
-Fingerprints are hashes over a cell's inputs, names among them, so they are computed anew, but only where the old one
-fitted the old inputs: a record that fitted goes on fitting, so nothing is trained again. Weights, counts, folds and
+Fingerprints are hashes over a cell's inputs, names included, so they are computed again, but only where the old one
+matched the old inputs: a record that was valid stays valid, so nothing is trained again. Weights, counts, folds and
 hashes of data stay as they are.
 """
 
@@ -56,7 +56,7 @@ Say = Callable[[str], None]
 def migrate(results: Results, say: Say) -> int:
     """Rewrite everything of schema 1 below a results folder; how many files were rewritten. Again, it changes nothing.
 
-    Searches that are not finished keep their old journals and begin anew. Raises one DataError that lists every record
+    Searches that are not finished keep their old journals and start again. Raises one DataError that lists every record
     that is of neither schema, or was edited after it was written; then nothing is rewritten.
     """
     root, paths = results.root, results.paths()
@@ -289,7 +289,7 @@ def _robustness(file: Path, fingerprints: Mapping[str, str]) -> int:
 
 
 def _tuning(file: Path) -> int:
-    """A published search; its page is written anew from it."""
+    """A published search; its page is written again from it."""
     from bench.tune import result
 
     body = _json(file)

@@ -1,4 +1,4 @@
-"""Names as a reader knows them: ``U-Net 3+`` for ``unet3plus``, ``Montgomery`` for ``montgomery``."""
+"""Display names: ``U-Net 3+`` for ``unet3plus``, ``Montgomery`` for ``montgomery``."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def backend(name: str) -> str:
 
 
 def data(name: str) -> str:
-    """``Montgomery``, ``Shenzhen``; a folder of one's own keeps its name."""
+    """``Montgomery``, ``Shenzhen``; a user's own folder keeps its name."""
     return name.capitalize() if name in ("montgomery", "shenzhen", "phantom") else name

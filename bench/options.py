@@ -14,15 +14,19 @@ from lungseg.recipes import PRECISIONS
 from lungseg.terminal import path
 
 Verb = Callable[[str, str], argparse.ArgumentParser]
+ARCHITECTURES = ("comma-separated architectures: names, patterns such as 'r2*,unet', or functions such as "
+                 "package.module:function (default: as in the suite)")  # fmt: skip
+PRECISION = f"Keras precision policy: {', '.join(PRECISIONS)} (default: as in the suite)"
 
 
 def parser() -> argparse.ArgumentParser:
-    """All verbs and their options."""
+    """The parser of all verbs and their options."""
     top = argparse.ArgumentParser(
         prog="python -m bench" if sys.argv[0].endswith("__main__.py") else "lungseg-bench",
         description="Train, score and compare lung segmentation networks.",
-        epilog="Exit codes: 0 ok, 1 regression, 2 usage, 3 data, 4 some cells failed or could not be judged, 5 nothing "
-        "to compare with, 6 environment, 70 internal error, 130 interrupted and resumable.",
+        epilog="Exit codes: 0 success, 1 regression, 2 usage error, 3 bad data, 4 some cells failed or could not be "
+        "judged, 5 nothing to compare with, 6 environment or I/O error, 70 internal error, 130 interrupted (run the "
+        "same command again to resume).",
     )
     top.add_argument("--version", action="version", version=f"lungseg {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -34,66 +38,69 @@ def parser() -> argparse.ArgumentParser:
     _reporting(verb)
     _searching(verb)
     _judging(verb)
-    verb("list", "show suites with their costs, architectures and datasets")
+    verb("list", "list suites with their measured costs, recipe variants, architectures and datasets")
     return top
 
 
 def _measuring(verb: Verb) -> None:
-    """Verbs that work through the cells of a suite."""
-    run = verb("run", "train and score a suite's missing cells, then report")
-    _cells(run, "number of seeds instead of the suite's own")
-    run.add_argument("--variants", type=_names, help="variants of the recipe, beside it, instead of the suite's "
-                     "own, as plateau,long+ema; `list` names them")  # fmt: skip
+    """Verbs that train or measure the cells of a suite."""
+    run = verb("run", "train and score the cells of a suite that have no record yet, then write the report")
+    _cells(run, "number of seeds (default: as in the suite)")
+    run.add_argument("--variants", type=_names, help="comma-separated recipe variants to train in addition to the "
+                     "base recipe, such as plateau,long+ema (default: as in the suite; see `list`)")  # fmt: skip
     _numerics(run)
     _launch(run)
     run.add_argument("--workers", type=int, help="parallel cells (does not affect results)")
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
-    ensemble = verb("ensemble", "score means of a suite's trained seeds and views; trains nothing, then reports")
-    _cells(ensemble, "only the first so many seeds instead of all that were trained")
-    ensemble.add_argument("--variant", help="of those trained by this variant of the recipe, as long")
+    ensemble = verb("ensemble", "score ensembles over a suite's trained seeds, then write the report; trains nothing")
+    _cells(ensemble, "use only the first SEEDS seeds (default: all trained seeds)")
+    ensemble.add_argument("--variant", help="use the networks trained with this recipe variant, such as long")
     _numerics(ensemble)
     _launch(ensemble)
     ensemble.add_argument(
-        "--tta", action="store_true", help="also test-time augmentation (TTA): rotated, scaled and gamma-changed copies"
+        "--tta",
+        action="store_true",
+        help="also average over test-time augmentation (TTA): rotated, scaled and gamma-changed copies",
     )
-    robustness = verb("robustness", "Dice lost under corruptions, from kept weights; trains nothing, then reports")
-    robustness.add_argument("suite", help="suite's name; see `list`")
-    robustness.add_argument(
-        "--arch",
-        help="architectures instead of the suite's own: names or patterns, as 'r2*,unet', or package.module:function",
-    )
-    robustness.add_argument("--seeds", type=int, help="only the first so many seeds instead of all that were trained")
-    robustness.add_argument("--variant", help="those trained by this variant of the recipe, as long")
+    robustness = verb("robustness", "measure the loss of Dice on corrupted images, from stored weights; trains nothing")
+    robustness.add_argument("suite", help="name of the suite; see `list`")
+    robustness.add_argument("--arch", help=ARCHITECTURES)
+    robustness.add_argument("--seeds", type=int, help="use only the first SEEDS seeds (default: all trained seeds)")
+    robustness.add_argument("--variant", help="use the networks trained with this recipe variant, such as long")
     _numerics(robustness)
     _launch(robustness)
     _data(robustness)
     _results(robustness)
-    reruns = verb("reruns", "train the same cells again and again: how far equal runs differ; no part of a leaderboard")
-    _cells(reruns, "number of seeds instead of the suite's own")
+    reruns = verb(
+        "reruns", "train the same cells several times to measure run-to-run spread; leaderboards do not use the results"
+    )
+    _cells(reruns, "number of seeds (default: as in the suite)")
     _numerics(reruns)
     _launch(reruns)
     reruns.add_argument(
-        "--times", type=int, default=5, help="total number of runs of each cell, including earlier ones (5)"
+        "--times", type=int, default=5, help="total number of runs of each cell, including earlier ones (default: 5)"
     )
-    speed = verb("speed", "measure throughput of a suite's architectures, one process each")
+    speed = verb("speed", "measure the throughput of a suite's architectures, each in its own process")
     _choice(speed)
-    speed.add_argument("--batches", type=_numbers, default=(), help="images a step instead of the recipe's, as 8,16")
-    speed.add_argument("--peers", action="store_true", help="our U-Net beside a native PyTorch one, both precisions; "
-                       "needs torch")  # fmt: skip
-    speed.add_argument("--whole", action="store_true", help="the whole protocol: minutes an architecture")
-    speed.add_argument("--precision", choices=PRECISIONS, help="Keras policy instead of the suite's own")
+    speed.add_argument("--batches", type=_numbers, default=(), help="comma-separated batch sizes, such as 8,16 "
+                       "(default: as in the recipe)")  # fmt: skip
+    speed.add_argument("--peers", action="store_true", help="compare our U-Net with a native PyTorch U-Net in both "
+                       "precisions (needs torch)")  # fmt: skip
+    speed.add_argument("--whole", action="store_true", help="run the full measurement protocol, which takes minutes "
+                       "per architecture")  # fmt: skip
+    speed.add_argument("--precision", choices=PRECISIONS, metavar="POLICY", help=PRECISION)
     _launch(speed)
     _results(speed)
 
 
 def _reporting(verb: Verb) -> None:
-    """Verbs that write pages of what was measured."""
-    reruns = verb("report", "write pages and figures anew from stored records")
-    _results(reruns)
-    reruns.add_argument("--no-figures", action="store_true", help="pages only")
-    reruns.add_argument("--suite", help="only this suite's page")
-    costs = verb("costs", "where the seconds of a suite's cells went, part by part")
-    costs.add_argument("suite", nargs="?", default="quick", help="suite's name (quick)")
+    """Verbs that write pages or other files from stored records."""
+    report = verb("report", "rewrite pages and figures from stored records")
+    _results(report)
+    report.add_argument("--no-figures", action="store_true", help="write only the pages")
+    report.add_argument("--suite", help="write only this suite's page")
+    costs = verb("costs", "show how the time of a suite's cells divides into training, scoring and other parts")
+    costs.add_argument("suite", nargs="?", default="quick", help="name of the suite (default: quick)")
     _results(costs)
     span = verb("makespan", "how long a suite would take on other numbers of workers, from its cells' recorded times")
     span.add_argument("suite", nargs="?", default="quick", help="suite's name (quick)")
@@ -101,42 +108,47 @@ def _reporting(verb: Verb) -> None:
     span.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="before each cell, in a queue (0)")
     _results(span)
     subgroups = verb("subgroups", "aggregate stored scores by patients' sex and age, for the report")
-    subgroups.add_argument("suite", help="suite's name")
+    subgroups.add_argument("suite", help="name of the suite")
     _data(subgroups)
     _results(subgroups)
-    over = verb("history", "draw Dice and speed over the commits that a suite's records come from")
-    over.add_argument("suite", nargs="?", default="quick", help="suite's name (quick)")
+    over = verb("history", "plot Dice and speed against the commits at which a suite's records were made")
+    over.add_argument("suite", nargs="?", default="quick", help="name of the suite (default: quick)")
     _results(over)
-    migrate = verb("migrate", "rewrite records of schema 1 with today's names; all numbers and fingerprints stay valid")
+    migrate = verb("migrate", "rewrite records of schema 1 as schema 2; numbers do not change, fingerprints stay valid")
     _results(migrate)
-    publish = verb("publish", "validate a suite's records, copy them to the committed results, renew the pages")
-    publish.add_argument("suite", help="suite's name")
+    publish = verb("publish", "validate a suite's records, copy them to the committed results, update the pages")
+    publish.add_argument("suite", help="name of the suite")
     _results(publish)
-    publish.add_argument("--to", type=_folder, default=Results(home() / "results"), help="committed results (results)")
-    publish.add_argument("--partial", action="store_true", help="also architectures that lack folds, named as such")
-    folders = verb("export-model", "a model folder of each finished row, from kept weights; trains nothing")
-    folders.add_argument("suite", help="suite's name")
-    folders.add_argument("--arch", help="architectures instead of all that finished: names or patterns, as 'r2*,unet'")
-    folders.add_argument("--out", type=path, help="folder for them (<results>/models/<suite>)")
+    publish.add_argument("--to", type=_folder, default=Results(home() / "results"), help="folder of the committed "
+                         "results (default: results)")  # fmt: skip
+    publish.add_argument("--partial", action="store_true", help="include architectures with missing folds; the pages "
+                         "name what is missing and do not rank them")  # fmt: skip
+    folders = verb("export-model", "write a model folder for each finished row, from stored weights; trains nothing")
+    folders.add_argument("suite", help="name of the suite")
+    folders.add_argument("--arch", help="comma-separated architectures: names or patterns such as 'r2*,unet' (default: "
+                         "all finished ones)")  # fmt: skip
+    folders.add_argument("--out", type=path, help="output folder (default: <results>/models/<suite>)")
     _data(folders)
     _results(folders)
 
 
 def _searching(verb: Verb) -> None:
-    search = verb("tune", "search for a better recipe on part of one fold, judge it on the rest")
-    search.add_argument("suite", help="suite whose data, folds and recipe are the start; see `list`")
-    search.add_argument("--arch", help="architecture instead of the suite's first")
-    search.add_argument("--trials", type=int, default=20, help="total number of trials, including resumed ones (20)")
-    search.add_argument("--hours", type=float, help="begin no trial after so many hours of this command")
-    search.add_argument("--fold", type=int, default=0, help="fold whose test images judge the search (0)")
-    search.add_argument("--inner", type=int, default=3, help="inner folds that the rest is split into (3)")
-    search.add_argument("--size", type=int, help="side of the images in pixels instead of the suite's own")
-    search.add_argument("--width", type=int, help="channels of the first level instead of the suite's own")
-    search.add_argument("--epochs", type=int, help="epochs of every training instead of the recipe's own")
-    search.add_argument("--seeds", type=int, default=3, help="seeds of the judging on held-out images (3)")
+    search = verb("tune", "search for a better recipe: inner cross-validation selects it, the test images of one "
+                  "outer fold evaluate it")  # fmt: skip
+    search.add_argument("suite", help="suite whose data, folds and recipe the search starts from; see `list`")
+    search.add_argument("--arch", help="architecture (default: the suite's first)")
+    search.add_argument("--trials", type=int, default=20, help="total number of trials, including resumed ones "
+                        "(default: 20)")  # fmt: skip
+    search.add_argument("--hours", type=float, help="start no new trial once this command has run for HOURS hours")
+    search.add_argument("--fold", type=int, default=0, help="outer fold whose test images are held out (default: 0)")
+    search.add_argument("--inner", type=int, default=3, help="number of inner folds (default: 3)")
+    search.add_argument("--size", type=int, help="image side in pixels (default: as in the suite)")
+    search.add_argument("--width", type=int, help="channels of the first level (default: as in the suite)")
+    search.add_argument("--epochs", type=int, help="epochs of each training (default: as in the recipe)")
+    search.add_argument("--seeds", type=int, default=3, help="number of seeds in the held-out evaluation (default: 3)")
     search.add_argument("--workers", type=int, help="parallel trainings (does not affect results)")
-    search.add_argument("--publish-to", type=_folder, metavar="RESULTS", help="also write its record and page to "
-                        "RESULTS/tuning/")  # fmt: skip
+    search.add_argument("--publish-to", type=_folder, metavar="RESULTS", help="also write the search's record and page "
+                        "to RESULTS/tuning/")  # fmt: skip
     _launch(search)
     _data(search)
     _results(search)
@@ -144,47 +156,47 @@ def _searching(verb: Verb) -> None:
 
 def _judging(verb: Verb) -> None:
     for name, words in (
-        ("gate", "train a small suite anew and compare it with the baseline"),
-        ("baseline", "train a small suite anew and write it as the baseline"),
+        ("gate", "train a small suite from scratch and compare its scores with the baseline"),
+        ("baseline", "train a small suite from scratch and store its scores as the baseline"),
     ):
         guard = verb(name, words)
         guard.add_argument("--baseline", type=path, default=home() / "results" / "baseline.json", help="baseline file "
-                           "(results/baseline.json)")  # fmt: skip
-        guard.add_argument("--suite", help="what is trained: the baseline's suite; for a new one smoke, or own-smoke "
-                           "where --data names a folder")  # fmt: skip
-        guard.add_argument("--arch", help="architectures instead of the suite's own: names, patterns, or functions of "
-                           "your own as my.networks:tiny")  # fmt: skip
+                           "(default: results/baseline.json)")  # fmt: skip
+        guard.add_argument("--suite", help="suite to train (default: that of the baseline; if there is none, smoke, "
+                           "or own-smoke with --data)")  # fmt: skip
+        guard.add_argument("--arch", help=ARCHITECTURES)
         _data(guard)
         _limits(guard)
         _results(guard, "results/local/gate")
         if name == "gate":
             guard.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
-            guard.add_argument("--against", metavar="COMMIT", help="say what code changed since this commit if the "
-                               "baseline did, too (the pull request's base on GitHub)")  # fmt: skip
-    fast = verb("gate-speed", "time kernels, training and inference steps; compare them with the baseline")
+            guard.add_argument("--against", metavar="COMMIT", help="if the baseline changed since this commit, list "
+                               "the code that changed with it (on GitHub: the pull request's base)")  # fmt: skip
+    fast = verb("gate-speed", "time kernels, training steps and inference steps; compare them with the baseline")
     fast.add_argument("--baseline", type=path, default=home() / "results" / "speed-baseline.json", help="baseline file "
-                      "(results/speed-baseline.json)")  # fmt: skip
-    fast.add_argument("--write", action="store_true", help="write the baseline instead, the best of three measurements")
-    fast.add_argument("--margin", type=float, help="how much slower passes (0.5)")
+                      "(default: results/speed-baseline.json)")  # fmt: skip
+    fast.add_argument("--write", action="store_true", help="write a new baseline, the best of three measurements, "
+                      "instead of comparing")  # fmt: skip
+    fast.add_argument("--margin", type=float, help="largest slowdown that passes, as a fraction (default: 0.5)")
     fast.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
     _results(fast, "results/local/gate-speed")
-    judge = verb("compare", "compare a suite's records with older ones, image by image; trains nothing")
-    judge.add_argument("suite", help="suite's name")
+    judge = verb("compare", "compare a suite's records in two results folders, image by image; trains nothing")
+    judge.add_argument("suite", help="name of the suite")
     judge.add_argument("--baseline", type=_folder, default=Results(home() / "results"),
-                       help="results to compare with (results)")  # fmt: skip
+                       help="folder of the reference results (default: results)")  # fmt: skip
     judge.add_argument("--candidate", type=_folder, default=Results(home() / "results" / "local"),
-                       help="results (results/local)")  # fmt: skip
-    judge.add_argument("--arch", help="only these architectures: names or patterns, as 'r2*,unet', or functions of "
-                       "your own as my.networks:tiny")  # fmt: skip
+                       help="folder of the results to judge (default: results/local)")  # fmt: skip
+    judge.add_argument("--arch", help="compare only these architectures: names or patterns such as 'r2*,unet', or "
+                       "functions such as my.networks:tiny")  # fmt: skip
     _limits(judge)
     judge.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
     _results(judge, "results/local/compare")
 
 
 def _limits(of: argparse.ArgumentParser) -> None:
-    of.add_argument("--margin", type=float, help="largest loss of mean Dice that passes, as 0.01, instead of the "
-                    "suite's own limits; scores need not be equal then on any machine")  # fmt: skip
-    of.add_argument("--limits", type=path, metavar="TOML", help="file of margin, margins, floor, level, exact")
+    of.add_argument("--margin", type=float, help="largest loss of mean Dice that passes, such as 0.01 (default: the "
+                    "suite's own limits); exact equality is then not required on any machine")  # fmt: skip
+    of.add_argument("--limits", type=path, metavar="TOML", help="file with margin, margins, floor, level and exact")
 
 
 def _cells(of: argparse.ArgumentParser, seeds: str) -> None:
@@ -192,16 +204,16 @@ def _cells(of: argparse.ArgumentParser, seeds: str) -> None:
     _results(of)
     _data(of)
     of.add_argument("--seeds", type=int, help=seeds)
-    of.add_argument("--folds", type=_numbers, help="only these folds, as 0,1")
+    of.add_argument("--folds", type=_numbers, help="comma-separated folds, such as 0,1 (default: all)")
 
 
 def _numerics(of: argparse.ArgumentParser) -> None:
-    of.add_argument("--precision", choices=PRECISIONS, help="Keras policy instead of the suite's own")
+    of.add_argument("--precision", choices=PRECISIONS, metavar="POLICY", help=PRECISION)
     bits = of.add_mutually_exclusive_group()
-    bits.add_argument("--deterministic", action="store_true", default=None, help="operations that give the same bits "
-                      "each time: what every suite does on a CPU")  # fmt: skip
-    bits.add_argument("--fast", dest="deterministic", action="store_false", help="operations that need not: what "
-                      "suites for a GPU do there, at up to four times the speed")  # fmt: skip
+    bits.add_argument("--deterministic", action="store_true", default=None, help="use only bit-reproducible "
+                      "operations (default, except for GPU suites on a GPU)")  # fmt: skip
+    bits.add_argument("--fast", dest="deterministic", action="store_false", help="allow operations that are not "
+                      "bit-reproducible, up to four times as fast (default of GPU suites on a GPU)")  # fmt: skip
 
 
 def _launch(of: argparse.ArgumentParser) -> None:
@@ -214,19 +226,17 @@ def _launch(of: argparse.ArgumentParser) -> None:
 
 
 def _choice(of: argparse.ArgumentParser) -> None:
-    of.add_argument("suite", nargs="?", default="quick", help="suite's name (quick); see `list`")
-    of.add_argument(
-        "--arch",
-        help="architectures instead of the suite's own: names or patterns, as 'r2*,unet', or package.module:function",
-    )
+    of.add_argument("suite", nargs="?", default="quick", help="name of the suite (default: quick); see `list`")
+    of.add_argument("--arch", help=ARCHITECTURES)
 
 
 def _results(of: argparse.ArgumentParser, default: str = "results/local") -> None:
-    of.add_argument("--results", type=_folder, default=Results(home() / default), help=f"results folder ({default})")
+    where = Results(home() / default)
+    of.add_argument("--results", type=_folder, default=where, help=f"results folder (default: {default})")
 
 
 def _data(of: argparse.ArgumentParser) -> None:
-    of.add_argument("--data", type=path, help="folder of the real dataset (else LUNGSEG_DATA)")
+    of.add_argument("--data", type=path, help="root folder of the dataset (default: $LUNGSEG_DATA); phantoms need none")
 
 
 def _folder(text: str) -> Results:
@@ -245,7 +255,7 @@ def _words(text: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(LAUNCHES.get(text, text)))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no command ({error})") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a shell command ({error})") from error
 
 
 def _executor(text: str) -> tuple[str, str]:
@@ -260,7 +270,7 @@ def _executor(text: str) -> tuple[str, str]:
 def _names(text: str) -> list[str]:
     names = [part.strip() for part in text.split(",")]
     if not all(names):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of names such as plateau,elastic")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected comma-separated names such as plateau,elastic")
     return names
 
 
@@ -268,4 +278,4 @@ def _numbers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 0,1") from error
+        raise argparse.ArgumentTypeError(f"{text!r}: expected comma-separated whole numbers such as 0,1") from error

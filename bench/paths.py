@@ -1,4 +1,4 @@
-"""The checkout or where else results go, paths as people read them, names of files."""
+"""The folder where results are stored, paths as messages show them, and safe file names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST = 210  # characters of a file name, whose limit is 255 nearly everywhere
 
 
 def home() -> Path:
-    """Where results are and go unless the user says otherwise: in the checkout, else in the working directory."""
+    """Parent of the default results folder: the checkout, else the working directory."""
     return ROOT if CHECKOUT else Path.cwd()
 
 

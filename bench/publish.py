@@ -1,4 +1,4 @@
-"""From one's own results to the committed ones: validate a suite's records, copy them, renew the pages."""
+"""Publishes local results: validates a suite's records, copies them to the committed results, updates the pages."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def validate(records: Sequence[Record], partial: bool = False) -> list[str]:
         if not record.sealed:
             problems.append(f"{name}: was edited after it was written; run the cell again")
         if record.fingerprint != store.fingerprint(record.inputs.every):
-            problems.append(f"{name}: its fingerprint does not fit its inputs; run the cell again")
+            problems.append(f"{name}: its fingerprint does not match its inputs; run the cell again")
         cell = record.cell
         training = (cell.architecture, cell.recipe, cell.seed)
         groups[*training, *_machine(record)].append(record)
@@ -106,7 +106,7 @@ def _orphans(records: Sequence[Record]) -> list[str]:
     """Ensembles without a member among the records: their numbers could be traced to no training."""
     there = {(_machine(record), record.name) for record in records if record.ok}
     return [
-        f"{record.name}: its member {member.cell} is not there; run its suite again, or delete it"
+        f"{record.name}: its member {member.cell} is missing; run its suite again, or delete it"
         for record in records
         for member in record.inputs.members
         if (_machine(record), member.cell) not in there

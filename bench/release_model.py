@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def steps(options: argparse.Namespace, folder: Path) -> list[list[str]]:
-    """What `lungseg` is to do, by its arguments, in order."""
+    """The `lungseg` commands to run, in order, as lists of arguments."""
     shenzhen, threads = ["shenzhen", str(options.data / "Shenzhen")], ["--threads", "1"]
     network = ["--arch", options.arch, "--width", str(options.width), "--size", str(options.size)]
     train = ["train", "montgomery", str(options.data / "Montgomery"), str(folder), *network]
@@ -67,12 +67,12 @@ def packed(model: ModelFolder) -> bytes:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.release_model", description="Make a model to be released.")
-    parser.add_argument("arch", help="architecture, as unet or m2unet")
+    parser.add_argument("arch", help="architecture, such as unet or m2unet")
     parser.add_argument("data", type=path, help="folder that holds Montgomery and Shenzhen")
     parser.add_argument("out", type=path, help="folder for the model and its zip")
-    parser.add_argument("--width", type=int, default=64, help="channels of the first level (64)")
-    parser.add_argument("--size", type=int, default=128, help="side in pixels (128)")
-    parser.add_argument("--recipe", default="strong", help="recipe (strong)")
+    parser.add_argument("--width", type=int, default=64, help="channels of the first level (default: 64)")
+    parser.add_argument("--size", type=int, default=128, help="image side in pixels (default: 128)")
+    parser.add_argument("--recipe", default="strong", help="recipe (default: strong)")
     parser.add_argument("--expected", metavar="SUITE", help="put the out-of-fold Dice of this suite's row on the card")
     return parser
 

@@ -1,4 +1,4 @@
-"""Verbs and options until version 0.1, so that whoever types one is told today's. Nothing accepts them."""
+"""Old names of verbs and options (up to version 0.1), so that an error can name the new ones. None is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compared with what: suites of cells. A suite's name implies its data, size, width and recipe."""
+"""Suites: named sets of cells to compare. A suite's name implies its data, size, width and recipe."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Suite:
     """A comparison under equal seeds, folds and budgets.
 
     size: (height, width) of the network's input, pixels. width: channels of the first level. threads: of one
-    cell, part of its result. slots: cells at a time. timeout_s: wall-clock seconds after which a cell is ended.
+    cell, affects results. workers: parallel cells. timeout_s: wall-clock seconds after which a cell is stopped.
     phantoms: the set to write, where the dataset is the phantom. widths: of the architectures that have another.
     test_set: another dataset, all of which is predicted by a training on all of ``dataset``; folds is 1 then.
-    also: another dataset, all of which every fold trains on besides its own images; never validated on nor scored.
-    variants: of the recipe, each of which is trained beside it.
+    extra_train: another dataset, all of which is added to every training fold; never validated on nor scored.
+    variants: of the recipe, each trained in addition to it.
     called: what records call the data where ``dataset`` is anybody's folder; see ``called``.
     precision: a Keras policy, of every recipe of the
     suite. deterministic: whether operations give the same bits each time; None: unless the suite is ``for_gpu`` and
@@ -64,12 +64,12 @@ class Suite:
 
     @property
     def train_set(self) -> str:
-        """``montgomery``, or ``montgomery+shenzhen`` where another set is trained on besides."""
+        """``montgomery``, or ``montgomery+shenzhen`` where another set is added to training."""
         return "+".join((self.called or self.dataset, *([self.extra_train] if self.extra_train else [])))
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """Names of the datasets that it reads: its own, and the one that it scores or trains on besides."""
+        """Names of the datasets that it reads: its own, and the one that it tests on or adds to training."""
         return (self.dataset, *(name for name in (self.test_set, self.extra_train) if name))
 
     @property
@@ -92,7 +92,7 @@ class Suite:
 
     @property
     def is_deterministic(self) -> bool:
-        """Whether its cells give the same bits each time on this machine."""
+        """Whether the suite's cells are bit-reproducible on this machine."""
         fast = self.for_gpu and machine.device_kind() != "cpu"
         return not fast if self.deterministic is None else self.deterministic
 
@@ -110,66 +110,66 @@ SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         Suite(
-            "smoke", "the gate's tiny run on the phantom", THREE, "phantom", (48, 80), 4, 2, (0,), "smoke",
+            "smoke", "smoke test of the gate, on the phantom", THREE, "phantom", (48, 80), 4, 2, (0,), "smoke",
             timeout_s=1800, phantoms=Phantoms(32, (112, 128)), fold_subset=(0,),
         ),
         Suite(
-            "quick", "what `make bench` runs: a first comparison on the phantom", THREE, "phantom", (64, 64), 8, 2,
+            "quick", "first comparison, on the phantom; default of `make bench`", THREE, "phantom", (64, 64), 8, 2,
             (0,), "quick", timeout_s=600, phantoms=Phantoms(60, (256, 224)),
         ),
         Suite(
-            "montgomery-64", "Montgomery at 64 px, width 16, three seeds: the source protocol in an hour of two cores",
+            "montgomery-64", "Montgomery at 64 px, width 16, three seeds: the source protocol at low resolution",
             THREE, "montgomery", (64, 64), 16, 5, (0, 1, 2), "reference", widths=FIXED_WIDTHS,
         ),
         Suite(
-            "montgomery-128", "Montgomery at 128 px, width 16: the comparison that two cores can carry", THREE,
+            "montgomery-128", "Montgomery at 128 px, width 16: a comparison that two cores can run", THREE,
             "montgomery", (128, 128), 16, 5, (0,), "reference", widths=FIXED_WIDTHS,
         ),
         Suite(
-            "montgomery-128-strong", "Montgomery at 128 px, width 16, with augmentation, a cosine and 150 epochs",
+            "montgomery-128-strong", "Montgomery at 128 px, width 16, augmentation, cosine schedule and 150 epochs",
             ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 5, (0,), "strong",
             widths=FIXED_WIDTHS,
         ),
         Suite(
-            "ablation", "what each ingredient of recipe strong buys: one less, more, or another, on a small U-Net",
+            "ablation", "ablation of recipe strong on a small U-Net: one ingredient removed, added or replaced",
             ("unet",), "montgomery", (64, 64), 8, 5, (0,), "strong",
             variants=recipes.VARIANT_NAMES,
         ),
         Suite(
             "ablation-128",
-            "what batches, epochs, elastic deformation, averaged weights or a plateau change in strong at 128 px",
+            "effect of batch size, epochs, elastic deformation, EMA and a plateau schedule on strong at 128 px",
             ("unet", "unet3plus"), "montgomery", (128, 128), 16, 5, (0,), "strong", widths=FIXED_WIDTHS,
             variants=("plateau", "batch-4", "epochs-300", "elastic", "long", "long+ema"),
         ),
         Suite(
-            "montgomery-to-shenzhen-128", "trained on all of Montgomery, scored on all of Shenzhen, which it never saw",
+            "montgomery-to-shenzhen-128", "cross-dataset test: trained on all of Montgomery, tested on all of Shenzhen",
             ("unet", "m2unet", "resunet", "r2unet"), "montgomery", (128, 128), 16, 1, (0,), "strong",
             widths=FIXED_WIDTHS, test_set="shenzhen", timeout_s=24 * 3600,
         ),
         Suite(
-            "shenzhen-to-montgomery-128", "trained on all of Shenzhen, scored on all of Montgomery, which it never saw",
+            "shenzhen-to-montgomery-128", "cross-dataset test: trained on all of Shenzhen, tested on all of Montgomery",
             ("unet", "m2unet", "resunet", "r2unet"), "shenzhen", (128, 128), 16, 1, (0,), "strong",
             widths=FIXED_WIDTHS, test_set="montgomery", timeout_s=24 * 3600,  # four times the images
         ),
         Suite(
-            "montgomery-with-shenzhen-128", "Montgomery's folds, each trained on all of Shenzhen besides",
+            "montgomery-with-shenzhen-128", "Montgomery with all of Shenzhen added to every training fold",
             ("unet", "lwnet"), "montgomery", (128, 128), 16, 5, (0,), "strong",
             widths=FIXED_WIDTHS, extra_train="shenzhen", timeout_s=24 * 3600,
         ),
         Suite(
-            "montgomery", "Montgomery at 256 px, width 64, three seeds: the source document's protocol, for a GPU",
+            "montgomery", "Montgomery at 256 px, width 64, three seeds: the source protocol, for a GPU",
             THREE, "montgomery", (256, 256), 64, 5, (0, 1, 2), "reference", for_gpu=True,
         ),
         Suite(
-            "montgomery-strong", "Montgomery at 256 px, width 64, with augmentation, a cosine, 150 epochs: for a GPU",
+            "montgomery-strong", "Montgomery at 256 px, width 64, augmentation, cosine schedule, 150 epochs, for a GPU",
             ("unet",), "montgomery", (256, 256), 64, 5, (0,), "strong", for_gpu=True,
         ),
         Suite(
-            "own", "a folder of one's own at 128 px, width 16: img/, mask/ and, if there is one, metadata.csv", THREE,
+            "own", "your own images at 128 px, width 16: a folder with img/, mask/ and optionally metadata.csv", THREE,
             "folder", (128, 128), 16, 5, (0,), "reference", widths=FIXED_WIDTHS,
         ),
         Suite(
-            "own-smoke", "the gate's tiny run on a folder of one's own: one fold of five at 64 px, width 8", ("unet",),
+            "own-smoke", "smoke test of the gate, on your own images: one fold of five at 64 px, width 8", ("unet",),
             "folder", (64, 64), 8, 5, (0,), "smoke", timeout_s=1800, fold_subset=(0,),
         ),
     )
@@ -193,7 +193,7 @@ def select(
     deterministic: bool | None = None,
 ) -> Suite:
     """The suite with other architectures (shell patterns), seeds 0 to ``seeds`` - 1, only some of its folds, or other
-    variants of its recipe beside it (``plateau``, or ``plateau+elastic`` for both at once).
+    variants in addition to its recipe (``plateau``, or ``plateau+elastic`` for both at once).
 
     What decides a score (data, size, recipe, number of folds) stays, so the records remain comparable. Another
     precision, or operations that give the same bits or need not, make records of another folder and table.
@@ -208,7 +208,7 @@ def select(
         chosen = replace(chosen, architectures=tuple(ARCHITECTURES.match(architectures)))
     if seeds is not None:
         if seeds < 1:
-            raise UsageError(f"{seeds} seeds: at least 1 is needed")
+            raise UsageError(f"--seeds {seeds}: at least 1 is needed")
         chosen = replace(chosen, seeds=tuple(range(seeds)))
     if folds is not None:
         wrong = [k for k in folds if not 0 <= k < chosen.folds]
@@ -223,7 +223,7 @@ def select(
 
 
 def called(chosen: Suite, root: Path) -> Suite:
-    """The suite with its data called by the folder's name, ``own-<name>``, where they are of one's own: two such
+    """The suite with its data called by the folder's name, ``own-<name>``, where it is a user's own: two such
     folders are two sets, and neither is ever called by a public set's name."""
     if chosen.dataset != "folder":
         return chosen

@@ -1,4 +1,4 @@
-"""lungseg: segment lungs on chest radiographs, and know how well. Importing it loads no backend."""
+"""lungseg: lung segmentation on chest radiographs. Importing it loads no backend."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         terminal.silence()
         return EnvironmentFailure.exit_code
     except KeyboardInterrupt:
-        _complain("interrupted; nothing half-written remains")
+        _complain("interrupted; no partial files are left")
         return INTERRUPTED
     except LungsegError as error:
         _complain(*(error.problems if isinstance(error, DataError) else [str(error)]))
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("LUNGSEG_TRACEBACK"):
             traceback.print_exc()
-        _complain(f"internal error ({type(error).__name__}: {error}); LUNGSEG_TRACEBACK=1 shows where")
+        _complain(f"internal error ({type(error).__name__}: {error}); set LUNGSEG_TRACEBACK=1 to see the traceback")
         return INTERNAL
 
 
@@ -53,31 +53,40 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lungseg", description="Lung segmentation on chest radiographs.")
     parser.add_argument("--version", action="version", version=f"lungseg {__version__}")
     groups = parser.add_subparsers(title="commands", metavar="<command>", required=True)
-    data = groups.add_parser("data", help="fetch, check or make a dataset")
+    data = groups.add_parser("data", help="download, check or generate a dataset")
     verbs = data.add_subparsers(title="verbs", metavar="<verb>", required=True)
 
     fetch = verbs.add_parser("fetch", help="download a dataset and verify it")
-    fetch.add_argument("dataset", help="its name: montgomery")
-    fetch.add_argument("folder", nargs="?", type=terminal.path, help="folder to be made (default: data/<dataset>)")
-    fetch.add_argument("--url", help="a mirror of the same archive (its SHA-256 stays the pinned one)")
+    fetch.add_argument("dataset", help="name of the dataset: montgomery")
+    fetch.add_argument("folder", nargs="?", type=terminal.path, help="folder to create (default: data/<dataset>)")
+    fetch.add_argument("--url", help="download from this mirror; the archive must still have the pinned SHA-256")
     fetch.set_defaults(run=_fetch)
 
-    verify = verbs.add_parser("verify", help="read every image and mask, print what the folder holds")
-    verify.add_argument("dataset", help="its name: montgomery, shenzhen, folder, phantom")
-    verify.add_argument("folder", type=terminal.path, help="root of the dataset")
+    verify = verbs.add_parser("verify", help="check every image and mask, print a summary")
+    verify.add_argument("dataset", help="name of the dataset: montgomery, shenzhen, folder, phantom")
+    verify.add_argument("folder", type=terminal.path, help="root folder of the dataset")
     verify.add_argument(
-        "--same-patient", action="store_true", help="also compare every pair of images by their anatomy (minutes)"
+        "--same-patient",
+        action="store_true",
+        help="also search for images of one patient by comparing the anatomy in each pair of images (takes minutes)",
     )
     verify.add_argument(
-        "--pairs", type=terminal.path, metavar="CSV", help="write what --same-patient finds, and imply it"
+        "--pairs",
+        type=terminal.path,
+        metavar="CSV",
+        help="write the pairs that --same-patient finds to this file (implies --same-patient)",
     )
     verify.set_defaults(run=_verify)
 
-    phantom = verbs.add_parser("phantom", help="write procedural radiographs with exact masks")
-    phantom.add_argument("folder", type=terminal.path, help="folder to be made, in the original Montgomery layout")
+    phantom = verbs.add_parser("phantom", help="generate synthetic radiographs with exact masks")
+    phantom.add_argument(
+        "folder", type=terminal.path, help="folder to create, in the layout of the original Montgomery set"
+    )
     phantom.add_argument("--n", type=options.whole(1), default=60, help="number of images (default: 60)")
-    phantom.add_argument("--size", type=_size, default=(384, 320), help="rows[xcolumns] (default: 384x320)")
-    phantom.add_argument("--seed", type=options.whole(0, 2**32 - 1), default=0, help="default: 0")
+    phantom.add_argument(
+        "--size", type=_size, default=(384, 320), help="image size, ROWS or ROWSxCOLUMNS (default: 384x320)"
+    )
+    phantom.add_argument("--seed", type=options.whole(0, 2**32 - 1), default=0, help="random seed (default: 0)")
     phantom.set_defaults(run=_phantom)
     cli.register(groups)
     return parser
@@ -104,7 +113,9 @@ def _verify(arguments: argparse.Namespace) -> int:
         write_bytes(arguments.pairs, table(report.pairs).encode())
     if report.errors:
         sys.stdout.flush()  # so that the table stands before the errors when both go to one place
-        raise DataError([*report.errors, f"{_many(len(report.errors))}: this set cannot be used as it is"])
+        raise DataError(
+            [*report.errors, f"{_many(len(report.errors))}: this dataset cannot be used until they are corrected"]
+        )
     return 0
 
 

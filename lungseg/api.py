@@ -1,4 +1,4 @@
-"""The four verbs of Python: ``lungseg.fit``, ``predict``, ``evaluate`` and ``load_model``."""
+"""The Python API: ``lungseg.fit``, ``predict``, ``evaluate`` and ``load_model``."""
 
 from __future__ import annotations
 

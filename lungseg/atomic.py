@@ -1,4 +1,4 @@
-"""Files and folders that appear under their name whole or not at all, whatever stops the writer.
+"""Atomic writes: a file or folder appears under its name complete or not at all.
 
 Some file systems know no fsync of a folder, or of anything, and some no permissions (network shares, FUSE, a stick):
 nothing is wrong with what is written there, so that costs one warning. A full or failing disk stays an error.
@@ -155,7 +155,7 @@ def give_name(work: Path, folder: Path) -> None:
 
 
 def refused(path: Path, error: OSError) -> EnvironmentFailure:
-    """The error of a file that the system does not let us write."""
+    """The error for a file that cannot be written."""
     return EnvironmentFailure(
         f"{path}: cannot be written ({error.strerror or error}); free some space or make its folder writable, "
         "then run the same command again"
@@ -165,13 +165,13 @@ def refused(path: Path, error: OSError) -> EnvironmentFailure:
 def sync(handle: int) -> None:
     """Let an open file or folder reach the disk, where the file system can. Raises OSError for a failing disk."""
     _where_known(
-        lambda: os.fsync(handle), "cannot be told to write at once: after a power cut the last files may be missing"
+        lambda: os.fsync(handle), "cannot flush files (fsync): after a power cut the last files may be missing"
     )
 
 
 def permit(path: str | Path, mode: int) -> None:
     """Set who may read a file or folder, where the file system has such permissions. Raises OSError otherwise."""
-    _where_known(lambda: os.chmod(path, mode), "takes no permissions: who may read the files is up to it")
+    _where_known(lambda: os.chmod(path, mode), "does not support permissions: it decides who may read the files")
 
 
 def _where_known(call: Callable[[], None], without: str) -> None:
@@ -185,8 +185,8 @@ def _where_known(call: Callable[[], None], without: str) -> None:
 
 @cache
 def _warn(without: str) -> None:
-    """Once a process, not once a file."""
-    print(f"warning: a file system that is written to {without}", file=sys.stderr)
+    """Print a warning once per process, not once per file."""
+    print(f"warning: the file system {without}", file=sys.stderr)
 
 
 def _sync(path: Path) -> None:

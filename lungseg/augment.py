@@ -1,4 +1,4 @@
-"""Training images that could have been: posed, scaled, exposed a little otherwise. Never for validation or test."""
+"""Augmentation of training images: rotated, scaled, shifted, exposed differently. Not for validation or test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order in which images reach the network: a pure function of seed and epoch, never of hidden state."""
+"""Shuffled, augmented batches. Their order is a pure function of seed and epoch, so a resumed run repeats it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Run = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
 @dataclass(frozen=True)
 class Batches:
-    """Shuffled batches for one training, each image varied anew in each epoch where there is an augmentation.
+    """Shuffled batches for one training, each image augmented differently in each epoch where the recipe augments.
 
     ``fit()`` reorders a PyDataset's batches by Python's global generator, and tells a dataset of a new epoch
     only after it has fetched from it; a resumed run would then see another order. A plain generator over

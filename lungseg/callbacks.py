@@ -1,5 +1,4 @@
-"""What watches a training: the average and the best of its weights, the journal of its epochs, and the checkpoints it
-goes on from."""
+"""Keras callbacks of a training: EMA of the weights, best weights, history and checkpoints."""
 
 from __future__ import annotations
 
@@ -44,14 +43,14 @@ class WeightEMA(keras.callbacks.Callback):
     (1 + n) / (10 + n) at most, so that the first epochs are soon forgotten (num_updates of TensorFlow's
     ``ExponentialMovingAverage``): 0.9 is reached after 80. As in Tarvainen and Valpola 2017 (arXiv:1703.01780,
     section 2) but after an epoch instead of a step; related to SWA (Izmailov et al. 2018, arXiv:1803.05407), whose
-    average is an equal one. Normalising statistics are averaged like weights; SWA computes them anew, Keras's
+    average is an equal one. Normalising statistics are averaged like weights; SWA computes them again, Keras's
     ``use_ema`` takes them as the last batches left them. Raises UsageError for another share.
     """
 
     def __init__(self, share: float) -> None:
         super().__init__()
         if not 0 < share < 1:
-            raise UsageError(f"ema_decay {share}: what is kept of an average is above 0 and below 1; 0 takes none")
+            raise UsageError(f"ema_decay {share}: expected a decay above 0 and below 1, or 0 for no average")
         self.share, self.epochs = share, 0
         self.weights: list[Any] = []
         self._own: list[Any] = []

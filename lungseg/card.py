@@ -1,4 +1,4 @@
-"""What a trained network says of itself: the ``card.json`` of a model folder, read with suspicion."""
+"""Model cards: the ``card.json`` of a model folder, validated when read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Card:
     sha256 of prepared pixels, and how they were split. training: seed, epochs, best epoch, backend, versions, source.
     scores: each with set, images, patients, metric, value, low, high (95 % over patients), and what it was measured on.
     exposure: mean and standard deviation, low and high over training images at the network's size, by which an
-    unusual image is told.
+    unusual image is recognised.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Card:
     schema: int = SCHEMA
 
     def text(self) -> str:
-        """As JSON, keys in the order above."""
+        """The card as JSON, keys in the order above."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
@@ -76,9 +76,9 @@ def parse(text: bytes, where: str) -> Card:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: is not JSON ({error}); get the folder again from its source") from error
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
-        raise DataError(f"{where}: is no card of schema {SCHEMA}; get a newer lungseg, or the folder again")
+        raise DataError(f"{where}: is not a card of schema {SCHEMA}; get a newer lungseg, or the folder again")
     if place := next((value for value in _strings(result) if _PLACE.search(value)), None):
-        raise DataError(f"{where}: holds the path {place[:80]!r}; a card names no file of a machine")
+        raise DataError(f"{where}: holds the path {place[:80]!r}; a card must not name files of a machine")
     names = {entry.name for entry in fields(Card)}
     if wrong := sorted(result.keys() ^ names):
         raise DataError(f"{where}: {wrong[0]!r} is {'unknown' if wrong[0] in result else 'missing'}")
@@ -90,7 +90,7 @@ def parse(text: bytes, where: str) -> Card:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _check(result: dict[str, Any], where: str) -> None:

@@ -1,4 +1,4 @@
-"""A training's whole state in one file, so that a killed one goes on to the same bits.
+"""Checkpoints: the complete state of a training in one file, so that a resumed training ends with the same bits.
 
 One file now and then, at the end of an epoch, written atomically, checksummed, the last two kept: a damaged newest one
 costs the time since the one before.
@@ -31,7 +31,7 @@ _DIGEST = hashlib.sha256().digest_size
 @dataclass(frozen=True)
 class State:
     """What is needed to go on. epoch: how many are done. arrays: lists of NumPy arrays by what they are of
-    (``model``, ``optimizer``, ``best``, ``average``), in the order of their variables. facts: callbacks and history,
+    (``model``, ``optimizer``, ``best``, ``average``), in the order of their variables. metadata: callbacks and history,
     JSON-ready (infinite and missing numbers allowed: Python's dialect of JSON keeps every bit of a float)."""
 
     epoch: int

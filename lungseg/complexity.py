@@ -1,4 +1,4 @@
-"""What a model costs and what it is: multiply-accumulates, trainable parameters, a hash of its graph."""
+"""Complexity of a model: multiply-accumulates and trainable parameters; also the hash of its graph."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-"""CSV that no spreadsheet runs: a cell that begins with ``=``, ``+``, ``-`` or ``@`` is a formula there, and file names
-come from outside. Such text gets an apostrophe before it, which ``rows`` takes away again; numbers stay numbers."""
+"""CSV without spreadsheet formulas.
+
+A cell that begins with ``=``, ``+``, ``-`` or ``@`` would be a formula, and file names come from outside. Such text
+gets an apostrophe before it, which ``rows`` removes again; numbers stay numbers.
+"""
 
 from __future__ import annotations
 

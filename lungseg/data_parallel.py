@@ -1,4 +1,4 @@
-"""One training on several devices of one machine: each takes its share of every batch (data parallelism).
+"""Data parallelism: one training on several devices of one machine, each with its share of every batch.
 
 JAX alone: XLA splits the program of one device, so that losses, batch normalisation and gradients are those of the
 whole batch. TensorFlow's MirroredStrategy normalises each share by itself and weights shares of unequal size alike,
@@ -18,7 +18,9 @@ AXIS = "batch"
 
 
 def use(devices: int) -> None:
-    """Train on the first ``devices`` devices from now on. Call it after ``runtime.start`` and before a model is built.
+    """Train on the first ``devices`` devices from now on.
+
+    Call it after ``runtime.init_backend`` and before a model is built.
 
     Raises UsageError for a backend other than JAX, and where the machine has fewer.
     """

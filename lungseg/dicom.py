@@ -1,4 +1,4 @@
-"""A radiograph from a DICOM file: the door to pydicom.
+"""Reads a radiograph from a DICOM file, with pydicom.
 
 Stored values become grey values in the order of the standard (PS3.4 N.2): modality LUT or rescale, VOI LUT or window,
 then the inversion of MONOCHROME1. Each step is a function of one value, so it is applied to a table of all stored
@@ -60,7 +60,7 @@ def read(path: Path) -> Radiograph:
     except DataError:
         raise
     except pydicom.errors.InvalidDicomError as error:
-        raise DataError(f"{path}: is no DICOM file (no DICM prefix); export it again") from error
+        raise DataError(f"{path}: is not a DICOM file (no DICM prefix); export it again") from error
     except (*_DAMAGE, pydicom.errors.BytesLengthException) as error:
         first = " ".join(str(error).split())[:160]
         raise DataError(f"{path}: damaged DICOM ({type(error).__name__}: {first}); export it again") from error

@@ -1,4 +1,4 @@
-"""Masks as DICOM Segmentation objects (PS3.3 A.51): the door to highdicom.
+"""Writes masks as DICOM Segmentation objects (PS3.3 A.51), with highdicom.
 
 Such an object names the patient, study and image that it was made of, as the standard wants it: it is written only
 where it was asked for.

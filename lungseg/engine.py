@@ -1,4 +1,4 @@
-"""What runs a trained network: ONNX Runtime by default, Keras where a model has no export. The door to onnxruntime.
+"""Inference engines: ONNX Runtime by default, Keras for a model without an ONNX graph.
 
 ONNX Runtime starts in half a second with 80 MB, Keras on TensorFlow in ten with 700, and is half as fast.
 """

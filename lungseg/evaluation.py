@@ -1,4 +1,4 @@
-"""Scores of one model on labelled images, with intervals over patients: what a card states."""
+"""Scores of one model on labelled images, with intervals over patients, as a model card states them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained network in other forms: ONNX, LiteRT and SavedModel. The door to onnx, tf2onnx and TensorFlow's converter.
+"""Exports a trained network as ONNX, LiteRT or SavedModel, with tf2onnx and TensorFlow's converter.
 
 All are written from TensorFlow, whatever backend a network was trained on: a model folder's weights are arrays of none.
 What was written without an error may still not run, or predict nothing: ``lungseg.parity`` runs each form.
@@ -101,7 +101,7 @@ def litert_bytes(model: keras.Model, precision: str, calibration: np.ndarray | N
     spec: dict[str, Any] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}  # none that LiteRT alone cannot run
     if precision == "int8":
         if calibration is None or not len(calibration):
-            raise UsageError("full int8 needs images to calibrate its activations by")
+            raise UsageError("full int8 needs images that calibrate its activations")
         spec["supported_ops"] = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         options = {
             "optimizations": [tf.lite.Optimize.DEFAULT],

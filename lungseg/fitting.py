@@ -1,4 +1,4 @@
-"""From labelled images to a model folder: one network, one recipe, and a score on patients that it never saw."""
+"""Trains one network with one recipe on labelled images, scores it on held-out patients, writes a model folder."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def fit(
     ``hold_out=False`` trains on all and states no score of its own. No patient is ever on both sides.
     threads: of the processor, part of the result; all that this process may use unless given. devices: of this
     machine, which share each batch; more than one needs JAX (``lungseg.data_parallel``).
-    about: ``name``, ``licence`` and ``sources`` of the card. watch: told of each epoch and fold as a mapping.
+    about: ``name``, ``licence`` and ``sources`` of the card. watch: receives each epoch and fold as a mapping.
 
     Called again with the same arguments after an interruption it goes on from its last epoch; what it needs for
     that lies beside ``out`` in ``<out>.training`` and is removed at the end.
@@ -189,7 +189,7 @@ class _Job:
         return model, training.fit(model, self.prepared, fold, self.recipe, self.seed, details, checkpoints)
 
     def identity(self, fold: Fold) -> str:
-        """Of everything that decides a training's numbers, this code included."""
+        """Hash of everything that decides a training's numbers, this code included."""
         parts = [
             self.prepared.sha256, asdict(fold), asdict(self.recipe), self.architecture, self.width, list(self.size),
             self.seed, self.threads, self.devices, runtime.backend_name(), runtime.versions(),

@@ -1,5 +1,5 @@
-"""The door to OpenCV for pixels (``lungseg.datasets.landmarks`` is that for keypoints): read, resize, unite and write
-images and masks.
+"""Reads, resizes, unites and writes images and masks. All use of OpenCV is here, except for keypoints
+(``lungseg.datasets.landmarks``).
 
 OpenCV accepts in silence what must not pass (a JPEG named .png, a palette, the high byte of 16-bit pixels),
 so ``lungseg.png`` checks the file first and pixels are decoded unchanged (measured on OpenCV 5.0.0).
@@ -19,7 +19,7 @@ from lungseg.errors import DataError, EnvironmentFailure
 from lungseg.png import read_header, read_pixel_chunks
 
 GREY_SHARE = 0.001  # of a mask's pixels that may be neither background nor lung before it counts as interpolated
-MOST_LABELS = 8  # values besides 0 of a mask that is labelled rather than interpolated
+MOST_LABELS = 8  # values other than 0 of a mask that is labelled rather than interpolated
 DEPTHS = (8, 10, 12, 14, 16)  # bits that detectors and exports use for a pixel
 MARKER_SHARE = 0.02  # of an image's pixels that may lie above its true depth: a letter or rim burned in as white
 FEW = 0.1  # of a set's images that may need more bits than the others: those with a larger marker
@@ -120,7 +120,7 @@ def read_mask(path: Path) -> Mask:
 
 
 def read_mask_and_grey(path: Path) -> tuple[Mask, float]:
-    """As ``read_mask``, with the share of the file's pixels that are neither 0 nor its maximum."""
+    """The mask as by ``read_mask``, and the share of the file's pixels that are neither 0 nor its maximum."""
     pixels = _decode(path)
     top = int(pixels.max())
     if top == 0:
@@ -263,7 +263,7 @@ def elastic_map(affine: np.ndarray, shape: tuple[int, ...], moves: np.ndarray) -
 
 
 def warp(pixels: np.ndarray, affine: np.ndarray, *, sharp: bool = False) -> np.ndarray:
-    """float32 (H, W) moved by ``pose``, affine (2, 3) or a map as ``bent`` makes it; what enters from outside is 0.
+    """float32 (H, W) moved by ``pose``, affine (2, 3) or a map from ``elastic_map``; what enters from outside is 0.
 
     Bilinear, which halves the finest detail, or, if ``sharp``, bicubic, which keeps about all of it and is cut off at
     0 and 1: for pictures and masks, whose values lie there.

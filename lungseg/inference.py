@@ -31,15 +31,15 @@ def probabilities(model: keras.Model, images: np.ndarray, batch: int = BATCH) ->
 
 
 def with_tta(model: keras.Model, images: np.ndarray, transforms: Sequence[Transform]) -> np.ndarray:
-    """Mean probability over views of each image, a pixel's over those that show it (test-time augmentation).
+    """Mean probability over test-time augmentation: each pixel's mean over the transforms that show it.
 
-    images float32 (N, H, W) in [0, 1] to float32 (N, H, W) in [0, 1]. Each view is predicted, and its prediction moved
-    back to the image's own pixels. One that does not move the image must be among them, so that every pixel is shown;
-    UsageError otherwise. The identity alone gives what ``probabilities`` gives.
+    images float32 (N, H, W) in [0, 1] to float32 (N, H, W) in [0, 1]. Each transformed image is predicted, and its
+    prediction moved back. One transform must not move the image, so that every pixel is shown; UsageError otherwise.
+    The identity alone gives what ``probabilities`` gives.
     """
     if all(transform.moves for transform in transforms):
         raise UsageError(
-            f"{len(transforms)} views, all of which move the image: add lungseg.tta.IDENTITY, which does not"
+            f"all {len(transforms)} transforms move the image; add one that does not, such as lungseg.tta.IDENTITY"
         )
     total, weight = np.zeros(images.shape, np.float32), np.zeros(images.shape, np.float32)
     for transform in transforms:

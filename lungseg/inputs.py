@@ -1,4 +1,4 @@
-"""Which files a prediction reads and which it writes: never one that it reads."""
+"""Input and output files of a prediction; no output may replace an input."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _WILD = "*?["
 
 @dataclass(frozen=True)
 class Item:
-    """One file to predict. name: how it is told, below the folder or glob that it was found by. stem: how the names of
-    its outputs begin, below the output folder."""
+    """One file to predict. name: its display name, below the folder or glob that it was found by. stem: how the names
+    of its outputs begin, below the output folder."""
 
     path: Path
     name: str
@@ -78,8 +78,8 @@ def _named(result: dict[Path, str]) -> list[Item]:
     repeated = Counter(stem.casefold() for stem in stems.values())
     if doubled := [path for path, stem in stems.items() if repeated[stem.casefold()] > 1]:
         raise UsageError(
-            f"{doubled[0]} and {doubled[1]} have one name, so one's mask would replace the other's; "
-            "predict them by two commands, or give the folder above both"
+            f"{doubled[0]} and {doubled[1]} have the same name, so one mask would replace the other; "
+            "segment them with two commands, or give the folder above both"
         )
     return [Item(path, result[path], stem) for path, stem in stems.items()]
 

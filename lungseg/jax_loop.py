@@ -37,7 +37,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback],
     whole: bool | None = None,
 ) -> None:
-    """As ``training.keras_fit``: same order, same numbers but for rounding.
+    """Train like ``training.keras_fit``: same order, same numbers except for rounding.
 
     whole: whether an epoch is one dispatch for each size of batch that it has; None: on an accelerator. XLA runs the
     body of a loop on one core of a CPU and without its fast convolutions, nine times slower; there each step is

@@ -1,4 +1,4 @@
-"""Training losses and the Dice that is watched while training. One value an image, whatever the batch."""
+"""Training losses, and Dice as a metric during training. Each gives one value per image, whatever the batch."""
 
 from __future__ import annotations
 

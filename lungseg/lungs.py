@@ -1,4 +1,4 @@
-"""What a probability map says of the lungs: left and right apart, how large, and whether to look again."""
+"""Quality flags of a predicted mask, and its separation into right and left lung."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ LEAST_PIECE = 0.01  # share of the mask below which a piece is a speck, not a lu
 LEAST_LUNG = 0.1  # of the larger lung, below which the second piece is not the other lung
 UNSTABLE = 0.95  # overlap of the masks at the two thresholds below, under which a prediction counts as unsure
 THRESHOLDS = (0.25, 0.75)
-WIDER = 0.1  # of a training range, by which an image may leave it before it is told
+WIDER = 0.1  # of a training range, by which an image may leave it before it is flagged
 _BLEND = 8.0  # pixels of the network's over which one lung's side passes into the other's
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is told of one prediction.
+    """Quality measures and flags of one prediction.
 
     pieces: of the mask at the network's size, specks left out. stability: Dice of the masks at probability 0.25 and
     0.75, 1 where the network is sure of every pixel. flags: why a person should look, none if all is as expected.
@@ -76,7 +76,7 @@ def _outside(value: float, bounds: Any) -> bool:
 
 
 def right_side(mask: images.Mask) -> images.Image:
-    """Which lung is nearer: float32 (h, w), at least 0.5 on the patient's right, which is at the image's left.
+    """Map that separates the lungs: float32 (h, w), at least 0.5 on the patient's right, which is at the image's left.
 
     mask: at the network's size. Its two largest pieces are the lungs, the one further to the image's left the right
     lung; specks go with the nearer. A mask of one piece is cut where it is narrowest in the middle third of its width.

@@ -1,9 +1,9 @@
-"""A model folder: the one form in which a trained network travels, checked whole before anything in it is used.
+"""Model folders: the format in which trained networks are stored and shared, fully checked before use.
 
 ``card.json`` says what it is, ``weights.npz`` holds its weights, ``model.onnx``, where there is one, the whole graph
 for ONNX Runtime, and ``SHA256SUMS`` the hash of each (``sha256sum -c SHA256SUMS`` checks them, too). The weights' graph
 is built from the registry by its name, so no file of a folder is ever run or unpickled. Hashes tell damage and
-tampering with single files; who may write the folder can write them anew, so take folders from where you trust.
+tampering with single files; who may write the folder can also replace them, so use folders from sources that you trust.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ def open_folder(folder: str | Path) -> ModelFolder:
                 f"{folder}: holds {foreign[0]!r}, which no model folder has (only {', '.join(sorted(ALLOWED))})"
             )
         if missing := sorted(NEEDED - entries.keys()):
-            raise DataError(f"{folder}: has no {missing[0]}, so it is no model folder; {AGAIN}")
+            raise DataError(f"{folder}: has no {missing[0]}, so it is not a model folder; {AGAIN}")
         if odd := next((e for e in entries.values() if e.is_symlink() or not e.is_file()), None):
-            raise DataError(f"{odd}: is no regular file; {AGAIN}")
+            raise DataError(f"{odd}: is not a regular file; {AGAIN}")
         if large := next((e for e in entries.values() if e.stat().st_size > MOST_BYTES), None):
             raise DataError(f"{large}: is larger than any network here; {AGAIN}")
         files = {name: entry.read_bytes() for name, entry in entries.items()}

@@ -1,4 +1,4 @@
-"""A picture for a person: the radiograph in grey, the lungs tinted, their outline drawn."""
+"""Overlays: the radiograph in grey with the lungs tinted and outlined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does an exported network still predict the same? Each form runs in its own runtime, on the same images as Keras.
+"""Compares exported networks with Keras: each form runs in its own runtime, on the same images.
 
 A form is judged by how far it is from the network, in either direction: its mean change of Dice on the images measured
 must not be larger than its limit, as measured, neither rounded first nor excused where it is a gain. A network that
@@ -25,7 +25,7 @@ RUNS = 25  # of one image, whose times are told
 
 
 class ParityError(LungsegError):
-    """An exported form predicts too much else than the network that it was made from."""
+    """The predictions of an exported form differ too much from those of its network."""
 
     exit_code = 1
 
@@ -133,7 +133,7 @@ def compare(
     """Run a form's files on images float32 (N, h, w) and compare with the probabilities that Keras gave.
 
     masks: bool (N, h, w), with the patient of each, for the change of Dice. Raises EnvironmentFailure where the form's
-    runtime is not installed; whatever the runtime raises for a file that it cannot run is told as ParityError.
+    runtime is not installed; whatever the runtime raises for a file that it cannot run becomes ParityError.
     """
     try:
         name, network = started(form, files, threads)

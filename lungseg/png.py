@@ -1,4 +1,4 @@
-"""What a PNG says of itself, checked before any decoder sees it.
+"""Checks a PNG's header and chunks before any decoder reads it.
 
 Decoders trust a file: OpenCV 5.0 sets aside as many gigabytes as a chunk claims to hold, and unpacks whatever an
 ancillary chunk has compressed. So the chunks are walked here, and only those that hold pixels are handed on.

@@ -1,4 +1,4 @@
-"""Masks for many files: streamed in batches, each written as soon as it is known, a bad file told and passed over."""
+"""Predicts masks of many files in batches. Each mask is written at once; a bad file is reported and skipped."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def predict(
     ``lungs.csv`` gets a row as soon as a file's mask is there, and is put into the items' order at the end, so that a
     killed run goes on with ``skip_existing``: files whose outputs and row are there are passed over. Rows of other
     files, from earlier runs, stay.
-    watch: told of each item with its error or None. A file that cannot be used is told and passed over; raises
+    watch: receives each item with its error or None. A file that cannot be used is reported and skipped; raises
     UsageError where an output would replace an input, EnvironmentFailure where nothing can be written.
     """
     written = [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE]
@@ -229,7 +229,7 @@ class _Table:
         self.file.close()
 
     def has(self, name: str) -> bool:
-        """Whether a file's row is there, and says that it was predicted."""
+        """Whether the table has a row of this file that says it was predicted."""
         return csv_file.on_one_line(name) in self.rows
 
     def add(self, row: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Cases to arrays at the network's size, cached on disk under what they were made from."""
+"""Prepares cases as arrays at the network's size, with a cache on disk keyed by what they were made from."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def sources_sha256(root: Path = PACKAGE, *folders: str) -> str:
 def commit(checkout: Path, *folders: str) -> tuple[str | None, bool | None]:
     """Commit of a checkout, and whether these folders differ from it; (None, None) where git does not know.
 
-    Nor where the code lies in somebody else's repository, as a copy inside a project of one's own does.
+    Nor where the code lies in somebody else's repository, as a copy inside a user's own project does.
     """
     top = git(checkout, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != checkout:
@@ -49,7 +49,7 @@ def source() -> dict[str, Any]:
 
 
 def git(checkout: Path, *arguments: str) -> str | None:
-    """What git says of a checkout, without blanks around it; None where it fails or is not installed."""
+    """Output of a git command in a checkout, stripped; None where it fails or git is not installed."""
     environment = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
     try:
         requested = subprocess.run(

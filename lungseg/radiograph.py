@@ -1,4 +1,4 @@
-"""A radiograph from a file of any kind that people have: PNG, JPEG, TIFF or DICOM, told by its bytes, not its name.
+"""Reads a radiograph from PNG, JPEG, TIFF or DICOM; the format is detected from the bytes, not the name.
 
 Each says how large it is before anything is decoded: a file of a few bytes may claim pixels for all memory.
 """
@@ -56,7 +56,7 @@ def read(path: Path) -> Radiograph:
     """The radiograph in a file. Raises DataError that names the file, what is wrong with it and the remedy."""
     result = kind(path)
     if result is None:
-        raise DataError(f"{path}: is no PNG, JPEG, TIFF or DICOM file; convert it, or remove it")
+        raise DataError(f"{path}: is not a PNG, JPEG, TIFF or DICOM file; convert it, or remove it")
     if result == "dicom":
         from lungseg import dicom
 

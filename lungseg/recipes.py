@@ -1,4 +1,4 @@
-"""How a network is trained. A recipe is a value; a variant is ``dataclasses.replace`` of another."""
+"""Training recipes: all hyperparameters of a training as a frozen value, and variants of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training besides architecture, data, size and seed.
+    """All settings of a training except architecture, data, size and seed.
 
     learning_rate: Adam's; with ``cosine`` it rises over ``warmup_epochs`` and falls to ``minimum_learning_rate`` at
     the last of the epochs, all of which are trained. Without, it is lowered on a plateau and training may stop early:
@@ -171,7 +171,7 @@ def abbreviated(variant: str) -> str:
 
 
 def meanings(variants: Iterable[str]) -> dict[str, str]:
-    """What each known part of these variants of ``strong`` changes, in the order of the table above."""
+    """The changes by each known part of these variants of ``strong``, in the order of the table above."""
     used = {part for variant in variants for one in variant.split("+") for part in JOINED.get(one, (one,))}
     return {name: _change(name) for name in _CHANGES if name in used}
 
@@ -193,7 +193,7 @@ def _describe(name: str, before: Any, after: Any) -> str:
 
 
 def glosses(variants: Iterable[str]) -> list[str]:
-    """What short names among these stand for: ``long is batch-4+epochs-300+elastic``."""
+    """Explanations of the short names among these: ``long is batch-4+epochs-300+elastic``."""
     used = {part for variant in variants for part in variant.split("+")}
     return [f"{name} is {'+'.join(parts)}" for name, parts in JOINED.items() if name in used]
 

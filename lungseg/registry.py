@@ -1,4 +1,4 @@
-"""A table of names in plain sight whose values are imported only when they are asked for.
+"""A registry of functions by name; a module is imported only when its function is requested.
 
 Beside them stand functions of other people's modules, named as ``package.module:function``.
 """
@@ -56,8 +56,8 @@ def _find(name: str, kind: str) -> None:
         there = False
     if not there:
         raise UsageError(
-            f"{kind} {name!r}: there is no module {module}; install it, or name by {FOLDER} the folder that holds it "
-            f"instead of {folder}"
+            f"{kind} {name!r}: there is no module {module}; install it, or set {FOLDER} to the folder that holds it "
+            f"(now {folder})"
         )
 
 
@@ -100,7 +100,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
     def add(self, name: str, entry: str) -> None:
         """One more name, in this process alone. Raises UsageError for one that is taken."""
         if name in self._entries:
-            raise UsageError(f"{self.kind} {name!r} is there already; choose another name")
+            raise UsageError(f"{self.kind} {name!r} exists already; choose another name")
         self._entries[name] = entry
 
     def __contains__(self, name: object) -> bool:
@@ -120,7 +120,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
         """
         wanted = list(dict.fromkeys(p.strip() for p in patterns.split(",") if p.strip()))
         if not wanted:
-            raise UsageError(f"{patterns!r} names no {self.kind}: known are {', '.join(self)}")
+            raise UsageError(f"{patterns!r} does not name any {self.kind}: known are {', '.join(self)}")
         outside = [pattern for pattern in wanted if ":" in pattern]
         for name in outside:
             if not is_outside(name):

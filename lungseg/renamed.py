@@ -1,4 +1,4 @@
-"""Names of recipes and variants until version 0.1, so that whoever types one is told today's. Nothing accepts them."""
+"""Old names of recipes and variants (up to version 0.1), so that an error can name the new ones. None is accepted."""
 
 from __future__ import annotations
 

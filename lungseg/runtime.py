@@ -1,4 +1,4 @@
-"""The only door to a backend's own API: threads, seeds, determinism, memory growth, devices."""
+"""The only module that uses a backend's own API: threads, seeds, determinism, memory growth, devices."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def environment(threads: int, deterministic: bool = True, compilation_cache: Pat
     """Variables for a process that will train: they must be set before the backend is imported.
 
     Thread counts are part of a result: one and two threads add numbers in another order and give other weights.
-    programs: folder in which XLA's compiled programs wait for the next process that needs the same (JAX only, where
-    compiling a small network can take longer than a short training of it); JAX's own variables, where the user has set
-    them, come first. None: each process compiles its own.
+    compilation_cache: folder in which XLA's compiled programs wait for the next process that needs the same (JAX only,
+    where compiling a small network can take longer than a short training of it); JAX's own variables, where the user
+    has set them, come first. None: each process compiles its own.
     """
     count = str(threads)
     xla = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"
@@ -157,7 +157,7 @@ def _start_torch(threads: int, deterministic: bool) -> Device:
 
 
 def jit_compile() -> bool:
-    """Whether training compiles with XLA: TensorFlow's determinism excludes it, JAX is nothing without it."""
+    """Whether training compiles with XLA: TensorFlow's determinism excludes it, JAX requires it."""
     return backend_name() == "jax"
 
 

@@ -1,4 +1,4 @@
-"""Whole models from ``.keras`` files: for one's own, which nothing that trains or scores here reads."""
+"""Loads whole models from ``.keras`` files, for a user's own scripts; training and scoring do not use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reaches a training from outside, through the environment and ~/.keras/keras.json, and must not change it."""
+"""Protects a training from Keras settings in the environment and in ~/.keras/keras.json."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def start_keras(backend: str) -> Any:
 def check_settings() -> None:
     """Raise UsageError that names a setting of Keras under which a network or its training would be another.
 
-    For a process of somebody else's, whose settings are not ours to change; ``lungseg.runtime.start`` sets them.
+    For a process of somebody else's, whose settings are not ours to change; ``lungseg.runtime.init_backend`` sets them.
     """
     from keras import config
 
@@ -84,5 +84,5 @@ def check_settings() -> None:
     if wrong:
         raise UsageError(
             f"Keras's {'; '.join(wrong)} (of keras.json, of KERAS_MAX_EPOCHS or KERAS_MAX_STEPS_PER_EPOCH, or set by "
-            "keras.config): set it back, or call lungseg.runtime.start, which does"
+            "keras.config): reset it, or call lungseg.runtime.init_backend, which resets all of them"
         )

@@ -1,4 +1,4 @@
-"""Models that come with the package, by name."""
+"""Models shipped with the package, by name."""
 
 from __future__ import annotations
 

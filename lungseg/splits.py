@@ -26,7 +26,7 @@ def folds(cases: Sequence[Case], n: int, seed: int = 0) -> list[Fold]:
     """Split into ``n`` folds such that each case is tested once and no patient is on both sides.
 
     A patient's place is drawn from a hash of seed and name, not from file order or a library's generator, so
-    the folds outlive both. seed: of the partition; another seed deals the patients anew.
+    the folds outlive both. seed: of the partition; another seed deals the patients differently.
     Raises UsageError for n < 2, DataError for fewer patients than folds or none left to train on.
     """
     if n < 2:
@@ -53,7 +53,7 @@ def folds(cases: Sequence[Case], n: int, seed: int = 0) -> list[Fold]:
 def cross_dataset(train_set: Sequence[Case], test_set: Sequence[Case], seed: int = 0) -> Fold:
     """One fold that trains and validates on all of one set and tests on all of another.
 
-    Validation is dealt as in ``folds``, anew for each seed. Raises DataError for a patient of both sets, which
+    Validation is dealt as in ``folds``, differently for each seed. Raises DataError for a patient of both sets, which
     ``joined`` makes of images of the same pixels, and for fewer than two patients to train on.
     """
     patients = _by_patient(train_set)
@@ -69,7 +69,7 @@ def cross_dataset(train_set: Sequence[Case], test_set: Sequence[Case], seed: int
 
 
 def with_extra_train(folds: Sequence[Fold], cases: Sequence[Case], others: Sequence[Case]) -> list[Fold]:
-    """The folds of ``cases``, each trained on all ``others`` besides; validation and test stay as they are.
+    """The folds of ``cases`` with all ``others`` added to each training part; validation and test are unchanged.
 
     Raises DataError for a patient of both sets: it could be trained on in one and tested in the other.
     """
@@ -80,7 +80,7 @@ def with_extra_train(folds: Sequence[Fold], cases: Sequence[Case], others: Seque
 def _refuse_shared(patients: Mapping[str, list[Case]], others: Sequence[Case]) -> None:
     if both := sorted({case.patient for case in others} & patients.keys()):
         raise DataError(
-            [f"patient {p!r} is in both sets, {patients[p][0].image} in one; leave it out of one" for p in both]
+            [f"patient {p!r} is in both sets, {patients[p][0].image} in one; remove it from one" for p in both]
         )
 
 

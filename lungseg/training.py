@@ -1,4 +1,4 @@
-"""Train one model by a recipe: loss, optimiser, schedule; from a checkpoint where there is one."""
+"""Trains one model by a recipe: loss, optimiser, schedule; resumes from a checkpoint if there is one."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ def _cosine(recipe: Recipe, steps: int) -> keras.optimizers.schedules.CosineDeca
     after a linear warm-up. A function of the optimiser's step count, so that a resumed training goes on in it."""
     if not 0 <= recipe.warmup_epochs < recipe.epochs:
         raise UsageError(
-            f"recipe {recipe.name}: {recipe.warmup_epochs} epochs of warm-up in {recipe.epochs} epochs; "
-            "take at least 0 and fewer than all"
+            f"recipe {recipe.name}: {recipe.warmup_epochs} warm-up epochs of {recipe.epochs} epochs; "
+            "expected at least 0 and fewer than all"
         )
     warm_up = {"warmup_target": recipe.learning_rate, "warmup_steps": recipe.warmup_epochs * steps}
     return keras.optimizers.schedules.CosineDecay(
@@ -154,8 +154,8 @@ def _cosine(recipe: Recipe, steps: int) -> keras.optimizers.schedules.CosineDeca
 
 
 def _rate(recipe: Recipe, steps: int) -> Callable[[keras.optimizers.Optimizer], Any]:
-    """What tells an optimiser's learning rate after an epoch. The optimiser itself would have a cosine compiled anew
-    each time on JAX, which takes longer than all that Python does in an epoch of 100 images."""
+    """A function that gives an optimiser's learning rate after an epoch. The optimiser itself would compile a cosine
+    again each time on JAX, which takes longer than all that Python does in an epoch of 100 images."""
     if not recipe.cosine:
         return lambda optimizer: optimizer.learning_rate
     cosine = runtime.compiled(_cosine(recipe, steps))

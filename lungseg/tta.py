@@ -1,4 +1,4 @@
-"""Views of an image for test-time augmentation: how it is moved and exposed, and how its prediction is moved back."""
+"""Transforms for test-time augmentation (TTA): each is applied to an image and inverted on its prediction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lungseg import images
 
 @dataclass(frozen=True)
 class Transform:
-    """One way to look at an image.
+    """One geometric and intensity transform of an image.
 
     degrees: turned about the centre, against the clock. scale: factor by which all grows. gamma: natural logarithm
     of the exponent of its grey values. The defaults leave the image as it is.
@@ -23,19 +23,19 @@ class Transform:
 
     @property
     def moves(self) -> bool:
-        """Whether pixels change places."""
+        """Whether the transform is geometric, that is, moves pixels."""
         return self.degrees != 0 or self.scale != 1
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """The view of image float32 (H, W) in [0, 1]; what enters from outside is black, as in ``lungseg.augment``."""
+        """The transformed image, float32 (H, W) in [0, 1]; what enters from outside is black, as in augmentation."""
         moved = images.warp(image, self._affine(image.shape), sharp=True) if self.moves else image
         return np.power(moved, np.float32(np.exp(self.gamma))) if self.gamma else moved
 
     def invert(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A prediction float32 (H, W) of the view, moved back to the image's pixels: (values, weights), float32 (H, W).
+        """The prediction float32 (H, W) moved back to the image's pixels: (values, weights), float32 (H, W).
 
-        weights: share of each pixel that the view shows, 0 where it lies outside; values hold that share of the
-        probability, so that the sum of values over views by the sum of weights is a mean over those that show it.
+        weights: share of each pixel that the transformed image shows, 0 where it lies outside; values hold that share
+        of the probability, so that the sum of values over transforms, divided by the sum of weights, is a mean.
         """
         weights = np.ones_like(probability)
         if not self.moves:

@@ -41,7 +41,7 @@ def records():
 def rows(leaderboard):
     title, body, *_ = ablation(leaderboard)
     assert never_run(leaderboard) == [], "one architecture is what an ablation is about"
-    assert title == "### What each ingredient buys"
+    assert title == "### What each ingredient contributes"
     return {
         line.split("|")[2].strip(): [cell.strip() for cell in line.split("|")[3:-1]] for line in body.splitlines()[2:]
     }
@@ -70,7 +70,7 @@ def test_variants_share_a_table_with_the_recipe_and_are_measured_against_it():
     assert low < difference < high < 0
 
 
-def test_the_first_screen_says_what_each_ingredient_buys():
+def test_the_first_screen_says_what_each_ingredient_contributes():
     (leaderboard,) = leaderboards(records())
     ((question, text),) = answer(leaderboard)
     difference = rows(leaderboard)["no-geometric"][0].split()[0]
@@ -145,7 +145,7 @@ def test_a_page_names_what_a_variant_lacks(tmp_path):
 def test_records_of_variants_are_alike_but_for_their_recipe_and_may_be_published(tmp_path):
     assert unlike(records()) == []
     other = sealed({**records()[0], "inputs": {"recipe": {"name": "another"}}})
-    assert any("recipe: " in text for text in unlike([other, *records()[1:]]))
+    assert any("differ in recipe" in text for text in unlike([other, *records()[1:]]))
     assert validate(records()) == []
     assert any("unet (hflip) seed 0: 12 of 60" in text for text in validate(records()[:-1]))
 

@@ -14,7 +14,7 @@ def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
     text = page(tmp_path, grid())
     first_screen = flat(text[: text.index("| Network")])
     assert "U-Net has the highest mean Dice, 0.9" in first_screen
-    assert "**Is the difference real?** Between these weights, yes: to the next, " in first_screen
+    assert "**Is the difference significant?** Between these weights, yes: to the next, " in first_screen
     assert "a test about these weights, not about the method" in first_screen
     assert len(lines_with(text, "| U-Net ", "best", "[0.9")) == 1
 
@@ -58,7 +58,7 @@ def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_p
     result = leaderboards([*other, *grid(("unet", "resunet"), seeds=range(3), n=60)])
     single = next(s for s in result if s.conditions.suite == "single")
     assert "with 1 seed each" in answers.trust(single)
-    assert "simulated from the variances of fake. One seed says nothing of methods." in answers.trust(single)
+    assert "simulated from the variances of fake. One seed says nothing about methods." in answers.trust(single)
     assert leaderboard.power.table < single.power.table == single.power.pair
 
 
@@ -67,7 +67,7 @@ def test_the_highest_stands_beside_what_a_choice_by_other_folds_gives(tmp_path):
     text = flat(page(tmp_path, grid(("unet", "resunet"), n=60)))
     assert leaderboard.nested.highest == leaderboard.rows[0].dice.value
     assert (
-        f"Dice is {leaderboard.nested.dice:.4f}, beside {leaderboard.nested.highest:.4f} for the highest of 2 rows"
+        f"Dice is {leaderboard.nested.dice:.4f}, against {leaderboard.nested.highest:.4f} for the highest of 2 rows"
         in text
     )
     assert "2 sets of predictions of these images were scored in all suites together." in text

@@ -161,7 +161,7 @@ def test_a_suite_of_two_sets_needs_both(both, tmp_path, two):
 def test_an_image_that_both_sets_hold_is_refused(both, tmp_path, two):
     picture = (both / "Montgomery" / "img" / "MCUCXR_0003_1.png").read_bytes()
     (both / "Shenzhen" / "img" / "CHNCXR_0005_1.png").write_bytes(picture)
-    with pytest.raises(DataError, match=r"is in both sets, .*MCUCXR_0003_1\.png in one; leave it out of one"):
+    with pytest.raises(DataError, match=r"is in both sets, .*MCUCXR_0003_1\.png in one; remove it from one"):
         load_suite_data(two, both, Results(tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""What the intervals and the verdicts promise, tried on populations whose ground truth is known.
+"""What the intervals and the verdicts promise, tried on populations whose true values are known.
 
 The default tests draw few samples; `pytest -m slow -s tests/test_coverage.py` draws many and prints the figures, and
 tests/VERDICTS.md holds those of verdicts.

@@ -81,7 +81,7 @@ def test_the_page_is_opened_on_request_and_written_in_any_case(tools, tmp_path, 
     monkeypatch.setattr("webbrowser.open", lambda url: requested.append(url) or starts)
     assert main(["demo", str(tmp_path / "page.html"), "--open"]) == 0
     assert requested == [(tmp_path / "page.html").as_uri()]
-    assert ("open the file by hand" in capsys.readouterr().err) is not starts
+    assert ("open the file yourself" in capsys.readouterr().err) is not starts
     assert (tmp_path / "page.html").is_file()
 
 
@@ -113,7 +113,7 @@ def test_a_shell_without_places_is_refused():
 def test_an_image_is_not_replaced_by_the_page(tmp_path, capsys):
     (tmp_path / "scan.png").write_bytes(b"x")
     assert main(["demo", str(tmp_path / "scan.png")]) == UsageError.exit_code
-    assert "the page is written as .html" in capsys.readouterr().err
+    assert "expected a file name that ends in .html" in capsys.readouterr().err
     assert (tmp_path / "scan.png").read_bytes() == b"x"
 
 

@@ -77,14 +77,14 @@ def test_values_of_a_clean_set_are_read_as_ever(tmp_path):
 @pytest.mark.fault("F109")
 def test_dark_images_of_8_bits_are_told_and_ordinary_ones_are_not(tmp_path):
     three_cases(tmp_path)
-    assert warning(tmp_path, "half of its range") == []
+    assert warning(tmp_path, "half of their range") == []
     for seed, stem in enumerate(ORDER):
         images.write_png(tmp_path / "img" / f"{stem}.png", radiograph(seed) // 4)
-    assert warning(tmp_path, "half of its range") == ["a", "b", "c"]
+    assert warning(tmp_path, "half of their range") == ["a", "b", "c"]
 
 
 def labelled(first, second, shape=(120, 100)):
-    """Two components of two values."""
+    """Two lungs of two values."""
     mask = np.zeros(shape, np.uint8)
     mask[20:90, 10:40], mask[25:95, 60:90] = first, second
     return mask

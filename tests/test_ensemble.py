@@ -82,7 +82,7 @@ def test_seeds_that_split_the_images_otherwise_lend_the_members_that_held_an_ent
 def test_a_mean_over_seeds_needs_every_fold_of_each(tmp_path):
     suite = replace(SUITE, seeds=(0, 1), architectures=("unet",), fold_subset=(0,))
     trained(tmp_path, suite, suite_data=SPLIT_BY_SEED)
-    with pytest.raises(UsageError, match=r"unet: each seed splits the images anew, .* needs all 2 folds"):
+    with pytest.raises(UsageError, match=r"unet: each seed has its own split, .* needs all 2 folds"):
         ensembles.ensembles(suite, SPLIT_BY_SEED, Results(tmp_path), 2)
     alone = ensembles.ensembles(suite, SPLIT_BY_SEED, Results(tmp_path), 2, tta=True)
     assert {e.cell.architecture for e in alone} == {"unet+tta"}
@@ -157,10 +157,10 @@ def test_missing_members_and_weights_are_all_named(tmp_path):
     with pytest.raises(DataError) as caught:
         planned(tmp_path)
     first, *rest = caught.value.problems
-    names = [f"{name}: 1 of 6 members have no record of a finished .*: {cell.id}; run .*--arch {name} --seeds 3`"
+    names = [f"{name}: 1 of 6 members have no finished training .*: {cell.id}; run .*--arch {name} --seeds 3`"
              for name, cell in (("unet", gone), ("resunet", edited))]  # fmt: skip
     assert [bool(re.search(name, "\n".join([first, *rest]))) for name in names] == [True, True]
-    assert re.search(f"{bare.id}/weights.npz: no such file.*published.*delete .*{bare.id}.json", str(caught.value))
+    assert re.search(f"{bare.id}/weights.npz: no such file .*published.*delete .*{bare.id}.json", str(caught.value))
 
 
 def test_where_weights_are_missing_every_record_of_that_training_is_named(tmp_path):
@@ -177,16 +177,16 @@ def test_where_weights_are_missing_every_record_of_that_training_is_named(tmp_pa
 
 
 def test_what_cannot_be_averaged_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"unet: no training of it in .*bench run quick --arch unet"):
+    with pytest.raises(DataError, match=r"unet: not trained yet in .*bench run quick --arch unet"):
         planned(tmp_path)
     trained(tmp_path, replace(SUITE, seeds=(0,)))
-    with pytest.raises(UsageError, match="unet has one seed, 0, whose mean it is itself"):
+    with pytest.raises(UsageError, match="unet has only seed 0; an ensemble needs at least two"):
         planned(tmp_path)
     assert {e.cell.architecture for e in planned(tmp_path, tta=True)} == {"unet+tta", "resunet+tta"}
     with pytest.raises(UsageError, match="at least 1"):
         planned(tmp_path, 0)
     trained(tmp_path, replace(SUITE, seeds=(1,)), graph="edited since")
-    with pytest.raises(DataError, match="not of one network"):
+    with pytest.raises(DataError, match="different versions of its code"):
         planned(tmp_path)
 
 
@@ -198,14 +198,14 @@ def of_fold(k, **change):
 @pytest.mark.fault("F39", "F41")
 def test_a_member_that_has_seen_an_image_is_refused():
     check_leakage(of_fold(0), FOLDS[0], MATERIAL)
-    with pytest.raises(DataError, match=r"unet.phantom.f1.s0: was trained on the patients of 2 of the 2 images"):
+    with pytest.raises(DataError, match=r"unet.phantom.f1.s0: its training set holds patients of 2 of the 2 images"):
         check_leakage(of_fold(1), FOLDS[0], MATERIAL)
     with pytest.raises(DataError, match="patients of 1 of the 2 images that it would predict, such as d"):
         check_leakage(of_fold(0, validation=["b", "d"]), FOLDS[0], MATERIAL)
     joined = replace(MATERIAL, prepared=replace(MATERIAL.prepared, patients=("p", "q", "p", "s")))
     with pytest.raises(DataError, match="such as c"):
         check_leakage(of_fold(0), FOLDS[0], joined)
-    with pytest.raises(DataError, match="trained on other images than its fold's"):
+    with pytest.raises(DataError, match="not trained on the images of its fold"):
         check_leakage(of_fold(0, validation=[]), FOLDS[0], MATERIAL)
 
 
@@ -244,7 +244,7 @@ def test_only_the_weights_that_a_record_names_are_used(tmp_path):
         with pytest.raises(DataError, match="not the weights of this network"):
             restore(Network(), path, local)
     np.savez_compressed(path, w0000=right + 1)
-    with pytest.raises(DataError, match=r"weights.npz: not the weights that the record .* by their hash"):
+    with pytest.raises(DataError, match=r"weights.npz: the hash of the weights is not the one in their record"):
         restore(Network(), path, local)
 
 

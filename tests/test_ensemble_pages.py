@@ -75,7 +75,7 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     flat = " ".join(page.split())
     assert flat.count("Ensembles, for which nothing was trained: ") == 1
     assert re.search(r"U-Net\+seeds is the mean of 3 trainings[,. ]", flat)
-    assert "U-Net+seeds+tta is the mean of 3 trainings and 7 views of each image" in flat
+    assert "U-Net+seeds+tta is the mean of 3 trainings and 7 TTA transforms of each image" in flat
     _, folds = csv_file.read(tmp_path / "tables" / "fake" / "folds.csv")
     assert {line["epochs"] for line in folds if line["name"].startswith("unet+")} == {""}
     assert not any("+" in result.name for result, _, _ in answers.rising(leaderboards(records)[0]))
@@ -105,7 +105,7 @@ def test_entries_are_of_the_members_beside_them_or_not_published():
     assert unlike(records) == validate(records) == []
     retrained = [sealed({**records[0], "weights_sha256": "f" * 64}), *records[1:]]
     (problem,) = unlike(retrained)
-    assert problem.startswith("unet+seeds.phantom.f0.s0: was made of another unet.phantom.f0.s0 than the one beside it")
+    assert problem.startswith("unet+seeds.phantom.f0.s0: was made from an earlier training of unet.phantom.f0.s0 ")
     assert any(problem in result for result in validate(retrained))
     assert "`python -m bench ensemble fake`" in problem
     of_variant = [sealed({**r, "cell": {**r["cell"], "recipe": "strong:elastic"}}) if "+" in r["cell"]["architecture"]
@@ -113,14 +113,15 @@ def test_entries_are_of_the_members_beside_them_or_not_published():
     (problem,) = unlike(of_variant)
     assert "`python -m bench ensemble fake --variant elastic`" in problem
     without = [r for r in records if cell_name(r) != "unet.phantom.f2.s1"]
-    orphan = "unet+seeds.phantom.f2.s0: its member unet.phantom.f2.s1 is not there"
+    orphan = "unet+seeds.phantom.f2.s0: its member unet.phantom.f2.s1 is missing"
     assert any(problem.startswith(orphan) for problem in validate(without))
     elsewhere = [r for r in experiment(table(n=24, device_kind="gpu")) if cell_name(r) == "unet.phantom.f2.s1"]
     assert any(problem.startswith(orphan) for problem in validate([*without, *elsewhere]))
     fewer = {**records[-1]["inputs"], "members": records[-1]["inputs"]["members"][:2]}
     other = sealed({**records[-1], "inputs": fewer, "fingerprint": store.fingerprint(fewer)})
     (problem,) = unlike([*records[:-1], other])
-    assert problem.startswith("number of members or views of unet+seeds: unet+seeds.phantom.f4.s0 was made with")
+    assert problem.startswith("unet+seeds.phantom.f4.s0 and ")
+    assert problem.endswith(" differ in number of members or TTA transforms of unet+seeds")
 
 
 def test_comparisons_of_architectures_leave_entries_out(tmp_path):

@@ -89,7 +89,7 @@ def test_the_same_command_again_makes_nothing(made, monkeypatch, capsys):
     before = held(made)
     monkeypatch.setattr(ensemble, "_made", lambda *_: pytest.fail("nothing is to be made"))
     assert main(["ensemble", SUITE.name, "--tta", "--results", str(made)]) == 0
-    assert "8 of 8 entries have a valid record and are kept" in capsys.readouterr().out
+    assert "8 of 8 ensembles have a valid record and are kept" in capsys.readouterr().out
     assert held(made) == before
 
 
@@ -97,7 +97,7 @@ def test_such_records_can_be_shown_published_and_reported(made, tmp_path):
     records = list(held(made).values())
     assert validate(records) == unlike(records) == []
     page = " ".join((made / f"{SUITE.name}.md").read_text(encoding="utf-8").split())
-    assert "tiny+seeds+tta is the mean of 2 trainings and 7 views of each image" in page
+    assert "tiny+seeds+tta is the mean of 2 trainings and 7 TTA transforms of each image" in page
     assert main(["report", "--suite", SUITE.name, "--results", str(made), "--no-figures"]) == 0
     assert main(["publish", SUITE.name, "--results", str(made), "--to", str(tmp_path)]) == 0
     assert (tmp_path / "costs.csv").read_text().splitlines()[1].startswith(f"{SUITE.name},4,")

@@ -114,7 +114,7 @@ def test_what_is_there_stays_and_another_training_is_not_written_over(made, caps
     model_folder.update(folder, card=replace(folder.card, name="other"))
     capsys.readouterr()
     assert main(["export-model", SUITE.name, "--results", str(made)]) == 4
-    assert "holds another training" in capsys.readouterr().err
+    assert "holds another model" in capsys.readouterr().err
     model_folder.update(folder, card=folder.card)
 
 
@@ -126,7 +126,11 @@ def test_weights_that_are_gone_or_others_are_named(made, tmp_path, capsys):
     kept = weights.read_bytes()
     command = ["export-model", SUITE.name, "--results", str(made), "--out", str(tmp_path / "out")]
     try:
-        for data, match in ((None, "were not kept"), (b"PK", "cannot be read"), (other.read_bytes(), "does not hold")):
+        for data, match in (
+            (None, "the weights are missing"),
+            (b"PK", "cannot be read"),
+            (other.read_bytes(), "not those of their record"),
+        ):
             weights.unlink()
             if data is not None:
                 weights.write_bytes(data)

@@ -99,7 +99,7 @@ def test_a_whole_set_is_not_downloaded_again(serve, body, target):
     for _ in range(2):
         montgomery(target, server.url, sha256(body), said.append)
     assert server.requests == 1
-    assert "nothing downloaded" in said[-1]
+    assert "nothing was downloaded" in said[-1]
 
 
 def test_an_empty_folder_is_filled(serve, body, target):
@@ -111,7 +111,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(serve, body, target):
     target.mkdir(parents=True)
     (target / "thesis.tex").write_text("years of work")
     server = serve(body)
-    with pytest.raises(DataError, match=r"not empty and not a whole.*another folder"):
+    with pytest.raises(DataError, match=r"not empty and not a complete.*another folder"):
         montgomery(target, server.url, sha256(body))
     assert (target / "thesis.tex").read_text() == "years of work"
     assert server.requests == 0

@@ -150,7 +150,7 @@ def test_a_summary_draws_patients_with_all_their_images():
 
 
 def test_a_summary_covers_the_mean_as_often_as_it_says():
-    """95 % intervals of means of 60 skewed values: 200 draws hold the ground truth 183 to 198 times (binomial, 99.9
+    """95 % intervals of means of 60 skewed values: 200 draws hold the true mean 183 to 198 times (binomial, 99.9
     %)."""
     generator = np.random.default_rng(0)
     target, held = 1 - 0.033, 0

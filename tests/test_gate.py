@@ -249,7 +249,7 @@ def test_an_older_baseline_is_read_and_what_it_lacks_is_named(baseline, tmp_path
     assert gate.load_baseline(tmp_path / "old.json") == old
     now = elsewhere(baseline)
     assert exit_code(compare(old, now)) == 0
-    assert "holds no size, records, protocol, recipe, folds, batches;" in gate.explain(old, now)
+    assert "lacks size, records, protocol, recipe, folds, batches;" in gate.explain(old, now)
     now["data"]["target_pixels"]["c03"] += 1
     assert exit_code(compare(old, now)) == 1
 

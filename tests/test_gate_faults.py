@@ -103,7 +103,7 @@ def test_no_baseline_is_exit_5_with_the_command_that_makes_one_before_training(
         (("protocol",), 99, "protocol"),
         (("machine", "backend"), "jax", "backend"),
         (("machine", "device_kind"), "nvidia-h200", "device_kind"),
-        (("data", "raw_sha256"), "other", "other files"),
+        (("data", "raw_sha256"), "other", "different files"),
         (("folds", "n"), 3, "number of folds"),
     ],
 )
@@ -122,7 +122,7 @@ def test_another_resolution_shows_even_where_the_baseline_does_not_name_one(good
     del old["size"]
     code, said = verdict(old, elsewhere(summary(made(size=32))))
     assert code == 5
-    assert said == "r2unet, 0/CASE_0000: 4096 pixels in the baseline, 1024 in this run; another resolution"
+    assert said == "r2unet, 0/CASE_0000: 4096 pixels in the baseline, 1024 in this run; the resolutions differ"
     assert verdict(old, elsewhere(good))[0] == 0
 
 
@@ -130,7 +130,7 @@ def test_another_resolution_shows_even_where_the_baseline_does_not_name_one(good
 def test_other_folds_are_exit_5(good):
     code, said = verdict(good, summary(folds=reversed))
     assert code == 5
-    assert "another split into folds" in said
+    assert "different split into folds" in said
 
 
 def test_a_meant_change_may_have_another_protocol_recipe_and_seeds_but_not_fewer_images(good):

@@ -43,4 +43,4 @@ def test_the_verb_draws_what_the_records_tell(tmp_path, capsys) -> None:
     assert main(["history", "quick", "--results", str(tmp_path)]) == 0
     assert (tmp_path / "figures" / "quick-history.png").stat().st_size > 5000
     assert main(["history", "smoke", "--results", str(tmp_path)]) == 2
-    assert "without changes" in capsys.readouterr().err
+    assert "without uncommitted changes" in capsys.readouterr().err

@@ -122,4 +122,4 @@ def test_words_are_split_as_a_shell_would_and_a_preset_is_one(capsys):
     assert parser().parse_args(["tune", "quick", "--launch", "slurm"]).launch[0] == "srun"
     with pytest.raises(SystemExit):
         parser().parse_args(["run", "quick", "--launch", "'"])
-    assert "is no command" in capsys.readouterr().err
+    assert "is not a shell command" in capsys.readouterr().err

@@ -33,7 +33,7 @@ def test_a_set_trained_on_besides_leaves_the_folds_and_says_so():
     records = [sealed({**r, "cell": {**r["cell"], "train_set": "montgomery+shenzhen"}, "inputs": {}})
                for r in grid(("unet",), n=25, data="montgomery")]  # fmt: skip
     leaderboard = only(records)
-    assert leaderboard.conditions.split == "5 folds grouped by patient, each trained on all of shenzhen besides"
+    assert leaderboard.conditions.split == "5 folds grouped by patient, all of shenzhen added to each training fold"
     assert not leaderboard.conditions.cross_dataset
 
 

@@ -110,7 +110,7 @@ def test_what_differs_in_more_than_the_other_set_is_not_compared(without):
     leaderboard = both([*without, *with_extra()])
     assert leaderboard.extra_data_effects == ()
     assert extra_data_effect(leaderboard) == []
-    assert "Not compared, as the same trainings without it are not at hand: " in extra_data_effects(leaderboard)[
+    assert "Not compared, because the same trainings without it are missing: " in extra_data_effects(leaderboard)[
         1
     ].replace("\n", " ")
 
@@ -118,15 +118,15 @@ def test_what_differs_in_more_than_the_other_set_is_not_compared(without):
 def test_page_answers_it_first_and_says_that_more_images_are_more_steps():
     leaderboard = both([*plain(), *with_extra()])
     question, text = first_screen(leaderboard)[0]
-    assert question == "What do the further images buy?"
+    assert question == "What do the extra training images gain?"
     assert "Against the same folds without them (alone), better: " in text
     assert "U-Net +0.0" in text
     assert "These are differences of weights, not of methods." in text
-    assert "sees 2.9 times the images and takes more steps for it" in text
+    assert "sees 2.9 times the images and takes more steps, so" in text
     page = "\n\n".join(section_blocks(leaderboard, {}))
-    assert "### What all of Shenzhen buys" in page
-    assert "each trained on all of shenzhen besides (90 images), seed 0" in page.replace("\n", " ")
-    assert page.index("| Network") < page.index("### What all of Shenzhen buys")
+    assert "### Gain from adding all of Shenzhen" in page
+    assert "all of shenzhen added to each training fold (90 images), seed 0" in page.replace("\n", " ")
+    assert page.index("| Network") < page.index("### Gain from adding all of Shenzhen")
     rows = extra_data_effects(leaderboard)[1].splitlines()[2:]
     assert len(rows) == 3
     assert {row.rstrip("| ").split("|")[-1].strip() for row in rows} == {"better¹"}, "of one seed"
@@ -163,7 +163,7 @@ def test_the_same_trainings_on_another_machine_stand_beside_each_other_on_both_p
     assert question == "Does the same training elsewhere agree?"
     furthest = max(here.cross_machine, key=lambda c: abs(c.pair.difference.value))
     assert f"most {display(furthest.name)} {furthest.pair.difference.value:+.4f} [" in text
-    assert "2 networks trained with the same seeds on tensorflow-nvidia-h200-float32 too differ by 0.0" in text
+    assert "2 networks also trained with the same seeds on tensorflow-nvidia-h200-float32 differ by 0.0" in text
     assert question in dict(first_screen(here))
 
 
@@ -185,7 +185,7 @@ def test_seeds_that_only_one_machine_has_are_left_out():
     assert one.pair.seeds == (1, 1)
     alone = leaderboards(grid(("unet",), n=60))[0].rows[0].dice.value
     assert one.dice == pytest.approx(alone)
-    assert "1 network trained with the same seeds" in cross_machine_answers(leaderboard)[0][1]
+    assert "1 network also trained with the same seeds" in cross_machine_answers(leaderboard)[0][1]
 
 
 @pytest.mark.parametrize("change", [{"inputs": {"data": "x"}}, {"inputs": {"graph": "x"}}], ids=str)

@@ -58,7 +58,7 @@ def test_a_header_is_read_however_it_is_written(root, text):
 )
 def test_a_column_that_seems_to_hold_patients_is_refused_where_none_is_understood(root, column):
     table(root, f"id,{column}\na,P\nb,P\n")
-    with pytest.raises(DataError, match="seems to tell patients") as caught:
+    with pytest.raises(DataError, match="seems to identify patients") as caught:
         lungseg.load("folder", root)
     assert repr(column) in str(caught.value)
 
@@ -66,7 +66,7 @@ def test_a_column_that_seems_to_hold_patients_is_refused_where_none_is_understoo
 @pytest.mark.fault("F106")
 def test_ids_that_repeat_beside_names_of_files_are_refused_as_unnamed_patients(root):
     table(root, "id,filename\n7,a.png\n7,b.png\n")
-    with pytest.raises(DataError, match="column 'id' seems to tell patients"):
+    with pytest.raises(DataError, match="column 'id' seems to identify patients"):
         lungseg.load("folder", root)
 
 
@@ -92,7 +92,7 @@ def test_a_properties_column_is_no_patient_and_is_told_as_unread(tmp_path):
     three_cases(tmp_path)
     table(tmp_path, "id,patient,PatientBirthDate,view\na,1,2000,AP\nb,2,2001,PA\nc,3,2002,PA\n")
     kinds = verify("folder", tmp_path).warnings
-    assert kinds["columns of metadata.csv that are not read"] == ["PatientBirthDate", "view"]
+    assert kinds["columns of metadata.csv that are ignored"] == ["PatientBirthDate", "view"]
     table(tmp_path, "id,PatientBirthDate\na,2000\nb,2001\nc,2002\n")
     assert verify("folder", tmp_path).errors == []
 
@@ -150,7 +150,7 @@ def test_tables_that_nothing_reads_are_told(tmp_path, where):
     root.mkdir()
     three_cases(root)
     (root / where).write_text("id,score\na,1\n")
-    details = [name for kind, names in verify("folder", root).warnings.items() if "not read" in kind for name in names]
+    details = [name for kind, names in verify("folder", root).warnings.items() if "ignored" in kind for name in names]
     assert len(details) == 1
     assert details[0].endswith(where.removeprefix("../"))
 
@@ -178,7 +178,7 @@ def test_shenzhens_table_may_name_the_images_that_have_no_mask(tmp_path):
     (tmp_path / "mask" / "CHNCXR_0003_1_mask.png").unlink()
     table(tmp_path, "id,patient\nCHNCXR_0001_0,P\nCHNCXR_0002_0,P\nCHNCXR_0003_1,Q\n")
     assert patients(tmp_path, "shenzhen") == {"CHNCXR_0001_0": "P", "CHNCXR_0002_0": "P"}
-    assert "not read" not in verify("shenzhen", tmp_path).text()
+    assert "ignored" not in verify("shenzhen", tmp_path).text()
     table(tmp_path, "id,patient\nCHNCXR_0001_0,P\nCHNCXR_0002_0,P\nCHNCXR_0009_1,Q\n")
     with pytest.raises(DataError, match="'CHNCXR_0009_1' has no image"):
         lungseg.load("shenzhen", tmp_path)
@@ -307,5 +307,5 @@ def test_spacing_of_some_images_only_is_told(tmp_path, columns, values, unknown)
     mark = ";" if ";" in columns else ","
     rows = [f"{stem}{mark}{value}" for stem, value in zip("abc", values, strict=True)]
     table(tmp_path, "\n".join([f"id{mark}{columns}", *rows]))
-    details = [names for kind, names in verify("folder", tmp_path).warnings.items() if "spacing known for some" in kind]
+    details = [names for kind, names in verify("folder", tmp_path).warnings.items() if "spacing given for some" in kind]
     assert details == ([unknown] if unknown else [])

@@ -86,7 +86,7 @@ def test_a_foreign_file_is_refused_even_with_its_hash(folder, name):
 def test_a_link_out_of_the_folder_is_refused(folder, tmp_path):
     (folder / "weights.npz").rename(tmp_path / "elsewhere.npz")
     (folder / "weights.npz").symlink_to(tmp_path / "elsewhere.npz")
-    refused(folder, "is no regular file")
+    refused(folder, "is not a regular file")
 
 
 def npz(path, arrays, allow_pickle=False):

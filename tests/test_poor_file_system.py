@@ -52,7 +52,7 @@ def test_what_a_file_system_does_not_know_costs_one_warning(tmp_path, monkeypatc
     assert os.listdir(tmp_path / "a") == ["file"], "no temporary file stays"
     details = capsys.readouterr()
     assert details.err.count("warning: ") == 1
-    assert details.err.startswith("warning: a file system that is written to ")
+    assert details.err.startswith("warning: the file system ")
     assert details.out == ""
 
 

@@ -223,7 +223,7 @@ def test_two_files_of_one_name_keep_their_endings(tmp_path):
         "a.png_mask.png", "a.jpg_mask.png", "b_mask.png",
     }  # fmt: skip
     write(tmp_path / "x" / "a.png", picture(3))
-    with pytest.raises(UsageError, match="have one name"):
+    with pytest.raises(UsageError, match="have the same name"):
         inputs.items([str(tmp_path / "a.png"), str(tmp_path / "x" / "a.png")], tmp_path / "out")
 
 
@@ -317,7 +317,7 @@ def test_the_command_ends_with_4_for_a_bad_file_3_for_only_bad_ones_and_0_for_no
     assert main(["predict", str(tmp_path), "--out", str(out), *model]) == 4
     shown = capsys.readouterr()
     assert "bad.png: is no PNG" in shown.err
-    assert "1 predicted, 0 done before, 1 could not be used" in shown.err
+    assert "1 segmented, 0 skipped, 1 failed" in shown.err
     assert main(["predict", str(tmp_path / "bad.png"), "--out", str(out), *model]) == 3
     assert main(["predict", str(tmp_path / "none.png"), "--out", str(out), *model]) == 3
     assert main(["predict", str(tmp_path / "good.png"), "--model", str(tmp_path / "none")]) == 3
@@ -349,7 +349,7 @@ def test_the_command_killed_half_way_and_run_again_leaves_what_one_run_does(expo
 
     whole = finished("whole")
     assert (whole.returncode, whole.stderr.splitlines()[-1]) == (
-        4, "180 predicted, 0 done before, 20 could not be used",
+        4, "180 segmented, 0 skipped, 20 failed",
     )  # fmt: skip
     assert sum(line.startswith("lungseg: ") for line in whole.stderr.splitlines()) == 20
     assert all(any(f"/{name}: " in line for line in whole.stderr.splitlines()) for name in BROKEN)

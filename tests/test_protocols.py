@@ -71,7 +71,7 @@ def test_a_set_besides_is_compared_within_its_protocol():
 
 
 def test_how_much_trainings_vary_is_not_told_by_another_protocol():
-    """Since the second, seeds vary the split too."""
+    """Since the second, seeds vary the split, too."""
     old, new = grid(("unet", "resunet"), n=60, seeds=(0, 1, 2)), grid(("unet", "resunet"), n=60, suite="one")
     first, later = leaderboards([*old, *second(new)])
     assert first.power is not None
@@ -236,7 +236,7 @@ def head(records):
 
 def test_the_head_tells_images_patients_and_the_leak_of_the_first_protocol():
     text = head(linked())
-    assert "Protocol 1: folds put 2 images beside a sibling of the same patient in training; kept for history." in text
+    assert "Protocol 1: 2 test images had another image of the patient in training; kept for history." in text
     assert "40 images of 39 patients were scored." in text
     assert "All seeds share one split" not in text, "there is one"
     assert "Protocol 1: kept for history." in head(grid(("unet",), n=24))
@@ -246,7 +246,7 @@ def test_the_head_tells_images_patients_and_the_leak_of_the_first_protocol():
 def test_the_head_of_a_later_protocol_says_that_seeds_vary_the_split():
     text = head(second(grid(("unet",), n=24, seeds=(0, 1))))
     assert text.startswith("Protocol 2. 24 images of 24 patients")
-    assert "seeds vary the split too" in text
+    assert "seeds vary the split, too" in text
     assert "seeds vary" not in head(second(grid(("unet",), n=24, folds=1))), "nothing is split there"
 
 

@@ -120,7 +120,7 @@ def test_what_is_no_image_is_refused(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("no image at all")
     os.mkfifo(tmp_path / "pipe.png")
-    for name, match in (("empty.png", "empty"), ("text.png", "is no PNG"), ("pipe.png", "not a regular file"),
+    for name, match in (("empty.png", "empty"), ("text.png", "is not a PNG"), ("pipe.png", "not a regular file"),
                         ("none.png", "no such file")):  # fmt: skip
         with pytest.raises(DataError, match=match):
             radiograph.read(tmp_path / name)

@@ -81,7 +81,7 @@ def test_matching_imports_the_packages_around_a_module_alone(elsewhere):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("no_such_module:f", "there is no module no_such_module; install it, or name by LUNGSEG_MODULES"),
+        ("no_such_module:f", "there is no module no_such_module; install it, or set LUNGSEG_MODULES"),
         ("somebody_s.absent:f", "there is no module somebody_s.absent"),
         ("os.path.absent:f", "there is no module os.path.absent"),
         ("__main__:f", "there is no module __main__"),

@@ -35,7 +35,7 @@ def test_its_steps_are_commands_that_there_are_and_a_trained_folder_is_not_train
 def test_a_step_that_fails_ends_it_and_no_file_is_made(tmp_path, capfd):
     (tmp_path / "m2unet-128").mkdir()  # no model folder
     assert release_model.main(["m2unet", str(tmp_path / "none"), str(tmp_path)]) == 3
-    assert "so it is no model folder" in capfd.readouterr().err
+    assert "so it is not a model folder" in capfd.readouterr().err
     assert not [*tmp_path.glob("*.zip")]
 
 

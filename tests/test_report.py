@@ -167,7 +167,7 @@ def test_only_also_writes_the_page_that_compares_with_the_suite(tmp_path):
     assert [p.name for p in written] == [*TABLES, "both.md", *TABLES, "fake.md", *OF_ALL]
     assert (tmp_path / "both.md").read_text() != before
     records = [*grid(("unet",), n=40, data="montgomery"), *extra_train(0.99)]
-    assert "What do the further images buy?" not in terminal(records, only="fake")
+    assert "What do the extra training images gain?" not in terminal(records, only="fake")
     assert "fake: montgomery" in terminal(records, only="fake")
     assert "both: montgomery" not in terminal(records, only="fake")
 
@@ -180,7 +180,7 @@ def test_terminal_fits_eighty_columns():
     assert "unet" in text
     assert "\x1b" not in text
     assert "crashed" in text
-    assert "Is the difference real? " in text
+    assert "Is the difference significant? " in text
     assert terminal([]) == "No records, so no leaderboard."
 
 

@@ -62,7 +62,7 @@ def test_the_same_training_is_taken_over_with_its_files_and_says_where_it_was_ma
     np.savez(masks, a=np.arange(4))
     assert run(tmp_path) == 0
     assert trained == []
-    assert "1 of 1 cells were trained in suite smoke already" in capsys.readouterr().out
+    assert "1 of 1 cells were already trained in suite smoke" in capsys.readouterr().out
     ours = store.load_record(Results(tmp_path).path(CELL))
     other = store.load_record(path)
     assert ours.sealed
@@ -148,7 +148,7 @@ def test_of_two_suites_that_trained_it_one_is_taken(tmp_path, trained, capsys):
     stored(tmp_path, replace(THEIRS, name="another"))
     run(tmp_path)
     assert trained == []
-    assert "1 of 1 cells were trained in suite another already" in capsys.readouterr().out
+    assert "1 of 1 cells were already trained in suite another" in capsys.readouterr().out
     assert store.load_record(Results(tmp_path).path(CELL)).reused_from == "another"
 
 

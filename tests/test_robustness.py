@@ -268,7 +268,7 @@ def test_the_same_command_again_measures_nothing(made, monkeypatch, capsys):
     before = path.read_bytes()
     monkeypatch.setattr(command, "_measured", lambda *_: pytest.fail("nothing is to be measured"))
     assert main(["robustness", SUITE.name, "--results", str(made)]) == 0
-    assert "tiny: measured already with these weights and kept" in capsys.readouterr().out
+    assert "tiny: already measured with these weights, kept" in capsys.readouterr().out
     assert path.read_bytes() == before
 
 
@@ -319,7 +319,7 @@ def test_weights_of_another_training_are_refused(made, capsys):
     finally:
         mine.write_bytes(kept)
         path.write_bytes(table)
-    assert "not the weights that the record of its training names" in capsys.readouterr().err
+    assert "the hash of the weights is not the one in their record" in capsys.readouterr().err
 
 
 def test_a_suite_that_was_not_trained_names_the_command(tmp_path, capsys):

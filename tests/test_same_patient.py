@@ -43,7 +43,7 @@ def taken_again(image, lungs, degrees=6.0, scale=1.06):
 
 
 def marbled_chest(seed):
-    """Two components with a texture of their own, alike in nothing else: float32 and bool of SIZE."""
+    """Two lungs with a texture of their own, alike in nothing else: float32 and bool of SIZE."""
     noise = np.random.default_rng(seed).random(SIZE, np.float32)
     veins = sum(cv2.GaussianBlur(noise, (0, 0), spread) * spread for spread in (2.0, 4.0))
     veins = (veins - veins.min()) / (veins.max() - veins.min())
@@ -156,7 +156,7 @@ def root(tmp_path_factory):
 
 def test_verify_names_images_of_one_patient_who_counts_as_two(root):
     report = verify("folder", root, same_patient=True)
-    (names,) = (names for kind, names in report.warnings.items() if "who counts as two" in kind)
+    (names,) = (names for kind, names in report.warnings.items() if "one patient under two names" in kind)
     assert [name.split(" (")[0] for name in names] == ["b ~ d"]
     rows = dict(report.rows)
     assert rows["patients"] == "4"
@@ -169,7 +169,7 @@ def test_a_pair_that_the_set_gives_one_patient_is_no_warning(root, tmp_path):
     shutil.copytree(root, details)
     (details / "metadata.csv").write_text("id,patient\na,a\nb,b\nc,c\nd,b\n")
     report = verify("folder", details, same_patient=True)
-    assert [kind for kind in report.warnings if "who counts as two" in kind] == []
+    assert [kind for kind in report.warnings if "one patient under two names" in kind] == []
     assert dict(report.rows)["pairs by landmarks"] == "1 certain, 0 possible"
 
 

@@ -190,7 +190,7 @@ def test_across_sets_another_seed_validates_on_others():
 
 def test_a_patient_of_both_sets_is_refused():
     again = replace(case(9, "p3"), image=Path("again.png"))
-    with pytest.raises(DataError, match=r"patient 'p3' is in both sets, i\.png in one; leave it out of one"):
+    with pytest.raises(DataError, match=r"patient 'p3' is in both sets, i\.png in one; remove it from one"):
         cross_dataset([*(case(k, f"p{k}") for k in range(9)), again], [*others(), case(200, "p3")])
 
 
@@ -215,5 +215,5 @@ def test_another_set_joins_every_training_and_nothing_else(cases):
 
 def test_a_patient_of_both_sets_cannot_be_trained_on_besides():
     cases = [case(k, f"p{k}") for k in range(9)]
-    with pytest.raises(DataError, match=r"patient 'p3' is in both sets, i\.png in one; leave it out of one"):
+    with pytest.raises(DataError, match=r"patient 'p3' is in both sets, i\.png in one; remove it from one"):
         with_extra_train(folds(cases, 2), cases, [*others(), case(200, "p3")])

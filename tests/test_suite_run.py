@@ -154,7 +154,7 @@ def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
     save(tmp_path, records)
     report.write(Results(tmp_path), figures=False)
     assert "**Mixed**" in (tmp_path / "fake.md").read_text()
-    with pytest.raises(gate.NotComparable, match="not of one comparison"):
+    with pytest.raises(gate.NotComparable, match="cannot be compared with each other"):
         gate.summarise_results(Results(tmp_path), replace(SUITE, name="fake"))
 
 

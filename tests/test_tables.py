@@ -70,7 +70,9 @@ def package(tmp_path, monkeypatch):
     """A package of somebody else's with one network in it."""
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs/__init__.py").write_text("")
-    (tmp_path / "theirs/nets.py").write_text("from theirs.layers import WIDTH\n\n\ndef net(shape, width, style): ...\n")
+    (tmp_path / "theirs/nets.py").write_text(
+        "from theirs.layers import WIDTH\n\n\ndef net(shape, width, layers): ...\n"
+    )
     (tmp_path / "theirs/layers.py").write_text("WIDTH = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path / "theirs"
@@ -98,7 +100,7 @@ def test_its_fingerprint_covers_its_package_and_that_of_ours_says_nothing(packag
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("theirs.nest:net", "there is no module theirs.nest; install it, or name by LUNGSEG_MODULES the folder"),
+        ("theirs.nest:net", "there is no module theirs.nest; install it, or set LUNGSEG_MODULES to the folder"),
         ("nobody.at.home:net", "there is no module nobody.at.home"),
         ("theirs.nets:nut", "nets.py holds no 'nut'"),
         ("theirs.nets:", "expected package.module:function"),

@@ -51,7 +51,7 @@ FAULTS = {
     "probabilities": (architecture(head=lambda x, layers: layers.conv(1)(x)), "end with a sigmoid"),
     "layer_factory": (
         architecture(lambda x, layers: keras.layers.BatchNormalization()(x)),
-        "has momentum 0.99, not 0.75; make it with style.norm()",
+        "has momentum 0.99, not 0.75; make it with layers.norm()",
     ),
     "gradients": (architecture(unused), "kernel has no gradient"),
     "plain_keras": (architecture(lambda x, layers: keras.layers.Lambda(lambda y: y)(x)), "is a Lambda layer"),
@@ -105,13 +105,13 @@ def test_a_pooling_that_jax_cannot_train_deterministically_is_found():
         return architecture(lambda x, layers: layers.enlarge(kind(2, dtype=layers.dtype)(x)))
 
     (problem,) = fast.plain_keras(testing.ModelUnderTest(pooled(keras.layers.MaxPooling2D)))
-    assert "pool by style.pool" in problem
+    assert "use layers.pool" in problem
     assert list(fast.plain_keras(testing.ModelUnderTest(pooled(MaxPooling2D)))) == []
 
 
 def test_import_of_a_backend_is_found(tmp_path):
     path = tmp_path / "outsider.py"
-    path.write_text("def build(shape, width, style):\n    import tensorflow.nn as nn\n", encoding="utf-8")
+    path.write_text("def build(shape, width, layers):\n    import tensorflow.nn as nn\n", encoding="utf-8")
     spec = importlib.util.spec_from_file_location("outsider", path)
     outsider = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(outsider)

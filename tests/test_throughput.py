@@ -154,7 +154,7 @@ def test_a_batch_that_does_not_fit_costs_the_larger_ones_alone(
     assert requested == [4, 8, 16]
     assert measured.failures == ()
     assert [result["batch"] for result in throughput_table.read(measured.path)] == ["4", "8"]
-    assert said[-1] == "speed of unet, batch 16: does not fit into memory; larger ones are left out"
+    assert said[-1] == "speed of unet, batch 16: out of memory; larger batches are skipped"
     nothing = throughput.measure(one, Results(tmp_path), said.append, batches=(16, 32))
     assert len(nothing.failures) == 1, "where nothing fits, that is a failure"
 

@@ -111,7 +111,7 @@ def test_best_is_the_first_lowest_finite_loss(losses, best):
 
 @pytest.mark.parametrize("share", [-0.1, 1, 1.5, math.nan])
 def test_an_average_that_keeps_all_or_less_than_nothing_is_refused(share):
-    with pytest.raises(UsageError, match=f"ema_decay {share}: .* above 0 and below 1; 0 takes none"):
+    with pytest.raises(UsageError, match=f"ema_decay {share}: .* above 0 and below 1, or 0 for no average"):
         trained(replace(RECIPE, ema_decay=share))
 
 
@@ -251,7 +251,7 @@ def test_a_cosine_is_compiled_once_a_training_not_once_an_epoch(monkeypatch):
 
 @pytest.mark.parametrize("warm_up", [-1, 3, 4])
 def test_a_warm_up_that_leaves_no_epoch_is_refused(warm_up):
-    with pytest.raises(UsageError, match=f"{warm_up} epochs of warm-up in 3 epochs; take at least 0 and fewer"):
+    with pytest.raises(UsageError, match=f"{warm_up} warm-up epochs of 3 epochs; expected at least 0 and fewer"):
         trained(replace(RECIPE, cosine=True, warmup_epochs=warm_up))
 
 

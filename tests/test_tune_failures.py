@@ -46,7 +46,7 @@ def test_three_failures_in_a_row_end_the_search_with_exit_4(tmp_path, monkeypatc
     assert len(trials(tmp_path)) == scored + 3
     said = capsys.readouterr()
     assert "epoch 3: loss" in said.out
-    assert ("3 trials in a row failed" if scored else "no trial was scored; last: Diverged") in said.err
+    assert ("3 trials in a row failed" if scored else "no trial was scored; last failure: Diverged") in said.err
 
 
 def test_a_judging_that_fails_is_exit_4_and_the_search_stands(tmp_path, monkeypatch, capsys):
@@ -119,7 +119,7 @@ def test_a_study_of_something_else_is_refused(tmp_path, trainings, monkeypatch, 
         (["--seeds", "0"], "--seeds 0: at least 1"),
         (["--hours", "nan"], "--hours nan: at least 0"),
         (["--fold", "2"], "folds 0 to 1, not 2"),
-        (["--arch", "*"], "a study is of one"),
+        (["--arch", "*"], "a study needs exactly one"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_2(tmp_path, capsys, more, message):

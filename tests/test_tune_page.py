@@ -38,7 +38,7 @@ def test_the_page_says_what_the_record_holds(tmp_path, trainings):
     assert f"reaches Dice {ratio(sum(better) / 2)}, the suite's own {ratio(sum(local) / 2)}" in text
     assert "both at 32 x 32 px, width 4, 2 epochs" in text
     assert "excludes 0 (2 seeds)" in text
-    assert "With 2 seeds this is about these weights, not about the recipes" in text
+    assert "With 2 seeds this compares these weights, not the recipes" in text
 
 
 @pytest.mark.fault("F96")
@@ -59,7 +59,7 @@ def test_a_recipe_that_nothing_beats_is_said_to_be_the_best(tmp_path, trainings)
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 0
     result = describe(tmp_path)
     assert "best" not in result["held_out"]["dice"]
-    assert "Nothing: no recipe was better than the suite's own" in page(result).replace("\n", " ")
+    assert "None: no recipe was better than the suite's own" in page(result).replace("\n", " ")
 
 
 def test_what_is_published_is_the_record_and_its_page(tmp_path, trainings, capsys):

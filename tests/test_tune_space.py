@@ -83,14 +83,14 @@ def test_warm_up_is_searched_where_something_reads_it():
     ("requested", "message"),
     [
         ({"suite": "fast"}, "unknown suite 'fast'"),
-        ({"architecture": "*unet"}, "a study is of one"),
+        ({"architecture": "*unet"}, "a study needs exactly one"),
         ({"architecture": "vnet"}, "known are unet"),
         ({"fold": 5}, "folds 0 to 4, not 5"),
         ({"inner": 1}, "--inner 1: at least 2"),
         ({"size": 8}, "--size 8: at least 16"),
         ({"width": 0}, "--width 0"),
         ({"epochs": 0}, "--epochs 0"),
-        ({"epochs": 5}, "take --epochs 6 or more"),
+        ({"epochs": 5}, "use --epochs 6 or more"),
     ],
     ids=str,
 )

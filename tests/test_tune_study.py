@@ -41,7 +41,7 @@ def test_each_look_at_the_held_out_fold_is_counted(tmp_path, trainings):
         judged += [best] if best not in judged else []
         assert describe(tmp_path)["looks"] == judged
     assert len(judged) == 2, "else nothing was chosen anew"
-    assert f"looked at 2 times, as the search went on (best trials {judged[0]}, {judged[1]})" in " ".join(
+    assert f"evaluated 2 times, as the search went on (best trials {judged[0]}, {judged[1]})" in " ".join(
         page(describe(tmp_path)).split()
     )
 
@@ -61,7 +61,7 @@ def test_the_last_of_several_workers_judges(tmp_path, trainings, capsys):
     with other.working():
         requested = other.ask(2)
         assert tune(tmp_path, "--trials", "2", "--seeds", "1") == 0
-        assert "the last of them judges" in capsys.readouterr().out
+        assert "the last one to end runs the held-out evaluation" in capsys.readouterr().out
         assert len(describe(tmp_path)["trials"]) == 1
         other.tell(requested.number, "oom", error={"type": "x", "message": "y"})
     assert tune(tmp_path, "--trials", "2", "--seeds", "1") == 0

@@ -79,7 +79,7 @@ def test_an_interpolated_mask_is_an_error(root):
 @pytest.mark.parametrize("name", ["montgomery", "shenzhen"])
 def test_public_sets_raise_no_warning_but_for_the_pieces_of_their_masks(name, request):
     report = verify(name, request.getfixturevalue(f"real_{name}"))
-    assert (report.errors, list(report.warnings)) == ([], ["mask not of two components"])
+    assert (report.errors, list(report.warnings)) == ([], ["mask without exactly two components"])
 
 
 @pytest.mark.fault("F34")

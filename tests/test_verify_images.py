@@ -21,7 +21,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.fault("F38")
 def test_the_same_picture_under_two_names_is_told_however_compressed(root):
     images.write_png(root / "img" / "c.png", radiograph(0), compression=0)
-    assert warning(root, "images of the same pixels") == ["a = c"]
+    assert warning(root, "images with identical pixels") == ["a = c"]
 
 
 @pytest.mark.fault("F23")

@@ -21,7 +21,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_a_mask_copied_from_another_is_told(root):
     (root / "mask" / "c.png").write_bytes((root / "mask" / "a.png").read_bytes())
-    assert warning(root, "masks of the same pixels") == ["a = c"]
+    assert warning(root, "masks with identical pixels") == ["a = c"]
 
 
 def test_a_mask_of_one_or_three_pieces_is_told(root):

@@ -1,4 +1,5 @@
-"""Rows -> SVG: the only door to matplotlib. One file a figure, each a function section -> Figure or None."""
+"""Figures of leaderboards as SVG; the only package that imports matplotlib. Each file holds one figure, a function
+leaderboard -> Figure or None."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ FIGURES = {
 
 
 def draw(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], folder: Path, stem: str) -> list[Path]:
-    """Draw what the section has data for as <folder>/<stem>-<kind>.svg; return the paths."""
+    """Draw each figure that the leaderboard has data for as <folder>/<stem>-<kind>.svg; return the paths."""
     paths = []
     with house_style():
         figures = {kind: function(leaderboard) for kind, function in FIGURES.items()}

@@ -1,4 +1,4 @@
-"""Confusion matrices over all pixels of the founding three, normalised by the true class."""
+"""Confusion matrices over all pixels of U-Net, ResUNet and R2U-Net, normalised by the true class."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def confusion(leaderboard: Leaderboard) -> Figure | None:
 
 
 def shown(leaderboard: Leaderboard) -> list[Row]:
-    """The founding three as far as the section has them by its own recipe, else its first three rows."""
+    """U-Net, ResUNet and R2U-Net where the leaderboard has them under its own recipe, else its first three rows."""
     local = [r for r in leaderboard.rows if r.architecture in THREE and r.single and not r.variant]
     result = sorted(local, key=lambda r: THREE.index(r.architecture))
     return (result or list(leaderboard.rows))[:3]

@@ -27,7 +27,7 @@ from bench.statistics.resampling import Floats
 from bench.statistics.rows import CellRow, Leaderboard
 
 KEYS = ("loss", "val_loss", "val_dice")
-MOST = 8  # lines that can be significantly different
+MOST = 8  # lines that a reader can distinguish
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY, GREY, INK, "#cc79a7")
 
 

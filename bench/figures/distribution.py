@@ -1,4 +1,4 @@
-"""Dice of every image: what a mean hides."""
+"""Box plots of the Dice of every image."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ COLUMNS = 3
 def gallery(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """Draw the cases in their order, three a line, to a PNG at `path`; return it.
 
-    A case holds id, image (float (H, W) in [0, 1]), ground truth and prediction (bool (H, W)) and dice. Raises
+    A case holds id, image (float (H, W) in [0, 1]), target and prediction (bool (H, W)) and dice. Raises
     ValueError where there is no case.
     """
     if not cases:

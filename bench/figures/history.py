@@ -1,4 +1,4 @@
-"""Dice and speed over commits, from the records of a suite: what the code has done to both."""
+"""Dice and speed against commits, from the records of a suite."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ NAMED = 7  # digits of a commit
 
 @dataclass(frozen=True)
 class Point:
-    """All records of one network, machine kind and commit. finished: the last of them. rate: images a second of
-    training, all epochs together. dice: mean over the images that they scored, n of them."""
+    """Summary of the records of one network, machine kind and commit. finished: of the last one. rate: images a second
+    of training, all epochs together. dice: mean over the images that they scored, n of them."""
 
     network: str
     commit: str

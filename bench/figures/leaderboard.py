@@ -74,7 +74,7 @@ def _interval(axes: Axes, ends: tuple[float, float], value: float, y: int, word:
 
 
 def _differences(axes: Axes, leaderboard: Leaderboard, rows: tuple[Row, ...], words: list[str]) -> None:
-    """Each ranked row minus the best, with the interval of its pair, above the band of what is of equal use."""
+    """Each ranked row minus the best, with the interval of its pair, above the equivalence band."""
     axes.axvspan(-MARGIN, MARGIN, color=SKY, alpha=0.22, linewidth=0, zorder=0)
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
     best = next((r for r, word in zip(rows, words, strict=True) if word == BEST), None)

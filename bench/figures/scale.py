@@ -1,4 +1,4 @@
-"""An axis for Dice on which 0.98 and 0.99 are as far apart as 0.96 and 0.98."""
+"""A logarithmic axis for Dice: 0.98 and 0.99 are as far apart as 0.96 and 0.98."""
 
 from __future__ import annotations
 

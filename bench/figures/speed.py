@@ -1,4 +1,4 @@
-"""Speed against accuracy, a line of panels for each device: what was measured apart is drawn apart."""
+"""Throughput against Dice, a row of panels for each device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.speed.throughput_table import ThroughputTable, number
 from bench.statistics.rows import Leaderboard, Row
 
 COLUMNS = (("train_images_per_second", "training"), ("inference_images_per_second", "inference"))
-MOST = 20  # rows by rank; more could not be significantly different
+MOST = 20  # rows by rank; more could not be distinguished in one panel
 SMALL = 8.5  # points
 PLACES = tuple(
     (sign * dx, dy) for dy in (0, 9, -9, 18, -18, 27, -27, 36, -36, 45, -45, 54, -54) for sign, dx in ((1, 9), (-1, 9))
@@ -54,7 +54,7 @@ def speed(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> Figu
 
 
 def _said(rows: Sequence[Row], measured: ThroughputTable) -> str:
-    """The fastest network at inference, and what it gives away against the best that was measured."""
+    """The fastest network at inference, and its loss of Dice against the best that was measured."""
     column = COLUMNS[1][0]
     result = [(r, number(s, column)) for r in rows if (s := measured.of(r.architecture, r.width))]
     known = [(r, rate) for r, rate in result if rate > 0]

@@ -1,4 +1,4 @@
-"""What every figure shares: colours, type, fixed margins, and how it becomes the same SVG bytes each time.
+"""Style of all figures: colours, fonts, fixed margins, and reproducible SVG bytes.
 
 No layout engine: constrained layout draws each figure several times, three quarters of a report. Margins are given in
 inches, from the length of the names. A dark page gets dark colours by a media query inside the SVG.
@@ -38,7 +38,7 @@ from matplotlib.figure import Figure as Figure  # noqa: E402
 from bench.markdown import plain, truncated  # noqa: E402
 from bench.records import store  # noqa: E402
 
-# Okabe and Ito's palette: significantly different with every common colour blindness, and in grey by lightness.
+# Okabe and Ito's palette: distinguishable with every common colour blindness, and by lightness in grey.
 BLUE, ORANGE, GREEN, VERMILLION, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9"
 YELLOW = "#f0e442"
 GREY, PALE, INK, GROUND = "#7a7a7a", "#e4e4e4", "#222222", "#ffffff"
@@ -80,7 +80,7 @@ def canvas(
 
 
 def raster_canvas(width: float, height: float) -> Figure:
-    """As ``canvas``, for pictures made of pixels, laid out by matplotlib."""
+    """An empty figure for images, laid out by matplotlib."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.07, h_pad=0.07)  # type: ignore[union-attr, call-arg]
     FigureCanvasAgg(figure)
@@ -140,7 +140,7 @@ def label(name: object, limit: int = 26) -> str:
 
 
 def labels(names: Sequence[object], limit: int = 26) -> list[str]:
-    """As ``label``, and as long as they must be to tell the names apart."""
+    """Labels of the names, long enough to be distinct."""
     longest = max((len(plain(name)) for name in names), default=limit)
     for some in range(limit, longest):
         result = [label(name, some) for name in names]
@@ -159,5 +159,5 @@ def grid(figure: Figure, panels: int, columns: int) -> list[Axes]:
 
 
 def cut(shown: int, total: int) -> str:
-    """What a title adds where not everything fits."""
+    """The end of a title that says how many are shown, where not all fit."""
     return "" if shown == total else f" (first {shown} of {total})"

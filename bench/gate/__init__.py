@@ -1,4 +1,4 @@
-"""Guard accuracy and preparation: two summaries of records -> findings -> an exit code. NumPy alone.
+"""The regression gate: compares two summaries of records and gives findings and an exit code. Needs NumPy only.
 
 ``summary`` says what is compared, ``preparation`` and ``accuracy`` compare it, ``paired`` judges the scores image by
 image, ``pipeline`` what a dry run did, ``comparison`` puts them together, ``limits`` holds how much may change and why.

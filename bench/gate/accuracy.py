@@ -20,13 +20,13 @@ SCORES = (("dice", "mean Dice", 1), ("f1", "pooled F1", 1), ("validation_loss", 
 
 
 class Inconsistent(LungsegError):
-    """A score that its own counts contradict: the harness is wrong, not the network."""
+    """A score that contradicts its own counts: an error in the harness, not in the network."""
 
     exit_code = 70
 
 
 def scores(records: Sequence[Record]) -> dict[str, Any]:
-    """What a baseline holds of one architecture. A Dice that a case lacks makes the mean NaN, which never passes.
+    """The scores of one architecture in a baseline. A Dice that a case lacks makes the mean NaN, which never passes.
 
     Raises Inconsistent where a stored ratio is not what the stored counts give.
     """
@@ -64,7 +64,7 @@ def _lowest(losses: Sequence[float | None]) -> float:
 def dice(counts: Sequence[int]) -> float:
     """Dice of [tp, fp, fn, tn], 1 where both masks are empty.
 
-    Not ``lungseg.metrics``, which is on trial: smoothing or pooling slipped in there would agree with itself.
+    Does not use ``lungseg.metrics``, which the gate tests: an error there would agree with itself.
     """
     tp, fp, fn, _ = counts
     return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0
@@ -79,7 +79,7 @@ def _check(case: CaseScore) -> None:
         if not abs(stored - value) <= TOLERANCE:
             raise Inconsistent(
                 f"{case.id}: {key} = {stored!r}, but its counts give {value!r}; metrics and records disagree, "
-                "so that no score can be believed: look at lungseg/metrics before anything else"
+                "so no score can be trusted; check lungseg/metrics first"
             )
 
 
@@ -104,7 +104,8 @@ def compare(
 ) -> list[Finding]:
     """Means against margin and floor; where runs are deterministic, counts too. What is not finite never passes.
 
-    meant: only Dice is held to the margin: another loss has other values, and what pixels pool to follows.
+    expected_change: only Dice is held to the margin: another loss function has other values, and the pooled scores
+    follow Dice.
     """
     result = []
     for key, words, sign in SCORES:

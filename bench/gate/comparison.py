@@ -1,4 +1,4 @@
-"""Two summaries -> all findings, in the order of a table, and a sentence on how strict they were."""
+"""Compares two summaries: all findings in the order of a table, and a sentence on how strict the comparison was."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def compare(
 ) -> list[Finding]:
     """Compare a run with its baseline; limits: of the suite unless given.
 
-    meant: the change is known to move scores (another recipe or protocol, other seeds), so that these and counts may
+    expected_change: the change is known to move scores (other recipe, protocol or seeds), so these and counts may
     differ even on one machine kind; what it does to each image's Dice is judged all the same.
     Raises NotComparable when they are about different things, Inconsistent when a score contradicts its counts.
     """
@@ -66,23 +66,25 @@ def explain(baseline: Summary, now: Summary, limits: Limits | None = None, *, ex
     """A sentence on how strict the comparison was."""
     limits = limits or limits_of(baseline["suite"])
     paired_words = (
-        f"each architecture must be shown to have lost less than {_margins(limits, baseline)} Dice by image (one-sided "
-        f"bootstrap over patients at {limits.level}, Holm)"
+        f"each architecture must be shown to have lost less than {_margins(limits, baseline)} per-image Dice "
+        f"(one-sided bootstrap over patients at level {limits.level}, Holm)"
     )
     if expected_change:
         floor = f", and no mean score may be below {limits.floor}" if limits.floor else ""
-        return f"A meant change: {paired_words}{floor}."
+        return f"An expected change: {paired_words}{floor}."
     missing = ", ".join(key for key in now if key not in baseline)
-    old = f" The baseline is an older one and holds no {missing}; `make baseline` adds them." if missing else ""
+    old = (
+        f" The baseline comes from an older version and lacks {missing}; `make baseline` adds them." if missing else ""
+    )
     equal = baseline["machine"] == now["machine"]
     if equal and limits.exact:
         return "Same machine kind as the baseline's: counts and prepared pixels must be equal." + old
     floor = f", no score may be below {limits.floor}" if limits.floor else ""
-    where = f"{'Same' if equal else 'Another'} machine kind{'' if equal else ' than the baseline'}"
+    where = f"{'Same' if equal else 'Different'} machine kind{'' if equal else ' from the baseline'}"
     return (
         f"{where}{'' if equal else _other(baseline['machine'], now['machine'])}: {paired_words}, pooled F1 may "
-        f"worsen by that much, the validation loss by {limits.loss}{floor}; what preparation and the dry "
-        f"run yield must agree.{old}"
+        f"worsen by as much, the validation loss by {limits.loss}{floor}; the results of preparation and of the dry "
+        f"run must agree.{old}"
     )
 
 

@@ -1,5 +1,5 @@
-"""One cell of a suite with a network that learns by script: what the pipeline does, apart from arithmetic that differs
-between processors. What comes out is the same everywhere, so it is compared exactly on every kind of machine.
+"""A dry run: one cell of a suite with a scripted network instead of a trained one. It shows what the pipeline does
+without arithmetic that differs between processors, so its results are compared exactly on every kind of machine.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Metadata = dict[str, Any]
 
 @dataclass(frozen=True)
 class Asked:
-    """What the process is told; its results are its own."""
+    """The payload of the dry run's process, which writes to a results folder of its own."""
 
     suite: Suite
     root: Path
@@ -42,8 +42,10 @@ class Asked:
 
 
 def metadata(suite: Suite, root: Path, results: Results, executor: Executor | None = None) -> Metadata:
-    """Of the suite's first cell, in a process of its own as any cell; ``{"failed": words, "slow": bool}`` where it did
-    not end well: slow unless an exception said why, since seconds of work and one small network suit any machine."""
+    """The results of a dry run of the suite's first cell, in a fresh process like any cell.
+
+    ``{"failed": words, "slow": bool}`` where it failed: slow unless an exception said why, since any machine can run
+    one small network for seconds."""
     folder = results.log(suite.name, "dry-run")
     requested = plain(Asked(suite, root, Results(folder)))
     job = Job("bench.gate.dry_run", requested, suite.threads, folder / "log.txt", LIMIT_S)
@@ -110,7 +112,7 @@ def _flat(epoch: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _optimizer(optimizer: Any) -> dict[str, Any]:
-    """What decides its steps besides the rate, which a schedule changes."""
+    """The settings that decide its steps, except for the learning rate, which a schedule changes."""
     settings = optimizer.get_config()
     return {"name": settings["name"], **{key: settings[key] for key in sorted(settings) if key in ADAM}}
 

@@ -1,4 +1,4 @@
-"""How far scores may fall, suite by suite, and the measured spread that says so; or as far as a user says."""
+"""The largest accepted loss of each suite's scores, set by its measured run-to-run spread or by the user."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def chosen(suite: str, file: Path | None, margin: float | None) -> Limits:
         limits = replace(limits, exact=False, margins=())
         limits = replace(limits, **_read(file))
     if margin is not None:
-        _require(_share(margin), f"--margin {margin}", "a loss of Dice above 0 and below 1, as 0.01")
+        _require(_share(margin), f"--margin {margin}", "a loss of Dice above 0 and below 1, such as 0.01")
         limits = replace(limits, margin=margin, margins=(), exact=limits.exact and file is not None)
     return limits
 
@@ -84,11 +84,11 @@ def _read(path: Path) -> dict[str, Any]:
         result = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         why = getattr(error, "strerror", "") or error
-        raise UsageError(f"{path}: no file of limits ({why}); expected TOML such as margin = 0.01") from error
+        raise UsageError(f"{path}: not a limits file ({why}); expected TOML such as margin = 0.01") from error
     known = {
         "margin": (_share, "a loss of Dice above 0 and below 1"),
         "floor": (lambda v: v == 0 or _share(v), "a Dice from 0 and below 1"),
-        "level": (_share, "a level above 0 and below 1, as 0.05"),
+        "level": (_share, "a level above 0 and below 1, such as 0.05"),
         "exact": (lambda v: isinstance(v, bool), "true or false"),
         "margins": (lambda v: isinstance(v, dict) and all(map(_share, v.values())), "margins by architecture"),
     }

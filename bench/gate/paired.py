@@ -1,4 +1,4 @@
-"""Is the new Dice at most the margin worse, image by image? One-sided bootstrap over patients, Holm."""
+"""Paired non-inferiority test of per-image Dice: one-sided bootstrap over patients, corrected by Holm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pipeline did in two dry runs: equal on every kind of machine, or the code is another."""
+"""Compares two dry runs. They are equal on every kind of machine unless the code has changed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ CLOSE = 1e-6  # of a float32 that is computed alike: what its last digits may di
 WORDS = {  # key of a dry run's facts: what a table calls it
     "train_set": "images trained on",
     "validation_set": "images validated on",
-    "each_once": "each image once an epoch",
+    "each_once": "each image once per epoch",
     "batch_sizes": "images of each batch",
     "order": "order of images, epochs that differ",
-    "learning_rates": "learning rate, epoch by epoch",
+    "learning_rates": "learning rate by epoch",
     "optimizer": "optimizer",
     "loss": "loss of two given masks",
     "best_epoch": "best epoch",
-    "weights_of_epoch": "epoch of the weights that predict",
+    "weights_of_epoch": "epoch of the weights used to predict",
     "cases": "images whose scores changed",
 }
 

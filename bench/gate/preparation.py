@@ -1,4 +1,4 @@
-"""What reaches the networks: files, pixels, folds, batches, recipe. Compared without a training."""
+"""Compares what reaches the networks: files, pixels, folds, batches and recipe. Needs no training."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def same_subject(baseline: Summary, now: Summary, expected_change: bool) -> None
     """Raise NotComparable where scores would differ for another reason than accuracy, or some are not there.
 
     Both must be about the same suite, data, size, folds, protocol, metrics, backend and device kind, and this run must
-    have scored what the baseline scored. What an older baseline does not hold is not compared. meant: the protocol may
-    differ, since it rises with every change that is meant to move scores, and so may the seeds.
+    have scored what the baseline scored. What an older baseline does not hold is not compared. expected_change: the
+    protocol may differ, since it rises with every change that is expected to move scores, and so may the seeds.
     """
     for key, words in (SUBJECT if expected_change else {**SUBJECT, "protocol": "protocol"}).items():
         if key in baseline and baseline[key] != now[key]:
-            raise NotComparable(f"the baseline is about {words} {baseline[key]!r}, this run about {now[key]!r}")
+            raise NotComparable(f"the baseline has {words} {baseline[key]!r}, this run has {now[key]!r}")
     for key in ("backend", "device_kind"):
         before, after = baseline["machine"][key], now["machine"][key]
         if before != after:
@@ -31,7 +31,7 @@ def same_subject(baseline: Summary, now: Summary, expected_change: bool) -> None
     if lost:
         raise NotComparable(f"this run lacks cases that the baseline has: {some(lost)}")
     if baseline["data"]["raw_sha256"] != now["data"]["raw_sha256"]:
-        raise NotComparable("the baseline was made from other files (their bytes differ)")
+        raise NotComparable("the baseline was made from different files (their bytes differ)")
     for name in sorted(baseline["architectures"].keys() & now["architectures"].keys()):
         before, after = (summary["architectures"][name]["counts"] for summary in (baseline, now))
         _same_predictions(name, before, after, expected_change)
@@ -40,7 +40,7 @@ def same_subject(baseline: Summary, now: Summary, expected_change: bool) -> None
         for key, words in (("n", "number of folds"), ("sha256", "split into folds")):
             if baseline["folds"][key] != now["folds"][key]:
                 raise NotComparable(
-                    f"the baseline has another {words}; if that is meant, `make baseline` on a trusted commit"
+                    f"the baseline has a different {words}; if that is intended, `make baseline` on a trusted commit"
                 )
 
 
@@ -55,7 +55,7 @@ def _same_predictions(name: str, before: Summary, now: Summary, expected_change:
         if sum(before[key]) != sum(now[key]):  # tells the size of an older baseline, which does not hold it
             raise NotComparable(
                 f"{name}, {key}: {sum(before[key])} pixels in the baseline, {sum(now[key])} in this run; "
-                "another resolution"
+                "the resolutions differ"
             )
 
 

@@ -1,4 +1,4 @@
-"""Whether a change also replaces the baseline that it is judged by: then a gate that passes says little."""
+"""Detects a change that replaces its own baseline: a gate that passes then says little."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def note(baseline: Path, now: dict[str, Any], against: str | None) -> str:
     """A few sentences where the baseline changed since a commit, with the other files and the scores that it held;
     empty where it did not.
 
-    now: the baseline as it is. against: a commit, or None for the pull request's base; outside of one nothing is told.
+    now: the baseline as it is. against: a commit, or None for the pull request's base; without one it is empty.
     Raises UsageError for a commit that git does not know.
     """
     folder, wanted = baseline.resolve().parent, against or base()
@@ -34,10 +34,10 @@ def note(baseline: Path, now: dict[str, Any], against: str | None) -> str:
     before = top and provenance.git(Path(top), "rev-parse", "--verify", "--quiet", f"{wanted}^{{commit}}")
     if not top or not before:
         if against:
-            raise UsageError(f"--against {against}: git knows no such commit in {folder}")
+            raise UsageError(f"--against {against}: not a commit of the repository in {folder}")
         return (
-            f"Whether this change also replaces the baseline is not known: {wanted} is not in this clone "
-            "(actions/checkout wants `fetch-depth: 0`)."
+            f"It is not known whether this change also replaces the baseline: {wanted} is not in this clone "
+            "(set `fetch-depth: 0` for actions/checkout)."
         )
     before = provenance.git(Path(top), "merge-base", before, "HEAD") or before  # of a clone of one commit, its tip
     name = baseline.resolve().relative_to(Path(top).resolve()).as_posix()
@@ -60,7 +60,7 @@ def _sentence(name: str, code: list[str]) -> str:
     files = ", ".join(f"`{other}`" for other in code[:SHOWN])
     return (
         f"This change replaces the baseline `{name}` together with {len(code)} other file{'s'[: len(code) > 1]} "
-        f"({files}{more}): the gate compares with the new one, so what the code did to scores is this:"
+        f"({files}{more}): the gate compares with the new one. This is how the baseline's scores changed:"
     )
 
 

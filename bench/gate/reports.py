@@ -15,8 +15,8 @@ SCHEMA = 1  # of gate.json
 SCORES = ("dice", "f1", "validation_loss")
 WORDS = {OK: "passed", NOT_JUDGED: "not judged"}  # of exit codes; any other failed
 MEANT = (
-    "If the change is meant, write a new baseline (`make baseline`; in another project `lungseg-bench baseline` with "
-    "the gate's options) and say so in the change."
+    "If the change is intended, write a new baseline (`make baseline`; in another project `lungseg-bench baseline` "
+    "with the gate's options) and say so in the commit message."
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # what XML 1.0 cannot hold
 Summary = Mapping[str, Any]
@@ -80,7 +80,7 @@ def _scores(verdict: Verdict) -> list[str]:
         )
     if not rows:
         return []
-    head = "| network | Dice, baseline | Dice, now | change by image | may lose | |"
+    head = "| network | Dice, baseline | Dice, now | change per image | allowed loss | |"
     return ["", head, "|---|--:|--:|--:|--:|---|", *rows]
 
 
@@ -185,8 +185,8 @@ def _verdict(result: Sequence[Finding], code: int) -> str:
     failed, unjudged = (sum(not f.ok and f.judged is judged for f in result) for judged in (True, False))
     if code == NOT_JUDGED:
         return (
-            f"Not judged: {unjudged} of {len(result)} checks could not be made, the others passed. That is no "
-            "regression; run it again on an idle machine."
+            f"Not judged: {unjudged} of {len(result)} checks could not be made, the others passed. This is not a "
+            "regression; run the gate again on an idle machine."
         )
     more = f" {unjudged} more could not be made." if unjudged else ""
     return f"Gate passed.{more}" if code == OK else f"Gate failed: {failed} of {len(result)} checks.{more}"

@@ -1,4 +1,4 @@
-"""A network that learns nothing: what it is told is written down, what it answers follows a script.
+"""A scripted network for dry runs: it logs what it is given, its predictions follow a script, it learns nothing.
 
 Its answers are exact arithmetic on a grid, so a training, a prediction and its scores come out alike to the last count
 on every processor, where the curves of a real network only agree in their first digits.
@@ -23,13 +23,14 @@ MADE: list[Scripted] = []  # in this process, the last one last
 
 
 class Scripted(keras.Model):
-    """``told``: what ``compile`` and ``fit`` were given, images by ``digest`` of their mask and by their mean.
+    """A model whose predictions follow a script. It logs what ``compile`` and ``fit`` receive, images by ``digest`` of
+    their mask and by their mean.
 
     Its one bias is the epoch whose weights it holds: 1 after the first, 0 before.
     """
 
     def compile(self, *args: Any, loss: Any = None, metrics: Sequence[Any] = (), **how: Any) -> None:
-        """As Keras's; keeps the loss and the metrics' names, which the script's numbers will go by."""
+        """Like Keras's ``compile``; stores the loss and the names of the metrics that the script reports."""
         super().compile(*args, loss=loss, metrics=list(metrics), **how)
         self.given_loss, self.names = loss, ["loss", *(metric.name for metric in metrics)]
 
@@ -92,7 +93,7 @@ def numbers(names: Sequence[str], epoch: int) -> dict[str, float]:
 
 
 def seen(images: np.ndarray, masks: np.ndarray) -> list[tuple[str, float]]:
-    """Of each image of a batch (B, H, W, 1): the digest of its mask, and its own mean."""
+    """The mask's digest and the image's mean, for each image of a batch (B, H, W, 1)."""
     return [
         (digest(mask[..., 0] > 0.5), float(image.mean(dtype=np.float64)))
         for image, mask in zip(np.asarray(images), np.asarray(masks), strict=True)
@@ -100,5 +101,5 @@ def seen(images: np.ndarray, masks: np.ndarray) -> list[tuple[str, float]]:
 
 
 def digest(mask: np.ndarray) -> str:
-    """Of a boolean mask (H, W): masks are the same bits on every processor, prepared images are not quite."""
+    """Hash of a boolean mask (H, W). Masks have the same bits on every processor, prepared images not quite."""
     return hashlib.sha256(f"{mask.shape}".encode() + np.packbits(mask).tobytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Is anything slower than it was? Ratios to a reference product, held to those of a baseline."""
+"""Compares kernels' times, as ratios to a reference matrix product, with those of a baseline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SAME = ("cpu", "device_kind", "backend", "threads")  # of a machine on which rat
 
 
 def baseline(ratios: Mapping[str, float], machine: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
-    """What the file holds."""
+    """The content of a baseline file."""
     return {"schema": SCHEMA, "machine": dict(machine), **about, "ratios": dict(sorted(ratios.items()))}
 
 
@@ -30,11 +30,11 @@ def load(path: Path, machine: Mapping[str, Any]) -> dict[str, float]:
         other = [f"{key} {result['machine'][key]!r}, here {machine[key]!r}" for key in SAME
                  if result["machine"][key] != machine[key]]  # fmt: skip
     except FileNotFoundError as error:
-        raise NotComparable(f"{path}: there is no baseline of speed; {repeated}") from error
+        raise NotComparable(f"{path}: there is no speed baseline; {repeated}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise NotComparable(f"{path}: not a baseline of speed ({error!r}); {repeated}") from error
+        raise NotComparable(f"{path}: not a speed baseline ({error!r}); {repeated}") from error
     if not fine:
-        raise NotComparable(f"{path}: of another schema, or holds a ratio that is none; {repeated}")
+        raise NotComparable(f"{path}: has another schema, or a value that is not a ratio; {repeated}")
     if other:
         raise NotComparable(f"{path}: was measured on another machine ({'; '.join(other)}); {repeated}")
     return ratios

@@ -1,4 +1,4 @@
-"""Records and prepared data -> what a baseline holds; a baseline file or a results folder -> the same."""
+"""The summary that a baseline holds: made from records and prepared data, or read from a file or results folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lungseg.prepare import Prepared
 from lungseg.splits import Fold
 
 SCHEMA = 3
-READABLE = (SCHEMA,)  # of earlier ones the names of keys differ
+READABLE = (SCHEMA,)  # earlier schemas have other names of keys
 MESSAGE = 120  # characters of an error's first line that a table shows
 Summary = dict[str, Any]
 
@@ -34,8 +34,8 @@ Summary = dict[str, Any]
 def summarise(
     suite: Suite, suite_data: SuiteData, records: Sequence[Record], dry_run: Summary | None = None
 ) -> Summary:
-    """What a baseline holds, and what is compared with one: data, folds, batches, scores and counts; what the pipeline
-    did with a network that follows a script, where that was tried (``bench.gate.dry_run``)."""
+    """The summary of a run, as a baseline holds it: data, folds, batches, scores, counts, and the dry run if there was
+    one (``bench.gate.dry_run``)."""
     prepared = suite_data.prepared
     patients = dict(zip(prepared.ids, prepared.patients, strict=True))
     recipe = recipes.recipe(suite.recipe)
@@ -74,7 +74,7 @@ def summarise(
 
 
 def failed(records: Sequence[Record]) -> dict[str, dict[str, str]]:
-    """Of each network with a cell that did not finish, how the first of them ended: status and message."""
+    """Status and message of the first failed cell of each network that has one."""
     result: dict[str, dict[str, str]] = {}
     for record in records:
         if not record.ok:
@@ -123,7 +123,7 @@ def leaked(folds: Sequence[Fold], patients: Mapping[str, str]) -> list[str]:
 
 
 def batches(of: Batches) -> dict[str, Any]:
-    """What the first epoch's batches really hold: images, steps, lung pixels, and a hash of their order and pixels."""
+    """The content of the first epoch's batches: images, steps, lung pixels, and a hash of their order and pixels."""
     images, target, digest = 0, 0, hashlib.sha256()
     steps = 0
     for picture, mask in of.epoch(0):
@@ -160,7 +160,9 @@ def load_baseline(path: Path) -> Summary:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NotComparable(f"{path}: not a baseline ({error!r}); `make baseline` writes a new one") from error
     if not fine:
-        raise NotComparable(f"{path}: of another schema, or holds a score that is not finite; `make baseline`")
+        raise NotComparable(
+            f"{path}: has another schema, or a score that is not finite; `make baseline` writes a new one"
+        )
     return baseline
 
 
@@ -186,7 +188,7 @@ def summarise_results(results: Results, suite: Suite) -> dict[str, Summary]:
     if not result:
         raise NotComparable(
             f"{results.root}: no finished record of {', '.join(suite.architectures)} in suite {suite.name}; train it"
-            f" by `make bench SUITE={suite.name}`, or name a folder that holds some (--candidate, --baseline)"
+            f" with `make bench SUITE={suite.name}`, or name a folder that holds some (--candidate, --baseline)"
         )
     return {key: _of_records(suite, records) for key, records in result.items()}
 
@@ -200,7 +202,9 @@ def _of_records(suite: Suite, stored: Sequence[Record]) -> Summary:
     """As ``summarise``, from what records alone tell: no pixels, so no quarters and no batches."""
     records = [record for record in stored if record.ok]
     if mixed := consistency.conflicts(records):
-        raise NotComparable(f"{suite.name}: its records are not of one comparison: {'; '.join(mixed)}; run it again")
+        raise NotComparable(
+            f"{suite.name}: its records cannot be compared with each other: {'; '.join(mixed)}; run it again"
+        )
     patients = {case.id: case.patient for record in records for case in record.cases}
     folds = {(r.cell.seed, r.cell.fold): Fold(r.split.train, r.split.validation, r.split.test) for r in records}
     first, last = min(records, key=lambda r: r.cell.seed), records[-1]

@@ -1,4 +1,4 @@
-"""What a comparison finds, and the exit code that it comes to."""
+"""The findings of a comparison and their exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OK, REGRESSION, NOT_JUDGED, NOT_COMPARABLE = 0, 1, 4, 5
 
 
 class NotComparable(LungsegError):
-    """There is no baseline, or it is about something else."""
+    """There is no baseline, or it cannot be compared with this run."""
 
     exit_code = NOT_COMPARABLE
 
@@ -22,7 +22,7 @@ class NotComparable(LungsegError):
 class Finding:
     """One comparison: what, before, now, and whether it lets the change pass.
 
-    judged: False where there is nothing to compare, because the cell ended for want of time or memory.
+    judged: False where there is nothing to compare, because the cell ran out of time or memory.
     numbers: what the words say, by name, unrounded: ``baseline``, ``now``, ``margin``, ``change``, ``bound``, ``p``.
     """
 

@@ -1,1 +1,1 @@
-"""From numbers to what people read: Markdown, the terminal's leaderboard, answers, what is missing."""
+"""Pages of results as Markdown, and the leaderboard on the terminal."""

@@ -1,4 +1,4 @@
-"""What each ingredient of a recipe bought: its variants against the whole, image by image."""
+"""The ablation: variants of a recipe against the whole recipe, image by image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_NAMED = 4
 
 
 def answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
-    """The first screen's question and answer; empty where the section holds no variant of its recipe."""
+    """The first screen's question and answer; empty where the leaderboard holds no variant of its recipe."""
     result = [(row, pair) for row, _, pair in _against_the_whole(leaderboard) if pair]
     if not result:
         return []
@@ -31,23 +31,25 @@ def answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> 
     numbered |= {v: some if len(some) <= MOST_NAMED else [f"{len(some)} others"] for v, some in rest.items()}
     text = "; ".join(f"{verdict}: {', '.join(some)}" for verdict, some in numbered.items() if some)
     explained = [f"{gloss[0].upper()}{gloss[1:]}." for gloss in recipes.glosses(row.variant for row, _ in result)]
-    return [("What does each ingredient buy?", " ".join([f"By Dice, against the whole recipe, {text}.", *explained]))]
+    return [
+        ("What does each ingredient contribute?", " ".join([f"By Dice, against the whole recipe, {text}.", *explained]))
+    ]
 
 
 def ablation(leaderboard: Leaderboard, brief: bool = False) -> list[str]:
-    """Blocks; empty where the section holds no variant of its recipe. brief: the table alone."""
+    """Blocks; empty where the leaderboard holds no variant of its recipe. brief: the table alone."""
     rows = [_row(leaderboard, row, whole, pair) for row, whole, pair in _against_the_whole(leaderboard)]
     headers = ["Network", "Changed", "Against the whole", "p, Holm", "Verdict", "Validation"]
     note = (
         f"Recipe {escape(leaderboard.conditions.recipe)} with one thing changed, on the same folds and images; p is "
         f"corrected"
         " for these comparisons. Validation: the difference on the images that chose the weights, and in how many"
-        " trainings it is above 0: look there first when choosing, as the highest on test images is flattered."
+        " trainings it is above 0: use it to choose, because the highest score on test images is biased upwards."
     )
     changes = (f"{name}: {what}" for name, what in recipes.meanings(row.variant for row in leaderboard.rows).items())
     meanings = paragraph(f"What each changes: {'; '.join(changes)}.")
     notes = [] if brief else [paragraph(note), meanings]
-    return ["### What each ingredient buys", table(headers, rows, left=2), *notes] if rows else []
+    return ["### What each ingredient contributes", table(headers, rows, left=2), *notes] if rows else []
 
 
 def _validation(leaderboard: Leaderboard, row: Row, whole: Row) -> str:

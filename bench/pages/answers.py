@@ -1,4 +1,5 @@
-"""A section -> sentences: which is best, is the difference real, what does it cost, what is missing."""
+"""Questions about a leaderboard and their answers as sentences: which is best, is the difference significant, what
+does it cost."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 
 MOST_NAMED = 3
 Namer = Callable[[object], str]
-SIGNIFICANT, SEEDS = "Is the difference real?", "How many seeds?"
-TRUST, CHOSEN = "How often is such a table wrong?", "What of choosing the highest?"
+SIGNIFICANT, SEEDS = "Is the difference significant?", "How many seeds?"
+TRUST, CHOSEN = "How often is such a table wrong?", "How biased is the highest score?"
 
 
 def best(leaderboard: Leaderboard, name: Namer = escape) -> str:
@@ -45,7 +46,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _network(ranked: list[Row], name: Namer) -> str:
-    """What leads is no architecture where it is a mean of trainings or views: say so, and which network is best."""
+    """Where an ensemble leads, a sentence that says so and names the best single network; else empty."""
     if ranked[0].single:
         return ""
     what = f" {name(ranked[0].name)} is {made_of(ranked[0])}."
@@ -58,9 +59,9 @@ def _network(ranked: list[Row], name: Namer) -> str:
 
 
 def made_of(row: Row) -> str:
-    """What an ensemble is a mean of: ``the mean of 3 trainings and 7 views of each image``."""
+    """What an ensemble is a mean of: ``the mean of 3 trainings and 7 TTA transforms of each image``."""
     parts = [f"{row.trainings} trainings"] if row.trainings > 1 else []
-    parts += [f"{row.transforms} views of each image"] if row.transforms > 1 else []
+    parts += [f"{row.transforms} TTA transforms of each image"] if row.transforms > 1 else []
     return f"the mean of {' and '.join(parts)}"
 
 
@@ -106,8 +107,8 @@ def _describe(pair: Pair, name: Namer) -> str:
 
 
 def trust(leaderboard: Leaderboard) -> str | None:
-    """How often a table of this shape tells equal methods apart, and which difference it would see; None where nothing
-    says how much trainings vary."""
+    """False-positive rate of a table of this shape, and the difference that it would detect; None where the spread of
+    trainings is unknown."""
     result = leaderboard.power
     if result is None:
         return None
@@ -118,7 +119,7 @@ def trust(leaderboard: Leaderboard) -> str | None:
         f" {_share(result.table)} %{single}"
     )
     sizes = [f"{size:.4f} with {counted(n, 'seed')}" for n, size in sorted(result.detectable.items())]
-    few = " One seed says nothing of methods." if result.seeds == 1 else ""
+    few = " One seed says nothing about methods." if result.seeds == 1 else ""
     return (
         f"{wrong}, simulated from the variances of {escape(result.source)}.{few} Smallest difference of methods found"
         f" with 80 % power: {listed(sizes)}."
@@ -130,7 +131,7 @@ def _share(value: float) -> str:
 
 
 def chosen(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
-    """What the highest mean is worth on images that did not choose it; None where nothing was chosen."""
+    """The score of the highest row on images that did not select it; None where nothing was selected."""
     result = leaderboard.nested
     if result is None:
         return None
@@ -142,13 +143,13 @@ def chosen(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     else:
         how = f"The row of the highest validation Dice, {name(next(iter(result.chosen)))}, has {result.dice:.4f}"
     return (
-        f"{how}, beside {result.highest:.4f} for the highest of {len(ranked)} rows, which the choice flatters."
+        f"{how}, against {result.highest:.4f} for the highest of {len(ranked)} rows, which selection biases upwards."
         f" {counted(leaderboard.scored, 'set')} of predictions of these images were scored in all suites together."
     )
 
 
 def _between_networks(leaderboard: Leaderboard, networks: list[Row], name: Namer) -> str:
-    """Where an ensemble leads: the best network against the next, for whoever asks for an architecture."""
+    """The best single network against the next one, where an ensemble leads; else empty."""
     pair = leaderboard.pair(networks[0].name, networks[1].name) if len(networks) == 2 else None
     return (
         f" Between single networks: {name(pair.first)} to {name(pair.second)} {_describe(pair, name)}." if pair else ""
@@ -156,8 +157,8 @@ def _between_networks(leaderboard: Leaderboard, networks: list[Row], name: Namer
 
 
 def about(leaderboard: Leaderboard, rows: Sequence[Row] = ()) -> str:
-    """What the number of seeds lets a test say of these rows, all that are ranked unless given: the fewest of any that
-    is compared decide, but where some rows have enough and others not, each pair has its own."""
+    """A sentence on what tests with this number of seeds can show. rows: all ranked ones unless given; the row with the
+    fewest seeds decides, unless only some rows have enough: then each pair decides for itself."""
     compared = [r for r in rows or leaderboard.rows if r.rank]
     seeds = sorted({len(r.seeds) for r in compared if r.trainings == 1} or {len(leaderboard.seeds)})
     n, needed = seeds[0], MIN_SEEDS
@@ -180,7 +181,7 @@ def about(leaderboard: Leaderboard, rows: Sequence[Row] = ()) -> str:
 
 
 def stable(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
-    """Whether the first row stays first for a stricter or a more generous reader; None where nothing tells."""
+    """Whether the first row stays first under label tolerances; None where none were recorded."""
     result = leaderboard.ranking
     if result is None or len(result.tolerance_dice) < 2:
         return None
@@ -205,7 +206,7 @@ def converged(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     most = sorted(result, key=lambda one: -one[1] / one[2])[:MOST_NAMED]
     each = listed([f"{name(row.name)} in {rose} of {cells}" for row, rose, cells in most])
     more = f" and {counted(len(result) - len(most), 'row')} more" if len(result) > len(most) else ""
-    return f"Not all: soft validation Dice was still rising when the epochs ran out for {each} trainings{more}."
+    return f"Not all: soft validation Dice was still rising at the last epoch of {each} trainings{more}."
 
 
 def answers(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
@@ -217,14 +218,14 @@ def answers(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, s
         (CHOSEN, chosen(leaderboard, name)),
         ("Would another reader of the images agree?", stable(leaderboard, name)),
         ("Had training converged?", converged(leaderboard, name)),
-        ("What did the section cost?", cost(leaderboard, name)),
+        ("What did these trainings cost?", cost(leaderboard, name)),
         (SEEDS, unequal(leaderboard, name)),
     ]
     return [(question, answer) for question, answer in result if answer]
 
 
 def unequal(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
-    """Which row has which seeds, where they differ. A mean of several has none of its own."""
+    """The seeds of each row, where they differ; ensembles have none."""
     rows = [r for r in leaderboard.rows if r.trainings == 1]
     if len({r.seeds for r in rows}) < 2:
         return None
@@ -233,7 +234,7 @@ def unequal(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
 
 
 def cost(leaderboard: Leaderboard, name: Namer = escape) -> str:
-    """Training time of the whole section."""
+    """Training time of the whole leaderboard."""
     if not leaderboard.rows:
         return "Unknown."
     total, alongside = sum(c.total_seconds for c in leaderboard.cells if c.trained and c.scored), leaderboard.at_once

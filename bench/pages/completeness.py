@@ -1,4 +1,4 @@
-"""What a section lacks: cells, images, architectures; and what the unfinished rows of it may still change."""
+"""What a leaderboard lacks: cells, images, architectures; and what its partial rows may still change."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def of_the_first(leaderboard: Leaderboard, row: Row) -> float | None:
 
 
 def missing(leaderboard: Leaderboard, name: Namer = escape) -> list[str]:
-    """What is not there, one sentence each; empty where every image was predicted once by every seed."""
+    """Sentences on missing cells and images; empty where every seed predicted every image once."""
     key, lines = leaderboard.conditions, []
     cells: dict[str, list[CellRow]] = {}
     for c in leaderboard.cells:
@@ -72,7 +72,7 @@ def missing(leaderboard: Leaderboard, name: Namer = escape) -> list[str]:
 
 
 def never_run(leaderboard: Leaderboard) -> list[str]:
-    """Registered architectures of which the section has no record; none where it compares variants of one recipe."""
+    """Registered architectures without a record in the leaderboard; none where it compares variants of a recipe."""
     if any(r.variant for r in leaderboard.rows):
         return []
     run = {c.architecture for c in leaderboard.cells}
@@ -80,7 +80,7 @@ def never_run(leaderboard: Leaderboard) -> list[str]:
 
 
 def variants_never_run(leaderboard: Leaderboard) -> list[str]:
-    """Variants that the suite names and no record of the section was trained by; none where it compares none."""
+    """Variants that the suite names and no record of the leaderboard was trained by; none where it compares none."""
     known = SUITES.get(leaderboard.conditions.suite)
     run = {c.variant for c in leaderboard.cells}
     return [v for v in known.variants if v not in run] if known and run - {""} else []

@@ -1,4 +1,4 @@
-"""The long tables of a suite as CSV, for who computes with them: pages hold what a person reads.
+"""The long tables of a suite as CSV, for further analysis; pages hold what a person reads.
 
 ``tables/<suite>/rows.csv`` has every number of a row, ``folds.csv`` a line a fold, ``images.csv`` a line an image and
 row, ``groups.csv`` a line a group of patients and row, ``machines.csv`` a line a row that was trained on another
@@ -39,7 +39,7 @@ def name(suite: str, kind: str) -> str:
 
 
 def lines(leaderboards: Sequence[Leaderboard], known: Sequence[Subgroups]) -> dict[str, list[Line]]:
-    """The tables that have a line, by kind. known: of each section, its groups of patients."""
+    """The tables that have a line, by kind. known: of each leaderboard, its groups of patients."""
     both = list(zip(leaderboards, known, strict=True))
     result = {kind: [_where(s) | line for s, groups in both for line in of(s, groups)] for kind, of in _OF.items()}
     return {kind: some for kind, some in result.items() if some}

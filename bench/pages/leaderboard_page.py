@@ -1,4 +1,4 @@
-"""``results/README.md``: which network is best, is it real, what does it cost; everything else is a link away."""
+"""``results/README.md``: which network is best, is the difference significant, what does it cost; links to the rest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN
 from bench.suites import THREE
 
 SOURCE = "reference"  # the recipe of the source protocol
-QUESTION = "Which network finds the lungs on a chest radiograph best, is its lead real, and what does it cost?"
+QUESTION = "Which network finds the lungs on a chest radiograph best, is its lead significant, and what does it cost?"
 
 
 def leaderboard_page(
@@ -29,7 +29,7 @@ def leaderboard_page(
     searches: Sequence[str] = (),
     corrupted: Sequence[str] = (),
 ) -> str:
-    """The Markdown. page_name: suite -> file of its page. figure: the leading section's, relative to this page."""
+    """The Markdown. page_name: suite -> file of its page. figure: the leading leaderboard's, relative to this page."""
     blocks = [GENERATED, "# Lung segmentation on chest radiographs: leaderboard"]
     if not by_suite:
         blocks.append("No suite has been run yet: `make bench` runs `quick`, `python -m bench list` shows all.")
@@ -51,9 +51,9 @@ def leaderboard_page(
 def _answer(
     leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], measured: Sequence[ThroughputTable]
 ) -> list[str]:
-    lines = [("Best", best(leaderboard)), ("Real?", real(leaderboard)), ("Cost", cost(leaderboard, measured))]
+    lines = [("Best", best(leaderboard)), ("Significance", real(leaderboard)), ("Cost", cost(leaderboard, measured))]
     if result := founding(leaderboards):
-        lines.append(("The founding three", result))
+        lines.append(("The three original networks", result))
     text = "\n".join(paragraph(f"**{head}**: {said}", "- ") for head, said in lines)
     return [paragraph(f"**{QUESTION}**"), text]
 
@@ -68,7 +68,7 @@ def best(leaderboard: Leaderboard) -> str:
 
 
 def real(leaderboard: Leaderboard) -> str:
-    """What the tests say of the best row, and of the best of enough seeds where the best has too few."""
+    """The test results of the best row; also of the best row with enough seeds, where the best has too few."""
     rows = ranked(leaderboard)
     said = [_against(leaderboard, rows)]
     if len(rows[0].seeds) < MIN_SEEDS:
@@ -99,7 +99,7 @@ def _against(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
 
 
 def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
-    """What the cheapest within the margin of the best costs, beside the best."""
+    """The costs of the best row and of the cheapest row within the margin of it."""
     rows = ranked(leaderboard)
     result = tables.cheapest(leaderboard, rows)
     if result is None:
@@ -116,10 +116,10 @@ def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
 
 
 def _next(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[ThroughputTable]) -> str:
-    """What the network of fewest multiplications costs and gives away."""
+    """Cost and loss of Dice of the network with the fewest multiplications."""
     light = min(rows, key=lambda r: (r.gmacs, r.parameters))
     away = rows[0].dice.value - light.dice.value
-    return f"the lightest, {shown(light.name)}, gives away {away:.3f}: {_costs(leaderboard, light, measured)}."
+    return f"the lightest, {shown(light.name)}, scores {away:.3f} less: {_costs(leaderboard, light, measured)}."
 
 
 def _costs(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]) -> str:
@@ -133,8 +133,8 @@ def _costs(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTabl
 
 
 def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
-    """How U-Net, ResUNet and R2U-Net do at the source protocol, by the newest protocol and the highest resolution that
-    ranks all three; None where none does."""
+    """Scores of U-Net, ResUNet and R2U-Net under the source protocol, from the leaderboard with the newest protocol and
+    highest resolution that ranks all three; None where none does."""
     result = [
         s for s in leaderboards
         if s.conditions.recipe == SOURCE and leading.eligible(s) and set(THREE) <= {r.name for r in ranked(s)}
@@ -187,7 +187,7 @@ def _earlier(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], page
     head = (
         f"{findings.title(leaderboard)}: {names.data(key.test_set)} at {key.size[0]} px, recipe {escape(key.recipe)},"
         f" {names.backend(key.backend)} on {names.device(key.device_kind)}, suite {_link(key.suite, page_name)}."
-        f" Protocol {key.protocol}: some folds put an image beside another of the same patient in training, so these"
+        f" Protocol {key.protocol}: some test images had another image of the patient in training, so these"
         " numbers are not comparable with those above."
     )
     return [
@@ -198,10 +198,10 @@ def _earlier(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], page
     ]
 
 
-KINDS = (  # what a reader looks for, and whether a section answers it
+KINDS = (  # what a reader looks for, and whether a leaderboard answers it
     ("Source protocol", lambda s: leading.eligible(s) and s.conditions.recipe == SOURCE),
     ("Strong recipe", lambda s: leading.eligible(s) and s.conditions.recipe != SOURCE),
-    ("Across data sets", lambda s: s.conditions.cross_dataset),
+    ("Cross-dataset", lambda s: s.conditions.cross_dataset),
     ("More training images", lambda s: bool(s.conditions.extra_train)),
     ("Ablation", lambda s: any(r.variant for r in s.rows)),
     ("Phantom", lambda s: s.conditions.test_set == "phantom"),
@@ -232,7 +232,7 @@ def _links(
 
 
 def _all(by_suite: Mapping[str, Sequence[Leaderboard]], page_name: Mapping[str, str]) -> list[str]:
-    """Every section with its best row, folded."""
+    """Every leaderboard with its best row, folded."""
     rows, lacking = [], []
     for suite, leaderboards in by_suite.items():
         for s in leaderboards:

@@ -1,7 +1,7 @@
-"""Which section of all suites leads the leaderboard: a written rule, so that no page names a suite by hand.
+"""The rule that chooses which suite's leaderboard is shown first, so that no page names a suite by hand.
 
-1. Only radiographs, each scored by a training that held its fold out: no phantom, no other set, no variants of a
-   recipe, no further training set.
+1. Only cross-validation on radiographs: no phantom, no cross-dataset test, no variants of a recipe, no extra training
+   set.
 2. The newest protocol.
 3. Then the most networks with enough seeds for a statement about methods, the most ranked networks, the highest
    resolution, the highest mean Dice.
@@ -27,7 +27,7 @@ def ranked(leaderboard: Leaderboard) -> tuple[Row, ...]:
 
 
 def eligible(leaderboard: Leaderboard) -> bool:
-    """Whether the section compares networks on held-out folds of real radiographs."""
+    """Whether the leaderboard compares networks on held-out folds of real radiographs."""
     key = leaderboard.conditions
     variants = any(r.variant for r in leaderboard.rows)
     return (
@@ -38,13 +38,13 @@ def eligible(leaderboard: Leaderboard) -> bool:
 
 
 def leader(leaderboards: Iterable[Leaderboard]) -> Leaderboard | None:
-    """The section whose table is the leaderboard; None where no section is eligible."""
+    """The leaderboard that is shown first; None where none is eligible."""
     return max((s for s in leaderboards if eligible(s)), key=_standing, default=None)
 
 
 def earlier(leaderboards: Sequence[Leaderboard]) -> Leaderboard | None:
-    """Of an earlier protocol than the leader's, the section of the highest mean Dice that ranks more networks than the
-    leader; None where there is none."""
+    """The leaderboard of highest mean Dice that has an earlier protocol than the leader and ranks more networks; None
+    where there is none."""
     first = leader(leaderboards)
     if first is None:
         return None

@@ -1,4 +1,4 @@
-"""What others published on the same data, with their protocol, and how far two people agree.
+"""Published results on the same data, with their protocols, and the inter-observer agreement.
 
 Constants with their sources; nothing here is measured by this project, and none of it enters a ranking.
 """
@@ -17,7 +17,7 @@ from lungseg.datasets import DATASETS
 INTER_OBSERVER = Interval(0.973, 0.970, 0.977)
 INTER_OBSERVER_N = 305
 INTER_OBSERVER_IDENTICAL = 41
-# where people are a measure; a phantom has an exact ground truth
+# where inter-observer agreement applies; a phantom has an exact ground truth
 RADIOGRAPHS = tuple(name for name, known in DATASETS.items() if known.radiographs)
 UNCHECKED = "unchecked"
 PER_IMAGE = "mean of images"

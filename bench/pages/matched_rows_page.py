@@ -1,4 +1,4 @@
-"""A suite's rows beside the same trainings elsewhere: without further images, or on another machine."""
+"""Comparisons of matched rows: the same trainings with and without extra data, or on another machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
 
 
 def extra_data_effect(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
-    """The question of a suite that trains on another set besides, and its answer; empty without a comparison."""
+    """The question what extra training data gain, and its answer; empty without a comparison."""
     result = leaderboard.extra_data_effects
     if not result:
         return []
@@ -28,7 +28,7 @@ def extra_data_effect(leaderboard: Leaderboard, name: Callable[[object], str] = 
     )
     return [
         (
-            "What do the further images buy?",
+            "What do the extra training images gain?",
             f"Against the same folds without them ({name(result[0].suite)}), {'; '.join(parts)}.{seeds} "
             f"{_more(result)}",
         )
@@ -36,11 +36,11 @@ def extra_data_effect(leaderboard: Leaderboard, name: Callable[[object], str] = 
 
 
 def extra_data_effects(leaderboard: Leaderboard) -> list[str]:
-    """Blocks; empty where no other set is trained on besides."""
+    """Blocks; empty where the suite has no extra training set."""
     if not leaderboard.conditions.extra_train:
         return []
     result, name = leaderboard.extra_data_effects, escape(leaderboard.conditions.extra_train.capitalize())
-    blocks = [f"### What all of {name} buys"]
+    blocks = [f"### Gain from adding all of {name}"]
     if result:
         headers = ["Network", "Without", "With", "Difference in Dice [95 %]", "p, Holm", "Verdict"]
         note = f"Without: suite {escape(result[0].suite)} on the same machine, folds, recipe and test images the same."
@@ -51,14 +51,14 @@ def extra_data_effects(leaderboard: Leaderboard) -> list[str]:
         if r.rank and r.single and r.name not in {c.name for c in result}
     ]
     if lacking:
-        blocks.append(paragraph(f"Not compared, as the same trainings without it are not at hand: {listed(lacking)}."))
+        blocks.append(paragraph(f"Not compared, because the same trainings without it are missing: {listed(lacking)}."))
     return blocks
 
 
 def _more(result: Sequence[MatchedRow]) -> str:
     return (
-        f"A training sees {result[0].images:.1f} times the images and takes more steps for it, so what more images and"
-        " what more steps buy is not significantly different."
+        f"A training sees {result[0].images:.1f} times the images and takes more steps, so the effect of more images"
+        " is not separated from that of more steps."
     )
 
 
@@ -70,13 +70,13 @@ def cross_machine_answers(leaderboard: Leaderboard) -> list[tuple[str, str]]:
     machines = listed([escape(machine) for machine in dict.fromkeys(c.machine for c in result)])
     furthest = max(result, key=lambda c: abs(c.pair.difference.value))
     mean = sum(abs(c.pair.difference.value) for c in result) / len(result)
-    what = f"{counted(len(result), 'network')} trained with the same seeds on {machines} too"
+    what = f"{counted(len(result), 'network')} also trained with the same seeds on {machines}"
     by = f"{escape(display(furthest.name))} {with_interval(furthest.pair.difference, sign=True)}"
     size = f"differs by {by} Dice" if len(result) == 1 else f"differ by {mean:.4f} Dice on average, most {by}"
     return [
         (
             "Does the same training elsewhere agree?",
-            f"{what} {size}. A lead of few seeds that is no larger may be the machine's and not the network's.",
+            f"{what} {size}. A lead of few seeds that is no larger may come from the machine, not the network.",
         )
     ]
 

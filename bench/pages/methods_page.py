@@ -58,7 +58,7 @@ GLOSSARY = (
     ("Fold", "a part of the patients that a training holds out and then predicts."),
     ("Seed", "initial weights, order of images, augmentation and, since protocol 2, the split into folds."),
     ("Width", "channels of a network's first level."),
-    ("Protocol", "the rules by which records are made comparable; numbers of two protocols never meet."),
+    ("Protocol", "the rules by which records are made comparable; numbers of two protocols are never compared."),
     ("Verdict", "better, worse, equivalent or not known: what the paired tests say of two rows."),
     ("Phantom", "a drawn radiograph: exact ground truth, no patient, no download."),
     ("Gate", "the command that fails a change which costs accuracy."),
@@ -75,7 +75,7 @@ def methods_page(leaderboards: Sequence[Leaderboard]) -> str:
         "## Protocol", _protocol(),
         "## Statistics", _statistics(), *_power(leaderboards),
         "## Limits", _limits(),
-        "## Two people", paragraph(literature.people_agree()),
+        "## Inter-observer agreement", paragraph(literature.people_agree()),
         "## Published elsewhere, by other protocols", *literature.published(),
         "## Glossary", _listed(GLOSSARY),
     ]  # fmt: skip
@@ -98,10 +98,10 @@ def _protocol() -> str:
             ("Out of fold", "each image is predicted once a seed, by a training that never saw it or any image known to"
              " be of its patient. Nothing is chosen on test images."),
             ("Protocol 2", "patients are linked across images by their anatomy (`same_patient/`), folds hold a patient"
-             " together, and each seed divides the patients into folds anew, so seeds vary the split too. The recipe"
+             " together, and each seed has its own split into folds, so seeds vary the split, too. The recipe"
              " says by which validation score the kept epoch is chosen."),
-            ("Protocol 1", "kept for history: patients were not yet linked, so some folds put an image beside another"
-             " of the same patient in training, and all seeds share one split."),
+            ("Protocol 1", "kept for history: patients were not yet linked, so some test images had another image of"
+             " their patient in training, and all seeds share one split."),
             ("Equal budget", "networks of a section have the same data, folds, seeds, epochs and recipe; where training"
              " may stop early, some take fewer epochs. `tables/<suite>/folds.csv` tells how many."),
             ("Fixed split", f"Dice pooled over the {len(IMAGES)} test images of deepdraw's (bob.ip.binseg) published"
@@ -178,9 +178,8 @@ def _limits() -> str:
         "Data: public radiographs of two hospitals, adults, posteroanterior; other hospitals cost more Dice than the"
         " choice of a network. Groups of fewer than"
         f" {MIN_GROUP} images are not shown, and a gap between groups is not a cause.",
-        "Ground ground truth: one reader's. Protocol 2 links patients by anatomy, which finds most but perhaps not "
-        "all.",
-        "Choosing the highest of many rows flatters it; a page says what nested choice by the other folds gives.",
+        "Ground truth: one reader's masks. Protocol 2 links patients by anatomy, which finds most but perhaps not all.",
+        "The highest of many rows is biased upwards by selection; a page states the result of nested selection.",
         f"Convergence: a cell is called not converged where soft validation Dice rose by more than "
         f"{diagnostics.LEVEL} in"
         " the last fifth of the epochs. The order is that of the budget.",
@@ -188,6 +187,6 @@ def _limits() -> str:
         " Treat the difference between machines as the run-to-run spread of a single-seed row.",
         f"Failures: `tables/<suite>/rows.csv` counts images of Dice below {misses.LOW} and of HD95 above"
         f" {misses.FAR_MM:.0f} mm. At a low resolution NSD at 2 mm is low for every network.",
-        "Research only: this is no medical device.",
+        "For research only; not a medical device.",
     )
     return "\n".join(paragraph(line, "- ") for line in lines)

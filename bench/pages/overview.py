@@ -1,4 +1,4 @@
-"""What there is to run: suites with what each was measured to cost, architectures, datasets."""
+"""The text of `bench list`: suites with their measured costs, recipe variants, architectures, datasets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lungseg.terminal import elapsed
 
 
 def overview() -> str:
-    """Suites with what each was measured to cost, architectures, datasets."""
+    """Suites with their measured costs, recipe variants, architectures and datasets, as plain text."""
     measured = costs.read(Results(home() / "results"))
     lines = ["Suites"]
     for suite in SUITES.values():
@@ -33,7 +33,7 @@ def overview() -> str:
     for gloss in recipes.glosses(recipes.JOINED):
         lines += _filled(gloss, "  ")
     lines += ["", "Architectures", *_filled(", ".join(ARCHITECTURES), "  ")]
-    lines += _filled("another package's: --arch package.module:function", "  ")
+    lines += _filled("or a function of another package: --arch package.module:function", "  ")
     lines += ["", "Datasets", *_filled(", ".join(DATASETS), "  ")]
     return "\n".join(lines)
 
@@ -55,8 +55,8 @@ def _conditions(suite: Suite) -> str:
     return (
         f"{listed(suite.architectures)}: "
         f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}{of_these}, "
-        f"{f'scored on {suite.test_set}' if suite.test_set else f'{suite.folds} folds'}, "
-        f"{f'all of {suite.extra_train} trained on besides, ' if suite.extra_train else ''}"
+        f"{f'tested on {suite.test_set}' if suite.test_set else f'{suite.folds} folds'}, "
+        f"{f'all of {suite.extra_train} added to training, ' if suite.extra_train else ''}"
         f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}, recipe {suite.recipe}"
         f"{f' and its variants {listed(suite.variants)}' if suite.variants else ''}"
         f"{''.join(f'; {gloss}' for gloss in recipes.glosses(suite.variants))}; {counted(len(cells(suite)), 'cell')}"
@@ -67,9 +67,9 @@ def _costs(suite: Suite, measured: Sequence[Mapping[str, str]]) -> list[str]:
     """A line for each device on which it was measured."""
     lines = []
     for row in (row for row in measured if row["suite"] == suite.name):
-        alongside = f", up to {row['at_once']} at a time" if int(row["at_once"]) > 1 else ""
+        alongside = f", up to {row['at_once']} in parallel," if int(row["at_once"]) > 1 else ""
         took = elapsed(60 * float(row["minutes"]))
         lines.append(
-            f"measured: {counted(int(row['cells']), 'cell')}, {took}{alongside} on {row['device']}: {row['cpu']}"
+            f"measured: {counted(int(row['cells']), 'cell')} in {took}{alongside} on {row['device']}: {row['cpu']}"
         )
     return lines or ["cost not measured"]

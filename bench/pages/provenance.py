@@ -17,9 +17,8 @@ CHOSEN_BY = {  # a recipe's monitor -> words
     "val_dice": "the highest soft Dice of the validation images (of probabilities, before any threshold)",
 }
 WHY = (
-    "The same weights and seeds give other numbers on another kind of processor or with another version of a library:"
-    " each adds in its own order, and a training makes more of it. A small difference between rows of different kinds"
-    " may be the machine's."
+    "Other processors and library versions sum in a different order, and training amplifies this. Treat a small"
+    " difference between rows of different kinds as run-to-run spread."
 )
 
 
@@ -41,7 +40,7 @@ def provenance(leaderboard: Leaderboard) -> list[str]:
 
 
 def csv_name(suite: str) -> str:
-    """Where the table of cells lies, from the results folder."""
+    """Path of the table of cells relative to the results folder."""
     return f"tables/{file_slug(suite)}/cells.csv"
 
 
@@ -97,7 +96,7 @@ def _named(name: str, n: int, of: int) -> str:
 
 
 def stated(leaderboard: Leaderboard) -> str:
-    """A paragraph for the head of the section."""
+    """A paragraph for the head of the leaderboard."""
     return paragraph(
         " ".join([_protocol(leaderboard), _images(leaderboard), *_seeds(leaderboard), *_chosen(leaderboard)])
     )
@@ -108,7 +107,7 @@ def _protocol(leaderboard: Leaderboard) -> str:
     if number > 1:
         return f"Protocol {number}."
     leaked = leaderboard.beside_siblings
-    folds = f"folds put {counted(leaked, 'image')} beside a sibling of the same patient in training; " if leaked else ""
+    folds = f"{counted(leaked, 'test image')} had another image of the patient in training; " if leaked else ""
     return f"Protocol {number}: {folds}kept for history."
 
 
@@ -124,7 +123,7 @@ def _seeds(leaderboard: Leaderboard) -> list[str]:
     if key.folds == 1:
         return []
     if key.protocol > 1:
-        return ["Each seed divides the patients into folds anew, so seeds vary the split too."]
+        return ["Each seed has its own split into folds, so seeds vary the split, too."]
     return ["All seeds share one split."] if len(leaderboard.seeds) > 1 else []
 
 
@@ -134,14 +133,14 @@ def _chosen(leaderboard: Leaderboard) -> list[str]:
 
 
 def repeated(leaderboard: Leaderboard, result: Sequence[Reruns]) -> list[str]:
-    """How far equal runs differ, where that was measured or is to be expected."""
+    """Blocks on run-to-run spread, where it was measured or operations are not deterministic; else empty."""
     key = leaderboard.conditions
     local = [r for r in result if r.machine == key.machine]
     if not local and not key.fast:
         return []
     why = (
-        "Operations here need not add in the same order, so two runs from the same seed, images and code end with other"
-        " bits."
+        "Operations here are not deterministic: they may sum in any order, so two runs with the same seed, images and"
+        " code differ."
     )
     blocks = ["### Repeated equal runs", *([paragraph(why)] if key.fast else [])]
     if not local:

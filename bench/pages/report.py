@@ -1,4 +1,4 @@
-"""Records -> pages and the terminal's leaderboard. Loads no backend; the same records give the same bytes."""
+"""Writes all pages from records, and the leaderboard on the terminal. Loads no backend; output is reproducible."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write(
     written.
 
     only: the suite whose page and figures to write, with pages that compare with it; the index always covers all.
-    Without `figures` the pages link those that are already there. found: the records, where they were read already.
+    Without `figures` the pages link those that are already there. result: the records, where they were read already.
     Unreadable ones are named on the pages and hide no others. Raises LungsegError for contradictory records.
     """
     result = result or readable(results)
@@ -103,8 +103,8 @@ def _of_all_suites(
 
 
 def stems(leaderboards: Sequence[Leaderboard]) -> list[str]:
-    """What the figures of each section are called: suite and machine, with the protocol where a newer one has that
-    name, numbered where that is not enough."""
+    """File name stems of each leaderboard's figures: suite and machine, with the protocol where a newer leaderboard has
+    that name, numbered where that is not enough."""
     plain = [file_slug(f"{s.conditions.suite}-{s.conditions.machine}") for s in leaderboards]
     newest = {
         name: max(s.conditions.protocol for s, n in zip(leaderboards, plain, strict=True) if n == name)
@@ -123,7 +123,7 @@ def stems(leaderboards: Sequence[Leaderboard]) -> list[str]:
 
 
 def figure_path(results: Results, stem: str, kind: str) -> Path:
-    """Where a figure lies; the gallery is drawn by whoever holds the images and is linked if it is there."""
+    """Path of a figure. The gallery is drawn where the images are, and linked if it exists."""
     suffix = "png" if kind == "gallery" else "svg"
     return results.figures / f"{stem}-{kind}.{suffix}"
 
@@ -151,7 +151,7 @@ def spoiled(results: Results) -> list[str]:
 
 
 def terminal(records: Sequence[Record], width: int = 80, only: str | None = None) -> str:
-    """The leaderboard of each section, or of suite ``only``, as plain text for a terminal of `width` columns."""
+    """All leaderboards, or those of suite ``only``, as plain text for a terminal of `width` columns."""
     result = [s for s in stats.leaderboards(records) if only in (None, s.conditions.suite)]
     if not result:
         return "No records, so no leaderboard."
@@ -159,7 +159,7 @@ def terminal(records: Sequence[Record], width: int = 80, only: str | None = None
 
 
 def terminal_leaderboard(leaderboard: Leaderboard, width: int) -> str:
-    """The table of one section for a terminal of `width` columns, under a line that says what it is of."""
+    """The table of one leaderboard for a terminal of `width` columns, under a line that says what it is of."""
     key = leaderboard.conditions
     room = max(12, width - 62)
     names = [r.name for r in leaderboard.rows]

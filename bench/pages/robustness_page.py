@@ -18,11 +18,11 @@ from lungseg.errors import DataError
 GENERATED = "<!-- Written by `python -m bench report` from the record beside it; edits are lost. -->"
 
 MEANING = (
-    "Each network predicts the images that its training held out, spoiled at the network's size in the ways stated"
-    " below; nothing is trained. A cell is the Dice lost against the same image unspoiled, mean over patients (of each"
-    " the mean over its images and seeds), with its 95 % percentile interval over patients; above 0 the corruption"
-    " costs. What is drawn by lot (side, place, noise) follows from the image's name and the corruption, so all"
-    " networks see the same. A corruption that moves the image moves its mask along."
+    "Each network predicts the images that its training held out, corrupted at the network's size as listed below;"
+    " nothing is trained. A table cell is the Dice lost against the same image without corruption: mean over patients"
+    " (of each the mean over its images and seeds), with its 95 % percentile interval over patients; above 0 Dice"
+    " falls. Random choices (side, place, noise) are seeded by the image's name and the corruption, so all networks"
+    " see the same. A corruption that moves the image also moves its mask."
 )
 
 
@@ -54,7 +54,7 @@ def page(file: Path) -> str:
 
 
 def losses(networks: Sequence[Network], name: object = escape, style: str = "pipe") -> str:
-    """The table of one section: a line for each corruption and strength, a column for each network."""
+    """One table: a line for each corruption and strength, a column for each network."""
     say = name if callable(name) else escape
     rows = [["none (Dice)", NONE, *(with_interval(network.clean()) for network in networks)]]
     for corruption in CORRUPTIONS.values():

@@ -12,7 +12,7 @@ from bench.paths import file_slug
 from bench.speed.throughput_table import ThroughputTable, number
 
 HEADERS = (
-    "Network", "Width", "Batch", "Training", "Epochs", "Inference", "Of limit", "Same bits", "Busy",
+    "Network", "Width", "Batch", "Training", "Epochs", "Inference", "Of peak", "Determinism", "Contended",
 )  # fmt: skip
 
 
@@ -29,11 +29,11 @@ def throughput(measured: Sequence[ThroughputTable]) -> list[str]:
     blocks = [
         paragraph(
             "Images per second, median (and interquartile range) over repeats, in a process of its own. Training: a"
-            " step alone, on data in memory; epochs: those after the first of a whole training, validation and all. Of"
-            " limit: share of the rate of a large matrix product in the same precision and run, in training and at"
-            " inference. Same bits: the share of training speed lost to operations that give the same bits each time,"
-            " as all scores on a CPU are made with; a few per cent are noise. Busy: other work ran on the machine, so"
-            " the row is a lower bound."
+            " step alone, on data in memory; epochs: those after the first of a whole training, validation included. Of"
+            " peak: fraction of peak (MFU), that is of the rate of a large matrix product in the same precision and"
+            " run, in training and at inference. Determinism: the share of training speed lost to deterministic"
+            " operations, which all scores on a CPU are made with; a few per cent are noise. Contended: other work ran"
+            " on the machine, so the row is a lower bound."
         ),
     ]
     for m in measured:
@@ -60,7 +60,7 @@ def _row(row: Mapping[str, str]) -> list[str]:
 
 
 def _rate(row: Mapping[str, str], mode: str, described: bool = True) -> str:
-    """told: whether the table tells its spread."""
+    """A rate, with its interquartile range where the table has one."""
     value = number(row, f"{mode}_images_per_second")
     spread = number(row, f"{mode}_iqr") if described else math.nan
     if math.isnan(value):

@@ -21,7 +21,7 @@ def by_group(leaderboard: Leaderboard, known: Subgroups) -> list[str]:
     missing = (
         f"Sex and age were not aggregated for these records: "
         f"{code(f'python -m bench subgroups {leaderboard.conditions.suite}')}"
-        " does so where the data set is at hand and tells them."
+        " does so where the dataset is available and holds them."
     )
     if not any(known.values()):
         return [paragraph(missing)] if requested and leaderboard.rows else []

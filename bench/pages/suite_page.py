@@ -1,4 +1,4 @@
-"""A suite -> its page: answer, leaderboard, figures; the rest folded or in CSV. Every number comes from a row."""
+"""The page of a suite: answers, leaderboard, figures; the rest is folded or in CSV. Every number comes from a row."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CAPTIONS = {
     "speed": "Images per second against mean Dice by network",
     "gallery": "Best, median and worst images with outlines of ground truth and prediction",
 }
-MOST_ROWS = 10  # of a section whose overlap and costs are shown in a table too; CSV has them all
+MOST_ROWS = 10  # of a leaderboard whose overlap and costs are shown in a table too; CSV has them all
 FOLDED = ("distribution", "curves", "confusion", "speed", "gallery")
 
 
@@ -53,7 +53,7 @@ def suite_page(
 ) -> str:
     """The Markdown of one suite.
 
-    figures: of each section, kind -> path relative to the page. groups: of each section, its groups of patients.
+    figures: of each leaderboard, kind -> path relative to the page. groups: of each leaderboard, its patient groups.
     unreadable: file -> why it is not in the tables.
     repeated: equal runs of its cells. csv: kinds of its CSV tables.
     """
@@ -78,7 +78,7 @@ def suite_page(
             blocks.append(paragraph(f"**Unverified**: these records differ from their own hash: {cells}."))
         if leaderboard.mixed:
             mixed = escape("; ".join(leaderboard.mixed))
-            blocks.append(paragraph(f"**Mixed**: not one comparison: {mixed}. Run the suite again."))
+            blocks.append(paragraph(f"**Mixed**: these records are not comparable: {mixed}. Run the suite again."))
     blocks += ["## Tables", _csv(suite, csv)]
     return "\n\n".join(blocks) + "\n"
 
@@ -99,10 +99,10 @@ def section_blocks(
     measured: Sequence[ThroughputTable] = (),
     brief: bool = False,
 ) -> list[str]:
-    """Blocks of one section; a block is a paragraph, a table or a heading. groups: of patients.
+    """Blocks of one leaderboard; a block is a paragraph, a table or a heading. groups: of patients.
 
-    brief: without groups, hardest images and further questions, of which the CSV tables and the page's first section
-    have enough.
+    brief: without groups, hardest images and further questions, which the CSV tables and the page's first leaderboard
+    show.
     """
     return [
         _heading(leaderboard),
@@ -133,7 +133,7 @@ def _details(leaderboard: Leaderboard, groups: Subgroups) -> list[str]:
 
 
 def superseded(leaderboard: Leaderboard, figures: Figures) -> list[str]:
-    """Blocks of a section of an older protocol than its suite's newest: the answer and the table, kept for history."""
+    """Blocks of a leaderboard with an older protocol than its suite's newest: answer and table, kept for history."""
     return [
         _heading(leaderboard),
         paragraph(_conditions(leaderboard)),
@@ -155,7 +155,7 @@ def shown(name: object) -> str:
 
 
 def own_questions(leaderboard: Leaderboard, name: Callable[[object], str] = shown) -> list[tuple[str, str]]:
-    """What the suite was made to ask, with the answers; most ask which network is best and nothing else."""
+    """The questions that the suite was designed for, with answers: ablation and extra data; empty for most suites."""
     return [*ablation_page.answer(leaderboard, name), *matched_rows_page.extra_data_effect(leaderboard, name)]
 
 
@@ -190,7 +190,7 @@ def _conditions(leaderboard: Leaderboard) -> str:
 
 
 def _further_images(leaderboard: Leaderboard) -> str:
-    """How many images of another set every fold trains on besides."""
+    """How many images of another dataset are added to each training fold."""
     some = leaderboard.conditions.extra_train and any(c.scored for c in leaderboard.cells)
     return f" ({leaderboard.extra_images} images)" if some else ""
 

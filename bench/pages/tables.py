@@ -1,4 +1,4 @@
-"""The two tables by which rows are compared on every page: how accurate, and what it costs. Numbers never wrap."""
+"""The two tables of every leaderboard, accuracy and cost. Numbers never wrap."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def short_ratio(value: float) -> str:
 
 
 def verdict(leaderboard: Leaderboard, row: Row) -> str:
-    """What the test says of a row against the row of the highest mean."""
+    """The test's verdict on a row against the row of the highest mean."""
     word = against_best(leaderboard, row)
     mark = FEW if word not in (BEST, NONE) and single_seed(leaderboard, row) else ""
     return unbroken(f"{word}{mark}") if row.rank else "unfinished"
@@ -101,7 +101,7 @@ def costs(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[Thro
 
 
 def rate(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]) -> str:
-    """Images per second of inference under the section's conditions, where that was measured."""
+    """Images per second of inference under the leaderboard's conditions, where that was measured."""
     key = leaderboard.conditions
     for m in measured:
         if (m.device_kind, m.backend, m.precision, m.size) == (key.device_kind, key.backend, key.precision, key.size):
@@ -113,7 +113,7 @@ def rate(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]
 
 
 def notes(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
-    """What the columns of both tables mean, and their footnotes."""
+    """Explanation of the columns of both tables, and their footnotes."""
     at = f"Dice and overlap at {leaderboard.conditions.size[0]} px"
     if any(r.stored for r in rows):
         at += f"; HD95 (median) and NSD (mean, at 2 {borders.unit(leaderboard.rows)}) at each mask's stored size"
@@ -127,7 +127,7 @@ def notes(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
 
 
 def cheapest(leaderboard: Leaderboard, rows: Sequence[Row]) -> Row | None:
-    """Of the rows whose mean is within the margin of the highest, that with the fewest multiplications."""
+    """The row with the fewest multiplications among those within the margin of the highest mean."""
     highest = max((r.dice.value for r in rows), default=math.nan)
     near = [r for r in rows if highest - r.dice.value <= MARGIN]
     return min(near, key=lambda r: (r.gmacs, r.parameters), default=None)

@@ -1,1 +1,1 @@
-"""What a training leaves on disk, and what may be said of it: found again, compared, doubted, counted."""
+"""Records of trainings: stored, found again, checked for consistency, compared."""

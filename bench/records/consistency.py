@@ -1,4 +1,4 @@
-"""Whether records may stand in one table: made by one protocol, from one data set, of one network each."""
+"""Checks that records may share a table: one protocol, one dataset, one version of each network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VARYING = ("architecture", "architecture_code", "fold", "graph", "members", "see
 
 
 def conflicts(records: Sequence[Record]) -> list[str]:
-    """What sets records of one table apart that must not; a sentence each, none where all are alike.
+    """Conflicts between records of one table, a sentence each; empty where they are consistent.
 
     Happens where a recipe, the data or an architecture changed and only some cells were run again.
     """
@@ -33,10 +33,10 @@ def conflicts(records: Sequence[Record]) -> list[str]:
             by_key.setdefault(architecture, {}).setdefault(str(made_from["graph"]), []).append(name)
         if not record.trained:
             transforms = document.sha256([record.inputs.networks, made_from.get("tta")])
-            ensemble = f"number of members or views of {record.cell.architecture}"
+            ensemble = f"number of members or TTA transforms of {record.cell.architecture}"
             by_key.setdefault(ensemble, {}).setdefault(transforms, []).append(name)
     return stale + [
-        f"{key}: {min(values.values(), key=len)[0]} was made with another than {max(values.values(), key=len)[0]}"
+        f"{min(values.values(), key=len)[0]} and {max(values.values(), key=len)[0]} differ in {key}"
         for key, values in by_key.items()
         if len(values) > 1
     ]
@@ -46,8 +46,8 @@ def _stale(records: Sequence[Record]) -> list[str]:
     """Ensembles of a training other than the one of that name among these records; such as was there before."""
     alongside = {r.name: r for r in trainings(records)}
     return [
-        f"{ensemble.name}: was made of another {now.name} than the one beside it "
-        f"(`python -m bench ensemble {ensemble.cell.suite}{_variant(ensemble)}` makes it anew)"
+        f"{ensemble.name}: was made from an earlier training of {now.name} "
+        f"(`python -m bench ensemble {ensemble.cell.suite}{_variant(ensemble)}` updates it)"
         for ensemble in records
         for member in ensemble.inputs.members
         if (now := alongside.get(member.cell)) and now.weights_sha256 != member.weights_sha256

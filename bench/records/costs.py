@@ -1,4 +1,4 @@
-"""What a suite was measured to cost, and on which machine: ``results/costs.csv``."""
+"""Measured costs of each suite by machine: ``results/costs.csv``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a finished training flagged: told beside its scores, never hidden in them."""
+"""Warnings about finished trainings, shown beside their scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEVEL = 0.002  # rise of the best validation Dice over the last fifth of the epo
 
 
 def of(history: Mapping[str, Sequence[float]], probability: np.ndarray) -> list[str]:
-    """Doubts about a training, none if all is well. probability: float32 (N, H, W), of the held-out images."""
+    """Warnings about a training, empty if there are none. probability: float32 (N, H, W), of the held-out images."""
     result = []
     loss = history["loss"]
     if len(loss) > 1 and not min(loss[1:]) < loss[0] - FALL:
@@ -27,7 +27,7 @@ def of(history: Mapping[str, Sequence[float]], probability: np.ndarray) -> list[
 
 
 def describe(record: Record) -> list[str]:
-    """What the record says of itself, and what its scores say."""
+    """The warnings stored in a record, and those that follow from its scores."""
     result = [*record.warnings]
     scores = [case.dice for case in record.cases]
     if scores and (mean := sum(scores) / len(scores)) < POOR:
@@ -36,9 +36,9 @@ def describe(record: Record) -> list[str]:
 
 
 def not_converged(dice: Sequence[float]) -> bool:
-    """Whether the last fifth of the epochs bettered the validation Dice by so much that more might have helped.
+    """Whether validation Dice still improved in the last fifth of the epochs, by more than ``LEVEL``.
 
-    Dice and not the loss, whose scale is another for each kind of loss.
+    Dice is used because the scale of a loss differs between loss functions.
     """
     tail = len(dice) // 5
     return tail > 0 and max(dice) - max(dice[:-tail]) > LEVEL

@@ -1,4 +1,4 @@
-"""A sealed JSON object: strict to read, one spelling to hash, one layout to write."""
+"""Sealed JSON objects: read strictly, hashed in one canonical form, written in one layout."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a single value of a record may be, in words that an error can use. No value is converted: it fits or not.
+"""Types of single values in a record, with descriptions for error messages. A value is checked, never converted.
 
-JSON knows neither NaN nor infinity, but Python's reader does, and its ``True`` is a 1: both are significantly different
+JSON has neither NaN nor infinity, but Python's parser accepts both, and in Python ``True`` equals 1. Both are refused
 here.
 """
 
@@ -18,7 +18,7 @@ _DEEPEST = 32  # levels of a value whose form is not known; a page needs none
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """words: what a fitting value is. fits: whether a value is one."""
+    """The type of a value. words: its description, for errors. fits: tests a value."""
 
     words: str
     fits: Callable[[Any], bool]

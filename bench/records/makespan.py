@@ -1,4 +1,4 @@
-"""How long a suite takes on other numbers of workers, from the times that its cells were measured to take."""
+"""Simulated run time of a suite with any number of workers, from the measured times of its cells."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bench.records import costs
 from bench.records.record import Record
+from lungseg.terminal import elapsed
 
 HEADERS = ("Records", "Workers", "Makespan", "Idle", "Limit")
 FILES = 2  # that a command holds open for each process it has started: its input and its output
@@ -68,10 +69,10 @@ def rows(
         at_once, contended = costs.at_once(local), costs.active_seconds(local)
         idle = f"{1 - min(1.0, sum(cells) / (at_once * contended)):.0%}" if contended else "-"
         title = f"{key}, {len(cells)} cell{'s' if len(cells) > 1 else ''}"
-        result.append([title, f"{at_once}, measured", costs.rounded_duration(contended), idle, "-"])
+        result.append([title, f"{at_once}, measured", elapsed(contended), idle, "-"])
         for run in (simulated(cells, number, start) for number in dict.fromkeys((at_once, *workers))):
             limit = _limit(run, cells, start, files)
-            result.append(["", str(run.workers), costs.rounded_duration(run.seconds), f"{run.idle:.0%}", limit])
+            result.append(["", str(run.workers), elapsed(run.seconds), f"{run.idle:.0%}", limit])
     return result
 
 

@@ -1,8 +1,8 @@
-"""A JSON value -> a record that every page can show, or the key at which it is none.
+"""Parses a JSON value into a record that every page can show, or names the key that is invalid.
 
-A seal says that nobody edited a record, not that whoever sealed it knew its form: a foreign or older program may have
+A seal shows that a record was not edited, not that its form is valid: a foreign or older program may have
 written it. So each value is held to its kind, and the parts to each other: counts to the image's size, ratios to the
-counts, curves to one length, images to the split. This is the only way to a record, so whoever has one need not doubt
+counts, curves to one length, images to the split. This is the only way to a record, so code that has one need not check
 it.
 """
 
@@ -61,11 +61,11 @@ _READ = (
 
 
 class Malformed(DataError):
-    """A value that is not of its kind, or contradicts another. Its message names the key."""
+    """A value has the wrong type, or contradicts another. The message names its key."""
 
 
 def record(result: Mapping[str, Any]) -> Record:
-    """A cell's record, from JSON of schema 1 and a known status. Raises Malformed at the first key that is wrong."""
+    """A cell's record, from JSON of schema 2 and a known status. Raises Malformed at the first key that is wrong."""
     ok = result["status"] == "ok"
     values = _fields(parts_of.Always, result, "", _READ if ok else ())
     cell = _mapping(result, "cell")
@@ -214,7 +214,7 @@ def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
 
 
 def _further(of: Mapping[str, Any], at: str) -> dict[str, float | None]:
-    """Metrics that schema 1 does not ask for, where the record holds them."""
+    """Metrics that the schema does not require, where the record holds them."""
     result = {}
     for metric in METRICS.values():
         if metric.name in of and metric.stored and metric.name not in _names(CaseScore):
@@ -232,7 +232,7 @@ def _spent_on(parts: Any) -> dict[str, float]:
 
 
 def _history(result: Mapping[str, Any], trained: bool) -> History:
-    """Curves of one length, and the epoch whose weights were kept; an entry that trained nothing has neither."""
+    """Curves of one length, and the epoch whose weights were kept; an ensemble that trained nothing has neither."""
     history = _mapping(result, "history")
     lost = [name for name in parts_of.CURVES if name not in history]
     _require(not lost, f"history.{''.join(lost[:1])}", "a list of numbers", None)

@@ -49,15 +49,15 @@ def since_start() -> float | None:
 
 PARTS = {  # in the order in which they pass
     "start": "Python and imports before the first line",
-    "backend": "import and start of backend and Keras",
-    "data": "load, prepare (from the cache where it is there) and split",
-    "build": "network, its hash, one prediction to test it",
-    "first epoch": "of training, compilation and tuning in it",
-    "other epochs": "of training",
-    "around epochs": "compile(), checkpoints, best weights put back",
-    "predict": "the held-out images",
-    "score": "each image at both sizes",
-    "save": "masks and weights",
+    "backend": "importing and starting the backend and Keras",
+    "data": "loading, preparing (or reading the cache) and splitting",
+    "build": "building and hashing the network, one test prediction",
+    "first epoch": "first training epoch, with compilation and autotuning",
+    "other epochs": "all other training epochs",
+    "around epochs": "compile(), checkpoints, restoring the best weights",
+    "predict": "predicting the held-out images",
+    "score": "scoring each image at both sizes",
+    "save": "writing masks and weights",
 }
 
 

@@ -47,12 +47,12 @@ from lungseg.metrics import METRICS, Counts
 CURVES = ("loss", "val_loss", "val_dice", "learning_rate", "seconds")  # of every training, a number an epoch
 PARTS = ("train", "validation", "test")
 SEEDS = "+seeds"  # after an architecture's name: the mean of all of its seeds' probabilities
-VIEWS = "+tta"  # the mean over views of each image
+VIEWS = "+tta"  # the mean over transforms of each image
 
 
 @dataclass(frozen=True)
 class CellFields:
-    """Which training it is."""
+    """The fields that identify a training."""
 
     architecture: Network
     width: Positive
@@ -67,12 +67,12 @@ class CellFields:
 
     @property
     def id(self) -> str:
-        """Such as ``unet.montgomery.f0.s0``."""
+        """The cell's id, such as ``unet.montgomery.f0.s0``."""
         return cell_id(vars(self))
 
     @property
     def variant(self) -> str:
-        """Of the recipe, by a short name where there is one; empty for the recipe itself."""
+        """The variant of the recipe, by its short name if it has one; empty for the recipe itself."""
         return variant_of(vars(self))
 
     def network(self, *more: str) -> str:
@@ -96,12 +96,12 @@ class Pixels:
 
     @property
     def counts(self) -> Counts:
-        """Of pixels."""
+        """The counts of pixels: TP, FP, FN, TN."""
         return Counts(self.tp, self.fp, self.fn, self.tn)
 
     def value(self, metric: str) -> float:
-        """Of a row of METRICS: what is stored of it, infinite for null; a ratio from the counts; else NaN, as of a
-        metric that was added after the record was made."""
+        """The value of a metric: as stored, infinite for null; a ratio from the counts; NaN for a metric that was added
+        after the record was made."""
         stored = vars(self).get(metric, vars(self)["further"].get(metric, math.nan))
         if stored is None:
             return math.inf
@@ -153,7 +153,7 @@ class SearchScore:
 
 @dataclass(frozen=True)
 class Timing:
-    """Of a training, seconds."""
+    """Times of a training, in seconds."""
 
     train_seconds: Seconds
     total_seconds: Seconds
@@ -167,7 +167,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Spent:
-    """Of a training that failed, seconds."""
+    """Times of a failed training, in seconds."""
 
     total_seconds: Seconds = 0.0
 
@@ -184,13 +184,13 @@ class History:
 
     @property
     def epochs(self) -> int:
-        """How many were run."""
+        """The number of epochs that were run."""
         return len(self.curves.get("loss", ()))
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it was made."""
+    """The machine that made the record."""
 
     backend: Backend
     device_kind: Device
@@ -227,7 +227,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Split:
-    """Ids of images by what a training used them for."""
+    """Ids of the training, validation and test images."""
 
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
@@ -244,7 +244,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a recipe, what a page reads; what is off is left out."""
+    """The settings of a recipe that pages show; settings that are off are left out."""
 
     name: RecipeName = ""
     backend: Backend = ""
@@ -256,7 +256,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Member:
-    """A training behind a mean of several."""
+    """A member of an ensemble."""
 
     cell: Text
     fingerprint: Label
@@ -266,7 +266,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What decided the numbers: what a page reads of it, and all of it in ``every``."""
+    """The inputs that decided the numbers: those that pages show, and all of them in ``every``."""
 
     protocol: Positive = 1
     backend: Backend = ""
@@ -280,12 +280,12 @@ class Inputs:
 
     @property
     def networks(self) -> int:
-        """How many networks predict each image: one a seed, as each seed holds an image out once."""
+        """The number of networks that predict each image: one per seed, as each seed holds an image out once."""
         return len({member.seed for member in self.members}) or 1
 
     @property
     def monitor(self) -> str:
-        """What the best epoch was chosen by; before recipes named it, soft Dice or the loss. Empty without a recipe."""
+        """The quantity that chose the best epoch; in old records soft Dice or the loss. Empty without a recipe."""
         if not self.recipe:
             return ""
         return str(self.recipe.get("monitor") or ("val_dice" if self.recipe.get("best_by_dice") else "val_loss"))
@@ -293,7 +293,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of all pixels of the held-out images: bins as ``lungseg.metrics.calibration`` gives them."""
+    """Calibration over all pixels of the held-out images: bins as by ``lungseg.metrics.calibration``."""
 
     brier: float
     bins: tuple[tuple[float, float, float], ...]
@@ -301,7 +301,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Whole:
-    """What stands in a record beside its parts, where it succeeded."""
+    """Top-level fields of the record of a successful cell."""
 
     parameters: Count
     gmacs: Amount
@@ -310,7 +310,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Always:
-    """What stands in a record beside its parts, whatever its status."""
+    """Top-level fields of every record, whatever its status."""
 
     fingerprint: Label = ""
     record_sha256: Label = ""
@@ -328,7 +328,7 @@ class Stored(Always):
 
     @cached_property
     def sealed(self) -> bool:
-        """Whether it is as it was written."""
+        """Whether the record is unchanged since it was written."""
         return document.is_sealed(self.document)
 
     def without_document(self) -> Self:
@@ -340,7 +340,7 @@ class Stored(Always):
 
 @dataclass(frozen=True, kw_only=True)
 class Record(Stored):
-    """One cell, as it ended. Of one that failed: no cases, no split, and of its training what there was."""
+    """The record of one cell. That of a failed cell has no cases and no split, and may have a partial history."""
 
     cell: CellFields
     inputs: Inputs
@@ -382,13 +382,13 @@ class Record(Stored):
 
     @property
     def trained(self) -> bool:
-        """Whether it is a training: what was spent is theirs alone, and not that of a mean of several."""
+        """Whether the record is of one training, not of an ensemble."""
         return not self.inputs.members
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial(Stored):
-    """The record of a search's training, which holds less."""
+    """The record of one training of a search, which has fewer parts."""
 
     cases: tuple[SearchScore, ...] = ()
     total_seconds: float = 0.0

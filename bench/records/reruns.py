@@ -1,4 +1,6 @@
-"""How far equal runs of one training differ: ``<results>/reruns/<suite>/<folder of its records>/<cell id>.json``."""
+"""Run-to-run spread of trainings with equal inputs.
+
+Each cell has a file ``<results>/reruns/<suite>/<folder of its records>/<cell id>.json``."""
 
 from __future__ import annotations
 

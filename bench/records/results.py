@@ -1,4 +1,4 @@
-"""A results folder: the only place that knows where things lie in it, and how a cell's record is found there.
+"""The results folder: the only module that knows its layout and how a cell's record is found.
 
 runs/<suite>/<machine key>/<cell id>.json     records
 cells/<suite>/<machine key>/<cell id>/        what a cell leaves beside its record and nobody publishes: log,
@@ -33,7 +33,7 @@ WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "subgroups")  # fo
 
 @dataclass(frozen=True)
 class Results:
-    """One results folder, which need not exist yet. The command line makes one and hands it down."""
+    """One results folder, which need not exist yet."""
 
     root: Path
 
@@ -108,7 +108,7 @@ class Results:
 
     @property
     def lock(self) -> Path:
-        """Of a command that writes here."""
+        """The lock file of commands that write to this folder."""
         return self.root / ".lock"
 
     @property
@@ -152,11 +152,11 @@ class Results:
     # --- measurements beside the records
 
     def reruns(self, suite: str, machine_key: str, cell: str) -> Path:
-        """Repeated equal runs of one cell."""
+        """The file of one cell's repeated runs."""
         return self.root / "reruns" / suite / machine_key / f"{cell}.json"
 
     def all_reruns(self, suite: str) -> list[Path]:
-        """Of all cells of a suite, sorted."""
+        """The files of repeated runs of a suite's cells, sorted."""
         return sorted((self.root / "reruns" / suite).glob("*/*.json"))
 
     def robustness(self, suite: str) -> Path:
@@ -177,7 +177,7 @@ class Results:
         return self.root / "costs.csv"
 
     def tuning(self, name: str) -> Path:
-        """What is published of a search, without the ending of record or page."""
+        """Path of a published search, without the suffix of its record or page."""
         return self.root / "tuning" / name
 
     # --- pages

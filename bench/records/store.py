@@ -1,5 +1,5 @@
-"""Records as files: one JSON a cell, strict, atomic, hashed, found again by what it was made from. Where they lie is
-known to ``results``."""
+"""Records as files: one strict JSON per cell, written atomically, hashed, found by what it was made from. ``results``
+knows their paths."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def save_record(path: Path, document: Mapping[str, Any], parse: Parse[Stored] | 
 
 
 def write_text(path: Path, text: str) -> None:
-    """As ``write_bytes``, in UTF-8."""
+    """Write a file of UTF-8 text atomically, see ``write_bytes``."""
     write_bytes(path, text.encode())
 
 
 class UnreadableRecord(DataError):
-    """A file under runs/ that is no record of this version. path: the file. reason: why, without the path."""
+    """A file under runs/ is not a record of this version. path: the file. reason: why, without the path."""
 
     def __init__(self, path: Path, reason: str, remedy: str = RERUN) -> None:
         self.path, self.reason, self.remedy = path, reason, remedy
@@ -85,7 +85,7 @@ def read(path: Path, text: str, parse: Parse[Parsed]) -> Parsed:
             path, f"schema {_shown(held)}, this version reads {SCHEMA}", MIGRATE if held == 1 else RERUN
         )
     if result.get("status") not in STATUSES:
-        raise UnreadableRecord(path, f"status {_shown(result.get('status'))} is none of {', '.join(STATUSES)}")
+        raise UnreadableRecord(path, f"status {_shown(result.get('status'))} is not one of {', '.join(STATUSES)}")
     try:
         record = parse(result)
         bool(record.sealed)  # hashes it, which finds a number beyond a float; who reads a record asks for it anyway
@@ -113,7 +113,7 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
 
 
 def find(path: Path, inputs: Document) -> Record | None:
-    """As ``fitting``, of a cell's record."""
+    """A cell's record, if it is valid for these inputs, see ``fitting``."""
     return fitting(path, inputs, _of_a_cell()) if path.exists() else None
 
 

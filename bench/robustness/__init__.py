@@ -1,1 +1,1 @@
-"""Dice lost when held-out images are spoiled in stated ways: what kept weights are worth on other films."""
+"""Robustness: the Dice that trained networks lose when held-out images are corrupted."""

@@ -1,4 +1,4 @@
-"""From a suite's kept weights to its table of corruptions: plan, one process a network, keep what did not change."""
+"""Measures a suite's networks under corruptions: one process per network, valid results are kept."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def measure(
         name = records[0].cell.network()
         about = _about(records, suite_data)
         if any(_same(old, name, key, about) for old in known):
-            say(f"{name}: measured already with these weights and kept")
+            say(f"{name}: already measured with these weights, kept")
             continue
         result = _measured(local, records, name, about, suite_data, root, results, say, executor or Local())
         known = [old for old in known if (old.name, old.machine_key) != (name, key)]
@@ -63,7 +63,7 @@ def measure(
             known.append(result)
         measurement.save(results, suite.name, known)  # now: what follows may be interrupted
     if failed:
-        print(f"corruptions of {', '.join(failed)} failed; the rest stands", file=sys.stderr)
+        print(f"could not measure {', '.join(failed)} under corruptions; the other results are stored", file=sys.stderr)
     return PARTIAL if failed else 0
 
 
@@ -88,9 +88,9 @@ def _trained(
     problems = []
     if records:
         problems.append(
-            f"{suite.architectures[0]}: {len(records)} of {len(cells)} trainings have no record of today's data and "
-            f"protocol in {results.path(cells[0]).parent}, such as {records[0]}; `{run}` trains them, or leave "
-            "it out by --arch"
+            f"{suite.architectures[0]}: {len(records)} of {len(cells)} trainings have no record of the current data "
+            f"and protocol in {results.path(cells[0]).parent}, such as {records[0]}; `{run}` trains them, or exclude "
+            "it with --arch"
         )
     problems += [f"{path}: its weights were not kept; delete it, then `{run}` trains it again" for path in weights]
     return result, problems

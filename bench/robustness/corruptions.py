@@ -1,4 +1,4 @@
-"""Held-out images spoiled in stated ways and strengths: arrays in, arrays out, the same for an image each time.
+"""Corruptions of held-out images, each in three severities: functions of arrays, reproducible for each image.
 
 They are applied at the network's size, to what the network sees. A corruption that moves the image moves the mask
 along, so that what is lost is the network's fault and not the mask's. OpenCV and SciPy are imported where they are
@@ -25,7 +25,7 @@ Spoil = Callable[[Picture, Mask, float, Draws], tuple[Picture, Mask]]
 
 @dataclass(frozen=True)
 class Corruption:
-    """A way to spoil an image, its three strengths from mild to severe, and what a strength means."""
+    """A corruption, its three strengths from mild to severe, and the meaning of a strength."""
 
     name: str
     strengths: tuple[float, float, float]

@@ -1,4 +1,4 @@
-"""What was measured under corruptions, as it lies in ``robustness/<suite>.json``, and the losses that follow."""
+"""Dice under corruptions as stored in ``robustness/<suite>.json``, and the losses computed from it."""
 
 from __future__ import annotations
 

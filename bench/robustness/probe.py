@@ -1,4 +1,4 @@
-"""Kept weights in, Dice of every held-out image under every corruption out. In a fresh process of its own."""
+"""Scores every held-out image under every corruption, with stored weights. Runs in a fresh process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lungseg.errors import DataError
 
 @dataclass(frozen=True)
 class Asked:
-    """What the process is told: trained cells of one architecture and recipe."""
+    """The payload of the process: trained cells of one architecture and recipe."""
 
     cells: tuple[Cell, ...]
     suite: Suite
@@ -32,7 +32,7 @@ class Asked:
 def run(requested: Asked, say: Say) -> None:
     """Predict what each cell held out under every corruption; all are of one architecture and recipe.
 
-    say: told of each as {"event": "dice", "cell": its id, "images": ids, "dice": {corruption: of each image}}. Raises
+    say: receives {"event": "dice", "cell": its id, "images": ids, "dice": {corruption: of each image}} for each. Raises
     DataError for weights that are not what the cell's record says, or that have seen a patient which they predict.
     """
     first = requested.cells[0]
@@ -48,7 +48,7 @@ def run(requested: Asked, say: Say) -> None:
         record = requested.results.load(cell)
         if record.inputs.every["graph"] != graph:
             raise DataError(
-                f"{first.architecture}: its code was edited since its training; run suite {first.suite} again"
+                f"{first.architecture}: its code has changed since its training; run suite {first.suite} again"
             )
         data.check_unchanged(suite_data, record.inputs.every)
         fold = suite_data.partition(cell.seed)[cell.fold]

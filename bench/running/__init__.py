@@ -1,1 +1,1 @@
-"""A suite's cells: planned from data and inputs, trained in processes of their own, told of while they run."""
+"""Running a suite's cells: which ones to train, a process for each, and progress."""

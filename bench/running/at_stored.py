@@ -1,4 +1,4 @@
-"""Scores at the size in which each image's mask is stored, where the outline is as fine as the reader drew it.
+"""Scores at the stored size of each image's mask, where the outline is as fine as the reader drew it.
 
 At the network's size a perfect mask loses detail, and more than half of all HD95 are exactly one pixel. So the
 probabilities are enlarged to the stored size and thresholded there; enlarged masks would lose more than twice as much.

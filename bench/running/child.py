@@ -1,4 +1,4 @@
-"""A job in a fresh process: JSON in on standard input, events out on standard output, all noise to a log."""
+"""Runs a job in a fresh process: JSON on standard input, events on standard output, all other output to a log."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Child:
                 try:
                     event = json.loads(line)
                 except ValueError:
-                    continue  # it was killed while it wrote; how it ended is told by its exit code
+                    continue  # it was killed while it wrote; its exit code shows how it ended
                 if event["event"] == BEGINS:
                     self.began = time.monotonic()
                     if self.launch:  # its time begins when it does: a queue's wait is none of it

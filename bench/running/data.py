@@ -1,4 +1,4 @@
-"""From a suite to prepared arrays and folds: the same in the parent, which checks, and in each cell."""
+"""Loads a suite's dataset as prepared arrays and folds, in the same way in the parent and in each cell's process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN = 5  # names of those whom an oddity concerns
 
 @dataclass(frozen=True)
 class SuiteData:
-    """What all cells of a suite share.
+    """The prepared data and folds that all cells of a suite share.
 
     folds: the partition of seed 0. split: makes that of any other seed; None where all seeds share one.
     """
@@ -79,7 +79,7 @@ def resolve_root(suite: Suite, given: Path | None, results: Results) -> Path:
         public = [name for name in suite.sets if lungseg.DATASETS[name].source]
         fetch = f"; `python -m lungseg data fetch {public[0]}` downloads what can be" if public else ""
         raise UsageError(
-            f"suite {suite.name} needs {_named(suite)} by DATA=<folder> (make) or --data <folder>, or set"
+            f"suite {suite.name} needs {_named(suite)} with DATA=<folder> (make) or --data <folder>, or set"
             f" LUNGSEG_DATA{fetch}"
         )
     if len(suite.sets) > 1:
@@ -109,20 +109,20 @@ def refuse_others(dataset: str, root: Path) -> None:
     if foreign:
         raise UsageError(
             f"{root}: {len(foreign)} of {len(stems)} images are not {known.folder_name or dataset}'s, such as "
-            f"{foreign[0]!r} (its are called as {known.example}); suite own trains on a folder of one's own: "
+            f"{foreign[0]!r} (expected names such as {known.example}); to train on your own images, use suite own: "
             "`python -m bench run own --data <folder>`, or `make bench SUITE=own DATA=<folder>`"
         )
 
 
 def scored(suite: Suite, given: Path | None, results: Results) -> list[lungseg.Case]:
-    """The cases that the suite scores, loaded and not prepared. Raises as ``locate`` and ``lungseg.load`` do."""
+    """The cases that the suite scores, loaded and not prepared. Raises as ``resolve_root`` and ``lungseg.load`` do."""
     root = resolve_root(suite, given, results)
     name = suite.test_set or suite.dataset
     return lungseg.load(name, within(suite, root, name))
 
 
 def within(suite: Suite, root: Path, name: str) -> Path:
-    """Folder of one of the suite's sets, where ``root`` is what ``locate`` found."""
+    """Folder of one of the suite's sets, where ``root`` comes from ``resolve_root``."""
     return _inner(root, name) if len(suite.sets) > 1 else root
 
 
@@ -177,7 +177,7 @@ def check_unchanged(suite_data: SuiteData, planned: Mapping[str, Any]) -> None:
     """Raise DataError unless pixels and folds are those that the run was planned with.
 
     planned: ``data``, ``folds`` and ``seed`` as in a cell's inputs, from the process that looked at the set first. Each
-    training reads the set anew, so without this an edit in between would mix two versions in one comparison.
+    training reads the set itself, so without this an edit in between would mix two versions in one comparison.
     """
     now = {"data": suite_data.prepared.sha256, "folds": store.sha256(suite_data.folds_record(planned["seed"]))}
     changed = [what for what in now if now[what] != planned[what]]

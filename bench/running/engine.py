@@ -1,4 +1,4 @@
-"""Run cells, some at a time: a crash, a lack of memory or a hang costs one cell, which has a record all the same."""
+"""Runs cells in parallel. A crash, a lack of memory or a hang costs one cell only, and its record says so."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run_cells(
     display: Display,
     executor: Executor | None = None,
 ) -> list[Outcome]:
-    """Run each cell as a job of its own, ``suite.slots`` at a time; what came of each, in the order of ``cells``.
+    """Run each cell as a job of its own, ``suite.workers`` at a time; what came of each, in the order of ``cells``.
 
     inputs: of each cell by its id, stored with a failure. executor: this machine unless given. Raises Interrupted on
     KeyboardInterrupt, and what ends a run: see ``Outcome.raise_what_ends_the_run``.
@@ -57,7 +57,7 @@ def run_cells(
 
 
 def submitted(training: Training, executor: Executor, say: Any) -> Outcome:
-    """How a training ended; one whose process died after its record was stored has succeeded.
+    """The outcome of a training. If its process died after its record was stored, it has succeeded.
 
     Raises Stopped, and what ends a run.
     """

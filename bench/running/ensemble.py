@@ -1,4 +1,4 @@
-"""The making of ensembles: plan, run one process an architecture, keep what did not change."""
+"""Scores a suite's ensembles: one process per architecture; valid records are kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make(
     tta: bool = False,
     executor: Executor | None = None,
 ) -> int:
-    """Make the entries without a fitting record; 0, or 4 where a process failed: its entries have no record then.
+    """Score the ensembles without a valid record; 0, or 4 where a process failed and left its ensembles unscored.
 
     Raises DataError for members that are missing or are not what they seem to be, UsageError where there is nothing to
     average.
@@ -36,7 +36,7 @@ def make(
     wanted = ensembles(suite, suite_data, results, seeds, tta=tta)
     todo = [e for e in wanted if results.find(e.cell, e.inputs) is None]
     if len(todo) < len(wanted):
-        say(f"{len(wanted) - len(todo)} of {len(wanted)} entries have a valid record and are kept")
+        say(f"{len(wanted) - len(todo)} of {len(wanted)} ensembles have a valid record and are kept")
     failed = []
     for architecture, group in groupby(todo, key=lambda one: one.members[0].architecture):
         local = list(group)
@@ -48,12 +48,12 @@ def make(
         if not _made(job, executor or Local(), say):
             failed.append(architecture)
     if failed:
-        print(f"entries of {', '.join(failed)} failed; the rest stands", file=sys.stderr)
+        print(f"ensembles of {', '.join(failed)} failed; all others are stored", file=sys.stderr)
     return PARTIAL if failed else 0
 
 
 def _made(job: Job, executor: Executor, say: Callable[[str], None]) -> bool:
-    """Whether one process made all entries of the job, which are of one architecture."""
+    """Whether one process scored all ensembles of the job, which are of one architecture."""
 
     def hear(event: Event) -> None:
         if event["event"] == "made":

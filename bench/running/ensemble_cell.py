@@ -1,4 +1,4 @@
-"""Entries in, records out: predicts and scores, trains nothing. In a fresh process of its own."""
+"""Predicts and scores ensembles and writes their records; trains nothing. Runs in a fresh process."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ UNTRAINED: dict[str, list[float]] = {
 
 
 def run(details: Entries, say: Say) -> None:
-    """Make and store a record of each entry; all are of one architecture.
+    """Score each ensemble and store its record; all are of one architecture.
 
-    say: told of each as {"event": "made", "entry": its id, "dice": mean}. Raises DataError for members that are not
+    say: receives {"event": "made", "entry": its id, "dice": mean}. Raises DataError for members that are not
     what their records say, or that have seen a patient of an image which they are to predict.
     """
     ensembles, results, first = details.entries, details.results, details.entries[0].members[0]
@@ -56,7 +56,7 @@ def run(details: Entries, say: Say) -> None:
 
     model = worker.built(first)
     if complexity.graph_sha256(model) != ensembles[0].inputs["graph"]:
-        raise DataError(f"{first.architecture}: its code was edited since its training; run suite {first.suite} again")
+        raise DataError(f"{first.architecture}: its code has changed since its training; run suite {first.suite} again")
     size = complexity.parameters(model), complexity.gmacs(model)
     member_predictions = Predictions(model, suite_data, results)
     for ensemble in ensembles:
@@ -88,7 +88,7 @@ def by_seed(
     members: Sequence[Cell], result: Sequence[Mapping[str, np.ndarray]], ids: Sequence[str]
 ) -> list[np.ndarray]:
     """Probabilities float32 (N, H, W) of the images ``ids``, one array a seed: of each image that of the seed's member
-    which held it out. found: of each member, those of the images that it held out, by id."""
+    which held it out. result: of each member, those of the images that it held out, by id."""
     held: dict[int, dict[str, np.ndarray]] = {}
     for member, values in zip(members, result, strict=True):
         held.setdefault(member.seed, {}).update(values)
@@ -101,9 +101,9 @@ def mean(probabilities: list[np.ndarray]) -> np.ndarray:
 
 
 class Predictions:
-    """Probabilities by members of the images that each held out, kept because several entries share them.
+    """Probabilities by members of the images that each held out, kept because several ensembles share them.
 
-    A byte a pixel less would not do: of 138 images at 256 px, a seed and a set of views take 36 MB.
+    A byte a pixel less would not do: of 138 images at 256 px, a seed and a set of transforms take 36 MB.
     """
 
     def __init__(self, model: Any, suite_data: data.SuiteData, results: Results) -> None:
@@ -134,11 +134,11 @@ def check_leakage(record: Record, fold: Fold, suite_data: data.SuiteData) -> Non
     seen = {patient.get(image, image) for part in ("train", "validation") for image in split.get(part, ())}
     if leaked := [image for image in fold.test if patient[image] in seen]:
         raise DataError(
-            f"{name}: was trained on the patients of {len(leaked)} of the {len(fold.test)} images that it would "
+            f"{name}: its training set holds patients of {len(leaked)} of the {len(fold.test)} images that it would "
             f"predict, such as {leaked[0]}; delete its record and run its suite again"
         )
     if split != asdict(fold):
-        raise DataError(f"{name}: was trained on other images than its fold's; delete its record, run its suite again")
+        raise DataError(f"{name}: was not trained on the images of its fold; delete its record, run its suite again")
 
 
 def restore(model: Any, path: Path, record: Record) -> None:
@@ -152,7 +152,7 @@ def restore(model: Any, path: Path, record: Record) -> None:
     except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not the weights of this network ({error}); {remedy}") from error
     if weights_sha256(model) != record.weights_sha256:
-        raise DataError(f"{path}: not the weights that the record of its training names by their hash; {remedy}")
+        raise DataError(f"{path}: the hash of the weights is not the one in their record; {remedy}")
 
 
 def _made(
@@ -162,11 +162,11 @@ def _made(
     size: tuple[int, float],
     seconds: tuple[float, float],
 ) -> store.Document:
-    """What a record says of its entry and what it cost: the members' trainings, and its own predicting and scoring.
+    """What a record says of its ensemble and what it cost: the members' trainings, and its own predicting and scoring.
 
-    shares: of each member's held-out images, those that this entry predicts; so much of its training is counted here,
-    the rest with the other folds' entries. size: parameters and GMACs of one member. An entry has no epochs: its
-    history is empty.
+    shares: of each member's held-out images, those that this ensemble predicts; so much of its training is counted
+    here, the rest with the other folds' ensembles. size: parameters and GMACs of one member. An ensemble has no epochs:
+    its history is empty.
     """
     trained, total = (
         sum(share * getattr(m.timing, key) for share, m in zip(shares, members, strict=True))

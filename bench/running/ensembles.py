@@ -1,4 +1,4 @@
-"""Which entries a suite's trainings make: the mean of an architecture's seeds, over views, or both, fold by fold."""
+"""Lists the ensembles of a suite's trainings: means over an architecture's seeds, over TTA, or both, fold by fold."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lungseg.tta import IDENTITY, TRANSFORMS, Transform
 @dataclass(frozen=True)
 class Ensemble:
     """One record to be made of trained members: the images of one fold of the cell's seed, each predicted by those
-    members, one a seed, that held it out. inputs: what decides its numbers, members and views too."""
+    members, one a seed, that held it out. inputs: what decides its numbers, members and transforms included."""
 
     cell: Cell
     members: tuple[Cell, ...]
@@ -32,17 +32,17 @@ class Ensemble:
 
     @property
     def transforms(self) -> tuple[Transform, ...]:
-        """How each member looks at an image."""
+        """The TTA transforms that each member is averaged over."""
         return tuple(Transform(**transform) for transform in self.inputs["tta"])
 
     def fold(self, suite_data: SuiteData) -> Fold:
-        """Whose test images the entry predicts. It trains on none: each member has a fold of its own."""
+        """The fold whose test images the ensemble predicts. It trains on none: each member has its own fold."""
         return suite_data.partition(self.cell.seed)[self.cell.fold]
 
 
 @dataclass(frozen=True)
 class Entries:
-    """What the process that makes them is told: entries of one architecture."""
+    """The payload of the process that scores them: ensembles of one architecture."""
 
     entries: tuple[Ensemble, ...]
     suite: Suite
@@ -53,14 +53,14 @@ class Entries:
 def ensembles(
     suite: Suite, suite_data: SuiteData, results: Results, seeds: int | None = None, *, tta: bool = False
 ) -> list[Ensemble]:
-    """Every entry of the suite's architectures under its recipe, not its variants; by architecture, then by fold.
+    """Every ensemble of the suite's architectures under its recipe, not its variants; by architecture, then by fold.
 
-    seeds: the first so many; None for all that have a record of this machine. views: test-time augmentation too.
+    seeds: the first so many; None for all that have a record of this machine. tta: also test-time augmentation.
     Raises DataError that lists every member whose record or weights are missing, UsageError where nothing is left
     to average.
     """
     if seeds is not None and seeds < 1:
-        raise UsageError(f"{seeds} seeds: at least 1 is needed")
+        raise UsageError(f"--seeds {seeds}: at least 1 is needed")
     result: list[Ensemble] = []
     problems: list[str] = []
     for architecture in suite.architectures:
@@ -68,14 +68,14 @@ def ensembles(
         chosen = range(seeds) if seeds else [*results.folds_by_seed(suites.cells(local)[0])]
         if not chosen:
             problems.append(
-                f"{architecture}: no training of it in {results.path(suites.cells(local)[0]).parent}; run "
-                f"`{_run(local)}` first, or leave it out by --arch"
+                f"{architecture}: not trained yet in {results.path(suites.cells(local)[0]).parent}; run "
+                f"`{_run(local)}` first, or exclude it with --arch"
             )
             continue
         if len(chosen) == 1 and not tta:
             raise UsageError(
-                f"{architecture} has one seed, {chosen[0]}, whose mean it is itself: train more by "
-                f"`{_run(local)} --seeds 3`, or ask for --tta"
+                f"{architecture} has only seed {chosen[0]}; an ensemble needs at least two: train more with "
+                f"`{_run(local)} --seeds 3`, or add --tta"
             )
         cells = suites.cells(replace(local, seeds=tuple(chosen)))
         records, lacking = _records(cells, local, suite_data, results)
@@ -85,8 +85,8 @@ def ensembles(
         of_one = _of_one(cells, records, local, suite_data, tta)
         if not of_one:
             raise UsageError(
-                f"{architecture}: each seed splits the images anew, so a mean over seeds needs all {suite.folds} folds "
-                "of each; leave --folds out, or ask for --tta"
+                f"{architecture}: each seed has its own split, so an ensemble over seeds needs all {suite.folds} folds "
+                "of each; omit --folds, or add --tta"
             )
         result += of_one
     if problems:
@@ -116,7 +116,7 @@ def _records(
             made_from = dict(record.inputs.every)
             same = [results.path(cell), *of_others(cell, made_from, results)]  # or one would be reused
             problems.append(
-                f"{weights}: no such file, as where records were published or copied without weights; delete "
+                f"{weights}: no such file (published or copied records may come without weights); delete "
                 f"{' and '.join(map(str, same))} and run suite {cell.suite} again"
             )
         else:
@@ -124,19 +124,22 @@ def _records(
     if lacking:
         name, most = cells[0].architecture, max(cell.seed for cell in cells) + 1
         problems.append(
-            f"{name}: {len(lacking)} of {len(cells)} members have no record of a finished training on today's data by "
-            f"today's recipe: {', '.join(lacking)}; run `{_run(suite)} --seeds {most}`, or take fewer by --seeds, "
-            "--folds or --arch"
+            f"{name}: {len(lacking)} of {len(cells)} members have no finished training on the current data with "
+            f"the current recipe: {', '.join(lacking)}; run `{_run(suite)} --seeds {most}`, or select fewer with "
+            "--seeds, --folds or --arch"
         )
     if len({record.inputs.every.get("graph") for record in records.values()}) > 1:
-        problems.append(f"{cells[0].architecture}: its cells are not of one network; run suite {suite.name} again")
+        problems.append(
+            f"{cells[0].architecture}: its cells were trained with different versions of its code; run suite "
+            f"{suite.name} again"
+        )
     return records, problems
 
 
 def _of_one(
     cells: Sequence[Cell], records: Mapping[str, Record], suite: Suite, suite_data: SuiteData, tta: bool
 ) -> list[Ensemble]:
-    """The entries of one architecture, whose cells all have records."""
+    """The ensembles of one architecture, whose cells all have records."""
     result = []
     seeds = sorted({cell.seed for cell in cells})
     for fold in sorted({cell.fold for cell in cells}):

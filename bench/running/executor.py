@@ -1,5 +1,5 @@
-"""Where work runs: a job in, an outcome out. Locally each job is a fresh process; another way is one class and one row
-in ``EXECUTORS``."""
+"""Executors run jobs and return outcomes. The local one starts a fresh process for each; to add another, write a class
+and a row in ``EXECUTORS``."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ TIMES = 3  # that a job is begun: one that loses its node so often is held to be
 
 
 class Interrupted(Exception):
-    """The user asked to stop; what is finished is stored and the same command goes on from there."""
+    """The user asked to stop. Finished work is stored, and the same command resumes the rest."""
 
 
 class Stopped(Exception):
-    """Raised for work that finds its executor stopped: what is under way is left to the next command."""
+    """The executor was stopped; unfinished work is left to the next command."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Outcome:
     explained: bool = False
 
     def raise_what_ends_the_run(self) -> None:
-        """Changed data, a full disk or a backend that does not fit the machine are no fault of the job's: they end the
-        run, and what is finished stands."""
+        """Raise the errors that concern the whole run, not the job: changed data, a full disk, a backend that does not
+        fit the machine. Finished work is kept."""
         for kind in (DataError, EnvironmentFailure, UsageError):
             if self.error and self.explained and self.error["type"] == kind.__name__:
                 raise kind(self.error["message"])
@@ -90,7 +90,7 @@ class Executor(Protocol):
 class Local:
     """Each job in a process of its own, on this machine or where a launch prefix starts it.
 
-    launch: words before the process's own, without a shell, as ``srun --ntasks=1``. The command started must pass on
+    launch: command prefix, without a shell, such as ``srun --ntasks=1``. The command started must pass on
     standard input and output as they come, end when its input does, and give the process's exit code or 128 + signal.
     """
 

@@ -1,4 +1,4 @@
-"""How a cell failed: from an exception, or from the way its process ended, to a status and a message."""
+"""Status and message of a failed cell, from its exception or from the way its process ended."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOT_REPRODUCIBLE = ("determinism", "deterministic")
 
 
 def telling(run: Callable[[dict[str, Any], Say], object]) -> Callable[[dict[str, Any], Say], int]:
-    """``run`` as the work of a child process: its failure is told as an event before it ends the process."""
+    """``run`` as the work of a child process: a failure is reported as an event before it ends the process."""
 
     def work(job: dict[str, Any], say: Say) -> int:
         try:
@@ -62,7 +62,7 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 def nondeterministic(error: BaseException) -> ContractError | None:
-    """What a backend says of an operation that has no deterministic kernel here, as an error of ours."""
+    """The ContractError for a backend's message that an operation has no deterministic kernel; None for others."""
     message = str(error)
     refused = type(error).__name__ in ("UnimplementedError", "FailedPreconditionError", "RuntimeError")
     if not refused or not any(word in message.lower() for word in NOT_REPRODUCIBLE):

@@ -1,4 +1,4 @@
-"""What a cell's fingerprint covers. Whatever is listed here decides its numbers; nothing else does."""
+"""The inputs that a cell's fingerprint covers: exactly those that decide its numbers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def settings_named(name: str) -> dict[str, Any]:
 
 
 def settings(recipe: Recipe) -> dict[str, Any]:
-    """As ``resolved``, of a recipe that no name need stand for."""
+    """As ``settings_named``, of a recipe that need not have a known name."""
     unused = PLATEAU if recipe.cosine else ()
     return _in_use({key: value for key, value in asdict(recipe).items() if key not in unused})
 

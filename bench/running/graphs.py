@@ -1,4 +1,4 @@
-"""Hashes of networks' graphs, which only a backend can tell: asked where a record was made by other code."""
+"""Hashes of networks' graphs. Only a backend can compute them, so they are needed only where the code has changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lungseg.registry import is_outside
 
 @dataclass(frozen=True)
 class Asked:
-    """What the process is told: a cell of each architecture."""
+    """The payload of the process: a cell of each architecture."""
 
     cells: tuple[Cell, ...]
 
@@ -53,8 +53,8 @@ def _ask(architectures: Sequence[str], suite: Suite, results: Results, executor:
     outcome = executor.submit(job, lambda event: result.update(event.get("graphs", {})))
     if outcome.error or not result:
         raise EnvironmentFailure(
-            f"records were made by other code than today's, and what became of their networks could not be asked of "
-            f"the backend; its log: {log}"
+            f"the code has changed since some records were made, and the process that compares their networks with "
+            f"the current ones failed; its log: {log}"
         )
     return result
 

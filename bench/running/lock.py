@@ -1,4 +1,4 @@
-"""One run at a time in a results folder, and the traces of a killed one removed before the next starts.
+"""Locks a results folder, so that one run at a time writes to it, and removes what a killed run left half-written.
 
 Also the locks of a search, which several commands share: each owns one for life, and they take turns.
 """
@@ -27,7 +27,7 @@ UNFINISHED = (atomic.FILE, atomic.FOLDER)
 
 
 class InUse(EnvironmentFailure):
-    """Another process that runs holds the lock."""
+    """Another running process holds the lock."""
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def turn(path: Path) -> Iterator[None]:
 
 
 def descriptors() -> tuple[int, ...]:
-    """Of the locks that are held, for processes that work under them: the kernel lets go of a lock when the last
+    """File descriptors of the locks that are held, to pass to child processes: the kernel releases a lock when the last
     process that holds it ends, so a cell whose parent was killed is gone before the next run begins."""
     return tuple(_inherited)
 

@@ -1,4 +1,4 @@
-"""What a person sees while cells run: bars on a terminal, plain lines elsewhere. A door to rich."""
+"""Progress while cells run: bars (by rich) on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lungseg.terminal import elapsed
 
 
 class ProgressEstimate:
-    """How long the rest will take, from the seconds an epoch of each architecture and recipe has taken so far."""
+    """Estimates the remaining time from the seconds per epoch of each architecture and recipe so far."""
 
     def __init__(self, cells: Sequence[Cell], workers: int) -> None:
         self.workers = max(1, min(workers, len(cells)))
@@ -59,7 +59,7 @@ class Display:
     def started(self, cell: Cell) -> None:
         """A cell's process starts."""
         self.printed[cell.id] = time.monotonic()
-        self.say(f"{self.count()} {name(cell)}: starts")
+        self.say(f"{self.count()} {name(cell)}: started")
 
     def on_event(self, cell: Cell, event: dict[str, Any]) -> None:
         """A cell reports."""

@@ -1,4 +1,4 @@
-"""Train the same cells again and again, to learn how far equal runs differ. Their records join no leaderboard."""
+"""Trains the same cells several times to measure run-to-run spread. Leaderboards do not use these records."""
 
 from __future__ import annotations
 

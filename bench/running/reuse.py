@@ -1,4 +1,4 @@
-"""A training that another suite of the same results has made already: its record is reused, not trained again.
+"""Reuses the record of an equal training of another suite in the same results folder.
 
 Two suites may ask for one and the same cell: what decides its numbers is in its inputs, and the suite's name is not.
 """

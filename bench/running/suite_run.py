@@ -1,4 +1,4 @@
-"""What a suite lacks, and the running of it: from data to outcomes."""
+"""Runs the cells of a suite that have no valid record."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ INTERRUPTED = 130
 def train(
     suite: Suite, root: Path, results: Results, *, reuse_others: bool = True, executor: Executor | None = None
 ) -> tuple[int, Any]:
-    """Check the data, run the cells without a fitting record. Returns exit code and the suite's material.
+    """Check the data, run the cells without a valid record. Returns the exit code and the suite's data.
 
-    take_over: whether a training that another suite has made from the same inputs does instead.
+    reuse_others: whether the record of another suite's training with equal inputs may be used instead.
     """
     from bench.running import data, engine
     from bench.running.executor import Interrupted
@@ -46,7 +46,9 @@ def train(
         return INTERRUPTED, suite_data
     failed = [cell.id for cell, outcome in zip(todo, outcomes, strict=True) if outcome.error]
     if failed:
-        print(f"{len(failed)} of {len(cells)} cells failed: {', '.join(failed)}; the rest stands", file=sys.stderr)
+        print(
+            f"{len(failed)} of {len(cells)} cells failed: {', '.join(failed)}; all others are stored", file=sys.stderr
+        )
     return (PARTIAL if failed else 0), suite_data
 
 
@@ -80,5 +82,5 @@ def _missing(
     hold_to_todays_graphs(reuse.elsewhere(todo, made_from, results))
     same = reuse.elsewhere(todo, made_from, results)
     for other, count in Counter(reuse.reuse_record(cell, path, results) for cell, path in same).items():
-        print(f"{count} of {len(cells)} cells were trained in suite {other} already and are reused", flush=True)
+        print(f"{count} of {len(cells)} cells were already trained in suite {other} and are reused", flush=True)
     return results.missing(todo, made_from), made_from

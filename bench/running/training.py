@@ -1,4 +1,4 @@
-"""What the process of one training is told, as a value that goes through JSON, and where it leaves what it makes.
+"""The job of one training: a value that goes to its process as JSON, and the paths of its outputs.
 
 A cell of a suite and a training of a search are the same thing; a search's lies in the search's folder, under its
 inputs, so that whichever trial or command asks for the same training finds what is done of it.
@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Training:
-    """One cell and where it works.
+    """One cell, its data and its folders.
 
     root: of the dataset. inputs: what the parent found the cell to be made from, all but the graph. study: of the
     search that it belongs to, empty for a suite's cell. checkpoint_s: least seconds between two checkpoints.
@@ -41,7 +41,7 @@ class Training:
 
     @property
     def path(self) -> Path:
-        """Of its record."""
+        """Path of the training's record."""
         return self.artifact("record.json") if self.study else self.results.path(self.cell)
 
     def artifact(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Where cells train: one training in, one record out. Runs in a fresh process (``python -m bench.running.worker``).
+"""Trains one cell and writes its record. Runs in a fresh process (``python -m bench.running.worker``).
 
 A suite's cell and a search's training are the same here; what predicts from kept weights begins and ends as they do.
 """
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def run(training: Training, say: Say) -> store.Document:
     """Train, predict the held-out images, score each, store the record.
 
-    say: told of each step as {"event": ...}. A training that was cut off goes on from its checkpoint to the same bits.
+    say: receives each step as {"event": ...}. An interrupted training resumes from its checkpoint with the same bits.
     Of a search's, which sees its own images alone, only what the search needs is scored and kept. Raises whatever stops
     it; the caller records it.
     """
@@ -103,8 +103,8 @@ def run(training: Training, say: Say) -> store.Document:
 
 @dataclass(frozen=True)
 class Workplace:
-    """What every process of a suite has before it works: a backend, the data as they were planned with, the code's
-    state when it began, for hours later the checkout may hold another commit."""
+    """The setup of every process of a suite: a started backend, the planned data, and the state of the code when the
+    process began, because hours later the checkout may hold another commit."""
 
     cell: Cell
     device: runtime.Device
@@ -244,8 +244,8 @@ def train_model(
 
 
 def identity(made_from: dict[str, Any]) -> str:
-    """What a checkpoint must have in common with the run that takes it up: the fingerprint and, since half a
-    training would be another's, the code of ``lungseg``, the libraries and the processor."""
+    """The identity that a checkpoint must share with the run that resumes it: the fingerprint, and also the code of
+    ``lungseg``, the libraries and the processor."""
     return store.sha256([made_from, machine.sources_sha256("lungseg"), runtime.versions(), machine.cpu_name()])
 
 

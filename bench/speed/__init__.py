@@ -1,1 +1,1 @@
-"""Throughput: measured in processes of its own, kept in tables."""
+"""Throughput: measured in separate processes, stored in tables."""

@@ -1,7 +1,7 @@
-"""Images a second of a real training's epochs: through ``training.fit``, as a cell is trained, on made-up images.
+"""Throughput of a complete training loop, ``training.fit`` as in a cell, on random images.
 
 A step on random data in memory says what the network costs; this says what a user gets, with order, augmentation,
-validation after each epoch, best weights and the journal. The first epoch, which compiles, is left out.
+validation after each epoch, best weights and the history. The first epoch, which compiles, is left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Our U-Net beside a native PyTorch one: both measured in one run on one machine, and the ratio of the two."""
+"""Compares the speed of our U-Net with a native PyTorch U-Net, both measured in one run on one machine."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def measure(
     Raises EnvironmentFailure where torch is not installed.
     """
     if importlib.util.find_spec("torch") is None:
-        raise EnvironmentFailure("no peer to measure: torch is not installed; `make speed-peers`, or install torch")
+        raise EnvironmentFailure(
+            "torch is not installed, so there is no peer to measure; run `make speed-peers`, or install torch"
+        )
     executor = executor or Local()
     one, rows, failures = replace(suite, architectures=("unet",)), [], list[str]()
     for precision, policy in OURS.items():

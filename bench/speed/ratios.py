@@ -1,5 +1,5 @@
-"""Processor time of the kernels of tests/speed, training and inference steps among them, in products of matrices of the
-same run: what a busy or another day's machine changes least. More is slower.
+"""Processor times of the kernels in tests/speed, training and inference steps included, relative to a matrix product
+timed in the same run: a measure that depends little on a machine's load. More is slower.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def measured(only: Sequence[str] = ()) -> dict[str, float]:
     Raises UsageError outside a checkout, which alone holds the kernels, and EnvironmentFailure where none is timed.
     """
     if not CHECKOUT:
-        raise UsageError("gate-speed times the kernels of tests/speed, which a checkout of lungseg alone holds")
+        raise UsageError("gate-speed needs the kernels in tests/speed, which only a checkout of lungseg contains")
     ids = [f"{KERNELS}/test_{name.replace('::', '.py::')}" for name in only]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernels.json"

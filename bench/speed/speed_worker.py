@@ -1,4 +1,4 @@
-"""What one process measures of one architecture: the child's side of ``bench.speed.throughput``."""
+"""Measures one architecture in a fresh process: the child's side of ``bench.speed.throughput``."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def row_of(job: Asked, say: Say) -> ThroughputRow:
     inferred = _measured("inference", infer, synchronise, pace, recipe.batch_size, say)
     limit = peak_gflops(compute_type, *(CPU_PRODUCT if on_cpu else ACCELERATOR_PRODUCT), pace)
 
-    epochs = _epochs(stage, model, job, recipe, rate, say)  # last: it compiles the model anew
+    epochs = _epochs(stage, model, job, recipe, rate, say)  # last: it compiles the model again
 
     numbers: dict[str, float] = {}
     for mode, result, cost in (("train", trained, TRAINING), ("inference", inferred, 1)):
@@ -112,7 +112,7 @@ def row_of(job: Asked, say: Say) -> ThroughputRow:
 
 @dataclass
 class Counted:
-    """A step that counts how often it was taken."""
+    """A step that counts its calls."""
 
     step: timing.Step
     steps: int = 0
@@ -231,7 +231,7 @@ work = failures.telling(lambda payload, say: say({"event": "row", "row": row_of(
 
 
 def joules() -> float | None:
-    """Of the first visible NVIDIA card since its driver was loaded; None where nothing tells.
+    """Energy in joules that the first visible NVIDIA card has used since its driver was loaded; None if unknown.
 
     Everything that runs on the card counts, so two readings tell what was between them only where nothing else ran.
     """

@@ -1,4 +1,4 @@
-"""Images per second of training and inference, each architecture in processes of its own, one after the other.
+"""Measures images per second of training and inference, one architecture after the other, in fresh processes.
 
 A timing run is another configuration than a scoring run: random inputs held in memory, operations that need not be
 deterministic, no validation. Its numbers never enter a record. A second process trains with deterministic
@@ -48,7 +48,7 @@ def measure(
     recipe's. Of an architecture whose batch does not fit into memory, larger ones are left out.
     budget_s: about the seconds of one measurement, of which an architecture has two (training and inference) and
     half a one (the limit), after the start of a backend; None for all of the protocol: minutes an architecture.
-    anew: whether what this machine has measured already, with the libraries of today, is measured again.
+    anew: whether to measure again what this machine has already measured with the current libraries.
     say: told a line at each step. The table is written after each architecture; one that fails costs only its own
     row, and an earlier row of it stays. Raises DataError when the file in place is no such table.
     """
@@ -66,20 +66,18 @@ def measure(
                 precision=precision, batch=batch,
             )  # fmt: skip
             if not anew and _known(requested, rows):
-                say(
-                    f"speed of {architecture}: known, measured on this machine before (`bench speed` measures it again)"
-                )
+                say(f"speed of {architecture}: already measured on this machine (`bench speed` measures it again)")
                 continue
             log = results.log(suite.name, path.stem, f"{architecture}.speed", "log.txt")
             name = architecture if batch is None else f"{architecture}, batch {batch}"
-            say(f"speed of {name}: starts")
+            say(f"speed of {name}: started")
             row, failed = run(_job(requested, suite, log), say, executor, f"speed of {architecture}")
             if row is not None:
                 row = _with_determinism(row, requested, suite, log.with_name("deterministic.log.txt"), say, executor)
                 rows = throughput_table.merged(rows, [row])
                 store.write_text(path, throughput_table.spelled(rows))
             elif batch is not None and batch > min(batches) and failed and failed.status == "oom":
-                say(f"speed of {name}: does not fit into memory; larger ones are left out")
+                say(f"speed of {name}: out of memory; larger batches are skipped")
                 break
             else:
                 failures.append(f"{name}: {why(failed)}")
@@ -103,7 +101,7 @@ def _known(requested: Asked, rows: Sequence[ThroughputRow]) -> bool:
 
 def why(failed: Outcome | None) -> str:
     """A failure in one line: what an exception said, or how the process ended and the last line of its log."""
-    error = (failed and failed.error) or {"type": "Exit", "message": "told no row", "stderr_tail": ""}
+    error = (failed and failed.error) or {"type": "Exit", "message": "returned no result", "stderr_tail": ""}
     message = error["message"].strip().partition("\n")[0]
     if failed and failed.explained:
         return f"{error['type']}: {message}"

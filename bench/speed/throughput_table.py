@@ -58,7 +58,7 @@ def merged(old: Iterable[ThroughputRow], new: Iterable[ThroughputRow]) -> list[T
 
 
 def improved(old: Sequence[ThroughputRow], new: Iterable[ThroughputRow]) -> list[ThroughputRow]:
-    """As ``merged``, without new rows of an earlier day, or of a busy machine where the old one was idle."""
+    """As ``merged``, but without new rows that are older, or that are contended where the old one is not."""
     known = {tuple(row[name] for name in KEY): row for row in old}
 
     def better(row: ThroughputRow) -> bool:
@@ -82,7 +82,7 @@ def written(values: Mapping[str, Any]) -> ThroughputRow:
 
 
 def determinism(row: ThroughputRow, result: ThroughputRow) -> ThroughputRow:
-    """What the process with deterministic operations adds to a row: its rate, and the share of speed they cost.
+    """The columns that a run with deterministic operations adds to a row: its rate, and the share of speed lost.
 
     Two processes one after the other: on a noisy machine a cost of a few per cent, or below zero, says nothing.
     """
@@ -103,7 +103,7 @@ def spell(value: Any) -> str:
 
 
 def note(numbers: Mapping[str, float], steady_state: bool, accounted: float) -> str:
-    """What a reader must know of a row besides its numbers; empty when all is as it should be.
+    """Caveats of a row's measurement, empty if there are none.
 
     accounted: share of the time that lies within steps.
     """

@@ -1,4 +1,4 @@
-"""Timed windows of a step: warm-up, median and spread, and whether the machine was busy. No backend here."""
+"""Times repeated steps: warm-up, median, spread, and whether other processes used the machine. Loads no backend."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class TimingSchedule:
-    """How long one measurement takes.
+    """Durations of one measurement.
 
     warm_up_s: seconds after which an unsettled warm-up ends. window_s, window_steps: a repeat lasts at least both.
     """
@@ -84,7 +84,7 @@ class Timing:
 
     @property
     def contended(self) -> bool:
-        """Whether something else disturbed the measurement: other processes, windows that scatter, lost time."""
+        """Whether other work disturbed the measurement: other processes, windows that scatter, lost time."""
         return (self.others or 0.0) > OTHERS or self.rate_iqr > SPREAD * self.rate or self.accounted < ACCOUNTED
 
     @property
@@ -165,7 +165,7 @@ def others_share(before: Usage, after: Usage, cores: int) -> float | None:
 
 
 def quantities(timing: Timing, batch: int, gflop: float) -> dict[str, float]:
-    """What a table says of a measurement. gflop: 10^9 floating-point operations an image."""
+    """The columns of a measurement in a throughput table. gflop: 10^9 floating-point operations an image."""
     images = timing.rate * batch
     return {
         "images_per_second": images,

@@ -21,7 +21,7 @@ SMOOTH = 1.0  # pixel, as lungseg.losses
 
 @dataclass(frozen=True)
 class Asked:
-    """One way to run it. size: (height, width) pixels. precision: ``float32`` or ``bfloat16``."""
+    """One configuration to measure. size: (height, width) pixels. precision: ``float32`` or ``bfloat16``."""
 
     width: int
     batch: int

@@ -1,1 +1,1 @@
-"""From records to numbers: means, intervals, pairs, ranks, groups."""
+"""Statistics of records: means, intervals, pairwise tests, ranks, subgroups."""

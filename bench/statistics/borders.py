@@ -1,4 +1,4 @@
-"""Distances of borders over many predictions. One that is infinite stays infinite, and mm and px never meet."""
+"""Border distances over many predictions. Infinite ones stay infinite, and mm and px are never mixed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def unit(rows: Sequence[Row]) -> str:
 
 
 def at_stored(scores: Scores) -> AtStored | None:
-    """What the records of a row say at the stored size of each mask; None unless every case of it was scored there."""
+    """A row's scores at the stored size of each mask; None unless every case of it was scored there."""
     cases = [(c.id, c.at_stored) for r in scores.records for c in r.cases]
     result = [stored for _, stored in cases if stored]
     if not result or len(result) < len(cases):

@@ -1,4 +1,4 @@
-"""A record -> its line: all that a page or a figure tells of one cell."""
+"""The values of one cell that pages and figures show, from its record."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def line(record: Record, row: str) -> CellRow:
 
 
 def _made_with(record: Record) -> Mapping[str, str]:
-    """What moves a number though code and inputs are alike: the processor that computed, and each library.
+    """What changes numbers although code and inputs are equal: the processor that computed, and each library.
 
     Beside an accelerator the processor only feeds it.
     """

@@ -1,4 +1,4 @@
-"""What the best of several rows scores on images that did not choose it: a choice flatters the highest mean."""
+"""Nested selection: the score of the best row on images that did not select it, free of selection bias."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.statistics.scores import Scores
 
 
 def nested(names: Sequence[str], tables: Mapping[str, Scores]) -> Nested | None:
-    """The choice made anew for each fold by the other folds' images, or without folds by validation Dice.
+    """The selection repeated for each fold on the other folds' images, or without folds by validation Dice.
 
     names: rows on the same images, by mean. None for a single row, or where nothing else can choose.
     """
@@ -39,7 +39,7 @@ def by_other_folds(dice: Floats, patient: npt.NDArray[np.intp], folds: npt.NDArr
     """Mean over patients of (rows, images) Dice where each fold takes the row that is highest on the others, and the
     row of each fold. (NaN, []) for a single fold.
 
-    A patient with images in a fold and beside it takes no part in the fold's choice. The first of equal rows is taken.
+    A patient with images in a fold and outside it takes no part in the fold's choice. The first of equal rows is taken.
     """
     weight = 1 / np.bincount(patient)[patient]
     total, rows = 0.0, []

@@ -1,4 +1,4 @@
-"""The one published split of Montgomery that others have numbers on: deepdraw's (bob.ip.binseg) test images.
+"""Dice on the test images of a published split of Montgomery, that of deepdraw (bob.ip.binseg).
 
 A fold predicts them like any others, so their pooled Dice stands beside published numbers of the same images; what was
 trained on differs: 96 other images there, four fifths of the set here.

@@ -1,4 +1,4 @@
-"""Images by name: those of lowest Dice, and whether several rows miss the same ones."""
+"""The images of lowest Dice, and whether several rows fail on the same ones."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def hardest(leaderboard: Leaderboard, n: int = 10) -> list[tuple[str, float, lis
 
 @dataclass(frozen=True)
 class Alike:
-    """Whether several rows miss the same images, and what the hardest of these keep the mean at.
+    """Whether several rows fail on the same images, and how much the hardest images lower the mean.
 
     first: whether the rows are those that share the first rank, else all that share their images. rho: Spearman's of
     the images' Dice by two of the rows, lowest, median and highest pair. mean: Dice over rows and images, rest: without
     the hardest. best: mean over images of the highest Dice that any prediction of these rows has there, each seed's own
-    among them, which takes the ground truth to know.
+    among them: an oracle, which needs the ground truth.
     """
 
     rows: int

@@ -1,4 +1,4 @@
-"""A row against the same training elsewhere: without the other set that it trains on besides, or on another machine."""
+"""Compares a row with the same training without extra data, or on another machine."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bench.statistics.resamples import drawn
 from bench.statistics.rows import Conditions, Leaderboard, MatchedRow, Row
 from bench.statistics.scores import Scores
 
-Tables = Mapping[Conditions, Mapping[str, Scores]]  # of each section, the scores of its rows
+Tables = Mapping[Conditions, Mapping[str, Scores]]  # of each leaderboard, the scores of its rows
 HERE, THERE = "here", "there"
-OTHER_IMAGES = ("data", "folds")  # inputs that another set besides changes
+OTHER_IMAGES = ("data", "folds")  # inputs that an extra training set changes
 OTHER_MACHINE = ("backend", "device_kind", "deterministic")
 
 

@@ -1,4 +1,4 @@
-"""Whom a row fails: images it hardly finds, borders far off, and its worst twentieth."""
+"""Failures of a row: images of low Dice or large border distance, and the mean of its worst twentieth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORST = 0.05  # share of images, at least one
 
 @dataclass(frozen=True)
 class Misses:
-    """Counts of images, by their means over seeds."""
+    """Numbers of images with poor scores, by their means over seeds."""
 
     low: int  # of Dice below LOW
     far: int | None  # of HD95 above FAR_MM at the stored size, infinite ones among them; None where no mm is known
@@ -25,7 +25,7 @@ class Misses:
 
 
 def misses(row: Row) -> Misses:
-    """What a row misses."""
+    """The failures of a row."""
     dice = np.sort(row.image_dice)
     stored = row.stored
     in_mm = stored is not None and stored.boundary.unit == "mm"

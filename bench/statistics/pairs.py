@@ -1,4 +1,4 @@
-"""Rows two by two: paired differences, who is ahead how often, and the corrected tests."""
+"""Pairwise comparisons of rows: paired differences, probability of improvement, corrected tests."""
 
 from __future__ import annotations
 

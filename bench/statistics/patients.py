@@ -1,4 +1,4 @@
-"""Whose image it is, as is known today: records keep what was known when they were made."""
+"""The patient of each image by current knowledge; a record keeps what was known when it was made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each section gets wrong and can see, simulated with the variances of trainings that the records show."""
+"""False-positive rate and power of each leaderboard, simulated from the variances of its trainings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEEDS = (3, 5, 10)  # for which a page says what a table would see
 def variances(
     names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
 ) -> Trainings | None:
-    """Of the rows on the same images that have two seeds or more; None for fewer than two such rows."""
+    """Variances of the rows on the same images with two seeds or more; None for fewer than two such rows."""
     some = [name for name in names if len(tables[name].seeds) > 1]
     result = {name: moments(tables[name].values["dice"], tables[name].folds()) for name in some}
     # without folds a training is a seed, whose variance that of the seeds' means shows
@@ -32,7 +32,7 @@ def variances(
 
 
 def power(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Power | None:
-    """None where fewer than two rows are compared, or no section on the same images, by as many folds and the same
+    """None where fewer than two rows are compared, or no leaderboard on the same images, by as many folds and the same
     protocol, has rows of several seeds; its own come first, then those of the most trainings."""
     ranked = [r for r in leaderboard.rows if r.rank]
     known = _source(leaderboard, leaderboards)
@@ -75,7 +75,7 @@ def _source(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Le
 
 
 def scored(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> int:
-    """Sets of predictions, one a row, seed and machine, that were scored on the images of the section's set, in any
+    """Sets of predictions, one a row, seed and machine, that were scored on the images of the leaderboard's set, in any
     suite; what stands in two suites counts once."""
     result = {
         (s.conditions.size, s.conditions.train_set, s.conditions.folds, s.conditions.machine, s.conditions.protocol,

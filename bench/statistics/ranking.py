@@ -1,4 +1,4 @@
-"""Ranked rows: ties, rank sets, and whether another rule or another reader would rank them otherwise.
+"""Ranks of rows: ties, rank sets, and how stable they are under other ranking rules and label tolerances.
 
 After Maier-Hein et al. 2018 (Nature Communications 9, 5217) and Wiesenfarth et al. 2021 (Scientific Reports 11,
 2369), who show how often a challenge's winner depends on such choices.

@@ -1,4 +1,4 @@
-"""Tables of scores -> their resampled means, all rows with the same patients in each resample."""
+"""Resampled means of tables of scores; all rows have the same patients in each resample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bootstrap over patients and seeds, and tests beside it: arrays in, the same numbers out each time."""
+"""Bootstrap over patients and seeds, and statistical tests: deterministic functions of arrays."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Interval:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """What a drawing must have room for: the bounds, or the estimate where there are none."""
+        """The lowest and highest value to draw: the bounds, or the estimate where there are none."""
         return (self.low, self.high) if self.known else (self.value, self.value)
 
     def excludes(self, number: float) -> bool:

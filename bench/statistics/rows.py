@@ -1,8 +1,8 @@
-"""What a leaderboard holds, as frozen values: no computing, no printing.
+"""The values of a leaderboard as frozen dataclasses.
 
 Records that may share a table (same suite, data, resolution, recipe, backend, device kind, precision, determinism and
 protocol)
-make one `Section`; its `Row`s are one an architecture, and one an entry made of trained members. What is missing is
+make one `Leaderboard`. It has a `Row` for each architecture and each ensemble of trained members. What is missing is
 part of the value: cells that failed, cells that were never run, rows that may not be ranked. Pages and figures read
 these and never a record.
 """
@@ -23,7 +23,7 @@ MIN_SEEDS = 3  # fewer say something about these weights, not about the method
 
 @dataclass(frozen=True, order=True)
 class Conditions:
-    """What two numbers must have in common to stand in one table."""
+    """What two numbers must have in common to share a table."""
 
     suite: str
     test_set: str
@@ -41,13 +41,13 @@ class Conditions:
     def split(self) -> str:
         """How images are split, in words."""
         if self.cross_dataset:
-            return f"trained on all of {self.train_set}, scored on all of {self.test_set}"
-        extra_train = f", each trained on all of {self.extra_train} besides" if self.extra_train else ""
+            return f"trained on all of {self.train_set}, tested on all of {self.test_set}"
+        extra_train = f", all of {self.extra_train} added to each training fold" if self.extra_train else ""
         return f"{self.folds} folds grouped by patient{extra_train}"
 
     @property
     def extra_train(self) -> str:
-        """The other set that every fold trains on besides its own images; empty where there is none."""
+        """The other dataset that is added to every training fold; empty where there is none."""
         return self.train_set.removeprefix(self.test_set).removeprefix("+") if not self.cross_dataset else ""
 
     @property
@@ -91,7 +91,7 @@ class AtStored:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Whether probabilities mean what they say, over the pixels of all predictions."""
+    """Calibration of probabilities over the pixels of all predictions."""
 
     ece: float  # expected calibration error
     brier: float
@@ -99,7 +99,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class RankStats:
-    """Where a row stands among those that are ranked."""
+    """Rank of a row among the ranked ones, and the uncertainty of it."""
 
     rank: int  # 1 + the number of rows that are better
     last: int  # the number of rows that are not worse: together the places that it may have
@@ -110,7 +110,7 @@ class RankStats:
 
 @dataclass(frozen=True)
 class Components:
-    """Standard deviations of Dice by source; None where the seeds cannot tell them."""
+    """Standard deviations of Dice by source; None where the seeds do not allow an estimate."""
 
     image: float
     fold: float | None  # None where each seed splits the images by itself: then it is part of `seed`
@@ -120,7 +120,7 @@ class Components:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The ranked rows under other rules and other readers; each tuple is in the order of `names`, which is by mean."""
+    """Ranks under other ranking rules and label tolerances; each tuple is in the order of `names`, which is by mean."""
 
     names: tuple[str, ...]
     schemes: Mapping[str, tuple[float, ...]]  # ranks by scheme
@@ -130,8 +130,8 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Row:
-    """One architecture, or an entry made of its trainings, over its complete seeds, or over all of its cells where no
-    seed is complete.
+    """One architecture, or an ensemble of its trainings, over its complete seeds, or over all cells if no seed is
+    complete.
 
     Per-image values are means over the seeds that predicted the image.
     """
@@ -178,7 +178,7 @@ class Row:
 
     @property
     def rank(self) -> int | None:
-        """Rank, shared by rows that are not significantly different from each other or from any other row."""
+        """1 + the number of rows that are significantly better; None where the row is not ranked."""
         return self.rank_stats.rank if self.rank_stats else None
 
     @property
@@ -205,12 +205,12 @@ class Pair:
     p_holm: float
     p_apart: float  # of a difference of the margin or more, by two one-sided tests
     p_apart_holm: float
-    wilcoxon: float  # p value of the signed-rank test over patients: beside the verdict, no part of it
+    wilcoxon: float  # p value of the signed-rank test over patients; not used in the verdict
     seeds: tuple[int, int]  # of each side
 
     @property
     def verdict(self) -> str:
-        """Of the first against the second: better, worse, equivalent or not known."""
+        """The verdict on the first row against the second: better, worse, equivalent or not known."""
         return verdicts.word(self.difference.value, self.p_holm, self.p_apart_holm)
 
     @property
@@ -230,7 +230,7 @@ class Pair:
 
     @property
     def generalises_over_seeds(self) -> bool:
-        """Whether both sides have the seeds that a statement about methods, not weights, needs."""
+        """Whether both rows have enough seeds for a statement about methods, not about these weights."""
         return min(self.seeds) >= MIN_SEEDS
 
 
@@ -264,7 +264,7 @@ class FoldRow:
 
 @dataclass(frozen=True)
 class CellRow:
-    """One cell, scored or not, with what pages and figures tell of it."""
+    """One cell, scored or not, with the values that pages and figures show."""
 
     name: str  # ``unet.montgomery.f0.s0``
     row: str
@@ -300,7 +300,7 @@ class CellRow:
 
 @dataclass(frozen=True)
 class Nested:
-    """What choosing the best row buys on images that did not choose it."""
+    """Nested selection: the score of the best row on images that did not select it."""
 
     highest: float  # mean Dice of the row that is highest on all images
     dice: float  # the same where each fold's row is the one that is highest on the other folds
@@ -318,11 +318,11 @@ class Trainings:
 
 @dataclass(frozen=True)
 class Power:
-    """What a table of this shape gets wrong and what it can see, simulated from the records' own variances."""
+    """False-positive rates and power of a table of this shape, simulated from the records' own variances."""
 
     rows: int
     seeds: int
-    pair: float  # share of single pairs of equal methods that are significantly different, alone in their table
+    pair: float  # share of single pairs of equal methods that are called different, alone in their table
     table: float  # share of tables of equal methods in which any pair is
     detectable: Mapping[int, float]  # by seeds: the smallest difference of methods found with 80 % power
     source: str  # the suite whose trainings' variances these are
@@ -330,7 +330,7 @@ class Power:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Everything that one table may compare."""
+    """The rows of one table, their comparisons, and what is missing."""
 
     conditions: Conditions
     rows: tuple[Row, ...]  # by mean, then the unranked by name
@@ -342,8 +342,8 @@ class Leaderboard:
     nested: Nested | None  # None where no row was chosen among others
     variances: Trainings | None = None  # None where fewer than two rows have several seeds
     power: Power | None = None  # None where nothing says how much seeds vary, or no two rows are compared
-    scored: int = 0  # sets of predictions of these images, one a row and seed, in this section and all others
-    # against the same folds without the other set that they train on besides
+    scored: int = 0  # sets of predictions of these images, one a row and seed, in this leaderboard and all others
+    # against the same folds without the extra training set
     extra_data_effects: tuple[MatchedRow, ...] = ()
     cross_machine: tuple[MatchedRow, ...] = ()  # against the same trainings on other machines
     at_once: int = 1  # the most of its trainings that ran at a time

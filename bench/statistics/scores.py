@@ -1,4 +1,4 @@
-"""Records of one architecture -> arrays of its scores, seeds by images."""
+"""Scores of one architecture as arrays (seeds, images), from its records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a table of a shape calls equal methods different, and what it can see: tables made up and judged."""
+"""Simulated tables of scores: how often equal methods are called different, and which differences are found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEPT = 1 << 21  # rows x tables x patients whose draws are kept for the next sec
 
 @dataclass(frozen=True)
 class Shape:
-    """Of a table: its rows, the seeds of each, folds, patients."""
+    """The shape of a table: rows, seeds of each row, folds, patients."""
 
     rows: int
     seeds: int
@@ -121,7 +121,7 @@ def judged(rows: Iterable[Unscaled], of: Trainings, gap: float = 0.0) -> verdict
 
 @lru_cache(maxsize=256)
 def false_rates(shape: Shape, of: Trainings, n: int = 1000) -> tuple[float, float]:
-    """Shares of single pairs, and of tables with any pair, in which equal methods are significantly different."""
+    """False-positive rates: share of pairs of equal methods called different, and of tables with any such pair."""
     result = judged(seeded(shape, n), of)
     zero, apart = result.p_zero(), result.p_apart()
     alone = (zero < verdicts.ALPHA) & (apart >= verdicts.ALPHA)

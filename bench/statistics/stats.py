@@ -1,4 +1,4 @@
-"""Records -> rows: means, intervals, ranks and paired differences. Numpy only, and no printing."""
+"""Computes leaderboards from records: means, intervals, ranks, paired differences."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MIN_IMAGES = 20  # fewer are not ranked
 
 @one_thread()
 def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
-    """Sections in a fixed order, whatever the order of the records. Raises LungsegError if they conflict."""
+    """Leaderboards in a fixed order, whatever the order of the records. Raises LungsegError if they conflict."""
     groups: defaultdict[Conditions, list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda r: r.name):
         groups[conditions(record)].append(record)
@@ -86,7 +86,7 @@ def _names(records: Sequence[Record]) -> list[str]:
 
 
 def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboard, Mapping[str, Scores]]:
-    """The section, without what others say of it, and the scores of its rows."""
+    """The leaderboard, without what others say of it, and the scores of its rows."""
     of_each = _names(records)
     groups: defaultdict[str, list[Record]] = defaultdict(list)
     for name, record in zip(of_each, records, strict=True):

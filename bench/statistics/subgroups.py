@@ -61,8 +61,8 @@ def _of_age(years: str | int) -> str:
 
 
 def aggregates(leaderboard: Leaderboard, groups: Groups) -> dict[str, Any]:
-    """Of each group of at least MIN_GROUP images: n, each row's mean Dice with its interval over patients, and the gap:
-    that of the first such group minus this one's."""
+    """Aggregates of each group of at least MIN_GROUP images: n, each row's mean Dice with its interval over patients,
+    and the gap, that is the first such group's mean minus this one's."""
     result: dict[str, Any] = {}
     rows, first = shared(leaderboard), None
     for group in sorted(set(groups.values()), key=GROUPS.index):
@@ -134,7 +134,7 @@ def known(leaderboard: Leaderboard, stored: Subgroups | None) -> Subgroups:
 
 
 def write(results: Results, suite: str, leaderboards: list[Leaderboard], cases: list[Case]) -> Path:
-    """Aggregate each section by sex and age and store the aggregates, with the hash of the records behind them."""
+    """Aggregate each leaderboard by sex and age and store the aggregates, with the hash of the records behind them."""
     body = {
         digest(s): {name: aggregates(s, groups) for name, groups in sex_and_age(cases).items() if groups}
         for s in leaderboards if s.rows
@@ -155,12 +155,12 @@ def read(results: Results, leaderboard: Leaderboard) -> Subgroups | None:
         groups = [group for groups in (result or {}).values() for group in groups.values()]
         named = [group["dice"].keys() for group in groups if group["dice"]]
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: not readable ({error}); `python -m bench subgroups` writes it anew") from error
+        raise DataError(f"{file}: not readable ({error}); `python -m bench subgroups` writes it again") from error
     return result if all(names == {row.name for row in shared(leaderboard)} for names in named) else None
 
 
 def digest(leaderboard: Leaderboard) -> str:
-    """Hash of the section's records and of who their patients are, by which aggregates of others are recognised."""
+    """Hash of the leaderboard's records and of who their patients are, by which aggregates of others are recognised."""
     patients = {image: who for row in leaderboard.rows for image, who in zip(row.images, row.patients, strict=True)}
     return store.sha256([sorted(c.record_sha256 for c in leaderboard.cells), patients])
 

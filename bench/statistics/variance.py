@@ -1,4 +1,4 @@
-"""Where the variance of Dice comes from: images, folds, seeds; and what of it makes two equal methods look unlike."""
+"""Variance components of Dice: images, folds, seeds; and the part that makes equal methods score differently."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def moments(values: Floats, folds: npt.NDArray[np.intp]) -> Moments | None:
     A training is a fold of a seed, and shifts every image of its fold; an image keeps its difficulty over the seeds.
     Henderson's method 3 (1953, Biometrics 9(2); Searle, Casella and McCulloch 1992, Variance Components): reductions
     in sums of squares by least squares, so that seeds may split the images alike, as in records of protocol 1, or
-    each by itself. Where they split alike images are nested in folds, and what a fold keeps over the seeds is told
-    apart from what a training does; else folds are part of `seed`. With one seed the training's part hides in that of
-    folds, and what a seed does to an image in that of images. None for a fold of one image only, or a single fold.
+    each by itself. Where they split alike images are nested in folds, and what a fold keeps over the seeds is separated
+    from what a training does; else folds are part of `seed`. With one seed the training's part hides in that of folds,
+    and what a seed does to an image in that of images. None for a fold of one image only, or a single fold.
     """
     seeds, n = values.shape
     of_first, first = np.unique(folds[0], return_inverse=True)

@@ -1,4 +1,4 @@
-"""Two rows, one word: better, worse, equivalent or not known. Arrays in, no random numbers.
+"""The verdict on two rows: better, worse, equivalent or not known. Uses no random numbers.
 
 The interval and both tests of a pair come from one standard error, so they cannot disagree: the error that a paired
 bootstrap over patients and over seeds has with infinitely many resamples, for which none need be drawn. Student's t
@@ -56,7 +56,7 @@ class Errors:
 
 @dataclass(frozen=True)
 class RowSamples:
-    """What a row's (..., seeds, patients) scores say of its mean; rows may be stacked along an axis before the last."""
+    """Mean and variance of a row's (..., seeds, patients) scores; rows may be stacked along an axis before the last."""
 
     means: Floats  # (..., patients) over seeds
     of_seeds: Floats  # (...) variance of the seeds' means over patients, 0 of one seed
@@ -65,7 +65,7 @@ class RowSamples:
 
     @classmethod
     def of(cls, values: Floats) -> RowSamples:
-        """Of (..., seeds, patients) values."""
+        """The samples of (..., seeds, patients) values."""
         seeds, patients = values.shape[-2:]
         means, of_seed = values.mean(axis=-2), values.mean(axis=-1)
         if seeds == 1:

@@ -1,4 +1,4 @@
-"""The verb: prepare, search, look once at the held-out fold, tell."""
+"""The verb `tune`: prepare, search, evaluate once on the held-out fold, report."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ def tune(
         with study.journal.working():
             done = study.search(budget)
             if not any(trial.status == journal.OK for trial in study.journal.trials()):
-                print(f"no trial was scored; last: {(study.failed_in_a_row or ['none'])[-1]}", file=sys.stderr)
+                print(f"no trial was scored; last failure: {(study.failed_in_a_row or ['none'])[-1]}", file=sys.stderr)
                 return PARTIAL, []
             if not done:
-                print(f"{len(study.failed_in_a_row)} trials in a row failed; the search ends here", file=sys.stderr)
+                print(f"{len(study.failed_in_a_row)} trials in a row failed; the search stops", file=sys.stderr)
                 return PARTIAL, result.write(study, result.record(study, budget.trials, None))
             if study.journal.others_run():
-                study.display.say("others still search in this study; the last of them judges what was found")
+                study.display.say(
+                    "other commands are still searching in this study; the last one to end runs the held-out evaluation"
+                )
                 return 0, []
             return _judge(study, budget, seeds, publish_to)
     except Interrupted as error:
@@ -59,7 +61,7 @@ def _judge(study: Study, budget: Budget, seeds: Sequence[int], publish_to: Resul
             judged = study.judged(result.recipes(study), seeds, budget.workers)
             written = result.write(study, result.record(study, budget.trials, judged), publish_to)
     except lock.InUse:
-        study.display.say("another command is judging what this study found")
+        study.display.say("another command is running the held-out evaluation of this study")
         return 0, []
     except Failed as failure:
         study.display.say(f"held-out fold {study.plan.fold}: {failure.status}\n{progress.failure(failure.error)}")

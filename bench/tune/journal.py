@@ -1,4 +1,4 @@
-"""The only door to Optuna: a study in a journal file that several commands share and that outlives a kill."""
+"""The trials of a study, in an Optuna journal file that several commands share. A killed command leaves it valid."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENOUGH = 40  # completed trials; where 2 of 11 parameters decided, 16 named neit
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial as the journal holds it. status: one of those above, or how it failed. value: mean inner Dice, None
+    """One trial of the journal. status: one of those above, or how it failed. value: mean inner Dice, None
     unless ok. about: what its worker noted when it ended."""
 
     number: int
@@ -78,12 +78,12 @@ class Journal:
                 self.study.enqueue_trial(dict(first))
 
     def turn(self) -> AbstractContextManager[None]:
-        """The study for oneself, for a moment."""
+        """Hold the study's lock while the block runs."""
         return lock.turn(self.folder / "study.lock")
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Be one of the study's workers: while the block runs, the trials that it asks for are left to it."""
+        """Register as one of the study's workers while the block runs; no other worker takes its trials then."""
         with ExitStack() as stack:
             with self.turn():
                 for path in self.folder.glob("workers/*"):
@@ -113,7 +113,7 @@ class Journal:
             return Trial(requested.number, RUNNING, dict(requested.params), None, {})
 
     def tell(self, number: int, status: str, value: float | None = None, **about: Any) -> None:
-        """How a trial of this worker ended; about: what else to note, JSON-ready."""
+        """Store how a trial of this worker ended. about: further JSON-ready notes."""
         with self.turn():
             self.requested.pop(number).set_user_attr("about", {"status": status, "value": value, **about})
             self._end(number, status, value)
@@ -159,21 +159,21 @@ class Journal:
             raise atomic.refused(self.path, error) from error
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
-                f"{self.path}: cannot be read ({error}); remove {self.folder} to search anew: what it has trained is "
-                "lost with it"
+                f"{self.path}: cannot be read ({error}); remove {self.folder} to start again; its trainings are lost "
+                "then"
             ) from error
 
     def _end(self, number: int, status: str, value: float | None) -> None:
-        """Diverged is told as pruned, from which the sampler learns to keep away; a crash, a lack of memory or a
-        time-out is not the recipe's fault and teaches nothing."""
+        """A diverged trial is reported as pruned, so that the sampler learns to avoid it; a crash, a lack of memory or
+        a time-out is not the recipe's fault and teaches nothing."""
         states = self.optuna.trial.TrialState
         self.study.tell(number, value, state={OK: states.COMPLETE, DIVERGED: states.PRUNED}.get(status, states.FAIL))
 
     def _take_back(self) -> None:
         """End the trials of workers that have ended, and put their parameters in line again, once.
 
-        One whose end was noted and not told is told now. Where a kill came before all parameters were drawn, there is
-        nothing to put in line: the same seed draws the same ones again.
+        One whose end was noted but not reported is reported now. Where a kill came before all parameters were drawn,
+        there is nothing to put in line: the same seed draws the same ones again.
         """
         trials = self.study.get_trials(deepcopy=False)
         repeated = {trial.user_attrs.get("again_of") for trial in trials}

@@ -1,4 +1,4 @@
-"""The record of a search -> its page: first what it bought on images that it never saw, then how it looked for it."""
+"""The page of a search, from its record: first the gain on held-out images, then how the search was done."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def page(result: Mapping[str, Any]) -> str:
     blocks = [
         GENERATED,
         f"# Tuning {escape(study['architecture'])} on {escape(study['suite'])}, fold {study['fold']}",
-        paragraph(f"**What did the search buy?** {held_out_gain(result)}"),
-        paragraph(f"**What did it promise?** {inner_score(result)}"),
+        paragraph(f"**What is the held-out gain?** {held_out_gain(result)}"),
+        paragraph(f"**What was the inner score?** {inner_score(result)}"),
         paragraph(f"**What did it cost?** {cost(result)}"),
     ]
     if len(result["sources"]) > 1:
@@ -61,14 +61,14 @@ def held_out_gain(result: Mapping[str, Any]) -> str:
     local = _mean(held["dice"]["default"])
     where = f"the {n} images ({patients} patients) of fold {result['study']['fold']}, of which the search saw none"
     if "best" not in held["dice"]:
-        return f"Nothing: no recipe was better than the suite's own, which reaches Dice {ratio(local)} on {where}."
+        return f"None: no recipe was better than the suite's own, which reaches Dice {ratio(local)} on {where}."
     numbers = (
         f"the best recipe found reaches Dice {ratio(_mean(held['dice']['best']))}, the suite's own {ratio(local)},"
         f" both {_budget(result['study'])}"
     )
     pair = compared(result)
     if pair is None:
-        return f"On {where}, {numbers}; so few patients say nothing of others."
+        return f"On {where}, {numbers}; too few patients to generalise to others."
     if not pair.difference.excludes(0.0):
         verdict = "its 95 % interval includes 0, so no gain is shown"
     elif pair.difference.value > 0:
@@ -76,9 +76,7 @@ def held_out_gain(result: Mapping[str, Any]) -> str:
     else:
         verdict = "its 95 % interval excludes 0: the search made it worse"
     weights = (
-        ""
-        if pair.generalises_over_seeds
-        else f" With {_seeds(seeds)} this is about these weights, not about the recipes."
+        "" if pair.generalises_over_seeds else f" With {_seeds(seeds)} this compares these weights, not the recipes."
     )
     return (
         f"On {where}, {numbers}. The difference is {with_interval(pair.difference, sign=True)}: {verdict} "
@@ -102,8 +100,8 @@ def inner_score(result: Mapping[str, Any]) -> str:
     )
     return (
         f"On the {len(best['cases'])} images it searched with, out of fold: {ratio(best['value'])} for trial "
-        f"{best['trial']}, {local}. The highest of {scored} scores is too high by its choice; that is why the answer "
-        "above comes from other images."
+        f"{best['trial']}, {local}. The highest of {scored} scores is biased upwards by selection; that is why the "
+        "answer above comes from other images."
     )
 
 
@@ -200,8 +198,8 @@ def _looks(result: Mapping[str, Any]) -> list[str]:
     if len(looks) < 2:
         return []
     return [
-        f"The held-out fold has been looked at {len(looks)} times, as the search went on (best trials "
-        f"{', '.join(map(str, looks))}): the last look is no longer the first."
+        f"The held-out fold has been evaluated {len(looks)} times, as the search went on (best trials "
+        f"{', '.join(map(str, looks))}): the last evaluation is no longer the first."
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a study is: the suite it starts from, the one fold it tunes for, and what is held out of what."""
+"""The plan of a study: its suite, its outer fold, and its inner folds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TUNING = 2  # rises when the same plan proposes or scores otherwise
 class Plan:
     """One study. suite: already of the study's size and width. base: its recipe, of the study's epochs.
 
-    fold: of the suite's folds; its test images judge the search and are in no part of it. inner: folds of the rest.
+    fold: of the suite's folds; its test images evaluate the search, which never sees them. inner: folds of the rest.
     """
 
     suite: Suite
@@ -35,18 +35,18 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """Of the study's folder and of what is published, such as ``montgomery-128.unet.f0.64px.w8.e40``."""
+        """The study's name, also of its folder and published files, such as ``montgomery-128.unet.f0.64px.w8.e40``."""
         size = "x".join(map(str, dict.fromkeys(self.suite.size)))
         return f"{self.suite.name}.{self.architecture}.f{self.fold}.{size}px.w{self.suite.width}.e{self.base.epochs}"
 
     @property
     def axes(self) -> tuple[space.Axis, ...]:
-        """What the search may change."""
+        """The parameters that the search may change."""
         return space.axes(self.base)
 
     @property
     def seed(self) -> int:
-        """Of every training of the search: the suite's first."""
+        """The seed of every training of the search: the suite's first."""
         return self.suite.seeds[0]
 
     def cell(self, recipe: Recipe, split: Fold, seed: int) -> Cell:
@@ -61,7 +61,7 @@ class Plan:
     def inner_folds(self, suite_data: SuiteData) -> list[Fold]:
         """Folds of the outer fold's training and validation patients alone; each of their images is tested once.
 
-        A set that the suite trains on besides is trained on in each of them, and never tested.
+        An extra training set of the suite is added to each of them, and never tested.
         Raises UsageError and DataError as ``splits.folds`` does.
         """
         outer = self.outer(suite_data)
@@ -114,7 +114,9 @@ def plan(
     chosen = suites.suite(suite)
     names = ARCHITECTURES.match(architecture) if architecture is not None else list(chosen.architectures[:1])
     if len(names) != 1:
-        raise UsageError(f"{architecture!r} names {len(names)} architectures; a study is of one: {', '.join(names)}")
+        raise UsageError(
+            f"{architecture!r} matches {len(names)} architectures, a study needs exactly one: {', '.join(names)}"
+        )
     suites.select(chosen, folds=[fold])
     for value, option, least in ((inner, "inner", 2), (size, "size", 16), (width, "width", 1), (epochs, "epochs", 1)):
         if value is not None and value < least:

@@ -1,4 +1,4 @@
-"""What a search bought, as a record: every trial, the two recipes, and how both did on the images held out of it."""
+"""The result of a search as a record: every trial, the two recipes, and their scores on the held-out images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
 
 
 def recipes(study: Study) -> dict[str, Recipe]:
-    """What is to be judged: the suite's own recipe and, where another trial was better, that one's."""
+    """The recipes to evaluate: the suite's own and, where another trial was better, that trial's."""
     base, best = study.plan.base, best_of(study.journal.trials())
     result = {OWN: base}
     if best and best.params != space.values(base):
@@ -43,7 +43,7 @@ def record(study: Study, wished: int, judged: Mapping[str, Sequence[store.Docume
     local = next((trial for trial in trials if trial.status == OK and trial.params == base), None)
     outer = plan.outer(study.suite_data)
     if best is None:
-        raise UsageError(f"{study.folder}: no trial was scored, so there is nothing to tell; run the command again")
+        raise UsageError(f"{study.folder}: no trial was scored, so there is no result; run the command again")
     searched = {trial.number: study.inner_records(trial.params) for trial in trials if trial.status == OK}
     records = [one for group in (*searched.values(), *(judged or {}).values()) for one in group]
     return store.sealed(
@@ -78,7 +78,7 @@ def write(study: Study, result: store.Document, publish_to: Results | None = Non
     written = save(study.folder / "tune", result)
     if publish_to is not None:
         if result["held_out"] is None:
-            raise UsageError(f"{study.folder}: not judged on the held-out fold yet; nothing is published")
+            raise UsageError(f"{study.folder}: not evaluated on the held-out fold yet; nothing is published")
         written += save(publish_to.tuning(result["name"]), result)
     return written
 

@@ -1,4 +1,4 @@
-"""What a search may change of a recipe, and how far: parameters by name <-> Recipe."""
+"""The search space: the parameters of a recipe that a search may change, and their ranges."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Axis:
 
     @property
     def span(self) -> str:
-        """As a page shows it: ``0.0003 to 0.006, by its logarithm`` or ``8, 16``."""
+        """The range as text: ``0.0003 to 0.006, by its logarithm`` or ``8, 16``."""
         if self.choices:
             return ", ".join(map(str, self.choices))
         return f"{self.low:g} to {self.high:g}{', by its logarithm' if self.log else ''}"
@@ -65,7 +65,7 @@ def axes(base: Recipe) -> tuple[Axis, ...]:
     if base.cosine and base.warmup_epochs >= base.epochs:
         raise UsageError(
             f"recipe {base.name} warms up over {base.warmup_epochs} epochs: {base.epochs} epochs leave none to train; "
-            f"take --epochs {base.warmup_epochs + 1} or more"
+            f"use --epochs {base.warmup_epochs + 1} or more"
         )
     local = values(base)
     result = [

@@ -1,4 +1,4 @@
-"""The search: ask, train on each inner fold, tell, until the budget is spent; then the one look at the outer fold."""
+"""The search: propose a recipe, train it on each inner fold, until the budget is spent; then evaluate once."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ IN_A_ROW = 3  # trials that fail one after the other end the search: the fourth 
 
 @dataclass(frozen=True)
 class Budget:
-    """trials: answered ones, of all commands together. hours: of this command, after which none is begun. slots:
-    trainings at a time."""
+    """trials: answered ones, of all commands together. hours: of this command, after which none is begun. workers:
+    parallel trainings."""
 
     trials: int = 20
     hours: float | None = None
@@ -47,7 +47,7 @@ class Failed(Exception):
 
 
 class Study:
-    """One study at work in its folder. Raises UsageError where the folder holds a study of something else."""
+    """A running study in its folder. Raises UsageError where the folder holds another study."""
 
     def __init__(
         self, plan: Plan, suite_data: SuiteData, root: Path, results: Results, display: Display, executor: Executor
@@ -116,9 +116,9 @@ class Study:
             record = requested.result()
             if record is None:
                 raise DataError(
-                    f"{requested.path}: the record of a finished training is missing or was edited; put it back, or "
+                    f"{requested.path}: the record of a finished training is missing or was edited; restore it, or "
                     f"remove "
-                    f"{self.folder} to search anew"
+                    f"{self.folder} to start the search again"
                 )
             result.append(record)
         return result

@@ -1,4 +1,4 @@
-"""Architectures by name: one file an architecture, one function, one line here."""
+"""The registry of architectures: one file and one function each, one line here."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ DIVISOR = 16  # four halvings
 def build(name: str, shape: tuple[int, int, int], width: int = 64, layers: LayerFactory | None = None) -> keras.Model:
     """A functional model from images (B, H, W, C) to lung probabilities float32 (B, H, W, 1) in [0, 1].
 
-    name: one of ``ARCHITECTURES``, or ``package.module:function``, a function (shape, width, style) as theirs.
+    name: one of ``ARCHITECTURES``, or ``package.module:function``, a function (shape, width, layers) like theirs.
     shape: (height, width, channels), height and width multiples of 16. width: channels of the first level; where
     the paper has other numbers of channels (DeepLabV3+, M2U-Net), 64 is the paper's and all scale with it.
-    style: normalisation and precision shared by all layers; float32 with momentum 0.9 unless given.
+    layers: makes all layers with one normalisation and precision; float32 with momentum 0.9 unless given.
     Initial weights come from Keras's global seed (``keras.utils.set_random_seed``).
     Raises UsageError for an unknown name, a size that cannot be halved four times, a width below 1, or settings of
     Keras under which it would be another network (``lungseg.settings``).

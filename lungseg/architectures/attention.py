@@ -34,7 +34,7 @@ class Attention(keras.layers.Layer):
             )
 
     def call(self, inputs: list[Tensor]) -> Tensor:
-        """What each query gathers from the values."""
+        """The attention output of each query."""
         query, key, value = (self._split(x) for x in inputs)  # (B, N, heads, d)
         query = query / math.sqrt(query.shape[-1])
         scores = keras.ops.cast(keras.ops.einsum("bqhd,bkhd->bhqk", query, key), "float32")
@@ -53,7 +53,7 @@ class Attention(keras.layers.Layer):
         return math.prod(query[1:-1]) * math.prod(key[1:-1]) * (key[-1] + value[-1])
 
     def get_config(self) -> dict[str, Any]:
-        """With ``heads``."""
+        """The layer's settings, ``heads`` included."""
         return {**super().get_config(), "heads": self.heads}
 
     def _split(self, x: Tensor) -> Tensor:

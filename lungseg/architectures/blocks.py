@@ -1,4 +1,4 @@
-"""What several architectures share, so that a difference between them is one of architecture alone.
+"""Layers and blocks that several architectures share, so that they differ in architecture only.
 
 Convolutions have same padding and no bias before a BatchNormalization; up-sampling is a 2 x 2 transposed
 convolution, or bilinear where the paper's is; the output is one sigmoid in float32. No layer has a kernel that
@@ -23,7 +23,7 @@ Gate = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class LayerFactory:
-    """How every layer of a model is made.
+    """Makes the layers of a model, all with one normalisation and precision.
 
     momentum: of BatchNormalization, part of the recipe. dtype: Keras policy name, given to each layer because
     the global policy is thread-local and ``clear_session`` resets it silently.
@@ -173,7 +173,7 @@ class Resize(keras.layers.Layer):
         return (input_shape[0], *self.size, input_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
-        """With ``size``."""
+        """The layer's settings, ``size`` included."""
         return {**super().get_config(), "size": self.size}
 
 

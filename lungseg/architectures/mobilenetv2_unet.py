@@ -101,7 +101,7 @@ def _weights_file(name: str) -> str:
     """Where the file lies in Keras's cache; downloaded if it is not there."""
     try:
         return str(keras.utils.get_file(name, SOURCE + name, cache_subdir="models"))
-    except Exception as error:  # Keras raises plain Exception for want of a network, OSError for a full disk
+    except Exception as error:  # Keras raises plain Exception without a network, OSError for a full disk
         place = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models" / name
         raise EnvironmentFailure(
             f"mobilenetv2_unet: no ImageNet weights ({error}); connect to a network once, or put {SOURCE + name} "

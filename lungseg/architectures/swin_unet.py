@@ -81,7 +81,7 @@ class SpaceToDepth(keras.layers.Layer):
         self.factor = factor
 
     def get_config(self) -> dict[str, Any]:
-        """What the layer is made again from."""
+        """The settings from which the layer is recreated."""
         return {**super().get_config(), "factor": self.factor}
 
     def call(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What transformers share: attention of several heads, and the block around it.
+"""Building blocks of transformers: multi-head attention and the block around it.
 
 Tokens keep their place: every tensor is (B, H, W, C), one token a place. No dropout and no stochastic depth anywhere,
 unlike the papers: a training must be resumable to the bit, and their random numbers would be state of their own.
@@ -20,7 +20,7 @@ EXPANSION = 4  # of the perceptron's hidden layer
 
 @dataclass(frozen=True)
 class Transformer:
-    """How every layer of a transformer is made.
+    """Makes the layers of a transformer.
 
     initial: makes a dense layer's initialiser, a new one each time, since one used twice gives the same numbers.
     """
@@ -87,7 +87,7 @@ class GlobalAttention(keras.layers.Layer):
         self.heads = heads
 
     def get_config(self) -> dict[str, Any]:
-        """What the layer is made again from."""
+        """The settings from which the layer is recreated."""
         return {**super().get_config(), "heads": self.heads}
 
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:

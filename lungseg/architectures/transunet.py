@@ -46,7 +46,7 @@ def transunet(shape: tuple[int, int, int], width: int, layers: LayerFactory) -> 
 
 @keras.saving.register_keras_serializable(package="lungseg")
 class Positions(keras.layers.Layer):
-    """Adds what is learnt of each place: (B, H, W, C) to the same shape."""
+    """Adds a learnt position embedding: (B, H, W, C) to the same shape."""
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the places' embedding (H, W, C)."""

@@ -30,7 +30,7 @@ class WindowAttention(keras.layers.Layer):
         self.heads, self.window, self.shifted = heads, window, shifted
 
     def get_config(self) -> dict[str, Any]:
-        """What the layer is made again from."""
+        """The settings from which the layer is recreated."""
         return {**super().get_config(), "heads": self.heads, "window": self.window, "shifted": self.shifted}
 
     def build(self, input_shape: tuple[Any, ...]) -> None:

@@ -14,15 +14,17 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the verb."""
     parser = commands.add_parser(
         "demo",
-        help="write a page that segments radiographs in a browser, offline",
-        description="Write one HTML file with a model inside: open it, drop a radiograph (PNG, JPEG, uncompressed "
-        "DICOM), see the lungs. It needs no server and no network, and sends nothing. The first time it is built by "
-        "Node.js and npm. Research only, no medical device.",
+        help="write a web page that segments radiographs offline in the browser",
+        description="Write one HTML file that contains a model. Open it in a browser and drop a radiograph on it (PNG, "
+        "JPEG or uncompressed DICOM) to see the lungs. It needs no server and no network, and sends nothing. The "
+        "first build needs Node.js, npm and a network. For research only; not a medical device.",
     )
     parser.add_argument("out", nargs="?", type=path_of, default=Path("lungseg-demo.html"),
                         help="file to write (default: lungseg-demo.html)")  # fmt: skip
-    parser.add_argument("--model", default="lwnet-128", help="folder, or a shipped one (default: lwnet-128)")
-    parser.add_argument("--open", action="store_true", help="open it in a browser")
+    parser.add_argument(
+        "--model", default="lwnet-128", help="model folder, or name of a shipped model (default: lwnet-128)"
+    )
+    parser.add_argument("--open", action="store_true", help="then open the page in a browser")
     parser.set_defaults(run=run)
 
 
@@ -31,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lungseg.errors import UsageError
 
     if arguments.out.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"{arguments.out}: the page is written as .html")
+        raise UsageError(f"{arguments.out}: expected a file name that ends in .html")
     from lungseg import atomic, demo, shipped
 
     atomic.write_bytes(arguments.out, demo.page(shipped.find(arguments.model), tell))
@@ -40,5 +42,5 @@ def run(arguments: argparse.Namespace) -> int:
         import webbrowser
 
         if not webbrowser.open(arguments.out.resolve().as_uri()):
-            tell("no browser could be started; open the file by hand")
+            tell("could not start a browser; open the file yourself")
     return 0

@@ -1,4 +1,4 @@
-"""``lungseg evaluate``: a model folder's Dice on labelled images, with its interval; on request kept in its card."""
+"""``lungseg evaluate``: a model folder's Dice on labelled images, with its interval; on request written to its card."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from lungseg.terminal import plain, tell
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the verb."""
-    parser = commands.add_parser("evaluate", help="score a model on labelled images")
-    parser.add_argument("model", help="a model folder, or the name of a shipped model")
+    parser = commands.add_parser(
+        "evaluate",
+        help="score a model on labelled images",
+        description="Print the mean Dice of a model on a labelled dataset with its 95 % interval.",
+    )
+    parser.add_argument("model", help="model folder, or name of a shipped model")
     options.add_data(parser)
-    parser.add_argument("--engine", choices=("onnx", "keras"), help="what runs it (default: onnx, where there is one)")
-    parser.add_argument("--to-card", metavar="NAME", help="add the score to the folder's card as that of the set NAME")
-    parser.add_argument("--json", type=path_of, help="write the scores of each image here")
+    options.add_engine(parser)
+    parser.add_argument(
+        "--to-card", metavar="NAME", help="add the score to the model's card.json, as the score on dataset NAME"
+    )
+    parser.add_argument("--json", type=path_of, help="write the scores of each image to this JSON file")
     options.add_threads(parser)
     parser.set_defaults(run=run)
 
@@ -55,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         atomic.write_bytes(arguments.json, text.encode())
     if arguments.to_card:
         if not os.access(model.path, os.W_OK):
-            raise UsageError(f"{model.path}: cannot be changed; copy the folder and give the copy")
+            raise UsageError(f"{model.path}: the folder is read-only; copy it and give the copy")
         kept = [score for score in card.scores if score["set"] != name]
         model_folder.update(model, card=replace(card, scores=(*kept, *scores)))
     return 0

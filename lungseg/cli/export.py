@@ -1,4 +1,4 @@
-"""``lungseg export``: a model folder in other forms, each run in its own runtime and compared before it is kept."""
+"""``lungseg export``: writes a model in other forms, each compared with Keras in its own runtime first."""
 
 from __future__ import annotations
 
@@ -32,22 +32,24 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the verb."""
     parser = commands.add_parser(
         "export",
-        help="write a model as ONNX, LiteRT or SavedModel, and compare each with Keras",
-        description="Write a model as ONNX, LiteRT or SavedModel, run each in its own runtime, print how it compares. "
-        "Exit code 1 where a form differs by more than its limit; that form is not written. Always from TensorFlow, "
-        "whatever backend the model was trained on.",
+        help="export a model as ONNX, LiteRT or SavedModel, and compare each file with Keras",
+        description="Export a model as ONNX, LiteRT or SavedModel, run each file in its own runtime and print how far "
+        "its predictions differ from Keras. A form that differs by more than its limit is not written, and the exit "
+        "code is 1. Export always runs on TensorFlow, whatever backend trained the model.",
     )
-    parser.add_argument("model", type=path_of, help="a model folder with weights; its model.onnx is added, too")
-    parser.add_argument("out", type=path_of, help="folder for the files")
+    parser.add_argument(
+        "model", type=path_of, help="model folder with weights; an exported model.onnx is also added to it"
+    )
+    parser.add_argument("out", type=path_of, help="output folder")
     parser.add_argument("--forms", default=",".join(USUAL),
-                        help=f"all, or some of {', '.join(FORMS)} (default: the first four)")  # fmt: skip
+                        help=f"all, or a comma-separated part of {', '.join(FORMS)} (default: first four)")  # fmt: skip
     parser.add_argument("--data", nargs=2, metavar=("DATASET", "ROOT"),
-                        help=f"labelled images to compare on (default: {PHANTOMS} procedural ones)")  # fmt: skip
+                        help=f"labelled images to compare on (default: {PHANTOMS} synthetic ones)")  # fmt: skip
     parser.add_argument(
         "--runtime-only", type=path_of, metavar="FOLDER",
-        help="write a model folder of the ONNX graph and the card alone, too, as the wheel holds",
+        help="also write a model folder without weights, with ONNX graph and card only, like the shipped models",
     )  # fmt: skip
-    parser.add_argument("--images", type=options.whole(1), help="at most so many of them")
+    parser.add_argument("--images", type=options.whole(1), help="use at most IMAGES images for the comparison")
     options.add_threads(parser)
     parser.set_defaults(run=run)
 
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     forms = list(FORMS) if arguments.forms == "all" else [form.strip() for form in arguments.forms.split(",")]
     if unknown := [form for form in forms if form not in FORMS]:
-        raise UsageError(f"form {unknown[0]!r}: known are {', '.join(FORMS)}")
+        raise UsageError(f"--forms {unknown[0]!r}: known are {', '.join(FORMS)}")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that all forms are written from
     runtime.set_up(arguments.threads)
     from lungseg import atomic, engine, exporting, model_folder, parity

@@ -32,11 +32,17 @@ def side(text: str) -> tuple[int, int]:
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     """The two arguments that name a labelled set."""
-    parser.add_argument("dataset", help="its name: folder (img/ and mask/ of your own), montgomery, shenzhen")
-    parser.add_argument("root", type=terminal.path, help="its folder")
+    parser.add_argument("dataset", help="name of the dataset: folder (your own img/ and mask/), montgomery, shenzhen")
+    parser.add_argument("root", type=terminal.path, help="root folder of the dataset")
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """The option for what runs a trained network."""
+    words = "inference engine (default: onnx if the model has an ONNX graph and ONNX Runtime is installed, else keras)"
+    parser.add_argument("--engine", choices=("onnx", "keras"), help=words)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
-    """Processor threads."""
+    """The option for the number of CPU threads."""
     cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--threads", type=whole(1, 1024), default=cores, help=f"of the processor (default: {cores})")
+    parser.add_argument("--threads", type=whole(1, 1024), default=cores, help=f"CPU threads (default: {cores})")

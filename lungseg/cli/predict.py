@@ -1,4 +1,4 @@
-"""``lungseg predict``: masks for somebody's radiographs."""
+"""``lungseg predict``: masks of the user's radiographs."""
 
 from __future__ import annotations
 
@@ -25,21 +25,24 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser(
         "predict",
         help="segment the lungs of radiographs: PNG, JPEG, TIFF or DICOM",
-        description="Write a mask of each radiograph at its own size, and lungs.csv with areas and flags. Research "
-        "only, no medical device. Exit code 4: some files could not be used, the others were done; 3: none could.",
+        description="Write a lung mask for each radiograph at its original size, and lungs.csv with areas and quality "
+        "flags. Exit code 4: some files failed, all others were segmented; 3: all files failed. For "
+        "research only; not a medical device.",
     )
-    parser.add_argument("inputs", nargs="+", help="files, folders, or globs in quotes")
-    parser.add_argument("--out", type=path_of, default=Path("lungs"), help="folder to write to (default: lungs)")
-    parser.add_argument("--model", default="lwnet-128", help="folder, or a shipped one (default: lwnet-128)")
-    parser.add_argument("--engine", choices=("onnx", "keras"), help="default: onnx, where there is a graph for it")
-    parser.add_argument("--overlays", action="store_true", help="write pictures with the lungs drawn in, too")
+    parser.add_argument("inputs", nargs="+", help="files, folders or quoted glob patterns")
+    parser.add_argument("--out", type=path_of, default=Path("lungs"), help="output folder (default: lungs)")
+    parser.add_argument(
+        "--model", default="lwnet-128", help="model folder, or name of a shipped model (default: lwnet-128)"
+    )
+    options.add_engine(parser)
+    parser.add_argument("--overlays", action="store_true", help="also write images with the lungs drawn in")
     parser.add_argument("--overlay-size", type=options.whole(16, 16384), default=1024, metavar="PX",
-                        help="their longer side (default: 1024)")  # fmt: skip
-    parser.add_argument("--probabilities", action="store_true", help="write probability maps, 16-bit PNG, too")
-    parser.add_argument("--sides", action="store_true", help="write masks of the right and the left lung, too")
-    parser.add_argument("--dicom-seg", action="store_true", help="of DICOM files write a DICOM Segmentation, too; it "
-                        "names the patient as its source does (needs highdicom)")  # fmt: skip
-    parser.add_argument("--skip-existing", action="store_true", help="pass over files that an earlier run has done")
+                        help="longer side of the overlays in pixels (default: 1024)")  # fmt: skip
+    parser.add_argument("--probabilities", action="store_true", help="also write probability maps as 16-bit PNG")
+    parser.add_argument("--sides", action="store_true", help="also write separate masks of the right and the left lung")
+    parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM Segmentation for each DICOM "
+                        "input; it identifies the patient as the input does (needs highdicom)")  # fmt: skip
+    parser.add_argument("--skip-existing", action="store_true", help="skip files that an earlier run has segmented")
     options.add_threads(parser)
     parser.set_defaults(run=run)
 
@@ -66,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         items, arguments.out, model.card, network, wanted,
         skip_existing=arguments.skip_existing, watch=_Progress(len(items)),
     )  # fmt: skip
-    tell(f"{tally.done} predicted, {tally.skipped} done before, {tally.failed} could not be used")
+    tell(f"{tally.done} segmented, {tally.skipped} skipped, {tally.failed} failed")
     print(plain(str(arguments.out / prediction.TABLE)))
     if not tally.failed:
         return 0
@@ -76,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """Each bad file at once, and how far it is now and then."""
+    """Prints each error at once, and the progress every few seconds."""
 
     def __init__(self, total: int) -> None:
         self.total, self.began, self.last = total, time.monotonic(), time.monotonic()
@@ -89,4 +92,4 @@ class _Progress:
         if now - self.last >= SECONDS and done:
             self.last = now
             left = (now - self.began) / done * (self.total - seen)
-            tell(f"{seen} of {self.total} files, {tally.failed} bad, about {elapsed(left)} left")
+            tell(f"{seen} of {self.total} files, {tally.failed} failed, about {elapsed(left)} left")

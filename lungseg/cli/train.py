@@ -1,4 +1,4 @@
-"""``lungseg train``: one network on one's own images and masks, to a model folder."""
+"""``lungseg train``: trains one network on labelled images and writes a model folder."""
 
 from __future__ import annotations
 
@@ -22,23 +22,37 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the verb."""
     parser = commands.add_parser(
         "train",
-        help="train a network on labelled images, to a model folder",
-        description="Train one network by one recipe. Stopped or killed, the same command goes on from the last epoch.",
+        help="train a network on labelled images and write a model folder",
+        description="Train one network with one recipe. If the training is interrupted or killed, run the same "
+        "command again to resume it from its last checkpoint.",
     )
     options.add_data(parser)
-    parser.add_argument("out", type=path_of, help="model folder to be made")
+    parser.add_argument("out", type=path_of, help="model folder to create")
     parser.add_argument("--arch", default="lwnet", choices=list(ARCHITECTURES), metavar="NAME",
                         help=f"architecture (default: lwnet): {', '.join(ARCHITECTURES)}")  # fmt: skip
-    parser.add_argument("--width", type=options.whole(1, 1024), default=64, help="channels of level 1 (default: 64)")
-    parser.add_argument("--size", type=options.side, default=(128, 128), help="rows[xcolumns] (default: 128)")
-    parser.add_argument("--recipe", default="strong", help="recipe or recipe:variant (default: strong)")
-    parser.add_argument("--seed", type=options.whole(0, 2**32 - 1), default=0, help="default: 0")
+    parser.add_argument(
+        "--width", type=options.whole(1, 1024), default=64, help="channels of the first level (default: 64)"
+    )
+    parser.add_argument(
+        "--size",
+        type=options.side,
+        default=(128, 128),
+        help="network's input size, ROWS or ROWSxCOLUMNS (default: 128)",
+    )
+    parser.add_argument(
+        "--recipe", default="strong", help="recipe, or recipe:variant such as strong:ema (default: strong)"
+    )
+    parser.add_argument("--seed", type=options.whole(0, 2**32 - 1), default=0, help="random seed (default: 0)")
     score = parser.add_mutually_exclusive_group()
     score.add_argument("--folds", type=options.whole(2, 100), default=0, metavar="N",
-                       help="score every image out of fold by N trainings more, then train on all "
+                       help="score by N-fold cross-validation (N more trainings), then train on all images "
                        "(default: hold out a fifth of the patients)")  # fmt: skip
-    score.add_argument("--all", action="store_true", help="train on all, hold out none: no score of its own")
-    parser.add_argument("--licence", help="of the weights, for the card")
+    score.add_argument(
+        "--all", action="store_true", help="train on all images; holds out none, so the model gets no score"
+    )
+    parser.add_argument(
+        "--licence", help="licence of the weights, stated in the model's card (default: the dataset's, if known)"
+    )
     options.add_threads(parser)
     parser.add_argument(
         "--devices",

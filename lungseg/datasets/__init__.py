@@ -1,4 +1,4 @@
-"""Datasets by name: one file a dataset, one function ``root -> list[Case]``, one row here."""
+"""The registry of datasets: one file and one function ``root -> list[Case]`` each, one row here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One dataset: how it is read, and what the rest of the house asks of it; all but the first may be left out."""
+    """One dataset: how to load it, and its licence, citations and source; only the first is required."""
 
     function: str  # ``module:function``, root -> list[Case]; imported on first use
     folder_name: str = ""  # of its unpacked archive, where that is not the dataset's own name
@@ -74,7 +74,7 @@ DATASETS: dict[str, Dataset] = {
         folder_name="Shenzhen",
         image_name=r"CHNCXR_\d{4}_[01]",
         example="CHNCXR_0001_0",
-        by_hand="its masks (Stirenko et al. 2018) are handed out behind a login only. Download the images "
+        by_hand="its masks (Stirenko et al. 2018) are available only after a login. Download the images "
         "(ChinaSet_AllFiles.zip, https://openi.nlm.nih.gov/faq#faq-tb-coll) and the masks "
         "(https://www.kaggle.com/datasets/yoctoman/shcxr-lung-mask) by hand, put them into <folder>/CXR_png and "
         "<folder>/mask, then run `lungseg data verify shenzhen <folder>`",

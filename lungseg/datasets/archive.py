@@ -83,7 +83,7 @@ def _oversize(members: list[zipfile.ZipInfo], archive_bytes: int, limits: Archiv
 
 
 def _hostile(members: list[zipfile.ZipInfo]) -> list[str]:
-    """A line for each member that must not be written. Permissions and owners are never reused."""
+    """A line for each member that must not be written. Permissions and owners are never taken over."""
     problems, seen = [], set()
     for member in members:
         name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)

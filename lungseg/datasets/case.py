@@ -1,4 +1,4 @@
-"""What every dataset yields: a radiograph, its masks and what is known of the patient."""
+"""A case: a radiograph, its masks, and what is known of the patient."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def _other_kinds(folder: Path) -> str:
         return ""
     result = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
     jpeg = any(ending.startswith(".jp") for ending in endings)
-    blurred = "; JPEG smears the edges of masks, so draw those anew" if jpeg else ""
+    blurred = "; JPEG blurs the edges of masks, so export these again from their source" if jpeg else ""
     most = max(endings, key=endings.__getitem__)
     return (
-        f"{folder}: holds {result}; only PNG is read: convert them, as by ImageMagick's `mogrify -format png *{most}`"
-        f"{blurred}"
+        f"{folder}: holds {result}; only PNG is read: convert them, for example with ImageMagick's "
+        f"`mogrify -format png *{most}`{blurred}"
     )
 
 

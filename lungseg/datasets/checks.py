@@ -28,7 +28,7 @@ class ImageCheck:
 
     size: (rows, columns). area: share of the image that is lung. overlap: pixels in both left and right mask.
     depth: of a 16-bit image's values; None of 8 bits or a constant image. brightest: the largest value, 1 is white.
-    inside_out: whether the mask looks drawn the other way round. same digest: same pixels. likeness: perceptual hash
+    inside_out: whether the mask looks drawn the other way round. same digest: same pixels. image_hash: perceptual hash
     of the image, bool (256,). grey: share of the masks' pixels that are neither background nor lung. dilated: the mask
     looks grown (see ``looks_dilated``).
     left_of: whether the first mask (of the left lung) lies left of the second; None for a single mask.
@@ -170,7 +170,7 @@ def remarks(cases: Sequence[Case], root: Path | None) -> dict[str, list[str]]:
     """
     unknown = [case.id for case in cases if case.spacing_mm is None]
     kinds = {
-        "pixel spacing known for some images only (mm and pixels have no mean; give it for all or none), unknown "
+        "pixel spacing given for some images only (mm and px cannot be averaged; give it for all or none), missing "
         "for": unknown if len(unknown) < len(cases) else [],
         **(_of_table(cases, root) if root else {}),
     }
@@ -186,9 +186,9 @@ def _of_table(cases: Sequence[Case], root: Path) -> dict[str, list[str]]:
         return {}
     lacking = [case.id for case in cases if not about.rows.get(case.id, {}).get("patient")]
     return {
-        f"columns of {path.name if path else metadata.NAME} that are not read": list(about.unread),
-        "no patient given (each of these images counts as a patient of its own)": lacking if about.has_patients else [],
-        f"tables that are not read ({metadata.NAME} in the set's own folder is)": [
+        f"columns of {path.name if path else metadata.NAME} that are ignored": list(about.unread),
+        "no patient given (each of these images counts as a separate patient)": lacking if about.has_patients else [],
+        f"tables that are ignored (only {metadata.NAME} in the dataset's folder is read)": [
             str(other.relative_to(root)) if other.is_relative_to(root) else str(other)
             for other in metadata.others(root)
         ],

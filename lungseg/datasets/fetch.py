@@ -1,4 +1,4 @@
-"""A dataset from its source: downloaded, its hash checked, unpacked without trusting it.
+"""Downloads a dataset, checks its hash and unpacks it safely.
 
 Everything happens in a temporary folder beside the target, which is renamed at the very end: a set that is
 there is whole, and a failure leaves nothing behind. Needs pooch (``pip install 'lungseg[fetch]'``).
@@ -87,10 +87,12 @@ def _already_there(name: str, folder: Path, expected: int | None, say: Say) -> b
         result = len(load(name, folder))
     except DataError as error:
         reason = error.problems[0].partition(";")[0]  # without its remedy, which is another
-        raise DataError(f"{folder}: is not empty and not a whole {_called(name)} set ({reason}); {remedy}") from error
+        raise DataError(
+            f"{folder}: is not empty and not a complete {_called(name)} set ({reason}); {remedy}"
+        ) from error
     if expected is not None and result != expected:
         raise DataError(f"{folder}: holds {result} cases of {expected}; {remedy}")
-    say(f"{folder}: already holds a whole set of {result} cases, nothing downloaded")
+    say(f"{folder}: already holds the complete set of {result} cases; nothing was downloaded")
     return True
 
 

@@ -1,4 +1,4 @@
-"""A folder of one's own: ``img/`` and ``mask/`` with the same file names, optionally ``metadata.csv``."""
+"""A user's own dataset: ``img/`` and ``mask/`` with the same file names, optionally ``metadata.csv``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load(root: Path) -> list[Case]:
 def with_metadata(cases: Sequence[Case], root: Path, optional: Set[str] = frozenset()) -> list[Case]:
     """The same cases with what the metadata file beside them says; it comes before what is known already.
 
-    optional: ids that the file may have besides. Raises DataError as ``metadata.read`` does.
+    optional: further ids that the file may have. Raises DataError as ``metadata.read`` does.
     """
     rows = metadata_of(root, {case.id for case in cases}, optional)
     return [_with_metadata(case, rows[case.id]) if case.id in rows else case for case in cases]

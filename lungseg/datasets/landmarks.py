@@ -1,4 +1,4 @@
-"""Landmarks of a chest: keypoints inside the lungs' hull, and how many of two images one similarity brings together.
+"""Landmarks of a chest: keypoints inside the lungs' hull, and how many of them match between two images.
 
 Ribs, vessels and scars lie alike in two radiographs of one patient and nowhere else. The keypoints are SIFT's (Lowe
 2004, IJCV 60(2)); OpenCV has them and the fit. Nothing but pixels and masks is looked at.
@@ -120,7 +120,7 @@ def agreement(one: Landmarks, other: Landmarks, least: int = 2) -> Agreement | N
     if len(mine) < max(least, 2):
         return None  # a fit can bring no more together than there are
     points, onto = one.points[mine], other.points[other_value]
-    # its random numbers begin anew at each call, so that the same points have the same fit
+    # its random numbers start again at each call, so that the same points have the same fit
     fit: Any
     fit, inside = cv2.estimateAffinePartial2D(points, onto, method=cv2.RANSAC, ransacReprojThreshold=WITHIN)
     if fit is None:
@@ -144,7 +144,7 @@ def _plausible(one: Landmarks, other: Landmarks) -> tuple[NDArray[np.intp], NDAr
 
 
 def _places(points: Floats) -> int:
-    """Points that are significantly different: SIFT describes one place once for each direction that it finds there."""
+    """Points at distinct places: SIFT describes one place once for each direction that it finds there."""
     return len(np.unique(np.rint(points), axis=0))
 
 

@@ -1,4 +1,4 @@
-"""What ``metadata.csv`` says of each image: which file it is, which columns are read, and whose values make sense."""
+"""Reads ``metadata.csv``: finds the file, maps its columns, validates the values of each image."""
 
 from __future__ import annotations
 
@@ -166,8 +166,8 @@ def _columns(path: Path, table: table_file.Table, stems: Set[str]) -> dict[str, 
         left = [name for name in rest if _is_person(key(name)) or _numbers_others(name, table)]
         if left:
             raise DataError(
-                f"{path}: column {left[0]!r} seems to tell patients and is not read, so each image would count as its "
-                "own patient; name it 'patient', or remove it"
+                f"{path}: column {left[0]!r} seems to identify patients but is not read, so each image would count as "
+                "its own patient; name it 'patient', or remove it"
             )
     return chosen
 
@@ -218,7 +218,7 @@ def _unite_spellings(rows: Mapping[str, Columns]) -> None:
 
 
 def _unpaired(row: Columns, columns: Mapping[str, str]) -> list[str]:
-    """Pairs of columns of which one value is given and the other is not; one that cannot be is told elsewhere."""
+    """Pairs of columns of which one value is given and the other is not; an invalid value is reported elsewhere."""
     pairs = (("spacing_row_mm", "spacing_column_mm"), ("native_height", "native_width"))
     return [
         f"{one} is given and {other} is not; give both or neither"
@@ -258,7 +258,7 @@ def _millimetres(text: str) -> str:
     except ValueError:
         raise ValueError("is not a number of millimetres") from None
     if not 0 < value < MOST_MM:
-        raise ValueError("mm is not plausible: more than 0 and less than 100 is")
+        raise ValueError("mm is not plausible; expected more than 0 and less than 100")
     return repr(value)
 
 

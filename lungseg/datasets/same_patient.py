@@ -1,5 +1,5 @@
-"""Images of one patient, found by their anatomy alone: sets are published without names, and folds must not be split
-by guess.
+"""Finds images of the same patient by anatomy: datasets are published without names, and folds must not split a
+patient.
 
 Every pair is compared by its landmarks (``lungseg.datasets.landmarks``); how many of them agree is the evidence. Sex,
 age and the patients that a set names are never looked at: they check what is found here.
@@ -37,12 +37,12 @@ class Pair:
 
     @property
     def certain(self) -> bool:
-        """Whether the evidence needs no look."""
+        """Whether the evidence suffices without visual inspection."""
         return self.inliers >= CERTAIN
 
     @property
     def known(self) -> bool:
-        """Whether the set names one patient for both."""
+        """Whether the dataset itself names one patient for both images."""
         return self.one.patient == self.other.patient
 
     @property
@@ -127,8 +127,8 @@ def rows(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[tuple[str, str]]:
 def warnings(pairs: Sequence[Pair]) -> dict[str, list[str]]:
     """Kinds of pairs that the set gives two patients -> their names, for a person to look at."""
     kinds = {
-        f"images of one patient who counts as two ({CERTAIN} or more landmarks agree; give them one patient)": True,
-        f"perhaps images of one patient who counts as two ({POSSIBLE} to {CERTAIN - 1} landmarks agree; look)": False,
+        f"one patient under two names ({CERTAIN} or more landmarks agree; give the images one patient)": True,
+        f"possibly one patient under two names ({POSSIBLE} to {CERTAIN - 1} landmarks agree; check the images)": False,
     }
     named = {
         kind: [f"{p.one.id} ~ {p.other.id} ({p.inliers})" for p in pairs if p.certain is certain and not p.known]

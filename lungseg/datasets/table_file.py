@@ -1,4 +1,4 @@
-"""The text of a table beside the images, whoever saved it: encodings, separators, headers, blank rows."""
+"""Reads a metadata table from any program: encodings, separators, headers, blank rows."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def read(path: Path, known: frozenset[str]) -> Table:
     tables = {mark: _rows(path, text, mark, skipped) for mark in ([details[1]] if details else SEPARATORS)}
     lines = max(tables.values(), key=lambda rows: sum(key(cell) in known for cell in rows[0][1]) if rows else -1)
     if not lines:
-        raise DataError(f"{path}: an empty file; it needs a line of column names, one of them 'id', and a row an image")
+        raise DataError(f"{path}: an empty file; it needs a header with the column 'id', and one row per image")
     header = [plain(cell) for cell in lines[0][1]]
     named = [name for name in header if key(name) and not re.fullmatch(r"unnamed: \d+", name, re.IGNORECASE)]
     if twice := sorted({name for name in named if named.count(name) > 1}):
@@ -93,7 +93,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise DataError(f"{path}: a spreadsheet's own format, not a CSV file; save it as CSV (UTF-8)")
+        raise DataError(f"{path}: a spreadsheet, not a CSV file; save it as CSV (UTF-8)")
     for encoding in (*(name for mark, name in _MARKS if data.startswith(mark)), *_guessed(data)):
         try:
             text = data.decode(encoding)

@@ -1,4 +1,4 @@
-"""Read every image and mask of a dataset and say what it holds, what is wrong and what looks odd."""
+"""Checks every image and mask of a dataset: a summary, errors and warnings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lungseg.datasets.case import Case, images_in
 from lungseg.datasets.warnings import data_warnings, twins
 from lungseg.errors import DataError
 
-if TYPE_CHECKING:  # a set that holds nothing is told without decoding libraries
+if TYPE_CHECKING:  # an empty set is reported without loading decoding libraries
     from lungseg.datasets.checks import ImageCheck
     from lungseg.datasets.same_patient import Pair
 
@@ -140,7 +140,7 @@ def census(cases: Sequence[Case], findings: Sequence[ImageCheck]) -> list[tuple[
         ),
         ("mask components", _counted(str(f.components) for f in findings)),
         ("left and right overlap", f"in {sum(f.overlap > 0 for f in findings)} images"),
-        ("images of same pixels", f"{twins(findings)}"),
+        ("identical images", f"{twins(findings)}"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a person should look at before a set is trusted: kinds of oddity -> the cases concerned."""
+"""Warnings about a dataset's images and masks: kind of warning -> the cases concerned."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # a set that holds nothing is told without decoding libraries
+if TYPE_CHECKING:  # an empty set is reported without loading decoding libraries
     from lungseg.datasets.checks import ImageCheck
 
 AREA_RANGE = (0.05, 0.5)  # share of the image that is lung; 704 public masks lie between 0.08 and 0.44
@@ -16,28 +16,30 @@ GROWN_SHARE = 0.5  # of the masks that look dilated, from which on the set is su
 
 
 def data_warnings(findings: Sequence[ImageCheck]) -> dict[str, list[str]]:
-    """Kinds of oddity found in a set, each with the cases concerned; no kind without a case."""
+    """Warnings about a dataset: each kind with the cases concerned; no kind without a case."""
     low, high = AREA_RANGE
     kinds = {
         **_depths(findings),
         "constant image": [f.case.id for f in findings if f.constant],
-        "image looks inverted (lungs brighter than around them)": [f.case.id for f in findings if f.inverted],
-        "images of the same pixels (they will share a fold)": [
+        "image looks inverted (lungs brighter than their surroundings)": [f.case.id for f in findings if f.inverted],
+        "images with identical pixels (kept in one fold)": [
             " = ".join(ids) for ids in _twins(findings, "image_digest")
         ],
-        "near-duplicates of two patients (give them one, or they may lie in two folds)": list(_near(findings)),
+        "near-duplicates of two patients (if they are one, give them one patient: folds could part them)": list(
+            _near(findings)
+        ),
         "masks look inverted (lung 0, background 255)": [f.case.id for f in findings if f.inside_out],
-        "masks of the same pixels": [" = ".join(ids) for ids in _twins(findings, "mask_digest")],
+        "masks with identical pixels": [" = ".join(ids) for ids in _twins(findings, "mask_digest")],
         f"mask area below {low:.0%} or above {high:.0%} of the image": [
             f"{f.case.id} ({f.area:.1%})" for f in findings if not low <= f.area <= high and not f.inside_out
         ],
-        "mask not of two components": [f"{f.case.id} ({f.components})" for f in findings if f.components != 2],
+        "mask without exactly two components": [f"{f.case.id} ({f.components})" for f in findings if f.components != 2],
         "left and right masks overlap": [f"{f.case.id} ({f.overlap} px)" for f in findings if f.overlap],
-        "left and right masks swapped, against most of the set": _swapped(findings),
+        "left and right masks swapped, compared with most of the set": _swapped(findings),
         "mask with grey pixels (resized with interpolation?)": [
             f"{f.case.id} ({100 * f.grey:.2g} %)" for f in findings if f.grey
         ],
-        "masks look dilated (scores will be of grown outlines)": _dilated(findings),
+        "masks look dilated (scores would refer to enlarged outlines)": _dilated(findings),
     }
     return {kind: names for kind, names in kinds.items() if names}
 
@@ -50,9 +52,9 @@ def _depths(findings: Sequence[ImageCheck]) -> dict[str, list[str]]:
     bits = set_bits(depth for _, depth in result)
     eight = [finding for finding in findings if finding.bit_depth == 8 and not finding.constant]
     dark = eight if all(finding.brightest < HALF for finding in eight) else []
-    kinds = {"no 8-bit image uses more than half of its range, white included": [f.case.id for f in dark]}
+    kinds = {"8-bit images that all use only the lower half of their range": [f.case.id for f in dark]}
     if bits is None:
-        kinds["16-bit image of 12 bits or fewer, among others of more (read by itself)"] = [
+        kinds["16-bit file with values of at most 12 bits in a set with more (scaled by itself)"] = [
             f.case.id for f, depth in result if depth.bits <= 12
         ]
     else:

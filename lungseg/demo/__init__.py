@@ -82,7 +82,7 @@ def sources() -> list[Path]:
 
 
 def cache() -> Path:
-    """Where this version's shell is kept, whether or not it is there."""
+    """Path of this version's cached shell, which need not exist."""
     digest = hashlib.sha256()
     for path in sources():
         digest.update(path.relative_to(SOURCES).as_posix().encode() + b"\0" + path.read_bytes())

@@ -1,4 +1,4 @@
-"""What a predicted mask is worth: ratios of counts, border distances, plausibility. NumPy and SciPy only.
+"""Segmentation metrics: ratios of counts, border distances, calibration, topology. Needs NumPy and SciPy only.
 
 Everything takes boolean masks (H, W), the ground truth first. The steps are separate, so that per-image and pooled
 values are the same functions of other counts: ``counts`` -> ``ratios``, ``distances`` -> ``boundary``.

@@ -1,4 +1,4 @@
-"""Many images -> the counts of all their pixels, and the identities that every table must satisfy."""
+"""Pooled (micro-averaged) counts of many images, and the identities that every table must satisfy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks -> distances between their borders -> one number.
+"""Border distances of two masks, and the metrics made from them.
 
 A border is the mask minus its 4-connected erosion, the image edge counting as outside. Distances are exact,
 Euclidean, between pixel centres, in the unit of the spacing given as (row, column).
@@ -31,7 +31,7 @@ class Distances:
 
     @property
     def state(self) -> State:
-        """Which of the rules for empty masks applies."""
+        """The rule for empty masks that applies."""
         return ("both_empty", "one_empty", "ok")[bool(self.from_target.size) + bool(self.from_prediction.size)]
 
     @property

@@ -1,4 +1,4 @@
-"""Whether a predicted probability means what it says: reliability bins, their error, and the Brier score."""
+"""Calibration of predicted probabilities: reliability bins, expected calibration error, Brier score."""
 
 from __future__ import annotations
 

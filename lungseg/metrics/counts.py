@@ -1,4 +1,4 @@
-"""Masks -> integer counts of agreement and error. Everything else about pixels follows from these."""
+"""True and false positives and negatives of two masks, as integers. All pixel metrics follow from these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOLERANCE_PX = 3  # how far the ground truth is eroded and dilated; two readers 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Pixels of one image or of many: TP, FP, FN, background left alone.
+    """Pixels of one image or of many: TP, FP, FN, TN.
 
     Held as Python integers, which do not overflow. Raises TypeError for anything that is not an integer,
     ValueError for a negative one.

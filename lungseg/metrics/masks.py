@@ -1,4 +1,4 @@
-"""What counts as a mask, and the operations on its 4-connected neighbourhood."""
+"""Validation of masks, and morphology with the 4-connected neighbourhood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts -> ratios in [0, 1], each a float64. Defined where 0/0: nothing to find is 1, something missed is 0.
+"""Ratios of counts in [0, 1], as float64. Where they are 0/0: 1 if there is nothing to find, else 0.
 
 "To find" are the ground truth's pixels of the class in question, so F1 stays the harmonic mean of precision and
 recall, and IoU = Dice / (2 - Dice), for empty masks too.

@@ -1,4 +1,4 @@
-"""One image -> everything that a record stores about it, so that later reports need no new training."""
+"""All scores of one image that a record stores, so that later reports need no new training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics in plain sight: a row each, with unit, direction and what empty masks are worth."""
+"""The table of metrics: one row each, with unit, direction and value for empty masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is it anatomy? Two components are two pieces without holes, which a high overlap does not promise."""
+"""Topology of a mask: connected components and holes. Lungs are two components without holes."""
 
 from __future__ import annotations
 

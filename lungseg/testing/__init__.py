@@ -1,4 +1,4 @@
-"""The contract that every architecture meets, for those of other projects too: ``check_architecture(mynet)``.
+"""Tests of the contract that every architecture must meet; for other projects: ``check_architecture(mynet)``.
 
 A check is a generator of sentences, each of which says what is wrong and what to change; a sound architecture
 yields none. ``FAST`` takes seconds an architecture, ``SLOW`` minutes.
@@ -16,8 +16,8 @@ __all__ = ["FAST", "HALF", "SLOW", "Builder", "Subject", "check_architecture", "
 def check_architecture(build: Builder, *, width: int = 2, slow: bool = False) -> None:
     """Raise AssertionError with everything that keeps ``build`` from being an architecture of lungseg.
 
-    build: (shape (H, W, C), width, style) -> keras.Model, from images (B, H, W, C) to float32 probabilities
-    (B, H, W, 1). width: of the small models that are built. dear: also learn two images by heart, try half precisions
+    build: (shape (H, W, C), width, layers) -> keras.Model, from images (B, H, W, C) to float32 probabilities
+    (B, H, W, 1). width: of the small models that are built. slow: also overfit two images, try half precisions
     and larger sizes, which takes minutes.
     """
     tested = ModelUnderTest(build, width)

@@ -1,4 +1,4 @@
-"""Checks that take seconds an architecture."""
+"""Contract checks that take seconds per architecture."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def probabilities(tested: ModelUnderTest) -> Iterator[str]:
 
 
 def layer_factory(tested: ModelUnderTest) -> Iterator[str]:
-    """Normalisation and precision are those of ``style``, the head's output float32 all the same."""
+    """Normalisation and precision are those of ``layers``; the head's output is float32 in any case."""
     model = tested.model((16, 16, 1), layers=HALF)
     yield from in_range(output(model, images((16, 16, 1))))
     inner = _before_weights(model)
     weighted = [layer for layer in model.layers if layer.weights and layer.name in inner]
     if full := [layer.name for layer in weighted if layer.compute_dtype != "bfloat16"]:
-        yield f"under {HALF.dtype}, {', '.join(full)} compute in another precision; pass them dtype=style.dtype"
+        yield f"under {HALF.dtype}, {', '.join(full)} compute in another precision; pass them dtype=layers.dtype"
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and layer.momentum != HALF.momentum:
-            yield f"{layer.name} has momentum {layer.momentum}, not {HALF.momentum}; make it with style.norm()"
+            yield f"{layer.name} has momentum {layer.momentum}, not {HALF.momentum}; make it with layers.norm()"
 
 
 def gradients(tested: ModelUnderTest) -> Iterator[str]:
@@ -61,7 +61,7 @@ def gradients(tested: ModelUnderTest) -> Iterator[str]:
     # epsilon: the smallest gradient still makes a whole step. Eagerly: tracing would take longer than the step.
     model.compile(keras.optimizers.Adam(1e-3, epsilon=1e-30), dice_loss, run_eagerly=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Keras warns of a missing gradient; it is told below
+        warnings.simplefilter("ignore")  # Keras warns of a missing gradient; it is reported below
         loss = float(np.asarray(model.train_on_batch(x, target)))
     if not np.isfinite(loss):
         yield f"the loss of the first step is {loss}"
@@ -79,7 +79,7 @@ def plain_keras(tested: ModelUnderTest) -> Iterator[str]:
             yield f"{layer.name} is a Lambda layer, which cannot be loaded safely; write a Layer or use keras.layers"
         if isinstance(layer, keras.layers.MaxPooling2D) and not isinstance(layer, MaxPooling2D):
             yield (
-                f"{layer.name} has a gradient that JAX cannot compile deterministically for a GPU; pool by style.pool"
+                f"{layer.name} has a gradient that JAX cannot compile deterministically for a GPU; use layers.pool"
                 " or lungseg.architectures.blocks.MaxPooling2D"
             )
     path = inspect.getsourcefile(inspect.unwrap(tested.build))
@@ -105,7 +105,7 @@ def seeds(tested: ModelUnderTest) -> Iterator[str]:
         if not np.array_equal(kernel, same):
             yield f"{one.path} differs under one seed; take random numbers from keras.random and Keras's initialisers"
         elif kernel.ndim > 1 and np.array_equal(kernel, differing):
-            yield f"{one.path} is the same under another seed; initialise it at random, without a seed of its own"
+            yield f"{one.path} is the same under another seed; initialise it at random, without a fixed seed"
 
 
 def storage(tested: ModelUnderTest) -> Iterator[str]:
@@ -117,17 +117,17 @@ def storage(tested: ModelUnderTest) -> Iterator[str]:
         model.save_weights(f"{folder}/model.weights.h5")
         other.load_weights(f"{folder}/model.weights.h5")
         if not np.array_equal(output(other, x), wanted):
-            yield "with the weights of a file it predicts otherwise; make all state a weight of some layer"
+            yield "with weights loaded from a file its predictions differ; make all state a weight of some layer"
         other.set_weights(kept)
         model.save(f"{folder}/model.keras")
         try:
             loaded = keras.models.load_model(f"{folder}/model.keras")
         except (TypeError, ValueError) as error:
             reason = str(error).partition("\n")[0]
-            yield f"cannot be loaded ({reason}); register its own layers with register_keras_serializable"
+            yield f"cannot be loaded ({reason}); register its custom layers with register_keras_serializable"
             return
     if not np.array_equal(output(loaded, x), wanted):
-        yield "saved and loaded it predicts otherwise; give each layer of its own a complete get_config"
+        yield "saved and loaded, its predictions differ; give each custom layer a complete get_config"
 
 
 def cost(tested: ModelUnderTest) -> Iterator[str]:
@@ -148,7 +148,7 @@ def batches(tested: ModelUnderTest) -> Iterator[str]:
     carried = max(np.abs(output(model, np.nextafter(x, np.float32(to))) - together).max() for to in (-1, 2))
     apart = np.concatenate([output(model, x[order[start : start + 2]]) for start in (0, 2, 4)])
     if (furthest := np.abs(together[order] - apart).max()) > max(INVARIANCE, ROUNDINGS * carried):
-        yield f"a prediction moves by {furthest:.1e} with its batch; normalise by stored statistics at inference"
+        yield f"a prediction changes by {furthest:.1e} with its batch; normalise by stored statistics at inference"
 
 
 def _before_weights(model: keras.Model) -> set[str]:

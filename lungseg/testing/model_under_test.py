@@ -1,4 +1,4 @@
-"""What the checks of the contract share: the architecture under test, noise to feed it, what any output must be."""
+"""Shared parts of the contract checks: the model under test, noise as input, and checks of any output."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def images(shape: tuple[int, int, int], n: int = 2, seed: int = 0) -> np.ndarray
 
 
 def output(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """What the model predicts for x, as it does outside training."""
+    """The model's prediction for x, in inference mode."""
     return np.asarray(keras.ops.convert_to_numpy(model(x, training=False)))
 
 
@@ -62,8 +62,8 @@ def sized(tested: ModelUnderTest, shapes: tuple[tuple[int, int, int], ...]) -> I
 def in_range(result: np.ndarray) -> Iterator[str]:
     """Finite float32 in [0, 1]."""
     if result.dtype != np.float32:
-        yield f"the output is {result.dtype}; make the last layer with style.head or dtype='float32'"
+        yield f"the output is {result.dtype}; make the last layer with layers.head or dtype='float32'"
     if not np.isfinite(result).all():
         yield "the output is not finite"
     elif result.min() < 0 or result.max() > 1:
-        yield f"the output reaches from {result.min()} to {result.max()}; end with a sigmoid, as style.head does"
+        yield f"the output reaches from {result.min()} to {result.max()}; end with a sigmoid, as layers.head does"

@@ -1,4 +1,4 @@
-"""Checks that take up to a minute an architecture."""
+"""Contract checks that take up to a minute per architecture."""
 
 from __future__ import annotations
 

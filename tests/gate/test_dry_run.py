@@ -130,7 +130,7 @@ def recipe(**changes):
 
 
 SCORES = "images whose scores changed"
-KEPT = "epoch of the weights that predict"
+KEPT = "epoch of the weights used to predict"
 ORDER = "order of images, epochs that differ"
 BUGS = {
     # name: what is replaced by what, or a function that plants it; what the gate must blame, at least
@@ -145,14 +145,14 @@ BUGS = {
     "order not shuffled": (golden_breaks.BREAKS["order not shuffled"], [ORDER]),
     "one order for all epochs": (golden_breaks.BREAKS["order of each epoch the first's"], [ORDER]),
     "one batch too few": ([(Batches, "steps", property(step_too_few))], ["images of each batch"]),
-    "one batch for all": (golden_breaks.BREAKS["first batch in the place of all"], ["each image once an epoch"]),
+    "one batch for all": (golden_breaks.BREAKS["first batch in the place of all"], ["each image once per epoch"]),
     "another image's mask": ([(Batches, "epoch", another_s_mask)], ["images trained on"]),
     "another image's prediction": ([(inference, "probabilities", backwards)], [SCORES]),
     "threshold 0.45": ([(inference, "masks", lambda p, threshold=0.5: p >= 0.45)], [SCORES]),
     "threshold 0.6": ([(inference, "masks", lambda p, threshold=0.5: p >= 0.6)], [SCORES]),
     "loss without its factor 2": (golden_breaks.BREAKS["Dice loss without its factor 2"], ["loss of two given masks"]),
-    "rate not lowered": (recipe(plateau_patience=99), ["learning rate, epoch by epoch"]),
-    "patience too long": (recipe(early_stopping_patience=99), ["learning rate, epoch by epoch"]),
+    "rate not lowered": (recipe(plateau_patience=99), ["learning rate by epoch"]),
+    "patience too long": (recipe(early_stopping_patience=99), ["learning rate by epoch"]),
     "all but one image tested": ([(worker, "score", lambda *all, score=worker.score: score(*all)[1:])], None),
 }
 
@@ -233,7 +233,7 @@ def test_a_name_is_added_once_to_a_registry():
     names = Registry("path", {"join": "os.path:join"})
     names.add("split", "os.path:split")
     assert list(names) == ["join", "split"]
-    with pytest.raises(UsageError, match="path 'join' is there already"):
+    with pytest.raises(UsageError, match="path 'join' exists already"):
         names.add("join", "os.path:split")
 
 

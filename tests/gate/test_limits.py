@@ -50,8 +50,8 @@ def test_a_file_says_margins_by_architecture_and_a_margin_comes_before_it(file: 
         ("margn = 0.01", "margn: expected one of margin, floor, level, exact, margins"),
         ("[margins]\nunet = -0.1", "margins by architecture"),
         ("exact = 1", "exact = 1: expected true or false"),
-        ("margin = ", "no file of limits"),
-        (None, "no file of limits"),
+        ("margin = ", "not a limits file"),
+        (None, "not a limits file"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused_by_name(file: Path, text: str | None, words: str) -> None:
@@ -102,5 +102,5 @@ def test_architectures_that_are_not_asked_for_are_not_missed() -> None:
     ]
     assert gate_cli._asked(before, gate_cli._subject(options(), before), options()) == before, "a lost one is a finding"
     other = options(arch="lwnet")
-    with pytest.raises(gate.NotComparable, match="is about unet, resunet, not lwnet"):
+    with pytest.raises(gate.NotComparable, match="holds unet, resunet, not lwnet"):
         gate_cli._asked(before, gate_cli._subject(other, before), other)

@@ -39,8 +39,8 @@ def test_what_was_not_measured_is_not_judged_and_what_is_new_passes() -> None:
         ({"schema": 0}, "another schema"),
         ({"ratios": {}}, "another schema"),
         ({"ratios": {"a": 0}}, "another schema"),
-        ({"ratios": {"a": "fast"}}, "not a baseline of speed"),
-        ({"machine": {}}, "not a baseline of speed"),
+        ({"ratios": {"a": "fast"}}, "not a speed baseline"),
+        ({"machine": {}}, "not a speed baseline"),
     ],
 )
 def test_a_baseline_that_cannot_be_compared_with_is_refused(tmp_path: Path, change: Any, words: str) -> None:

@@ -237,9 +237,7 @@ def test_records_of_other_data_than_the_rest_are_no_summary(tmp_path):
     assert gate.summarise_results(Results(tmp_path), suites.suite("montgomery-128"))
     records[3]["inputs"]["data"] = "second"
     made_up.save(tmp_path, records)
-    with pytest.raises(
-        NotComparable, match=r"not of one comparison: data: unet\.phantom\.f3\.s0 was made with another"
-    ):
+    with pytest.raises(NotComparable, match=r"unet\.phantom\.f3\.s0 and unet\.phantom\.f0\.s0 differ in data"):
         gate.summarise_results(Results(tmp_path), suites.suite("montgomery-128"))
 
 
@@ -294,12 +292,12 @@ def test_how_strict_a_comparison_was_is_told(tmp_path):
     assert gate.explain(before, same) == (
         "Same machine kind as the baseline's: counts and prepared pixels must be equal."
     )
-    assert gate.explain(before, other).startswith("Another machine kind than the baseline's (cpu ")
-    assert gate.explain(before, other, expected_change=True).startswith("A meant change: ")
-    assert "holds no size;" in gate.explain(before, {**same, "size": [64, 64]})
+    assert gate.explain(before, other).startswith("Different machine kind from the baseline's (cpu ")
+    assert gate.explain(before, other, expected_change=True).startswith("An expected change: ")
+    assert "lacks size;" in gate.explain(before, {**same, "size": [64, 64]})
     for expected_change, words in ((False, "no score may be below 0.5;"), (True, "no mean score may be below 0.5.")):
         details = gate.explain(before, other, limits=LIMITS, expected_change=expected_change)
-        assert "lost less than 0.25 Dice by image" in details
+        assert "lost less than 0.25 per-image Dice" in details
         assert words in details
 
 

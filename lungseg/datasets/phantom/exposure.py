@@ -53,7 +53,7 @@ def _blurred(image: Grid, share: float) -> Grid:
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Grid:
-    """Nearly normal, mean 0 and deviation 1: the sum of four random bytes, for want of a logarithm that is exact."""
+    """Nearly normal, mean 0 and deviation 1: the sum of four random bytes, because no logarithm is exact."""
     h, w = shape
     dice = np.frombuffer(rng.bytes(4 * h * w), np.uint8).reshape(4, h, w)
     return (dice.sum(axis=0, dtype=np.uint16) - 510.0) * (1 / 147.8)

@@ -79,7 +79,7 @@ class Outlines(NamedTuple):
 
 
 def frame(pose: Pose, size: tuple[int, int]) -> Frame:
-    """Where each pixel of an image of `size` (rows, columns) lies in the patient."""
+    """The position in the patient of each pixel of an image of `size` (rows, columns)."""
     h, w = size
     y = ((np.arange(h) + 0.5) / h - 0.5 - pose.dy)[:, None] / pose.scale
     x = (((np.arange(w) + 0.5) / w - 0.5) * ASPECT - pose.dx)[None, :] / pose.scale
