@@ -218,11 +218,11 @@ def _numerics(of: argparse.ArgumentParser) -> None:
 
 def _launch(of: argparse.ArgumentParser) -> None:
     where = of.add_mutually_exclusive_group()
-    where.add_argument("--launch", type=_words, default=(), metavar="WORDS", help="command that each process is "
-                       "started through, as \"srun --ntasks=1 --gpus=1\"; presets: slurm, and "
-                       "ssh:HOST,HOST for the least busy of these")  # fmt: skip
-    where.add_argument("--executor", type=_executor, default=("local", ""), metavar="NAME[:ADDRESS]", help="what runs "
-                       "the processes: local, or ray, of this machine alone; ray:ADDRESS joins a cluster")  # fmt: skip
+    where.add_argument("--launch", type=_words, default=(), metavar="COMMAND", help="command prefix that "
+                       "starts each process, such as \"srun --ntasks=1 --gpus=1\"; presets: slurm, and "
+                       "ssh:HOST,HOST for the least busy of these hosts")  # fmt: skip
+    where.add_argument("--executor", type=_executor, default=("local", ""), metavar="NAME[:ADDRESS]", help="engine "
+                       "that runs the processes: local (default), ray on this machine, or ray:ADDRESS of a cluster")  # fmt: skip
 
 
 def _choice(of: argparse.ArgumentParser) -> None:

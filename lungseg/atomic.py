@@ -101,8 +101,8 @@ def host() -> str:
 
 
 def temp_prefix(start: str) -> str:
-    """How a temporary name of this process begins: with its machine and number, so that others see whether it still
-    writes, and processes of one number on two machines that share the folder never meet."""
+    """Temp-file prefix containing the host and the PID, so that stale files can be detected and processes
+    with equal PIDs on two machines never use one file."""
     return f"{start}{host()}-{os.getpid()}-"
 
 

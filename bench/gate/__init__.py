@@ -1,8 +1,8 @@
 """The regression gate: compares two summaries of records and gives findings and an exit code. Needs NumPy only.
 
-``summary`` says what is compared, ``preparation`` and ``accuracy`` compare it, ``paired`` judges the scores image by
-image, ``pipeline`` what a dry run did, ``comparison`` puts them together, ``limits`` holds how much may change and why.
-``reports`` tells the verdict, ``replaced`` whether the baseline changed together with the code.
+``summary`` collects what is compared. ``preparation`` compares the prepared data, ``accuracy`` mean scores, ``paired``
+per-image scores and ``pipeline`` dry runs; ``comparison`` joins their findings. ``limits`` holds how much may change,
+and why. ``reports`` shows the verdict, ``replaced`` whether the baseline changed with the code.
 """
 
 from bench.gate.accuracy import Inconsistent as Inconsistent

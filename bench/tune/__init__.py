@@ -1,5 +1,5 @@
 """`python -m bench tune`: a hyperparameter search that never sees the fold on which its result is evaluated.
 
-``plan`` says what a study is, ``space`` what it may change, ``journal`` is the door to Optuna, ``study`` searches,
-``outcome`` and ``page`` tell what the search bought.
+``plan`` defines a study, ``space`` what it may change. ``study`` runs the search, ``journal`` stores its trials (by
+Optuna), ``result`` and ``page`` report the held-out gain.
 """
