@@ -222,7 +222,7 @@ def _launch(of: argparse.ArgumentParser) -> None:
                        "starts each process, such as \"srun --ntasks=1 --gpus=1\"; presets: slurm, and "
                        "ssh:HOST,HOST for the least busy of these hosts")  # fmt: skip
     where.add_argument("--executor", type=_executor, default=("local", ""), metavar="NAME[:ADDRESS]", help="engine "
-                       "that runs the processes: local (default), ray on this machine, or ray:ADDRESS of a cluster")  # fmt: skip
+                       "that runs the processes: local (the default), ray on this machine, or ray:ADDRESS")  # fmt: skip
 
 
 def _choice(of: argparse.ArgumentParser) -> None:
