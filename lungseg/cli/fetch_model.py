@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from lungseg.cli.terminal import plain, tell
+from lungseg.terminal import plain, tell
 from lungseg.terminal import path as path_of
 
 
