@@ -39,6 +39,6 @@ def test_a_page_says_who_had_not_converged_off():
         for r in grid(("unet", "resunet"), n=30)
     ]
     (leaderboard,) = leaderboards(made)
-    assert "ran out for unet in 2 of 5 trainings." in converged(leaderboard)
+    assert "at the last epoch of unet in 2 of 5 trainings." in converged(leaderboard)
     (leaderboard,) = leaderboards([r for r in made if r["cell"]["architecture"] == "resunet"])
     assert converged(leaderboard) is None

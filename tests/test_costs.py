@@ -79,8 +79,8 @@ def test_a_row_a_device(tmp_path, monkeypatch):
     ]
     monkeypatch.setattr(overview, "home", lambda: tmp_path)
     text = overview.overview()
-    assert "1 cell, 30 s on NVIDIA H200: " in text
-    assert "2 cells, 2 min, up to 2 at a time on cpu: " in text  # the second began half a minute after the first
+    assert "1 cell in 30 s on NVIDIA H200: " in text
+    assert "2 cells in 2 min, up to 2 in parallel, on cpu: " in text  # the second began half a minute after the first
     assert "cost not measured" in text
 
 

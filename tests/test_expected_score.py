@@ -18,7 +18,8 @@ from lungseg.datasets import montgomery
 from lungseg.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITE = "montgomery-128-strong"
+SUITE = "ablation-128"
+RECIPE = "strong:batch-4+epochs-300+elastic"
 
 
 @pytest.fixture
@@ -28,10 +29,14 @@ def card():
 
 def held_out():
     """Of each patient the Dice of the images by the trainings that did not see them, from the records' own text."""
-    paths = sorted((ROOT / "results" / "runs" / SUITE / "tensorflow-cpu-float32").glob("lwnet.montgomery.f*.s0.json"))
+    paths = sorted(
+        (ROOT / "results" / "runs" / SUITE / "tensorflow-cpu-float32").glob(
+            "lwnet~batch-4+epochs-300+elastic.montgomery.f*.s0.json"
+        )
+    )
     assert len(paths) == 5
     records = [json.loads(path.read_text()) for path in paths]
-    assert {record["inputs"]["recipe"]["name"] for record in records} == {"strong"}
+    assert {record["inputs"]["recipe"]["name"] for record in records} == {RECIPE}
     result = defaultdict(list)
     for case in (case for record in records for case in record["cases"]):
         result[montgomery.SAME_PATIENT.get(case["id"], case["patient"])].append(case["dice"])
@@ -46,7 +51,7 @@ def test_the_shipped_card_states_the_mean_over_patients_whose_images_were_held_o
     assert score["value"] == pytest.approx(mean(map(mean, result.values())), abs=1e-12)
     assert score["low"] < score["value"] < score["high"]
     assert score["data_sha256"] == card.data["raw_sha256"]
-    for part in ("out of fold", "5 trainings", SUITE, "recipe strong", "protocol 1", "commit e34a18f4f052"):
+    for part in ("out of fold", "5 trainings", SUITE, f"recipe {RECIPE}", "protocol 1", "commit 0f231700f13f"):
         assert part in score["how"]
     assert score["beside_another_image_of_the_patient"] == 20  # as README says of protocol 1
     assert score["differences"] == {"monitor": {"there": "val_dice", "here": "val_hard_dice"}}

@@ -143,7 +143,7 @@ def test_an_archive_that_would_fill_the_memory_is_refused_before_it_is_unpacked(
         ("threshold", "0.5", "threshold is"),
         ("weights_sha256", "x", "weights_sha256 is"),
         ("scores", [1], "scores is"),
-        ("schema", 99, "no card of schema 1"),
+        ("schema", 99, "not a card of schema 1"),
         ("colour", "blue", "'colour' is unknown"),
         ("name", "/home/somebody/models", "holds the path"),
         ("name", "../../etc/passwd", "holds the path"),

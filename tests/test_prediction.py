@@ -316,7 +316,7 @@ def test_the_command_ends_with_4_for_a_bad_file_3_for_only_bad_ones_and_0_for_no
     assert capsys.readouterr().out.strip() == str(out / "lungs.csv")
     assert main(["predict", str(tmp_path), "--out", str(out), *model]) == 4
     shown = capsys.readouterr()
-    assert "bad.png: is no PNG" in shown.err
+    assert "bad.png: is not a PNG" in shown.err
     assert "1 segmented, 0 skipped, 1 failed" in shown.err
     assert main(["predict", str(tmp_path / "bad.png"), "--out", str(out), *model]) == 3
     assert main(["predict", str(tmp_path / "none.png"), "--out", str(out), *model]) == 3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from lungseg.terminal import plain, tell
 from lungseg.terminal import path as path_of
+from lungseg.terminal import plain, tell
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:

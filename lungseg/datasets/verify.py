@@ -72,7 +72,7 @@ def verify(
         if say and time.monotonic() - spoke > 5:
             spoke = time.monotonic()
             say(f"{number} of {len(cases)} cases read")
-    rows = census(cases, findings)
+    rows = summary(cases, findings)
     warnings = {**remarks(cases, folder if dataset != "phantom" else None), **data_warnings(findings)}
     if not same_patient or errors:
         return Report(title, rows, errors, warnings)
@@ -113,7 +113,7 @@ def _wrapped(text: str, first: str, rest: str) -> list[str]:
     )
 
 
-def census(cases: Sequence[Case], findings: Sequence[ImageCheck]) -> list[tuple[str, str]]:
+def summary(cases: Sequence[Case], findings: Sequence[ImageCheck]) -> list[tuple[str, str]]:
     """What the set holds, as rows (label, value): of all cases, and of the findings of those that could be decoded."""
     readable = f"{len(cases)}" if len(findings) == len(cases) else f"{len(cases)}, {len(findings)} usable"
     rows = [("images", readable), ("patients", f"{len({case.patient for case in cases})}")]
