@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 from read_page import flat
 from records import grid, leaderboards, save, sealed, second
@@ -62,13 +65,25 @@ def clear():
 
 def test_a_lead_of_one_seed_is_called_one_of_weights_and_methods_are_told_apart(clear):
     assert best(clear).startswith("UNet++ (1 seed), mean Dice ")
-    text = real(clear)
+    text = re.sub(r" \(by at least 0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]\)", "", real(clear).replace("\u00a0", " "))
     assert text.startswith("UNet++ is better than U-Net, ResUNet and R2U-Net. With 1 seed this is about these trained")
     assert text.endswith("Of networks with at least 3 seeds: U-Net is better than ResUNet and R2U-Net.")
 
 
+def test_a_lead_is_stated_with_the_smallest_of_its_differences(clear):
+    pairs = [clear.pair("unetpp", name).seen_from("unetpp").difference for name in THREE]
+    least = min(pairs, key=lambda difference: difference.value)
+    assert f"(by at least {least.value:.4f} [{least.low:.4f}, {least.high:.4f}])" in real(clear).replace("\u00a0", " ")
+
+
+def test_the_full_size_is_called_not_run_until_all_three_are(clear):
+    assert founding([clear]).startswith("not run yet at the source protocol's 256 px and 64 filters")
+    run = replace(clear, conditions=replace(clear.conditions, suite="montgomery"))
+    assert founding([run]).startswith("with its training recipe at ")
+
+
 def test_the_cheapest_within_the_margin_is_named_with_its_cost(clear):
-    assert "No network that costs less is within 0.002 Dice of it" in cost(clear, [])
+    assert "no network that costs less is within 0.002 Dice of UNet++" in cost(clear, [])
     (leaderboard,) = leaderboards(montgomery(("unet", "unet_of_more"), level=0.97))
     near = [r for r in leaderboard.rows if abs(r.dice.value - leaderboard.rows[0].dice.value) <= 0.002]
     if len(near) == 2:
@@ -77,7 +92,7 @@ def test_the_cheapest_within_the_margin_is_named_with_its_cost(clear):
 
 def test_the_founding_three_are_answered_for_by_the_source_protocols_recipe(clear):
     text = founding([clear])
-    assert "3 seeds: U-Net 0.9" in text.replace("\u00a0", " ")
+    assert "3 seeds each: U-Net 0.9" in text.replace("\u00a0", " ")
     assert founding(leaderboards(montgomery(THREE[:2]))) is None
 
 

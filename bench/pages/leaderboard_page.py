@@ -17,6 +17,7 @@ from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN
 from bench.suites import THREE
 
 SOURCE = "reference"  # the recipe of the source protocol
+FULL_SIZE = "montgomery"  # the suite with its size and width, too
 QUESTION = "Which network finds the lungs on a chest radiograph best, is its lead significant, and what does it cost?"
 
 
@@ -88,14 +89,24 @@ def _against(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
         by_word.setdefault(word, []).append(shown(other.name))
     parts = [
         f"{words} {listed(by_word[verdict])}"
+        + (f" ({_least_lead(leaderboard, first, rows[1:])})" if verdict == BETTER else "")
         for verdict, words in (
             (BETTER, "better than"),
             (EQUIVALENT, f"equivalent (within {MARGIN}) to"),
-            (UNKNOWN, "not known to be better than"),
+            (UNKNOWN, "neither shown to be better than nor equivalent to"),
         )
         if verdict in by_word
     ]
     return f"{shown(first.name)} is {'; '.join(parts)}."
+
+
+def _least_lead(leaderboard: Leaderboard, first: Row, others: Sequence[Row]) -> str:
+    """The smallest difference to the rows that the first is better than, with its interval over the same patients."""
+    pairs = [leaderboard.pair(first.name, other.name) for other in others]
+    led = [seen.difference for pair in pairs if pair and (seen := pair.seen_from(first.name)).verdict == BETTER]
+    low = min(led, key=lambda difference: difference.value)
+    value = tables.unbroken(f"{low.value:.4f} [{low.low:.4f}, {low.high:.4f}]")
+    return f"{'by' if len(led) == 1 else 'by at least'} {value}"
 
 
 def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
@@ -106,8 +117,8 @@ def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
         return "unknown."
     if result is rows[0]:
         return (
-            f"{shown(result.name)} takes {_costs(leaderboard, result, measured)}. No network that costs less is within"
-            f" {MARGIN} Dice of it; {_next(leaderboard, rows, measured)}"
+            f"no network that costs less is within {MARGIN} Dice of {shown(result.name)}, which takes"
+            f" {_costs(leaderboard, result, measured)}. {_next(leaderboard, rows, measured)}"
         )
     return (
         f"the cheapest within {MARGIN} of the best mean is {shown(result.name)}, {_value(result)}:"
@@ -119,7 +130,7 @@ def _next(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[Thro
     """Cost and loss of Dice of the network with the fewest multiplications."""
     light = min(rows, key=lambda r: (r.gmacs, r.parameters))
     away = rows[0].dice.value - light.dice.value
-    return f"the lightest, {shown(light.name)}, scores {away:.3f} less: {_costs(leaderboard, light, measured)}."
+    return f"{shown(light.name)}, which computes least, scores {away:.3f} less: {_costs(leaderboard, light, measured)}."
 
 
 def _costs(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]) -> str:
@@ -127,8 +138,8 @@ def _costs(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTabl
     speed = tables.rate(leaderboard, row, measured)
     rate = f", {speed} images/s" if speed != NONE else ""
     return (
-        f"{millions(row.parameters)} parameters, {row.gmacs:.2f} GMACs an image, {duration(row.train_seconds)} of"
-        f" training a {what}{rate}"
+        f"{millions(row.parameters)} parameters, {row.gmacs:.2f} billion multiply-adds an image,"
+        f" {duration(row.train_seconds)} of training a {what}{rate}"
     )
 
 
@@ -146,11 +157,17 @@ def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
     each = listed([f"{shown(r.name)} {_value(r)}" for r in local])
     key = leaderboard.conditions
     return (
-        f"by the source protocol's recipe at {key.size[0]} px, width {local[0].width}, {_seeds(leaderboard)} seeds: "
-        f"{each}."
-        f" {_against(leaderboard, local)} The source protocol's own 256 px and width 64 need a GPU"
-        f" ({code('make bench SUITE=montgomery')})."
+        f"{_at_full_size(leaderboards)}with its training recipe at {key.size[0]} px and {local[0].width} filters in the"
+        f" first layer, {_seeds(leaderboard)} seeds each: {each}. {_against(leaderboard, local)}"
     )
+
+
+def _at_full_size(leaderboards: Sequence[Leaderboard]) -> str:
+    """That the source protocol itself was not run yet; empty where it was."""
+    if any(s.conditions.suite == FULL_SIZE and set(THREE) <= {r.name for r in ranked(s)} for s in leaderboards):
+        return ""
+    command = code(f"make bench SUITE={FULL_SIZE}")
+    return f"not run yet at the source protocol's 256 px and 64 filters ({command}, for a GPU); "
 
 
 def _seeds(leaderboard: Leaderboard) -> int:

@@ -114,12 +114,13 @@ def rate(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]
 
 def notes(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     """Explanation of the columns of both tables, and their footnotes."""
-    at = f"Dice and overlap at {leaderboard.conditions.size[0]} px"
+    at = f"Dice, IoU, precision, recall and accuracy at {leaderboard.conditions.size[0]} px"
     if any(r.stored for r in rows):
-        at += f"; HD95 (median) and NSD (mean, at 2 {borders.unit(leaderboard.rows)}) at each mask's stored size"
+        at += "; HD95 (95th percentile of boundary distances, median over images) and NSD (share of the boundary"
+        at += f" within 2 {borders.unit(leaderboard.rows)}, mean) at each mask's original size"
     parts = [
         f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice."
-        f" Training: a cell. Images/s: inference; {NONE}: not measured."
+        f" Training: time of one fold and seed. Images/s: inference. {NONE}: not measured, or the reference itself."
     ]
     if any(r.rank and single_seed(leaderboard, r) for r in rows):
         parts.append(FEW_MEANS)
