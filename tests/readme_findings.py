@@ -16,7 +16,7 @@ from bench.pages import leading, report
 from bench.records.results import Results
 from bench.statistics import stats
 from bench.statistics.rows import Leaderboard, Pair, Row
-from bench.statistics.verdicts import EQUIVALENT, MARGIN
+from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -98,18 +98,25 @@ def founding(result: Leaderboards) -> str:
     """The founding question by today's protocol, as far as two cores carried it."""
     leaderboard = of(result, "montgomery-64", "cpu", "unet", "resunet", "r2unet")
     rows = sorted((row(leaderboard, one) for one in ("unet", "resunet", "r2unet")), key=lambda r: -r.dice.value)
-    words = [
-        f"{name(a.name)} against {name(b.name)} {pair(leaderboard, a.name, b.name).seen_from(a.name).verdict}"
-        for i, a in enumerate(rows) for b in rows[i + 1 :]
-    ]  # fmt: skip
+    ahead: dict[str, list[str]] = {}
+    words = []
+    for i, a in enumerate(rows):
+        for b in rows[i + 1 :]:
+            verdict = pair(leaderboard, a.name, b.name).seen_from(a.name).verdict
+            if verdict == BETTER:
+                ahead.setdefault(name(b.name), []).append(name(a.name))
+            elif verdict == EQUIVALENT:
+                words.append(f"{name(a.name)} and {name(b.name)} are equivalent")
+            else:
+                words.append(f"which of {name(a.name)} and {name(b.name)} is better is not known")
+    words = [f"{listed(of)} {'are' if len(of) > 1 else 'is'} better than {b}" for b, of in ahead.items()] + words
     seeds = {len(r.seeds) for r in rows}
     if len(seeds) > 1:
         raise LookupError("the three have not the same number of seeds: the line needs other words")
     scores = listed([f"{name(r.name)} {three(r)}" for r in rows])
     return (
-        f"**U-Net, ResUNet or R2U-Net**, by the source protocol at {leaderboard.conditions.size[0]} px, width "
-        f"{rows[0].width},"
-        f" {WORDS[seeds.pop()]} seeds ({page(leaderboard)}): {scores}; {', '.join(words)}."
+        f"**U-Net, ResUNet or R2U-Net**, with the source protocol's recipe at {leaderboard.conditions.size[0]} px,"
+        f" width {rows[0].width}, {WORDS[seeds.pop()]} seeds ({page(leaderboard)}): {scores}; {'; '.join(words)}."
     )
 
 
