@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from bench import renamed
-from bench.options import parser
+from bench.cli.options import parser
 from lungseg import terminal
 from lungseg.errors import EnvironmentFailure, LungsegError
 
@@ -30,13 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hint := renamed.hint(sys.argv[1:] if arguments is None else arguments):
         options.error(hint)
     chosen = options.parse_args(arguments)
-    from bench import commands
+    from bench import cli
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: what a job scheduler sends first
 
     try:
-        code = int(getattr(commands, chosen.verb.replace("-", "_"))(chosen))
+        code = int(cli.function(chosen.verb)(chosen))
         sys.stdout.flush()
         return code
     except LungsegError as error:

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 import lungseg
-from bench import commands
 from bench.__main__ import main
+from bench.cli import reporting
 from bench.paths import ROOT
 from lungseg.__main__ import main as lungseg_main
 
@@ -88,6 +88,6 @@ def test_the_version_is_told(program, capsys):
 
 def test_a_library_of_the_extra_that_is_not_installed_is_named_with_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "tabulate", None)
-    monkeypatch.setattr(commands, "report", lambda _: __import__("tabulate"))
+    monkeypatch.setattr(reporting, "report", lambda _: __import__("tabulate"))
     assert main(["report", "--results", str(tmp_path)]) == 6
     assert capsys.readouterr().err == "error: tabulate is not installed: `pip install 'lungseg[bench]'`\n"

@@ -18,7 +18,7 @@ import pytest
 from test_launch import SRUN
 
 from bench import machine
-from bench.options import parser
+from bench.cli.options import parser
 from bench.paths import ROOT
 from bench.records import makespan
 from bench.running import child

@@ -10,8 +10,9 @@ import statistics
 
 import pytest
 
-from bench import gate, gate_cli
+from bench import gate
 from bench.__main__ import main
+from bench.cli import comparing
 from bench.gate import compare, exit_code
 from bench.paths import ROOT
 from bench.records import store
@@ -264,7 +265,7 @@ def gate_verb(tmp_path, monkeypatch):
     """`python -m bench gate` or another verb of it, with a summary instead of a training."""
 
     def run(verb, now):
-        monkeypatch.setattr(gate_cli, "_trained", lambda suite, options: now)
+        monkeypatch.setattr(comparing, "_trained", lambda suite, options: now)
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
         return main([verb, "--baseline", str(tmp_path / "baseline.json"), "--results", str(tmp_path / "out")])
 

@@ -83,7 +83,7 @@ def test_a_run_equals_itself_and_survives_its_file(good, tmp_path):
 def test_no_baseline_is_exit_5_with_the_command_that_makes_one_before_training(
     good, tmp_path, capsys, monkeypatch, text
 ):
-    monkeypatch.setattr("bench.gate_cli._trained", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("bench.cli.comparing._trained", lambda *_: pytest.fail("trained"))
     if text is not None:
         (tmp_path / "b.json").write_text(json.dumps({**good, "schema": 0}) if text == "another schema" else text)
     assert main(["gate", "--baseline", str(tmp_path / "b.json"), "--results", str(tmp_path)]) == 5

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bench import machine
-from bench.options import parser
+from bench.cli.options import parser
 from bench.running import child
 from bench.running.executor import EXECUTORS, Job, Local, Stopped
 from lungseg.errors import EnvironmentFailure

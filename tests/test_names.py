@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.options import parser
+from bench.cli.options import parser
 from bench.records import store
 from bench.records.results import Results
 from lungseg.recipes import JOINED, RECIPES, VARIANT_NAMES
@@ -27,7 +27,7 @@ IDENTIFIERS = dict(
     Fitted TrainedModel|put_back restore|resolved recipe_settings|likeness consistency|still_rising not_converged
     doubts warnings|doubtful flagged|levelled converged|Vetted Validated|vetted validated|vetting validation
     Setting Conditions|Section Leaderboard|Place RankStats|Counterpart MatchedRow|PHYSICIANS INTER_OBSERVER
-    judging gate_cli|meant expected_change|settled steady_state|busy contended|speed_probe worker|Speeds ThroughputTable
+    meant expected_change|settled steady_state|busy contended|speed_probe worker|Speeds ThroughputTable
     speed_table throughput_table|Keeper CheckpointCallback|Watcher OnEpoch|bought held_out_gain|promised inner_score
     Style LayerFactory|forever repeat|varied augmented|bent elastic_map|suspicions warnings|census summary
     inspection checks|brushes drawing|cheap fast|dear slow|by_heart overfits|over_views with_tta|rim tolerance

@@ -8,7 +8,7 @@ import pytest
 from records import leaderboards, parsed, record, validate
 
 from bench import machine, suites
-from bench.options import parser
+from bench.cli.options import parser
 from bench.pages import report
 from bench.records import store
 from bench.records.results import Results

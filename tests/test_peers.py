@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from speed_rows import row
 
-from bench import commands
 from bench.__main__ import main
+from bench.cli import training
 from bench.records import csv_file
 from bench.records.results import Results
 from bench.running.child import Child
@@ -22,7 +22,7 @@ def test_where_torch_is_missing_that_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentFailure, match=r"torch is not installed, .*; run `make speed-peers`"):
         peers.measure(SMALL, Results(tmp_path), print, 0.1)
-    monkeypatch.setattr(commands.runtime, "check_backend", lambda: None)
+    monkeypatch.setattr(training.runtime, "check_backend", lambda: None)
     assert main(["speed", "smoke", "--peers", "--results", str(tmp_path)]) == EnvironmentFailure.exit_code
     assert "torch is not installed" in capsys.readouterr().err
 

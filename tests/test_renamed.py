@@ -6,7 +6,7 @@ import pytest
 
 from bench import renamed
 from bench.__main__ import main
-from bench.options import parser
+from bench.cli.options import parser
 from lungseg.errors import UsageError
 from lungseg.recipes import recipe
 from lungseg.renamed import RECIPES, VARIANTS

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from records import grid, save
 
-from bench import gate_cli, suites
+from bench import suites
 from bench.__main__ import main
+from bench.cli import comparing
 from bench.paths import ROOT
 from bench.records import store
 from bench.records.results import Results
@@ -187,7 +188,7 @@ def test_the_gate_refuses_to_judge_old_records_that_it_cannot_remove(tmp_path, n
     (tmp_path / "results/runs").mkdir(parents=True)
     (tmp_path / "results/runs/smoke").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(EnvironmentFailure, match=r"runs/smoke: cannot be removed"):
-        gate_cli._trained(suites.suite("smoke"), argparse.Namespace(data=None, results=Results(tmp_path / "results")))
+        comparing._trained(suites.suite("smoke"), argparse.Namespace(data=None, results=Results(tmp_path / "results")))
 
 
 @pytest.fixture

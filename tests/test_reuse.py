@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from records import leaderboards, record, sealed
 
-from bench import gate_cli, machine, suites
+from bench import machine, suites
+from bench.cli import comparing
 from bench.pages.provenance import provenance
 from bench.records import store
 from bench.records.results import Results
@@ -155,9 +156,9 @@ def test_of_two_suites_that_trained_it_one_is_taken(tmp_path, trained, capsys):
 def test_what_is_on_trial_is_trained(tmp_path, monkeypatch):
     """The gate judges today's code, whatever the folder holds."""
     requested = {}
-    monkeypatch.setattr(gate_cli, "train", lambda *_, **more: requested.update(more) or (130, None))
+    monkeypatch.setattr(comparing, "train", lambda *_, **more: requested.update(more) or (130, None))
     with pytest.raises(KeyboardInterrupt):
-        gate_cli._trained(suites.suite("smoke"), argparse.Namespace(data=None, results=Results(tmp_path)))
+        comparing._trained(suites.suite("smoke"), argparse.Namespace(data=None, results=Results(tmp_path)))
     stored(tmp_path)
     root = data.resolve_root(OURS, None, Results(tmp_path))
     ran = []

@@ -8,8 +8,9 @@ import pytest
 from records import grid, record, save, unlike, validate
 
 import lungseg
-from bench import commands, gate, machine, suites
+from bench import cli, gate, machine, suites
 from bench.__main__ import main
+from bench.cli import output, training
 from bench.pages import report, showcase
 from bench.records import store
 from bench.records.results import Results
@@ -96,9 +97,9 @@ def test_what_follows_the_training_cannot_cost_its_report(tmp_path, monkeypatch,
     def fails(*_, **__):
         raise DataError(f"{broken}: no such table; move it away")
 
-    monkeypatch.setattr(commands, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
+    monkeypatch.setattr(training, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
     monkeypatch.setattr(showcase, "draw", fails if broken == "gallery" else lambda *_: None)
-    monkeypatch.setattr(commands, "_speed", fails if broken == "speed" else lambda *_, **__: 0)
+    monkeypatch.setattr(training, "_speed", fails if broken == "speed" else lambda *_, **__: 0)
     assert main(["run", "smoke", "--results", str(tmp_path)]) == 4
     assert (tmp_path / "smoke.md").exists()
     assert "move it away" in capsys.readouterr().err
@@ -106,9 +107,9 @@ def test_what_follows_the_training_cannot_cost_its_report(tmp_path, monkeypatch,
 
 def test_the_leaderboard_is_told_before_throughput_is_measured(tmp_path, monkeypatch, capsys):
     details = []
-    monkeypatch.setattr(commands, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
+    monkeypatch.setattr(training, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
     monkeypatch.setattr(showcase, "draw", lambda *_: None)
-    monkeypatch.setattr(commands, "_speed", lambda *_, anew, **__: details.append((capsys.readouterr().out, anew)) or 0)
+    monkeypatch.setattr(training, "_speed", lambda *_, anew, **__: details.append((capsys.readouterr().out, anew)) or 0)
     assert main(["run", "smoke", "--results", str(tmp_path)]) == 0
     ((before, anew),) = details
     assert "r2unet" in before
@@ -121,7 +122,7 @@ def test_a_reader_that_has_gone_never_makes_a_verdict_look_good(monkeypatch, ver
     def gone(_):
         raise BrokenPipeError
 
-    monkeypatch.setattr(commands, verb, gone)
+    monkeypatch.setattr(f"bench.cli.{cli.ROOM[verb]}.{verb}", gone)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.stderr, "close", lambda: None)
         assert main([verb]) == code
@@ -131,7 +132,7 @@ def test_an_interruption_names_a_command_that_can_be_pasted(monkeypatch, capsys,
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "run", interrupted)
+    monkeypatch.setattr(training, "run", interrupted)
     assert main(["run", "smoke", "--results", str(tmp_path / "my $x")]) == 130
     assert f"-m bench run smoke --results '{tmp_path}/my $x'" in capsys.readouterr().err
 
@@ -160,8 +161,8 @@ def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
 
 def test_the_variants_asked_for_are_those_that_are_trained(tmp_path, monkeypatch):
     requested = []
-    ended = (commands.INTERRUPTED, 0)
-    monkeypatch.setattr(commands, "train", lambda suite, *_, **__: requested.append(suite.recipes) or ended)
+    ended = (training.INTERRUPTED, 0)
+    monkeypatch.setattr(training, "train", lambda suite, *_, **__: requested.append(suite.recipes) or ended)
     run = ["run", "ablation", "--data", str(tmp_path), "--results", str(tmp_path / "results")]
     monkeypatch.setattr("bench.running.data.resolve_root", lambda *_: tmp_path)
     assert main([*run, "--variants", "plateau, batch-4+elastic"]) == 130
@@ -188,6 +189,6 @@ def test_entries_of_a_variant_are_asked_of_a_suite_of_that_recipe(tmp_path, monk
 @pytest.mark.parametrize(("columns", "details"), [("40", 60), ("100", 100), ("300", 120)])
 def test_the_leaderboard_is_as_wide_as_the_terminal_and_eighty_columns_in_a_log(monkeypatch, columns, details):
     monkeypatch.setenv("COLUMNS", columns)
-    assert commands._columns() == 80
-    monkeypatch.setattr(commands.sys.stdout, "isatty", lambda: True)
-    assert commands._columns() == details
+    assert output.columns() == 80
+    monkeypatch.setattr(output.sys.stdout, "isatty", lambda: True)
+    assert output.columns() == details

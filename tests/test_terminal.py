@@ -11,10 +11,10 @@ from layouts import source_layout
 from records import grid, save
 
 import lungseg
-from bench import gate_cli
 from bench.__main__ import main as bench
+from bench.cli import comparing
+from bench.cli.options import parser
 from bench.gate.reports import Verdict
-from bench.options import parser
 from bench.paths import ROOT
 from bench.records.results import Results
 from bench.running import data
@@ -79,7 +79,7 @@ def test_what_is_printed_without_standard_output_goes_into_no_file(tmp_path):
 @pytest.mark.parametrize("summary", ["nowhere/summary.md", "."])
 def test_a_verdict_is_kept_where_the_jobs_summary_cannot_be_written(monkeypatch, tmp_path, capsys, summary):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / summary))
-    assert gate_cli._tell(Verdict([], "strict", 0), tmp_path / "gate") == 0
+    assert comparing._tell(Verdict([], "strict", 0), tmp_path / "gate") == 0
     details = capsys.readouterr()
     assert f"GITHUB_STEP_SUMMARY={tmp_path / summary}" in details.err
     assert details.out
@@ -89,10 +89,11 @@ def test_a_verdict_is_kept_where_the_jobs_summary_cannot_be_written(monkeypatch,
 FULL = """
 import sys
 from pathlib import Path
-from bench import gate_cli
+from bench.cli import comparing
+
 from bench.gate.reports import Verdict
-gate_cli.near = str
-sys.exit(gate_cli._tell(Verdict([], "strict", 1), Path(sys.argv[1])))
+comparing.near = str
+sys.exit(comparing._tell(Verdict([], "strict", 1), Path(sys.argv[1])))
 """
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import gate, gate_cli
+from bench import gate
+from bench.cli import comparing
 from bench.gate import LIMITS, Limits, chosen, paired
 from lungseg.errors import UsageError
 
@@ -87,20 +88,22 @@ def options(**more: object) -> argparse.Namespace:
 
 def test_what_is_trained_is_asked_or_what_the_baseline_was_made_from() -> None:
     other = {"suite": "own-smoke", "architectures": {"json.tool:main": {}}}
-    assert gate_cli._subject(options(), None).name == "smoke"
-    assert gate_cli._subject(options(data=Path("xrays")), None).name == "own-smoke"
-    suite = gate_cli._subject(options(), other)
+    assert comparing._subject(options(), None).name == "smoke"
+    assert comparing._subject(options(data=Path("xrays")), None).name == "own-smoke"
+    suite = comparing._subject(options(), other)
     assert (suite.name, suite.architectures) == ("own-smoke", ("json.tool:main",))
-    assert gate_cli._subject(options(suite="quick", arch="r2*"), other).architectures == ("r2unet",)
+    assert comparing._subject(options(suite="quick", arch="r2*"), other).architectures == ("r2unet",)
 
 
 def test_architectures_that_are_not_asked_for_are_not_missed() -> None:
     before = {"suite": "smoke", "architectures": {"unet": {}, "resunet": {}}}
     requested = options(arch="resunet")
-    assert list(gate_cli._asked(before, gate_cli._subject(requested, before), requested)["architectures"]) == [
+    assert list(comparing._asked(before, comparing._subject(requested, before), requested)["architectures"]) == [
         "resunet"
     ]
-    assert gate_cli._asked(before, gate_cli._subject(options(), before), options()) == before, "a lost one is a finding"
+    assert comparing._asked(before, comparing._subject(options(), before), options()) == before, (
+        "a lost one is a finding"
+    )
     other = options(arch="lwnet")
     with pytest.raises(gate.NotComparable, match="holds unet, resunet, not lwnet"):
-        gate_cli._asked(before, gate_cli._subject(other, before), other)
+        comparing._asked(before, comparing._subject(other, before), other)

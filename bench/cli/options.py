@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     _measuring(verb)
     _reporting(verb)
     _searching(verb)
-    _judging(verb)
+    _comparing(verb)
     verb("list", "list suites with their measured costs, recipe variants, architectures and datasets")
     return top
 
@@ -154,7 +154,7 @@ def _searching(verb: Verb) -> None:
     _results(search)
 
 
-def _judging(verb: Verb) -> None:
+def _comparing(verb: Verb) -> None:
     for name, words in (
         ("gate", "train a small suite from scratch and compare its scores with the baseline"),
         ("baseline", "train a small suite from scratch and store its scores as the baseline"),

@@ -1,0 +1,24 @@
+"""Lines that verbs print."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+
+from bench.paths import near
+from bench.records.results import Results
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def warn(results: Results, unreadable: Mapping[str, str]) -> None:
+    for path, why in unreadable.items():
+        print(f"warning: {near(results.root / path)}: {why}; delete it and run its suite again", file=sys.stderr)
+
+
+def columns() -> int:
+    """Width of output: the terminal's, between 60 and 120 columns; 80 where standard output is no terminal."""
+    return min(120, max(60, shutil.get_terminal_size((80, 0)).columns)) if sys.stdout.isatty() else 80

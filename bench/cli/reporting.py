@@ -1,0 +1,132 @@
+"""Verbs that read stored records and start no training: report, list and the tables between them."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+
+from bench import suites
+from bench.cli.output import say, warn
+from bench.paths import near
+from lungseg.errors import DataError, UsageError
+
+
+def costs(options: argparse.Namespace) -> int:
+    """Print how the time of a suite's cells divides into parts, from stored records; loads no backend."""
+    from bench.markdown import table
+    from bench.records import parts
+
+    suite = suites.suite(options.suite)
+    headers, rows = parts.rows(options.results.all(suite.name))
+    if not rows:
+        raise UsageError(
+            f"{options.results.root}: no record of suite {suite.name} holds its times by part; "
+            f"`python -m bench run {suite.name}` makes such records"
+        )
+    print(table(headers, rows, left=2, style="simple"))
+    return 0
+
+
+def makespan(options: argparse.Namespace) -> int:
+    """How long a suite would take on other numbers of workers, beside what was measured; no backend."""
+    from bench.markdown import table
+    from bench.records import makespan as simulation
+
+    if min(options.workers) < 1 or not options.wait >= 0:
+        raise UsageError(f"--workers {options.workers}, --wait {options.wait}: at least 1 and 0 are needed")
+    suite = suites.suite(options.suite)
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ids = [cell.id for cell in suites.cells(suite)]
+    rows = simulation.rows(options.results.all(suite.name), ids, options.workers, options.wait, files)
+    if not rows:
+        raise UsageError(
+            f"{options.results.root}: no scored record of suite {suite.name}; `python -m bench run {suite.name}`"
+        )
+    print(table(simulation.HEADERS, rows, style="simple"))
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write pages and figures from records; loads no backend. 3 when a record cannot be read: the pages name it.
+
+    Takes no lock, so that it can show what a run has finished so far.
+    """
+    from bench.pages import report as pages
+    from bench.records.readable import readable
+
+    if options.suite:
+        suites.suite(options.suite)
+    options.results.require()
+    result = readable(options.results)
+    for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, result=result):
+        print(f"written: {near(path)}")
+    warn(options.results, result.unreadable)
+    return DataError.exit_code if result.unreadable else 0
+
+
+def subgroups(options: argparse.Namespace) -> int:
+    """Aggregate stored scores by sex and age, which the dataset's metadata tell; loads no backend."""
+    from bench.running import data
+    from bench.statistics import stats
+    from bench.statistics import subgroups as groups
+
+    suite = suites.suite(options.suite)
+    leaderboards = stats.leaderboards(options.results.all(suite.name))
+    if not any(leaderboard.rows for leaderboard in leaderboards):
+        raise UsageError(
+            f"{options.results.root}: no scored record of suite {suite.name}; run `make bench SUITE={suite.name}`"
+        )
+    cases = data.scored(suite, options.data, options.results)
+    print(f"written: {near(groups.write(options.results, suite.name, leaderboards, cases))}")
+    return 0
+
+
+def history(options: argparse.Namespace) -> int:
+    """Plot Dice and speed against the commits of a suite's records; loads no backend."""
+    from bench.figures import history as over_commits
+
+    suite = suites.suite(options.suite)
+    path = options.results.figures / f"{suite.name}-history.png"
+    written = over_commits.draw(options.results.all(suite.name), path)
+    if written is None:
+        raise UsageError(
+            f"{options.results.root}: no record of suite {suite.name} comes from a known commit without "
+            "uncommitted changes; commit them and run the suite again"
+        )
+    print(f"written: {near(written)}")
+    return 0
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Rewrite records of schema 1 as schema 2. 3 when a record has neither schema: then nothing is rewritten."""
+    from bench import migration
+    from bench.running import lock
+
+    with lock.held(options.results):
+        if not migration.migrate(options.results, say):
+            print(f"{near(options.results.root)}: no records of schema 1; nothing was rewritten")
+    return 0
+
+
+def publish(options: argparse.Namespace) -> int:
+    """Copy a validated suite into the committed results."""
+    from bench import publish as publishing
+
+    for path in publishing.publish(suites.suite(options.suite), options.results, options.to, options.partial):
+        print(f"written: {near(path)}")
+    return 0
+
+
+def export_model(options: argparse.Namespace) -> int:
+    """Write a model folder for each finished row. 4 when one of them could not be written."""
+    from bench import export_model as exporting
+
+    return exporting.run(options)
+
+
+def list(options: argparse.Namespace) -> int:
+    """Print suites, recipe variants, architectures and datasets."""
+    from bench.pages import overview
+
+    print(overview.overview())
+    return 0
