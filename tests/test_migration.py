@@ -144,6 +144,19 @@ def test_who_reads_a_record_of_schema_1_is_told_how_to_migrate_it(tmp_path):
         store.load_record(path)
 
 
+def test_a_record_of_schema_1_is_neither_trained_again_nor_called_lost(tmp_path, capsys):
+    (path, *_) = written(tmp_path, [aged(grid(("unet",))[0], "reference")])
+    with pytest.raises(DataError, match="bench migrate"):
+        store.find(path, {})
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 9'))
+    assert store.find(path, {}) is None, "of which nothing is known is trained again"
+    path.write_text(path.read_text().replace('"schema": 9', '"schema": 1'))
+    assert main(["report", "--results", str(tmp_path), "--no-figures"]) == DataError.exit_code
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if text.startswith("warning: ")]
+    assert line.endswith("rewrites it, all numbers kept")
+    assert "delete" not in line
+
+
 def test_weights_of_a_renamed_cell_are_found_again(tmp_path):
     (path, *_) = written(tmp_path, [aged(grid(("unet",))[0])])
     kept = tmp_path / "cells" / "quick" / "tensorflow-cpu-float32" / path.stem / "weights.npz"

@@ -117,7 +117,7 @@ CUT_SHORT = {
 }
 ANOTHER_SCHEMA = {
     "a newer schema": text_of(schema=store.SCHEMA + 1),
-    "an older schema": text_of(schema=store.SCHEMA - 1),
+    "an older schema": text_of(schema=store.SCHEMA - 2),
     "no schema": "{}",
     "an unknown status": text_of(status="fine"),
 }

@@ -7,16 +7,20 @@ import sys
 from collections.abc import Mapping
 
 from bench.paths import near
+from bench.records import store
 from bench.records.results import Results
 
 
 def say(text: str) -> None:
+    """Print a line at once, also into a pipe."""
     print(text, flush=True)
 
 
 def warn(results: Results, unreadable: Mapping[str, str]) -> None:
+    """Name each unreadable record, its error and the remedy on standard error. unreadable: path in results -> error."""
     for path, why in unreadable.items():
-        print(f"warning: {near(results.root / path)}: {why}; delete it and run its suite again", file=sys.stderr)
+        text = why if why.endswith(store.MIGRATE) else f"{why}; {store.RERUN}"
+        print(f"warning: {near(results.root / path)}: {text}", file=sys.stderr)
 
 
 def columns() -> int:

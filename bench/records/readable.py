@@ -64,7 +64,8 @@ def readable(results: Results, suite: str | None = None) -> Readable:
         try:
             records[name] = store.load_record(path).without_document()
         except store.UnreadableRecord as error:
-            unreadable[name] = error.reason
+            migrate = error.remedy == store.MIGRATE
+            unreadable[name] = f"{error.reason}; {error.remedy}" if migrate else error.reason
     unreadable |= _twice(records)
     kept = tuple(record for name, record in records.items() if name not in unreadable)
     return Readable(kept, dict(sorted(unreadable.items())))

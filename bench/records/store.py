@@ -113,20 +113,29 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
 
 
 def find(path: Path, inputs: Document) -> Record | None:
-    """A cell's record, if it is valid for these inputs, see ``fitting``."""
-    return fitting(path, inputs, _of_a_cell()) if path.exists() else None
+    """A cell's record, if it is valid for these inputs, see ``fitting``. Raises UnreadableRecord for one of schema 1:
+    its training need not be lost."""
+    try:
+        return fitting(path, inputs, _of_a_cell(), strict=True)
+    except UnreadableRecord as error:
+        if error.remedy == MIGRATE:
+            raise
+        return None
 
 
-def fitting(path: Path, inputs: Document, parse: Parse[Parsed]) -> Parsed | None:
+def fitting(path: Path, inputs: Document, parse: Parse[Parsed], strict: bool = False) -> Parsed | None:
     """The record at ``path`` if it is whole, succeeded, unedited and was made from these inputs, else None.
 
     inputs: may lack ``graph``, which only a backend can tell; then the record's own is taken. parse: as for ``load``.
+    strict: raise for an unreadable record.
     """
     if not path.exists():
         return None
     try:
         record = load(path, parse)
     except DataError:
+        if strict:
+            raise
         return None
     made_from = record.document.get("inputs")
     if not isinstance(made_from, dict):
