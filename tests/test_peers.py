@@ -13,7 +13,7 @@ from bench.records.results import Results
 from bench.running.child import Child
 from bench.speed import peers, throughput_table, torch_unet
 from bench.suites import suite
-from lungseg.errors import EnvironmentFailure
+from lungseg.errors import EnvironmentFailure, UsageError
 
 SMALL = replace(suite("smoke"), size=(64, 64), timeout_s=60)
 
@@ -66,6 +66,14 @@ def test_ratios_are_of_the_same_precision_and_a_peer_that_fails_is_named(tmp_pat
     assert "ours over torch, eager, channels last, bfloat16: train 4, epochs 3.2, inference 1" in said
     assert path.parent.name == "peers", "else the pages would read it as a table of ours"
     assert throughput_table.read(tmp_path / "throughput" / "cpu.tensorflow.float32.64x64.csv")
+
+    requested.clear()
+    one = replace(SMALL, widths=(("unet", 8),))
+    peers.measure(one, Results(tmp_path), said.append, 0.1, policy="mixed_bfloat16")
+    assert requested == [("bfloat16", False, False), ("bfloat16", True, False)]
+    assert sorted(r["precision"] for r in csv_file.read(path)[1]) == ["bfloat16"] * 2 + ["float32"] * 2
+    with pytest.raises(UsageError, match="mixed_float16: the peers compute in float32 and mixed_bfloat16"):
+        peers.measure(one, Results(tmp_path), said.append, 0.1, policy="mixed_float16")
 
 
 @pytest.mark.slow

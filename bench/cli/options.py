@@ -84,8 +84,8 @@ def _measuring(verb: Verb) -> None:
     _choice(speed)
     speed.add_argument("--batches", type=_numbers, default=(), help="comma-separated batch sizes, such as 8,16 "
                        "(default: as in the recipe)")  # fmt: skip
-    speed.add_argument("--peers", action="store_true", help="compare our U-Net with a native PyTorch U-Net in both "
-                       "precisions (needs torch)")  # fmt: skip
+    speed.add_argument("--peers", action="store_true", help="compare our U-Net with a native PyTorch U-Net, in both "
+                       "precisions unless --precision names one (needs torch)")  # fmt: skip
     speed.add_argument("--whole", action="store_true", help="run the full measurement protocol, which takes minutes "
                        "per architecture")  # fmt: skip
     speed.add_argument("--precision", choices=PRECISIONS, metavar="POLICY", help=PRECISION)

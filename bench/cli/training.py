@@ -139,7 +139,7 @@ def speed(options: argparse.Namespace) -> int:
         if options.peers:
             from bench.speed import peers
 
-            path, failures = peers.measure(suite, options.results, say, budget_s, executor)
+            path, failures = peers.measure(suite, options.results, say, budget_s, executor, options.precision)
             print("\n".join([*failures, f"written: {near(path)}"]))
             return PARTIAL if failures else 0
         return _speed(suite, options.results, executor, budget_s, options.batches)

@@ -18,7 +18,7 @@ from bench.speed import throughput, throughput_table
 from bench.speed.torch_unet import Asked
 from bench.suites import Suite
 from lungseg import runtime
-from lungseg.errors import EnvironmentFailure
+from lungseg.errors import EnvironmentFailure, UsageError
 
 OURS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # peer's precision -> Keras policy
 RATES = {  # what is divided -> by what
@@ -39,27 +39,32 @@ def measure(
     say: Callable[[str], None],
     budget_s: float | None,
     executor: Executor | None = None,
+    policy: str | None = None,
 ) -> tuple[Path, list[str]]:
     """Measure both in every precision, peers eager and compiled; the table, and what failed.
 
-    Raises EnvironmentFailure where torch is not installed.
+    policy: a Keras policy, in which alone both are measured; rows of the other precision stay in the table.
+    Raises EnvironmentFailure where torch is not installed, UsageError for a policy without a peer.
     """
+    wanted = {peer: ours for peer, ours in OURS.items() if policy in (None, ours)}
+    if not wanted:
+        raise UsageError(f"--peers --precision {policy}: the peers compute in {' and '.join(OURS.values())}")
     if importlib.util.find_spec("torch") is None:
         raise EnvironmentFailure(
             "torch is not installed, so there is no peer to measure; run `make speed-peers`, or install torch"
         )
     executor = executor or Local()
     one, rows, failures = replace(suite, architectures=("unet",)), [], list[str]()
-    for precision, policy in OURS.items():
-        measured = throughput.measure(one, results, say, budget_s, policy, executor=executor)
+    for precision, ours in wanted.items():
+        measured = throughput.measure(one, results, say, budget_s, ours, executor=executor, determinism=False)
         failures += measured.failures
         batch = str(suite.recipe_of(suite.recipe).batch_size)
-        wanted = ("unet", str(suite.width_of("unet")), batch, str(suite.threads))
+        ours_of = ("unet", str(suite.width_of("unet")), batch, str(suite.threads))
         local = next(
             (
                 r
                 for r in throughput_table.read(measured.path)
-                if tuple(r[key] for key in throughput_table.KEY) == wanted
+                if tuple(r[key] for key in throughput_table.KEY) == ours_of
             ),
             {},
         )
@@ -78,6 +83,8 @@ def measure(
             say(_sentence(rows[-1]))
     height, width = suite.size
     path = results.throughput("peers", f"{machine.device_kind()}.{height}x{width}.csv")
+    earlier = csv_file.read(path)[1] if path.exists() else []
+    rows = [row for row in earlier if row["precision"] not in wanted] + rows
     store.write_text(path, csv_file.text(COLUMNS, rows))
     return path, failures
 

@@ -41,6 +41,7 @@ def measure(
     batches: Sequence[int] = (),
     executor: Executor | None = None,
     anew: bool = True,
+    determinism: bool = True,
 ) -> Measured:
     """Measure each architecture of a suite at its size, width, batch and threads.
 
@@ -49,6 +50,7 @@ def measure(
     budget_s: about the seconds of one measurement, of which an architecture has two (training and inference) and
     half a one (the limit), after the start of a backend; None for all of the protocol: minutes an architecture.
     anew: whether to measure again what this machine has already measured with the current libraries.
+    determinism: whether to measure what deterministic operations cost, too.
     say: told a line at each step. The table is written after each architecture; one that fails costs only its own
     row, and an earlier row of it stays. Raises DataError when the file in place is no such table.
     """
@@ -73,7 +75,9 @@ def measure(
             say(f"speed of {name}: started")
             row, failed = run(_job(requested, suite, log), say, executor, f"speed of {architecture}")
             if row is not None:
-                row = _with_determinism(row, requested, suite, log.with_name("deterministic.log.txt"), say, executor)
+                if determinism:
+                    log = log.with_name("deterministic.log.txt")
+                    row = _with_determinism(row, requested, suite, log, say, executor)
                 rows = throughput_table.merged(rows, [row])
                 store.write_text(path, throughput_table.spelled(rows))
             elif batch is not None and batch > min(batches) and failed and failed.status == "oom":
