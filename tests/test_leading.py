@@ -82,6 +82,18 @@ def test_the_full_size_is_called_not_run_until_all_three_are(clear):
     assert founding([run]).startswith("with its training recipe at ")
 
 
+def test_the_full_size_is_called_unfinished_with_what_each_of_the_three_has(clear):
+    begun = [
+        r
+        for r in montgomery(THREE, suite="montgomery")
+        if (r["cell"]["architecture"], r["cell"]["fold"]) != ("unet", 1)
+    ]
+    text = founding([clear, *leaderboards(begun)]).replace("\u00a0", " ")
+    assert text.startswith("unfinished at the source protocol's 256 px and 64 filters")
+    assert re.search(r"R2U-Net 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] \(1 seed\)", text)
+    assert re.search(r"U-Net \d of \d trainings; with its training recipe at", text)
+
+
 def test_the_cheapest_within_the_margin_is_named_with_its_cost(clear):
     assert "no network that costs less is within 0.002 Dice of UNet++" in cost(clear, [])
     (leaderboard,) = leaderboards(montgomery(("unet", "unet_of_more"), level=0.97))

@@ -163,11 +163,27 @@ def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
 
 
 def _at_full_size(leaderboards: Sequence[Leaderboard]) -> str:
-    """That the source protocol itself was not run yet; empty where it was."""
-    if any(s.conditions.suite == FULL_SIZE and set(THREE) <= {r.name for r in ranked(s)} for s in leaderboards):
+    """How far the source protocol itself was run; empty where all three have been."""
+    begun = [s for s in leaderboards if s.conditions.suite == FULL_SIZE]
+    if any(set(THREE) <= {r.name for r in ranked(s)} for s in begun):
         return ""
     command = code(f"make bench SUITE={FULL_SIZE}")
-    return f"not run yet at the source protocol's 256 px and 64 filters ({command}, for a GPU); "
+    if not begun:
+        return f"not run yet at the source protocol's 256 px and 64 filters ({command}, for a GPU); "
+    most = max(begun, key=lambda s: (s.conditions.protocol, sum(r.cells[0] for r in s.rows)))
+    return f"unfinished at the source protocol's 256 px and 64 filters ({command}): {_so_far(most)}; "
+
+
+def _so_far(leaderboard: Leaderboard) -> str:
+    """What each of the three has, as long as they cannot all be compared."""
+    done = [r for r in leaderboard.rows if r.name in THREE and r.rank]
+    parts = [f"{shown(r.name)} {_value(r)} ({counted(len(r.seeds), 'seed')})" for r in done]
+    parts += [
+        f"{shown(r.name)} {r.cells[0]} of {r.cells[1]} trainings"
+        for r in leaderboard.rows
+        if r.name in THREE and not r.rank
+    ]
+    return listed(parts)
 
 
 def _seeds(leaderboard: Leaderboard) -> int:
