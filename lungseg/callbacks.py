@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from lungseg import runtime
-from lungseg.checkpoint import Checkpoints, State
+from lungseg.checkpoint import BYTES_PER_S, Checkpoints, State
 from lungseg.errors import LungsegError, UsageError
 
 OnEpoch = Callable[[dict[str, float]], None]
@@ -162,7 +162,10 @@ class CheckpointCallback(keras.callbacks.Callback):
         return bool(self.state and self.state.metadata["finished"])
 
     def restore(self, model: keras.Model) -> None:
-        """Give model, optimiser and callbacks the state of the checkpoint; without one, nothing happens."""
+        """Give model, optimiser and callbacks the state of the checkpoint; without one, they stay as they are."""
+        if self.checkpoints:  # the best weights are one more copy of the model's
+            numbers = sum(math.prod(v.shape) for v in (*model.variables, *model.optimizer.variables, *model.variables))
+            self.wait_s = self.checkpoints.wait_s(4 * numbers / BYTES_PER_S)  # of 32 bits
         if self.state is None:
             return
         arrays, metadata = self.state.arrays, self.state.metadata
@@ -181,10 +184,10 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._put_back_schedule()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write a checkpoint if the last is old enough, or the training ends here."""
+        """Write a checkpoint if the last, or the beginning, is long enough ago."""
         finished = bool(self.model.stop_training) or epoch + 1 == self.history.epochs
         began = time.monotonic()
-        if self.checkpoints and (finished or began - self.written >= self.wait_s):
+        if self.checkpoints and began - self.written >= self.wait_s:
             self.checkpoints.save(self._now(epoch + 1, finished))
             self.written = time.monotonic()
             self.wait_s = self.checkpoints.wait_s(self.written - began)

@@ -8,7 +8,7 @@ losses, metrics, scaled gradients and random generators are Keras's own, and so 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -19,11 +19,12 @@ import keras
 import numpy as np
 
 from lungseg import data_parallel
+from lungseg.architectures.normalization import fillable, weighted_rows
 from lungseg.batches import Batches, to_arrays
 
 State = tuple[list[jax.Array], ...]
 Data = tuple[jax.Array, jax.Array]  # images float32 and masks bool, (N, H, W, 1)
-Step = Callable[[State, Data], tuple[dict[str, jax.Array], State]]
+Step = Callable[[Any, Any], tuple[dict[str, jax.Array], State]]  # of a state and a batch
 HELPERS = 8  # threads at most that vary images while a card trains
 PADDED = 64  # images: so that folds which differ by a few share a compiled program
 
@@ -39,12 +40,14 @@ def fit(
 ) -> None:
     """Train like ``training.keras_fit``: same order, same numbers except for rounding.
 
-    whole: whether an epoch is one dispatch for each size of batch that it has; None: on an accelerator. XLA runs the
-    body of a loop on one core of a CPU and without its fast convolutions, nine times slower; there each step is
-    dispatched by itself.
+    whole: whether an epoch is one dispatch, or one for each size of batch where batches cannot be filled up; None: on
+    an accelerator. XLA runs the body of a loop on one core of a CPU and without its fast convolutions, nine times
+    slower; there each step is dispatched by itself.
     """
     on_card = jax.devices()[0].platform != "cpu"
-    steps = _whole if (on_card if whole is None else whole) else _single
+    steps: Callable[[Step], Any] = _single
+    if on_card if whole is None else whole:
+        steps = partial(_whole, size=batches.batch_size if fillable(model) else None)
     train, judge = steps(model.train_step), steps(model.test_step)
     _make_metrics(model, validation)
     none = [jnp.zeros(v.shape, v.dtype) for v in model.metrics_variables]
@@ -107,31 +110,59 @@ class _Feed:
         return _on_device(*self.batches.augmented(epoch, self.ids, self.helpers.map)), order
 
 
-def _whole(step: Callable[..., Any]) -> Callable[[State, Data, Sequence[np.ndarray]], tuple[Any, State]]:
+def _whole(step: Step, size: int | None) -> Callable[[State, Data, Sequence[np.ndarray]], tuple[Any, State]]:
     """The step over all rows of batches, those of one size in one dispatch.
 
-    The number of batches is an argument and no part of the program, so that another fold's epoch need not be compiled.
+    size: up to which batches are filled, with rows of weight 0, so that all folds share one program; None leaves them
+    as they are. Their number is an argument and no part of the program, so that another fold's epoch need not be
+    compiled. A batch's loss and metrics count in the epoch's by its images.
     """
 
     @jax.jit
-    def run(state: State, data: Data, order: jax.Array, count: int) -> tuple[Any, State]:
-        def body(k: jax.Array, carried: tuple[Any, State]) -> tuple[Any, State]:
-            return step(carried[1], _batch(data, order[k]))
+    def run(state: State, data: Data, order: tuple[Any, Any, Any], count: int) -> tuple[Any, State]:
+        fresh, (rows, weights, shares) = state[-1], order  # metrics begin anew with each batch
 
-        logs, _ = jax.eval_shape(partial(body, 0), (None, state))
+        def one(k: jax.Array, kept: State) -> tuple[Any, State]:
+            local = None if weights is None else data_parallel.share(weights[k])
+            batch = _batch(data, rows[k])
+            with weighted_rows(local):
+                return step((*kept, fresh), batch if local is None else (*batch, local))
+
+        def body(k: jax.Array, carried: tuple[Any, State]) -> tuple[Any, State]:
+            logs, (*kept, _) = one(k, carried[1])
+            return jax.tree.map(lambda total, value: total + shares[k] * value, carried[0], logs), tuple(kept)
+
+        logs, _ = jax.eval_shape(partial(one, 0), state[:-1])
         nothing = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), logs)
-        return jax.lax.fori_loop(0, count, body, (nothing, state))
+        total, kept = jax.lax.fori_loop(0, count, body, (nothing, state[:-1]))
+        return total, (*kept, fresh)
 
     def over(state: State, data: Data, order: Sequence[np.ndarray]) -> tuple[Any, State]:
-        logs = None
-        for rows in order:
-            logs, state = run(state, data, _padded(rows, 8), len(rows))
+        images, logs = sum(rows.size for rows in order), None
+        for rows, weights, counts in _filled(order, size):
+            parts = (_padded(rows, 8), None if weights is None else _padded(weights, 8), _padded(counts / images, 8))
+            local, state = run(state, data, parts, len(rows))
+            logs = local if logs is None else jax.tree.map(jnp.add, logs, local)
         return logs, state
 
     return over
 
 
-def _single(step: Callable[..., Any]) -> Callable[[State, Data, Sequence[np.ndarray]], tuple[Any, State]]:
+def _filled(
+    order: Sequence[np.ndarray], size: int | None
+) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
+    """Rows int32 (steps, B) of batches of one size, their weights (steps, B), and how many images each batch has, both
+    float32. size: of all batches, the weights then such that a mean over a full batch is one over its own images."""
+    if size is None:
+        yield from ((rows, None, np.full(len(rows), rows.shape[1], np.float32)) for rows in order)
+        return
+    counts = np.array([rows.shape[1] for rows in order for _ in rows], np.float32)
+    weights = np.where(np.arange(size) < counts[:, None], size / counts[:, None], 0).astype(np.float32)
+    filled = [np.pad(rows, [(0, 0), (0, size - rows.shape[1])]) for rows in order]
+    yield np.concatenate(filled), weights, counts
+
+
+def _single(step: Step) -> Callable[[State, Data, Sequence[np.ndarray]], tuple[Any, State]]:
     """The step over all rows of batches, each dispatched by itself."""
     run = jax.jit(lambda state, data, rows: step(state, _batch(data, rows)))
 

@@ -74,7 +74,7 @@ def fit(
     model.compile(
         optimizer=optimizer(recipe, batches.steps),
         loss=LOSSES[recipe.loss],
-        metrics=[
+        weighted_metrics=[  # where rows have no weights, as metrics are
             keras.metrics.MeanMetricWrapper(dice_coefficient, name="dice"),
             keras.metrics.MeanMetricWrapper(hard_dice, name="hard_dice", threshold=recipe.threshold),
         ],

@@ -25,6 +25,8 @@ import keras
 import numpy as np
 
 from lungseg import callbacks, jax_loop, runtime, training
+from lungseg.architectures.blocks import LayerFactory
+from lungseg.batches import Batches
 from lungseg.checkpoint import Checkpoints
 from lungseg.losses import LOSSES
 from lungseg.prepare import Prepared
@@ -46,6 +48,9 @@ CASES: dict[str, Recipe] = {
     "mixed_bfloat16": replace(EPOCHS, precision="mixed_bfloat16"),
     "mixed_float16": replace(EPOCHS, precision="mixed_float16"),
     "focal_tversky": replace(EPOCHS, loss=list(LOSSES)[-1]),
+    "filled batches": EPOCHS,
+    "filled batches, average": replace(EPOCHS, ema_decay=0.5),
+    "filled batches, mixed_bfloat16": replace(EPOCHS, precision="mixed_bfloat16"),
 }
 
 
@@ -61,20 +66,22 @@ def prepared(spoilt: bool = False) -> Prepared:
     return Prepared(ids, ids, images, masks, (None,) * len(ids), "raw", "sha")
 
 
-def network(dtype: str) -> keras.Model:
+def network(dtype: str, dropout: float) -> keras.Model:
     """Convolution, statistics and dropout: weights, moving averages and a random generator.
+
+    Without dropout, an epoch as one dispatch fills its batches up.
 
     Without a bias before the normalisation: its gradient is rounding alone, which Adam would make a step of full size.
     """
     keras.utils.set_random_seed(0)
     inputs = keras.Input((SIDE, SIDE, 1))
     x = keras.layers.Conv2D(3, 3, padding="same", use_bias=False, dtype=dtype)(inputs)
-    x = keras.layers.BatchNormalization(momentum=0.5, dtype=dtype)(x)
-    x = keras.layers.Dropout(0.3, dtype=dtype)(x)
+    x = LayerFactory(momentum=0.5, dtype=dtype).norm()(x)
+    x = keras.layers.Dropout(dropout, dtype=dtype)(x) if dropout else x
     return keras.Model(inputs, keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32")(x))
 
 
-def trained(recipe: Recipe, loop: Callable[..., None], checkpoints: Checkpoints | None = None, stop: int = 0) -> Any:
+def trained(name: str, loop: Callable[..., None], checkpoints: Checkpoints | None = None, stop: int = 0) -> Any:
     """History without times, best epoch and hash of the weights; stop: after so many epochs, as a kill would."""
 
     class Killed(Exception):
@@ -84,7 +91,8 @@ def trained(recipe: Recipe, loop: Callable[..., None], checkpoints: Checkpoints 
         if stop and now["epoch"] > stop:
             raise Killed
 
-    model = network(recipe.precision)
+    recipe = CASES[name]
+    model = network(recipe.precision, dropout=0.0 if name.startswith("filled") else 0.3)
     training._loop = lambda: loop  # type: ignore[assignment]
     # Keras's loop gives its arrays back to XLA: what it held must be copied
     held = runtime.held
@@ -103,26 +111,39 @@ def main(folder: Path) -> dict[str, Any]:
     """All cases."""
     single, whole = (partial(jax_loop.fit, whole=one) for one in (False, True))
     result: dict[str, Any] = {}
-    for name, recipe in CASES.items():
+    for name in CASES:
         print(name, file=sys.stderr, flush=True)
         result[name] = {
-            "keras": trained(recipe, training.keras_fit),
-            "single": trained(recipe, single),
-            "whole": trained(recipe, whole),
+            "keras": trained(name, training.keras_fit),
+            "single": trained(name, single),
+            "whole": trained(name, whole),
         }
         for of, loop in (("single", single), ("whole", whole)):
             checkpoints = Checkpoints(folder / f"{name} {of}", name, 0.0)
-            trained(recipe, loop, checkpoints, stop=2)
-            result[name][f"{of}, resumed"] = trained(recipe, loop, checkpoints)
+            trained(name, loop, checkpoints, stop=2)
+            result[name][f"{of}, resumed"] = trained(name, loop, checkpoints)
     result["diverged"] = diverged(single), diverged(whole)
+    result["programs"] = programs()
     return result
+
+
+def programs() -> list[Any]:
+    """Shapes of what an epoch hands to its compiled program, for folds of so many images as Montgomery's have."""
+    shapes = set()
+    for n in range(94, 101):
+        batches = Batches(prepared(), [str(k) for k in range(n)], 16, seed=0)
+        order = jax_loop._by_size([[int(key) for key in part] for part in batches.parts(0)])
+        for rows, weights, counts in jax_loop._filled(order, 16):
+            assert sorted(rows[weights > 0]) == list(range(n)), "each image once"
+            shapes.add(tuple(jax_loop._padded(part, 8).shape for part in (rows, weights, counts)))
+    return sorted(shapes)
 
 
 def diverged(loop: Callable[..., None]) -> str:
     """What a training that meets a NaN says."""
     training._loop = lambda: loop  # type: ignore[assignment]
     try:
-        training.fit(network("float32"), prepared(spoilt=True), FOLD, EPOCHS, 0)
+        training.fit(network("float32", 0.3), prepared(spoilt=True), FOLD, EPOCHS, 0)
     except callbacks.Diverged as error:
         return str(error)
     return "nothing"

@@ -28,7 +28,7 @@ def result(tmp_path_factory):
 
 
 def cases(result):
-    return {name: case for name, case in result.items() if name != "diverged"}
+    return {name: case for name, case in result.items() if name not in ("diverged", "programs")}
 
 
 def test_step_by_step_it_gives_the_bits_of_keras_own_loop(result):
@@ -59,3 +59,7 @@ def test_the_cases_reach_what_they_are_named_for(result):
 
 def test_a_loss_that_is_not_finite_ends_the_training(result):
     assert all("epoch 1: dice, loss" in said and "not a finite number" in said for said in result["diverged"])
+
+
+def test_folds_of_any_size_share_one_compiled_program(result):
+    assert result["programs"] == [[[8, 16], [8, 16], [8]]]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from bench import machine
 from bench.cell import Cell
 from bench.records import store
 from bench.records.results import Results
-from bench.running.executor import Executor, Local, Outcome, in_parallel
+from bench.running.executor import Event, Executor, Local, Outcome, in_parallel
 from bench.running.progress import Display
 from bench.running.training import Training
 from bench.suites import Suite
+from lungseg import runtime
 
 
 def run_cells(
@@ -33,20 +34,25 @@ def run_cells(
     KeyboardInterrupt, and what ends a run: see ``Outcome.raise_what_ends_the_run``.
     """
     executor = executor or Local()
-    waiting: queue.SimpleQueue[Cell] = queue.SimpleQueue()
-    for cell in cells:
-        waiting.put(cell)
-    outcomes: dict[str, Outcome] = {}
+    waiting, outcomes = Waiting(cells, one_compiles=runtime.backend_name() == "jax"), dict[str, Outcome]()
 
     def work() -> None:
         while not executor.stopping.is_set():
-            try:
-                cell = waiting.get_nowait()
-            except queue.Empty:
+            cell = waiting.take(executor.stopping)
+            if cell is None:
                 return
+
+            def hear(event: Event, cell: Cell = cell) -> None:
+                if event["event"] == "epoch":
+                    waiting.compiled(cell)
+                display.on_event(cell, event)
+
             training = Training(cell, suite, root, results, inputs[cell.id])
             display.started(cell)
-            outcome = submitted(training, executor, lambda event, cell=cell: display.on_event(cell, event))
+            try:
+                outcome = submitted(training, executor, hear)
+            finally:
+                waiting.compiled(cell)  # or it failed, and the next may try
             outcomes[cell.id] = outcome
             if outcome.error:
                 _store_failure(training, outcome)
@@ -54,6 +60,46 @@ def run_cells(
 
     in_parallel(executor, work, suite.workers)
     return [outcomes[cell.id] for cell in cells]
+
+
+class Waiting:
+    """The cells that no worker has taken yet, in their order.
+
+    one_compiles: of the cells of one network only one starts, until its first epoch is over and its compiled programs
+    are in the cache that all share: a card that tunes one program for several cells at once takes as many times longer.
+    """
+
+    def __init__(self, cells: Sequence[Cell], one_compiles: bool) -> None:
+        self.cells, self.changed = list(cells), threading.Condition()
+        self.compiling: dict[Hashable, Cell] = {}  # by program, the cell that compiles it
+        self.ready: set[Hashable] = set() if one_compiles else {self._program(cell) for cell in cells}
+
+    def take(self, stopping: threading.Event) -> Cell | None:
+        """The next cell that may start, waiting until one may; None where none is left, or all shall stop."""
+        with self.changed:
+            while self.cells and not stopping.is_set():
+                for cell in self.cells:
+                    program = self._program(cell)
+                    if program not in self.compiling:
+                        self.cells.remove(cell)
+                        if program not in self.ready:
+                            self.compiling[program] = cell
+                        return cell
+                self.changed.wait(0.2)  # a stop is told by the event alone
+            return None
+
+    def compiled(self, cell: Cell) -> None:
+        """This cell's first epoch is over, or the cell is."""
+        program = self._program(cell)
+        with self.changed:
+            if self.compiling.get(program) == cell:
+                del self.compiling[program]
+                self.ready.add(program)
+                self.changed.notify_all()
+
+    @staticmethod
+    def _program(cell: Cell) -> Hashable:
+        return cell.architecture, cell.width, cell.size, cell.recipe
 
 
 def submitted(training: Training, executor: Executor, say: Any) -> Outcome:

@@ -310,7 +310,8 @@ def save_artifacts(
         files["weights.npz"] = {f"w{k:04d}": weight for k, weight in enumerate(weights)}
     for name, arrays in files.items():
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        pack = np.savez if name == "weights.npz" else np.savez_compressed  # deflate takes 6 s and saves 7 % of 120 MB
+        pack(buffer, allow_pickle=False, **arrays)
         store.write_bytes(results.artifact(cell, name), buffer.getvalue())
 
 

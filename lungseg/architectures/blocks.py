@@ -14,6 +14,8 @@ from typing import Any
 
 import keras
 
+from lungseg.architectures.normalization import BatchNormalization
+
 LEVELS = 4  # halvings between the input and the bottom
 
 Tensor = Any  # a keras.KerasTensor; keras ships no types
@@ -63,7 +65,7 @@ class LayerFactory:
 
     def norm(self, affine: bool = True) -> keras.layers.Layer:
         """BatchNormalization; without ``affine`` it has statistics but no trainable scale and shift."""
-        return keras.layers.BatchNormalization(momentum=self.momentum, center=affine, scale=affine, dtype=self.dtype)
+        return BatchNormalization(momentum=self.momentum, center=affine, scale=affine, dtype=self.dtype)
 
     def relu(self, x: Tensor) -> Tensor:
         """Rectified linear activation."""

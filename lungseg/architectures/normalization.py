@@ -1,0 +1,61 @@
+"""BatchNormalization whose batch statistics can leave out rows that only fill a batch up to its full size.
+
+A compiled training step takes batches of one size. Folds differ by a few images and so do their batches; filled up, all
+share one program, which takes a GPU most of a minute to compile and tune.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import keras
+
+_weights: ContextVar[Any] = ContextVar("row weights", default=None)
+
+
+@contextmanager
+def weighted_rows(weights: Any) -> Iterator[None]:
+    """Within it, batch statistics count each row by its weight, (B,) float32, not all 0; None: all alike."""
+    before = _weights.set(weights)
+    try:
+        yield
+    finally:
+        _weights.reset(before)
+
+
+@keras.saving.register_keras_serializable(package="lungseg")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's layer of this name, which takes part in ``weighted_rows``."""
+
+    def _moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
+        """Mean and variance of each channel, float32 (C,), over the rows (B, H, W, C) that have a weight.
+
+        In one pass over the batch, by the squares of the distances to the moving mean, which is near enough to the
+        batch's that nothing cancels (Chan, Golub and LeVeque 1983, The American Statistician 37(3), shifted data).
+        """
+        weights = _weights.get()
+        if weights is None or mask is not None:
+            return super()._moments(inputs, mask)
+        ops, axes = keras.ops, self._reduction_axes
+        weights = ops.reshape(ops.cast(weights, inputs.dtype), (-1, *[1] * (len(inputs.shape) - 1)))
+        total = ops.sum(weights) * math.prod(inputs.shape[axis] for axis in axes if axis)  # numbers of a channel
+        shift = ops.stop_gradient(ops.cast(self.moving_mean, inputs.dtype))
+        away = inputs - shift
+        first = ops.sum(weights * away, axes) / total
+        second = ops.sum(weights * ops.square(away), axes) / total
+        return shift + first, ops.maximum(second - ops.square(first), 0.0)
+
+
+def fillable(model: keras.Model) -> bool:
+    """Whether a batch may be filled up with rows of weight 0: no layer draws random numbers, which would be others,
+    nor takes statistics over the batch by itself, as those of another package may."""
+    return all(
+        type(layer).__module__.startswith(("keras.", "lungseg."))
+        and type(layer) is not keras.layers.BatchNormalization
+        and getattr(layer, "seed_generator", None) is None
+        for layer in model._flatten_layers(include_self=False)
+    )
