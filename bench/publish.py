@@ -40,7 +40,7 @@ def publish(suite: Suite, source: Results, target: Results, partial: bool = Fals
     written += _throughput(source, target, suite)
     written += _beside(source, target, suite)
     written += _robustness(source, target, suite)
-    written.append(costs.renew(target, suite, newest(records)))
+    written.append(costs.renew(target, suite, newest(target.all(suite.name))))  # with those published before
     return written + report.write(target)
 
 

@@ -5,7 +5,12 @@ import pytest
 from records import grid, leaderboards, sealed
 
 from bench.names import display
-from bench.pages.matched_rows_page import cross_machine_answers, extra_data_effect, extra_data_effects
+from bench.pages.matched_rows_page import (
+    cross_machine_answers,
+    cross_precision_answers,
+    extra_data_effect,
+    extra_data_effects,
+)
 from bench.pages.suite_page import first_screen, section_blocks
 from bench.statistics.resampling import holm
 
@@ -194,3 +199,29 @@ def test_what_was_trained_on_other_data_or_of_another_graph_is_no_retraining(cha
     leaderboard = leaderboards([*grid(("unet",), n=60), *card])[0]
     assert leaderboard.cross_machine == ()
     assert cross_machine_answers(leaderboard) == []
+
+
+# -- in another precision ----------------------------------------------------------------------------------------------
+
+
+def in_bfloat16(**more):
+    made = grid(("unet", "resunet"), n=60, **more)
+    return [sealed({**r, "machine": {**r["machine"], "precision": "mixed_bfloat16"}}) for r in made]
+
+
+def test_the_same_trainings_in_another_precision_are_judged_within_the_margin():
+    here, there = leaderboards([*grid(("unet", "resunet"), n=60), *in_bfloat16()])
+    assert here.conditions.precision != there.conditions.precision
+    for one in (here, there):
+        assert {c.pair.difference.value for c in one.cross_precision} == {0.0}
+        ((question, text),) = cross_precision_answers(one)
+        assert question in dict(first_screen(one))
+        assert "by verdict within 0.002: equivalent: " in text
+        assert one.cross_machine == ()
+    worse = leaderboards([*grid(("unet", "resunet"), n=60), *in_bfloat16(level=0.95)])[0]
+    assert "by verdict within 0.002: better: " in cross_precision_answers(worse)[0][1]
+
+
+def test_another_precision_on_another_machine_is_neither():
+    card = in_bfloat16(device_kind="nvidia-h200")
+    assert all(s.cross_precision == s.cross_machine == () for s in leaderboards([*grid(("unet",), n=60), *card]))

@@ -32,10 +32,12 @@ def on(monkeypatch, device_kind):
 
 @pytest.mark.parametrize("device_kind", ["cpu", "nvidia-h200"])
 @pytest.mark.parametrize("name", SUITES)
-def test_only_suites_for_a_gpu_are_fast_and_only_on_one(name, device_kind, monkeypatch):
+def test_only_suites_for_a_gpu_are_fast_and_in_bfloat16_and_only_on_one(name, device_kind, monkeypatch):
     on(monkeypatch, device_kind)
     fast = name in ("montgomery", "montgomery-strong") and device_kind != "cpu"
     assert suite(name).is_deterministic is not fast
+    assert suite(name).policy == ("mixed_bfloat16" if fast else "float32")
+    assert cells(select(suite(name), precision="mixed_float16"))[0].recipe.precision == "mixed_float16"
 
 
 @pytest.mark.parametrize("requested", [True, False])
@@ -104,7 +106,7 @@ def test_a_cells_process_is_started_as_its_suite_says(chosen, tmp_path):
     job = Training(cell, chosen, tmp_path, Results(tmp_path), {}).job()
     assert job.deterministic is chosen.is_deterministic
     details = restored(Training, json.loads(json.dumps(job.payload)))
-    assert (details.cell.deterministic, details.cell.recipe.precision) == (chosen.is_deterministic, chosen.precision)
+    assert (details.cell.deterministic, details.cell.recipe.precision) == (chosen.is_deterministic, chosen.policy)
 
 
 def test_only_a_deterministic_process_tells_xla_so(monkeypatch):
@@ -153,6 +155,6 @@ def test_a_page_says_which_section_is_fast():
 
 def test_a_suite_of_another_precision_is_the_same_comparison_otherwise():
     chosen = suite("montgomery-128")
-    assert replace(select(chosen, precision="mixed_bfloat16"), precision="float32") == chosen
+    assert replace(select(chosen, precision="mixed_bfloat16"), precision=None) == chosen
     both = [suites.cells(one) for one in (chosen, select(chosen, precision="mixed_bfloat16"))]
     assert [cell.as_dict() for cell in both[0]] == [cell.as_dict() for cell in both[1]]

@@ -280,3 +280,11 @@ def test_a_failed_cell_stands_with_those_of_its_protocol():
     failed["inputs"] = {"protocol": 2}
     new, old = leaderboards([*both(), sealed({**failed, "cell": {**failed["cell"], "seed": 1}})])
     assert (len(new.failed), len(old.failed)) == (1, 0)
+
+
+def test_what_a_suite_cost_counts_what_was_published_before(tmp_path):
+    committed_suite(tmp_path / "committed", second(grid(("unet",), n=24, seeds=(0,))))
+    committed_suite(tmp_path / "own", second(grid(("unet",), n=24, seeds=(1,))))
+    publish.publish(suites.suite("quick"), Results(tmp_path / "own"), Results(tmp_path / "committed"))
+    (_, row) = (tmp_path / "committed" / "costs.csv").read_text().splitlines()
+    assert row.startswith("quick,10,"), "five cells of either"

@@ -1,4 +1,5 @@
-"""Comparisons of matched rows: the same trainings with and without extra data, or on another machine."""
+"""Comparisons of matched rows: the same trainings with and without extra data, on another machine or in another
+precision."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from bench.markdown import counted, escape, listed, p_value, paragraph, ratio, t
 from bench.names import display
 from bench.pages.tables import describe, unbroken
 from bench.statistics.rows import Leaderboard, MatchedRow
-from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
+from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
 
 
 def extra_data_effect(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
@@ -16,22 +17,36 @@ def extra_data_effect(leaderboard: Leaderboard, name: Callable[[object], str] = 
     result = leaderboard.extra_data_effects
     if not result:
         return []
+    return [
+        (
+            "What do the extra training images gain?",
+            f"Against the same folds without them ({name(result[0].suite)}), {_by_verdict(result, name)} "
+            f"{_more(result)}",
+        )
+    ]
+
+
+def _by_verdict(result: Sequence[MatchedRow], name: Callable[[object], str]) -> str:
+    """Verdicts, each with its rows and their differences, and whether they are of weights alone."""
     parts = [
         f"{verdict}: {listed([f'{name(c.name)} {with_interval(c.pair.difference, sign=True)}' for c in some])}"
         for verdict in (BETTER, WORSE, EQUIVALENT, UNKNOWN)
         if (some := [c for c in result if c.pair.verdict == verdict])
     ]
-    seeds = (
-        ""
-        if all(c.pair.generalises_over_seeds for c in result)
-        else " These are differences of weights, not of methods."
-    )
+    few = not all(c.pair.generalises_over_seeds for c in result)
+    return f"{'; '.join(parts)}.{' These are differences of weights, not of methods.' if few else ''}"
+
+
+def cross_precision_answers(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+    """What the precision changes; empty without the same trainings in another."""
     return [
         (
-            "What do the extra training images gain?",
-            f"Against the same folds without them ({name(result[0].suite)}), {'; '.join(parts)}.{seeds} "
-            f"{_more(result)}",
+            "What does the precision change?",
+            f"Dice in {escape(leaderboard.conditions.precision)} minus Dice of the same seeds and folds in"
+            f" {escape(other)}, by verdict within {MARGIN}: {_by_verdict(local, name)}",
         )
+        for other in dict.fromkeys(c.machine for c in leaderboard.cross_precision)
+        if (local := [c for c in leaderboard.cross_precision if c.machine == other])
     ]
 
 

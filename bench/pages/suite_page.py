@@ -165,6 +165,7 @@ def first_screen(leaderboard: Leaderboard) -> list[tuple[str, str]]:
         *own_questions(leaderboard),
         *answers.answers(leaderboard, shown),
         *matched_rows_page.cross_machine_answers(leaderboard),
+        *matched_rows_page.cross_precision_answers(leaderboard, shown),
     ]
 
 

@@ -56,7 +56,7 @@ def measure(
     """
     height, width = suite.size
     kind = machine.device_kind()
-    precision = precision or suite.precision
+    precision = precision or suite.policy
     name = f"{kind}.{runtime.backend_name()}.{precision}.{height}x{width}.csv"
     path = results.throughput(name)
     rows, failures = throughput_table.read(path), list[str]()

@@ -1,4 +1,4 @@
-"""Compares a row with the same training without extra data, or on another machine."""
+"""Compares a row with the same training without extra data, on another machine, or in another precision."""
 
 from __future__ import annotations
 
@@ -42,6 +42,20 @@ def cross_machine(
         s for s in leaderboards if s.conditions.machine != key.machine and _anywhere(s.conditions) == _anywhere(key)
     ]
     return _against(leaderboard, elsewhere, tables, OTHER_MACHINE)
+
+
+def cross_precision(
+    leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], tables: Tables
+) -> tuple[MatchedRow, ...]:
+    """Each ranked network against itself, trained with the same seeds on the same machine in another precision."""
+    key = leaderboard.conditions
+    elsewhere = [
+        s
+        for s in leaderboards
+        if s.conditions.precision != key.precision
+        and replace(s.conditions, suite=key.suite, precision=key.precision) == key
+    ]
+    return _against(leaderboard, elsewhere, tables, ())
 
 
 def _anywhere(conditions: Conditions) -> Conditions:
@@ -92,12 +106,17 @@ def _made_from(records: Sequence[Record], differ: Sequence[str]) -> dict[tuple[i
     with their ground truth."""
     return {
         (r.cell.fold, r.cell.seed): (
-            {key: value for key, value in r.inputs.every.items() if key not in differ},
+            {key: value for key, value in _in_any_precision(r.inputs.every).items() if key not in differ},
             r.split.validation,
             {case.id: case.tp + case.fn for case in r.cases},
         )
         for r in records
     }
+
+
+def _in_any_precision(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs without the precision, by which tables are told apart already."""
+    return {**inputs, "recipe": {key: value for key, value in inputs.get("recipe", {}).items() if key != "precision"}}
 
 
 def _seen(records: Sequence[Record]) -> float:

@@ -346,6 +346,7 @@ class Leaderboard:
     # against the same folds without the extra training set
     extra_data_effects: tuple[MatchedRow, ...] = ()
     cross_machine: tuple[MatchedRow, ...] = ()  # against the same trainings on other machines
+    cross_precision: tuple[MatchedRow, ...] = ()  # against the same trainings in other precisions
     at_once: int = 1  # the most of its trainings that ran at a time
     concurrent_cells: int = 1  # the most cells of any suite that ran on such a machine at a time while one of these did
     beside_siblings: int = 0  # images predicted by a network that trained on another image of their patient

@@ -41,6 +41,7 @@ def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
             s,
             extra_data_effects=matched_rows.extra_data_effects(s, result, tables),
             cross_machine=matched_rows.cross_machine(s, result, tables),
+            cross_precision=matched_rows.cross_precision(s, result, tables),
             concurrent_cells=_concurrent_cells(s.conditions, groups),
             power=power(s, result),
             scored=scored(s, result),
