@@ -98,6 +98,22 @@ def visible_card(chosen: str | None, order: str | None = None) -> str | None:
     return next((name for index, _, name in cards if index == wanted), None)
 
 
+def cards() -> tuple[str, ...]:
+    """Each card that a process of this machine sees and that is of the first's kind, as ``CUDA_VISIBLE_DEVICES`` names
+    it alone; none where it sees none."""
+    kind = own_device_kind()
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    listed = [index for index, _, _ in _cards()] if chosen is None else [part.strip() for part in chosen.split(",")]
+    result = []
+    for card in listed if kind != "cpu" else ():
+        name = visible_card(card, os.environ.get("CUDA_DEVICE_ORDER"))
+        if name is None:  # CUDA shows no card from the first on that there is not
+            break
+        if runtime.device_slug(name) == kind:
+            result.append(card)
+    return tuple(result)
+
+
 def _cards() -> list[tuple[str, str, str]]:
     """(number, UUID, name) of every card, as ``nvidia-smi`` lists them."""
     lines = _nvidia_smi("--query-gpu=index,uuid,name", "--format=csv,noheader")

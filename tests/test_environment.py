@@ -167,6 +167,31 @@ def test_an_order_of_cuda_own_is_refused_where_cards_differ_and_only_there(monke
     assert runtime.environment(1)["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        (None, ("0", "2")),  # the second is of another kind
+        ("1,0", ("1",)),
+        (" 2 , 0", ("2", "0")),
+        ("0,9,2", ("0",)),
+        ("GPU-cccc,0", ("GPU-cccc", "0")),
+        ("MIG-2222,MIG-1111", ("MIG-2222",)),
+        ("", ()),
+        ("-1", ()),
+    ],
+)
+def test_jobs_are_spread_over_the_cards_of_the_firsts_kind(monkeypatch, chosen, expected):
+    monkeypatch.setattr(machine, "_nvidia_smi", lambda *requested: LISTED if "-L" in requested else CARDS)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    machine.own_device_kind.cache_clear()
+    try:
+        assert machine.cards() == expected
+    finally:
+        machine.own_device_kind.cache_clear()
+
+
 # -- another repository ----------------------------------------------------------------------------------------------
 
 

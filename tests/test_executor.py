@@ -1,11 +1,13 @@
 """Work in several threads: all of it is done, the first error ends the others and their jobs, Ctrl-C is Interrupted."""
 
+import queue
 import threading
 import time
 
 import pytest
 
 from bench.running import executor as room
+from bench.running.child import Child
 from bench.running.executor import EXECUTORS, Interrupted, Job, Local, Stopped, in_parallel
 
 
@@ -84,3 +86,40 @@ def test_a_job_ends_as_its_process_does(tmp_path):
     assert (outcome.status, outcome.explained) == ("crashed", False)
     assert "No module named bench.no_such_module" in outcome.error["stderr_tail"]
     outcome.raise_what_ends_the_run()  # a crash of one job is no reason to end the others
+
+
+@pytest.mark.parametrize(("cards", "launch"), [(("0",), ()), ((), ()), (("0", "1"), ("srun",))], ids=str)
+def test_no_card_is_chosen_where_there_is_no_choice_or_it_is_a_prefixs(cards, launch, monkeypatch):
+    monkeypatch.setattr(room.machine, "cards", lambda: cards)
+    with Local(launch)._card() as variables:
+        assert variables == {}
+
+
+def test_each_job_sees_the_card_with_the_fewest_jobs(monkeypatch, tmp_path):
+    """Four at a time on three cards, then one more when the second has ended."""
+    monkeypatch.setattr(room.machine, "cards", lambda: ("0", "2", "GPU-a"))
+    local, cards, ends = Local(), queue.SimpleQueue(), [threading.Event() for _ in range(5)]
+
+    def run(child, say):
+        cards.put(child.variables["CUDA_VISIBLE_DEVICES"])
+        ends[int(child.job.module)].wait(10)
+        child.ended = True
+        return 0
+
+    monkeypatch.setattr(Child, "run", run)
+    threads = [
+        threading.Thread(target=local.submit, args=(Job(str(k), {}, 1, tmp_path / "log", 60.0),)) for k in range(5)
+    ]
+
+    def begin(k):
+        threads[k].start()
+        return cards.get(timeout=10)
+
+    assert [begin(k) for k in range(4)] == ["0", "2", "GPU-a", "0"]
+    ends[1].set()
+    threads[1].join(10)
+    assert begin(4) == "2"
+    for end, thread in zip(ends, threads, strict=True):
+        end.set()
+        thread.join(10)
+    assert not +local.jobs, "none is left on any"

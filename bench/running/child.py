@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,10 +27,14 @@ TAIL = 3000  # characters of a log that are shown and stored
 
 @dataclass(eq=False)
 class Child:
-    """A running job. ``wait`` reads its events; ``stop`` ends it and everything it started."""
+    """A running job. ``wait`` reads its events; ``stop`` ends it and everything it started.
+
+    launch: command prefix that starts it. variables: of its environment, beside those of every job.
+    """
 
     job: Job
     launch: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
     timed_out: bool = False
     failure: Event | None = None
     peak_memory_bytes: int | None = None
@@ -41,13 +45,15 @@ class Child:
 
     def start(self) -> None:
         """Start the process in a session of its own, so that Ctrl-C reaches it only through us."""
+        job = self.job
         try:
-            self.job.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.job.log.open("wb") as log:
+            job.log.parent.mkdir(parents=True, exist_ok=True)
+            environment = runtime.for_child(job.threads, job.deterministic, job.compilation_cache)
+            with job.log.open("wb") as log:
                 self.process = subprocess.Popen(
-                    [*self.launch, sys.executable, "-m", self.job.module],
+                    [*self.launch, sys.executable, "-m", job.module],
                     cwd=ROOT,
-                    env=runtime.for_child(self.job.threads, self.job.deterministic, self.job.compilation_cache),
+                    env={**environment, **self.variables},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -58,7 +64,7 @@ class Child:
                 )
         except OSError as error:
             raise EnvironmentFailure(
-                f"{self.job.module} cannot be started with its log {self.job.log} ({error.strerror}); free memory, "
+                f"{job.module} cannot be started with its log {job.log} ({error.strerror}); free memory, "
                 "processes or disk space, then run the same command again"
             ) from error
         if self.stopped:  # while it was being started

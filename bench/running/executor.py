@@ -6,11 +6,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench import machine
 from bench.running import ssh
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
@@ -88,7 +91,8 @@ class Executor(Protocol):
 
 @dataclass
 class Local:
-    """Each job in a process of its own, on this machine or where a launch prefix starts it.
+    """Each job in a process of its own, on this machine or where a launch prefix starts it. Where this machine has
+    several cards of one kind, a job sees the one with the fewest jobs.
 
     launch: command prefix, without a shell, such as ``srun --ntasks=1``. The command started must pass on
     standard input and output as they come, end when its input does, and give the process's exit code or 128 + signal.
@@ -97,6 +101,8 @@ class Local:
     launch: tuple[str, ...] = ()
     stopping: threading.Event = field(default_factory=threading.Event)
     children: set[Any] = field(default_factory=set, repr=False)
+    jobs: Counter[str] = field(default_factory=Counter, repr=False)  # that run on each card
+    choosing: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def submit(self, job: Job, say: Say = lambda event: None) -> Outcome:
         """See ``Executor``. Where the node of a launched process is lost, it is begun again."""
@@ -108,13 +114,32 @@ class Local:
         outcome = self._tried(job, say)
         return replace(outcome, status="crashed") if outcome.status == LOST else outcome
 
+    @contextmanager
+    def _card(self) -> Iterator[dict[str, str]]:
+        """Variables by which a job sees one card; none where there is no choice, or a prefix's to make."""
+        if self.launch or len(cards := machine.cards()) < 2:
+            yield {}
+            return
+        with self.choosing:
+            card = min(cards, key=lambda card: self.jobs[card])
+            self.jobs[card] += 1
+        try:
+            yield {"CUDA_VISIBLE_DEVICES": card}
+        finally:
+            with self.choosing:
+                self.jobs[card] -= 1
+
     def _tried(self, job: Job, say: Say) -> Outcome:
+        with self._card() as variables:
+            return self._ran(job, say, variables)
+
+    def _ran(self, job: Job, say: Say, variables: dict[str, str]) -> Outcome:
         """Of one process. Status LOST: it has not ended, but what it was started through has, as if all were well
         (``srun`` gives 0 when a node fails) or with ``ssh``'s own code."""
         from bench.running import failures
         from bench.running.child import Child
 
-        began, reached, child = time.monotonic(), dict[str, Any](), Child(job, self.launch)
+        began, reached, child = time.monotonic(), dict[str, Any](), Child(job, self.launch, variables)
 
         def hear(event: Event) -> None:
             if event["event"] == "epoch":
