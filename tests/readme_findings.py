@@ -98,6 +98,19 @@ def founding(result: Leaderboards) -> str:
     """The founding question by today's protocol, as far as two cores carried it."""
     leaderboard = of(result, "montgomery-64", "cpu", "unet", "resunet", "r2unet")
     rows = sorted((row(leaderboard, one) for one in ("unet", "resunet", "r2unet")), key=lambda r: -r.dice.value)
+    seeds = {len(r.seeds) for r in rows}
+    if len(seeds) > 1:
+        raise LookupError("the three have not the same number of seeds: the line needs other words")
+    scores = listed([f"{name(r.name)} {three(r)}" for r in rows])
+    return (
+        f"**U-Net, ResUNet or R2U-Net**, with the source protocol's recipe at {leaderboard.conditions.size[0]} px,"
+        f" width {rows[0].width}, {WORDS[seeds.pop()]} seeds ({page(leaderboard)}): {scores};"
+        f" {verdicts(leaderboard, rows)}.{full_size(result)}"
+    )
+
+
+def verdicts(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
+    """What each pair of these rows, the best first, came to."""
     ahead: dict[str, list[str]] = {}
     words = []
     for i, a in enumerate(rows):
@@ -109,14 +122,25 @@ def founding(result: Leaderboards) -> str:
                 words.append(f"{name(a.name)} and {name(b.name)} are equivalent")
             else:
                 words.append(f"which of {name(a.name)} and {name(b.name)} is better is not known")
-    words = [f"{listed(of)} {'are' if len(of) > 1 else 'is'} better than {b}" for b, of in ahead.items()] + words
-    seeds = {len(r.seeds) for r in rows}
-    if len(seeds) > 1:
-        raise LookupError("the three have not the same number of seeds: the line needs other words")
-    scores = listed([f"{name(r.name)} {three(r)}" for r in rows])
+    return "; ".join(
+        [f"{listed(of)} {'are' if len(of) > 1 else 'is'} better than {b}" for b, of in ahead.items()] + words
+    )
+
+
+def full_size(result: Leaderboards) -> str:
+    """How far the source protocol itself has come; empty before its first two networks are finished."""
+    begun = [s for s in result if s.conditions.suite == "montgomery" and sum(bool(r.rank) for r in s.rows) > 1]
+    if not begun:
+        return ""
+    leaderboard = begun[0]
+    rows = sorted((r for r in leaderboard.rows if r.rank), key=lambda r: -r.dice.value)
+    least = min(len(r.seeds) for r in rows)
+    behind = [f"{name(r.name)} has {r.cells[0]} of {r.cells[1]} folds" for r in leaderboard.rows if not r.rank]
+    scores = listed([f"{name(r.name)} {r.dice.value:.3f}" for r in rows])
     return (
-        f"**U-Net, ResUNet or R2U-Net**, with the source protocol's recipe at {leaderboard.conditions.size[0]} px,"
-        f" width {rows[0].width}, {WORDS[seeds.pop()]} seeds ({page(leaderboard)}): {scores}; {'; '.join(words)}."
+        f" At {leaderboard.conditions.size[0]} px and width {rows[0].width}, with {WORDS[least]}"
+        f" {'seed' if least == 1 else 'seeds'} so far ([montgomery](results/montgomery.md)):"
+        f" {'; '.join([scores, verdicts(leaderboard, rows), *behind])}."
     )
 
 
