@@ -17,8 +17,8 @@ from typing import Any
 
 from bench.cell import cell_id
 from bench.records import csv_file, store
-from bench.records.document import Document
 from bench.records.results import Results
+from bench.records.store import Document
 from lungseg.errors import DataError
 from lungseg.renamed import RECIPES, VARIANTS
 

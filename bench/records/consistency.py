@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.records import document
+from bench.records import store
 from bench.records.record import Record, trainings
 
 # what cells of one comparison differ in
@@ -27,12 +27,12 @@ def conflicts(records: Sequence[Record]) -> list[str]:
         for key, value in made_from.items():
             if key not in VARYING:
                 label = {"recipe": f"recipe{local}", "folds": f"folds of seed {record.cell.seed}"}.get(key, key)
-                by_key.setdefault(label, {}).setdefault(document.sha256(value), []).append(name)
+                by_key.setdefault(label, {}).setdefault(store.sha256(value), []).append(name)
         architecture = f"graph of {record.cell.architecture}{local}, width {record.cell.width}"
         if "graph" in made_from:
             by_key.setdefault(architecture, {}).setdefault(str(made_from["graph"]), []).append(name)
         if not record.trained:
-            transforms = document.sha256([record.inputs.networks, made_from.get("tta")])
+            transforms = store.sha256([record.inputs.networks, made_from.get("tta")])
             ensemble = f"number of members or TTA transforms of {record.cell.architecture}"
             by_key.setdefault(ensemble, {}).setdefault(transforms, []).append(name)
     return stale + [

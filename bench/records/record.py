@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from bench.cell import cell_id, network, variant_of
 from bench.machine import FAST
-from bench.records import document
+from bench.records import store
 from bench.records.kinds import (
     Amount,
     Backend,
@@ -329,7 +329,7 @@ class Stored(Always):
     @cached_property
     def sealed(self) -> bool:
         """Whether the record is unchanged since it was written."""
-        return document.is_sealed(self.document)
+        return store.is_sealed(self.document)
 
     def without_document(self) -> Self:
         """The same without its JSON, which takes half of its memory; whether that is sealed stays known."""
