@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.records import consistency, costs
+from bench.records import consistency, costs, diagnostics
 from bench.records.record import Record
-from bench.statistics import borders, calibration, cells, fixed_split, matched_rows, resampling
+from bench.statistics import borders, calibration, fixed_split, matched_rows, resampling
 from bench.statistics.choice import nested
 from bench.statistics.one_thread import one_thread
 from bench.statistics.pairs import compared
@@ -18,13 +18,14 @@ from bench.statistics.patients import beside_siblings
 from bench.statistics.power import power, scored, variances
 from bench.statistics.ranking import rank_stats, ranking
 from bench.statistics.resamples import Resamples, drawn
-from bench.statistics.rows import Conditions, FoldRow, Leaderboard, Row
+from bench.statistics.rows import CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import RATIOS, Scores
 from bench.statistics.variance import components
 from lungseg import metrics
 from lungseg.errors import LungsegError
 
 MIN_IMAGES = 20  # fewer are not ranked
+CURVES = ("loss", "val_loss", "val_dice")  # that a figure draws
 
 
 @one_thread()
@@ -114,7 +115,7 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     leaderboard = Leaderboard(
         key, (*ranked, *rest), pairs,
         tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name])),
-        tuple(cells.line(record, name) for name, record in zip(of_each, records, strict=True)),
+        tuple(_cell(record, name) for name, record in zip(of_each, records, strict=True)),
         tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
         nested(names, tables), variances([r.name for r in able if r.single], tables, resamples),
         at_once=costs.at_once([r for r in records if r.ok]), beside_siblings=beside_siblings(records),
@@ -203,3 +204,53 @@ def _folds(name: str, scores: Scores) -> list[FoldRow]:
             )
         )  # fmt: skip
     return sorted(rows, key=lambda row: (row.seeds, row.fold))
+
+
+def _cell(record: Record, row: str) -> CellRow:
+    """What pages and figures show of one cell. row: the name of its row."""
+    cell, recipe, history = record.cell, record.inputs.recipe, record.history
+    curves = {name: history.curve(name) for name in CURVES}
+    validation = history.curve("val_hard_dice") or curves["val_dice"]
+    known = record.ok and record.machine.device_kind == "cpu" and record.timing.cpu_told
+    return CellRow(
+        name=record.name,
+        row=row,
+        architecture=cell.architecture,
+        width=cell.width,
+        recipe=cell.recipe,
+        variant=cell.variant,
+        fold=cell.fold,
+        seed=cell.seed,
+        status=record.status,
+        scored=record.ok,
+        trained=record.trained,
+        sealed=record.sealed,
+        error=(record.error.type, record.error.message),
+        warnings=tuple(diagnostics.describe(record)),
+        machine=record.machine,
+        source=record.source,
+        made_with=_made_with(record),
+        record_sha256=record.record_sha256,
+        weights_sha256=record.weights_sha256,
+        finished=record.finished or "",
+        reused_from=record.reused_from,
+        batch_size=recipe.get("batch_size"),
+        monitor=record.inputs.monitor,
+        epochs=history.epochs,
+        best_epoch=record.best_epoch,
+        kept_dice=validation[record.best_epoch] if record.ok and validation and record.best_epoch is not None else None,
+        rising=record.ok and diagnostics.not_converged(curves["val_dice"]),
+        curves=curves if all(curves.values()) else {},
+        total_seconds=record.timing.total_seconds,
+        cpu_seconds=record.timing.train_cpu_seconds if known else None,
+    )
+
+
+def _made_with(record: Record) -> Mapping[str, str]:
+    """What changes numbers although code and inputs are equal: the processor that computed, and each library.
+
+    Beside an accelerator the processor only feeds it.
+    """
+    machine = record.machine
+    processor = {"processor": machine.cpu} if machine.device_kind == "cpu" else {}
+    return processor | {name: f"{name} {version}" for name, version in machine.versions.items()}
