@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.records import consistency, costs, diagnostics
 from bench.records.record import Record
-from bench.statistics import borders, calibration, fixed_split, matched_rows, resampling
+from bench.statistics import borders, fixed_split, matched_rows, resampling
 from bench.statistics.choice import nested
 from bench.statistics.one_thread import one_thread
 from bench.statistics.pairs import compared
@@ -18,7 +18,7 @@ from bench.statistics.patients import beside_siblings
 from bench.statistics.power import power, scored, variances
 from bench.statistics.ranking import rank_stats, ranking
 from bench.statistics.resamples import Resamples, drawn
-from bench.statistics.rows import CellRow, Conditions, FoldRow, Leaderboard, Row
+from bench.statistics.rows import Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import RATIOS, Scores
 from bench.statistics.variance import components
 from lungseg import metrics
@@ -183,7 +183,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
         transforms=max(len(r.inputs.tta) or 1 for r in records),
         stored=borders.at_stored(scores),
         fixed_split=None if key.cross_dataset else fixed_split.pooled_dice(key.test_set, cases),
-        calibration=calibration.pooled(records),
+        calibration=_calibration(records),
     )
 
 
@@ -254,3 +254,18 @@ def _made_with(record: Record) -> Mapping[str, str]:
     machine = record.machine
     processor = {"processor": machine.cpu} if machine.device_kind == "cpu" else {}
     return processor | {name: f"{name} {version}" for name, version in machine.versions.items()}
+
+
+def _calibration(records: Sequence[Record]) -> Calibration | None:
+    """Of probabilities over the pixels of all predictions; None unless every record tells it.
+
+    A record holds bins and the mean squared error of its pixels, as ``lungseg.metrics.calibration`` gives them.
+    """
+    details = [record.calibration for record in records]
+    result = [one for one in details if one]
+    if not result or len(result) < len(details):
+        return None
+    bins = np.array([one.bins for one in result], dtype=np.float64).sum(axis=0)  # a pixel counts alike in every record
+    pixels = np.array([sum(n for n, _, _ in one.bins) for one in result], dtype=np.float64)
+    brier = float(np.average([one.brier for one in result], weights=pixels))
+    return Calibration(metrics.expected_calibration_error(bins.tolist()), brier)
