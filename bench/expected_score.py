@@ -108,7 +108,7 @@ def _recipe(result: Mapping[str, Any]) -> recipes.Recipe:
 
 
 def _score(card: Card, suite: str, row: Row, records: Sequence[Record]) -> dict[str, Any]:
-    from bench.statistics.patients import beside_siblings
+    from bench.statistics.scores import beside_siblings
 
     first = records[0]
     commits = sorted({str(record.source.commit)[:12] for record in records})

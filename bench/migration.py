@@ -239,7 +239,7 @@ def _group(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _digests(old: Mapping[Path, Document], new: Mapping[Path, Document]) -> dict[str, str]:
     """Hash of each leaderboard's records and patients, before -> after."""
-    from bench.statistics.patients import REGROUPED
+    from bench.statistics.scores import REGROUPED
 
     groups: defaultdict[tuple[object, ...], list[Path]] = defaultdict(list)
     for path, record in old.items():

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from verdict_table import ROWS, SEEDS, leaderboard, rates, shape
 
-from bench.statistics import pairs, resamples, resampling, simulation, verdicts
+from bench.statistics import pairs, resampling, simulation, verdicts
 from bench.statistics.rows import Trainings
-from bench.statistics.scores import Scores
+from bench.statistics.scores import Scores, drawn
 from bench.statistics.simulation import Shape
 
 N = 138  # images of Montgomery
@@ -175,7 +175,7 @@ def test_the_simulated_tables_are_those_that_records_would_make():
     short = verdicts.errors([verdicts.RowSamples.of(row) for row in made], *verdicts.all_pairs(3))
     for k in range(20):
         tables = {f"net{i}": table(0.9 + made[i, k]) for i in range(3)}
-        result = pairs.compared(list(tables), tables, resamples.drawn(tables))
+        result = pairs.compared(list(tables), tables, drawn(tables))
         assert [p.difference.value for p in result] == pytest.approx(short.difference[k], abs=1e-9)
         assert [p.p_value for p in result] == pytest.approx(short.p_zero()[k], abs=1e-6)
 
@@ -227,7 +227,7 @@ def test_coverage_figures_over_patients_and_seeds(seeds, shift):
     covered = []
     for _ in range(1500):
         scores = table(trained(rng, rng.lognormal(-3.5, 0.6, N), seeds, shift))
-        result = resamples.drawn({"net": scores})["net"]
+        result = drawn({"net": scores})["net"]
         mean = float(scores.values["dice"].mean())
         interval = resampling.interval(mean, result.means, result.acceleration, N)
         covered.append(interval.low <= target <= interval.high)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from records import grid, leaderboards, sealed
 from scipy import stats as scipy_stats
 
-from bench.statistics import pairs, ranking, resamples, resampling, verdicts
-from bench.statistics.scores import Scores
+from bench.statistics import pairs, ranking, resampling, verdicts
+from bench.statistics.scores import Scores, drawn
 from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
 
 OPPOSITE = {BETTER: WORSE, WORSE: BETTER, EQUIVALENT: EQUIVALENT, UNKNOWN: UNKNOWN}
@@ -28,7 +28,7 @@ def table(values):
 
 
 def compared(tables):
-    return pairs.compared(list(tables), tables, resamples.drawn(tables))
+    return pairs.compared(list(tables), tables, drawn(tables))
 
 
 @st.composite
@@ -85,7 +85,7 @@ def test_interval_and_test_of_a_pair_say_the_same_and_correction_only_takes_away
 @settings(max_examples=40)
 @given(made_up(), st.floats(0.0001, 0.02), st.floats(1, 5))
 def test_a_wider_margin_makes_more_pairs_equivalent_and_none_less(tables, margin, wider):
-    result = [verdicts.RowSamples.of(r.values) for r in resamples.drawn(tables).values()]
+    result = [verdicts.RowSamples.of(r.values) for r in drawn(tables).values()]
     errors = verdicts.errors(result, *verdicts.all_pairs(len(result)))
     p = [verdicts.holm(errors.p_apart(m)) for m in (margin, margin * wider)]
     assert np.all(p[1] <= p[0] + 1e-12)
@@ -117,11 +117,11 @@ def test_the_order_of_rows_and_their_names_change_no_digit(tables, random):
 @settings(max_examples=10)
 @given(made_up())
 def test_letters_and_rank_sets_agree_with_the_verdicts(tables):
-    drawn = resamples.drawn(tables)
-    names = sorted(tables, key=lambda name: -drawn[name].mean)
+    resamples = drawn(tables)
+    names = sorted(tables, key=lambda name: -resamples[name].mean)
     ordered = {name: tables[name] for name in names}
     judged = compared(ordered)
-    places = ranking.rank_stats(names, judged, drawn)
+    places = ranking.rank_stats(names, judged, resamples)
     for pair in judged:
         shared = set(places[pair.first].group) & set(places[pair.second].group)
         assert bool(shared) == (not pair.significant)

@@ -15,7 +15,7 @@ from bench.pages.provenance import stated
 from bench.records import store
 from bench.records.record import newest
 from bench.records.results import Results
-from bench.statistics.patients import beside_siblings, patient
+from bench.statistics.scores import beside_siblings, patient_of
 from lungseg.datasets.montgomery import SAME_PATIENT
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -212,7 +212,7 @@ def test_the_committed_records_of_montgomery_have_120_patients_and_20_images_bes
     """Both counts are of the groups that the data's own README lists, made without this code."""
     paths = sorted((RESULTS / "runs" / "montgomery-128-strong").glob("*/unet.montgomery.f*.s0.json"))
     old = [r for path in paths if (r := store.load_record(path)).protocol == 1]
-    images = {c.id: patient(r, c) for r in old for c in r.cases}
+    images = {c.id: patient_of(r, c) for r in old for c in r.cases}
     assert len(images) == 138
     assert len(set(images.values())) == 120
     by_machine = {}

@@ -13,7 +13,7 @@ from bench.__main__ import main
 from bench.pages import report
 from bench.records import csv_file
 from bench.records.results import Results
-from bench.statistics import patients, subgroups
+from bench.statistics import scores, subgroups
 from lungseg import Case
 from lungseg.errors import DataError
 
@@ -104,7 +104,7 @@ def test_who_the_patients_are_is_part_of_what_aggregates_are_of(tmp_path, monkey
     subgroups.write(Results(tmp_path), "fake", [only(records)], cases(records))
     assert subgroups.read(Results(tmp_path), only(records)) is not None
     images = [c["id"] for r in records for c in r["cases"]]
-    monkeypatch.setitem(patients.REGROUPED, "montgomery", {images[0]: images[1], images[1]: images[1]})
+    monkeypatch.setitem(scores.REGROUPED, "montgomery", {images[0]: images[1], images[1]: images[1]})
     assert subgroups.read(Results(tmp_path), only(records)) is None, (
         "intervals over patients that are known better since"
     )

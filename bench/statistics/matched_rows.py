@@ -8,9 +8,8 @@ from typing import Any
 
 from bench.records.record import Record
 from bench.statistics.pairs import compared, corrected
-from bench.statistics.resamples import drawn
 from bench.statistics.rows import Conditions, Leaderboard, MatchedRow, Row
-from bench.statistics.scores import Scores
+from bench.statistics.scores import Scores, drawn
 
 Tables = Mapping[Conditions, Mapping[str, Scores]]  # of each leaderboard, the scores of its rows
 HERE, THERE = "here", "there"

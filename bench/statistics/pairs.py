@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from bench.statistics import resampling, verdicts
-from bench.statistics.resamples import Resamples
 from bench.statistics.resampling import MIN_PATIENTS, Floats, Interval
 from bench.statistics.rows import Pair
-from bench.statistics.scores import Scores
+from bench.statistics.scores import Resamples, Scores
 
 ALL_PAIRS = 40  # above this many rows only neighbours are compared
 

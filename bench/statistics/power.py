@@ -8,9 +8,8 @@ import numpy as np
 
 from bench.statistics import resampling, simulation
 from bench.statistics.pairs import ALL_PAIRS
-from bench.statistics.resamples import Resamples
 from bench.statistics.rows import Leaderboard, Power, Trainings
-from bench.statistics.scores import Scores
+from bench.statistics.scores import Resamples, Scores
 from bench.statistics.simulation import Shape
 from bench.statistics.variance import moments, trainings
 

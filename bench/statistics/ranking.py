@@ -12,10 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from bench.statistics.pairs import ALL_PAIRS
-from bench.statistics.resamples import Resamples
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Pair, Ranking, RankStats
-from bench.statistics.scores import Scores
+from bench.statistics.scores import Resamples, Scores
 from bench.statistics.verdicts import BETTER
 
 TOLERANCES = (-3, -2, -1, 0, 1, 2, 3)  # px

@@ -1,21 +1,52 @@
-"""Scores of one architecture as arrays (seeds, images), from its records."""
+"""Scores of one architecture as arrays (seeds, images) by patient, from its records, and their resamples.
+
+A record keeps what was known of an image's patient when it was made; here each counts by current knowledge.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.records.record import Record
-from bench.statistics import patients
+from bench.records.record import CaseScore, Record
+from bench.statistics import resampling
 from bench.statistics.resampling import Floats
+from lungseg.datasets import montgomery, shenzhen
 
 RATIOS = ("dice", "iou", "precision", "recall", "f1", "specificity", "accuracy")
 _OF_CASE = attrgetter(*RATIOS, "hd95_mm")
+# The sets of which protocol 1 took images of one patient for several patients': image -> the group's first image.
+REGROUPED: dict[str, Mapping[str, str]] = {
+    "montgomery": montgomery.SAME_PATIENT,
+    "shenzhen": shenzhen.SAME_PATIENT,
+}
+
+
+def patient_of(record: Record, case: CaseScore) -> str:
+    """The patient of a scored case. Records of protocol 1 are regrouped by the patients found since."""
+    known = REGROUPED.get(record.cell.test_set, {}) if record.protocol == 1 else {}
+    return known.get(case.id, case.patient)
+
+
+def beside_siblings(records: Sequence[Record]) -> int:
+    """Images that were predicted by a network which had trained on another image of their patient.
+
+    Only what protocol 1 left: since then folds are made of these patients.
+    """
+    result = set()
+    for record in records:
+        known = REGROUPED.get(record.cell.test_set, {})
+        if not record.ok or not known:
+            continue
+        trained = {known[image] for image in record.split.train if image in known}
+        result |= {case.id for case in record.cases if known.get(case.id) in trained}
+    return len(result)
 
 
 @dataclass(frozen=True)
@@ -33,7 +64,7 @@ class Scores:
         """None where no record holds a case."""
         if not records:
             return None
-        patient = {c.id: patients.patient(r, c) for r in records for c in r.cases}
+        patient = {c.id: patient_of(r, c) for r in records for c in r.cases}
         images = tuple(sorted(patient))
         seeds = tuple(sorted({r.cell.seed for r in records}))
         column = {image: i for i, image in enumerate(images)}
@@ -85,3 +116,43 @@ class Scores:
     def full(self) -> bool:
         """Whether every seed predicted every image."""
         return not np.isnan(self.values["dice"]).any()
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """One table by patient, and its resamples, which are drawn when they are first asked for."""
+
+    patient: npt.NDArray[np.intp]  # (images,) index of each image's patient
+    values: Floats  # (seeds, patients) Dice; (1, patients) where no seed is complete
+
+    @property
+    def patients(self) -> Floats:
+        """(resamples, patients) weights."""
+        return resampling.patient_weights(self.values.shape[1])
+
+    @cached_property
+    def means(self) -> Floats:
+        """(resamples,) of Dice."""
+        return resampling.resampled_means(self.values, self.patients, resampling.seed_weights(self.values))
+
+    @property
+    def acceleration(self) -> float:
+        """Of the interval of the mean."""
+        return resampling.acceleration(self.values.mean(axis=0))
+
+    @property
+    def mean(self) -> float:
+        """Mean Dice over patients: the headline."""
+        return float(self.values.mean())
+
+
+def drawn(tables: Mapping[str, Scores]) -> dict[str, Resamples]:
+    """Resamples of each table; those of tables with the same patients are paired."""
+    result = {}
+    for name, scores in tables.items():
+        # sorted, so that rows with the same patients share their resamples whatever the order of images
+        names, patient = np.unique(np.array(scores.patients), return_inverse=True)
+        # an incomplete table has no rectangle of seeds to draw from: patients only, and the page says so
+        dice = scores.values["dice"] if scores.full() else scores.mean_over_seeds("dice")[None]
+        result[name] = Resamples(patient, resampling.patient_means(dice, patient, len(names)))
+    return result

@@ -14,12 +14,10 @@ from bench.statistics import borders, fixed_split, matched_rows, resampling
 from bench.statistics.choice import nested
 from bench.statistics.one_thread import one_thread
 from bench.statistics.pairs import compared
-from bench.statistics.patients import beside_siblings
 from bench.statistics.power import power, scored, variances
 from bench.statistics.ranking import rank_stats, ranking
-from bench.statistics.resamples import Resamples, drawn
 from bench.statistics.rows import Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
-from bench.statistics.scores import RATIOS, Scores
+from bench.statistics.scores import RATIOS, Resamples, Scores, beside_siblings, drawn
 from bench.statistics.variance import components
 from lungseg import metrics
 from lungseg.errors import LungsegError

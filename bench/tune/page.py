@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.markdown import NONE, code, duration, escape, paragraph, percent, ratio, table, with_interval
-from bench.statistics import pairs, resamples
+from bench.statistics import pairs, scores
 from bench.statistics.rows import Pair
 from bench.statistics.scores import Scores
 from bench.tune.space import Axis
@@ -48,7 +48,7 @@ def compared(result: Mapping[str, Any]) -> Pair | None:
         name: Scores((), tuple(held["seeds"]), tuple(held["images"]), tuple(held["patients"]), {"dice": np.array(dice)})
         for name, dice in held["dice"].items()
     }
-    results_found = pairs.compared(["best", "default"], tables, resamples.drawn(tables))
+    results_found = pairs.compared(["best", "default"], tables, scores.drawn(tables))
     return results_found[0] if results_found else None
 
 
