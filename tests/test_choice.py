@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import grid, leaderboards
 
-from bench.statistics.choice import by_other_folds
+from bench.statistics.ranking import by_other_folds
 
 
 def test_rows_that_are_good_on_one_fold_alone_are_not_chosen_for_it():

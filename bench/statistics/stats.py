@@ -10,12 +10,11 @@ import numpy as np
 
 from bench.records import consistency, costs, diagnostics
 from bench.records.record import Record
-from bench.statistics import borders, fixed_split, matched_rows, resampling
-from bench.statistics.choice import nested
+from bench.statistics import borders, fixed_split, pairs, resampling
 from bench.statistics.one_thread import one_thread
 from bench.statistics.pairs import compared
 from bench.statistics.power import power, scored, variances
-from bench.statistics.ranking import rank_stats, ranking
+from bench.statistics.ranking import nested, rank_stats, ranking
 from bench.statistics.rows import Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import RATIOS, Resamples, Scores, beside_siblings, drawn
 from bench.statistics.variance import components
@@ -38,9 +37,9 @@ def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
     return [
         replace(
             s,
-            extra_data_effects=matched_rows.extra_data_effects(s, result, tables),
-            cross_machine=matched_rows.cross_machine(s, result, tables),
-            cross_precision=matched_rows.cross_precision(s, result, tables),
+            extra_data_effects=pairs.extra_data_effects(s, result, tables),
+            cross_machine=pairs.cross_machine(s, result, tables),
+            cross_precision=pairs.cross_precision(s, result, tables),
             concurrent_cells=_concurrent_cells(s.conditions, groups),
             power=power(s, result),
             scored=scored(s, result),
