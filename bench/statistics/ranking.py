@@ -1,4 +1,5 @@
-"""Ranks of rows: ties, rank sets, and how stable they are under other ranking rules and label tolerances.
+"""Ranks of rows: ties, rank sets, how stable they are under other ranking rules and label tolerances, and what taking
+the first of them gains on images that did not select it.
 
 After Maier-Hein et al. 2018 (Nature Communications 9, 5217) and Wiesenfarth et al. 2021 (Scientific Reports 11,
 2369), who show how often a challenge's winner depends on such choices.
@@ -125,7 +126,8 @@ def tolerance_dice(scores: Scores) -> list[float]:
 
 
 def nested(names: Sequence[str], tables: Mapping[str, Scores]) -> Nested | None:
-    """The selection repeated for each fold on the other folds' images, or without folds by validation Dice.
+    """Nested selection: that of the highest row repeated for each fold on the other folds' images, or without folds by
+    validation Dice.
 
     names: rows on the same images, by mean. None for a single row, or where nothing else can choose.
     """

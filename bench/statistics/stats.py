@@ -10,14 +10,13 @@ import numpy as np
 
 from bench.records import consistency, costs, diagnostics
 from bench.records.record import Record
-from bench.statistics import borders, fixed_split, pairs, resampling
+from bench.statistics import borders, fixed_split, resampling
 from bench.statistics.one_thread import one_thread
-from bench.statistics.pairs import compared
-from bench.statistics.power import power, scored, variances
+from bench.statistics.pairs import compared, cross_machine, cross_precision, extra_data_effects
 from bench.statistics.ranking import nested, rank_stats, ranking
 from bench.statistics.rows import Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import RATIOS, Resamples, Scores, beside_siblings, drawn
-from bench.statistics.variance import components
+from bench.statistics.variance import components, power, variances
 from lungseg import metrics
 from lungseg.errors import LungsegError
 
@@ -37,12 +36,12 @@ def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
     return [
         replace(
             s,
-            extra_data_effects=pairs.extra_data_effects(s, result, tables),
-            cross_machine=pairs.cross_machine(s, result, tables),
-            cross_precision=pairs.cross_precision(s, result, tables),
+            extra_data_effects=extra_data_effects(s, result, tables),
+            cross_machine=cross_machine(s, result, tables),
+            cross_precision=cross_precision(s, result, tables),
             concurrent_cells=_concurrent_cells(s.conditions, groups),
             power=power(s, result),
-            scored=scored(s, result),
+            scored=_scored(s, result),
         )
         for s in result
     ]
@@ -55,6 +54,18 @@ def _concurrent_cells(key: Conditions, groups: Mapping[Conditions, Sequence[Reco
     for record in local:
         others.pop(_training(record), None)  # it may stand in another suite, too
     return costs.at_once(local, list(others.values()))
+
+
+def _scored(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> int:
+    """Sets of predictions, one a row, seed and machine, that were scored on the images of the leaderboard's set, in any
+    suite; what stands in two suites counts once."""
+    result = {
+        (s.conditions.size, s.conditions.train_set, s.conditions.folds, s.conditions.machine, s.conditions.protocol,
+         c.architecture, c.width, c.recipe, c.seed)
+        for s in leaderboards if s.conditions.test_set == leaderboard.conditions.test_set
+        for c in s.cells if c.scored
+    }  # fmt: skip
+    return len(result)
 
 
 def _training(record: Record) -> tuple[object, ...]:
