@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.pages import report
-from bench.records import consistency, costs, store
+from bench.records import costs, readable, store
 from bench.records.record import Record, newest
 from bench.records.results import Results
 from bench.robustness import measurement
@@ -65,7 +65,7 @@ def validate(records: Sequence[Record], partial: bool = False) -> list[str]:
     problems += _orphans(records)
     for key in {_machine(r) for r in records if r.ok}:
         alike = [r for r in records if _machine(r) == key]
-        problems += [f"{text}; run the suite again" for text in consistency.conflicts(alike)]
+        problems += [f"{text}; run the suite again" for text in readable.conflicts(alike)]
     return problems
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from bench import publish
 from bench.cell import cell_id
 from bench.pages import report
-from bench.records import consistency, diagnostics, parse, parts
+from bench.records import diagnostics, parse, parts, readable
 from bench.records import record as record_
 from bench.statistics import stats
 from bench.statistics.rows import Leaderboard
@@ -94,7 +94,7 @@ def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
 
 def unlike(records: Iterable[Record]) -> list[str]:
     """What sets these records apart that must not."""
-    return consistency.conflicts(parsed(records))
+    return readable.conflicts(parsed(records))
 
 
 def validate(records: Iterable[Record], partial: bool = False) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from bench import machine
 from bench.gate.accuracy import scores
 from bench.gate.verdict import NotComparable
-from bench.records import consistency, store
+from bench.records import readable, store
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.running.data import SuiteData
@@ -201,7 +201,7 @@ def left_out(results: Results, suite: Suite) -> list[str]:
 def _of_records(suite: Suite, stored: Sequence[Record]) -> Summary:
     """As ``summarise``, from what records alone tell: no pixels, so no quarters and no batches."""
     records = [record for record in stored if record.ok]
-    if mixed := consistency.conflicts(records):
+    if mixed := readable.conflicts(records):
         raise NotComparable(
             f"{suite.name}: its records cannot be compared with each other: {'; '.join(mixed)}; run it again"
         )

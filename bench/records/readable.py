@@ -3,20 +3,23 @@
 A file that is no record (cut short, not strict JSON, another schema), one that says what no cell can (`records.parse`),
 and those that predict an image which another record of the same training predicts are unreadable: the page names the
 file and the reason, its cell counts as not run, and `run` trains it again. A record that was edited and is still one is
-shown, and the page calls it unverified.
+shown, and the page calls it unverified. What ``conflicts`` finds among those that share a table is a line above it.
 """
 
 from __future__ import annotations
 
 import gc
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from bench.records import store
-from bench.records.record import Record
+from bench.records.record import Record, trainings
 from bench.records.results import Results
+
+# what cells of one comparison differ in
+VARYING = ("architecture", "architecture_code", "fold", "graph", "members", "seed", "tta", "width")
 
 
 @dataclass(frozen=True)
@@ -97,3 +100,51 @@ def _twice(records: Mapping[str, Record]) -> dict[str, str]:
 def _home(record: Record) -> str:
     """Where the store puts a record, from the results folder."""
     return f"runs/{record.cell.suite}/{record.machine_key}/{record.name}.json"
+
+
+def conflicts(records: Sequence[Record]) -> list[str]:
+    """Conflicts between records of one table, a sentence each; empty where they are consistent.
+
+    Happens where a recipe, the data or an architecture changed and only some cells were run again.
+    """
+    by_key: dict[str, dict[str, list[str]]] = {}
+    stale = _stale(records)
+    for record in records:
+        if not record.ok:
+            continue
+        made_from, name = record.inputs.every, record.name
+        variant = record.cell.variant
+        local = f" of {variant}" if variant else ""
+        for key, value in made_from.items():
+            if key not in VARYING:
+                label = {"recipe": f"recipe{local}", "folds": f"folds of seed {record.cell.seed}"}.get(key, key)
+                by_key.setdefault(label, {}).setdefault(store.sha256(value), []).append(name)
+        architecture = f"graph of {record.cell.architecture}{local}, width {record.cell.width}"
+        if "graph" in made_from:
+            by_key.setdefault(architecture, {}).setdefault(str(made_from["graph"]), []).append(name)
+        if not record.trained:
+            transforms = store.sha256([record.inputs.networks, made_from.get("tta")])
+            ensemble = f"number of members or TTA transforms of {record.cell.architecture}"
+            by_key.setdefault(ensemble, {}).setdefault(transforms, []).append(name)
+    return stale + [
+        f"{min(values.values(), key=len)[0]} and {max(values.values(), key=len)[0]} differ in {key}"
+        for key, values in by_key.items()
+        if len(values) > 1
+    ]
+
+
+def _stale(records: Sequence[Record]) -> list[str]:
+    """Ensembles of a training other than the one of that name among these records; such as was there before."""
+    alongside = {r.name: r for r in trainings(records)}
+    return [
+        f"{ensemble.name}: was made from an earlier training of {now.name} "
+        f"(`python -m bench ensemble {ensemble.cell.suite}{_variant(ensemble)}` updates it)"
+        for ensemble in records
+        for member in ensemble.inputs.members
+        if (now := alongside.get(member.cell)) and now.weights_sha256 != member.weights_sha256
+    ]
+
+
+def _variant(record: Record) -> str:
+    variant = record.cell.variant
+    return f" --variant {variant}" if variant else ""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.records import consistency, costs, diagnostics
+from bench.records import costs, diagnostics, readable
 from bench.records.record import Record
 from bench.statistics import borders, fixed_split, resampling
 from bench.statistics.one_thread import one_thread
@@ -127,7 +127,7 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
         tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
         nested(names, tables), variances([r.name for r in able if r.single], tables, resamples),
         at_once=costs.at_once([r for r in records if r.ok]), beside_siblings=beside_siblings(records),
-        extra_images=_extra_images(records) if key.extra_train else 0, mixed=tuple(consistency.conflicts(records)),
+        extra_images=_extra_images(records) if key.extra_train else 0, mixed=tuple(readable.conflicts(records)),
     )  # fmt: skip
     return leaderboard, tables
 
