@@ -14,7 +14,7 @@ from bench.records.record import VIEWS as OF_VIEWS
 from bench.records.results import Results
 from bench.running.data import SuiteData
 from bench.running.fingerprint import fingerprint_inputs
-from bench.running.reuse import of_others
+from bench.running.suite_run import of_others
 from bench.suites import Suite
 from lungseg.errors import DataError, UsageError
 from lungseg.splits import Fold
