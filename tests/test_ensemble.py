@@ -16,8 +16,8 @@ from bench import machine, suites
 from bench.records import store
 from bench.records.record import Split
 from bench.records.results import Results
-from bench.running import ensembles
 from bench.running.data import SuiteData
+from bench.running.ensemble import Ensemble, ensembles
 from bench.running.ensemble_cell import by_seed, check_leakage, mean, restore
 from bench.running.fingerprint import fingerprint_inputs
 from bench.running.training import plain, restored
@@ -46,7 +46,7 @@ def trained(results, suite=SUITE, graph="g", suite_data=MATERIAL):
 
 
 def planned(results, seeds=None, suite=SUITE, tta=False):
-    return ensembles.ensembles(suite, MATERIAL, Results(results), seeds, tta=tta)
+    return ensembles(suite, MATERIAL, Results(results), seeds, tta=tta)
 
 
 @pytest.mark.parametrize("seeds", [None, 2, 1])
@@ -61,7 +61,7 @@ def test_every_member_is_of_its_entrys_architecture_and_fold_and_of_another_seed
         seeds_of = [m.seed for m in ensemble.members]
         assert seeds_of == (list(range(n)) if "seeds" in suffix else [ensemble.cell.seed])
         assert ensemble.transforms == (TRANSFORMS if "tta" in suffix else (IDENTITY,))
-        assert restored(ensembles.Ensemble, plain(ensemble)) == ensemble
+        assert restored(Ensemble, plain(ensemble)) == ensemble
 
 
 OTHER_SPLIT = (Fold(("b",), ("d",), ("a", "c")), Fold(("a",), ("c",), ("b", "d")))
@@ -71,7 +71,7 @@ SPLIT_BY_SEED = replace(MATERIAL, split=lambda seed: OTHER_SPLIT)
 def test_seeds_that_split_the_images_otherwise_lend_the_members_that_held_an_entrys_images_out(tmp_path):
     suite = replace(SUITE, seeds=(0, 1), architectures=("unet",))
     trained(tmp_path, suite, suite_data=SPLIT_BY_SEED)
-    first, second = ensembles.ensembles(suite, SPLIT_BY_SEED, Results(tmp_path), 2)
+    first, second = ensembles(suite, SPLIT_BY_SEED, Results(tmp_path), 2)
     assert first.fold(SPLIT_BY_SEED).test == ("c", "d"), "of seed 0"
     for ensemble, fold in ((first, 0), (second, 1)):
         assert [(m.seed, m.fold) for m in ensemble.members] == [(0, fold), (1, 0), (1, 1)]
@@ -83,8 +83,8 @@ def test_a_mean_over_seeds_needs_every_fold_of_each(tmp_path):
     suite = replace(SUITE, seeds=(0, 1), architectures=("unet",), fold_subset=(0,))
     trained(tmp_path, suite, suite_data=SPLIT_BY_SEED)
     with pytest.raises(UsageError, match=r"unet: each seed has its own split, .* needs all 2 folds"):
-        ensembles.ensembles(suite, SPLIT_BY_SEED, Results(tmp_path), 2)
-    alone = ensembles.ensembles(suite, SPLIT_BY_SEED, Results(tmp_path), 2, tta=True)
+        ensembles(suite, SPLIT_BY_SEED, Results(tmp_path), 2)
+    alone = ensembles(suite, SPLIT_BY_SEED, Results(tmp_path), 2, tta=True)
     assert {e.cell.architecture for e in alone} == {"unet+tta"}
 
 
@@ -110,7 +110,7 @@ def test_a_set_that_predicts_another_has_entries_of_its_one_fold(tmp_path):
     suite = replace(SUITE, folds=1, test_set="other", architectures=("unet",))
     suite_data = replace(MATERIAL, folds=FOLDS[:1])
     trained(tmp_path, suite, suite_data=suite_data)
-    result = ensembles.ensembles(suite, suite_data, Results(tmp_path))
+    result = ensembles(suite, suite_data, Results(tmp_path))
     assert [e.cell.id for e in result] == ["unet+seeds.other.f0.s0"]
 
 

@@ -1,20 +1,194 @@
-"""Scores a suite's ensembles: one process per architecture; valid records are kept."""
+"""A suite's ensembles: means over an architecture's seeds, over TTA, or both, fold by fold. One process per
+architecture scores them; valid records are kept."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+from bench import suites
+from bench.cell import Cell
 from bench.records import store
+from bench.records.record import SEEDS, Record
+from bench.records.record import VIEWS as OF_VIEWS
 from bench.records.results import Results
 from bench.running import data
-from bench.running.ensembles import Entries, ensembles
+from bench.running.data import SuiteData
 from bench.running.executor import Event, Executor, Job, Local
-from bench.running.suite_run import PARTIAL
+from bench.running.fingerprint import fingerprint_inputs
+from bench.running.suite_run import PARTIAL, of_others
 from bench.running.training import of_cell
 from bench.suites import Suite
+from lungseg.errors import DataError, UsageError
+from lungseg.splits import Fold
+from lungseg.tta import IDENTITY, TRANSFORMS, Transform
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """One record to be made of trained members: the images of one fold of the cell's seed, each predicted by those
+    members, one a seed, that held it out. inputs: what decides its numbers, members and transforms included."""
+
+    cell: Cell
+    members: tuple[Cell, ...]
+    inputs: dict[str, Any]
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """The TTA transforms that each member is averaged over."""
+        return tuple(Transform(**transform) for transform in self.inputs["tta"])
+
+    def fold(self, suite_data: SuiteData) -> Fold:
+        """The fold whose test images the ensemble predicts. It trains on none: each member has its own fold."""
+        return suite_data.partition(self.cell.seed)[self.cell.fold]
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The payload of the process that scores them: ensembles of one architecture."""
+
+    entries: tuple[Ensemble, ...]
+    suite: Suite
+    root: Path
+    results: Results
+
+
+def ensembles(
+    suite: Suite, suite_data: SuiteData, results: Results, seeds: int | None = None, *, tta: bool = False
+) -> list[Ensemble]:
+    """Every ensemble of the suite's architectures under its recipe, not its variants; by architecture, then by fold.
+
+    seeds: the first so many; None for all that have a record of this machine. tta: also test-time augmentation.
+    Raises DataError that lists every member whose record or weights are missing, UsageError where nothing is left
+    to average.
+    """
+    if seeds is not None and seeds < 1:
+        raise UsageError(f"--seeds {seeds}: at least 1 is needed")
+    result: list[Ensemble] = []
+    problems: list[str] = []
+    for architecture in suite.architectures:
+        local = replace(suite, architectures=(architecture,), variants=())
+        chosen = range(seeds) if seeds else [*results.folds_by_seed(suites.cells(local)[0])]
+        if not chosen:
+            problems.append(
+                f"{architecture}: not trained yet in {results.path(suites.cells(local)[0]).parent}; run "
+                f"`{_run(local)}` first, or exclude it with --arch"
+            )
+            continue
+        if len(chosen) == 1 and not tta:
+            raise UsageError(
+                f"{architecture} has only seed {chosen[0]}; an ensemble needs at least two: train more with "
+                f"`{_run(local)} --seeds 3`, or add --tta"
+            )
+        cells = suites.cells(replace(local, seeds=tuple(chosen)))
+        records, lacking = _records(cells, local, suite_data, results)
+        problems += lacking
+        if lacking:
+            continue
+        of_one = _of_one(cells, records, local, suite_data, tta)
+        if not of_one:
+            raise UsageError(
+                f"{architecture}: each seed has its own split, so an ensemble over seeds needs all {suite.folds} folds "
+                "of each; omit --folds, or add --tta"
+            )
+        result += of_one
+    if problems:
+        raise DataError(problems)
+    return result
+
+
+def _run(suite: Suite) -> str:
+    """The command that trains the suite's one architecture."""
+    more = f" --variants {suite.variant}" if suite.variant else ""
+    return f"python -m bench run {suite.name} --arch {suite.architectures[0]}{more}"
+
+
+def _records(
+    cells: Sequence[Cell], suite: Suite, suite_data: SuiteData, results: Results
+) -> tuple[dict[str, Record], list[str]]:
+    """The cells' records by id, and what is missing among records and weights."""
+    records: dict[str, Record] = {}
+    problems: list[str] = []
+    lacking: list[str] = []
+    for cell in cells:
+        weights = results.artifact(cell, "weights.npz")
+        record = results.find(cell, fingerprint_inputs(cell, suite_data))
+        if record is None:
+            lacking.append(cell.id)
+        elif not weights.is_file():
+            made_from = dict(record.inputs.every)
+            same = [results.path(cell), *of_others(cell, made_from, results)]  # or one would be reused
+            problems.append(
+                f"{weights}: no such file (published or copied records may come without weights); delete "
+                f"{' and '.join(map(str, same))} and run suite {cell.suite} again"
+            )
+        else:
+            records[cell.id] = record
+    if lacking:
+        name, most = cells[0].architecture, max(cell.seed for cell in cells) + 1
+        problems.append(
+            f"{name}: {len(lacking)} of {len(cells)} members have no finished training on the current data with "
+            f"the current recipe: {', '.join(lacking)}; run `{_run(suite)} --seeds {most}`, or select fewer with "
+            "--seeds, --folds or --arch"
+        )
+    if len({record.inputs.every.get("graph") for record in records.values()}) > 1:
+        problems.append(
+            f"{cells[0].architecture}: its cells were trained with different versions of its code; run suite "
+            f"{suite.name} again"
+        )
+    return records, problems
+
+
+def _of_one(
+    cells: Sequence[Cell], records: Mapping[str, Record], suite: Suite, suite_data: SuiteData, tta: bool
+) -> list[Ensemble]:
+    """The ensembles of one architecture, whose cells all have records."""
+    result = []
+    seeds = sorted({cell.seed for cell in cells})
+    for fold in sorted({cell.fold for cell in cells}):
+        local = [cell for cell in cells if cell.fold == fold]
+        chosen: list[tuple[str, int, list[Cell], tuple[Transform, ...]]] = []
+        together = _holding_out(suite_data.partition(seeds[0])[fold], cells, suite_data)
+        if len(seeds) > 1 and together:
+            chosen += [(SEEDS, seeds[0], together, (IDENTITY,))]
+        if tta:
+            chosen += [(OF_VIEWS, cell.seed, [cell], TRANSFORMS) for cell in local]
+            if len(seeds) > 1 and together:
+                chosen.append((SEEDS + OF_VIEWS, seeds[0], together, TRANSFORMS))
+        for suffix, seed, some, transforms in chosen:
+            named = replace(local[0], architecture=local[0].architecture + suffix, seed=seed)
+            made_from = {
+                **fingerprint_inputs(named, suite_data),
+                "graph": records[local[0].id].inputs.every["graph"],
+                "members": [
+                    {
+                        "cell": c.id,
+                        "seed": c.seed,
+                        "fingerprint": records[c.id].fingerprint,
+                        "weights_sha256": records[c.id].weights_sha256,
+                    }
+                    for c in some
+                ],
+                "tta": [asdict(transform) for transform in transforms],
+            }
+            result.append(Ensemble(named, tuple(some), made_from))
+    return result
+
+
+def _holding_out(fold: Fold, cells: Sequence[Cell], suite_data: SuiteData) -> list[Cell]:
+    """The cells that held out any of the fold's test images; none where some seed lacks one of those images, as where
+    only some folds were trained: another partition has them in other folds."""
+    wanted = set(fold.test)
+    held = {cell: wanted & set(suite_data.partition(cell.seed)[cell.fold].test) for cell in cells}
+    result = [cell for cell in cells if held[cell]]
+    for seed in {cell.seed for cell in cells}:
+        if wanted - set().union(*(held[cell] for cell in result if cell.seed == seed)):
+            return []
+    return result
 
 
 def make(

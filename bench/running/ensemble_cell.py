@@ -19,7 +19,7 @@ from bench.records import diagnostics, store
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.running import child, data, failures, worker
-from bench.running.ensembles import Ensemble, Entries
+from bench.running.ensemble import Ensemble, Entries
 from bench.running.executor import Say
 from bench.running.training import restored
 from lungseg import metrics
