@@ -8,9 +8,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 
-from bench import renamed
-from bench.cli.options import parser
+from bench.cli.options import parser, renamed
 from lungseg import terminal
 from lungseg.errors import EnvironmentFailure, LungsegError
 
@@ -27,16 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code. Errors are one paragraph on standard error."""
     terminal.open_streams()  # closed ones, and names that they cannot show, must not end hours of training
     options = parser()
-    if hint := renamed.hint(sys.argv[1:] if arguments is None else arguments):
+    if hint := renamed(sys.argv[1:] if arguments is None else arguments):
         options.error(hint)
     chosen = options.parse_args(arguments)
-    from bench import cli
-
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: what a job scheduler sends first
 
     try:
-        code = int(cli.function(chosen.verb)(chosen))
+        module = import_module(f"bench.cli.{chosen.module}")  # now, not before: wrong options must not wait for it
+        code = int(getattr(module, chosen.verb.replace("-", "_"))(chosen))
         sys.stdout.flush()
         return code
     except LungsegError as error:

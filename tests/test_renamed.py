@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench import renamed
 from bench.__main__ import main
-from bench.cli.options import parser
+from bench.cli.options import RENAMED_OPTIONS, RENAMED_VERBS, parser, renamed
 from lungseg.errors import UsageError
 from lungseg.recipes import recipe
 from lungseg.renamed import RECIPES, VARIANTS
@@ -30,10 +29,10 @@ def test_an_old_word_of_the_command_line_names_the_new_one(arguments, hint, caps
 
 def test_every_new_word_of_the_command_line_exists():
     options = {"--workers": ["run", "quick", "--workers", "2"], "--tta": ["ensemble", "quick", "--tta"]}
-    assert options.keys() == set(renamed.OPTIONS.values())
-    for arguments in (*options.values(), *([verb, "quick"] for verb in renamed.VERBS.values())):
+    assert options.keys() == set(RENAMED_OPTIONS.values())
+    for arguments in (*options.values(), *([verb, "quick"] for verb in RENAMED_VERBS.values())):
         parser().parse_args(arguments)
-    assert renamed.hint(["run", "quick", "--workers", "2"]) is None
+    assert renamed(["run", "quick", "--workers", "2"]) is None
 
 
 @pytest.mark.parametrize("old", [*RECIPES, *(f"strong:{variant}" for variant in VARIANTS), "strong:elastic+mirror"])

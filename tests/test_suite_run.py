@@ -8,9 +8,10 @@ import pytest
 from records import grid, record, save, unlike, validate
 
 import lungseg
-from bench import cli, gate, machine, suites
+from bench import gate, machine, suites
 from bench.__main__ import main
 from bench.cli import output, training
+from bench.cli.options import parser
 from bench.pages import report, showcase
 from bench.records import store
 from bench.records.results import Results
@@ -122,7 +123,7 @@ def test_a_reader_that_has_gone_never_makes_a_verdict_look_good(monkeypatch, ver
     def gone(_):
         raise BrokenPipeError
 
-    monkeypatch.setattr(f"bench.cli.{cli.ROOM[verb]}.{verb}", gone)
+    monkeypatch.setattr(f"bench.cli.{parser().parse_args([verb]).module}.{verb}", gone)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.stderr, "close", lambda: None)
         assert main([verb]) == code

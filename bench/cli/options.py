@@ -1,11 +1,11 @@
-"""The verbs of `python -m bench` and their options."""
+"""The verbs of `python -m bench`, their options, and which module of ``bench.cli`` holds the function of each."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bench.paths import home
 from bench.records.results import Results
@@ -14,6 +14,9 @@ from lungseg.recipes import PRECISIONS
 from lungseg.terminal import path
 
 Verb = Callable[[str, str], argparse.ArgumentParser]
+# Up to version 0.1, so that an error can name the new ones. None is accepted.
+RENAMED_VERBS = {"strata": "subgroups"}
+RENAMED_OPTIONS = {"--slots": "--workers", "--views": "--tta"}
 ARCHITECTURES = ("comma-separated architectures: names, patterns such as 'r2*,unet', or functions such as "
                  "package.module:function (default: as in the suite)")  # fmt: skip
 PRECISION = f"Keras precision policy: {', '.join(PRECISIONS)} (default: as in the suite)"
@@ -31,14 +34,21 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"lungseg {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, words: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+    def of(module: str) -> Verb:
+        """Adds a verb whose function, of the verb's name, is in that module of ``bench.cli``."""
 
-    _measuring(verb)
-    _reporting(verb)
-    _searching(verb)
-    _comparing(verb)
-    verb("list", "list suites with their measured costs, recipe variants, architectures and datasets")
+        def verb(name: str, words: str) -> argparse.ArgumentParser:
+            added = verbs.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+            added.set_defaults(module=module)
+            return added
+
+        return verb
+
+    _measuring(of("training"))
+    _reporting(of("reporting"))
+    _searching(of("training"))
+    _comparing(of("comparing"))
+    of("reporting")("list", "list suites with their measured costs, recipe variants, architectures and datasets")
     return top
 
 
@@ -279,3 +289,11 @@ def _numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: expected comma-separated whole numbers such as 0,1") from error
+
+
+def renamed(arguments: Sequence[str]) -> str | None:
+    """``--slots is called --workers now`` for the first old word of a command line, None where there is none."""
+    if arguments and (verb := RENAMED_VERBS.get(arguments[0])):
+        return f"{arguments[0]} is called {verb} now"
+    words = (argument.partition("=")[0] for argument in arguments)
+    return next((f"{word} is called {RENAMED_OPTIONS[word]} now" for word in words if word in RENAMED_OPTIONS), None)
