@@ -6,13 +6,20 @@ A new metric is one function in ``ratios`` or ``boundary`` and one row of ``METR
 """
 
 from lungseg.metrics import boundary, ratios
-from lungseg.metrics.aggregate import check_identities, classification_report, confusion_matrix, pooled
 from lungseg.metrics.boundary import Distances, distances
-from lungseg.metrics.calibration import calibration, expected_calibration_error
 from lungseg.metrics.counts import Counts, counts, tolerance_counts
-from lungseg.metrics.scoring import score, score_at_stored
+from lungseg.metrics.masks import components, holes
+from lungseg.metrics.scoring import (
+    calibration,
+    check_identities,
+    classification_report,
+    confusion_matrix,
+    expected_calibration_error,
+    pooled,
+    score,
+    score_at_stored,
+)
 from lungseg.metrics.table import METRICS, Metric, OfMasks, OfMasksAndSpacing, from_borders, from_counts
-from lungseg.metrics.topology import components, holes
 
 accuracy = from_counts(ratios.accuracy)
 balanced_accuracy = from_counts(ratios.balanced_accuracy)

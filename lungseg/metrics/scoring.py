@@ -1,18 +1,27 @@
-"""All scores of one image that a record stores, so that later reports need no new training."""
+"""All scores that a record stores, so that later reports need no new training: of one image, and of many.
+
+Of many: counts pooled (micro-averaged), the identities that every table must satisfy, and the calibration of predicted
+probabilities: reliability bins, expected calibration error, Brier score.
+"""
 
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from lungseg.errors import LungsegError
 from lungseg.metrics.boundary import distances
-from lungseg.metrics.counts import counts, tolerance_counts
-from lungseg.metrics.masks import Mask
+from lungseg.metrics.counts import Counts, counts, tolerance_counts
+from lungseg.metrics.masks import Mask, components, holes
 from lungseg.metrics.table import METRICS
-from lungseg.metrics.topology import components, holes
+
+IDENTITY_TOLERANCE = 1e-12
+BINS = 15  # of equal width, as in Guo et al. 2017 (arXiv:1706.04599), section 2
 
 
 def score(target: Mask, prediction: Mask, spacing_mm: tuple[float, float] | None) -> dict[str, Any]:
@@ -55,3 +64,88 @@ def score_at_stored(target: Mask, prediction: Mask, spacing_mm: tuple[float, flo
 
 def _strict(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def pooled(cases: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Sum tp, fp, fn, tn of the cases; return the sums, every ratio of them, and `n`, the number of cases.
+
+    This is what Keras metrics and scikit-learn's reports give: an image with more lung weighs more. Raises
+    LungsegError where there is no case.
+    """
+    each = [(case["tp"], case["fp"], case["fn"], case["tn"]) for case in cases]
+    if not each:
+        raise LungsegError("no case to pool: the records hold no scored image")
+    for one in each:
+        if not all(type(value) is int and value >= 0 for value in one):
+            Counts(*one)  # says what is wrong with it, or that another kind of integer is as good
+    total = Counts(*(sum(map(operator.index, column)) for column in zip(*each, strict=True)))
+    of_counts = {m.name: m.function(total) for m in METRICS.values() if m.takes == "counts"}
+    return {"n": len(each), **asdict(total), **of_counts}
+
+
+def confusion_matrix(c: Counts) -> list[list[int]]:
+    """[[tn, fp], [fn, tp]]: rows are true classes, columns predicted ones, background first."""
+    return [[c.tn, c.fp], [c.fn, c.tp]]
+
+
+def classification_report(c: Counts) -> dict[str, Any]:
+    """Precision, recall, F1 and support of background and lung, their averages, and accuracy.
+
+    `macro avg` weighs both classes alike, `weighted avg` by their pixels.
+    """
+    rows: dict[str, Any] = {}
+    for name, of_class in (("background", c.of_background()), ("lung", c)):
+        rows[name] = {key: METRICS[key].function(of_class) for key in ("precision", "recall", "f1")}
+        rows[name]["support"] = of_class.tp + of_class.fn
+    classes = [rows["background"], rows["lung"]]
+    pixels = sum(row["support"] for row in classes)
+    weights = {"macro avg": [0.5, 0.5], "weighted avg": [row["support"] / max(pixels, 1) for row in classes]}
+    for name, weight in weights.items():
+        rows[name] = {
+            key: sum(w * row[key] for w, row in zip(weight, classes, strict=True))
+            for key in ("precision", "recall", "f1")
+        } | {"support": pixels}
+    return rows | {"accuracy": METRICS["accuracy"].function(c)}
+
+
+def check_identities(case: Mapping[str, Any]) -> None:
+    """Raise LungsegError unless F1 = Dice and IoU = Dice / (2 - Dice) within 1e-12; NaN never passes.
+
+    `case` is one image's record or the result of `pooled`.
+    """
+    name, dice = case.get("id", "pooled"), case["dice"]
+    expected = {"f1": ("Dice", dice), "iou": ("Dice / (2 - Dice)", dice / (2 - dice))}
+    for key, (formula, value) in expected.items():
+        if not abs(case[key] - value) <= IDENTITY_TOLERANCE:
+            raise LungsegError(
+                f"{name}: {key} = {case[key]!r} but {formula} = {value!r}; the record is inconsistent,"
+                " score it again before anything is printed"
+            )
+
+
+def calibration(probability: np.ndarray, target: Mask) -> dict[str, Any]:
+    """Reliability of pixels' probabilities: float32 (N, H, W) in [0, 1] beside masks bool (N, H, W). JSON-ready.
+
+    bins: of each of 15 bins of probability, from low to high, [pixels, sum of their probabilities, lung pixels], so
+    that those of several folds can be added up. brier: mean squared difference of probability and mask (Brier 1950).
+    Raises ValueError unless the two have one shape with a pixel in it.
+    """
+    if probability.shape != target.shape or probability.size == 0:
+        raise ValueError(f"probability is {probability.shape}, ground truth {target.shape}; both must be (N, H, W)")
+    p = probability.ravel().astype(np.float64)
+    lung = target.ravel()
+    bin_of = np.minimum((p * BINS).astype(np.intp), BINS - 1)
+    n = np.bincount(bin_of, minlength=BINS)
+    total = np.bincount(bin_of, weights=p, minlength=BINS)
+    positive = np.bincount(bin_of[lung], minlength=BINS)
+    rows = zip(n.tolist(), total.tolist(), positive.tolist(), strict=True)
+    return {"bins": [list(row) for row in rows], "brier": float(np.mean((p - lung) ** 2))}
+
+
+def expected_calibration_error(bins: Sequence[Sequence[float]]) -> float:
+    """ECE: mean over pixels of |share of lung - mean probability| of their bin; 0 is perfect.
+
+    bins: as ``calibration`` gives them, those of several folds added up. NaN without a pixel.
+    """
+    n, total, positive = np.asarray(bins, dtype=np.float64).T
+    return float(np.abs(positive - total).sum() / n.sum()) if n.sum() else float("nan")
