@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
+from lungseg.architectures import FOLDER, Registry, is_outside, resolve
 from lungseg.errors import UsageError
-from lungseg.registry import FOLDER, Registry, is_outside, resolve
 
-PATHS = Registry("path", {"join": "os.path:join", "split": "os.path:split", "ghost": "no_such_module:f"})
+PATHS = Registry({"join": "os.path:join", "split": "os.path:split", "ghost": "no_such_module:f"})
 
 
 def test_names_are_known_before_anything_is_imported():
@@ -22,7 +22,7 @@ def test_names_are_known_before_anything_is_imported():
 
 
 def test_unknown_name_lists_the_known():
-    with pytest.raises(UsageError, match="unknown path 'rm': known are join, split, ghost"):
+    with pytest.raises(UsageError, match="unknown architecture 'rm': known are join, split, ghost"):
         PATHS["rm"]
 
 
@@ -94,7 +94,7 @@ def test_matching_imports_the_packages_around_a_module_alone(elsewhere):
 )
 def test_a_function_that_is_not_there_is_told_with_its_module(elsewhere, name, words):
     with pytest.raises(UsageError, match=words):
-        resolve(name, "architecture")
+        resolve(name)
     if "no function" not in words:
         with pytest.raises(UsageError, match=words):
             PATHS.match(name)

@@ -18,8 +18,8 @@ from bench.records.results import Results
 from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
 from lungseg import runtime
+from lungseg.architectures import is_outside
 from lungseg.errors import EnvironmentFailure, UsageError
-from lungseg.registry import is_outside
 from lungseg.terminal import silence
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from bench.records.results import Results
 from bench.running import child, training
 from bench.running.executor import Executor, Local, Say
 from bench.suites import Suite
+from lungseg.architectures import is_outside
 from lungseg.errors import EnvironmentFailure
-from lungseg.registry import is_outside
 
 
 @dataclass(frozen=True)

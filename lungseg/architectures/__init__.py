@@ -1,20 +1,145 @@
-"""The registry of architectures: one file and one function each, one line here."""
+"""The registry of architectures: one file and one function each, one line here; a module is imported only when its
+function is requested.
+
+Beside them stand functions of other people's modules, named as ``package.module:function``.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lungseg import settings
 from lungseg.errors import UsageError
-from lungseg.registry import Registry
 
 if TYPE_CHECKING:
     import keras
 
     from lungseg.architectures.blocks import LayerFactory
 
+OUTSIDE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)  # package.module:function
+FOLDER = "LUNGSEG_MODULES"  # where modules are sought that are not installed; handed down to processes that train
+
+
+def is_outside(name: str) -> bool:
+    """Whether a name is that of a function in a module that no registry lists, ``package.module:function``."""
+    return OUTSIDE.fullmatch(name) is not None
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """The function that ``package.module:function`` names: of an installed package, or of the working directory.
+
+    Raises UsageError where it is not written so, there is no such module or no such function in it. What the module
+    itself raises goes through.
+    """
+    _find(name)
+    module, function = name.split(":")
+    result = getattr(import_module(module), function, None)
+    if not callable(result):
+        raise UsageError(f"architecture {name!r}: module {module} has no function {function!r}")
+    return result
+
+
+def _find(name: str) -> None:
+    """Raise UsageError unless the name's module is there. Only the packages around it are imported."""
+    if not is_outside(name):
+        raise UsageError(f"architecture {name!r}: expected package.module:function")
+    folder = os.environ.setdefault(FOLDER, os.getcwd())  # a process that trains works in another directory
+    if folder not in sys.path:
+        sys.path.append(folder)  # last, so that nothing in it takes another module's place
+    module = name.partition(":")[0]
+    try:
+        there = module != "__main__" and find_spec(module) is not None  # another process has another __main__
+    except ModuleNotFoundError as error:
+        if not (error.name and f"{module}.".startswith(f"{error.name}.")):
+            raise  # the package is there and lacks something else
+        there = False
+    if not there:
+        raise UsageError(
+            f"architecture {name!r}: there is no module {module}; install it, or set {FOLDER} to the folder that holds "
+            f"it (now {folder})"
+        )
+
+
+class Registry(Mapping[str, Callable[..., Any]]):
+    """Mapping from a name to a function written as ``"module:function"``.
+
+    Importing Keras costs seconds, so the module is imported on first access, not when the table is read.
+    """
+
+    def __init__(self, entries: Mapping[str, str]) -> None:
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        if name not in self._entries:
+            raise UsageError(f"unknown architecture {name!r}: known are {', '.join(self._entries)}")
+        module, function = self._entries[name].split(":")
+        return getattr(import_module(module), function)
+
+    def resolve(self, name: str) -> Callable[..., Any]:
+        """The function of a listed name, or of ``package.module:function``."""
+        return resolve(name) if is_outside(name) else self[name]
+
+    def file(self, name: str) -> Path | None:
+        """The source of another module's function; None of one in the table, and of a module without a file.
+
+        Raises UsageError where there is no such module or nothing in it bears that name: before hours of training.
+        Imports the module's parents at most.
+        """
+        if not is_outside(name):
+            return None
+        _find(name)
+        module, function = name.split(":")
+        spec = find_spec(module)
+        file = Path(spec.origin) if spec and spec.has_location and spec.origin else None
+        if file and file.suffix == ".py" and not re.search(rf"\b{function}\b", file.read_text(encoding="utf-8")):
+            raise UsageError(f"architecture {name!r}: {file} holds no {function!r}")
+        return file
+
+    def add(self, name: str, entry: str) -> None:
+        """One more name, in this process alone. Raises UsageError for one that is taken."""
+        if name in self._entries:
+            raise UsageError(f"architecture {name!r} exists already; choose another name")
+        self._entries[name] = entry
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries  # Mapping's own would import the module and raise UsageError
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def match(self, patterns: str) -> list[str]:
+        """Names that fit one of the comma-separated shell patterns (``"r2*,unet"``), in table order; after them those
+        of other modules (``"my.networks:tiny"``), as they are.
+
+        Raises UsageError for a pattern that fits nothing and a module that is not there.
+        """
+        wanted = list(dict.fromkeys(p.strip() for p in patterns.split(",") if p.strip()))
+        if not wanted:
+            raise UsageError(f"{patterns!r} does not name any architecture: known are {', '.join(self)}")
+        outside = [pattern for pattern in wanted if ":" in pattern]
+        for name in outside:
+            if not is_outside(name):
+                raise UsageError(f"architecture {name!r}: expected package.module:function")
+            self.file(name)
+        local = [pattern for pattern in wanted if pattern not in outside]
+        for pattern in local:
+            if not any(fnmatchcase(name, pattern) for name in self):
+                raise UsageError(f"no architecture matches {pattern!r}: known are {', '.join(self)}")
+        return [name for name in self if any(fnmatchcase(name, p) for p in local)] + outside
+
+
 ARCHITECTURES = Registry(
-    "architecture",
     {
         "unet": "lungseg.architectures.unet:unet",
         "resunet": "lungseg.architectures.resunet:resunet",

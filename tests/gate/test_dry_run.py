@@ -16,12 +16,12 @@ from bench.gate import dry_run, pipeline, scripted
 from bench.records.results import Results
 from bench.running import data, worker
 from lungseg import callbacks, inference, prepare, recipes, runtime, training
+from lungseg.architectures import Registry
 from lungseg.architectures.blocks import LayerFactory
 from lungseg.batches import Batches
 from lungseg.datasets import phantom
 from lungseg.errors import UsageError
 from lungseg.metrics import boundary, scoring
-from lungseg.registry import Registry
 from lungseg.runtime import Device
 
 SMOKE = suites.suite("smoke")
@@ -230,10 +230,10 @@ def test_images_are_told_apart_by_their_masks_and_by_their_pixels(root, tmp_path
 
 
 def test_a_name_is_added_once_to_a_registry():
-    names = Registry("path", {"join": "os.path:join"})
+    names = Registry({"join": "os.path:join"})
     names.add("split", "os.path:split")
     assert list(names) == ["join", "split"]
-    with pytest.raises(UsageError, match="path 'join' exists already"):
+    with pytest.raises(UsageError, match="architecture 'join' exists already"):
         names.add("join", "os.path:split")
 
 
