@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lungseg import engine, evaluation, fitting, images, model_folder, saved, shipped
+from lungseg import engine, evaluation, fitting, images, model_folder, saved
 from lungseg.datasets.case import Case
 from lungseg.errors import UsageError
 from lungseg.evaluation import Evaluation
@@ -32,11 +32,11 @@ def load_model(path: str | Path) -> keras.Model:
     place = Path(path).expanduser()
     if (place.suffix == ".keras" and not place.is_dir()) or place.is_file():
         return saved.load_model(place)
-    return model_folder.build(shipped.find(path))
+    return model_folder.build(model_folder.find(path))
 
 
 def predict(
-    pictures: np.ndarray | Sequence[np.ndarray], model: Model = shipped.DEFAULT, *,
+    pictures: np.ndarray | Sequence[np.ndarray], model: Model = model_folder.DEFAULT, *,
     probabilities: bool = False, engine_name: str | None = None, threads: int = 1,
 ) -> list[np.ndarray]:  # fmt: skip
     """Lung masks of radiographs, each at its own size: a list of bool (H, W).
@@ -69,7 +69,7 @@ def evaluate(model: Model, cases: Sequence[Case], *, engine_name: str | None = N
 
 
 def _found(model: Model) -> ModelFolder:
-    return model if isinstance(model, ModelFolder) else shipped.find(model)
+    return model if isinstance(model, ModelFolder) else model_folder.find(model)
 
 
 def _image(picture: Any, k: int) -> images.Image:

@@ -33,6 +33,8 @@ NEEDED, ALLOWED = {CARD, SUMS}, {CARD, WEIGHTS, ONNX, SUMS}
 MOST_BYTES = 2 << 30  # of one file
 HEADERS = 4096  # bytes of names and shapes that an archive of arrays may hold beside an array's own
 AGAIN = "get the folder again from its source"
+SHIPPED = Path(__file__).resolve().parent / "models"  # those of the package
+DEFAULT = "lwnet-128"
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,21 @@ def _checked(folder: Path, files: dict[str, bytes]) -> ModelFolder:
     if onnx is None and weights is None:
         raise DataError(f"{folder}: has neither {WEIGHTS} nor {ONNX}; {AGAIN}")
     return ModelFolder(folder, card, onnx, weights)
+
+
+def shipped() -> list[str]:
+    """Names of the shipped models."""
+    return sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()) if SHIPPED.is_dir() else []
+
+
+def find(model: str | Path) -> ModelFolder:
+    """The model folder at a path, or the shipped model of that name, checked. Raises DataError where there is none."""
+    if isinstance(model, str) and model in shipped():
+        return open_folder(SHIPPED / model)
+    if not Path(model).expanduser().exists():
+        known = f"; shipped are {', '.join(shipped())}" if shipped() else ""
+        raise DataError(f"{model}: no such model folder{known}")
+    return open_folder(model)
 
 
 def build(model: ModelFolder) -> keras.Model:

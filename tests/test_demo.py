@@ -17,7 +17,7 @@ import dicom_files
 import numpy as np
 import pytest
 
-from lungseg import demo, engine, images, inputs, prediction, shipped
+from lungseg import demo, engine, images, inputs, model_folder, prediction
 from lungseg.__main__ import main
 from lungseg.datasets import phantom
 from lungseg.errors import EnvironmentFailure, UsageError
@@ -70,7 +70,7 @@ def test_a_shell_is_built_once_and_a_page_then_made_offline(tools, tmp_path, cap
     assert main(["demo", str(tmp_path / "page.html")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "page.html")
     graph = re.search(r'id="graph">([^<]*)<', (tmp_path / "page.html").read_text())[1]
-    assert base64.b64decode(graph) == shipped.find("lwnet-128").onnx
+    assert base64.b64decode(graph) == model_folder.find("lwnet-128").onnx
 
 
 @pytest.mark.parametrize("starts", [True, False])
@@ -98,7 +98,7 @@ def test_other_sources_make_another_shell(tmp_path, monkeypatch):
 def test_a_card_cannot_leave_its_place_in_the_page():
     from dataclasses import replace
 
-    card = replace(shipped.find("lwnet-128").card, name="</script><script>alert(1)</script>")
+    card = replace(model_folder.find("lwnet-128").card, name="</script><script>alert(1)</script>")
     page = demo.filled(SHELL, card, b"graph").decode()
     assert "<script>" not in page
     metadata = re.search(r'id="card">(.*?)</script>', page)[1]
@@ -107,7 +107,7 @@ def test_a_card_cannot_leave_its_place_in_the_page():
 
 def test_a_shell_without_places_is_refused():
     with pytest.raises(EnvironmentFailure, match="has no place for its model; remove"):
-        demo.filled("<!-- about -->", shipped.find("lwnet-128").card, b"")
+        demo.filled("<!-- about -->", model_folder.find("lwnet-128").card, b"")
 
 
 def test_an_image_is_not_replaced_by_the_page(tmp_path, capsys):
@@ -249,7 +249,7 @@ def session(tmp_path_factory):
         if "npm cannot fetch" in str(error) and re.search("ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|network", str(error)):
             pytest.skip(f"needs npm's registry once: {error}")
         raise
-    model = shipped.find("lwnet-128")
+    model = model_folder.find("lwnet-128")
     (work / "page.html").write_bytes(demo.filled(shell, model.card, model.onnx))
     bad = write_all(root)
     names = sorted(path.name for path in root.iterdir())

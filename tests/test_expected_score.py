@@ -13,7 +13,7 @@ import pytest
 
 from bench import expected_score
 from bench.records.results import Results
-from lungseg import model_folder, shipped
+from lungseg import model_folder
 from lungseg.datasets import montgomery
 from lungseg.errors import DataError
 
@@ -24,7 +24,7 @@ RECIPE = "strong:batch-4+epochs-300+elastic"
 
 @pytest.fixture
 def card():
-    return model_folder.open_folder(shipped.FOLDER / "lwnet-128").card
+    return model_folder.open_folder(model_folder.SHIPPED / "lwnet-128").card
 
 
 def held_out():
@@ -58,7 +58,7 @@ def test_the_shipped_card_states_the_mean_over_patients_whose_images_were_held_o
 
 
 def test_the_command_makes_what_ships_and_twice_is_once(tmp_path, card, capsys):
-    folder = shutil.copytree(shipped.FOLDER / "lwnet-128", tmp_path / "lwnet-128")
+    folder = shutil.copytree(model_folder.SHIPPED / "lwnet-128", tmp_path / "lwnet-128")
     without = [score for score in card.scores if not score["how"].startswith(expected_score.EXPECTED)]
     model_folder.update(model_folder.open_folder(folder), card=replace(card, scores=tuple(without)))
     for _ in range(2):

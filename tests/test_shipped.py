@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 import lungseg
-from lungseg import shipped
+from lungseg import model_folder
 from lungseg.datasets import phantom
 
-NAMES = shipped.names()
+NAMES = model_folder.shipped()
 
 
 def test_the_default_ships():
-    assert shipped.DEFAULT in NAMES
+    assert model_folder.DEFAULT in NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_card_says_what_it_is(name):
-    model = shipped.find(name)
+    model = model_folder.find(name)
     card = model.card
     assert model.weights is None
     assert model.onnx is not None

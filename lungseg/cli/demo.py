@@ -34,9 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.out.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{arguments.out}: expected a file name that ends in .html")
-    from lungseg import atomic, demo, shipped
+    from lungseg import atomic, demo, model_folder
 
-    atomic.write_bytes(arguments.out, demo.page(shipped.find(arguments.model), tell))
+    atomic.write_bytes(arguments.out, demo.page(model_folder.find(arguments.model), tell))
     print(plain(str(arguments.out)))
     if arguments.open:
         import webbrowser

@@ -36,12 +36,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Print mean Dice and its interval, at the masks' stored size and at the network's."""
     from dataclasses import replace
 
-    from lungseg import atomic, engine, evaluation, model_folder, shipped
+    from lungseg import atomic, engine, evaluation, model_folder
     from lungseg.datasets import load
     from lungseg.errors import UsageError
 
     runtime.set_up(arguments.threads)
-    model = shipped.find(arguments.model)
+    model = model_folder.find(arguments.model)
     card = model.card
     cases = load(arguments.dataset, arguments.root)
     network = engine.start(model, arguments.engine, arguments.threads)

@@ -49,9 +49,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict; print where the table is."""
-    from lungseg import inputs, prediction, shipped
+    from lungseg import inputs, model_folder, prediction
 
-    model = shipped.find(arguments.model)
+    model = model_folder.find(arguments.model)
     items = inputs.items(arguments.inputs, arguments.out)
     if arguments.dicom_seg:
         from lungseg import dicom_seg
