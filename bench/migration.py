@@ -20,7 +20,7 @@ from bench.records import csv_file, store
 from bench.records.results import Results
 from bench.records.store import Document
 from lungseg.errors import DataError
-from lungseg.renamed import RECIPES, VARIANTS
+from lungseg.recipes import OLD_RECIPES, OLD_VARIANTS
 
 OLD, NEW = 1, 2
 CELL = {"scored_on": "test_set", "trained_on": "train_set"}
@@ -140,13 +140,15 @@ def one(record: Document, fingerprints: Mapping[str, str]) -> Document:
 def recipe_name(name: str) -> str:
     """``strong:batch-4+ema`` for ``strong:small-batches+weight-average``."""
     base, colon, variants = name.partition(":")
-    return f"{RECIPES.get(base, base)}{colon}{'+'.join(VARIANTS.get(part, part) for part in variants.split('+'))}"
+    return (
+        f"{OLD_RECIPES.get(base, base)}{colon}{'+'.join(OLD_VARIANTS.get(part, part) for part in variants.split('+'))}"
+    )
 
 
 def row_name(name: str) -> str:
     """``unet+tta (long+ema)`` for ``unet+views (thorough+weight-average)``: an architecture, or a leaderboard's row."""
     architecture, bracket, inside = name.partition(" (")
-    words = (VARIANTS.get(word, word) for word in re.split(r"([+, )])", inside))
+    words = (OLD_VARIANTS.get(word, word) for word in re.split(r"([+, )])", inside))
     return f"{architecture.replace('+views', '+tta')}{bracket}{''.join(words)}"
 
 
@@ -154,7 +156,7 @@ def id_of(name: str) -> str:
     """``unet~batch-4.montgomery.f0.s0`` for ``unet~small-batches.montgomery.f0.s0``: a cell's id."""
     left, dot, right = name.partition(".")
     architecture, tilde, variants = left.partition("~")
-    parts = (VARIANTS.get(part, part) for part in variants.split("+"))
+    parts = (OLD_VARIANTS.get(part, part) for part in variants.split("+"))
     return f"{architecture.replace('+views', '+tta')}{tilde}{'+'.join(parts)}{dot}{right}"
 
 

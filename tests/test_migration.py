@@ -15,11 +15,10 @@ from bench.migration import AUGMENTATION, CASE, CELL, RECIPE, TOP
 from bench.records import store
 from bench.records.results import Results
 from lungseg.errors import DataError
-from lungseg.recipes import recipe
-from lungseg.renamed import RECIPES, VARIANTS
+from lungseg.recipes import OLD_RECIPES, OLD_VARIANTS, recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-BACK = {now: before for before, now in (RECIPES | VARIANTS).items()}
+BACK = {now: before for before, now in (OLD_RECIPES | OLD_VARIANTS).items()}
 
 
 def back(values, names):
@@ -168,9 +167,9 @@ def test_weights_of_a_renamed_cell_are_found_again(tmp_path):
 
 
 def test_every_old_name_of_a_recipe_leads_to_one_that_exists():
-    for name in RECIPES.values():
+    for name in OLD_RECIPES.values():
         assert recipe(name).name == name
-    for name in VARIANTS.values():
+    for name in OLD_VARIANTS.values():
         recipe(f"strong:{name}")
     assert migration.recipe_name("strong:small-batches+twice-epochs+elastic") == "strong:batch-4+epochs-300+elastic"
     assert (

@@ -7,8 +7,7 @@ import pytest
 from bench.__main__ import main
 from bench.cli.options import RENAMED_OPTIONS, RENAMED_VERBS, parser, renamed
 from lungseg.errors import UsageError
-from lungseg.recipes import recipe
-from lungseg.renamed import RECIPES, VARIANTS
+from lungseg.recipes import OLD_RECIPES, OLD_VARIANTS, recipe
 
 
 @pytest.mark.parametrize(
@@ -35,8 +34,10 @@ def test_every_new_word_of_the_command_line_exists():
     assert renamed(["run", "quick", "--workers", "2"]) is None
 
 
-@pytest.mark.parametrize("old", [*RECIPES, *(f"strong:{variant}" for variant in VARIANTS), "strong:elastic+mirror"])
+@pytest.mark.parametrize(
+    "old", [*OLD_RECIPES, *(f"strong:{variant}" for variant in OLD_VARIANTS), "strong:elastic+mirror"]
+)
 def test_an_old_recipe_names_the_new_one(old):
     part = old.rpartition("+")[2].rpartition(":")[2]
-    with pytest.raises(UsageError, match=f"{part} is called {(RECIPES | VARIANTS)[part]} now"):
+    with pytest.raises(UsageError, match=f"{part} is called {(OLD_RECIPES | OLD_VARIANTS)[part]} now"):
         recipe(old)
