@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from processors import BFLOAT16
 
-from lungseg.architectures.attention import Attention
 from lungseg.architectures.blocks import Resize
+from lungseg.architectures.segformer import Attention
 
 
 def noise(*shape, seed=0):

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from lungseg import complexity
-from lungseg.architectures.attention import Attention
+from lungseg.architectures.segformer import Attention
 
 
 def graph(*layers, shape=(8, 6, 3)):

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from lungseg import complexity, testing
 from lungseg.architectures.blocks import LayerFactory
-from lungseg.architectures.swin_unet import DepthToSpace, SpaceToDepth, swin_unet
+from lungseg.architectures.swin_unet import DepthToSpace, SpaceToDepth, WindowAttention, swin_unet
 from lungseg.architectures.transformer import GlobalAttention, heads
 from lungseg.architectures.transunet import transunet
-from lungseg.architectures.windows import WindowAttention
 
 WINDOW = 4
 CHANNELS = 4

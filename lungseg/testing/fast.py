@@ -133,7 +133,7 @@ def storage(tested: ModelUnderTest) -> Iterator[str]:
 def cost(tested: ModelUnderTest) -> Iterator[str]:
     """Each kernel's multiply-accumulates are counted, so that its cost on a leaderboard is its cost."""
     for name in uncounted(tested.model()):
-        yield f"{name} has a kernel that costs nothing; give its class a macs(*input shapes), as attention.py does"
+        yield f"{name} has a kernel that costs nothing; give its class a macs(*input shapes), as segformer.py does"
 
 
 def batches(tested: ModelUnderTest) -> Iterator[str]:
