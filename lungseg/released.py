@@ -6,8 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from lungseg.datasets.archive import unpack
-from lungseg.download import Say, download_file
+from lungseg.download import Say, download_file, unpack
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 from lungseg.model_folder import ModelFolder, open_folder
 

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 from archives import montgomery_zip, zip_of
 
-from lungseg.datasets import archive
+from lungseg import download
 from lungseg.errors import DataError
 
 
@@ -49,7 +49,7 @@ def test_a_hostile_archive_writes_nothing(data, tmp_path):
     path.parent.mkdir()
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"set\.zip: .*nothing was unpacked"):
-        archive.unpack(path, path.parent / "out")
+        download.unpack(path, path.parent / "out")
     assert sorted(tmp_path.rglob("*")) == [path.parent, path]
 
 
@@ -60,7 +60,7 @@ def test_a_damaged_archive_writes_nothing(flipped, tmp_path):
     damaged[damaged.index(b"IHDR") + flipped] ^= 0xFF
     (tmp_path / "set.zip").write_bytes(damaged)
     with pytest.raises(DataError, match="damaged"):
-        archive.unpack(tmp_path / "set.zip", tmp_path / "out")
+        download.unpack(tmp_path / "set.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -70,7 +70,7 @@ def test_an_archive_within_an_archive_stays_one(tmp_path):
     inner = zip_of(("y", bytes(10**6)))
     path = tmp_path / "set.zip"
     path.write_bytes(zip_of(("inner.zip", inner)))
-    archive.unpack(path, tmp_path / "out")
+    download.unpack(path, tmp_path / "out")
     assert [file.name for file in (tmp_path / "out").rglob("*")] == ["inner.zip"]
     assert (tmp_path / "out" / "inner.zip").read_bytes() == inner
 
@@ -80,14 +80,14 @@ def test_too_many_members_and_doubled_members_are_refused(tmp_path):
     path = tmp_path / "set.zip"
     path.write_bytes(zip_of(("a", b""), ("b", b""), ("./a", b"")))
     with pytest.raises(DataError, match=r"'\./a' occurs twice"):
-        archive.unpack(path, tmp_path / "out")
+        download.unpack(path, tmp_path / "out")
     with pytest.raises(DataError, match="3 members, at most 2"):
-        archive.unpack(path, tmp_path / "out", limits=archive.ArchiveLimits(members=2))
+        download.unpack(path, tmp_path / "out", limits=download.ArchiveLimits(members=2))
 
 
 @pytest.mark.fault("F97")
 def test_permissions_are_not_taken_over(tmp_path):
     path = tmp_path / "set.zip"
     path.write_bytes(zip_of(("x", b"!"), mode=stat.S_IFREG | stat.S_ISUID | 0o777))
-    archive.unpack(path, tmp_path / "out")
+    download.unpack(path, tmp_path / "out")
     assert not (tmp_path / "out" / "x").stat().st_mode & 0o7111

@@ -12,7 +12,7 @@ from archives import montgomery_zip, zip_of
 
 import lungseg
 from lungseg import download
-from lungseg.datasets import DATASETS, Dataset, archive, fetch
+from lungseg.datasets import DATASETS, Dataset, fetch
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 PAGE = b"<!DOCTYPE html><html><body>The service is down for maintenance.</body></html>"
@@ -175,7 +175,7 @@ def test_no_network_says_so(serve, body, target):
 
 @pytest.mark.fault("F98", "F100")
 def test_an_endless_download_is_stopped(serve, body, target, monkeypatch):
-    monkeypatch.setattr(download, "LIMITS", archive.ArchiveLimits(bytes=1000))
+    monkeypatch.setattr(download, "LIMITS", download.ArchiveLimits(bytes=1000))
     with pytest.raises(DataError, match="sends more than 1,000 bytes"):
         montgomery(target, serve(body).url, sha256(body))
     assert_nothing_remains(target)
@@ -208,7 +208,7 @@ def test_nothing_remains_of_an_unpacking_that_fails(failure, serve, body, target
     def fail(*_):
         raise failure
 
-    monkeypatch.setattr(archive.shutil, "copyfileobj", fail)
+    monkeypatch.setattr(download.shutil, "copyfileobj", fail)
     with pytest.raises((EnvironmentFailure, KeyboardInterrupt)):
         montgomery(target, serve(body).url, sha256(body))
     assert_nothing_remains(target)

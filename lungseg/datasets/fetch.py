@@ -12,8 +12,7 @@ import tempfile
 from pathlib import Path
 
 from lungseg.datasets import Source, dataset, load
-from lungseg.datasets.archive import unpack
-from lungseg.download import Say, download_file
+from lungseg.download import Say, download_file, unpack
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 BY_HAND = (
