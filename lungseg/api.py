@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lungseg import engine, evaluation, fitting, images, model_folder, saved
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 from lungseg.errors import UsageError
 from lungseg.evaluation import Evaluation
 from lungseg.model_folder import ModelFolder

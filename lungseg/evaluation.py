@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lungseg import images
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 from lungseg.errors import DataError
 from lungseg.prepare import depth_of, read_case
 

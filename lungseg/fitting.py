@@ -17,7 +17,7 @@ import numpy as np
 
 from lungseg import atomic, data_parallel, evaluation, model_folder, provenance, recipes, runtime, splits
 from lungseg.card import Card
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.model_folder import ModelFolder
 from lungseg.prepare import Prepared, prepare, read_stored_mask

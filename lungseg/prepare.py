@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lungseg import atomic, images
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 from lungseg.errors import DataError, EnvironmentFailure
 
 LARGE = 1 << 30  # bytes of pixels: under a second to hash; from here on a set is hashed once and then marked

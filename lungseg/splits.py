@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 
 VALIDATION_PARTS = 8  # one part in eight of the training patients validates

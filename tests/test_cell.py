@@ -15,7 +15,7 @@ from bench.running.data import SuiteData
 from bench.running.worker import check_contract, save_artifacts, score
 from bench.suites import cells, suite
 from lungseg import metrics, recipes
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 from lungseg.errors import ContractError, LungsegError
 from lungseg.prepare import Prepared
 from lungseg.recipes import Augmentation

@@ -6,8 +6,7 @@ import pytest
 from layouts import SHAPE, original_montgomery, source_layout
 
 import lungseg
-from lungseg.datasets import Dataset, phantom
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case, Dataset, phantom
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import read_case
 

@@ -16,7 +16,7 @@ from bench.pages import showcase
 from bench.records.results import Results
 from bench.suites import cells, suite
 from lungseg import images, recipes
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import prepare
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungseg import images
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 from lungseg.errors import DataError, EnvironmentFailure
 from lungseg.prepare import prepare
 

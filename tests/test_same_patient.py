@@ -12,8 +12,7 @@ import pytest
 
 from lungseg import load
 from lungseg.__main__ import main
-from lungseg.datasets import landmarks, montgomery, phantom, same_patient, shenzhen
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case, landmarks, montgomery, phantom, same_patient, shenzhen
 from lungseg.datasets.phantom.anatomy import ASPECT, FIELD_MM
 from lungseg.datasets.verify import verify
 from lungseg.errors import DataError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lungseg import load
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 from lungseg.datasets.montgomery import SAME_PATIENT
 from lungseg.splits import folds
 

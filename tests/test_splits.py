@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.splits import cross_dataset, folds, joined, with_extra_train
 

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg import images
-from lungseg.datasets import metadata
-from lungseg.datasets.case import Case, images_in
+from lungseg.datasets import Case, images_in, metadata
 from lungseg.errors import DataError
 from lungseg.images import Image, Mask
 from lungseg.metrics import components

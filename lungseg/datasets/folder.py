@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from lungseg.datasets import metadata
-from lungseg.datasets.case import Attributes, Case, paired
+from lungseg.datasets import Attributes, Case, metadata, paired
 from lungseg.png import read_header
 
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from lungseg.datasets import folder
-from lungseg.datasets.case import Attributes, Case, named, paired
+from lungseg.datasets import Attributes, Case, folder, named, paired
 from lungseg.errors import DataError
 
 NATIVE_MM = 0.0875  # per native pixel, in both directions (the set's own readme)

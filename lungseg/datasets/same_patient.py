@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from lungseg import csv_file
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 
 # Of Montgomery's 9,453 pairs, of which 19 are known to be of one patient: all 12 with 20 or more inliers are; those
 # that are not have 15 at most. From 12 to 19 some are and some are not, so a person must look.

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 from types import MappingProxyType
 
-from lungseg.datasets import folder
-from lungseg.datasets.case import Attributes, Case, images_in, named
+from lungseg.datasets import Attributes, Case, folder, images_in, named
 from lungseg.datasets.metadata import MOST_YEARS
 from lungseg.errors import DataError
 

@@ -11,9 +11,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lungseg.datasets import Case, images_in, load
 from lungseg.datasets import dataset as known_dataset
-from lungseg.datasets import load
-from lungseg.datasets.case import Case, images_in
 from lungseg.errors import DataError
 
 if TYPE_CHECKING:  # an empty set is reported without loading decoding libraries

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lungseg import images
-from lungseg.datasets.case import Case
+from lungseg.datasets import Case
 from lungseg.prepare import prepare
 
 N, NATIVE, SIZE = 8, (512, 512), (128, 128)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg import atomic
-from lungseg.datasets.case import Attributes, Case
+from lungseg.datasets import Attributes, Case
 from lungseg.datasets.montgomery import load_original
 from lungseg.datasets.phantom.anatomy import ASPECT, FIELD_MM, patient
 from lungseg.datasets.phantom.outlines import frame, outlines
