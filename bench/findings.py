@@ -65,7 +65,8 @@ def title(leaderboard: Leaderboard) -> str:
     if not (result.equivalent or result.unknown or result.worse):
         return f"Only {best} was scored"
     if result.equivalent:
-        return f"{_named(result.equivalent)} {_are(result.equivalent)} equivalent to {best} within {MARGIN} Dice"
+        are = "is" if len(result.equivalent) == 1 else "are"
+        return f"{_named(result.equivalent)} {are} equivalent to {best} within {MARGIN} Dice"
     if result.unknown:
         return f"{best} leads; not known whether it is better than {_named(result.unknown)}"
     return f"{best} is better than {'all others' if len(result.worse) > 1 else _named(result.worse)}"
@@ -75,7 +76,3 @@ def _named(rows: tuple[Row, ...]) -> str:
     """Names, or how many there are."""
     text = listed([display(r.name) for r in rows])
     return text if len(rows) <= MOST_NAMED and len(text) <= MOST_LETTERS else counted(len(rows), "row")
-
-
-def _are(rows: tuple[Row, ...]) -> str:
-    return "is" if len(rows) == 1 else "are"

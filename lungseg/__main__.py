@@ -113,14 +113,9 @@ def _verify(arguments: argparse.Namespace) -> int:
         write_bytes(arguments.pairs, table(report.pairs).encode())
     if report.errors:
         sys.stdout.flush()  # so that the table stands before the errors when both go to one place
-        raise DataError(
-            [*report.errors, f"{_many(len(report.errors))}: this dataset cannot be used until they are corrected"]
-        )
+        many = "1 error" if len(report.errors) == 1 else f"{len(report.errors)} errors"
+        raise DataError([*report.errors, f"{many}: this dataset cannot be used until they are corrected"])
     return 0
-
-
-def _many(errors: int) -> str:
-    return "1 error" if errors == 1 else f"{errors} errors"
 
 
 def _phantom(arguments: argparse.Namespace) -> int:

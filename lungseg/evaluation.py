@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,7 @@ def evaluate(
     bits, result = depth_of(cases), list[dict[str, Any]]()  # as ``prepare`` reads a set
     problems: list[str] = []
     done = 0
-    for part in _parts(cases, BATCH):
+    for part in (cases[k : k + BATCH] for k in range(0, len(cases), BATCH)):
         read = []
         for case in part:
             try:
@@ -86,10 +86,6 @@ def evaluate(
     if problems:
         raise DataError(problems)
     return Evaluation(tuple(result))
-
-
-def _parts(cases: Sequence[Case], n: int) -> Iterator[Sequence[Case]]:
-    return (cases[k : k + n] for k in range(0, len(cases), n))
 
 
 def summary(values: Sequence[float], patients: Sequence[str]) -> dict[str, Any]:

@@ -88,17 +88,14 @@ def fit(
     work = out.with_name(f"{out.name}.training")
     with _locked(work):
         cases, prepared = _prepared(cases, both, work)
-        job = _Job(cases, prepared, settings, architecture, width, both, seed, threads, devices, work, watch or _silent)
+        watch = watch or (lambda event: None)
+        job = _Job(cases, prepared, settings, architecture, width, both, seed, threads, devices, work, watch)
         plan = _plan(cases, seed, folds, hold_out)
         model, trained, scores = job.run(plan)
         card = _card(job, plan, model, trained, scores, dict(about or {}), out.name, folds)
         model_folder.save(out, card, model.get_weights())
         shutil.rmtree(work, ignore_errors=True)
     return model_folder.open_folder(out)
-
-
-def _silent(event: Mapping[str, Any]) -> None:
-    pass
 
 
 def _plan(cases: Sequence[Case], seed: int, folds: int, hold_out: bool) -> Plan:

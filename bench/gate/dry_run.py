@@ -17,7 +17,7 @@ from bench.records import store
 from bench.records.results import Results
 from bench.running import child, data, failures, worker
 from bench.running.data import SuiteData
-from bench.running.executor import Executor, Job, Local, Say
+from bench.running.executor import Job, Local
 from bench.running.fingerprint import fingerprint_inputs
 from bench.running.training import Training, plain, restored
 from bench.suites import Suite
@@ -41,7 +41,7 @@ class Asked:
     results: Results
 
 
-def metadata(suite: Suite, root: Path, results: Results, executor: Executor | None = None) -> Metadata:
+def metadata(suite: Suite, root: Path, results: Results) -> Metadata:
     """The results of a dry run of the suite's first cell, in a fresh process like any cell.
 
     ``{"failed": words, "slow": bool}`` where it failed: slow unless an exception said why, since any machine can run
@@ -50,7 +50,7 @@ def metadata(suite: Suite, root: Path, results: Results, executor: Executor | No
     requested = plain(Asked(suite, root, Results(folder)))
     job = Job("bench.gate.dry_run", requested, suite.threads, folder / "log.txt", LIMIT_S)
     result: Metadata = {}
-    outcome = (executor or Local()).submit(job, lambda event: result.update(event.get("facts", {})))
+    outcome = Local().submit(job, lambda event: result.update(event.get("facts", {})))
     if outcome.error:
         slow = outcome.status in ("timeout", "oom") or not outcome.explained
         return {"failed": f"{outcome.status}: {outcome.error['message']}", "slow": slow}
@@ -135,12 +135,9 @@ def _scores(case: Mapping[str, Any]) -> dict[str, Any]:
     return local | {f"at_stored.{key}": stored[key] for key in SCORES if key in stored}
 
 
-def _work(payload: dict[str, Any], say: Say) -> None:
-    requested = restored(Asked, payload)
-    say({"event": "facts", "facts": trained(requested.suite, requested.root, requested.results)})
-
-
-work = failures.telling(_work)
+work = failures.telling(
+    lambda payload, say: say({"event": "facts", "facts": trained(**vars(restored(Asked, payload)))})
+)
 
 
 if __name__ == "__main__":

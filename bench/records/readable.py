@@ -58,11 +58,11 @@ def _uncollected() -> Iterator[None]:
 
 
 @_uncollected()
-def readable(results: Results, suite: str | None = None) -> Readable:
-    """All records of a results folder, or of one suite. Raises nothing for a bad one."""
+def readable(results: Results) -> Readable:
+    """All records of a results folder. Raises nothing for a bad one."""
     records: dict[str, Record] = {}
     unreadable = {}
-    for path in results.paths(suite):
+    for path in results.paths():
         name = results.inside(path)
         try:
             records[name] = store.load_record(path).without_document()
@@ -138,13 +138,9 @@ def _stale(records: Sequence[Record]) -> list[str]:
     alongside = {r.name: r for r in trainings(records)}
     return [
         f"{ensemble.name}: was made from an earlier training of {now.name} "
-        f"(`python -m bench ensemble {ensemble.cell.suite}{_variant(ensemble)}` updates it)"
+        f"(`python -m bench ensemble {ensemble.cell.suite}{variant}` updates it)"
         for ensemble in records
+        for variant in [ensemble.cell.variant and f" --variant {ensemble.cell.variant}"]
         for member in ensemble.inputs.members
         if (now := alongside.get(member.cell)) and now.weights_sha256 != member.weights_sha256
     ]
-
-
-def _variant(record: Record) -> str:
-    variant = record.cell.variant
-    return f" --variant {variant}" if variant else ""
