@@ -1,16 +1,29 @@
-"""The inputs that a cell's fingerprint covers: exactly those that decide its numbers."""
+"""The inputs that a cell's fingerprint covers: exactly those that decide its numbers.
+
+All but one are known at once. The hash of a network's graph only a backend can compute, in a process of its own, so it
+is needed only where the code has changed.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from bench import machine
+from bench import machine, suites
 from bench.cell import Cell
 from bench.records import store
+from bench.records.results import Results
+from bench.running import child, training
 from bench.running.data import SuiteData
+from bench.running.executor import Executor, Local, Say
+from bench.suites import Suite
 from lungseg import ARCHITECTURES, provenance, recipes, runtime
+from lungseg.architectures import is_outside
+from lungseg.errors import EnvironmentFailure
 from lungseg.recipes import Recipe
 
 PROTOCOL = 2  # rises when the same inputs give other numbers; tests/test_golden.py tells when
@@ -69,3 +82,65 @@ def settings(recipe: Recipe) -> dict[str, Any]:
 def _in_use(settings: dict[str, Any]) -> dict[str, Any]:
     used = {key: _in_use(value) if isinstance(value, dict) else value for key, value in settings.items()}
     return {key: value for key, value in used.items() if value}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The payload of the process: a cell of each architecture."""
+
+    cells: tuple[Cell, ...]
+
+
+def graphs_of_edited(
+    records: Iterable[tuple[Cell, Path]], suite: Suite, results: Results, executor: Executor | None = None
+) -> dict[str, str]:
+    """Today's graph of each architecture that has a record of other code, by name; empty where none has.
+
+    records: cells with the path of a record of each, which need not exist. An architecture that can no longer be
+    built has none (``""``), so that its records fit no more. Raises EnvironmentFailure where no backend can be asked.
+    """
+    today = machine.sources_sha256("lungseg", "bench")
+    edited = sorted(
+        {
+            cell.architecture
+            for cell, path in records
+            if (code := store.source_of(path)) and (code != today or is_outside(cell.architecture))
+        }
+    )  # of a module outside nothing here knows the code
+    return _ask(edited, suite, results, executor or Local()) if edited else {}
+
+
+def _ask(architectures: Sequence[str], suite: Suite, results: Results, executor: Executor) -> dict[str, str]:
+    log = results.log(suite.name, suite.machine_key, "graphs.log.txt")
+    cells = [suites.cells(replace(suite, architectures=(name,)))[0] for name in architectures]
+    job = training.of_cell("bench.running.fingerprint", cells[0], Asked(tuple(cells)), log, results)
+    result: dict[str, str] = {}
+    outcome = executor.submit(job, lambda event: result.update(event.get("graphs", {})))
+    if outcome.error or not result:
+        raise EnvironmentFailure(
+            f"the code has changed since some records were made, and the process that compares their networks with "
+            f"the current ones failed; its log: {log}"
+        )
+    return result
+
+
+def work(payload: dict[str, Any], say: Say) -> int:
+    """The child's side."""
+    from bench.running.worker import built
+    from lungseg import complexity, runtime
+
+    cells = training.restored(Asked, payload).cells
+    runtime.init_backend(0, cells[0].threads)
+    graphs = {}
+    for cell in cells:
+        try:
+            graphs[cell.architecture] = complexity.graph_sha256(built(cell))
+        except Exception as error:
+            print(f"{cell.architecture}: {error!r}", file=sys.stderr)  # its cell will say so, and be recorded
+            graphs[cell.architecture] = ""
+    say({"event": "graphs", "graphs": graphs})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(child.serve(work))

@@ -69,13 +69,12 @@ def _missing(
     executor: Executor | None,
 ) -> tuple[list[Cell], dict[str, dict[str, Any]]]:
     """Cells that must be trained, after those that another suite has trained were reused; all cells' inputs."""
-    from bench.running import graphs
-    from bench.running.fingerprint import fingerprint_inputs
+    from bench.running.fingerprint import fingerprint_inputs, graphs_of_edited
 
     made_from = {cell.id: fingerprint_inputs(cell, suite_data) for cell in cells}
 
     def hold_to_todays_graphs(records: Iterable[tuple[Cell, Path]]) -> None:
-        today = graphs.of_edited(records, suite, results, executor)
+        today = graphs_of_edited(records, suite, results, executor)
         for cell in cells:
             if cell.architecture in today:
                 made_from[cell.id]["graph"] = today[cell.architecture]
