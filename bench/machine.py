@@ -34,7 +34,7 @@ def ask(launch: Sequence[str]) -> None:
 
 
 def learn(details: Mapping[str, str]) -> None:
-    """Take this for the machine that processes run on, as ``asked`` tells it."""
+    """Take this for the machine that processes run on, as ``requested`` tells it."""
     _elsewhere.update(details)
 
 

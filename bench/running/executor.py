@@ -38,7 +38,7 @@ class Job:
     """Work of one fresh process: ``python -m <module>``, which reads the payload and tells events.
 
     payload: JSON-ready. log: what it prints. timeout_s: wall-clock seconds after which it is ended, a wait in a
-    queue left out. programs: folder of compiled programs for the next process, see ``runtime.environment``.
+    queue left out. compilation_cache: folder of compiled programs for the next process, see ``runtime.environment``.
     """
 
     module: str

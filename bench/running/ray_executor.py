@@ -28,7 +28,7 @@ CARDS = "CUDA_VISIBLE_DEVICES"
 class Ray:
     """Jobs as tasks of an existing cluster, or of one made of this machine alone, which ends with this process.
 
-    address: of a cluster, ``auto`` or ``10.0.0.1:6379``; empty for one made here. slots: jobs at a time; where the
+    address: of a cluster, ``auto`` or ``10.0.0.1:6379``; empty for one made here. workers: jobs at a time; where the
     cluster has fewer cards, some share one. Raises EnvironmentFailure where Ray is missing or does not start.
     """
 
@@ -152,7 +152,7 @@ def _at_home(environment: Mapping[str, str], gpus: float) -> None:
 
 
 def _machine(environment: Mapping[str, str], gpus: float) -> dict[str, str]:
-    """What the node is, see ``machine.asked``."""
+    """What the node is, see ``machine.requested``."""
     _at_home(environment, gpus)
     return machine.requested(())
 

@@ -240,7 +240,7 @@ class MatchedRow:
 
     name: str
     suite: str  # of the other
-    machine: str  # of the other, as ``Setting.machine``
+    machine: str  # of the other, as ``Conditions.machine``
     dice: float
     other_dice: float
     pair: Pair  # its difference is this row minus the other

@@ -31,7 +31,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Unscaled:
-    """What ``verdicts.Row`` needs of a row of n made-up tables, before the standard deviations of its parts are known.
+    """What ``verdicts.RowSamples`` needs of a row of n made-up tables, before its parts have their standard deviations.
 
     A row's mean is a sum of its parts and its variance one of their products, so that sections with other standard
     deviations share what is drawn. What is the same for all seeds leaves nothing between them.
@@ -59,7 +59,7 @@ class Unscaled:
         )  # fmt: skip
 
     def row(self, of: Trainings, worse: float = 0.0) -> verdicts.RowSamples:
-        """With these standard deviations, its scores lower by `worse`: ``verdicts.Row.of`` but for rounding."""
+        """With these standard deviations, its scores lower by `worse`: ``verdicts.RowSamples.of`` but for rounding."""
         (n, seeds), patients = self.of_seeds.shape[1:], self.means.shape[2]
         means = of.rest * self.means[0] + of.interaction * self.means[1] + of.training * self.means[2] - worse
         if seeds == 1:

@@ -22,7 +22,7 @@ from lungseg.testing.model_under_test import Check, ModelUnderTest, images, in_r
 # full size through fifty dense layers (2e-6 in Swin-Unet). Statistics of the batch move a prediction by 1e-3 and more.
 INVARIANCE = 1e-5
 ROUNDINGS = 8  # times what a last bit of the input does; 1.2 was measured between batch sizes (oneDNN held to AVX2)
-# both unlike Style's own, so that a layer without them shows
+# both unlike LayerFactory's own, so that a layer without them shows
 HALF = LayerFactory(momentum=0.75, dtype="mixed_bfloat16")
 
 
