@@ -29,10 +29,10 @@ class Scripted(keras.Model):
     Its one bias is the epoch whose weights it holds: 1 after the first, 0 before.
     """
 
-    def compile(self, *args: Any, loss: Any = None, metrics: Sequence[Any] = (), **how: Any) -> None:
+    def compile(self, *args: Any, loss: Any = None, weighted_metrics: Sequence[Any] = (), **how: Any) -> None:
         """Like Keras's ``compile``; stores the loss and the names of the metrics that the script reports."""
-        super().compile(*args, loss=loss, metrics=list(metrics), **how)
-        self.given_loss, self.names = loss, ["loss", *(metric.name for metric in metrics)]
+        super().compile(*args, loss=loss, weighted_metrics=list(weighted_metrics), **how)
+        self.given_loss, self.names = loss, ["loss", *(metric.name for metric in weighted_metrics)]
 
     def fit(
         self, x: Iterator[tuple[np.ndarray, np.ndarray]], *, steps_per_epoch: int, epochs: int,
