@@ -14,6 +14,7 @@ import pytest
 import verdict_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats as scipy_stats
 from verdict_table import ROWS, SEEDS, leaderboard, rates, shape
 
 from bench.statistics import pairs, resampling, simulation, verdicts
@@ -86,7 +87,7 @@ def test_verdicts_on_methods_are_wrong_in_at_most_5_percent(rows, seeds):
 
 @pytest.mark.parametrize("rows", ROWS)
 def test_one_seed_tells_equal_methods_apart_as_often_as_a_page_says(rows):
-    page = simulation.false_rates(shape(rows, 1), leaderboard().variances)[1]
+    page = simulation.false_rate(shape(rows, 1), leaderboard().variances)
     assert rates(shape(rows, 1), leaderboard().variances, tables=1000, seed=7).table == pytest.approx(page, abs=0.05)
     assert page > 0.1, "which is why one seed speaks of weights"
 
@@ -128,8 +129,9 @@ def scores(of, with_, n, rng):
     """(rows, n, seeds, patients) of made-up tables, whose parts a report never adds up."""
     made = islice(simulation.parts(of, n, rng), of.rows)
     return np.stack([
-        with_.rest * rest + with_.interaction * interaction + with_.training * training
-        for rest, interaction, training in made
+        with_.rest * rest + with_.interaction * interaction
+        + with_.training * np.stack([shifts[:, i, where] for i, where in enumerate(fold)], axis=1)
+        for rest, interaction, shifts, fold in made
     ])  # fmt: skip
 
 
@@ -165,6 +167,27 @@ def test_rows_that_were_kept_are_those_of_a_table_alone(rows, seeds):
         for one, other in zip(alone, kept, strict=True):
             np.testing.assert_array_equal(one.means, other.means)
             np.testing.assert_array_equal(one.left, other.left)
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(st.integers(2, 6), min_size=1, max_size=4), st.integers(1, 3),
+    st.builds(Trainings, *[st.floats(0.001, 0.01)] * 3),
+)  # fmt: skip
+def test_a_table_of_fewer_rows_is_judged_as_if_nothing_was_kept(rows, seeds, with_):
+    """Its verdicts too: only tables with any difference get the second test, and t is read off a line."""
+    for n in rows:
+        of, tables = Shape(n, seeds, 3, 11), 40
+        alone = simulation.judged(simulation.drawn(of, tables, np.random.default_rng(resampling.SEED)), with_)
+        kept = simulation.equal(of, with_, tables)
+        for name in ("difference", "error", "df"):
+            np.testing.assert_allclose(getattr(kept, name), getattr(alone, name), rtol=1e-9, atol=1e-15)
+        zero, apart = verdicts.holm(alone.p_zero()), verdicts.holm(alone.p_apart())
+        called = (zero < verdicts.ALPHA) & (apart >= verdicts.ALPHA)
+        assert simulation.false_rate(of, with_, tables) == pytest.approx(called.any(axis=1).mean())
+        t = scipy_stats.t.ppf(1 - verdicts.ALPHA / 2 / zero.shape[1], alone.df)
+        smallest = np.quantile(t * alone.error - alone.difference, simulation.POWER)
+        assert simulation.detectable(of, with_, tables) == pytest.approx(smallest, rel=1e-5)
 
 
 def test_the_simulated_tables_are_those_that_records_would_make():

@@ -136,6 +136,14 @@ def test_patients_drawn_in_parts_are_those_drawn_at_once(n, resamples):
     np.testing.assert_array_equal(resampling.patient_weights(n, resamples), drawn)
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("resamples", [1, 249, 251, 600])
+def test_sums_of_resamples_in_parts_are_those_at_once(rows, resamples):
+    drawn = resampling.patient_weights(9, resamples)
+    values = np.random.default_rng(1).normal(size=(rows, 9))
+    np.testing.assert_allclose(resampling.resampled_sums(values, drawn), values @ drawn.T, rtol=1e-12, atol=1e-12)
+
+
 @given(st.integers(0, 1000), st.integers(1, 6), st.integers(5, 40))
 def test_intervals_of_many_rows_are_those_of_each(seed, rows, patients):
     means = np.random.default_rng(seed).normal(0.9, 0.01, (rows, 50))

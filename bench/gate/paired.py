@@ -11,7 +11,7 @@ import numpy as np
 from bench.gate.accuracy import dice
 from bench.gate.limits import Limits
 from bench.gate.verdict import Finding
-from bench.statistics.resampling import Floats, by_patient, holm, patient_weights
+from bench.statistics.resampling import Floats, by_patient, holm, patient_weights, resampled_sums
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ def change(differences: Floats, patients: Sequence[str], limits: Limits, archite
     names = sorted(set(patients))
     place = {name: k for k, name in enumerate(names)}
     units = np.array([place[name] for name in patients])
-    weights = patient_weights(len(names))
     both = np.stack([by_patient(differences, units, len(names)), np.bincount(units)])
-    sums, images = both @ weights.T
+    sums, images = resampled_sums(both, patient_weights(len(names)))
     means = sums / images
     lost = int(np.count_nonzero(means <= -limits.margin_of(architecture)))
     bound = float(np.quantile(means, limits.level))

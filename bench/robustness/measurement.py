@@ -67,7 +67,7 @@ class Network:
 def _interval(values: np.ndarray) -> Interval:
     """Mean of (patients,) values with its percentile interval over patients; without one where they are too few."""
     n = len(values)
-    resampled = resampling.patient_weights(n) @ values / n
+    (resampled,) = resampling.resampled_rows(values[None], resampling.patient_weights(n))
     return resampling.interval(float(values.mean()), resampled, patients=n)
 
 

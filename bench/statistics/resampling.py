@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Drawn = npt.NDArray[np.uint16]  # (resamples, patients) counts
 
 SEED = 20261123
 RESAMPLES = 10_000
+PART = 250  # resamples at a time, which fit a processor's cache
 LEVEL = (0.025, 0.975)  # of a 95 % interval
 MIN_PATIENTS = 8  # of fewer, 95 % intervals cover 0 / 46 / 73 / 86 % (1 / 2 / 3 / 4 patients), so none is given
 NORMAL = NormalDist()
@@ -105,22 +107,16 @@ def acceleration(values: Floats) -> float:
     return float((influence**3).sum()) / (6 * spread**1.5) if spread > 1e-24 else 0.0
 
 
-@lru_cache(maxsize=4)
-def patient_weights(n_patients: int, resamples: int = RESAMPLES) -> Floats:
+@lru_cache(maxsize=32)
+def patient_weights(n_patients: int, resamples: int = RESAMPLES) -> Drawn:
     """How often each patient is drawn in each resample, (resamples, n_patients).
 
     The same for every architecture of a table, so that differences stay paired.
     """
-    return _times_drawn(n_patients, resamples).astype(np.float64)
-
-
-@lru_cache(maxsize=32)
-def _times_drawn(n_patients: int, resamples: int) -> npt.NDArray[np.uint16]:
-    """The weights in a fourth of the memory: drawing them takes 20 times as long as copying them."""
     rng, share = np.random.default_rng(SEED), np.full(n_patients, 1 / n_patients)
     drawn = np.empty((resamples, n_patients), dtype=np.uint16)
-    for start in range(0, resamples, 250):  # in parts that fit a cache, as NumPy's counts take four times the memory
-        part = drawn[start : start + 250]
+    for start in range(0, resamples, PART):  # as NumPy's counts take four times the memory
+        part = drawn[start : start + PART]
         part[:] = rng.multinomial(n_patients, share, size=len(part))
     return drawn
 
@@ -148,7 +144,7 @@ def patient_means(values: Floats, patient: npt.NDArray[np.intp], n_patients: int
     return by_patient(values, patient, n_patients) / np.bincount(patient, minlength=n_patients)
 
 
-def resampled_means(values: Floats, patients: Floats, seeds: Floats) -> Floats:
+def resampled_means(values: Floats, patients: Drawn, seeds: Floats) -> Floats:
     """Mean over (seeds, patients) values in each resample, (resamples,), by a hierarchical bootstrap.
 
     patients, seeds: the weights above. A seed brings its predictions for all patients.
@@ -156,9 +152,18 @@ def resampled_means(values: Floats, patients: Floats, seeds: Floats) -> Floats:
     return np.asarray((resampled_rows(values, patients).T * seeds).sum(axis=1))
 
 
-def resampled_rows(values: Floats, patients: Floats) -> Floats:
+def resampled_rows(values: Floats, patients: Drawn) -> Floats:
     """Mean of each row of (rows, patients) in each resample of patients: (rows, resamples)."""
-    return np.asarray((patients @ values.T).T / values.shape[1])
+    return resampled_sums(values, patients) / values.shape[1]
+
+
+def resampled_sums(values: Floats, patients: Drawn) -> Floats:
+    """Sum of each row of (rows, patients) in each resample of patients: (rows, resamples)."""
+    result = np.empty((len(values), len(patients)))
+    for start in range(0, len(patients), PART):  # as numbers to multiply by take four times the memory of the counts
+        part = slice(start, start + PART)
+        result[:, part] = (patients[part].astype(np.float64) @ values.T).T
+    return result
 
 
 def wilcoxon(differences: Floats) -> float:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bench.records.record import CaseScore, Record
 from bench.statistics import resampling
-from bench.statistics.resampling import Floats
+from bench.statistics.resampling import Drawn, Floats
 from lungseg.datasets import montgomery, shenzhen
 
 RATIOS = ("dice", "iou", "precision", "recall", "f1", "specificity", "accuracy")
@@ -126,7 +126,7 @@ class Resamples:
     values: Floats  # (seeds, patients) Dice; (1, patients) where no seed is complete
 
     @property
-    def patients(self) -> Floats:
+    def patients(self) -> Drawn:
         """(resamples, patients) weights."""
         return resampling.patient_weights(self.values.shape[1])
 

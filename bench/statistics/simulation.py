@@ -13,6 +13,7 @@ from scipy.special import stdtrit
 from bench.statistics import verdicts
 from bench.statistics.resampling import SEED, Floats
 from bench.statistics.rows import Trainings
+from bench.statistics.verdicts import Indices
 
 DIFFICULTY = 0.6  # SD of the logarithm of an image's error: a difficult image's errors vary more, too
 POWER = 0.8
@@ -42,21 +43,27 @@ class Unscaled:
     left: Floats  # (3, n) of what these leave: squares of the rest, products with the training, squares of that
 
     @classmethod
-    def of(cls, rest: Floats, interaction: Floats, training: Floats) -> Unscaled:
-        """Of (n, seeds, patients) scores, interaction (n, 1, patients)."""
-        seeds, patients = rest.shape[1:]
-        means = np.stack([rest.mean(axis=1), interaction[:, 0], training.mean(axis=1)])
-        of_seeds = np.stack([rest.mean(axis=2), training.mean(axis=2)])
+    def of(cls, rest: Floats, interaction: Floats, shifts: Floats, fold: Indices) -> Unscaled:
+        """Of what ``parts`` makes. No score is added up: a fold's shift is counted by the patients in it."""
+        n, seeds, patients = rest.shape
+        inside = (fold[:, None] == np.arange(shifts.shape[2])[:, None]).astype(np.float64)  # (seeds, folds, patients)
+        sizes = inside.sum(axis=2)
+        by_fold = (rest.swapaxes(0, 1) @ inside.swapaxes(1, 2)).swapaxes(0, 1)  # (n, seeds, folds) sums of the rest
+        means = np.stack([
+            rest.mean(axis=1), interaction[:, 0], shifts.reshape(n, -1) @ inside.reshape(-1, patients) / seeds,
+        ])  # fmt: skip
+        of_seeds = np.stack([by_fold.sum(axis=2), (shifts * sizes).sum(axis=2)]) / patients
 
-        def left(a: Floats, b: Floats, i: int, j: int) -> Floats:  # i, j: places of a and b in `of_seeds`
-            products = np.einsum("nsp,nsp->n", a, b) - seeds * np.einsum("np,np->n", means[2 * i], means[2 * j])
+        def left(products: Floats, i: int, j: int) -> Floats:  # i, j: places in `of_seeds`
+            products = products - seeds * np.einsum("np,np->n", means[2 * i], means[2 * j])
             products -= patients * np.einsum("ns,ns->n", of_seeds[i], of_seeds[j])
             return np.asarray(products + seeds * patients * means[2 * i].mean(axis=1) * means[2 * j].mean(axis=1))
 
-        return cls(
-            means, of_seeds,
-            np.stack([left(rest, rest, 0, 0), left(rest, training, 0, 1), left(training, training, 1, 1)]),
-        )  # fmt: skip
+        return cls(means, of_seeds, np.stack([
+            left(np.einsum("nsp,nsp->n", rest, rest), 0, 0),
+            left(np.einsum("nsf,nsf->n", by_fold, shifts), 0, 1),
+            left(np.einsum("nsf,nsf->n", shifts, shifts * sizes), 1, 1),
+        ]))  # fmt: skip
 
     def row(self, of: Trainings, worse: float = 0.0) -> verdicts.RowSamples:
         """With these standard deviations, its scores lower by `worse`: ``verdicts.RowSamples.of`` but for rounding."""
@@ -71,11 +78,12 @@ class Unscaled:
         return verdicts.RowSamples(means, of_seeds.var(axis=1, ddof=1), noise, seeds)
 
 
-def parts(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[tuple[Floats, Floats, Floats]]:
+def parts(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[tuple[Floats, Floats, Floats, Indices]]:
     """Scores of equal methods in n tables, row by row without end: rest, interaction and training of SD 1.
 
-    (n, seeds, patients), the interaction (n, 1, patients). Times those of ``Trainings`` their sum is the score of a
-    patient of a row and seed; every seed splits patients by itself, and alike for all rows.
+    (n, seeds, patients), the interaction (n, 1, patients), the training (n, seeds, folds) with the (seeds, patients)
+    fold that it applies to. Times those of ``Trainings`` their sum is the score of a patient of a row and seed; every
+    seed splits patients by itself, and alike for all rows.
     """
     seeds, patients = shape.seeds, shape.patients
     scale = np.exp(DIFFICULTY * rng.standard_normal((n, 1, patients)))
@@ -85,8 +93,7 @@ def parts(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[tuple[Floa
         rest = rng.standard_normal((n, seeds, patients))
         rest *= scale
         interaction = rng.standard_normal((n, 1, patients)) * scale
-        shifts = rng.standard_normal((n, seeds, shape.folds))
-        yield rest, interaction, shifts[:, np.arange(seeds)[:, None], fold]
+        yield rest, interaction, rng.standard_normal((n, seeds, shape.folds)), fold
 
 
 def drawn(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[Unscaled]:
@@ -119,14 +126,30 @@ def judged(rows: Iterable[Unscaled], of: Trainings, gap: float = 0.0) -> verdict
     return verdicts.errors(result, *verdicts.all_pairs(len(result)))
 
 
+@lru_cache(maxsize=32)
+def _longest(shape: Shape, of: Trainings, n: int) -> list[verdicts.Table]:
+    """The table of the most rows that was asked for so far, if any was."""
+    return []
+
+
+def equal(shape: Shape, of: Trainings, n: int) -> verdicts.Errors:
+    """As ``judged`` for tables of equal methods drawn with SEED: those of fewer rows are the first rows of the others,
+    whose variances are computed once."""
+    kept = _longest(replace(shape, rows=0), of, n)
+    if not kept or len(kept[0].seeds) < shape.rows:
+        kept[:] = [verdicts.Table.of([row.row(of) for row in seeded(shape, n)])]
+    return kept[0].first(shape.rows).errors(*verdicts.all_pairs(shape.rows))
+
+
 @lru_cache(maxsize=256)
-def false_rates(shape: Shape, of: Trainings, n: int = 1000) -> tuple[float, float]:
-    """False-positive rates: share of pairs of equal methods called different, and of tables with any such pair."""
-    result = judged(seeded(shape, n), of)
-    zero, apart = result.p_zero(), result.p_apart()
-    alone = (zero < verdicts.ALPHA) & (apart >= verdicts.ALPHA)
-    significant = (verdicts.holm(zero) < verdicts.ALPHA) & (verdicts.holm(apart) >= verdicts.ALPHA)
-    return float(alone.mean()), float(significant.any(axis=1).mean())
+def false_rate(shape: Shape, of: Trainings, n: int = 1000) -> float:
+    """Share of tables of equal methods in which any pair is called different."""
+    result = equal(shape, of, n)
+    zero = verdicts.holm(result.p_zero())
+    some = (zero < verdicts.ALPHA).any(axis=1)  # in the others nothing is called different, so nothing else is tested
+    apart = verdicts.Errors(result.difference[some], result.error[some], result.df[some]).p_apart()
+    called = (zero[some] < verdicts.ALPHA) & (verdicts.holm(apart) >= verdicts.ALPHA)
+    return float(called.any(axis=1).sum() / n)
 
 
 @lru_cache(maxsize=256)
@@ -136,6 +159,12 @@ def detectable(shape: Shape, of: Trainings, n: int = 400) -> float:
     With Holm's first and strictest level: 5 % divided by the number of pairs. A table's pair is found where its
     difference exceeds t times its error, so the answer is a quantile over made-up tables of equal methods.
     """
-    result = judged(seeded(shape, n), of)
-    t = stdtrit(result.df, 1 - verdicts.ALPHA / 2 / result.df.shape[1])
+    result = equal(shape, of, n)
+    t = _student(result.df, 1 - verdicts.ALPHA / 2 / result.df.shape[1])
     return float(np.quantile(t * result.error - result.difference, POWER))
+
+
+def _student(df: Floats, p: float) -> Floats:
+    """Student's t quantile at p of many degrees of freedom: between 1,000 of them it is a line to 6 digits."""
+    between = np.linspace(1 / df.max(), 1 / df.min(), 1000)  # of the inverse it is nearly linear everywhere
+    return np.interp(1 / df, between, stdtrit(1 / between, p))

@@ -92,10 +92,11 @@ def _gaps(rows: Sequence[Row], first: list[int], second: list[int]) -> dict[str,
         there = (times > 0).astype(np.float64)
         value.append(of_patient.sum(axis=1) / there.sum())
         with np.errstate(invalid="ignore"):  # a resample without any patient of the group says nothing
-            means.append((drawn @ of_patient.T) / (drawn @ there)[:, None])
+            *sums, patients = resampling.resampled_sums(np.vstack([of_patient, there]), drawn)
+            means.append(np.array(sums) / patients)
     apart, between = means[0] - means[1], value[0] - value[1]
-    sure = np.isfinite(apart).all(axis=1)
-    result = resampling.intervals(between.tolist(), apart[sure].T, len(names))
+    sure = np.isfinite(apart).all(axis=0)
+    result = resampling.intervals(between.tolist(), apart[:, sure], len(names))
     return {r.name: _rounded(one) for r, one in zip(rows, result, strict=True)}
 
 

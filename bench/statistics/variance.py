@@ -148,7 +148,7 @@ def power(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Powe
 
     n = len(ranked)
     return Power(
-        n, seeds, simulation.false_rates(shape(2, seeds), of)[1], simulation.false_rates(shape(n, seeds), of)[1],
+        n, seeds, simulation.false_rate(shape(2, seeds), of), simulation.false_rate(shape(n, seeds), of),
         {k: simulation.detectable(shape(n, k), of) for k in sorted({*SEEDS, seeds}) if k > 1},
         known.conditions.suite,
     )  # fmt: skip

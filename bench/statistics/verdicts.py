@@ -77,34 +77,63 @@ class RowSamples:
         return cls(means, of_seed.var(axis=-1, ddof=1), noise, seeds)
 
 
-def errors(rows: Sequence[RowSamples], first: Indices, second: Indices) -> Errors:
-    """Errors of the differences first minus second, (pairs,) indices of rows on the same patients.
+@dataclass(frozen=True)
+class Table:
+    """What the errors of pairs need of rows on the same patients."""
 
-    The variance of a difference is that over patients, less what seeds leave in it, which is counted with them; and for
-    each row with several seeds that of its mean over seeds. A row's seeds count as at least as variable as the rows'
-    on average: by themselves, two or three values look alike too often. The degrees of freedom are Satterthwaite's
-    (1946, Biometrics Bulletin 2(6)). With one seed the seeds' part is unknown: the statement is then about these
-    weights.
-    """
-    means = np.stack([row.means for row in rows], axis=-2)
-    each = np.array([row.seeds for row in rows], dtype=np.float64)
-    known, noise = (np.stack(part, axis=-1) for part in zip(*((r.of_seeds, r.noise) for r in rows), strict=True))
-    n = means.shape[-1]
-    mean = means.mean(axis=-1)
-    off = means - mean[..., None]
-    products = off @ np.swapaxes(off, -1, -2) / (n - 1)
-    local = np.einsum("...rr->...r", products) - noise
-    over_patients = np.maximum(local[..., first] + local[..., second] - 2 * products[..., first, second], 0) / n
-    freedom = float((each - 1).sum())
-    over_seeds = np.zeros_like(over_patients)
-    if freedom:
-        pooled = (known * (each - 1)).sum(axis=-1, keepdims=True) / freedom
-        of_mean = np.where(each > 1, np.maximum(known, pooled) / each, 0.0)
-        over_seeds = of_mean[..., first] + of_mean[..., second]
-    variance = over_patients + over_seeds
-    weight = over_patients**2 / (n - 1) + over_seeds**2 / max(freedom, 1.0)
-    df = np.where(weight > 0, variance**2 / np.where(weight > 0, weight, 1.0), n - 1)
-    return Errors(mean[..., first] - mean[..., second], np.sqrt(variance), df)
+    means: Floats  # (..., rows) over seeds and patients
+    covariances: Floats  # (..., rows, rows) over patients, of means over seeds
+    of_seeds: Floats  # (..., rows) as ``RowSamples``
+    noise: Floats  # (..., rows) as ``RowSamples``
+    seeds: Floats  # (rows,)
+    patients: int
+
+    @classmethod
+    def of(cls, rows: Sequence[RowSamples]) -> Table:
+        """The table of these rows."""
+        means = np.stack([row.means for row in rows], axis=-2)
+        mean, patients = means.mean(axis=-1), means.shape[-1]
+        means -= mean[..., None]
+        covariances = means @ np.swapaxes(means, -1, -2) / (patients - 1)
+        known, noise = (np.stack(part, axis=-1) for part in zip(*((r.of_seeds, r.noise) for r in rows), strict=True))
+        seeds = np.array([row.seeds for row in rows], dtype=np.float64)
+        return cls(mean, covariances, known, noise, seeds, patients)
+
+    def first(self, n: int) -> Table:
+        """The table of the first n rows."""
+        return Table(
+            self.means[..., :n], self.covariances[..., :n, :n], self.of_seeds[..., :n], self.noise[..., :n],
+            self.seeds[:n], self.patients,
+        )  # fmt: skip
+
+    def errors(self, first: Indices, second: Indices) -> Errors:
+        """Errors of the differences first minus second, (pairs,) indices of rows.
+
+        The variance of a difference is that over patients, less what seeds leave in it, which is counted with them;
+        and for each row with several seeds that of its mean over seeds. A row's seeds count as at least as variable as
+        the rows' on average: by themselves, two or three values look alike too often. The degrees of freedom are
+        Satterthwaite's (1946, Biometrics Bulletin 2(6)). With one seed the seeds' part is unknown: the statement is
+        then about these weights.
+        """
+        n, each = self.patients, self.seeds
+        local = np.einsum("...rr->...r", self.covariances) - self.noise
+        between = self.covariances[..., first, second]
+        over_patients = np.maximum(local[..., first] + local[..., second] - 2 * between, 0) / n
+        freedom = float((each - 1).sum())
+        over_seeds = np.zeros_like(over_patients)
+        if freedom:
+            pooled = (self.of_seeds * (each - 1)).sum(axis=-1, keepdims=True) / freedom
+            of_mean = np.where(each > 1, np.maximum(self.of_seeds, pooled) / each, 0.0)
+            over_seeds = of_mean[..., first] + of_mean[..., second]
+        variance = over_patients + over_seeds
+        weight = over_patients**2 / (n - 1) + over_seeds**2 / max(freedom, 1.0)
+        df = np.where(weight > 0, variance**2 / np.where(weight > 0, weight, 1.0), n - 1)
+        return Errors(self.means[..., first] - self.means[..., second], np.sqrt(variance), df)
+
+
+def errors(rows: Sequence[RowSamples], first: Indices, second: Indices) -> Errors:
+    """Errors of the differences first minus second of rows on the same patients, as ``Table.errors`` has them."""
+    return Table.of(rows).errors(first, second)
 
 
 def holm(p_values: Floats) -> Floats:
