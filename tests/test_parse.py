@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from copy import deepcopy
 from dataclasses import is_dataclass
@@ -319,6 +320,25 @@ def test_every_field_of_a_part_has_a_kind_whose_words_can_be_told():
             assert isinstance(kind, kinds.Kind), f"{part.__name__}.{name}"
             assert not kind.fits(object()), f"{part.__name__}.{name}"
             assert kind.words
+
+
+KINDS = {
+    kind.words: kind
+    for part in vars(parts_of).values() if is_dataclass(part) for _, kind, _ in parse.form(part)
+} | {kind.words: kind for kind in (kinds.NUMBER, kinds.SECONDS, kinds.TEXT)}  # fmt: skip
+ODD = (None, True, math.nan, math.inf, -math.inf, 0, 1, 2**53, 2**53 + 1, 0.5, -0.5, 3.6e38, "", "a", "a/b", "mm", "ok",
+       "\ud800", "\udc00", "x" * 201, [], {})  # fmt: skip
+
+
+@pytest.mark.parametrize("words", sorted(KINDS))
+def test_many_values_fit_where_each_does(words):
+    kind = KINDS[words]
+    fitting = [value for value in ODD if kind.fits(value)]
+    assert kind.all([])
+    assert kind.all(fitting)
+    for value in ODD:
+        for at in range(len(fitting) + 1):
+            assert kind.all([*fitting[:at], value, *fitting[at:]]) == kind.fits(value), (value, at)
 
 
 @pytest.mark.fault("F123")

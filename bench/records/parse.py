@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
 from operator import itemgetter
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NamedTuple, NoReturn, get_type_hints
 
 from bench.records import kinds
 from bench.records import record as parts_of
@@ -39,6 +39,7 @@ from bench.records.record import (
 from lungseg.errors import DataError
 from lungseg.metrics import METRICS, Counts
 from lungseg.metrics.scoring import BINS, IDENTITY_TOLERANCE
+from lungseg.metrics.table import Metric
 
 _SHOWN = 60  # characters of a value that an error quotes
 _COUNTS = itemgetter("tp", "fp", "fn", "tn")
@@ -112,11 +113,14 @@ def _succeeded(result: Mapping[str, Any], size: tuple[int, int], inputs: Inputs)
     _values(target, "data.target_pixels", kinds.COUNT)
     cases = _sequence(result, "cases")
     _require(len(cases) > 0, "cases", "at least one image", cases)
-    known = _together(CaseScore, cases)
+    known, metrics = _together(CaseScore, cases), _Checked.now()
     scored = tuple(
-        _case(_object(case, f"cases[{i}]"), f"cases[{i}].", size[0] * size[1], target, known[i] if known else None)
+        _case(
+            _object(case, f"cases[{i}]"), f"cases[{i}].", size[0] * size[1], target, metrics,
+            known[i] if known else None,
+        )
         for i, case in enumerate(cases)
-    )
+    )  # fmt: skip
     values |= {
         "timing": Timing(**spent, cpu_told="train_cpu_seconds" in timing, parts=_spent_on(timing.get("parts"))),
         "history": history,
@@ -149,46 +153,64 @@ def _failed(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+class _Checked(NamedTuple):
+    """Stored metrics by what they are checked against."""
+
+    ratios: tuple[Metric, ...]  # counts
+    distances: tuple[Metric, ...]  # whether a mask is empty
+    further: tuple[tuple[str, Kind], ...]  # its own kind, as the schema does not require it
+
+    @classmethod
+    def now(cls) -> _Checked:
+        """Those of the table of metrics, to which a caller may have added some."""
+        stored = [metric for metric in METRICS.values() if metric.stored]
+        further = [
+            (metric.name, kinds.SHARE if metric.unit == "1" else kinds.or_none(kinds.LENGTH))
+            for metric in stored if metric.name not in _names(CaseScore)
+        ]  # fmt: skip
+        ratios, distances = (tuple(m for m in stored if m.takes == takes) for takes in ("counts", "distances"))
+        return cls(ratios, distances, tuple(further))
+
+
 def _case(
-    case: Mapping[str, Any], at: str, size: int, target: Mapping[str, int], known: dict[str, Any] | None
-) -> CaseScore:
+    case: Mapping[str, Any], at: str, size: int, target: Mapping[str, int], metrics: _Checked,
+    known: dict[str, Any] | None,
+) -> CaseScore:  # fmt: skip
     """One image's scores. size: pixels of it. ground truth: lung pixels by image, of all that the suite scores. known:
     its fields, where they are checked already."""
     parts = ("tolerance", "at_stored")
     values = _fields(CaseScore, case, at, parts) if known is None else known
     if known is not None:
         _besides(CaseScore, case, at, parts)
-    counts = _pixels(case, at, size)
-    lung = case["target_pixels"]
-    _require(lung == counts.tp + counts.fn, f"{at}target_pixels", f"tp + fn = {counts.tp + counts.fn}", lung)
+    counts = _pixels(case, at, size, metrics)
+    if case["target_pixels"] != counts.tp + counts.fn:
+        _refuse(f"{at}target_pixels", f"tp + fn = {counts.tp + counts.fn}", case["target_pixels"])
     if case["id"] not in target:
         _refuse(f"{at}id", "an image of data.target_pixels", case["id"])
-    for metric in METRICS.values():
+    for metric in metrics.ratios:
         name = metric.name
-        if metric.takes != "counts" or not metric.stored or name not in case:
-            continue
-        if not abs(case[name] - (due := metric.function(counts))) <= IDENTITY_TOLERANCE:
+        if name in case and not abs(case[name] - (due := metric.function(counts))) <= IDENTITY_TOLERANCE:
             _refuse(f"{at}{name}", f"{due!r}, which follows from its counts", case[name])
     tolerance = _mapping(case, "tolerance", at) if "tolerance" in case else {}
     for px, pixels in tolerance.items():
         four = type(pixels) is list and [*map(type, pixels)] == _FOUR_INT and min(pixels) >= 0
         if not four or sum(pixels) != size:
             _refuse(f"{at}tolerance.{px}", f"four counts of {size} pixels in all", pixels)
-    further = _further(case, at)
+    further = _further(case, at, metrics)
     if "at_stored" in case:
         at = f"{at}at_stored."
         stored = _object(case["at_stored"], at[:-1])
         there = _fields(AtStored, stored, at, ("size",))
         shape = _size(stored, f"{at}size")
-        _pixels(stored, at, shape[0] * shape[1])
-        values["at_stored"] = AtStored(**there, size=shape, further=_further(stored, at))
+        _pixels(stored, at, shape[0] * shape[1], metrics)
+        values["at_stored"] = AtStored(**there, size=shape, further=_further(stored, at, metrics))
     # a frozen class's own __init__ sets one field at a time, which is thrice as slow
     result = object.__new__(CaseScore)
     vars(result).update(values, tolerance={px: tuple(pixels) for px, pixels in tolerance.items()}, further=further)
     return result
 
 
-def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
+def _pixels(of: Mapping[str, Any], at: str, size: int, metrics: _Checked) -> Counts:
     """Counts that make up the image, and distances that are infinite or 0 where a mask is empty and only there."""
     counts = Counts(*_COUNTS(of))
     total = counts.tp + counts.fp + counts.fn + counts.tn
@@ -198,8 +220,8 @@ def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
     state = ("ok", "one_empty", "both_empty")[empty]
     if of["hd95_state"] != state:
         _refuse(f"{at}hd95_state", f"{state!r}, which follows from its counts", of["hd95_state"])
-    for metric in METRICS.values():
-        if metric.takes != "distances" or not metric.stored or metric.name not in of:
+    for metric in metrics.distances:
+        if metric.name not in of:
             continue  # one that was added since is not there; those of schema 1 are
         value = of[metric.name]
         if empty:
@@ -212,15 +234,14 @@ def _pixels(of: Mapping[str, Any], at: str, size: int) -> Counts:
     return counts
 
 
-def _further(of: Mapping[str, Any], at: str) -> dict[str, float | None]:
+def _further(of: Mapping[str, Any], at: str, metrics: _Checked) -> dict[str, float | None]:
     """Metrics that the schema does not require, where the record holds them."""
     result = {}
-    for metric in METRICS.values():
-        if metric.name in of and metric.stored and metric.name not in _names(CaseScore):
-            kind = kinds.SHARE if metric.unit == "1" else kinds.or_none(kinds.LENGTH)
-            if not kind.fits(of[metric.name]):
-                _refuse(f"{at}{metric.name}", kind.words, of[metric.name])
-            result[metric.name] = of[metric.name]
+    for name, kind in metrics.further:
+        if name in of:
+            if not kind.fits(of[name]):
+                _refuse(f"{at}{name}", kind.words, of[name])
+            result[name] = of[name]
     return result
 
 
@@ -356,9 +377,9 @@ def _fields(part: type, of: Mapping[str, Any], at: str, parts: Collection[str] =
 def _besides(part: type, of: Mapping[str, Any], at: str, parts: Collection[str]) -> None:
     """What a part holds besides its fields is not read, but hashed and written again."""
     if len(of) > len(form(part)):
-        for name, value in of.items():
-            if isinstance(value, _NESTED) and name not in parts and not kinds.is_plain(value):
-                _refuse(f"{at}{name[:_SHOWN]}", kinds.ANY.words, value)
+        for name in of.keys() - _names(part):
+            if name not in parts and isinstance(of[name], _NESTED) and not kinds.is_plain(of[name]):
+                _refuse(f"{at}{name[:_SHOWN]}", kinds.ANY.words, of[name])
 
 
 def _together(part: type, many: Sequence[Any]) -> list[dict[str, Any]] | None:
@@ -370,7 +391,7 @@ def _together(part: type, many: Sequence[Any]) -> list[dict[str, Any]] | None:
         return None
     lines = [*map(itemgetter(*names), many)]
     columns = zip(*lines, strict=True)
-    if not all(all(map(kind.fits, column)) for (_, kind, _), column in zip(known, columns, strict=True)):
+    if not all(kind.all(column) for (_, kind, _), column in zip(known, columns, strict=True)):
         return None
     return [dict(zip(names, line, strict=True)) for line in lines]
 
@@ -398,7 +419,7 @@ def _sequence(of: Mapping[str, Any], name: str, at: str = "") -> list[Any]:
 
 def _listed(values: Any, at: str, kind: Kind) -> list[Any]:
     _require(type(values) is list, at, "a list", values)
-    if not all(map(kind.fits, values)):
+    if not kind.all(values):
         i = next(i for i, value in enumerate(values) if not kind.fits(value))
         _refuse(f"{at}[{i}]", kind.words, values[i])
     assert isinstance(values, list)
@@ -406,6 +427,8 @@ def _listed(values: Any, at: str, kind: Kind) -> list[Any]:
 
 
 def _values(of: Mapping[str, Any], at: str, kind: Kind) -> None:
+    if kinds.LABEL.all(of.keys()) and kind.all(of.values()):
+        return
     for name, value in of.items():
         if not (kinds.LABEL.fits(name) and kind.fits(value)):
             _refuse(f"{at}.{name[:_SHOWN]}", kind.words, value)
