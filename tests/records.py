@@ -104,7 +104,7 @@ def validate(records: Iterable[Record], partial: bool = False) -> list[str]:
 
 def terminal(records: Iterable[Record], width: int = 80, only: str | None = None) -> str:
     """What a terminal shows of these records."""
-    return report.terminal(parsed(records), width, only)
+    return report.terminal(leaderboards(records), width, only)
 
 
 def describe(record: Record) -> list[str]:

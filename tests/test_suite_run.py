@@ -18,6 +18,7 @@ from bench.records.results import Results
 from bench.running import engine, fingerprint
 from bench.running.executor import Local, Outcome
 from bench.running.progress import Display
+from bench.statistics import stats
 from lungseg import complexity
 from lungseg.architectures.blocks import LayerFactory
 from lungseg.errors import DataError, UsageError
@@ -116,6 +117,17 @@ def test_the_leaderboard_is_told_before_throughput_is_measured(tmp_path, monkeyp
     assert "r2unet" in before
     assert not anew
     assert "r2unet" not in capsys.readouterr().out, "once is enough"
+
+
+def test_a_run_computes_its_leaderboards_once(tmp_path, monkeypatch):
+    """Of all records that takes a second, and the page is written before and after what may fail."""
+    computed, leaderboards = [], stats.leaderboards
+    monkeypatch.setattr(stats, "leaderboards", lambda records: computed.append(records) or leaderboards(records))
+    monkeypatch.setattr(training, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
+    monkeypatch.setattr(showcase, "draw", lambda *_: None)
+    assert main(["run", "smoke", "--no-speed", "--results", str(tmp_path)]) == 0
+    assert (tmp_path / "smoke.md").exists()
+    assert len(computed) == 1
 
 
 @pytest.mark.parametrize(("verb", "code"), [("gate", 141), ("run", 141), ("list", 0)])

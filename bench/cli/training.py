@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from bench.pages import report, showcase
     from bench.records.readable import readable
     from bench.running import data, lock
+    from bench.statistics import stats
 
     with lock.held(options.results):
         root = data.resolve_root(suite, options.data, options.results)
@@ -41,12 +42,14 @@ def run(options: argparse.Namespace) -> int:
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         result = readable(options.results)
-        report.write(options.results, figures=False, only=suite.name, result=result)  # now: what follows may fail
-        print(report.terminal(result.records, columns(), only=suite.name), flush=True)  # or takes long
+        known = stats.leaderboards(result.records)
+        # now, as what follows may fail or take long
+        report.write(options.results, figures=False, only=suite.name, result=result, known=known)
+        print(report.terminal(known, columns(), only=suite.name), flush=True)
         code = _tried(code, lambda: showcase.draw(suite, options.results, root))
         if not options.no_speed:
             code = _tried(code, lambda: _speed(suite, options.results, executor, anew=False))
-        written = report.write(options.results, only=suite.name, result=result)
+        written = report.write(options.results, only=suite.name, result=result, known=known)
     pages = [path for path in written if path.suffix == ".md"]
     print("\n".join(f"written: {near(path)}" for path in pages))
     warn(options.results, result.unreadable)
@@ -66,14 +69,16 @@ def ensemble(options: argparse.Namespace) -> int:
     from bench.pages import report
     from bench.records.readable import readable
     from bench.running import data, ensemble, lock
+    from bench.statistics import stats
 
     with lock.held(options.results):
         root = data.resolve_root(suite, options.data, options.results)
         suite = suites.called(suite, root)
         code = ensemble.make(suite, root, options.results, options.seeds, say, tta=options.tta, executor=executor)
         result = readable(options.results)
-        written = report.write(options.results, only=suite.name, result=result)
-    print(report.terminal(result.records, columns(), only=suite.name))
+        known = stats.leaderboards(result.records)
+        written = report.write(options.results, only=suite.name, result=result, known=known)
+    print(report.terminal(known, columns(), only=suite.name))
     print("\n".join(f"written: {near(path)}" for path in written if path.suffix == ".md"))
     warn(options.results, result.unreadable)
     return code

@@ -17,7 +17,6 @@ from bench.pages.suite_page import CAPTIONS, own_questions, suite_page
 from bench.paths import file_slug
 from bench.records import reruns, store
 from bench.records.readable import Readable, readable
-from bench.records.record import Record
 from bench.records.results import Results
 from bench.speed import throughput_table
 from bench.speed.throughput_table import ThroughputTable
@@ -28,18 +27,20 @@ from bench.statistics.rows import Leaderboard
 
 @one_thread()
 def write(
-    results: Results, *, figures: bool = True, only: str | None = None, result: Readable | None = None
-) -> list[Path]:
+    results: Results, *, figures: bool = True, only: str | None = None, result: Readable | None = None,
+    known: Sequence[Leaderboard] | None = None,
+) -> list[Path]:  # fmt: skip
     """Regenerate <results>/README.md, a page and a table of pairs for each suite, and their figures; return what was
     written.
 
     only: the suite whose page and figures to write, with pages that compare with it; the index always covers all.
     Without `figures` the pages link those that are already there. result: the records, where they were read already.
-    Unreadable ones are named on the pages and hide no others. Raises LungsegError for contradictory records.
+    known: their leaderboards, where they were computed already. Unreadable ones are named on the pages and hide no
+    others. Raises LungsegError for contradictory records.
     """
     result = result or readable(results)
     by_suite: dict[str, list[Leaderboard]] = {}
-    for leaderboard in stats.leaderboards(result.records):
+    for leaderboard in stats.leaderboards(result.records) if known is None else known:
         by_suite.setdefault(leaderboard.conditions.suite, []).append(leaderboard)
     for leaderboards in by_suite.values():
         # the newest protocol comes first, and within it what is whole
@@ -150,9 +151,9 @@ def spoiled(results: Results) -> list[str]:
     return sorted(path.name for path in results.robustness("").parent.glob("*.md"))
 
 
-def terminal(records: Sequence[Record], width: int = 80, only: str | None = None) -> str:
+def terminal(leaderboards: Sequence[Leaderboard], width: int = 80, only: str | None = None) -> str:
     """All leaderboards, or those of suite ``only``, as plain text for a terminal of `width` columns."""
-    result = [s for s in stats.leaderboards(records) if only in (None, s.conditions.suite)]
+    result = [s for s in leaderboards if only in (None, s.conditions.suite)]
     if not result:
         return "No records, so no leaderboard."
     return "\n\n".join(_terminal_section(s, width) for s in result)
