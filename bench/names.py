@@ -6,9 +6,13 @@ import re
 from collections.abc import Iterable
 
 from lungseg.architectures import DISPLAY_NAMES
+from lungseg.recipes import RECIPES, REFERENCE
 
 _FIRST = re.compile(r"[A-Za-z0-9_]+")
 _DEVICES = {"cpu": "CPU"}
+_LOSSES = {
+    "dice": "Dice loss", "dice_cross_entropy": "Dice and cross-entropy loss", "focal_tversky": "focal Tversky loss",
+}  # fmt: skip
 _BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
@@ -46,3 +50,18 @@ def backend(name: str) -> str:
 def data(name: str) -> str:
     """``Montgomery``, ``Shenzhen``; a user's own folder keeps its name."""
     return name.capitalize() if name in ("montgomery", "shenzhen", "phantom") else name
+
+
+def recipe(name: str) -> str:
+    """A recipe with its settings: ``reference (the source protocol's: Adam, Dice loss, ...)``; of an unknown one the
+    name. Not escaped."""
+    known = RECIPES.get(name)
+    if known is None:
+        return name
+    source = "the source protocol's: " if known == REFERENCE else ""
+    most = "" if known.cosine else "at most "  # without, training may stop early
+    moved = "augmentation" if known.augmentation else "no augmentation"
+    return (
+        f"{name} ({source}Adam, {_LOSSES.get(known.loss, known.loss)}, batch {known.batch_size},"
+        f" {most}{known.epochs} epochs, {moved})"
+    )

@@ -115,7 +115,7 @@ def test_the_page_is_short_and_leads_to_every_suite(tmp_path):
     assert len(text.splitlines()) <= 120
     assert "[a](a.md)" in text
     assert "[b](b.md)" in text
-    assert "chosen by rule: newest protocol" in flat(text)
+    assert "Shown first by rule: newest protocol" in flat(text)
 
 
 def test_committed_pages_are_read_in_a_few_screens():

@@ -6,10 +6,10 @@ import copy
 from pathlib import Path
 
 import pytest
-from read_page import lines_with, page
+from read_page import flat, lines_with, page
 from records import ensemble, grid, leaderboards, parsed, record, save, sealed, second, terminal
 
-from bench import publish, suites
+from bench import names, publish, suites
 from bench.pages import csv_tables, report
 from bench.pages.provenance import stated
 from bench.records import store
@@ -17,6 +17,7 @@ from bench.records.record import newest
 from bench.records.results import Results
 from bench.statistics.scores import beside_siblings, patient_of
 from lungseg.datasets.montgomery import SAME_PATIENT
+from lungseg.recipes import RECIPES
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -245,7 +246,7 @@ def test_the_head_tells_images_patients_and_the_leak_of_the_first_protocol():
 
 def test_the_head_of_a_later_protocol_says_that_seeds_vary_the_split():
     text = head(second(grid(("unet",), n=24, seeds=(0, 1))))
-    assert text.startswith("Protocol 2. 24 images of 24 patients")
+    assert text.startswith("Protocol 2: patients are linked across images by their anatomy. 24 images of 24 patients")
     assert "seeds vary the split, too" in text
     assert "seeds vary" not in head(second(grid(("unet",), n=24, folds=1))), "nothing is split there"
 
@@ -288,3 +289,31 @@ def test_what_a_suite_cost_counts_what_was_published_before(tmp_path):
     publish.publish(suites.suite("quick"), Results(tmp_path / "own"), Results(tmp_path / "committed"))
     (_, row) = (tmp_path / "committed" / "costs.csv").read_text().splitlines()
     assert row.startswith("quick,10,"), "five cells of either"
+
+
+def test_a_recipe_is_told_by_what_every_committed_record_of_it_was_trained_with():
+    """Its settings come from the code, so they must be those of the records, whichever code made them."""
+    settings_of = {}
+    for one in Results(RESULTS).all():
+        name, settings = one.cell.recipe, one.inputs.recipe
+        if name in RECIPES and settings:
+            given = settings["loss"], settings["batch_size"], settings["epochs"], bool(settings.get("augmentation"))
+            settings_of.setdefault(name, set()).add(given)
+    assert {"reference", "strong", "quick"} <= set(settings_of)
+    for name, given in settings_of.items():
+        known = RECIPES[name]
+        assert given == {(known.loss, known.batch_size, known.epochs, known.augmentation is not None)}, name
+
+
+def test_a_recipe_and_a_protocol_say_what_they_are_where_they_are_first_met(tmp_path):
+    records = second(grid(("unet", "resunet"), n=60, data="montgomery", seeds=(0, 1), folds=5))
+    records = [sealed({**r, "cell": {**r["cell"], "recipe": "reference"}}) for r in records]
+    text = flat(page(tmp_path, records))
+    source = "reference (the source protocol's: Adam, Dice loss, batch 16, at most 50 epochs, no augmentation)"
+    assert text.count(source) == 1
+    assert "Protocol 2: patients are linked across images by their anatomy." in text
+    index = flat((tmp_path / "README.md").read_text())
+    assert index.count(source) == 1
+    assert "protocol 2 (patients linked across images by their anatomy, each seed with its own split" in index
+    assert names.recipe("strong") == "strong (Adam, Dice loss, batch 16, 150 epochs, augmentation)"
+    assert names.recipe("ours") == "ours", "nothing is known of it"

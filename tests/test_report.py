@@ -104,7 +104,7 @@ def test_devices_have_sections_and_throughput_tables_of_their_own(tmp_path):
     text = page(tmp_path, grid(n=20) + grid(n=20, device_kind="gpu"))
     assert "## TensorFlow on CPU, float32" in text
     assert "## TensorFlow on gpu, float32" in text
-    assert "2 sections, not comparable with each other" in text
+    assert "2 tables, not comparable with each other" in text
     text = (tmp_path / "SPEED.md").read_text()
     assert "## cpu, tensorflow, float32, 128 x 128 px" in text
     assert "## h200, tensorflow, float32, 128 x 128 px" in text

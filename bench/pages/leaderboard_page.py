@@ -18,6 +18,7 @@ from bench.suites import THREE
 
 SOURCE = "reference"  # the recipe of the source protocol
 FULL_SIZE = "montgomery"  # the suite with its size and width, too
+_MEANT = {2: " (patients linked across images by their anatomy, each seed with its own split into folds)"}
 QUESTION = "Which network finds the lungs on a chest radiograph best, is its lead significant, and what does it cost?"
 
 
@@ -200,9 +201,9 @@ def _leaderboard(
 ) -> list[str]:
     rows, key = ranked(leaderboard), leaderboard.conditions
     head = (
-        f"{names.data(key.test_set)} at {key.size[0]} px, recipe {escape(key.recipe)}, protocol {key.protocol},"
-        f" {names.backend(key.backend)} on {names.device(key.device_kind)}, suite {_link(key.suite, page_name)};"
-        f" chosen by rule: {leading.RULE}."
+        f"{names.data(key.test_set)} at {key.size[0]} px, recipe {escape(names.recipe(key.recipe))}, protocol"
+        f" {key.protocol}{_MEANT.get(key.protocol, '')}, {names.backend(key.backend)} on"
+        f" {names.device(key.device_kind)}, suite {_link(key.suite, page_name)}. Shown first by rule: {leading.RULE}."
     )
     picture = [
         f"![{findings.title(leaderboard)}: mean Dice with 95 % intervals, and differences to the best]({figure})"
@@ -218,8 +219,9 @@ def _leaderboard(
 def _earlier(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], page_name: Mapping[str, str]) -> list[str]:
     rows, key = ranked(leaderboard), leaderboard.conditions
     head = (
-        f"{findings.title(leaderboard)}: {names.data(key.test_set)} at {key.size[0]} px, recipe {escape(key.recipe)},"
-        f" {names.backend(key.backend)} on {names.device(key.device_kind)}, suite {_link(key.suite, page_name)}."
+        f"{findings.title(leaderboard)}: {names.data(key.test_set)} at {key.size[0]} px, recipe"
+        f" {escape(names.recipe(key.recipe))}, {names.backend(key.backend)} on {names.device(key.device_kind)}, suite"
+        f" {_link(key.suite, page_name)}."
         f" Protocol {key.protocol}: some test images had another image of the patient in training, so these"
         " numbers are not comparable with those above."
     )

@@ -48,8 +48,8 @@ MEASURES = (
 GLOSSARY = (
     ("Cell", "one training: a network, a fold and a seed. Its record is one JSON file under `runs/`."),
     ("Suite", "a comparison under one data set, size, width and recipe: one page."),
-    ("Section", "the rows of a suite that share machine, backend, precision and protocol: one table."),
-    ("Row", "one network (or ensemble) of a section, over its complete seeds."),
+    ("Table", "the rows of a suite that share machine, backend, precision and protocol; a page may have several."),
+    ("Row", "one network (or ensemble) of a table, over its complete seeds."),
     (
         "Recipe",
         "how a network is trained: `reference` is the source protocol (50 epochs, no augmentation), `strong` adds"
@@ -102,7 +102,7 @@ def _protocol() -> str:
              " says by which validation score the kept epoch is chosen."),
             ("Protocol 1", "kept for history: patients were not yet linked, so some test images had another image of"
              " their patient in training, and all seeds share one split."),
-            ("Equal budget", "networks of a section have the same data, folds, seeds, epochs and recipe; where training"
+            ("Equal budget", "networks of a table have the same data, folds, seeds, epochs and recipe; where training"
              " may stop early, some take fewer epochs. `tables/<suite>/folds.csv` tells how many."),
             ("Fixed split", f"Dice pooled over the {len(IMAGES)} test images of deepdraw's (bob.ip.binseg) published"
              " split of Montgomery, each predicted by the fold that held it out: the one number like published ones."
@@ -174,7 +174,7 @@ def _power(leaderboards: Sequence[Leaderboard]) -> list[str]:
 
 def _limits() -> str:
     lines = (
-        f"Seeds: most sections have one. Only rows of {MIN_SEEDS} seeds or more speak of methods.",
+        f"Seeds: most tables have one. Only rows of {MIN_SEEDS} seeds or more speak of methods.",
         "Data: public radiographs of two hospitals, adults, posteroanterior; other hospitals cost more Dice than the"
         " choice of a network. Groups of fewer than"
         f" {MIN_GROUP} images are not shown, and a gap between groups is not a cause.",

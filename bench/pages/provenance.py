@@ -1,4 +1,4 @@
-"""What a section's numbers rest on: protocol, images, seeds, kinds of machine, equal runs, and each record's source."""
+"""What a table's numbers rest on: protocol, images, seeds, kinds of machine, equal runs, and each record's source."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def stated(leaderboard: Leaderboard) -> str:
 def _protocol(leaderboard: Leaderboard) -> str:
     number = leaderboard.conditions.protocol
     if number > 1:
-        return f"Protocol {number}."
+        return f"Protocol {number}{': patients are linked across images by their anatomy' * (number == 2)}."
     leaked = leaderboard.beside_siblings
     folds = f"{counted(leaked, 'test image')} had another image of the patient in training; " if leaked else ""
     return f"Protocol {number}: {folds}kept for history."

@@ -62,7 +62,7 @@ def suite_page(
         title = SUITES[suite].title
         blocks.append(paragraph(f"{title[0].upper()}{title[1:]}."))
     links = "[Leaderboard](README.md) | [Methods](METHODS.md) | [Speed](SPEED.md) | [Sortable table](index.html)"
-    apart = f" | {len(leaderboards)} sections, not comparable with each other" if len(leaderboards) > 1 else ""
+    apart = f" | {len(leaderboards)} tables, not comparable with each other" if len(leaderboards) > 1 else ""
     blocks.append(f"{links}{apart}")
     blocks += unread(unreadable)
     newest = max((s.conditions.protocol for s in leaderboards), default=0)
@@ -101,12 +101,12 @@ def section_blocks(
 ) -> list[str]:
     """Blocks of one leaderboard; a block is a paragraph, a table or a heading. groups: of patients.
 
-    brief: without groups, hardest images and further questions, which the CSV tables and the page's first leaderboard
-    show.
+    brief: without groups, hardest images, further questions and the recipe's settings, which the CSV tables and the
+    page's first leaderboard show.
     """
     return [
         _heading(leaderboard),
-        paragraph(_conditions(leaderboard)),
+        paragraph(_conditions(leaderboard, brief)),
         *_units(leaderboard),
         *_answers(leaderboard),
         *_leaderboard(leaderboard, measured, brief),
@@ -136,7 +136,7 @@ def superseded(leaderboard: Leaderboard, figures: Figures) -> list[str]:
     """Blocks of a leaderboard with an older protocol than its suite's newest: answer and table, kept for history."""
     return [
         _heading(leaderboard),
-        paragraph(_conditions(leaderboard)),
+        paragraph(_conditions(leaderboard, brief=True)),
         paragraph(f"**Which was best?** {answers.best(leaderboard, shown)}"),
         *([tables.accuracy(leaderboard, leaderboard.rows)] if leaderboard.rows else []),
         *_image("leaderboard", figures),
@@ -179,13 +179,14 @@ def _folded(summary: str, blocks: Sequence[str]) -> list[str]:
     return [f"<details><summary>{summary}</summary>", *blocks, "</details>"] if blocks else []
 
 
-def _conditions(leaderboard: Leaderboard) -> str:
+def _conditions(leaderboard: Leaderboard, brief: bool) -> str:
     key = leaderboard.conditions
+    recipe = key.recipe if brief else names.recipe(key.recipe)
     seeds = ", ".join(map(str, leaderboard.seeds))
     local = provenance.stated(leaderboard).replace("\n", " ")
     return (
         f"{escape(names.data(key.test_set))} at {key.size[0]} x {key.size[1]} px, {_width(leaderboard)}, recipe"
-        f" {escape(key.recipe)}, {escape(key.split)}{_further_images(leaderboard)},"
+        f" {escape(recipe)}, {escape(key.split)}{_further_images(leaderboard)},"
         f" seed{'s' if len(leaderboard.seeds) > 1 else ''} {seeds}. {local}"
     )
 
@@ -216,7 +217,8 @@ def _further(leaderboard: Leaderboard) -> list[str]:
 
 
 def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], brief: bool) -> list[str]:
-    notes = [tables.notes(leaderboard, leaderboard.rows)] if leaderboard.rows else ["Nothing was scored."]
+    few = len(leaderboard.rows) <= MOST_ROWS and not brief
+    notes = [tables.notes(leaderboard, leaderboard.rows, few)] if leaderboard.rows else ["Nothing was scored."]
     if out := [r for r in leaderboard.rows if not r.rank]:
         why = ", ".join(f"{shown(r.name)} ({completeness.unranked(leaderboard, r)})" for r in out)
         notes.append(f"Not ranked: {why}.")
@@ -232,7 +234,6 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
     said = [paragraph(note) for note in notes]
     if not leaderboard.rows:
         return said
-    few = len(leaderboard.rows) <= MOST_ROWS and not brief
     costs = [tables.costs(leaderboard, leaderboard.rows, measured)] if few else []
     return [tables.accuracy(leaderboard, leaderboard.rows), *costs, *said]
 
@@ -243,7 +244,7 @@ def _units(leaderboard: Leaderboard) -> list[str]:
         return []
     return [
         paragraph(
-            "**Units differ.** Some images of this section have distances in mm and others in px, as only some were"
+            "**Units differ.** Some images of this table have distances in mm and others in px, as only some were"
             " given a spacing, and no mean or median of both is shown. Give every image a spacing or none, and run the"
             " suite again."
         )

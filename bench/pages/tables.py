@@ -112,15 +112,16 @@ def rate(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]
     return NONE
 
 
-def notes(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
-    """Explanation of the columns of both tables, and their footnotes."""
-    at = f"Dice, IoU, precision, recall and accuracy at {leaderboard.conditions.size[0]} px"
+def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True) -> str:
+    """Explanation of the columns of the tables, and their footnotes. with_costs: whether the second is shown, too."""
+    at = f"Dice{', IoU, precision, recall and accuracy' * with_costs} at {leaderboard.conditions.size[0]} px"
     if any(r.stored for r in rows):
         at += "; HD95 (95th percentile of boundary distances, median over images) and NSD (share of the boundary"
         at += f" within 2 {borders.unit(leaderboard.rows)}, mean) at each mask's original size"
+    costs = " Training: time of one fold and seed. Images/s: inference." * with_costs
     parts = [
-        f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice."
-        f" Training: time of one fold and seed. Images/s: inference. {NONE}: not measured, or the reference itself."
+        f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice.{costs} {NONE}: not measured,"
+        " or the best itself."
     ]
     if any(r.rank and single_seed(leaderboard, r) for r in rows):
         parts.append(FEW_MEANS)

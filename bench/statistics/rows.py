@@ -199,7 +199,7 @@ class Pair:
     first: str
     second: str
     difference: Interval
-    probability_of_improvement: Interval  # P(first > second) on an image, ties half; in a section without bounds
+    probability_of_improvement: Interval  # P(first > second) on an image, ties half; in a leaderboard without bounds
     sd: float  # of the differences, over patients
     p_value: float  # of no difference, by the bootstrap's own standard error
     p_holm: float

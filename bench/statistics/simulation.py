@@ -17,7 +17,7 @@ from bench.statistics.verdicts import Indices
 
 DIFFICULTY = 0.6  # SD of the logarithm of an image's error: a difficult image's errors vary more, too
 POWER = 0.8
-KEPT = 1 << 21  # rows x tables x patients whose draws are kept for the next section: 50 MB
+KEPT = 1 << 21  # rows x tables x patients whose draws are kept for the next leaderboard: 50 MB
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Shape:
 class Unscaled:
     """What ``verdicts.RowSamples`` needs of a row of n made-up tables, before its parts have their standard deviations.
 
-    A row's mean is a sum of its parts and its variance one of their products, so that sections with other standard
+    A row's mean is a sum of its parts and its variance one of their products, so that leaderboards with other standard
     deviations share what is drawn. What is the same for all seeds leaves nothing between them.
     """
 
