@@ -12,8 +12,8 @@ from bench.figures.style import (
     GREEN,
     GREY,
     INK,
+    OLIVE,
     ORANGE,
-    SKY,
     VERMILLION,
     Figure,
     canvas,
@@ -28,7 +28,7 @@ from bench.statistics.rows import CellRow, Leaderboard
 
 KEYS = ("loss", "val_loss", "val_dice")
 MOST = 8  # lines that a reader can distinguish
-COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY, GREY, INK, "#cc79a7")
+COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, OLIVE, GREY, INK, "#cc79a7")
 
 
 def curves(leaderboard: Leaderboard) -> Figure | None:
@@ -42,7 +42,7 @@ def curves(leaderboard: Leaderboard) -> Figure | None:
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     low = max(low, high - 1.1)  # the first epochs of every network are alike, and would press the last together
     texts = labels([display(name) for name in names], 30)
-    figure = canvas(8.6, 3.8, left=0.75, right=0.5 + inches(texts, 9), top=0.75, bottom=0.55)
+    figure = canvas(8.6, 3.8, left=0.9, right=0.5 + inches(texts, 9), top=0.75, bottom=0.55)
     axes = figure.add_subplot()
     for name, text, middle, colour in zip(names, texts, middles, COLOURS, strict=False):
         axes.plot(range(1, len(middle) + 1), middle, color=colour, linewidth=1.8, label=text)
@@ -53,11 +53,11 @@ def curves(leaderboard: Leaderboard) -> Figure | None:
     axes.set_ylim(low - 0.03, high + 0.05)
     axes.set_yticks(*dice_ticks(low - 0.03, high + 0.05))
     axes.set_xlabel("epoch")
-    axes.set_ylabel("soft validation Dice")
+    axes.set_ylabel("soft validation Dice\n(axis stretched towards 1)")
     figure.legend(loc="center right", bbox_to_anchor=(1, 0.5))
     longest = max(len(m) for m in middles)
     heading(figure, f"How training went, up to {longest} epochs",
-            f"median over folds and seeds; dot: the epoch whose weights were kept, in the middle"
+            f"median over folds and seeds; dot: median of the epochs whose weights were kept"
             f"{cut(len(names), len(cells))}")  # fmt: skip
     return figure
 

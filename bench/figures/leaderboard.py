@@ -40,8 +40,11 @@ def leaderboard(leaderboard: Leaderboard) -> Figure | None:
     if not rows:
         return None
     names = [_name(row, text) for row, text in zip(rows, labels([display(r.name) for r in rows], 34), strict=True)]
-    left = 0.25 + inches(names)
-    figure = canvas(8.6, 1.75 + 0.32 * len(rows), left=left, top=0.75, bottom=0.85)
+    left, line = 0.25 + inches(names), 0.42 if any("\n" in name for name in names) else 0.32
+    low, high = min(r.dice.ends[0] for r in rows), max(r.dice.ends[1] for r in rows)
+    wide = high - low >= WIDE  # one row so far behind that it would press the others together
+    bottom = 1.02 if wide else 0.85
+    figure = canvas(8.6, 0.9 + bottom + line * len(rows), left=left, top=0.75, bottom=bottom)
     means, differences = figure.subplots(1, 2, sharey=True, width_ratios=(1.1, 1))
     words = [against_best(leaderboard, row) for row in rows]
     for y, (row, word) in enumerate(zip(rows, words, strict=True)):
@@ -52,8 +55,11 @@ def leaderboard(leaderboard: Leaderboard) -> Figure | None:
     for axes in (means, differences):
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0, labelleft=axes is means)
-    _scale(means, min(r.dice.ends[0] for r in rows), max(r.dice.ends[1] for r in rows))
-    means.set_xlabel("mean Dice, 95 % interval")
+    if wide:
+        _stretch(means, low, high)
+    else:
+        means.locator_params(axis="x", nbins=5)
+    means.set_xlabel("mean Dice, 95 % interval" + "\n(axis stretched towards 1)" * wide)
     differences.set_xlabel("Dice minus the best's, same patients")
     shown = [w for w in WORDS if w in words]
     for word in shown:
@@ -96,11 +102,7 @@ def _differences(axes: Axes, leaderboard: Leaderboard, rows: tuple[Row, ...], wo
     )
 
 
-def _scale(axes: Axes, low: float, high: float) -> None:
-    """Linear, unless one row so far behind that it would press the others together: then stretched towards the best."""
-    if high - low < WIDE:
-        axes.locator_params(axis="x", nbins=5)
-        return
+def _stretch(axes: Axes, low: float, high: float) -> None:
     axes.set_xscale("function", functions=(stretched, unstretched))
     axes.set_xticks([t for t in TICKS if low < t < high], [f"{t:g}" for t in TICKS if low < t < high])
     axes.minorticks_off()

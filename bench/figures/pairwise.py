@@ -26,6 +26,7 @@ from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
 
 MOST = 16  # rows of a map with numbers in its cells
 BEHIND, OPEN, ALIKE, AHEAD = 0, 1, 2, 3
+COLOURS = (ORANGE, "#c9c9c9", GREEN, BLUE)
 CELL, HIGH = 0.56, 0.33  # inches
 CROSS_DATASET = 30  # degrees by which the names of columns are slanted
 
@@ -58,7 +59,7 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
         axes.text(x, y, f"{1000 * value:+.1f}", ha="center", va="center", color=colour, fontsize=9)
     axes.pcolormesh(
         np.ma.masked_invalid(codes),
-        cmap=ListedColormap([ORANGE, "#c9c9c9", GREEN, BLUE]),
+        cmap=ListedColormap(COLOURS),
         vmin=0,
         vmax=3,
         edgecolors=GROUND,
@@ -89,13 +90,9 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
         else f"; rows of fewer than {MIN_SEEDS} seeds: these weights"
     )
     heading(figure, said, f"1000 x (Dice of row - of column){cut(len(shown), len(names))}{few}")
+    words = {BEHIND: "row worse", AHEAD: "row better", ALIKE: f"equivalent within {MARGIN}", OPEN: "not known"}
     figure.legend(
-        handles=[
-            Patch(color=ORANGE, label="row worse"),
-            Patch(color=BLUE, label="row better"),
-            Patch(color=GREEN, label=f"equivalent within {MARGIN}"),
-            Patch(color="#c9c9c9", label="not known"),
-        ],
+        handles=[Patch(color=COLOURS[code], label=word) for code, word in words.items() if code in codes],
         loc="lower left", ncols=4, bbox_to_anchor=(0, 0),
     )  # fmt: skip
     return figure

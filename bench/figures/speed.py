@@ -11,6 +11,7 @@ from matplotlib.transforms import Bbox
 from bench import names
 from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, cut, heading, inches, labels
 from bench.speed.throughput_table import ThroughputTable, number
+from bench.statistics.resampling import Floats
 from bench.statistics.rows import Leaderboard, Row
 
 COLUMNS = (("train_images_per_second", "training"), ("inference_images_per_second", "inference"))
@@ -91,11 +92,12 @@ def _panel(axes: Axes, rows: Sequence[Row], measured: ThroughputTable, column: s
     )
     axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
     axes.xaxis.set_minor_locator(NullLocator())
-    _name(axes, shown)
+    _name(axes, shown, front)
 
 
-def _name(axes: Axes, shown: Sequence[tuple[float, Row]]) -> None:
-    """Write each name at the first place around its dot where it meets neither a name, an interval nor the frame."""
+def _name(axes: Axes, shown: Sequence[tuple[float, Row]], front: Sequence[tuple[float, float]]) -> None:
+    """Write each name at the first place around its dot where it meets neither a name, an interval nor the frame, and
+    not the line of the `front` either where such a place is left."""
     points = 72 / axes.figure.dpi
     frame = axes.get_window_extent()
     dots = [axes.transData.transform((x, r.dice.value)) for x, r in shown]
@@ -103,17 +105,30 @@ def _name(axes: Axes, shown: Sequence[tuple[float, Row]]) -> None:
     for x, row in shown:
         (left, bottom), (_, top) = (axes.transData.transform((x, end)) for end in row.dice.ends)
         taken.append(Bbox([[left - 2, bottom], [left + 2, top]]))
+    line = [Bbox.from_bounds(x - 1, y - 1, 2, 2) for x, y in _along(axes.transData.transform(front))] if front else []
     for (x, row), dot, text in zip(shown, dots, labels([names.display(r.name) for _, r in shown], 24), strict=True):
         wide, high = inches([text], SMALL) * axes.figure.dpi, 1.15 * SMALL / points
-        for dx, dy in PLACES:
-            left = dot[0] + dx / points - (wide if dx < 0 else 0)
-            box = Bbox.from_bounds(left, dot[1] + dy / points - high / 2, wide, high)
-            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
-            if inside and not any(box.overlaps(other) for other in taken):
-                break
-        taken.append(box)
+        boxes = {
+            (dx, dy): Bbox.from_bounds(
+                dot[0] + dx / points - (wide if dx < 0 else 0), dot[1] + dy / points - high / 2, wide, high)
+            for dx, dy in PLACES
+        }  # fmt: skip
+        free = [
+            place for place, box in boxes.items()
+            if frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+            and not any(box.overlaps(other) for other in taken)
+        ]  # fmt: skip
+        clear = (place for place in free if not any(boxes[place].overlaps(other) for other in line))
+        dx, dy = next(clear, (free or PLACES)[0])
+        taken.append(boxes[dx, dy])
         axes.annotate(
             text, (x, row.dice.value), (dx, dy), textcoords="offset points", fontsize=SMALL, color=INK, zorder=5,
             va="center", ha="left" if dx > 0 else "right",
             arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6} if abs(dy) > 9 else None,
         )  # fmt: skip
+
+
+def _along(corners: Floats) -> Floats:
+    """(points, 2) close together on the line through (corners, 2)."""
+    steps = np.linspace(0, len(corners) - 1, 50 * len(corners))
+    return np.stack([np.interp(steps, range(len(corners)), side) for side in corners.T], axis=1)

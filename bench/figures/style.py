@@ -41,13 +41,14 @@ from bench.records import store  # noqa: E402
 # Okabe and Ito's palette: distinguishable with every common colour blindness, and by lightness in grey.
 BLUE, ORANGE, GREEN, VERMILLION, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9"
 YELLOW = "#f0e442"
+OLIVE = "#8f8a00"  # a yellow that a white page shows; on a dark one sky blue would be blue again
 GREY, PALE, INK, GROUND = "#7a7a7a", "#e4e4e4", "#222222", "#ffffff"
 ON_DARK, ON_LIGHT = "#fdfdfd", "#1f1f1f"  # text on a coloured cell, the same on a dark page
 MAX_ROWS = 40  # of a figure with a line an architecture
 FONT = 10.0  # points
 
 # Colours of a dark page, of code hosts' own.
-_DARK = {INK: "#e6edf3", GROUND: "#0d1117", PALE: "#30363d", GREY: "#9198a1", BLUE: "#4aa8e0"}
+_DARK = {INK: "#e6edf3", GROUND: "#0d1117", PALE: "#30363d", GREY: "#9198a1", BLUE: "#4aa8e0", OLIVE: YELLOW}
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans", "font.size": FONT, "axes.titlesize": 11.0, "axes.titleweight": "bold",
