@@ -69,7 +69,8 @@ def title(leaderboard: Leaderboard) -> str:
         return f"{_named(result.equivalent)} {are} equivalent to {best} within {MARGIN} Dice"
     if result.unknown:
         return f"{best} leads; not known whether it is better than {_named(result.unknown)}"
-    return f"{best} is better than {'all others' if len(result.worse) > 1 else _named(result.worse)}"
+    all_others = "all others" if all(r.rank for r in leaderboard.rows) else "all others that are finished"
+    return f"{best} is better than {all_others if len(result.worse) > 1 else _named(result.worse)}"
 
 
 def _named(rows: tuple[Row, ...]) -> str:

@@ -9,6 +9,7 @@ from records import grid, leaderboards
 from bench.figures.leaderboard import leaderboard
 from bench.figures.pairwise import pairwise
 from bench.figures.scale import dice_ticks, stretched, unstretched
+from bench.findings import title
 from bench.markdown import short
 
 
@@ -64,3 +65,10 @@ def test_numbers_below_the_leaderboards_panels_do_not_touch():
         ]
         assert len(boxes) >= 4
         assert all(one.x1 < other.x0 for one, other in pairwise_of(boxes)), lowest
+
+
+def test_a_row_that_is_not_finished_is_not_among_all_others():
+    done = [*grid(("unet",), n=60, level=0.98), *grid(("resunet", "r2unet"), n=60, level=0.9)]
+    (whole,), (partial,) = leaderboards(done), leaderboards([*done, *grid(("lwnet",), n=60)[:4]])
+    assert title(whole) == "U-Net (1 seed) is better than all others"
+    assert title(partial) == "U-Net (1 seed) is better than all others that are finished"

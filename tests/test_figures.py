@@ -10,11 +10,16 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.path import Path
+from matplotlib.text import Text
 from records import grid, leaderboards, record, save, save_throughput
 
 from bench import figures
-from bench.figures.curves import median
+from bench.figures import style
+from bench.figures.curves import COLOURS, median
 from bench.figures.pairwise import pairwise
+from bench.figures.speed import _name as place_names
 from bench.figures.speed import speed
 from bench.figures.style import label, labels
 from bench.records.results import Results
@@ -62,6 +67,34 @@ def test_rows_whose_speed_is_drawn_bear_their_names_apart_and_the_rest_is_counte
         boxes = [text.get_window_extent() for text in panel.texts]
         assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
     assert figure.texts[1].get_text().endswith("5 more not measured")
+
+
+def test_the_line_of_the_fastest_strikes_no_name_out():
+    (leaderboard,) = leaderboards([r for level in (0.98, 0.97, 0.96) for r in grid((f"net_{level}",), level=level)])
+    shown = list(zip((10, 40, 100), leaderboard.rows, strict=True))
+    front = [(x, row.dice.value) for x, row in shown]
+    figure = style.canvas(8.6, 4)
+    axes = figure.add_subplot(xscale="log", xlim=(3, 400), ylim=(0.93, 0.99))
+    place_names(axes, shown, front)
+    figure.draw_without_rendering()  # puts texts where they will be
+    line = Path(axes.transData.transform(front))
+    assert len(axes.texts) == 3
+    boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the line that leads to a dot
+    assert not any(line.intersects_bbox(box, filled=False) for box in boxes)
+
+
+@pytest.mark.parametrize("page", [{}, style._DARK], ids=["light", "dark"])
+def test_no_two_curves_have_nearly_one_colour(page):
+    colours = [to_rgb(page.get(colour, colour)) for colour in COLOURS]
+    assert min(np.linalg.norm(np.subtract(a, b)) for a, b in itertools.combinations(colours, 2)) > 0.25
+    ground = to_rgb(page.get(style.GROUND, style.GROUND))
+    assert min(np.linalg.norm(np.subtract(one, ground)) for one in colours) > 0.25
+
+
+def test_a_map_of_pairs_explains_only_the_colours_that_it_has():
+    (leaderboard,) = leaderboards([*grid(("unet",), n=60), *grid(("resunet",), n=60, level=0.9)])
+    (legend,) = pairwise(leaderboard).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["row worse"]
 
 
 @pytest.mark.parametrize(
