@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from records import counted, grid, leaderboards, record, sealed
 from scipy.stats import spearmanr
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from bench.statistics import hard_images
+from bench.statistics import hard_images, stats
 from lungseg.errors import LungsegError
 
 
@@ -25,6 +26,16 @@ def as_twin(records, name):
     for r in twins:
         r["cell"]["architecture"] = name
     return [sealed(r) for r in twins]
+
+
+def test_products_take_one_thread_while_leaderboards_are_computed(monkeypatch):
+    threads = []
+    monkeypatch.setattr(stats, "scored", lambda *_: threads.extend(pool["num_threads"] for pool in threadpool_info()
+                                                                   if pool["user_api"] == "blas"))  # fmt: skip
+    with threadpool_limits(2, user_api="blas"):
+        leaderboards(grid(("unet",), n=24))
+        assert set(threads) == {1}
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}, "as before"
 
 
 def test_mean_is_over_images_and_pooled_is_over_pixels():
