@@ -43,6 +43,16 @@ def made_up(draw, least=2, most=5):
     }
 
 
+@settings(max_examples=20)
+@given(made_up())
+def test_pairs_without_bounds_lack_the_interval_of_superiority_and_nothing_else(tables):
+    drawn = resamples.drawn(tables)
+    for one, other in zip(compared(tables), pairs.compared(list(tables), tables, drawn, bounds=False), strict=True):
+        assert not other.probability_of_improvement.known
+        assert other.probability_of_improvement.value == one.probability_of_improvement.value
+        assert replace(other, probability_of_improvement=one.probability_of_improvement) == one
+
+
 @settings(max_examples=40)
 @given(made_up(2, 2))
 def test_swapped_rows_have_the_opposite_verdict_and_the_same_p(tables):

@@ -151,6 +151,13 @@ def test_unreadable_record_is_an_error_that_names_it_and_is_not_found(path, data
     assert store.find(path, INPUTS) is None
 
 
+@pytest.mark.parametrize("half", [r"\ud83d", r"\uDE00", r"\uD83D \uDE00"])
+def test_half_of_a_surrogate_pair_is_no_text_and_both_halves_are(half):
+    with pytest.raises(ValueError, match="surrogate"):
+        store.strict_json(f'{{"a": ["{half}"]}}')
+    assert store.strict_json(r'["\uD83D\uDE00"]') == ["\U0001f600"]
+
+
 @pytest.mark.parametrize("broken", ["a key twice", "a nested key twice", "half of a surrogate pair"])
 def test_a_text_that_is_not_strict_differs_from_a_record_in_nothing_else(path, broken):
     text = NOT_STRICT[broken].replace('"gmacs": 1, ', "").replace('"recall": 1, ', "").replace(r"\ud800", "half")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,20 @@ def test_a_planted_gap_between_groups_is_seen():
                 worse(c)
     groups = subgroups.of_names(only(records))["tuberculosis"]
     assert groups["tuberculosis"]["dice"]["unet"][2] < groups["normal"]["dice"]["unet"][1]
+
+
+def test_resamples_without_anybody_of_a_group_are_left_out_of_its_gap():
+    """Every third one lacks a group of one patient: what they say of it is not a number."""
+    leaderboard = only(grid(("unet",), folds=2, n=60))
+    (row,) = leaderboard.rows
+    few = row.images[:12]
+    alone = replace(row, patients=tuple("one" if image in few else who for image, who in
+                                        zip(row.images, row.patients, strict=True)))  # fmt: skip
+    groups = {image: "male" if image in few else "female" for image in row.images}
+    result = subgroups.aggregates(replace(leaderboard, rows=(alone,)), groups)
+    value, low, high = result["male"]["gap"]["unet"]
+    assert result["male"]["n"] == 12
+    assert low < value < high
 
 
 def test_a_gap_is_the_difference_of_the_groups_with_an_interval_that_finds_a_planted_one():
