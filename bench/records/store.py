@@ -69,7 +69,7 @@ def unhashed_json(text: str, number: Callable[[str], float] | None = None) -> An
     """As ``strict_json``, but a number beyond a float is infinite unless `number` refuses its digits: for a value that
     is hashed next, which refuses it, too, and need not ask Python about every number."""
     value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=number)
-    if "\\ud" in text.lower() and not kinds.is_plain(value, len(text)):
+    if "\\u" in text and "\\ud" in text.lower() and not kinds.is_plain(value, len(text)):
         raise ValueError("half of a surrogate pair is no text")
     return value
 
