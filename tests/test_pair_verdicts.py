@@ -46,8 +46,9 @@ def made_up(draw, least=2, most=5):
 @settings(max_examples=20)
 @given(made_up())
 def test_pairs_without_bounds_lack_the_interval_of_superiority_and_nothing_else(tables):
-    drawn = resamples.drawn(tables)
-    for one, other in zip(compared(tables), pairs.compared(list(tables), tables, drawn, bounds=False), strict=True):
+    for one, other in zip(
+        compared(tables), pairs.compared(list(tables), tables, drawn(tables), bounds=False), strict=True
+    ):
         assert not other.probability_of_improvement.known
         assert other.probability_of_improvement.value == one.probability_of_improvement.value
         assert replace(other, probability_of_improvement=one.probability_of_improvement) == one

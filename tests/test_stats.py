@@ -30,7 +30,7 @@ def as_twin(records, name):
 
 def test_products_take_one_thread_while_leaderboards_are_computed(monkeypatch):
     threads = []
-    monkeypatch.setattr(stats, "scored", lambda *_: threads.extend(pool["num_threads"] for pool in threadpool_info()
+    monkeypatch.setattr(stats, "nested", lambda *_: threads.extend(pool["num_threads"] for pool in threadpool_info()
                                                                    if pool["user_api"] == "blas"))  # fmt: skip
     with threadpool_limits(2, user_api="blas"):
         leaderboards(grid(("unet",), n=24))
