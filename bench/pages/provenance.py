@@ -98,7 +98,15 @@ def _named(name: str, n: int, of: int) -> str:
 def stated(leaderboard: Leaderboard) -> str:
     """A paragraph for the head of the leaderboard."""
     return paragraph(
-        " ".join([_protocol(leaderboard), _images(leaderboard), *_seeds(leaderboard), *_chosen(leaderboard)])
+        " ".join(
+            [
+                _protocol(leaderboard),
+                _images(leaderboard),
+                *_seeds(leaderboard),
+                *_chosen(leaderboard),
+                *(["Fast: operations need not give the same bits in each run."] if leaderboard.conditions.fast else []),
+            ]
+        )
     )
 
 
@@ -140,7 +148,7 @@ def repeated(leaderboard: Leaderboard, result: Sequence[Reruns]) -> list[str]:
         return []
     why = (
         "Operations here are not deterministic: they may sum in any order, so two runs with the same seed, images and"
-        " code differ."
+        " code may differ."
     )
     blocks = ["### Repeated equal runs", *([paragraph(why)] if key.fast else [])]
     if not local:
