@@ -94,17 +94,16 @@ from pathlib import Path
 from bench.records.results import Results
 from bench import gate, suites
 from bench.gate import dry_run
-from bench.records import store
 from bench.running import data
 results, baseline = Path(sys.argv[1]), gate.load_baseline(Path(sys.argv[2]))
 smoke = suites.suite("smoke")
-root = data.locate(smoke, None, Results(results))
-material = data.gather(smoke, root, Results(results))
-facts = dry_run.facts(smoke, root, Results(results))
-now = gate.summarise(smoke, material, Results(results).all(smoke.name), facts)
+root = data.resolve_root(smoke, None, Results(results))
+suite_data = data.load_suite_data(smoke, root, Results(results))
+dry = dry_run.metadata(smoke, root, Results(results))
+now = gate.summarise(smoke, suite_data, Results(results).all(smoke.name), dry)
 baseline["machine"]["cpu"] = "another"
-found = gate.compare(baseline, now)
-print(json.dumps({"exit": gate.exit_code(found), "findings": gate.as_json(found)}))
+findings = gate.compare(baseline, now)
+print(json.dumps({"exit": gate.exit_code(findings), "findings": gate.as_json(findings)}))
 """
 
 
