@@ -108,6 +108,21 @@ def test_spacing_must_agree_everywhere(baseline):
     assert failures(baseline, now) == ["data: cases whose spacing changed"]
 
 
+@pytest.mark.parametrize(("before", "now", "ok"), [("2.4", "2.4", False), ("2.3", "2.4", True), ("2.4", "2.3", True)])
+def test_another_order_of_images_is_another_numpy_s_or_a_change(baseline, before, now, ok):
+    """Newer or older: its generator may shuffle otherwise. An order that repeats itself is a change anywhere."""
+    baseline["dry_run"] = {"order": ["a", "b", "c"]}
+    baseline["machine"]["versions"]["numpy"] = before
+    later = copy.deepcopy(baseline)
+    later["machine"]["versions"]["numpy"] = now
+    assert failures(baseline, later) == []
+    later["dry_run"]["order"] = ["b", "c", "a"]
+    wrong = ["dry run: order of images, epochs that differ"]
+    assert failures(baseline, later) == ([] if ok else wrong)
+    later["dry_run"]["order"] = ["a", "a", "a"]
+    assert failures(baseline, later) == wrong
+
+
 def test_a_cell_that_timed_out_is_not_judged_and_said_to_be_no_regression(baseline, gate_verb, tmp_path, capsys):
     baseline["architectures"]["r2unet"] = copy.deepcopy(baseline["architectures"]["unet"])
     assert gate_verb("baseline", baseline) == 0

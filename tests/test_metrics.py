@@ -3,6 +3,7 @@
 Whether they are those of other libraries is asked in tests/differential.
 """
 
+import dataclasses
 import inspect
 import json
 import math
@@ -132,6 +133,21 @@ def test_every_row_has_its_documented_function_of_masks(name):
     assert len(function.__doc__) > 20
 
 
+def twice(measured):
+    return 2.0 * getattr(measured, "tp", 0) or 2.0 * metrics.boundary.hd95_mm(measured)
+
+
+@pytest.mark.parametrize(("takes", "value"), [("counts", 2 * 20), ("distances", 0)])
+def test_a_row_that_is_added_is_a_function_of_masks_too(takes, value, monkeypatch):
+    """And what is no row is no function of the module."""
+    monkeypatch.setitem(
+        METRICS, "added", dataclasses.replace(METRICS["dice"], name="added", takes=takes, function=twice)
+    )
+    assert metrics.added(FULL, FULL) == value
+    with pytest.raises(AttributeError, match="no attribute 'addled'"):
+        metrics.addled  # noqa: B018
+
+
 def test_no_overflow_in_any_integer_type():
     full = np.ones((256, 256), dtype=bool)  # 65,536: one more than uint16 or float16 hold
     assert counts(full, full) == Counts(65_536, 0, 0, 0)
@@ -190,6 +206,16 @@ def test_score_stores_the_record_s_keys():
     assert (case["target_pixels"], case["target_components"], case["components"]) == (20, 1, 0)
 
 
+@given(pairs(), st.none() | spacings())
+def test_the_stored_size_is_scored_as_the_network_s_is(pair, spacing):
+    """Counts and distances of the same masks are the same numbers; nothing else is stored but the size."""
+    case, stored = metrics.score(*pair, spacing), metrics.score_at_stored(*pair, spacing)
+    assert set(stored) == {"size", "tp", "fp", "fn", "tn"} | {
+        "distance_unit", "hd95_mm", "hd95_state", "assd_mm", "nsd_2mm"
+    }  # fmt: skip
+    assert stored == {key: case[key] for key in stored if key != "size"} | {"size": list(pair[0].shape)}
+
+
 @given(pairs())
 def test_identities_refuse_an_inconsistent_record(pair):
     case = metrics.score(*pair, None) | {"id": "MCUCXR_0001"}
@@ -219,6 +245,15 @@ def test_the_mean_of_ious_does_not_pass_as_pooled():
 def test_pooling_nothing_is_an_error():
     with pytest.raises(LungsegError, match="no case"):
         metrics.pooled([])
+
+
+@pytest.mark.parametrize("bad", [-1, 0.5])
+def test_counts_that_are_none_are_not_pooled(bad):
+    """Not where all four of an image are such either, and not where other images make up for them."""
+    good = {"tp": 9, "fp": 9, "fn": 9, "tn": 9}
+    for wrong in (dict.fromkeys(good, bad), good | {"tn": bad}):
+        with pytest.raises((TypeError, ValueError), match=r"cannot be negative|integer"):
+            metrics.pooled([good, wrong])
 
 
 @given(st.integers(1, 12).flatmap(lambda n: st.lists(masks((n, n)), min_size=4, max_size=4)))

@@ -84,6 +84,14 @@ def test_records_of_failures_and_of_means_are_records(kind):
     parse.record(json.loads(json.dumps({**made, **bare})))
 
 
+def test_a_mean_of_trainings_has_neither_a_best_epoch_nor_curves_of_its_own():
+    made = json.loads(json.dumps(ensemble([record("unet", 0, seed, **SMALL) for seed in (0, 1)])))
+    curves = {key: [0.5] for key in made["history"]}
+    for other in ({"best_epoch": 0}, {"history": curves}, {"best_epoch": 0, "history": curves}):
+        with pytest.raises(parse.Malformed, match="best_epoch"):
+            parse.record({**made, **other})
+
+
 def test_every_committed_record_is_one():
     paths = Results(ROOT / "results").paths()
     assert len(paths) > 400

@@ -9,6 +9,7 @@ import pytest
 from bench import suites
 from bench.records.results import Results
 from lungseg import recipes
+from lungseg.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITE = suites.select(suites.suite("ablation"), variants=["no-geometric"])
@@ -44,6 +45,16 @@ def test_a_suite_in_another_precision_asks_for_its_own_records():
     for precision in recipes.PRECISIONS:
         (cell, *_) = suites.cells(suites.select(SUITE, precision=precision, deterministic=False))
         assert cell.machine_key == f"tensorflow-cpu-{precision}-fast"
+
+
+def test_a_folder_that_is_not_there_is_not_made_and_the_error_says_what_is(tmp_path):
+    (tmp_path / "file").write_text("")
+    Results(tmp_path).require()
+    for name, what in (("mistyped", "no such folder"), ("file", "a file")):
+        with pytest.raises(UsageError, match=f"{name}: {what}; give the results folder"):
+            Results(tmp_path / name).require()
+    assert not (tmp_path / "mistyped").exists()
+    assert Results(tmp_path).study("mine") == tmp_path / "tune" / "mine"
 
 
 def test_a_scratch_folder_shares_the_cache_and_leaves_nothing(tmp_path):

@@ -47,6 +47,25 @@ def test_mean_is_over_images_and_pooled_is_over_pixels():
     assert row.pooled["dice"] == pytest.approx(2 * tp / (2 * tp + errors), abs=1e-12)
 
 
+def test_images_without_any_lung_and_images_of_two_pieces_are_counted():
+    """Both masks empty is one thing, a prediction that is empty alone another; a lung with a hole is not two pieces."""
+    records = grid(("unet",), folds=1, n=25)
+    cases = records[0]["cases"]
+    for case in cases:
+        case.update(components=1, holes=0)
+    for index, (pieces, holes) in enumerate([(2, 0), (2, 0), (2, 0), (2, 1), (3, 0), (0, 0)]):
+        cases[index].update(components=pieces, holes=holes)
+    for case in cases[10:14]:
+        counted(case, 0, 0, 0)
+        case.update(hd95_state="both_empty", hd95_mm=0.0, assd_mm=0.0, nsd_2mm=1.0, target_components=0)
+    for case, (fp, fn) in zip(cases[14:16], [(0, 7), (7, 0)], strict=True):
+        counted(case, 0, fp, fn)
+        case.update(hd95_state="one_empty", hd95_mm=None, assd_mm=None, nsd_2mm=0.0)
+    row = only([sealed(r) for r in records]).rows[0]
+    assert row.n_empty == 4
+    assert row.two_component_rate == pytest.approx(3 / 25)
+
+
 def test_seeds_are_averaged_per_image_first():
     records = grid(("unet",), seeds=(0, 1), n=25)
     row = only(records).rows[0]

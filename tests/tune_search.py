@@ -56,7 +56,7 @@ class Forked(Child):
 
 
 def poisoned(load_suite_data: Any, fold: int = 0) -> Any:
-    """``data.gather``, whose test images of that fold are NaN and whose masks there are inverted."""
+    """``data.load_suite_data``, whose test images of that fold are NaN and whose masks there are inverted."""
 
     def spoilt(*arguments: Any) -> Any:
         suite_data = load_suite_data(*arguments)

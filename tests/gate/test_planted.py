@@ -159,6 +159,17 @@ def test_each_bug_that_is_trained_for_real_still_has_a_line_to_replace(bug):
         planted.planted(dataclasses.replace(bug, old="no such line"))
 
 
+def test_what_asks_the_gate_as_of_another_machine_kind_calls_what_there_is():
+    """It is a text, run in another process after minutes of training: a renamed function would show only there."""
+    tree, names = ast.parse(planted.ELSEWHERE), {}
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    exec(compile(ast.Module(imports, []), "ELSEWHERE", "exec"), names)
+    called = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    asked = [node for node in called if node.value.id in names]
+    assert len(asked) > 8
+    assert [f"{node.value.id}.{node.attr}" for node in asked if not hasattr(names[node.value.id], node.attr)] == []
+
+
 def test_the_phantom_tells_rows_from_columns(root):
     """In number, in size, and in how far they are scaled: a bug that swaps the two must change pixels."""
     (rows, columns), (height, width) = SMOKE.phantoms.size, SMOKE.size

@@ -50,6 +50,7 @@ def test_a_baseline_that_cannot_be_compared_with_is_refused(tmp_path: Path, chan
     with pytest.raises(NotComparable, match=words):
         speed.load(path, machine)
     path.write_text(json.dumps(speed.baseline(BEFORE, machine, {})))
+    assert json.loads(path.read_text())["schema"] == 1, "of the committed baseline, which a new schema must renew"
     assert speed.load(path, {**machine, "versions": {"numpy": "2"}}) == BEFORE, "slower libraries show"
     with pytest.raises(NotComparable, match="gate-speed ARGS=--write"):
         speed.load(tmp_path / "none.json", machine)

@@ -157,6 +157,22 @@ def test_counts_and_scores_may_differ_by_a_billionth_of_a_thousandth_and_no_more
         accuracy.consistent("unet", {**scored, "dice": math.nextafter(1e-12, 1)})
 
 
+def test_distances_of_a_baseline_are_those_of_the_record_at_both_sizes():
+    """At four times the size a made-up case has 16 times the pixels and half the distance; a word is infinite."""
+    (both,) = parsed(made_up.second([record("unet", 0, folds=2, n=10, epochs=3)]))
+    case = both.cases[0]
+    far, near, share = case.hd95_mm, case.assd_mm, case.nsd_2mm
+    here = {"hd95_mm": far, "assd_mm": near, "nsd_2mm": share}
+    there = {"hd95_mm": far / 2, "assd_mm": near / 2, "nsd_2mm": share}
+    pixels = {key: 16 * getattr(case, key) for key in ("tp", "fp", "fn", "tn")}
+    stored = {f"at_stored.{key}": value for key, value in (pixels | there).items()}
+    assert accuracy.scores([both])["boundary"][f"0/{case.id}"] == here | stored
+    nowhere = replaced(replaced(both, 0, hd95_mm=None, assd_mm=None, nsd_2mm=0.0), 0, at_stored=None)
+    assert accuracy.scores([nowhere])["boundary"][f"0/{case.id}"] == {
+        "hd95_mm": "infinite", "assd_mm": "infinite", "nsd_2mm": 0.0
+    }  # fmt: skip
+
+
 def test_what_is_written_is_what_is_read():
     assert max(summary.READABLE) == summary.SCHEMA
 
