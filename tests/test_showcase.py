@@ -47,7 +47,7 @@ def trained(tmp_path, monkeypatch):
 def test_the_cells_of_this_machine_are_drawn(trained):
     results, _ = trained
     drawn = showcase.draw(SUITE, Results(results), results)
-    assert drawn == results / "figures" / f"smoke-{machine.key(SUITE.precision)}-gallery.png"
+    assert drawn == results / "figures" / f"smoke-{machine.key(SUITE.policy)}-gallery.png"
     assert drawn.read_bytes().startswith(b"\x89PNG")
 
 
