@@ -28,7 +28,7 @@ from lungseg.training import weights_sha256
 from lungseg.tta import IDENTITY, TRANSFORMS
 
 SUITE = replace(suites.suite("quick"), architectures=("unet", "resunet"), seeds=(0, 1, 2))
-KEY = machine.key(SUITE.precision)
+KEY = machine.key(SUITE.policy)
 FOLDS = (Fold(("a",), ("b",), ("c", "d")), Fold(("c",), ("d",), ("a", "b")))
 EMPTY = np.zeros((4, 8, 8), np.float32)
 PREPARED = Prepared(tuple("abcd"), tuple("pqrs"), EMPTY, EMPTY > 0, ((1.0, 1.0),) * 4, "raw", "sha")

@@ -111,7 +111,7 @@ def swapped(case, shape, size, right=prepare._resized_spacing):
 
 
 def stretched(mask, size, right=images.resize_mask):
-    """Rows and columns of the size exchanged, and back into the shape that is asked for."""
+    """Rows and columns of the size exchanged, and back into the shape that is requested for."""
     return np.resize(right(mask, size[::-1]), size)
 
 
@@ -165,9 +165,9 @@ def test_what_asks_the_gate_as_of_another_machine_kind_calls_what_there_is():
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     exec(compile(ast.Module(imports, []), "ELSEWHERE", "exec"), names)
     called = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
-    asked = [node for node in called if node.value.id in names]
-    assert len(asked) > 8
-    assert [f"{node.value.id}.{node.attr}" for node in asked if not hasattr(names[node.value.id], node.attr)] == []
+    requested = [node for node in called if node.value.id in names]
+    assert len(requested) > 8
+    assert [f"{node.value.id}.{node.attr}" for node in requested if not hasattr(names[node.value.id], node.attr)] == []
 
 
 def test_the_phantom_tells_rows_from_columns(root):
