@@ -111,7 +111,7 @@ def swapped(case, shape, size, right=prepare._resized_spacing):
 
 
 def stretched(mask, size, right=images.resize_mask):
-    """Rows and columns of the size exchanged, and back into the shape that is requested for."""
+    """Rows and columns of the size exchanged, and back into the shape that is asked for."""
     return np.resize(right(mask, size[::-1]), size)
 
 
