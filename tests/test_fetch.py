@@ -12,7 +12,7 @@ from archives import montgomery_zip, zip_of
 
 import lungseg
 from lungseg import download
-from lungseg.datasets import DATASETS, Dataset, fetch
+from lungseg.datasets import DATASETS, Case, Dataset, fetch
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 PAGE = b"<!DOCTYPE html><html><body>The service is down for maintenance.</body></html>"
@@ -184,9 +184,29 @@ def test_an_endless_download_is_stopped(serve, body, target, monkeypatch):
 @pytest.mark.fault("F100")
 def test_an_archive_without_the_set_is_refused(serve, target):
     data = zip_of(("readme.txt", b"nothing here"))
-    with pytest.raises(DataError, match="0 folders CXR_png"):
+    with pytest.raises(DataError, match=r"set\.zip: no folder in the archive holds a Montgomery set"):
         montgomery(target, serve(data).url, sha256(data))
     assert_nothing_remains(target)
+
+
+def of_any_layout(root):
+    """``<id>.png`` beside ``<id>_lungs.png``."""
+    masks = sorted(root.glob("*_lungs.png"))
+    return [Case(m.stem[:-6], m.stem[:-6], m.with_name(f"{m.stem[:-6]}.png"), (m,)) for m in masks]
+
+
+def test_a_set_of_any_layout_is_found_in_its_archive_by_its_own_loader(serve, target, monkeypatch):
+    pairs = [(f"v2/toy set/{name}.png", b"") for name in ("a", "a_lungs", "b", "b_lungs")]
+    data = zip_of(("readme.txt", b""), ("v2/docs/", b""), *pairs)
+    source = fetch.Source(serve(data).url, sha256(data), cases=2)
+    monkeypatch.setitem(DATASETS, "toy", Dataset(f"{__name__}:of_any_layout", source=source))
+    fetch.fetch("toy", target)
+    assert [case.id for case in lungseg.load("toy", target)] == ["a", "b"]
+    assert not (target / "readme.txt").exists(), "what lies beside the set is left out"
+
+    twice = zip_of(*pairs, ("other/c.png", b""), ("other/c_lungs.png", b""))
+    with pytest.raises(DataError, match="2 folders in the archive hold a toy set, expected 1"):
+        fetch.download("toy", target.with_name("two"), fetch.Source(serve(twice).url, sha256(twice)))
 
 
 @pytest.mark.fault("F100")

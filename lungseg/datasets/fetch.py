@@ -15,9 +15,10 @@ from lungseg.datasets import Source, dataset, load
 from lungseg.download import Say, download_file, unpack
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
+LAYOUTS = ("CXR_png", "img")  # by which a damaged set is told from an archive of something else
 BY_HAND = (
     "check the network (and http_proxy), try again later or from a mirror (--url), or download it by "
-    "hand and unpack it so that the folder you name holds CXR_png/ and ManualMask/"
+    "hand and unpack it, and name the folder that then holds its images and masks"
 )
 
 
@@ -96,15 +97,26 @@ def _already_there(name: str, folder: Path, expected: int | None, say: Say) -> b
 
 
 def _root_of(name: str, unpacked: Path, expected: int | None, url: str) -> Path:
-    """The folder inside what was unpacked that ``lungseg.load`` reads, such as ``MontgomerySet/``."""
-    tops = {result.parent for layout in ("CXR_png", "img") for result in unpacked.rglob(layout) if result.is_dir()}
-    if len(tops) != 1:
-        raise DataError(f"{url}: {len(tops)} folders CXR_png in the archive, expected 1; not a {_called(name)} set")
-    (root,) = tops
-    try:
-        result = len(load(name, root))
-    except DataError as error:
-        raise DataError([line.replace(str(root), url) for line in error.problems]) from error
+    """The one folder inside what was unpacked from which ``lungseg.load`` reads cases, such as ``MontgomerySet/``."""
+    waiting, held, refused = [unpacked], dict[Path, int](), dict[Path, DataError]()
+    while waiting:
+        folder = waiting.pop(0)
+        try:
+            n = len(load(name, folder))
+        except DataError as error:
+            refused[folder], n = error, 0
+        if n:
+            held[folder] = n
+        else:
+            waiting += sorted(child for child in folder.iterdir() if child.is_dir() and not child.is_symlink())
+    if not held:
+        nearest = next((f for f in refused if any((f / layout).is_dir() for layout in LAYOUTS)), None)
+        if nearest is None:
+            raise DataError(f"{url}: no folder in the archive holds a {_called(name)} set")
+        raise DataError([line.replace(str(nearest), url) for line in refused[nearest].problems]) from refused[nearest]
+    if len(held) > 1:
+        raise DataError(f"{url}: {len(held)} folders in the archive hold a {_called(name)} set, expected 1")
+    ((root, result),) = held.items()
     if expected is not None and result != expected:
         raise DataError(f"{url}: the archive holds {result} cases, expected {expected}")
     return root
