@@ -113,7 +113,7 @@ def _succeeded(result: Mapping[str, Any], size: tuple[int, int], inputs: Inputs)
     _values(target, "data.target_pixels", kinds.COUNT)
     cases = _sequence(result, "cases")
     _require(len(cases) > 0, "cases", "at least one image", cases)
-    known, metrics = _together(CaseScore, cases), _Checked.now()
+    known, metrics = _together(CaseScore, cases), _Checked.current()
     scored = tuple(
         _case(
             _object(case, f"cases[{i}]"), f"cases[{i}].", size[0] * size[1], target, metrics,
@@ -161,7 +161,7 @@ class _Checked(NamedTuple):
     further: tuple[tuple[str, Kind], ...]  # its own kind, as the schema does not require it
 
     @classmethod
-    def now(cls) -> _Checked:
+    def current(cls) -> _Checked:
         """Those of the table of metrics, to which a caller may have added some."""
         stored = [metric for metric in METRICS.values() if metric.stored]
         further = [
