@@ -13,7 +13,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +134,9 @@ def _of(row: Row, records: Sequence[Record]) -> list[Record]:
 
 
 def _cell(record: Record, suite: Suite) -> Cell:
-    return Cell(**{**vars(record.cell), "recipe": suite.recipe_of(record.cell.recipe)})
+    """The cell in the precision that it was trained in, which the suite may choose otherwise on this machine."""
+    recipe = replace(suite.recipe_of(record.cell.recipe), precision=record.machine.precision)
+    return Cell(**{**vars(record.cell), "recipe": recipe})
 
 
 def _today(cell: Cell, suite_data: SuiteData) -> dict[str, Any]:

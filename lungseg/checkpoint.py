@@ -53,8 +53,8 @@ class Checkpoints:
     every_s: float = 5.0
 
     def wait_s(self, took_s: float) -> float:
-        """Seconds until the next file, if one takes so long: they take 2 % of a training at most, which then loses
-        no more than that when it is cut off, as long as it has taken at most."""
+        """Seconds until the next file, if one takes so long: files take 2 % of a training at most. A training that is
+        cut off loses at most these seconds and the epoch that follows them, even if it had just ended."""
         return max(self.every_s, took_s / SHARE) if self.every_s else 0.0
 
     def save(self, state: State) -> None:

@@ -95,6 +95,17 @@ def test_no_card_is_chosen_where_there_is_no_choice_or_it_is_a_prefixs(cards, la
         assert variables == {}
 
 
+def test_cards_are_asked_for_once_and_by_no_launch_prefix(monkeypatch):
+    """``nvidia-smi`` takes a second a card where no process holds the driver; once gone, it moves no job elsewhere."""
+    answers = [("0", "1")]
+    monkeypatch.setattr(room.machine, "cards", answers.pop)
+    local = Local()
+    with local._card() as first, local._card() as second:
+        assert [first, second] == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]
+    with Local(("srun",))._card() as variables:
+        assert variables == {}
+
+
 def test_each_job_sees_the_card_with_the_fewest_jobs(monkeypatch, tmp_path):
     """Four at a time on three cards, then one more when the second has ended."""
     monkeypatch.setattr(room.machine, "cards", lambda: ("0", "2", "GPU-a"))

@@ -106,6 +106,13 @@ def test_the_folder_predicts_what_the_training_was_scored_by(made):
     assert kept.any()
 
 
+def test_a_row_is_exported_in_the_precision_that_it_was_trained_in(made, tmp_path, monkeypatch):
+    """A card's rows are bfloat16 by default, and on another machine the suite's policy is float32; and vice versa."""
+    monkeypatch.setattr(suites.Suite, "policy", "mixed_bfloat16")
+    assert main(["export-model", SUITE.name, "--results", str(made), "--out", str(tmp_path / "out")]) == 0
+    assert model_folder.open_folder(tmp_path / "out" / KEY / "tiny").card.recipe["precision"] == "float32"
+
+
 def test_what_is_there_stays_and_another_training_is_not_written_over(made, capsys):
     before = {path.name: path.read_bytes() for path in exported(made).iterdir()}
     assert main(["export-model", SUITE.name, "--results", str(made)]) == 0

@@ -68,3 +68,20 @@ def test_batches_of_a_network_that_draws_or_has_statistics_of_its_own_are_left_a
             return inputs - keras.ops.mean(inputs)
 
     assert not fillable(keras.Model(x, Foreign()(x)))
+
+
+def test_batches_are_left_as_they_are_where_no_layer_of_keras_takes_their_statistics():
+    x, ops = keras.Input((8, 8, 1)), keras.ops
+    y = keras.layers.Conv2D(2, 1)(x)
+    assert fillable(keras.Model(x, y - ops.mean(y, axis=(1, 2), keepdims=True)))
+    assert not fillable(keras.Model(x, y - ops.mean(y, axis=0, keepdims=True)))
+    assert not fillable(keras.Model(x, y - ops.mean(y)))
+    assert not fillable(keras.Model(x, keras.Model(x, y - ops.max(y, axis=(0, 1, 2)))(x)))
+    assert not fillable(keras.Model(x, keras.layers.Lambda(lambda t: t - ops.mean(t))(x)))
+    assert not fillable(keras.Model(x, keras.layers.Conv2D(2, 1, activity_regularizer="l2")(x)))
+
+    class OfAnother(keras.Model):
+        def call(self, inputs):
+            return inputs - keras.ops.mean(inputs)
+
+    assert not fillable(OfAnother())

@@ -4,7 +4,9 @@ import threading
 from dataclasses import replace
 
 from bench import suites
-from bench.running.engine import Waiting
+from bench.running.engine import Waiting, one_compiles
+from bench.running.executor import Local
+from lungseg import runtime
 
 CELLS = suites.cells(replace(suites.suite("quick"), folds=3))
 NAMES = ("unet", "resunet", "r2unet")
@@ -45,3 +47,12 @@ def test_a_worker_that_must_wait_goes_on_when_the_program_is_compiled_and_ends_a
     stopping = threading.Event()
     stopping.set()
     assert taken(Waiting(CELLS, one_compiles=True), 1, stopping) == [None]
+
+
+def test_cells_wait_for_a_compiled_program_on_this_machine_alone(monkeypatch):
+    """Behind ``srun`` the second cell would stand in the queue only after the first has come through it."""
+    monkeypatch.setattr(runtime, "backend_name", lambda: "jax")
+    assert one_compiles(Local())
+    assert not one_compiles(Local(("srun", "--ntasks=1")))
+    monkeypatch.setattr(runtime, "backend_name", lambda: "tensorflow")
+    assert not one_compiles(Local())

@@ -34,7 +34,7 @@ def run_cells(
     KeyboardInterrupt, and what ends a run: see ``Outcome.raise_what_ends_the_run``.
     """
     executor = executor or Local()
-    waiting, outcomes = Waiting(cells, one_compiles=runtime.backend_name() == "jax"), dict[str, Outcome]()
+    waiting, outcomes = Waiting(cells, one_compiles=one_compiles(executor)), dict[str, Outcome]()
 
     def work() -> None:
         while not executor.stopping.is_set():
@@ -60,6 +60,12 @@ def run_cells(
 
     in_parallel(executor, work, suite.workers)
     return [outcomes[cell.id] for cell in cells]
+
+
+def one_compiles(executor: Executor) -> bool:
+    """Whether cells of one network wait until the first has compiled it. Behind a launch prefix they do not: they would
+    join a cluster's queue only when the first has come through it, and there each has a card of its own."""
+    return runtime.backend_name() == "jax" and not (isinstance(executor, Local) and executor.launch)
 
 
 class Waiting:

@@ -103,6 +103,7 @@ class Local:
     children: set[Any] = field(default_factory=set, repr=False)
     jobs: Counter[str] = field(default_factory=Counter, repr=False)  # that run on each card
     choosing: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    cards: tuple[str, ...] | None = field(default=None, repr=False)  # asked for once: ``nvidia-smi`` takes seconds
 
     def submit(self, job: Job, say: Say = lambda event: None) -> Outcome:
         """See ``Executor``. Where the node of a launched process is lost, it is begun again."""
@@ -117,12 +118,14 @@ class Local:
     @contextmanager
     def _card(self) -> Iterator[dict[str, str]]:
         """Variables by which a job sees one card; none where there is no choice, or a prefix's to make."""
-        if self.launch or len(cards := machine.cards()) < 2:
+        with self.choosing:
+            if self.cards is None:
+                self.cards = () if self.launch else machine.cards()
+            card = min(self.cards, key=lambda card: self.jobs[card]) if len(self.cards) > 1 else None
+            self.jobs.update([card] if card else [])
+        if card is None:
             yield {}
             return
-        with self.choosing:
-            card = min(cards, key=lambda card: self.jobs[card])
-            self.jobs[card] += 1
         try:
             yield {"CUDA_VISIBLE_DEVICES": card}
         finally:
