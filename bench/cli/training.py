@@ -198,7 +198,7 @@ def _speed(
 
 
 def _executor(options: argparse.Namespace, workers: int) -> Executor:
-    """What runs the command's processes; the machine that they run on is asked what it is. slots: processes at a
+    """What runs the command's processes; the machine that they run on is asked what it is. workers: processes at a
     time."""
     name, address = options.executor
     if name != "local":
