@@ -40,7 +40,8 @@ def publish(suite: Suite, source: Results, target: Results, partial: bool = Fals
     written += _throughput(source, target, suite)
     written += _beside(source, target, suite)
     written += _robustness(source, target, suite)
-    written.append(costs.renew(target, suite, newest(target.all(suite.name))))  # with those published before
+    committed = [record for record in readable.readable(target).records if record.cell.suite == suite.name]
+    written.append(costs.renew(target, suite, newest(committed)))
     return written + report.write(target)
 
 

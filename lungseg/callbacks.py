@@ -149,7 +149,8 @@ class CheckpointCallback(keras.callbacks.Callback):
         super().__init__()
         self.checkpoints, self.best, self.history, self.schedule = checkpoints, best, epoch_history, schedule
         self.state: State | None = checkpoints.load() if checkpoints else None
-        self.written, self.wait_s = time.monotonic(), checkpoints.every_s if checkpoints else 0.0
+        self.began = self.written = time.monotonic()
+        self.wait_s = checkpoints.every_s if checkpoints else 0.0
 
     @property
     def epoch(self) -> int:
@@ -184,10 +185,11 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._put_back_schedule()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write a checkpoint if the last, or the beginning, is long enough ago."""
+        """Write a checkpoint if the last, or the beginning, is long enough ago; at the end of a training, unless all of
+        it was too short for one."""
         finished = bool(self.model.stop_training) or epoch + 1 == self.history.epochs
         began = time.monotonic()
-        if self.checkpoints and began - self.written >= self.wait_s:
+        if self.checkpoints and began - (self.began if finished else self.written) >= self.wait_s:
             self.checkpoints.save(self._now(epoch + 1, finished))
             self.written = time.monotonic()
             self.wait_s = self.checkpoints.wait_s(self.written - began)

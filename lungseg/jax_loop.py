@@ -19,8 +19,8 @@ import keras
 import numpy as np
 
 from lungseg import data_parallel
-from lungseg.architectures.normalization import fillable, weighted_rows
 from lungseg.batches import Batches, to_arrays
+from lungseg.filled_batches import fillable, weighted_rows
 
 State = tuple[list[jax.Array], ...]
 Data = tuple[jax.Array, jax.Array]  # images float32 and masks bool, (N, H, W, 1)

@@ -14,8 +14,6 @@ from typing import Any
 
 import keras
 
-from lungseg.architectures.normalization import BatchNormalization
-
 LEVELS = 4  # halvings between the input and the bottom
 
 Tensor = Any  # a keras.KerasTensor; keras ships no types
@@ -65,7 +63,7 @@ class LayerFactory:
 
     def norm(self, affine: bool = True) -> keras.layers.Layer:
         """BatchNormalization; without ``affine`` it has statistics but no trainable scale and shift."""
-        return BatchNormalization(momentum=self.momentum, center=affine, scale=affine, dtype=self.dtype)
+        return keras.layers.BatchNormalization(momentum=self.momentum, center=affine, scale=affine, dtype=self.dtype)
 
     def relu(self, x: Tensor) -> Tensor:
         """Rectified linear activation."""
