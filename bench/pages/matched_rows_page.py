@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bench.machine import FAST
 from bench.markdown import counted, escape, listed, p_value, paragraph, ratio, table, with_interval
 from bench.names import display
 from bench.pages.tables import describe, unbroken
@@ -39,11 +40,12 @@ def _by_verdict(result: Sequence[MatchedRow], name: Callable[[object], str]) -> 
 
 def cross_precision_answers(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
     """What the precision changes; empty without the same trainings in another."""
+    key = leaderboard.conditions
     return [
         (
             "What does the precision change?",
-            f"Dice in {escape(leaderboard.conditions.precision)} minus Dice of the same seeds and folds in"
-            f" {escape(other)}, by verdict within {MARGIN}: {_by_verdict(local, name)}",
+            f"Dice in {escape(key.precision)} minus Dice of the same seeds and folds in"
+            f" {escape(other.removeprefix(f'{key.backend}-{key.device_kind}-').removesuffix(FAST))}, by verdict within {MARGIN}: {_by_verdict(local, name)}",
         )
         for other in dict.fromkeys(c.machine for c in leaderboard.cross_precision)
         if (local := [c for c in leaderboard.cross_precision if c.machine == other])
