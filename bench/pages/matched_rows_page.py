@@ -40,16 +40,16 @@ def _by_verdict(result: Sequence[MatchedRow], name: Callable[[object], str]) -> 
 
 def cross_precision_answers(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
     """What the precision changes; empty without the same trainings in another."""
-    key = leaderboard.conditions
-    return [
-        (
-            "What does the precision change?",
-            f"Dice in {escape(key.precision)} minus Dice of the same seeds and folds in"
-            f" {escape(other.removeprefix(f'{key.backend}-{key.device_kind}-').removesuffix(FAST))}, by verdict within {MARGIN}: {_by_verdict(local, name)}",
+    key, result = leaderboard.conditions, []
+    for machine in dict.fromkeys(c.machine for c in leaderboard.cross_precision):
+        other = machine.removeprefix(f"{key.backend}-{key.device_kind}-").removesuffix(FAST)
+        local = [c for c in leaderboard.cross_precision if c.machine == machine]
+        answer = (
+            f"Dice in {escape(key.precision)} minus Dice of the same seeds and folds in {escape(other)}, by verdict"
+            f" within {MARGIN}: {_by_verdict(local, name)}"
         )
-        for other in dict.fromkeys(c.machine for c in leaderboard.cross_precision)
-        if (local := [c for c in leaderboard.cross_precision if c.machine == other])
-    ]
+        result.append(("What does the precision change?", answer))
+    return result
 
 
 def extra_data_effects(leaderboard: Leaderboard) -> list[str]:
