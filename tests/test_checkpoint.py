@@ -207,3 +207,29 @@ def test_a_training_killed_after_its_end_is_not_trained_again(tmp_path):
     again = fit(RESTLESS, kept, cut=1)  # would raise if an epoch were trained
     assert numbers(again) == numbers(whole)
     assert again.resumed_at == len(whole.history["loss"])
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_s", "files"),
+    [
+        (1e9, [False, True, True]),  # no more often than every 5 s, and at the end
+        (1.0, [False] * 3),  # each would take longer than 9 s of training are worth
+    ],
+)
+def test_a_checkpoint_waits_until_it_is_worth_its_time_at_the_end_too(tmp_path, monkeypatch, bytes_per_s, files):
+    now = [100.0]
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(callbacks, "BYTES_PER_S", bytes_per_s)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    history = callbacks.History(3, None, lambda optimizer: 0.0)
+    callback = callbacks.CheckpointCallback(checkpoints(tmp_path, every_s=5.0), callbacks.BestWeights(), history, [])
+    callback.set_model(model)
+    callback.restore(model)
+    written = []
+    for epoch in range(3):
+        now[0] += 3.0
+        before = len(list(tmp_path.iterdir()))
+        callback.on_epoch_end(epoch)
+        written.append(len(list(tmp_path.iterdir())) > before)
+    assert written == files

@@ -204,13 +204,22 @@ def test_what_was_trained_on_other_data_or_of_another_graph_is_no_retraining(cha
 # -- in another precision ----------------------------------------------------------------------------------------------
 
 
-def in_bfloat16(**more):
+def in_precision(precision, **more):
+    """Records whose recipe, too, holds the precision, as those of trainings do."""
     made = grid(("unet", "resunet"), n=60, **more)
-    return [sealed({**r, "machine": {**r["machine"], "precision": "mixed_bfloat16"}}) for r in made]
+    recipe = {"name": "reference", "precision": precision}
+    return [
+        sealed({**r, "machine": {**r["machine"], "precision": precision}, "inputs": {**r["inputs"], "recipe": recipe}})
+        for r in made
+    ]
+
+
+def in_bfloat16(**more):
+    return in_precision("mixed_bfloat16", **more)
 
 
 def test_the_same_trainings_in_another_precision_are_judged_within_the_margin():
-    here, there = leaderboards([*grid(("unet", "resunet"), n=60), *in_bfloat16()])
+    here, there = leaderboards([*in_precision("float32"), *in_bfloat16()])
     assert here.conditions.precision != there.conditions.precision
     for one in (here, there):
         assert {c.pair.difference.value for c in one.cross_precision} == {0.0}
@@ -218,7 +227,7 @@ def test_the_same_trainings_in_another_precision_are_judged_within_the_margin():
         assert question in dict(first_screen(one))
         assert "by verdict within 0.002: equivalent: " in text
         assert one.cross_machine == ()
-    worse = leaderboards([*grid(("unet", "resunet"), n=60), *in_bfloat16(level=0.95)])[0]
+    worse = leaderboards([*in_precision("float32"), *in_bfloat16(level=0.95)])[0]
     assert "by verdict within 0.002: better: " in cross_precision_answers(worse)[0][1]
 
 
