@@ -272,6 +272,8 @@ def test_every_committed_record_is_one():
         ("calibration.brier", "low"),
         ("calibration.bins", [[0, 0.0, 0]] * 14),
         ("calibration.bins", [[0, 0.0, 0]] * 16),
+        ("calibration.bins.3", [1, 0.5]),
+        ("calibration.bins.3", [1, 0.5, 0, 0]),
         ("calibration.brier", 1.5),
         ("calibration.brier", LOST),
     ],
@@ -336,6 +338,22 @@ KINDS = {
 } | {kind.words: kind for kind in (kinds.NUMBER, kinds.SECONDS, kinds.TEXT)}  # fmt: skip
 ODD = (None, True, math.nan, math.inf, -math.inf, 0, 1, 2**53, 2**53 + 1, 0.5, -0.5, 3.6e38, "", "a", "a/b", "mm", "ok",
        "\ud800", "\udc00", "x" * 201, [], {})  # fmt: skip
+
+
+@pytest.mark.parametrize("levels", [31, 32, 33])
+@pytest.mark.parametrize("nest", [lambda inner: [inner], lambda inner: {"a": inner}], ids=["lists", "dicts"])
+def test_a_value_of_any_form_has_at_most_32_levels(levels, nest):
+    value = 0
+    for _ in range(levels):
+        value = nest(value)
+    assert kinds.ANY.fits(value) == (levels <= 32)
+
+
+@pytest.mark.parametrize("length", [0, 1, 199, 200, 201])
+def test_a_label_has_at_most_200_characters_and_an_id_at_least_one(length):
+    names = {name: kind for name, kind, _ in parse.form(parts_of.CaseScore)}
+    assert kinds.LABEL.fits("x" * length) == (length <= 200)
+    assert names["id"].fits("x" * length) == (1 <= length <= 200)
 
 
 @pytest.mark.parametrize("words", sorted(KINDS))

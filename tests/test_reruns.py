@@ -88,6 +88,18 @@ def test_publishing_copies_them_and_a_damaged_file_is_named(trained, tmp_path):
         reruns.read(Results(tmp_path / "all"), "smoke")
 
 
+@pytest.mark.parametrize(("schema", "readable"), [(0, False), (reruns.SCHEMA, True), (reruns.SCHEMA + 1, False)])
+def test_only_today_s_schema_is_read(tmp_path, schema, readable):
+    file = Results(tmp_path).reruns("smoke", "tensorflow-cpu-float32", "unet.phantom.f0.s0")
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"schema": schema, "runs": [{"dice": 0.9, "weights_sha256": "a"}]}))
+    if readable:
+        assert reruns.read_one(file).dice == (0.9,)
+    else:
+        with pytest.raises(DataError, match="of another schema"):
+            reruns.read_one(file)
+
+
 def test_a_fast_section_tells_the_spread_or_that_it_is_not_known():
     fast, exact = (leaderboards([of(deterministic)])[0] for deterministic in (False, True))
     result = reruns.Reruns("unet.phantom.f0.s0", fast.conditions.machine, (0.9, 0.94, 0.92), 3)

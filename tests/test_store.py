@@ -151,6 +151,18 @@ def test_unreadable_record_is_an_error_that_names_it_and_is_not_found(path, data
     assert store.find(path, INPUTS) is None
 
 
+@pytest.mark.parametrize("length", [58, 59, 60, 61, 2000])
+def test_a_wrong_value_is_quoted_whole_up_to_60_characters(path, length):
+    """The quotes count."""
+    path.parent.mkdir(parents=True)
+    path.write_text(text_of(status="x" * (length - 2)))
+    with pytest.raises(store.UnreadableRecord) as caught:
+        store.load_record(path)
+    shown = caught.value.reason.partition(" is not one of")[0].removeprefix("status ")
+    whole = f"'{'x' * (length - 2)}'"
+    assert shown == (whole if length <= 60 else whole[:57] + "...")
+
+
 @pytest.mark.parametrize("half", [r"\ud83d", r"\uDE00", r"\uD83D \uDE00"])
 def test_half_of_a_surrogate_pair_is_no_text_and_both_halves_are(half):
     with pytest.raises(ValueError, match="surrogate"):
