@@ -1,7 +1,7 @@
 """What trainings took: a row a device, and how many ran at a time."""
 
 import pytest
-from records import ensemble, parsed, record
+from records import ensemble, parsed, record, sealed
 
 from bench.pages import overview
 from bench.records import costs
@@ -63,11 +63,14 @@ def test_the_clock_runs_while_any_cell_does(cells, seconds):
     assert costs.active_seconds(parsed(cells)) == seconds
 
 
-def test_a_row_a_device(tmp_path, monkeypatch):
+def test_a_row_a_device_and_precision(tmp_path, monkeypatch):
     quick, cells = suite("quick"), [cell("10:01:00", 60), cell("10:01:30", 60)]
     costs.renew(Results(tmp_path / "results"), quick, parsed(cells))
     costs.renew(Results(tmp_path / "results"), suite("ablation"), parsed(cells[:1]))
     costs.renew(Results(tmp_path / "results"), quick, parsed([cell("11:00:00", 30, "NVIDIA H200")]))
+    half = cell("12:00:00", 30)
+    half["machine"]["precision"] = "mixed_bfloat16"
+    costs.renew(Results(tmp_path / "results"), quick, parsed([sealed(half)]))
     rows = [
         tuple(r[k] for k in ("suite", "device", "cells", "cell_minutes", "at_once"))
         for r in costs.read(Results(tmp_path / "results"))
@@ -76,11 +79,13 @@ def test_a_row_a_device(tmp_path, monkeypatch):
         ("ablation", "cpu", "1", "1.0", "1"),
         ("quick", "NVIDIA H200", "1", "0.5", "1"),
         ("quick", "cpu", "2", "2.0", "2"),
+        ("quick", "cpu", "1", "0.5", "1"),
     ]
     monkeypatch.setattr(overview, "home", lambda: tmp_path)
     text = overview.overview()
     assert "1 cell in 30 s on NVIDIA H200: " in text
     assert "2 cells in 2 min, up to 2 in parallel, on cpu: " in text  # the second began half a minute after the first
+    assert "1 cell in 30 s on cpu, mixed_bfloat16: " in text
     assert "cost not measured" in text
 
 

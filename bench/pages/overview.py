@@ -64,12 +64,14 @@ def _conditions(suite: Suite) -> str:
 
 
 def _costs(suite: Suite, measured: Sequence[Mapping[str, str]]) -> list[str]:
-    """A line for each device on which it was measured."""
+    """A line for each device and precision of its measured cells; float32 goes without saying."""
     lines = []
     for row in (row for row in measured if row["suite"] == suite.name):
         alongside = f", up to {row['at_once']} in parallel," if int(row["at_once"]) > 1 else ""
         took = elapsed(60 * float(row["minutes"]))
+        precision = "" if row["precision"] == "float32" else f", {row['precision']}"
         lines.append(
-            f"measured: {counted(int(row['cells']), 'cell')} in {took}{alongside} on {row['device']}: {row['cpu']}"
+            f"measured: {counted(int(row['cells']), 'cell')} in {took}{alongside} on {row['device']}{precision}: "
+            f"{row['cpu']}"
         )
     return lines or ["cost not measured"]

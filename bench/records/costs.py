@@ -16,7 +16,7 @@ from bench.suites import Suite
 if TYPE_CHECKING:
     from bench.records.record import Record  # it brings NumPy, which the list of suites does without
 
-COLUMNS = ("suite", "cells", "cell_minutes", "minutes", "at_once", "cpu", "cores", "device")
+COLUMNS = ("suite", "cells", "cell_minutes", "minutes", "at_once", "cpu", "cores", "device", "precision")
 ROUNDED = 1.0  # second: to whole ones is the time told at which a cell finished
 
 
@@ -29,23 +29,26 @@ def read(results: Results) -> list[dict[str, str]]:
 
 
 def renew(results: Results, suite: Suite, records: Sequence[Record]) -> Path:
-    """Replace this suite's rows of the devices in ``records`` by what its trainings took there; other rows stay.
+    """Replace this suite's rows of the devices and precisions in ``records`` by what its trainings took there.
+
+    Other rows stay.
 
     cell_minutes: summed over cells, minutes: of the clock while any ran, at_once: the most that ran at a time.
     """
-    by_device: defaultdict[str, list[Record]] = defaultdict(list)
+    alike: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in (record for record in records if record.trained):
-        by_device[record.machine.device].append(record)
-    rows = [row for row in read(results) if row["suite"] != suite.name or row["device"] not in by_device]
-    for local in by_device.values():
+        alike[record.machine.device, record.machine.precision].append(record)
+    rows = [r for r in read(results) if r["suite"] != suite.name or (r["device"], r["precision"]) not in alike]
+    for local in alike.values():
         machine, minutes = local[0].machine, sum(record.timing.total_seconds for record in local) / 60
         values = (
             suite.name, len(local), f"{minutes:.1f}", f"{active_seconds(local) / 60:.1f}", at_once(local), machine.cpu,
-            machine.cores, machine.device,
+            machine.cores, machine.device, machine.precision,
         )  # fmt: skip
         rows.append({key: str(value) for key, value in zip(COLUMNS, values, strict=True)})
     path = results.costs
-    store.write_text(path, csv_file.text(COLUMNS, sorted(rows, key=lambda row: (row["suite"], row["device"]))))
+    rows.sort(key=lambda row: (row["suite"], row["device"], row["precision"]))
+    store.write_text(path, csv_file.text(COLUMNS, rows))
     return path
 
 
