@@ -32,6 +32,7 @@ _DAMAGE = (
     OverflowError, ArithmeticError, AssertionError, UnicodeError, struct.error, zlib.error,
 )  # fmt: skip
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_STRIP = 64  # rows that are looked up at a time
 
 
 def read(path: Path) -> Radiograph:
@@ -55,7 +56,7 @@ def read(path: Path) -> Radiograph:
             spacing, source = _spacing(dataset)
             values = _decoded(path, dataset)
             table, low = _table(path, dataset)
-            pixels = table[np.clip(values.astype(np.int32) - low, 0, len(table) - 1)]
+            pixels = _looked_up(values, table, low)
             modality = str(dataset.get("Modality", "") or "")
     except DataError:
         raise
@@ -144,6 +145,15 @@ def _table(path: Path, dataset: Any) -> tuple[images.Image, int]:
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         grey = 1 - grey
     return grey.astype(np.float32), low
+
+
+def _looked_up(values: np.ndarray, table: images.Image, low: int) -> images.Image:
+    """Grey of each stored value (H, W), strip by strip: an index of 8 bytes for each pixel would be 160 MB at once."""
+    pixels = np.empty(values.shape, np.float32)
+    for row in range(0, len(values), _STRIP):
+        strip = values[row : row + _STRIP].astype(np.int32) - low
+        pixels[row : row + _STRIP] = table[np.clip(strip, 0, len(table) - 1)]
+    return pixels
 
 
 def _of_interest(path: Path, dataset: Any, values: np.ndarray) -> np.ndarray | None:

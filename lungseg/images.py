@@ -73,7 +73,9 @@ def scaled(pixels: NDArray[Any], bits: int | None = None) -> Image:
     if bits is not None and pixels.dtype == np.uint16:
         return np.minimum(pixels, (1 << bits) - 1).astype(np.float32) / np.float32((1 << bits) - 1)
     full = 255 if pixels.dtype == np.uint8 else 4095 if pixels.max() <= 4095 else 65535
-    return pixels.astype(np.float32) / np.float32(full)
+    result = pixels.astype(np.float32)
+    result /= np.float32(full)  # in place: of an original this is 80 MB
+    return result
 
 
 class Depth(NamedTuple):
@@ -187,7 +189,8 @@ def unite(masks: Sequence[Mask]) -> Mask:
 
 def resize_image(image: Image, size: tuple[int, int]) -> Image:
     """float32 (H, W) to float32 (h, w) in [0, 1], by pixel area; enlarged bilinearly. Same size: unchanged."""
-    return np.clip(_resize(image.astype(np.float32, copy=False), size), 0.0, 1.0)
+    resized = _resize(image.astype(np.float32, copy=False), size)
+    return np.clip(resized, 0.0, 1.0, out=None if resized is image else resized)
 
 
 def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:

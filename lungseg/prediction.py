@@ -115,6 +115,7 @@ def predict(
                 table.add(row)
                 tally.done += 1
                 tell(read.item, None, tally)
+            batch.clear()  # before the next is read
         table.finish([item.name for item in items])
     return tally
 
@@ -161,16 +162,18 @@ def _write(read: _Read, probability: images.Image, card: Card, wanted: Wanted, o
     result = lungs.findings(probability, read.small, card.threshold, card.exposure)
     large = images.resize_image(probability, read.shape)
     mask = np.asarray(large >= card.threshold)
+    deep = (large * 65535 + 0.5).astype(np.uint16) if wanted.probabilities else None
+    del large  # 80 MB of an original, before the next
     side = images.resize_image(lungs.right_side(np.asarray(probability >= card.threshold)), read.shape)
     right = mask & np.asarray(side >= 0.5)
+    del side
     areas = int(np.count_nonzero(mask)), int(np.count_nonzero(right))
     if "seg" in paths:  # first: of an image that allows none, no other file is to be left
         from lungseg import dicom_seg
 
         atomic.write_bytes(paths["seg"], dicom_seg.segmentation_bytes(read.item.path, right, mask & ~right, card))
-    if wanted.probabilities:
-        atomic.write_bytes(paths["probability"], images.png_bytes((large * 65535 + 0.5).astype(np.uint16)))
-    del large, side
+    if deep is not None:
+        atomic.write_bytes(paths["probability"], images.png_bytes(deep))
     if wanted.sides:
         atomic.write_bytes(paths["right"], images.png_bytes(_bytes(right)))
         atomic.write_bytes(paths["left"], images.png_bytes(_bytes(mask & ~right)))
