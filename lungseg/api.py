@@ -37,18 +37,18 @@ def load_model(path: str | Path) -> keras.Model:
 
 def predict(
     pictures: np.ndarray | Sequence[np.ndarray], model: Model = model_folder.DEFAULT, *,
-    probabilities: bool = False, engine_name: str | None = None, threads: int = 1,
+    probabilities: bool = False, tta: bool = False, engine_name: str | None = None, threads: int = 1,
 ) -> list[np.ndarray]:  # fmt: skip
     """Lung masks of radiographs, each at its own size: a list of bool (H, W).
 
     pictures: grey images (H, W), of any sizes: float in [0, 1], or uint8 (divided by 255); 16-bit pixels have to be
     scaled by their true depth first. model: a model folder, its path, or a shipped model's name.
     probabilities: give float32 (H, W) lung probabilities instead, of which masks are made at the card's threshold.
-    engine_name: ``onnx`` or ``keras``; ONNX Runtime where the model has a graph for it. Left and right are as in the
+    tta: average over seven slightly turned, scaled and brightened copies of each image (``lungseg.tta``). engine_name: ``onnx`` or ``keras``; ONNX Runtime where the model has a graph for it. Left and right are as in the
     image. Raises UsageError for arrays of another kind, DataError for a model that cannot be used.
     """
     folder = _found(model)
-    network = engine.start(folder, engine_name, threads)
+    network = engine.start(folder, engine_name, threads, tta)
     checked = [_image(picture, k) for k, picture in enumerate(pictures)]
     size = folder.card.size
     small = np.stack([images.resize_image(image, size) for image in checked]) if checked else np.empty((0, *size))
@@ -57,14 +57,16 @@ def predict(
     return [large if probabilities else np.asarray(large >= folder.card.threshold) for large in maps]
 
 
-def evaluate(model: Model, cases: Sequence[Case], *, engine_name: str | None = None, threads: int = 1) -> Evaluation:
+def evaluate(
+    model: Model, cases: Sequence[Case], *, tta: bool = False, engine_name: str | None = None, threads: int = 1
+) -> Evaluation:
     """Scores of a model on labelled cases (``lungseg.load``), each at the network's size and at its mask's own.
 
     ``evaluate(...).dice()`` is mean Dice with a 95 % interval over patients. Images that the model was trained on
-    score too high: that they are others is the caller's to know. Raises DataError that lists every unusable file.
+    score too high: that they are others is the caller's to know. Options as of ``predict``. Raises DataError that lists every unusable file.
     """
     folder = _found(model)
-    network = engine.start(folder, engine_name, threads)
+    network = engine.start(folder, engine_name, threads, tta)
     return evaluation.evaluate(network, cases, folder.card.size, folder.card.threshold)
 
 

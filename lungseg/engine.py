@@ -14,6 +14,7 @@ import numpy as np
 
 from lungseg import model_folder
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
+from lungseg.tta import averaged
 
 if TYPE_CHECKING:
     from lungseg.model_folder import ModelFolder
@@ -26,13 +27,17 @@ INSTALL = "`pip install 'lungseg[predict]'` brings ONNX Runtime"
 @dataclass(frozen=True)
 class Engine:
     """A network ready to run. Called with images float32 (N, h, w) in [0, 1] at the network's size, it gives lung
-    probabilities float32 (N, h, w)."""
+    probabilities float32 (N, h, w). tta: means over ``lungseg.tta.TRANSFORMS`` of each image."""
 
     name: str
     runs: Any
+    tta: bool = False
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Probabilities of each image."""
+        return averaged(self._once, images) if self.tta else self._once(images)
+
+    def _once(self, images: np.ndarray) -> np.ndarray:
         if len(images) == 0:
             return np.empty(images.shape, np.float32)
         parts = [self.runs(np.ascontiguousarray(images[k : k + BATCH], np.float32)[..., None])
@@ -40,9 +45,9 @@ class Engine:
         return np.asarray(np.concatenate(parts)[..., 0])
 
 
-def start(model: ModelFolder, name: str | None = None, threads: int = 1) -> Engine:
+def start(model: ModelFolder, name: str | None = None, threads: int = 1, tta: bool = False) -> Engine:
     """An engine for a model. name: ``onnx`` or ``keras``; None takes ONNX Runtime where the model has an ONNX graph and
-    it is installed.
+    it is installed. tta: average over test-time augmentation.
 
     Raises UsageError for an engine that the model cannot run on, EnvironmentFailure for one that is not installed,
     DataError for a graph that cannot be loaded.
@@ -55,8 +60,8 @@ def start(model: ModelFolder, name: str | None = None, threads: int = 1) -> Engi
     if name == "onnx" or (name is None and model.onnx is not None and (has or model.weights is None)):
         if not has:
             raise EnvironmentFailure(f"ONNX Runtime is not installed: {INSTALL}")
-        return Engine("onnx", _onnx(model, threads))
-    return Engine("keras", _keras(model, threads))
+        return Engine("onnx", _onnx(model, threads), tta)
+    return Engine("keras", _keras(model, threads), tta)
 
 
 def session(graph: bytes, threads: int) -> tuple[str, Any]:

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 
 from lungseg import runtime
-from lungseg.errors import UsageError
-from lungseg.tta import Transform
+from lungseg.tta import Transform, averaged
 
 BATCH = 16
 
@@ -31,25 +30,8 @@ def probabilities(model: keras.Model, images: np.ndarray, batch: int = BATCH) ->
 
 
 def with_tta(model: keras.Model, images: np.ndarray, transforms: Sequence[Transform]) -> np.ndarray:
-    """Mean probability over test-time augmentation: each pixel's mean over the transforms that show it.
-
-    images float32 (N, H, W) in [0, 1] to float32 (N, H, W) in [0, 1]. Each transformed image is predicted, and its
-    prediction moved back. One transform must not move the image, so that every pixel is shown; UsageError otherwise.
-    The identity alone gives what ``probabilities`` gives.
-    """
-    if all(transform.moves for transform in transforms):
-        raise UsageError(
-            f"all {len(transforms)} transforms move the image; add one that does not, such as lungseg.tta.IDENTITY"
-        )
-    total, weight = np.zeros(images.shape, np.float32), np.zeros(images.shape, np.float32)
-    for transform in transforms:
-        seen = [transform.apply(np.asarray(image)) for image in images]
-        predicted = probabilities(model, np.stack(seen) if seen else images)
-        for row, probability in enumerate(predicted):
-            values, shown = transform.invert(probability)
-            total[row] += values
-            weight[row] += shown
-    return np.clip(total / weight, 0, 1)
+    """Mean of ``probabilities`` over test-time augmentation (``lungseg.tta.averaged``), float32 (N, H, W)."""
+    return averaged(lambda seen: probabilities(model, seen), images, transforms)
 
 
 def masks(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:

@@ -105,6 +105,9 @@ def _checked(folder: Path, files: dict[str, bytes]) -> ModelFolder:
     sums = files.pop(SUMS)
     if sums != _sums(files):
         details = sums.decode(errors="replace").splitlines()
+        listed = {name for line in details if (name := line[66:]) in ALLOWED}
+        if missing := sorted(listed - files.keys()):
+            raise DataError(f"{folder}: has no {missing[0]}, which {SUMS} lists; {AGAIN}")
         wrong = next((name for name in sorted(files) if _line(name, files[name]) not in details), SUMS)
         raise DataError(f"{folder / wrong}: is not the file that {SUMS} was made of (damaged or changed); {AGAIN}")
     card = parse(files[CARD], str(folder / CARD))

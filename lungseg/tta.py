@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lungseg import images
+from lungseg.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,27 @@ TRANSFORMS = (
     Transform(scale=0.925), Transform(scale=1.075),
     Transform(gamma=-0.15), Transform(gamma=0.15),
 )  # fmt: skip
+
+
+def averaged(
+    network: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray, transforms: Sequence[Transform] = TRANSFORMS
+) -> np.ndarray:
+    """Mean probability over transforms: each pixel's mean over those that show it.
+
+    network: images float32 (N, H, W) in [0, 1] to lung probabilities float32 (N, H, W), whatever runs it. Each
+    transformed image is predicted, and its prediction moved back. One transform must not move the image, so that every
+    pixel is shown; UsageError otherwise. The identity alone gives what the network gives.
+    """
+    if all(transform.moves for transform in transforms):
+        raise UsageError(
+            f"all {len(transforms)} transforms move the image; add one that does not, such as lungseg.tta.IDENTITY"
+        )
+    total, weight = np.zeros(pictures.shape, np.float32), np.zeros(pictures.shape, np.float32)
+    for transform in transforms:
+        seen = [transform.apply(np.asarray(image)) for image in pictures]
+        predicted = network(np.stack(seen) if seen else pictures)
+        for row, probability in enumerate(predicted):
+            values, shown = transform.invert(probability)
+            total[row] += values
+            weight[row] += shown
+    return np.clip(total / weight, 0, 1)

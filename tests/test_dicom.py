@@ -199,6 +199,21 @@ def test_each_file_that_pydicom_ships_is_read_or_refused_in_one_line():
     assert "no decoder is installed" in (result["JPEGLSNearLossless_08.dcm"] or "no decoder is installed")
 
 
+@pytest.mark.parametrize(
+    ("syntax", "decoder"), [("JPEG2000Lossless", "openjpeg"), ("JPEGLSLossless", "jpeg_ls"), ("RLELossless", "rle")]
+)
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_lossless_compression_gives_the_pixels_of_the_raw_file(tmp_path, syntax, decoder, bits):
+    pytest.importorskip(decoder, reason="pip install 'lungseg[dicom-decoders]'")
+    values = (RAMP * 16 >> (16 - bits)).astype(np.uint8 if bits == 8 else np.uint16)
+    raw = dicom_files.write(tmp_path / "raw.dcm", values, BitsStored=bits)
+    dataset = pydicom.dcmread(raw)
+    dataset.compress(getattr(pydicom.uid, syntax), generate_instance_uid=False)
+    dataset.save_as(tmp_path / "compressed.dcm")
+    assert (tmp_path / "compressed.dcm").stat().st_size != raw.stat().st_size
+    np.testing.assert_array_equal(radiograph.read(tmp_path / "compressed.dcm").pixels, radiograph.read(raw).pixels)
+
+
 def test_a_compressed_file_names_what_decodes_it(tmp_path):
     from pydicom.uid import RLELossless
 

@@ -200,4 +200,4 @@ def test_a_form_is_judged_by_its_distance_as_measured_a_gain_as_a_loss(change):
 
 def test_an_unknown_form_is_named(trained, tmp_path, capsys):
     assert main(["export", str(trained), str(tmp_path / "out"), "--forms", "onnx,onyx"]) == 2
-    assert "form 'onyx'" in capsys.readouterr().err
+    assert "'onyx': known are onnx, litert-float32" in capsys.readouterr().err

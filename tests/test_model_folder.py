@@ -71,7 +71,7 @@ def test_a_missing_file_is_refused(folder, name):
 
 def test_missing_weights_are_refused(folder):
     (folder / "weights.npz").unlink()
-    refused(folder, "SHA256SUMS")
+    refused(folder, "has no weights.npz, which SHA256SUMS lists")
     hashed_anew(folder)
     refused(folder, "has neither weights.npz nor model.onnx")
 
@@ -223,3 +223,10 @@ def test_random_bytes_in_place_of_weights_are_refused(folder):
     (folder / "weights.npz").write_bytes(buffer.getvalue())
     hashed_anew(folder)
     refused(folder, "cannot be read as arrays of numbers")
+
+
+def test_a_model_of_a_graph_alone_is_not_exported_and_says_so(tmp_path, capsys):
+    from lungseg.__main__ import main
+
+    assert main(["export", "lwnet-128", str(tmp_path / "out")]) == 2
+    assert "has no weights, only model.onnx, which runs as it is" in capsys.readouterr().err

@@ -407,9 +407,29 @@ def test_in_python_masks_and_maps_come_back_at_each_images_size(exported):
         assert mask.dtype == np.bool_
         np.testing.assert_array_equal(mask, probability >= 0.5)
     assert lungseg.predict([], exported) == []
+    assert lungseg.predict([], exported, tta=True) == []
     for wrong in (np.zeros((4, 4, 3)), np.full((4, 4), 2.0), np.zeros((4, 4), np.uint16), np.full((4, 4), np.nan)):
         with pytest.raises(UsageError, match="image 0"):
             lungseg.predict([wrong], exported)
+
+
+def test_averaged_copies_move_nothing_but_edges_where_a_pixel_is_its_own_probability(exported, tmp_path):
+    """A block of 1 on 0, which no gamma changes, seen by a network that gives it back: only its outline can blur."""
+    import cv2
+    import lungseg
+
+    image = np.zeros((32, 32), np.uint8)
+    image[8:24, 10:22] = 255
+    (plain,) = lungseg.predict([image], exported, probabilities=True)
+    (mean,) = lungseg.predict([image], exported, probabilities=True, tta=True)
+    outline = cv2.morphologyEx(image, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
+    np.testing.assert_allclose(mean[~outline], plain[~outline], atol=0.02)
+    assert 0.02 < np.abs(mean - plain)[outline].max() < 0.6
+    write(tmp_path / "a.png", image)
+    command = ["predict", str(tmp_path / "a.png"), "--model", str(exported), "--probabilities", "--threads", "1"]
+    assert main([*command, "--tta", "--out", str(tmp_path / "o")]) == 0
+    written = cv2.imread(str(tmp_path / "o" / "a_probability.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_allclose(written / 65535, mean, atol=1e-5)
 
 
 def test_a_phantom_is_flagged_by_what_a_card_says_of_its_training_images():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
+from collections.abc import Callable
 from typing import Any
 
 from lungseg import runtime
 from lungseg.cli import options
-from lungseg.cli.train import describe
+from lungseg.cli.train import SECONDS, describe
 from lungseg.terminal import path as path_of
 from lungseg.terminal import plain, tell
 
@@ -44,13 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     model = model_folder.find(arguments.model)
     card = model.card
     cases = load(arguments.dataset, arguments.root)
-    network = engine.start(model, arguments.engine, arguments.threads)
-    result = evaluation.evaluate(
-        network, cases, card.size, card.threshold, lambda done, n: tell(f"{done} of {n} images")
-    )
+    network = engine.start(model, arguments.engine, arguments.threads, arguments.tta)
+    result = evaluation.evaluate(network, cases, card.size, card.threshold, _progress())
+    how = "one training, all images of the set" + ", test-time augmentation" * arguments.tta
     name = arguments.to_card or arguments.dataset
     scores = [
-        {"set": name, "metric": "dice", "at": at, "how": "one training, all images of the set", "engine": network.name,
+        {"set": name, "metric": "dice", "at": at, "how": how, "engine": network.name,
          "data_sha256": evaluation.fingerprint(cases), **result.dice(at)}
         for at in ("stored", "network")
     ]  # fmt: skip
@@ -65,3 +66,16 @@ def run(arguments: argparse.Namespace) -> int:
         kept = [score for score in card.scores if score["set"] != name]
         model_folder.update(model, card=replace(card, scores=(*kept, *scores)))
     return 0
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Says every few seconds how many images are scored."""
+    last = time.monotonic()
+
+    def watch(done: int, n: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS:
+            last = time.monotonic()
+            tell(f"{done} of {n} images")
+
+    return watch

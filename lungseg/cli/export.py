@@ -37,9 +37,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "its predictions differ from Keras. A form that differs by more than its limit is not written, and the exit "
         "code is 1. Export always runs on TensorFlow, whatever backend trained the model.",
     )
-    parser.add_argument(
-        "model", type=path_of, help="model folder with weights; an exported model.onnx is also added to it"
-    )
+    parser.add_argument("model", help="model folder with weights; an exported model.onnx is also added to it")
     parser.add_argument("out", type=path_of, help="output folder")
     parser.add_argument("--forms", default=",".join(USUAL),
                         help=f"all, or a comma-separated part of {', '.join(FORMS)} (default: first four)")  # fmt: skip
@@ -63,9 +61,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--forms {unknown[0]!r}: known are {', '.join(FORMS)}")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that all forms are written from
     runtime.set_up(arguments.threads)
-    from lungseg import atomic, engine, exporting, model_folder, parity
+    from lungseg import model_folder
 
-    model = model_folder.open_folder(arguments.model)
+    model = model_folder.find(arguments.model)
+    if model.weights is None:
+        raise UsageError(f"{model.path}: has no weights, only {model_folder.ONNX}, which runs as it is")
+    from lungseg import atomic, engine, exporting, parity
+
     pictures, masks, patients = _images(arguments, model.card.size)
     expected = engine.start(model, "keras", arguments.threads)(pictures)
     network = model_folder.build(model)

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         runtime.set_up(arguments.threads)
     from lungseg import engine
 
-    network = engine.start(model, arguments.engine, arguments.threads)
+    network = engine.start(model, arguments.engine, arguments.threads, arguments.tta)
     wanted = prediction.Wanted(
         arguments.overlays, arguments.overlay_size, arguments.probabilities, arguments.sides, arguments.dicom_seg
     )
