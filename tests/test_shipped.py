@@ -43,3 +43,18 @@ def test_a_shipped_model_segments_a_phantom(name):
     for one, mask in zip(drawn, masks, strict=True):
         assert lungseg.metrics.dice(one.left | one.right, mask) > 0.6
         assert mask.dtype == np.bool_
+
+
+def test_its_score_on_the_real_set_is_the_cards(real_shenzhen):
+    """Twelve seconds; opt-in, because the set cannot be downloaded."""
+    pytest.importorskip("onnxruntime", reason="pip install 'lungseg[predict]'")
+    card = model_folder.find("lwnet-128").card
+    cases = lungseg.load("shenzhen", real_shenzhen)
+    result = lungseg.evaluate("lwnet-128", cases)
+    for score in card.scores:
+        if score["set"] == "Shenzhen":
+            today = result.dice(score["at"])
+            for key in ("images", "patients", "value", "low", "high"):
+                assert today[key] == pytest.approx(score[key], abs=1e-4), (score["at"], key)
+    averaged = lungseg.evaluate("lwnet-128", cases, tta=True).dice()  # what docs/running.md says of --tta
+    assert [averaged[key] for key in ("value", "low", "high")] == pytest.approx([0.9366, 0.9331, 0.9394], abs=1e-4)
