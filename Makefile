@@ -65,7 +65,7 @@ setup: $(READY) ## build .venv from pinned versions; other verbs do so too
 test: $(READY) ## run the fast tests: ARGS= WORKERS=
 	$(PY) -m pytest $(IN_PARALLEL) $(ARGS)
 
-test-all: $(READY) ## run all tests; LUNGSEG_DATA=<folder> adds those on real data
+test-all: $(READY)-long ## run all tests; LUNGSEG_DATA=<folder> adds those on real data
 	$(PY) -m pytest -m '' $(IN_PARALLEL) $(ARGS)
 
 gate: $(READY) ## train suite smoke and compare it with results/baseline.json
@@ -124,7 +124,11 @@ clean: ## remove build outputs and caches, keep results
 	find lungseg bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
-	$(call build-environment,.venv,$(BACKEND)$(comma)bench$(comma)dev$(comma)dicom$(comma)fetch$(comma)predict$(comma)test$(comma)tune)
+	$(call build-environment,.venv,$(BACKEND)$(comma)bench$(comma)dev$(comma)dicom$(comma)dicom-decoders$(comma)dicom-seg$(comma)fetch$(comma)predict$(comma)test$(comma)tune)
+
+# What only the long tests need: exports run in their own runtimes, and the notebook.
+$(READY)-long: $(READY)
+	$(call build-environment,.venv,export$(comma)notebook)
 
 .venv-mutation/.ready: pyproject.toml constraints.txt
 	$(call build-environment,.venv-mutation,coverage$(comma)mutation$(comma)test)

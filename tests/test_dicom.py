@@ -214,6 +214,20 @@ def test_lossless_compression_gives_the_pixels_of_the_raw_file(tmp_path, syntax,
     np.testing.assert_array_equal(radiograph.read(tmp_path / "compressed.dcm").pixels, radiograph.read(raw).pixels)
 
 
+def test_without_a_decoder_the_message_names_what_to_install(tmp_path, monkeypatch):
+    from pydicom.pixels.decoders import JPEGBaseline8BitDecoder as decoder
+
+    dataset = pydicom.dcmread(dicom_files.write(tmp_path / "a.dcm", RAMP.astype(np.uint8)))
+    dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEGBaseline8Bit
+    dataset.save_as(tmp_path / "jpeg.dcm")
+    monkeypatch.setattr(decoder, "_unavailable", {**decoder._unavailable, "pylibjpeg": ("pylibjpeg>=2.0",)})
+    monkeypatch.setattr(decoder, "_available", {})
+    with pytest.raises(DataError, match=r"JPEG Baseline.*no decoder is installed: `pip install 'lungseg\[dicom-dec"):
+        radiograph.read(tmp_path / "jpeg.dcm")
+
+
 def test_a_compressed_file_names_what_decodes_it(tmp_path):
     from pydicom.uid import RLELossless
 

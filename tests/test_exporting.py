@@ -196,8 +196,3 @@ def test_a_form_is_judged_by_its_distance_as_measured_a_gain_as_a_loss(change):
     (details,) = row(change).broken
     assert details == f"litert-float16: mean Dice {'rises' if change > 0 else 'falls'} by 0.000104, 0.0001 is accepted"
     assert row(change / 1.04).broken == []
-
-
-def test_an_unknown_form_is_named(trained, tmp_path, capsys):
-    assert main(["export", str(trained), str(tmp_path / "out"), "--forms", "onnx,onyx"]) == 2
-    assert "'onyx': known are onnx, litert-float32" in capsys.readouterr().err

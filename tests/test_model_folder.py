@@ -225,8 +225,13 @@ def test_random_bytes_in_place_of_weights_are_refused(folder):
     refused(folder, "cannot be read as arrays of numbers")
 
 
-def test_a_model_of_a_graph_alone_is_not_exported_and_says_so(tmp_path, capsys):
+def test_what_cannot_be_exported_is_told_before_anything_is_loaded(tmp_path, capsys):
+    """Here, not with the other tests of export: these need none of what export needs."""
     from lungseg.__main__ import main
 
     assert main(["export", "lwnet-128", str(tmp_path / "out")]) == 2
     assert "has no weights, only model.onnx, which runs as it is" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "none"), str(tmp_path / "out"), "--forms", "onnx,onyx"]) == 2
+    assert "'onyx': known are onnx, litert-float32" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "none"), str(tmp_path / "out")]) == 3
+    assert "none: no such model folder" in capsys.readouterr().err
