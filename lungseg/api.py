@@ -44,8 +44,9 @@ def predict(
     pictures: grey images (H, W), of any sizes: float in [0, 1], or uint8 (divided by 255); 16-bit pixels have to be
     scaled by their true depth first. model: a model folder, its path, or a shipped model's name.
     probabilities: give float32 (H, W) lung probabilities instead, of which masks are made at the card's threshold.
-    tta: average over seven slightly turned, scaled and brightened copies of each image (``lungseg.tta``). engine_name: ``onnx`` or ``keras``; ONNX Runtime where the model has a graph for it. Left and right are as in the
-    image. Raises UsageError for arrays of another kind, DataError for a model that cannot be used.
+    tta: average over each image and six copies of it, slightly turned, scaled, brightened and darkened
+    (``lungseg.tta``). engine_name: ``onnx`` or ``keras``; ONNX Runtime where the model has a graph for it. Left and
+    right are as in the image. Raises UsageError for arrays of another kind, DataError for a model that cannot be used.
     """
     folder = _found(model)
     network = engine.start(folder, engine_name, threads, tta)
@@ -63,7 +64,8 @@ def evaluate(
     """Scores of a model on labelled cases (``lungseg.load``), each at the network's size and at its mask's own.
 
     ``evaluate(...).dice()`` is mean Dice with a 95 % interval over patients. Images that the model was trained on
-    score too high: that they are others is the caller's to know. Options as of ``predict``. Raises DataError that lists every unusable file.
+    score too high: that they are others is the caller's to know. Options as of ``predict``. Raises DataError that
+    lists every unusable file.
     """
     folder = _found(model)
     network = engine.start(folder, engine_name, threads, tta)

@@ -416,6 +416,7 @@ def test_in_python_masks_and_maps_come_back_at_each_images_size(exported):
 def test_averaged_copies_move_nothing_but_edges_where_a_pixel_is_its_own_probability(exported, tmp_path):
     """A block of 1 on 0, which no gamma changes, seen by a network that gives it back: only its outline can blur."""
     import cv2
+
     import lungseg
 
     image = np.zeros((32, 32), np.uint8)

@@ -40,8 +40,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     """The option for what runs a trained network."""
     words = "inference engine (default: onnx if the model has an ONNX graph and ONNX Runtime is installed, else keras)"
     parser.add_argument("--engine", choices=("onnx", "keras"), help=words)
-    parser.add_argument("--tta", action="store_true", help="average the probability over seven slightly turned, scaled "
-                        "and brightened copies of each image (test-time augmentation); seven times the work of the network")  # fmt: skip
+    words = "test-time augmentation: average over each image and six slightly turned, scaled and brightened copies"
+    parser.add_argument("--tta", action="store_true", help=words)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
