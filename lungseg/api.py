@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lungseg import engine, evaluation, fitting, images, model_folder, saved
+from lungseg import engine, evaluation, fitting, images, model_folder, radiograph, saved
 from lungseg.datasets import Case
 from lungseg.errors import UsageError
 from lungseg.evaluation import Evaluation
@@ -36,18 +36,22 @@ def load_model(path: str | Path) -> keras.Model:
 
 
 def predict(
-    pictures: np.ndarray | Sequence[np.ndarray], model: Model = model_folder.DEFAULT, *,
+    pictures: np.ndarray | Sequence[np.ndarray | str | Path], model: Model = model_folder.DEFAULT, *,
     probabilities: bool = False, tta: bool = False, engine_name: str | None = None, threads: int = 1,
 ) -> list[np.ndarray]:  # fmt: skip
     """Lung masks of radiographs, each at its own size: a list of bool (H, W).
 
-    pictures: grey images (H, W), of any sizes: float in [0, 1], or uint8 (divided by 255); 16-bit pixels have to be
-    scaled by their true depth first. model: a model folder, its path, or a shipped model's name.
+    pictures: files (PNG, JPEG, TIFF, DICOM), or grey images (H, W), of any sizes: float in [0, 1], or uint8 (divided by
+    255); 16-bit pixels have to be scaled by their true depth first. All are in memory at once; ``lungseg predict``
+    streams. model: a model folder, its path, or a shipped model's name.
     probabilities: give float32 (H, W) lung probabilities instead, of which masks are made at the card's threshold.
     tta: average over each image and six copies of it, slightly turned, scaled, brightened and darkened
     (``lungseg.tta``). engine_name: ``onnx`` or ``keras``; ONNX Runtime where the model has a graph for it. Left and
-    right are as in the image. Raises UsageError for arrays of another kind, DataError for a model that cannot be used.
+    right are as in the image. Raises UsageError for arrays of another kind, DataError for a model or a file
+    that cannot be used.
     """
+    if isinstance(pictures, str | Path):
+        raise UsageError(f"{pictures}: expected a list of files or of grey images")
     folder = _found(model)
     network = engine.start(folder, engine_name, threads, tta)
     checked = [_image(picture, k) for k, picture in enumerate(pictures)]
@@ -77,6 +81,8 @@ def _found(model: Model) -> ModelFolder:
 
 
 def _image(picture: Any, k: int) -> images.Image:
+    if isinstance(picture, str | Path):
+        return radiograph.read(Path(picture).expanduser()).pixels
     array = np.asarray(picture)
     if array.ndim != 2 or array.size == 0:
         raise UsageError(f"image {k}: shape {array.shape}; expected one grey image (H, W)")

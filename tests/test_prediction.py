@@ -396,7 +396,7 @@ def test_a_graph_that_is_not_the_cards_is_refused(exported, tmp_path, capsys):
     assert "ONNX Runtime cannot load it" in capsys.readouterr().err
 
 
-def test_in_python_masks_and_maps_come_back_at_each_images_size(exported):
+def test_in_python_masks_and_maps_come_back_at_each_images_size(exported, tmp_path):
     import lungseg
 
     pictures = [picture(0), picture(1, (50, 70)).astype(np.float64) / 255]
@@ -406,7 +406,13 @@ def test_in_python_masks_and_maps_come_back_at_each_images_size(exported):
         assert mask.shape == probability.shape == image.shape
         assert mask.dtype == np.bool_
         np.testing.assert_array_equal(mask, probability >= 0.5)
+    (from_file,) = lungseg.predict([write(tmp_path / "a.png", pictures[0])], exported)
+    np.testing.assert_array_equal(from_file, masks[0])
     assert lungseg.predict([], exported) == []
+    with pytest.raises(DataError, match=r"none\.png: no such file"):
+        lungseg.predict([str(tmp_path / "none.png")], exported)
+    with pytest.raises(UsageError, match="expected a list"):
+        lungseg.predict(str(tmp_path / "a.png"), exported)
     assert lungseg.predict([], exported, tta=True) == []
     for wrong in (np.zeros((4, 4, 3)), np.full((4, 4), 2.0), np.zeros((4, 4), np.uint16), np.full((4, 4), np.nan)):
         with pytest.raises(UsageError, match="image 0"):

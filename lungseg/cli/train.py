@@ -117,5 +117,5 @@ class Progress:
             f"training {event['training']} of {event['trainings']}, "
             f"epoch {event['epoch']:.0f} of {event['epochs']:.0f}: "
             f"loss {event['loss']:.4f}, validation Dice {event['val_hard_dice']:.4f} (best {self.best:.4f})"
-            f"{'' if end else f', about {elapsed(left)} left'}"
+            f"{f', about {elapsed(left)} left' if not end and len(self.seconds) > 1 else ''}"  # the first one compiles
         )
