@@ -95,7 +95,12 @@ def test_a_mean_of_trainings_has_neither_a_best_epoch_nor_curves_of_its_own():
 def test_every_committed_record_is_one():
     paths = Results(ROOT / "results").paths()
     assert len(paths) > 400
-    assert sum(len(store.load_record(path).cases) for path in paths) > 18_000
+    records = {path: store.load_record(path) for path in paths}
+    assert sum(len(record.cases) for record in records.values()) > 18_000
+    for path, held in records.items():
+        assert held.sealed, path
+        assert held.fingerprint == store.fingerprint(held.inputs.every), path
+        assert path.stem == held.name, path
 
 
 @pytest.mark.fault("F123")
@@ -315,6 +320,12 @@ def test_empty_masks_are_as_they_are_scored_and_no_other_way(empty):
 
 
 @pytest.mark.fault("F123")
+def test_who_reads_a_record_of_schema_1_is_told_which_commit_rewrites_it(tmp_path):
+    (tmp_path / "r.json").write_text(json.dumps({**whole(), "schema": 1}))
+    with pytest.raises(store.UnreadableRecord, match=r"schema 1 \(`python -m bench migrate` of commit [0-9a-f]{7} "):
+        store.load_record(tmp_path / "r.json")
+
+
 @pytest.mark.parametrize("schema_", [True, 1.0, "1", None, [1]])
 def test_a_schema_that_only_equals_one_is_another(tmp_path, schema_):
     (tmp_path / "r.json").write_text(json.dumps({**whole(), "schema": schema_}))

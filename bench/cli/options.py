@@ -124,8 +124,6 @@ def _reporting(verb: Verb) -> None:
     over = verb("history", "plot Dice and speed against the commits at which a suite's records were made")
     over.add_argument("suite", nargs="?", default="quick", help="name of the suite (default: quick)")
     _results(over)
-    migrate = verb("migrate", "rewrite records of schema 1 as schema 2; numbers do not change, fingerprints stay valid")
-    _results(migrate)
     publish = verb("publish", "validate a suite's records, copy them to the committed results, update the pages")
     publish.add_argument("suite", help="name of the suite")
     _results(publish)

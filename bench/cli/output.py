@@ -19,8 +19,7 @@ def say(text: str) -> None:
 def warn(results: Results, unreadable: Mapping[str, str]) -> None:
     """Name each unreadable record, its error and the remedy on standard error. unreadable: path in results -> error."""
     for path, why in unreadable.items():
-        text = why if why.endswith(store.MIGRATE) else f"{why}; {store.RERUN}"
-        print(f"warning: {near(results.root / path)}: {text}", file=sys.stderr)
+        print(f"warning: {near(results.root / path)}: {why}; {store.RERUN}", file=sys.stderr)
 
 
 def columns() -> int:

@@ -6,7 +6,7 @@ import argparse
 import resource
 
 from bench import suites
-from bench.cli.output import say, warn
+from bench.cli.output import warn
 from bench.paths import near
 from lungseg.errors import DataError, UsageError
 
@@ -94,17 +94,6 @@ def history(options: argparse.Namespace) -> int:
             "uncommitted changes; commit them and run the suite again"
         )
     print(f"written: {near(written)}")
-    return 0
-
-
-def migrate(options: argparse.Namespace) -> int:
-    """Rewrite records of schema 1 as schema 2. 3 when a record has neither schema: then nothing is rewritten."""
-    from bench import migration
-    from bench.running import lock
-
-    with lock.held(options.results):
-        if not migration.migrate(options.results, say):
-            print(f"{near(options.results.root)}: no records of schema 1; nothing was rewritten")
     return 0
 
 

@@ -222,7 +222,7 @@ def _pixels(of: Mapping[str, Any], at: str, size: int, metrics: _Checked) -> Cou
         _refuse(f"{at}hd95_state", f"{state!r}, which follows from its counts", of["hd95_state"])
     for metric in metrics.distances:
         if metric.name not in of:
-            continue  # one that was added since is not there; those of schema 1 are
+            continue  # one that was added since is not there; the first ones are
         value = of[metric.name]
         if empty:
             due = metric.both_empty if empty == 2 else metric.one_empty

@@ -67,8 +67,7 @@ def readable(results: Results) -> Readable:
         try:
             records[name] = store.load_record(path).without_document()
         except store.UnreadableRecord as error:
-            migrate = error.remedy == store.MIGRATE
-            unreadable[name] = f"{error.reason}; {error.remedy}" if migrate else error.reason
+            unreadable[name] = error.reason
     unreadable |= _twice(records)
     kept = tuple(record for name, record in records.items() if name not in unreadable)
     return Readable(kept, dict(sorted(unreadable.items())))

@@ -93,7 +93,7 @@ def _finite(digits: str) -> float:
 
 SCHEMA = 2
 RERUN = "delete it and run its suite again"
-MIGRATE = "`python -m bench migrate --results <folder>` rewrites it, all numbers kept"
+MIGRATE = " (`python -m bench migrate` of commit 584fbb2 rewrites it, all numbers kept)"  # of schema 1
 STATUSES = ("ok", "diverged", "oom", "timeout", "crashed", "contract")
 
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ def write_text(path: Path, text: str) -> None:
 class UnreadableRecord(DataError):
     """A file under runs/ is not a record of this version. path: the file. reason: why, without the path."""
 
-    def __init__(self, path: Path, reason: str, remedy: str = RERUN) -> None:
-        self.path, self.reason, self.remedy = path, reason, remedy
-        super().__init__(f"{path}: {reason}; {remedy}")
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}; {RERUN}")
 
 
 def load_record(path: Path) -> Record:
@@ -151,9 +151,8 @@ def read(path: Path, text: str, parse: Parse[Parsed]) -> Parsed:
         raise UnreadableRecord(path, f"not a readable record ({error})") from error
     held = result.get("schema") if isinstance(result, dict) else None
     if type(held) is not int or held != SCHEMA:
-        raise UnreadableRecord(
-            path, f"schema {_shown(held)}, this version reads {SCHEMA}", MIGRATE if held == 1 else RERUN
-        )
+        rewritten = MIGRATE if held == 1 else ""
+        raise UnreadableRecord(path, f"schema {_shown(held)}{rewritten}, this version reads {SCHEMA}")
     if result.get("status") not in STATUSES:
         raise UnreadableRecord(path, f"status {_shown(result.get('status'))} is not one of {', '.join(STATUSES)}")
     try:
@@ -183,29 +182,20 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
 
 
 def find(path: Path, inputs: Document) -> Record | None:
-    """A cell's record, if it is valid for these inputs, see ``fitting``. Raises UnreadableRecord for one of schema 1:
-    its training need not be lost."""
-    try:
-        return fitting(path, inputs, _of_a_cell(), strict=True)
-    except UnreadableRecord as error:
-        if error.remedy == MIGRATE:
-            raise
-        return None
+    """A cell's record, if it is valid for these inputs, see ``fitting``."""
+    return fitting(path, inputs, _of_a_cell())
 
 
-def fitting(path: Path, inputs: Document, parse: Parse[Parsed], strict: bool = False) -> Parsed | None:
+def fitting(path: Path, inputs: Document, parse: Parse[Parsed]) -> Parsed | None:
     """The record at ``path`` if it is whole, succeeded, unedited and was made from these inputs, else None.
 
     inputs: may lack ``graph``, which only a backend can tell; then the record's own is taken. parse: as for ``load``.
-    strict: raise for an unreadable record.
     """
     if not path.exists():
         return None
     try:
         record = load(path, parse)
     except DataError:
-        if strict:
-            raise
         return None
     made_from = record.document.get("inputs")
     if not isinstance(made_from, dict):

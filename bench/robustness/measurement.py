@@ -75,17 +75,12 @@ def save(results: Results, suite: str, networks: Sequence[Network]) -> Path:
     """Write all networks of a suite, by name and machine, with the hash by which an edit shows."""
     ordered = sorted(networks, key=lambda network: (network.machine_key, network.name))
     file = results.robustness(suite)
-    write(file, {"schema": SCHEMA, "suite": suite, "networks": [network.as_dict() for network in ordered]})
-    return file
-
-
-def write(file: Path, body: dict[str, Any]) -> None:
-    """Seal and write a file's networks, a line each."""
-    body = store.sealed(body)
+    body = store.sealed({"schema": SCHEMA, "suite": suite, "networks": [network.as_dict() for network in ordered]})
     lines = ",\n  ".join(json.dumps(network, allow_nan=False, ensure_ascii=False) for network in body["networks"])
     rest = {key: value for key, value in body.items() if key != "networks"}
     text = json.dumps(rest, ensure_ascii=False)[:-1] + f', "networks": [\n  {lines}\n]}}\n'
     store.write_text(file, text)
+    return file
 
 
 def load(results: Results, suite: str) -> list[Network]:
