@@ -16,7 +16,7 @@ from bench.__main__ import main
 from bench.markdown import NONE
 from bench.records import store
 from bench.records.record import AtStored
-from bench.statistics import borders, fixed_split
+from bench.statistics import scores
 from bench.statistics.misses import misses
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -52,7 +52,7 @@ DISTANCE = st.one_of(st.none(), st.floats(0, 500))
 def test_a_median_holds_what_is_infinite_as_the_largest(values):
     """By definition: at least half of all predictions are as near as the median, at least half as far."""
     cases = [AtStored(1, 1, 1, 1, "mm", v, "ok" if v is not None else "one_empty", v, 0.5, (2, 2)) for v in values]
-    result = borders.boundary(cases)
+    result = scores.boundary(cases)
     known = [math.inf if v is None else v for v in values]
     for median in (result.hd95_median, result.assd_median):
         assert sum(v <= median for v in known) >= len(known) / 2
@@ -154,7 +154,7 @@ def test_a_row_in_pixels_beside_one_in_millimetres_has_no_common_unit():
             c["distance_unit"] = "px"
     leaderboard = only([*grid(("unet",), n=60), *[sealed(r) for r in pixels]])
     assert {r.boundary.unit for r in leaderboard.rows} == {"mm", "px"}
-    assert borders.unit(leaderboard.rows) == borders.MIXED
+    assert scores.common_unit(leaderboard.rows) == scores.MIXED
 
 
 # --- whom it fails ------------------------------------------------------------------------------------------------
@@ -227,9 +227,9 @@ def test_a_row_of_which_one_record_lacks_calibration_has_a_dash(tmp_path):
 
 def test_the_published_split_has_28_images_among_them_the_six_with_siblings_in_its_training_set():
     """The data's README names the six; the file of the split has 28 (96/14/28)."""
-    assert len(set(fixed_split.IMAGES)) == 28
+    assert len(set(scores.FIXED_SPLIT)) == 28
     six = ("0258_1", "0053_0", "0166_1", "0367_1", "0090_0", "0030_0")
-    assert {f"MCUCXR_{name}" for name in six} <= set(fixed_split.IMAGES)
+    assert {f"MCUCXR_{name}" for name in six} <= set(scores.FIXED_SPLIT)
 
 
 @pytest.mark.parametrize(
@@ -245,27 +245,27 @@ def test_committed_predictions_on_the_published_split_are_what_another_count_gav
     paths = [p for f in folders for p in f.glob(f"{files.split('/')[1]}.montgomery.f*.s0.json")]
     old = [r for p in paths if (r := store.load_record(p)).protocol == 1]
     assert len(old) == 5
-    result = fixed_split.pooled_dice("montgomery", [c for r in old for c in r.cases])
+    result = scores.fixed_split_dice("montgomery", [c for r in old for c in r.cases])
     assert result == pytest.approx(expected, abs=5e-5)
 
 
 def test_other_data_or_a_missing_image_has_no_such_column(tmp_path):
-    names = dict(zip([f"CASE_{k:04d}" for k in range(28)], fixed_split.IMAGES, strict=True))
+    names = dict(zip([f"CASE_{k:04d}" for k in range(28)], scores.FIXED_SPLIT, strict=True))
     records = grid(("unet",), n=40, data="montgomery")
     for r in records:
         for c in r["cases"]:
             c["id"] = c["patient"] = names.get(c["id"], c["id"])
     records = [agreeing(r) for r in records]
     page(tmp_path, records)
-    local = [c for r in records for c in r["cases"] if c["id"] in fixed_split.IMAGES]
+    local = [c for r in records for c in r["cases"] if c["id"] in scores.FIXED_SPLIT]
     tp, wrong = sum(c["tp"] for c in local), sum(c["fp"] + c["fn"] for c in local)
     assert float(number(tmp_path, "unet", "fixed_split_dice")) == pytest.approx(2 * tp / (2 * tp + wrong), rel=1e-5)
     assert only(grid(("unet",), n=40, data="montgomery")).rows[0].fixed_split is None
     cases = [c for r in parsed(records) for c in r.cases]
-    assert fixed_split.pooled_dice("montgomery", cases) is not None
-    lacking = [c for c in cases if c.id != fixed_split.IMAGES[0]]
-    assert fixed_split.pooled_dice("montgomery", lacking) is None
-    assert fixed_split.pooled_dice("shenzhen", cases) is None
+    assert scores.fixed_split_dice("montgomery", cases) is not None
+    lacking = [c for c in cases if c.id != scores.FIXED_SPLIT[0]]
+    assert scores.fixed_split_dice("montgomery", lacking) is None
+    assert scores.fixed_split_dice("shenzhen", cases) is None
     across = [sealed({**r, "cell": {**r["cell"], "train_set": "shenzhen"}}) for r in records]
     assert only(across).rows[0].fixed_split is None, "no fold of it was trained on"
     page(tmp_path / "b", grid(("unet",), n=40))

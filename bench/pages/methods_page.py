@@ -10,10 +10,10 @@ from bench.markdown import paragraph, table
 from bench.pages import literature
 from bench.records import diagnostics
 from bench.statistics import misses, stats
-from bench.statistics.fixed_split import IMAGES
 from bench.statistics.pairs import ALL_PAIRS
 from bench.statistics.resampling import MIN_PATIENTS, RESAMPLES
 from bench.statistics.rows import MIN_SEEDS, Leaderboard
+from bench.statistics.scores import FIXED_SPLIT
 from bench.statistics.subgroups import MIN_GROUP
 from bench.statistics.verdicts import ALPHA, MARGIN
 from lungseg.metrics import METRICS
@@ -104,8 +104,8 @@ def _protocol() -> str:
              " their patient in training, and all seeds share one split."),
             ("Equal budget", "networks of a table have the same data, folds, seeds, epochs and recipe; where training"
              " may stop early, some take fewer epochs. `tables/<suite>/folds.csv` tells how many."),
-            ("Fixed split", f"Dice pooled over the {len(IMAGES)} test images of deepdraw's (bob.ip.binseg) published"
-             " split of Montgomery, each predicted by the fold that held it out: the one number like published ones."
+            ("Fixed split", f"Dice pooled over the {len(FIXED_SPLIT)} test images of deepdraw's (bob.ip.binseg)"
+             " published split of Montgomery, each predicted by the fold that held it out: the one number like published ones."
              " These images are easier than the set, and deepdraw trained on 96 others."),
             ("Ensembles", "means of trained networks' probabilities; each member predicts only images that its own fold"
              " held out. A mean of several trainings is one set of weights, and costs the sum of its members."),

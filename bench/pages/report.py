@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from bench import markdown
 from bench.markdown import filled, plain, ratio, table, truncated, with_interval
 from bench.pages import answers, completeness, csv_tables, leading, robustness_page
@@ -20,12 +22,12 @@ from bench.records.readable import Readable, readable
 from bench.records.results import Results
 from bench.speed import throughput_table
 from bench.speed.throughput_table import ThroughputTable
-from bench.statistics import borders, stats, subgroups
-from bench.statistics.one_thread import one_thread
+from bench.statistics import stats, subgroups
 from bench.statistics.rows import Leaderboard
+from bench.statistics.scores import common_unit
 
 
-@one_thread()
+@threadpool_limits.wrap(limits=1, user_api="blas")  # as ``leaderboards``; idle threads of BLAS burn a processor
 def write(
     results: Results, *, figures: bool = True, only: str | None = None, result: Readable | None = None,
     known: Sequence[Leaderboard] | None = None,
@@ -171,7 +173,7 @@ def terminal_leaderboard(leaderboard: Leaderboard, width: int) -> str:
          markdown.distance((r.stored or r).boundary.hd95_median), markdown.duration(r.train_seconds)]
         for r, name in zip(leaderboard.rows, names, strict=True)
     ]  # fmt: skip
-    hd95 = f"HD95 {borders.unit(leaderboard.rows)}"
+    hd95 = f"HD95 {common_unit(leaderboard.rows)}"
     headers = ["Rank", "Architecture", "Dice [95 % interval]", "Pooled", hd95, "Training"]
     head = f"{key.suite}: {key.test_set} at {key.size[0]} x {key.size[1]} px, {key.machine}, protocol {key.protocol}"
     return "\n".join([plain(head, width), table(headers, rows, left=2, style="simple")])

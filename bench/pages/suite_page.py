@@ -20,8 +20,8 @@ from bench.pages import (
 )
 from bench.records.reruns import Reruns
 from bench.speed.throughput_table import ThroughputTable
-from bench.statistics import borders
 from bench.statistics.rows import Leaderboard
+from bench.statistics.scores import MIXED, common_unit
 from bench.statistics.subgroups import Subgroups
 from bench.suites import SUITES
 
@@ -240,7 +240,7 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
 
 def _units(leaderboard: Leaderboard) -> list[str]:
     """What to do about distances that have no common unit; empty where they have one."""
-    if borders.unit(leaderboard.rows) != borders.MIXED:
+    if common_unit(leaderboard.rows) != MIXED:
         return []
     return [
         paragraph(

@@ -9,8 +9,8 @@ from bench.findings import BEST, against_best, single_seed
 from bench.markdown import NONE, distance, duration, escape, millions, table, with_interval
 from bench.names import display
 from bench.speed.throughput_table import ThroughputTable, number
-from bench.statistics import borders
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row
+from bench.statistics.scores import common_unit
 from bench.statistics.verdicts import MARGIN, UNKNOWN
 from lungseg.metrics import METRICS
 from lungseg.metrics.table import Metric
@@ -57,7 +57,7 @@ def accuracy(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     scored there, parameters and training time."""
     stored = any(r.stored for r in rows)
     short = max((len(display(r.name)) for r in rows), default=0) <= NAME
-    unit = borders.unit(leaderboard.rows)
+    unit = common_unit(leaderboard.rows)
     more = [m.column.format(unit=unit) for m in _columns()] if stored else ["Parameters", "Training"] if short else []
     headers = ["Network", "Dice [95 %]", "Verdict", "Difference [95 %]", *more]
     body = [
@@ -117,7 +117,7 @@ def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True
     at = f"Dice{', IoU, precision, recall and accuracy' * with_costs} at {leaderboard.conditions.size[0]} px"
     if any(r.stored for r in rows):
         at += "; HD95 (95th percentile of boundary distances, median over images) and NSD (share of the boundary"
-        at += f" within 2 {borders.unit(leaderboard.rows)}, mean) at each mask's original size"
+        at += f" within 2 {common_unit(leaderboard.rows)}, mean) at each mask's original size"
     costs = " Training: time of one fold and seed. Images/s: inference." * with_costs
     parts = [
         f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice.{costs} {NONE}: not measured,"

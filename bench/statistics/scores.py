@@ -1,12 +1,14 @@
-"""Scores of one architecture as arrays (seeds, images) by patient, from its records, and their resamples.
+"""Scores of one architecture as arrays (seeds, images) by patient, from its records, and their resamples; its border
+distances, and its Dice on a published split.
 
-A record keeps what was known of an image's patient when it was made; here each counts by current knowledge.
+A record keeps what was known of an image's patient when it was made; here each counts by current knowledge. Infinite
+distances stay infinite, and mm and px are never mixed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -14,10 +16,13 @@ from operator import attrgetter
 import numpy as np
 import numpy.typing as npt
 
-from bench.records.record import CaseScore, Record
+from bench.records.record import CaseScore, Pixels, Record
 from bench.statistics import resampling
 from bench.statistics.resampling import Drawn, Floats
+from bench.statistics.rows import AtStored, Boundary, Row
+from lungseg import metrics
 from lungseg.datasets import montgomery, shenzhen
+from lungseg.metrics import METRICS, Metric
 
 RATIOS = ("dice", "iou", "precision", "recall", "f1", "specificity", "accuracy")
 _OF_CASE = attrgetter(*RATIOS, "hd95_mm")
@@ -156,3 +161,107 @@ def drawn(tables: Mapping[str, Scores]) -> dict[str, Resamples]:
         dice = scores.values["dice"] if scores.full() else scores.mean_over_seeds("dice")[None]
         result[name] = Resamples(patient, resampling.patient_means(dice, patient, len(names)))
     return result
+
+
+MIXED = "mm and px"  # the unit of what has no unit: some distances are in one, some in the other
+NAN = float("nan")
+
+
+def boundary(cases: Sequence[Pixels]) -> Boundary:
+    """Summary of the cases' distances; NaN throughout where their units differ.
+
+    Medians count an infinite distance (one mask empty) as the largest: without it, a network that finds nothing in most
+    images would have the best median. Means are of the finite ones; `n_inf` tells how many are left out.
+    """
+    unit = _common(c.distance_unit for c in cases)
+    hd95, assd = (np.array([c.value(key) for c in cases]) for key in ("hd95_mm", "assd_mm"))
+    n_inf = int(np.isinf(hd95).sum())
+    if unit == MIXED:
+        return Boundary(unit, NAN, NAN, NAN, NAN, NAN, len(cases), n_inf)
+    return Boundary(
+        unit=unit,
+        hd95_mean=_finite_mean(hd95),
+        hd95_median=float(np.median(hd95)),
+        assd_mean=_finite_mean(assd),
+        assd_median=float(np.median(assd)),
+        nsd_mean=float(np.mean([c.nsd_2mm for c in cases])),
+        n=len(cases),
+        n_inf=n_inf,
+    )
+
+
+def image_hd95(scores: Scores, result: Boundary) -> tuple[float, ...]:
+    """HD95 of each image at the network's size, mean over seeds; NaN where units differ."""
+    return (NAN,) * len(scores.images) if result.unit == MIXED else tuple(scores.mean_over_seeds("hd95_mm").tolist())
+
+
+def _common(units: Iterable[str]) -> str:
+    """The one unit of all, or MIXED."""
+    result = set(units)
+    return result.pop() if len(result) == 1 else MIXED
+
+
+def common_unit(rows: Sequence[Row]) -> str:
+    """The unit of these rows' distances at the network's size; that of a stored size is the same."""
+    return _common(row.boundary.unit for row in rows) if rows else "mm"
+
+
+def at_stored(scores: Scores) -> AtStored | None:
+    """A row's scores at the stored size of each mask; None unless every case of it was scored there."""
+    cases = [(c.id, c.at_stored) for r in scores.records for c in r.cases]
+    result = [stored for _, stored in cases if stored]
+    if not result or len(result) < len(cases):
+        return None
+    column = {image: i for i, image in enumerate(scores.images)}
+    at = np.array([column[image] for image, _ in cases])
+    times = np.bincount(at)
+    dice = np.bincount(at, weights=[c.value("dice") for c in result]) / times
+    border = boundary(result)
+    hd95: Floats = np.bincount(at, weights=[c.value("hd95_mm") for c in result]) / times
+    return AtStored(
+        sizes=tuple(sorted({c.size for c in result})),
+        dice=scores.over_patients(dice),
+        boundary=border,
+        image_hd95=(NAN,) * len(hd95) if border.unit == MIXED else tuple(hd95.tolist()),
+        columns={m.name: _column(m, result, at, scores, border.unit) for m in METRICS.values() if m.column},
+    )
+
+
+def _column(metric: Metric, cases: Sequence[Pixels], at: npt.NDArray[np.intp], scores: Scores, unit: str) -> float:
+    """The metric over all cases as its row says; NaN where a case lacks it or distances have no common unit. at: index
+    of each case's image."""
+    values = np.array([case.value(metric.name) for case in cases])
+    if metric.takes == "distances" and unit == MIXED:
+        return NAN
+    if metric.average == "patients":
+        return scores.over_patients(np.bincount(at, weights=values) / np.bincount(at))
+    return float(np.median(values) if metric.average == "median" else np.mean(values))
+
+
+def _finite_mean(values: Floats) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else NAN
+
+
+# "test" of data/montgomery/default.json of deepdraw (bob.ip.binseg) 1.5.0, after Gaal et al. 2020 (arXiv:2003.10304).
+# Six of them have another image of their patient in its training set: 0030, 0053, 0090, 0166, 0258 and 0367.
+FIXED_SPLIT = tuple(
+    f"MCUCXR_{name}"
+    for name in (
+        "0004_0", "0008_0", "0011_0", "0016_0", "0024_0", "0030_0", "0044_0", "0045_0", "0053_0", "0054_0", "0056_0",
+        "0064_0", "0075_0", "0077_0", "0084_0", "0090_0", "0166_1", "0196_1", "0218_1", "0258_1", "0264_1", "0266_1",
+        "0316_1", "0354_1", "0362_1", "0367_1", "0387_1", "0390_1",
+    )
+)  # fmt: skip
+
+
+def fixed_split_dice(data: str, cases: Sequence[CaseScore]) -> float | None:
+    """Dice of the counts summed over the test images of a published split of Montgomery, that of deepdraw, and over
+    seeds; None where one of them was not predicted.
+
+    A fold predicts them like any others, so this stands beside published numbers of the same images; what was trained
+    on differs: 96 other images there, four fifths of the set here.
+    """
+    wanted = set(FIXED_SPLIT)
+    local = [case for case in cases if case.id in wanted] if data == "montgomery" else []
+    return float(metrics.pooled(map(vars, local))["dice"]) if {case.id for case in local} == wanted else None

@@ -7,15 +7,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from bench.records import costs, diagnostics, readable
 from bench.records.record import Record
-from bench.statistics import borders, fixed_split, resampling
-from bench.statistics.one_thread import one_thread
+from bench.statistics import resampling
 from bench.statistics.pairs import compared, cross_machine, cross_precision, extra_data_effects
 from bench.statistics.ranking import nested, rank_stats, ranking
 from bench.statistics.rows import Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
-from bench.statistics.scores import RATIOS, Resamples, Scores, beside_siblings, drawn
+from bench.statistics.scores import (
+    RATIOS,
+    Resamples,
+    Scores,
+    at_stored,
+    beside_siblings,
+    boundary,
+    drawn,
+    fixed_split_dice,
+    image_hd95,
+)
 from bench.statistics.variance import components, power, variances
 from lungseg import metrics
 from lungseg.errors import LungsegError
@@ -24,7 +34,7 @@ MIN_IMAGES = 20  # fewer are not ranked
 CURVES = ("loss", "val_loss", "val_dice")  # that a figure draws
 
 
-@one_thread()
+@threadpool_limits.wrap(limits=1, user_api="blas")  # of small matrices: no digit depends on the number of cores
 def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
     """Leaderboards in a fixed order, whatever the order of the records. Raises LungsegError if they conflict."""
     groups: defaultdict[Conditions, list[Record]] = defaultdict(list)
@@ -152,7 +162,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
     records = scores.records
     cases = [c for r in records for c in r.cases]
     n_patients = len(set(scores.patients))
-    boundary = borders.boundary(cases)
+    borders = boundary(cases)
     dice = scores.mean_over_seeds("dice")
     per_seed = resamples.values.mean(axis=1)
     everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum())
@@ -170,10 +180,10 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
         patients=scores.patients,
         image_dice=tuple(dice.tolist()),
         best_dice=tuple(np.nanmax(scores.values["dice"], axis=0).tolist()),
-        image_hd95=borders.of_images(scores, boundary),
+        image_hd95=image_hd95(scores, borders),
         means={k: float(scores.mean_over_seeds(k).mean()) for k in RATIOS},
         pooled=metrics.pooled(map(vars, cases)),
-        boundary=boundary,
+        boundary=borders,
         two_component_rate=float(np.mean([c.components == 2 and c.holes == 0 for c in cases])),
         n_empty=sum(c.tp + c.fp + c.fn == 0 for c in cases),
         n_patients=n_patients,
@@ -189,8 +199,8 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
         peak_memory_bytes=max(memory) if memory else None,
         trainings=max(r.inputs.networks for r in records),
         transforms=max(len(r.inputs.tta) or 1 for r in records),
-        stored=borders.at_stored(scores),
-        fixed_split=None if key.cross_dataset else fixed_split.pooled_dice(key.test_set, cases),
+        stored=at_stored(scores),
+        fixed_split=None if key.cross_dataset else fixed_split_dice(key.test_set, cases),
         calibration=_calibration(records),
     )
 
