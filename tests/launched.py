@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.running import child, failures
+from bench.running import child
 from bench.running.executor import Say
 
 LIMIT_BYTES = 2 * 2**30  # of memory, where it is eaten
@@ -43,7 +43,7 @@ def run(payload: dict[str, Any], say: Say) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-work = failures.telling(run)
+work = child.telling(run)
 
 
 if __name__ == "__main__":

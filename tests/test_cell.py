@@ -9,7 +9,7 @@ import pytest
 
 from bench.records import store
 from bench.records.results import Results
-from bench.running import failures
+from bench.running import child
 from bench.running import fingerprint as bench_inputs
 from bench.running.data import SuiteData
 from bench.running.worker import check_contract, save_artifacts, score
@@ -56,7 +56,7 @@ def test_probabilities_of_the_inputs_size_pass():
 def test_anything_else_is_a_contract_error_before_training(change, message):
     with pytest.raises(ContractError, match=f"unet gives .*{message}"):
         check_contract(model_giving(change), CELL)
-    assert failures.describe(ContractError("x"))["status"] == "contract"
+    assert child.describe(ContractError("x"))["status"] == "contract"
 
 
 def suite_data(patients):
@@ -177,7 +177,7 @@ def test_how_a_childs_work_ended_is_told_before_it_ends(error):
         if error:
             raise error
 
-    work = failures.telling(run)
+    work = child.telling(run)
     if isinstance(error, ValueError):
         with pytest.raises(ValueError, match="odd"):
             work({"what": "begun"}, events.append)

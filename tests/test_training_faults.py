@@ -10,7 +10,7 @@ from test_training import FOLD, RECIPE, SIDE, one_layer, prepared
 import lungseg
 from bench import machine
 from bench.records import diagnostics
-from bench.running import failures
+from bench.running import child
 from lungseg import metrics, runtime, training
 from lungseg.architectures.blocks import LayerFactory
 from lungseg.errors import UsageError
@@ -131,4 +131,4 @@ def test_a_seed_out_of_range_is_a_configuration_error(seed):
     ],
 )
 def test_what_a_backend_raises_is_known_by_its_name_and_words(kind, message, status):
-    assert failures.describe(type(kind, (Exception,), {})(message))["status"] == status
+    assert child.describe(type(kind, (Exception,), {})(message))["status"] == status

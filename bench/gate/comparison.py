@@ -8,7 +8,7 @@ from typing import Any
 from bench.gate import accuracy, paired, pipeline, preparation
 from bench.gate.limits import Limits, limits_of
 from bench.gate.verdict import Finding
-from bench.running.failures import NOT_OF_THE_CODE
+from bench.running.child import NOT_OF_THE_CODE
 
 Summary = Mapping[str, Any]
 

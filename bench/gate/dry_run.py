@@ -15,7 +15,7 @@ import numpy as np
 from bench import suites
 from bench.records import store
 from bench.records.results import Results
-from bench.running import child, data, failures, worker
+from bench.running import child, data, worker
 from bench.running.data import SuiteData
 from bench.running.executor import Job, Local
 from bench.running.fingerprint import fingerprint_inputs
@@ -135,9 +135,7 @@ def _scores(case: Mapping[str, Any]) -> dict[str, Any]:
     return local | {f"at_stored.{key}": stored[key] for key in SCORES if key in stored}
 
 
-work = failures.telling(
-    lambda payload, say: say({"event": "facts", "facts": trained(**vars(restored(Asked, payload)))})
-)
+work = child.telling(lambda payload, say: say({"event": "facts", "facts": trained(**vars(restored(Asked, payload)))}))
 
 
 if __name__ == "__main__":

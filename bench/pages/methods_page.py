@@ -105,8 +105,8 @@ def _protocol() -> str:
             ("Equal budget", "networks of a table have the same data, folds, seeds, epochs and recipe; where training"
              " may stop early, some take fewer epochs. `tables/<suite>/folds.csv` tells how many."),
             ("Fixed split", f"Dice pooled over the {len(FIXED_SPLIT)} test images of deepdraw's (bob.ip.binseg)"
-             " published split of Montgomery, each predicted by the fold that held it out: the one number like published ones."
-             " These images are easier than the set, and deepdraw trained on 96 others."),
+             " published split of Montgomery, each predicted by the fold that held it out: the one number like"
+             " published ones. These images are easier than the set, and deepdraw trained on 96 others."),
             ("Ensembles", "means of trained networks' probabilities; each member predicts only images that its own fold"
              " held out. A mean of several trainings is one set of weights, and costs the sum of its members."),
             ("A rank", f"needs a seed that predicted every image, {stats.MIN_IMAGES} images and {MIN_PATIENTS}"

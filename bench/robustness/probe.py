@@ -11,7 +11,7 @@ import numpy as np
 from bench.cell import Cell
 from bench.records.results import Results
 from bench.robustness import corruptions
-from bench.running import child, data, ensemble_cell, failures, worker
+from bench.running import child, data, ensemble_cell, worker
 from bench.running.executor import Say
 from bench.running.training import restored
 from bench.suites import Suite
@@ -71,7 +71,7 @@ def run(requested: Asked, say: Say) -> None:
         say({"event": "dice", "cell": cell.id, "images": list(fold.test), "dice": result})
 
 
-work = failures.telling(lambda payload, say: run(restored(Asked, payload), say))
+work = child.telling(lambda payload, say: run(restored(Asked, payload), say))
 
 
 if __name__ == "__main__":

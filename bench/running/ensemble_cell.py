@@ -18,7 +18,7 @@ from bench.cell import Cell
 from bench.records import diagnostics, store
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.running import child, data, failures, worker
+from bench.running import child, data, worker
 from bench.running.ensemble import Ensemble, Entries
 from bench.running.executor import Say
 from bench.running.training import restored
@@ -194,7 +194,7 @@ def _made(
     }
 
 
-work = failures.telling(lambda payload, say: run(restored(Entries, payload), say))
+work = child.telling(lambda payload, say: run(restored(Entries, payload), say))
 
 
 if __name__ == "__main__":

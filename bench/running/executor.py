@@ -139,8 +139,7 @@ class Local:
     def _ran(self, job: Job, say: Say, variables: dict[str, str]) -> Outcome:
         """Of one process. Status LOST: it has not ended, but what it was started through has, as if all were well
         (``srun`` gives 0 when a node fails) or with ``ssh``'s own code."""
-        from bench.running import failures
-        from bench.running.child import Child
+        from bench.running.child import Child, of_process
 
         began, reached, child = time.monotonic(), dict[str, Any](), Child(job, self.launch, variables)
 
@@ -161,7 +160,7 @@ class Local:
         seconds = time.monotonic() - ((child.began if self.launch else None) or began)
         if code == 0 and child.ended:
             return Outcome("ok", seconds, peak_memory_bytes=child.peak_memory_bytes)
-        status, error = failures.of_process(child, code, reached)
+        status, error = of_process(child, code, reached)
         if self.launch and child.began and not child.timed_out and not child.failure and code in (0, ssh.FAILED):
             status = LOST
         history = (child.failure or {}).get("history")

@@ -23,7 +23,7 @@ from bench.cell import Cell
 from bench.records import diagnostics, parse, store
 from bench.records.parts import Parts
 from bench.records.results import Results
-from bench.running import at_stored, child, data, failures
+from bench.running import at_stored, child, data
 from bench.running.executor import Say
 from bench.running.training import Training, restored
 from bench.suites import Suite
@@ -315,7 +315,7 @@ def save_artifacts(
         store.write_bytes(results.artifact(cell, name), buffer.getvalue())
 
 
-work = failures.telling(lambda payload, say: run(restored(Training, payload), say))
+work = child.telling(lambda payload, say: run(restored(Training, payload), say))
 
 
 if __name__ == "__main__":

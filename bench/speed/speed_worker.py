@@ -14,7 +14,7 @@ import numpy as np
 
 import lungseg
 from bench import machine
-from bench.running import child, failures
+from bench.running import child
 from bench.running.executor import Say
 from bench.running.training import restored
 from bench.speed import loop, throughput_table, timing
@@ -227,7 +227,7 @@ def _seconds(step: timing.Step) -> float:
     return time.perf_counter() - began
 
 
-work = failures.telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Asked, payload), say)}))
+work = child.telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Asked, payload), say)}))
 
 
 def joules() -> float | None:

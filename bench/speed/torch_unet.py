@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from bench.running import child, failures
+from bench.running import child
 from bench.running.executor import Say
 from bench.running.training import restored
 from bench.speed import timing
@@ -111,7 +111,7 @@ def measure(job: Asked, say: Say) -> dict[str, Any]:
     return {**result, "device": name, "versions": f"torch {torch.__version__}"}
 
 
-work = failures.telling(lambda payload, say: say({"event": "row", "row": measure(restored(Asked, payload), say)}))
+work = child.telling(lambda payload, say: say({"event": "row", "row": measure(restored(Asked, payload), say)}))
 
 
 if __name__ == "__main__":
