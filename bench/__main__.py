@@ -12,9 +12,8 @@ from importlib import import_module
 
 from bench.cli.options import parser, renamed
 from lungseg import terminal
-from lungseg.errors import EnvironmentFailure, LungsegError
+from lungseg.errors import INTERRUPTED, EnvironmentFailure, LungsegError
 
-INTERRUPTED = 130
 EXTRA = ("matplotlib", "rich", "seaborn", "sklearn", "tabulate", "threadpoolctl")  # of extra bench alone
 BROKEN_PIPE = 141  # as a shell says it: whether all was well is not known, so it must not look so
 

@@ -30,14 +30,13 @@ from bench.running.fingerprint import fingerprint_inputs
 from bench.statistics.resampling import Interval
 from bench.suites import Suite
 from lungseg import runtime
-from lungseg.errors import DataError, UsageError
+from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold
 
 if TYPE_CHECKING:
     from bench.statistics.rows import Leaderboard, Row
     from lungseg.card import Card
 
-PARTIAL = 4
 VALIDATION = "val_hard_dice"
 
 

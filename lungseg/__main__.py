@@ -13,10 +13,8 @@ from collections.abc import Sequence
 
 from lungseg import __version__, cli, terminal
 from lungseg.cli import options
-from lungseg.errors import DataError, EnvironmentFailure, LungsegError, UsageError
+from lungseg.errors import INTERRUPTED, DataError, EnvironmentFailure, LungsegError, UsageError
 from lungseg.terminal import plain, tell
-
-INTERRUPTED, INTERNAL = 130, 70
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("LUNGSEG_TRACEBACK"):
             traceback.print_exc()
         _complain(f"internal error ({type(error).__name__}: {error}); set LUNGSEG_TRACEBACK=1 to see the traceback")
-        return INTERNAL
+        return LungsegError.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+PARTIAL, INTERRUPTED = 4, 130  # exit codes of no error: some of the work failed, Ctrl-C
+
 
 class LungsegError(Exception):
     """Base of every error that names its cause and remedy; anything else is a defect of lungseg."""

@@ -9,7 +9,7 @@ import pytest
 
 from bench import machine
 from bench.records.results import Results
-from bench.running import engine
+from bench.running import suite_run
 from bench.running.child import Child
 from bench.running.progress import Display
 from bench.speed import throughput
@@ -63,7 +63,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
 
 def test_cells_share_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     children, todo = started(monkeypatch), cells(SMOKE)
-    engine.run_cells(todo, SMOKE, tmp_path, Results(tmp_path), {cell.id: {} for cell in todo}, Display(todo, 1))
+    suite_run.run_cells(todo, SMOKE, tmp_path, Results(tmp_path), {cell.id: {} for cell in todo}, Display(todo, 1))
     assert [child.job.compilation_cache for child in children] == [Results(tmp_path).compilation_cache]
 
 

@@ -9,7 +9,7 @@ from bench import machine
 from bench.pages import report
 from bench.records import store
 from bench.records.results import Results
-from bench.running import data, engine
+from bench.running import data, suite_run
 from bench.running.fingerprint import fingerprint_inputs
 from bench.running.progress import Display
 from bench.suites import Phantoms, cells, suite
@@ -34,7 +34,7 @@ def run(folder, suite, wanted):
     suite_data = data.load_suite_data(suite, root, Results(folder))
     made_from = {cell.id: fingerprint_inputs(cell, suite_data) for cell in wanted}
     with Display(wanted, suite.workers) as display:
-        outcomes = engine.run_cells(wanted, suite, root, Results(folder), made_from, display)
+        outcomes = suite_run.run_cells(wanted, suite, root, Results(folder), made_from, display)
     records = {r.name: dict(r.document) for r in Results(folder).all()}
     return dict(zip([cell.id for cell in wanted], outcomes, strict=True)), records
 
@@ -111,5 +111,5 @@ def test_data_that_changed_after_the_parent_looked_ends_the_cell(tmp_path):
     stale = {**fingerprint_inputs(cell, suite_data), "data": "what it was before"}
     changed = pytest.raises(DataError, match="data of the set changed since the run began")
     with Display([cell], 1) as display, changed:
-        engine.run_cells([cell], SOUND, root, Results(tmp_path), {cell.id: stale}, display)
+        suite_run.run_cells([cell], SOUND, root, Results(tmp_path), {cell.id: stale}, display)
     assert Results(tmp_path).all() == [], "it is not the cell that is at fault"

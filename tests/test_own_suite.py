@@ -10,7 +10,6 @@ from records import grid, save
 import lungseg
 from bench import suites
 from bench.__main__ import main
-from bench.cli import training
 from bench.pages import report
 from bench.records.results import Results
 from bench.running import data
@@ -65,7 +64,7 @@ def test_the_verbs_name_the_data_by_their_folder(tmp_path, monkeypatch, verb):
         requested.append(suite.called)
         raise Asked
 
-    monkeypatch.setattr(training, "train", made)
+    monkeypatch.setattr("bench.running.suite_run.train", made)
     monkeypatch.setattr("bench.running.ensemble.make", made)
     arguments = [verb, "own", "--data", str(tmp_path / "hospital"), "--results", str(tmp_path / "results")]
     assert main(arguments) == 70

@@ -14,7 +14,7 @@ from bench.publish import _beside
 from bench.records import parts, reruns, store
 from bench.records.parts import Parts, since_start
 from bench.records.results import Results
-from bench.running import data, engine
+from bench.running import data, suite_run
 from bench.running import reruns as repeated
 from bench.running.executor import Outcome
 from lungseg.errors import DataError, LungsegError
@@ -38,7 +38,7 @@ def trained(monkeypatch):
         return [Outcome("ok", 1.0)]
 
     monkeypatch.setattr(data, "load_suite_data", lambda *_: MATERIAL)
-    monkeypatch.setattr(engine, "run_cells", run_cells)
+    monkeypatch.setattr(suite_run, "run_cells", run_cells)
     return folders
 
 
@@ -73,7 +73,7 @@ def test_a_second_command_adds_what_lacks_and_other_inputs_begin_anew(trained, t
 def test_a_run_that_fails_ends_the_command_and_what_is_kept_stays(trained, tmp_path, monkeypatch):
     measured(tmp_path, 2)
     failed = Outcome("oom", 1.0, {"type": "MemoryError", "message": "no room", "stderr_tail": ""})
-    monkeypatch.setattr(engine, "run_cells", lambda *_: [failed])
+    monkeypatch.setattr(suite_run, "run_cells", lambda *_: [failed])
     with pytest.raises(LungsegError, match=r"run 3 of 4 failed: no room"):
         measured(tmp_path, 4)
     assert len(reruns.read(Results(tmp_path), "smoke")[0].dice) == 2

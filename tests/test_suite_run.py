@@ -15,7 +15,7 @@ from bench.cli.options import parser
 from bench.pages import report, showcase
 from bench.records import store
 from bench.records.results import Results
-from bench.running import engine, fingerprint
+from bench.running import fingerprint, suite_run
 from bench.running.executor import Local, Outcome
 from bench.running.progress import Display
 from bench.statistics import stats
@@ -82,7 +82,9 @@ class Ended:
 def test_a_cell_that_dies_after_its_record_is_stored_has_succeeded(tmp_path, monkeypatch):
     executor = Ended(Results(tmp_path), Outcome("oom", 1.0, {"type": "Killed", "message": "", "stderr_tail": ""}))
     with Display([CELL], 1) as display:
-        (outcome,) = engine.run_cells([CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display, executor)
+        (outcome,) = suite_run.run_cells(
+            [CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display, executor
+        )
     assert outcome.status == "ok"
     assert [r.status for r in Results(tmp_path).all()] == ["ok"]
 
@@ -91,7 +93,7 @@ def test_a_backend_that_does_not_fit_the_machine_ends_the_run(tmp_path, monkeypa
     error = {"type": "UsageError", "message": "install its GPU version", "stderr_tail": ""}
     executor = Ended(None, Outcome("crashed", 1.0, error, explained=True))
     with Display([CELL], 1) as display, pytest.raises(UsageError, match="GPU version"):
-        engine.run_cells([CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display, executor)
+        suite_run.run_cells([CELL], SUITE, tmp_path, Results(tmp_path), {CELL.id: INPUTS}, display, executor)
 
 
 @pytest.mark.parametrize("broken", ["gallery", "speed"])
@@ -99,7 +101,7 @@ def test_what_follows_the_training_cannot_cost_its_report(tmp_path, monkeypatch,
     def fails(*_, **__):
         raise DataError(f"{broken}: no such table; move it away")
 
-    monkeypatch.setattr(training, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
+    monkeypatch.setattr(suite_run, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
     monkeypatch.setattr(showcase, "draw", fails if broken == "gallery" else lambda *_: None)
     monkeypatch.setattr(training, "_speed", fails if broken == "speed" else lambda *_, **__: 0)
     assert main(["run", "smoke", "--results", str(tmp_path)]) == 4
@@ -109,7 +111,7 @@ def test_what_follows_the_training_cannot_cost_its_report(tmp_path, monkeypatch,
 
 def test_the_leaderboard_is_told_before_throughput_is_measured(tmp_path, monkeypatch, capsys):
     details = []
-    monkeypatch.setattr(training, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
+    monkeypatch.setattr(suite_run, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
     monkeypatch.setattr(showcase, "draw", lambda *_: None)
     monkeypatch.setattr(training, "_speed", lambda *_, anew, **__: details.append((capsys.readouterr().out, anew)) or 0)
     assert main(["run", "smoke", "--results", str(tmp_path)]) == 0
@@ -123,7 +125,7 @@ def test_a_run_computes_its_leaderboards_once(tmp_path, monkeypatch):
     """Of all records that takes a second, and the page is written before and after what may fail."""
     computed, leaderboards = [], stats.leaderboards
     monkeypatch.setattr(stats, "leaderboards", lambda records: computed.append(records) or leaderboards(records))
-    monkeypatch.setattr(training, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
+    monkeypatch.setattr(suite_run, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
     monkeypatch.setattr(showcase, "draw", lambda *_: None)
     assert main(["run", "smoke", "--no-speed", "--results", str(tmp_path)]) == 0
     assert (tmp_path / "smoke.md").exists()
@@ -174,8 +176,12 @@ def test_records_of_two_experiments_are_not_one_comparison(tmp_path, other):
 
 def test_the_variants_asked_for_are_those_that_are_trained(tmp_path, monkeypatch):
     requested = []
-    ended = (training.INTERRUPTED, 0)
-    monkeypatch.setattr(training, "train", lambda suite, *_, **__: requested.append(suite.recipes) or ended)
+
+    def interrupted(suite, *_, **__):
+        requested.append(suite.recipes)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(suite_run, "train", interrupted)
     run = ["run", "ablation", "--data", str(tmp_path), "--results", str(tmp_path / "results")]
     monkeypatch.setattr("bench.running.data.resolve_root", lambda *_: tmp_path)
     assert main([*run, "--variants", "plateau, batch-4+elastic"]) == 130

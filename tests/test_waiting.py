@@ -4,8 +4,8 @@ import threading
 from dataclasses import replace
 
 from bench import suites
-from bench.running.engine import Waiting, one_compiles
 from bench.running.executor import Local
+from bench.running.suite_run import Waiting, one_compiles
 from lungseg import runtime
 
 CELLS = suites.cells(replace(suites.suite("quick"), folds=3))

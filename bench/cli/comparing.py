@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 from bench import machine, suites
 from bench.paths import near
 from bench.records.results import Results
-from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.architectures import is_outside
-from lungseg.errors import EnvironmentFailure, UsageError
+from lungseg.errors import PARTIAL, EnvironmentFailure, UsageError
 from lungseg.terminal import silence
 
 if TYPE_CHECKING:
@@ -181,7 +180,7 @@ def _trained(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
     """
     from bench import gate as guard
     from bench.gate import dry_run
-    from bench.running import data, lock
+    from bench.running import data, lock, suite_run
 
     runtime.check_backend()  # before anything is removed
     results: Results = options.results
@@ -191,9 +190,7 @@ def _trained(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
                 raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
         root = data.resolve_root(suite, options.data, results)
         suite = suites.called(suite, root)
-        code, suite_data = train(suite, root, results, reuse_others=False)
-        if code == INTERRUPTED:
-            raise KeyboardInterrupt
+        _, suite_data = suite_run.train(suite, root, results, reuse_others=False)
         scripted = dry_run.metadata(suite, root, results)
         return guard.summarise(suite, suite_data, results.all(suite.name), scripted)
 

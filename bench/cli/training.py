@@ -12,10 +12,9 @@ from bench.cli.output import columns, say, warn
 from bench.paths import near
 from bench.records.results import Results
 from bench.running.executor import EXECUTORS, Executor
-from bench.running.suite_run import INTERRUPTED, PARTIAL, train
 from bench.suites import Suite
 from lungseg import runtime
-from lungseg.errors import LungsegError, UsageError
+from lungseg.errors import PARTIAL, LungsegError, UsageError
 
 BUDGET_S = 5.0  # seconds of one measurement of speed, about
 
@@ -32,15 +31,13 @@ def run(options: argparse.Namespace) -> int:
     options.results.refuse_others_pages()
     from bench.pages import report, showcase
     from bench.records.readable import readable
-    from bench.running import data, lock
+    from bench.running import data, lock, suite_run
     from bench.statistics import stats
 
     with lock.held(options.results):
         root = data.resolve_root(suite, options.data, options.results)
         suite = suites.called(suite, root)
-        code, _ = train(suite, root, options.results, executor=executor)
-        if code == INTERRUPTED:
-            raise KeyboardInterrupt
+        code, _ = suite_run.train(suite, root, options.results, executor=executor)
         result = readable(options.results)
         known = stats.leaderboards(result.records)
         # now, as what follows may fail or take long

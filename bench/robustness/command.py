@@ -19,10 +19,9 @@ from bench.running import data
 from bench.running.data import SuiteData
 from bench.running.executor import Event, Executor, Local
 from bench.running.fingerprint import fingerprint_inputs
-from bench.running.suite_run import PARTIAL
 from bench.running.training import of_cell
 from bench.suites import Suite
-from lungseg.errors import DataError
+from lungseg.errors import PARTIAL, DataError
 
 
 def measure(

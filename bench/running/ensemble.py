@@ -20,10 +20,10 @@ from bench.running import data
 from bench.running.data import SuiteData
 from bench.running.executor import Event, Executor, Job, Local
 from bench.running.fingerprint import fingerprint_inputs
-from bench.running.suite_run import PARTIAL, of_others
+from bench.running.suite_run import of_others
 from bench.running.training import of_cell
 from bench.suites import Suite
-from lungseg.errors import DataError, UsageError
+from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold
 from lungseg.tta import IDENTITY, TRANSFORMS, Transform
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench import suites
 from bench.records import reruns, store
 from bench.records.results import Results
-from bench.running import data, engine
+from bench.running import data, suite_run
 from bench.running.executor import Executor
 from bench.running.fingerprint import fingerprint_inputs
 from bench.running.progress import display
@@ -32,7 +32,7 @@ def measure(
         while len(runs) < times:
             scratch = results.scratch()
             with display([cell], 1) as shown:
-                (outcome,) = engine.run_cells([cell], suite, root, scratch, {cell.id: made_from}, shown, executor)
+                (outcome,) = suite_run.run_cells([cell], suite, root, scratch, {cell.id: made_from}, shown, executor)
             if error := outcome.error:
                 raise LungsegError(f"{cell.id}: run {len(runs) + 1} of {times} failed: {error['message']}")
             runs.append(reruns.run_of(scratch.load(cell)))

@@ -10,10 +10,10 @@ from bench.records.results import Results
 from bench.running import data, lock, progress
 from bench.running.executor import Executor, Interrupted, Local
 from bench.running.progress import Display
-from bench.running.suite_run import PARTIAL
 from bench.tune import journal, result
 from bench.tune.plan import Plan
 from bench.tune.study import Budget, Failed, Study
+from lungseg.errors import PARTIAL
 
 
 def tune(

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from lungseg.inputs import Item
     from lungseg.prediction import Tally
 
-SOME_FAILED = 4
 SECONDS = 10.0
 
 
@@ -73,9 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(plain(str(arguments.out / prediction.TABLE)))
     if not tally.failed:
         return 0
-    from lungseg.errors import DataError
+    from lungseg.errors import PARTIAL, DataError
 
-    return SOME_FAILED if tally.done or tally.skipped else DataError.exit_code
+    return PARTIAL if tally.done or tally.skipped else DataError.exit_code
 
 
 class _Progress:
