@@ -14,7 +14,7 @@ import numpy as np
 from bench import publish
 from bench.cell import cell_id
 from bench.pages import report
-from bench.records import diagnostics, parse, parts, readable
+from bench.records import costs, parse, readable
 from bench.records import record as record_
 from bench.statistics import stats
 from bench.statistics.rows import Leaderboard
@@ -109,12 +109,12 @@ def terminal(records: Iterable[Record], width: int = 80, only: str | None = None
 
 def describe(record: Record) -> list[str]:
     """Warnings about this record."""
-    return diagnostics.describe(parse.record(record))
+    return readable.all_warnings(parse.record(record))
 
 
 def part_rows(records: Iterable[Record]) -> tuple[list[str], list[list[str]]]:
     """Where these records' seconds went."""
-    return parts.rows(parsed(records))
+    return costs.by_part(parsed(records))
 
 
 def cell_name(record: Record) -> str:

@@ -11,8 +11,8 @@ from test_numerics import MATERIAL, of
 from bench import suites
 from bench.pages import provenance, report
 from bench.publish import _beside
-from bench.records import parts, reruns, store
-from bench.records.parts import Parts, since_start
+from bench.records import costs, reruns, store
+from bench.records.costs import Parts, since_start
 from bench.records.results import Results
 from bench.running import data, suite_run
 from bench.running import reruns as repeated
@@ -112,8 +112,8 @@ def test_a_fast_section_tells_the_spread_or_that_it_is_not_known():
 
 def test_parts_of_a_process_add_up_to_its_life(monkeypatch):
     clock = iter([10.0, 12.0, 17.0, 18.0])
-    monkeypatch.setattr("bench.records.parts.time.monotonic", lambda: next(clock))
-    monkeypatch.setattr("bench.records.parts.since_start", lambda: 3.0)
+    monkeypatch.setattr("bench.records.costs.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("bench.records.costs.since_start", lambda: 3.0)
     of_process = Parts()
     assert of_process.ended("backend") == 2
     of_process.ended("build")
@@ -137,4 +137,4 @@ def test_the_table_holds_medians_and_leaves_out_resumed_cells():
     _, rows = part_rows([details(1.0), details(2.0), details(9.0), details(99.0, resumed=3), of(True)])
     assert [row[2] for row in rows if row[1] == "predict"] == ["2.00"]
     assert rows[-1][-1] == "3 cells"
-    assert [row[1] for row in rows[:-1]] == list(parts.PARTS)
+    assert [row[1] for row in rows[:-1]] == list(costs.PARTS)

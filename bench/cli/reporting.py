@@ -14,10 +14,10 @@ from lungseg.errors import DataError, UsageError
 def costs(options: argparse.Namespace) -> int:
     """Print how the time of a suite's cells divides into parts, from stored records; loads no backend."""
     from bench.markdown import table
-    from bench.records import parts
+    from bench.records import costs as measured
 
     suite = suites.suite(options.suite)
-    headers, rows = parts.rows(options.results.all(suite.name))
+    headers, rows = measured.by_part(options.results.all(suite.name))
     if not rows:
         raise UsageError(
             f"{options.results.root}: no record of suite {suite.name} holds its times by part; "

@@ -1,9 +1,11 @@
 """All records of a results folder that can be read: one that cannot is named beside the others, and hides none of them.
+Also what is to be doubted in those that can.
 
 A file that is no record (cut short, not strict JSON, another schema), one that says what no cell can (`records.parse`),
 and those that predict an image which another record of the same training predicts are unreadable: the page names the
 file and the reason, its cell counts as not run, and `run` trains it again. A record that was edited and is still one is
-shown, and the page calls it unverified. What ``conflicts`` finds among those that share a table is a line above it.
+shown, and the page calls it unverified. What ``conflicts`` finds among those that share a table is a line above it;
+warnings about a training stand beside its scores.
 """
 
 from __future__ import annotations
@@ -13,10 +15,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from bench.records import store
 from bench.records.record import Record, trainings
 from bench.records.results import Results
+
+if TYPE_CHECKING:
+    import numpy as np
+
 
 # what cells of one comparison differ in
 VARYING = ("architecture", "architecture_code", "fold", "graph", "members", "seed", "tta", "width")
@@ -143,3 +150,39 @@ def _stale(records: Sequence[Record]) -> list[str]:
         for member in ensemble.inputs.members
         if (now := alongside.get(member.cell)) and now.weights_sha256 != member.weights_sha256
     ]
+
+
+FALL = 0.01  # least fall of the training loss, of a Dice loss between 0 and 1, that counts as learning
+POOR = 0.8  # mean Dice under which a network knows little more than where lungs usually lie
+LEVEL = 0.002  # rise of the best validation Dice over the last fifth of the epochs that counts as still learning
+
+
+def training_warnings(history: Mapping[str, Sequence[float]], probability: np.ndarray) -> list[str]:
+    """Warnings about a training, empty if there are none. probability: float32 (N, H, W), of the held-out images."""
+    result = []
+    loss = history["loss"]
+    if len(loss) > 1 and not min(loss[1:]) < loss[0] - FALL:
+        result.append("the training loss did not fall")
+    if probability.size and float(probability.max() - probability.min()) < 1e-3:
+        result.append("every pixel is predicted alike")
+    if not_converged(history["val_dice"]):
+        result.append("not converged: the validation Dice was rising when the epochs ran out")
+    return result
+
+
+def all_warnings(record: Record) -> list[str]:
+    """The warnings stored in a record, and those that follow from its scores."""
+    result = [*record.warnings]
+    scores = [case.dice for case in record.cases]
+    if scores and (mean := sum(scores) / len(scores)) < POOR:
+        result.append(f"the held-out images have a mean Dice of {mean:.2f}: it hardly tells lungs from the rest")
+    return result
+
+
+def not_converged(dice: Sequence[float]) -> bool:
+    """Whether validation Dice still improved in the last fifth of the epochs, by more than ``LEVEL``.
+
+    Dice is used because the scale of a loss differs between loss functions.
+    """
+    tail = len(dice) // 5
+    return tail > 0 and max(dice) - max(dice[:-tail]) > LEVEL

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.cell import Cell
-from bench.records import diagnostics, store
+from bench.records import readable, store
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.running import child, data, worker
@@ -77,7 +77,7 @@ def run(details: Entries, say: Say) -> None:
             **_made(ensemble, members, shares, size, seconds),
             "cases": cases,
             "calibration": metrics.calibration(probability, target),
-            "warnings": diagnostics.of(UNTRAINED, probability),
+            "warnings": readable.training_warnings(UNTRAINED, probability),
             **at.provenance(fold),
         }
         results.save(ensemble.cell, record)

@@ -20,8 +20,8 @@ import numpy as np
 import lungseg
 from bench import machine
 from bench.cell import Cell
-from bench.records import diagnostics, parse, store
-from bench.records.parts import Parts
+from bench.records import parse, readable, store
+from bench.records.costs import Parts
 from bench.records.results import Results
 from bench.running import at_stored, child, data
 from bench.running.executor import Say
@@ -209,7 +209,7 @@ def of_training(fit: TrainedModel, probability: np.ndarray) -> store.Document:
         "status": "ok",
         "history": fit.trained.history,
         "best_epoch": fit.trained.best_epoch,
-        "warnings": diagnostics.of(fit.trained.history, probability),
+        "warnings": readable.training_warnings(fit.trained.history, probability),
         "weights_sha256": fit.trained.weights_sha256,
         "parameters": complexity.parameters(fit.model),
         "gmacs": complexity.gmacs(fit.model),

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.records import costs, diagnostics, readable
+from bench.records import costs, readable
 from bench.records.record import Record
 from bench.statistics import resampling
 from bench.statistics.pairs import compared, cross_machine, cross_precision, extra_data_effects
@@ -244,7 +244,7 @@ def _cell(record: Record, row: str) -> CellRow:
         trained=record.trained,
         sealed=record.sealed,
         error=(record.error.type, record.error.message),
-        warnings=tuple(diagnostics.describe(record)),
+        warnings=tuple(readable.all_warnings(record)),
         machine=record.machine,
         source=record.source,
         made_with=_made_with(record),
@@ -257,7 +257,7 @@ def _cell(record: Record, row: str) -> CellRow:
         epochs=history.epochs,
         best_epoch=record.best_epoch,
         kept_dice=validation[record.best_epoch] if record.ok and validation and record.best_epoch is not None else None,
-        rising=record.ok and diagnostics.not_converged(curves["val_dice"]),
+        rising=record.ok and readable.not_converged(curves["val_dice"]),
         curves=curves if all(curves.values()) else {},
         total_seconds=record.timing.total_seconds,
         cpu_seconds=record.timing.train_cpu_seconds if known else None,

@@ -7,8 +7,8 @@ A new metric is one function in ``ratios`` or ``boundary`` and one row of ``METR
 
 from lungseg.metrics import boundary, ratios
 from lungseg.metrics.boundary import Distances, distances
-from lungseg.metrics.counts import Counts, counts, tolerance_counts
 from lungseg.metrics.masks import components, holes
+from lungseg.metrics.ratios import Counts, counts, tolerance_counts
 from lungseg.metrics.scoring import (
     calibration,
     check_identities,

@@ -16,8 +16,8 @@ import numpy as np
 
 from lungseg.errors import LungsegError
 from lungseg.metrics.boundary import distances
-from lungseg.metrics.counts import Counts, counts, tolerance_counts
 from lungseg.metrics.masks import Mask, components, holes
+from lungseg.metrics.ratios import Counts, counts, tolerance_counts
 from lungseg.metrics.table import METRICS
 
 IDENTITY_TOLERANCE = 1e-12

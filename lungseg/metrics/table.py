@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 
 from lungseg.metrics import boundary, ratios
 from lungseg.metrics.boundary import Distances, distances
-from lungseg.metrics.counts import Counts, counts
 from lungseg.metrics.masks import Mask
+from lungseg.metrics.ratios import Counts, counts
 
 
 @dataclass(frozen=True)
