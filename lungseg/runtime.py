@@ -1,4 +1,5 @@
-"""The only module that uses a backend's own API: threads, seeds, determinism, memory growth, devices."""
+"""The only module that uses a backend's own API: threads, seeds, determinism, memory growth, devices. It also protects
+a training from Keras's settings in the environment and in ~/.keras/keras.json."""
 
 from __future__ import annotations
 
@@ -6,13 +7,13 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungseg import settings
 from lungseg.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,26 @@ BACKENDS = ("tensorflow", "jax", "torch")
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "opencv-python-headless")
 MAX_SEED = 2**32 - 1
 CARDS_ORDER = "PCI_BUS_ID"  # cards are numbered as nvidia-smi lists them, not the fastest first
+
+# Variables that change numbers or cut a training short and that no record would tell of: a training runs without them.
+FOREIGN = (
+    "KERAS_MAX_EPOCHS",  # "to quickly run a script": a record of one epoch would pass for a whole training
+    "KERAS_MAX_STEPS_PER_EPOCH",
+    "KERAS_NNX_ENABLED",
+    "KERAS_TORCH_DEVICE",
+    "TF_XLA_FLAGS",  # clusters operations, so that they round otherwise
+    "TF_ENABLE_AUTO_MIXED_PRECISION",
+    "TF_SET_ONEDNN_FPMATH_MODE",
+    "ONEDNN_DEFAULT_FPMATH_MODE",  # products in bfloat16
+    "NVIDIA_TF32_OVERRIDE",
+    "JAX_ENABLE_X64",
+    "JAX_DEFAULT_DTYPE_BITS",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "JAX_NUMPY_DTYPE_PROMOTION",
+)
+# as Keras is without keras.json
+DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+LIMITS = ("max_epochs", "max_steps_per_epoch")
 
 
 @dataclass(frozen=True)
@@ -80,7 +101,7 @@ def environment(threads: int, deterministic: bool = True, compilation_cache: Pat
 
 def set_up(threads: int) -> None:
     """Make this process's environment that of one that will train or run Keras, before anything imports it."""
-    for name in settings.FOREIGN:
+    for name in FOREIGN:
         os.environ.pop(name, None)
     # the backend's own messages say nothing of the training
     os.environ.update({**environment(threads), "TF_CPP_MIN_LOG_LEVEL": "3"})
@@ -88,8 +109,8 @@ def set_up(threads: int) -> None:
 
 def for_child(threads: int, deterministic: bool = True, compilation_cache: Path | None = None) -> dict[str, str]:
     """The whole environment of a process that will train: this one's, with ``environment`` and without what would
-    change the training unseen (``lungseg.settings.FOREIGN``)."""
-    return {**settings.kept(os.environ), **environment(threads, deterministic, compilation_cache)}
+    change the training unseen (``lungseg.runtime.FOREIGN``)."""
+    return {**kept(os.environ), **environment(threads, deterministic, compilation_cache)}
 
 
 def _compiled(compilation_cache: Path | None) -> dict[str, str]:
@@ -107,14 +128,14 @@ def init_backend(seed: int, threads: int, deterministic: bool = True) -> Device:
     """Make this process reproducible and say what it runs on. Call it once, before any model is built.
 
     seed: of initial weights. threads: within an operation; between operations always one.
-    Keras then has its own settings, whatever keras.json and the environment say (``lungseg.settings``).
+    Keras then has its own settings, whatever keras.json and the environment say (``lungseg.runtime``).
     Raises UsageError for a seed outside 0 to 2^32 - 1, EnvironmentFailure when the backend is not installed.
     """
     if not 0 <= seed <= MAX_SEED:
         raise UsageError(f"seed {seed}: must be between 0 and {MAX_SEED}")
     backend = backend_name()
     os.environ.setdefault("CUDA_DEVICE_ORDER", CARDS_ORDER)
-    keras = settings.start_keras(backend)
+    keras = start_keras(backend)
     device = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}[backend](
         threads, deterministic
     )
@@ -209,3 +230,59 @@ def versions() -> dict[str, str]:
 def versions_spelled() -> str:
     """``keras 3.15.1, numpy 2.4.6``: the versions on one line."""
     return ", ".join(f"{name} {number}" for name, number in versions().items())
+
+
+def kept(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same environment without the variables that would change a training."""
+    return {name: value for name, value in environment.items() if name not in FOREIGN}
+
+
+def start_keras(backend: str) -> Any:
+    """Import Keras on this backend, with its own settings whatever keras.json and the environment say; the module.
+
+    Raises UsageError where Keras runs on another backend already or refuses its keras.json, EnvironmentFailure where
+    the backend is not installed.
+    """
+    if "keras" not in sys.modules:
+        for name in FOREIGN:
+            os.environ.pop(name, None)
+        os.environ["KERAS_BACKEND"] = backend  # keras.json may name another
+    try:
+        import keras
+    except ImportError as error:
+        raise EnvironmentFailure(
+            f"the backend {backend!r} cannot be imported ({error}); install it or set KERAS_BACKEND to another"
+        ) from error
+    except ValueError as error:  # of a keras.json that Keras refuses
+        raise UsageError(f"keras.json in KERAS_HOME, or in ~/.keras: {error}; correct or remove it") from error
+    config = keras.config
+    if config.backend() != backend:
+        raise UsageError(f"Keras runs on {config.backend()} already, not on {backend}: set KERAS_BACKEND first")
+    if config.is_nnx_enabled():
+        raise UsageError("keras.json: nnx_enabled changes how JAX trains; remove it")
+    for name, value in DEFAULTS.items():
+        getattr(config, f"set_{name}")(value)
+    for name in LIMITS:
+        getattr(config, f"set_{name}")(None)
+    config.set_dtype_policy(DEFAULTS["floatx"])
+    return keras
+
+
+def check_settings() -> None:
+    """Raise UsageError that names a setting of Keras under which a network or its training would be another.
+
+    For a process of somebody else's, whose settings are not ours to change; ``init_backend`` sets them.
+    """
+    from keras import config
+
+    result = {name: getattr(config, name)() for name in (*DEFAULTS, *LIMITS)}
+    wrong = [
+        f"{name} is {result[name]!r}, not {DEFAULTS.get(name)!r}"
+        for name in result
+        if result[name] != DEFAULTS.get(name)
+    ]
+    if wrong:
+        raise UsageError(
+            f"Keras's {'; '.join(wrong)} (of keras.json, of KERAS_MAX_EPOCHS or KERAS_MAX_STEPS_PER_EPOCH, or set by "
+            "keras.config): reset it, or call lungseg.runtime.init_backend, which resets all of them"
+        )

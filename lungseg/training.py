@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lungseg import provenance, runtime, settings
+from lungseg import provenance, runtime
 from lungseg.batches import Batches, to_arrays
 from lungseg.callbacks import BestWeights, CheckpointCallback, History, OnEpoch, WeightEMA
 from lungseg.checkpoint import Checkpoints
@@ -64,7 +64,7 @@ def fit(
     Raises Diverged at the first loss that is not finite, UsageError for a loss or a monitor that is not known, and for
     settings of Keras that would cut the training short or change it.
     """
-    settings.check_settings()
+    runtime.check_settings()
     if recipe.monitor not in MONITORS:
         raise UsageError(f"unknown monitor {recipe.monitor!r}: known are {', '.join(MONITORS)}")
     if recipe.loss not in LOSSES:

@@ -15,7 +15,7 @@ import lungseg
 from bench import machine
 from bench.running.child import Child
 from bench.running.executor import Job
-from lungseg import runtime, settings
+from lungseg import runtime
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +36,7 @@ CASES = [(name, value) for name, values in FOREIGN.items() for value in values]
 def set_to():
     """Sets one of Keras's settings, and all of them back afterwards."""
     yield lambda name, value: getattr(keras.config, f"set_{name}")(value)
-    for name, value in {**settings.DEFAULTS, **dict.fromkeys(settings.LIMITS)}.items():
+    for name, value in {**runtime.DEFAULTS, **dict.fromkeys(runtime.LIMITS)}.items():
         getattr(keras.config, f"set_{name}")(value)
     keras.config.set_dtype_policy("float32")
 
@@ -46,23 +46,23 @@ def set_to():
 def test_starting_sets_back_what_keras_read_from_outside(set_to, name, value):
     set_to(name, value)
     keras.config.set_dtype_policy("float16")
-    settings.start_keras("tensorflow")
-    assert getattr(keras.config, name)() == settings.DEFAULTS.get(name)
+    runtime.start_keras("tensorflow")
+    assert getattr(keras.config, name)() == runtime.DEFAULTS.get(name)
     assert keras.config.dtype_policy().name == "float32"
-    settings.check_settings()
+    runtime.check_settings()
 
 
 @pytest.mark.fault("F112")
 @pytest.mark.parametrize(("name", "value"), CASES)
 def test_a_process_that_was_not_started_builds_and_trains_nothing_under_other_settings(set_to, name, value):
     set_to(name, value)
-    for work in (settings.check_settings, lambda: lungseg.build("unet", (32, 32, 1), 2)):
-        with pytest.raises(UsageError, match=f"{name} is {value!r}, not {settings.DEFAULTS.get(name)!r}"):
+    for work in (runtime.check_settings, lambda: lungseg.build("unet", (32, 32, 1), 2)):
+        with pytest.raises(UsageError, match=f"{name} is {value!r}, not {runtime.DEFAULTS.get(name)!r}"):
             work()
 
 
 @pytest.mark.fault("F112")
-@pytest.mark.parametrize("name", settings.FOREIGN)
+@pytest.mark.parametrize("name", runtime.FOREIGN)
 def test_a_cells_process_gets_none_of_the_variables_that_change_a_training(monkeypatch, tmp_path, name):
     monkeypatch.setenv(name, "1")
     monkeypatch.setenv("UNCONCERNED", "1")
@@ -82,7 +82,7 @@ def test_a_cells_process_gets_none_of_the_variables_that_change_a_training(monke
 @pytest.mark.fault("F112", "F113")
 def test_a_keras_of_another_backend_is_refused_by_name():
     with pytest.raises(UsageError, match="Keras runs on tensorflow already, not on jax"):
-        settings.start_keras("jax")
+        runtime.start_keras("jax")
 
 
 @pytest.mark.fault("F112")
@@ -97,7 +97,7 @@ def test_a_keras_json_that_keras_refuses_is_named(monkeypatch, about):
 
     monkeypatch.setattr("builtins.__import__", refuses)
     with pytest.raises(UsageError, match=rf"keras\.json.*{next(iter(about))}"):
-        settings.start_keras("tensorflow")
+        runtime.start_keras("tensorflow")
 
 
 @pytest.mark.fault("F113")

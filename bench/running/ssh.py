@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.paths import ROOT, file_slug
-from lungseg import settings
+from lungseg import runtime
 
 SSH = (
     "ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
@@ -52,8 +52,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def command(words: Sequence[str], environment: Mapping[str, str]) -> str:
     """The words as a host's shell takes them apart again: in this checkout, with what a training needs to be told."""
-    details = [f"{name}={text}" for name, text in settings.kept(environment).items() if name.startswith(SENT)]
-    unset = [f"--unset={name}" for name in settings.FOREIGN]
+    details = [f"{name}={text}" for name, text in runtime.kept(environment).items() if name.startswith(SENT)]
+    unset = [f"--unset={name}" for name in runtime.FOREIGN]
     here = [*PREFIX, NEAR]
     return shlex.join(["env", f"--chdir={ROOT}", *unset, *details, *here, *words])
 

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungseg import settings
+from lungseg import runtime
 from lungseg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, layers: Layer
     layers: makes all layers with one normalisation and precision; float32 with momentum 0.9 unless given.
     Initial weights come from Keras's global seed (``keras.utils.set_random_seed``).
     Raises UsageError for an unknown name, a size that cannot be halved four times, a width below 1, or settings of
-    Keras under which it would be another network (``lungseg.settings``).
+    Keras under which it would be another network (``lungseg.runtime``).
     """
     function = ARCHITECTURES.resolve(name)
     if len(shape) != 3:
@@ -205,7 +205,7 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, layers: Layer
             )
     if width < 1 or channels < 1:
         raise UsageError(f"{name}: width {width} and channels {channels} must be at least 1")
-    settings.check_settings()
+    runtime.check_settings()
     from lungseg.architectures.blocks import LayerFactory
 
     model: keras.Model = function(shape, width, layers or LayerFactory())
