@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.running.fingerprint import settings
+from bench.running.training import settings
 from lungseg import model_folder, recipes, terminal
 from lungseg.errors import DataError, LungsegError, UsageError
 

@@ -26,7 +26,7 @@ from bench.records import store
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.running.data import SuiteData
-from bench.running.fingerprint import fingerprint_inputs
+from bench.running.training import fingerprint_inputs
 from bench.statistics.resampling import Interval
 from bench.suites import Suite
 from lungseg import runtime

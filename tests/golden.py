@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.results import Results
-from bench.running.fingerprint import PROTOCOL
+from bench.running.training import PROTOCOL
 from bench.suites import Phantoms, suite
 
 PATH = Path(__file__).with_name("golden.json")

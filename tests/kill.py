@@ -29,8 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bench.records import store
 from bench.records.results import Results
 from bench.running import data, worker
-from bench.running.fingerprint import fingerprint_inputs
-from bench.running.training import Training
+from bench.running.training import Training, fingerprint_inputs
 from bench.suites import Phantoms, cells, suite
 from lungseg import ARCHITECTURES, recipes, runtime
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.records import store
 from bench.records.results import Results
-from bench.running import fingerprint
+from bench.running import training
 from bench.running.data import check_unchanged, load_suite_data, resolve_root, scored
 from bench.running.worker import Workplace
 from bench.suites import cells, suite
@@ -71,7 +71,7 @@ def test_folds_of_montgomery_stay_as_they_are(real_montgomery, tmp_path):
 @pytest.mark.fault("F43")
 @pytest.mark.parametrize("change", ["image", "mask", "patient"])
 def test_a_set_that_changed_since_the_run_was_planned_is_refused(root, tmp_path, change):
-    planned = fingerprint.fingerprint_inputs(cells(FOLDER)[0], load_suite_data(FOLDER, root, Results(tmp_path)))
+    planned = training.fingerprint_inputs(cells(FOLDER)[0], load_suite_data(FOLDER, root, Results(tmp_path)))
     check_unchanged(load_suite_data(FOLDER, root, Results(tmp_path)), planned)
     if change == "patient":
         rows = "".join(f"c{k:02},{'p' if k < 3 else k}\n" for k in range(12))

@@ -10,7 +10,7 @@ import pytest
 from bench.records import store
 from bench.records.results import Results
 from bench.running import child
-from bench.running import fingerprint as bench_inputs
+from bench.running import training as bench_inputs
 from bench.running.data import SuiteData
 from bench.running.worker import check_contract, save_artifacts, score
 from bench.suites import cells, suite

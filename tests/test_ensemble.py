@@ -19,8 +19,7 @@ from bench.records.results import Results
 from bench.running.data import SuiteData
 from bench.running.ensemble import Ensemble, ensembles
 from bench.running.ensemble_cell import by_seed, check_leakage, mean, restore
-from bench.running.fingerprint import fingerprint_inputs
-from bench.running.training import plain, restored
+from bench.running.training import fingerprint_inputs, plain, restored
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold

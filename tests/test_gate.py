@@ -16,7 +16,7 @@ from bench.cli import comparing
 from bench.gate import compare, exit_code
 from bench.paths import ROOT
 from bench.records import store
-from bench.running.fingerprint import PROTOCOL
+from bench.running.training import PROTOCOL
 
 LIMITS = gate.LIMITS["smoke"]
 IDS = [f"c{k:02d}" for k in range(16)]

@@ -10,8 +10,8 @@ from bench.pages import report
 from bench.records import store
 from bench.records.results import Results
 from bench.running import data, suite_run
-from bench.running.fingerprint import fingerprint_inputs
 from bench.running.progress import Display
+from bench.running.training import fingerprint_inputs
 from bench.suites import Phantoms, cells, suite
 from lungseg.errors import DataError
 

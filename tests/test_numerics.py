@@ -12,9 +12,8 @@ from bench.cli.options import parser
 from bench.pages import report
 from bench.records import store
 from bench.records.results import Results
-from bench.running.fingerprint import fingerprint_inputs, settings_named
-from bench.running.fingerprint import settings as recipe_settings
-from bench.running.training import Training, plain, restored
+from bench.running.training import Training, fingerprint_inputs, plain, restored, settings_named
+from bench.running.training import settings as recipe_settings
 from bench.statistics import stats
 from bench.suites import SUITES, cells, select, suite
 from lungseg import recipes, runtime

@@ -82,7 +82,7 @@ def test_architectures_import_keras_alone(path):
 
 def test_importing_lungseg_and_the_benchs_tables_loads_no_heavy_library():
     code = (
-        "import sys, lungseg, bench.suites, bench.records.store, bench.running.fingerprint, lungseg.recipes, "
+        "import sys, lungseg, bench.suites, bench.records.store, bench.running.training, lungseg.recipes, "
         "lungseg.splits;"
         "print(*{'keras', 'tensorflow', 'jax', 'torch', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules))"
     )

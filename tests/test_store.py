@@ -15,7 +15,7 @@ from records import record as made_up
 from bench import machine
 from bench.records import store
 from bench.records.results import Results
-from bench.running.fingerprint import fingerprint_inputs
+from bench.running.training import fingerprint_inputs
 from bench.suites import cells, suite
 from lungseg import runtime
 from lungseg.errors import DataError, EnvironmentFailure

@@ -15,7 +15,8 @@ from bench.cli.options import parser
 from bench.pages import report, showcase
 from bench.records import store
 from bench.records.results import Results
-from bench.running import fingerprint, suite_run
+from bench.running import suite_run
+from bench.running import training as fingerprint
 from bench.running.executor import Local, Outcome
 from bench.running.progress import Display
 from bench.statistics import stats

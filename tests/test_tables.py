@@ -11,7 +11,7 @@ from read_page import page
 from records import grid, sealed, second
 
 from bench import suites
-from bench.running.fingerprint import _elsewhere
+from bench.running.training import _elsewhere
 from lungseg import ARCHITECTURES, metrics
 from lungseg.errors import UsageError
 from lungseg.metrics import METRICS, Metric

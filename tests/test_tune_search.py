@@ -15,8 +15,7 @@ from bench.records import parse, store
 from bench.records.results import Results
 from bench.running import data
 from bench.running.executor import Local
-from bench.running.fingerprint import fingerprint_inputs
-from bench.running.training import Training
+from bench.running.training import Training, fingerprint_inputs
 from bench.running.worker import only
 from bench.tune import result, space
 from bench.tune.journal import INTERRUPTED, OK, Journal

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records import store
-from bench.running.fingerprint import settings
+from bench.running.training import settings
 from bench.tune import plan as plans
 from bench.tune import space
 from lungseg.errors import UsageError

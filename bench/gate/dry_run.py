@@ -18,8 +18,7 @@ from bench.records.results import Results
 from bench.running import child, data, worker
 from bench.running.data import SuiteData
 from bench.running.executor import Job, Local
-from bench.running.fingerprint import fingerprint_inputs
-from bench.running.training import Training, plain, restored
+from bench.running.training import Training, fingerprint_inputs, plain, restored
 from bench.suites import Suite
 from lungseg import ARCHITECTURES
 from lungseg.prepare import Prepared

@@ -18,7 +18,7 @@ from bench.records import readable, store
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.running.data import SuiteData
-from bench.running.fingerprint import PROTOCOL, settings_named
+from bench.running.training import PROTOCOL, settings_named
 from bench.suites import Suite
 from lungseg import recipes, runtime
 from lungseg.batches import Batches

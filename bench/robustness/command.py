@@ -18,8 +18,7 @@ from bench.robustness.probe import Asked
 from bench.running import data
 from bench.running.data import SuiteData
 from bench.running.executor import Event, Executor, Local
-from bench.running.fingerprint import fingerprint_inputs
-from bench.running.training import of_cell
+from bench.running.training import fingerprint_inputs, of_cell
 from bench.suites import Suite
 from lungseg.errors import PARTIAL, DataError
 

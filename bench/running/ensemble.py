@@ -19,9 +19,8 @@ from bench.records.results import Results
 from bench.running import data
 from bench.running.data import SuiteData
 from bench.running.executor import Event, Executor, Job, Local
-from bench.running.fingerprint import fingerprint_inputs
 from bench.running.suite_run import of_others
-from bench.running.training import of_cell
+from bench.running.training import fingerprint_inputs, of_cell
 from bench.suites import Suite
 from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold

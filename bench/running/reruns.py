@@ -10,8 +10,8 @@ from bench.records import reruns, store
 from bench.records.results import Results
 from bench.running import data, suite_run
 from bench.running.executor import Executor
-from bench.running.fingerprint import fingerprint_inputs
 from bench.running.progress import display
+from bench.running.training import fingerprint_inputs
 from bench.suites import Suite
 from lungseg.errors import LungsegError
 

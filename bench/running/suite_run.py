@@ -24,9 +24,8 @@ from bench.records.store import Document
 from bench.running import data
 from bench.running.data import SuiteData
 from bench.running.executor import Event, Executor, Interrupted, Local, Outcome, in_parallel
-from bench.running.fingerprint import fingerprint_inputs, graphs_of_edited
 from bench.running.progress import Display, display
-from bench.running.training import Training
+from bench.running.training import Training, fingerprint_inputs, graphs_of_edited
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import PARTIAL

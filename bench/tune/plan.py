@@ -9,7 +9,7 @@ from bench import machine, suites
 from bench.cell import Cell
 from bench.records import store
 from bench.running.data import SuiteData
-from bench.running.fingerprint import PROTOCOL, settings
+from bench.running.training import PROTOCOL, settings
 from bench.suites import Suite
 from bench.tune import space
 from lungseg import ARCHITECTURES, runtime, splits

@@ -14,10 +14,9 @@ from bench.records.results import Results
 from bench.running import lock, progress
 from bench.running.data import SuiteData
 from bench.running.executor import Event, Executor, in_parallel
-from bench.running.fingerprint import fingerprint_inputs
 from bench.running.progress import Display
 from bench.running.suite_run import submitted
-from bench.running.training import Training
+from bench.running.training import Training, fingerprint_inputs
 from bench.tune import space
 from bench.tune.journal import OK, Journal, Trial
 from bench.tune.plan import Plan

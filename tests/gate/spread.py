@@ -24,7 +24,7 @@ from bench.cell import Cell
 from bench.records import store
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.running import data, fingerprint, worker
+from bench.running import data, training, worker
 from bench.running.training import Training
 from bench.suites import Suite
 from lungseg import runtime
@@ -34,7 +34,7 @@ def train(cell: Cell, threads: int, root: Path, results: Path) -> None:
     """One cell, in a fresh process, with a number of threads that the suite does not have."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # a backend's start-up noise; a failure comes back as exception
     suite = replace(suites.suite(cell.suite), threads=threads)
-    made_from = fingerprint.fingerprint_inputs(cell, data.load_suite_data(suite, root, Results(results)))
+    made_from = training.fingerprint_inputs(cell, data.load_suite_data(suite, root, Results(results)))
     worker.run(Training(cell, suite, root, Results(results), made_from), lambda event: None)
 
 
