@@ -1,7 +1,9 @@
-"""A cell: one training of a suite, and the names it has in records, on pages and on the terminal."""
+"""A cell: one training of a suite, and the names it has in records and files, on pages and on the terminal."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,8 @@ from bench import machine
 from lungseg import recipes
 from lungseg.recipes import Recipe
 from lungseg.splits import Fold
+
+LONGEST = 210  # characters of a file name, whose limit is 255 nearly everywhere, before `-distribution.png`
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,15 @@ def network(cell: Mapping[str, Any], *more: str) -> str:
     """``unet``, or ``unet (no-geometric)`` under a variant of the recipe; ``more`` comes before it in the brackets."""
     inside = ", ".join(filter(None, (*more, variant_of(cell))))
     return f"{cell['architecture']} ({inside})" if inside else str(cell["architecture"])
+
+
+def file_slug(text: str) -> str:
+    """A file name: letters, digits, dots, dashes and underscores, never a path. One that would not fit a file system
+    with what is put after it ends in a hash, so that two of them stay two."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".") or "_"
+    if len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST - 9]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def _variant(cell: Mapping[str, Any]) -> str:

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import suites
-from bench.cell import Cell
-from bench.paths import file_slug, near
+from bench.cell import Cell, file_slug
 from bench.records import store
 from bench.records.record import Record
 from bench.records.results import Results
@@ -32,6 +31,7 @@ from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold
+from lungseg.terminal import near
 
 if TYPE_CHECKING:
     from bench.statistics.rows import Leaderboard, Row

@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.paths import ROOT
 from lungseg import provenance, runtime
 from lungseg.errors import EnvironmentFailure, UsageError
+from lungseg.provenance import ROOT
 
 FAST = "-fast"
 

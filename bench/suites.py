@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import machine
-from bench.cell import Cell, variant_of
-from bench.paths import file_slug
+from bench.cell import Cell, file_slug, variant_of
 from lungseg import ARCHITECTURES, recipes
 from lungseg.errors import UsageError
 from lungseg.recipes import PRECISIONS, Recipe

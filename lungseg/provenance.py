@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 PACKAGE = Path(__file__).resolve().parent
-CHECKOUT = PACKAGE.parent
+ROOT = PACKAGE.parent  # of the checkout; where this is installed, of the packages
+CHECKOUT = (ROOT / "pyproject.toml").is_file()
 # Variables by which git, run from a hook of another repository, would answer of that one.
 OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 
@@ -44,7 +45,7 @@ def source() -> dict[str, Any]:
     """Version, hash and, in a checkout, commit of the package; dirty: whether it differs from that (None: unknown)."""
     import lungseg
 
-    result, dirty = commit(CHECKOUT, "lungseg")
+    result, dirty = commit(ROOT, "lungseg")
     return {"lungseg": lungseg.__version__, "commit": result, "dirty": dirty, "sha256": sources_sha256()}
 
 

@@ -61,6 +61,12 @@ def path(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text!r}: no home folder of that name; is ./{text} meant?") from error
 
 
+def near(path: Path) -> str:
+    """A path as the user would type it from here."""
+    shown = os.path.relpath(path)
+    return str(path) if shown.startswith("..") else shown
+
+
 def elapsed(seconds: float) -> str:
     """Seconds as a person says them: ``45 s``, ``12 min``, ``3.4 h``."""
     if seconds < 90:

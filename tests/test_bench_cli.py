@@ -8,8 +8,8 @@ import pytest
 import lungseg
 from bench.__main__ import main
 from bench.cli import reporting
-from bench.paths import ROOT
 from lungseg.__main__ import main as lungseg_main
+from lungseg.provenance import ROOT
 
 
 def test_help_and_list_load_no_backend_and_no_arrays():

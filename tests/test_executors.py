@@ -19,11 +19,11 @@ from test_launch import SRUN
 
 from bench import machine
 from bench.cli.options import parser
-from bench.paths import ROOT
 from bench.records import makespan
 from bench.running import child
 from bench.running.executor import EXECUTORS, LAUNCHES, Job, Stopped
 from lungseg.errors import EnvironmentFailure
+from lungseg.provenance import ROOT
 
 STARTS = 3  # tries to start Ray, which gives up where its own processes take half a minute to start
 # As ssh and sshd: one text to a shell that has another folder and no variable of ours. Host ``down`` is not reached.

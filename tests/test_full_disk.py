@@ -17,7 +17,6 @@ from records import grid, parsed, record, save, save_throughput
 from bench import publish, suites
 from bench.__main__ import main
 from bench.pages import report
-from bench.paths import ROOT
 from bench.records import costs, store
 from bench.records.results import Results
 from bench.running import lock
@@ -26,6 +25,7 @@ from lungseg import atomic, datasets
 from lungseg.datasets import phantom
 from lungseg.errors import EnvironmentFailure
 from lungseg.prepare import prepare
+from lungseg.provenance import ROOT
 
 pytestmark = pytest.mark.fault("F71")
 SUITE = suites.suite("quick")

@@ -14,9 +14,9 @@ from bench import gate
 from bench.__main__ import main
 from bench.cli import comparing
 from bench.gate import compare, exit_code
-from bench.paths import ROOT
 from bench.records import store
 from bench.running.training import PROTOCOL
+from lungseg.provenance import ROOT
 
 LIMITS = gate.LIMITS["smoke"]
 IDS = [f"c{k:02d}" for k in range(16)]

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # of the package bench; those of one floor do not import each other
-    {"paths", "names"},
+    {"names"},
     {"machine"},
     {"cell"},
     {"suites"},

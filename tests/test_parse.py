@@ -12,11 +12,12 @@ import pytest
 from records import ensemble, grid, record, save, sealed
 
 from bench.__main__ import main
-from bench.paths import ROOT, near
 from bench.records import kinds, parse, store
 from bench.records import record as parts_of
 from bench.records.results import Results
 from lungseg.metrics import METRICS, Counts
+from lungseg.provenance import ROOT
+from lungseg.terminal import near
 
 SMALL = {"folds": 2, "n": 24, "epochs": 4}
 KEY = "tensorflow-cpu-float32"

@@ -15,9 +15,9 @@ from records import grid, record, save, save_throughput
 
 from bench.__main__ import main
 from bench.pages import report
-from bench.paths import ROOT
 from bench.records.results import Results
 from bench.running import lock
+from lungseg.provenance import ROOT
 
 SMALL = {"folds": 2, "n": 20, "epochs": 4}
 

@@ -17,12 +17,12 @@ from bench import figures
 from bench.__main__ import main
 from bench.figures import style
 from bench.pages import report
-from bench.paths import ROOT
 from bench.records import parse, store
 from bench.records.readable import readable
 from bench.records.record import CaseScore
 from bench.records.results import Results
 from bench.speed import throughput_table
+from lungseg.provenance import ROOT
 
 SMALL = {"folds": 2, "n": 24, "epochs": 4}
 KEY = "tensorflow-cpu-float32"

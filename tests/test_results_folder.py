@@ -18,12 +18,12 @@ from records import grid, save
 from bench import suites
 from bench.__main__ import main
 from bench.cli import comparing
-from bench.paths import ROOT
 from bench.records import store
 from bench.records.results import Results
 from bench.running import child, data, lock
 from lungseg import atomic
 from lungseg.errors import EnvironmentFailure
+from lungseg.provenance import ROOT
 
 SMALL = {"folds": 2, "n": 20, "epochs": 4}
 

@@ -11,7 +11,6 @@ import pytest
 from bench import machine, suites
 from bench.__main__ import main
 from bench.pages import robustness_page
-from bench.paths import ROOT
 from bench.records import store
 from bench.records.results import Results
 from bench.robustness import command, corruptions, measurement
@@ -19,6 +18,7 @@ from bench.robustness.corruptions import CLEAN, CORRUPTIONS, KEYS, corrupted
 from bench.robustness.measurement import Network
 from lungseg.datasets import phantom
 from lungseg.errors import DataError
+from lungseg.provenance import ROOT
 
 SIZE = (96, 80)
 

@@ -15,7 +15,6 @@ from bench.__main__ import main as bench
 from bench.cli import comparing
 from bench.cli.options import parser
 from bench.gate.reports import Verdict
-from bench.paths import ROOT
 from bench.records.results import Results
 from bench.running import data
 from bench.suites import SUITES
@@ -24,6 +23,7 @@ from lungseg.__main__ import main
 from lungseg.datasets import phantom
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import prepare
+from lungseg.provenance import ROOT
 
 SMALL = {"folds": 2, "n": 20, "epochs": 4}
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from made_up_study import PLAN, SMALL, describe, tune
 
-from bench import paths
 from bench.__main__ import main
 from bench.markdown import ratio
 from bench.records.results import Results
 from bench.tune import result
 from bench.tune.journal import OK
 from bench.tune.page import compared, page
+from lungseg.terminal import near
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -69,7 +69,7 @@ def test_what_is_published_is_the_record_and_its_page(tmp_path, trainings, capsy
     assert sorted(target.rglob("*.*")) == [record, record.with_suffix(".md")]
     assert record.with_suffix(".md").read_text() == page(result.load(record))
     assert record.read_bytes() == (Results(tmp_path).study(PLAN.name) / "tune.json").read_bytes()
-    assert paths.near(record) in capsys.readouterr().out
+    assert near(record) in capsys.readouterr().out
 
 
 def test_committed_pages_are_what_their_records_give():

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import machine, suites
-from bench.paths import near
 from bench.records.results import Results
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.architectures import is_outside
 from lungseg.errors import PARTIAL, EnvironmentFailure, UsageError
-from lungseg.terminal import silence
+from lungseg.terminal import near, silence
 
 if TYPE_CHECKING:
     from bench.gate.reports import Verdict

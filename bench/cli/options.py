@@ -7,8 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 
-from bench.paths import home
-from bench.records.results import Results
+from bench.records.results import Results, home
 from lungseg import __version__
 from lungseg.recipes import PRECISIONS
 from lungseg.terminal import path

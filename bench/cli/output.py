@@ -6,9 +6,9 @@ import shutil
 import sys
 from collections.abc import Mapping
 
-from bench.paths import near
 from bench.records import store
 from bench.records.results import Results
+from lungseg.terminal import near
 
 
 def say(text: str) -> None:

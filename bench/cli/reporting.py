@@ -7,8 +7,8 @@ import resource
 
 from bench import suites
 from bench.cli.output import warn
-from bench.paths import near
 from lungseg.errors import DataError, UsageError
+from lungseg.terminal import near
 
 
 def costs(options: argparse.Namespace) -> int:

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 from bench import machine, suites
 from bench.cli.output import columns, say, warn
-from bench.paths import near
 from bench.records.results import Results
 from bench.running.executor import EXECUTORS, Executor
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import PARTIAL, LungsegError, UsageError
+from lungseg.terminal import near
 
 BUDGET_S = 5.0  # seconds of one measurement of speed, about
 

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from bench.cell import file_slug
 from bench.pages import answers, completeness, provenance
-from bench.paths import file_slug
 from bench.records import csv_file, store
 from bench.records.results import Results
 from bench.statistics import misses, subgroups

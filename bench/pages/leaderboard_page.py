@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from bench import findings, names
+from bench.cell import file_slug
 from bench.markdown import NONE, code, counted, duration, escape, listed, millions, paragraph, table
 from bench.pages import completeness, leading, tables
 from bench.pages.leading import ranked
 from bench.pages.suite_page import GENERATED, shown, unread
-from bench.paths import file_slug
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN

@@ -8,9 +8,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from bench.markdown import WIDTH, counted, listed
-from bench.paths import home
 from bench.records import costs
-from bench.records.results import Results
+from bench.records.results import Results, home
 from bench.suites import SUITES, Suite, cells
 from lungseg import ARCHITECTURES, DATASETS, recipes
 from lungseg.terminal import elapsed

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from bench.cell import file_slug
 from bench.markdown import code, counted, escape, listed, paragraph, plain, table
-from bench.paths import file_slug
 from bench.records.record import Machine, Source
 from bench.records.reruns import Reruns
 from bench.statistics.rows import Leaderboard

@@ -9,6 +9,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from bench import markdown
+from bench.cell import file_slug
 from bench.markdown import filled, plain, ratio, table, truncated, with_interval
 from bench.pages import answers, completeness, csv_tables, leading, robustness_page
 from bench.pages.browser_page import browser_page
@@ -16,7 +17,6 @@ from bench.pages.leaderboard_page import leaderboard_page
 from bench.pages.methods_page import methods_page
 from bench.pages.speed_page import speed_page
 from bench.pages.suite_page import CAPTIONS, own_questions, suite_page
-from bench.paths import file_slug
 from bench.records import reruns, store
 from bench.records.readable import Readable, readable
 from bench.records.results import Results

@@ -19,16 +19,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import machine
-from bench.cell import Cell
-from bench.paths import MARK, file_slug
+from bench.cell import Cell, file_slug
 from bench.records import store
 from bench.records.store import Document
 from lungseg.errors import DataError, UsageError
+from lungseg.provenance import CHECKOUT, ROOT
 
 if TYPE_CHECKING:
     from bench.records.record import Record  # it brings NumPy, which the command line does without
 
+MARK = "<!-- Written by "  # how every page begins
 WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "subgroups")  # folders that a run writes to
+
+
+def home() -> Path:
+    """Parent of the default results folder: the checkout, else the working directory."""
+    return ROOT if CHECKOUT else Path.cwd()
 
 
 @dataclass(frozen=True)

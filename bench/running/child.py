@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.paths import ROOT
 from bench.running import lock
 from bench.running.executor import Event, Job, Say
 from lungseg import runtime
 from lungseg.errors import ContractError, EnvironmentFailure, LungsegError
+from lungseg.provenance import ROOT
 
 GRACE_S = 3.0  # that a process which was started through a prefix has to end by itself
 BEGINS, ENDS = "begins", "ends"  # the events that a process tells first and last, whatever it works at

@@ -19,8 +19,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.paths import ROOT, file_slug
+from bench.cell import file_slug
 from lungseg import runtime
+from lungseg.provenance import ROOT
 
 SSH = (
     "ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.paths import CHECKOUT, ROOT
 from lungseg import runtime
 from lungseg.errors import EnvironmentFailure, UsageError
+from lungseg.provenance import CHECKOUT, ROOT
 
 KERNELS = "tests/speed"
 TIMER = "time.process_time"  # a busy machine takes turns by the clock alone

@@ -9,7 +9,7 @@ import records as made_up
 
 from bench.__main__ import main
 from bench.gate import Limits, paired
-from bench.paths import ROOT
+from lungseg.provenance import ROOT
 
 LIMITS = Limits(margin=0.01, floor=0.9)
 
