@@ -10,7 +10,7 @@ from records import grid, record, save, unlike, validate
 import lungseg
 from bench import gate, machine, suites
 from bench.__main__ import main
-from bench.cli import output, training
+from bench.cli import training
 from bench.cli.options import parser
 from bench.pages import report, showcase
 from bench.records import store
@@ -209,6 +209,6 @@ def test_entries_of_a_variant_are_asked_of_a_suite_of_that_recipe(tmp_path, monk
 @pytest.mark.parametrize(("columns", "details"), [("40", 60), ("100", 100), ("300", 120)])
 def test_the_leaderboard_is_as_wide_as_the_terminal_and_eighty_columns_in_a_log(monkeypatch, columns, details):
     monkeypatch.setenv("COLUMNS", columns)
-    assert output.columns() == 80
-    monkeypatch.setattr(output.sys.stdout, "isatty", lambda: True)
-    assert output.columns() == details
+    assert training.columns() == 80
+    monkeypatch.setattr(training.sys.stdout, "isatty", lambda: True)
+    assert training.columns() == details

@@ -6,7 +6,6 @@ import argparse
 import resource
 
 from bench import suites
-from bench.cli.output import warn
 from lungseg.errors import DataError, UsageError
 from lungseg.terminal import near
 
@@ -60,7 +59,7 @@ def report(options: argparse.Namespace) -> int:
     result = readable(options.results)
     for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, result=result):
         print(f"written: {near(path)}")
-    warn(options.results, result.unreadable)
+    result.warn(options.results)
     return DataError.exit_code if result.unreadable else 0
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from bench import machine, suites
-from bench.cli.output import columns, say, warn
 from bench.records.results import Results
 from bench.running.executor import EXECUTORS, Executor
 from bench.suites import Suite
@@ -17,6 +20,7 @@ from lungseg.errors import PARTIAL, LungsegError, UsageError
 from lungseg.terminal import near
 
 BUDGET_S = 5.0  # seconds of one measurement of speed, about
+say = partial(print, flush=True)  # at once, also into a pipe
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,107 +29,64 @@ def run(options: argparse.Namespace) -> int:
 
     A record that cannot be read is trained again if the run has its cell; of any other the user is warned.
     """
-    suite = _chosen(options)
-    runtime.check_backend()
-    executor = _executor(options, suite.workers)
+    suite = _chosen(options, "seeds", "folds", "variants", "precision", "deterministic")
     options.results.refuse_others_pages()
-    from bench.pages import report, showcase
-    from bench.records.readable import readable
-    from bench.running import data, lock, suite_run
-    from bench.statistics import stats
+    with _at_work(options, suite) as (suite, root, executor):
+        from bench.pages import showcase
+        from bench.running import suite_run
 
-    with lock.held(options.results):
-        root = data.resolve_root(suite, options.data, options.results)
-        suite = suites.called(suite, root)
         code, _ = suite_run.train(suite, root, options.results, executor=executor)
-        result = readable(options.results)
-        known = stats.leaderboards(result.records)
-        # now, as what follows may fail or take long
-        report.write(options.results, figures=False, only=suite.name, result=result, known=known)
-        print(report.terminal(known, columns(), only=suite.name), flush=True)
-        code = _tried(code, lambda: showcase.draw(suite, options.results, root))
+        steps: list[Callable[[], object]] = [lambda: showcase.draw(suite, options.results, root)]
         if not options.no_speed:
-            code = _tried(code, lambda: _speed(suite, options.results, executor, anew=False))
-        written = report.write(options.results, only=suite.name, result=result, known=known)
-    pages = [path for path in written if path.suffix == ".md"]
-    print("\n".join(f"written: {near(path)}" for path in pages))
-    warn(options.results, result.unreadable)
-    return code
+            steps.append(lambda: _speed(suite, options.results, executor, anew=False))
+        return _report(options.results, suite, code, steps)
 
 
 def ensemble(options: argparse.Namespace) -> int:
     """Score ensembles of trained networks, then report. 4 when some could not be scored."""
-    suite = suites.select(
-        suites.suite(options.suite), options.arch, folds=options.folds,
-        precision=options.precision, deterministic=options.deterministic,
-    )  # fmt: skip
-    suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
-    runtime.check_backend()
-    executor = _executor(options, suite.workers)
+    suite = _chosen(options, "folds", "precision", "deterministic")
     options.results.require()
-    from bench.pages import report
-    from bench.records.readable import readable
-    from bench.running import data, ensemble, lock
-    from bench.statistics import stats
+    with _at_work(options, suite) as (suite, root, executor):
+        from bench.running import ensemble
 
-    with lock.held(options.results):
-        root = data.resolve_root(suite, options.data, options.results)
-        suite = suites.called(suite, root)
         code = ensemble.make(suite, root, options.results, options.seeds, say, tta=options.tta, executor=executor)
-        result = readable(options.results)
-        known = stats.leaderboards(result.records)
-        written = report.write(options.results, only=suite.name, result=result, known=known)
-    print(report.terminal(known, columns(), only=suite.name))
-    print("\n".join(f"written: {near(path)}" for path in written if path.suffix == ".md"))
-    warn(options.results, result.unreadable)
-    return code
+        return _report(options.results, suite, code)
 
 
 def robustness(options: argparse.Namespace) -> int:
     """Measure the Dice that trained networks lose on corrupted images. 4 when a network could not be measured."""
     if options.seeds is not None and options.seeds < 1:
         raise UsageError(f"--seeds {options.seeds}: at least 1 is needed")
-    suite = suites.select(
-        suites.suite(options.suite), options.arch, precision=options.precision, deterministic=options.deterministic
-    )
-    suite = suites.of_variant(suite, options.variant) if options.variant is not None else suite
-    runtime.check_backend()
-    executor = _executor(options, suite.workers)
-    from bench.markdown import plain
-    from bench.pages import robustness_page
-    from bench.robustness import command, measurement
-    from bench.running import data, lock
+    suite = _chosen(options, "precision", "deterministic")
+    with _at_work(options, suite) as (suite, root, executor):
+        from bench.markdown import plain
+        from bench.pages import robustness_page
+        from bench.robustness import command, measurement
 
-    with lock.held(options.results):
-        root = data.resolve_root(suite, options.data, options.results)
         code = command.measure(suite, root, options.results, options.seeds, say, executor)
         written = robustness_page.write(options.results, suite.name)
     key = suite.machine_key
     result = [network for network in measurement.load(options.results, suite.name) if network.machine_key == key]
     if result:
         print(robustness_page.losses(result, plain, "simple"))
-    print("\n".join(f"written: {near(path)}" for path in [options.results.robustness(suite.name), *written]))
+    _tell([options.results.robustness(suite.name), *written])
     return code
 
 
 def reruns(options: argparse.Namespace) -> int:
     """Train a suite's cells several times from equal inputs; the results are stored apart from the records."""
-    suite = _chosen(options)
+    suite = _chosen(options, "seeds", "folds", "precision", "deterministic")
     if options.times < 1:
         raise UsageError(f"--times {options.times}: at least 1 is needed")
-    runtime.check_backend()
-    executor = _executor(options, suite.workers)
-    from bench.running import data, lock
-    from bench.running import reruns as repeated
     from bench.running.executor import Interrupted
 
-    with lock.held(options.results):
-        root = data.resolve_root(suite, options.data, options.results)
+    with _at_work(options, suite) as (suite, root, executor):
+        from bench.running import reruns as repeated
+
         try:
-            written = repeated.measure(suite, root, options.results, options.times, say, executor)
+            _tell(repeated.measure(suite, root, options.results, options.times, say, executor))
         except Interrupted as error:
             raise KeyboardInterrupt from error
-    print("\n".join(f"written: {near(path)}" for path in written))
     return 0
 
 
@@ -133,8 +94,7 @@ def speed(options: argparse.Namespace) -> int:
     """Measure throughput; train no cell."""
     from bench.running import lock
 
-    suite = _chosen(options)
-    runtime.check_backend()
+    suite = _chosen(options, "precision")
     executor = _executor(options, suite.workers)
     budget_s = None if options.whole else BUDGET_S
     with lock.held(options.results):
@@ -167,21 +127,68 @@ def tune(options: argparse.Namespace) -> int:
     code, written = command.tune(
         study, budget, range(options.seeds), options.data, options.results, options.publish_to, executor
     )
-    for path in written:
-        print(f"written: {near(path)}")
+    _tell(written)
     return code
 
 
-def _chosen(options: argparse.Namespace) -> Suite:
-    chosen = suites.suite(options.suite)
-    narrowing = {
-        name: getattr(options, name, None) for name in ("seeds", "folds", "variants", "precision", "deterministic")
-    }
-    chosen = suites.select(chosen, options.arch, **narrowing)
+def _chosen(options: argparse.Namespace, *narrowing: str) -> Suite:
+    """The suite that the options name, of the variant that they name, as far as these of them narrow it. Raises
+    UsageError for what is not known, EnvironmentFailure where the backend is not installed."""
+    chosen = suites.select(
+        suites.suite(options.suite), options.arch, **{name: getattr(options, name) for name in narrowing}
+    )
+    if getattr(options, "variant", None) is not None:
+        chosen = suites.of_variant(chosen, options.variant)
     workers = getattr(options, "workers", None)
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: at least 1 is needed")
+    runtime.check_backend()
     return replace(chosen, workers=workers) if workers else chosen
+
+
+@contextmanager
+def _at_work(options: argparse.Namespace, suite: Suite) -> Iterator[tuple[Suite, Path, Executor]]:
+    """Hold the results folder while the block runs; the suite with its data called by their name, where they lie, and
+    what runs its processes."""
+    executor = _executor(options, suite.workers)
+    from bench.running import data, lock
+
+    with lock.held(options.results):
+        root = data.resolve_root(suite, options.data, options.results)
+        yield suites.called(suite, root), root, executor
+
+
+def _report(results: Results, suite: Suite, code: int, steps: Sequence[Callable[[], object]] = ()) -> int:
+    """Print the suite's leaderboard, take the steps that may fail or take long, write its pages; the exit code, PARTIAL
+    where only a step failed."""
+    from bench.pages import report
+    from bench.records.readable import readable
+    from bench.statistics import stats
+
+    result = readable(results)
+    known = stats.leaderboards(result.records)
+    if steps:  # now, as they may fail
+        report.write(results, figures=False, only=suite.name, result=result, known=known)
+    say(report.terminal(known, columns(), only=suite.name))
+    for step in steps:
+        try:
+            step()
+        except LungsegError as error:
+            print(f"warning: {error}", file=sys.stderr)
+            code = code or PARTIAL
+    written = report.write(results, only=suite.name, result=result, known=known)
+    _tell([path for path in written if path.suffix == ".md"])
+    result.warn(results)
+    return code
+
+
+def columns() -> int:
+    """Width of output: the terminal's, between 60 and 120 columns; 80 where standard output is no terminal."""
+    return min(120, max(60, shutil.get_terminal_size((80, 0)).columns)) if sys.stdout.isatty() else 80
+
+
+def _tell(written: Sequence[Path]) -> None:
+    print("\n".join(f"written: {near(path)}" for path in written))
 
 
 def _speed(
@@ -203,13 +210,3 @@ def _executor(options: argparse.Namespace, workers: int) -> Executor:
     if options.launch:
         machine.ask(options.launch)
     return EXECUTORS["local"](options.launch)
-
-
-def _tried(code: int, extra: Callable[[], object]) -> int:
-    """Run a step whose failure must not prevent the report: warn, and return ``code``, or PARTIAL where that was 0."""
-    try:
-        extra()
-    except LungsegError as error:
-        print(f"warning: {error}", file=sys.stderr)
-        return code or PARTIAL
-    return code

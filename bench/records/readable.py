@@ -11,6 +11,7 @@ warnings about a training stand beside its scores.
 from __future__ import annotations
 
 import gc
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from bench.records import store
 from bench.records.record import Record, trainings
 from bench.records.results import Results
+from lungseg.terminal import near
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +47,11 @@ class Readable:
     def suites(self) -> list[str]:
         """Suites that have an unreadable file, sorted."""
         return sorted({path.split("/")[1] for path in self.unreadable})
+
+    def warn(self, results: Results) -> None:
+        """Name each unreadable record, its error and the remedy on standard error."""
+        for path, why in self.unreadable.items():
+            print(f"warning: {near(results.root / path)}: {why}; {store.RERUN}", file=sys.stderr)
 
 
 @contextmanager
