@@ -1,7 +1,7 @@
 """CSV without spreadsheet formulas.
 
-A cell that begins with ``=``, ``+``, ``-`` or ``@`` would be a formula, and file names come from outside. Such text
-gets an apostrophe before it, which ``rows`` removes again; numbers stay numbers.
+A cell that begins with ``=``, ``+``, ``-`` or ``@`` would be a formula, and names of files, processors and cards come
+from outside. Such text gets an apostrophe before it, which ``rows`` and ``read`` remove again; numbers stay numbers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from lungseg.errors import DataError
 
 _FORMULA = ("=", "+", "-", "@")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|inf|nan)")
@@ -22,10 +25,10 @@ def line(columns: Sequence[str], row: Mapping[str, str]) -> str:
     return written.getvalue()
 
 
-def rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
+def rows(table: str, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a table with exactly these columns, without one that a kill cut off; none of another table."""
     try:
-        result = list(csv.reader(io.StringIO(text, newline="")))
+        result = list(csv.reader(io.StringIO(table, newline="")))
     except csv.Error:
         return []
     if not result or result[0] != list(columns):
@@ -51,3 +54,19 @@ def bare(cell: str) -> str:
 
 def _dangerous(text: str) -> bool:
     return text.lstrip(" '").startswith(_FORMULA)  # some spreadsheets pass over spaces
+
+
+def text(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
+    """The table as CSV, a header first; missing values empty, values of other columns left out."""
+    return "".join(line(columns, row) for row in (dict(zip(columns, columns, strict=True)), *rows))
+
+
+def read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows of a table, cells that are missing empty. Raises DataError for text that is no CSV."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [{name: bare(value or "") for name, value in row.items() if name} for row in reader]
+            return list(reader.fieldnames or ()), rows
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error}); move it away") from error

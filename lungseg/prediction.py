@@ -253,6 +253,5 @@ class _Table:
         )
 
     def _write(self, names: Sequence[str]) -> None:
-        lines = [csv_file.line(COLUMNS, dict(zip(COLUMNS, COLUMNS, strict=True)))]
-        lines += [csv_file.line(COLUMNS, self.rows[name]) for name in names]
-        atomic.write_bytes(self.path, "".join(lines).encode("utf-8", errors="replace"))
+        text = csv_file.text(COLUMNS, [self.rows[name] for name in names])
+        atomic.write_bytes(self.path, text.encode("utf-8", errors="replace"))

@@ -9,8 +9,8 @@ from typing import Any
 from records import save
 
 from bench.pages import report
-from bench.records import csv_file
 from bench.records.results import Results
+from lungseg import csv_file
 
 
 def page(results: Path, records: Sequence[dict[str, Any]], suite: str = "fake") -> str:

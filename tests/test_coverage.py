@@ -182,7 +182,7 @@ def test_a_table_of_fewer_rows_is_judged_as_if_nothing_was_kept(rows, seeds, wit
         kept = simulation.equal(of, with_, tables)
         for name in ("difference", "error", "df"):
             np.testing.assert_allclose(getattr(kept, name), getattr(alone, name), rtol=1e-9, atol=1e-15)
-        zero, apart = verdicts.holm(alone.p_zero()), verdicts.holm(alone.p_apart())
+        zero, apart = resampling.holm(alone.p_zero()), resampling.holm(alone.p_apart())
         called = (zero < verdicts.ALPHA) & (apart >= verdicts.ALPHA)
         assert simulation.false_rate(of, with_, tables) == pytest.approx(called.any(axis=1).mean())
         t = scipy_stats.t.ppf(1 - verdicts.ALPHA / 2 / zero.shape[1], alone.df)

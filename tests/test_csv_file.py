@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import parsed, record
 
-from bench.records import costs, csv_file
+from bench.records import costs
 from bench.records.results import Results
 from bench.speed import throughput_table
 from bench.suites import suite
+from lungseg import csv_file
 from lungseg.errors import DataError
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")', "'=1", "-"]

@@ -10,8 +10,9 @@ from records import cell_name, ensembles, grid, leaderboards, parsed, save, seal
 
 from bench import gate, suites
 from bench.pages import answers, report
-from bench.records import costs, csv_file, store
+from bench.records import costs, store
 from bench.records.results import Results
+from lungseg import csv_file
 
 SUITE = replace(suites.suite("quick"), architectures=("unet", "resunet"), seeds=(0, 1, 2))
 

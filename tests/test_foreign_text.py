@@ -23,7 +23,8 @@ from bench import markdown
 from bench.__main__ import main
 from bench.pages import report
 from bench.pages.leaderboard_page import leaderboard_page
-from bench.records import csv_file, parse
+from bench.records import parse
+from lungseg import csv_file
 
 SMALL = {"folds": 2, "n": 24, "epochs": 6, "size": 16}
 READER = MarkdownIt("commonmark").enable("table").enable("strikethrough")

@@ -81,8 +81,8 @@ def test_identical_rows_are_never_better(tables):
 @given(made_up())
 def test_interval_and_test_of_a_pair_say_the_same_and_correction_only_takes_away(tables):
     result = compared(tables)
-    assert [p.p_holm for p in result] == pytest.approx(resampling.holm([p.p_value for p in result]))
-    assert [p.p_apart_holm for p in result] == pytest.approx(resampling.holm([p.p_apart for p in result]))
+    assert [p.p_holm for p in result] == pytest.approx(resampling.holm(np.array([p.p_value for p in result])))
+    assert [p.p_apart_holm for p in result] == pytest.approx(resampling.holm(np.array([p.p_apart for p in result])))
     for pair in result:
         assert pair.difference.excludes(0.0) == (pair.p_value < verdicts.ALPHA)
         assert pair.p_value <= pair.p_holm
@@ -98,9 +98,9 @@ def test_interval_and_test_of_a_pair_say_the_same_and_correction_only_takes_away
 def test_a_wider_margin_makes_more_pairs_equivalent_and_none_less(tables, margin, wider):
     result = [verdicts.RowSamples.of(r.values) for r in drawn(tables).values()]
     errors = verdicts.errors(result, *verdicts.all_pairs(len(result)))
-    p = [verdicts.holm(errors.p_apart(m)) for m in (margin, margin * wider)]
+    p = [resampling.holm(errors.p_apart(m)) for m in (margin, margin * wider)]
     assert np.all(p[1] <= p[0] + 1e-12)
-    zero = verdicts.holm(errors.p_zero())
+    zero = resampling.holm(errors.p_zero())
     words = [[verdicts.word(*one) for one in zip(errors.difference, zero, q, strict=True)] for q in p]
     for narrow, wide in zip(*words, strict=True):
         assert wide in (narrow, EQUIVALENT)
@@ -197,9 +197,15 @@ def test_the_error_is_that_of_the_paired_bootstrap_in_the_limit():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_of_arrays_is_holm_of_lists(p):
-    np.testing.assert_allclose(verdicts.holm(np.array(p)), resampling.holm(p), atol=1e-15)
-    np.testing.assert_allclose(verdicts.holm(np.array([p, p[::-1]]))[1], resampling.holm(p[::-1]), atol=1e-15)
+def test_holm_is_by_its_definition_and_line_by_line(p):
+    """Each p value times how many are not below it, at least the adjusted value of every smaller one."""
+    ordered, adjusted, largest = sorted(p), dict[float, float](), 0.0
+    for place, value in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(p) - place) * value))
+        adjusted.setdefault(value, largest)
+    expected = [adjusted[value] for value in p]
+    np.testing.assert_allclose(resampling.holm(np.array(p)), expected, atol=1e-15)
+    np.testing.assert_allclose(resampling.holm(np.array([p, p[::-1]]))[1], expected[::-1], atol=1e-15)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from speed_rows import row
 
 from bench.__main__ import main
 from bench.cli import training
-from bench.records import csv_file
 from bench.records.results import Results
 from bench.running.child import Child
 from bench.speed import peers, throughput_table, torch_unet
 from bench.suites import suite
+from lungseg import csv_file
 from lungseg.errors import EnvironmentFailure, UsageError
 
 SMALL = replace(suite("smoke"), size=(64, 64), timeout_s=60)

@@ -12,8 +12,7 @@ from scipy.ndimage import binary_dilation
 import lungseg
 from lungseg import images
 from lungseg.datasets import phantom
-from lungseg.datasets.phantom.anatomy import patient
-from lungseg.datasets.phantom.outlines import frame, inside, outlines, place
+from lungseg.datasets.phantom.anatomy import frame, inside, outlines, patient, place
 from lungseg.datasets.phantom.radiography import radiograph
 from lungseg.errors import DataError, UsageError
 from lungseg.png import read_header

@@ -15,8 +15,8 @@ import lungseg
 from bench.markdown import escape
 from bench.names import display
 from bench.pages import report
-from bench.records import csv_file
 from bench.records.results import Results
+from lungseg import csv_file
 
 TABLES = ["rows.csv", "folds.csv", "images.csv", "cells.csv"]
 OF_ALL = ["METHODS.md", "SPEED.md", "index.html", "README.md"]

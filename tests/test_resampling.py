@@ -74,7 +74,7 @@ def test_resamples_are_the_same_in_every_process_and_follow_from_the_scores_alon
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_lies_between_the_raw_and_the_bonferroni_values_and_keeps_their_order(raw):
-    adjusted = resampling.holm(raw)
+    adjusted = resampling.holm(np.array(raw))
     assert all(p <= q <= min(1, len(raw) * p) + 1e-12 for p, q in zip(raw, adjusted, strict=True))
     order = np.argsort(raw, kind="stable")
     assert np.all(np.diff(np.array(adjusted)[order]) >= 0)

@@ -156,10 +156,10 @@ def test_of_two_suites_that_trained_it_one_is_taken(tmp_path, trained, capsys):
 def test_what_is_on_trial_is_trained(tmp_path, monkeypatch):
     """The gate judges today's code, whatever the folder holds."""
     requested = {}
-    with monkeypatch.context() as told:
-        told.setattr(suite_run, "train", lambda *_, **more: requested.update(more) or (0, None))
-        told.setattr("bench.gate.dry_run.metadata", lambda *_: {})
-        told.setattr("bench.gate.summarise", lambda *_: {})
+    with monkeypatch.context() as patched:
+        patched.setattr(suite_run, "train", lambda *_, **more: requested.update(more) or (0, None))
+        patched.setattr("bench.gate.dry_run.metadata", lambda *_: {})
+        patched.setattr("bench.gate.summarise", lambda *_: {})
         comparing._trained(suites.suite("smoke"), argparse.Namespace(data=None, results=Results(tmp_path)))
     stored(tmp_path)
     root = data.resolve_root(OURS, None, Results(tmp_path))

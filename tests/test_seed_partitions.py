@@ -7,8 +7,8 @@ import pytest
 from read_page import number, page
 from records import grid, leaderboards, parsed, sealed
 
-from bench.records import csv_file
 from bench.statistics.scores import Scores
+from lungseg import csv_file
 
 
 def partitioned(architectures=("unet", "resunet"), seeds=(0, 1, 2), folds=3, n=36):

@@ -12,10 +12,9 @@ from records import agreeing, counted, grid, leaderboards, save, sealed
 
 from bench.__main__ import main
 from bench.pages import report
-from bench.records import csv_file
 from bench.records.results import Results
 from bench.statistics import scores, subgroups
-from lungseg import Case
+from lungseg import Case, csv_file
 from lungseg.errors import DataError
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.records.results import Results
 from bench.statistics import simulation, stats, verdicts
+from bench.statistics.resampling import holm
 from bench.statistics.rows import Leaderboard, Trainings
 from bench.statistics.simulation import Shape
 
@@ -89,8 +90,8 @@ def rates(of: Shape, with_: Trainings, tables: int = TABLES, seed: int = 1) -> R
 
 
 def _better(zero, margin):
-    alike = verdicts.holm(margin) < verdicts.ALPHA
-    return (verdicts.holm(zero) < verdicts.ALPHA) & ~alike, alike
+    alike = holm(margin) < verdicts.ALPHA
+    return (holm(zero) < verdicts.ALPHA) & ~alike, alike
 
 
 def line(rows: int, seeds: int) -> str:

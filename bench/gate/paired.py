@@ -58,7 +58,7 @@ def compare(changes: Mapping[str, Change], limits: Limits) -> list[Finding]:
 
     Holm's adjustment bounds by ``limits.level`` the chance that any architecture passes which lost the margin.
     """
-    adjusted = holm([result.p for result in changes.values()])
+    adjusted = holm(np.array([result.p for result in changes.values()])).tolist()
     return [
         Finding(
             name,

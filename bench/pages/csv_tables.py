@@ -13,12 +13,13 @@ from pathlib import Path
 
 from bench.cell import file_slug
 from bench.pages import answers, completeness, provenance
-from bench.records import csv_file, store
+from bench.records import store
 from bench.records.results import Results
 from bench.statistics import misses, subgroups
 from bench.statistics.resampling import Interval
 from bench.statistics.rows import Boundary, Leaderboard, Row
 from bench.statistics.subgroups import Subgroups
+from lungseg import csv_file
 
 Line = dict[str, str]
 WHERE = ("protocol", "machine", "size", "recipe")

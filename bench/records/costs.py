@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.records import csv_file, store
+from bench.records import store
 from bench.records.results import Results
 from bench.suites import Suite
+from lungseg import csv_file
 
 if TYPE_CHECKING:
     from bench.records.record import Record  # it brings NumPy, which the list of suites does without

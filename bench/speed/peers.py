@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
-from bench.records import csv_file, store
+from bench.records import store
 from bench.records.results import Results
 from bench.running.executor import Executor, Job, Local
 from bench.running.training import plain
 from bench.speed import throughput, throughput_table
 from bench.speed.torch_unet import Asked
 from bench.suites import Suite
-from lungseg import runtime
+from lungseg import csv_file, runtime
 from lungseg.errors import EnvironmentFailure, UsageError
 
 OURS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # peer's precision -> Keras policy

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.records import csv_file
 from bench.records.results import Results
 from bench.speed.timing import ACCOUNTED
+from lungseg import csv_file
 from lungseg.errors import DataError
 
 KEY = ("architecture", "width", "batch", "threads")

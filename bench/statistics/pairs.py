@@ -60,8 +60,8 @@ def corrected(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     """The pairs with both of their p values corrected by Holm for these comparisons and no others."""
     if not pairs:
         return ()
-    zero = verdicts.holm(np.array([p.p_value for p in pairs]))
-    apart = verdicts.holm(np.array([p.p_apart for p in pairs]))
+    zero = resampling.holm(np.array([p.p_value for p in pairs]))
+    apart = resampling.holm(np.array([p.p_apart for p in pairs]))
     return tuple(
         replace(pair, p_holm=float(p), p_apart_holm=float(q)) for pair, p, q in zip(pairs, zero, apart, strict=True)
     )

@@ -185,11 +185,12 @@ def wilcoxon(differences: Floats) -> float:
     return float(2 * ndtr(-abs(above - n * (n + 1) / 4) / np.sqrt(variance)))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment of p values, in their order (Holm 1979)."""
-    adjusted = [1.0] * len(p_values)
-    largest = 0.0
-    for place, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[i]))
-        adjusted[i] = largest
+def holm(p_values: Floats) -> Floats:
+    """Holm's step-down adjustment along the last axis (Holm 1979, Scand. J. Stat. 6(2))."""
+    m = p_values.shape[-1]
+    order = np.argsort(p_values, axis=-1, kind="stable")
+    steps = np.take_along_axis(p_values, order, axis=-1) * np.arange(m, 0, -1)
+    adjusted = np.empty_like(steps)
+    rising = np.minimum(1.0, np.maximum.accumulate(steps, axis=-1))
+    np.put_along_axis(adjusted, order, rising, axis=-1)
     return adjusted

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from bench.statistics import verdicts
-from bench.statistics.resampling import SEED, Floats
+from bench.statistics.resampling import SEED, Floats, holm
 from bench.statistics.rows import Trainings
 from bench.statistics.verdicts import Indices
 
@@ -145,10 +145,10 @@ def equal(shape: Shape, of: Trainings, n: int) -> verdicts.Errors:
 def false_rate(shape: Shape, of: Trainings, n: int = 1000) -> float:
     """Share of tables of equal methods in which any pair is called different."""
     result = equal(shape, of, n)
-    zero = verdicts.holm(result.p_zero())
+    zero = holm(result.p_zero())
     some = (zero < verdicts.ALPHA).any(axis=1)  # in the others nothing is called different, so nothing else is tested
     apart = verdicts.Errors(result.difference[some], result.error[some], result.df[some]).p_apart()
-    called = (zero[some] < verdicts.ALPHA) & (verdicts.holm(apart) >= verdicts.ALPHA)
+    called = (zero[some] < verdicts.ALPHA) & (holm(apart) >= verdicts.ALPHA)
     return float(called.any(axis=1).sum() / n)
 
 

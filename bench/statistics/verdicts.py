@@ -136,17 +136,6 @@ def errors(rows: Sequence[RowSamples], first: Indices, second: Indices) -> Error
     return Table.of(rows).errors(first, second)
 
 
-def holm(p_values: Floats) -> Floats:
-    """Holm's step-down adjustment along the last axis (Holm 1979, Scand. J. Stat. 6(2))."""
-    m = p_values.shape[-1]
-    order = np.argsort(p_values, axis=-1, kind="stable")
-    steps = np.take_along_axis(p_values, order, axis=-1) * np.arange(m, 0, -1)
-    adjusted = np.empty_like(steps)
-    rising = np.minimum(1.0, np.maximum.accumulate(steps, axis=-1))
-    np.put_along_axis(adjusted, order, rising, axis=-1)
-    return adjusted
-
-
 def word(difference: float, p_zero: float, p_apart: float) -> str:
     """The verdict of two corrected p values.
 

@@ -140,15 +140,15 @@ def warnings(pairs: Sequence[Pair]) -> dict[str, list[str]]:
 def table(pairs: Sequence[Pair]) -> str:
     """CSV with a line for each pair: ids, evidence and checks, no pixels. Unknown sex or age: left empty; a name that a
     spreadsheet would run gets an apostrophe before it."""
-    lines = [csv_file.line(COLUMNS, {name: name for name in COLUMNS})]
+    lines = []
     for p in pairs:
         cells = (
             p.one.id, p.other.id, p.inliers, p.matches, f"{p.scale:.3f}", f"{p.degrees:.1f}",
             "certain" if p.certain else "possible", _word(p.known), _word(p.sexes_agree),
             "" if p.years_apart is None else p.years_apart,
         )  # fmt: skip
-        lines.append(csv_file.line(COLUMNS, dict(zip(COLUMNS, map(str, cells), strict=True))))
-    return "".join(lines)
+        lines.append(dict(zip(COLUMNS, map(str, cells), strict=True)))
+    return csv_file.text(COLUMNS, lines)
 
 
 def _word(answer: bool | None) -> str:

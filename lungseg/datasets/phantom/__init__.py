@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from lungseg import atomic
 from lungseg.datasets import Attributes, Case
 from lungseg.datasets.montgomery import load_original
-from lungseg.datasets.phantom.anatomy import ASPECT, FIELD_MM, patient
-from lungseg.datasets.phantom.outlines import frame, outlines
+from lungseg.datasets.phantom.anatomy import ASPECT, FIELD_MM, frame, outlines, patient
 from lungseg.datasets.phantom.radiography import radiograph
 from lungseg.errors import DataError, UsageError
 from lungseg.images import write_png

@@ -6,8 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from lungseg.datasets.phantom.anatomy import ASPECT, Grid, Patient, stream
-from lungseg.datasets.phantom.outlines import place
+from lungseg.datasets.phantom.anatomy import ASPECT, Grid, Patient, place, stream
 
 _WHITE = 2.4  # attenuation that leaves the film clear
 # A letter is seven rows of five dots, each row a number whose highest bit is the leftmost dot.

@@ -10,9 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lungseg.datasets.phantom.anatomy import Ellipse, Grid, Opacity, Patient, stream
+from lungseg.datasets.phantom.anatomy import (
+    Ellipse,
+    Frame,
+    Grid,
+    Opacity,
+    Outline,
+    Outlines,
+    Patient,
+    around,
+    inside,
+    stream,
+)
 from lungseg.datasets.phantom.exposure import develop
-from lungseg.datasets.phantom.outlines import Frame, Outline, Outlines, around, inside
 
 
 def ramp(distance: Grid) -> Grid:
