@@ -156,7 +156,7 @@ def test_missing_members_and_weights_are_all_named(tmp_path):
     with pytest.raises(DataError) as caught:
         planned(tmp_path)
     first, *rest = caught.value.problems
-    names = [f"{name}: 1 of 6 members have no finished training .*: {cell.id}; run .*--arch {name} --seeds 3`"
+    names = [f"{name}: 1 of 6 cells have no finished training .*: {cell.id}; run .*--arch {name} --seeds 3`"
              for name, cell in (("unet", gone), ("resunet", edited))]  # fmt: skip
     assert [bool(re.search(name, "\n".join([first, *rest]))) for name in names] == [True, True]
     assert re.search(f"{bare.id}/weights.npz: no such file .*published.*delete .*{bare.id}.json", str(caught.value))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, suites
+from bench.cell import Cell
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.robustness import corruptions, measurement
@@ -17,8 +18,9 @@ from bench.robustness.measurement import DIGITS, Network
 from bench.robustness.probe import Asked
 from bench.running import data
 from bench.running.data import SuiteData
+from bench.running.ensemble import trained
 from bench.running.executor import Event, Executor, Local
-from bench.running.training import fingerprint_inputs, of_cell
+from bench.running.training import of_cell
 from bench.suites import Suite
 from lungseg.errors import PARTIAL, DataError
 
@@ -41,19 +43,21 @@ def measure(
     planned, problems = [], []
     for architecture in suite.architectures:
         local = replace(suite, architectures=(architecture,), variants=())
-        records, lacking = _trained(local, suite_data, results, seeds)
+        chosen = range(seeds) if seeds else _seeds(local, results)
+        cells = tuple(suites.cells(replace(local, seeds=tuple(chosen) or suite.seeds)))
+        by_id, lacking = trained(cells, local, suite_data, results)
         problems += lacking
-        planned.append((local, records))
+        planned.append((cells, [*by_id.values()]))
     if problems:
         raise DataError(problems)
     known, failed = measurement.load(results, suite.name), []
-    for local, records in planned:
+    for cells, records in planned:
         name = records[0].cell.network()
         about = _about(records, suite_data)
         if any(_same(old, name, key, about) for old in known):
             say(f"{name}: already measured with these weights, kept")
             continue
-        result = _measured(local, records, name, about, suite_data, root, results, say, executor or Local())
+        result = _measured(suite, cells, records, name, about, suite_data, root, results, say, executor or Local())
         known = [old for old in known if (old.name, old.machine_key) != (name, key)]
         if result is None:
             failed.append(name)
@@ -63,35 +67,6 @@ def measure(
     if failed:
         print(f"could not measure {', '.join(failed)} under corruptions; the other results are stored", file=sys.stderr)
     return PARTIAL if failed else 0
-
-
-def _trained(
-    suite: Suite, suite_data: SuiteData, results: Results, seeds: int | None
-) -> tuple[list[Record], list[str]]:
-    """Records of the suite's one architecture, and what is missing among records and weights."""
-    chosen = range(seeds) if seeds else _seeds(suite, results)
-    cells = suites.cells(replace(suite, seeds=tuple(chosen) or suite.seeds))
-    result, records, weights = [], [], []
-    for cell in cells:
-        record = results.find(cell, fingerprint_inputs(cell, suite_data))
-        if record is None:
-            records.append(cell.id)
-        elif not results.artifact(cell, "weights.npz").is_file():
-            weights.append(results.path(cell))
-        else:
-            result.append(record)
-    more = f" --variants {suite.variant}" if suite.variant else ""
-    more += f" --seeds {seeds}" if seeds else ""
-    run = f"python -m bench run {suite.name} --arch {suite.architectures[0]}{more}"
-    problems = []
-    if records:
-        problems.append(
-            f"{suite.architectures[0]}: {len(records)} of {len(cells)} trainings have no record of the current data "
-            f"and protocol in {results.path(cells[0]).parent}, such as {records[0]}; `{run}` trains them, or exclude "
-            "it with --arch"
-        )
-    problems += [f"{path}: its weights were not kept; delete it, then `{run}` trains it again" for path in weights]
-    return result, problems
 
 
 def _seeds(suite: Suite, results: Results) -> list[int]:
@@ -122,14 +97,11 @@ def _same(old: Network, name: str, key: str, about: dict[str, Any]) -> bool:
 
 
 def _measured(
-    suite: Suite, records: Sequence[Record], name: str, about: dict[str, Any], suite_data: SuiteData, root: Path,
-    results: Results, say: Callable[[str], None], executor: Executor,
+    suite: Suite, cells: tuple[Cell, ...], records: Sequence[Record], name: str, about: dict[str, Any],
+    suite_data: SuiteData, root: Path, results: Results, say: Callable[[str], None], executor: Executor,
 ) -> Network | None:  # fmt: skip
     """One network's row from a process of its own; None where that failed, which is said."""
     source = machine.source()
-    names = {record.name for record in records}
-    seeds = tuple(sorted({record.cell.seed for record in records}))
-    cells = tuple(cell for cell in suites.cells(replace(suite, seeds=seeds)) if cell.id in names)
     first = cells[0]
     log = results.log(suite.name, first.machine_key, f"{first.id.split('.')[0]}.robustness", "log.txt")
     job = of_cell("bench.robustness.probe", first, Asked(cells, suite, root, results), log, results)

@@ -11,12 +11,11 @@ import numpy as np
 from bench.cell import Cell
 from bench.records.results import Results
 from bench.robustness import corruptions
-from bench.running import child, data, ensemble_cell, worker
+from bench.running import child, ensemble_cell
 from bench.running.executor import Say
 from bench.running.training import restored
 from bench.suites import Suite
 from lungseg import metrics
-from lungseg.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -35,25 +34,15 @@ def run(requested: Asked, say: Say) -> None:
     say: receives {"event": "dice", "cell": its id, "images": ids, "dice": {corruption: of each image}} for each. Raises
     DataError for weights that are not what the cell's record says, or that have seen a patient which they predict.
     """
-    first = requested.cells[0]
-    made_from = dict(requested.results.load(first).inputs.every)
-    at = worker.Workplace.opened(first, requested.suite, requested.root, requested.results, made_from)
+    first, results = requested.cells[0], requested.results
+    planned = results.load(first).inputs.every
+    at, model = ensemble_cell.opened(first, requested.suite, requested.root, results, planned)
     suite_data = at.suite_data
-    from lungseg import complexity, inference
+    from lungseg import inference
 
-    model = worker.built(first)
-    graph = complexity.graph_sha256(model)
     say({"event": "machine", "machine": at.metadata()})
     for cell in requested.cells:
-        record = requested.results.load(cell)
-        if record.inputs.every["graph"] != graph:
-            raise DataError(
-                f"{first.architecture}: its code has changed since its training; run suite {first.suite} again"
-            )
-        data.check_unchanged(suite_data, record.inputs.every)
-        fold = suite_data.partition(cell.seed)[cell.fold]
-        ensemble_cell.check_leakage(record, fold, suite_data)
-        ensemble_cell.restore(model, requested.results.artifact(cell, "weights.npz"), record)
+        fold = ensemble_cell.give_weights(model, cell, suite_data, results)
         prepared = suite_data.prepared
         rows = [prepared.index_of[name] for name in fold.test]
         result: dict[str, list[float]] = {}

@@ -84,7 +84,7 @@ def ensembles(
                 f"`{_run(local)} --seeds 3`, or add --tta"
             )
         cells = suites.cells(replace(local, seeds=tuple(chosen)))
-        records, lacking = _records(cells, local, suite_data, results)
+        records, lacking = trained(cells, local, suite_data, results)
         problems += lacking
         if lacking:
             continue
@@ -106,10 +106,10 @@ def _run(suite: Suite) -> str:
     return f"python -m bench run {suite.name} --arch {suite.architectures[0]}{more}"
 
 
-def _records(
+def trained(
     cells: Sequence[Cell], suite: Suite, suite_data: SuiteData, results: Results
 ) -> tuple[dict[str, Record], list[str]]:
-    """The cells' records by id, and what is missing among records and weights."""
+    """The records of one architecture's cells by id, and what is missing among records and weights."""
     records: dict[str, Record] = {}
     problems: list[str] = []
     lacking: list[str] = []
@@ -130,7 +130,7 @@ def _records(
     if lacking:
         name, most = cells[0].architecture, max(cell.seed for cell in cells) + 1
         problems.append(
-            f"{name}: {len(lacking)} of {len(cells)} members have no finished training on the current data with "
+            f"{name}: {len(lacking)} of {len(cells)} cells have no finished training on the current data with "
             f"the current recipe: {', '.join(lacking)}; run `{_run(suite)} --seeds {most}`, or select fewer with "
             "--seeds, --folds or --arch"
         )

@@ -22,6 +22,7 @@ from bench.running import child, data, worker
 from bench.running.ensemble import Ensemble, Entries
 from bench.running.executor import Say
 from bench.running.training import restored
+from bench.suites import Suite
 from lungseg import metrics
 from lungseg.errors import DataError
 from lungseg.splits import Fold
@@ -50,13 +51,10 @@ def run(details: Entries, say: Say) -> None:
     what their records say, or that have seen a patient of an image which they are to predict.
     """
     ensembles, results, first = details.entries, details.results, details.entries[0].members[0]
-    at = worker.Workplace.opened(first, details.suite, details.root, results, ensembles[0].inputs)
+    at, model = opened(first, details.suite, details.root, results, ensembles[0].inputs)
     suite_data, threshold = at.suite_data, first.recipe.threshold
     from lungseg import complexity, inference
 
-    model = worker.built(first)
-    if complexity.graph_sha256(model) != ensembles[0].inputs["graph"]:
-        raise DataError(f"{first.architecture}: its code has changed since its training; run suite {first.suite} again")
     size = complexity.parameters(model), complexity.gmacs(model)
     member_predictions = Predictions(model, suite_data, results)
     for ensemble in ensembles:
@@ -116,14 +114,36 @@ class Predictions:
 
         if (member.id, transforms) not in self.result:
             began, prepared = time.monotonic(), self.suite_data.prepared
-            fold = self.suite_data.partition(member.seed)[member.fold]
-            record = self.results.load(member)
-            check_leakage(record, fold, self.suite_data)
-            restore(self.model, self.results.artifact(member, "weights.npz"), record)
+            fold = give_weights(self.model, member, self.suite_data, self.results)
             images = prepared.images[[prepared.index_of[name] for name in fold.test]]
             values = dict(zip(fold.test, inference.with_tta(self.model, images, transforms), strict=True))
             self.result[member.id, transforms] = values, time.monotonic() - began
         return self.result[member.id, transforms]
+
+
+def opened(
+    first: Cell, suite: Suite, root: Path, results: Results, planned: Mapping[str, Any]
+) -> tuple[worker.Workplace, Any]:
+    """The process's setup and the network of trained cells, ``first`` of them, without their weights.
+
+    planned: the inputs of their records. Raises DataError where the data or the network are others.
+    """
+    at = worker.Workplace.opened(first, suite, root, results, planned)
+    from lungseg import complexity
+
+    model = worker.built(first)
+    if complexity.graph_sha256(model) != planned["graph"]:
+        raise DataError(f"{first.architecture}: its code has changed since its training; run suite {first.suite} again")
+    return at, model
+
+
+def give_weights(model: Any, member: Cell, suite_data: data.SuiteData, results: Results) -> Fold:
+    """Give the model a trained cell's weights; the fold that it held out. Raises DataError for weights that are not
+    what the cell's record says, or that have seen a patient which they are to predict."""
+    fold, record = suite_data.partition(member.seed)[member.fold], results.load(member)
+    check_leakage(record, fold, suite_data)
+    restore(model, results.artifact(member, "weights.npz"), record)
+    return fold
 
 
 def check_leakage(record: Record, fold: Fold, suite_data: data.SuiteData) -> None:
