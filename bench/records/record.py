@@ -14,34 +14,7 @@ from typing import Any, Self
 
 from bench.cell import cell_id, network, variant_of
 from bench.machine import FAST
-from bench.records import store
-from bench.records.kinds import (
-    Amount,
-    Backend,
-    Count,
-    Dataset,
-    Device,
-    Fold,
-    Folds,
-    Id,
-    Label,
-    Length,
-    MaybeCount,
-    MaybeFlag,
-    MaybeLabel,
-    MaybeMoment,
-    Network,
-    Positive,
-    Precision,
-    RecipeName,
-    Seconds,
-    Seed,
-    Share,
-    State,
-    Suite,
-    Text,
-    Unit,
-)
+from bench.records import kinds, store
 from lungseg.metrics import METRICS, Counts
 
 CURVES = ("loss", "val_loss", "val_dice", "learning_rate", "seconds")  # of every training, a number an epoch
@@ -54,15 +27,15 @@ VIEWS = "+tta"  # the mean over transforms of each image
 class CellFields:
     """The fields that identify a training."""
 
-    architecture: Network
-    width: Positive
-    train_set: Dataset
-    test_set: Dataset
-    folds: Folds
-    fold: Fold
-    seed: Seed
-    suite: Suite
-    recipe: RecipeName
+    architecture: kinds.Network
+    width: kinds.Positive
+    train_set: kinds.Dataset
+    test_set: kinds.Dataset
+    folds: kinds.Folds
+    fold: kinds.Fold
+    seed: kinds.Seed
+    suite: kinds.Suite
+    recipe: kinds.RecipeName
     size: tuple[int, int]
 
     @property
@@ -84,15 +57,15 @@ class CellFields:
 class Pixels:
     """Counts of one image and its border distances, which are infinite, so null, where one mask is empty."""
 
-    tp: Count
-    fp: Count
-    fn: Count
-    tn: Count
-    distance_unit: Unit
-    hd95_mm: Length
-    hd95_state: State
-    assd_mm: Length
-    nsd_2mm: Share
+    tp: kinds.Count
+    fp: kinds.Count
+    fn: kinds.Count
+    tn: kinds.Count
+    distance_unit: kinds.Unit
+    hd95_mm: kinds.Length
+    hd95_state: kinds.State
+    assd_mm: kinds.Length
+    nsd_2mm: kinds.Share
 
     @property
     def counts(self) -> Counts:
@@ -122,20 +95,20 @@ class AtStored(Pixels):
 class CaseScore(Pixels):
     """One image at the network's size."""
 
-    id: Id
-    patient: Label
-    accuracy: Share
-    precision: Share
-    recall: Share
-    f1: Share
-    dice: Share
-    iou: Share
-    specificity: Share
-    components: Count
-    holes: Count
-    target_components: Count
-    target_holes: Count
-    target_pixels: Count
+    id: kinds.Id
+    patient: kinds.Label
+    accuracy: kinds.Share
+    precision: kinds.Share
+    recall: kinds.Share
+    f1: kinds.Share
+    dice: kinds.Share
+    iou: kinds.Share
+    specificity: kinds.Share
+    components: kinds.Count
+    holes: kinds.Count
+    target_components: kinds.Count
+    target_holes: kinds.Count
+    target_pixels: kinds.Count
     # counts against eroded (-) or dilated ground truth
     tolerance: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     at_stored: AtStored | None = None
@@ -146,21 +119,21 @@ class CaseScore(Pixels):
 class SearchScore:
     """One image of a search's training: what a search needs of it."""
 
-    id: Label
-    patient: Label
-    dice: Share
+    id: kinds.Label
+    patient: kinds.Label
+    dice: kinds.Share
 
 
 @dataclass(frozen=True)
 class Timing:
     """Times of a training, in seconds."""
 
-    train_seconds: Seconds
-    total_seconds: Seconds
-    predict_seconds: Seconds = 0.0
-    score_seconds: Seconds = 0.0
-    train_cpu_seconds: Seconds = 0.0
-    resumed_at_epoch: MaybeCount = None
+    train_seconds: kinds.Seconds
+    total_seconds: kinds.Seconds
+    predict_seconds: kinds.Seconds = 0.0
+    score_seconds: kinds.Seconds = 0.0
+    train_cpu_seconds: kinds.Seconds = 0.0
+    resumed_at_epoch: kinds.MaybeCount = None
     cpu_told: bool = False  # whether ``train_cpu_seconds`` was measured
     parts: Mapping[str, float] = field(default_factory=dict)  # of the whole, by name; empty where it is not told
 
@@ -169,7 +142,7 @@ class Timing:
 class Spent:
     """Times of a failed training, in seconds."""
 
-    total_seconds: Seconds = 0.0
+    total_seconds: kinds.Seconds = 0.0
 
 
 @dataclass(frozen=True)
@@ -192,16 +165,16 @@ class History:
 class Machine:
     """The machine that made the record."""
 
-    backend: Backend
-    device_kind: Device
-    precision: Precision
-    cpu: Label
-    device: Label
-    cores: Count
-    memory_bytes: MaybeCount = None
-    threads: MaybeCount = None
-    python: Label = ""
-    os: Label = ""
+    backend: kinds.Backend
+    device_kind: kinds.Device
+    precision: kinds.Precision
+    cpu: kinds.Label
+    device: kinds.Label
+    cores: kinds.Count
+    memory_bytes: kinds.MaybeCount = None
+    threads: kinds.MaybeCount = None
+    python: kinds.Label = ""
+    os: kinds.Label = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     known: bool = True  # False of a cell that failed before it met one: its inputs tell the first three
 
@@ -210,18 +183,18 @@ class Machine:
 class Source:
     """The code that made it; a checkout without git knows neither commit nor changes."""
 
-    commit: MaybeLabel = None
-    dirty: MaybeFlag = None
-    sha256: MaybeLabel = None
+    commit: kinds.MaybeLabel = None
+    dirty: kinds.MaybeFlag = None
+    sha256: kinds.MaybeLabel = None
 
 
 @dataclass(frozen=True)
 class Data:
     """The images; ``target_pixels`` are lung pixels by image."""
 
-    raw_sha256: Label
-    prepared_sha256: Label
-    n: Count
+    raw_sha256: kinds.Label
+    prepared_sha256: kinds.Label
+    n: kinds.Count
     target_pixels: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -238,29 +211,29 @@ class Split:
 class Failure:
     """Why a cell has no score."""
 
-    type: Label = ""
-    message: Text = ""
+    type: kinds.Label = ""
+    message: kinds.Text = ""
 
 
 @dataclass(frozen=True)
 class Settings:
     """The settings of a recipe that pages show; settings that are off are left out."""
 
-    name: RecipeName = ""
-    backend: Backend = ""
-    device_kind: Device = ""
-    precision: Precision = ""
-    epochs: Positive = 1
-    batch_size: Positive = 1
+    name: kinds.RecipeName = ""
+    backend: kinds.Backend = ""
+    device_kind: kinds.Device = ""
+    precision: kinds.Precision = ""
+    epochs: kinds.Positive = 1
+    batch_size: kinds.Positive = 1
 
 
 @dataclass(frozen=True)
 class Member:
     """A member of an ensemble."""
 
-    cell: Text
-    fingerprint: Label
-    weights_sha256: Label
+    cell: kinds.Text
+    fingerprint: kinds.Label
+    weights_sha256: kinds.Label
     seed: str = ""  # of the training; an old record does not tell it, and its cell stands for it
 
 
@@ -268,10 +241,10 @@ class Member:
 class Inputs:
     """The inputs that decided the numbers: those that pages show, and all of them in ``every``."""
 
-    protocol: Positive = 1
-    backend: Backend = ""
-    device_kind: Device = ""
-    precision: Precision = ""
+    protocol: kinds.Positive = 1
+    backend: kinds.Backend = ""
+    device_kind: kinds.Device = ""
+    precision: kinds.Precision = ""
     deterministic: bool = True
     recipe: Mapping[str, Any] = field(default_factory=dict)
     members: tuple[Member, ...] = ()
@@ -303,20 +276,20 @@ class Calibration:
 class Whole:
     """Top-level fields of the record of a successful cell."""
 
-    parameters: Count
-    gmacs: Amount
-    weights_sha256: Label
+    parameters: kinds.Count
+    gmacs: kinds.Amount
+    weights_sha256: kinds.Label
 
 
 @dataclass(frozen=True)
 class Always:
     """Top-level fields of every record, whatever its status."""
 
-    fingerprint: Label = ""
-    record_sha256: Label = ""
-    reused_from: Suite = ""
-    finished: MaybeMoment = None
-    peak_memory_bytes: MaybeCount = None
+    fingerprint: kinds.Label = ""
+    record_sha256: kinds.Label = ""
+    reused_from: kinds.Suite = ""
+    finished: kinds.MaybeMoment = None
+    peak_memory_bytes: kinds.MaybeCount = None
 
 
 @dataclass(frozen=True, kw_only=True)
