@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.markdown import counted, listed
@@ -10,7 +9,6 @@ from bench.names import display
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN, WORSE
 
-Namer = Callable[[object], str]
 BEST = "best"
 MOST_NAMED, MOST_LETTERS = 4, 48
 

@@ -23,7 +23,7 @@ from bench.cell import Cell
 from bench.records import parse, readable, store
 from bench.records.costs import Parts
 from bench.records.results import Results
-from bench.running import at_stored, child, data
+from bench.running import child, data
 from bench.running.executor import Say
 from bench.running.training import Training, restored
 from bench.suites import Suite
@@ -272,7 +272,7 @@ def scores(
     suite_data: data.SuiteData, fold: Fold, probability: np.ndarray, predictions: np.ndarray, threshold: float
 ) -> list[dict[str, Any]]:
     """Scores of each held-out image at the network's size, and in ``at_stored`` at the stored size of its mask."""
-    stored = at_stored.scores(suite_data, fold, probability, threshold)
+    stored = data.scores_at_stored(suite_data, fold, probability, threshold)
     return [
         {**case, "at_stored": there} for case, there in zip(score(suite_data, fold, predictions), stored, strict=True)
     ]

@@ -26,7 +26,7 @@ ASIDE = (  # what is called in these is sentences, pages and figures
     "bench.pages.report.write",
     "bench.pages.showcase.draw",
     "bench.pages.answers.best",
-    "bench.pages.answers.real",
+    "bench.pages.answers.significance",
     "bench.pages.completeness.missing",
     "bench.pages.suite_page.own_questions",
     "bench.pages.section_page.own_questions",
