@@ -10,7 +10,7 @@ from bench import machine
 from bench.cell import Cell, file_slug, variant_of
 from lungseg import ARCHITECTURES, recipes
 from lungseg.errors import UsageError
-from lungseg.recipes import PRECISIONS, Recipe
+from lungseg.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -207,16 +207,12 @@ def select(
     precision, or operations that give the same bits or need not, make records of another folder and table.
     """
     if precision is not None:
-        if precision not in PRECISIONS:
-            raise UsageError(f"unknown precision {precision!r}: known are {', '.join(PRECISIONS)}")
         chosen = replace(chosen, precision=precision)
     if deterministic is not None:
         chosen = replace(chosen, deterministic=deterministic)
     if architectures is not None:
         chosen = replace(chosen, architectures=tuple(ARCHITECTURES.match(architectures)))
     if seeds is not None:
-        if seeds < 1:
-            raise UsageError(f"--seeds {seeds}: at least 1 is needed")
         chosen = replace(chosen, seeds=tuple(range(seeds)))
     if folds is not None:
         wrong = [k for k in folds if not 0 <= k < chosen.folds]

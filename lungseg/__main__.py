@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Sequence
 
 from lungseg import __version__, cli, terminal
-from lungseg.cli import options
 from lungseg.errors import INTERRUPTED, DataError, EnvironmentFailure, LungsegError, UsageError
 from lungseg.terminal import plain, tell
 
@@ -80,11 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument(
         "folder", type=terminal.path, help="folder to create, in the layout of the original Montgomery set"
     )
-    phantom.add_argument("--n", type=options.whole(1), default=60, help="number of images (default: 60)")
+    phantom.add_argument("--n", type=terminal.whole(1), default=60, help="number of images (default: 60)")
     phantom.add_argument(
         "--size", type=_size, default=(384, 320), help="image size, ROWS or ROWSxCOLUMNS (default: 384x320)"
     )
-    phantom.add_argument("--seed", type=options.whole(0, 2**32 - 1), default=0, help="random seed (default: 0)")
+    phantom.add_argument("--seed", type=terminal.whole(0, 2**32 - 1), default=0, help="random seed (default: 0)")
     phantom.set_defaults(run=_phantom)
     cli.register(groups)
     return parser

@@ -1,4 +1,5 @@
-"""What commands share: streams that may be closed or full, paths as people type them, times as they say them."""
+"""What commands share: streams that may be closed or full, paths and numbers as people type them, times
+as they say them."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import argparse
 import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -59,6 +61,18 @@ def path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: no home folder of that name; is ./{text} meant?") from error
+
+
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """A parser of whole numbers from low to high."""
+    expected = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
+
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdecimal()) or int(text) < low or (high is not None and int(text) > high):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
+        return int(text)
+
+    return number
 
 
 def near(path: Path) -> str:

@@ -28,8 +28,6 @@ def test_help_and_list_load_no_backend_and_no_arrays():
     [
         (["run", "fast"], 2, "unknown suite 'fast': known are smoke, quick"),
         (["run", "quick", "--arch", "vnet"], 2, "known are unet, resunet, r2unet"),
-        (["run", "quick", "--seeds", "0"], 2, "at least 1"),
-        (["run", "quick", "--workers", "0"], 2, "at least 1"),
         (["run", "montgomery-128"], 2, "LUNGSEG_DATA"),
         (["run", "montgomery-128", "--data", "nowhere"], 3, "no such folder"),
         (
@@ -41,7 +39,6 @@ def test_help_and_list_load_no_backend_and_no_arrays():
         (["publish", "quick"], 2, "no record to publish"),
         (["ensemble", "montgomery-128"], 2, "LUNGSEG_DATA"),
         (["robustness", "montgomery-128"], 2, "LUNGSEG_DATA"),
-        (["robustness", "smoke", "--seeds", "0"], 2, "at least 1"),
         (["robustness", "smoke", "--variant", "nonsense"], 2, "nonsense"),
         (["ensemble", "quick", "--arch", "unet+seeds"], 2, "no architecture matches 'unet+seeds'"),
     ],
@@ -50,6 +47,23 @@ def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp
     monkeypatch.delenv("LUNGSEG_DATA", raising=False)
     assert main([*arguments, "--results", str(tmp_path)]) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(f"{verb} smoke --seeds" for verb in ("run", "ensemble", "robustness", "reruns", "tune")),
+        "run smoke --workers",
+        "reruns smoke --times",
+        "tune smoke --workers",
+        "tune smoke --trials",
+    ],
+)
+def test_a_number_of_things_is_at_least_one(words, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*words.split(), "0", "--results", str(tmp_path)])
+    assert ended.value.code == 2
+    assert f"error: argument {words.split()[-1]}: '0': expected a whole number of at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", [*(f"{v} smoke" for v in ("run", "ensemble", "robustness", "speed", "tune")), "gate"])

@@ -182,8 +182,6 @@ def test_what_cannot_be_averaged_is_refused(tmp_path):
     with pytest.raises(UsageError, match="unet has only seed 0; an ensemble needs at least two"):
         planned(tmp_path)
     assert {e.cell.architecture for e in planned(tmp_path, tta=True)} == {"unet+tta", "resunet+tta"}
-    with pytest.raises(UsageError, match="at least 1"):
-        planned(tmp_path, 0)
     trained(tmp_path, replace(SUITE, seeds=(1,)), graph="edited since")
     with pytest.raises(DataError, match="different versions of its code"):
         planned(tmp_path)

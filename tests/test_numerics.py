@@ -1,6 +1,7 @@
 """Precision and determinism: of a suite, changed by a run, and part of whatever is named, kept and shown."""
 
 import json
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,7 +18,6 @@ from bench.running.training import settings as recipe_settings
 from bench.statistics import stats
 from bench.suites import SUITES, cells, select, suite
 from lungseg import recipes, runtime
-from lungseg.errors import UsageError
 from lungseg.recipes import PRECISIONS
 
 MATERIAL = SimpleNamespace(
@@ -63,9 +63,11 @@ def test_what_was_trained_before_precision_was_a_suites_has_the_same_fingerprint
     assert fingerprint_inputs(cells(suite("quick"))[0], MATERIAL)["deterministic"] is True
 
 
-def test_an_unknown_precision_is_refused():
-    with pytest.raises(UsageError, match="unknown precision 'half': known are float32, mixed_bfloat16, mixed_float16"):
-        select(suite("quick"), precision="half")
+def test_an_unknown_precision_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(["run", "quick", "--precision", "half"])
+    assert ended.value.code == 2
+    assert re.search("'half'.*choose from .*float32.*mixed_bfloat16.*mixed_float16", capsys.readouterr().err)
 
 
 def settings():

@@ -104,7 +104,6 @@ def test_nothing_asked_is_the_suite_itself():
     [
         ({"architectures": "vnet"}, "known are unet, resunet, r2unet"),
         ({"architectures": ""}, "known are unet, resunet, r2unet"),
-        ({"seeds": 0}, "at least 1"),
         ({"folds": [3]}, "folds 0 to 1, not 3"),
         ({"folds": [0, -1]}, "folds 0 to 1, not -1"),
         ({"folds": []}, "folds 0 to 1"),

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from bench.records.results import Results, home
 from lungseg import __version__
 from lungseg.recipes import PRECISIONS
-from lungseg.terminal import path
+from lungseg.terminal import path, whole
 
+COUNT = whole(1)
 Verb = Callable[[str, str], argparse.ArgumentParser]
 # Up to version 0.1, so that an error can name the new ones. None is accepted.
 RENAMED_VERBS = {"strata": "subgroups"}
@@ -59,7 +60,7 @@ def _measuring(verb: Verb) -> None:
                      "base recipe, such as plateau,long+ema (default: as in the suite; see `list`)")  # fmt: skip
     _numerics(run)
     _launch(run)
-    run.add_argument("--workers", type=int, help="parallel cells (does not affect results)")
+    run.add_argument("--workers", type=COUNT, help="parallel cells (does not affect results)")
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
     ensemble = verb("ensemble", "score ensembles over a suite's trained seeds, then write the report; trains nothing")
     _cells(ensemble, "use only the first SEEDS seeds (default: all trained seeds)")
@@ -74,7 +75,7 @@ def _measuring(verb: Verb) -> None:
     robustness = verb("robustness", "measure the loss of Dice on corrupted images, from stored weights; trains nothing")
     robustness.add_argument("suite", help="name of the suite; see `list`")
     robustness.add_argument("--arch", help=ARCHITECTURES)
-    robustness.add_argument("--seeds", type=int, help="use only the first SEEDS seeds (default: all trained seeds)")
+    robustness.add_argument("--seeds", type=COUNT, help="use only the first SEEDS seeds (default: all trained seeds)")
     robustness.add_argument("--variant", help="use the networks trained with this recipe variant, such as long")
     _numerics(robustness)
     _launch(robustness)
@@ -87,7 +88,7 @@ def _measuring(verb: Verb) -> None:
     _numerics(reruns)
     _launch(reruns)
     reruns.add_argument(
-        "--times", type=int, default=5, help="total number of runs of each cell, including earlier ones (default: 5)"
+        "--times", type=COUNT, default=5, help="total number of runs of each cell, including earlier ones (default: 5)"
     )
     speed = verb("speed", "measure the throughput of a suite's architectures, each in its own process")
     _choice(speed)
@@ -144,7 +145,7 @@ def _searching(verb: Verb) -> None:
                   "outer fold evaluate it")  # fmt: skip
     search.add_argument("suite", help="suite whose data, folds and recipe the search starts from; see `list`")
     search.add_argument("--arch", help="architecture (default: the suite's first)")
-    search.add_argument("--trials", type=int, default=20, help="total number of trials, including resumed ones "
+    search.add_argument("--trials", type=COUNT, default=20, help="total number of trials, including resumed ones "
                         "(default: 20)")  # fmt: skip
     search.add_argument("--hours", type=float, help="start no new trial once this command has run for HOURS hours")
     search.add_argument("--fold", type=int, default=0, help="outer fold whose test images are held out (default: 0)")
@@ -152,8 +153,10 @@ def _searching(verb: Verb) -> None:
     search.add_argument("--size", type=int, help="image side in pixels (default: as in the suite)")
     search.add_argument("--width", type=int, help="channels of the first level (default: as in the suite)")
     search.add_argument("--epochs", type=int, help="epochs of each training (default: as in the recipe)")
-    search.add_argument("--seeds", type=int, default=3, help="number of seeds in the held-out evaluation (default: 3)")
-    search.add_argument("--workers", type=int, help="parallel trainings (does not affect results)")
+    search.add_argument(
+        "--seeds", type=COUNT, default=3, help="number of seeds of the held-out evaluation (default: 3)"
+    )
+    search.add_argument("--workers", type=COUNT, help="parallel trainings (does not affect results)")
     search.add_argument("--publish-to", type=_folder, metavar="RESULTS", help="also write the search's record and page "
                         "to RESULTS/tuning/")  # fmt: skip
     _launch(search)
@@ -210,7 +213,7 @@ def _cells(of: argparse.ArgumentParser, seeds: str) -> None:
     _choice(of)
     _results(of)
     _data(of)
-    of.add_argument("--seeds", type=int, help=seeds)
+    of.add_argument("--seeds", type=COUNT, help=seeds)
     of.add_argument("--folds", type=_numbers, help="comma-separated folds, such as 0,1 (default: all)")
 
 

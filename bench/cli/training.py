@@ -55,8 +55,6 @@ def ensemble(options: argparse.Namespace) -> int:
 
 def robustness(options: argparse.Namespace) -> int:
     """Measure the Dice that trained networks lose on corrupted images. 4 when a network could not be measured."""
-    if options.seeds is not None and options.seeds < 1:
-        raise UsageError(f"--seeds {options.seeds}: at least 1 is needed")
     suite = _chosen(options, "precision", "deterministic")
     with _at_work(options, suite) as (suite, root, executor):
         from bench.markdown import plain
@@ -76,8 +74,6 @@ def robustness(options: argparse.Namespace) -> int:
 def reruns(options: argparse.Namespace) -> int:
     """Train a suite's cells several times from equal inputs; the results are stored apart from the records."""
     suite = _chosen(options, "seeds", "folds", "precision", "deterministic")
-    if options.times < 1:
-        raise UsageError(f"--times {options.times}: at least 1 is needed")
     from bench.running.executor import Interrupted
 
     with _at_work(options, suite) as (suite, root, executor):
@@ -112,9 +108,6 @@ def tune(options: argparse.Namespace) -> int:
     interrupted."""
     from bench.tune.plan import plan
 
-    for value, name in ((options.trials, "trials"), (options.workers, "workers"), (options.seeds, "seeds")):
-        if value is not None and value < 1:
-            raise UsageError(f"--{name} {value}: at least 1 is needed")
     if options.hours is not None and not options.hours >= 0:
         raise UsageError(f"--hours {options.hours}: at least 0 is needed")
     executor = _executor(options, options.workers or suites.suite(options.suite).workers)
@@ -140,8 +133,6 @@ def _chosen(options: argparse.Namespace, *narrowing: str) -> Suite:
     if getattr(options, "variant", None) is not None:
         chosen = suites.of_variant(chosen, options.variant)
     workers = getattr(options, "workers", None)
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers {workers}: at least 1 is needed")
     runtime.check_backend()
     return replace(chosen, workers=workers) if workers else chosen
 

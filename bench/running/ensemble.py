@@ -65,8 +65,6 @@ def ensembles(
     Raises DataError that lists every member whose record or weights are missing, UsageError where nothing is left
     to average.
     """
-    if seeds is not None and seeds < 1:
-        raise UsageError(f"--seeds {seeds}: at least 1 is needed")
     result: list[Ensemble] = []
     problems: list[str] = []
     for architecture in suite.architectures:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lungseg import runtime
 from lungseg.cli import options
 from lungseg.terminal import path as path_of
-from lungseg.terminal import plain, tell
+from lungseg.terminal import plain, tell, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "--runtime-only", type=path_of, metavar="FOLDER",
         help="also write a model folder without weights, with ONNX graph and card only, like the shipped models",
     )  # fmt: skip
-    parser.add_argument("--images", type=options.whole(1), help="use at most IMAGES images for the comparison")
+    parser.add_argument("--images", type=whole(1), help="use at most IMAGES images for the comparison")
     options.add_threads(parser)
     parser.set_defaults(run=run)
 

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 
 from lungseg import terminal
-
-
-def whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """A parser of whole numbers from low to high."""
-    expected = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
-
-    def number(text: str) -> int:
-        if not (text.isascii() and text.isdecimal()) or int(text) < low or (high is not None and int(text) > high):
-            raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
-        return int(text)
-
-    return number
 
 
 def side(text: str) -> tuple[int, int]:
@@ -47,4 +34,6 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """The option for the number of CPU threads."""
     cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--threads", type=whole(1, 1024), default=cores, help=f"CPU threads (default: {cores})")
+    parser.add_argument(
+        "--threads", type=terminal.whole(1, 1024), default=cores, help=f"CPU threads (default: {cores})"
+    )

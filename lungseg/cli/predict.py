@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lungseg import runtime
 from lungseg.cli import options
-from lungseg.terminal import elapsed, plain, tell
+from lungseg.terminal import elapsed, plain, tell, whole
 from lungseg.terminal import path as path_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     )
     options.add_engine(parser)
     parser.add_argument("--overlays", action="store_true", help="also write images with the lungs drawn in")
-    parser.add_argument("--overlay-size", type=options.whole(16, 16384), default=1024, metavar="PX",
+    parser.add_argument("--overlay-size", type=whole(16, 16384), default=1024, metavar="PX",
                         help="longer side of the overlays in pixels (default: 1024)")  # fmt: skip
     parser.add_argument("--probabilities", action="store_true", help="also write probability maps as 16-bit PNG")
     parser.add_argument("--sides", action="store_true", help="also write separate masks of the right and the left lung")

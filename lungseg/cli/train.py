@@ -12,7 +12,7 @@ from lungseg import runtime
 from lungseg.architectures import ARCHITECTURES
 from lungseg.cli import options
 from lungseg.datasets import dataset
-from lungseg.terminal import elapsed, plain, tell
+from lungseg.terminal import elapsed, plain, tell, whole
 from lungseg.terminal import path as path_of
 
 SECONDS = 10.0  # between two lines of progress
@@ -30,9 +30,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("out", type=path_of, help="model folder to create")
     parser.add_argument("--arch", default="lwnet", choices=list(ARCHITECTURES), metavar="NAME",
                         help=f"architecture (default: lwnet): {', '.join(ARCHITECTURES)}")  # fmt: skip
-    parser.add_argument(
-        "--width", type=options.whole(1, 1024), default=64, help="channels of the first level (default: 64)"
-    )
+    parser.add_argument("--width", type=whole(1, 1024), default=64, help="channels of the first level (default: 64)")
     parser.add_argument(
         "--size",
         type=options.side,
@@ -42,9 +40,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--recipe", default="strong", help="recipe, or recipe:variant such as strong:ema (default: strong)"
     )
-    parser.add_argument("--seed", type=options.whole(0, 2**32 - 1), default=0, help="random seed (default: 0)")
+    parser.add_argument("--seed", type=whole(0, 2**32 - 1), default=0, help="random seed (default: 0)")
     score = parser.add_mutually_exclusive_group()
-    score.add_argument("--folds", type=options.whole(2, 100), default=0, metavar="N",
+    score.add_argument("--folds", type=whole(2, 100), default=0, metavar="N",
                        help="score by N-fold cross-validation (N more trainings), then train on all images "
                        "(default: hold out a fifth of the patients)")  # fmt: skip
     score.add_argument(
@@ -56,7 +54,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     options.add_threads(parser)
     parser.add_argument(
         "--devices",
-        type=options.whole(1, 1024),
+        type=whole(1, 1024),
         default=1,
         help="GPUs that share each batch; more than one needs KERAS_BACKEND=jax (default: 1)",
     )
