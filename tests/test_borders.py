@@ -17,7 +17,7 @@ from bench.markdown import NONE
 from bench.records import store
 from bench.records.record import AtStored
 from bench.statistics import scores
-from bench.statistics.misses import misses
+from bench.statistics.hard_images import misses
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 

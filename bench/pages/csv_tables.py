@@ -15,7 +15,7 @@ from bench.cell import file_slug
 from bench.pages import answers, completeness, provenance
 from bench.records import store
 from bench.records.results import Results
-from bench.statistics import misses, subgroups
+from bench.statistics import hard_images, subgroups
 from bench.statistics.resampling import Interval
 from bench.statistics.rows import Boundary, Leaderboard, Row
 from bench.statistics.subgroups import Subgroups
@@ -142,10 +142,10 @@ def _boundary(prefix: str, b: Boundary) -> Line:
 
 
 def _failures(row: Row) -> Line:
-    result, probabilities = misses.misses(row), row.calibration
+    result, probabilities = hard_images.misses(row), row.calibration
     return {
-        f"images_dice_below_{misses.LOW}": str(result.low),
-        f"images_hd95_above_{misses.FAR_MM:.0f}mm": "" if result.far is None else str(result.far),
+        f"images_dice_below_{hard_images.LOW}": str(result.low),
+        f"images_hd95_above_{hard_images.FAR_MM:.0f}mm": "" if result.far is None else str(result.far),
         "dice_worst_5_percent": _number(result.worst),
         "ece": _number(probabilities.ece) if probabilities else "",
         "brier": _number(probabilities.brier) if probabilities else "",

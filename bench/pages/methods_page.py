@@ -9,7 +9,7 @@ from bench import names
 from bench.markdown import paragraph, table
 from bench.pages import literature
 from bench.records import readable
-from bench.statistics import misses, stats
+from bench.statistics import hard_images, stats
 from bench.statistics.pairs import ALL_PAIRS
 from bench.statistics.resampling import MIN_PATIENTS, RESAMPLES
 from bench.statistics.rows import MIN_SEEDS, Leaderboard
@@ -185,8 +185,8 @@ def _limits() -> str:
         " the last fifth of the epochs. The order is that of the budget.",
         "Machines: another backend, processor or library version adds in another order, and a training amplifies it."
         " Treat the difference between machines as the run-to-run spread of a single-seed row.",
-        f"Failures: `tables/<suite>/rows.csv` counts images of Dice below {misses.LOW} and of HD95 above"
-        f" {misses.FAR_MM:.0f} mm. At a low resolution NSD at 2 mm is low for every network.",
+        f"Failures: `tables/<suite>/rows.csv` counts images of Dice below {hard_images.LOW} and of HD95 above"
+        f" {hard_images.FAR_MM:.0f} mm. At a low resolution NSD at 2 mm is low for every network.",
         "For research only; not a medical device.",
     )
     return "\n".join(paragraph(line, "- ") for line in lines)
