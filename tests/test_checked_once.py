@@ -13,8 +13,8 @@ from lungseg.prepare import prepare
 @pytest.fixture
 def hashed(monkeypatch):
     """How often all pixels were hashed."""
-    counted, real = [], module._pixels_sha256
-    monkeypatch.setattr(module, "_pixels_sha256", lambda *args: counted.append(1) or real(*args))
+    counted, real = [], module.pixels_of
+    monkeypatch.setattr(module, "pixels_of", lambda *args: counted.append(1) or real(*args))
     return counted
 
 
