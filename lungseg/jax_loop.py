@@ -32,7 +32,7 @@ PADDED = 64  # images: so that folds which differ by a few share a compiled prog
 def fit(
     model: keras.Model,
     batches: Batches,
-    validation: tuple[np.ndarray, np.ndarray],
+    validation: Sequence[str],
     first_epoch: int,
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
@@ -49,9 +49,10 @@ def fit(
     if on_card if whole is None else whole:
         steps = partial(_whole, size=batches.batch_size if fillable(model) else None)
     train, judge = steps(model.train_step), steps(model.test_step)
-    _make_metrics(model, validation)
+    judged_on = to_arrays(batches.data, validation)
+    _make_metrics(model, judged_on)
     none = [jnp.zeros(v.shape, v.dtype) for v in model.metrics_variables]
-    held_out, parts = _on_device(*validation), _slices(len(validation[0]), batches.batch_size)
+    held_out, parts = _on_device(*judged_on), _slices(len(validation), batches.batch_size)
     calls = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=batches.steps, verbose=0)
     with _Feed(batches, first_epoch, epochs, min(HELPERS, os.cpu_count() or 1) if on_card else 1) as feed:
         model.stop_training = False

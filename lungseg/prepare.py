@@ -63,7 +63,7 @@ class Prepared:
     def take(self, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Copies of these ids' images, float32 (n, H, W), and masks, bool (n, H, W)."""
         rows = [self.index_of[key] for key in ids]
-        result = np.array(self.images[rows]), np.array(self.masks[rows])
+        result = np.asarray(self.images[rows]), np.asarray(self.masks[rows])
         release(self.images, self.masks)
         return result
 

@@ -6,6 +6,7 @@ probabilities are enlarged to the stored size and thresholded there; enlarged ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,21 +16,21 @@ from lungseg import images, metrics
 from lungseg.errors import DataError
 from lungseg.images import mask_at
 from lungseg.prepare import read_stored_mask
-from lungseg.splits import Fold
 
 
-def scores(suite_data: SuiteData, fold: Fold, probability: np.ndarray, threshold: float) -> list[dict[str, Any]]:
-    """Counts and border distances of each held-out image at its mask's stored size, in the order of ``fold.test``.
+def scores(
+    suite_data: SuiteData, ids: Sequence[str], probability: np.ndarray, threshold: float
+) -> list[dict[str, Any]]:
+    """Counts and border distances of each of these images at its mask's stored size.
 
-    probability: float32 (N, h, w), of the held-out images. Raises DataError where a mask is no longer the one that the
+    probability: float32 (n, h, w). Raises DataError where a mask is no longer the one that the
     prepared set was made from.
     """
-    case_of, prepared = {case.id: case for case in suite_data.cases}, suite_data.prepared
     result = []
-    for key, values in zip(fold.test, probability, strict=True):
-        case = case_of[key]
+    for key, values, mask in zip(ids, probability, suite_data.prepared.take(ids)[1], strict=True):
+        case = suite_data.case_of[key]
         target = read_stored_mask(case)
-        if not np.array_equal(images.resize_mask(target, values.shape), prepared.masks[prepared.index_of[key]]):
+        if not np.array_equal(images.resize_mask(target, values.shape), mask):
             raise DataError(f"{case.masks[0]}: changed since the run began; run again once nothing writes to the set")
         prediction = mask_at(values, target.shape, threshold)
         result.append(metrics.score_at_stored(target, prediction, case.spacing_mm))

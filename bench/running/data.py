@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from bench.records.results import Results
 from bench.suites import Suite
 from lungseg import splits
 from lungseg.errors import DataError, UsageError
-from lungseg.prepare import Prepared, prepare
+from lungseg.prepare import Prepared, prepare, streamed
 
 SHOWN = 5  # names of those whom an oddity concerns
 
@@ -39,6 +39,11 @@ class SuiteData:
         """The folds that trainings of this seed use: another split each, so that what a split does to a score is part
         of the spread over seeds (Bouthillier et al. 2021, arXiv:2103.03098). Each tests every image once."""
         return self.folds if seed == 0 or self.split is None else tuple(self.split(seed))
+
+    @cached_property
+    def case_of(self) -> dict[str, lungseg.Case]:
+        """Case of each id."""
+        return {case.id: case for case in self.cases}
 
     @property
     def scored(self) -> frozenset[str]:
@@ -199,7 +204,7 @@ def oddities(suite: Suite, root: Path, suite_data: SuiteData) -> list[str]:
         cases = [case for case in suite_data.cases if case.image.is_relative_to(folder)]
         of_table = remarks(cases, folder if name != "phantom" else None)
         kinds |= {kind: names for kind, names in of_table.items() if "spacing" not in kind}
-    masks = zip(suite_data.prepared.ids, suite_data.prepared.masks, strict=True)
+    masks = zip(suite_data.prepared.ids, streamed(suite_data.prepared.masks), strict=True)
     if inverted := [key for key, mask in masks if looks_inside_out(np.asarray(mask))]:
         kinds["masks look inverted (lung 0, background 255)"] = inverted
     return [f"{kind}: {_listed(names)}" for kind, names in kinds.items()]
