@@ -25,7 +25,7 @@ from pathlib import Path
 
 SIZE, BATCH, FOLDS = (256, 256), 8, 5
 NETWORK, WIDTH = "lwnet", 16
-PARTS = ("write", "prepare", "plan", "data", "train", "validate", "predict", "score")
+PARTS = ("write", "prepare", "plan", "data", "train", "predict", "score")
 PEAKS = ("driver_peak", "cell_peak")
 
 
@@ -85,7 +85,6 @@ def measured(n: int, drawn: int, steps: int, folder: Path) -> dict[str, float]:
     outcome = executor.Local().submit(training.job(), lambda event: None)
     assert not outcome.error, outcome.describe
     record = json.loads(training.path.read_text(encoding="utf-8"))
-    print(json.dumps(record["timing"]), file=sys.stderr)
     parts = record["timing"]["parts"]
     seconds |= {"data": parts["data"], "predict": parts["predict"], "score": parts["score"]}
     seconds["train"] = record["timing"]["train_seconds"]
@@ -101,3 +100,40 @@ def measured(n: int, drawn: int, steps: int, folder: Path) -> dict[str, float]:
         "driver_peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "cell_peak": record["peak_memory_bytes"],
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("numbers", type=int, nargs="+")
+    parser.add_argument("--steps", type=int, default=200, help="of the one epoch that is trained")
+    parser.add_argument("--drawn", type=int, default=1000, help="phantoms that are drawn; the others are their copies")
+    parser.add_argument("--folder", type=Path, required=True, help="holds the sets; emptied after each number")
+    parser.add_argument("--table", type=Path, help="CSV that gets a row for each number")
+    parser.add_argument("--one", action="store_true", help="of the first number alone, as JSON")
+    requested = parser.parse_args()
+    if requested.one:
+        print(json.dumps(measured(requested.numbers[0], requested.drawn, requested.steps, requested.folder)))
+        return
+    rows = []
+    for n in requested.numbers:
+        folder = requested.folder / str(n)
+        command = [sys.executable, __file__, str(n), "--one", "--folder", str(folder)]
+        command += ["--steps", str(requested.steps), "--drawn", str(requested.drawn)]
+        try:
+            rows.append(json.loads(subprocess.check_output(command, text=True).splitlines()[-1]))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        print(json.dumps(rows[-1]), flush=True)
+    if requested.table:
+        with requested.table.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    for first, last in zip(rows, rows[1:], strict=False):
+        for part in (*PARTS, *PEAKS, "disk", "record"):
+            exponent = math.log(last[part] / first[part]) / math.log(last["n"] / first["n"])
+            print(f"{first['n']} to {last['n']}, {part}: grows as cases to the power of {exponent:.2f}")
+
+
+if __name__ == "__main__":
+    main()
