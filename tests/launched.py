@@ -15,6 +15,7 @@ from bench.running import child, failures
 from bench.running.executor import Say
 
 LIMIT_BYTES = 2 * 2**30  # of memory, where it is eaten
+HOARD_BYTES = 2**31
 
 
 def run(payload: dict[str, Any], say: Say) -> None:
@@ -35,6 +36,13 @@ def run(payload: dict[str, Any], say: Say) -> None:
     if payload["then"] == "eat":
         resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
         bytearray(2 * LIMIT_BYTES)
+    if payload["then"] == "hoard":  # memory that is there, until whoever watches over it ends this
+        Path(payload["pid"]).write_text(f"{os.getpid()} {os.getppid()}")
+        held = []
+        for _ in range(HOARD_BYTES >> 24):
+            held.append(b"x" * (1 << 24))
+            time.sleep(0.02)
+        time.sleep(10)
     if payload["then"] == "hang once" and not Path(payload["pid"]).exists():
         Path(payload["pid"]).write_text(f"{os.getpid()} {os.getppid()}")
         time.sleep(60)

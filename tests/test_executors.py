@@ -156,6 +156,14 @@ def test_a_job_that_hangs_ends_when_its_time_does(executor, tmp_path):
     assert (outcome.status, heard) == ("timeout", ["here"])
 
 
+def test_a_job_that_its_engine_ends_for_its_memory_is_out_of_memory(executor_with_a_limit, tmp_path):
+    outcome, heard = ended(executor_with_a_limit, tmp_path, "hoard")
+    assert (outcome.status, outcome.explained, heard) == ("oom", False, ["here"])
+    assert outcome.error["type"] in ("Killed", "Exit")
+    outcome, heard = ended(executor_with_a_limit, tmp_path, "end")
+    assert (outcome.status, heard) == ("ok", ["here", "done"])
+
+
 @pytest.mark.parametrize("then", ["hang", "hang hard"])
 def test_what_runs_ends_when_its_executor_is_stopped(executor, tmp_path, then):
     threading.Thread(target=lambda: pids(tmp_path) and executor.stop(), daemon=True).start()

@@ -54,7 +54,8 @@ class Ray:
             except lost.TaskCancelledError as error:
                 raise Stopped from error
             except lost.OutOfMemoryError as error:  # Ray's own watch over a node's memory ended it
-                return _failed("oom", "Killed", str(error))
+                # its first line alone: the others list what else runs on that node, and whose it is
+                return _failed("oom", "Killed", str(error).partition("\n")[0])
             except lost.RayTaskError as error:
                 raise EnvironmentFailure(f"a node of the Ray cluster cannot work: {error}") from error
             except lost.RayError as error:  # the worker or its node is gone
