@@ -49,7 +49,7 @@ def fingerprint_inputs(cell: Cell, suite_data: SuiteData) -> dict[str, Any]:
         "size": list(cell.size),
         "seed": cell.seed,
         "backend": runtime.backend_name(),
-        "device_kind": machine.device_kind(),
+        "device_kind": machine.kind_of(cell.devices),
         "threads": cell.threads,
         "deterministic": cell.deterministic,
     }

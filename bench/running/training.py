@@ -63,7 +63,10 @@ class Training:
 
 def of_cell(module: str, cell: Cell, payload: Any, log: Path, results: Results) -> Job:
     """Work of a process with the cell's threads, time and determinism."""
-    return Job(module, plain(payload), cell.threads, log, cell.timeout_s, cell.deterministic, results.compilation_cache)
+    return Job(
+        module, plain(payload), cell.threads, log, cell.timeout_s, cell.deterministic, results.compilation_cache,
+        cell.devices,
+    )  # fmt: skip
 
 
 def plain(value: Any) -> Any:

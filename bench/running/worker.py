@@ -28,7 +28,7 @@ from bench.running import child, data, failures, held_out
 from bench.running.executor import Say
 from bench.running.training import Training, restored
 from bench.suites import Suite
-from lungseg import runtime
+from lungseg import data_parallel, runtime
 from lungseg.errors import ContractError, UsageError
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
@@ -122,7 +122,7 @@ class Workplace:
         """Start the backend with the cell's seed and threads and read the suite's data.
 
         planned: as ``data.check_unchanged``. Raises UsageError unless the backend runs on the device under whose name
-        records are kept, DataError for data that have changed.
+        records are kept, and on as many as the cell asks for, DataError for data that have changed.
         """
         source = machine.source()
         device = runtime.init_backend(cell.seed, cell.threads, cell.deterministic)
@@ -131,6 +131,7 @@ class Workplace:
                 f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
                 "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
             )
+        data_parallel.use(cell.devices)
         if parts:
             parts.ended("backend")
         suite_data = data.load_suite_data(suite, root, results)
@@ -139,7 +140,7 @@ class Workplace:
 
     def metadata(self) -> dict[str, Any]:
         """Hardware and software, JSON-ready."""
-        return machine.metadata(self.device, self.cell.recipe.precision, self.cell.threads)
+        return machine.metadata(self.device, self.cell.recipe.precision, self.cell.threads, self.cell.devices)
 
     def provenance(self, fold: Fold) -> dict[str, Any]:
         """The part of a record that says on what data, machine and code it was made, now, without an error."""
