@@ -105,8 +105,9 @@ def release(*arrays: np.ndarray) -> None:
     """Give the pages of memory-mapped arrays that were read back to the kernel, which keeps them in its cache while
     there is room; until then they count as this process's memory, in the end all of a set."""
     for array in arrays:
-        if isinstance(array.base, mmap.mmap):
-            array.base.madvise(mmap.MADV_DONTNEED)
+        held: object = array.base
+        if isinstance(held, mmap.mmap):
+            held.madvise(mmap.MADV_DONTNEED)
 
 
 def read_case(case: Case, bits: int | None = None) -> tuple[images.Image, images.Mask]:

@@ -19,7 +19,7 @@ HOARD_BYTES = 3 * 2**30  # of memory that is there, until whoever watches over i
 
 
 def run(payload: dict[str, Any], say: Say) -> None:
-    """Tell the niceness, the session and a variable; then end well, raise, exit, hang, eat memory, hoard it or be killed."""
+    """Tell the niceness, the session and a variable; then end as asked: well, by itself, or not at all."""
     say({"event": "here", "nice": os.nice(0), "leads": os.getsid(0) == os.getpid(), "word": os.environ.get("WORD")})
     if payload["then"] == "raise":
         raise ValueError("as asked")

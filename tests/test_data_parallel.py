@@ -112,4 +112,6 @@ def test_a_suite_on_two_devices_scores_as_on_one_and_says_so_on_a_page_of_its_ow
     page = (tmp_path / "smoke.md").read_text()
     assert page.count("\n## JAX on ") == 2
     assert "JAX on 2 x CPU" in page
-    assert "2 devices share each batch of a training: 4 images in all, learning rate 0.01, neither" in " ".join(page.split())
+    assert "2 devices share each batch of a training: 4 images in all, learning rate 0.01, neither" in " ".join(
+        page.split()
+    )

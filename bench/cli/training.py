@@ -178,7 +178,8 @@ def tune(options: argparse.Namespace) -> int:
 def _chosen(options: argparse.Namespace) -> Suite:
     chosen = suites.suite(options.suite)
     narrowing = {
-        name: getattr(options, name, None) for name in ("seeds", "folds", "variants", "precision", "deterministic", "devices")
+        name: getattr(options, name, None)
+        for name in ("seeds", "folds", "variants", "precision", "deterministic", "devices")
     }
     chosen = suites.select(chosen, options.arch, **narrowing)
     workers = getattr(options, "workers", None)

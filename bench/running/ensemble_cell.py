@@ -51,7 +51,7 @@ def run(details: Entries, say: Say) -> None:
     ensembles, results, first = details.entries, details.results, details.entries[0].members[0]
     at = worker.Workplace.opened(first, details.suite, details.root, results, ensembles[0].inputs)
     suite_data, threshold = at.suite_data, first.recipe.threshold
-    from lungseg import complexity, inference
+    from lungseg import complexity
 
     model = worker.built(first)
     if complexity.graph_sha256(model) != ensembles[0].inputs["graph"]:

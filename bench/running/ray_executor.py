@@ -70,7 +70,9 @@ class Ray:
         """Of one task. Raises what became of it otherwise, as Ray says it."""
         gpus = job.devices if self.gpus and job.devices > 1 else self.gpus
         if gpus > max(self.most_gpus, 1):  # Ray would wait for such a node for ever
-            raise EnvironmentFailure(f"{gpus} devices for one training: the Ray cluster's nodes have {self.most_gpus:g}")
+            raise EnvironmentFailure(
+                f"{gpus} devices for one training: the Ray cluster's nodes have {self.most_gpus:g}"
+            )
         remote = self._remote(_events, min(job.threads, self.cpus), gpus).options(num_returns="streaming")
         task = remote.remote(job, _environment(), gpus)
         self._tasks[id(task)] = task

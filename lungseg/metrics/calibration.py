@@ -30,7 +30,7 @@ class Calibration:
 
     def __init__(self, pixels: int) -> None:
         self.n, self.positive = np.zeros(BINS, np.intp), np.zeros(BINS, np.intp)
-        self.total = np.zeros(BINS)
+        self.total: np.ndarray = np.zeros(BINS)
         self.squares = PairwiseSum(pixels)
 
     def add(self, probability: np.ndarray, target: Mask) -> None:

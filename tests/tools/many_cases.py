@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 SIZE, BATCH, FOLDS = (256, 256), 8, 5
@@ -129,7 +130,7 @@ def main() -> None:
             writer = csv.DictWriter(file, rows[0], lineterminator="\n")
             writer.writeheader()
             writer.writerows({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-    for first, last in zip(rows, rows[1:], strict=False):
+    for first, last in pairwise(rows):
         for part in (*PARTS, *PEAKS, "disk", "record"):
             exponent = math.log(last[part] / first[part]) / math.log(last["n"] / first["n"])
             print(f"{first['n']} to {last['n']}, {part}: grows as cases to the power of {exponent:.2f}")
