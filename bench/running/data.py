@@ -45,7 +45,7 @@ class SuiteData:
         """Case of each id."""
         return {case.id: case for case in self.cases}
 
-    @property
+    @cached_property
     def scored(self) -> frozenset[str]:
         """Ids that the folds predict: the whole set, or the whole of the other set."""
         return frozenset(key for fold in self.folds for key in fold.test)
