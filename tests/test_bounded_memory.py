@@ -80,3 +80,12 @@ def test_validation_batches_are_the_images_in_their_order(tmp_path, size):
     assert all(0 < len(images) <= size for images, _ in parts)
     for part, whole in zip(zip(*parts, strict=True), to_arrays(prepared, ids), strict=True):
         assert np.array_equal(np.concatenate(part), whole)
+
+
+def test_what_is_asked_for_each_image_is_found_once(tmp_path):
+    """Else a plan for 100,000 images takes as many steps squared."""
+    results = Results(tmp_path)
+    suite_data = data.load_suite_data(SMALL, data.resolve_root(SMALL, None, results), results)
+    assert suite_data.scored is suite_data.scored
+    assert suite_data.case_of is suite_data.case_of
+    assert suite_data.prepared.index_of is suite_data.prepared.index_of

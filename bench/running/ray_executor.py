@@ -114,6 +114,9 @@ class Ray:
 def _started(address: str) -> Any:
     """Ray's module, connected."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is sent to Ray's makers
+    # Ray's watch over a node's memory sees its workers, all small, not the cells that they start, and so ends them all;
+    # the kernel ends the largest process
+    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
     try:
         import ray
     except ImportError as error:
