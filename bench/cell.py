@@ -21,8 +21,9 @@ class Cell:
     """One training: what identifies it among the others, and what its process needs to know.
 
     size: (height, width) pixels. recipe: in the suite's precision. threads: affects results. timeout_s: wall-clock
-    seconds after which its process is stopped. deterministic: whether operations are bit-reproducible. split: the
-    images of a search's training, inner fold or held-out; None: those of ``fold`` in the seed's partition.
+    seconds after which its process is stopped. deterministic: whether operations are bit-reproducible. devices:
+    that share each batch. split: the images of a search's training, inner fold or held-out; None: those of ``fold`` in
+    the seed's partition.
     """
 
     architecture: str
@@ -38,6 +39,7 @@ class Cell:
     threads: int = 1
     timeout_s: float = 6 * 3600
     deterministic: bool = True
+    devices: int = 1
     split: Fold | None = None
 
     @property
@@ -48,7 +50,7 @@ class Cell:
     @property
     def machine_key(self) -> str:
         """Name of the folder of its record and of all that may share a table with it on this machine."""
-        return machine.key(self.recipe.precision, self.deterministic)
+        return machine.key(self.recipe.precision, self.deterministic, self.devices)
 
     def as_dict(self) -> dict[str, Any]:
         """The ``cell`` part of a record, JSON-ready; the record's other parts hold the rest."""

@@ -141,25 +141,41 @@ def _nvidia_smi(*arguments: str) -> list[str]:
     return requested.stdout.splitlines() if requested.returncode == 0 else []
 
 
-def key(precision: str, deterministic: bool = True) -> str:
+def kind_of(devices: int) -> str:
+    """The device kind of trainings on so many devices each: ``nvidia-h100``, or ``nvidia-h100-x2``, which is another
+    kind, as sums over a batch are added in another order."""
+    return _times(device_kind(), devices)
+
+
+def devices_of(kind: str) -> int:
+    """How many devices a training of that device kind has."""
+    found = re.fullmatch(r".+-x(\d+)", kind)
+    return int(found[1]) if found else 1
+
+
+def _times(kind: str, devices: int) -> str:
+    return f"{kind}-x{devices}" if devices > 1 else kind
+
+
+def key(precision: str, deterministic: bool = True, devices: int = 1) -> str:
     """Name of the folder of records that may share a table: ``<backend>-<device kind>-<precision>``, and ``-fast``
-    where operations need not give the same bits each time."""
-    return f"{runtime.backend_name()}-{device_kind()}-{precision}{'' if deterministic else FAST}"
+    where operations need not give the same bits each time. devices: of one training."""
+    return f"{runtime.backend_name()}-{kind_of(devices)}-{precision}{'' if deterministic else FAST}"
 
 
-def expected(precision: str, threads: int) -> dict[str, Any]:
+def expected(precision: str, threads: int, devices: int = 1) -> dict[str, Any]:
     """What ``metadata`` would return, without the backend that a failed process can no longer be asked for."""
-    return metadata(runtime.Device(device_kind(), device_kind()), precision, threads)
+    return metadata(runtime.Device(device_kind(), device_kind()), precision, threads, devices)
 
 
-def metadata(device: runtime.Device, precision: str, threads: int) -> dict[str, Any]:
-    """Hardware and software of this process, JSON-ready."""
+def metadata(device: runtime.Device, precision: str, threads: int, devices: int = 1) -> dict[str, Any]:
+    """Hardware and software of this process, JSON-ready. devices: of this kind, that its training shares."""
     return {
         "cpu": cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "device": device.name,
-        "device_kind": device.kind,
+        "device": f"{devices} x {device.name}" if devices > 1 else device.name,
+        "device_kind": _times(device.kind, devices),
         "backend": runtime.backend_name(),
         "precision": precision,
         "threads": threads,

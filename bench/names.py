@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from bench.machine import devices_of
 from lungseg.architectures import DISPLAY_NAMES
 from lungseg.recipes import RECIPES, REFERENCE
 
@@ -38,7 +39,9 @@ def fitting(names: Iterable[str], letters: int = 64) -> list[str]:
 
 
 def device(kind: str) -> str:
-    """``CPU``, ``H200``: a device kind without its vendor."""
+    """``CPU``, ``H200``, ``2 x H200``: a device kind without its vendor."""
+    if (devices := devices_of(kind)) > 1:
+        return f"{devices} x {device(kind.rpartition('-')[0])}"
     return _DEVICES.get(kind, kind.removeprefix("nvidia-").upper() if kind.startswith("nvidia-") else kind)
 
 

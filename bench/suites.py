@@ -36,7 +36,8 @@ class Suite:
     precision: a Keras policy, of every recipe of the suite; None: float32, or mixed_bfloat16, which is about twice as
     fast there, where the suite is ``for_gpu`` and runs on one. deterministic: whether operations give the same bits
     each time; None: unless the suite is ``for_gpu`` and runs on one, where they cost three quarters of the speed.
-    Seeds, order, augmentation and folds are the same in all.
+    Seeds, order, augmentation and folds are the same in all. devices: that share each batch of one training; neither
+    the batch nor the learning rate grows with them.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Suite:
     precision: str | None = None
     deterministic: bool | None = None
     for_gpu: bool = False
+    devices: int = 1
 
     @property
     def train_set(self) -> str:
@@ -199,13 +201,19 @@ def select(
     variants: Sequence[str] | None = None,
     precision: str | None = None,
     deterministic: bool | None = None,
+    devices: int | None = None,
 ) -> Suite:
     """The suite with other architectures (shell patterns), seeds 0 to ``seeds`` - 1, only some of its folds, or other
     variants in addition to its recipe (``plateau``, or ``plateau+elastic`` for both at once).
 
     What decides a score (data, size, recipe, number of folds) stays, so the records remain comparable. Another
-    precision, or operations that give the same bits or need not, make records of another folder and table.
+    precision, another number of devices, or operations that give the same bits or need not, make records of another
+    folder and table.
     """
+    if devices is not None:
+        if devices < 1:
+            raise UsageError(f"--devices {devices}: at least 1 is needed")
+        chosen = replace(chosen, devices=devices)
     if precision is not None:
         chosen = replace(chosen, precision=precision)
     if deterministic is not None:
@@ -256,6 +264,7 @@ def cells(chosen: Suite) -> list[Cell]:
             threads=chosen.threads,
             timeout_s=chosen.timeout_s,
             deterministic=chosen.is_deterministic,
+            devices=chosen.devices,
         )
         for seed in chosen.seeds
         for fold in (chosen.fold_subset if chosen.fold_subset is not None else range(chosen.folds))

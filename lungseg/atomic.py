@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from lungseg.errors import EnvironmentFailure
 
@@ -28,7 +29,16 @@ FOREIGN_S = 24 * 3600.0  # without a write after which another machine's unfinis
 
 
 def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
-    """Replace a file in one step: a reader sees the old or the new, a full disk costs only the new.
+    """Replace a file in one step, see ``writing``."""
+    with writing(path) as file:
+        for part in parts:
+            file.write(part)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which replaces ``path`` in one step as the block ends: a reader sees the old or the new, a full
+    disk costs only the new.
 
     The folder is made if need be. Raises EnvironmentFailure that names the file and the cause.
     """
@@ -37,8 +47,7 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=temp_prefix(FILE))
         with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part)
+            yield file
             file.flush()
             sync(file.fileno())
         permit(temporary, 0o666 & ~_umask())  # mkstemp's own would shut out whom a shared folder is for

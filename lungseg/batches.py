@@ -81,5 +81,5 @@ class Batches:
 
 def to_arrays(data: Prepared, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Images and masks of these ids, float32 (N, H, W, 1), masks in {0, 1}."""
-    rows = [data.index_of[key] for key in ids]
-    return data.images[rows][..., None], data.masks[rows][..., None].astype(np.float32)
+    images, masks = data.take(ids)
+    return images[..., None], masks[..., None].astype(np.float32)

@@ -198,16 +198,15 @@ class _Job:
         """Scores of each image that the fold held out."""
         from lungseg import inference
 
-        case_of = {case.id: case for case in self.cases}
-        rows = [self.prepared.index_of[key] for key in fold.test]
-        maps = inference.probabilities(model, self.prepared.images[rows])
-        return [
-            evaluation.score(
-                case_of[key], values, self.recipe.threshold, read_stored_mask(case_of[key]),
-                np.asarray(self.prepared.masks[row]),
-            )
-            for key, row, values in zip(fold.test, rows, maps, strict=True)
-        ]  # fmt: skip
+        case_of, result = {case.id: case for case in self.cases}, list[Mapping[str, Any]]()
+        for start in range(0, len(fold.test), inference.BATCH):
+            ids = fold.test[start : start + inference.BATCH]
+            images, masks = self.prepared.take(ids)
+            result += [
+                evaluation.score(case_of[key], values, self.recipe.threshold, read_stored_mask(case_of[key]), mask)
+                for key, values, mask in zip(ids, inference.probabilities(model, images), masks, strict=True)
+            ]
+        return result
 
 
 def _started(seed: int, threads: int) -> None:
@@ -275,8 +274,8 @@ def _card(
 def exposure(prepared: Prepared, fold: Fold) -> dict[str, Any]:
     """The range of what images trained on look like at the network's size: [lowest, highest] mean and standard
     deviation of grey, and share of the image that is lung."""
-    rows = [prepared.index_of[key] for key in (*fold.train, *fold.validation)]
-    measured = np.array([[prepared.images[r].mean(), prepared.images[r].std(), prepared.masks[r].mean()] for r in rows])
+    taken = (prepared.take([key]) for key in (*fold.train, *fold.validation))
+    measured = np.array([[images[0].mean(), images[0].std(), masks[0].mean()] for images, masks in taken])
     low, high = measured.min(0), measured.max(0)
     names = ("mean", "standard_deviation", "lung_share")
     return {name: [round(float(a), 4), round(float(b), 4)] for name, a, b in zip(names, low, high, strict=True)}

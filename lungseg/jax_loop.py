@@ -21,18 +21,21 @@ import numpy as np
 from lungseg import data_parallel
 from lungseg.batches import Batches, to_arrays
 from lungseg.filled_batches import fillable, weighted_rows
+from lungseg.prepare import Prepared
 
 State = tuple[list[jax.Array], ...]
 Data = tuple[jax.Array, jax.Array]  # images float32 and masks bool, (N, H, W, 1)
 Step = Callable[[Any, Any], tuple[dict[str, jax.Array], State]]  # of a state and a batch
 HELPERS = 8  # threads at most that vary images while a card trains
 PADDED = 64  # images: so that folds which differ by a few share a compiled program
+BLOCK_BYTES = 1 << 31  # of images and masks on the device; an epoch of more comes in blocks (6,553 images of 256 px)
+Run = Callable[[State, Data, Sequence[np.ndarray], int, Any], tuple[Any, State]]  # see ``_whole``
 
 
 def fit(
     model: keras.Model,
     batches: Batches,
-    validation: tuple[np.ndarray, np.ndarray],
+    validation: Sequence[str],
     first_epoch: int,
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
@@ -40,18 +43,18 @@ def fit(
 ) -> None:
     """Train like ``training.keras_fit``: same order, same numbers except for rounding.
 
-    whole: whether an epoch is one dispatch, or one for each size of batch where batches cannot be filled up; None: on
-    an accelerator. XLA runs the body of a loop on one core of a CPU and without its fast convolutions, nine times
-    slower; there each step is dispatched by itself.
+    whole: whether a block of an epoch is one dispatch, or one for each size of batch where batches cannot be filled up;
+    None: on an accelerator. Most sets are one block. XLA runs the body of a loop on one core of a CPU and without its
+    fast convolutions, nine times slower; there each step is dispatched by itself.
     """
     on_card = jax.devices()[0].platform != "cpu"
-    steps: Callable[[Step], Any] = _single
+    steps: Callable[[Step], Run] = _single
     if on_card if whole is None else whole:
         steps = partial(_whole, size=batches.batch_size if fillable(model) else None)
     train, judge = steps(model.train_step), steps(model.test_step)
-    _make_metrics(model, validation)
+    _make_metrics(model, to_arrays(batches.data, validation[:1]))
     none = [jnp.zeros(v.shape, v.dtype) for v in model.metrics_variables]
-    held_out, parts = _on_device(*validation), _slices(len(validation[0]), batches.batch_size)
+    held_out = _HeldOut(batches.data, validation, batches.batch_size)
     calls = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=batches.steps, verbose=0)
     with _Feed(batches, first_epoch, epochs, min(HELPERS, os.cpu_count() or 1) if on_card else 1) as feed:
         model.stop_training = False
@@ -59,13 +62,14 @@ def fit(
         for epoch in range(first_epoch, epochs):
             calls.on_epoch_begin(epoch)
             trainable, rest, optimizer = (_values(v) for v in _variables(model))
-            data, order = feed.take(epoch)
-            logs, (trainable, rest, optimizer, _) = train((trainable, rest, optimizer, none), data, order)
+            logs, (trainable, rest, optimizer, _) = _over(
+                train, (trainable, rest, optimizer, none), feed.blocks(epoch), len(batches.ids)
+            )
             for variables, values in zip(_variables(model), (trainable, rest, optimizer), strict=True):
                 _assign(variables, values)
             calls.on_test_begin()  # may lend the model an average of its weights
             trainable, rest, _ = (_values(v) for v in _variables(model))
-            judged, (_, rest, _) = judge((trainable, rest, none), held_out, parts)
+            judged, (_, rest, _) = _over(judge, (trainable, rest, none), held_out.blocks(), len(validation))
             _assign(model.non_trainable_variables, rest)
             details = {name: float(value) for name, value in jax.device_get(judged).items()}  # waits, once an epoch
             calls.on_test_end(details)
@@ -76,17 +80,61 @@ def fit(
         calls.on_train_end()
 
 
-class _Feed:
-    """An epoch's images on the device and the rows of each batch, made ready while the epoch before it runs.
+Block = tuple[Data, list[np.ndarray]]  # images and masks on the device, and rows (steps, B) of the batches of each size
 
-    Where nothing varies them, the images are moved there once.
+
+def _over(run: Run, state: State, blocks: Iterator[Block], images: int) -> tuple[Any, State]:
+    """Logs and state after all blocks, of so many images."""
+    logs = None
+    for data, order in blocks:
+        logs, state = run(state, data, order, images, logs)
+    return logs, state
+
+
+def _blocks(parts: Sequence[Sequence[str]], data: Prepared) -> list[list[Sequence[str]]]:
+    """An epoch's batches of ids in as few blocks of about one size as fit the device, one for most sets."""
+    height, width = data.images.shape[1:]
+    images = max(1, BLOCK_BYTES // (height * width * 5))  # float32 and bool
+    n = min(len(parts), -(-sum(map(len, parts)) // images))
+    return [[parts[k] for k in some] for some in np.array_split(np.arange(len(parts)), n)]
+
+
+def _rows(parts: Sequence[Sequence[str]], ids: Sequence[str]) -> list[np.ndarray]:
+    row = {key: k for k, key in enumerate(ids)}
+    return _by_size([[row[key] for key in part] for part in parts])
+
+
+class _HeldOut:
+    """Validation images on the device, moved there once where one block holds them."""
+
+    def __init__(self, data: Prepared, ids: Sequence[str], size: int) -> None:
+        self.data, parts = data, [ids[start : start + size] for start in range(0, len(ids), size)]
+        self.parted = _blocks(parts, data)
+        self.still = self._ready(self.parted[0]) if len(self.parted) == 1 else None
+
+    def blocks(self) -> Iterator[Block]:
+        """All blocks, one on the device at a time."""
+        yield from [self.still] if self.still else map(self._ready, self.parted)
+
+    def _ready(self, parts: Sequence[Sequence[str]]) -> Block:
+        ids = [key for part in parts for key in part]
+        return _on_device(*to_arrays(self.data, ids)), _rows(parts, ids)
+
+
+class _Feed:
+    """A block's images on the device and the rows of each batch, made ready while the block before it runs.
+
+    Where nothing varies them and one block holds them, the images are moved there once.
     """
 
     def __init__(self, batches: Batches, first: int, epochs: int, helpers: int) -> None:
-        self.batches, self.epochs, self.ids = batches, epochs, sorted(batches.ids)
+        self.batches, self.epochs = batches, epochs
         self.helpers, self.upcoming = ThreadPoolExecutor(helpers), ThreadPoolExecutor(1)
-        self.still = None if batches.augmentation else _on_device(*to_arrays(batches.data, self.ids))
-        self.next = self.upcoming.submit(self._ready, first)
+        self.count = len(_blocks(batches.parts(first), batches.data))
+        self.still = None
+        if self.count == 1 and not batches.augmentation:
+            self.still = _on_device(*to_arrays(batches.data, sorted(batches.ids)))
+        self.next = self.upcoming.submit(self._ready, first, 0)
 
     def __enter__(self) -> _Feed:
         return self
@@ -95,23 +143,26 @@ class _Feed:
         for pool in (self.upcoming, self.helpers):
             pool.shutdown(cancel_futures=True)
 
-    def take(self, epoch: int) -> tuple[Data, list[np.ndarray]]:
-        """The epoch's data, and rows (steps, B) of the batches of each size; begins with the next one's."""
-        ready = self.next.result()
-        if epoch + 1 < self.epochs:
-            self.next = self.upcoming.submit(self._ready, epoch + 1)
-        return ready
+    def blocks(self, epoch: int) -> Iterator[Block]:
+        """The epoch's blocks; with each begins the making of the next."""
+        for k in range(self.count):
+            ready = self.next.result()
+            following = (epoch, k + 1) if k + 1 < self.count else (epoch + 1, 0)
+            if following[0] < self.epochs:
+                self.next = self.upcoming.submit(self._ready, *following)
+            yield ready
 
-    def _ready(self, epoch: int) -> tuple[Data, list[np.ndarray]]:
-        row = {key: k for k, key in enumerate(self.ids)}
-        order = _by_size([[row[key] for key in part] for part in self.batches.parts(epoch)])
+    def _ready(self, epoch: int, block: int) -> Block:
+        parts = _blocks(self.batches.parts(epoch), self.batches.data)[block]
+        ids = sorted(key for part in parts for key in part)
         if self.still:
-            return self.still, order
-        return _on_device(*self.batches.augmented(epoch, self.ids, self.helpers.map)), order
+            return self.still, _rows(parts, ids)
+        return _on_device(*self.batches.augmented(epoch, ids, self.helpers.map)), _rows(parts, ids)
 
 
-def _whole(step: Step, size: int | None) -> Callable[[State, Data, Sequence[np.ndarray]], tuple[Any, State]]:
-    """The step over all rows of batches, those of one size in one dispatch.
+def _whole(step: Step, size: int | None) -> Run:
+    """The step over all rows of a block's batches, those of one size in one dispatch; what it returns takes a state,
+    the block, the images of all blocks and the logs of those before, and gives logs and state.
 
     size: up to which batches are filled, with rows of weight 0, so that all folds share one program; None leaves them
     as they are. Their number is an argument and no part of the program, so that another fold's epoch need not be
@@ -137,8 +188,7 @@ def _whole(step: Step, size: int | None) -> Callable[[State, Data, Sequence[np.n
         total, kept = jax.lax.fori_loop(0, count, body, (nothing, state[:-1]))
         return total, (*kept, fresh)
 
-    def over(state: State, data: Data, order: Sequence[np.ndarray]) -> tuple[Any, State]:
-        images, logs = sum(rows.size for rows in order), None
+    def over(state: State, data: Data, order: Sequence[np.ndarray], images: int, logs: Any) -> tuple[Any, State]:
         for rows, weights, counts in _filled(order, size):
             parts = (_padded(rows, 8), None if weights is None else _padded(weights, 8), _padded(counts / images, 8))
             local, state = run(state, data, parts, len(rows))
@@ -162,12 +212,11 @@ def _filled(
     yield np.concatenate(filled), weights, counts
 
 
-def _single(step: Step) -> Callable[[State, Data, Sequence[np.ndarray]], tuple[Any, State]]:
-    """The step over all rows of batches, each dispatched by itself."""
+def _single(step: Step) -> Run:
+    """As ``_whole``, each batch dispatched by itself; the state holds the logs of those before."""
     run = jax.jit(lambda state, data, rows: step(state, _batch(data, rows)))
 
-    def over(state: State, data: Data, order: Sequence[np.ndarray]) -> tuple[Any, State]:
-        logs = None
+    def over(state: State, data: Data, order: Sequence[np.ndarray], images: int, logs: Any) -> tuple[Any, State]:
         for rows in (row for of_size in order for row in of_size):
             logs, state = run(state, data, rows)
         return logs, state
@@ -200,10 +249,6 @@ def _by_size(parts: Sequence[Sequence[int]]) -> list[np.ndarray]:
         else:
             result.append([part])
     return [np.array(same, np.int32) for same in result]
-
-
-def _slices(n: int, batch: int) -> list[np.ndarray]:
-    return _by_size([range(n)[start : start + batch] for start in range(0, n, batch)])
 
 
 def _variables(model: keras.Model) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import mmap
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,20 @@ from lungseg.datasets import Case
 from lungseg.errors import DataError, EnvironmentFailure
 
 LARGE = 1 << 30  # bytes of pixels: under a second to hash; from here on a set is hashed once and then marked
+RELEASED = 64  # rows after which mapped pages that were read are given back; 21 MB at 256 px
 VERSION = 2  # rises when reading, uniting or resizing yields other pixels, so that no old cache is used
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What one pass over all pixels finds, each in the order of ids.
+
+    sha256: of all ids and pixels. image_sha256: of each image. target_pixels: lung pixels of each mask.
+    """
+
+    sha256: str
+    image_sha256: tuple[str, ...]
+    target_pixels: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,7 @@ class Prepared:
     images: float32 (N, H, W) in [0, 1], memory-mapped. masks: bool (N, H, W).
     spacing_mm: for each id (row, column) of the resized pixels, or None.
     raw_sha256: of every file's bytes by id. sha256: of the prepared pixels.
+    found: what the check of the cache found; None: looked for when it is asked for.
     """
 
     ids: tuple[str, ...]
@@ -38,23 +53,61 @@ class Prepared:
     spacing_mm: tuple[tuple[float, float] | None, ...]
     raw_sha256: str
     sha256: str
+    found: Pixels | None = None
 
     @cached_property
     def index_of(self) -> dict[str, int]:
         """Row of each id."""
         return {key: row for row, key in enumerate(self.ids)}
 
+    def take(self, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Copies of these ids' images, float32 (n, H, W), and masks, bool (n, H, W)."""
+        rows = [self.index_of[key] for key in ids]
+        result = np.asarray(self.images[rows]), np.asarray(self.masks[rows])
+        release(self.images, self.masks)
+        return result
+
     @property
     def target_pixels(self) -> dict[str, int]:
         """Lung pixels of each id."""
-        return {key: int(np.count_nonzero(mask)) for key, mask in zip(self.ids, self.masks, strict=True)}
+        return dict(zip(self.ids, self._pixels.target_pixels, strict=True))
 
     @property
     def image_sha256(self) -> dict[str, str]:
         """Hash of each id's prepared image: what the network sees alike has the same."""
-        return {
-            key: hashlib.sha256(image.tobytes()).hexdigest() for key, image in zip(self.ids, self.images, strict=True)
-        }
+        return dict(zip(self.ids, self._pixels.image_sha256, strict=True))
+
+    @cached_property
+    def _pixels(self) -> Pixels:
+        return self.found or pixels_of(self.ids, self.images, self.masks)
+
+
+def pixels_of(ids: Sequence[str], pictures: np.ndarray, masks: np.ndarray) -> Pixels:
+    """Hashes and lung pixels, read an image at a time."""
+    whole, each, lung = hashlib.sha256(), [], []
+    for key, picture, mask in zip(ids, streamed(pictures), streamed(masks), strict=True):
+        pixels = picture.tobytes()
+        whole.update(f"{key}\0".encode() + pixels + mask.tobytes())
+        each.append(hashlib.sha256(pixels).hexdigest())
+        lung.append(int(np.count_nonzero(mask)))
+    return Pixels(whole.hexdigest(), tuple(each), tuple(lung))
+
+
+def streamed(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows of an array, which may be larger than memory where it is mapped."""
+    for number, row in enumerate(array, 1):
+        yield row
+        if number % RELEASED == 0:
+            release(array)
+
+
+def release(*arrays: np.ndarray) -> None:
+    """Give the pages of memory-mapped arrays that were read back to the kernel, which keeps them in its cache while
+    there is room; until then they count as this process's memory, in the end all of a set."""
+    for array in arrays:
+        held: object = array.base
+        if isinstance(held, mmap.mmap):
+            held.madvise(mmap.MADV_DONTNEED)
 
 
 def read_case(case: Case, bits: int | None = None) -> tuple[images.Image, images.Mask]:
@@ -98,7 +151,7 @@ def prepare(cases: Sequence[Case], size: tuple[int, int], cache: Path) -> Prepar
         cached = _read(folder, cases)
     if cached is None:
         raise EnvironmentFailure(f"{folder}: what was written reads back differently; check the disk")
-    about, pictures, masks = cached
+    about, pictures, masks, found = cached
     spacing = (_resized_spacing(case, shape, size) for case, shape in zip(cases, about["shapes"], strict=True))
     return Prepared(
         ids=tuple(case.id for case in cases),
@@ -108,10 +161,11 @@ def prepare(cases: Sequence[Case], size: tuple[int, int], cache: Path) -> Prepar
         spacing_mm=tuple(spacing),
         raw_sha256=about["raw_sha256"],
         sha256=about["sha256"],
+        found=found,
     )
 
 
-def _read(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], np.ndarray, np.ndarray] | None:
+def _read(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], np.ndarray, np.ndarray, Pixels] | None:
     """What a cache holds, None unless it is whole and its pixels have the hash they were written with.
 
     A large set is hashed by the first process that reads it; the next ones trust its mark as long as the file system
@@ -121,37 +175,41 @@ def _read(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], np.ndarr
         about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         pictures = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
-        mark = _mark(folder, about["sha256"]) if pictures.nbytes + masks.nbytes >= LARGE else None
-        whole = len(pictures) == len(masks) == len(about["shapes"]) == len(cases) and "raw_sha256" in about
-        if whole and (mark is None or _marked(folder) != mark):
-            whole = _pixels_sha256(cases, pictures, masks) == about["sha256"]
-            if whole and mark is not None:
+        if not len(pictures) == len(masks) == len(about["shapes"]) == len(cases) or "raw_sha256" not in about:
+            return None
+        states = _states_of_pixels(folder) if pictures.nbytes + masks.nbytes >= LARGE else None
+        found = _marked(folder, states) if states else None
+        if found is None or found.sha256 != about["sha256"]:
+            found = pixels_of([case.id for case in cases], pictures, masks)
+            if states and found.sha256 == about["sha256"]:
                 with contextlib.suppress(EnvironmentFailure):  # a full disk or a folder that others own: hashed again
-                    atomic.write_bytes(folder / "checked", mark)
+                    _mark(folder, states, found)
     except (OSError, EOFError, ValueError, TypeError, KeyError):  # damaged, or written by something else
         return None
-    return (about, pictures, masks) if whole else None
+    return (about, pictures, masks, found) if found.sha256 == about["sha256"] else None
 
 
-def _pixels_sha256(cases: Sequence[Case], pictures: np.ndarray, masks: np.ndarray) -> str:
-    """Hash of all ids and pixels, read an image at a time."""
-    pixels = hashlib.sha256()
-    for case, picture, mask in zip(cases, pictures, masks, strict=True):
-        pixels.update(f"{case.id}\0".encode() + picture.tobytes() + mask.tobytes())
-    return pixels.hexdigest()
-
-
-def _mark(folder: Path, sha256: str) -> bytes:
-    """What a full check leaves: the hash that it found, and the state of the files that it read."""
+def _states_of_pixels(folder: Path) -> list[list[int]]:
     states = [(folder / name).stat() for name in ("images.npy", "masks.npy")]
-    return json.dumps([sha256, *([s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in states)]).encode()
+    return [[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in states]
 
 
-def _marked(folder: Path) -> bytes | None:
+def _mark(folder: Path, states: list[list[int]], found: Pixels) -> None:
+    """Leave what a full check found and the state of the files that it read, after the hash of both."""
+    details = json.dumps([states, found.sha256, found.image_sha256, found.target_pixels]).encode()
+    atomic.write_bytes(folder / "checked", hashlib.sha256(details).hexdigest().encode(), b"\n", details)
+
+
+def _marked(folder: Path, states: list[list[int]]) -> Pixels | None:
+    """What a full check of files in this state found; None where there was none."""
     try:
-        return (folder / "checked").read_bytes()
+        digest, _, details = (folder / "checked").read_bytes().partition(b"\n")
     except FileNotFoundError:
         return None
+    if digest != hashlib.sha256(details).hexdigest().encode():
+        return None
+    of, sha256, images_sha256, target_pixels = json.loads(details)
+    return Pixels(sha256, tuple(images_sha256), tuple(target_pixels)) if of == states else None
 
 
 States = dict[Path, tuple[int, int, int, int]]

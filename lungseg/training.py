@@ -20,9 +20,7 @@ from lungseg.prepare import Prepared
 from lungseg.recipes import MONITORS, Recipe
 from lungseg.splits import Fold
 
-Loop = Callable[
-    [keras.Model, Batches, tuple[np.ndarray, np.ndarray], int, int, Sequence[keras.callbacks.Callback]], None
-]
+Loop = Callable[[keras.Model, Batches, Sequence[str], int, int, Sequence[keras.callbacks.Callback]], None]
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def fit(
     before, cpu_before = (sum(epoch_history.history[name]) for name in ("seconds", "cpu_seconds"))
     if not checkpointing.finished:
         watching = [*([ema] if ema else []), best, epoch_history, *plan, checkpointing]
-        _loop()(model, batches, to_arrays(data, fold.validation), checkpointing.epoch, recipe.epochs, watching)
+        _loop()(model, batches, fold.validation, checkpointing.epoch, recipe.epochs, watching)
     model.set_weights(best.weights)
     seconds, cpu = before + time.monotonic() - began, cpu_before + time.process_time() - cpu_began
     return Trained(epoch_history.history, best.epoch, weights_sha256(model), seconds, cpu, checkpointing.epoch, before)
@@ -107,23 +105,37 @@ def _loop() -> Loop:
 def keras_fit(
     model: keras.Model,
     batches: Batches,
-    validation: tuple[np.ndarray, np.ndarray],
+    validation: Sequence[str],
     first_epoch: int,
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Train a compiled model from ``first_epoch`` to ``epochs``, validated after each in batches of the same size."""
+    """Train a compiled model from ``first_epoch`` to ``epochs``, validated after each on the images ``validation`` in
+    batches of the same size."""
     model.fit(
         batches.repeat(first_epoch),
         steps_per_epoch=batches.steps,
         initial_epoch=first_epoch,
         epochs=epochs,
-        validation_data=validation,
-        validation_batch_size=batches.batch_size,
+        validation_data=InOrder(batches.data, validation, batches.batch_size),
         callbacks=[*callbacks],
         shuffle=False,
         verbose=0,
     )
+
+
+class InOrder(keras.utils.PyDataset):
+    """Batches of (images, masks), float32 (B, H, W, 1), of these ids in their order; one at a time is in memory."""
+
+    def __init__(self, data: Prepared, ids: Sequence[str], batch_size: int) -> None:
+        super().__init__()
+        self.data, self.ids, self.size = data, ids, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.ids) // self.size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return to_arrays(self.data, self.ids[index * self.size : (index + 1) * self.size])
 
 
 def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:

@@ -1,7 +1,8 @@
 """Our loop on JAX beside Keras's ``fit``, on the same tiny trainings: python tests/jax_loop.py FOLDER prints JSON.
 
 In a process of its own, because Keras has one backend a process. Of each case: history and hash of weights by Keras,
-by ours step by step, by ours with an epoch as one dispatch, and by ours cut off after two epochs and resumed.
+by ours step by step, by ours with an epoch as one dispatch, by both in blocks, and by both cut off after two epochs and
+resumed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -118,6 +120,8 @@ def main(folder: Path) -> dict[str, Any]:
             "single": trained(name, single),
             "whole": trained(name, whole),
         }
+        with few_images_at_a_time():
+            result[name] |= {"single, blocks": trained(name, single), "whole, blocks": trained(name, whole)}
         for of, loop in (("single", single), ("whole", whole)):
             checkpoints = Checkpoints(folder / f"{name} {of}", name, 0.0)
             trained(name, loop, checkpoints, stop=2)
@@ -125,6 +129,16 @@ def main(folder: Path) -> dict[str, Any]:
     result["diverged"] = diverged(single), diverged(whole)
     result["programs"] = programs()
     return result
+
+
+@contextmanager
+def few_images_at_a_time() -> Iterator[None]:
+    """Five images to train on come in two blocks, three to validate on too, unless they are one batch."""
+    before, jax_loop.BLOCK_BYTES = jax_loop.BLOCK_BYTES, 3 * SIDE * SIDE * 5 - 1
+    try:
+        yield
+    finally:
+        jax_loop.BLOCK_BYTES = before
 
 
 def programs() -> list[Any]:

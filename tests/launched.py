@@ -15,10 +15,11 @@ from bench.running import child
 from bench.running.executor import Say
 
 LIMIT_BYTES = 2 * 2**30  # of memory, where it is eaten
+HOARD_BYTES = 3 * 2**30  # of memory that is there, until whoever watches over it ends the process
 
 
 def run(payload: dict[str, Any], say: Say) -> None:
-    """Tell the niceness, the session and a variable; then end well, raise, exit, hang, eat memory or be killed."""
+    """Tell the niceness, the session and a variable; then end as asked: well, by itself, or not at all."""
     say({"event": "here", "nice": os.nice(0), "leads": os.getsid(0) == os.getpid(), "word": os.environ.get("WORD")})
     if payload["then"] == "raise":
         raise ValueError("as asked")
@@ -35,6 +36,13 @@ def run(payload: dict[str, Any], say: Say) -> None:
     if payload["then"] == "eat":
         resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
         bytearray(2 * LIMIT_BYTES)
+    if payload["then"] == "hoard":
+        Path(payload["pid"]).write_text(f"{os.getpid()} {os.getppid()}")
+        held = []
+        for _ in range(HOARD_BYTES >> 24):
+            held.append(b"x" * (1 << 24))
+            time.sleep(0.02)
+        time.sleep(10)
     if payload["then"] == "hang once" and not Path(payload["pid"]).exists():
         Path(payload["pid"]).write_text(f"{os.getpid()} {os.getppid()}")
         time.sleep(60)

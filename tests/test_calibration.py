@@ -1,12 +1,14 @@
 """Calibration: what a probability is worth."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lungseg.metrics import calibration, expected_calibration_error
+from lungseg.metrics import Calibration, calibration, expected_calibration_error
 
 PROBABILITIES = arrays.arrays(np.float32, (2, 5, 4), elements=st.floats(0, 1, width=32))
 MASKS = arrays.arrays(np.bool_, (2, 5, 4))
@@ -44,3 +46,35 @@ def test_a_certain_and_right_prediction_is_perfect_and_a_wrong_one_worst(target)
 def test_unlike_shapes_are_refused():
     with pytest.raises(ValueError, match="both must be"):
         calibration(np.zeros((1, 2, 2), np.float32), np.zeros((1, 2, 3), bool))
+
+
+@given(st.data())
+def test_parts_give_what_the_whole_gives_to_the_last_bit(data):
+    """Against the formulas over all pixels at once, which NumPy sums in pairs, not against the parts' own code."""
+    shape = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    probability, target = random.random(shape, np.float32), random.random(shape) < 0.3
+    cuts = sorted(data.draw(st.sets(st.integers(1, shape[0]), max_size=4)) | {shape[0]})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["lungseg.metrics.calibration"], "LEAF", 128)  # the least that NumPy halves no more
+        parts = Calibration(target.size)
+        for start, end in zip([0, *cuts], cuts, strict=False):
+            parts.add(probability[start:end], target[start:end])
+        result = parts.result()
+    p, lung = probability.ravel().astype(float), target.ravel()
+    assert result["brier"] == np.mean((p - lung) ** 2)
+    sums = np.bincount(np.minimum((p * 15).astype(int), 14), weights=p, minlength=15)
+    assert [total for _, total, _ in result["bins"]] == sums.tolist()
+    assert result == calibration(probability, target)
+
+
+def test_parts_that_are_too_few_or_too_many_are_refused():
+    one = np.zeros((1, 2, 2), np.float32), np.zeros((1, 2, 2), bool)
+    parts = Calibration(8)
+    parts.add(*one)
+    with pytest.raises(ValueError, match="fewer numbers than the 8"):
+        parts.result()
+    parts.add(*one)
+    assert parts.result()["brier"] == 0
+    with pytest.raises(ValueError, match="4 numbers more than the 8"):
+        parts.add(*one)

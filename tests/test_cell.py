@@ -12,7 +12,8 @@ from bench.records.results import Results
 from bench.running import child
 from bench.running import training as bench_inputs
 from bench.running.data import SuiteData
-from bench.running.worker import check_contract, save_artifacts, score
+from bench.running.held_out import check_unseen, masks_file, score
+from bench.running.worker import check_contract, save_weights
 from bench.suites import cells, suite
 from lungseg import metrics, recipes
 from lungseg.datasets import Case
@@ -74,13 +75,13 @@ FOLD = Fold(train=("a",), validation=("b",), test=("c", "d"))
 
 def test_each_held_out_image_is_scored_against_its_own_mask():
     held = suite_data("pqrs")
-    scored = score(held, FOLD, held.prepared.masks[2:])
+    scored = score(held, FOLD.test, held.prepared.masks[2:])
     assert [(row["id"], row["patient"], row["dice"], row["target_pixels"]) for row in scored] == [
         ("c", "r", 1.0, 24),
         ("d", "s", 1.0, 32),
     ]
     prediction = held.prepared.masks[[3, 2]]
-    for row, target, mask in zip(score(held, FOLD, prediction), held.prepared.masks[2:], prediction, strict=True):
+    for row, target, mask in zip(score(held, FOLD.test, prediction), held.prepared.masks[2:], prediction, strict=True):
         assert row["dice"] == metrics.dice(target, mask) < 1
         assert row["distance_unit"] == "mm"
 
@@ -90,21 +91,24 @@ def test_each_held_out_image_is_scored_against_its_own_mask():
 def test_image_whose_patient_was_trained_on_is_refused(patients):
     held = suite_data(patients)
     with pytest.raises(LungsegError, match="its patient was trained on"):
-        score(held, FOLD, held.prepared.masks[2:])
+        check_unseen(held, FOLD)
 
 
 @pytest.mark.fault("F49")
 def test_a_prediction_too_few_is_refused():
     held = suite_data("pqrs")
     with pytest.raises(ValueError, match="zip"):
-        score(held, FOLD, held.prepared.masks[2:3])
+        score(held, FOLD.test, held.prepared.masks[2:3])
 
 
 @pytest.mark.fault("F102")
 def test_predictions_and_weights_are_kept_without_pickles(tmp_path):
-    predictions = np.random.default_rng(0).random((2, 9, 5)) < 0.5
+    predictions = np.random.default_rng(0).random((2, 16, 32)) < 0.5
     weights = [np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros(1, np.float32)]
-    save_artifacts(Results(tmp_path), CELL, FOLD, predictions, weights)
+    save_weights(Results(tmp_path).artifact(CELL, "weights.npz"), weights)
+    with masks_file(Results(tmp_path).artifact(CELL, "predictions.npz"), FOLD.test, (16, 32)) as keep:
+        for part in predictions:
+            keep(part)
     with np.load(Results(tmp_path).artifact(CELL, "predictions.npz"), allow_pickle=False) as kept:
         assert kept["ids"].tolist() == ["c", "d"]
         bits = np.unpackbits(kept["bits"], count=predictions.size).reshape(kept["shape"])

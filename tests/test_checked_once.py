@@ -1,5 +1,6 @@
 """A large prepared set is hashed once, not by each cell, and still no changed pixel is read."""
 
+import hashlib
 import os
 
 import numpy as np
@@ -13,8 +14,8 @@ from lungseg.prepare import prepare
 @pytest.fixture
 def hashed(monkeypatch):
     """How often all pixels were hashed."""
-    counted, real = [], module._pixels_sha256
-    monkeypatch.setattr(module, "_pixels_sha256", lambda *args: counted.append(1) or real(*args))
+    counted, real = [], module.pixels_of
+    monkeypatch.setattr(module, "pixels_of", lambda *args: counted.append(1) or real(*args))
     return counted
 
 
@@ -46,9 +47,12 @@ def test_a_large_set_is_hashed_when_it_is_made_and_never_again(cached, large, ha
     cases, cache = cached
     first = prepare(cases, SIZE, cache)
     again = [prepare(cases, SIZE, cache) for _ in range(3)]
-    assert len(hashed) == 1
     assert {one.sha256 for one in again} == {first.sha256}
     np.testing.assert_array_equal(again[-1].images, first.images)
+    for one in again:
+        assert [*one.image_sha256.values()] == [hashlib.sha256(image.tobytes()).hexdigest() for image in one.images]
+        assert [*one.target_pixels.values()] == [mask.sum() for mask in one.masks]
+    assert len(hashed) == 1, "neither are doubles looked for, nor lungs counted, by reading all pixels again"
 
 
 def test_a_small_set_is_hashed_each_time(cached, hashed):
@@ -72,9 +76,14 @@ def test_changed_pixels_are_made_again_although_they_were_marked(cached, large, 
 def test_a_mark_of_other_pixels_is_not_trusted(cached, large, hashed):
     cases, cache = cached
     prepare(cases, SIZE, cache)
-    (only_entry(cache) / "checked").write_bytes(b"[]")
-    prepare(cases, SIZE, cache)
-    assert len(hashed) == 2
+    mark = only_entry(cache) / "checked"
+    whole = mark.read_bytes()
+    for times, damaged in enumerate((b"[]", whole[:-1], whole.replace(b"0]", b"1]"), whole[65:]), start=2):
+        assert damaged != whole
+        mark.write_bytes(damaged)
+        assert prepare(cases, SIZE, cache).target_pixels["c5"] == 50
+        assert len(hashed) == times
+        assert mark.read_bytes() == whole
 
 
 def test_a_cache_that_cannot_be_marked_is_hashed_each_time(cached, large, hashed, monkeypatch):

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from records import leaderboards, record, sealed
 from test_backends import ROOT, interpreter
 
+from bench import suites
+from bench.pages import provenance
 from lungseg import data_parallel
 from lungseg.errors import UsageError
 
@@ -68,3 +71,47 @@ def test_several_devices_need_jax(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     with pytest.raises(UsageError, match="KERAS_BACKEND=jax"):
         data_parallel.use(2)
+
+
+def test_trainings_on_several_devices_have_a_folder_and_fingerprints_of_their_own():
+    suite = suites.select(suites.suite("smoke"), devices=2)
+    one, two = suites.cells(suites.suite("smoke"))[0], suites.cells(suite)[0]
+    assert two.machine_key == one.machine_key.replace("cpu", "cpu-x2") != one.machine_key
+    with pytest.raises(UsageError, match="--devices 0: at least 1"):
+        suites.select(suite, devices=0)
+
+
+@pytest.mark.parametrize(("kind", "devices"), [("cpu", 0), ("nvidia-h100-80gb-x2", 2), ("nvidia-h100-x16", 16)])
+def test_a_page_states_the_batch_that_devices_share(kind, devices):
+    recipe = {"batch_size": 16, "learning_rate": 0.001}
+    rows = [sealed({**record("unet", fold, n=20, device_kind=kind), "inputs": {"recipe": recipe}}) for fold in range(5)]
+    text = provenance.stated(leaderboards(rows)[0]).replace("\n", " ")
+    wanted = f"{devices} devices share each batch of a training: 16 images in all, learning rate 0.001, neither scaled"
+    assert (wanted in text) == (devices > 0)
+    assert ("devices" in text) == (devices > 0)
+
+
+@pytest.mark.slow
+def test_a_suite_on_two_devices_scores_as_on_one_and_says_so_on_a_page_of_its_own(tmp_path):
+    python = interpreter("jax")
+    if python is None:
+        pytest.skip("jax is not installed; name an interpreter that has it by LUNGSEG_PYTHON_JAX (`make smoke-jax`)")
+    flags = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    command = [python, "-m", "bench", "run", "smoke", "--arch", "unet", "--no-speed", "--results", tmp_path]
+    for devices in ("1", "2"):
+        done = subprocess.run(
+            [*command, "--devices", devices], env={**os.environ, **flags}, cwd=ROOT, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    records = [json.loads(path.read_text()) for path in sorted((tmp_path / "runs" / "smoke").glob("*/*.json"))]
+    assert [r["machine"]["device_kind"] for r in records] == ["cpu", "cpu-x2"]
+    assert records[0]["fingerprint"] != records[1]["fingerprint"]
+    one, two = ([case["dice"] for case in r["cases"]] for r in records)
+    assert two == pytest.approx(one, abs=0.02), "40 epochs carry the rounding on"
+    page = (tmp_path / "smoke.md").read_text()
+    assert page.count("\n## JAX on ") == 2
+    assert "JAX on 2 x CPU" in page
+    assert "2 devices share each batch of a training: 4 images in all, learning rate 0.01, neither" in " ".join(
+        page.split()
+    )

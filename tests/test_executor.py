@@ -91,7 +91,7 @@ def test_a_job_ends_as_its_process_does(tmp_path):
 @pytest.mark.parametrize(("cards", "launch"), [(("0",), ()), ((), ()), (("0", "1"), ("srun",))], ids=str)
 def test_no_card_is_chosen_where_there_is_no_choice_or_it_is_a_prefixs(cards, launch, monkeypatch):
     monkeypatch.setattr(room.machine, "cards", lambda: cards)
-    with Local(launch)._card() as variables:
+    with Local(launch)._chosen(1) as variables:
         assert variables == {}
 
 
@@ -100,10 +100,19 @@ def test_cards_are_asked_for_once_and_by_no_launch_prefix(monkeypatch):
     answers = [("0", "1")]
     monkeypatch.setattr(room.machine, "cards", answers.pop)
     local = Local()
-    with local._card() as first, local._card() as second:
+    with local._chosen(1) as first, local._chosen(1) as second:
         assert [first, second] == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]
-    with Local(("srun",))._card() as variables:
+    with Local(("srun",))._chosen(1) as variables:
         assert variables == {}
+
+
+def test_a_job_on_several_devices_sees_the_cards_with_the_fewest_jobs(monkeypatch):
+    monkeypatch.setattr(room.machine, "cards", lambda: ("0", "1", "2"))
+    local = Local()
+    with local._chosen(1), local._chosen(2) as two:
+        assert two == {"CUDA_VISIBLE_DEVICES": "1,2"}
+    with local._chosen(3) as every:
+        assert every == {}, "all that there are"
 
 
 def test_each_job_sees_the_card_with_the_fewest_jobs(monkeypatch, tmp_path):

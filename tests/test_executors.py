@@ -25,6 +25,7 @@ from bench.running.executor import EXECUTORS, LAUNCHES, Job, Stopped
 from lungseg.errors import EnvironmentFailure
 from lungseg.provenance import ROOT
 
+LIMIT_KIB = 2**20  # of memory that a job may take of this machine's, where Ray watches over it
 STARTS = 3  # tries to start Ray, which gives up where its own processes take half a minute to start
 # As ssh and sshd: one text to a shell that has another folder and no variable of ours. Host ``down`` is not reached.
 SSH = """#!/bin/sh
@@ -61,8 +62,8 @@ def ray():
                 raise
 
 
-def slurm():
-    """The executor, and what of its jobs is in the queue."""
+def slurm(*more):
+    """The executor, and what of its jobs is in the queue. more: words for ``srun``."""
     try:
         answer = subprocess.run(["sinfo", "--noheader", "--format=%T"], capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -70,7 +71,7 @@ def slurm():
     if answer is None or answer.returncode or b"idle" not in answer.stdout:
         pytest.skip("no SLURM with an idle node answers `sinfo`")
     name = f"lungseg-{uuid.uuid4().hex[:8]}"
-    words = [*LAUNCHES["slurm"].split(), "--cpus-per-task=1", f"--job-name={name}"]
+    words = [*LAUNCHES["slurm"].split(), "--cpus-per-task=1", f"--job-name={name}", *more]
     return EXECUTORS["local"](tuple(words)), lambda: subprocess.check_output(["squeue", "-h", f"--name={name}"])
 
 
@@ -107,10 +108,42 @@ def executor(request, tmp_path, monkeypatch):
     else:
         made, queue = slurm()
     yield made
+    nothing_left(tmp_path, queue)
+
+
+def nothing_left(tmp_path, queue):
+    """Wait until no process of a job is left, nor anything in the queue, where there is one."""
     if (tmp_path / "pid").exists():
         wait_for(lambda: not runs(pids(tmp_path)[0]))
     if queue:
         wait_for(lambda: not queue(), 60)
+
+
+@pytest.fixture(params=[pytest.param("ray", marks=pytest.mark.slow), pytest.param("slurm", marks=pytest.mark.slow)])
+def executor_with_a_limit(request, tmp_path, monkeypatch):
+    """One that ends a job for its memory: SLURM by a cgroup, Ray by its watch over all memory of the node."""
+    monkeypatch.setattr(machine, "_elsewhere", {})
+    if request.param == "slurm":
+        made, queue = slurm("--mem=500M")
+        if b"task/cgroup" not in subprocess.check_output(["scontrol", "show", "config"]):
+            pytest.skip("this SLURM has no TaskPlugin=task/cgroup, so nothing holds a job to its --mem")
+        yield made
+        nothing_left(tmp_path, queue)
+        return
+    memory = {line.split(":")[0]: int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines()}
+    taken = 1 - (memory["MemAvailable"] - LIMIT_KIB) / memory["MemTotal"]
+    monkeypatch.setenv("RAY_memory_usage_threshold", f"{taken:.4f}")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    shut_down()
+    yield ray()
+    nothing_left(tmp_path, None)
+    shut_down()
+
+
+def shut_down():
+    """End a cluster that an earlier test made: the watch's limit is set when one starts."""
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
 
 
 def runs(pid):
@@ -154,6 +187,14 @@ def test_a_job_ends_alike_whatever_runs_it(executor, tmp_path, then, status, kin
 def test_a_job_that_hangs_ends_when_its_time_does(executor, tmp_path):
     outcome, heard = ended(executor, tmp_path, "hang", timeout_s=6)
     assert (outcome.status, heard) == ("timeout", ["here"])
+
+
+def test_a_job_that_its_engine_ends_for_its_memory_is_out_of_memory(executor_with_a_limit, tmp_path):
+    outcome, heard = ended(executor_with_a_limit, tmp_path, "hoard")
+    assert (outcome.status, outcome.explained, heard) == ("oom", False, ["here"])
+    assert outcome.error["type"] in ("Killed", "Exit")
+    outcome, heard = ended(executor_with_a_limit, tmp_path, "end")
+    assert (outcome.status, heard) == ("ok", ["here", "done"])
 
 
 @pytest.mark.parametrize("then", ["hang", "hang hard"])

@@ -45,6 +45,13 @@ def test_with_an_epoch_as_one_dispatch_its_history_is_the_same_but_for_rounding(
         assert ours["best_epoch"] == wanted["best_epoch"], name
 
 
+def test_images_that_come_in_blocks_give_the_same_bits_and_an_epoch_of_dispatches_the_same_but_for_rounding(result):
+    for name, case in cases(result).items():
+        assert case["single, blocks"] == case["single"], name
+        for key, values in case["whole"]["history"].items():
+            assert case["whole, blocks"]["history"][key] == pytest.approx(values, abs=TOLERANCE), (name, key)
+
+
 @pytest.mark.parametrize("loop", ["single", "whole"])
 def test_a_resumed_training_ends_with_the_same_bits(result, loop):
     for name, case in cases(result).items():

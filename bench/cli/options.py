@@ -61,6 +61,8 @@ def _measuring(verb: Verb) -> None:
     _numerics(run)
     _launch(run)
     run.add_argument("--workers", type=COUNT, help="parallel cells (does not affect results)")
+    run.add_argument("--devices", type=COUNT, help="GPUs that share each batch of one training, whose records have a "
+                     "table of their own; more than one needs KERAS_BACKEND=jax (default: 1)")  # fmt: skip
     run.add_argument("--no-speed", action="store_true", help="do not measure throughput")
     ensemble = verb("ensemble", "score ensembles over a suite's trained seeds, then write the report; trains nothing")
     _cells(ensemble, "use only the first SEEDS seeds (default: all trained seeds)")

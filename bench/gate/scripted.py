@@ -36,11 +36,13 @@ class Scripted(keras.Model):
 
     def fit(
         self, x: Iterator[tuple[np.ndarray, np.ndarray]], *, steps_per_epoch: int, epochs: int,
-        validation_data: tuple[np.ndarray, np.ndarray], callbacks: Sequence[keras.callbacks.Callback],
+        validation_data: keras.utils.PyDataset, callbacks: Sequence[keras.callbacks.Callback],
         initial_epoch: int = 0, **_: Any,
     ) -> None:  # fmt: skip
         """Take every batch, learn nothing of it, tell the callbacks what the script says."""
-        self.trace: dict[str, Any] = {"epochs": [], "validation": seen(*validation_data)}
+        self.trace: dict[str, Any] = {"epochs": [], "validation": []}
+        for k in range(len(validation_data)):
+            self.trace["validation"] += seen(*validation_data[k])
         hooks = keras.callbacks.CallbackList(list(callbacks), model=self, epochs=epochs, steps=steps_per_epoch)
         self.stop_training = False
         hooks.on_train_begin()

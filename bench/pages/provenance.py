@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from bench.cell import file_slug
+from bench.machine import devices_of
 from bench.markdown import code, counted, escape, listed, paragraph, plain, table
 from bench.records.record import Machine, Source
 from bench.records.reruns import Reruns
@@ -104,6 +105,7 @@ def stated(leaderboard: Leaderboard) -> str:
                 _images(leaderboard),
                 *_seeds(leaderboard),
                 *_chosen(leaderboard),
+                *_shared(leaderboard),
                 *(["Fast: operations need not give the same bits in each run."] if leaderboard.conditions.fast else []),
             ]
         )
@@ -133,6 +135,20 @@ def _seeds(leaderboard: Leaderboard) -> list[str]:
     if key.protocol > 1:
         return ["Each seed has its own split into folds, so seeds vary the split, too."]
     return ["All seeds share one split."] if len(leaderboard.seeds) > 1 else []
+
+
+def _shared(leaderboard: Leaderboard) -> list[str]:
+    """How several devices trained together; empty where each training had one."""
+    devices = devices_of(leaderboard.conditions.device_kind)
+    if devices == 1:
+        return []
+    sizes = sorted({c.batch_size for c in leaderboard.cells if c.batch_size})
+    rates = sorted({c.learning_rate for c in leaderboard.cells if c.learning_rate})
+    batch, rate = (listed([f"{value:g}" for value in values]) for values in (sizes, rates))
+    return [
+        f"{devices} devices share each batch of a training: {batch} images in all, learning rate {rate}, neither "
+        "scaled with the devices."
+    ]
 
 
 def _chosen(leaderboard: Leaderboard) -> list[str]:

@@ -109,9 +109,9 @@ class Parts:
             self.seconds["start"] = started
 
     def ended(self, name: str) -> float:
-        """Seconds since the part before, which are this one's."""
+        """Add the seconds since the last reading to a part; returns all that it took so far."""
         before, self.at = self.at, time.monotonic()
-        self.seconds[name] = self.at - before
+        self.seconds[name] = self.seconds.get(name, 0.0) + self.at - before
         return self.seconds[name]
 
     def split(self, name: str, **within: float) -> None:

@@ -196,7 +196,10 @@ STATUS_OF = {
     "OutOfMemoryError": "oom",
     "ContractError": "contract",
 }
-OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "OOM when allocating", "std::bad_alloc")
+OUT_OF_MEMORY = (
+    "RESOURCE_EXHAUSTED", "Out of memory", "OOM when allocating", "std::bad_alloc",
+    "Out Of Memory", "oom-kill",  # of srun and slurmstepd, where a cgroup's limit ended the process; the code is 1
+)  # fmt: skip
 # A slow or small machine ends so, too; the code may be as good as ever. A process that died without a word may be both.
 NOT_OF_THE_CODE = ("timeout", "oom", "crashed")
 NOT_REPRODUCIBLE = ("determinism", "deterministic")

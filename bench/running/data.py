@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ import lungseg
 from bench.records import store
 from bench.records.results import Results
 from bench.suites import Suite
-from lungseg import images, metrics, splits
+from lungseg import splits
 from lungseg.errors import DataError, UsageError
-from lungseg.prepare import Prepared, prepare, read_stored_mask
+from lungseg.prepare import Prepared, prepare, streamed
 
 SHOWN = 5  # names of those whom an oddity concerns
 
@@ -41,7 +41,12 @@ class SuiteData:
         of the spread over seeds (Bouthillier et al. 2021, arXiv:2103.03098). Each tests every image once."""
         return self.folds if seed == 0 or self.split is None else tuple(self.split(seed))
 
-    @property
+    @cached_property
+    def case_of(self) -> dict[str, lungseg.Case]:
+        """Case of each id."""
+        return {case.id: case for case in self.cases}
+
+    @cached_property
     def scored(self) -> frozenset[str]:
         """Ids that the folds predict: the whole set, or the whole of the other set."""
         return frozenset(key for fold in self.folds for key in fold.test)
@@ -189,28 +194,6 @@ def check_unchanged(suite_data: SuiteData, planned: Mapping[str, Any]) -> None:
         )
 
 
-def scores_at_stored(
-    suite_data: SuiteData, fold: splits.Fold, probability: np.ndarray, threshold: float
-) -> list[dict[str, Any]]:
-    """Counts and border distances of each held-out image at its mask's stored size, in the order of ``fold.test``.
-
-    At the network's size a perfect mask loses detail, and more than half of all HD95 are exactly one pixel. So the
-    probabilities are enlarged and thresholded there; enlarged masks would lose more than twice as much. probability:
-    float32 (N, h, w), of the held-out images. Raises DataError where a mask is no longer the one that the prepared set
-    was made from.
-    """
-    case_of, prepared = {case.id: case for case in suite_data.cases}, suite_data.prepared
-    result = []
-    for key, values in zip(fold.test, probability, strict=True):
-        case = case_of[key]
-        target = read_stored_mask(case)
-        if not np.array_equal(images.resize_mask(target, values.shape), prepared.masks[prepared.index_of[key]]):
-            raise DataError(f"{case.masks[0]}: changed since the run began; run again once nothing writes to the set")
-        prediction = images.mask_at(values, target.shape, threshold)
-        result.append(metrics.score_at_stored(target, prediction, case.spacing_mm))
-    return result
-
-
 def oddities(suite: Suite, root: Path, suite_data: SuiteData) -> list[str]:
     """A line for each kind of oddity that a person should know of before hours are spent on the set, with the first
     whom it concerns; `data verify` says more."""
@@ -222,7 +205,7 @@ def oddities(suite: Suite, root: Path, suite_data: SuiteData) -> list[str]:
         cases = [case for case in suite_data.cases if case.image.is_relative_to(folder)]
         of_table = remarks(cases, folder if name != "phantom" else None)
         kinds |= {kind: names for kind, names in of_table.items() if "spacing" not in kind}
-    masks = zip(suite_data.prepared.ids, suite_data.prepared.masks, strict=True)
+    masks = zip(suite_data.prepared.ids, streamed(suite_data.prepared.masks), strict=True)
     if inverted := [key for key, mask in masks if looks_inside_out(np.asarray(mask))]:
         kinds["masks look inverted (lung 0, background 255)"] = inverted
     return [f"{kind}: {_listed(names)}" for kind, names in kinds.items()]

@@ -18,12 +18,11 @@ from bench.cell import Cell
 from bench.records import readable, store
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.running import child, data, worker
+from bench.running import child, data, held_out, worker
 from bench.running.ensemble import Ensemble, Entries
 from bench.running.executor import Say
 from bench.running.training import restored
 from bench.suites import Suite
-from lungseg import metrics
 from lungseg.errors import DataError
 from lungseg.splits import Fold
 from lungseg.tta import Transform
@@ -53,7 +52,7 @@ def run(details: Entries, say: Say) -> None:
     ensembles, results, first = details.entries, details.results, details.entries[0].members[0]
     at, model = opened(first, details.suite, details.root, results, ensembles[0].inputs)
     suite_data, threshold = at.suite_data, first.recipe.threshold
-    from lungseg import complexity, inference
+    from lungseg import complexity
 
     size = complexity.parameters(model), complexity.gmacs(model)
     member_predictions = Predictions(model, suite_data, results)
@@ -62,24 +61,24 @@ def run(details: Entries, say: Say) -> None:
         result = [member_predictions.of(member, ensemble.transforms) for member in ensemble.members]
         began = time.monotonic()
         probability = mean(by_seed(ensemble.members, [values for values, _ in result], fold.test))
-        predictions = inference.masks(probability, threshold)
         scoring = time.monotonic()
-        cases = worker.scores(suite_data, fold, probability, predictions, threshold)
-        target = np.asarray(suite_data.prepared.masks[[suite_data.prepared.index_of[name] for name in fold.test]])
+        held, row = held_out.HeldOut(suite_data, fold, threshold), {key: k for k, key in enumerate(fold.test)}
+        with held_out.masks_file(results.artifact(ensemble.cell, "predictions.npz"), fold.test, first.size) as keep:
+            for ids in held_out.batches(fold.test):
+                keep(held.add(ids, probability[[row[key] for key in ids]]))
         shares = [len(values.keys() & set(fold.test)) / len(values) for values, _ in result]
         predicting = sum(share * each for share, (_, each) in zip(shares, result, strict=True))
         seconds = predicting + scoring - began, time.monotonic() - scoring
-        worker.save_artifacts(results, ensemble.cell, fold, predictions)
         members = [results.load(member) for member in ensemble.members]
         record = {
             **_made(ensemble, members, shares, size, seconds),
-            "cases": cases,
-            "calibration": metrics.calibration(probability, target),
-            "warnings": readable.training_warnings(UNTRAINED, probability),
+            "cases": held.cases,
+            "calibration": held.calibration(),
+            "warnings": readable.training_warnings(UNTRAINED, held.extremes),
             **at.provenance(fold),
         }
         results.save(ensemble.cell, record)
-        say({"event": "made", "entry": ensemble.cell.id, "dice": float(np.mean([case["dice"] for case in cases]))})
+        say({"event": "made", "entry": ensemble.cell.id, "dice": float(np.mean([case["dice"] for case in held.cases]))})
 
 
 def by_seed(

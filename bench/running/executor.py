@@ -39,6 +39,7 @@ class Job:
 
     payload: JSON-ready. log: what it prints. timeout_s: wall-clock seconds after which it is ended, a wait in a
     queue left out. compilation_cache: folder of compiled programs for the next process, see ``runtime.environment``.
+    devices: that it computes on.
     """
 
     module: str
@@ -48,6 +49,7 @@ class Job:
     timeout_s: float
     deterministic: bool = True
     compilation_cache: Path | None = None
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Executor(Protocol):
 @dataclass
 class Local:
     """Each job in a process of its own, on this machine or where a launch prefix starts it. Where this machine has
-    several cards of one kind, a job sees the one with the fewest jobs.
+    several cards of one kind, a job sees the one with the fewest jobs, or as many of those as it computes on.
 
     launch: command prefix, without a shell, such as ``srun --ntasks=1``. The command started must pass on
     standard input and output as they come, end when its input does, and give the process's exit code or 128 + signal.
@@ -116,24 +118,22 @@ class Local:
         return replace(outcome, status="crashed") if outcome.status == LOST else outcome
 
     @contextmanager
-    def _card(self) -> Iterator[dict[str, str]]:
-        """Variables by which a job sees one card; none where there is no choice, or a prefix's to make."""
+    def _chosen(self, devices: int) -> Iterator[dict[str, str]]:
+        """Variables by which a job sees so many cards; none where there is no choice, or a prefix's to make."""
         with self.choosing:
             if self.cards is None:
                 self.cards = () if self.launch else machine.cards()
-            card = min(self.cards, key=lambda card: self.jobs[card]) if len(self.cards) > 1 else None
-            self.jobs.update([card] if card else [])
-        if card is None:
-            yield {}
-            return
+            by_jobs = sorted(self.cards, key=lambda card: self.jobs[card])  # of equal ones the first
+            cards = by_jobs[:devices] if len(by_jobs) > devices else []
+            self.jobs.update(cards)
         try:
-            yield {"CUDA_VISIBLE_DEVICES": card}
+            yield {"CUDA_VISIBLE_DEVICES": ",".join(cards)} if cards else {}
         finally:
             with self.choosing:
-                self.jobs[card] -= 1
+                self.jobs.subtract(cards)
 
     def _tried(self, job: Job, say: Say) -> Outcome:
-        with self._card() as variables:
+        with self._chosen(job.devices) as variables:
             return self._ran(job, say, variables)
 
     def _ran(self, job: Job, say: Say, variables: dict[str, str]) -> Outcome:

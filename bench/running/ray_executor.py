@@ -40,8 +40,9 @@ class Ray:
         cards = sum(node.get("GPU", 0) for node in nodes) if os.environ.get(CARDS) not in ("", "-1") else 0
         self.cpus = max((node.get("CPU", 0) for node in nodes), default=0)  # more would wait for ever
         self.gpus = 1 / math.ceil(max(workers, 1) / cards) if cards else 0
+        self.most_gpus = max((node.get("GPU", 0) for node in nodes), default=0)
         try:
-            machine.learn(self.ray.get(self._remote(_machine, 1).remote(_environment(), self.gpus)))
+            machine.learn(self.ray.get(self._remote(_machine, 1, self.gpus).remote(_environment(), self.gpus)))
         except self.ray.exceptions.RayError as error:
             raise _refused(address, error) from error
 
@@ -54,7 +55,8 @@ class Ray:
             except lost.TaskCancelledError as error:
                 raise Stopped from error
             except lost.OutOfMemoryError as error:  # Ray's own watch over a node's memory ended it
-                return _failed("oom", "Killed", str(error))
+                # its first line alone: the others list what else runs on that node, and whose it is
+                return _failed("oom", "Killed", str(error).partition("\n")[0])
             except lost.RayTaskError as error:
                 raise EnvironmentFailure(f"a node of the Ray cluster cannot work: {error}") from error
             except lost.RayError as error:  # the worker or its node is gone
@@ -66,8 +68,13 @@ class Ray:
 
     def _outcome(self, job: Job, say: Say) -> Outcome:
         """Of one task. Raises what became of it otherwise, as Ray says it."""
-        remote = self._remote(_events, min(job.threads, self.cpus)).options(num_returns="streaming")
-        task = remote.remote(job, _environment(), self.gpus)
+        gpus = job.devices if self.gpus and job.devices > 1 else self.gpus
+        if gpus > max(self.most_gpus, 1):  # Ray would wait for such a node for ever
+            raise EnvironmentFailure(
+                f"{gpus} devices for one training: the Ray cluster's nodes have {self.most_gpus:g}"
+            )
+        remote = self._remote(_events, min(job.threads, self.cpus), gpus).options(num_returns="streaming")
+        task = remote.remote(job, _environment(), gpus)
         self._tasks[id(task)] = task
         try:
             if self.stopping.is_set():
@@ -88,8 +95,8 @@ class Ray:
         finally:
             del self._tasks[id(task)]
 
-    def _remote(self, function: Any, cpus: float) -> Any:
-        return self.ray.remote(num_cpus=cpus, num_gpus=self.gpus, max_retries=0)(function)
+    def _remote(self, function: Any, cpus: float, gpus: float) -> Any:
+        return self.ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(function)
 
     def stop(self) -> None:
         """See ``Executor``. A task's worker is killed, and with its input's end, and by Ray, so is the job's process;
@@ -107,6 +114,9 @@ class Ray:
 def _started(address: str) -> Any:
     """Ray's module, connected."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is sent to Ray's makers
+    # Ray's watch over a node's memory sees its workers, all small, not the cells that they start, and so ends them all;
+    # the kernel ends the largest process
+    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
     try:
         import ray
     except ImportError as error:

@@ -238,7 +238,7 @@ def _store_failure(training: Training, outcome: Outcome) -> None:
         "history": outcome.history,
         "peak_memory_bytes": outcome.peak_memory_bytes,
         "timing": {"total_seconds": outcome.seconds},
-        "machine": machine.expected(cell.recipe.precision, cell.threads),
+        "machine": machine.expected(cell.recipe.precision, cell.threads, cell.devices),
         "source": machine.source(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "error": outcome.error,

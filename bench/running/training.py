@@ -78,7 +78,10 @@ class Training:
 
 def of_cell(module: str, cell: Cell, payload: Any, log: Path, results: Results) -> Job:
     """Work of a process with the cell's threads, time and determinism."""
-    return Job(module, plain(payload), cell.threads, log, cell.timeout_s, cell.deterministic, results.compilation_cache)
+    return Job(
+        module, plain(payload), cell.threads, log, cell.timeout_s, cell.deterministic, results.compilation_cache,
+        cell.devices,
+    )  # fmt: skip
 
 
 def plain(value: Any) -> Any:
@@ -123,7 +126,7 @@ def fingerprint_inputs(cell: Cell, suite_data: SuiteData) -> dict[str, Any]:
         "size": list(cell.size),
         "seed": cell.seed,
         "backend": runtime.backend_name(),
-        "device_kind": machine.device_kind(),
+        "device_kind": machine.kind_of(cell.devices),
         "threads": cell.threads,
         "deterministic": cell.deterministic,
     }

@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +24,12 @@ from bench.cell import Cell
 from bench.records import parse, readable, store
 from bench.records.costs import Parts
 from bench.records.results import Results
-from bench.running import child, data
+from bench.running import child, data, held_out
 from bench.running.executor import Say
 from bench.running.training import Training, restored
 from bench.suites import Suite
-from lungseg import metrics, runtime
-from lungseg.errors import ContractError, LungsegError, UsageError
+from lungseg import data_parallel, runtime
+from lungseg.errors import ContractError, UsageError
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
 
@@ -65,33 +66,35 @@ def run(training: Training, say: Say) -> store.Document:
     model, trained = fit.model, fit.trained
     parts.ended("build")
     tell_training(parts, trained)
-    rows = [prepared.index_of[key] for key in fold.test]
-    probability = inference.probabilities(model, prepared.images[rows])
-    target = np.asarray(prepared.masks[rows])
-    predicting = parts.ended("predict")
-    predictions = inference.masks(probability, cell.recipe.threshold)
-    if training.study:
-        cases = [{name: case[name] for name in SEARCHED} for case in score(suite_data, fold, predictions)]
-    else:
-        cases = scores(suite_data, fold, probability, predictions, cell.recipe.threshold)
-    scoring = parts.ended("score")
+    held = held_out.HeldOut(suite_data, fold, cell.recipe.threshold, stored=not training.study)
+    masks = training.results.artifact(cell, "predictions.npz")
+    with held_out.masks_file(masks, fold.test, cell.size) if not training.study else nullcontext() as keep:
+        for ids in held_out.batches(fold.test):
+            probability = inference.probabilities(model, prepared.take(ids)[0])
+            parts.ended("predict")
+            predictions = held.add(ids, probability)
+            parts.ended("score")
+            if keep:
+                keep(predictions)
+            parts.ended("save")
+    cases = [{name: case[name] for name in SEARCHED} for case in held.cases] if training.study else held.cases
     if not training.study:
-        save_artifacts(training.results, cell, fold, predictions, model.get_weights())
+        save_weights(training.results.artifact(cell, "weights.npz"), model.get_weights())
     parts.ended("save")
     timing = {
         "train_seconds": trained.seconds,
         "train_cpu_seconds": trained.cpu_seconds,
-        "predict_seconds": predicting,
-        "score_seconds": scoring,
+        "predict_seconds": parts.seconds["predict"],
+        "score_seconds": parts.seconds["score"],
         "total_seconds": trained.earlier_seconds + time.monotonic() - began,
         "resumed_at_epoch": trained.resumed_at,
         "parts": parts.seconds,
     }
     record = {
-        **of_training(fit, probability),
+        **of_training(fit, held.extremes),
         "cell": cell.as_dict(),
         "cases": cases,
-        **({} if training.study else {"calibration": metrics.calibration(probability, target)}),
+        **({} if training.study else {"calibration": held.calibration()}),
         "timing": timing,
         **at.provenance(fold),
     }
@@ -119,7 +122,7 @@ class Workplace:
         """Start the backend with the cell's seed and threads and read the suite's data.
 
         planned: as ``data.check_unchanged``. Raises UsageError unless the backend runs on the device under whose name
-        records are kept, DataError for data that have changed.
+        records are kept, and on as many as the cell asks for, DataError for data that have changed.
         """
         source = machine.source()
         device = runtime.init_backend(cell.seed, cell.threads, cell.deterministic)
@@ -128,6 +131,7 @@ class Workplace:
                 f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
                 "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
             )
+        data_parallel.use(cell.devices)
         if parts:
             parts.ended("backend")
         suite_data = data.load_suite_data(suite, root, results)
@@ -136,7 +140,7 @@ class Workplace:
 
     def metadata(self) -> dict[str, Any]:
         """Hardware and software, JSON-ready."""
-        return machine.metadata(self.device, self.cell.recipe.precision, self.cell.threads)
+        return machine.metadata(self.device, self.cell.recipe.precision, self.cell.threads, self.cell.devices)
 
     def provenance(self, fold: Fold) -> dict[str, Any]:
         """The part of a record that says on what data, machine and code it was made, now, without an error."""
@@ -177,6 +181,7 @@ def only(prepared: Prepared, ids: Iterable[str]) -> Prepared:
         images=np.array(prepared.images[rows]),
         masks=np.array(prepared.masks[rows]),
         spacing_mm=tuple(prepared.spacing_mm[row] for row in rows),
+        found=None,
     )
 
 
@@ -199,7 +204,8 @@ class TrainedModel:
 
 
 def of_training(fit: TrainedModel, probability: np.ndarray) -> store.Document:
-    """The part of a record that tells of the training. probability: float32 (N, H, W), of the held-out images."""
+    """The part of a record that tells of the training. probability: float32, of the held-out images, or its lowest and
+    highest value."""
     from lungseg import complexity
 
     return {
@@ -268,51 +274,11 @@ def check_contract(model: Any, cell: Cell) -> None:
             raise ContractError(f"{cell.architecture} gives {what}; see lungseg/architectures/blocks.py, head()")
 
 
-def scores(
-    suite_data: data.SuiteData, fold: Fold, probability: np.ndarray, predictions: np.ndarray, threshold: float
-) -> list[dict[str, Any]]:
-    """Scores of each held-out image at the network's size, and in ``at_stored`` at the stored size of its mask."""
-    stored = data.scores_at_stored(suite_data, fold, probability, threshold)
-    return [
-        {**case, "at_stored": there} for case, there in zip(score(suite_data, fold, predictions), stored, strict=True)
-    ]
-
-
-def score(suite_data: data.SuiteData, fold: Fold, predictions: np.ndarray) -> list[dict[str, Any]]:
-    """Scores of each held-out image at the network's size. Refuses an image that the training has seen."""
-    prepared = suite_data.prepared
-    seen = {prepared.patients[prepared.index_of[key]] for key in (*fold.train, *fold.validation)}
-    cases = []
-    for key, prediction in zip(fold.test, predictions, strict=True):
-        row = prepared.index_of[key]
-        if prepared.patients[row] in seen:
-            raise LungsegError(f"{key}: its patient was trained on; the folds are broken")
-        cases.append(
-            {
-                "id": key,
-                "patient": prepared.patients[row],
-                **metrics.score(np.asarray(prepared.masks[row]), prediction, prepared.spacing_mm[row]),
-            }
-        )
-    return cases
-
-
-def save_artifacts(
-    results: Results, cell: Cell, fold: Fold, predictions: np.ndarray, weights: list[np.ndarray] | None = None
-) -> None:
-    """Predicted masks (bits) and best weights, for galleries and later scores. They show patients: never published.
-
-    weights: None of what has none of its own, as an ensemble.
-    """
-    files = {"predictions.npz": {"ids": np.array(fold.test), "shape": np.array(predictions.shape),
-                                 "bits": np.packbits(predictions)}}  # fmt: skip
-    if weights is not None:
-        files["weights.npz"] = {f"w{k:04d}": weight for k, weight in enumerate(weights)}
-    for name, arrays in files.items():
-        buffer = io.BytesIO()
-        pack = np.savez if name == "weights.npz" else np.savez_compressed  # deflate takes 6 s and saves 7 % of 120 MB
-        pack(buffer, allow_pickle=False, **arrays)
-        store.write_bytes(results.artifact(cell, name), buffer.getvalue())
+def save_weights(path: Path, weights: list[np.ndarray]) -> None:
+    """Keep the best weights beside the record. Not compressed: deflate takes 6 s and saves 7 % of 120 MB."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{f"w{k:04d}": weight for k, weight in enumerate(weights)})
+    store.write_bytes(path, buffer.getbuffer())
 
 
 work = child.telling(lambda payload, say: run(restored(Training, payload), say))

@@ -288,6 +288,7 @@ class CellRow:
     finished: str
     reused_from: str  # the suite that trained it, where that is another
     batch_size: int | None
+    learning_rate: float | None
     monitor: str  # what its best epoch was chosen by
     epochs: int
     best_epoch: int | None

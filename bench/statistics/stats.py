@@ -253,6 +253,7 @@ def _cell(record: Record, row: str) -> CellRow:
         finished=record.finished or "",
         reused_from=record.reused_from,
         batch_size=recipe.get("batch_size"),
+        learning_rate=recipe.get("learning_rate"),
         monitor=record.inputs.monitor,
         epochs=history.epochs,
         best_epoch=record.best_epoch,

@@ -7,14 +7,13 @@ A new metric is one function in ``ratios`` or ``boundary`` and one row of ``METR
 
 from lungseg.metrics import boundary, ratios
 from lungseg.metrics.boundary import Distances, distances
+from lungseg.metrics.calibration import Calibration, calibration, expected_calibration_error
 from lungseg.metrics.masks import components, holes
 from lungseg.metrics.ratios import Counts, counts, tolerance_counts
 from lungseg.metrics.scoring import (
-    calibration,
     check_identities,
     classification_report,
     confusion_matrix,
-    expected_calibration_error,
     pooled,
     score,
     score_at_stored,
@@ -45,6 +44,7 @@ def __getattr__(name: str) -> OfMasks | OfMasksAndSpacing:
 
 __all__ = [
     "METRICS",
+    "Calibration",
     "Counts",
     "Distances",
     "Metric",

@@ -1,14 +1,13 @@
 """All scores that a record stores, so that later reports need no new training: of one image, and of many.
 
-Of many: counts pooled (micro-averaged), the identities that every table must satisfy, and the calibration of predicted
-probabilities: reliability bins, expected calibration error, Brier score.
+Of many: counts pooled (micro-averaged), and the identities that every table must satisfy.
 """
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -21,7 +20,6 @@ from lungseg.metrics.ratios import Counts, counts, tolerance_counts
 from lungseg.metrics.table import METRICS
 
 IDENTITY_TOLERANCE = 1e-12
-BINS = 15  # of equal width, as in Guo et al. 2017 (arXiv:1706.04599), section 2
 
 
 def score(target: Mask, prediction: Mask, spacing_mm: tuple[float, float] | None) -> dict[str, Any]:
@@ -121,31 +119,3 @@ def check_identities(case: Mapping[str, Any]) -> None:
                 f"{name}: {key} = {case[key]!r} but {formula} = {value!r}; the record is inconsistent,"
                 " score it again before anything is printed"
             )
-
-
-def calibration(probability: np.ndarray, target: Mask) -> dict[str, Any]:
-    """Reliability of pixels' probabilities: float32 (N, H, W) in [0, 1] beside masks bool (N, H, W). JSON-ready.
-
-    bins: of each of 15 bins of probability, from low to high, [pixels, sum of their probabilities, lung pixels], so
-    that those of several folds can be added up. brier: mean squared difference of probability and mask (Brier 1950).
-    Raises ValueError unless the two have one shape with a pixel in it.
-    """
-    if probability.shape != target.shape or probability.size == 0:
-        raise ValueError(f"probability is {probability.shape}, ground truth {target.shape}; both must be (N, H, W)")
-    p = probability.ravel().astype(np.float64)
-    lung = target.ravel()
-    bin_of = np.minimum((p * BINS).astype(np.intp), BINS - 1)
-    n = np.bincount(bin_of, minlength=BINS)
-    total = np.bincount(bin_of, weights=p, minlength=BINS)
-    positive = np.bincount(bin_of[lung], minlength=BINS)
-    rows = zip(n.tolist(), total.tolist(), positive.tolist(), strict=True)
-    return {"bins": [list(row) for row in rows], "brier": float(np.mean((p - lung) ** 2))}
-
-
-def expected_calibration_error(bins: Sequence[Sequence[float]]) -> float:
-    """ECE: mean over pixels of |share of lung - mean probability| of their bin; 0 is perfect.
-
-    bins: as ``calibration`` gives them, those of several folds added up. NaN without a pixel.
-    """
-    n, total, positive = np.asarray(bins, dtype=np.float64).T
-    return float(np.abs(positive - total).sum() / n.sum()) if n.sum() else float("nan")

@@ -14,7 +14,7 @@ import pytest
 from bench import gate, suites
 from bench.gate import dry_run, pipeline, scripted
 from bench.records.results import Results
-from bench.running import data, worker
+from bench.running import data, held_out, worker
 from lungseg import callbacks, inference, prepare, recipes, runtime, training
 from lungseg.architectures import Registry
 from lungseg.architectures.blocks import LayerFactory
@@ -153,7 +153,7 @@ BUGS = {
     "loss without its factor 2": (golden_breaks.BREAKS["Dice loss without its factor 2"], ["loss of two given masks"]),
     "rate not lowered": (recipe(plateau_patience=99), ["learning rate by epoch"]),
     "patience too long": (recipe(early_stopping_patience=99), ["learning rate by epoch"]),
-    "all but one image tested": ([(worker, "score", lambda *all, score=worker.score: score(*all)[1:])], None),
+    "all but one image tested": ([(held_out, "score", lambda *all, score=held_out.score: score(*all)[1:])], None),
 }
 
 

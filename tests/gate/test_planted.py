@@ -19,7 +19,7 @@ import lungseg
 from bench import gate, suites
 from bench.records.record import CaseScore, CellFields
 from bench.records.results import Results
-from bench.running import data, worker
+from bench.running import data, held_out
 from lungseg import images, inference, metrics, prepare, splits
 from lungseg.batches import Batches
 from lungseg.errors import LungsegError
@@ -52,7 +52,8 @@ def run(root, outputs, results):
     fold = suite_data.folds[0]
     try:
         predictions = inference.masks(np.stack([outputs[key] for key in fold.test]))
-        cases = worker.score(suite_data, fold, predictions)
+        held_out.check_unseen(suite_data, fold)
+        cases = held_out.score(suite_data, fold.test, predictions)
         scored = tuple(CaseScore(**case) for case in cases)
         records = [replace(MADE, cell=CellFields(**job.as_dict()), cases=scored) for job in suites.cells(FEW)]
     except LungsegError:
@@ -77,8 +78,8 @@ def leaked(cases, n, seed=0, deal=splits.folds):
     return [dataclasses.replace(fold, train=(*fold.train, fold.test[0])) for fold in deal(cases, n, seed)]
 
 
-def pooled_as_per_image(suite_data, fold, predictions, score=worker.score):
-    cases = score(suite_data, fold, predictions)
+def pooled_as_per_image(suite_data, ids, predictions, score=held_out.score):
+    cases = score(suite_data, ids, predictions)
     total = metrics.pooled(cases)
     return [{**case, **{key: total[key] for key in ("dice", "f1", "iou")}} for case in cases]
 
@@ -125,7 +126,7 @@ BUGS = {
     "linear masks": ([(images, "resize_mask", linear)], 1),
     "dilated masks": ([(images, "read_mask", lambda path, read=images.read_mask: dilate(read(path)))], 1),
     "leaked fold": ([(splits, "folds", leaked)], 1),
-    "pooled Dice reported as per-image": ([(worker, "score", pooled_as_per_image)], 70),
+    "pooled Dice reported as per-image": ([(held_out, "score", pooled_as_per_image)], 70),
     "+1 smoothing": ([(METRICS, name, smoothed(name, 2 - (name == "iou"))) for name in ("dice", "f1", "iou")], 70),
     "left and right of images swapped": ([(images, "read_image", mirrored(images.read_image))], 1),
     "left and right of masks swapped": ([(images, "read_mask", mirrored(images.read_mask))], 1),
@@ -140,7 +141,7 @@ BUGS = {
     "wrong threshold": ([(inference, "masks", lambda p, threshold=0.5: p >= 0.2)], 1),
     "NaN": ([(images, "read_image", with_nan)], 1),
     "missing image": ([(lungseg, "load", lambda name, root, load=lungseg.load: load(name, root)[1:])], 5),
-    "image not scored": ([(worker, "score", lambda *all, score=worker.score: score(*all)[1:])], 5),
+    "image not scored": ([(held_out, "score", lambda *all, score=held_out.score: score(*all)[1:])], 5),
 }
 
 
