@@ -113,6 +113,7 @@ def section_blocks(
         *_image("leaderboard", figures),
         *ablation_page.ablation(leaderboard, brief),
         *matched_rows_page.extra_data_effects(leaderboard),
+        *_folded("Gain on the hardest images", subgroups_page.hardest_gains(leaderboard)),
         *_image("pairwise", figures),
         *provenance.kinds(leaderboard),
         *_folded("More figures: every image, training curves, confusion, speed",
@@ -155,8 +156,13 @@ def shown(name: object) -> str:
 
 
 def own_questions(leaderboard: Leaderboard, name: Callable[[object], str] = shown) -> list[tuple[str, str]]:
-    """The questions that the suite was designed for, with answers: ablation and extra data; empty for most suites."""
-    return [*ablation_page.answer(leaderboard, name), *matched_rows_page.extra_data_effect(leaderboard, name)]
+    """The questions that the suite was designed for, with answers: ablation, extra data, what the hardest images gain;
+    empty for most suites."""
+    return [
+        *ablation_page.answer(leaderboard, name),
+        *matched_rows_page.extra_data_effect(leaderboard, name),
+        *subgroups_page.hardest_gain(leaderboard, name),
+    ]
 
 
 def first_screen(leaderboard: Leaderboard) -> list[tuple[str, str]]:

@@ -248,6 +248,18 @@ class MatchedRow:
 
 
 @dataclass(frozen=True)
+class HardestGain:
+    """A row and the same network without what was changed, on the images that other networks segment worst."""
+
+    name: str
+    change: str  # a recipe's variant, test-time augmentation or another training set
+    n: int  # images
+    base_dice: float  # without the change, on these
+    pair: Pair  # its difference is with minus without, on these
+    rest: Interval  # the same difference on all other images
+
+
+@dataclass(frozen=True)
 class FoldRow:
     """One architecture on one fold, over the seeds that test on the same images there."""
 
@@ -346,6 +358,7 @@ class Leaderboard:
     scored: int = 0  # sets of predictions of these images, one a row and seed, in this leaderboard and all others
     # against the same folds without the extra training set
     extra_data_effects: tuple[MatchedRow, ...] = ()
+    hardest_gains: tuple[HardestGain, ...] = ()
     cross_machine: tuple[MatchedRow, ...] = ()  # against the same trainings on other machines
     cross_precision: tuple[MatchedRow, ...] = ()  # against the same trainings in other precisions
     at_once: int = 1  # the most of its trainings that ran at a time

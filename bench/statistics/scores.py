@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
 
@@ -89,6 +89,16 @@ class Scores:
         some = Scores.of([r for r in self.records if r.cell.seed in seeds])
         assert some is not None
         return some
+
+    def of_images(self, images: Collection[str]) -> Scores:
+        """Those of some of its images."""
+        at = [i for i, image in enumerate(self.images) if image in images]
+        return replace(
+            self,
+            images=tuple(self.images[i] for i in at),
+            patients=tuple(self.patients[i] for i in at),
+            values={key: values[:, at] for key, values in self.values.items()},
+        )
 
     def complete_seeds(self, images: Set[str]) -> tuple[int, ...]:
         """Seeds that predicted every one of `images`."""

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from bench.records import costs, readable
 from bench.records.record import Record
 from bench.statistics import resampling
+from bench.statistics.hardest_gain import hardest_gains
 from bench.statistics.pairs import compared, cross_machine, cross_precision, extra_data_effects
 from bench.statistics.ranking import nested, rank_stats, ranking
 from bench.statistics.rows import Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
@@ -43,10 +44,11 @@ def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
     made = [_leaderboard(key, groups[key]) for key in sorted(groups, key=lambda k: (k.suite, -k.protocol, k))]
     result = [leaderboard for leaderboard, _ in made]
     tables = {leaderboard.conditions: scores for leaderboard, scores in made}
+    result = [replace(s, extra_data_effects=extra_data_effects(s, result, tables)) for s in result]
     return [
         replace(
             s,
-            extra_data_effects=extra_data_effects(s, result, tables),
+            hardest_gains=hardest_gains(s, result, tables),
             cross_machine=cross_machine(s, result, tables),
             cross_precision=cross_precision(s, result, tables),
             concurrent_cells=_concurrent_cells(s.conditions, groups),
