@@ -120,9 +120,8 @@ def test_the_page_answers_and_lists_each_change():
     records = [*trained(("unet",)), *trained(("unet",), "strong:hflip", level=0.99), *trained(OTHERS)]
     (leaderboard,) = leaderboards(records)
     page = " ".join("\n\n".join(section_blocks(leaderboard, {})).split())
-    assert (
-        "**What do the hardest images gain?** On the 10 images that other networks segment worst, better: U-Net" in text
-    )
+    question, where = "**What do the hardest images gain?**", "On the 10 images that other networks segment worst"
+    assert f"{question} {where}, better: U-Net" in page
     assert "<details><summary>Gain on the hardest images</summary> | Network | Change | Without |" in page
     (plain,) = leaderboards(trained(("unet", *OTHERS)))
     assert "Gain on the hardest" not in "\n".join(section_blocks(plain, {}))
