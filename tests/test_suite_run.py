@@ -212,3 +212,14 @@ def test_the_leaderboard_is_as_wide_as_the_terminal_and_eighty_columns_in_a_log(
     assert training.columns() == 80
     monkeypatch.setattr(training.sys.stdout, "isatty", lambda: True)
     assert training.columns() == details
+
+
+def test_speed_is_measured_at_another_image_size_on_request(tmp_path, monkeypatch, capsys):
+    sizes = []
+    monkeypatch.setattr(training, "_speed", lambda suite, *_, **__: sizes.append(suite.size) or 0)
+    results = ["--results", str(tmp_path)]
+    assert main(["speed", "smoke", *results]) == main(["speed", "smoke", "--size", "96", *results]) == 0
+    assert sizes == [(48, 80), (96, 96)]
+    with pytest.raises(SystemExit):
+        main(["speed", "smoke", "--size", "15", *results])
+    assert "--size: '15': expected a whole number of at least 16" in capsys.readouterr().err

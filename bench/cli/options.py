@@ -13,6 +13,7 @@ from lungseg.recipes import PRECISIONS
 from lungseg.terminal import path, whole
 
 COUNT = whole(1)
+SIDE = whole(16)  # pixels: the deepest networks halve an image four times
 Verb = Callable[[str, str], argparse.ArgumentParser]
 # Up to version 0.1, so that an error can name the new ones. None is accepted.
 RENAMED_VERBS = {"strata": "subgroups"}
@@ -101,6 +102,7 @@ def _measuring(verb: Verb) -> None:
     speed.add_argument("--whole", action="store_true", help="run the full measurement protocol, which takes minutes "
                        "per architecture")  # fmt: skip
     speed.add_argument("--precision", choices=PRECISIONS, metavar="POLICY", help=PRECISION)
+    speed.add_argument("--size", type=SIDE, help="image side in pixels (default: as in the suite)")
     _launch(speed)
     _results(speed)
 

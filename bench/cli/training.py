@@ -91,6 +91,8 @@ def speed(options: argparse.Namespace) -> int:
     from bench.running import lock
 
     suite = _chosen(options, "precision")
+    if options.size:
+        suite = replace(suite, size=(options.size, options.size))
     executor = _executor(options, suite.workers)
     budget_s = None if options.whole else BUDGET_S
     with lock.held(options.results):
