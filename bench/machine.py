@@ -149,8 +149,8 @@ def kind_of(devices: int) -> str:
 
 def devices_of(kind: str) -> int:
     """How many devices a training of that device kind has."""
-    found = re.fullmatch(r".+-x(\d+)", kind)
-    return int(found[1]) if found else 1
+    result = re.fullmatch(r".+-x(\d+)", kind)
+    return int(result[1]) if result else 1
 
 
 def _times(kind: str, devices: int) -> str:

@@ -43,7 +43,7 @@ class Prepared:
     images: float32 (N, H, W) in [0, 1], memory-mapped. masks: bool (N, H, W).
     spacing_mm: for each id (row, column) of the resized pixels, or None.
     raw_sha256: of every file's bytes by id. sha256: of the prepared pixels.
-    found: what the check of the cache found; None: looked for when it is asked for.
+    pixels: what the check of the cache found; None: looked for when it is asked for.
     """
 
     ids: tuple[str, ...]
@@ -53,7 +53,7 @@ class Prepared:
     spacing_mm: tuple[tuple[float, float] | None, ...]
     raw_sha256: str
     sha256: str
-    found: Pixels | None = None
+    pixels: Pixels | None = None
 
     @cached_property
     def index_of(self) -> dict[str, int]:
@@ -79,7 +79,7 @@ class Prepared:
 
     @cached_property
     def _pixels(self) -> Pixels:
-        return self.found or pixels_of(self.ids, self.images, self.masks)
+        return self.pixels or pixels_of(self.ids, self.images, self.masks)
 
 
 def pixels_of(ids: Sequence[str], pictures: np.ndarray, masks: np.ndarray) -> Pixels:
@@ -151,7 +151,7 @@ def prepare(cases: Sequence[Case], size: tuple[int, int], cache: Path) -> Prepar
         cached = _read(folder, cases)
     if cached is None:
         raise EnvironmentFailure(f"{folder}: what was written reads back differently; check the disk")
-    about, pictures, masks, found = cached
+    about, pictures, masks, result = cached
     spacing = (_resized_spacing(case, shape, size) for case, shape in zip(cases, about["shapes"], strict=True))
     return Prepared(
         ids=tuple(case.id for case in cases),
@@ -161,7 +161,7 @@ def prepare(cases: Sequence[Case], size: tuple[int, int], cache: Path) -> Prepar
         spacing_mm=tuple(spacing),
         raw_sha256=about["raw_sha256"],
         sha256=about["sha256"],
-        found=found,
+        pixels=result,
     )
 
 
@@ -178,15 +178,15 @@ def _read(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], np.ndarr
         if not len(pictures) == len(masks) == len(about["shapes"]) == len(cases) or "raw_sha256" not in about:
             return None
         states = _states_of_pixels(folder) if pictures.nbytes + masks.nbytes >= LARGE else None
-        found = _marked(folder, states) if states else None
-        if found is None or found.sha256 != about["sha256"]:
-            found = pixels_of([case.id for case in cases], pictures, masks)
-            if states and found.sha256 == about["sha256"]:
+        result = _marked(folder, states) if states else None
+        if result is None or result.sha256 != about["sha256"]:
+            result = pixels_of([case.id for case in cases], pictures, masks)
+            if states and result.sha256 == about["sha256"]:
                 with contextlib.suppress(EnvironmentFailure):  # a full disk or a folder that others own: hashed again
-                    _mark(folder, states, found)
+                    _mark(folder, states, result)
     except (OSError, EOFError, ValueError, TypeError, KeyError):  # damaged, or written by something else
         return None
-    return (about, pictures, masks, found) if found.sha256 == about["sha256"] else None
+    return (about, pictures, masks, result) if result.sha256 == about["sha256"] else None
 
 
 def _states_of_pixels(folder: Path) -> list[list[int]]:
@@ -194,9 +194,9 @@ def _states_of_pixels(folder: Path) -> list[list[int]]:
     return [[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in states]
 
 
-def _mark(folder: Path, states: list[list[int]], found: Pixels) -> None:
+def _mark(folder: Path, states: list[list[int]], result: Pixels) -> None:
     """Leave what a full check found and the state of the files that it read, after the hash of both."""
-    details = json.dumps([states, found.sha256, found.image_sha256, found.target_pixels]).encode()
+    details = json.dumps([states, result.sha256, result.image_sha256, result.target_pixels]).encode()
     atomic.write_bytes(folder / "checked", hashlib.sha256(details).hexdigest().encode(), b"\n", details)
 
 

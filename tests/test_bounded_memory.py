@@ -10,7 +10,7 @@ from bench import suites
 from bench.gate import dry_run
 from bench.records.results import Results
 from bench.running import data
-from lungseg import prepare, training
+from lungseg import prepare, runtime, training
 from lungseg.batches import to_arrays
 from lungseg.inference import BATCH
 from lungseg.prepare import Prepared
@@ -62,6 +62,7 @@ def test_a_cell_never_takes_more_images_than_a_batch(tmp_path, monkeypatch):
     few = BATCH // 4
     monkeypatch.setattr("lungseg.inference.BATCH", few)
     monkeypatch.setattr(Prepared, "take", lambda self, ids: taken.append(len(ids)) or real(self, ids))
+    monkeypatch.setattr(runtime, "init_backend", lambda *_: runtime.Device("cpu", "cpu"))  # as this process did
     monkeypatch.setattr(dry_run.ARCHITECTURES, "_entries", dict(dry_run.ARCHITECTURES._entries))
     root = data.resolve_root(SMOKE, None, results)
     dry_run.trained(SMOKE, root, results)

@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # of the package bench; those of one floor do not import each other
-    {"names"},
     {"machine"},
+    {"names"},
     {"cell"},
     {"suites"},
     {"records"},

@@ -85,8 +85,8 @@ def hardest_gain(leaderboard: Leaderboard, name: Callable[[object], str] = escap
     gains = leaderboard.hardest_gains
     if not gains:
         return []
-    told = {verdict: [_named(one, name) for one in gains if one.pair.verdict == verdict] for verdict in (BETTER, WORSE)}
-    shown = [f"{verdict}: {listed(some)}" for verdict, some in told.items() if some]
+    by_verdict = {v: [_named(one, name) for one in gains if one.pair.verdict == v] for v in (BETTER, WORSE)}
+    shown = [f"{verdict}: {listed(some)}" for verdict, some in by_verdict.items() if some]
     least, most = min(gains, key=_value), max(gains, key=_value)
     rest = [_named(one, name) for one in (least, most)][len(gains) == 1 :]
     text = "; ".join(shown) or f"no change is shown to help or to harm: {' to '.join(rest)}"

@@ -181,7 +181,7 @@ def only(prepared: Prepared, ids: Iterable[str]) -> Prepared:
         images=np.array(prepared.images[rows]),
         masks=np.array(prepared.masks[rows]),
         spacing_mm=tuple(prepared.spacing_mm[row] for row in rows),
-        found=None,
+        pixels=None,
     )
 
 

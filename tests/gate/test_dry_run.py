@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import golden_breaks
+import keras
 import numpy as np
 import pytest
 
@@ -34,6 +35,7 @@ def root(tmp_path_factory):
 
 def metadata(root, results):
     """What the child's process says, in this one; another's thread settings are not changed."""
+    keras.utils.clear_session()  # Keras numbers names through a process: adam, adam_1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runtime, "init_backend", lambda *_: Device("cpu", "cpu"))
         patch.setattr(dry_run.ARCHITECTURES, "_entries", dict(dry_run.ARCHITECTURES._entries))
