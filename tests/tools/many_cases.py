@@ -86,6 +86,7 @@ def measured(n: int, drawn: int, steps: int, folder: Path) -> dict[str, float]:
     ended("plan")
     outcome = executor.Local().submit(training.job(), lambda event: None)
     assert not outcome.error, outcome.describe
+    driver_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # before the record is read, as here alone
     record = json.loads(training.path.read_text(encoding="utf-8"))
     parts, of_cell = record["timing"]["parts"], resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds["cell"] = of_cell.ru_utime + of_cell.ru_stime
@@ -97,9 +98,9 @@ def measured(n: int, drawn: int, steps: int, folder: Path) -> dict[str, float]:
         "validated": len(fold.validation),
         "scored": len(record["cases"]),
         "dice": float(np.mean([case["dice"] for case in record["cases"]])),
-        "disk": sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file()),
+        "disk": int(subprocess.check_output(["du", "-s", "--block-size=1", folder], text=True).split()[0]),
         "record": training.path.stat().st_size,
-        "driver_peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "driver_peak": driver_peak,
         "cell_peak": record["peak_memory_bytes"],
     }
 
