@@ -1,11 +1,14 @@
 """What the hardest images gain from a change: chosen by networks that take no part in it, on those images alone."""
 
+import re
 from statistics import fmean
 
 import pytest
-from records import agreeing, counted, ensembles, grid, leaderboards, sealed
+from records import agreeing, counted, ensembles, grid, leaderboards, save, sealed
 
-from bench.pages.suite_page import section_blocks
+from bench.pages.hardest_page import hardest_page
+from bench.pages.report import write
+from bench.records.results import Results
 from bench.statistics.hardest_gain import HARDEST, TTA
 from bench.statistics.rows import HardestGain
 
@@ -119,9 +122,19 @@ def test_verdicts_are_corrected_for_all_changes_of_the_table():
 def test_the_page_answers_and_lists_each_change():
     records = [*trained(("unet",)), *trained(("unet",), "strong:hflip", level=0.99), *trained(OTHERS)]
     (leaderboard,) = leaderboards(records)
-    page = " ".join("\n\n".join(section_blocks(leaderboard, {})).split())
-    question, where = "**What do the hardest images gain?**", "On the 10 images that other networks segment worst"
-    assert f"{question} {where}, better: U-Net" in page
-    assert "<details><summary>Gain on the hardest images</summary> | Network | Change | Without |" in page
+    page = hardest_page([leaderboard])
+    assert "**Of 1 change, better with: hflip (U-Net, +0.0" in page
+    assert re.search(r"^\| U-Net +\| hflip +\| +0\.9", page, re.MULTILINE)
+    (same,) = leaderboards([*trained(("unet",)), *trained(("unet",), "strong:hflip"), *trained(OTHERS)])
+    assert "**None of 1 change is shown to help or to harm the hardest images.**" in hardest_page([same])
     (plain,) = leaderboards(trained(("unet", *OTHERS)))
-    assert "Gain on the hardest" not in "\n".join(section_blocks(plain, {}))
+    assert hardest_page([plain]) is None
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_pages_link_it_where_there_is_one(tmp_path, changed):
+    save(tmp_path, [*trained(("unet", *OTHERS)), *(trained(("unet",), "strong:hflip") if changed else [])])
+    write(Results(tmp_path), figures=False)
+    assert (tmp_path / "HARDEST.md").exists() == changed
+    for name in ("README.md", "fake.md"):
+        assert ("(HARDEST.md)" in (tmp_path / name).read_text(encoding="utf-8")) == changed

@@ -170,7 +170,7 @@ ALLOWED = {
     "| 0.1 s | 1.7 s: connects twice | below 0.1 s, and 5 to 15 s once |": "measured on loopback, medians of 9 jobs of"
     " tests/launched.py less those without a prefix, on two busy cores",
     "(NFSv4, Lustre": "a name",
-    "a row of counts: 3 kB in the cell and": "measured: tests/tools/many_cases.py 4000 100000; an hour and 43 GB of disk",
+    "a row of counts: 3 kB in the cell and": "measured: tests/tools/many_cases.py 4000 100000; an hour, 43 GB",
     "Net of width 16 at 256 px: 200 steps of 8 images": "what tests/tools/many_cases.py trains",
     "Of 100,000 phantoms the first 2,000 are drawn": "--drawn 2000 of tests/tools/many_cases.py",
     "one of more than 2 GiB in blocks": "BLOCK_BYTES of lungseg/jax_loop.py",

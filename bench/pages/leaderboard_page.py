@@ -258,6 +258,10 @@ def _links(
     lines += [f"Robustness to corruptions: {', '.join(spoiled)}"] if spoiled else []
     result = [f"[{escape(name.removesuffix('.md'))}](tuning/{file_slug(name)})" for name in searches]
     lines += [f"Searches for a better recipe: {', '.join(result)}"] if result else []
+    if any(leaderboard.hardest_gains for local in by_suite.values() for leaderboard in local):
+        lines.append(
+            "Hardest images: [HARDEST.md](HARDEST.md), what they gain from each change of training or prediction"
+        )
     lines += [
         "Speed: [SPEED.md](SPEED.md), images per second by device",
         "Methods: [METHODS.md](METHODS.md), definitions, statistics, limits, published numbers, glossary",

@@ -13,6 +13,7 @@ from bench.cell import file_slug
 from bench.markdown import filled, plain, ratio, table, truncated, with_interval
 from bench.pages import answers, completeness, csv_tables, leading, robustness_page
 from bench.pages.browser_page import browser_page
+from bench.pages.hardest_page import hardest_page
 from bench.pages.leaderboard_page import leaderboard_page
 from bench.pages.methods_page import methods_page
 from bench.pages.speed_page import speed_page
@@ -83,7 +84,7 @@ def _of_all_suites(
     measured: Sequence[ThroughputTable],
     result: Readable,
 ) -> list[Path]:
-    """Write the leaderboard, the methods, the speed tables and the page for a browser."""
+    """Write the leaderboard, the methods, the speed tables, the hardest images' gains and the page for a browser."""
     leaderboards = [s for local in by_suite.values() for s in local]
     leader = leading.leader(leaderboards)
     figure = None
@@ -100,6 +101,8 @@ def _of_all_suites(
             by_suite, measured, pages, figure, result.unreadable, searches, spoiled(results)
         ),
     }  # fmt: skip
+    if (gains := hardest_page(leaderboards)) is not None:
+        texts["HARDEST.md"] = gains
     for name, text in texts.items():
         store.write_text(results.root / name, text)
     return [results.root / name for name in texts]

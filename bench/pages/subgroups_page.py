@@ -1,16 +1,15 @@
-"""The blocks on whom a network fails: groups of patients, the hardest images and what these gain from a change."""
+"""The blocks on whom a network fails: groups of patients, the hardest images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from bench.markdown import code, escape, listed, paragraph, ratio, table, with_interval
+from bench.markdown import code, escape, paragraph, ratio, table, with_interval
 from bench.names import display, fitting
-from bench.pages.tables import DIGITS, describe, unbroken
+from bench.pages.tables import DIGITS, unbroken
 from bench.statistics import hard_images, subgroups
-from bench.statistics.rows import HardestGain, Leaderboard
+from bench.statistics.rows import Leaderboard
 from bench.statistics.subgroups import Subgroups
-from bench.statistics.verdicts import BETTER, WORSE
 
 SHOWN = 2  # architectures side by side
 LINES = 5  # of a table; tables/<suite>/images.csv has all
@@ -78,45 +77,3 @@ def _alike(leaderboard: Leaderboard) -> list[str]:
             f" {ratio(result.best)}."
         )
     ]
-
-
-def hardest_gain(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
-    """The question what the hardest images gain from each change, and its answer; empty without a comparison."""
-    gains = leaderboard.hardest_gains
-    if not gains:
-        return []
-    by_verdict = {v: [_named(one, name) for one in gains if one.pair.verdict == v] for v in (BETTER, WORSE)}
-    shown = [f"{verdict}: {listed(some)}" for verdict, some in by_verdict.items() if some]
-    least, most = min(gains, key=_value), max(gains, key=_value)
-    rest = [_named(one, name) for one in (least, most)][len(gains) == 1 :]
-    text = "; ".join(shown) or f"no change is shown to help or to harm: {' to '.join(rest)}"
-    where = f"On the {gains[0].n} images that other networks segment worst"
-    return [("What do the hardest images gain?", f"{where}, {text}.")]
-
-
-def _value(gain: HardestGain) -> float:
-    return gain.pair.difference.value
-
-
-def _named(gain: HardestGain, name: Callable[[object], str]) -> str:
-    row = name(gain.name)
-    what = row if gain.change in row or "+tta" in row else f"{row} {escape(gain.change)}"
-    return f"{what} {with_interval(gain.pair.difference, sign=True)}"
-
-
-def hardest_gains(leaderboard: Leaderboard) -> list[str]:
-    """The same as a table, with the other images beside them; empty without a comparison."""
-    gains = leaderboard.hardest_gains
-    headers = ["Network", "Change", "Without", "Difference, hardest [95 %]", "Verdict", "Others [95 %]"]
-    rows = [
-        [escape(display(one.name.partition(" (")[0].partition("+")[0])), escape(one.change), ratio(one.base_dice),
-         unbroken(with_interval(one.pair.difference, sign=True)), describe(one.pair),
-         unbroken(with_interval(one.rest, sign=True))]
-        for one in gains
-    ]  # fmt: skip
-    note = (
-        "Dice with the change minus without it. Hardest: the {n} images of lowest Dice, averaged over the architectures"
-        " that take no part in the comparison, from all suites that were trained on this set alone; a network's own"
-        " worst images would gain by regression to the mean. Verdicts are Holm-corrected over this table."
-    )
-    return [table(headers, rows, left=2), paragraph(note.format(n=gains[0].n))] if gains else []

@@ -62,6 +62,8 @@ def suite_page(
         title = SUITES[suite].title
         blocks.append(paragraph(f"{title[0].upper()}{title[1:]}."))
     links = "[Leaderboard](README.md) | [Methods](METHODS.md) | [Speed](SPEED.md) | [Sortable table](index.html)"
+    if any(leaderboard.hardest_gains for leaderboard in leaderboards):
+        links += " | [Hardest images](HARDEST.md)"
     apart = f" | {len(leaderboards)} tables, not comparable with each other" if len(leaderboards) > 1 else ""
     blocks.append(f"{links}{apart}")
     blocks += unread(unreadable)
@@ -113,7 +115,6 @@ def section_blocks(
         *_image("leaderboard", figures),
         *ablation_page.ablation(leaderboard, brief),
         *matched_rows_page.extra_data_effects(leaderboard),
-        *_folded("Gain on the hardest images", subgroups_page.hardest_gains(leaderboard)),
         *_image("pairwise", figures),
         *provenance.kinds(leaderboard),
         *_folded("More figures: every image, training curves, confusion, speed",
@@ -156,13 +157,8 @@ def shown(name: object) -> str:
 
 
 def own_questions(leaderboard: Leaderboard, name: Callable[[object], str] = shown) -> list[tuple[str, str]]:
-    """The questions that the suite was designed for, with answers: ablation, extra data, what the hardest images gain;
-    empty for most suites."""
-    return [
-        *ablation_page.answer(leaderboard, name),
-        *matched_rows_page.extra_data_effect(leaderboard, name),
-        *subgroups_page.hardest_gain(leaderboard, name),
-    ]
+    """The questions that the suite was designed for, with answers: ablation and extra data; empty for most suites."""
+    return [*ablation_page.answer(leaderboard, name), *matched_rows_page.extra_data_effect(leaderboard, name)]
 
 
 def first_screen(leaderboard: Leaderboard) -> list[tuple[str, str]]:

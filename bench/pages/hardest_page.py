@@ -1,0 +1,69 @@
+"""``results/HARDEST.md``: what the hardest images gain from each change of training or prediction, of all suites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench import names
+from bench.markdown import counted, escape, listed, paragraph, ratio, table, with_interval
+from bench.pages.tables import describe, unbroken
+from bench.statistics.rows import HardestGain, Leaderboard
+from bench.statistics.verdicts import BETTER, MARGIN, WORSE
+
+HEADERS = ("Network", "Change", "Without", "Difference, hardest [95 %]", "Verdict", "Others [95 %]")
+
+
+def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
+    """The Markdown of the page; None where nothing is compared."""
+    compared = [leaderboard for leaderboard in leaderboards if leaderboard.hardest_gains]
+    if not compared:
+        return None
+    gains = [gain for leaderboard in compared for gain in leaderboard.hardest_gains]
+    blocks = [
+        "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->",
+        "# What the hardest images gain",
+        paragraph(f"**{_answer(gains)}**"),
+        paragraph(
+            f"Dice with a change minus Dice without it, on the {gains[0].n} images of lowest Dice and on all others."
+            " The hardest images are chosen by the mean of the architectures that take no part in the comparison, from"
+            " all suites that were trained on this set alone: a network's own worst images would gain by regression to"
+            f" the mean. Without: Dice on the hardest before the change. Verdict: on the hardest, within {MARGIN},"
+            " Holm-corrected over each table. \u00b9 fewer than 3 seeds on a side: about these trained weights, not"
+            " about the method."
+        ),
+    ]
+    for leaderboard in compared:
+        key = leaderboard.conditions
+        machine = f"{names.backend(key.backend)} on {names.device(key.device_kind)}"
+        blocks += [
+            f"## {escape(key.suite)}, {escape(machine)}, {escape(key.precision)}, protocol {key.protocol}",
+            table(HEADERS, [_row(gain) for gain in leaderboard.hardest_gains], left=2),
+        ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _answer(gains: Sequence[HardestGain]) -> str:
+    by_verdict = {v: [_named(one) for one in gains if one.pair.verdict == v] for v in (BETTER, WORSE)}
+    shown = [f"{verdict} with: {listed(some)}" for verdict, some in by_verdict.items() if some]
+    if shown:
+        return f"Of {counted(len(gains), 'change')}, {'; '.join(shown)}."
+    return f"None of {counted(len(gains), 'change')} is shown to help or to harm the hardest images."
+
+
+def _named(gain: HardestGain) -> str:
+    return f"{escape(gain.change)} ({_network(gain)}, {with_interval(gain.pair.difference, sign=True)})"
+
+
+def _network(gain: HardestGain) -> str:
+    return escape(names.display(gain.name.partition(" (")[0].partition("+")[0]))
+
+
+def _row(gain: HardestGain) -> list[str]:
+    return [
+        _network(gain),
+        escape(gain.change),
+        ratio(gain.base_dice),
+        unbroken(with_interval(gain.pair.difference, sign=True)),
+        describe(gain.pair),
+        unbroken(with_interval(gain.rest, sign=True)),
+    ]
