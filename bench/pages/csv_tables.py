@@ -94,6 +94,7 @@ def _rows(leaderboard: Leaderboard) -> Iterable[Line]:
             "patients": str(row.n_patients),
             "rank": str(place.rank) if place else "",
             "rank_last": str(place.last) if place else "",
+            "ties": place.group if place else "",
             "p_best": _number(place.best) if place else "",
             **_interval("dice", row.dice),
             "first_dice_on_these_images": _number(completeness.of_the_first(leaderboard, row)),

@@ -133,6 +133,8 @@ def _statistics() -> str:
              " sides make it one about methods."),
             ("Rank", "1 + the number of rows that are better, to the number of rows that are not worse. Above"
              f" {ALL_PAIRS} rows only neighbours are compared."),
+            ("Ties", "letters in `tables/<suite>/rows.csv`: of two rows that share one neither is better (Piepho"
+             " 2004)."),
             ("P(A > B)", "share of images on which A beats B, ties half, by patient. Wilcoxon's signed-rank p in"
              " `pairs/` is for information: it takes the seeds as given and calls equal methods different far too"
              " often."),

@@ -43,20 +43,15 @@ def rank_stats(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[s
         ranked = {name: (i + 1, i + 1) for name, i in index.items()}
     different = [(min(pair), max(pair)) for a, b in order for pair in [(index[a], index[b])]]
     groups = letters(n, different) if n <= ALL_PAIRS else ["-"] * n
-    drawn = ranks(np.array([resamples[name].means for name in names]))
-    shares = [tuple(_frequencies(drawn, i).tolist()) for i in range(n)]
-    return {name: RankStats(*ranked[name], groups[i], shares[i][0], shares[i]) for name, i in index.items()}
+    best = _best(np.array([resamples[name].means for name in names]))
+    return {name: RankStats(*ranked[name], groups[i], float(best[i])) for name, i in index.items()}
 
 
-def _frequencies(drawn: Floats, row: int) -> Floats:
-    """(places,) share of resamples in which the row takes each; tied rows split the places that they share."""
-    n, resamples = drawn.shape
-    tied = (drawn == drawn[row]).sum(axis=0)
-    first = (drawn[row] - (tied - 1) / 2).astype(np.intp)
-    rises = np.zeros(n + 1)
-    np.add.at(rises, first - 1, 1 / tied)
-    np.add.at(rises, first - 1 + tied, -1 / tied)
-    return np.maximum(0.0, np.cumsum(rises)[:n].round(9)) / resamples
+def _best(means: Floats) -> Floats:
+    """(rows,) share of resamples in which each has the highest of (rows, resamples) means; tied rows split it."""
+    rounded = np.round(means, 12)
+    first = rounded == rounded.max(axis=0)
+    return np.asarray((first / first.sum(axis=0)).mean(axis=1))
 
 
 def letters(n: int, different: Collection[tuple[int, int]]) -> list[str]:

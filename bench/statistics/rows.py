@@ -105,7 +105,6 @@ class RankStats:
     last: int  # the number of rows that are not worse: together the places that it may have
     group: str  # letters: of two rows that share one neither is better
     best: float  # P(best): share of resamples in which its mean is the highest
-    frequencies: tuple[float, ...]  # share of resamples in which it takes place 1, 2, ... by mean
 
 
 @dataclass(frozen=True)
