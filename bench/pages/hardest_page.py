@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench import names
-from bench.markdown import counted, escape, listed, paragraph, ratio, table, with_interval
-from bench.pages.tables import describe, unbroken
+from bench.markdown import counted, escape, listed, paragraph, table, with_interval
+from bench.pages.tables import describe, short_ratio, unbroken
 from bench.statistics.rows import HardestGain, Leaderboard
 from bench.statistics.verdicts import BETTER, MARGIN, WORSE
 
-HEADERS = ("Network", "Change", "Without", "Difference, hardest [95 %]", "Verdict", "Others [95 %]")
+HEADERS = ("Network", "Change", "Without", "Hardest [95 %]", "Verdict", "Others [95 %]")
 
 
 def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
@@ -62,8 +62,8 @@ def _row(gain: HardestGain) -> list[str]:
     return [
         _network(gain),
         escape(gain.change),
-        ratio(gain.base_dice),
+        short_ratio(gain.base_dice),
         unbroken(with_interval(gain.pair.difference, sign=True)),
-        describe(gain.pair),
+        unbroken(describe(gain.pair)),
         unbroken(with_interval(gain.rest, sign=True)),
     ]
