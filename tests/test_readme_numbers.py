@@ -173,6 +173,7 @@ ALLOWED = {
     "a row of counts: 3 kB in the cell and": "measured: tests/tools/many_cases.py 4000 100000; an hour, 43 GB",
     "Net of width 16 at 256 px: 200 steps of 8 images": "what tests/tools/many_cases.py trains",
     "Of 100,000 phantoms the first 2,000 are drawn": "--drawn 2000 of tests/tools/many_cases.py",
+    "smaller set 300 are drawn": "--drawn 300 of the same",
     "one of more than 2 GiB in blocks": "BLOCK_BYTES of lungseg/jax_loop.py",
     "in 100 simulated reruns of equal code it raised no alarm, and it found each planted loss of 0.01":
         "hours of training; tests/gate/test_simulated.py has the outcome",
