@@ -11,6 +11,7 @@ import pytest
 
 import lungseg
 from lungseg import evaluation, model_folder, recipes
+from lungseg.cli import train
 from lungseg.datasets import phantom
 from lungseg.errors import DataError, UsageError
 
@@ -175,3 +176,15 @@ def test_several_devices_are_refused_where_the_backend_cannot_share_a_batch(tmp_
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     with pytest.raises(UsageError, match="2 devices for one training need JAX"):
         lungseg.fit(cases, tmp_path / "model", recipe="smoke", devices=2, **SMALL)
+
+
+def test_how_long_it_takes_is_told_from_the_second_epoch_on(monkeypatch, capsys):
+    """The first one compiles; the last one leaves nothing."""
+    monkeypatch.setattr(train, "SECONDS", 0)
+    progress = train.Progress()
+    for epoch in (1, 2, 3):
+        progress({"training": 1, "trainings": 1, "epoch": epoch, "epochs": 3, "loss": 0.1, "val_hard_dice": 0.9,
+                  "seconds": 100.0 if epoch == 1 else 2.0})  # fmt: skip
+    said = capsys.readouterr()
+    lines = (said.out + said.err).splitlines()
+    assert ["left" in line for line in lines] == [False, True, False]
