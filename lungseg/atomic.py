@@ -40,14 +40,19 @@ def writing(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which replaces ``path`` in one step as the block ends: a reader sees the old or the new, a full
     disk costs only the new.
 
-    The folder is made if need be. Raises EnvironmentFailure that names the file and the cause.
+    The folder is made if need be. Raises EnvironmentFailure that names the file and the cause; an error that the block
+    has with another file is passed on.
     """
-    temporary = None
+    temporary = foreign = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=temp_prefix(FILE))
         with os.fdopen(handle, "wb") as file:
-            yield file
+            try:
+                yield file
+            except OSError as error:
+                foreign = error if error.filename is not None else None  # of a file that the block reads
+                raise
             file.flush()
             sync(file.fileno())
         permit(temporary, 0o666 & ~_umask())  # mkstemp's own would shut out whom a shared folder is for
@@ -55,6 +60,8 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         temporary = None
         _sync(path.parent)
     except OSError as error:
+        if error is foreign:
+            raise
         raise refused(path, error) from error
     finally:  # also where Ctrl-C came between; what a kill leaves, the next holder of the lock removes
         if temporary:

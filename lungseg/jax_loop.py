@@ -87,6 +87,8 @@ def _over(run: Run, state: State, blocks: Iterator[Block], images: int) -> tuple
     """Logs and state after all blocks, of so many images."""
     logs = None
     for data, order in blocks:
+        if logs is not None:  # else all blocks of an epoch would wait on the device
+            jax.block_until_ready(logs)
         logs, state = run(state, data, order, images, logs)
     return logs, state
 
@@ -113,7 +115,7 @@ class _HeldOut:
         self.still = self._ready(self.parted[0]) if len(self.parted) == 1 else None
 
     def blocks(self) -> Iterator[Block]:
-        """All blocks, one on the device at a time."""
+        """All blocks; beside the one that is computed at most the next lies on the device."""
         yield from [self.still] if self.still else map(self._ready, self.parted)
 
     def _ready(self, parts: Sequence[Sequence[str]]) -> Block:

@@ -134,6 +134,7 @@ def test_the_page_answers_and_lists_each_change():
 @pytest.mark.parametrize("changed", [False, True])
 def test_pages_link_it_where_there_is_one(tmp_path, changed):
     save(tmp_path, [*trained(("unet", *OTHERS)), *(trained(("unet",), "strong:hflip") if changed else [])])
+    (tmp_path / "HARDEST.md").write_text("of earlier records")
     write(Results(tmp_path), figures=False)
     assert (tmp_path / "HARDEST.md").exists() == changed
     for name in ("README.md", "fake.md"):

@@ -83,3 +83,12 @@ def test_a_report_to_a_full_disk_is_exit_6(tmp_path, monkeypatch):
     save(tmp_path, grid(("unet",), **SMALL))
     refusing(monkeypatch, "fsync", "ENOSPC")
     assert main(["report", "--no-figures", "--results", str(tmp_path)]) == 6
+
+
+def test_an_error_with_a_file_that_is_read_meanwhile_is_not_blamed_on_the_written_one(tmp_path):
+    (tmp_path / "old").write_text("whole")
+    with pytest.raises(FileNotFoundError, match="mask.png"), atomic.writing(tmp_path / "old") as file:
+        file.write(b"half")
+        (tmp_path / "mask.png").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old").read_text() == "whole"

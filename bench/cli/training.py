@@ -181,7 +181,8 @@ def columns() -> int:
 
 
 def _tell(written: Sequence[Path]) -> None:
-    print("\n".join(f"written: {near(path)}" for path in written))
+    for path in written:
+        print(f"written: {near(path)}")
 
 
 def _speed(

@@ -36,7 +36,8 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
         key = leaderboard.conditions
         machine = f"{names.backend(key.backend)} on {names.device(key.device_kind)}"
         blocks += [
-            f"## {escape(key.suite)}, {escape(machine)}, {escape(key.precision)}, protocol {key.protocol}",
+            f"## {escape(key.suite)}, {escape(machine)}, {escape(key.precision)}, protocol {key.protocol}"
+            f"{', fast' * key.fast}",
             table(HEADERS, [_row(gain) for gain in leaderboard.hardest_gains], left=2),
         ]
     return "\n\n".join(blocks) + "\n"

@@ -103,6 +103,8 @@ def _of_all_suites(
     }  # fmt: skip
     if (gains := hardest_page(leaderboards)) is not None:
         texts["HARDEST.md"] = gains
+    else:
+        (results.root / "HARDEST.md").unlink(missing_ok=True)
     for name, text in texts.items():
         store.write_text(results.root / name, text)
     return [results.root / name for name in texts]

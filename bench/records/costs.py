@@ -26,11 +26,11 @@ ROUNDED = 1.0  # second: to whole ones is the time told at which a cell finished
 
 
 def read(results: Results) -> list[dict[str, str]]:
-    """Rows of the table, none if it is not there."""
+    """Rows of the table, none if it is not there. One written before precisions were told apart is float32's."""
     path = results.costs
     if not path.exists():
         return []
-    return csv_file.read(path)[1]
+    return [{"precision": "float32", **row} for row in csv_file.read(path)[1]]
 
 
 def renew(results: Results, suite: Suite, records: Sequence[Record]) -> Path:

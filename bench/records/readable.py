@@ -164,13 +164,14 @@ POOR = 0.8  # mean Dice under which a network knows little more than where lungs
 LEVEL = 0.002  # rise of the best validation Dice over the last fifth of the epochs that counts as still learning
 
 
-def training_warnings(history: Mapping[str, Sequence[float]], probability: np.ndarray) -> list[str]:
-    """Warnings about a training, empty if there are none. probability: float32 (N, H, W), of the held-out images."""
+def training_warnings(history: Mapping[str, Sequence[float]], extremes: np.ndarray) -> list[str]:
+    """Warnings about a training, empty if there are none. extremes: lowest and highest probability of the held-out
+    images, or all."""
     result = []
     loss = history["loss"]
     if len(loss) > 1 and not min(loss[1:]) < loss[0] - FALL:
         result.append("the training loss did not fall")
-    if probability.size and float(probability.max() - probability.min()) < 1e-3:
+    if extremes.size and float(extremes.max() - extremes.min()) < 1e-3:
         result.append("every pixel is predicted alike")
     if not_converged(history["val_dice"]):
         result.append("not converged: the validation Dice was rising when the epochs ran out")

@@ -114,7 +114,7 @@ class Predictions:
         if (member.id, transforms) not in self.result:
             began, prepared = time.monotonic(), self.suite_data.prepared
             fold = give_weights(self.model, member, self.suite_data, self.results)
-            images = prepared.images[[prepared.index_of[name] for name in fold.test]]
+            images = prepared.take(fold.test)[0]
             values = dict(zip(fold.test, inference.with_tta(self.model, images, transforms), strict=True))
             self.result[member.id, transforms] = values, time.monotonic() - began
         return self.result[member.id, transforms]

@@ -47,7 +47,9 @@ class HeldOut:
             cases = [{**case, "at_stored": stored} for case, stored in zip(cases, there, strict=True)]
             self._calibration.add(probability, self.suite_data.prepared.take(ids)[1])
         self.cases += cases
-        self.extremes = np.array([min(self.extremes[0], probability.min()), max(self.extremes[1], probability.max())])
+        self.extremes = np.array(
+            [np.minimum(self.extremes[0], probability.min()), np.maximum(self.extremes[1], probability.max())]
+        )
         return predictions
 
     def calibration(self) -> dict[str, Any]:
