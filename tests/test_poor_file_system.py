@@ -87,8 +87,13 @@ def test_a_report_to_a_full_disk_is_exit_6(tmp_path, monkeypatch):
 
 def test_an_error_with_a_file_that_is_read_meanwhile_is_not_blamed_on_the_written_one(tmp_path):
     (tmp_path / "old").write_text("whole")
-    with pytest.raises(FileNotFoundError, match="mask.png"), atomic.writing(tmp_path / "old") as file:
-        file.write(b"half")
-        (tmp_path / "mask.png").read_bytes()
+
+    def work():
+        with atomic.writing(tmp_path / "old") as file:
+            file.write(b"half")
+            (tmp_path / "mask.png").read_bytes()
+
+    with pytest.raises(FileNotFoundError, match=r"mask\.png"):
+        work()
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
     assert (tmp_path / "old").read_text() == "whole"
