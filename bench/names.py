@@ -13,6 +13,7 @@ _FIRST = re.compile(r"[A-Za-z0-9_]+")
 _DEVICES = {"cpu": "CPU"}
 _LOSSES = {
     "dice": "Dice loss", "dice_cross_entropy": "Dice and cross-entropy loss", "focal_tversky": "focal Tversky loss",
+    "boundary": "Dice and boundary loss",
 }  # fmt: skip
 _BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 

@@ -120,6 +120,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "ema": {"ema_decay": 0.9},
     "dice-cross-entropy": {"loss": "dice_cross_entropy"},
     "focal-tversky": {"loss": "focal_tversky"},
+    "boundary": {"loss": "boundary"},
 }
 # Several at once that are compared often, under one name for those who ask for it or read of it; the recipe that they
 # are joined to is named by its parts.

@@ -30,7 +30,6 @@ from lungseg import callbacks, jax_loop, runtime, training
 from lungseg.architectures.blocks import LayerFactory
 from lungseg.batches import Batches
 from lungseg.checkpoint import Checkpoints
-from lungseg.losses import LOSSES
 from lungseg.prepare import Prepared
 from lungseg.recipes import Augmentation, Recipe
 from lungseg.splits import Fold
@@ -49,7 +48,8 @@ CASES: dict[str, Recipe] = {
     "average": replace(EPOCHS, ema_decay=0.5),
     "mixed_bfloat16": replace(EPOCHS, precision="mixed_bfloat16"),
     "mixed_float16": replace(EPOCHS, precision="mixed_float16"),
-    "focal_tversky": replace(EPOCHS, loss=list(LOSSES)[-1]),
+    "focal_tversky": replace(EPOCHS, loss="focal_tversky"),
+    "boundary": replace(EPOCHS, loss="boundary"),
     "filled batches": EPOCHS,
     "filled batches, average": replace(EPOCHS, ema_decay=0.5),
     "filled batches, mixed_bfloat16": replace(EPOCHS, precision="mixed_bfloat16"),

@@ -7,10 +7,20 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 from strategies import pairs
 
 from lungseg import metrics
-from lungseg.losses import LOSSES, dice_coefficient, dice_cross_entropy_loss, dice_loss, focal_tversky_loss, hard_dice
+from lungseg.losses import (
+    LOSSES,
+    boundary_loss,
+    dice_coefficient,
+    dice_cross_entropy_loss,
+    dice_loss,
+    focal_tversky_loss,
+    hard_dice,
+    signed_distance,
+)
 
 SOFT = st.integers(1, 4).flatmap(
     lambda n: st.tuples(
@@ -107,6 +117,41 @@ def test_focal_tversky_minds_a_missed_pixel_more_than_an_invented_one():
     target = batch([[1, 1], [0, 0]])
     fn, fp = batch([[1, 0], [0, 0]]), batch([[1, 1], [1, 0]])
     assert focal_tversky_loss(target, fn) > focal_tversky_loss(target, fp)
+
+
+@given(hnp.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 7))))
+def test_signed_distance_is_scipys(mask):
+    to_mask, to_outside = ndimage.distance_transform_edt(~mask), ndimage.distance_transform_edt(mask)
+    expected = (
+        np.where(mask, 0.5 - to_outside, to_mask - 0.5) if mask.any() and not mask.all() else np.zeros(mask.shape)
+    )
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(signed_distance(mask)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_compiles_for_images_of_any_size(name):
+    image = keras.Input((None, None, 1))
+    model = keras.Model(image, keras.layers.Conv2D(1, 1, activation="sigmoid")(image))
+    model.compile("sgd", loss=LOSSES[name], jit_compile=False)
+    for side in (4, 6):
+        result = model.train_on_batch(
+            np.ones((2, side, side, 1)), np.eye(side, dtype=np.float32)[None, ..., None].repeat(2, 0)
+        )
+        assert np.isfinite(result)
+
+
+def test_boundary_loss_by_hand():
+    target, prediction = batch([[1, 1, 0, 0]]), batch([[1, 0.5, 0, 0.25]])  # half a pixel and one and a half away
+    extra = keras.ops.convert_to_numpy(boundary_loss(target, prediction)) - loss(target, prediction)
+    assert extra == pytest.approx([0.5 * 25 * (0.5 * 0.5 + 0.25 * 1.5) / 4])
+
+
+def test_boundary_loss_minds_a_hole_deep_inside_more_than_a_border_drawn_one_pixel_off():
+    target = np.zeros((9, 9))
+    target[1:8, 1:8] = 1
+    hole, narrow = target.copy(), target.copy()
+    hole[4, 4] = narrow[1, 4] = 0
+    assert boundary_loss(batch(target), batch(hole)) > boundary_loss(batch(target), batch(narrow)) + 0.01
 
 
 @pytest.mark.parametrize(("value", "expected"), [(1.0, 1.0), (0.5, 2 / 3)])

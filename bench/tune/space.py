@@ -12,7 +12,7 @@ from lungseg.recipes import Augmentation, Recipe
 Value = float | int | str
 Params = dict[str, Value]
 
-LOSSES = ("dice", "dice_cross_entropy", "focal_tversky")  # of lungseg.losses, which would import a backend
+LOSSES = ("dice", "dice_cross_entropy", "focal_tversky", "boundary")  # of lungseg.losses, which would import a backend
 LEARNING_RATE = (3e-4, 6e-3)
 LONGEST_WARMUP = 10  # epochs
 AUGMENTATION = {  # about twice what recipe strong uses
