@@ -8,7 +8,7 @@ from records import unlike, validate
 
 from bench import machine, suites
 from bench.__main__ import main
-from bench.pages import showcase
+from bench.figures import gallery
 from bench.records.results import Results
 from bench.running import ensemble
 
@@ -72,7 +72,7 @@ def masks(folder, architecture, seed, ids):
     records = [r for r in Results(folder).all() if (r.cell.architecture, r.cell.seed) == named]
     ours = {cell.id: cell for cell in suites.cells(replace(SUITE, architectures=(architecture,), seeds=(seed,)))}
     cell_of = {case.id: ours[r.name] for r in records for case in r.cases}
-    return np.stack([showcase.load_prediction(Results(folder), cell_of[image], image) for image in ids])
+    return np.stack([gallery.load_prediction(Results(folder), cell_of[image], image) for image in ids])
 
 
 @pytest.mark.parametrize("fold", [0, 1])

@@ -10,7 +10,7 @@ from test_ensemble_run import SUITE as TWO_SEEDS
 import lungseg
 from bench import export_model, machine, suites
 from bench.__main__ import main
-from bench.pages import showcase
+from bench.figures import gallery
 from bench.records.record import CellFields, History
 from bench.records.results import Results
 from bench.statistics import stats
@@ -101,7 +101,7 @@ def test_the_folder_predicts_what_the_training_was_scored_by(made):
     ids = one.split.test
     images = prepared.images[[prepared.index_of[key] for key in ids]]
     masks = lungseg.load_model(exported(made)).predict_on_batch(images[..., None])[..., 0] >= folder.card.threshold
-    kept = np.stack([showcase.load_prediction(Results(made), export_model._cell(one, SUITE), key) for key in ids])
+    kept = np.stack([gallery.load_prediction(Results(made), export_model._cell(one, SUITE), key) for key in ids])
     assert (masks != kept).mean() < 1e-3  # of another batch, whose sums may end in another last bit
     assert kept.any()
 

@@ -8,7 +8,7 @@ from records import grid, leaderboards
 
 from bench.figures.leaderboard import leaderboard
 from bench.figures.pairwise import pairwise
-from bench.figures.scale import dice_ticks, stretched, unstretched
+from bench.figures.style import dice_ticks, stretched, unstretched
 from bench.findings import title
 from bench.markdown import short
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.pages import showcase
+from bench.figures import gallery
 from bench.records.results import Results
 from bench.suites import cells, suite
 from lungseg import images, recipes
@@ -115,7 +115,7 @@ def test_a_planted_checkpoint_is_an_error_that_names_it_and_runs_nothing(tmp_pat
     path.parent.mkdir(parents=True)
     path.write_bytes(PREDICTIONS[kind](Payload(tmp_path / "ran")))
     with pytest.raises(DataError, match=r"predictions\.npz: not the predictions of a cell"):
-        showcase.load_prediction(Results(tmp_path), CELL, "a")
+        gallery.load_prediction(Results(tmp_path), CELL, "a")
     assert not (tmp_path / "ran").exists()
 
 

@@ -12,7 +12,8 @@ from bench import gate, machine, suites
 from bench.__main__ import main
 from bench.cli import training
 from bench.cli.options import parser
-from bench.pages import report, showcase
+from bench.figures import gallery
+from bench.pages import report
 from bench.records import store
 from bench.records.results import Results
 from bench.running import suite_run
@@ -103,7 +104,7 @@ def test_what_follows_the_training_cannot_cost_its_report(tmp_path, monkeypatch,
         raise DataError(f"{broken}: no such table; move it away")
 
     monkeypatch.setattr(suite_run, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
-    monkeypatch.setattr(showcase, "draw", fails if broken == "gallery" else lambda *_: None)
+    monkeypatch.setattr(gallery, "draw", fails if broken == "gallery" else lambda *_: None)
     monkeypatch.setattr(training, "_speed", fails if broken == "speed" else lambda *_, **__: 0)
     assert main(["run", "smoke", "--results", str(tmp_path)]) == 4
     assert (tmp_path / "smoke.md").exists()
@@ -113,7 +114,7 @@ def test_what_follows_the_training_cannot_cost_its_report(tmp_path, monkeypatch,
 def test_the_leaderboard_is_told_before_throughput_is_measured(tmp_path, monkeypatch, capsys):
     details = []
     monkeypatch.setattr(suite_run, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
-    monkeypatch.setattr(showcase, "draw", lambda *_: None)
+    monkeypatch.setattr(gallery, "draw", lambda *_: None)
     monkeypatch.setattr(training, "_speed", lambda *_, anew, **__: details.append((capsys.readouterr().out, anew)) or 0)
     assert main(["run", "smoke", "--results", str(tmp_path)]) == 0
     ((before, anew),) = details
@@ -127,7 +128,7 @@ def test_a_run_computes_its_leaderboards_once(tmp_path, monkeypatch):
     computed, leaderboards = [], stats.leaderboards
     monkeypatch.setattr(stats, "leaderboards", lambda records: computed.append(records) or leaderboards(records))
     monkeypatch.setattr(suite_run, "train", lambda *_, **__: (save(tmp_path, grid(suite="smoke", n=24)), 0)[::-1])
-    monkeypatch.setattr(showcase, "draw", lambda *_: None)
+    monkeypatch.setattr(gallery, "draw", lambda *_: None)
     assert main(["run", "smoke", "--no-speed", "--results", str(tmp_path)]) == 0
     assert (tmp_path / "smoke.md").exists()
     assert len(computed) == 1

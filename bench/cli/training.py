@@ -32,11 +32,15 @@ def run(options: argparse.Namespace) -> int:
     suite = _chosen(options, "seeds", "folds", "variants", "precision", "deterministic", "devices")
     options.results.refuse_others_pages()
     with _at_work(options, suite) as (suite, root, executor):
-        from bench.pages import showcase
         from bench.running import suite_run
 
+        def pictures() -> Path | None:
+            from bench.figures import gallery  # late: importing matplotlib takes a second
+
+            return gallery.draw(suite, options.results, root)
+
         code, _ = suite_run.train(suite, root, options.results, executor=executor)
-        steps: list[Callable[[], object]] = [lambda: showcase.draw(suite, options.results, root)]
+        steps: list[Callable[[], object]] = [pictures]
         if not options.no_speed:
             steps.append(lambda: _speed(suite, options.results, executor, anew=False))
         return _report(options.results, suite, code, steps)

@@ -9,15 +9,12 @@ from pathlib import Path
 from bench.figures.confusion_matrix import confusion
 from bench.figures.curves import curves
 from bench.figures.distribution import distribution
-from bench.figures.gallery import gallery
 from bench.figures.leaderboard import leaderboard
 from bench.figures.pairwise import pairwise
 from bench.figures.speed import speed
 from bench.figures.style import house_style, save
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Leaderboard
-
-__all__ = ["FIGURES", "draw", "gallery"]
 
 FIGURES = {
     "leaderboard": leaderboard,

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench.figures.scale import dice_ticks, stretched
 from bench.figures.style import (
     BLUE,
     GREEN,
@@ -18,15 +17,16 @@ from bench.figures.style import (
     Figure,
     canvas,
     cut,
+    dice_ticks,
     heading,
     inches,
     labels,
+    stretched,
 )  # fmt: skip
 from bench.names import display
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import CellRow, Leaderboard
 
-KEYS = ("loss", "val_loss", "val_dice")
 MOST = 8  # lines that a reader can distinguish
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, OLIVE, GREY, INK, "#cc79a7")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.figures.scale import dice_ticks, stretched
 from bench.figures.style import (
     BLUE,
     INK,
@@ -13,10 +12,12 @@ from bench.figures.style import (
     Figure,
     canvas,
     cut,
+    dice_ticks,
     heading,
     inches,
     label,
     labels,
+    stretched,
 )  # fmt: skip
 from bench.names import display
 from bench.statistics.rows import Leaderboard
@@ -32,18 +33,18 @@ def distribution(leaderboard: Leaderboard) -> Figure | None:
     names = labels([display(r.name) for r in rows], 34)
     figure = canvas(8.6, 1.7 + 0.34 * len(rows), left=0.25 + inches(names), top=0.75, bottom=0.8)
     axes = figure.add_subplot()
-    rank_stats = [stretched(np.array(r.image_dice)) for r in rows]
-    for y, (row, x) in enumerate(zip(rows, rank_stats, strict=True)):
+    positions = [stretched(np.array(r.image_dice)) for r in rows]
+    for y, (row, x) in enumerate(zip(rows, positions, strict=True)):
         low, high = np.percentile(x, WHISKERS)
         outside = x[(x < low) | (x > high)]
         axes.plot(outside, np.full(len(outside), y), "o", color=BLUE, markersize=3.5, alpha=0.6, markeredgewidth=0)
         axes.plot(stretched(np.array(row.dice.value)), y, "D", color=VERMILLION, markersize=5.5, zorder=4)
     ink = {"color": INK}
     axes.boxplot(
-        rank_stats, positions=range(len(rows)), orientation="horizontal", widths=0.55, showfliers=False, whis=WHISKERS,
+        positions, positions=range(len(rows)), orientation="horizontal", widths=0.55, showfliers=False, whis=WHISKERS,
         medianprops=ink | {"linewidth": 2}, boxprops=ink, whiskerprops=ink, capprops=ink, zorder=3, manage_ticks=False,
     )  # fmt: skip
-    low, high = min(x.min() for x in rank_stats) - 0.06, max(x.max() for x in rank_stats) + 0.06
+    low, high = min(x.min() for x in positions) - 0.06, max(x.max() for x in positions) + 0.06
     axes.set_xlim(low, high)
     axes.set_xticks(*dice_ticks(low, high))
     axes.set_yticks(range(len(rows)), names)

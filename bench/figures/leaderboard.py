@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from matplotlib.ticker import MaxNLocator
 
-from bench.figures.scale import TICKS, stretched, unstretched
 from bench.figures.style import (
     BLUE,
     GREEN,
@@ -14,6 +13,7 @@ from bench.figures.style import (
     MAX_ROWS,
     ORANGE,
     SKY,
+    TICKS,
     Axes,
     Figure,
     canvas,
@@ -21,6 +21,8 @@ from bench.figures.style import (
     heading,
     inches,
     labels,
+    stretched,
+    unstretched,
 )  # fmt: skip
 from bench.findings import BEST, against_best, single_seed, title
 from bench.names import display

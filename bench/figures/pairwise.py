@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
@@ -22,13 +24,13 @@ from bench.figures.style import (
 )  # fmt: skip
 from bench.names import display
 from bench.statistics.rows import MIN_SEEDS, Leaderboard
-from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
+from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
 
 MOST = 16  # rows of a map with numbers in its cells
 BEHIND, OPEN, ALIKE, AHEAD = 0, 1, 2, 3
 COLOURS = (ORANGE, "#c9c9c9", GREEN, BLUE)
 CELL, HIGH = 0.56, 0.33  # inches
-CROSS_DATASET = 30  # degrees by which the names of columns are slanted
+SLANT = 30  # degrees by which the names of columns are slanted
 
 
 def pairwise(leaderboard: Leaderboard) -> Figure | None:
@@ -40,7 +42,7 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
     down, along = shown[1:], shown[:-1]
     texts = labels([display(name) for name in shown], 34)
     left, slope = 0.25 + inches(texts[1:]), inches(texts[:-1], 9)
-    bottom = 0.75 + slope * np.sin(np.radians(CROSS_DATASET))
+    bottom = 0.75 + slope * np.sin(np.radians(SLANT))
     width, height = max(6.6, left + 0.4 + CELL * len(along)), 0.85 + bottom + HIGH * len(down)
     right = max(0.4, width - left - 1.1 * len(along))  # cells no wider than they are read at a glance
     figure = canvas(width, height, left=left, right=right, top=0.8, bottom=bottom)
@@ -70,20 +72,18 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
         text.set_position((x + 0.5, y + 0.5))
     axes.invert_yaxis()
     axes.set_xticks(
-        np.arange(len(along)) + 0.5, texts[:-1], rotation=CROSS_DATASET, ha="right", rotation_mode="anchor", fontsize=9
+        np.arange(len(along)) + 0.5, texts[:-1], rotation=SLANT, ha="right", rotation_mode="anchor", fontsize=9
     )
     axes.set_yticks(np.arange(len(down)) + 0.5, texts[1:])
     axes.grid(visible=False)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    counts = {
-        word: sum(p.verdict == word for p in leaderboard.pairs) for word in {p.verdict for p in leaderboard.pairs}
-    }
-    details = counts.get("better", 0) + counts.get("worse", 0)
-    n = len(leaderboard.pairs)
-    alike, unknown = counts.get(EQUIVALENT, 0), counts.get(UNKNOWN, 0)
-    said = f"{details} of {n} pairs differ, {alike} are equivalent, {unknown} not known"
+    counts = Counter(pair.verdict for pair in leaderboard.pairs)
+    said = (
+        f"{counts[BETTER] + counts[WORSE]} of {len(leaderboard.pairs)} pairs differ, {counts[EQUIVALENT]} are"
+        f" equivalent, {counts[UNKNOWN]} not known"
+    )
     few = (
         ""
         if all(p.generalises_over_seeds for p in leaderboard.pairs)

@@ -1,4 +1,4 @@
-"""Style of all figures: colours, fonts, fixed margins, and reproducible SVG bytes.
+"""Style of all figures: colours, fonts, fixed margins, the axis of Dice, and reproducible SVG bytes.
 
 No layout engine: constrained layout draws each figure several times, three quarters of a report. Margins are given in
 inches, from the length of the names. A dark page gets dark colours by a media query inside the SVG.
@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 def _writable_configuration() -> None:
@@ -37,6 +39,7 @@ from matplotlib.figure import Figure as Figure  # noqa: E402
 
 from bench.markdown import plain, truncated  # noqa: E402
 from bench.records import store  # noqa: E402
+from bench.statistics.resampling import Floats  # noqa: E402
 
 # Okabe and Ito's palette: distinguishable with every common colour blindness, and by lightness in grey.
 BLUE, ORANGE, GREEN, VERMILLION, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9"
@@ -49,6 +52,13 @@ FONT = 10.0  # points
 
 # Colours of a dark page, of code hosts' own.
 _DARK = {INK: "#e6edf3", GROUND: "#0d1117", PALE: "#30363d", GREY: "#9198a1", BLUE: "#4aa8e0", OLIVE: YELLOW}
+
+# A logarithmic axis of Dice: 0.98 and 0.99 are as far apart as 0.96 and 0.98.
+FLOOR = 0.002  # keeps 1 on the axis
+TICKS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
+FINER = (*TICKS, 0.3, 0.6, 0.85, 0.93, 0.96, 0.985)  # where too few of the others fall
+FEW = 4
+ROOM = 0.1  # of the axis, between two ticks whose labels do not touch
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans", "font.size": FONT, "axes.titlesize": 11.0, "axes.titleweight": "bold",
@@ -150,15 +160,31 @@ def labels(names: Sequence[object], limit: int = 26) -> list[str]:
     return [label(name, max(limit, longest)) for name in names]
 
 
-def grid(figure: Figure, panels: int, columns: int) -> list[Axes]:
-    """At least `panels` axes, `columns` a line; those left over are switched off."""
-    rows = -(-panels // columns)
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for spare in axes[panels:]:
-        spare.set_axis_off()
-    return axes[:panels]
-
-
 def cut(shown: int, total: int) -> str:
     """The end of a title that says how many are shown, where not all fit."""
     return "" if shown == total else f" (first {shown} of {total})"
+
+
+def stretched(dice: Floats) -> Floats:
+    """Position of a Dice on an axis that gives each halving of the error the same room."""
+    return -np.log10(1 - dice + FLOOR)
+
+
+def unstretched(position: Floats) -> Floats:
+    """The Dice at a position of ``stretched``."""
+    return 1 + FLOOR - 10.0 ** -np.asarray(position)
+
+
+def dice_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    """Positions and labels of the round values between two positions of the axis."""
+
+    def between(ticks: Sequence[float]) -> list[tuple[float, str]]:
+        positions = [(float(stretched(np.array(t))), f"{t:g}") for t in sorted(ticks)]
+        return [(p, text) for p, text in positions if low <= p <= high]
+
+    inside, finer = between(TICKS), between(FINER)
+    if len(inside) < FEW:
+        inside = finer
+    elif (gap := finer[-1][0] - inside[-1][0]) > 0:  # what lies above the last tick is what a reader looks for
+        inside = [*(inside if gap > ROOM * (high - low) else inside[:-1]), finer[-1]]
+    return [p for p, _ in inside], [text for _, text in inside]

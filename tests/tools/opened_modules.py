@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 ASIDE = (  # what is called in these is sentences, pages and figures
     "bench.pages.report.write",
+    "bench.figures.gallery.draw",
     "bench.pages.showcase.draw",
     "bench.pages.answers.best",
     "bench.pages.answers.significance",

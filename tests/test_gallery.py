@@ -10,7 +10,7 @@ import pytest
 from records import agreeing, case, record
 
 from bench import machine, suites
-from bench.pages import showcase
+from bench.figures import gallery
 from bench.records import store
 from bench.records.results import Results
 from bench.running import data
@@ -46,7 +46,7 @@ def trained(tmp_path, monkeypatch):
 
 def test_the_cells_of_this_machine_are_drawn(trained):
     results, _ = trained
-    drawn = showcase.draw(SUITE, Results(results), results)
+    drawn = gallery.draw(SUITE, Results(results), results)
     assert drawn == results / "figures" / f"smoke-{machine.key(SUITE.policy)}-gallery.png"
     assert drawn.read_bytes().startswith(b"\x89PNG")
 
@@ -60,4 +60,4 @@ def test_the_cells_of_this_machine_are_drawn(trained):
 def test_damaged_predictions_cost_their_pictures_only(trained, damaged):
     results, path = trained
     path.write_bytes(damaged)
-    assert showcase.draw(SUITE, Results(results), results) is None
+    assert gallery.draw(SUITE, Results(results), results) is None
