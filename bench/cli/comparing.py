@@ -101,7 +101,6 @@ def gate_speed(options: argparse.Namespace) -> int:
     from bench import gate as guard
     from bench.gate import reports, speed
     from bench.records import store
-    from bench.speed import ratios
 
     began = time.monotonic()
     kind = guard.machine_kind(threads=1)
@@ -110,12 +109,12 @@ def gate_speed(options: argparse.Namespace) -> int:
     if not margin > 0:
         raise UsageError(f"--margin {margin}: expected the largest slowdown that passes, above 0, such as 0.5")
     runtime.check_backend()
-    now = ratios.measured()
+    now = speed.measured()
     for _ in range(1, ATTEMPTS):
         repeated = sorted(now) if options.write else speed.slower(before, now, margin)
         if repeated:
             print(f"measured again: {', '.join(repeated)}", file=sys.stderr, flush=True)
-            result = ratios.measured(repeated)
+            result = speed.measured(repeated)
             now = {name: min(value, result.get(name, value)) for name, value in now.items()}
     if options.write:
         store.write_text(options.baseline, store.layout(speed.baseline(now, kind, _about())))

@@ -1,8 +1,8 @@
 """The regression gate: compares two summaries of records and gives findings and an exit code. Needs NumPy only.
 
-``summary`` collects what is compared. ``preparation`` compares the prepared data, ``accuracy`` mean scores, ``paired``
-per-image scores and ``pipeline`` dry runs; ``comparison`` joins their findings. ``limits`` holds how much may change,
-and why. ``reports`` shows the verdict, ``replaced`` whether the baseline changed with the code.
+``summary`` collects what is compared. ``preparation`` compares the prepared data, ``accuracy`` the scores and
+``pipeline`` dry runs; ``comparison`` joins their findings. ``limits`` holds how much may change, and why. ``reports``
+shows the verdict, ``replaced`` whether the baseline changed with the code. ``speed`` compares the times of kernels.
 """
 
 from bench.gate.accuracy import Inconsistent as Inconsistent
@@ -18,10 +18,7 @@ from bench.gate.summary import load_baseline as load_baseline
 from bench.gate.summary import machine_kind as machine_kind
 from bench.gate.summary import summarise as summarise
 from bench.gate.summary import summarise_results as summarise_results
-from bench.gate.verdict import NOT_COMPARABLE as NOT_COMPARABLE
-from bench.gate.verdict import NOT_JUDGED as NOT_JUDGED
 from bench.gate.verdict import OK as OK
-from bench.gate.verdict import REGRESSION as REGRESSION
 from bench.gate.verdict import Finding as Finding
 from bench.gate.verdict import NotComparable as NotComparable
 from bench.gate.verdict import as_json as as_json

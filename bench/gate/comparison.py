@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.gate import accuracy, paired, pipeline, preparation
+from bench.gate import accuracy, pipeline, preparation
 from bench.gate.limits import Limits, limits_of
 from bench.gate.verdict import Finding
 from bench.running.child import NOT_OF_THE_CODE
@@ -47,8 +47,8 @@ def compare(
     findings += [Finding(name, "trained and scored", "no", "yes (new)", True) for name in new if name not in old]
     findings += [_unfinished(name, "yes" if name in old else "no", how) for name, how in failed.items()]
     before_images, now_images = _per_image(old), _per_image(new)
-    changes = paired.changes(before_images, now_images, now["data"].get("patients", {}), limits)
-    return findings + paired.compare(changes, limits)
+    changes = accuracy.changes(before_images, now_images, now["data"].get("patients", {}), limits)
+    return findings + accuracy.compare_by_image(changes, limits)
 
 
 def _unfinished(name: str, before: str, how: Mapping[str, str]) -> Finding:
@@ -59,7 +59,7 @@ def _unfinished(name: str, before: str, how: Mapping[str, str]) -> Finding:
 
 
 def _per_image(architectures: Summary) -> dict[str, dict[str, float]]:
-    return {name: paired.per_image(of["counts"]) for name, of in architectures.items()}
+    return {name: accuracy.per_image(of["counts"]) for name, of in architectures.items()}
 
 
 def explain(baseline: Summary, now: Summary, limits: Limits | None = None, *, expected_change: bool = False) -> str:

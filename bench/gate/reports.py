@@ -14,7 +14,7 @@ from bench.gate.verdict import NOT_JUDGED, OK, Finding, as_json
 SCHEMA = 1  # of gate.json
 SCORES = ("dice", "f1", "validation_loss")
 WORDS = {OK: "passed", NOT_JUDGED: "not judged"}  # of exit codes; any other failed
-MEANT = (
+REMEDY = (
     "If the change is intended, write a new baseline (`make baseline`; in another project `lungseg-bench baseline` "
     "with the gate's options) and say so in the commit message."
 )
@@ -173,7 +173,7 @@ def table(result: Sequence[Finding]) -> list[str]:
 
 def sentences(result: Sequence[Finding], strictness: str, code: int) -> str:
     """The verdict, how strict it was, and what to do where it failed."""
-    more = f" {MEANT}" if code not in (OK, NOT_JUDGED) else ""
+    more = f" {REMEDY}" if code not in (OK, NOT_JUDGED) else ""
     return f"{_verdict(result, code)} {strictness}{more}"
 
 

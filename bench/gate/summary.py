@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,7 @@ from lungseg.batches import Batches
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
 
-SCHEMA = 3
-READABLE = (SCHEMA,)  # earlier schemas have other names of keys
+SCHEMA = 3  # earlier ones have other names of keys
 MESSAGE = 120  # characters of an error's first line that a table shows
 Summary = dict[str, Any]
 
@@ -112,13 +111,19 @@ def quarters(prepared: Prepared) -> dict[str, dict[str, Any]]:
 
 
 def leaked(folds: Sequence[Fold], patients: Mapping[str, str]) -> list[str]:
-    """Ids tested by a network that saw their patient, judged the best epoch by it, or was to: what folds forbid."""
+    """Ids tested by a network that saw their patient, judged the best epoch by it, or was to: what folds forbid.
+
+    An image of no known patient, as no record scored it, stands for one.
+    """
+
+    def of(ids: Iterable[str]) -> set[str]:
+        return {patients.get(key, key) for key in ids}
+
     result = set()
     for fold in folds:
-        seen = {patients[key] for key in (*fold.train, *fold.validation)}
-        result |= {key for key in fold.test if patients[key] in seen}
-        trained = {patients[key] for key in fold.train}
-        result |= {key for key in fold.validation if patients[key] in trained}
+        trained, seen = of(fold.train), of((*fold.train, *fold.validation))
+        result |= {key for key in fold.test if of([key]) & seen}
+        result |= {key for key in fold.validation if of([key]) & trained}
     return sorted(result)
 
 
@@ -156,7 +161,7 @@ def load_baseline(path: Path) -> Summary:
         needed = baseline["suite"], baseline["dataset"], on["backend"], on["device_kind"], data["target_pixels"]
         held = [v for v in (*_leaves(baseline["data"]), *_leaves(baseline["architectures"])) if not isinstance(v, str)]
         finite = all(math.isfinite(value) for value in (*scores, *held))
-        fine = baseline["schema"] in READABLE and all(needed) and scores and finite
+        fine = baseline["schema"] == SCHEMA and all(needed) and scores and finite
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NotComparable(f"{path}: not a baseline ({error!r}); `make baseline` writes a new one") from error
     if not fine:
@@ -227,14 +232,8 @@ def _of_records(suite: Suite, stored: Sequence[Record]) -> Summary:
         "folds": {
             "n": last.cell.folds,
             "sha256": first.inputs.every.get("folds"),  # each seed has a partition of its own; all follow from the set
-            # a patient of an image that no record scored is not known here: its id stands for it
-            "leaked": leaked(list(folds.values()), _Known(patients)),
+            "leaked": leaked(list(folds.values()), patients),
         },
         "architectures": _architectures(records),
         "failed": failed(stored),
     }
-
-
-class _Known(dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return key

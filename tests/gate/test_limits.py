@@ -9,7 +9,7 @@ import pytest
 
 from bench import gate
 from bench.cli import comparing
-from bench.gate import LIMITS, Limits, chosen, paired
+from bench.gate import LIMITS, Limits, accuracy, chosen
 from lungseg.errors import UsageError
 
 
@@ -75,9 +75,9 @@ def test_an_architecture_is_judged_by_its_own_margin() -> None:
     counts = {f"0/c{k:02d}": [100 - 6 - k % 3, 0, 6 + k % 3, 900] for k in range(20)}
     worse = {key: [tp - 4, fp, fn + 4, tn] for key, (tp, fp, fn, tn) in counts.items()}  # 0.022 of Dice or so
     limits = Limits(margin=0.01, floor=0.5, margins=(("b", 0.05),))
-    before = {name: paired.per_image(counts) for name in "ab"}
-    now = {name: paired.per_image(worse) for name in "ab"}
-    result = paired.compare(paired.changes(before, now, {}, limits), limits)
+    before = {name: accuracy.per_image(counts) for name in "ab"}
+    now = {name: accuracy.per_image(worse) for name in "ab"}
+    result = accuracy.compare_by_image(accuracy.changes(before, now, {}, limits), limits)
     assert [f.ok for f in result] == [False, True]
     assert [f.numbers["margin"] for f in result] == [0.01, 0.05]
 

@@ -8,7 +8,7 @@ import pytest
 import records as made_up
 
 from bench.__main__ import main
-from bench.gate import Limits, paired
+from bench.gate import Limits, accuracy
 from lungseg.provenance import ROOT
 
 LIMITS = Limits(margin=0.01, floor=0.9)
@@ -18,7 +18,7 @@ def test_a_loss_of_the_margin_passes_in_one_of_twenty_at_most():
     rng = np.random.default_rng(1)
     names = [f"p{k}" for k in range(138)]
     passed = [
-        paired.change(rng.gamma(2, 0.01, 138) - 0.02 - LIMITS.margin, names, LIMITS).p <= LIMITS.level
+        accuracy.change(rng.gamma(2, 0.01, 138) - 0.02 - LIMITS.margin, names, LIMITS).p <= LIMITS.level
         for _ in range(200)
     ]
     assert sum(passed) <= 18  # 10 expected; 18 is beyond the 99th percentile
@@ -28,23 +28,23 @@ def test_images_of_one_patient_do_not_count_as_many():
     rng = np.random.default_rng(2)
     by_patient = rng.normal(-0.007, 0.006, 12)
     differences = np.repeat(by_patient, 12)
-    alone = paired.change(differences, [str(k) for k in range(144)], LIMITS)
-    grouped = paired.change(differences, [str(k // 12) for k in range(144)], LIMITS)
+    alone = accuracy.change(differences, [str(k) for k in range(144)], LIMITS)
+    grouped = accuracy.change(differences, [str(k // 12) for k in range(144)], LIMITS)
     assert grouped.mean == alone.mean
     assert grouped.bound < alone.bound
     assert grouped.p > alone.p
 
 
 def test_more_architectures_need_more_evidence():
-    flagged = {"a": paired.Change(-0.005, -0.009, 0.03)}
-    sure = {name: paired.Change(0, 0, 0.04) for name in "bc"}
-    assert [f.ok for f in paired.compare(flagged, LIMITS)] == [True]
-    assert not any(f.ok for f in paired.compare(flagged | sure, LIMITS))
+    flagged = {"a": accuracy.Change(-0.005, -0.009, 0.03)}
+    sure = {name: accuracy.Change(0, 0, 0.04) for name in "bc"}
+    assert [f.ok for f in accuracy.compare_by_image(flagged, LIMITS)] == [True]
+    assert not any(f.ok for f in accuracy.compare_by_image(flagged | sure, LIMITS))
 
 
 def test_seeds_are_averaged_before_images_are_paired():
     counts = {"0/a": [50, 0, 0, 50], "1/a": [0, 50, 0, 50], "0/b": [0, 0, 0, 100]}
-    assert paired.per_image(counts) == {"a": 0.5, "b": 1.0}
+    assert accuracy.per_image(counts) == {"a": 0.5, "b": 1.0}
 
 
 def save(results, architectures=made_up.ARCHITECTURES, **more):

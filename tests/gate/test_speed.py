@@ -12,7 +12,6 @@ import pytest
 
 from bench.__main__ import main
 from bench.gate import NotComparable, exit_code, speed
-from bench.speed import ratios
 
 BEFORE = {"metrics_speed::test_parts[rim-256]": 2.0, "unet, training": 8.0}
 
@@ -67,7 +66,7 @@ def verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
             one = left.pop(0) if len(left) > 1 else left[0]
             return {name: value for name, value in one.items() if not only or name in only}
 
-        monkeypatch.setattr(ratios, "measured", result)
+        monkeypatch.setattr(speed, "measured", result)
         arguments = ["--baseline", str(tmp_path / "b.json"), "--results", str(tmp_path / "out")]
         return main(["gate-speed", *arguments, *["--write"] * write])
 
@@ -98,10 +97,10 @@ def test_a_kernel_is_named_as_pytest_can_find_it_again(monkeypatch: pytest.Monke
         Path(path).write_text(json.dumps({"benchmarks": [timed]}))
         return argparse.Namespace(stdout="", stderr="")
 
-    monkeypatch.setattr(ratios.subprocess, "run", run)
-    result = ratios.measured()
+    monkeypatch.setattr(speed.subprocess, "run", run)
+    result = speed.measured()
     assert result == {"metrics_speed::test_parts[rim-256]": 2.0}
-    assert ratios.measured(list(result)) == result
+    assert speed.measured(list(result)) == result
     assert [command[-1] for command in requested] == [
         "tests/speed",
         "tests/speed/test_metrics_speed.py::test_parts[rim-256]",

@@ -10,7 +10,7 @@ import records as made_up
 from records import parsed, record, replaced
 
 from bench import gate, machine, suites
-from bench.gate import Limits, NotComparable, accuracy, paired, preparation, summary, verdict
+from bench.gate import Limits, NotComparable, accuracy, preparation, summary, verdict
 from bench.records import store
 from bench.records.results import Results
 from bench.running.data import SuiteData
@@ -61,7 +61,7 @@ def test_a_meant_change_is_held_to_the_margin_by_its_dice_alone():
 
 def test_p_is_a_share_that_is_never_0():
     names = [str(k) for k in range(20)]
-    alike, lost = (paired.change(np.full(20, value), names, LIMITS) for value in (0.0, -LIMITS.margin))
+    alike, lost = (accuracy.change(np.full(20, value), names, LIMITS) for value in (0.0, -LIMITS.margin))
     assert lost.p == 1
     assert 0 < alike.p < 1e-3
     assert (alike.mean, alike.bound, lost.mean, lost.bound) == (0, 0, -0.25, -0.25)
@@ -72,13 +72,13 @@ def test_p_is_a_share_that_is_never_0():
     [(0.0005, "p < 0.001"), (0.001, "p = 0.001"), (0.04, "p = 0.040"), (0.05, "p = 0.050"), (1, "p = 1.000")],
 )
 def test_the_table_gives_margin_change_bound_and_p(p, words):
-    (result,) = paired.compare({"unet": paired.Change(-0.005, -0.01, p)}, LIMITS)
+    (result,) = accuracy.compare_by_image({"unet": accuracy.Change(-0.005, -0.01, p)}, LIMITS)
     assert (result.before, result.now, result.ok) == ("> -0.2500", f"-0.0050 (-0.0100), {words}", p <= LIMITS.level)
 
 
 def test_architectures_without_a_common_image_have_no_change():
     one, other = {"unet": {"a": 0.9}, "resunet": {"a": 0.9}}, {"unet": {"b": 0.9}, "resunet": {"a": 0.8}}
-    assert list(paired.changes(one, other, {}, LIMITS)) == ["resunet"]
+    assert list(accuracy.changes(one, other, {}, LIMITS)) == ["resunet"]
 
 
 @pytest.mark.parametrize(
@@ -171,10 +171,6 @@ def test_distances_of_a_baseline_are_those_of_the_record_at_both_sizes():
     assert accuracy.scores([nowhere])["boundary"][f"0/{case.id}"] == {
         "hd95_mm": "infinite", "assd_mm": "infinite", "nsd_2mm": 0.0
     }  # fmt: skip
-
-
-def test_what_is_written_is_what_is_read():
-    assert max(summary.READABLE) == summary.SCHEMA
 
 
 @pytest.mark.parametrize("sides", [(64, 32), (32, 64)])
@@ -317,7 +313,7 @@ def test_how_strict_a_comparison_was_is_told(tmp_path):
         assert words in details
 
 
-@pytest.mark.parametrize("value", [LIMITS, paired.Change(0, 0, 1), verdict.Finding("a", "b", "c", "d", True)])
+@pytest.mark.parametrize("value", [LIMITS, accuracy.Change(0, 0, 1), verdict.Finding("a", "b", "c", "d", True)])
 def test_limits_changes_and_findings_cannot_be_changed(value):
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(value, dataclasses.fields(value)[0].name, 1)
