@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from bench.running import lock
 from bench.tune.space import Axis, Params
@@ -37,30 +37,6 @@ class Trial:
         return self.status in (OK, DIVERGED)
 
 
-class Whole:
-    """Optuna's lock of a journal, by the kernel: it ends with its holder, where Optuna's own outlives a kill and is
-    waited for 30 s. What a kill or a full disk left of a line is removed, or the next one would be joined to it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file: IO[bytes] | None = None
-
-    def acquire(self) -> bool:
-        """Wait for the lock, and end the journal at its last whole line."""
-        self.file = self.path.open("rb+")
-        fcntl.flock(self.file, fcntl.LOCK_EX)
-        text = self.file.read()
-        if not text.endswith(b"\n"):
-            self.file.truncate(text.rfind(b"\n") + 1)
-        return True
-
-    def release(self) -> None:
-        """Let go of it."""
-        if self.file:
-            self.file.close()
-
-
 class Journal:
     """A study's trials. ``ask`` and ``tell`` take turns with other workers; a killed one's trials are tried again.
 
@@ -77,9 +53,20 @@ class Journal:
             if not self.study.get_trials(deepcopy=False):
                 self.study.enqueue_trial(dict(first))
 
-    def turn(self) -> AbstractContextManager[None]:
-        """Hold the study's lock while the block runs."""
-        return lock.turn(self.folder / "study.lock")
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the study's lock while the block runs. The journal has whole lines then: what a kill or a full disk left
+        of one would be joined to the next."""
+        with lock.turn(self.folder / "study.lock"):
+            try:
+                with self.path.open("ab+") as file:
+                    file.seek(0)
+                    text = file.read()
+                    if not text.endswith(b"\n"):
+                        file.truncate(text.rfind(b"\n") + 1)
+            except OSError as error:
+                raise atomic.refused(self.path, error) from error
+            yield
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -140,14 +127,11 @@ class Journal:
         return {name: float(share) for name, share in result.items()}
 
     def _opened(self) -> Any:
-        optuna, last = self.optuna, Whole(self.path)
+        optuna = self.optuna
         try:
-            self.path.touch()
-            last.acquire()
-            last.release()
-            storage = optuna.storages.JournalStorage(
-                optuna.storages.journal.JournalFileBackend(str(self.path), lock_obj=Whole(self.path))
-            )
+            # whoever writes holds the study's lock, which ends with its holder; Optuna's own outlives a kill
+            backend = optuna.storages.journal.JournalFileBackend(str(self.path), lock_obj=threading.Lock())
+            storage = optuna.storages.JournalStorage(backend)
             return optuna.create_study(
                 storage=storage,
                 study_name="tune",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.markdown import NONE, code, duration, escape, paragraph, percent, ratio, table, with_interval
+from bench.markdown import NONE, code, counted, duration, escape, paragraph, percent, ratio, table, with_interval
 from bench.statistics import pairs, scores
 from bench.statistics.rows import Pair
 from bench.statistics.scores import Scores
@@ -38,18 +38,18 @@ def page(result: Mapping[str, Any]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def compared(result: Mapping[str, Any]) -> Pair | None:
+def compared(search: Mapping[str, Any]) -> Pair | None:
     """The best recipe minus the suite's own on the held-out images: paired by image, resampled over patients and
     seeds. None where they are one recipe, not judged, or judged on too few patients."""
-    held = result["held_out"]
+    held = search["held_out"]
     if not held or len(held["dice"]) < 2:
         return None
     tables = {
         name: Scores((), tuple(held["seeds"]), tuple(held["images"]), tuple(held["patients"]), {"dice": np.array(dice)})
         for name, dice in held["dice"].items()
     }
-    results_found = pairs.compared(["best", "default"], tables, scores.drawn(tables))
-    return results_found[0] if results_found else None
+    result = pairs.compared(["best", "default"], tables, scores.drawn(tables))
+    return result[0] if result else None
 
 
 def held_out_gain(result: Mapping[str, Any]) -> str:
@@ -57,7 +57,7 @@ def held_out_gain(result: Mapping[str, Any]) -> str:
     held = result["held_out"]
     if not held:
         return "Not known yet: the two recipes were not trained and scored on the held-out fold."
-    n, patients, seeds = len(held["images"]), len(set(held["patients"])), len(held["seeds"])
+    n, patients, seeds = len(held["images"]), len(set(held["patients"])), counted(len(held["seeds"]), "seed")
     local = _mean(held["dice"]["default"])
     where = f"the {n} images ({patients} patients) of fold {result['study']['fold']}, of which the search saw none"
     if "best" not in held["dice"]:
@@ -75,12 +75,10 @@ def held_out_gain(result: Mapping[str, Any]) -> str:
         verdict = "its 95 % interval excludes 0"
     else:
         verdict = "its 95 % interval excludes 0: the search made it worse"
-    weights = (
-        "" if pair.generalises_over_seeds else f" With {_seeds(seeds)} this compares these weights, not the recipes."
-    )
+    weights = "" if pair.generalises_over_seeds else f" With {seeds} this compares these weights, not the recipes."
     return (
         f"On {where}, {numbers}. The difference is {with_interval(pair.difference, sign=True)}: {verdict} "
-        f"({_seeds(seeds)}).{weights} It is one fold's answer: what another fold's search would find is not known."
+        f"({seeds}).{weights} It is one fold's answer: what another fold's search would find is not known."
     )
 
 
@@ -109,7 +107,7 @@ def cost(result: Mapping[str, Any]) -> str:
     """Trials and time."""
     status = [trial["status"] for trial in result["trials"]]
     answered = status.count("ok") + status.count("diverged")
-    failed = len([one for one in status if one not in ("ok", "diverged", "interrupted", "running", "waiting")])
+    failed = sum(one not in ("ok", "diverged", "interrupted", "running", "waiting") for one in status)
     extras = [
         f"{n} {what}" for n, what in ((status.count("diverged"), "of them diverged"), (failed, "more failed")) if n
     ]
@@ -211,10 +209,6 @@ def _budget(study: Mapping[str, Any]) -> str:
 
 def _mean(dice: Sequence[Sequence[float]]) -> float:
     return float(np.mean(dice))
-
-
-def _seeds(n: int) -> str:
-    return f"{n} seed{'s' if n > 1 else ''}"
 
 
 def _value(value: float | int | str) -> str:

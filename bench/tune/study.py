@@ -87,19 +87,19 @@ class Study:
         Raises Failed where it ended without one, Stopped where the command does.
         """
         requested = self.training(recipe, fold, seed)
-        if results_found := requested.result():
-            return results_found
+        if record := requested.result():
+            return record
 
         def hear(event: Event) -> None:
             if event["event"] == "epoch" and self.display.due(label):
                 self.display.say(f"{label}: {progress.numbers(event)}")
 
-        result = submitted(requested, self.executor, hear)
-        if result.error or not (results_found := requested.result()):
+        outcome = submitted(requested, self.executor, hear)
+        if outcome.error or not (record := requested.result()):
             raise Failed(
-                result.status, result.error or {"type": "Record", "message": "none that is whole", "stderr_tail": ""}
+                outcome.status, outcome.error or {"type": "Record", "message": "none that is whole", "stderr_tail": ""}
             )
-        return results_found
+        return record
 
     def training(self, recipe: Recipe, fold: Fold, seed: int) -> Training:
         """One training of this study."""
