@@ -13,7 +13,7 @@ from bench.__main__ import main
 from bench.pages import robustness_page
 from bench.records import store
 from bench.records.results import Results
-from bench.robustness import command, corruptions, measurement
+from bench.robustness import corruptions, measurement, probe
 from bench.robustness.corruptions import CLEAN, CORRUPTIONS, KEYS, corrupted
 from bench.robustness.measurement import Network
 from lungseg.datasets import phantom
@@ -266,7 +266,7 @@ def test_without_corruption_the_kept_weights_give_the_records_scores(made):
 def test_the_same_command_again_measures_nothing(made, monkeypatch, capsys):
     path = Results(made).robustness(SUITE.name)
     before = path.read_bytes()
-    monkeypatch.setattr(command, "_measured", lambda *_: pytest.fail("nothing is to be measured"))
+    monkeypatch.setattr(probe, "_measured", lambda *_: pytest.fail("nothing is to be measured"))
     assert main(["robustness", SUITE.name, "--results", str(made)]) == 0
     assert "tiny: already measured with these weights, kept" in capsys.readouterr().out
     assert path.read_bytes() == before

@@ -63,9 +63,9 @@ def robustness(options: argparse.Namespace) -> int:
     with _at_work(options, suite) as (suite, root, executor):
         from bench.markdown import plain
         from bench.pages import robustness_page
-        from bench.robustness import command, measurement
+        from bench.robustness import measurement, probe
 
-        code = command.measure(suite, root, options.results, options.seeds, say, executor)
+        code = probe.measure(suite, root, options.results, options.seeds, say, executor)
         written = robustness_page.write(options.results, suite.name)
     key = suite.machine_key
     result = [network for network in measurement.load(options.results, suite.name) if network.machine_key == key]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -53,15 +53,14 @@ def page(file: Path) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def losses(networks: Sequence[Network], name: object = escape, style: str = "pipe") -> str:
+def losses(networks: Sequence[Network], name: Callable[[object], str] = escape, style: str = "pipe") -> str:
     """One table: a line for each corruption and strength, a column for each network."""
-    say = name if callable(name) else escape
     rows = [["none (Dice)", NONE, *(with_interval(network.clean()) for network in networks)]]
     for corruption in CORRUPTIONS.values():
         for strength in corruption.strengths:
             result = [network.lost(key_of(corruption.name, strength)) for network in networks]
             rows.append([corruption.name, f"{strength:g}", *(with_interval(lost, sign=True) for lost in result)])
-    return table(["Corruption", "Strength", *(say(network.name) for network in networks)], rows, left=1, style=style)
+    return table(["Corruption", "Strength", *(name(network.name) for network in networks)], rows, left=1, style=style)
 
 
 def _conditions(network: Network) -> tuple[object, ...]:

@@ -1,21 +1,31 @@
-"""Scores every held-out image under every corruption, with stored weights. Runs in a fresh process."""
+"""Scores a suite's networks on every held-out image under every corruption, with stored weights, one process a network;
+valid results are kept."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bench import machine, suites
 from bench.cell import Cell
+from bench.records.record import Record
 from bench.records.results import Results
-from bench.robustness import corruptions
-from bench.running import child, ensemble_cell
-from bench.running.executor import Say
-from bench.running.training import restored
+from bench.robustness import corruptions, measurement
+from bench.robustness.measurement import DIGITS, Network
+from bench.running import child, data, ensemble_cell
+from bench.running.data import SuiteData
+from bench.running.ensemble import trained
+from bench.running.executor import Event, Executor, Local, Say
+from bench.running.training import of_cell, restored
 from bench.suites import Suite
 from lungseg import metrics
+from lungseg.errors import PARTIAL, DataError
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,122 @@ class Asked:
     suite: Suite
     root: Path
     results: Results
+
+
+def measure(
+    suite: Suite,
+    root: Path,
+    results: Results,
+    seeds: int | None,
+    say: Callable[[str], None],
+    executor: Executor | None = None,
+) -> int:
+    """Measure the suite's architectures under its recipe, those whose weights were measured before left out.
+
+    seeds: the first so many; None for all whose folds are all trained. 0, or 4 where a process failed: that network has
+    no row then. Raises DataError that lists every training whose record or weights are missing.
+    """
+    suite_data = data.load_suite_data(suite, root, results)
+    key = suite.machine_key
+    planned, problems = [], []
+    for architecture in suite.architectures:
+        local = replace(suite, architectures=(architecture,), variants=())
+        chosen = range(seeds) if seeds else _seeds(local, results)
+        cells = tuple(suites.cells(replace(local, seeds=tuple(chosen) or suite.seeds)))
+        by_id, lacking = trained(cells, local, suite_data, results)
+        problems += lacking
+        planned.append((cells, [*by_id.values()]))
+    if problems:
+        raise DataError(problems)
+    known, failed = measurement.load(results, suite.name), []
+    for cells, records in planned:
+        name = records[0].cell.network()
+        about = _about(records, suite_data)
+        if any(_same(old, name, key, about) for old in known):
+            say(f"{name}: already measured with these weights, kept")
+            continue
+        result = _measured(suite, cells, records, name, about, suite_data, root, results, say, executor or Local())
+        known = [old for old in known if (old.name, old.machine_key) != (name, key)]
+        if result is None:
+            failed.append(name)
+        else:
+            known.append(result)
+        measurement.save(results, suite.name, known)  # now: what follows may be interrupted
+    if failed:
+        print(f"could not measure {', '.join(failed)} under corruptions; the other results are stored", file=sys.stderr)
+    return PARTIAL if failed else 0
+
+
+def _seeds(suite: Suite, results: Results) -> list[int]:
+    """Seeds of which every fold has a record, sorted."""
+    cells = suites.cells(suite)
+    wanted = {cell.fold for cell in cells}
+    return [seed for seed, there in results.folds_by_seed(cells[0]).items() if wanted <= there]
+
+
+def _about(records: Sequence[Record], suite_data: SuiteData) -> dict[str, Any]:
+    """What decides the numbers: weights, images, corruptions."""
+    return {
+        "version": corruptions.VERSION,
+        "protocol": records[0].protocol,
+        "data": suite_data.prepared.sha256,
+        "size": list(records[0].cell.size),
+        "test_set": records[0].cell.test_set,
+        "recipe": records[0].cell.recipe,
+        "trainings": {
+            record.name: {"fingerprint": record.fingerprint, "weights_sha256": record.weights_sha256}
+            for record in records
+        },
+    }
+
+
+def _same(old: Network, name: str, key: str, about: dict[str, Any]) -> bool:
+    return (old.name, old.machine_key) == (name, key) and {k: old.about.get(k) for k in about} == about
+
+
+def _measured(
+    suite: Suite, cells: tuple[Cell, ...], records: Sequence[Record], name: str, about: dict[str, Any],
+    suite_data: SuiteData, root: Path, results: Results, say: Callable[[str], None], executor: Executor,
+) -> Network | None:  # fmt: skip
+    """One network's row from a process of its own; None where that failed, which is said."""
+    source = machine.source()
+    first = cells[0]
+    log = results.log(suite.name, first.machine_key, f"{first.id.split('.')[0]}.robustness", "log.txt")
+    job = of_cell("bench.robustness.probe", first, Asked(cells, suite, root, results), log, results)
+    dice: dict[int, dict[str, dict[str, float]]] = {}
+    metadata: dict[str, Any] = {}
+    seed_of = {cell.id: cell.seed for cell in cells}
+
+    def hear(event: Event) -> None:
+        if event["event"] == "machine":
+            metadata.update(event["machine"])
+        if event["event"] == "dice":
+            say(f"{event['cell']}: {len(event['images'])} images under {len(event['dice']) - 1} corruptions")
+            by_key = dice.setdefault(seed_of[event["cell"]], {})
+            for corruption, values in event["dice"].items():
+                by_key.setdefault(corruption, {}).update(zip(event["images"], values, strict=True))
+
+    outcome = executor.submit(job, hear)
+    outcome.raise_what_ends_the_run()
+    if outcome.error:
+        say(f"{name}: {outcome.describe}")
+        return None
+    images = tuple(sorted({image for by in dice.values() for image in by[corruptions.CLEAN]}))
+    patient = dict(zip(suite_data.prepared.ids, suite_data.prepared.patients, strict=True))
+    stored = {(record.cell.seed, case.id): case.dice for record in records for case in record.cases}
+    now = {(seed, image): value for seed, by in dice.items() for image, value in by[corruptions.CLEAN].items()}
+    about = {
+        **about,
+        "clean_differs": round(max(abs(value - stored[which]) for which, value in now.items()), DIGITS),
+        "machine": metadata,
+        "source": source,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    rounded = {
+        seed: {k: tuple(round(values[image], DIGITS) for image in images) for k, values in by.items()}
+        for seed, by in dice.items()
+    }
+    return Network(name, first.machine_key, images, tuple(patient[image] for image in images), rounded, about)
 
 
 def run(requested: Asked, say: Say) -> None:
