@@ -9,7 +9,7 @@ from records import grid, leaderboards, save, sealed, unlike, validate
 from bench.cell import variant_of
 from bench.gate import summarise_results
 from bench.markdown import p_value
-from bench.pages.ablation_page import ablation, answer
+from bench.pages.comparisons import ablation, ablation_answer
 from bench.pages.completeness import never_run, variants_never_run
 from bench.pages.report import write
 from bench.pages.suite_page import section_blocks
@@ -73,14 +73,14 @@ def test_variants_share_a_table_with_the_recipe_and_are_measured_against_it():
 
 def test_the_first_screen_says_what_each_ingredient_contributes():
     (leaderboard,) = leaderboards(records())
-    ((question, text),) = answer(leaderboard)
+    ((question, text),) = ablation_answer(leaderboard)
     difference = rows(leaderboard)["no-geometric"][0].split()[0]
     assert text == f"By Dice, against the whole recipe, worse: no-geometric {difference}; equivalent: hflip."
     assert section_blocks(leaderboard, {})[2].startswith(f"- **{question}** By Dice, ")
     assert "miss the same images" not in "".join(section_blocks(leaderboard, {})), (
         "recipes of one network are no networks"
     )
-    assert answer(leaderboards(variant("", 0.97))[0]) == []
+    assert ablation_answer(leaderboards(variant("", 0.97))[0]) == []
 
 
 def test_only_the_comparisons_that_are_asked_are_corrected_for():
@@ -207,7 +207,7 @@ def test_a_page_says_what_a_short_name_stands_for():
     assert "batch-4: batch_size 4 instead of 16; " in meanings
     assert "ema: ema_decay 0.9." in meanings
     assert "hflip" not in meanings
-    ((_, said),) = answer(leaderboard)
+    ((_, said),) = ablation_answer(leaderboard)
     assert said.endswith(f". Long is {parts}.")
 
 

@@ -5,13 +5,13 @@ import pytest
 from records import grid, leaderboards, sealed
 
 from bench.names import display
-from bench.pages.matched_rows_page import (
+from bench.pages.comparisons import (
     cross_machine_answers,
     cross_precision_answers,
     extra_data_effect,
     extra_data_effects,
 )
-from bench.pages.suite_page import first_screen, section_blocks
+from bench.pages.suite_page import own_questions, section_blocks
 from bench.statistics.resampling import holm
 
 NETWORKS = ("unet", "lwnet", "resunet")
@@ -122,7 +122,7 @@ def test_what_differs_in_more_than_the_other_set_is_not_compared(without):
 
 def test_page_answers_it_first_and_says_that_more_images_are_more_steps():
     leaderboard = both([*plain(), *with_extra()])
-    question, text = first_screen(leaderboard)[0]
+    question, text = own_questions(leaderboard)[0]
     assert question == "What do the extra training images gain?"
     assert "Against the same folds without them (alone), better: " in text
     assert "U-Net +0.0" in text
@@ -169,7 +169,7 @@ def test_the_same_trainings_on_another_machine_stand_beside_each_other_on_both_p
     furthest = max(here.cross_machine, key=lambda c: abs(c.pair.difference.value))
     assert f"most {display(furthest.name)} {furthest.pair.difference.value:+.4f} [" in text
     assert "2 networks also trained with the same seeds on tensorflow-nvidia-h200-float32 differ by 0.0" in text
-    assert question in dict(first_screen(here))
+    assert question in "\n".join(section_blocks(here, {}))
 
 
 def test_the_other_machine_may_hold_it_in_another_suite():
@@ -224,7 +224,7 @@ def test_the_same_trainings_in_another_precision_are_judged_within_the_margin():
     for one in (here, there):
         assert {c.pair.difference.value for c in one.cross_precision} == {0.0}
         ((question, text),) = cross_precision_answers(one)
-        assert question in dict(first_screen(one))
+        assert question in "\n".join(section_blocks(one, {}))
         assert "by verdict within 0.002: equivalent: " in text
         assert one.cross_machine == ()
     worse = leaderboards([*in_precision("float32"), *in_bfloat16(level=0.95)])[0]

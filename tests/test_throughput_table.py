@@ -116,7 +116,7 @@ def test_every_column_that_the_report_reads_is_written(tmp_path: Path) -> None:
     assert (table.device_kind, table.backend, table.precision, table.size) == ("cpu", "tensorflow", "float32", (64, 64))
     strict = replace(table, rows=tuple(Strict(r) for r in table.rows))
     assert strict.of("unet", 8) == measured
-    page = "\n".join(speed_page.throughput([strict])).replace("\u00a0", " ")
+    page = speed_page.speed_page([strict]).replace("\u00a0", " ")
     for text in (
         "12.3 (0.5)",
         "45.6 (0.7)",

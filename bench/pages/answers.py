@@ -209,11 +209,9 @@ def converged(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     return f"Not all: soft validation Dice was still rising at the last epoch of {each} trainings{more}."
 
 
-def answers(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
-    """Questions with their answers, the first screen of a page."""
+def further(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
+    """Questions with their answers beyond which is best and whether the difference is significant."""
     result = [
-        ("Which is best?", best(leaderboard, name)),
-        (SIGNIFICANT, significance(leaderboard, name)),
         (TRUST, trust(leaderboard)),
         (CHOSEN, chosen(leaderboard, name)),
         ("Would another reader of the images agree?", stable(leaderboard, name)),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from bench import names
-from bench.findings import BEST, against_best, single_seed
 from bench.markdown import plain
 from bench.pages import leading, tables
 from bench.statistics.rows import Leaderboard, Row
@@ -47,12 +46,10 @@ def _leaderboard(leaderboard: Leaderboard, page_name: Mapping[str, str]) -> dict
 def _row(leaderboard: Leaderboard, row: Row, images: Sequence[str]) -> dict[str, Any]:
     dice = dict(zip(row.images, row.image_dice, strict=True))
     stored = row.stored.boundary if row.stored else None
-    word = against_best(leaderboard, row)
-    few = tables.FEW if word not in (BEST, "-") and single_seed(leaderboard, row) else ""
     return {
         "name": plain(names.display(row.name)),
         "dice": _number(row.dice.value), "low": _number(row.dice.low), "high": _number(row.dice.high),
-        "verdict": f"{word}{few}" if row.rank else "unfinished",
+        "verdict": tables.verdict(leaderboard, row),
         "difference": tables.difference(leaderboard, row),
         **{k: _number(row.means[k]) for k in ("iou", "precision", "recall", "accuracy")},
         "hd95": _number(stored.hd95_median) if stored else None, "nsd": _number(stored.nsd_mean) if stored else None,

@@ -23,15 +23,6 @@ from lungseg import csv_file
 
 Line = dict[str, str]
 WHERE = ("protocol", "machine", "size", "recipe")
-MEANT = {
-    "rows": "every number of every row",
-    "pairs": "every pair with its tests",
-    "folds": "a line a fold",
-    "images": "a line an image",
-    "groups": "groups of patients, with gaps",
-    "machines": "the same trainings on another machine",
-    "cells": "every record, with hashes, machine and source",
-}
 
 
 def name(suite: str, kind: str) -> str:
@@ -41,15 +32,18 @@ def name(suite: str, kind: str) -> str:
 
 def lines(leaderboards: Sequence[Leaderboard], known: Sequence[Subgroups]) -> dict[str, list[Line]]:
     """The tables that have a line, by kind. known: of each leaderboard, its groups of patients."""
-    both = list(zip(leaderboards, known, strict=True))
-    result = {kind: [_where(s) | line for s, groups in both for line in of(s, groups)] for kind, of in _OF.items()}
-    return {kind: some for kind, some in result.items() if some}
+    result: dict[str, list[Line]] = {}
+    for kind, (_, of) in KINDS.items():
+        for leaderboard, groups in zip(leaderboards, known, strict=True):
+            for line in of(leaderboard, groups):
+                result.setdefault(kind, []).append(_where(leaderboard) | line)
+    return result
 
 
 def write(results: Results, suite: str, result: Mapping[str, list[Line]]) -> list[Path]:
     """Write the tables of `lines`, remove those that have no line any more; return the paths of the former."""
     written = []
-    for kind in _OF:
+    for kind in KINDS:
         path = results.root / name(suite, kind)
         if kind not in result:
             path.unlink(missing_ok=True)
@@ -230,12 +224,12 @@ def _groups(_: Leaderboard, known: Subgroups) -> Iterable[Line]:
                 }
 
 
-_OF: Mapping[str, Callable[[Leaderboard, Subgroups], Iterable[Line]]] = {
-    "pairs": lambda leaderboard, _: _pairs(leaderboard),
-    "rows": lambda leaderboard, _: _rows(leaderboard),
-    "folds": lambda leaderboard, _: _folds(leaderboard),
-    "images": lambda leaderboard, _: _images(leaderboard),
-    "groups": _groups,
-    "machines": lambda leaderboard, _: _machines(leaderboard),
-    "cells": lambda leaderboard, _: provenance.lines(leaderboard),
+KINDS: Mapping[str, tuple[str, Callable[[Leaderboard, Subgroups], Iterable[Line]]]] = {
+    "rows": ("every number of every row", lambda leaderboard, _: _rows(leaderboard)),
+    "pairs": ("every pair with its tests", lambda leaderboard, _: _pairs(leaderboard)),
+    "folds": ("a line a fold", lambda leaderboard, _: _folds(leaderboard)),
+    "images": ("a line an image", lambda leaderboard, _: _images(leaderboard)),
+    "groups": ("groups of patients, with gaps", _groups),
+    "machines": ("the same trainings on another machine", lambda leaderboard, _: _machines(leaderboard)),
+    "cells": ("every record, with hashes, machine and source", lambda leaderboard, _: provenance.lines(leaderboard)),
 }

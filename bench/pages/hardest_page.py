@@ -56,7 +56,7 @@ def _named(gain: HardestGain) -> str:
 
 
 def _network(gain: HardestGain) -> str:
-    return escape(names.display(gain.name.partition(" (")[0].partition("+")[0]))
+    return escape(names.display(gain.base))
 
 
 def _row(gain: HardestGain) -> list[str]:

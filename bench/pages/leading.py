@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.pages.literature import RADIOGRAPHS
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
+from lungseg.datasets import DATASETS
 
+RADIOGRAPHS = {name for name, known in DATASETS.items() if known.radiographs}
 RULE = (
     f"newest protocol, then the most networks with at least {MIN_SEEDS} seeds, the most networks, the highest"
     " resolution, the highest mean Dice"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from bench.markdown import paragraph, table
 from bench.statistics.resampling import Interval
-from lungseg.datasets import DATASETS
 
 # Mean of "Dice Lungs" in martina_vs_julia_eval.csv of github.com/ngaggion/CheXmask-Database (Gaggion et al. 2024,
 # Scientific Data 11, 511) and its bootstrap interval. Both corrected the same draft: in 41 pairs of masks nothing but
@@ -17,8 +16,6 @@ from lungseg.datasets import DATASETS
 INTER_OBSERVER = Interval(0.973, 0.970, 0.977)
 INTER_OBSERVER_N = 305
 INTER_OBSERVER_IDENTICAL = 41
-# where inter-observer agreement applies; a phantom has an exact ground truth
-RADIOGRAPHS = tuple(name for name, known in DATASETS.items() if known.radiographs)
 UNCHECKED = "unchecked"
 PER_IMAGE = "mean of images"
 

@@ -63,7 +63,8 @@ def write(
             if figures and only in (None, suite):
                 from bench.figures import draw  # late: importing matplotlib takes a second
 
-                written += draw(leaderboard, _fitting(leaderboard, measured), results.figures, stem)
+                fitting = [table for table in measured if table.is_of(leaderboard.conditions)]
+                written += draw(leaderboard, fitting, results.figures, stem)
             drawn.append(_drawn(results, stem))
         repeated = reruns.read(results, suite)
         groups = [subgroups.known(leaderboard, subgroups.read(results, leaderboard)) for leaderboard in leaderboards]
@@ -145,12 +146,6 @@ def page_name(suite: str) -> str:
 def _drawn(results: Results, stem: str) -> dict[str, str]:
     result = {kind: figure_path(results, stem, kind) for kind in CAPTIONS}
     return {kind: f"figures/{path.name}" for kind, path in result.items() if path.exists()}
-
-
-def _fitting(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> list[ThroughputTable]:
-    key = leaderboard.conditions
-    same = (key.device_kind, key.backend, key.precision, key.size)
-    return [s for s in measured if (s.device_kind, s.backend, s.precision, s.size) == same]
 
 
 def spoiled(results: Results) -> list[str]:

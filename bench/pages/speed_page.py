@@ -14,28 +14,20 @@ from bench.speed.throughput_table import ThroughputTable, number
 HEADERS = (
     "Network", "Width", "Batch", "Training", "Epochs", "Inference", "Of peak", "Determinism", "Contended",
 )  # fmt: skip
+MEANING = paragraph(
+    "Images per second, median (and interquartile range) over repeats, in a process of its own. Training: a"
+    " step alone, on data in memory; epochs: those after the first of a whole training, validation included. Of"
+    " peak: fraction of peak (MFU), that is of the rate of a large matrix product in the same precision and"
+    " run, in training and at inference. Determinism: the share of training speed lost to deterministic"
+    " operations, which all scores on a CPU are made with; a few per cent are noise. Contended: other work ran"
+    " on the machine, so the row is a lower bound."
+)
 
 
 def speed_page(measured: Sequence[ThroughputTable]) -> str:
     """The Markdown of the page."""
-    blocks = ["<!-- Written by `python -m bench report` from the tables under throughput/; edits are lost. -->"]
-    return "\n\n".join([*blocks, "# Speed", *throughput(measured)]) + "\n"
-
-
-def throughput(measured: Sequence[ThroughputTable]) -> list[str]:
-    """Blocks of a page: every table that is given, or that there is none."""
-    if not measured:
-        return ["Not measured yet: `python -m bench speed SUITE`."]
-    blocks = [
-        paragraph(
-            "Images per second, median (and interquartile range) over repeats, in a process of its own. Training: a"
-            " step alone, on data in memory; epochs: those after the first of a whole training, validation included. Of"
-            " peak: fraction of peak (MFU), that is of the rate of a large matrix product in the same precision and"
-            " run, in training and at inference. Determinism: the share of training speed lost to deterministic"
-            " operations, which all scores on a CPU are made with; a few per cent are noise. Contended: other work ran"
-            " on the machine, so the row is a lower bound."
-        ),
-    ]
+    generated = "<!-- Written by `python -m bench report` from the tables under throughput/; edits are lost. -->"
+    blocks = [generated, "# Speed", MEANING if measured else "Not measured yet: `python -m bench speed SUITE`."]
     for m in measured:
         blocks += [
             f"## {escape(m.device_kind)}, {escape(m.backend)}, {escape(m.precision)}, {m.size[0]} x {m.size[1]} px",
@@ -43,7 +35,7 @@ def throughput(measured: Sequence[ThroughputTable]) -> list[str]:
             paragraph(f"{_metadata(m)} File [{escape(m.file)}](throughput/{file_slug(m.file)})."),
         ]
         blocks += _notes(m)
-    return blocks
+    return "\n\n".join(blocks) + "\n"
 
 
 def _row(row: Mapping[str, str]) -> list[str]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from bench import names
 from bench.markdown import code, escape, listed, paragraph, table
 from bench.pages import (
-    ablation_page,
     answers,
+    comparisons,
     completeness,
     csv_tables,
-    matched_rows_page,
     provenance,
     subgroups_page,
     tables,
@@ -81,17 +80,16 @@ def suite_page(
         if leaderboard.mixed:
             mixed = escape("; ".join(leaderboard.mixed))
             blocks.append(paragraph(f"**Mixed**: these records are not comparable: {mixed}. Run the suite again."))
-    blocks += ["## Tables", _csv(suite, csv)]
+    if links_to_csv := _csv(suite, csv):
+        blocks += ["## Tables", *links_to_csv]
     return "\n\n".join(blocks) + "\n"
 
 
 def unread(files: Mapping[str, str]) -> list[str]:
     """Blocks that name files which are in no table; empty where all could be read."""
-    if not files:
-        return []
-    lines = [paragraph(f"{escape(path)}: {escape(why)}", "- ") for path, why in files.items()]
     text = "**Unreadable.** These files are in no table; delete them and run their suite again:"
-    return ["\n\n".join([paragraph(text), "\n".join(lines)])]
+    lines = _items(f"{escape(path)}: {escape(why)}" for path, why in files.items())
+    return [paragraph(text), *lines] if lines else []
 
 
 def section_blocks(
@@ -113,12 +111,12 @@ def section_blocks(
         *_answers(leaderboard),
         *_leaderboard(leaderboard, measured, brief),
         *_image("leaderboard", figures),
-        *ablation_page.ablation(leaderboard, brief),
-        *matched_rows_page.extra_data_effects(leaderboard),
+        *comparisons.ablation(leaderboard, brief),
+        *comparisons.extra_data_effects(leaderboard),
         *_image("pairwise", figures),
         *provenance.kinds(leaderboard),
         *_folded("More figures: every image, training curves, confusion, speed",
-                 _together([block for kind in FOLDED for block in _image(kind, figures)])),
+                 _joined(block for kind in FOLDED for block in _image(kind, figures))),
         *(_details(leaderboard, groups) if not brief else []),
         *failures(leaderboard),
         *flagged(leaderboard),
@@ -158,22 +156,7 @@ def shown(name: object) -> str:
 
 def own_questions(leaderboard: Leaderboard, name: Callable[[object], str] = shown) -> list[tuple[str, str]]:
     """The questions that the suite was designed for, with answers: ablation and extra data; empty for most suites."""
-    return [*ablation_page.answer(leaderboard, name), *matched_rows_page.extra_data_effect(leaderboard, name)]
-
-
-def first_screen(leaderboard: Leaderboard) -> list[tuple[str, str]]:
-    """Questions with their answers, what the suite was made to ask before the rest."""
-    return [
-        *own_questions(leaderboard),
-        *answers.answers(leaderboard, shown),
-        *matched_rows_page.cross_machine_answers(leaderboard),
-        *matched_rows_page.cross_precision_answers(leaderboard, shown),
-    ]
-
-
-def _together(blocks: Sequence[str]) -> list[str]:
-    """One paragraph of all of them, if there are any."""
-    return ["\n".join(blocks)] if blocks else []
+    return [*comparisons.ablation_answer(leaderboard, name), *comparisons.extra_data_effect(leaderboard, name)]
 
 
 def _folded(summary: str, blocks: Sequence[str]) -> list[str]:
@@ -208,14 +191,27 @@ def _answers(leaderboard: Leaderboard) -> list[str]:
              (answers.SIGNIFICANT, answers.significance(leaderboard, shown))]  # fmt: skip
     lacking = completeness.missing(leaderboard, shown)
     first += [("What is missing?", f"{'; '.join(lacking)}.")] if lacking else []
-    return ["\n".join(paragraph(f"**{question}** {answer}", "- ") for question, answer in first)]
+    return _items(f"**{question}** {answer}" for question, answer in first)
 
 
 def _further(leaderboard: Leaderboard) -> list[str]:
     """The answers that the first screen leaves out."""
-    first = {"Which is best?", answers.SIGNIFICANT, *(question for question, _ in own_questions(leaderboard))}
-    result = [(question, answer) for question, answer in first_screen(leaderboard) if question not in first]
-    return ["\n".join(paragraph(f"**{question}** {answer}", "- ") for question, answer in result)] if result else []
+    result = [
+        *answers.further(leaderboard, shown),
+        *comparisons.cross_machine_answers(leaderboard),
+        *comparisons.cross_precision_answers(leaderboard, shown),
+    ]
+    return _items(f"**{question}** {answer}" for question, answer in result)
+
+
+def _items(lines: Iterable[str]) -> list[str]:
+    """A block of one list; empty without a line."""
+    return _joined(paragraph(line, "- ") for line in lines)
+
+
+def _joined(blocks: Iterable[str]) -> list[str]:
+    """One block of all of them, if there are any."""
+    return ["\n".join(all_blocks)] if (all_blocks := [*blocks]) else []
 
 
 def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], brief: bool) -> list[str]:
@@ -262,12 +258,12 @@ def _width(leaderboard: Leaderboard) -> str:
     return f"width {common}" + (f" ({', '.join(others)})" if others else "")
 
 
-def _csv(suite: str, kinds: Collection[str]) -> str:
+def _csv(suite: str, kinds: Collection[str]) -> list[str]:
     """A list of the suite's CSV tables, and the command that makes its records."""
-    known = {kind: csv_tables.name(suite, kind) for kind in kinds}
-    result = [f"[{kind}]({known[kind]}): {what}" for kind, what in csv_tables.MEANT.items() if kind in known]
+    result = [f"[{kind}]({csv_tables.name(suite, kind)}): {what}" for kind, (what, _) in csv_tables.KINDS.items()
+              if kind in kinds]  # fmt: skip
     made = [f"made by {code(f'make bench SUITE={suite}')}"] if suite in SUITES else []
-    return "\n".join(paragraph(line, "- ") for line in [*result, *made])
+    return _items([*result, *made])
 
 
 def failures(leaderboard: Leaderboard) -> list[str]:
@@ -283,5 +279,4 @@ def failures(leaderboard: Leaderboard) -> list[str]:
 def flagged(leaderboard: Leaderboard) -> list[str]:
     """Blocks: warnings about trainings whose scores stand but should be looked at. The CSV table names them."""
     result = Counter(warning for c in leaderboard.cells for warning in c.warnings)
-    lines = [f"Warning in {n} of {len(leaderboard.cells)} cells: {escape(warning)}." for warning, n in result.items()]
-    return ["\n".join(paragraph(line, "- ") for line in lines)] if lines else []
+    return _items(f"Warning in {n} of {len(leaderboard.cells)} cells: {escape(text)}." for text, n in result.items())

@@ -36,7 +36,7 @@ def verdict(leaderboard: Leaderboard, row: Row) -> str:
     """The test's verdict on a row against the row of the highest mean."""
     word = against_best(leaderboard, row)
     mark = FEW if word not in (BEST, NONE) and single_seed(leaderboard, row) else ""
-    return unbroken(f"{word}{mark}") if row.rank else "unfinished"
+    return f"{word}{mark}" if row.rank else "unfinished"
 
 
 def difference(leaderboard: Leaderboard, row: Row) -> str:
@@ -64,7 +64,7 @@ def accuracy(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
         [
             escape(display(r.name)),
             unbroken(with_interval(r.dice, DIGITS)),
-            verdict(leaderboard, r),
+            unbroken(verdict(leaderboard, r)),
             difference(leaderboard, r),
             *((_border(r) if stored else _size(r)) if more else []),
         ]
@@ -104,7 +104,7 @@ def rate(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]
     """Images per second of inference under the leaderboard's conditions, where that was measured."""
     key = leaderboard.conditions
     for m in measured:
-        if (m.device_kind, m.backend, m.precision, m.size) == (key.device_kind, key.backend, key.precision, key.size):
+        if m.is_of(key):
             result = m.of(row.architecture, row.width) if row.single else None
             value = number(result, "inference_images_per_second") if result else math.nan
             if value > 0:

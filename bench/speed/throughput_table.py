@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.records.results import Results
 from bench.speed.timing import ACCOUNTED
+from bench.statistics.rows import Conditions
 from lungseg import csv_file
 from lungseg.errors import DataError
 
@@ -124,6 +125,11 @@ class ThroughputTable:
     precision: str
     size: tuple[int, int]
     rows: tuple[Mapping[str, str], ...]
+
+    def is_of(self, key: Conditions) -> bool:
+        """Whether it was measured under a leaderboard's conditions."""
+        same = (key.device_kind, key.backend, key.precision, key.size)
+        return (self.device_kind, self.backend, self.precision, self.size) == same
 
     def of(self, architecture: str, width: int) -> Mapping[str, str] | None:
         """The row of an architecture at a width, of its fastest batch; None if it was not measured."""

@@ -57,8 +57,9 @@ def hardest_gains(
             for images in (hard, set(here.images) - hard)
         )
         if on_hard and on_rest:
-            (pair, base), (rest, _) = on_hard, on_rest
-            result.append(HardestGain(change.row.name, change.what, len(hard), base, pair, rest.difference))
+            (pair, base_dice), (rest, _) = on_hard, on_rest
+            row, base = change.row.name, change.base.name
+            result.append(HardestGain(row, base, change.what, len(hard), base_dice, pair, rest.difference))
     pairs = corrected([one.pair for one in result])
     return tuple(replace(one, pair=pair) for one, pair in zip(result, pairs, strict=True))
 

@@ -1,0 +1,183 @@
+"""Comparisons of rows that differ in one thing: a variant of the recipe against the whole of it, the same trainings
+with and without extra data, on another machine or in another precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.machine import FAST
+from bench.markdown import NONE, counted, escape, listed, p_value, paragraph, ratio, table, with_interval
+from bench.names import display
+from bench.pages.tables import describe, unbroken
+from bench.statistics.pairs import corrected
+from bench.statistics.rows import Leaderboard, MatchedRow, Pair, Row
+from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
+from lungseg import recipes
+
+MOST_NAMED = 4
+
+
+def ablation_answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+    """The first screen's question and answer; empty where the leaderboard holds no variant of its recipe."""
+    result = [(row, pair) for row, _, pair in _against_the_whole(leaderboard) if pair]
+    if not result:
+        return []
+    one = len({row.architecture for row, _ in result}) == 1
+    named = [
+        (name(row.variant if one else row.name), seen.difference.value, seen.verdict)
+        for row, pair in result
+        for seen in [pair.seen_from(row.name)]
+    ]
+    numbered = {verdict: [f"{what} {d:+.4f}" for what, d, v in named if v == verdict] for verdict in (BETTER, WORSE)}
+    rest = {verdict: [what for what, _, v in named if v == verdict] for verdict in (EQUIVALENT, UNKNOWN)}
+    numbered |= {v: some if len(some) <= MOST_NAMED else [f"{len(some)} others"] for v, some in rest.items()}
+    text = "; ".join(f"{verdict}: {', '.join(some)}" for verdict, some in numbered.items() if some)
+    explained = [f"{gloss[0].upper()}{gloss[1:]}." for gloss in recipes.glosses(row.variant for row, _ in result)]
+    return [
+        ("What does each ingredient contribute?", " ".join([f"By Dice, against the whole recipe, {text}.", *explained]))
+    ]
+
+
+def ablation(leaderboard: Leaderboard, brief: bool = False) -> list[str]:
+    """Blocks; empty where the leaderboard holds no variant of its recipe. brief: the table alone."""
+    rows = [_variant_row(leaderboard, row, whole, pair) for row, whole, pair in _against_the_whole(leaderboard)]
+    headers = ["Network", "Changed", "Against the whole", "p, Holm", "Verdict", "Validation"]
+    note = (
+        f"Recipe {escape(leaderboard.conditions.recipe)} with one thing changed, on the same folds and images; p is "
+        f"corrected"
+        " for these comparisons. Validation: the difference on the images that chose the weights, and in how many"
+        " trainings it is above 0: use it to choose, because the highest score on test images is biased upwards."
+    )
+    changes = (f"{name}: {what}" for name, what in recipes.meanings(row.variant for row in leaderboard.rows).items())
+    meanings = paragraph(f"What each changes: {'; '.join(changes)}.")
+    notes = [] if brief else [paragraph(note), meanings]
+    return ["### What each ingredient contributes", table(headers, rows, left=2), *notes] if rows else []
+
+
+def _validation(leaderboard: Leaderboard, row: Row, whole: Row) -> str:
+    """``+0.0026, 5 of 5``: of the trainings of the same fold and seed that both rows have."""
+    kept = [
+        {(c.fold, c.seed): c.kept_dice for c in leaderboard.cells_of(of) if c.kept_dice is not None}
+        for of in (row, whole)
+    ]  # fmt: skip
+    result = [kept[0][key] - kept[1][key] for key in kept[0].keys() & kept[1].keys()]
+    return f"{sum(result) / len(result):+.4f},\u00a0{sum(d > 0 for d in result)}/{len(result)}" if result else NONE
+
+
+def _against_the_whole(leaderboard: Leaderboard) -> list[tuple[Row, Row, Pair | None]]:
+    """Each variant, the whole recipe of its network and their comparison, corrected for these comparisons alone; None
+    where either has no rank."""
+    requested = [
+        (row, whole)
+        for whole in leaderboard.rows
+        for row in leaderboard.rows
+        if row.variant and not whole.variant and (row.architecture, row.width) == (whole.architecture, whole.width)
+    ]
+    pairs = [leaderboard.pair(row.name, whole.name) for row, whole in requested]
+    alone = iter(corrected([pair for pair in pairs if pair]))
+    return [(row, whole, pair and next(alone)) for (row, whole), pair in zip(requested, pairs, strict=True)]
+
+
+def _variant_row(leaderboard: Leaderboard, row: Row, whole: Row, pair: Pair | None) -> list[str]:
+    start = [escape(display(row.architecture)), escape(row.variant)]
+    validation = _validation(leaderboard, row, whole)
+    if pair is None:
+        return [*start, NONE, NONE, "not ranked", validation]
+    seen = pair.seen_from(row.name)
+    return [
+        *start,
+        unbroken(with_interval(seen.difference, sign=True)),
+        p_value(pair.p_holm),
+        describe(seen),
+        validation,
+    ]
+
+
+def extra_data_effect(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+    """The question what extra training data gain, and its answer; empty without a comparison."""
+    result = leaderboard.extra_data_effects
+    if not result:
+        return []
+    return [
+        (
+            "What do the extra training images gain?",
+            f"Against the same folds without them ({name(result[0].suite)}), {_by_verdict(result, name)} "
+            f"{_more(result)}",
+        )
+    ]
+
+
+def _by_verdict(result: Sequence[MatchedRow], name: Callable[[object], str]) -> str:
+    """Verdicts, each with its rows and their differences, and whether they are of weights alone."""
+    parts = [
+        f"{verdict}: {listed([f'{name(c.name)} {with_interval(c.pair.difference, sign=True)}' for c in some])}"
+        for verdict in (BETTER, WORSE, EQUIVALENT, UNKNOWN)
+        if (some := [c for c in result if c.pair.verdict == verdict])
+    ]
+    few = not all(c.pair.generalises_over_seeds for c in result)
+    return f"{'; '.join(parts)}.{' These are differences of weights, not of methods.' if few else ''}"
+
+
+def cross_precision_answers(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+    """What the precision changes; empty without the same trainings in another."""
+    key, result = leaderboard.conditions, []
+    for machine in dict.fromkeys(c.machine for c in leaderboard.cross_precision):
+        other = machine.removeprefix(f"{key.backend}-{key.device_kind}-").removesuffix(FAST)
+        local = [c for c in leaderboard.cross_precision if c.machine == machine]
+        answer = (
+            f"Dice in {escape(key.precision)} minus Dice of the same seeds and folds in {escape(other)}, by verdict"
+            f" within {MARGIN}: {_by_verdict(local, name)}"
+        )
+        result.append(("What does the precision change?", answer))
+    return result
+
+
+def extra_data_effects(leaderboard: Leaderboard) -> list[str]:
+    """Blocks; empty where the suite has no extra training set."""
+    if not leaderboard.conditions.extra_train:
+        return []
+    result, name = leaderboard.extra_data_effects, escape(leaderboard.conditions.extra_train.capitalize())
+    blocks = [f"### Gain from adding all of {name}"]
+    if result:
+        headers = ["Network", "Without", "With", "Difference in Dice [95 %]", "p, Holm", "Verdict"]
+        note = f"Without: suite {escape(result[0].suite)} on the same machine, folds, recipe and test images the same."
+        blocks += [table(headers, [_matched_row(c) for c in result], left=1), paragraph(f"{note} {_more(result)}")]
+    lacking = [
+        escape(display(r.name))
+        for r in leaderboard.rows
+        if r.rank and r.single and r.name not in {c.name for c in result}
+    ]
+    if lacking:
+        blocks.append(paragraph(f"Not compared, because the same trainings without it are missing: {listed(lacking)}."))
+    return blocks
+
+
+def _more(result: Sequence[MatchedRow]) -> str:
+    return (
+        f"A training sees {result[0].images:.1f} times the images and takes more steps, so the effect of more images"
+        " is not separated from that of more steps."
+    )
+
+
+def cross_machine_answers(leaderboard: Leaderboard) -> list[tuple[str, str]]:
+    """Whether the same trainings on another machine agree; empty where there are none."""
+    result = leaderboard.cross_machine
+    if not result:
+        return []
+    machines = listed([escape(machine) for machine in dict.fromkeys(c.machine for c in result)])
+    furthest = max(result, key=lambda c: abs(c.pair.difference.value))
+    mean = sum(abs(c.pair.difference.value) for c in result) / len(result)
+    what = f"{counted(len(result), 'network')} also trained with the same seeds on {machines}"
+    by = f"{escape(display(furthest.name))} {with_interval(furthest.pair.difference, sign=True)}"
+    size = f"differs by {by} Dice" if len(result) == 1 else f"differ by {mean:.4f} Dice on average, most {by}"
+    return [
+        (
+            "Does the same training elsewhere agree?",
+            f"{what} {size}. A lead of few seeds that is no larger may come from the machine, not the network.",
+        )
+    ]
+
+
+def _matched_row(c: MatchedRow) -> list[str]:
+    values = [ratio(c.other_dice), ratio(c.dice), unbroken(with_interval(c.pair.difference, sign=True))]
+    return [escape(display(c.name)), *values, p_value(c.pair.p_holm), describe(c.pair)]
