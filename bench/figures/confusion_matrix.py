@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.figures.style import ON_DARK, ON_LIGHT, Figure, canvas, heading, label
+from bench.figures import style
+from bench.figures.style import Figure, canvas, heading, label
 from bench.names import display
 from bench.statistics.rows import Leaderboard, Row
 from bench.suites import THREE
@@ -26,7 +27,7 @@ def confusion(leaderboard: Leaderboard) -> Figure | None:
         for y, x in np.ndindex(2, 2):
             axes.text(
                 x + 0.5, y + 0.5, f"{100 * shares[y, x]:.1f} %\n{_short(int(counts[y, x]))}", ha="center", va="center",
-                color=ON_DARK if shares[y, x] > 0.5 else ON_LIGHT,
+                color=style.ON_DARK if shares[y, x] > 0.5 else style.ON_LIGHT,
             )  # fmt: skip
         axes.set_xticks([0.5, 1.5], ["background", "lung"])
         first = row is rows[0]

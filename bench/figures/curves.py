@@ -6,29 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench.figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    OLIVE,
-    ORANGE,
-    VERMILLION,
-    Figure,
-    canvas,
-    cut,
-    dice_ticks,
-    heading,
-    inches,
-    labels,
-    stretched,
-)  # fmt: skip
+from bench.figures import style
+from bench.figures.style import Figure, canvas, cut, dice_ticks, heading, inches, labels, stretched
 from bench.names import display
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import CellRow, Leaderboard
 
 MOST = 8  # lines that a reader can distinguish
-COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, OLIVE, GREY, INK, "#cc79a7")
+COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.VERMILLION, style.OLIVE, style.GREY, style.INK, "#cc79a7")
 
 
 def curves(leaderboard: Leaderboard) -> Figure | None:
@@ -37,7 +22,7 @@ def curves(leaderboard: Leaderboard) -> Figure | None:
     names = list(cells)[:MOST]
     if not names:
         return None
-    middles = [median([stretched(series(r, "val_dice")) for r in cells[name]]) for name in names]
+    middles = [median([stretched(np.array(c.curves["val_dice"], np.float64)) for c in cells[name]]) for name in names]
     known = _finite(middles)
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     low = max(low, high - 1.1)  # the first epochs of every network are alike, and would press the last together
@@ -69,11 +54,6 @@ def _cells(leaderboard: Leaderboard) -> Mapping[str, list[CellRow]]:
         if cell.row in result and cell.curves:
             result[cell.row].append(cell)
     return {name: cells for name, cells in result.items() if cells}
-
-
-def series(cell: CellRow, key: str) -> Floats:
-    """A curve, (epochs,); NaN where a training diverged."""
-    return np.array(cell.curves[key], dtype=np.float64)
 
 
 def median(many: Sequence[Floats]) -> Floats:

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.figures.style import (
-    BLUE,
-    INK,
-    MAX_ROWS,
-    VERMILLION,
-    Figure,
-    canvas,
-    cut,
-    dice_ticks,
-    heading,
-    inches,
-    label,
-    labels,
-    stretched,
-)  # fmt: skip
+from bench.figures import style
+from bench.figures.style import Figure, canvas, cut, dice_ticks, heading, inches, label, labels, stretched
 from bench.names import display
 from bench.statistics.rows import Leaderboard
 
@@ -27,7 +14,7 @@ WHISKERS = (5, 95)  # percentiles
 
 def distribution(leaderboard: Leaderboard) -> Figure | None:
     """A box with quartiles and median, a dot for each image outside its whiskers, a mark for the mean."""
-    rows = leaderboard.rows[:MAX_ROWS]
+    rows = leaderboard.rows[: style.MAX_ROWS]
     if not rows:
         return None
     names = labels([display(r.name) for r in rows], 34)
@@ -37,9 +24,11 @@ def distribution(leaderboard: Leaderboard) -> Figure | None:
     for y, (row, x) in enumerate(zip(rows, positions, strict=True)):
         low, high = np.percentile(x, WHISKERS)
         outside = x[(x < low) | (x > high)]
-        axes.plot(outside, np.full(len(outside), y), "o", color=BLUE, markersize=3.5, alpha=0.6, markeredgewidth=0)
-        axes.plot(stretched(np.array(row.dice.value)), y, "D", color=VERMILLION, markersize=5.5, zorder=4)
-    ink = {"color": INK}
+        axes.plot(
+            outside, np.full(len(outside), y), "o", color=style.BLUE, markersize=3.5, alpha=0.6, markeredgewidth=0
+        )
+        axes.plot(stretched(np.array(row.dice.value)), y, "D", color=style.VERMILLION, markersize=5.5, zorder=4)
+    ink = {"color": style.INK}
     axes.boxplot(
         positions, positions=range(len(rows)), orientation="horizontal", widths=0.55, showfliers=False, whis=WHISKERS,
         medianprops=ink | {"linewidth": 2}, boxprops=ink, whiskerprops=ink, capprops=ink, zorder=3, manage_ticks=False,
@@ -52,9 +41,9 @@ def distribution(leaderboard: Leaderboard) -> Figure | None:
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("Dice of an image (axis stretched towards 1)")
-    axes.plot([], [], "o", color=BLUE, markersize=4, alpha=0.6, label="image outside")
-    axes.plot([], [], "-", color=INK, linewidth=2, label="median, quartiles, 5 to 95 %")
-    axes.plot([], [], "D", color=VERMILLION, label="mean")
+    axes.plot([], [], "o", color=style.BLUE, markersize=4, alpha=0.6, label="image outside")
+    axes.plot([], [], "-", color=style.INK, linewidth=2, label="median, quartiles, 5 to 95 %")
+    axes.plot([], [], "D", color=style.VERMILLION, label="mean")
     figure.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 0))
     row = min(rows, key=lambda r: min(r.image_dice))
     k = int(np.argmin(row.image_dice))

@@ -19,17 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bench.cell import Cell, network
-from bench.figures.style import (
-    GREEN,
-    SKY,
-    VERMILLION,
-    YELLOW,
-    Axes,
-    house_style,
-    label,
-    raster_canvas,
-    save,
-)  # fmt: skip
+from bench.figures import style
+from bench.figures.style import Axes, house_style, label, raster_canvas, save
 from bench.records.record import CaseScore
 from bench.records.results import Results
 from bench.running import data
@@ -118,10 +109,10 @@ def gallery(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
                 axes.set_axis_off()
         figure.legend(
             handles=[
-                Line2D([], [], color=GREEN, linewidth=2, label="target"),
-                Line2D([], [], color=YELLOW, linewidth=2, linestyle="--", label="prediction"),
-                Patch(color=VERMILLION, alpha=0.6, label="invented"),
-                Patch(color=SKY, alpha=0.6, label="missed"),
+                Line2D([], [], color=style.GREEN, linewidth=2, label="target"),
+                Line2D([], [], color=style.YELLOW, linewidth=2, linestyle="--", label="prediction"),
+                Patch(color=style.VERMILLION, alpha=0.6, label="invented"),
+                Patch(color=style.SKY, alpha=0.6, label="missed"),
             ],
             loc="outside lower center", ncols=4,
         )  # fmt: skip
@@ -131,11 +122,11 @@ def gallery(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
 def _panel(axes: Axes, case: Mapping[str, Any]) -> None:
     target, prediction = np.asarray(case["target"], bool), np.asarray(case["prediction"], bool)
     axes.imshow(np.asarray(case["image"]), cmap="gray", vmin=0, vmax=1)
-    for wrong, colour in ((prediction & ~target, VERMILLION), (target & ~prediction, SKY)):
+    for wrong, colour in ((prediction & ~target, style.VERMILLION), (target & ~prediction, style.SKY)):
         tint = np.zeros((*wrong.shape, 4))
         tint[wrong] = (*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)), 0.6)
         axes.imshow(tint)
-    for mask, colour, dash in ((target, GREEN, "solid"), (prediction, YELLOW, "dashed")):
+    for mask, colour, dash in ((target, style.GREEN, "solid"), (prediction, style.YELLOW, "dashed")):
         if mask.any() and not mask.all():  # a contour of nothing warns
             axes.contour(mask.astype(float), [0.5], colors=colour, linewidths=1.3, linestyles=dash)
     axes.set_xticks([])

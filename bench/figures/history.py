@@ -10,22 +10,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
-from bench.figures.style import (
-    BLUE,
-    GREEN,
-    GROUND,
-    ORANGE,
-    SKY,
-    VERMILLION,
-    Figure,
-    house_style,
-    label,
-    raster_canvas,
-    save,
-)
+from bench.figures import style
+from bench.figures.style import Figure, house_style, label, raster_canvas, save
 from bench.records.record import Record
 
-COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY)
+COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.VERMILLION, style.SKY)
 MARKERS = "osD^v"
 NAMED = 7  # digits of a commit
 
@@ -84,7 +73,7 @@ def history(records: Sequence[Record]) -> Figure | None:
         colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k // len(COLOURS) % len(MARKERS)]
         for axes, values in ((upper, [p.dice for p in local]), (lower, [p.rate for p in local])):
             axes.plot(x, values, color=colour, linewidth=1, marker=marker, label=label(name, 40))
-            faces = [colour if point.n == most else GROUND for point in local]
+            faces = [colour if point.n == most else style.GROUND for point in local]
             axes.scatter(x, values, c=faces, edgecolors=colour, marker=marker, zorder=3)
     upper.set_ylabel("mean Dice")
     upper.set_title("Dice and speed of training over commits")

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from matplotlib.ticker import MaxNLocator
 
-from bench.figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    GROUND,
-    INK,
-    MAX_ROWS,
-    ORANGE,
-    SKY,
-    TICKS,
-    Axes,
-    Figure,
-    canvas,
-    cut,
-    heading,
-    inches,
-    labels,
-    stretched,
-    unstretched,
-)  # fmt: skip
+from bench.figures import style
+from bench.figures.style import Axes, Figure, canvas, cut, heading, inches, labels, stretched, unstretched
 from bench.findings import BEST, against_best, single_seed, title
 from bench.names import display
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN, WORSE
 
 WIDE = 0.12  # a range of Dice in which a linear axis leaves rows a hundredth apart on one spot
-COLOURS = {BEST: BLUE, EQUIVALENT: GREEN, UNKNOWN: GREY, WORSE: ORANGE, "-": GREY}
+COLOURS = {BEST: style.BLUE, EQUIVALENT: style.GREEN, UNKNOWN: style.GREY, WORSE: style.ORANGE, "-": style.GREY}
 MARKS = {BEST: "o", EQUIVALENT: "D", UNKNOWN: "s", WORSE: "v", "-": "x"}
 WORDS = {BEST: "highest mean", EQUIVALENT: f"equivalent within {MARGIN}", UNKNOWN: "not known", WORSE: "worse",
          "-": "unfinished"}  # fmt: skip
@@ -38,7 +20,7 @@ WORDS = {BEST: "highest mean", EQUIVALENT: f"equivalent within {MARGIN}", UNKNOW
 
 def leaderboard(leaderboard: Leaderboard) -> Figure | None:
     """Means with 95 % intervals from the highest on; unranked rows grey, below. None where nothing was scored."""
-    rows = leaderboard.rows[:MAX_ROWS]
+    rows = leaderboard.rows[: style.MAX_ROWS]
     if not rows:
         return None
     names = [_name(row, text) for row, text in zip(rows, labels([display(r.name) for r in rows], 34), strict=True)]
@@ -77,14 +59,14 @@ def leaderboard(leaderboard: Leaderboard) -> Figure | None:
 
 def _interval(axes: Axes, ends: tuple[float, float], value: float, y: int, word: str, hollow: bool) -> None:
     axes.plot(ends, [y, y], color=COLOURS[word], linewidth=2.2, solid_capstyle="butt", zorder=2)
-    face = GROUND if hollow else COLOURS[word]
+    face = style.GROUND if hollow else COLOURS[word]
     axes.plot(value, y, MARKS[word], color=COLOURS[word], markerfacecolor=face, markersize=7, zorder=3)
 
 
 def _differences(axes: Axes, leaderboard: Leaderboard, rows: tuple[Row, ...], words: list[str]) -> None:
     """Each ranked row minus the best, with the interval of its pair, above the equivalence band."""
-    axes.axvspan(-MARGIN, MARGIN, color=SKY, alpha=0.22, linewidth=0, zorder=0)
-    axes.axvline(0, color=INK, linewidth=1, zorder=1)
+    axes.axvspan(-MARGIN, MARGIN, color=style.SKY, alpha=0.22, linewidth=0, zorder=0)
+    axes.axvline(0, color=style.INK, linewidth=1, zorder=1)
     best = next((r for r, word in zip(rows, words, strict=True) if word == BEST), None)
     lowest = -2 * MARGIN
     for y, (row, word) in enumerate(zip(rows, words, strict=True)):
@@ -99,14 +81,13 @@ def _differences(axes: Axes, leaderboard: Leaderboard, rows: tuple[Row, ...], wo
     clear = low + (high - low) / 10  # the panel before may end there with a number of its own
     axes.set_xticks([t for t in MaxNLocator(4).tick_values(low, high) if clear < t <= high])
     # at the frame, since a narrow band has no room above it
-    axes.text(
-        2.2 * MARGIN, -0.75, f"within ±{MARGIN}: too small to matter", ha="right", va="bottom", fontsize=8, color=GREY
-    )
+    axes.text(2.2 * MARGIN, -0.75, f"within ±{MARGIN}: too small to matter", ha="right", va="bottom", fontsize=8,
+              color=style.GREY)  # fmt: skip
 
 
 def _stretch(axes: Axes, low: float, high: float) -> None:
     axes.set_xscale("function", functions=(stretched, unstretched))
-    axes.set_xticks([t for t in TICKS if low < t < high], [f"{t:g}" for t in TICKS if low < t < high])
+    axes.set_xticks([t for t in style.TICKS if low < t < high], [f"{t:g}" for t in style.TICKS if low < t < high])
     axes.minorticks_off()
 
 

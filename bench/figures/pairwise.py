@@ -8,27 +8,15 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from bench.figures.style import (
-    BLUE,
-    GREEN,
-    GROUND,
-    ON_DARK,
-    ON_LIGHT,
-    ORANGE,
-    Figure,
-    canvas,
-    cut,
-    heading,
-    inches,
-    labels,
-)  # fmt: skip
+from bench.figures import style
+from bench.figures.style import Figure, canvas, cut, heading, inches, labels
 from bench.names import display
 from bench.statistics.rows import MIN_SEEDS, Leaderboard
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
 
 MOST = 16  # rows of a map with numbers in its cells
 BEHIND, OPEN, ALIKE, AHEAD = 0, 1, 2, 3
-COLOURS = (ORANGE, "#c9c9c9", GREEN, BLUE)
+COLOURS = (style.ORANGE, "#c9c9c9", style.GREEN, style.BLUE)
 CELL, HIGH = 0.56, 0.33  # inches
 SLANT = 30  # degrees by which the names of columns are slanted
 
@@ -57,14 +45,14 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
         codes[y, x] = (
             (AHEAD if value > 0 else BEHIND) if seen.significant else ALIKE if seen.verdict == EQUIVALENT else OPEN
         )
-        colour = ON_DARK if codes[y, x] in (AHEAD, ALIKE) else ON_LIGHT
+        colour = style.ON_DARK if codes[y, x] in (AHEAD, ALIKE) else style.ON_LIGHT
         axes.text(x, y, f"{1000 * value:+.1f}", ha="center", va="center", color=colour, fontsize=9)
     axes.pcolormesh(
         np.ma.masked_invalid(codes),
         cmap=ListedColormap(COLOURS),
         vmin=0,
         vmax=3,
-        edgecolors=GROUND,
+        edgecolors=style.GROUND,
         linewidth=2,
     )
     for text in axes.texts:

@@ -9,7 +9,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from bench import names
-from bench.figures.style import BLUE, GREY, INK, Axes, Figure, canvas, cut, heading, inches, labels
+from bench.figures import style
+from bench.figures.style import Axes, Figure, canvas, cut, heading, inches, labels
 from bench.speed.throughput_table import ThroughputTable, number
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Leaderboard, Row
@@ -77,12 +78,12 @@ def _panel(axes: Axes, rows: Sequence[Row], measured: ThroughputTable, column: s
         if x > 0:
             shown.append((x, row))
     for x, row in shown:
-        d, colour = row.dice, BLUE if row.rank else GREY
+        d, colour = row.dice, style.BLUE if row.rank else style.GREY
         axes.errorbar(x, d.value, [[d.value - d.ends[0]], [d.ends[1] - d.value]], color=colour, linewidth=1.2, zorder=2)
         axes.scatter(x, d.value, s=20 + 14 * np.sqrt(row.parameters / 1e5), color=colour, zorder=3)
     front = [(x, r.dice.value) for x, r in sorted(shown, key=lambda one: one[0])
              if all(o.dice.value <= r.dice.value or ox < x for ox, o in shown)]  # fmt: skip
-    axes.plot(*zip(*front, strict=True), color=GREY, linewidth=1, linestyle="--", zorder=1) if front else None
+    axes.plot(*zip(*front, strict=True), color=style.GREY, linewidth=1, linestyle="--", zorder=1) if front else None
     axes.set_xscale("log")
     axes.margins(x=0.25, y=0.12)
     low, high = axes.get_xlim()
@@ -122,9 +123,9 @@ def _name(axes: Axes, shown: Sequence[tuple[float, Row]], front: Sequence[tuple[
         dx, dy = next(clear, (free or PLACES)[0])
         taken.append(boxes[dx, dy])
         axes.annotate(
-            text, (x, row.dice.value), (dx, dy), textcoords="offset points", fontsize=SMALL, color=INK, zorder=5,
+            text, (x, row.dice.value), (dx, dy), textcoords="offset points", fontsize=SMALL, color=style.INK, zorder=5,
             va="center", ha="left" if dx > 0 else "right",
-            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6} if abs(dy) > 9 else None,
+            arrowprops={"arrowstyle": "-", "color": style.GREY, "linewidth": 0.6} if abs(dy) > 9 else None,
         )  # fmt: skip
 
 

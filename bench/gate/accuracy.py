@@ -40,10 +40,13 @@ def scores(records: Sequence[Record]) -> dict[str, Any]:
     for case in cases:
         _check(case)
     dice = [case.dice for case in cases]
+    losses = [record.history.curves["val_loss"] for record in records]  # null: one that is not finite
     return {
         "dice": statistics.fmean(dice) if dice else math.nan,
         "f1": metrics.pooled(map(vars, cases))["f1"] if cases else math.nan,
-        "validation_loss": statistics.fmean(_lowest(record.history.curves["val_loss"]) for record in records),
+        "validation_loss": statistics.fmean(
+            min((loss for loss in curve if loss is not None), default=math.nan) for curve in losses
+        ),
         "counts": {
             f"{record.cell.seed}/{case.id}": case.counts.as_list() for record in records for case in record.cases
         },
@@ -60,11 +63,6 @@ def boundary(case: CaseScore) -> dict[str, float | str]:
     if case.at_stored:
         values |= {f"at_stored.{key}": getattr(case.at_stored, key) for key in (*COUNTS, *DISTANCES)}
     return {key: "infinite" if value is None else value for key, value in values.items()}
-
-
-def _lowest(losses: Sequence[float | None]) -> float:
-    """The lowest finite loss: strict JSON holds one that was not as null."""
-    return min((loss for loss in losses if loss is not None), default=math.nan)
 
 
 def dice(counts: Sequence[int]) -> float:

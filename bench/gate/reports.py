@@ -161,8 +161,9 @@ def findings(result: Sequence[Finding], strictness: str, code: int) -> str:
 def table(result: Sequence[Finding]) -> list[str]:
     """Lines of a row for each finding."""
     rows = [("", "subject", "what", "baseline", "now")]
-    rows += [(_mark(f), f.subject, f.what, f.before, f.now) for f in result]
-    rows = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]  # type: ignore[misc]
+    for f in result:
+        rows.append(("ok" if f.ok else "FAIL" if f.judged else "not judged", f.subject, f.what, f.before, f.now))
+    rows = [tuple(map(_cell, row)) for row in rows]  # type: ignore[misc]
     widths = [max(len(row[k]) for row in rows) for k in range(5)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
@@ -175,10 +176,6 @@ def sentences(result: Sequence[Finding], strictness: str, code: int) -> str:
     """The verdict, how strict it was, and what to do where it failed."""
     more = f" {REMEDY}" if code not in (OK, NOT_JUDGED) else ""
     return f"{_verdict(result, code)} {strictness}{more}"
-
-
-def _mark(finding: Finding) -> str:
-    return "ok" if finding.ok else "FAIL" if finding.judged else "not judged"
 
 
 def _verdict(result: Sequence[Finding], code: int) -> str:

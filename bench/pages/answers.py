@@ -99,8 +99,9 @@ def _verdict(pair: Pair) -> str:
 
 
 def _describe(pair: Pair, name: Namer) -> str:
+    p = p_value(pair.p_holm) if pair.p_holm < 0.001 else f"= {p_value(pair.p_holm)}"
     return (
-        f"{with_interval(pair.difference, sign=True)} Dice on the same patients (p {_equals(pair.p_holm)},"
+        f"{with_interval(pair.difference, sign=True)} Dice on the same patients (p {p},"
         f" Holm-corrected), and {name(pair.first)} is ahead on {100 * pair.probability_of_improvement.value:.0f} % "
         f"of images"
     )
@@ -241,10 +242,6 @@ def cost(leaderboard: Leaderboard, name: Namer = escape) -> str:
         shared += f", up to {leaderboard.concurrent_cells} with those of other suites"
     summed = " summed" if max(alongside, leaderboard.concurrent_cells) > 1 else ""
     return f"All scored cells took {duration(total)}{summed} ({name(leaderboard.conditions.device_kind)}{shared})."
-
-
-def _equals(p: float) -> str:
-    return p_value(p) if p < 0.001 else f"= {p_value(p)}"
 
 
 def rising(leaderboard: Leaderboard) -> list[tuple[Row, int, int]]:

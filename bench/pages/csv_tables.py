@@ -22,7 +22,6 @@ from bench.statistics.subgroups import Subgroups
 from lungseg import csv_file
 
 Line = dict[str, str]
-WHERE = ("protocol", "machine", "size", "recipe")
 
 
 def name(suite: str, kind: str) -> str:
@@ -35,8 +34,13 @@ def lines(leaderboards: Sequence[Leaderboard], known: Sequence[Subgroups]) -> di
     result: dict[str, list[Line]] = {}
     for kind, (_, of) in KINDS.items():
         for leaderboard, groups in zip(leaderboards, known, strict=True):
+            key = leaderboard.conditions
+            where = {
+                "protocol": str(key.protocol), "machine": key.machine, "size": f"{key.size[0]}x{key.size[1]}",
+                "recipe": key.recipe,
+            }  # fmt: skip
             for line in of(leaderboard, groups):
-                result.setdefault(kind, []).append(_where(leaderboard) | line)
+                result.setdefault(kind, []).append(where | line)
     return result
 
 
@@ -52,12 +56,6 @@ def write(results: Results, suite: str, result: Mapping[str, list[Line]]) -> lis
         store.write_text(path, csv_file.text(columns, result[kind]))
         written.append(path)
     return written
-
-
-def _where(leaderboard: Leaderboard) -> Line:
-    key = leaderboard.conditions
-    values = (str(key.protocol), key.machine, f"{key.size[0]}x{key.size[1]}", key.recipe)
-    return dict(zip(WHERE, values, strict=True))
 
 
 def _number(value: float | None, digits: int = 6) -> str:

@@ -44,24 +44,20 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
 
 
 def _answer(gains: Sequence[HardestGain]) -> str:
-    by_verdict = {v: [_named(one) for one in gains if one.pair.verdict == v] for v in (BETTER, WORSE)}
+    by_verdict: dict[str, list[str]] = {BETTER: [], WORSE: []}
+    for gain in gains:
+        if gain.pair.significant:
+            size = with_interval(gain.pair.difference, sign=True)
+            by_verdict[gain.pair.verdict].append(f"{escape(gain.change)} ({escape(names.display(gain.base))}, {size})")
     shown = [f"{verdict} with: {listed(some)}" for verdict, some in by_verdict.items() if some]
     if shown:
         return f"Of {counted(len(gains), 'change')}, {'; '.join(shown)}."
     return f"None of {counted(len(gains), 'change')} is shown to help or to harm the hardest images."
 
 
-def _named(gain: HardestGain) -> str:
-    return f"{escape(gain.change)} ({_network(gain)}, {with_interval(gain.pair.difference, sign=True)})"
-
-
-def _network(gain: HardestGain) -> str:
-    return escape(names.display(gain.base))
-
-
 def _row(gain: HardestGain) -> list[str]:
     return [
-        _network(gain),
+        escape(names.display(gain.base)),
         escape(gain.change),
         short_ratio(gain.base_dice),
         unbroken(with_interval(gain.pair.difference, sign=True)),

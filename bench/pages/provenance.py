@@ -28,21 +28,16 @@ def provenance(leaderboard: Leaderboard) -> list[str]:
     key = leaderboard.conditions
     machines, sources = {_machine(c.machine) for c in leaderboard.cells}, {_source(c.source) for c in leaderboard.cells}
     taken = Counter(c.reused_from for c in leaderboard.cells if c.reused_from)
-    details = listed([f"{n} from suite {escape(suite)}" for suite, n in taken.items()]) if taken else ""
-    table = csv_name(key.suite)
+    reused = listed([f"{n} from suite {escape(suite)}" for suite, n in taken.items()]) if taken else ""
+    more = f" Reused, as the same training: {reused}." if reused else ""
+    suite = file_slug(key.suite)
     return [
         paragraph(
-            f"{counted(len(leaderboard.cells), 'record')} in "
-            f"{code(f'runs/{file_slug(key.suite)}/{file_slug(key.machine)}/')}, of"
+            f"{counted(len(leaderboard.cells), 'record')} in {code(f'runs/{suite}/{file_slug(key.machine)}/')}, of"
             f" {counted(len(machines), 'kind')} of machine and {counted(len(sources), 'state')} of the source, each"
-            f" named in [cells.csv]({table}).{f' Reused, as the same training: {details}.' if details else ''}"
+            f" named in [cells.csv](tables/{suite}/cells.csv).{more}"
         )
     ]
-
-
-def csv_name(suite: str) -> str:
-    """Path of the table of cells relative to the results folder."""
-    return f"tables/{file_slug(suite)}/cells.csv"
 
 
 def lines(leaderboard: Leaderboard) -> Iterable[dict[str, str]]:

@@ -93,13 +93,14 @@ def _of_all_suites(
         local = by_suite[leader.conditions.suite]
         figure = _drawn(results, stems(local)[list(local).index(leader)]).get("leaderboard")
     searches = sorted(path.name for path in results.tuning("").glob("*.md"))
+    corrupted = sorted(path.name for path in results.robustness("").parent.glob("*.md"))
     pages = {suite: page_name(suite) for suite in by_suite}
     texts = {
         "METHODS.md": methods_page(leaderboards),
         "SPEED.md": speed_page(measured),
         "index.html": browser_page(leaderboards, pages),
         "README.md": leaderboard_page(
-            by_suite, measured, pages, figure, result.unreadable, searches, spoiled(results)
+            by_suite, measured, pages, figure, result.unreadable, searches, corrupted
         ),
     }  # fmt: skip
     if (gains := hardest_page(leaderboards)) is not None:
@@ -131,12 +132,6 @@ def stems(leaderboards: Sequence[Leaderboard]) -> list[str]:
     return result
 
 
-def figure_path(results: Results, stem: str, kind: str) -> Path:
-    """Path of a figure. The gallery is drawn where the images are, and linked if it exists."""
-    suffix = "png" if kind == "gallery" else "svg"
-    return results.figures / f"{stem}-{kind}.{suffix}"
-
-
 def page_name(suite: str) -> str:
     """The file of a suite's page."""
     name = file_slug(suite)
@@ -144,13 +139,9 @@ def page_name(suite: str) -> str:
 
 
 def _drawn(results: Results, stem: str) -> dict[str, str]:
-    result = {kind: figure_path(results, stem, kind) for kind in CAPTIONS}
-    return {kind: f"figures/{path.name}" for kind, path in result.items() if path.exists()}
-
-
-def spoiled(results: Results) -> list[str]:
-    """Files of the pages on corruptions, sorted."""
-    return sorted(path.name for path in results.robustness("").parent.glob("*.md"))
+    """The figures that there are; the gallery is drawn where the images are."""
+    files = {kind: f"{stem}-{kind}.{'png' if kind == 'gallery' else 'svg'}" for kind in CAPTIONS}
+    return {kind: f"figures/{file}" for kind, file in files.items() if (results.figures / file).exists()}
 
 
 def terminal(leaderboards: Sequence[Leaderboard], width: int = 80, only: str | None = None) -> str:

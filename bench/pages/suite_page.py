@@ -169,17 +169,13 @@ def _conditions(leaderboard: Leaderboard, brief: bool) -> str:
     recipe = key.recipe if brief else names.recipe(key.recipe)
     seeds = ", ".join(map(str, leaderboard.seeds))
     local = provenance.stated(leaderboard).replace("\n", " ")
+    scored = any(c.scored for c in leaderboard.cells)
+    added = f" ({leaderboard.extra_images} images)" if key.extra_train and scored else ""
     return (
         f"{escape(names.data(key.test_set))} at {key.size[0]} x {key.size[1]} px, {_width(leaderboard)}, recipe"
-        f" {escape(recipe)}, {escape(key.split)}{_further_images(leaderboard)},"
+        f" {escape(recipe)}, {escape(key.split)}{added},"
         f" seed{'s' if len(leaderboard.seeds) > 1 else ''} {seeds}. {local}"
     )
-
-
-def _further_images(leaderboard: Leaderboard) -> str:
-    """How many images of another dataset are added to each training fold."""
-    some = leaderboard.conditions.extra_train and any(c.scored for c in leaderboard.cells)
-    return f" ({leaderboard.extra_images} images)" if some else ""
 
 
 def _image(kind: str, figures: Figures) -> list[str]:

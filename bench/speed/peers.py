@@ -96,15 +96,10 @@ def _row(name: str, job: Asked, local: Mapping[str, str], result: Mapping[str, A
         **{key: result.get(key) for key in ("device", "versions", *RATES.values())},
     }  # fmt: skip
     for mode, other in RATES.items():
-        ours = throughput_table.number(local, f"{mode}_images_per_second")
-        values[f"our_{mode}_images_per_second"] = ours if ours == ours else None
-        values[f"{mode}_ratio"] = ratio(ours, result.get(other))
+        if (ours := throughput_table.number(local, f"{mode}_images_per_second")) > 0:
+            values[f"our_{mode}_images_per_second"] = ours
+            values[f"{mode}_ratio"] = ours / theirs if (theirs := result.get(other)) else None
     return {key: throughput_table.spell(values.get(key)) for key in COLUMNS}
-
-
-def ratio(ours: float, other: float | None) -> float | None:
-    """Ours over theirs, above 1 where ours is faster; None where either was not measured."""
-    return ours / other if other and ours == ours else None
 
 
 def _sentence(row: Mapping[str, str]) -> str:

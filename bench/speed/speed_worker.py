@@ -71,7 +71,9 @@ def row_of(job: Asked, say: Say) -> ThroughputRow:
     pace = timing.pace(job.budget_s, device.kind)
     gmacs = complexity.gmacs(model)
 
-    compile_seconds = _seconds(train)
+    began = time.perf_counter()
+    train()
+    compile_seconds = time.perf_counter() - began
     stage = "deterministic training" if job.deterministic else "training"
     counted = Counted(train)
     before = joules()
@@ -219,12 +221,6 @@ def peak_gflops(compute_type: str, side: int, count: int, pace: timing.TimingSch
     short = timing.TimingSchedule(pace.warm_up_s / 2, pace.window_s / 2, max(2, pace.window_steps // 5))
     result = timing.measure(multiply, lambda: None, short)
     return FLOP * count * side**3 * max(window.rate for window in result.windows) / 1e9
-
-
-def _seconds(step: timing.Step) -> float:
-    began = time.perf_counter()
-    step()
-    return time.perf_counter() - began
 
 
 work = child.telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Asked, payload), say)}))

@@ -58,8 +58,7 @@ def hardest_gains(
         )
         if on_hard and on_rest:
             (pair, base_dice), (rest, _) = on_hard, on_rest
-            row, base = change.row.name, change.base.name
-            result.append(HardestGain(row, base, change.what, len(hard), base_dice, pair, rest.difference))
+            result.append(HardestGain(change.base.name, change.what, len(hard), base_dice, pair, rest.difference))
     pairs = corrected([one.pair for one in result])
     return tuple(replace(one, pair=pair) for one, pair in zip(result, pairs, strict=True))
 

@@ -250,7 +250,6 @@ class MatchedRow:
 class HardestGain:
     """A row and the same network without what was changed, on the images that other networks segment worst."""
 
-    name: str
     base: str  # the row without the change
     change: str  # a recipe's variant, test-time augmentation or another training set
     n: int  # images
