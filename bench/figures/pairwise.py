@@ -46,7 +46,7 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
             (AHEAD if value > 0 else BEHIND) if seen.significant else ALIKE if seen.verdict == EQUIVALENT else OPEN
         )
         colour = style.ON_DARK if codes[y, x] in (AHEAD, ALIKE) else style.ON_LIGHT
-        axes.text(x, y, f"{1000 * value:+.1f}", ha="center", va="center", color=colour, fontsize=9)
+        axes.text(x + 0.5, y + 0.5, f"{1000 * value:+.1f}", ha="center", va="center", color=colour, fontsize=9)
     axes.pcolormesh(
         np.ma.masked_invalid(codes),
         cmap=ListedColormap(COLOURS),
@@ -55,9 +55,6 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
         edgecolors=style.GROUND,
         linewidth=2,
     )
-    for text in axes.texts:
-        x, y = text.get_position()
-        text.set_position((x + 0.5, y + 0.5))
     axes.invert_yaxis()
     axes.set_xticks(
         np.arange(len(along)) + 0.5, texts[:-1], rotation=SLANT, ha="right", rotation_mode="anchor", fontsize=9

@@ -190,20 +190,17 @@ def compare_by_image(changes: Mapping[str, Change], limits: Limits) -> list[Find
 
 
 def changes(
-    before: Mapping[str, Mapping[str, float]],
-    now: Mapping[str, Mapping[str, float]],
-    patients: Mapping[str, str],
+    before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]], patients: Mapping[str, str],
     limits: Limits,
-) -> dict[str, Change]:
-    """By architecture, over the images that both sides scored: {architecture: {id: Dice}} twice.
+) -> dict[str, Change]:  # fmt: skip
+    """By architecture, over the images that both sides scored. before, now: summaries, by architecture.
 
     patients: of each id; an id that is not there is a patient of its own.
     """
     result = {}
-    for name in before.keys() & now.keys():
-        ids = sorted(before[name].keys() & now[name].keys())
-        if ids:
-            apart = np.array([now[name][key] - before[name][key] for key in ids])
-            of = [patients.get(key, key) for key in ids]
-            result[name] = change(apart, of, limits, name)
-    return dict(sorted(result.items()))
+    for name in sorted(before.keys() & now.keys()):
+        old, new = per_image(before[name]["counts"]), per_image(now[name]["counts"])
+        if ids := sorted(old.keys() & new.keys()):
+            apart = np.array([new[key] - old[key] for key in ids])
+            result[name] = change(apart, [patients.get(key, key) for key in ids], limits, name)
+    return result

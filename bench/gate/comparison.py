@@ -46,8 +46,7 @@ def compare(
         findings += accuracy.compare(name, before, new[name], limits, exact and limits.exact, expected_change)
     findings += [Finding(name, "trained and scored", "no", "yes (new)", True) for name in new if name not in old]
     findings += [_unfinished(name, "yes" if name in old else "no", how) for name, how in failed.items()]
-    before_images, now_images = _per_image(old), _per_image(new)
-    changes = accuracy.changes(before_images, now_images, now["data"].get("patients", {}), limits)
+    changes = accuracy.changes(old, new, now["data"].get("patients", {}), limits)
     return findings + accuracy.compare_by_image(changes, limits)
 
 
@@ -56,10 +55,6 @@ def _unfinished(name: str, before: str, how: Mapping[str, str]) -> Finding:
     judged = how["status"] not in NOT_OF_THE_CODE
     words = f"no: {how['status']}, {how['message']}"
     return Finding(name, "trained and scored", before, words, ok=False, judged=judged)
-
-
-def _per_image(architectures: Summary) -> dict[str, dict[str, float]]:
-    return {name: accuracy.per_image(of["counts"]) for name, of in architectures.items()}
 
 
 def explain(baseline: Summary, now: Summary, limits: Limits | None = None, *, expected_change: bool = False) -> str:

@@ -5,7 +5,7 @@ without arithmetic that differs between processors, so its results are compared 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ UNKNOWN = "?"  # an image, or a mask, that is none of the set's
 ALIKE = 1e-5  # between an image's mean in the set and in a batch
 LIMIT_S = 1800.0  # it takes seconds
 SCORES = ("tp", "fp", "fn", "tn", "dice", "iou", "hd95_mm", "assd_mm", "nsd_2mm", "distance_unit")
+# what decides the steps of an optimizer, except for the learning rate, which a schedule changes
+OPTIMIZER = ("name", "amsgrad", "beta_1", "beta_2", "clipnorm", "clipvalue", "epsilon", "global_clipnorm", "use_ema",
+             "weight_decay")  # fmt: skip
 Metadata = dict[str, Any]
 
 
@@ -72,15 +75,16 @@ def described(record: Mapping[str, Any], model: Any, suite_data: SuiteData) -> M
     """JSON-ready. order: a hash of each epoch's ids, batch by batch."""
     names = Names(suite_data.prepared)
     epochs = [[[names.of(*image) for image in batch] for batch in epoch] for epoch in model.trace["epochs"]]
-    last = [key for batch in epochs[-1] for key in batch]
+    flat = [[key for batch in epoch for key in batch] for epoch in epochs]
+    settings = model.optimizer.get_config()
     return {
-        "train_set": sorted({key for epoch in epochs for batch in epoch for key in batch}),
-        "each_once": all(len(flat) == len(set(flat)) == len(last) for flat in map(_flat, epochs)),
+        "train_set": sorted({key for keys in flat for key in keys}),
+        "each_once": all(len(keys) == len(set(keys)) == len(flat[-1]) for keys in flat),
         "validation_set": sorted(names.of(*image) for image in model.trace["validation"]),
         "order": [store.sha256(epoch)[:16] for epoch in epochs],
         "batch_sizes": [len(batch) for batch in epochs[0]],
         "learning_rates": [float(rate) for rate in record["history"]["learning_rate"]],
-        "optimizer": _optimizer(model.optimizer),
+        "optimizer": {key: settings[key] for key in OPTIMIZER if key in settings},
         "loss": _loss(model.given_loss),
         "best_epoch": record["best_epoch"],
         "weights_of_epoch": int(np.asarray(model.get_layer("epoch").bias)[0]) - 1,
@@ -104,19 +108,6 @@ class Names:
         image = self.ids[nearest] if abs(self.means[nearest] - mean) <= ALIKE else UNKNOWN
         target = self.of_mask.get(mask, UNKNOWN)
         return image if image == target else f"{image} with the mask of {target}"
-
-
-def _flat(epoch: Sequence[Sequence[str]]) -> list[str]:
-    return [key for batch in epoch for key in batch]
-
-
-def _optimizer(optimizer: Any) -> dict[str, Any]:
-    """The settings that decide its steps, except for the learning rate, which a schedule changes."""
-    settings = optimizer.get_config()
-    return {"name": settings["name"], **{key: settings[key] for key in sorted(settings) if key in ADAM}}
-
-
-ADAM = ("beta_1", "beta_2", "epsilon", "amsgrad", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema")
 
 
 def _loss(loss: Any) -> list[float]:

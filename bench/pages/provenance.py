@@ -82,13 +82,12 @@ def kinds(leaderboard: Leaderboard) -> list[str]:
     lines = []
     for _, values in sorted(parts.items()):
         for value, result in sorted(values.items()) if len(values) > 1 else ():
-            names = listed([_named(name, n, trainings[name]) for name, n in sorted(result.items())])
-            lines.append(paragraph(f"{escape(value)}: {names}", "- "))
+            names = [
+                escape(name) if n == trainings[name] else f"{escape(name)} ({n} of {counted(trainings[name], 'cell')})"
+                for name, n in sorted(result.items())
+            ]
+            lines.append(paragraph(f"{escape(value)}: {listed(names)}", "- "))
     return [paragraph(f"**Rows from several kinds of machine.** {WHY}"), "\n".join(lines)] if lines else []
-
-
-def _named(name: str, n: int, of: int) -> str:
-    return escape(name) if n == of else f"{escape(name)} ({n} of {counted(of, 'cell')})"
 
 
 def stated(leaderboard: Leaderboard) -> str:

@@ -115,20 +115,17 @@ def _of_all_suites(
 def stems(leaderboards: Sequence[Leaderboard]) -> list[str]:
     """File name stems of each leaderboard's figures: suite and machine, with the protocol where a newer leaderboard has
     that name, numbered where that is not enough."""
-    plain = [file_slug(f"{s.conditions.suite}-{s.conditions.machine}") for s in leaderboards]
-    newest = {
-        name: max(s.conditions.protocol for s, n in zip(leaderboards, plain, strict=True) if n == name)
-        for name in plain
-    }
-    names = [
-        name if s.conditions.protocol == newest[name] else f"{name}-protocol-{s.conditions.protocol}"
-        for s, name in zip(leaderboards, plain, strict=True)
-    ]
+    names = [file_slug(f"{s.conditions.suite}-{s.conditions.machine}") for s in leaderboards]
+    protocols = [s.conditions.protocol for s in leaderboards]
+    newest: dict[str, int] = {}
+    for name, protocol in zip(names, protocols, strict=True):
+        newest[name] = max(protocol, newest.get(name, 0))
     seen: Counter[str] = Counter()
     result = []
-    for name in names:
-        seen[name] += 1
-        result.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    for name, protocol in zip(names, protocols, strict=True):
+        stem = name if protocol == newest[name] else f"{name}-protocol-{protocol}"
+        seen[stem] += 1
+        result.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
     return result
 
 

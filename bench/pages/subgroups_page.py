@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from bench.markdown import code, escape, paragraph, ratio, table, with_interval
+from bench.markdown import NONE, code, escape, paragraph, ratio, table, with_interval
 from bench.names import display, fitting
 from bench.pages.tables import DIGITS, unbroken
 from bench.statistics import hard_images, subgroups
@@ -29,16 +27,13 @@ def by_group(leaderboard: Leaderboard, known: Subgroups) -> list[str]:
     names = [n for n in names if any(n in result["dice"] for groups in known.values() for result in groups.values())]
     rows = [
         [escape(attribute), escape(group), str(result["n"] or f"under {subgroups.MIN_GROUP}"),
-         *(_dice(result["dice"][n]) if n in result["dice"] else "-" for n in names)]
+         *(unbroken(with_interval(subgroups.interval(result["dice"][n]), DIGITS)) if n in result["dice"] else NONE
+           for n in names)]
         for attribute, groups in known.items() for group, result in groups.items()
     ]  # fmt: skip
     note = "Mean Dice with its 95 % interval over patients, seeds averaged. The CSV table has all rows and gaps."
     blocks = [table(["By", "Group", "Images", *(escape(display(n)) for n in names)], rows, left=2)]
     return [*blocks, paragraph(note), *([paragraph(missing)] if requested and not {"sex", "age"} & set(known) else [])]
-
-
-def _dice(values: Sequence[float]) -> str:
-    return unbroken(with_interval(subgroups.interval(values), DIGITS))
 
 
 def hardest(leaderboard: Leaderboard) -> list[str]:

@@ -66,7 +66,7 @@ def accuracy(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
             unbroken(with_interval(r.dice, DIGITS)),
             unbroken(verdict(leaderboard, r)),
             difference(leaderboard, r),
-            *((_border(r) if stored else _size(r)) if more else []),
+            *(_border(r) if stored else _size(r) if short else []),
         ]
         for r in rows
     ]
@@ -94,7 +94,7 @@ def costs(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[Thro
     body = [
         [escape(display(r.name)), str(len(r.seeds)),
          *(short_ratio(r.means[k]) for k in ("iou", "precision", "recall", "accuracy")),
-         unbroken(millions(r.parameters)), unbroken(duration(r.train_seconds)), rate(leaderboard, r, measured)]
+         *_size(r), rate(leaderboard, r, measured)]
         for r in rows
     ]  # fmt: skip
     return table(headers, body, left=1)

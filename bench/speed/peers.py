@@ -60,14 +60,8 @@ def measure(
         failures += measured.failures
         batch = str(suite.recipe_of(suite.recipe).batch_size)
         ours_of = ("unet", str(suite.width_of("unet")), batch, str(suite.threads))
-        local = next(
-            (
-                r
-                for r in throughput_table.read(measured.path)
-                if tuple(r[key] for key in throughput_table.KEY) == ours_of
-            ),
-            {},
-        )
+        by_key = {tuple(row[k] for k in throughput_table.KEY): row for row in throughput_table.read(measured.path)}
+        local = by_key.get(ours_of, {})
         for compiled in (False, True):
             name = f"torch, {'compiled' if compiled else 'eager'}, channels last"
             job = Asked(suite.width_of("unet"), int(batch), suite.size, precision, compiled, suite.threads, budget_s)

@@ -104,13 +104,10 @@ def recipe(base: Recipe, params: Mapping[str, Value]) -> Recipe:
 
     An augmentation that moves nothing becomes None, which also spares the resampling of every image.
     """
-    details = {name: float(f"{value:.3g}") if _continuous(name) else value for name, value in params.items()}
+    continuous = ("learning_rate", *AUGMENTATION)
+    details = {name: float(f"{value:.3g}") if name in continuous else value for name, value in params.items()}
     moved = {name: details.pop(name) for name in AUGMENTATION}
     augmentation: Any = replace(base.augmentation or Augmentation(), **moved)  # type: ignore[arg-type]
     if not any(asdict(augmentation).values()):
         augmentation = None
     return replace(base, augmentation=augmentation, **details)  # type: ignore[arg-type]
-
-
-def _continuous(name: str) -> bool:
-    return name == "learning_rate" or name in AUGMENTATION

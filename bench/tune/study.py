@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -127,17 +126,12 @@ class Study:
 
         Raises Failed for the first training that fails.
         """
-        todo: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        todo = iter([(name, seed) for seed in seeds for name in recipes])  # a list's, so threads can share it
         result: dict[tuple[str, int], store.Document] = {}
-        for seed in seeds:
-            for name in recipes:
-                todo.put((name, seed))
 
         def work() -> None:
-            while not self.executor.stopping.is_set():
-                try:
-                    name, seed = todo.get_nowait()
-                except queue.Empty:
+            for name, seed in todo:
+                if self.executor.stopping.is_set():
                     return
                 label = f"held-out fold {self.plan.fold}, {name} recipe, seed {seed}"
                 result[name, seed] = self.trained(recipes[name], self.plan.outer(self.suite_data), seed, label)

@@ -75,8 +75,7 @@ def test_an_architecture_is_judged_by_its_own_margin() -> None:
     counts = {f"0/c{k:02d}": [100 - 6 - k % 3, 0, 6 + k % 3, 900] for k in range(20)}
     worse = {key: [tp - 4, fp, fn + 4, tn] for key, (tp, fp, fn, tn) in counts.items()}  # 0.022 of Dice or so
     limits = Limits(margin=0.01, floor=0.5, margins=(("b", 0.05),))
-    before = {name: accuracy.per_image(counts) for name in "ab"}
-    now = {name: accuracy.per_image(worse) for name in "ab"}
+    before, now = ({name: {"counts": of} for name in "ab"} for of in (counts, worse))
     result = accuracy.compare_by_image(accuracy.changes(before, now, {}, limits), limits)
     assert [f.ok for f in result] == [False, True]
     assert [f.numbers["margin"] for f in result] == [0.01, 0.05]

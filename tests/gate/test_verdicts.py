@@ -77,7 +77,8 @@ def test_the_table_gives_margin_change_bound_and_p(p, words):
 
 
 def test_architectures_without_a_common_image_have_no_change():
-    one, other = {"unet": {"a": 0.9}, "resunet": {"a": 0.9}}, {"unet": {"b": 0.9}, "resunet": {"a": 0.8}}
+    a, b = ({"counts": {f"0/{image}": [9, 1, 0, 5]}} for image in "ab")
+    one, other = {"unet": a, "resunet": a}, {"unet": b, "resunet": a}
     assert list(accuracy.changes(one, other, {}, LIMITS)) == ["resunet"]
 
 
