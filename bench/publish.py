@@ -121,7 +121,7 @@ def _throughput(source: Results, target: Results, suite: Suite) -> list[Path]:
     for path in sorted(source.throughput().glob(f"*.{suite.size[0]}x{suite.size[1]}.csv")):
         copy = target.throughput(path.name)
         old = throughput_table.read(copy)
-        store.write_text(copy, throughput_table.spelled(throughput_table.improved(old, throughput_table.read(path))))
+        store.write_text(copy, throughput_table.csv_text(throughput_table.improved(old, throughput_table.read(path))))
         written.append(copy)
     return written
 

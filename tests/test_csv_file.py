@@ -58,7 +58,7 @@ def test_costs_and_throughput_write_no_formula(tmp_path):
     assert "'@SUM" in written
     assert costs.read(Results(tmp_path))[0]["cpu"] == machine["cpu"]
     row = dict.fromkeys(throughput_table.COLUMNS, "1") | {"device": "=1+1", "note": "-x"}
-    text = throughput_table.spelled([row])
+    text = throughput_table.csv_text([row])
     assert "'=1+1" in text
     assert "'-x" in text
     (tmp_path / "speeds.csv").write_text(text)

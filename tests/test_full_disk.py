@@ -73,7 +73,7 @@ WRITERS = {
     "record set aside": lambda f, _: store.set_aside(f / "runs/quick/m/old.json"),
     "figure": lambda f, _: draw(f / "figures/x.png"),
     "costs": lambda f, _: costs.renew(Results(f), SUITE, parsed([record("unet", 0, suite="quick", n=10, epochs=3)])),
-    "throughput table": lambda f, _: store.write_text(f / "throughput/a.csv", throughput_table.spelled([])),
+    "throughput table": lambda f, _: store.write_text(f / "throughput/a.csv", throughput_table.csv_text([])),
     "phantom set": lambda f, _: phantom.write(f / "cache/phantom", 1, (16, 16)),
     "prepared cache": lambda f, get: prepare(
         datasets.load("phantom", get("radiographs")), (16, 16), f / "cache/prepared"

@@ -7,7 +7,7 @@ from statistics import fmean
 import pytest
 from records import agreeing, counted, ensembles, grid, leaderboards, save, sealed
 
-from bench.pages.hardest_page import hardest_page
+from bench.pages.hard_cases import hardest_page
 from bench.pages.report import write
 from bench.records.results import Results
 from bench.statistics.hardest_gain import HARDEST, TTA

@@ -14,7 +14,7 @@ import lungseg
 from bench.__main__ import main as bench
 from bench.cli import comparing
 from bench.cli.options import parser
-from bench.gate.reports import Verdict
+from bench.gate import Verdict
 from bench.records.results import Results
 from bench.running import data
 from bench.suites import SUITES
@@ -91,7 +91,7 @@ import sys
 from pathlib import Path
 from bench.cli import comparing
 
-from bench.gate.reports import Verdict
+from bench.gate import Verdict
 comparing.near = str
 sys.exit(comparing._tell(Verdict([], "strict", 1), Path(sys.argv[1])))
 """

@@ -88,12 +88,12 @@ def test_a_process_computes_in_the_precision_that_is_asked(monkeypatch: pytest.M
     class Built(Exception):
         """Carries the recipe that a model would be built by."""
 
-    def build(_: speed_worker.Asked, recipe: Recipe) -> Any:
+    def build(_: speed_worker.Request, recipe: Recipe) -> Any:
         raise Built(recipe.precision)
 
     monkeypatch.setattr(runtime, "init_backend", lambda *_, **__: runtime.Device("cpu", "cpu"))
     monkeypatch.setattr(speed_worker, "_model", build)
-    job = speed_worker.Asked("unet", 4, (64, 64), "smoke", 1, "cpu", 1.0)
+    job = speed_worker.Request("unet", 4, (64, 64), "smoke", 1, "cpu", 1.0)
     for requested, used in ((None, "float32"), ("mixed_bfloat16", "mixed_bfloat16")):
         with pytest.raises(Built, match=f"^{used}$"):
             speed_worker.row_of(replace(job, precision=requested), print)
@@ -205,7 +205,7 @@ def test_what_this_machine_has_measured_is_not_measured_again(
     one = replace(small, architectures=("unet",))
     known = row(**{"width": small.width, "batch": 4, **local, **other})
     name = f"cpu.{runtime.backend_name()}.float32.64x64.csv"
-    store.write_text(tmp_path / "throughput" / name, throughput_table.spelled([known]))
+    store.write_text(tmp_path / "throughput" / name, throughput_table.csv_text([known]))
     throughput.measure(one, Results(tmp_path), lambda _: None, anew=False)
     assert requested == ["unet"] * again
     throughput.measure(one, Results(tmp_path), lambda _: None)

@@ -19,7 +19,7 @@ from lungseg.errors import DataError
 def test_a_table_keeps_rows_of_other_conditions_and_replaces_its_own(tmp_path: Path) -> None:
     path = tmp_path / "cpu.tensorflow.float32.64x64.csv"
     old = [row(width=16, commit="old"), row(width=8, commit="old"), row(threads=2, commit="old"), row("r2unet")]
-    path.write_text(throughput_table.spelled(old), encoding="utf-8")
+    path.write_text(throughput_table.csv_text(old), encoding="utf-8")
     rows = throughput_table.merged(throughput_table.read(path), [row(width=8, commit="new"), row(batch=16)])
     keys = [tuple(r[name] for name in throughput_table.KEY) for r in rows]
     assert keys == [
@@ -55,7 +55,7 @@ def test_a_published_row_gives_way_to_no_older_and_no_disturbed_one() -> None:
 def test_a_table_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     path = tmp_path / "old.csv"
     path.write_text("architecture,width,batch,threads,gone\nunet,8,4,1,x\n", encoding="utf-8")
-    again = throughput_table.spelled(throughput_table.read(path))
+    again = throughput_table.csv_text(throughput_table.read(path))
     assert again.splitlines()[0] == ",".join(throughput_table.COLUMNS)
     assert again.splitlines()[1].startswith("unet,8,4,")
 
@@ -72,7 +72,7 @@ def test_another_file_in_the_table_s_place_is_not_overwritten(tmp_path: Path) ->
     [(None, ""), (True, "true"), (12.3456, "12.35"), (123456.7, "123457"), (7, "7"), ("a,b", "a,b"), (3e-5, "3e-05")],
 )
 def test_values_are_spelled_without_separators(value: object, text: str) -> None:
-    assert throughput_table.spell(value) == text
+    assert throughput_table.formatted(value) == text
 
 
 def test_what_a_reader_must_know_is_noted() -> None:
@@ -111,7 +111,7 @@ def test_every_column_that_the_report_reads_is_written(tmp_path: Path) -> None:
     )
     path = tmp_path / "throughput" / "cpu.tensorflow.float32.64x64.csv"
     path.parent.mkdir()
-    path.write_text(throughput_table.spelled([measured]), encoding="utf-8")
+    path.write_text(throughput_table.csv_text([measured]), encoding="utf-8")
     (table,) = throughput_table.load(Results(tmp_path))
     assert (table.device_kind, table.backend, table.precision, table.size) == ("cpu", "tensorflow", "float32", (64, 64))
     strict = replace(table, rows=tuple(Strict(r) for r in table.rows))

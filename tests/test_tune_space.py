@@ -39,10 +39,10 @@ def test_a_number_is_hashed_alike_whether_a_recipe_or_the_sampler_wrote_it(name)
     base = recipe(name)
     floats = {key: float(value) for key, value in space.values(base).items() if key in space.AUGMENTATION}
     whole = {key: int(value) if value == int(value) else value for key, value in floats.items()}
-    spelled = {
+    hashes = {
         store.sha256(settings(space.recipe(base, {**space.values(base), **place}))) for place in ({}, floats, whole)
     }
-    assert len(spelled) == 1
+    assert len(hashes) == 1
 
 
 def places(base):

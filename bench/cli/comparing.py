@@ -21,13 +21,13 @@ from lungseg.errors import PARTIAL, EnvironmentFailure, UsageError
 from lungseg.terminal import near, silence
 
 if TYPE_CHECKING:
-    from bench.gate.reports import Verdict
+    from bench.gate.verdict import Verdict
 
 
 def gate(options: argparse.Namespace) -> int:
     """0 all is well, 1 regression, 4 not all could be judged, 5 not comparable."""
     from bench import gate as guard
-    from bench.gate import replaced, reports
+    from bench.gate import replaced
 
     began = time.monotonic()
     before = guard.load_baseline(options.baseline)
@@ -40,14 +40,13 @@ def gate(options: argparse.Namespace) -> int:
     strictness = guard.explain(before, now, limits)
     about = {"suite": suite.name, **_about(), "seconds": time.monotonic() - began}
     code = guard.exit_code(findings)
-    verdict = reports.Verdict(findings, strictness, code, [(before, now)], limits, about, note)
+    verdict = guard.Verdict(findings, strictness, code, [(before, now)], limits, about, note)
     return _tell(verdict, options.results.root / "gate", options.junit)
 
 
 def compare(options: argparse.Namespace) -> int:
     """Any two sets of records of a suite, as after an expected change or with other seeds; codes as of the gate."""
     from bench import gate as guard
-    from bench.gate import reports
 
     suite = suites.select(suites.suite(options.suite), options.arch)
     limits = guard.chosen(suite.name, options.limits, options.margin)
@@ -67,7 +66,7 @@ def compare(options: argparse.Namespace) -> int:
     others = [] if options.arch else guard.left_out(options.candidate, suite)
     more = f" Not compared: {', '.join(others)} (--arch '*' compares all)." if others else ""
     compared = [(before[key], now[key]) for key in shared]
-    verdict = reports.Verdict(
+    verdict = guard.Verdict(
         findings, strictness + more, guard.exit_code(findings), compared, limits, {"suite": suite.name, **_about()}
     )
     return _tell(verdict, options.results.root / f"compare-{suite.name}", options.junit)
@@ -99,7 +98,7 @@ ATTEMPTS = 3  # of what seems slower: another process may have run beside it
 def gate_speed(options: argparse.Namespace) -> int:
     """Times of kernels against a baseline's: codes as of the gate. What seems slower is measured again."""
     from bench import gate as guard
-    from bench.gate import reports, speed
+    from bench.gate import speed
     from bench.records import store
 
     began = time.monotonic()
@@ -126,7 +125,7 @@ def gate_speed(options: argparse.Namespace) -> int:
         f"{margin:.0%} fails. The best of {ATTEMPTS} measurements counts."
     )
     about = {**_about(), "seconds": time.monotonic() - began}
-    verdict = reports.Verdict(findings, strictness, guard.exit_code(findings), about=about)
+    verdict = guard.Verdict(findings, strictness, guard.exit_code(findings), about=about)
     return _tell(verdict, options.results.root / "gate-speed", options.junit)
 
 

@@ -21,5 +21,6 @@ from bench.gate.summary import summarise_results as summarise_results
 from bench.gate.verdict import OK as OK
 from bench.gate.verdict import Finding as Finding
 from bench.gate.verdict import NotComparable as NotComparable
+from bench.gate.verdict import Verdict as Verdict
 from bench.gate.verdict import as_json as as_json
 from bench.gate.verdict import exit_code as exit_code

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from bench.gate import accuracy, pipeline, preparation
 from bench.gate.limits import Limits, limits_of
-from bench.gate.verdict import Finding
+from bench.gate.verdict import Finding, Summary
 from bench.running.child import NOT_OF_THE_CODE
-
-Summary = Mapping[str, Any]
 
 
 def compare(

@@ -35,7 +35,7 @@ Metadata = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """The payload of the dry run's process, which writes to a results folder of its own."""
 
     suite: Suite
@@ -49,7 +49,7 @@ def metadata(suite: Suite, root: Path, results: Results) -> Metadata:
     ``{"failed": words, "slow": bool}`` where it failed: slow unless an exception said why, since any machine can run
     one small network for seconds."""
     folder = results.log(suite.name, "dry-run")
-    requested = plain(Asked(suite, root, Results(folder)))
+    requested = plain(Request(suite, root, Results(folder)))
     job = Job("bench.gate.dry_run", requested, suite.threads, folder / "log.txt", LIMIT_S)
     result: Metadata = {}
     outcome = Local().submit(job, lambda event: result.update(event.get("facts", {})))
@@ -125,7 +125,7 @@ def _scores(case: Mapping[str, Any]) -> dict[str, Any]:
     return local | {f"at_stored.{key}": stored[key] for key in SCORES if key in stored}
 
 
-work = child.telling(lambda payload, say: say({"event": "facts", "facts": trained(**vars(restored(Asked, payload)))}))
+work = child.telling(lambda payload, say: say({"event": "facts", "facts": trained(**vars(restored(Request, payload)))}))
 
 
 if __name__ == "__main__":

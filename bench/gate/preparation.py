@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from bench.gate.limits import Limits
-from bench.gate.verdict import Finding, NotComparable, changed, some
+from bench.gate.verdict import Finding, NotComparable, Summary, changed, some
 
-Summary = Mapping[str, Any]
 SPACING = 1e-9  # mm: quotients of float64, the same everywhere
 SUBJECT = {"suite": "suite", "dataset": "dataset", "size": "size", "records": "schema of records"}
 

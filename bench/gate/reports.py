@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree as xml
 
-from bench.gate.limits import Limits
-from bench.gate.verdict import NOT_JUDGED, OK, Finding, as_json
+from bench.gate.verdict import NOT_JUDGED, OK, Finding, Summary, Verdict, as_json
 
 SCHEMA = 1  # of gate.json
 SCORES = ("dice", "f1", "validation_loss")
-WORDS = {OK: "passed", NOT_JUDGED: "not judged"}  # of exit codes; any other failed
 REMEDY = (
     "If the change is intended, write a new baseline (`make baseline`; in another project `lungseg-bench baseline` "
     "with the gate's options) and say so in the commit message."
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # what XML 1.0 cannot hold
-Summary = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Findings, and what they came from.
-
-    compared: pairs of summaries, baseline and now. limits: that they were held to; None: those of each suite.
-    about: of the run, JSON-ready: commit, time, seconds. note: a sentence on a baseline that changed with the code.
-    """
-
-    findings: Sequence[Finding]
-    strictness: str
-    code: int
-    compared: Sequence[tuple[Summary, Summary]] = ()
-    limits: Limits | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
-    note: str = ""
-
-    @property
-    def word(self) -> str:
-        """``passed``, ``failed`` or ``not judged``."""
-        return WORDS.get(self.code, "failed")
 
 
 def markdown(verdict: Verdict) -> str:

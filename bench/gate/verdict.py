@@ -1,4 +1,4 @@
-"""The findings of a comparison and their exit code."""
+"""The findings of a comparison, their exit code and the verdict."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bench.gate.limits import Limits
 from lungseg.errors import LungsegError
 
 OK, REGRESSION, NOT_JUDGED, NOT_COMPARABLE = 0, 1, 4, 5
+WORDS = {OK: "passed", NOT_JUDGED: "not judged"}  # of exit codes; any other failed
+Summary = Mapping[str, Any]
 
 
 class NotComparable(LungsegError):
@@ -33,6 +36,28 @@ class Finding:
     ok: bool
     judged: bool = True
     numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Findings, and what they came from.
+
+    compared: pairs of summaries, baseline and now. limits: that they were held to; None: those of each suite.
+    about: of the run, JSON-ready: commit, time, seconds. note: a sentence on a baseline that changed with the code.
+    """
+
+    findings: Sequence[Finding]
+    strictness: str
+    code: int
+    compared: Sequence[tuple[Summary, Summary]] = ()
+    limits: Limits | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def word(self) -> str:
+        """``passed``, ``failed`` or ``not judged``."""
+        return WORDS.get(self.code, "failed")
 
 
 def exit_code(findings: Sequence[Finding]) -> int:

@@ -254,8 +254,8 @@ def _links(
         local = [suite for suite, leaderboards in by_suite.items() if any(answers_it(s) for s in leaderboards)]
         if local:
             lines.append(f"{kind}: {', '.join(_link(suite, page_name) for suite in local)}")
-    spoiled = [f"[{escape(name.removesuffix('.md'))}](robustness/{file_slug(name)})" for name in corrupted]
-    lines += [f"Robustness to corruptions: {', '.join(spoiled)}"] if spoiled else []
+    pages = [f"[{escape(name.removesuffix('.md'))}](robustness/{file_slug(name)})" for name in corrupted]
+    lines += [f"Robustness to corruptions: {', '.join(pages)}"] if pages else []
     result = [f"[{escape(name.removesuffix('.md'))}](tuning/{file_slug(name)})" for name in searches]
     lines += [f"Searches for a better recipe: {', '.join(result)}"] if result else []
     if any(leaderboard.hardest_gains for local in by_suite.values() for leaderboard in local):

@@ -13,7 +13,7 @@ from bench.cell import file_slug
 from bench.markdown import filled, plain, ratio, table, truncated, with_interval
 from bench.pages import answers, completeness, csv_tables, leading, robustness_page
 from bench.pages.browser_page import browser_page
-from bench.pages.hardest_page import hardest_page
+from bench.pages.hard_cases import hardest_page
 from bench.pages.leaderboard_page import leaderboard_page
 from bench.pages.methods_page import methods_page
 from bench.pages.speed_page import speed_page

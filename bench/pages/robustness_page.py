@@ -89,7 +89,7 @@ def _leaderboard(networks: list[Network]) -> list[str]:
 def _definitions() -> str:
     lines = []
     for corruption in CORRUPTIONS.values():
-        how = (corruption.spoil.__doc__ or "").strip()
+        how = (corruption.apply.__doc__ or "").strip()
         strengths = ", ".join(f"{strength:g}" for strength in corruption.strengths)
         lines.append(paragraph(f"**{corruption.name}** {strengths} ({corruption.meaning}): {how}", "- "))
     return "\n".join(lines)

@@ -13,8 +13,8 @@ from bench.pages import (
     comparisons,
     completeness,
     csv_tables,
+    hard_cases,
     provenance,
-    subgroups_page,
     tables,
 )
 from bench.records.reruns import Reruns
@@ -127,8 +127,8 @@ def section_blocks(
 def _details(leaderboard: Leaderboard, groups: Subgroups) -> list[str]:
     return [
         *_folded("More questions: seeds, choice, convergence, cost, machines", _further(leaderboard)),
-        *_folded("Groups of patients", subgroups_page.by_group(leaderboard, groups)),
-        *_folded("Hardest images", subgroups_page.hardest(leaderboard)),
+        *_folded("Groups of patients", hard_cases.by_group(leaderboard, groups)),
+        *_folded("Hardest images", hard_cases.hardest(leaderboard)),
     ]
 
 

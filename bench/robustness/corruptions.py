@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 VERSION = 1  # rises when any corruption yields other pixels
 CLEAN = "clean"
 
-Picture = NDArray[np.float32]
+Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Draws = np.random.Generator
-Spoil = Callable[[Picture, Mask, float, Draws], tuple[Picture, Mask]]
+Generator = np.random.Generator
+Change = Callable[[Image, Mask, float, Generator], tuple[Image, Mask]]
 
 
 @dataclass(frozen=True)
@@ -30,48 +30,48 @@ class Corruption:
     name: str
     strengths: tuple[float, float, float]
     meaning: str
-    spoil: Spoil
+    apply: Change
 
 
-def contrast(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Picture, Mask]:
+def contrast(image: Image, mask: Mask, strength: float, _: Generator) -> tuple[Image, Mask]:
     """Grey values drawn together about their mean, which stays."""
     mean = image.mean(dtype=np.float64)
     return _clipped((image - mean) * strength + mean), mask
 
 
-def gamma(image: Picture, mask: Mask, strength: float, samples: Draws) -> tuple[Picture, Mask]:
+def gamma(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Image, Mask]:
     """Grey values to the power of the strength or of its inverse: darker or brighter, by lot."""
-    return _clipped(image.astype(np.float64) ** (strength if samples.random() < 0.5 else 1 / strength)), mask
+    return _clipped(image.astype(np.float64) ** (strength if rng.random() < 0.5 else 1 / strength)), mask
 
 
-def rotation(image: Picture, mask: Mask, strength: float, samples: Draws) -> tuple[Picture, Mask]:
+def rotation(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Image, Mask]:
     """Turned about the middle, either way by lot; black and no lung enter from outside."""
     from lungseg import images
 
-    turn = strength if samples.random() < 0.5 else -strength
+    turn = strength if rng.random() < 0.5 else -strength
     return _moved(image, mask, images.affine(image.shape, turn, 1.0, (0.0, 0.0), hflip=False))
 
 
-def inversion(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Picture, Mask]:
+def inversion(image: Image, mask: Mask, strength: float, _: Generator) -> tuple[Image, Mask]:
     """Grey values from the strength upwards inverted: all of them at 0, as a film shown with its blacks white."""
     return _clipped(np.where(image >= strength, 1 - image, image)), mask
 
 
-def crop(image: Picture, mask: Mask, strength: float, samples: Draws) -> tuple[Picture, Mask]:
+def crop(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Image, Mask]:
     """A window of this share of both sides, somewhere by lot, enlarged to the whole: the border is cut off."""
     from lungseg import images
 
     room = (1 - strength) / strength / 2  # shares of the sides by which the enlarged image can move
-    down, right = samples.uniform(-room, room, 2)
+    down, right = rng.uniform(-room, room, 2)
     return _moved(image, mask, images.affine(image.shape, 0.0, 1 / strength, (down, right), hflip=False))
 
 
-def noise(image: Picture, mask: Mask, strength: float, samples: Draws) -> tuple[Picture, Mask]:
+def noise(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Image, Mask]:
     """Normal noise of this standard deviation at each pixel, apart from every other."""
-    return _clipped(image + samples.normal(0, strength, image.shape)), mask
+    return _clipped(image + rng.normal(0, strength, image.shape)), mask
 
 
-def blur(image: Picture, mask: Mask, strength: float, _: Draws) -> tuple[Picture, Mask]:
+def blur(image: Image, mask: Mask, strength: float, _: Generator) -> tuple[Image, Mask]:
     """Gaussian blur whose standard deviation is this share of the image's height."""
     from scipy import ndimage
 
@@ -102,7 +102,7 @@ def key_of(name: str, strength: float) -> str:
 KEYS = (CLEAN, *(key_of(c.name, strength) for c in CORRUPTIONS.values() for strength in c.strengths))
 
 
-def corrupted(image: Picture, mask: Mask, key: str, name: str) -> tuple[Picture, Mask]:
+def corrupted(image: Image, mask: Mask, key: str, name: str) -> tuple[Image, Mask]:
     """Image float32 (H, W) in [0, 1] and mask bool (H, W) under the corruption ``key`` of ``KEYS``.
 
     name: the image's id. What is drawn by lot follows from it and from the key alone, so every network sees the same,
@@ -112,16 +112,16 @@ def corrupted(image: Picture, mask: Mask, key: str, name: str) -> tuple[Picture,
         return image, mask
     kind, strength = key.split(" ")
     digest = hashlib.sha256(f"{VERSION}:{name}:{key}".encode()).digest()
-    samples = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    return CORRUPTIONS[kind].spoil(image, mask, float(strength), samples)
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    return CORRUPTIONS[kind].apply(image, mask, float(strength), rng)
 
 
-def _moved(image: Picture, mask: Mask, affine: NDArray[np.float64]) -> tuple[Picture, Mask]:
+def _moved(image: Image, mask: Mask, affine: NDArray[np.float64]) -> tuple[Image, Mask]:
     from lungseg import images
 
     moved = images.warp(mask.astype(np.float32), affine, sharp=True) >= 0.5
     return _clipped(images.warp(image, affine, sharp=True)), np.asarray(moved)
 
 
-def _clipped(image: NDArray[np.floating]) -> Picture:
+def _clipped(image: NDArray[np.floating]) -> Image:
     return np.clip(image, 0, 1).astype(np.float32)

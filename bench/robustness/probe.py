@@ -29,7 +29,7 @@ from lungseg.errors import PARTIAL, DataError
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """The payload of the process: trained cells of one architecture and recipe."""
 
     cells: tuple[Cell, ...]
@@ -117,7 +117,7 @@ def _measured(
     source = machine.source()
     first = cells[0]
     log = results.log(suite.name, first.machine_key, f"{first.id.split('.')[0]}.robustness", "log.txt")
-    job = of_cell("bench.robustness.probe", first, Asked(cells, suite, root, results), log, results)
+    job = of_cell("bench.robustness.probe", first, Request(cells, suite, root, results), log, results)
     dice: dict[int, dict[str, dict[str, float]]] = {}
     metadata: dict[str, Any] = {}
     seed_of = {cell.id: cell.seed for cell in cells}
@@ -154,7 +154,7 @@ def _measured(
     return Network(name, first.machine_key, images, tuple(patient[image] for image in images), rounded, about)
 
 
-def run(requested: Asked, say: Say) -> None:
+def run(requested: Request, say: Say) -> None:
     """Predict what each cell held out under every corruption; all are of one architecture and recipe.
 
     say: receives {"event": "dice", "cell": its id, "images": ids, "dice": {corruption: of each image}} for each. Raises
@@ -174,19 +174,19 @@ def run(requested: Asked, say: Say) -> None:
         result: dict[str, list[float]] = {}
         held_out = [(np.asarray(prepared.images[row]), np.asarray(prepared.masks[row])) for row in rows]
         for corruption in corruptions.KEYS:
-            spoiled = [
+            corrupted = [
                 corruptions.corrupted(image, mask, corruption, name)
                 for name, (image, mask) in zip(fold.test, held_out, strict=True)
             ]
-            probability = inference.probabilities(model, np.stack([image for image, _ in spoiled]))
+            probability = inference.probabilities(model, np.stack([image for image, _ in corrupted]))
             predictions = inference.masks(probability, first.recipe.threshold)
             result[corruption] = [
-                metrics.dice(mask, prediction) for (_, mask), prediction in zip(spoiled, predictions, strict=True)
+                metrics.dice(mask, prediction) for (_, mask), prediction in zip(corrupted, predictions, strict=True)
             ]
         say({"event": "dice", "cell": cell.id, "images": list(fold.test), "dice": result})
 
 
-work = child.telling(lambda payload, say: run(restored(Asked, payload), say))
+work = child.telling(lambda payload, say: run(restored(Request, payload), say))
 
 
 if __name__ == "__main__":

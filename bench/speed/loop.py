@@ -30,9 +30,9 @@ def images_per_second(model: Any, size: tuple[int, int], recipe: Recipe, rate: f
     from lungseg import training
 
     n, epochs = amount(recipe.batch_size, rate, budget_s)
-    still = replace(recipe, epochs=epochs, early_stopping_patience=epochs, warmup_epochs=0, ema_decay=0.0)
+    shortened = replace(recipe, epochs=epochs, early_stopping_patience=epochs, warmup_epochs=0, ema_decay=0.0)
     data, fold = made_up(n, max(1, n * VALIDATION // TRAIN), size)
-    trained = training.fit(model, data, fold, still, seed=0)
+    trained = training.fit(model, data, fold, shortened, seed=0)
     return n / float(np.median(trained.history["seconds"][1:]))
 
 

@@ -15,7 +15,7 @@ from bench.records.results import Results
 from bench.running.executor import Executor, Job, Local
 from bench.running.training import plain
 from bench.speed import throughput, throughput_table
-from bench.speed.torch_unet import Asked
+from bench.speed.torch_unet import Request
 from bench.suites import Suite
 from lungseg import csv_file, runtime
 from lungseg.errors import EnvironmentFailure, UsageError
@@ -64,7 +64,7 @@ def measure(
         local = by_key.get(ours_of, {})
         for compiled in (False, True):
             name = f"torch, {'compiled' if compiled else 'eager'}, channels last"
-            job = Asked(suite.width_of("unet"), int(batch), suite.size, precision, compiled, suite.threads, budget_s)
+            job = Request(suite.width_of("unet"), int(batch), suite.size, precision, compiled, suite.threads, budget_s)
             log = results.log(suite.name, "peers", f"{precision}-{compiled}.log.txt")
             requested = Job(
                 "bench.speed.torch_unet", plain(job), suite.threads, log, suite.timeout_s, deterministic=False
@@ -83,7 +83,7 @@ def measure(
     return path, failures
 
 
-def _row(name: str, job: Asked, local: Mapping[str, str], result: Mapping[str, Any], why: str) -> dict[str, str]:
+def _row(name: str, job: Request, local: Mapping[str, str], result: Mapping[str, Any], why: str) -> dict[str, str]:
     values: dict[str, Any] = {
         "peer": name, "precision": job.precision, "width": job.width, "batch": job.batch, "threads": job.threads,
         "our_backend": runtime.backend_name(), "measured": datetime.now(UTC).date().isoformat(), "note": why,
@@ -93,7 +93,7 @@ def _row(name: str, job: Asked, local: Mapping[str, str], result: Mapping[str, A
         if (ours := throughput_table.number(local, f"{mode}_images_per_second")) > 0:
             values[f"our_{mode}_images_per_second"] = ours
             values[f"{mode}_ratio"] = ours / theirs if (theirs := result.get(other)) else None
-    return {key: throughput_table.spell(values.get(key)) for key in COLUMNS}
+    return {key: throughput_table.formatted(values.get(key)) for key in COLUMNS}
 
 
 def _sentence(row: Mapping[str, str]) -> str:

@@ -32,7 +32,7 @@ XLA_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What one process measures. size: (height, width) pixels. budget_s: None for the whole protocol.
 
     deterministic: training alone, with operations that give the same bits each time. precision: a Keras policy, batch:
@@ -55,7 +55,7 @@ class MeasurementError(LungsegError):
     """A measurement contradicts itself, so its numbers are not written."""
 
 
-def row_of(job: Asked, say: Say) -> ThroughputRow:
+def row_of(job: Request, say: Say) -> ThroughputRow:
     """Measure in this process, which must be fresh. Raises MeasurementError where a check fails."""
     recipe = recipes.recipe(job.recipe)
     recipe = replace(recipe, precision=job.precision or recipe.precision, batch_size=job.batch or recipe.batch_size)
@@ -82,8 +82,8 @@ def row_of(job: Asked, say: Say) -> ThroughputRow:
     rate = trained.rate * recipe.batch_size
     if job.deterministic:
         return {
-            "deterministic_train_images_per_second": throughput_table.spell(rate),
-            "deterministic_epochs_images_per_second": throughput_table.spell(
+            "deterministic_train_images_per_second": throughput_table.formatted(rate),
+            "deterministic_epochs_images_per_second": throughput_table.formatted(
                 _epochs(stage, model, job, recipe, rate, say)
             ),
         }
@@ -100,7 +100,7 @@ def row_of(job: Asked, say: Say) -> ThroughputRow:
         of_mode["fraction_of_peak"] = of_mode["gflops"] / limit
         numbers |= {f"{mode}_{name}": value for name, value in of_mode.items()}
     steady_state = trained.steady_state and inferred.steady_state
-    return throughput_table.written({
+    return throughput_table.new_row({
         "architecture": job.architecture, "width": job.width, "batch": recipe.batch_size, "threads": job.threads,
         "parameters": complexity.parameters(model), "gmacs": gmacs, **numbers, "compile_seconds": compile_seconds,
         "peak_memory_bytes": peak, "peak_gflops": limit, "contended": trained.contended or inferred.contended,
@@ -130,7 +130,7 @@ def used(before: float | None, after: float | None, images: int) -> float | None
     return None if before is None or after is None else (after - before) / images
 
 
-def _epochs(stage: str, model: Any, job: Asked, recipe: Recipe, rate: float, say: Say) -> float:
+def _epochs(stage: str, model: Any, job: Request, recipe: Recipe, rate: float, say: Say) -> float:
     result = loop.images_per_second(model, job.size, recipe, rate, job.budget_s)
     say({"event": "measured", "text": f"{stage}, epochs after the first {result:.4g} images/s"})
     return result
@@ -147,7 +147,7 @@ def _provenance() -> dict[str, Any]:
     }
 
 
-def _model(job: Asked, recipe: Recipe) -> Any:
+def _model(job: Request, recipe: Recipe) -> Any:
     from lungseg import losses, training
     from lungseg.architectures.blocks import LayerFactory
 
@@ -223,7 +223,7 @@ def peak_gflops(compute_type: str, side: int, count: int, pace: timing.TimingSch
     return FLOP * count * side**3 * max(window.rate for window in result.windows) / 1e9
 
 
-work = child.telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Asked, payload), say)}))
+work = child.telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Request, payload), say)}))
 
 
 def joules() -> float | None:

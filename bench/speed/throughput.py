@@ -18,7 +18,7 @@ from bench.records.results import Results
 from bench.running.executor import Event, Executor, Job, Local, Outcome
 from bench.running.training import plain
 from bench.speed import throughput_table
-from bench.speed.speed_worker import Asked
+from bench.speed.speed_worker import Request
 from bench.speed.throughput_table import ThroughputRow
 from bench.suites import Suite
 from lungseg import recipes, runtime
@@ -63,7 +63,7 @@ def measure(
     executor = executor or Local()
     for architecture in suite.architectures:
         for batch in (*sorted(set(batches)),) or (None,):
-            requested = Asked(
+            requested = Request(
                 architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s,
                 precision=precision, batch=batch,
             )  # fmt: skip
@@ -79,7 +79,7 @@ def measure(
                     log = log.with_name("deterministic.log.txt")
                     row = _with_determinism(row, requested, suite, log, say, executor)
                 rows = throughput_table.merged(rows, [row])
-                store.write_text(path, throughput_table.spelled(rows))
+                store.write_text(path, throughput_table.csv_text(rows))
             elif batch is not None and batch > min(batches) and failed and failed.status == "oom":
                 say(f"speed of {name}: out of memory; larger batches are skipped")
                 break
@@ -89,7 +89,7 @@ def measure(
     return Measured(path, tuple(failures))
 
 
-def _known(requested: Asked, rows: Sequence[ThroughputRow]) -> bool:
+def _known(requested: Request, rows: Sequence[ThroughputRow]) -> bool:
     """Whether a row tells the rates asked for, of this processor or a card of this kind, by these versions."""
     batch = requested.batch or recipes.recipe(requested.recipe).batch_size
     wanted = {
@@ -114,14 +114,14 @@ def why(failed: Outcome | None) -> str:
     return "; ".join([message, *error["stderr_tail"].strip().splitlines()[-1:]])
 
 
-def _job(requested: Asked, suite: Suite, log: Path) -> Job:
+def _job(requested: Request, suite: Suite, log: Path) -> Job:
     return Job(
         "bench.speed.speed_worker", plain(requested), suite.threads, log, suite.timeout_s, requested.deterministic
     )
 
 
 def _with_determinism(
-    row: ThroughputRow, requested: Asked, suite: Suite, log: Path, say: Callable[[str], None], executor: Executor
+    row: ThroughputRow, requested: Request, suite: Suite, log: Path, say: Callable[[str], None], executor: Executor
 ) -> ThroughputRow:
     """The row with the training rate under deterministic operations, or a note why there is none."""
     job = _job(replace(requested, deterministic=True), suite, log)

@@ -72,14 +72,14 @@ def improved(old: Sequence[ThroughputRow], new: Iterable[ThroughputRow]) -> list
     return merged(old, [row for row in new if better(row)])
 
 
-def spelled(rows: Iterable[Mapping[str, str]]) -> str:
+def csv_text(rows: Iterable[Mapping[str, str]]) -> str:
     """The table as CSV."""
     return csv_file.text(COLUMNS, rows)
 
 
-def written(values: Mapping[str, Any]) -> ThroughputRow:
-    """Values of all columns as the table spells them; those of ``determinism`` come later."""
-    return {name: spell(values.get(name) if name in LATER else values[name]) for name in COLUMNS}
+def new_row(values: Mapping[str, Any]) -> ThroughputRow:
+    """Values of all columns as the table formats them; those of ``determinism`` come later."""
+    return {name: formatted(values.get(name) if name in LATER else values[name]) for name in COLUMNS}
 
 
 def determinism(row: ThroughputRow, result: ThroughputRow) -> ThroughputRow:
@@ -89,10 +89,10 @@ def determinism(row: ThroughputRow, result: ThroughputRow) -> ThroughputRow:
     """
     rate = result["deterministic_train_images_per_second"]
     cost = 1 - float(rate) / float(row["train_images_per_second"])
-    return {**result, "determinism_cost": spell(cost)}
+    return {**result, "determinism_cost": formatted(cost)}
 
 
-def spell(value: Any) -> str:
+def formatted(value: Any) -> str:
     """Four significant digits, whole above 10,000; true and false; empty for None; no separator of thousands."""
     if value is None:
         return ""

@@ -20,7 +20,7 @@ SMOOTH = 1.0  # pixel, as lungseg.losses
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """One configuration to measure. size: (height, width) pixels. precision: ``float32`` or ``bfloat16``."""
 
     width: int
@@ -64,7 +64,7 @@ def unet(width: int) -> Any:
     return UNet()
 
 
-def measure(job: Asked, say: Say) -> dict[str, Any]:
+def measure(job: Request, say: Say) -> dict[str, Any]:
     """Images a second of training and inference on random data on the device, and what it was measured with."""
     import torch
 
@@ -111,7 +111,7 @@ def measure(job: Asked, say: Say) -> dict[str, Any]:
     return {**result, "device": name, "versions": f"torch {torch.__version__}"}
 
 
-work = child.telling(lambda payload, say: say({"event": "row", "row": measure(restored(Asked, payload), say)}))
+work = child.telling(lambda payload, say: say({"event": "row", "row": measure(restored(Request, payload), say)}))
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ class Study:
 
     def _try(self, trial: Trial, budget: Budget) -> None:
         recipe, n = space.recipe(self.plan.base, trial.params), len(self.inner)
-        self.display.say(f"trial {trial.number}: {spelled(space.values(recipe))}")
+        self.display.say(f"trial {trial.number}: {as_text(space.values(recipe))}")
         try:
             records = [
                 self.trained(recipe, fold, self.plan.seed, f"trial {trial.number}, inner fold {k} of {n}")
@@ -167,7 +167,7 @@ def by_id(records: Sequence[store.Document]) -> list[dict[str, Any]]:
     return sorted((case for record in records for case in record["cases"]), key=lambda case: case["id"])
 
 
-def spelled(params: space.Params) -> str:
+def as_text(params: space.Params) -> str:
     """``learning_rate 0.002, loss dice, ...``."""
     return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
                      for name, value in params.items())  # fmt: skip

@@ -7,8 +7,8 @@ import math
 from typing import Any
 from xml.etree import ElementTree
 
-from bench.gate import Finding, Limits, as_json
-from bench.gate.reports import Verdict, junit, markdown, numbers
+from bench.gate import Finding, Limits, Verdict, as_json
+from bench.gate.reports import junit, markdown, numbers
 from bench.records import store
 
 GOOD = Finding("data", "cases whose ground truth changed", "0", "0", True)

@@ -1,0 +1,133 @@
+"""On whom networks fail: groups of patients, the hardest images, and ``results/HARDEST.md``, what these gain from each
+change of training or prediction, of all suites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench import names
+from bench.markdown import NONE, code, counted, escape, listed, paragraph, ratio, table, with_interval
+from bench.names import display, fitting
+from bench.pages.tables import DIGITS, describe, short_ratio, unbroken
+from bench.statistics import hard_images, subgroups
+from bench.statistics.rows import HardestGain, Leaderboard
+from bench.statistics.subgroups import Subgroups
+from bench.statistics.verdicts import BETTER, MARGIN, WORSE
+
+SHOWN = 2  # architectures side by side
+LINES = 5  # of a table; tables/<suite>/images.csv has all
+HEADERS = ("Network", "Change", "Without", "Hardest [95 %]", "Verdict", "Others [95 %]")
+
+
+def by_group(leaderboard: Leaderboard, known: Subgroups) -> list[str]:
+    """Dice by tuberculosis from the images' names, by sex and age from what `python -m bench subgroups` stored."""
+    requested = subgroups.named_by_disease(leaderboard)
+    missing = (
+        f"Sex and age were not aggregated for these records: "
+        f"{code(f'python -m bench subgroups {leaderboard.conditions.suite}')}"
+        " does so where the dataset is available and holds them."
+    )
+    if not any(known.values()):
+        return [paragraph(missing)] if requested and leaderboard.rows else []
+    shown = fitting([r.name for r in leaderboard.rows][:SHOWN])
+    shown = [n for n in shown if any(n in result["dice"] for groups in known.values() for result in groups.values())]
+    rows = [
+        [escape(attribute), escape(group), str(result["n"] or f"under {subgroups.MIN_GROUP}"),
+         *(unbroken(with_interval(subgroups.interval(result["dice"][n]), DIGITS)) if n in result["dice"] else NONE
+           for n in shown)]
+        for attribute, groups in known.items() for group, result in groups.items()
+    ]  # fmt: skip
+    note = "Mean Dice with its 95 % interval over patients, seeds averaged. The CSV table has all rows and gaps."
+    blocks = [table(["By", "Group", "Images", *(escape(display(n)) for n in shown)], rows, left=2)]
+    return [*blocks, paragraph(note), *([paragraph(missing)] if requested and not {"sex", "age"} & set(known) else [])]
+
+
+def hardest(leaderboard: Leaderboard) -> list[str]:
+    """The images of lowest Dice."""
+    result = hard_images.hardest(leaderboard)
+    if not result:
+        return ["Nothing was scored."]
+    shown = fitting([name for name, _, _ in result[0][2]][:SHOWN])
+    rows = [
+        [escape(image), ratio(mean), *(ratio(dice) for name, dice, _ in each if name in shown)]
+        for image, mean, each in result[:LINES]
+    ]
+    over = f"all {len(result[0][2])} architectures" if len(result[0][2]) > 1 else "the seeds"
+    note = f"Mean Dice over {over}, then that of each shown."
+    return [
+        table(["Image", "Mean Dice", *(escape(display(name)) for name in shown)], rows),
+        paragraph(note),
+        *_alike(leaderboard),
+    ]
+
+
+def _alike(leaderboard: Leaderboard) -> list[str]:
+    result = hard_images.alike(leaderboard)
+    if result is None:
+        return []
+    low, median, high = result.rho
+    which = "that share the first rank" if result.first else "that share these images"
+    pairs = f"{median:.2f}" if result.rows == 2 else f"{low:.2f} to {high:.2f}, {median:.2f} in the middle"
+    those = f"{'the two' if result.rows == 2 else f'any two of the {result.rows}'} {which}"
+    how = "Largely" if median >= 0.8 else "In part" if median >= 0.4 else "Hardly"
+    return [
+        paragraph(
+            f"**Do they miss the same images?** {how}: {those} order the images by Dice"
+            f" with a rank correlation (Spearman) of {pairs}. Their mean Dice is {ratio(result.mean)}, and"
+            f" {ratio(result.rest)} without the ten images that are hardest for them. Oracle best per image:"
+            f" {ratio(result.best)}."
+        )
+    ]
+
+
+def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
+    """The Markdown of the page; None where nothing is compared."""
+    compared = [leaderboard for leaderboard in leaderboards if leaderboard.hardest_gains]
+    if not compared:
+        return None
+    gains = [gain for leaderboard in compared for gain in leaderboard.hardest_gains]
+    blocks = [
+        "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->",
+        "# What the hardest images gain",
+        paragraph(f"**{_answer(gains)}**"),
+        paragraph(
+            f"Dice with a change minus Dice without it, on the {gains[0].n} images of lowest Dice and on all others."
+            " The hardest images are chosen by the mean of the architectures that take no part in the comparison, from"
+            " all suites that were trained on this set alone: a network's own worst images would gain by regression to"
+            f" the mean. Without: Dice on the hardest before the change. Verdict: on the hardest, within {MARGIN},"
+            " Holm-corrected over each table. \u00b9 fewer than 3 seeds on a side: about these trained weights, not"
+            " about the method."
+        ),
+    ]
+    for leaderboard in compared:
+        key = leaderboard.conditions
+        machine = f"{names.backend(key.backend)} on {names.device(key.device_kind)}"
+        blocks += [
+            f"## {escape(key.suite)}, {escape(machine)}, {escape(key.precision)}, protocol {key.protocol}"
+            f"{', fast' * key.fast}",
+            table(HEADERS, [_gain_row(gain) for gain in leaderboard.hardest_gains], left=2),
+        ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _answer(gains: Sequence[HardestGain]) -> str:
+    by_verdict: dict[str, list[str]] = {BETTER: [], WORSE: []}
+    for gain in gains:
+        if gain.pair.significant:
+            size = with_interval(gain.pair.difference, sign=True)
+            by_verdict[gain.pair.verdict].append(f"{escape(gain.change)} ({escape(display(gain.base))}, {size})")
+    shown = [f"{verdict} with: {listed(some)}" for verdict, some in by_verdict.items() if some]
+    if shown:
+        return f"Of {counted(len(gains), 'change')}, {'; '.join(shown)}."
+    return f"None of {counted(len(gains), 'change')} is shown to help or to harm the hardest images."
+
+
+def _gain_row(gain: HardestGain) -> list[str]:
+    return [
+        escape(display(gain.base)),
+        escape(gain.change),
+        short_ratio(gain.base_dice),
+        unbroken(with_interval(gain.pair.difference, sign=True)),
+        unbroken(describe(gain.pair)),
+        unbroken(with_interval(gain.rest, sign=True)),
+    ]
