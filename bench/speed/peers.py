@@ -92,7 +92,7 @@ def _row(name: str, job: Request, local: Mapping[str, str], result: Mapping[str,
     for mode, other in RATES.items():
         if (ours := throughput_table.number(local, f"{mode}_images_per_second")) > 0:
             values[f"our_{mode}_images_per_second"] = ours
-            values[f"{mode}_ratio"] = ours / theirs if (theirs := result.get(other)) else None
+            values[f"{mode}_ratio"] = ours / result[other] if result.get(other) else None
     return {key: throughput_table.formatted(values.get(key)) for key in COLUMNS}
 
 
