@@ -213,7 +213,7 @@ def _tell(verdict: Verdict, path: Path, junit: Path | None = None) -> int:
             )
     files = [path.with_suffix(".md"), path.with_suffix(".json"), *([junit] if junit else [])]
     print(f"written: {', '.join(str(near(file)) for file in files)}", file=sys.stderr)
-    text = reports.findings(verdict.findings, verdict.strictness, verdict.code)
+    text = reports.findings(verdict)
     try:
         print("\n\n".join(filter(None, (text, verdict.note))), flush=True)  # last: whoever reads it may have gone
     except BrokenPipeError:

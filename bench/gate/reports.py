@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree as xml
 
 from bench.gate.verdict import NOT_JUDGED, OK, Finding, Summary, Verdict, as_json
+from bench.markdown import table
 
 SCHEMA = 1  # of gate.json
 SCORES = ("dice", "f1", "validation_loss")
@@ -21,46 +22,29 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  
 
 def markdown(verdict: Verdict) -> str:
     """Scores, then the checks that failed, then all of them folded."""
-    wrong = [result for result in verdict.findings if not result.ok]
-    parts = [f"## Lung segmentation gate: {verdict.word}", *_scores(verdict)]
-    if wrong:
-        parts += ["", *table(wrong)]
-    parts += ["", sentences(verdict.findings, verdict.strictness, verdict.code)]
-    if verdict.note:
-        parts += ["", f"> [!WARNING]\n> {verdict.note}"]
-    parts += ["", f"<details><summary>All {len(verdict.findings)} checks</summary>", ""]
-    parts += [*table(verdict.findings), "", "</details>"]
+    blocks = [f"## Lung segmentation gate: {verdict.word}", *_scores(verdict)]
+    if wrong := [result for result in verdict.findings if not result.ok]:
+        blocks.append(_table(wrong))
+    blocks += [_sentences(verdict), *([f"> [!WARNING]\n> {verdict.note}"] if verdict.note else [])]
+    count = len(verdict.findings)
+    blocks += [f"<details><summary>All {count} checks</summary>", _table(verdict.findings), "</details>"]
     if known := [f"{name}: {verdict.about[name]}" for name in ("commit", "time", "cpu") if verdict.about.get(name)]:
-        parts += ["", f"<sub>{'; '.join(known)}</sub>"]
-    return "\n".join(parts)
+        blocks.append(f"<sub>{'; '.join(known)}</sub>")
+    return "\n\n".join(blocks)
 
 
 def _scores(verdict: Verdict) -> list[str]:
     """A row for each architecture that both sides have: Dice before and now, its change by image, the margin."""
-    by = {
-        (result.subject, "bound" if "bound" in result.numbers else result.what): result for result in verdict.findings
-    }
+    changes = {result.subject: result for result in verdict.findings if "bound" in result.numbers}
     rows = []
-    for (name, what), result in by.items():
-        if what != "mean Dice":
-            continue
-        change = by.get((name, "bound"))
-        numbers = change.numbers if change else {}
-        details = f"{numbers['change']:+.4f} (not below {numbers['bound']:+.4f})" if change else "-"
-        ok = result.ok and (change is None or change.ok)
-        margin = result.numbers["margin"]
-        rows.append(
-            f"| {_cell(name)} | {result.before} | {result.now} | {details} | {margin:.4g} | "
-            f"{'ok' if ok else '**FAIL**'} |"
-        )
-    if not rows:
-        return []
-    head = "| network | Dice, baseline | Dice, now | change per image | allowed loss | |"
-    return ["", head, "|---|--:|--:|--:|--:|---|", *rows]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    for mean in (result for result in verdict.findings if result.what == "mean Dice"):
+        change, details = changes.get(mean.subject), "-"
+        if change:
+            details = f"{change.numbers['change']:+.4f} (not below {change.numbers['bound']:+.4f})"
+        ok = "ok" if mean.ok and (change is None or change.ok) else "**FAIL**"
+        rows.append([mean.subject, mean.before, mean.now, details, f"{mean.numbers['margin']:.4g}", ok])
+    headers = ["network", "Dice, baseline", "Dice, now", "change per image", "allowed loss", ""]
+    return [_cells(headers, rows, left=1)] if rows else []
 
 
 def numbers(verdict: Verdict) -> dict[str, Any]:
@@ -128,37 +112,32 @@ def _xml(text: str) -> str:
     return _CONTROL.sub("?", text)
 
 
-def findings(result: Sequence[Finding], strictness: str, code: int) -> str:
+def findings(verdict: Verdict) -> str:
     """The gate's table and verdict, Markdown that reads as plain text."""
-    return "\n".join([*table(result), "", sentences(result, strictness, code)])
+    return f"{_table(verdict.findings)}\n\n{_sentences(verdict)}"
 
 
-def table(result: Sequence[Finding]) -> list[str]:
-    """Lines of a row for each finding."""
-    rows = [("", "subject", "what", "baseline", "now")]
-    for f in result:
-        rows.append(("ok" if f.ok else "FAIL" if f.judged else "not judged", f.subject, f.what, f.before, f.now))
-    rows = [tuple(map(_cell, row)) for row in rows]  # type: ignore[misc]
-    widths = [max(len(row[k]) for row in rows) for k in range(5)]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+def _table(findings: Sequence[Finding]) -> str:
+    rows = [
+        ("ok" if f.ok else "FAIL" if f.judged else "not judged", f.subject, f.what, f.before, f.now) for f in findings
     ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return lines
+    return _cells(["", "subject", "what", "baseline", "now"], rows, left=5)
 
 
-def sentences(result: Sequence[Finding], strictness: str, code: int) -> str:
-    """The verdict, how strict it was, and what to do where it failed."""
-    more = f" {REMEDY}" if code not in (OK, NOT_JUDGED) else ""
-    return f"{_verdict(result, code)} {strictness}{more}"
+def _cells(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
+    return table(headers, [[text.replace("|", "\\|") for text in row] for row in rows], left)
 
 
-def _verdict(result: Sequence[Finding], code: int) -> str:
-    failed, unjudged = (sum(not f.ok and f.judged is judged for f in result) for judged in (True, False))
-    if code == NOT_JUDGED:
+def _sentences(verdict: Verdict) -> str:
+    """What was found, how strict the comparison was, and what to do where it failed."""
+    failed, unjudged = (sum(not f.ok and f.judged is judged for f in verdict.findings) for judged in (True, False))
+    checks = len(verdict.findings)
+    if verdict.code == NOT_JUDGED:
         return (
-            f"Not judged: {unjudged} of {len(result)} checks could not be made, the others passed. This is not a "
-            "regression; run the gate again on an idle machine."
+            f"Not judged: {unjudged} of {checks} checks could not be made, the others passed. This is not a regression;"
+            f" run the gate again on an idle machine. {verdict.strictness}"
         )
     more = f" {unjudged} more could not be made." if unjudged else ""
-    return f"Gate passed.{more}" if code == OK else f"Gate failed: {failed} of {len(result)} checks.{more}"
+    if verdict.code == OK:
+        return f"Gate passed.{more} {verdict.strictness}"
+    return f"Gate failed: {failed} of {checks} checks.{more} {verdict.strictness} {REMEDY}"
