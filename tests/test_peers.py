@@ -10,7 +10,7 @@ from bench.__main__ import main
 from bench.cli import training
 from bench.records.results import Results
 from bench.running.child import Child
-from bench.speed import peers, throughput_table, torch_unet
+from bench.speed import peers, throughput_table
 from bench.suites import suite
 from lungseg import csv_file
 from lungseg.errors import EnvironmentFailure, UsageError
@@ -83,7 +83,7 @@ def test_the_peer_is_the_same_network():
 
     model = build("unet", (32, 32, 1), 4)
     ours = sum(int(weight.numpy().size) for weight in model.trainable_weights)
-    other = sum(p.numel() for p in torch_unet.unet(4).parameters())
+    other = sum(p.numel() for p in peers.unet(4).parameters())
     assert other == ours
-    result = torch_unet.measure(torch_unet.Request(4, 2, (32, 32), "bfloat16", False, 1, 0.1), lambda _: None)
+    result = peers.measure_torch(peers.Request(4, 2, (32, 32), "bfloat16", False, 1, 0.1), lambda _: None)
     assert result["train_images_per_second"] > 0 < result["inference_images_per_second"]

@@ -15,7 +15,7 @@ from bench.records import store
 from bench.records.results import Results
 from bench.running.child import Child
 from bench.running.executor import Job, Local
-from bench.speed import loop, speed_worker, throughput, throughput_table, timing
+from bench.speed import speed_worker, throughput, throughput_table, timing
 from bench.suites import Suite, suite
 from lungseg import runtime
 from lungseg.recipes import Recipe
@@ -171,7 +171,7 @@ def test_a_batch_that_does_not_fit_costs_the_larger_ones_alone(
     ],
 )
 def test_epochs_fit_in_the_budget(batch: int, rate: float, budget_s: float | None, result: tuple[int, int]) -> None:
-    assert loop.amount(batch, rate, budget_s) == result
+    assert speed_worker.amount(batch, rate, budget_s) == result
 
 
 def test_energy_is_told_an_image_or_not_at_all() -> None:
