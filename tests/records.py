@@ -253,7 +253,7 @@ THROUGHPUT = (
 
 
 def save_throughput(results: Path, architectures: Sequence[str], name: str, width: int = 16) -> None:
-    """A throughput table as the speed run writes it; `name` such as ``cpu.tensorflow.float32.128``."""
+    """A throughput table as the speed run writes it; `name` such as ``cpu.tensorflow.float32.128x128``."""
     lines = [THROUGHPUT]
     for i, a in enumerate(architectures):
         train = 20 / (1 + 0.4 * i)

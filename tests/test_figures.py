@@ -31,7 +31,7 @@ OF_PAIRS = {"pairwise"}  # not of a single architecture
 
 
 def draw(tmp_path, records, names):
-    save_throughput(tmp_path, names, "cpu.tensorflow.float32.128")
+    save_throughput(tmp_path, names, "cpu.tensorflow.float32.128x128")
     (leaderboard,) = leaderboards(records)
     return figures.draw(leaderboard, throughput_table.load(Results(tmp_path)), tmp_path / "figures", "x")
 
@@ -60,7 +60,7 @@ def test_every_figure_is_drawn_at_a_readable_size(tmp_path, n):
 
 def test_rows_whose_speed_is_drawn_bear_their_names_apart_and_the_rest_is_counted(tmp_path):
     names = [f"net_{i}" for i in range(8)]
-    save_throughput(tmp_path, names[:3], "cpu.tensorflow.float32.128")
+    save_throughput(tmp_path, names[:3], "cpu.tensorflow.float32.128x128")
     (leaderboard,) = leaderboards(grid(names, folds=2, n=24, epochs=10))
     figure = speed(leaderboard, throughput_table.load(Results(tmp_path)))
     for panel in figure.axes:

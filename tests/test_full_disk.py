@@ -151,7 +151,7 @@ def fast_disk(monkeypatch):
 def reported(tmp_path):
     """A results folder with pages of an older state of its records."""
     save(tmp_path, grid(("unet",), **SMALL))
-    save_throughput(tmp_path, ["unet"], "cpu.tensorflow.float32.128")
+    save_throughput(tmp_path, ["unet"], "cpu.tensorflow.float32.128x128")
     report.write(Results(tmp_path), figures=False)
     save(tmp_path, grid(("resunet",), **SMALL))
     return tmp_path

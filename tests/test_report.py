@@ -98,9 +98,9 @@ def test_any_number_of_architectures(tmp_path, n):
 
 
 def test_devices_have_sections_and_throughput_tables_of_their_own(tmp_path):
-    save_throughput(tmp_path, ARCHITECTURES, "cpu.tensorflow.float32.128")
+    save_throughput(tmp_path, ARCHITECTURES, "cpu.tensorflow.float32.128x128")
     save_throughput(tmp_path, ARCHITECTURES, "h200.tensorflow.float32.128x128")
-    save_throughput(tmp_path, ARCHITECTURES, "cpu.tensorflow.float32.256")
+    save_throughput(tmp_path, ARCHITECTURES, "cpu.tensorflow.float32.256x256")
     text = page(tmp_path, grid(n=20) + grid(n=20, device_kind="gpu"))
     assert "## TensorFlow on CPU, float32" in text
     assert "## TensorFlow on gpu, float32" in text

@@ -41,7 +41,7 @@ def pages(folder: Path) -> dict[str, bytes]:
 
 def fill(folder: Path) -> Path:
     save(folder, [*grid(("unet",), **SMALL), record("resunet", 0, status="crashed", message="ä | ö", **SMALL)])
-    save_throughput(folder, ["unet"], "cpu.tensorflow.float32.128")
+    save_throughput(folder, ["unet"], "cpu.tensorflow.float32.128x128")
     return folder
 
 

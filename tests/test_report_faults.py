@@ -198,7 +198,7 @@ def test_no_name_leaves_its_place_on_a_page_in_a_figure_or_on_disk(tmp_path, nam
 def drawn(tmp_path, n):
     """A section of n architectures, and its figures."""
     names = [f"network{i:03d}" for i in range(n)]
-    save_throughput(tmp_path, names, "cpu.tensorflow.float32.128")
+    save_throughput(tmp_path, names, "cpu.tensorflow.float32.128x128")
     (leaderboard,) = leaderboards(grid(names, level=0.95, **SMALL))
     with style.house_style():
         made = [function(leaderboard) for function in figures.FIGURES.values()]
@@ -242,7 +242,7 @@ def test_a_second_report_changes_no_byte_of_a_page_or_figure(tmp_path):
     made = []
     for name, order in (("a", 1), ("a", 1), ("b", -1)):
         save(tmp_path / name, records[::order])
-        save_throughput(tmp_path / name, ["unet"], "cpu.tensorflow.float32.128")
+        save_throughput(tmp_path / name, ["unet"], "cpu.tensorflow.float32.128x128")
         paths = report.write(Results(tmp_path / name))
         made.append({path.relative_to(tmp_path / name): path.read_bytes() for path in paths})
     assert len(made[0]) == 14

@@ -47,14 +47,8 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
         )
         colour = style.ON_DARK if codes[y, x] in (AHEAD, ALIKE) else style.ON_LIGHT
         axes.text(x + 0.5, y + 0.5, f"{1000 * value:+.1f}", ha="center", va="center", color=colour, fontsize=9)
-    axes.pcolormesh(
-        np.ma.masked_invalid(codes),
-        cmap=ListedColormap(COLOURS),
-        vmin=0,
-        vmax=3,
-        edgecolors=style.GROUND,
-        linewidth=2,
-    )
+    shades = ListedColormap(COLOURS)
+    axes.pcolormesh(np.ma.masked_invalid(codes), cmap=shades, vmin=0, vmax=3, edgecolors=style.GROUND, linewidth=2)
     axes.invert_yaxis()
     axes.set_xticks(
         np.arange(len(along)) + 0.5, texts[:-1], rotation=SLANT, ha="right", rotation_mode="anchor", fontsize=9
@@ -69,11 +63,8 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
         f"{counts[BETTER] + counts[WORSE]} of {len(leaderboard.pairs)} pairs differ, {counts[EQUIVALENT]} are"
         f" equivalent, {counts[UNKNOWN]} not known"
     )
-    few = (
-        ""
-        if all(p.generalises_over_seeds for p in leaderboard.pairs)
-        else f"; rows of fewer than {MIN_SEEDS} seeds: these weights"
-    )
+    methods = all(p.generalises_over_seeds for p in leaderboard.pairs)
+    few = "" if methods else f"; rows of fewer than {MIN_SEEDS} seeds: these weights"
     heading(figure, said, f"1000 x (Dice of row - of column){cut(len(shown), len(names))}{few}")
     words = {BEHIND: "row worse", AHEAD: "row better", ALIKE: f"equivalent within {MARGIN}", OPEN: "not known"}
     figure.legend(

@@ -71,12 +71,8 @@ def _said(rows: Sequence[Row], measured: ThroughputTable) -> str:
 
 
 def _panel(axes: Axes, rows: Sequence[Row], measured: ThroughputTable, column: str) -> None:
-    shown = []
-    for row in rows:
-        result = measured.of(row.architecture, row.width)
-        x = number(result, column) if result else np.nan
-        if x > 0:
-            shown.append((x, row))
+    rates = ((measured.of(row.architecture, row.width), row) for row in rows)
+    shown = [(x, row) for result, row in rates if result and (x := number(result, column)) > 0]
     for x, row in shown:
         d, colour = row.dice, style.BLUE if row.rank else style.GREY
         axes.errorbar(x, d.value, [[d.value - d.ends[0]], [d.ends[1] - d.value]], color=colour, linewidth=1.2, zorder=2)

@@ -50,12 +50,9 @@ def _network(ranked: list[Row], name: Namer) -> str:
     if ranked[0].single:
         return ""
     what = f" {name(ranked[0].name)} is {made_of(ranked[0])}."
-    local = next((r for r in ranked if r.single), None)
-    return (
-        f"{what} Of single networks {name(local.name)} has the highest, {with_interval(local.dice, digits=3)}."
-        if local
-        else what
-    )
+    if local := next((r for r in ranked if r.single), None):
+        what += f" Of single networks {name(local.name)} has the highest, {with_interval(local.dice, digits=3)}."
+    return what
 
 
 def made_of(row: Row) -> str:
@@ -86,7 +83,9 @@ def significance(leaderboard: Leaderboard, name: Namer = escape) -> str:
     ]
     sentence = f"{_verdict(pair)}: to the next, {name(pair.second)}, it is {_describe(pair, name)}.{''.join(others)}"
     networks = [] if ranked[0].single else [r for r in ranked if r.single][:2]
-    sentence += _between_networks(leaderboard, networks, name)
+    if len(networks) == 2 and (best_two := leaderboard.pair(networks[0].name, networks[1].name)):
+        of = f"{name(best_two.first)} to {name(best_two.second)}"
+        sentence += f" Between single networks: {of} {_describe(best_two, name)}."
     return f"{sentence} {about(leaderboard, [*ranked[:2], *(r for r, _ in close), *networks])}"
 
 
@@ -146,14 +145,6 @@ def chosen(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     return (
         f"{how}, against {result.highest:.4f} for the highest of {len(ranked)} rows, which selection biases upwards."
         f" {counted(leaderboard.scored, 'set')} of predictions of these images were scored in all suites together."
-    )
-
-
-def _between_networks(leaderboard: Leaderboard, networks: list[Row], name: Namer) -> str:
-    """The best single network against the next one, where an ensemble leads; else empty."""
-    pair = leaderboard.pair(networks[0].name, networks[1].name) if len(networks) == 2 else None
-    return (
-        f" Between single networks: {name(pair.first)} to {name(pair.second)} {_describe(pair, name)}." if pair else ""
     )
 
 

@@ -33,9 +33,8 @@ def ablation_answer(leaderboard: Leaderboard, name: Callable[[object], str] = es
     numbered |= {v: some if len(some) <= MOST_NAMED else [f"{len(some)} others"] for v, some in rest.items()}
     text = "; ".join(f"{verdict}: {', '.join(some)}" for verdict, some in numbered.items() if some)
     explained = [f"{gloss[0].upper()}{gloss[1:]}." for gloss in recipes.glosses(row.variant for row, _ in result)]
-    return [
-        ("What does each ingredient contribute?", " ".join([f"By Dice, against the whole recipe, {text}.", *explained]))
-    ]
+    text = " ".join([f"By Dice, against the whole recipe, {text}.", *explained])
+    return [("What does each ingredient contribute?", text)]
 
 
 def ablation(leaderboard: Leaderboard, brief: bool = False) -> list[str]:
@@ -43,10 +42,9 @@ def ablation(leaderboard: Leaderboard, brief: bool = False) -> list[str]:
     rows = [_variant_row(leaderboard, row, whole, pair) for row, whole, pair in _against_the_whole(leaderboard)]
     headers = ["Network", "Changed", "Against the whole", "p, Holm", "Verdict", "Validation"]
     note = (
-        f"Recipe {escape(leaderboard.conditions.recipe)} with one thing changed, on the same folds and images; p is "
-        f"corrected"
-        " for these comparisons. Validation: the difference on the images that chose the weights, and in how many"
-        " trainings it is above 0: use it to choose, because the highest score on test images is biased upwards."
+        f"Recipe {escape(leaderboard.conditions.recipe)} with one thing changed, on the same folds and images; p is"
+        " corrected for these comparisons. Validation: the difference on the images that chose the weights, and in how"
+        " many trainings it is above 0: use it to choose, because the highest score on test images is biased upwards."
     )
     changes = (f"{name}: {what}" for name, what in recipes.meanings(row.variant for row in leaderboard.rows).items())
     meanings = paragraph(f"What each changes: {'; '.join(changes)}.")
@@ -98,13 +96,8 @@ def extra_data_effect(leaderboard: Leaderboard, name: Callable[[object], str] = 
     result = leaderboard.extra_data_effects
     if not result:
         return []
-    return [
-        (
-            "What do the extra training images gain?",
-            f"Against the same folds without them ({name(result[0].suite)}), {_by_verdict(result, name)} "
-            f"{_more(result)}",
-        )
-    ]
+    text = f"Against the same folds without them ({name(result[0].suite)}), {_by_verdict(result, name)} {_more(result)}"
+    return [("What do the extra training images gain?", text)]
 
 
 def _by_verdict(result: Sequence[MatchedRow], name: Callable[[object], str]) -> str:
@@ -170,12 +163,8 @@ def cross_machine_answers(leaderboard: Leaderboard) -> list[tuple[str, str]]:
     what = f"{counted(len(result), 'network')} also trained with the same seeds on {machines}"
     by = f"{escape(display(furthest.name))} {with_interval(furthest.pair.difference, sign=True)}"
     size = f"differs by {by} Dice" if len(result) == 1 else f"differ by {mean:.4f} Dice on average, most {by}"
-    return [
-        (
-            "Does the same training elsewhere agree?",
-            f"{what} {size}. A lead of few seeds that is no larger may come from the machine, not the network.",
-        )
-    ]
+    text = f"{what} {size}. A lead of few seeds that is no larger may come from the machine, not the network."
+    return [("Does the same training elsewhere agree?", text)]
 
 
 def _matched_row(c: MatchedRow) -> list[str]:

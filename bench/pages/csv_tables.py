@@ -1,9 +1,4 @@
-"""The long tables of a suite as CSV, for further analysis; pages hold what a person reads.
-
-``tables/<suite>/rows.csv`` has every number of a row, ``folds.csv`` a line a fold, ``images.csv`` a line an image and
-row, ``groups.csv`` a line a group of patients and row, ``machines.csv`` a line a row that was trained on another
-machine too, ``cells.csv`` a line a record with its hashes; ``pairs/<suite>.csv`` a line a pair of rows.
-"""
+"""The long tables of a suite as CSV, for further analysis; pages hold what a person reads. `KINDS` names them."""
 
 from __future__ import annotations
 
@@ -207,18 +202,14 @@ def _groups(_: Leaderboard, known: Subgroups) -> Iterable[Line]:
     for attribute, groups in known.items():
         for group, result in groups.items():
             for row in result["dice"]:
-                gap = (
-                    {**_interval("gap_to_first", subgroups.interval(result["gap"][row]))}
-                    if row in result["gap"]
-                    else {}
-                )
+                gap = result["gap"].get(row)
                 yield {
                     "by": attribute,
                     "group": group,
                     "images": str(result["n"]),
                     "name": row,
                     **_interval("dice", subgroups.interval(result["dice"][row])),
-                    **gap,
+                    **(_interval("gap_to_first", subgroups.interval(gap)) if gap else {}),
                 }
 
 

@@ -47,9 +47,7 @@ def write(
         by_suite.setdefault(leaderboard.conditions.suite, []).append(leaderboard)
     for leaderboards in by_suite.values():
         # the newest protocol comes first, and within it what is whole
-        leaderboards.sort(
-            key=lambda leaderboard: (-leaderboard.conditions.protocol, bool(completeness.missing(leaderboard)))
-        )
+        leaderboards.sort(key=lambda s: (-s.conditions.protocol, bool(completeness.missing(s))))
     for suite in result.suites:
         by_suite.setdefault(suite, [])  # nothing else is left of it
     measured = throughput_table.load(results)
@@ -71,9 +69,7 @@ def write(
         tables = csv_tables.lines(leaderboards, groups)
         written += csv_tables.write(results, suite, tables)
         written.append(results.root / page_name(suite))
-        text = suite_page(
-            suite, leaderboards, measured, drawn, groups, result.of(suite), repeated, tables
-        )  # fmt: skip
+        text = suite_page(suite, leaderboards, measured, drawn, groups, result.of(suite), repeated, tables)
         store.write_text(written[-1], text)
     written += robustness_page.write(results, only)
     return written + _of_all_suites(results, by_suite, measured, result)
@@ -132,7 +128,7 @@ def stems(leaderboards: Sequence[Leaderboard]) -> list[str]:
 def page_name(suite: str) -> str:
     """The file of a suite's page."""
     name = file_slug(suite)
-    return f"suite-{name}.md" if name.lower() in ("readme", "methods", "speed") else f"{name}.md"
+    return f"suite-{name}.md" if name.lower() in ("readme", "methods", "speed", "hardest") else f"{name}.md"
 
 
 def _drawn(results: Results, stem: str) -> dict[str, str]:
@@ -143,10 +139,8 @@ def _drawn(results: Results, stem: str) -> dict[str, str]:
 
 def terminal(leaderboards: Sequence[Leaderboard], width: int = 80, only: str | None = None) -> str:
     """All leaderboards, or those of suite ``only``, as plain text for a terminal of `width` columns."""
-    result = [s for s in leaderboards if only in (None, s.conditions.suite)]
-    if not result:
-        return "No records, so no leaderboard."
-    return "\n\n".join(_terminal_section(s, width) for s in result)
+    result = [_terminal_section(s, width) for s in leaderboards if only in (None, s.conditions.suite)]
+    return "\n\n".join(result) or "No records, so no leaderboard."
 
 
 def terminal_leaderboard(leaderboard: Leaderboard, width: int) -> str:

@@ -47,7 +47,7 @@ def _row(row: Mapping[str, str]) -> list[str]:
         _rate(row, "inference"),
         f"{_share(row, 'train_fraction_of_peak')},\u00a0{_share(row, 'inference_fraction_of_peak')}",
         _share(row, "determinism_cost"),
-        "contended" if row.get("contended", "").lower() in ("true", "1", "yes") else "",
+        "contended" if row.get("contended") == "true" else "",
     ]
 
 

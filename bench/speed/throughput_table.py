@@ -144,12 +144,11 @@ def load(results: Results) -> list[ThroughputTable]:
     result = []
     for path in sorted(results.throughput().glob("*.csv")):
         parts = path.stem.rsplit(".", 3)
-        size = re.fullmatch(r"(\d+)(?:x(\d+))?", parts[-1])
+        size = re.fullmatch(r"(\d+)x(\d+)", parts[-1])
         if len(parts) != 4 or not size:
             continue  # not a table of ours
         rows = tuple(csv_file.read(path)[1])
-        height = int(size[1])
-        result.append(ThroughputTable(path.name, parts[0], parts[1], parts[2], (height, int(size[2] or height)), rows))
+        result.append(ThroughputTable(path.name, parts[0], parts[1], parts[2], (int(size[1]), int(size[2])), rows))
     return result
 
 

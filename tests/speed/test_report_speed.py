@@ -19,7 +19,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     names = [f"net_{i:02d}" for i in range(20)]
     save(folder, grid(names, folds=5, data="montgomery", level=0.97))
-    save_throughput(folder, names, "cpu.tensorflow.float32.128")
+    save_throughput(folder, names, "cpu.tensorflow.float32.128x128")
     return folder
 
 
