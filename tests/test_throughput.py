@@ -175,8 +175,8 @@ def test_epochs_fit_in_the_budget(batch: int, rate: float, budget_s: float | Non
 
 
 def test_energy_is_told_an_image_or_not_at_all() -> None:
-    assert speed_worker.used(10.0, 40.0, 6) == 5.0
-    assert speed_worker.used(None, None, 6) is None
+    assert speed_worker.joules_per_image(10.0, 40.0, 6) == 5.0
+    assert speed_worker.joules_per_image(None, None, 6) is None
     counted = speed_worker.Counted(lambda: "done")
     assert [counted(), counted()] == ["done"] * 2
     assert counted.steps == 2

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.figures import style
-from bench.figures.style import Figure, canvas, cut, dice_ticks, heading, inches, labels, stretched
+from bench.figures.style import Figure, canvas, dice_ticks, first_of, heading, labels, stretched, text_inches
 from bench.names import display
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import CellRow, Leaderboard
@@ -27,7 +27,7 @@ def curves(leaderboard: Leaderboard) -> Figure | None:
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     low = max(low, high - 1.1)  # the first epochs of every network are alike, and would press the last together
     texts = labels([display(name) for name in names], 30)
-    figure = canvas(8.6, 3.8, left=0.9, right=0.5 + inches(texts, 9), top=0.75, bottom=0.55)
+    figure = canvas(8.6, 3.8, left=0.9, right=0.5 + text_inches(texts, 9), top=0.75, bottom=0.55)
     axes = figure.add_subplot()
     for name, text, middle, colour in zip(names, texts, middles, COLOURS, strict=False):
         axes.plot(range(1, len(middle) + 1), middle, color=colour, linewidth=1.8, label=text)
@@ -43,7 +43,7 @@ def curves(leaderboard: Leaderboard) -> Figure | None:
     longest = max(len(m) for m in middles)
     heading(figure, f"How training went, up to {longest} epochs",
             f"median over folds and seeds; dot: median of the epochs whose weights were kept"
-            f"{cut(len(names), len(cells))}")  # fmt: skip
+            f"{first_of(len(names), len(cells))}")  # fmt: skip
     return figure
 
 

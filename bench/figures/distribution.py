@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.figures import style
-from bench.figures.style import Figure, canvas, cut, dice_ticks, heading, inches, label, labels, stretched
+from bench.figures.style import Figure, canvas, dice_ticks, first_of, heading, label, labels, stretched, text_inches
 from bench.names import display
 from bench.statistics.rows import Leaderboard
 
@@ -18,7 +18,7 @@ def distribution(leaderboard: Leaderboard) -> Figure | None:
     if not rows:
         return None
     names = labels([display(r.name) for r in rows], 34)
-    figure = canvas(8.6, 1.7 + 0.34 * len(rows), left=0.25 + inches(names), top=0.75, bottom=0.8)
+    figure = canvas(8.6, 1.7 + 0.34 * len(rows), left=0.25 + text_inches(names), top=0.75, bottom=0.8)
     axes = figure.add_subplot()
     positions = [stretched(np.array(r.image_dice)) for r in rows]
     for y, (row, x) in enumerate(zip(rows, positions, strict=True)):
@@ -49,5 +49,5 @@ def distribution(leaderboard: Leaderboard) -> Figure | None:
     k = int(np.argmin(row.image_dice))
     said = f"The hardest image costs {label(display(row.name), 30)} most: Dice {row.image_dice[k]:.2f}"
     heading(figure, said, f"{label(row.images[k], 40)}; every image by a training that never saw it"
-            f"{cut(len(rows), len(leaderboard.rows))}")  # fmt: skip
+            f"{first_of(len(rows), len(leaderboard.rows))}")  # fmt: skip
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.ticker import MaxNLocator
 
 from bench.figures import style
-from bench.figures.style import Axes, Figure, canvas, cut, heading, inches, labels, stretched, unstretched
+from bench.figures.style import Axes, Figure, canvas, first_of, heading, labels, stretched, text_inches, unstretched
 from bench.findings import BEST, against_best, single_seed, title
 from bench.names import display
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
@@ -24,7 +24,7 @@ def leaderboard(leaderboard: Leaderboard) -> Figure | None:
     if not rows:
         return None
     names = [_name(row, text) for row, text in zip(rows, labels([display(r.name) for r in rows], 34), strict=True)]
-    left, line = 0.25 + inches(names), 0.42 if any("\n" in name for name in names) else 0.32
+    left, line = 0.25 + text_inches(names), 0.42 if any("\n" in name for name in names) else 0.32
     low, high = min(r.dice.ends[0] for r in rows), max(r.dice.ends[1] for r in rows)
     wide = high - low >= WIDE  # one row so far behind that it would press the others together
     bottom = 1.02 if wide else 0.85
@@ -53,7 +53,7 @@ def leaderboard(leaderboard: Leaderboard) -> Figure | None:
     single = f"; hollow: fewer than {MIN_SEEDS} seeds, about these weights only" if any(
         single_seed(leaderboard, r) and r.rank for r in rows) else ""  # fmt: skip
     heading(figure, title(leaderboard), f"{n} images, each predicted by a training that never saw it{single}"
-            f"{cut(len(rows), len(leaderboard.rows))}")  # fmt: skip
+            f"{first_of(len(rows), len(leaderboard.rows))}")  # fmt: skip
     return figure
 
 

@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from bench.figures import style
-from bench.figures.style import Figure, canvas, cut, heading, inches, labels
+from bench.figures.style import Figure, canvas, first_of, heading, labels, text_inches
 from bench.names import display
 from bench.statistics.rows import MIN_SEEDS, Leaderboard
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
@@ -29,7 +29,7 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
         return None
     down, along = shown[1:], shown[:-1]
     texts = labels([display(name) for name in shown], 34)
-    left, slope = 0.25 + inches(texts[1:]), inches(texts[:-1], 9)
+    left, slope = 0.25 + text_inches(texts[1:]), text_inches(texts[:-1], 9)
     bottom = 0.75 + slope * np.sin(np.radians(SLANT))
     width, height = max(6.6, left + 0.4 + CELL * len(along)), 0.85 + bottom + HIGH * len(down)
     right = max(0.4, width - left - 1.1 * len(along))  # cells no wider than they are read at a glance
@@ -65,7 +65,7 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
     )
     methods = all(p.generalises_over_seeds for p in leaderboard.pairs)
     few = "" if methods else f"; rows of fewer than {MIN_SEEDS} seeds: these weights"
-    heading(figure, said, f"1000 x (Dice of row - of column){cut(len(shown), len(names))}{few}")
+    heading(figure, said, f"1000 x (Dice of row - of column){first_of(len(shown), len(names))}{few}")
     words = {BEHIND: "row worse", AHEAD: "row better", ALIKE: f"equivalent within {MARGIN}", OPEN: "not known"}
     figure.legend(
         handles=[Patch(color=COLOURS[code], label=word) for code, word in words.items() if code in codes],

@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 
 from bench import names
 from bench.figures import style
-from bench.figures.style import Axes, Figure, canvas, cut, heading, inches, labels
+from bench.figures.style import Axes, Figure, canvas, first_of, heading, labels, text_inches
 from bench.speed.throughput_table import ThroughputTable, number
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Leaderboard, Row
@@ -50,7 +50,7 @@ def speed(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> Figu
     heading(
         figure,
         _said(rows, devices[0]),
-        f"larger dot: more parameters; line: nothing is faster and better{rest}{cut(len(rows), len(plain))}",
+        f"larger dot: more parameters; line: nothing is faster and better{rest}{first_of(len(rows), len(plain))}",
     )
     return figure
 
@@ -104,7 +104,7 @@ def _name(axes: Axes, shown: Sequence[tuple[float, Row]], front: Sequence[tuple[
         taken.append(Bbox([[left - 2, bottom], [left + 2, top]]))
     line = [Bbox.from_bounds(x - 1, y - 1, 2, 2) for x, y in _along(axes.transData.transform(front))] if front else []
     for (x, row), dot, text in zip(shown, dots, labels([names.display(r.name) for _, r in shown], 24), strict=True):
-        wide, high = inches([text], SMALL) * axes.figure.dpi, 1.15 * SMALL / points
+        wide, high = text_inches([text], SMALL) * axes.figure.dpi, 1.15 * SMALL / points
         boxes = {
             (dx, dy): Bbox.from_bounds(
                 dot[0] + dx / points - (wide if dx < 0 else 0), dot[1] + dy / points - high / 2, wide, high)

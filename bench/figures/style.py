@@ -98,7 +98,7 @@ def raster_canvas(width: float, height: float) -> Figure:
     return figure
 
 
-def inches(texts: Sequence[str], points: float = FONT) -> float:
+def text_inches(texts: Sequence[str], points: float = FONT) -> float:
     """About how wide the longest line of these texts is: letters of the font are 0.6 of its height on average."""
     return max((len(line) for text in texts for line in text.split("\n")), default=0) * 0.6 * points / 72
 
@@ -106,7 +106,7 @@ def inches(texts: Sequence[str], points: float = FONT) -> float:
 def heading(figure: Figure, text: str, more: str = "") -> None:
     """The finding in bold at the top left, and below it what is shown."""
     height, text, more = figure.get_figheight(), literal(text), literal(more)
-    bold = 11.0 if inches([text], 12) < figure.get_figwidth() - 0.2 else 9.0
+    bold = 11.0 if text_inches([text], 12) < figure.get_figwidth() - 0.2 else 9.0
     figure.text(0.1 / figure.get_figwidth(), 1 - 0.1 / height, text, fontsize=bold, fontweight="bold", va="top")
     if more:
         down = 0.34 + 0.17 * text.count("\n")
@@ -160,7 +160,7 @@ def labels(names: Sequence[object], limit: int = 26) -> list[str]:
     return [label(name, max(limit, longest)) for name in names]
 
 
-def cut(shown: int, total: int) -> str:
+def first_of(shown: int, total: int) -> str:
     """The end of a title that says how many are shown, where not all fit."""
     return "" if shown == total else f" (first {shown} of {total})"
 

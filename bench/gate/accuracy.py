@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.gate.limits import Limits
-from bench.gate.verdict import Finding, NotComparable, changed, some
+from bench.gate.verdict import Finding, NotComparable, changed, count_and_first
 from bench.records.record import CaseScore, Record
 from bench.statistics.resampling import Floats, by_patient, holm, patient_weights, resampled_sums
 from lungseg import metrics
@@ -123,11 +123,11 @@ def compare(
         result.append(Finding(name, words, f"{before[key]:.4f}", f"{now:.4f}", ok, numbers=numbers))
     if exact:
         other = changed(before["counts"], after["counts"])
-        result.append(Finding(name, "images whose counts changed", "0", some(other), not other))
+        result.append(Finding(name, "images whose counts changed", "0", count_and_first(other), not other))
     if exact and "boundary" in before:
         old, new = before["boundary"], after["boundary"]
         other = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-        result.append(Finding(name, "images whose distances changed", "0", some(other), not other))
+        result.append(Finding(name, "images whose distances changed", "0", count_and_first(other), not other))
     return result
 
 

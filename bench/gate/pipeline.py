@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import groupby, zip_longest
 from typing import Any
 
-from bench.gate.verdict import Finding, some
+from bench.gate.verdict import Finding, count_and_first
 
 Metadata = Mapping[str, Any]
 SUBJECT = "dry run"
@@ -43,7 +43,7 @@ def _fact(key: str, old: Any, new: Any, same_numpy: bool) -> Finding:
         return _changed(key, _scores(old, new or {}))
     if key in ("train_set", "validation_set"):
         moved = sorted(set(old) ^ set(new or ()))
-        words = f"{some(moved)} more or fewer" if moved else f"{len(new)}"
+        words = f"{count_and_first(moved)} more or fewer" if moved else f"{len(new)}"
         return Finding(SUBJECT, WORDS[key], f"{len(old)}", words, ok=sorted(old) == sorted(new or ()))
     if key == "order":
         return _order(old, new or [], same_numpy)
@@ -64,7 +64,7 @@ def _scores(old: Metadata, new: Metadata) -> list[str]:
 
 
 def _changed(key: str, names: list[str]) -> Finding:
-    return Finding(SUBJECT, WORDS[key], "0", some(names), ok=not names)
+    return Finding(SUBJECT, WORDS[key], "0", count_and_first(names), ok=not names)
 
 
 def close(old: Any, new: Any) -> bool:

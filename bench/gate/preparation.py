@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.gate.limits import Limits
-from bench.gate.verdict import Finding, NotComparable, Summary, changed, some
+from bench.gate.verdict import Finding, NotComparable, Summary, changed, count_and_first
 
 SPACING = 1e-9  # mm: quotients of float64, the same everywhere
 SUBJECT = {"suite": "suite", "dataset": "dataset", "size": "size", "records": "schema of records"}
@@ -25,7 +25,7 @@ def same_subject(baseline: Summary, now: Summary, expected_change: bool) -> None
             raise NotComparable(f"the baseline was made with {key} {before!r}, this run with {after!r}")
     lost = sorted(baseline["data"]["target_pixels"].keys() - now["data"]["target_pixels"].keys())
     if lost:
-        raise NotComparable(f"this run lacks cases that the baseline has: {some(lost)}")
+        raise NotComparable(f"this run lacks cases that the baseline has: {count_and_first(lost)}")
     if baseline["data"]["raw_sha256"] != now["data"]["raw_sha256"]:
         raise NotComparable("the baseline was made from different files (their bytes differ)")
     for name in sorted(baseline["architectures"].keys() & now["architectures"].keys()):
@@ -46,7 +46,9 @@ def _same_predictions(name: str, before: Summary, now: Summary, expected_change:
         ({key.partition("/")[2] for key in counts} if expected_change else set(counts)) for counts in (before, now)
     )
     if unscored := sorted(old - new):  # a mean over the easier rest would pass
-        raise NotComparable(f"{name}: predictions that the baseline scored and this run did not: {some(unscored)}")
+        raise NotComparable(
+            f"{name}: predictions that the baseline scored and this run did not: {count_and_first(unscored)}"
+        )
     for key in sorted(before.keys() & now.keys()):
         if sum(before[key]) != sum(now[key]):  # tells the size of an older baseline, which does not hold it
             raise NotComparable(
@@ -83,7 +85,7 @@ def compare(baseline: Summary, now: Summary, exact: bool, limits: Limits) -> lis
 
 
 def _ids(subject: str, what: str, ids: list[str]) -> Finding:
-    return Finding(subject, what, "0", some(ids), ok=not ids)
+    return Finding(subject, what, "0", count_and_first(ids), ok=not ids)
 
 
 def _batches(before: Summary, now: Summary, exact: bool) -> list[Finding]:

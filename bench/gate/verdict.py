@@ -86,6 +86,6 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float 
     return sorted(moved)
 
 
-def some(ids: Sequence[str]) -> str:
+def count_and_first(ids: Sequence[str]) -> str:
     """Their number and the first few."""
     return f"{len(ids)} ({', '.join(ids[:3])}{', ...' if len(ids) > 3 else ''})" if ids else "0"

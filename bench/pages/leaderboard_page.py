@@ -53,7 +53,11 @@ def leaderboard_page(
 def _answer(
     leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], measured: Sequence[ThroughputTable]
 ) -> list[str]:
-    lines = [("Best", best(leaderboard)), ("Significance", real(leaderboard)), ("Cost", cost(leaderboard, measured))]
+    lines = [
+        ("Best", best(leaderboard)),
+        ("Significance", significance(leaderboard)),
+        ("Cost", cost(leaderboard, measured)),
+    ]
     if result := founding(leaderboards):
         lines.append(("The three original networks", result))
     text = "\n".join(paragraph(f"**{head}**: {said}", "- ") for head, said in lines)
@@ -69,7 +73,7 @@ def best(leaderboard: Leaderboard) -> str:
     return f"{shown(row.name)}{few}, mean Dice {_value(row)} {over}."
 
 
-def real(leaderboard: Leaderboard) -> str:
+def significance(leaderboard: Leaderboard) -> str:
     """The test results of the best row; also of the best row with enough seeds, where the best has too few."""
     rows = ranked(leaderboard)
     said = [_against(leaderboard, rows)]

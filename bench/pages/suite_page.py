@@ -207,7 +207,8 @@ def _items(lines: Iterable[str]) -> list[str]:
 
 def _joined(blocks: Iterable[str]) -> list[str]:
     """One block of all of them, if there are any."""
-    return ["\n".join(all_blocks)] if (all_blocks := [*blocks]) else []
+    text = "\n".join(blocks)
+    return [text] if text else []
 
 
 def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], brief: bool) -> list[str]:

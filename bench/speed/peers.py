@@ -190,11 +190,11 @@ def measure_torch(job: Request, say: Say) -> dict[str, Any]:
             return torch.sigmoid(run(images).float()).cpu().numpy()  # as ours: probabilities in memory
 
     result = {"parameters": sum(p.numel() for p in model.parameters() if p.requires_grad)}
-    pace = timing.pace(job.budget_s, device)
+    schedule = timing.schedule(job.budget_s, device)
     for mode, step in (("train", train), ("inference", infer)):
         model.train(mode == "train")
         step()
-        result[f"{mode}_images_per_second"] = timing.measure(step, lambda: None, pace).rate * job.batch
+        result[f"{mode}_images_per_second"] = timing.measure(step, lambda: None, schedule).rate * job.batch
         say({"event": "measured", "text": f"{mode} {result[f'{mode}_images_per_second']:.4g} images/s"})
     name = torch.cuda.get_device_name(0) if device == "cuda" else "cpu"
     return {**result, "device": name, "versions": f"torch {torch.__version__}"}

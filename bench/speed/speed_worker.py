@@ -72,7 +72,7 @@ def row_of(job: Request, say: Say) -> ThroughputRow:
     model = _model(job, recipe)
     compute_type = computed_in(model, recipe.precision)
     train, infer, synchronise = _steps(model, (recipe.batch_size, *job.size, 1))
-    pace = timing.pace(job.budget_s, device.kind)
+    schedule = timing.schedule(job.budget_s, device.kind)
     gmacs = complexity.gmacs(model)
 
     began = time.perf_counter()
@@ -81,8 +81,8 @@ def row_of(job: Request, say: Say) -> ThroughputRow:
     stage = "deterministic training" if job.deterministic else "training"
     counted = Counted(train)
     before = joules()
-    trained = _measured(stage, counted, synchronise, pace, recipe.batch_size, say)
-    spent = used(before, joules(), counted.steps * recipe.batch_size)
+    trained = _measured(stage, counted, synchronise, schedule, recipe.batch_size, say)
+    spent = joules_per_image(before, joules(), counted.steps * recipe.batch_size)
     rate = trained.rate * recipe.batch_size
     if job.deterministic:
         return {
@@ -93,8 +93,8 @@ def row_of(job: Request, say: Say) -> ThroughputRow:
         }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if on_cpu else None  # of host memory
     infer()
-    inferred = _measured("inference", infer, synchronise, pace, recipe.batch_size, say)
-    limit = peak_gflops(compute_type, *(CPU_PRODUCT if on_cpu else ACCELERATOR_PRODUCT), pace)
+    inferred = _measured("inference", infer, synchronise, schedule, recipe.batch_size, say)
+    limit = peak_gflops(compute_type, *(CPU_PRODUCT if on_cpu else ACCELERATOR_PRODUCT), schedule)
 
     epochs = _epochs(stage, model, job, recipe, rate, say)  # last: it compiles the model again
 
@@ -129,7 +129,7 @@ class Counted:
         return self.step()
 
 
-def used(before: float | None, after: float | None, images: int) -> float | None:
+def joules_per_image(before: float | None, after: float | None, images: int) -> float | None:
     """Joules an image between two readings, None where the driver tells none."""
     return None if before is None or after is None else (after - before) / images
 
@@ -206,9 +206,9 @@ def _steps(model: Any, shape: tuple[int, ...]) -> tuple[timing.Step, timing.Step
 
 
 def _measured(
-    stage: str, step: timing.Step, synchronise: timing.Step, pace: timing.TimingSchedule, batch: int, say: Say
+    stage: str, step: timing.Step, synchronise: timing.Step, schedule: timing.TimingSchedule, batch: int, say: Say
 ) -> timing.Timing:
-    result = timing.measure(step, synchronise, pace)
+    result = timing.measure(step, synchronise, schedule)
     if result.accounted < timing.ASYNCHRONOUS:
         raise MeasurementError(
             f"{stage}: only {result.accounted:.0%} of the time lies within steps: they return before their work is done"
@@ -234,7 +234,7 @@ def computed_in(model: Any, precision: str) -> str:
     return wanted
 
 
-def peak_gflops(compute_type: str, side: int, count: int, pace: timing.TimingSchedule) -> float:
+def peak_gflops(compute_type: str, side: int, count: int, schedule: timing.TimingSchedule) -> float:
     """10^9 floating-point operations a second of large square matrix products: the best of the repeats.
 
     Each of the ``count`` products of a step depends on the one before, so that reading the last waits for all;
@@ -252,7 +252,7 @@ def peak_gflops(compute_type: str, side: int, count: int, pace: timing.TimingSch
             product = keras.ops.matmul(factor, product)  # factor is scaled so that the product keeps its size
         return keras.ops.convert_to_numpy(keras.ops.cast(product[0, 0], "float32"))  # NumPy has no bfloat16
 
-    short = timing.TimingSchedule(pace.warm_up_s / 2, pace.window_s / 2, max(2, pace.window_steps // 5))
+    short = timing.TimingSchedule(schedule.warm_up_s / 2, schedule.window_s / 2, max(2, schedule.window_steps // 5))
     result = timing.measure(multiply, lambda: None, short)
     return FLOP * count * side**3 * max(window.rate for window in result.windows) / 1e9
 

@@ -34,7 +34,7 @@ class TimingSchedule:
     window_steps: int
 
 
-def pace(budget_s: float | None, device_kind: str) -> TimingSchedule:
+def schedule(budget_s: float | None, device_kind: str) -> TimingSchedule:
     """All of the protocol, or as much of it as fits in about ``budget_s`` seconds (more if steps are long)."""
     if budget_s is not None:
         return TimingSchedule(0.4 * budget_s, 0.6 * budget_s / REPEATS, 3)

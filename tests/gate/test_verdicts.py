@@ -104,7 +104,7 @@ def test_what_changed_is_added_lost_or_moved_beyond_the_tolerance(before, now, t
     ("ids", "words"), [("", "0"), ("a", "1 (a)"), ("abc", "3 (a, b, c)"), ("abcd", "4 (a, b, c, ...)")]
 )
 def test_three_names_at_most_are_told_and_how_many_there_are(ids, words):
-    assert verdict.some(list(ids)) == words
+    assert verdict.count_and_first(list(ids)) == words
 
 
 @pytest.mark.parametrize("key", ["target_pixels", "target_quarters"])
