@@ -40,12 +40,11 @@ class Trial:
 class Journal:
     """A study's trials. ``ask`` and ``tell`` take turns with other workers; a killed one's trials are tried again.
 
-    first: parameters of trial 0. seed: of the proposals. Raises EnvironmentFailure without Optuna, DataError for a
-    journal that cannot be read.
+    first: parameters of trial 0. Raises EnvironmentFailure without Optuna, DataError for a journal that cannot be read.
     """
 
-    def __init__(self, folder: Path, axes: Sequence[Axis], first: Params, seed: int = 0) -> None:
-        self.optuna, self.folder, self.axes, self.first, self.seed = library(), folder, axes, first, seed
+    def __init__(self, folder: Path, axes: Sequence[Axis], first: Params) -> None:
+        self.optuna, self.folder, self.axes, self.first = library(), folder, axes, first
         self.worker, self.requested = "", dict[int, Any]()
         self.path = folder / "journal.log"
         with self.turn():
@@ -83,9 +82,9 @@ class Journal:
     def ask(self, trials: int) -> Trial | None:
         """The next trial, marked as this worker's; None where as many as wished are answered or under way.
 
-        First come those that a killed worker left. The sampler's seed is a function of the study's and of how many
-        trials were started and not interrupted: a search that was killed proposes what an undisturbed one would, and
-        two workers that ask before either has told do not get the same random draw.
+        First come those that a killed worker left. The sampler's seed is a function of how many trials were started and
+        not interrupted: a search that was killed proposes what an undisturbed one would, and two workers that ask
+        before either has told do not get the same random draw.
         """
         with self.turn():
             self._take_back()
@@ -93,7 +92,8 @@ class Journal:
             if sum(trial.answered or trial.status == RUNNING for trial in known) >= trials:
                 return None
             started = sum(trial.status not in (INTERRUPTED, WAITING) for trial in known)
-            self.study.sampler = self.optuna.samplers.TPESampler(seed=_seed(self.seed, started))
+            seed = int.from_bytes(hashlib.sha256(f"0:{started}".encode()).digest()[:4], "big")
+            self.study.sampler = self.optuna.samplers.TPESampler(seed=seed)
             requested = self.study.ask(fixed_distributions=self._distributions())
             requested.set_user_attr("worker", self.worker)
             self.requested[requested.number] = requested
@@ -193,10 +193,6 @@ def _trial(frozen: Any) -> Trial:
     status = {"RUNNING": RUNNING, "WAITING": WAITING}.get(frozen.state.name, about["status"])
     params = frozen.params or frozen.system_attrs.get("fixed_params", {})
     return Trial(frozen.number, status, dict(params), about["value"] if status == OK else None, about)
-
-
-def _seed(seed: int, started: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}:{started}".encode()).digest()[:4], "big")
 
 
 def library() -> Any:

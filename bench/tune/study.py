@@ -114,9 +114,8 @@ class Study:
             record = requested.result()
             if record is None:
                 raise DataError(
-                    f"{requested.path}: the record of a finished training is missing or was edited; restore it, or "
-                    f"remove "
-                    f"{self.folder} to start the search again"
+                    f"{requested.path}: the record of a finished training is missing or was edited; restore it, or"
+                    f" remove {self.folder} to start the search again"
                 )
             result.append(record)
         return result
