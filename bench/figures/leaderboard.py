@@ -40,7 +40,10 @@ def leaderboard(leaderboard: Leaderboard) -> Figure | None:
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0, labelleft=axes is means)
     if wide:
-        _stretch(means, low, high)
+        means.set_xscale("function", functions=(stretched, unstretched))
+        ticks = [t for t in style.TICKS if low < t < high]
+        means.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        means.minorticks_off()
     else:
         means.locator_params(axis="x", nbins=5)
     means.set_xlabel("mean Dice, 95 % interval" + "\n(axis stretched towards 1)" * wide)
@@ -83,12 +86,6 @@ def _differences(axes: Axes, leaderboard: Leaderboard, rows: tuple[Row, ...], wo
     # at the frame, since a narrow band has no room above it
     axes.text(2.2 * MARGIN, -0.75, f"within ±{MARGIN}: too small to matter", ha="right", va="bottom", fontsize=8,
               color=style.GREY)  # fmt: skip
-
-
-def _stretch(axes: Axes, low: float, high: float) -> None:
-    axes.set_xscale("function", functions=(stretched, unstretched))
-    axes.set_xticks([t for t in style.TICKS if low < t < high], [f"{t:g}" for t in style.TICKS if low < t < high])
-    axes.minorticks_off()
 
 
 def _name(row: Row, text: str) -> str:

@@ -103,14 +103,13 @@ def text_inches(texts: Sequence[str], points: float = FONT) -> float:
     return max((len(line) for text in texts for line in text.split("\n")), default=0) * 0.6 * points / 72
 
 
-def heading(figure: Figure, text: str, more: str = "") -> None:
+def heading(figure: Figure, text: str, more: str) -> None:
     """The finding in bold at the top left, and below it what is shown."""
     height, text, more = figure.get_figheight(), literal(text), literal(more)
     bold = 11.0 if text_inches([text], 12) < figure.get_figwidth() - 0.2 else 9.0
     figure.text(0.1 / figure.get_figwidth(), 1 - 0.1 / height, text, fontsize=bold, fontweight="bold", va="top")
-    if more:
-        down = 0.34 + 0.17 * text.count("\n")
-        figure.text(0.1 / figure.get_figwidth(), 1 - down / height, more, fontsize=9, va="top", color=GREY)
+    down = 0.34 + 0.17 * text.count("\n")
+    figure.text(0.1 / figure.get_figwidth(), 1 - down / height, more, fontsize=9, va="top", color=GREY)
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -10,14 +10,8 @@ from typing import Any
 from lungseg import provenance
 from lungseg.errors import UsageError
 
-PROSE = (".md", ".rst", ".txt", ".png", ".svg")  # what cannot move a score; constraints.txt can
+PROSE = (".md", ".rst", ".txt", ".png", ".svg")  # what cannot move a score
 SHOWN = 3  # names of files that the sentence gives
-
-
-def base() -> str | None:
-    """The branch that a pull request goes to, on GitHub; None elsewhere."""
-    name = os.environ.get("GITHUB_BASE_REF")
-    return f"origin/{name}" if name else None
 
 
 def note(baseline: Path, now: dict[str, Any], against: str | None) -> str:
@@ -27,7 +21,8 @@ def note(baseline: Path, now: dict[str, Any], against: str | None) -> str:
     now: the baseline as it is. against: a commit, or None for the pull request's base; without one it is empty.
     Raises UsageError for a commit that git does not know.
     """
-    folder, wanted = baseline.resolve().parent, against or base()
+    target = os.environ.get("GITHUB_BASE_REF")  # the branch that a pull request goes to, on GitHub
+    folder, wanted = baseline.resolve().parent, against or (f"origin/{target}" if target else None)
     if wanted is None:
         return ""
     top = provenance.git(folder, "rev-parse", "--show-toplevel")
@@ -44,13 +39,11 @@ def note(baseline: Path, now: dict[str, Any], against: str | None) -> str:
     changed = (provenance.git(Path(top), "diff", "--name-only", "-z", before) or "").split("\0")
     if name not in changed:
         return ""
-    code = [other for other in changed if other and other != name and _moves_scores(other)]
+    pinned = ("constraints.txt", "requirements.txt")  # prose by their suffix, but they can move a score
+    code = [other for other in changed if other and other != name
+            and (not other.endswith(PROSE) or other.endswith(pinned))]  # fmt: skip
     old = _loaded(provenance.git(Path(top), "show", f"{before}:{name}"))
     return " ".join([_sentence(name, code), *_scores(old, now)])
-
-
-def _moves_scores(name: str) -> bool:
-    return not name.endswith(PROSE) or name.endswith(("constraints.txt", "requirements.txt"))
 
 
 def _sentence(name: str, code: list[str]) -> str:

@@ -117,9 +117,8 @@ def _least_lead(leaderboard: Leaderboard, first: Row, others: Sequence[Row]) -> 
 def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
     """The costs of the best row and of the cheapest row within the margin of it."""
     rows = ranked(leaderboard)
-    result = tables.cheapest(leaderboard, rows)
-    if result is None:
-        return "unknown."
+    near = [row for row in rows if rows[0].dice.value - row.dice.value <= MARGIN]
+    result = min(near, key=lambda row: (row.gmacs, row.parameters))
     if result is rows[0]:
         return (
             f"no network that costs less is within {MARGIN} Dice of {shown(result.name)}, which takes"

@@ -126,10 +126,3 @@ def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True
     if any(r.rank and single_seed(leaderboard, r) for r in rows):
         parts.append(FEW_MEANS)
     return " ".join(parts)
-
-
-def cheapest(leaderboard: Leaderboard, rows: Sequence[Row]) -> Row | None:
-    """The row with the fewest multiplications among those within the margin of the highest mean."""
-    highest = max((r.dice.value for r in rows), default=math.nan)
-    near = [r for r in rows if highest - r.dice.value <= MARGIN]
-    return min(near, key=lambda r: (r.gmacs, r.parameters), default=None)

@@ -67,11 +67,12 @@ def measure(
     for cells, records in planned:
         name = records[0].cell.network()
         about = _about(records, suite_data)
-        if any(_same(old, name, key, about) for old in known):
+        there = next((old for old in known if (old.name, old.machine_key) == (name, key)), None)
+        if there and {k: there.about.get(k) for k in about} == about:
             say(f"{name}: already measured with these weights, kept")
             continue
         result = _measured(suite, cells, records, name, about, suite_data, root, results, say, executor or Local())
-        known = [old for old in known if (old.name, old.machine_key) != (name, key)]
+        known = [old for old in known if old is not there]
         if result is None:
             failed.append(name)
         else:
@@ -103,10 +104,6 @@ def _about(records: Sequence[Record], suite_data: SuiteData) -> dict[str, Any]:
             for record in records
         },
     }
-
-
-def _same(old: Network, name: str, key: str, about: dict[str, Any]) -> bool:
-    return (old.name, old.machine_key) == (name, key) and {k: old.about.get(k) for k in about} == about
 
 
 def _measured(
