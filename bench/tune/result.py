@@ -127,11 +127,8 @@ def _describe(study: Study, trial: Trial) -> dict[str, Any]:
 
 def _held_out(judged: Mapping[str, Sequence[store.Document]]) -> dict[str, Any]:
     """Per image and seed: Dice of each recipe, images in one order."""
-    first = sorted(judged[OWN][0]["cases"], key=lambda case: case["id"])
-    dice = {
-        name: [[case["dice"] for case in sorted(one["cases"], key=lambda case: case["id"])] for one in records]
-        for name, records in judged.items()
-    }
+    first = by_id(judged[OWN][:1])
+    dice = {name: [[case["dice"] for case in by_id([one])] for one in records] for name, records in judged.items()}
     return {
         "seeds": [one["inputs"]["seed"] for one in judged[OWN]],
         "images": [case["id"] for case in first],
