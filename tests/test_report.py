@@ -86,6 +86,11 @@ def test_names_cannot_break_the_page(tmp_path, name):
     assert len({line.replace("\\|", "").count("|") for line in table}) == 1
 
 
+@pytest.mark.parametrize("name", ["README", "methods", "Speed", "hardest"])
+def test_no_suite_takes_the_file_of_another_page(name):
+    assert report.page_name(name) == f"suite-{name}.md"
+
+
 def test_escape_keeps_ordinary_names():
     assert escape("r2_unet v1.0 (width 16)") == "r2_unet v1.0 (width 16)"
 
