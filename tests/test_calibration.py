@@ -57,7 +57,7 @@ def test_parts_give_what_the_whole_gives_to_the_last_bit(data):
     probability, target = random.random(shape, np.float32) ** 9, random.random(shape) < 0.3
     cuts = sorted(data.draw(st.sets(st.integers(1, shape[0]), max_size=4)) | {shape[0]})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["lungseg.metrics.calibration"], "LEAF", 128)  # the least that NumPy halves no more
+        patch.setattr(sys.modules["lungseg.metrics.scoring"], "LEAF", 128)  # the least that NumPy halves no more
         parts = Calibration(target.size)
         for start, end in zip([0, *cuts], cuts, strict=False):
             parts.add(probability[start:end], target[start:end])
@@ -73,9 +73,9 @@ def test_parts_that_are_too_few_or_too_many_are_refused():
     one = np.zeros((1, 2, 2), np.float32), np.zeros((1, 2, 2), bool)
     parts = Calibration(8)
     parts.add(*one)
-    with pytest.raises(ValueError, match="fewer numbers than the 8"):
+    with pytest.raises(ValueError, match="4 pixels fewer than the 8"):
         parts.result()
     parts.add(*one)
     assert parts.result()["brier"] == 0
-    with pytest.raises(ValueError, match="4 numbers more than the 8"):
+    with pytest.raises(ValueError, match="4 pixels more than the 8"):
         parts.add(*one)

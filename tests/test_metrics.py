@@ -51,7 +51,7 @@ def test_pooled_is_one_report_over_all_pixels(images):
 def test_recall_weighted_by_pixels_is_accuracy_and_the_macro_average_the_balanced_one(c):
     report = metrics.classification_report(c)
     assert report["weighted avg"]["support"] == sum(c.as_list())
-    assert report["macro avg"]["recall"] == pytest.approx(metrics.ratios.balanced_accuracy(c), rel=1e-12)
+    assert report["macro avg"]["recall"] == pytest.approx(metrics.overlap.balanced_accuracy(c), rel=1e-12)
     if any(c.as_list()):
         assert report["weighted avg"]["recall"] == pytest.approx(report["accuracy"], rel=1e-12)
 
@@ -90,9 +90,9 @@ def test_symmetry_and_precision_mirrors_recall(pair):
 
 @given(PIXEL_COUNTS)
 def test_dice_is_2j_over_1_plus_j_and_f1_at_any_size(c):
-    j = metrics.ratios.iou(c)
-    assert metrics.ratios.dice(c) == pytest.approx(2 * j / (1 + j), rel=0, abs=1e-12)
-    assert metrics.ratios.dice(c) == pytest.approx(metrics.ratios.f1(c), rel=0, abs=1e-12)
+    j = metrics.overlap.iou(c)
+    assert metrics.overlap.dice(c) == pytest.approx(2 * j / (1 + j), rel=0, abs=1e-12)
+    assert metrics.overlap.dice(c) == pytest.approx(metrics.overlap.f1(c), rel=0, abs=1e-12)
 
 
 @given(pairs(), st.sampled_from([np.flipud, np.fliplr, np.transpose, lambda mask: np.rot90(mask, 1)]))
@@ -153,7 +153,7 @@ def test_no_overflow_in_any_integer_type():
     assert counts(full, full) == Counts(65_536, 0, 0, 0)
     narrow = Counts(*(np.uint8(200) for _ in range(4)))
     assert narrow + narrow == Counts(400, 400, 400, 400)
-    assert metrics.ratios.dice(narrow) == 0.5
+    assert metrics.overlap.dice(narrow) == 0.5
     cases = [{"tp": np.int32(2**31 - 1), "fp": 0, "fn": 0, "tn": 0}] * 3
     assert metrics.pooled(cases)["tp"] == 3 * (2**31 - 1)
 

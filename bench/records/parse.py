@@ -38,8 +38,7 @@ from bench.records.record import (
 )
 from lungseg.errors import DataError
 from lungseg.metrics import METRICS, Counts
-from lungseg.metrics.calibration import BINS
-from lungseg.metrics.scoring import IDENTITY_TOLERANCE
+from lungseg.metrics.scoring import BINS, IDENTITY_TOLERANCE
 from lungseg.metrics.table import Metric
 
 _SHOWN = 60  # characters of a value that an error quotes

@@ -1,33 +1,36 @@
 """Segmentation metrics: ratios of counts, border distances, calibration, topology. Needs NumPy and SciPy only.
 
 Everything takes boolean masks (H, W), the ground truth first. The steps are separate, so that per-image and pooled
-values are the same functions of other counts: ``counts`` -> ``ratios``, ``distances`` -> ``boundary``.
-A new metric is one function in ``ratios`` or ``boundary`` and one row of ``METRICS`` (table.py).
+values are the same functions of other counts: ``counts`` -> ratios, ``distances`` -> border metrics.
+A new metric is one function in ``overlap`` or ``boundary`` and one row of ``METRICS`` (table.py).
 """
 
-from lungseg.metrics import boundary, ratios
+from lungseg.metrics import boundary, overlap
 from lungseg.metrics.boundary import Distances, distances
-from lungseg.metrics.calibration import Calibration, calibration, expected_calibration_error
-from lungseg.metrics.masks import components, holes
-from lungseg.metrics.ratios import Counts, counts, tolerance_counts
+from lungseg.metrics.overlap import Counts, counts, tolerance_counts
 from lungseg.metrics.scoring import (
+    Calibration,
+    calibration,
     check_identities,
     classification_report,
+    components,
     confusion_matrix,
+    expected_calibration_error,
+    holes,
     pooled,
     score,
     score_at_stored,
 )
 from lungseg.metrics.table import METRICS, Metric, OfMasks, OfMasksAndSpacing, from_borders, from_counts
 
-accuracy = from_counts(ratios.accuracy)
-balanced_accuracy = from_counts(ratios.balanced_accuracy)
-dice = from_counts(ratios.dice)
-f1 = from_counts(ratios.f1)
-iou = from_counts(ratios.iou)
-precision = from_counts(ratios.precision)
-recall = from_counts(ratios.recall)
-specificity = from_counts(ratios.specificity)
+accuracy = from_counts(overlap.accuracy)
+balanced_accuracy = from_counts(overlap.balanced_accuracy)
+dice = from_counts(overlap.dice)
+f1 = from_counts(overlap.f1)
+iou = from_counts(overlap.iou)
+precision = from_counts(overlap.precision)
+recall = from_counts(overlap.recall)
+specificity = from_counts(overlap.specificity)
 
 assd_mm = from_borders(boundary.assd_mm)
 hd95_mm = from_borders(boundary.hd95_mm)

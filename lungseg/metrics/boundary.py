@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lungseg.metrics.masks import Mask, border, check_pair
+from lungseg.metrics.overlap import Mask, border, check_pair
 
 NSD_TOLERANCE = 2.0
 State = Literal["ok", "both_empty", "one_empty"]

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from lungseg.metrics import boundary, ratios
+from lungseg.metrics import boundary, overlap
 from lungseg.metrics.boundary import Distances, distances
-from lungseg.metrics.masks import Mask
-from lungseg.metrics.ratios import Counts, counts
+from lungseg.metrics.overlap import Counts, Mask, counts
 
 
 @dataclass(frozen=True)
@@ -36,15 +35,15 @@ class Metric:
 
 _ROWS = (
     #      name                 unit  better    both_empty, one_empty
-    Metric("accuracy",          "1",  "higher", 1.0, None,      "counts",    ratios.accuracy),
-    Metric("precision",         "1",  "higher", 1.0, 0.0,       "counts",    ratios.precision),
-    Metric("recall",            "1",  "higher", 1.0, None,      "counts",    ratios.recall),
-    Metric("f1",                "1",  "higher", 1.0, 0.0,       "counts",    ratios.f1),
-    Metric("dice",              "1",  "higher", 1.0, 0.0,       "counts",    ratios.dice,
+    Metric("accuracy",          "1",  "higher", 1.0, None,      "counts",    overlap.accuracy),
+    Metric("precision",         "1",  "higher", 1.0, 0.0,       "counts",    overlap.precision),
+    Metric("recall",            "1",  "higher", 1.0, None,      "counts",    overlap.recall),
+    Metric("f1",                "1",  "higher", 1.0, 0.0,       "counts",    overlap.f1),
+    Metric("dice",              "1",  "higher", 1.0, 0.0,       "counts",    overlap.dice,
            average="patients"),
-    Metric("iou",               "1",  "higher", 1.0, 0.0,       "counts",    ratios.iou),
-    Metric("specificity",       "1",  "higher", 1.0, None,      "counts",    ratios.specificity),
-    Metric("balanced_accuracy", "1",  "higher", 1.0, None,      "counts",    ratios.balanced_accuracy, False),
+    Metric("iou",               "1",  "higher", 1.0, 0.0,       "counts",    overlap.iou),
+    Metric("specificity",       "1",  "higher", 1.0, None,      "counts",    overlap.specificity),
+    Metric("balanced_accuracy", "1",  "higher", 1.0, None,      "counts",    overlap.balanced_accuracy, False),
     Metric("hd95_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.hd95_mm,
            column="HD95, {unit}", average="median"),
     Metric("assd_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.assd_mm,

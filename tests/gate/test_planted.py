@@ -24,7 +24,7 @@ from lungseg import images, inference, metrics, prepare, splits
 from lungseg.batches import Batches
 from lungseg.errors import LungsegError
 from lungseg.metrics import METRICS
-from lungseg.metrics.masks import dilate
+from lungseg.metrics.overlap import dilate
 
 SMOKE = suites.suite("smoke")
 FEW = dataclasses.replace(SMOKE, architectures=("unet",), phantoms=dataclasses.replace(SMOKE.phantoms, n=16))

@@ -131,7 +131,7 @@ def test_batches_that_are_missing_do_not_hide_others_that_changed():
 
 def test_the_gate_s_own_dice_is_that_of_the_metrics():
     for counts in np.ndindex(3, 3, 3, 2):
-        assert accuracy.dice(counts) == metrics.ratios.dice(metrics.Counts(*counts)), counts
+        assert accuracy.dice(counts) == metrics.overlap.dice(metrics.Counts(*counts)), counts
 
 
 (RECORD,) = parsed([record("unet", 0, folds=2, n=10, epochs=3)])
