@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lungseg import atomic, data_parallel, evaluation, model_folder, provenance, recipes, runtime, splits
+from lungseg import atomic, evaluation, model_folder, provenance, recipes, runtime, splits
 from lungseg.card import Card
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
@@ -69,7 +69,7 @@ def fit(
     states the out-of-fold score. With 0 a fifth of the patients is held out, scored once, and stays untrained on;
     ``hold_out=False`` trains on all and states no score of its own. No patient is ever on both sides.
     threads: of the processor, part of the result; all that this process may use unless given. devices: of this
-    machine, which share each batch; more than one needs JAX (``lungseg.data_parallel``).
+    machine, which share each batch; more than one needs JAX (``lungseg.runtime.use_devices``).
     about: ``name``, ``licence`` and ``sources`` of the card. watch: receives each epoch and fold as a mapping.
 
     Called again with the same arguments after an interruption it goes on from its last epoch; what it needs for
@@ -150,7 +150,7 @@ class _Job:
     def run(self, plan: Plan) -> tuple[keras.Model, Trained, list[Mapping[str, Any]]]:
         """The final model, its training, and the scores of every image that a scored fold held out."""
         _started(self.seed, self.threads)
-        data_parallel.use(self.devices)
+        runtime.use_devices(self.devices)
         total, scores = len(plan.scored) + (plan.final not in plan.scored), list[Mapping[str, Any]]()
         result = None
         for k, fold in enumerate(plan.scored):
@@ -196,15 +196,15 @@ class _Job:
 
     def scored(self, model: keras.Model, fold: Fold) -> list[Mapping[str, Any]]:
         """Scores of each image that the fold held out."""
-        from lungseg import inference
+        from lungseg import training
 
         case_of, result = {case.id: case for case in self.cases}, list[Mapping[str, Any]]()
-        for start in range(0, len(fold.test), inference.BATCH):
-            ids = fold.test[start : start + inference.BATCH]
+        for start in range(0, len(fold.test), training.BATCH):
+            ids = fold.test[start : start + training.BATCH]
             images, masks = self.prepared.take(ids)
             result += [
                 evaluation.score(case_of[key], values, self.recipe.threshold, read_stored_mask(case_of[key]), mask)
-                for key, values, mask in zip(ids, inference.probabilities(model, images), masks, strict=True)
+                for key, values, mask in zip(ids, training.probabilities(model, images), masks, strict=True)
             ]
         return result
 

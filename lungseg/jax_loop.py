@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
-from lungseg import data_parallel
 from lungseg.batches import Batches, to_arrays
 from lungseg.filled_batches import fillable, weighted_rows
 from lungseg.prepare import Prepared
@@ -176,7 +176,7 @@ def _whole(step: Step, size: int | None) -> Run:
         fresh, (rows, weights, shares) = state[-1], order  # metrics begin anew with each batch
 
         def one(k: jax.Array, kept: State) -> tuple[Any, State]:
-            local = None if weights is None else data_parallel.share(weights[k])
+            local = None if weights is None else _shared(weights[k])
             batch = _batch(data, rows[k])
             with weighted_rows(local):
                 return step((*kept, fresh), batch if local is None else (*batch, local))
@@ -229,12 +229,33 @@ def _single(step: Step) -> Run:
 def _batch(data: Data, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Images and masks float32 (B, H, W, 1)."""
     images, masks = data
-    return data_parallel.share(images[rows]), data_parallel.share(masks[rows].astype(jnp.float32))
+    return _shared(images[rows]), _shared(masks[rows].astype(jnp.float32))
 
 
 def _on_device(images: np.ndarray, masks: np.ndarray) -> Data:
     """Both on the devices, the masks as bool, with rows of zeros that no batch names."""
-    return data_parallel.replicate(_padded(images, PADDED)), data_parallel.replicate(_padded(masks > 0, PADDED))
+    return _replicated(_padded(images, PADDED)), _replicated(_padded(masks > 0, PADDED))
+
+
+def _shared(array: jax.Array) -> jax.Array:
+    """A batch (N, ...) inside a compiled step, each device with N / devices of its rows; as it is where one device
+    trains or the rows do not divide, which then each device computes alike."""
+    mesh = _mesh()
+    if mesh is None or array.shape[0] % mesh.size:
+        return array
+    return jax.lax.with_sharding_constraint(array, NamedSharding(mesh, PartitionSpec("batch")))
+
+
+def _replicated(array: np.ndarray) -> jax.Array:
+    """An array on every device that trains, or on the one there is."""
+    mesh = _mesh()
+    return jax.device_put(array, None if mesh is None else NamedSharding(mesh, PartitionSpec()))
+
+
+def _mesh() -> Any:
+    """The devices that train (``runtime.use_devices``), None where it is one."""
+    held = keras.distribution.distribution()
+    return None if held is None else held.device_mesh.backend_mesh
 
 
 def _padded(values: np.ndarray, multiple: int) -> np.ndarray:

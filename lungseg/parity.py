@@ -9,7 +9,6 @@ how few images it was tried on.
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from lungseg.errors import EnvironmentFailure, LungsegError
+from lungseg import metrics
+from lungseg.errors import LungsegError
 from lungseg.evaluation import Network, summary
-from lungseg.exporting import INSTALL, SAVED_MODEL, Files
+from lungseg.exporting import SAVED_MODEL, Files, require
 
 RUNS = 25  # of one image, whose times are told
 
@@ -97,7 +97,7 @@ def _saved_model(files: Files) -> tuple[str, Network]:
 
 
 def _onnx(data: bytes, threads: int) -> tuple[str, Network]:
-    _require("onnxruntime")
+    require("onnxruntime")
     from lungseg import engine
 
     version, session = engine.session(data, threads)
@@ -108,7 +108,7 @@ def _onnx(data: bytes, threads: int) -> tuple[str, Network]:
 
 
 def _litert(data: bytes, threads: int) -> tuple[str, Network]:
-    _require("ai_edge_litert")
+    require("ai_edge_litert")
     from importlib.metadata import version
 
     from ai_edge_litert.interpreter import Interpreter
@@ -160,9 +160,7 @@ def compare(
 
 def _dice(result: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Dice of each image; 1 where both are empty."""
-    both = (result & masks).sum((1, 2))
-    total = result.sum((1, 2)) + masks.sum((1, 2))
-    return np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0)
+    return np.array([metrics.dice(mask, prediction) for mask, prediction in zip(masks, result, strict=True)])
 
 
 def table(rows: Sequence[Parity]) -> str:
@@ -181,8 +179,3 @@ def _line(row: Parity) -> tuple[str, ...]:
         row.form, row.runtime, f"{row.size / 1e3:.0f}", f"{row.probability:.1e}", f"{row.flipped} of {row.pixels}",
         change, worst, f"{row.p50_ms:.1f}/{row.p95_ms:.1f}",
     )  # fmt: skip
-
-
-def _require(package: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        raise EnvironmentFailure(f"{package} not installed: {INSTALL}")

@@ -47,7 +47,7 @@ class Recipe:
     rule for all where losses are compared.
     ema_decay: decay an epoch of an exponential moving average of the weights, which is validated and kept instead
     of them (0.9: of the last 10, about), so that a plateau is the average's, too; 0 takes none. See
-    ``lungseg.callbacks.WeightEMA``.
+    ``lungseg.training.WeightEMA``.
     """
 
     name: str

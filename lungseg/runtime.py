@@ -109,7 +109,7 @@ def set_up(threads: int) -> None:
 
 def for_child(threads: int, deterministic: bool = True, compilation_cache: Path | None = None) -> dict[str, str]:
     """The whole environment of a process that will train: this one's, with ``environment`` and without what would
-    change the training unseen (``lungseg.runtime.FOREIGN``)."""
+    change the training unseen (``FOREIGN``)."""
     return {**kept(os.environ), **environment(threads, deterministic, compilation_cache)}
 
 
@@ -128,7 +128,7 @@ def init_backend(seed: int, threads: int, deterministic: bool = True) -> Device:
     """Make this process reproducible and say what it runs on. Call it once, before any model is built.
 
     seed: of initial weights. threads: within an operation; between operations always one.
-    Keras then has its own settings, whatever keras.json and the environment say (``lungseg.runtime``).
+    Keras then has its own settings, whatever keras.json and the environment say.
     Raises UsageError for a seed outside 0 to 2^32 - 1, EnvironmentFailure when the backend is not installed.
     """
     if not 0 <= seed <= MAX_SEED:
@@ -175,6 +175,30 @@ def _start_torch(threads: int, deterministic: bool) -> Device:
         return Device("cpu", "cpu")
     name = torch.cuda.get_device_name(0)
     return Device(name, device_slug(name))
+
+
+def use_devices(devices: int) -> None:
+    """Train on the first ``devices`` devices from now on, each with its share of every batch: data parallelism.
+
+    JAX alone: XLA splits the program of one device, so that losses, batch normalisation and gradients are those of the
+    whole batch. TensorFlow's MirroredStrategy normalises each share by itself and weights shares of unequal size alike,
+    which is another training than the recipe's. The batch is the recipe's; neither it nor the learning rate grows.
+    Call it after ``init_backend`` and before a model is built. Raises UsageError for a backend other than JAX, and
+    where the machine has fewer.
+    """
+    if devices < 1:
+        raise UsageError(f"{devices} devices: at least 1 is needed")
+    if devices == 1:
+        return
+    if backend_name() != "jax":
+        raise UsageError(f"{devices} devices for one training need JAX: set KERAS_BACKEND=jax, or train on one device")
+    import keras
+
+    result = keras.distribution.list_devices()
+    if len(result) < devices:
+        raise UsageError(f"{devices} devices for one training: this machine has {len(result)} ({', '.join(result)})")
+    mesh = keras.distribution.DeviceMesh((devices,), ["batch"], result[:devices])
+    keras.distribution.set_distribution(keras.distribution.DataParallel(device_mesh=mesh, auto_shard_dataset=False))
 
 
 def jit_compile() -> bool:

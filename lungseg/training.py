@@ -1,7 +1,9 @@
-"""Trains one model by a recipe: loss, optimiser, schedule; resumes from a checkpoint if there is one."""
+"""Trains one model by a recipe, from its checkpoint if there is one, and predicts with it: loss, optimiser, schedule,
+and what is kept of each epoch (averaged weights, best weights, history)."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,14 +14,19 @@ import numpy as np
 
 from lungseg import provenance, runtime
 from lungseg.batches import Batches, to_arrays
-from lungseg.callbacks import BestWeights, CheckpointCallback, History, OnEpoch, WeightEMA
-from lungseg.checkpoint import Checkpoints
-from lungseg.errors import UsageError
+from lungseg.checkpoint import CheckpointCallback, Checkpoints
+from lungseg.errors import LungsegError, UsageError
 from lungseg.losses import LOSSES, dice_coefficient, hard_dice
 from lungseg.prepare import Prepared
 from lungseg.recipes import MONITORS, Recipe
 from lungseg.splits import Fold
 
+BATCH = 16  # images that are predicted at once
+HISTORY = (
+    "loss", "dice", "hard_dice", "val_loss", "val_dice", "val_hard_dice", "learning_rate", "seconds", "cpu_seconds",
+)  # fmt: skip
+
+OnEpoch = Callable[[dict[str, float]], None]
 Loop = Callable[[keras.Model, Batches, Sequence[str], int, int, Sequence[keras.callbacks.Callback]], None]
 
 
@@ -90,7 +97,15 @@ def fit(
         _loop()(model, batches, fold.validation, checkpointing.epoch, recipe.epochs, watching)
     model.set_weights(best.weights)
     seconds, cpu = before + time.monotonic() - began, cpu_before + time.process_time() - cpu_began
-    return Trained(epoch_history.history, best.epoch, weights_sha256(model), seconds, cpu, checkpointing.epoch, before)
+    return Trained(
+        epoch_history.history,
+        best.epoch,
+        provenance.weights_sha256(model.get_weights()),
+        seconds,
+        cpu,
+        checkpointing.epoch,
+        before,
+    )
 
 
 def _loop() -> Loop:
@@ -190,6 +205,117 @@ def schedule(recipe: Recipe) -> list[keras.callbacks.Callback]:
     ]
 
 
-def weights_sha256(model: keras.Model) -> str:
-    """Hash of all weights, as a model folder's card has it."""
-    return provenance.weights_sha256(model.get_weights())
+class Diverged(LungsegError):
+    """A number of the training is no longer finite. history: all epochs up to it, JSON-ready (null: not finite)."""
+
+    def __init__(self, message: str, history: dict[str, list[float | None]] | None = None) -> None:
+        super().__init__(message)
+        self.history = history or {}
+
+
+class WeightEMA(keras.callbacks.Callback):
+    """Validates, and leaves for ``BestWeights``, an exponential moving average (EMA) of the weights, taken after each
+    epoch; training goes on from the weights themselves.
+
+    share: the EMA's decay, above 0 and below 1: what is kept of it an epoch. In epoch n, from 0, it is
+    (1 + n) / (10 + n) at most, so that the first epochs are soon forgotten (num_updates of TensorFlow's
+    ``ExponentialMovingAverage``): 0.9 is reached after 80. As in Tarvainen and Valpola 2017 (arXiv:1703.01780,
+    section 2) but after an epoch instead of a step; related to SWA (Izmailov et al. 2018, arXiv:1803.05407), whose
+    average is an equal one. Normalising statistics are averaged like weights; SWA computes them again, Keras's
+    ``use_ema`` takes them as the last batches left them. Raises UsageError for another share.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        if not 0 < share < 1:
+            raise UsageError(f"ema_decay {share}: expected a decay above 0 and below 1, or 0 for no average")
+        self.share, self.epochs = share, 0
+        self.weights: list[Any] = []
+        self._own: list[Any] = []
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Take this epoch's weights into the average, and lend it to the model for the validation."""
+        self._own = runtime.held(self.model)
+        share = min(self.share, (1 + self.epochs) / (10 + self.epochs)) if self.weights else 0.0
+        before = self.weights or self._own
+        self.weights = [
+            (share * old + (1 - share) * new).astype(new.dtype) if new.dtype.kind not in "iub" else new
+            for old, new in zip(before, self._own, strict=True)
+        ]
+        self.epochs += 1
+        self.model.set_weights(self.weights)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Give the model its own weights back."""
+        self.model.set_weights(self._own)
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Keeps the weights of the best epoch in memory, those of ``ema`` where there is one: of the lowest finite
+    ``val_loss``, or of the highest of another monitor.
+
+    Keras's ModelCheckpoint is made for this, but it keeps a first NaN as the best for ever, and each of its
+    files is one that a later load must trust.
+    """
+
+    def __init__(self, monitor: str = "val_loss", *, ema: WeightEMA | None = None) -> None:
+        super().__init__()
+        self.monitor, self.ema = monitor, ema
+        self.loss, self.epoch = math.inf, -1
+        self.weights: list[Any] = [np.empty(0)]  # as ``runtime.held`` gives them
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Compare this epoch with the best so far."""
+        details = logs or {}
+        loss = float(details[self.monitor]) if self.monitor == "val_loss" else 1 - float(details[self.monitor])
+        if (math.isfinite(loss) and loss < self.loss) or self.epoch < 0:
+            self.loss = loss if math.isfinite(loss) else math.inf
+            self.epoch, self.weights = epoch, self.ema.weights if self.ema else runtime.held(self.model)
+
+
+class History(keras.callbacks.Callback):
+    """Records each epoch, tells a watcher, and ends the training when a number is not finite."""
+
+    def __init__(
+        self, epochs: int, on_epoch: OnEpoch | None, rate: Callable[[keras.optimizers.Optimizer], Any]
+    ) -> None:
+        super().__init__()
+        self.epochs, self.on_epoch, self.rate = epochs, on_epoch, rate
+        self.clock = time.monotonic(), time.process_time()
+        self.history: dict[str, list[float]] = {name: [] for name in HISTORY}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Append this epoch's numbers; raise Diverged if one is NaN or infinite."""
+        now = {name: float(value) for name, value in (logs or {}).items() if name in self.history}
+        now["learning_rate"] = float(keras.ops.convert_to_numpy(self.rate(self.model.optimizer)))
+        before, self.clock = self.clock, (time.monotonic(), time.process_time())
+        now["seconds"], now["cpu_seconds"] = (end - start for start, end in zip(before, self.clock, strict=True))
+        for name, values in self.history.items():
+            values.append(now[name])
+        wrong = [name for name, value in now.items() if not math.isfinite(value)]
+        if wrong:
+            until_now = {k: [v if math.isfinite(v) else None for v in values] for k, values in self.history.items()}
+            raise Diverged(f"epoch {epoch + 1}: {', '.join(wrong)} is not a finite number", until_now)
+        if self.on_epoch:
+            self.on_epoch({"epoch": epoch + 1, "epochs": self.epochs, **now})
+
+
+def probabilities(model: keras.Model, images: np.ndarray, batch: int = BATCH) -> np.ndarray:
+    """Lung probability of each pixel: images float32 (N, H, W) in [0, 1] to float32 (N, H, W) in [0, 1].
+
+    Where a program is compiled for each number of images, a last batch is filled up with black ones.
+    """
+    if len(images) == 0:
+        return np.empty(images.shape, np.float32)
+    missing = -len(images) % batch if runtime.jit_compile() else 0
+    parts = []
+    for start in range(0, len(images), batch):
+        part = np.asarray(images[start : start + batch])[..., None]
+        part = np.pad(part, [(0, missing if start + batch > len(images) else 0), *[(0, 0)] * 3]) if missing else part
+        parts.append(np.asarray(model.predict_on_batch(part)))
+    return np.concatenate(parts)[: len(images), ..., 0]
+
+
+def masks(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+    """Lung where the probability is at least ``threshold``: float32 (N, H, W) to bool (N, H, W)."""
+    return np.asarray(probability >= threshold)

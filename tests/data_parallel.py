@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 import lungseg
-from lungseg import data_parallel, jax_loop, runtime, training
+from lungseg import jax_loop, runtime, training
 from lungseg.architectures.blocks import LayerFactory
 from lungseg.prepare import Prepared
 from lungseg.recipes import Recipe
@@ -45,7 +45,7 @@ def prepared() -> Prepared:
 def main(weights: Path) -> dict[str, Any]:
     """History, and where the weights and a batch lie."""
     runtime.init_backend(0, 1)
-    data_parallel.use(int(sys.argv[1]))
+    runtime.use_devices(int(sys.argv[1]))
     import jax
 
     data = prepared()
@@ -54,7 +54,7 @@ def main(weights: Path) -> dict[str, Any]:
     training._loop = lambda: partial(jax_loop.fit, whole=True)  # type: ignore[assignment]
     result = training.fit(model, data, fold, RECIPE, 0)
     np.savez(weights, *model.get_weights())
-    batch = jax.jit(data_parallel.share)(data_parallel.replicate(np.zeros((4, 2), np.float32)))
+    batch = jax.jit(jax_loop._shared)(jax_loop._replicated(np.zeros((4, 2), np.float32)))
     return {
         "history": {name: values for name, values in result.history.items() if "seconds" not in name},
         "devices of a weight": len(model.trainable_variables[0].value.devices()),

@@ -27,7 +27,7 @@ def hashes(folder: Path, seed: int) -> dict[str, list[str]]:
     runtime.init_backend(seed, SUITE.threads)
     import keras
 
-    from lungseg import inference, losses, training
+    from lungseg import losses, training
 
     suite_data = data.load_suite_data(SUITE, data.resolve_root(SUITE, None, Results(folder)), Results(folder))
     prepared, fold = suite_data.prepared, suite_data.folds[0]
@@ -46,7 +46,7 @@ def hashes(folder: Path, seed: int) -> dict[str, list[str]]:
     keras.utils.set_random_seed(seed)
     model, recipe = build("unet", (*SUITE.size, 1), SUITE.width), replace(recipes.recipe(SUITE.recipe), epochs=1)
     trained = training.fit(model, prepared, fold, recipe, seed)
-    predictions = inference.masks(inference.probabilities(model, prepared.images[rows]), recipe.threshold)
+    predictions = training.probabilities(model, prepared.images[rows]) >= recipe.threshold
     counts = [
         metrics.score(prepared.masks[row], prediction, None) for row, prediction in zip(rows, predictions, strict=True)
     ]

@@ -133,8 +133,8 @@ def costs(record: Mapping[str, Any]) -> str:
 def page() -> str:
     """The page of what is recorded."""
     from bench.markdown import paragraph
+    from lungseg.exporting import KEPT
     from lungseg.parity import LIMITS
-    from lungseg.weight_rounding import KEPT
 
     result = json.loads(MEASURED.read_text(encoding="utf-8"))
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(TRAINED.glob("*.json"))]

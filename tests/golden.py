@@ -50,7 +50,7 @@ def run(name: str, folder: Path) -> dict[str, list[float]]:
 
     import lungseg
     from bench.running import data
-    from lungseg import inference, recipes, training
+    from lungseg import recipes, training
     from lungseg.architectures.blocks import LayerFactory
 
     long = recipes.recipe(of)
@@ -63,7 +63,7 @@ def run(name: str, folder: Path) -> dict[str, list[float]]:
     fold = suite_data.folds[0]
     history = training.fit(model, suite_data.prepared, fold, recipe, 0).history
     rows = [suite_data.prepared.index_of[key] for key in fold.test]
-    predicted = inference.probabilities(model, suite_data.prepared.images[rows])
+    predicted = training.probabilities(model, suite_data.prepared.images[rows])
     return {**{name: history[name] for name in CURVES}, "probability": predicted.mean(axis=(1, 2)).tolist()}
 
 

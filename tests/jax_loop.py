@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import keras
 import numpy as np
 
-from lungseg import callbacks, jax_loop, runtime, training
+from lungseg import jax_loop, runtime, training
 from lungseg.architectures.blocks import LayerFactory
 from lungseg.batches import Batches
 from lungseg.checkpoint import Checkpoints
@@ -158,7 +158,7 @@ def diverged(loop: Callable[..., None]) -> str:
     training._loop = lambda: loop  # type: ignore[assignment]
     try:
         training.fit(network("float32", 0.3), prepared(spoilt=True), FOLD, EPOCHS, 0)
-    except callbacks.Diverged as error:
+    except training.Diverged as error:
         return str(error)
     return "nothing"
 

@@ -85,7 +85,7 @@ def forked(work: Callable[[], None]) -> int:
 def train(job: Training, flags: Path | None = None) -> None:
     """The job in this process; ``flags/<epoch>`` is made when the first step of that epoch is done."""
     if flags is not None:
-        from lungseg.callbacks import CheckpointCallback
+        from lungseg.checkpoint import CheckpointCallback
 
         epoch = [0]
 

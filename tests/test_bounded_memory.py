@@ -12,8 +12,8 @@ from bench.records.results import Results
 from bench.running import data
 from lungseg import prepare, runtime, training
 from lungseg.batches import to_arrays
-from lungseg.inference import BATCH
 from lungseg.prepare import Prepared
+from lungseg.training import BATCH
 
 SMOKE = suites.suite("smoke")
 
@@ -61,7 +61,7 @@ def test_a_cell_never_takes_more_images_than_a_batch(tmp_path, monkeypatch):
     """Of 32 phantoms, 14 of which it trains on, 2 validate and 16 are held out."""
     results, taken, real = Results(tmp_path), [], Prepared.take
     few = BATCH // 4
-    monkeypatch.setattr("lungseg.inference.BATCH", few)
+    monkeypatch.setattr("lungseg.training.BATCH", few)
     monkeypatch.setattr(Prepared, "take", lambda self, ids: taken.append(len(ids)) or real(self, ids))
     monkeypatch.setattr(runtime, "init_backend", lambda *_: runtime.Device("cpu", "cpu"))  # as this process did
     monkeypatch.setattr(dry_run.ARCHITECTURES, "_entries", dict(dry_run.ARCHITECTURES._entries))

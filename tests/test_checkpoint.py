@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from test_training import FOLD, RECIPE, SIDE, one_layer, prepared
 
-from lungseg import atomic, callbacks, training
-from lungseg.callbacks import PROGRESS
-from lungseg.checkpoint import Checkpoints, State
+from lungseg import atomic, checkpoint, training
+from lungseg.checkpoint import PROGRESS, CheckpointCallback, Checkpoints, State
 from lungseg.errors import EnvironmentFailure
 from lungseg.recipes import Augmentation
 
@@ -190,7 +189,7 @@ def test_a_training_cut_after_every_epoch_ends_with_the_same_bits(tmp_path, ever
 def test_the_schedule_waits_on_where_it_was_cut(tmp_path, monkeypatch, forgotten):
     if forgotten:  # what this test would miss, were it not kept
         kept_names = {kind: tuple(n for n in names if n != forgotten) for kind, names in PROGRESS.items()}
-        monkeypatch.setattr(callbacks, "PROGRESS", kept_names)
+        monkeypatch.setattr(checkpoint, "PROGRESS", kept_names)
     whole = fit(STILL, model=one_layer)
     assert len(whole.history["loss"]) < STILL.epochs, "else early stopping is not under test"
     assert len(set(whole.history["learning_rate"])) > 2, "else the plateau's counter is not under test"
@@ -218,12 +217,12 @@ def test_a_training_killed_after_its_end_is_not_trained_again(tmp_path):
 )
 def test_a_checkpoint_waits_until_it_is_worth_its_time_at_the_end_too(tmp_path, monkeypatch, bytes_per_s, files):
     now = [100.0]
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(callbacks, "BYTES_PER_S", bytes_per_s)
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoint, "BYTES_PER_S", bytes_per_s)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     model.compile("adam", "mse")
-    history = callbacks.History(3, None, lambda optimizer: 0.0)
-    callback = callbacks.CheckpointCallback(checkpoints(tmp_path, every_s=5.0), callbacks.BestWeights(), history, [])
+    history = training.History(3, None, lambda optimizer: 0.0)
+    callback = CheckpointCallback(checkpoints(tmp_path, every_s=5.0), training.BestWeights(), history, [])
     callback.set_model(model)
     callback.restore(model)
     written = []

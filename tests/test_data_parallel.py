@@ -12,7 +12,7 @@ from test_backends import ROOT, interpreter
 
 from bench import suites
 from bench.pages import provenance
-from lungseg import data_parallel
+from lungseg import runtime
 from lungseg.errors import UsageError
 
 PROGRAM = Path(__file__).with_name("data_parallel.py")
@@ -59,18 +59,18 @@ def test_both_devices_work(result):
 
 
 def test_one_device_needs_nothing():
-    data_parallel.use(1)
+    runtime.use_devices(1)
 
 
 def test_fewer_than_one_device_is_refused():
     with pytest.raises(UsageError, match="0 devices: at least 1"):
-        data_parallel.use(0)
+        runtime.use_devices(0)
 
 
 def test_several_devices_need_jax(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     with pytest.raises(UsageError, match="KERAS_BACKEND=jax"):
-        data_parallel.use(2)
+        runtime.use_devices(2)
 
 
 def test_trainings_on_several_devices_have_a_folder_and_fingerprints_of_their_own():

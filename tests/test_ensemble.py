@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,8 +21,8 @@ from bench.running.ensemble_cell import by_seed, check_leakage, mean, restore
 from bench.running.training import fingerprint_inputs, plain, restored
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared
+from lungseg.provenance import weights_sha256
 from lungseg.splits import Fold
-from lungseg.training import weights_sha256
 from lungseg.tta import IDENTITY, TRANSFORMS
 
 SUITE = replace(suites.suite("quick"), architectures=("unet", "resunet"), seeds=(0, 1, 2))
@@ -225,9 +224,7 @@ class Network:
 def test_only_the_weights_that_a_record_names_are_used(tmp_path):
     path, right = tmp_path / "weights.npz", np.arange(6, dtype=np.float32).reshape(2, 3)
     np.savez_compressed(path, w0000=right)
-    (local,) = parsed(
-        [{**record("unet", 0), "weights_sha256": weights_sha256(SimpleNamespace(get_weights=lambda: [right]))}]
-    )
+    (local,) = parsed([{**record("unet", 0), "weights_sha256": weights_sha256([right])}])
     model = Network()
     restore(model, path, local)
     assert np.array_equal(model.weights[0], right)

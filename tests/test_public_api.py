@@ -18,13 +18,13 @@ DOORS = {
     "onnx": {"exporting.py"},
     "onnxruntime": {"engine.py"},
     "tf2onnx": {"exporting.py"},
-    "ai_edge_litert": {"parity.py", "weight_rounding.py"},
-    "ai_edge_quantizer": {"weight_rounding.py"},
+    "ai_edge_litert": {"parity.py", "exporting.py"},
+    "ai_edge_quantizer": {"exporting.py"},
     "pydicom": {"dicom.py", "dicom_seg.py"},
     "highdicom": {"dicom_seg.py"},
     "pooch": {"download.py"},
     **{backend: {"runtime.py"} for backend in BACKENDS},
-    "jax": {"runtime.py", "jax_loop.py", "data_parallel.py"},  # an epoch as one dispatch; a batch on several devices
+    "jax": {"runtime.py", "jax_loop.py"},  # an epoch as one dispatch; a batch on several devices
     "tensorflow": {"runtime.py", "exporting.py"},  # its converter to LiteRT
     **{module: set() for module in ("bench", "matplotlib", "seaborn", "sklearn", "tabulate", "rich", "pickle")},
 }

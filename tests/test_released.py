@@ -11,8 +11,9 @@ import pytest
 from test_fetch import serve  # noqa: F401  a fixture
 
 from bench import release_model
-from lungseg import model_folder, released
+from lungseg import model_folder
 from lungseg.__main__ import main
+from lungseg.cli import fetch_model
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 CARD = "small-32/card.json"
@@ -51,14 +52,14 @@ def test_what_was_released_arrives_whole(serve, made, body, tmp_path, monkeypatc
     assert (result.card, result.weights) == (made.card, made.weights)
     assert [path.name for path in tmp_path.iterdir()] == ["small-32"]  # no archive, no scratch
     assert main(["fetch-model", url, digest(body)]) == 2  # what is there is never replaced
-    assert released.fetch(url, digest(body).upper(), tmp_path / "a" / "mine").path == tmp_path / "a" / "mine"
+    assert fetch_model.fetch(url, digest(body).upper(), tmp_path / "a" / "mine").path == tmp_path / "a" / "mine"
 
 
 def test_a_file_of_another_hash_is_refused_and_nothing_remains(serve, body, tmp_path):  # noqa: F811
     changed = bytearray(body)
     changed[len(changed) // 2] ^= 1
     with pytest.raises(DataError, match=f"SHA-256 {digest(changed)}, expected {digest(body)}"):
-        released.fetch(serve(bytes(changed)).url, digest(body), tmp_path / "model")
+        fetch_model.fetch(serve(bytes(changed)).url, digest(body), tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
 
@@ -83,19 +84,19 @@ def test_a_release_that_is_pinned_but_no_model_folder_is_refused(
         files = {name: archive.read(name) for name in archive.namelist()}
     other = zip_of(change(files))
     with pytest.raises(DataError, match=details):
-        released.fetch(serve(other).url, digest(other), tmp_path / "model")
+        fetch_model.fetch(serve(other).url, digest(other), tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
 
 def test_addresses_and_hashes_that_are_none_are_named(body, tmp_path):
     with pytest.raises(UsageError, match="http://"):
-        released.fetch("file:///model.zip", digest(body), tmp_path / "model")
+        fetch_model.fetch("file:///model.zip", digest(body), tmp_path / "model")
     with pytest.raises(UsageError, match="64 hexadecimal digits"):
-        released.fetch("http://127.0.0.1/model.zip", "33b70", tmp_path / "model")
+        fetch_model.fetch("http://127.0.0.1/model.zip", "33b70", tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_server_that_has_it_not(serve, body, tmp_path):  # noqa: F811
     with pytest.raises(EnvironmentFailure, match="the server refuses"):
-        released.fetch(serve(b"", status=404).url, digest(body), tmp_path / "model")
+        fetch_model.fetch(serve(b"", status=404).url, digest(body), tmp_path / "model")
     assert not list(tmp_path.iterdir())

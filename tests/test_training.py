@@ -10,7 +10,7 @@ import pytest
 from processors import BFLOAT16
 
 import lungseg
-from lungseg import callbacks, inference, metrics, runtime, training
+from lungseg import metrics, runtime, training
 from lungseg.architectures.blocks import LayerFactory
 from lungseg.batches import to_arrays
 from lungseg.errors import UsageError
@@ -69,7 +69,7 @@ def test_another_seed_is_another_order_of_images():
 def test_history_holds_one_number_an_epoch_and_the_watcher_hears_each():
     heard = []
     _, result = trained(watch=heard.append)
-    assert set(result.history) == set(callbacks.HISTORY)
+    assert set(result.history) == set(training.HISTORY)
     assert all(len(values) == 3 for values in result.history.values())
     assert [(now["epoch"], now["epochs"]) for now in heard] == [(1, 3), (2, 3), (3, 3)]
     assert [now["val_loss"] for now in heard] == result.history["val_loss"]
@@ -101,7 +101,7 @@ def test_model_is_left_with_the_weights_of_its_best_epoch():
     ids=str,
 )
 def test_best_is_the_first_lowest_finite_loss(losses, best):
-    keeper = callbacks.BestWeights()
+    keeper = training.BestWeights()
     for epoch, loss in enumerate(losses):
         keeper.set_model(SimpleNamespace(get_weights=lambda epoch=epoch: [np.array(epoch)]))
         keeper.on_epoch_end(epoch, {"val_loss": loss})
@@ -126,7 +126,7 @@ def test_an_average_of_half_precision_training_is_of_its_float32_weights(precisi
 
 
 def test_best_by_hard_dice_heeds_no_loss_and_no_soft_dice():
-    keeper = callbacks.BestWeights("val_hard_dice")
+    keeper = training.BestWeights("val_hard_dice")
     for epoch, (loss, dice) in enumerate([(0.3, 0.8), (0.2, 0.9), (0.1, 0.85)]):
         keeper.set_model(SimpleNamespace(get_weights=lambda epoch=epoch: [np.array(epoch)]))
         keeper.on_epoch_end(epoch, {"val_loss": loss, "val_dice": 1 - loss, "val_hard_dice": dice})
@@ -151,7 +151,7 @@ def test_validation_watches_the_leaderboards_dice():
     fold = replace(FOLD, train=("a", "b"), validation=("c", "d", "e", "f", "g"))
     result = training.fit(model, data, fold, replace(RECIPE, epochs=1), 0)
     rows = [data.index_of[key] for key in fold.validation]
-    predictions = inference.masks(inference.probabilities(model, data.images[rows]))
+    predictions = training.probabilities(model, data.images[rows]) >= 0.5
     right = np.mean(
         [metrics.dice(data.masks[row], prediction) for row, prediction in zip(rows, predictions, strict=True)]
     )
@@ -163,7 +163,7 @@ def after_each_epoch(monkeypatch, recipe):
     """All weights after each epoch of training, and what the training then leaves."""
     seen = []
 
-    class History(callbacks.History):
+    class History(training.History):
         def on_epoch_end(self, epoch, logs=None):
             seen.append(self.model.get_weights())
             super().on_epoch_end(epoch, logs)
@@ -204,7 +204,7 @@ def test_an_average_of_the_weights_is_validated_and_kept_and_training_goes_on_wi
 @pytest.mark.parametrize("spoilt", ["c", "f"], ids=["training", "validation"])
 def test_a_loss_that_is_not_finite_ends_the_training(spoilt):
     heard = []
-    with pytest.raises(callbacks.Diverged, match=r"epoch 1: .*loss.* is not a finite number"):
+    with pytest.raises(training.Diverged, match=r"epoch 1: .*loss.* is not a finite number"):
         trained(data=prepared(spoilt), watch=heard.append)
     assert heard == []
 

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lungseg
-from lungseg import exporting, weight_rounding
+from lungseg import exporting
 
 SIZES = st.lists(st.integers(1, 5000), min_size=1, max_size=30)
 
 
 @given(SIZES, st.floats(0.01, 0.9))
 def test_what_stays_is_the_smallest_and_within_the_share_but_for_equals(sizes, share):
-    floor, most = weight_rounding._floor(sizes, share), share * sum(sizes)
+    floor, most = exporting._floor(sizes, share), share * sum(sizes)
     assert sum(size for size in sizes if size < floor) <= most
     larger = [size for size in sizes if size > floor]
     assert not larger or sum(size for size in sizes if size <= floor) + min(larger) > most
@@ -23,7 +23,7 @@ def test_what_stays_is_the_smallest_and_within_the_share_but_for_equals(sizes, s
 
 @pytest.mark.parametrize(("sizes", "floor"), [([10, 90], 10), ([5, 5, 90], 5), ([11, 89], 0), ([100], 0)])
 def test_a_tenth_stays(sizes, floor):
-    assert weight_rounding._floor(sizes, 0.1) == floor
+    assert exporting._floor(sizes, 0.1) == floor
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def constants(data):
 @pytest.mark.filterwarnings("ignore")  # of the quantizer's own libraries
 @pytest.mark.parametrize("precision", ["float16", "weights-int8"])
 def test_large_weights_alone_are_rounded_and_to_the_nearest(plain, precision):
-    before, after = constants(plain), constants(weight_rounding.rounded(plain, precision))
+    before, after = constants(plain), constants(exporting.rounded(plain, precision))
     assert set(before) == set(after)
     total = sum(values.size for values, _ in before.values())
     narrow = {name for name, (values, _) in after.items() if values.dtype != np.float32}
@@ -81,5 +81,5 @@ def test_large_weights_alone_are_rounded_and_to_the_nearest(plain, precision):
 
 
 def test_nothing_to_round_leaves_the_file(plain, monkeypatch):
-    monkeypatch.setattr(weight_rounding, "KEPT", 1.0)
-    assert weight_rounding.rounded(plain, "float16") == plain
+    monkeypatch.setattr(exporting, "KEPT", 1.0)
+    assert exporting.rounded(plain, "float16") == plain

@@ -161,7 +161,7 @@ def run(requested: Request, say: Say) -> None:
     planned = results.load(first).inputs.every
     at, model = ensemble_cell.opened(first, requested.suite, requested.root, results, planned)
     suite_data = at.suite_data
-    from lungseg import inference
+    from lungseg import training
 
     say({"event": "machine", "machine": at.metadata()})
     for cell in requested.cells:
@@ -175,8 +175,8 @@ def run(requested: Request, say: Say) -> None:
                 corruptions.corrupted(image, mask, corruption, name)
                 for name, (image, mask) in zip(fold.test, held_out, strict=True)
             ]
-            probability = inference.probabilities(model, np.stack([image for image, _ in corrupted]))
-            predictions = inference.masks(probability, first.recipe.threshold)
+            probability = training.probabilities(model, np.stack([image for image, _ in corrupted]))
+            predictions = training.masks(probability, first.recipe.threshold)
             result[corruption] = [
                 metrics.dice(mask, prediction) for (_, mask), prediction in zip(corrupted, predictions, strict=True)
             ]

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from bench.running.executor import Say
 from bench.running.training import restored
 from bench.suites import Suite
 from lungseg.errors import DataError
+from lungseg.provenance import weights_sha256
 from lungseg.splits import Fold
-from lungseg.tta import Transform
+from lungseg.tta import Transform, averaged
 
 UNTRAINED: dict[str, list[float]] = {
     key: []
@@ -109,13 +111,14 @@ class Predictions:
 
     def of(self, member: Cell, transforms: tuple[Transform, ...]) -> tuple[dict[str, np.ndarray], float]:
         """Probabilities float32 (H, W) of each image that the member held out, by id, and the seconds they took."""
-        from lungseg import inference
+        from lungseg.training import probabilities
 
         if (member.id, transforms) not in self.result:
             began, prepared = time.monotonic(), self.suite_data.prepared
             fold = give_weights(self.model, member, self.suite_data, self.results)
             images = prepared.take(fold.test)[0]
-            values = dict(zip(fold.test, inference.with_tta(self.model, images, transforms), strict=True))
+            averages = averaged(partial(probabilities, self.model), images, transforms)
+            values = dict(zip(fold.test, averages, strict=True))
             self.result[member.id, transforms] = values, time.monotonic() - began
         return self.result[member.id, transforms]
 
@@ -162,15 +165,13 @@ def check_leakage(record: Record, fold: Fold, suite_data: data.SuiteData) -> Non
 
 def restore(model: Any, path: Path, record: Record) -> None:
     """Give the model a member's weights. Raises DataError where the file is damaged or another training's."""
-    from lungseg.training import weights_sha256
-
     remedy = f"delete it and the record of {record.name}, and run suite {record.cell.suite} again"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             model.set_weights([kept[name] for name in sorted(kept.files)])
     except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not the weights of this network ({error}); {remedy}") from error
-    if weights_sha256(model) != record.weights_sha256:
+    if weights_sha256(model.get_weights()) != record.weights_sha256:
         raise DataError(f"{path}: the hash of the weights is not the one in their record; {remedy}")
 
 

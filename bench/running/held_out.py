@@ -38,9 +38,9 @@ class HeldOut:
 
     def add(self, ids: Sequence[str], probability: np.ndarray) -> np.ndarray:
         """Score the next images, probability float32 (n, H, W); returns their predicted masks, bool (n, H, W)."""
-        from lungseg import inference  # late: it imports the backend
+        from lungseg import training  # late: it imports the backend
 
-        predictions = inference.masks(probability, self.threshold)
+        predictions = training.masks(probability, self.threshold)
         cases = score(self.suite_data, ids, predictions)
         if self.stored:
             there = scores_at_stored(self.suite_data, ids, probability, self.threshold)
@@ -59,7 +59,7 @@ class HeldOut:
 
 def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """The ids in the parts in which a model predicts them."""
-    from lungseg.inference import BATCH
+    from lungseg.training import BATCH  # late: it imports the backend
 
     for start in range(0, len(ids), BATCH):
         yield ids[start : start + BATCH]

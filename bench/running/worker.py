@@ -28,7 +28,7 @@ from bench.running import child, data, held_out
 from bench.running.executor import Say
 from bench.running.training import Training, restored
 from bench.suites import Suite
-from lungseg import data_parallel, runtime
+from lungseg import runtime
 from lungseg.errors import ContractError, UsageError
 from lungseg.prepare import Prepared
 from lungseg.splits import Fold
@@ -61,7 +61,7 @@ def run(training: Training, say: Say) -> store.Document:
     fit = train_model(
         cell, fold, prepared, training.inputs, training.artifact("checkpoints"), training.checkpoint_s, say
     )
-    from lungseg import inference
+    from lungseg.training import probabilities
 
     model, trained = fit.model, fit.trained
     parts.ended("build")
@@ -70,7 +70,7 @@ def run(training: Training, say: Say) -> store.Document:
     masks = training.results.artifact(cell, "predictions.npz")
     with held_out.masks_file(masks, fold.test, cell.size) if not training.study else nullcontext() as keep:
         for ids in held_out.batches(fold.test):
-            probability = inference.probabilities(model, prepared.take(ids)[0])
+            probability = probabilities(model, prepared.take(ids)[0])
             parts.ended("predict")
             predictions = held.add(ids, probability)
             parts.ended("score")
@@ -131,7 +131,7 @@ class Workplace:
                 f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "
                 "install its GPU version, or set CUDA_VISIBLE_DEVICES= to measure the CPU"
             )
-        data_parallel.use(cell.devices)
+        runtime.use_devices(cell.devices)
         if parts:
             parts.ended("backend")
         suite_data = data.load_suite_data(suite, root, results)
@@ -231,7 +231,6 @@ def train_model(
     inputs: all that decides its numbers but the graph. every_s: least seconds between two checkpoints.
     """
     from lungseg import complexity, training
-    from lungseg.callbacks import Diverged
     from lungseg.checkpoint import Checkpoints
 
     model = built(cell)
@@ -243,7 +242,7 @@ def train_model(
         trained = training.fit(
             model, prepared, fold, cell.recipe, cell.seed, lambda now: say({"event": "epoch", **now}), checkpoints
         )
-    except Diverged:
+    except training.Diverged:
         checkpoints.clear()  # going on from there would only diverge again
         raise
     return TrainedModel(model, trained, made_from, checkpoints)
@@ -257,7 +256,7 @@ def identity(made_from: dict[str, Any]) -> str:
 
 def check_contract(model: Any, cell: Cell) -> None:
     """One forward pass before hours of training: shape, range, finite. Raises ContractError."""
-    from lungseg.inference import BATCH
+    from lungseg.training import BATCH
 
     n = BATCH if runtime.jit_compile() else 2  # the program that predicts, where each number of images has its own
     probe = np.random.default_rng(0).random((n, *cell.size, 1), np.float32)

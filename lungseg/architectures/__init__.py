@@ -139,44 +139,26 @@ class Registry(Mapping[str, Callable[..., Any]]):
         return [name for name in self if any(fnmatchcase(name, p) for p in local)] + outside
 
 
-ARCHITECTURES = Registry(
-    {
-        "unet": "lungseg.architectures.unet:unet",
-        "resunet": "lungseg.architectures.resunet:resunet",
-        "r2unet": "lungseg.architectures.r2unet:r2unet",
-        "attention_unet": "lungseg.architectures.attention_unet:attention_unet",
-        "attention_r2unet": "lungseg.architectures.attention_r2unet:attention_r2unet",
-        "unetpp": "lungseg.architectures.unetpp:unetpp",
-        "unet3plus": "lungseg.architectures.unet3plus:unet3plus",
-        "deeplabv3plus": "lungseg.architectures.deeplabv3plus:deeplabv3plus",
-        "m2unet": "lungseg.architectures.m2unet:m2unet",
-        "lwnet": "lungseg.architectures.lwnet:lwnet",
-        "segformer_b0": "lungseg.architectures.segformer:segformer_b0",
-        "mobilenetv2_unet": "lungseg.architectures.mobilenetv2_unet:mobilenetv2_unet",
-        "unetpp_deep": "lungseg.architectures.unetpp:unetpp_deep",
-        "swin_unet": "lungseg.architectures.swin_unet:swin_unet",
-        "transunet": "lungseg.architectures.transunet:transunet",
-    },
-)
-
-# As their papers write them: what pages, figures and tables show.
-DISPLAY_NAMES = {
-    "unet": "U-Net",
-    "resunet": "ResUNet",
-    "r2unet": "R2U-Net",
-    "attention_unet": "Attention U-Net",
-    "attention_r2unet": "Attention R2U-Net",
-    "unetpp": "UNet++",
-    "unet3plus": "U-Net 3+",
-    "deeplabv3plus": "DeepLabV3+",
-    "m2unet": "M2U-Net",
-    "lwnet": "LW-Net",
-    "segformer_b0": "SegFormer-B0",
-    "mobilenetv2_unet": "MobileNetV2 U-Net",
-    "unetpp_deep": "UNet++ (deep supervision)",
-    "swin_unet": "Swin-Unet",
-    "transunet": "TransUNet",
+# name: its function below lungseg.architectures, and the name that its paper writes, for pages, figures and tables
+_ROWS = {
+    "unet": ("unet:unet", "U-Net"),
+    "resunet": ("resunet:resunet", "ResUNet"),
+    "r2unet": ("r2unet:r2unet", "R2U-Net"),
+    "attention_unet": ("attention_unet:attention_unet", "Attention U-Net"),
+    "attention_r2unet": ("attention_r2unet:attention_r2unet", "Attention R2U-Net"),
+    "unetpp": ("unetpp:unetpp", "UNet++"),
+    "unet3plus": ("unet3plus:unet3plus", "U-Net 3+"),
+    "deeplabv3plus": ("deeplabv3plus:deeplabv3plus", "DeepLabV3+"),
+    "m2unet": ("m2unet:m2unet", "M2U-Net"),
+    "lwnet": ("lwnet:lwnet", "LW-Net"),
+    "segformer_b0": ("segformer:segformer_b0", "SegFormer-B0"),
+    "mobilenetv2_unet": ("mobilenetv2_unet:mobilenetv2_unet", "MobileNetV2 U-Net"),
+    "unetpp_deep": ("unetpp:unetpp_deep", "UNet++ (deep supervision)"),
+    "swin_unet": ("swin_unet:swin_unet", "Swin-Unet"),
+    "transunet": ("transunet:transunet", "TransUNet"),
 }
+ARCHITECTURES = Registry({name: f"lungseg.architectures.{entry}" for name, (entry, _) in _ROWS.items()})
+DISPLAY_NAMES = {name: title for name, (_, title) in _ROWS.items()}
 
 DIVISOR = 16  # four halvings
 

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lungseg import runtime
-from lungseg.cli import options
+from lungseg import runtime, terminal
 from lungseg.cli.train import SECONDS, describe
 from lungseg.terminal import path as path_of
 from lungseg.terminal import plain, tell
@@ -24,13 +23,13 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         description="Print the mean Dice of a model on a labelled dataset with its 95 % interval.",
     )
     parser.add_argument("model", help="model folder, or name of a shipped model")
-    options.add_data(parser)
-    options.add_engine(parser)
+    terminal.add_data(parser)
+    terminal.add_engine(parser)
     parser.add_argument(
         "--to-card", metavar="NAME", help="add the score to the model's card.json, as the score on dataset NAME"
     )
     parser.add_argument("--json", type=path_of, help="write the scores of each image to this JSON file")
-    options.add_threads(parser)
+    terminal.add_threads(parser)
     parser.set_defaults(run=run)
 
 

@@ -9,8 +9,7 @@ import platform
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lungseg import runtime
-from lungseg.cli import options
+from lungseg import runtime, terminal
 from lungseg.terminal import path as path_of
 from lungseg.terminal import plain, tell, whole
 
@@ -48,7 +47,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         help="also write a model folder without weights, with ONNX graph and card only, like the shipped models",
     )  # fmt: skip
     parser.add_argument("--images", type=whole(1), help="use at most IMAGES images for the comparison")
-    options.add_threads(parser)
+    terminal.add_threads(parser)
     parser.set_defaults(run=run)
 
 

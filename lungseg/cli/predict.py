@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungseg import runtime
-from lungseg.cli import options
+from lungseg import runtime, terminal
 from lungseg.terminal import elapsed, plain, tell, whole
 from lungseg.terminal import path as path_of
 
@@ -33,7 +32,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--model", default="lwnet-128", help="model folder, or name of a shipped model (default: lwnet-128)"
     )
-    options.add_engine(parser)
+    terminal.add_engine(parser)
     parser.add_argument("--overlays", action="store_true", help="also write images with the lungs drawn in")
     parser.add_argument("--overlay-size", type=whole(16, 16384), default=1024, metavar="PX",
                         help="longer side of the overlays in pixels (default: 1024)")  # fmt: skip
@@ -42,7 +41,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM Segmentation for each DICOM "
                         "input; it identifies the patient as the input does (needs highdicom)")  # fmt: skip
     parser.add_argument("--skip-existing", action="store_true", help="skip files that an earlier run has segmented")
-    options.add_threads(parser)
+    terminal.add_threads(parser)
     parser.set_defaults(run=run)
 
 

@@ -8,9 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lungseg import runtime
+from lungseg import runtime, terminal
 from lungseg.architectures import ARCHITECTURES
-from lungseg.cli import options
 from lungseg.datasets import dataset
 from lungseg.terminal import elapsed, plain, tell, whole
 from lungseg.terminal import path as path_of
@@ -26,14 +25,14 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         description="Train one network with one recipe. If the training is interrupted or killed, run the same "
         "command again to resume it from its last checkpoint.",
     )
-    options.add_data(parser)
+    terminal.add_data(parser)
     parser.add_argument("out", type=path_of, help="model folder to create")
     parser.add_argument("--arch", default="lwnet", choices=list(ARCHITECTURES), metavar="NAME",
                         help=f"architecture (default: lwnet): {', '.join(ARCHITECTURES)}")  # fmt: skip
     parser.add_argument("--width", type=whole(1, 1024), default=64, help="channels of the first level (default: 64)")
     parser.add_argument(
         "--size",
-        type=options.side,
+        type=terminal.side,
         default=(128, 128),
         help="network's input size, ROWS or ROWSxCOLUMNS (default: 128)",
     )
@@ -51,7 +50,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--licence", help="licence of the weights, stated in the model's card (default: the dataset's, if known)"
     )
-    options.add_threads(parser)
+    terminal.add_threads(parser)
     parser.add_argument(
         "--devices",
         type=whole(1, 1024),

@@ -10,7 +10,7 @@ from lungseg.testing.fast import FAST, HALF
 from lungseg.testing.model_under_test import Builder, ModelUnderTest, images, output
 from lungseg.testing.slow import SLOW
 
-__all__ = ["FAST", "HALF", "SLOW", "Builder", "Subject", "check_architecture", "images", "output"]
+__all__ = ["FAST", "HALF", "SLOW", "Builder", "ModelUnderTest", "check_architecture", "images", "output"]
 
 
 def check_architecture(build: Builder, *, width: int = 2, slow: bool = False) -> None:

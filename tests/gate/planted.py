@@ -59,7 +59,7 @@ BUGS = (
         "batch_norm_momentum: float = 0.9\n", "batch_norm_momentum: float = 0.999\n",
     ),
     Bug(
-        "last", "last epoch kept instead of the best", "lungseg/callbacks.py",
+        "last", "last epoch kept instead of the best", "lungseg/training.py",
         "if (math.isfinite(loss) and loss < self.loss) or self.epoch < 0:", "if True:",
     ),
     Bug(

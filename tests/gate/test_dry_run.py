@@ -16,7 +16,7 @@ from bench import gate, suites
 from bench.gate import dry_run, pipeline, scripted
 from bench.records.results import Results
 from bench.running import data, held_out, worker
-from lungseg import callbacks, inference, prepare, recipes, runtime, training
+from lungseg import prepare, recipes, runtime, training
 from lungseg.architectures import Registry
 from lungseg.architectures.blocks import LayerFactory
 from lungseg.batches import Batches
@@ -112,7 +112,7 @@ def another_s_mask(self, epoch, epochs=Batches.epoch):
         yield images, np.roll(masks, 1, axis=0)
 
 
-def backwards(model, images, batch=16, right=inference.probabilities):
+def backwards(model, images, batch=16, right=training.probabilities):
     return right(model, images, batch)[::-1]
 
 
@@ -136,7 +136,7 @@ KEPT = "epoch of the weights used to predict"
 ORDER = "order of images, epochs that differ"
 BUGS = {
     # name: what is replaced by what, or a function that plants it; what the gate must blame, at least
-    "last epoch kept": ([(callbacks.BestWeights, "on_epoch_end", last)], ["best epoch", KEPT, SCORES]),
+    "last epoch kept": ([(training.BestWeights, "on_epoch_end", last)], ["best epoch", KEPT, SCORES]),
     "best weights not put back": ([(scripted.Scripted, "set_weights", not_put_back)], [KEPT, SCORES]),
     "best by Dice instead of loss": (recipe(monitor="val_hard_dice"), ["best epoch", KEPT, SCORES]),
     "spacing swapped when prepared": ([(prepare, "_resized_spacing", spacing_of_rows_for_columns)], [SCORES]),
@@ -149,9 +149,9 @@ BUGS = {
     "one batch too few": ([(Batches, "steps", property(step_too_few))], ["images of each batch"]),
     "one batch for all": (golden_breaks.BREAKS["first batch in the place of all"], ["each image once per epoch"]),
     "another image's mask": ([(Batches, "epoch", another_s_mask)], ["images trained on"]),
-    "another image's prediction": ([(inference, "probabilities", backwards)], [SCORES]),
-    "threshold 0.45": ([(inference, "masks", lambda p, threshold=0.5: p >= 0.45)], [SCORES]),
-    "threshold 0.6": ([(inference, "masks", lambda p, threshold=0.5: p >= 0.6)], [SCORES]),
+    "another image's prediction": ([(training, "probabilities", backwards)], [SCORES]),
+    "threshold 0.45": ([(training, "masks", lambda p, threshold=0.5: p >= 0.45)], [SCORES]),
+    "threshold 0.6": ([(training, "masks", lambda p, threshold=0.5: p >= 0.6)], [SCORES]),
     "loss without its factor 2": (golden_breaks.BREAKS["Dice loss without its factor 2"], ["loss of two given masks"]),
     "rate not lowered": (recipe(plateau_patience=99), ["learning rate by epoch"]),
     "patience too long": (recipe(early_stopping_patience=99), ["learning rate by epoch"]),

@@ -20,7 +20,7 @@ from bench import gate, suites
 from bench.records.record import CaseScore, CellFields
 from bench.records.results import Results
 from bench.running import data, held_out
-from lungseg import images, inference, metrics, prepare, splits
+from lungseg import images, metrics, prepare, splits, training
 from lungseg.batches import Batches
 from lungseg.errors import LungsegError
 from lungseg.metrics import METRICS
@@ -51,7 +51,7 @@ def run(root, outputs, results):
     suite_data = data.load_suite_data(FEW, root, Results(results))
     fold = suite_data.folds[0]
     try:
-        predictions = inference.masks(np.stack([outputs[key] for key in fold.test]))
+        predictions = training.masks(np.stack([outputs[key] for key in fold.test]))
         held_out.check_unseen(suite_data, fold)
         cases = held_out.score(suite_data, fold.test, predictions)
         scored = tuple(CaseScore(**case) for case in cases)
@@ -138,7 +138,7 @@ BUGS = {
     "size of rows and columns swapped": ([(images, "resize_mask", stretched)], 1),
     "high byte only": ([(images, "_decode", high_byte)], 1),
     "last batch dropped": ([(Batches, "epoch", without_last)], 1),
-    "wrong threshold": ([(inference, "masks", lambda p, threshold=0.5: p >= 0.2)], 1),
+    "wrong threshold": ([(training, "masks", lambda p, threshold=0.5: p >= 0.2)], 1),
     "NaN": ([(images, "read_image", with_nan)], 1),
     "missing image": ([(lungseg, "load", lambda name, root, load=lungseg.load: load(name, root)[1:])], 5),
     "image not scored": ([(held_out, "score", lambda *all, score=held_out.score: score(*all)[1:])], 5),
