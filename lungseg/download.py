@@ -7,7 +7,6 @@ from __future__ import annotations
 import shutil
 import stat
 import struct
-import time
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import BinaryIO
 
 from lungseg import atomic
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
+from lungseg.terminal import every
 
 Say = Callable[[str], None]
 
@@ -89,16 +89,14 @@ class _Meter:
     total = 0  # pooch sets it to the Content-Length, where the server gives one
 
     def __init__(self, file: BinaryIO, url: str, say: Say) -> None:
-        self.file, self.url, self.say, self.done, self.spoke = file, url, say, 0, time.monotonic()
+        self.file, self.url, self.say, self.done = file, url, every(5, say), 0
 
     def write(self, chunk: bytes) -> None:
         self.done += len(chunk)
         if self.done > LIMITS.bytes:
             raise DataError(f"{self.url}: sends more than {LIMITS.bytes:,} bytes; not the expected archive")
         self.file.write(chunk)
-        if time.monotonic() - self.spoke > 5:
-            self.spoke = time.monotonic()
-            self.say(f"{self.done / 1e6:.0f}{f' of {self.total / 1e6:.0f}' if self.total else ''} MB")
+        self.say(f"{self.done / 1e6:.0f}{f' of {self.total / 1e6:.0f}' if self.total else ''} MB")
 
     def flush(self) -> None:
         """Nothing to do: the file is flushed once, at its end."""

@@ -7,6 +7,7 @@ import argparse
 import io
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def plain(text: str) -> str:
 def tell(line: str) -> None:
     """One line of progress or of a problem, on standard error."""
     print(plain(line), file=sys.stderr, flush=True)
+
+
+def every(seconds: float, say: Callable[[str], None] | None) -> Callable[[str], None]:
+    """``say``, silent until so many seconds have passed since it spoke last; silent throughout for None."""
+    spoke = time.monotonic()
+
+    def tell(line: str) -> None:
+        nonlocal spoke
+        if say and time.monotonic() - spoke > seconds:
+            spoke = time.monotonic()
+            say(line)
+
+    return tell
 
 
 def path(text: str) -> Path:

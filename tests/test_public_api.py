@@ -14,7 +14,7 @@ ROOT = Path(lungseg.__file__).resolve().parent
 BACKENDS = {"tensorflow", "jax", "torch"}
 # Module -> the only files below lungseg/ that may import it.
 DOORS = {
-    "cv2": {"images.py", "datasets/landmarks.py"},
+    "cv2": {"images.py", "datasets/same_patient.py"},
     "onnx": {"exporting.py"},
     "onnxruntime": {"engine.py"},
     "tf2onnx": {"exporting.py"},

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from lungseg import load
+from lungseg import load, terminal
 from lungseg.__main__ import main
-from lungseg.datasets import Case, landmarks, montgomery, phantom, same_patient, shenzhen
+from lungseg.datasets import Case, montgomery, phantom, same_patient, shenzhen
 from lungseg.datasets.phantom.anatomy import ASPECT, FIELD_MM
 from lungseg.datasets.verify import verify
 from lungseg.errors import DataError
@@ -54,7 +54,7 @@ def marbled_chest(seed):
 
 
 def inliers(one, other, spacing=SPACING, least=same_patient.POSSIBLE):
-    result = landmarks.agreement(*(landmarks.landmarks(*chest, spacing) for chest in (one, other)), least)
+    result = same_patient.agreement(*(same_patient.landmarks(*chest, spacing) for chest in (one, other)), least)
     return result.inliers if result else 0
 
 
@@ -64,8 +64,8 @@ def inliers(one, other, spacing=SPACING, least=same_patient.POSSIBLE):
 @pytest.mark.parametrize("chest", [phantom_chest, marbled_chest])
 def test_a_chest_is_found_again_on_another_film(chest):
     once = chest(0)
-    marks = [landmarks.landmarks(*each, SPACING) for each in (once, taken_again(*once))]
-    result = landmarks.agreement(*marks)
+    marks = [same_patient.landmarks(*each, SPACING) for each in (once, taken_again(*once))]
+    result = same_patient.agreement(*marks)
     assert result.inliers > 5 * same_patient.CERTAIN
     assert result.scale == pytest.approx(1.06, abs=0.01)
     assert result.degrees == pytest.approx(-6, abs=0.5), "against the clock, and rows run downwards"
@@ -89,18 +89,18 @@ def test_no_film_of_one_patient_is_turned_or_enlarged_so_far(degrees, scale):
 
 def test_a_match_of_another_size_direction_or_place_is_not_two_component():
     """The same descriptors lie so close only if size, direction and place do; each is spoiled in turn."""
-    marks = landmarks.landmarks(*marbled_chest(0), SPACING).strongest(100)
-    assert landmarks.agreement(marks, marks).matches == 100
+    marks = same_patient.landmarks(*marbled_chest(0), SPACING).strongest(100)
+    assert same_patient.agreement(marks, marks).matches == 100
     other = {"sizes": marks.sizes * 2, "directions": (marks.directions + 90) % 360, "points": marks.points + 80}
     for name, values in other.items():
-        assert landmarks.agreement(marks, replace(marks, **{name: values})) is None, name
+        assert same_patient.agreement(marks, replace(marks, **{name: values})) is None, name
 
 
 def test_unknown_spacing_is_made_up_for_by_the_size_of_the_lungs():
     image, lungs = marbled_chest(0)
     smaller = cv2.resize(image, (240, 288), interpolation=cv2.INTER_AREA)
     its = cv2.resize(lungs.astype(np.float32), (240, 288)) >= 0.5
-    result = landmarks.agreement(*(landmarks.landmarks(*c, None) for c in ((image, lungs), (smaller, its))))
+    result = same_patient.agreement(*(same_patient.landmarks(*c, None) for c in ((image, lungs), (smaller, its))))
     assert result.scale == pytest.approx(1, abs=0.01)
     assert result.inliers > same_patient.CERTAIN
 
@@ -109,21 +109,24 @@ def test_pixels_that_are_not_square_are_made_so():
     image, lungs = marbled_chest(0)
     squashed = cv2.resize(image, (320, 192), interpolation=cv2.INTER_AREA)
     its = cv2.resize(lungs.astype(np.float32), (320, 192)) >= 0.5
-    marks = landmarks.landmarks(image, lungs, (0.7, 0.7)), landmarks.landmarks(squashed, its, (1.4, 0.7))
-    assert landmarks.agreement(*marks).inliers > same_patient.CERTAIN
+    marks = same_patient.landmarks(image, lungs, (0.7, 0.7)), same_patient.landmarks(squashed, its, (1.4, 0.7))
+    assert same_patient.agreement(*marks).inliers > same_patient.CERTAIN
 
 
 def test_an_image_without_lungs_agrees_with_none():
     image, lungs = marbled_chest(0)
-    nothing = landmarks.landmarks(image, np.zeros_like(lungs), None)
+    nothing = same_patient.landmarks(image, np.zeros_like(lungs), None)
     assert len(nothing.points) == 0
-    assert landmarks.agreement(nothing, landmarks.landmarks(image, lungs, SPACING)) is None
+    assert same_patient.agreement(nothing, same_patient.landmarks(image, lungs, SPACING)) is None
 
 
 def test_matches_are_those_of_exhaustive_search():
     """Mutual nearest neighbours with Lowe's ratio, by whole numbers and sorting."""
-    one, other = (landmarks.landmarks(*marbled_chest(0), SPACING), landmarks.landmarks(*phantom_chest(0), SPACING))
-    again = landmarks.landmarks(*taken_again(*marbled_chest(0)), SPACING)
+    one, other = (
+        same_patient.landmarks(*marbled_chest(0), SPACING),
+        same_patient.landmarks(*phantom_chest(0), SPACING),
+    )
+    again = same_patient.landmarks(*taken_again(*marbled_chest(0)), SPACING)
     for a, b in ((one, other), (one, again)):
         a, b = a.strongest(150), b.strongest(120)
         squares = ((a.descriptors[:, None].astype(int) - b.descriptors[None].astype(int)) ** 2).sum(axis=2)
@@ -132,7 +135,7 @@ def test_matches_are_those_of_exhaustive_search():
             for i, line in enumerate(squares)
             if np.sort(line)[0] < 0.85**2 * np.sort(line)[1] and squares[:, line.argmin()].argmin() == i
         ]
-        assert [*zip(*(side.tolist() for side in landmarks.matched(a, b)), strict=True)] == expected
+        assert [*zip(*(side.tolist() for side in same_patient.matched(a, b)), strict=True)] == expected
         assert expected or b is not again
 
 
@@ -215,7 +218,7 @@ def test_a_file_that_cannot_be_read_is_named_and_no_pair_is_sought(root, tmp_pat
 
 def test_progress_is_told_and_ctrl_c_ends_it(root, monkeypatch):
     clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr(same_patient.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
     details = []
     same_patient.find(load("folder", root), details.append)
     assert details[0] == "landmarks of 1 of 4 images"

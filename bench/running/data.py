@@ -197,14 +197,13 @@ def check_unchanged(suite_data: SuiteData, planned: Mapping[str, Any]) -> None:
 def oddities(suite: Suite, root: Path, suite_data: SuiteData) -> list[str]:
     """A line for each kind of oddity that a person should know of before hours are spent on the set, with the first
     whom it concerns; `data verify` says more."""
-    from lungseg.datasets.checks import looks_inside_out, remarks
+    from lungseg.datasets import metadata, mixed_spacing
+    from lungseg.images import looks_inside_out
 
-    kinds = remarks([case for case in suite_data.cases if case.id in suite_data.scored], None)
-    for name in suite.sets:
+    kinds = mixed_spacing([case for case in suite_data.cases if case.id in suite_data.scored])
+    for name in (name for name in suite.sets if name != "phantom"):
         folder = within(suite, root, name)
-        cases = [case for case in suite_data.cases if case.image.is_relative_to(folder)]
-        of_table = remarks(cases, folder if name != "phantom" else None)
-        kinds |= {kind: names for kind, names in of_table.items() if "spacing" not in kind}
+        kinds |= metadata.remarks([case for case in suite_data.cases if case.image.is_relative_to(folder)], folder)
     masks = zip(suite_data.prepared.ids, streamed(suite_data.prepared.masks), strict=True)
     if inverted := [key for key, mask in masks if looks_inside_out(np.asarray(mask))]:
         kinds["masks look inverted (lung 0, background 255)"] = inverted

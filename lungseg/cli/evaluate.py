@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
-from collections.abc import Callable
 from typing import Any
 
 from lungseg import runtime, terminal
@@ -46,7 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
     card = model.card
     cases = load(arguments.dataset, arguments.root)
     network = engine.start(model, arguments.engine, arguments.threads, arguments.tta)
-    result = evaluation.evaluate(network, cases, card.size, card.threshold, _progress())
+    say = terminal.every(SECONDS, tell)
+
+    def watch(done: int, n: int) -> None:
+        say(f"{done} of {n} images")
+
+    result = evaluation.evaluate(network, cases, card.size, card.threshold, watch)
     how = "one training, all images of the set" + ", test-time augmentation" * arguments.tta
     name = arguments.to_card or arguments.dataset
     scores = [
@@ -65,16 +68,3 @@ def run(arguments: argparse.Namespace) -> int:
         kept = [score for score in card.scores if score["set"] != name]
         model_folder.update(model, card=replace(card, scores=(*kept, *scores)))
     return 0
-
-
-def _progress() -> Callable[[int, int], None]:
-    """Says every few seconds how many images are scored."""
-    last = time.monotonic()
-
-    def watch(done: int, n: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS:
-            last = time.monotonic()
-            tell(f"{done} of {n} images")
-
-    return watch

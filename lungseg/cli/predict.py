@@ -80,14 +80,13 @@ class _Progress:
     """Prints each error at once, and the progress every few seconds."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.began, self.last = total, time.monotonic(), time.monotonic()
+        self.total, self.began, self.say = total, time.monotonic(), terminal.every(SECONDS, tell)
 
     def __call__(self, item: Item, error: str | None, tally: Tally) -> None:
         if error is not None:
             tell(f"lungseg: {error}")
-        now, done = time.monotonic(), tally.done + tally.failed
+        done = tally.done + tally.failed
         seen = done + tally.skipped
-        if now - self.last >= SECONDS and done:
-            self.last = now
-            left = (now - self.began) / done * (self.total - seen)
-            tell(f"{seen} of {self.total} files, {tally.failed} failed, about {elapsed(left)} left")
+        if done:
+            left = (time.monotonic() - self.began) / done * (self.total - seen)
+            self.say(f"{seen} of {self.total} files, {tally.failed} failed, about {elapsed(left)} left")

@@ -215,4 +215,13 @@ def named(case: Case, same_patient: Mapping[str, str]) -> Case:
     return replace(case, patient=patient, attributes=MappingProxyType(known))
 
 
+def mixed_spacing(cases: Sequence[Case]) -> dict[str, list[str]]:
+    """A warning -> the cases whose pixels have no size in mm, where other cases of the set have one; else nothing."""
+    unknown = [case.id for case in cases if case.spacing_mm is None]
+    warning = (
+        "pixel spacing given for some images only (mm and px cannot be averaged; give it for all or none), missing for"
+    )
+    return {warning: unknown} if 0 < len(unknown) < len(cases) else {}
+
+
 __all__ = ["DATASETS", "Case", "Dataset", "Source", "dataset", "load"]

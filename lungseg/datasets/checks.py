@@ -1,10 +1,8 @@
-"""Cases at the door: the files of each decoded, measured, and refused with every reason at once; what is odd about a
-set's table."""
+"""Cases at the door: the files of each decoded, measured, and refused with every reason at once."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg import images
-from lungseg.datasets import Case, images_in, metadata
+from lungseg.datasets import Case
 from lungseg.errors import DataError
 from lungseg.images import Image, Mask
 from lungseg.metrics import components
@@ -66,10 +64,10 @@ def inspect(case: Case) -> ImageCheck:
         components=components(lungs),
         overlap=sum(int(mask.sum()) for mask in masks) - int(lungs.sum()),
         constant=bool(image.min() == image.max()),
-        inverted=looks_inverted(image, lungs) and not looks_inside_out(lungs),
-        inside_out=looks_inside_out(lungs),
+        inverted=looks_inverted(image, lungs) and not images.looks_inside_out(lungs),
+        inside_out=images.looks_inside_out(lungs),
         grey=grey,
-        dilated=looks_dilated(lungs) and not looks_inside_out(lungs),
+        dilated=looks_dilated(lungs) and not images.looks_inside_out(lungs),
         left_of=_left_of(masks),
         image_digest=_digest(image),
         mask_digest=_digest(lungs),
@@ -123,13 +121,6 @@ def looks_inverted(image: Image, lungs: Mask) -> bool:
     return bool(around.size and inside.mean() > around.mean())
 
 
-def looks_inside_out(lungs: Mask) -> bool:
-    """Whether the mask bool (H, W) looks drawn the other way round, lung 0 and background 255: more than half of the
-    image's edge and of the image is marked. Of 704 public masks none touches as much as a tenth of the edge."""
-    edge = np.concatenate([lungs[0], lungs[-1], lungs[:, 0], lungs[:, -1]])
-    return bool(edge.mean() > 0.5 and lungs.mean() > 0.5 and not lungs.all())
-
-
 def looks_dilated(lungs: Mask) -> bool:
     """Whether the mask bool (H, W) is a union of squares or crosses three pixels wide, as dilation leaves it.
 
@@ -160,35 +151,3 @@ def _left_of(masks: list[Mask]) -> bool | None:
 def _digest(pixels: Image | Mask) -> str:
     """Hash of shape and pixels, so that the same picture is known again however it was compressed."""
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-
-
-def remarks(cases: Sequence[Case], root: Path | None) -> dict[str, list[str]]:
-    """Kinds of oddity of a set's table -> the cases, columns or files concerned; no kind without one. Decodes no pixel.
-
-    root: of the set whose table is looked at, None for cases that have none.
-    """
-    unknown = [case.id for case in cases if case.spacing_mm is None]
-    kinds = {
-        "pixel spacing given for some images only (mm and px cannot be averaged; give it for all or none), missing "
-        "for": unknown if len(unknown) < len(cases) else [],
-        **(_of_table(cases, root) if root else {}),
-    }
-    return {kind: names for kind, names in kinds.items() if names}
-
-
-def _of_table(cases: Sequence[Case], root: Path) -> dict[str, list[str]]:
-    try:
-        path, ids = metadata.find(root), {case.id for case in cases}
-        pictures = images_in(root / "CXR_png")[0].keys() if (root / "CXR_png").is_dir() else set()
-        about = metadata.read(path, ids, optional=pictures - ids)  # Shenzhen has images without a mask
-    except DataError:  # loading the set has told
-        return {}
-    lacking = [case.id for case in cases if not about.rows.get(case.id, {}).get("patient")]
-    return {
-        f"columns of {path.name if path else metadata.NAME} that are ignored": list(about.unread),
-        "no patient given (each of these images counts as a separate patient)": lacking if about.has_patients else [],
-        f"tables that are ignored (only {metadata.NAME} in the dataset's folder is read)": [
-            str(other.relative_to(root)) if other.is_relative_to(root) else str(other)
-            for other in metadata.others(root)
-        ],
-    }

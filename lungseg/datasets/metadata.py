@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lungseg.datasets import table_file
+from lungseg.datasets import Case, images_in, table_file
 from lungseg.datasets.table_file import key, plain
 from lungseg.errors import DataError
 
@@ -63,11 +63,10 @@ def find(root: Path) -> Path | None:
     """
     files = _files(root)
     result = [path for path in files if path.name.casefold() == NAME]
-    exact = [path for path in result if path.name == NAME]
     if len(result) > 1:
         raise DataError(f"{root}: holds {' and '.join(path.name for path in result)}; keep one of them, as {NAME}")
     if result:
-        return (exact or result)[0]
+        return result[0]
     for path in files:
         if path.name.casefold().split(".")[0] in ("metadata", "meta-data", "meta_data"):
             raise DataError(f"{path}: is not read, so each image would count as its own patient; save it as {NAME}")
@@ -145,6 +144,25 @@ def read(path: Path | None, stems: Set[str], optional: Set[str] = frozenset()) -
     _unite_spellings(result)
     unread = tuple(name for name in table.columns if name not in columns.values())
     return Metadata(result, unread, "patient" in columns)
+
+
+def remarks(cases: Sequence[Case], root: Path) -> dict[str, list[str]]:
+    """Kinds of oddity of a set's table -> the columns, cases or files concerned; no kind without one."""
+    try:
+        path, ids = find(root), {case.id for case in cases}
+        pictures = images_in(root / "CXR_png")[0].keys() if (root / "CXR_png").is_dir() else set()
+        about = read(path, ids, optional=pictures - ids)  # Shenzhen has images without a mask
+    except DataError:  # loading the set has told
+        return {}
+    lacking = [case.id for case in cases if not about.rows.get(case.id, {}).get("patient")]
+    kinds = {
+        f"columns of {path.name if path else NAME} that are ignored": list(about.unread),
+        "no patient given (each of these images counts as a separate patient)": lacking if about.has_patients else [],
+        f"tables that are ignored (only {NAME} in the dataset's folder is read)": [
+            str(other.relative_to(root)) if other.is_relative_to(root) else str(other) for other in others(root)
+        ],
+    }
+    return {kind: names for kind, names in kinds.items() if names}
 
 
 def _columns(path: Path, table: table_file.Table, stems: Set[str]) -> dict[str, str]:

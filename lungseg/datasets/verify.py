@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +10,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lungseg.datasets import Case, images_in, load
+from lungseg.datasets import Case, images_in, load, metadata, mixed_spacing
 from lungseg.datasets import dataset as known_dataset
 from lungseg.errors import DataError
+from lungseg.terminal import every
 
 if TYPE_CHECKING:  # an empty set is reported without loading decoding libraries
     from lungseg.datasets.checks import ImageCheck
@@ -65,19 +65,18 @@ def verify(
         cases = load(dataset, folder)
     except DataError as error:
         return Report(title, errors=list(dict.fromkeys([*error.problems, *_undecodable(folder)])))
-    from lungseg.datasets.checks import inspect, remarks  # decodes; an empty folder is told at once, without it
+    from lungseg.datasets.checks import inspect  # decodes; an empty folder is told at once, without it
 
-    findings, errors, spoke = [], [], time.monotonic()
+    findings, errors, tell = [], list[str](), every(5, say)
     for number, case in enumerate(cases, 1):
         try:
             findings.append(inspect(case))
         except DataError as error:
             errors += error.problems
-        if say and time.monotonic() - spoke > 5:
-            spoke = time.monotonic()
-            say(f"{number} of {len(cases)} cases read")
+        tell(f"{number} of {len(cases)} cases read")
     rows = summary(cases, findings)
-    warnings = {**remarks(cases, folder if dataset != "phantom" else None), **data_warnings(findings)}
+    of_table = metadata.remarks(cases, folder) if dataset != "phantom" else {}
+    warnings = {**mixed_spacing(cases), **of_table, **data_warnings(findings)}
     if not same_patient or errors:
         return Report(title, rows, errors, warnings)
     from lungseg.datasets import same_patient as anatomy
@@ -107,14 +106,8 @@ def _undecodable(folder: Path) -> list[str]:
 
 
 def _wrapped(text: str, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    """Lines of 80 columns, the first and the others indented by these."""
+    return textwrap.TextWrapper(_WIDTH, first, rest, break_long_words=False, break_on_hyphens=False).wrap(text)
 
 
 def summary(cases: Sequence[Case], findings: Sequence[ImageCheck]) -> list[tuple[str, str]]:
@@ -144,7 +137,7 @@ def summary(cases: Sequence[Case], findings: Sequence[ImageCheck]) -> list[tuple
         ),
         ("mask components", _counted(str(f.components) for f in findings)),
         ("left and right overlap", f"in {sum(f.overlap > 0 for f in findings)} images"),
-        ("identical images", f"{twins(findings)}"),
+        ("identical images", f"{sum(map(len, _twins(findings, 'image_digest')))}"),
     ]
 
 
@@ -220,11 +213,6 @@ def _depths(findings: Sequence[ImageCheck]) -> dict[str, list[str]]:
             f"{f.case.id} ({100 * depth.above[bits]:.2g} %)" for f, depth in result if depth.above[bits]
         ]
     return kinds
-
-
-def twins(findings: Sequence[ImageCheck]) -> int:
-    """Number of images that share their pixels with another."""
-    return sum(map(len, _twins(findings, "image_digest")))
 
 
 def _twins(findings: Sequence[ImageCheck], digest: str) -> list[list[str]]:
