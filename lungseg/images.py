@@ -213,7 +213,7 @@ def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
 
 def mask_at(probability: np.ndarray, size: tuple[int, int], threshold: float) -> Mask:
     """Lung at another size: probability float32 (h, w) to bool (H, W), enlarged bilinearly before the threshold:
-    enlarged masks would lose more of the outline (``tests/test_at_stored.py``)."""
+    enlarged masks would lose more of the outline (``tests/test_held_out.py``)."""
     return np.asarray(resize_image(probability, size) >= threshold)
 
 

@@ -61,13 +61,7 @@ def save(folder: Path, card: Card, weights: Sequence[np.ndarray] | None, onnx: b
         raise UsageError(f"{folder}: a model folder needs weights or an ONNX graph")
     if folder.exists():
         raise UsageError(f"{folder}: exists; remove it or choose another name")
-    files = {CARD: card.text().encode()}
-    parse(files[CARD], str(folder / CARD))  # what could not be read back is not written
-    if weights is not None:
-        files[WEIGHTS] = _packed(weights)
-    if onnx is not None:
-        files[ONNX] = onnx
-    files[SUMS] = _sums(files)
+    files = rewritten(ModelFolder(folder, card, onnx, None if weights is None else _packed(weights)))
     with atomic.whole_folder(folder) as work:
         for name, data in files.items():
             (work / name).write_bytes(data)
@@ -152,7 +146,7 @@ def rewritten(model: ModelFolder, **files: Any) -> dict[str, bytes]:
     """The folder's files with some replaced (``card``: a Card, ``onnx``: bytes) and new hashes, by name."""
     card = files.get("card", model.card)
     result = {CARD: card.text().encode()}
-    parse(result[CARD], str(model.path / CARD))
+    parse(result[CARD], str(model.path / CARD))  # what could not be read back is not written
     for name, data in ((WEIGHTS, model.weights), (ONNX, files.get("onnx", model.onnx))):
         if data is not None:
             result[name] = data

@@ -37,7 +37,7 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """Read a PNG's IHDR. Raises DataError for anything that is not a PNG of sane size and depth."""
-    return _header(path, _read(path, 29))
+    return _header(path, read_start(path, 29))
 
 
 def read_pixel_chunks(path: Path) -> tuple[Header, bytes]:
@@ -46,8 +46,8 @@ def read_pixel_chunks(path: Path) -> tuple[Header, bytes]:
     Raises DataError for a file that ends early, lies about its lengths, has a wrong checksum or an order that
     the format forbids, or is too short to hold the pixels that it announces. Bytes after the end are ignored.
     """
-    header = _header(path, _read(path, 29))  # before the whole file is read: it may be of any length
-    data = _read(path)
+    header = _header(path, read_start(path, 29))  # before the whole file is read: it may be of any length
+    data = read_start(path)
     kept, packed = [_SIGNATURE], 0
     for kind, chunk in _chunks(path, data):
         if kind in (b"IHDR", b"IDAT", b"IEND"):
@@ -61,7 +61,8 @@ def read_pixel_chunks(path: Path) -> tuple[Header, bytes]:
     return header, b"".join(kept)
 
 
-def _read(path: Path, length: int = -1) -> bytes:
+def read_start(path: Path, length: int = -1) -> bytes:
+    """The first bytes of a regular file, or all. Raises DataError for anything else and what cannot be read."""
     try:
         if not path.is_file():  # a FIFO or a directory would hang or fail below
             raise DataError(f"{path}: no such file" if not path.exists() else f"{path}: not a regular file")

@@ -113,20 +113,39 @@ def release(*arrays: np.ndarray) -> None:
 def read_case(case: Case, bits: int | None = None) -> tuple[images.Image, images.Mask]:
     """One case at its stored size: image float32 (H, W) in [0, 1], mask bool (H, W) of both lungs.
 
-    bits: the depth of its set, where that is to decide (see ``images.set_bits``). Raises DataError when a file is
-    unreadable or image and masks differ in size.
+    bits: the depth of its set, where that is to decide (see ``images.set_bits``). Raises DataError with each file that
+    is unreadable or not of the image's shape.
     """
-    image = images.read_image(case.image) if bits is None else images.read_image(case.image, bits)
-    masks = [images.read_mask(path) for path in case.masks]
-    problems = [
-        f"{path}: mask is {mask.shape[0]} x {mask.shape[1]} pixels (rows x columns), its image "
-        f"{case.image.name} {image.shape[0]} x {image.shape[1]}; use masks of the same image"
-        for path, mask in zip(case.masks, masks, strict=True)
-        if mask.shape != image.shape
-    ]
-    if problems:
-        raise DataError(problems)
+    image, masks, _ = read_files(case, bits)
     return image, images.unite(masks)
+
+
+def read_files(case: Case, bits: int | None = None) -> tuple[images.Image, list[images.Mask], float]:
+    """As ``read_case``, the masks apart, and the largest share of a mask's pixels that are neither background nor
+    lung."""
+    problems, masks, grey = list[str](), list[images.Mask](), 0.0
+    image: images.Image | None = None
+    try:
+        image = images.read_image(case.image, bits)
+    except DataError as error:
+        problems += error.problems
+    for path in case.masks:
+        try:
+            mask, share = images.read_mask_and_grey(path)
+        except DataError as error:
+            problems += error.problems
+            continue
+        masks.append(mask)
+        grey = max(grey, share)
+        if image is not None and mask.shape != image.shape:
+            hint = "it is transposed" if mask.shape == image.shape[::-1] else "masks are never resized silently"
+            problems.append(
+                f"{path}: {mask.shape[0]} x {mask.shape[1]} pixels (rows x columns), but its image {case.image.name} "
+                f"has {image.shape[0]} x {image.shape[1]}; {hint}: use the mask drawn on this image"
+            )
+    if problems or image is None:
+        raise DataError(problems)
+    return image, masks, grey
 
 
 def read_stored_mask(case: Case) -> images.Mask:
@@ -190,8 +209,7 @@ def _read(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], np.ndarr
 
 
 def _states_of_pixels(folder: Path) -> list[list[int]]:
-    states = [(folder / name).stat() for name in ("images.npy", "masks.npy")]
-    return [[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in states]
+    return [list(_state(folder / name)) for name in ("images.npy", "masks.npy")]
 
 
 def _mark(folder: Path, states: list[list[int]], result: Pixels) -> None:
@@ -212,7 +230,13 @@ def _marked(folder: Path, states: list[list[int]]) -> Pixels | None:
     return Pixels(sha256, tuple(images_sha256), tuple(target_pixels)) if of == states else None
 
 
-States = dict[Path, tuple[int, int, int, int]]
+State = tuple[int, int, int, int]
+States = dict[Path, State]
+
+
+def _state(path: Path) -> State:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
 
 
 def _states(cases: Sequence[Case]) -> States:
@@ -222,11 +246,9 @@ def _states(cases: Sequence[Case]) -> States:
     states, problems = {}, []
     for path in (path for case in cases for path in (case.image, *case.masks)):
         try:
-            state = path.stat()
+            states[path] = _state(path)
         except OSError as error:
             problems.append(f"{path}: cannot be read ({error.strerror})")
-            continue
-        states[path] = state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
     if problems:
         raise DataError(problems)
     return states

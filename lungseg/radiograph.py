@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lungseg import images
 from lungseg.errors import DataError
-from lungseg.png import MAX_PIXELS
+from lungseg.png import MAX_PIXELS, read_start
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
 MOST_BYTES = 512 << 20
@@ -32,13 +32,7 @@ class Radiograph:
 def kind(path: Path) -> str | None:
     """``png``, ``jpeg``, ``tiff`` or ``dicom`` by the first bytes; None for anything else. Raises DataError for what
     is no regular file or cannot be read."""
-    try:
-        if not path.is_file():
-            raise DataError(f"{path}: no such file" if not path.exists() else f"{path}: not a regular file")
-        with path.open("rb") as file:
-            start = file.read(_START)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    start = read_start(path, _START)
     if not start:
         raise DataError(f"{path}: empty file")
     if start[128:132] == b"DICM":  # first: the 128 bytes before it may be the start of a TIFF, for readers of both

@@ -28,6 +28,7 @@ def hashes(folder: Path, seed: int) -> dict[str, list[str]]:
     import keras
 
     from lungseg import losses, training
+    from lungseg.provenance import weights_sha256
 
     suite_data = data.load_suite_data(SUITE, data.resolve_root(SUITE, None, Results(folder)), Results(folder))
     prepared, fold = suite_data.prepared, suite_data.folds[0]
@@ -41,7 +42,7 @@ def hashes(folder: Path, seed: int) -> dict[str, list[str]]:
         model.compile(keras.optimizers.Adam(1e-2), losses.dice_loss, run_eagerly=True)
         model.train_on_batch(images, masks)
         seen = keras.ops.convert_to_numpy(model(images, training=False))
-        result[name] = [training.weights_sha256(model), store.sha256(seen.tolist())]
+        result[name] = [weights_sha256(model.get_weights()), store.sha256(seen.tolist())]
 
     keras.utils.set_random_seed(seed)
     model, recipe = build("unet", (*SUITE.size, 1), SUITE.width), replace(recipes.recipe(SUITE.recipe), epochs=1)

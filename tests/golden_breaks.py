@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lungseg import augment, images, losses, recipes, training
+from lungseg import batches, images, losses, recipes, training
 from lungseg.batches import Batches
 
 Patch = pytest.MonkeyPatch
@@ -52,7 +52,7 @@ def _nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) > 0)
 
 
-def _draws(seed: int, epoch: int, key: str, kept: Callable[..., Any] = augment.rng_for) -> Any:
+def _draws(seed: int, epoch: int, key: str, kept: Callable[..., Any] = batches.rng_for) -> Any:
     return kept(seed, 0, key)
 
 
@@ -69,6 +69,6 @@ BREAKS: dict[str, Callable[[Patch], None]] = {
     "first batch in the place of all": lambda patch: patch.setattr(Batches, "epoch", _without_last),
     "validation images trained on": lambda patch: _batches(patch, lambda fold: (*fold.train, *fold.validation)),
     "masks by nearest neighbour": lambda patch: patch.setattr(images, "resize_mask", _nearest),
-    "augmentation the same in each epoch": lambda patch: patch.setattr(augment, "rng_for", _draws),
+    "augmentation the same in each epoch": lambda patch: patch.setattr(batches, "rng_for", _draws),
 }
 RUN = {"augmentation the same in each epoch": "unet, strong"}  # the others: U-Net, whose curves rounding moves least

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lungseg import augment, images
+from lungseg import batches, images
 from lungseg.recipes import RECIPES, Augmentation
 
 ALL = Augmentation(
@@ -34,7 +34,7 @@ def pictures(draw):
 @pytest.mark.fault("F48")
 @given(pictures(), SEEDS)
 def test_images_stay_float32_in_0_to_1_and_masks_bool_at_their_size(pair, seed):
-    image, mask = augment.augment(*pair, ALL, generator(seed))
+    image, mask = batches.augment(*pair, ALL, generator(seed))
     assert image.dtype == np.float32
     assert mask.dtype == bool
     assert image.shape == mask.shape == pair[0].shape
@@ -43,14 +43,14 @@ def test_images_stay_float32_in_0_to_1_and_masks_bool_at_their_size(pair, seed):
 
 @given(pictures(), SEEDS)
 def test_nothing_asked_for_changes_nothing(pair, seed):
-    image, mask = augment.augment(*pair, Augmentation(), generator(seed))
+    image, mask = batches.augment(*pair, Augmentation(), generator(seed))
     np.testing.assert_allclose(image, pair[0], atol=1e-6)
     assert np.array_equal(mask, pair[1])
 
 
 @given(pictures(), SEEDS)
 def test_the_same_draws_give_the_same_variant(pair, seed):
-    one, two = (augment.augment(*pair, ALL, generator(seed)) for _ in range(2))
+    one, two = (batches.augment(*pair, ALL, generator(seed)) for _ in range(2))
     assert np.array_equal(one[0], two[0])
     assert np.array_equal(one[1], two[1])
 
@@ -59,7 +59,7 @@ def test_the_same_draws_give_the_same_variant(pair, seed):
 @given(hnp.arrays(bool, SHAPES), SEEDS)
 def test_image_and_mask_go_by_one_warp(mask, seed):
     """An image that is its mask stays its mask, wherever it goes."""
-    image, moved = augment.augment(mask.astype(np.float32), mask, GEOMETRIC, generator(seed))
+    image, moved = batches.augment(mask.astype(np.float32), mask, GEOMETRIC, generator(seed))
     assert np.array_equal(image >= 0.5, moved)
 
 
@@ -68,7 +68,7 @@ def test_every_ingredient_changes_images_and_only_affines_change_masks(name):
     image = np.random.default_rng(0).random((32, 48), np.float32)
     mask = image > 0.5
     one = replace(Augmentation(), **{name: True if name == "hflip" else 20 if name == "rotation_degrees" else 0.2})
-    result = [augment.augment(image, mask, one, generator(seed)) for seed in range(8)]
+    result = [batches.augment(image, mask, one, generator(seed)) for seed in range(8)]
     assert any(np.abs(variant - image).max() > 0.01 for variant, _ in result)
     moved = any(not np.array_equal(changed, mask) for _, changed in result)
     assert moved == (name in {"rotation_degrees", "scale", "shift", "hflip", "elastic"})
@@ -77,10 +77,10 @@ def test_every_ingredient_changes_images_and_only_affines_change_masks(name):
 def test_an_ingredient_more_leaves_the_draws_of_the_others():
     image = np.random.default_rng(0).random((32, 32), np.float32)
     mask = image > 0.5
-    without = augment.augment(image, mask, replace(ALL, noise=0, gamma=0), generator(3))
-    assert np.array_equal(without[1], augment.augment(image, mask, ALL, generator(3))[1])
+    without = batches.augment(image, mask, replace(ALL, noise=0, gamma=0), generator(3))
+    assert np.array_equal(without[1], batches.augment(image, mask, ALL, generator(3))[1])
     exposed, noisy = Augmentation(gamma=0.5, noise=0.2), Augmentation(gamma=0.5, noise=0.2, elastic=1e-9)
-    np.testing.assert_allclose(*(augment.augment(image, mask, how, generator(3))[0] for how in (exposed, noisy)),
+    np.testing.assert_allclose(*(batches.augment(image, mask, how, generator(3))[0] for how in (exposed, noisy)),
                                atol=1e-4)  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_an_elastic_bend_is_smooth_and_as_far_as_its_standard_deviation_says():
     inner = np.s_[20:-20, 40:-40]
     moves = []
     for seed in range(300):
-        result = augment.augment(ramp, ramp > 0.5, Augmentation(elastic=0.02), generator(seed))[0]
+        result = batches.augment(ramp, ramp > 0.5, Augmentation(elastic=0.02), generator(seed))[0]
         moves.append(((result - ramp) * 127)[inner])
     moves = np.array(moves)
     assert abs(moves[:, 12, 24].std() / (0.02 * 128) - 1) < 0.15, "the grid's middle point"
@@ -125,7 +125,7 @@ def test_a_shift_moves_by_its_share_of_each_side():
     mask[40:60, 24:36] = True
     moves = []
     for seed in range(200):
-        _, moved = augment.augment(mask.astype(np.float32), mask, Augmentation(shift=0.1), generator(seed))
+        _, moved = batches.augment(mask.astype(np.float32), mask, Augmentation(shift=0.1), generator(seed))
         moves.append([where.mean() - old.mean() for where, old in zip(moved.nonzero(), mask.nonzero(), strict=True)])
     furthest = np.abs(moves).max(axis=0)
     assert 9 < furthest[0] <= 10.5
@@ -138,7 +138,7 @@ def test_scale_and_rotation_keep_the_centre_and_change_the_area_by_their_square(
     areas = []
     for seed in range(100):
         how = Augmentation(rotation_degrees=180, scale=0.2)
-        _, moved = augment.augment(disc.astype(np.float32), disc, how, generator(seed))
+        _, moved = batches.augment(disc.astype(np.float32), disc, how, generator(seed))
         assert [where.mean() for where in moved.nonzero()] == pytest.approx([50, 50], abs=0.2)
         areas.append(moved.sum() / disc.sum())
     assert 0.8**2 - 0.02 < min(areas) < 0.68
@@ -148,7 +148,7 @@ def test_scale_and_rotation_keep_the_centre_and_change_the_area_by_their_square(
 def test_mirror_swaps_left_and_right_in_about_half():
     mask = np.zeros((8, 10), bool)
     mask[2:4, 1:3] = True
-    variants = [augment.augment(mask.astype(np.float32), mask, Augmentation(hflip=True), generator(k))[1]
+    variants = [batches.augment(mask.astype(np.float32), mask, Augmentation(hflip=True), generator(k))[1]
                 for k in range(200)]  # fmt: skip
     swapped = [np.array_equal(variant, mask[:, ::-1]) for variant in variants]
     assert all(np.array_equal(variant, mask) for variant, is_swapped in zip(variants, swapped, strict=True)
@@ -157,9 +157,9 @@ def test_mirror_swaps_left_and_right_in_about_half():
 
 
 def test_draws_differ_by_seed_epoch_and_name():
-    first = {augment.rng_for(*args).random() for args in [(0, 0, "a"), (1, 0, "a"), (0, 1, "a"), (0, 0, "b")]}
+    first = {batches.rng_for(*args).random() for args in [(0, 0, "a"), (1, 0, "a"), (0, 1, "a"), (0, 0, "b")]}
     assert len(first) == 4
-    assert augment.rng_for(0, 0, "a").random() in first
+    assert batches.rng_for(0, 0, "a").random() in first
 
 
 def test_no_recipe_mirrors_but_the_variant_that_shows_what_it_costs():

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from test_at_stored import SMALL
+from test_held_out import SMALL
 
 from bench import suites
 from bench.gate import dry_run

@@ -100,7 +100,7 @@ def test_one_error_lists_every_unusable_file(cases, tmp_path):
         prepare(cases, SIZE, tmp_path)
     named = (cases[0].image, cases[1].masks[0], cases[2].masks[1], cases[4].masks[0])
     assert [problem.split(": ")[0] for problem in caught.value.problems] == [str(path) for path in named]
-    assert "20 x 24 pixels (rows x columns), its image c2.png 24 x 20" in str(caught.value)
+    assert "20 x 24 pixels (rows x columns), but its image c2.png has 24 x 20; it is transposed" in str(caught.value)
 
 
 @pytest.mark.fault("F24")
@@ -117,7 +117,7 @@ def test_one_error_lists_every_missing_file(cases, tmp_path):
 
 def test_second_call_reads_the_cache(cases, tmp_path, monkeypatch):
     first = prepare(cases, SIZE, tmp_path)
-    monkeypatch.setattr(images, "read_image", lambda _: pytest.fail("decoded again"))
+    monkeypatch.setattr(images, "read_image", lambda *_: pytest.fail("decoded again"))
     second = prepare(cases, SIZE, tmp_path)
     assert np.array_equal(first.images, second.images)
     assert np.array_equal(first.masks, second.masks)
@@ -197,10 +197,10 @@ def test_file_that_changes_while_the_set_is_read_is_an_error_that_names_it(cases
     path = cases[1].masks[0] if what == "mask" else cases[1].image
     whole, reads = images.read_image, iter(range(99))
 
-    def read(image):
+    def read(image, bits):
         if next(reads) == 3:  # case 2 has been read
             path.unlink() if what == "deleted" else edit(path, lambda p: p.write_bytes(p.read_bytes() + b"later"))
-        return whole(image)
+        return whole(image, bits)
 
     with monkeypatch.context() as patch:
         patch.setattr(images, "read_image", read)

@@ -54,7 +54,7 @@ def test_every_broken_file_is_listed(root):
     assert len(report.errors) == 3  # the shape of b's mask cannot be judged without its image
     assert "a.png: damaged PNG" in report.errors[0]
     assert "b.png: not a PNG" in report.errors[1]
-    assert "c.png: 48 x 40 pixels, but its image c.png has 40 x 48; it is transposed" in report.errors[2]
+    assert "48 x 40 pixels (rows x columns), but its image c.png has 40 x 48; it is transposed" in report.errors[2]
     assert dict(report.rows)["images"] == "3, 0 usable"
 
 
@@ -85,7 +85,7 @@ def test_public_sets_raise_no_warning_but_for_the_pieces_of_their_masks(name, re
 @pytest.mark.fault("F34")
 def test_a_mask_that_is_off_by_one_row_is_an_error(root):
     replace_mask(root, "b", np.vstack([lungs(), lungs()[-1:]]))
-    assert "b.png: 41 x 48 pixels, but its image b.png has 40 x 48" in verify("folder", root).errors[0]
+    assert "b.png: 41 x 48 pixels (rows x columns), but its image b.png has 40 x 48" in verify("folder", root).errors[0]
 
 
 @pytest.mark.fault("F01", "F03", "F04", "F06", "F07", "F10", "F13", "F28")

@@ -93,7 +93,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
         Raises UsageError where there is no such module or nothing in it bears that name: before hours of training.
         Imports the module's parents at most.
         """
-        if not is_outside(name):
+        if ":" not in name:
             return None
         _find(name)
         module, function = name.split(":")
@@ -129,8 +129,6 @@ class Registry(Mapping[str, Callable[..., Any]]):
             raise UsageError(f"{patterns!r} does not name any architecture: known are {', '.join(self)}")
         outside = [pattern for pattern in wanted if ":" in pattern]
         for name in outside:
-            if not is_outside(name):
-                raise UsageError(f"architecture {name!r}: expected package.module:function")
             self.file(name)
         local = [pattern for pattern in wanted if pattern not in outside]
         for pattern in local:

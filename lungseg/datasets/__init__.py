@@ -203,6 +203,14 @@ def paired(root: Path, image_folder: str, mask_folders: Sequence[str]) -> dict[s
     return {stem: (image, tuple(result[stem] for result in masks)) for stem, image in sorted(images.items())}
 
 
+def reading(path: Path) -> str:
+    """Text of a clinical reading, empty where there is none. Raises DataError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def named(case: Case, same_patient: Mapping[str, str]) -> Case:
     """The same case with what a public set's names tell: ``_0`` is normal, ``_1`` tuberculosis; and its patient.
 

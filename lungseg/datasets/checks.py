@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungseg import images
 from lungseg.datasets import Case
-from lungseg.errors import DataError
 from lungseg.images import Image, Mask
 from lungseg.metrics import components
 from lungseg.png import read_header
+from lungseg.prepare import read_files
 
 LIKENESS_SIDE = 16
 
@@ -52,7 +51,7 @@ class ImageCheck:
 
 def inspect(case: Case) -> ImageCheck:
     """Decode one case. Raises DataError with each file that is unreadable or not of the image's shape."""
-    image, masks, grey = _decoded(case)
+    image, masks, grey = read_files(case)
     lungs = images.unite(masks)
     return ImageCheck(
         case=case,
@@ -72,38 +71,6 @@ def inspect(case: Case) -> ImageCheck:
         image_digest=_digest(image),
         mask_digest=_digest(lungs),
         image_hash=image_hash(image),
-    )
-
-
-def _decoded(case: Case) -> tuple[Image, list[Mask], float]:
-    problems: list[str] = []
-    image: Image | None = None
-    masks: list[Mask] = []
-    grey = 0.0
-    try:
-        image = images.read_image(case.image)
-    except DataError as error:
-        problems += error.problems
-    for path in case.masks:
-        try:
-            mask, share = images.read_mask_and_grey(path)
-        except DataError as error:
-            problems += error.problems
-            continue
-        masks.append(mask)
-        grey = max(grey, share)
-        if image is not None and mask.shape != image.shape:
-            problems.append(_mismatch(path, mask.shape, case.image, image.shape))
-    if problems or image is None:
-        raise DataError(problems)
-    return image, masks, grey
-
-
-def _mismatch(mask: Path, result: tuple[int, ...], image: Path, wanted: tuple[int, ...]) -> str:
-    hint = "it is transposed" if result == wanted[::-1] else "masks are never resized silently"
-    return (
-        f"{mask}: {result[0]} x {result[1]} pixels, but its image {image.name} has {wanted[0]} x {wanted[1]}; "
-        f"{hint}: use the mask drawn on this image"
     )
 
 

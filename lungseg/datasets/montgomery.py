@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from lungseg.datasets import Attributes, Case, folder, named, paired
+from lungseg.datasets import Attributes, Case, folder, named, paired, reading
 from lungseg.errors import DataError
 
 NATIVE_MM = 0.0875  # per native pixel, in both directions (the set's own readme)
@@ -77,9 +77,9 @@ def load_original(root: Path, spacing_mm: tuple[float, float] | None = (NATIVE_M
     cases = []
     problems = []
     for stem, (image, masks) in pairs.items():
-        reading = root / "ClinicalReadings" / f"{stem}.txt"
+        path = root / "ClinicalReadings" / f"{stem}.txt"
         try:
-            cases.append(named(Case(stem, stem, image, masks, spacing_mm, read_reading(reading)), SAME_PATIENT))
+            cases.append(named(Case(stem, stem, image, masks, spacing_mm, read_reading(path)), SAME_PATIENT))
         except DataError as error:
             problems += error.problems
     if problems:
@@ -89,13 +89,7 @@ def load_original(root: Path, spacing_mm: tuple[float, float] | None = (NATIVE_M
 
 def read_reading(path: Path) -> Attributes:
     """sex and age of a clinical reading; the free text below them stays where it is."""
-    if not path.exists():
-        return MappingProxyType({})
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    known: dict[str, str | int] = {}
+    text, known = reading(path), dict[str, str | int]()
     if sex := re.search(r"Sex:\s*([FM])", text):
         known["sex"] = sex[1]
     if age := re.search(r"Age:\s*(\d+)Y", text):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from types import MappingProxyType
 
-from lungseg.datasets import Attributes, Case, folder, images_in, named
+from lungseg.datasets import Attributes, Case, folder, images_in, named, reading
 from lungseg.datasets.metadata import MOST_YEARS
 from lungseg.errors import DataError
 
@@ -61,13 +61,7 @@ def _original(root: Path) -> list[Case]:
 def read_reading(path: Path) -> Attributes:
     """sex and age of a clinical reading, whose first line is such as ``male 37yrs``, ``Female, 24yrs`` or, of infants,
     ``Male, 6months``; the findings below it stay where they are."""
-    known: dict[str, str | int] = {}
-    if not path.exists():
-        return MappingProxyType(known)
-    try:
-        first = path.read_text(encoding="utf-8", errors="replace").strip().partition("\n")[0].lower()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    first, known = reading(path).strip().partition("\n")[0].lower(), dict[str, str | int]()
     if sex := re.search(r"\b(fe)?male", first):
         known["sex"] = "F" if sex[1] else "M"
     if (age := re.search(r"(\d+)\s*(y|month|week|day)", first)) and int(age[1]) <= MOST_YEARS * 12:

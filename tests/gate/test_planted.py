@@ -96,14 +96,26 @@ def high_byte(path, decode=images._decode):
     return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
 
 
-def with_nan(path, read=images.read_image):
-    image = read(path)
+def with_nan(path, bits=None, read=images.read_image):
+    image = read(path, bits)
     image[5, 5] = np.nan
     return image
 
 
-def mirrored(read):
-    return lambda path: read(path)[:, ::-1]
+def mirrored(pixels):
+    return pixels[:, ::-1]
+
+
+def masks_read(change, read=images.read_mask_and_grey):
+    def changed(path):
+        mask, grey = read(path)
+        return change(mask), grey
+
+    return images, "read_mask_and_grey", changed
+
+
+def images_read(change, read=images.read_image):
+    return images, "read_image", lambda path, bits=None: change(read(path, bits))
 
 
 def swapped(case, shape, size, right=prepare._resized_spacing):
@@ -124,16 +136,13 @@ BUGS = {
     # name: (what is replaced, by what), ..., the exit code
     "nearest-neighbour shift": ([(images, "resize_mask", nearest_neighbour)], 1),
     "linear masks": ([(images, "resize_mask", linear)], 1),
-    "dilated masks": ([(images, "read_mask", lambda path, read=images.read_mask: dilate(read(path)))], 1),
+    "dilated masks": ([masks_read(dilate)], 1),
     "leaked fold": ([(splits, "folds", leaked)], 1),
     "pooled Dice reported as per-image": ([(held_out, "score", pooled_as_per_image)], 70),
     "+1 smoothing": ([(METRICS, name, smoothed(name, 2 - (name == "iou"))) for name in ("dice", "f1", "iou")], 70),
-    "left and right of images swapped": ([(images, "read_image", mirrored(images.read_image))], 1),
-    "left and right of masks swapped": ([(images, "read_mask", mirrored(images.read_mask))], 1),
-    "left and right of both swapped": (
-        [(images, name, mirrored(getattr(images, name))) for name in ("read_image", "read_mask")],
-        1,
-    ),
+    "left and right of images swapped": ([images_read(mirrored)], 1),
+    "left and right of masks swapped": ([masks_read(mirrored)], 1),
+    "left and right of both swapped": ([images_read(mirrored), masks_read(mirrored)], 1),
     "spacing of rows and columns swapped": ([(prepare, "_resized_spacing", swapped)], 1),
     "size of rows and columns swapped": ([(images, "resize_mask", stretched)], 1),
     "high byte only": ([(images, "_decode", high_byte)], 1),
