@@ -1,9 +1,10 @@
 """The only network door: a file from the web, held to its hash, unpacked without trust: whole in a new folder or not.
 
-Fetching needs pooch (``pip install 'lungseg[fetch]'``)."""
+Fetching needs requests (``pip install 'lungseg[fetch]'``)."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import stat
 import struct
@@ -12,7 +13,6 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from lungseg import atomic
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
@@ -45,22 +45,27 @@ def download_file(url: str, path: Path, sha256: str, remedy: str, say: Say) -> N
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url!r}: expected an address that begins with http:// or https://")
     try:
-        import pooch
-        import requests.exceptions as trouble
+        import requests
+        from requests import exceptions as trouble
     except ImportError as error:
-        raise EnvironmentFailure("fetching needs pooch: run `pip install 'lungseg[fetch]'`") from error
+        raise EnvironmentFailure("fetching needs requests: run `pip install 'lungseg[fetch]'`") from error
     say(f"downloading {url}")
+    tell, done = every(5, say), 0
     try:
-        with path.open("wb") as file:
-            meter = _Meter(file, url, say)
-            # Without compression on the way, so that Content-Length is the archive's own.
-            plain = {"Accept-Encoding": "identity"}
-            pooch.HTTPDownloader(progressbar=meter, chunk_size=1024**2, headers=plain)(url, meter, None)
+        # Without compression on the way, so that Content-Length is the archive's own.
+        answer = requests.get(url, stream=True, timeout=30, headers={"Accept-Encoding": "identity"})
+        with answer, path.open("wb") as file:
+            answer.raise_for_status()
+            total = int(answer.headers.get("Content-Length", 0))
+            for chunk in answer.iter_content(1 << 20):
+                done += len(chunk)
+                if done > LIMITS.bytes:
+                    raise DataError(f"{url}: sends more than {LIMITS.bytes:,} bytes; not the expected archive")
+                file.write(chunk)
+                tell(f"{done / 1e6:.0f}{f' of {total / 1e6:.0f}' if total else ''} MB")
             file.flush()
             atomic.sync(file.fileno())
     except trouble.HTTPError as error:
-        if error.response is not None:
-            error.response.close()  # its body was never read
         raise EnvironmentFailure(f"{url}: the server refuses ({error}); {remedy}") from error
     except (trouble.ChunkedEncodingError, trouble.ContentDecodingError) as error:
         raise EnvironmentFailure(
@@ -82,38 +87,12 @@ def _reason(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-class _Meter:
-    """The file that pooch writes to and the progress bar it reports to, in one: counts what really arrives,
-    says so every few seconds, and stops a download that outgrows every expectation."""
-
-    total = 0  # pooch sets it to the Content-Length, where the server gives one
-
-    def __init__(self, file: BinaryIO, url: str, say: Say) -> None:
-        self.file, self.url, self.say, self.done = file, url, every(5, say), 0
-
-    def write(self, chunk: bytes) -> None:
-        self.done += len(chunk)
-        if self.done > LIMITS.bytes:
-            raise DataError(f"{self.url}: sends more than {LIMITS.bytes:,} bytes; not the expected archive")
-        self.file.write(chunk)
-        self.say(f"{self.done / 1e6:.0f}{f' of {self.total / 1e6:.0f}' if self.total else ''} MB")
-
-    def flush(self) -> None:
-        """Nothing to do: the file is flushed once, at its end."""
-
-    close = reset = flush
-
-    def update(self, count: int) -> None:
-        """Not used: pooch counts in whole chunks, whatever their size."""
-
-
 def _check_hash(path: Path, sha256: str, url: str) -> None:
-    import pooch
-
-    result = pooch.file_hash(str(path))
-    if result == sha256:
-        return
     with path.open("rb") as file:
+        result = hashlib.file_digest(file, "sha256").hexdigest()
+        if result == sha256:
+            return
+        file.seek(0)
         start = file.read(512).lstrip().lower()
     page = start.startswith((b"<!doctype", b"<html", b"<?xml"))
     what = "is a web page, not the archive" if page else "is not the expected archive"

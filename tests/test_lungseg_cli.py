@@ -132,7 +132,7 @@ def python(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 BACKENDS = {"jax", "keras", "tensorflow", "torch"}
-HEAVY = BACKENDS | {"cv2", "numpy", "pooch", "requests", "scipy"}
+HEAVY = BACKENDS | {"cv2", "numpy", "requests", "scipy"}
 
 
 @pytest.mark.fault("F35")

@@ -22,7 +22,7 @@ DOORS = {
     "ai_edge_quantizer": {"exporting.py"},
     "pydicom": {"dicom.py", "dicom_seg.py"},
     "highdicom": {"dicom_seg.py"},
-    "pooch": {"download.py"},
+    "requests": {"download.py"},
     **{backend: {"runtime.py"} for backend in BACKENDS},
     "jax": {"runtime.py", "jax_loop.py"},  # an epoch as one dispatch; a batch on several devices
     "tensorflow": {"runtime.py", "exporting.py"},  # its converter to LiteRT

@@ -18,7 +18,7 @@ from lungseg.errors import DataError, EnvironmentFailure, UsageError
 
 CARD = "small-32/card.json"
 
-pytest.importorskip("pooch", reason="pip install 'lungseg[fetch]'")
+pytest.importorskip("requests", reason="pip install 'lungseg[fetch]'")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Downloads a dataset, checks its hash and unpacks it safely.
 
 Everything happens in a temporary folder beside the target, which is renamed at the very end: a set that is
-there is whole, and a failure leaves nothing behind. Needs pooch (``pip install 'lungseg[fetch]'``).
+there is whole, and a failure leaves nothing behind. Needs requests (``pip install 'lungseg[fetch]'``).
 """
 
 from __future__ import annotations
