@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lungseg.batches import Batches, to_arrays
+from lungseg.batches import Batches, augment, rng_for, to_arrays
 from lungseg.prepare import Prepared
 from lungseg.recipes import Augmentation
 
@@ -99,7 +99,7 @@ def test_each_image_is_varied_by_seed_epoch_and_name_alone_and_the_set_stays_as_
     seen = np.concatenate([np.concatenate(batch, axis=-1) for batch in batches.epoch(epoch)])
     for key, (image, mask) in zip(batches.order(epoch), np.moveaxis(seen, -1, 1), strict=True):
         row = data.index_of[key]
-        wanted = batches.augment(data.images[row], data.masks[row], AUGMENTATION, batches.rng_for(seed, epoch, key))
+        wanted = augment(data.images[row], data.masks[row], AUGMENTATION, rng_for(seed, epoch, key))
         assert np.array_equal(image, wanted[0])
         assert np.array_equal(mask, wanted[1])
     assert np.array_equal(data.images, before[0])
