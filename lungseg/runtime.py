@@ -153,17 +153,14 @@ def _start_tensorflow(threads: int, deterministic: bool) -> Device:
         tf.config.experimental.set_memory_growth(card, True)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    if not cards:
-        return Device("cpu", "cpu")
-    name = tf.config.experimental.get_device_details(cards[0]).get("device_name", "gpu")
-    return Device(name, device_slug(name))
+    return _device(tf.config.experimental.get_device_details(cards[0]).get("device_name", "gpu") if cards else "cpu")
 
 
 def _start_jax(threads: int, deterministic: bool) -> Device:
     import jax  # threads and determinism were set by ``environment``
 
     card = jax.devices()[0]
-    return Device("cpu", "cpu") if card.platform == "cpu" else Device(card.device_kind, device_slug(card.device_kind))
+    return _device("cpu" if card.platform == "cpu" else card.device_kind)
 
 
 def _start_torch(threads: int, deterministic: bool) -> Device:
@@ -171,9 +168,10 @@ def _start_torch(threads: int, deterministic: bool) -> Device:
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
-    if not torch.cuda.is_available():
-        return Device("cpu", "cpu")
-    name = torch.cuda.get_device_name(0)
+    return _device(torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu")
+
+
+def _device(name: str) -> Device:
     return Device(name, device_slug(name))
 
 

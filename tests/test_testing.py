@@ -9,7 +9,7 @@ from processors import BFLOAT16
 import lungseg
 from lungseg import testing
 from lungseg.architectures.blocks import LayerFactory, MaxPooling2D
-from lungseg.testing import fast, slow
+from lungseg.testing import checks
 
 
 class Unregistered(keras.layers.Layer):
@@ -94,9 +94,9 @@ def test_a_layer_that_forgot_its_precision_is_told_from_the_heads():
         apart = [keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32")(x) for _ in range(2)]
         return keras.layers.Average(dtype="float32")(apart)
 
-    assert list(fast.layer_factory(testing.ModelUnderTest(architecture(head=heads)))) == []
+    assert list(checks.layer_factory(testing.ModelUnderTest(architecture(head=heads)))) == []
     forgot = architecture(lambda x, layers: keras.layers.Conv2D(2, 1, name="forgot", dtype="float32")(x), heads)
-    (problem,) = fast.layer_factory(testing.ModelUnderTest(forgot))
+    (problem,) = checks.layer_factory(testing.ModelUnderTest(forgot))
     assert problem.startswith("under mixed_bfloat16, forgot compute in another precision")
 
 
@@ -104,9 +104,9 @@ def test_a_pooling_that_jax_cannot_train_deterministically_is_found():
     def pooled(kind):
         return architecture(lambda x, layers: layers.enlarge(kind(2, dtype=layers.dtype)(x)))
 
-    (problem,) = fast.plain_keras(testing.ModelUnderTest(pooled(keras.layers.MaxPooling2D)))
+    (problem,) = checks.plain_keras(testing.ModelUnderTest(pooled(keras.layers.MaxPooling2D)))
     assert "use layers.pool" in problem
-    assert list(fast.plain_keras(testing.ModelUnderTest(pooled(MaxPooling2D)))) == []
+    assert list(checks.plain_keras(testing.ModelUnderTest(pooled(MaxPooling2D)))) == []
 
 
 def test_import_of_a_backend_is_found(tmp_path):
@@ -117,7 +117,7 @@ def test_import_of_a_backend_is_found(tmp_path):
     spec.loader.exec_module(outsider)
     tested = testing.ModelUnderTest(outsider.build)
     tested._models[tested.shape, 0, LayerFactory(), 0] = architecture()(tested.shape, 2, LayerFactory())
-    (problem,) = fast.plain_keras(tested)
+    (problem,) = checks.plain_keras(tested)
     assert problem.startswith("line 2 of ")
     assert problem.endswith("imports tensorflow.nn; use keras.ops instead")
 
@@ -131,16 +131,16 @@ def test_all_problems_are_told_at_once_each_with_its_check():
 
 
 def test_a_network_that_cannot_learn_two_images_by_heart_is_found(monkeypatch):
-    monkeypatch.setattr(slow, "STEPS", 25)
+    monkeypatch.setattr(checks, "STEPS", 25)
     blind = architecture(lambda x, layers: keras.layers.Rescaling(0.0)(x))
-    (problem,) = slow.overfits(testing.ModelUnderTest(blind))
+    (problem,) = checks.overfits(testing.ModelUnderTest(blind))
     assert problem.startswith("25 steps on two images reach a Dice of 0.")
 
 
 def test_one_learning_rate_that_does_is_enough(monkeypatch):
-    monkeypatch.setattr(slow, "RATES", (0.0, 0.1))
-    monkeypatch.setattr(slow, "STEPS", 100)
-    assert list(slow.overfits(testing.ModelUnderTest(architecture()))) == []
+    monkeypatch.setattr(checks, "RATES", (0.0, 0.1))
+    monkeypatch.setattr(checks, "STEPS", 100)
+    assert list(checks.overfits(testing.ModelUnderTest(architecture()))) == []
 
 
 @pytest.mark.slow

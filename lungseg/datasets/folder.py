@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -11,8 +11,8 @@ from lungseg.datasets import Attributes, Case, metadata, paired
 from lungseg.png import read_header
 
 
-def load(root: Path) -> list[Case]:
-    """Cases of ``root/img`` and ``root/mask``, one mask an image.
+def load(root: Path, native_mm: float | None = None) -> list[Case]:
+    """Cases of ``root/img`` and ``root/mask``, one mask an image. native_mm: of a pixel before resizing, where known.
 
     ``metadata.csv`` may give id (file name), patient, sex (F or M), age (years), tb (0 or 1), and either
     spacing_row_mm and spacing_column_mm (of the stored image) or native_height and native_width (pixels before
@@ -20,28 +20,27 @@ def load(root: Path) -> list[Case]:
     separators and encodings are read. Without it each image counts as a patient of its own and distances are in pixels.
     """
     pairs = paired(root, "img", ["mask"])
-    return with_metadata([Case(stem, stem, image, masks) for stem, (image, masks) in pairs.items()], root)
+    cases = [Case(stem, stem, image, masks) for stem, (image, masks) in pairs.items()]
+    return with_metadata(cases, root, native_mm=native_mm)
 
 
-def with_metadata(cases: Sequence[Case], root: Path, optional: Set[str] = frozenset()) -> list[Case]:
+def with_metadata(
+    cases: Sequence[Case], root: Path, optional: Set[str] = frozenset(), native_mm: float | None = None
+) -> list[Case]:
     """The same cases with what the metadata file beside them says; it comes before what is known already.
 
     optional: further ids that the file may have. Raises DataError as ``metadata.read`` does.
     """
-    rows = metadata_of(root, {case.id for case in cases}, optional)
-    return [_with_metadata(case, rows[case.id]) if case.id in rows else case for case in cases]
+    rows = metadata.read(metadata.find(root), {case.id for case in cases}, optional).rows
+    return [_with_metadata(case, rows[case.id], native_mm) if case.id in rows else case for case in cases]
 
 
-def metadata_of(root: Path, stems: Set[str], optional: Set[str] = frozenset()) -> Mapping[str, metadata.Columns]:
-    """Rows of a set's metadata file by image; empty when there is no such file."""
-    return metadata.read(metadata.find(root), stems, optional).rows
-
-
-def _with_metadata(case: Case, row: metadata.Columns) -> Case:
+def _with_metadata(case: Case, row: metadata.Columns, native_mm: float | None) -> Case:
+    stored = _stored_spacing(row, case.image, native_mm) if native_mm else None
     return replace(
         case,
         patient=row.get("patient") or case.patient,
-        spacing_mm=_spacing(row) or case.spacing_mm,
+        spacing_mm=stored or _spacing(row) or case.spacing_mm,
         attributes=MappingProxyType({**case.attributes, **attributes(row)}),
     )
 
@@ -58,7 +57,7 @@ def _spacing(row: metadata.Columns) -> tuple[float, float] | None:
     return float(row["spacing_row_mm"]), float(row["spacing_column_mm"])
 
 
-def stored_spacing(row: metadata.Columns, image: Path, native_mm: float) -> tuple[float, float] | None:
+def _stored_spacing(row: metadata.Columns, image: Path, native_mm: float) -> tuple[float, float] | None:
     """Millimetres per stored pixel (row, column) of an image resized from its native size.
 
     The two differ when a native 4020 x 4892 image was squashed to a square.

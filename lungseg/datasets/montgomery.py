@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -56,15 +55,7 @@ def load(root: Path) -> list[Case]:
 
 def load_resized(root: Path) -> list[Case]:
     """Layout ``img/`` and ``mask/``; spacing from the native size in ``metadata.csv`` where it is given."""
-    cases = [named(case, SAME_PATIENT) for case in folder.load(root)]
-    rows = folder.metadata_of(root, {case.id for case in cases})
-    return [
-        replace(
-            case,
-            spacing_mm=folder.stored_spacing(rows.get(case.id, {}), case.image, NATIVE_MM) or case.spacing_mm,
-        )
-        for case in cases
-    ]
+    return [named(case, SAME_PATIENT) for case in folder.load(root, NATIVE_MM)]
 
 
 def load_original(root: Path, spacing_mm: tuple[float, float] | None = (NATIVE_MM, NATIVE_MM)) -> list[Case]:
