@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -155,8 +155,7 @@ def _read(item: Item, card: Card, wanted: Wanted) -> _Read:
     small_view = preview(result.pixels, wanted.longest) if wanted.overlays else None
     small = images.resize_image(result.pixels, card.size)
     height, width = result.pixels.shape
-    nothing = np.empty((0, 0), np.float32)  # of its own size nothing is kept
-    about = Radiograph(nothing, result.spacing_mm, result.spacing_from, result.remarks)
+    about = replace(result, pixels=np.empty((0, 0), np.float32))  # of its own size nothing is kept
     return _Read(item, small, small_view, (height, width), about)
 
 

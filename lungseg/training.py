@@ -63,7 +63,7 @@ def fit(
 
     Where the recipe asks for an average of the weights, that is what is judged and left.
 
-    watch: called after each epoch with epoch (from 1), epochs, and the epoch's numbers of ``Trained.history``.
+    on_epoch: called after each epoch with epoch (from 1), epochs, and the epoch's numbers of ``Trained.history``.
     checkpoints: where an earlier call with the same arguments was cut off, this one goes on from its last checkpoint
     and ends with the same bits.
     Raises Diverged at the first loss that is not finite, UsageError for a loss or a monitor that is not known, and for
