@@ -36,11 +36,10 @@ def with_metadata(
 
 
 def _with_metadata(case: Case, row: metadata.Columns, native_mm: float | None) -> Case:
-    stored = _stored_spacing(row, case.image, native_mm) if native_mm else None
     return replace(
         case,
         patient=row.get("patient") or case.patient,
-        spacing_mm=stored or _spacing(row) or case.spacing_mm,
+        spacing_mm=_spacing(row, case.image, native_mm) or case.spacing_mm,
         attributes=MappingProxyType({**case.attributes, **attributes(row)}),
     )
 
@@ -51,18 +50,17 @@ def attributes(row: metadata.Columns) -> Attributes:
     return {**known, **{key: int(row[key]) for key in ("age", "tb") if row.get(key)}}
 
 
-def _spacing(row: metadata.Columns) -> tuple[float, float] | None:
-    if not (row.get("spacing_row_mm") and row.get("spacing_column_mm")):
-        return None
-    return float(row["spacing_row_mm"]), float(row["spacing_column_mm"])
-
-
-def _stored_spacing(row: metadata.Columns, image: Path, native_mm: float) -> tuple[float, float] | None:
-    """Millimetres per stored pixel (row, column) of an image resized from its native size.
+def _spacing(row: metadata.Columns, image: Path, native_mm: float | None) -> tuple[float, float] | None:
+    """Millimetres per stored pixel (row, column): by the native size, where a native pixel's is known, else as given.
 
     The two differ when a native 4020 x 4892 image was squashed to a square.
     """
-    if not (row.get("native_height") and row.get("native_width")):
-        return None
-    header = read_header(image)
-    return native_mm * int(row["native_height"]) / header.height, native_mm * int(row["native_width"]) / header.width
+    if native_mm and row.get("native_height") and row.get("native_width"):
+        stored = read_header(image)
+        return (
+            native_mm * int(row["native_height"]) / stored.height,
+            native_mm * int(row["native_width"]) / stored.width,
+        )
+    if row.get("spacing_row_mm") and row.get("spacing_column_mm"):
+        return float(row["spacing_row_mm"]), float(row["spacing_column_mm"])
+    return None
