@@ -160,11 +160,11 @@ def test_validation_watches_the_leaderboards_dice():
     assert result.history["val_dice"][0] != pytest.approx(right, abs=1e-3), "or the soft one was watched"
 
 
-def after_each_epoch(monkeypatch, recipe):
+def after_each_epoch(monkeypatch, recipe, original=training.History):
     """All weights after each epoch of training, and what the training then leaves."""
     seen = []
 
-    class History(training.History):
+    class History(original):
         def on_epoch_end(self, epoch, logs=None):
             seen.append(self.model.get_weights())
             super().on_epoch_end(epoch, logs)
