@@ -10,7 +10,8 @@ from records import agreeing, counted, ensembles, grid, leaderboards, save, seal
 from bench.pages.hard_cases import hardest_page
 from bench.pages.report import write
 from bench.records.results import Results
-from bench.statistics.hardest_gain import HARDEST, TTA
+from bench.statistics.hard_images import HARDEST
+from bench.statistics.related import TTA
 from bench.statistics.rows import HardestGain
 
 OTHERS = ("resunet", "r2unet", "lwnet")

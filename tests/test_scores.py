@@ -17,7 +17,7 @@ from bench.markdown import NONE
 from bench.records import store
 from bench.records.record import AtStored
 from bench.statistics import scores
-from bench.statistics.hard_images import misses
+from bench.statistics.hard_images import failures
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -160,7 +160,7 @@ def test_a_row_in_pixels_beside_one_in_millimetres_has_no_common_unit():
 # --- whom it fails ------------------------------------------------------------------------------------------------
 
 
-def test_misses_are_counted_by_hand(tmp_path):
+def test_failures_are_counted_by_hand(tmp_path):
     records = second(grid(("unet",), folds=2, n=40, level=0.99))
     for r in records:
         for k, c in enumerate(r["cases"]):
@@ -172,7 +172,7 @@ def test_misses_are_counted_by_hand(tmp_path):
                 c["at_stored"].update(tp=0, fp=0, fn=32000, tn=16 * 128**2 - 32000, assd_mm=None, nsd_2mm=0.0,
                                       hd95_state="one_empty")  # fmt: skip
     records = [agreeing(r) for r in records]
-    result = misses(only(records).rows[0])
+    result = failures(only(records).rows[0])
     assert (result.low, result.far, result.n) == (6, 4, 40), "0.90, 0.92 and 0.94 in each fold; 20.1 and infinite ones"
     assert result.worst == pytest.approx(0.90), "5 % of 40 are two"
     page(tmp_path, records)
@@ -184,16 +184,16 @@ def test_misses_are_counted_by_hand(tmp_path):
 @pytest.mark.parametrize(("n", "images"), [(20, 1), (21, 2), (138, 7), (1, 1)])
 def test_the_worst_twentieth_is_rounded_up(n, images):
     row = only(grid(("unet",), folds=1, n=n)).rows[0]
-    assert misses(row).worst == pytest.approx(np.sort(row.image_dice)[:images].mean())
+    assert failures(row).worst == pytest.approx(np.sort(row.image_dice)[:images].mean())
 
 
 def test_no_millimetres_no_count_of_far_borders():
-    assert misses(only(grid(("unet",), n=24)).rows[0]).far is None, "not scored at the stored size"
+    assert failures(only(grid(("unet",), n=24)).rows[0]).far is None, "not scored at the stored size"
     pixels = second(grid(("unet",), n=24))
     for r in pixels:
         for c in r["cases"]:
             c["distance_unit"] = c["at_stored"]["distance_unit"] = "px"
-    assert misses(only([sealed(r) for r in pixels]).rows[0]).far is None
+    assert failures(only([sealed(r) for r in pixels]).rows[0]).far is None
 
 
 def test_calibration_is_pooled_over_pixels(tmp_path):

@@ -130,7 +130,7 @@ def _boundary(prefix: str, b: Boundary) -> Line:
 
 
 def _failures(row: Row) -> Line:
-    result, probabilities = hard_images.misses(row), row.calibration
+    result, probabilities = hard_images.failures(row), row.calibration
     return {
         f"images_dice_below_{hard_images.LOW}": str(result.low),
         f"images_hd95_above_{hard_images.FAR_MM:.0f}mm": "" if result.far is None else str(result.far),

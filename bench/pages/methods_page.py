@@ -10,7 +10,7 @@ from bench.markdown import paragraph, table
 from bench.pages import literature
 from bench.records import readable
 from bench.statistics import hard_images, stats
-from bench.statistics.pairs import ALL_PAIRS
+from bench.statistics.ranking import ALL_PAIRS
 from bench.statistics.resampling import MIN_PATIENTS, RESAMPLES
 from bench.statistics.rows import MIN_SEEDS, Leaderboard
 from bench.statistics.scores import FIXED_SPLIT

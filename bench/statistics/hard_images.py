@@ -4,13 +4,16 @@ large border distance, and the mean of its worst twentieth."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.statistics.ranking import ranks
+from bench.statistics.resampling import Floats
 from bench.statistics.rows import Leaderboard, Row
 
+HARDEST = 10  # images
 LOW = 0.95  # Dice
 FAR_MM = 20.0  # HD95
 WORST = 0.05  # share of images, at least one
@@ -21,15 +24,22 @@ def shared(leaderboard: Leaderboard) -> list[Row]:
     return [r for r in leaderboard.rows if r.images == leaderboard.rows[0].images and r.single]
 
 
-def hardest(leaderboard: Leaderboard, n: int = 10) -> list[tuple[str, float, list[tuple[str, float, float]]]]:
+def hardest_first(images: Sequence[str], dice: Floats) -> list[int]:
+    """Places of the images from the lowest Dice on; of equal ones, rounding aside, the first by name."""
+    return sorted(range(len(images)), key=lambda i: (round(float(dice[i]), 12), images[i]))
+
+
+def hardest(leaderboard: Leaderboard, n: int = HARDEST) -> list[tuple[str, float, list[tuple[str, float, float]]]]:
     """Images of lowest Dice, averaged over the rows that share them: (image, mean, [(row, Dice, HD95)])."""
     rows = shared(leaderboard)
     if not rows:
         return []
     images = rows[0].images
     mean = np.mean([r.image_dice for r in rows], axis=0)
-    order = sorted(range(len(mean)), key=lambda i: (round(float(mean[i]), 12), images[i]))[:n]
-    return [(images[i], float(mean[i]), [(r.name, r.image_dice[i], r.image_hd95[i]) for r in rows]) for i in order]
+    return [
+        (images[i], float(mean[i]), [(r.name, r.image_dice[i], r.image_hd95[i]) for r in rows])
+        for i in hardest_first(images, mean)[:n]
+    ]
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class Alike:
     best: float
 
 
-def alike(leaderboard: Leaderboard, n: int = 10) -> Alike | None:
+def alike(leaderboard: Leaderboard, n: int = HARDEST) -> Alike | None:
     """None where fewer than two architectures share their images, or these are not twice as many as the ``n`` hardest.
 
     A row that scores every image alike orders none and is left out.
@@ -72,7 +82,7 @@ def alike(leaderboard: Leaderboard, n: int = 10) -> Alike | None:
 
 
 @dataclass(frozen=True)
-class Misses:
+class Failures:
     """Numbers of images with poor scores, by their means over seeds."""
 
     low: int  # of Dice below LOW
@@ -81,11 +91,11 @@ class Misses:
     n: int
 
 
-def misses(row: Row) -> Misses:
+def failures(row: Row) -> Failures:
     """The failures of a row."""
     dice = np.sort(row.image_dice)
     stored = row.stored
     in_mm = stored is not None and stored.boundary.unit == "mm"
     far = sum(hd95 > FAR_MM for hd95 in stored.image_hd95) if stored is not None and in_mm else None
     n_worst = max(1, math.ceil(round(WORST * len(dice), 9)))
-    return Misses(int((dice < LOW).sum()), far, float(dice[:n_worst].mean()), len(dice))
+    return Failures(int((dice < LOW).sum()), far, float(dice[:n_worst].mean()), len(dice))

@@ -1,5 +1,5 @@
-"""Ranks of rows: ties, rank sets, how stable they are under other ranking rules and label tolerances, and what taking
-the first of them gains on images that did not select it.
+"""Pairwise comparisons of a table's rows, and the ranks that follow from them: ties, rank sets, how stable they are under
+other ranking rules and label tolerances, and what taking the first row gains on images that did not select it.
 
 After Maier-Hein et al. 2018 (Nature Communications 9, 5217) and Wiesenfarth et al. 2021 (Scientific Reports 11,
 2369), who show how often a challenge's winner depends on such choices.
@@ -9,18 +9,82 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.statistics.pairs import ALL_PAIRS
-from bench.statistics.resampling import Floats
+from bench.statistics import resampling, verdicts
+from bench.statistics.resampling import MIN_PATIENTS, Floats, Interval
 from bench.statistics.rows import Nested, Pair, Ranking, RankStats
 from bench.statistics.scores import Resamples, Scores
-from bench.statistics.verdicts import BETTER
 
+ALL_PAIRS = 40  # above this many rows only neighbours are compared
 TOLERANCES = (-3, -2, -1, 0, 1, 2, 3)  # px
 MEAN, PER_IMAGE, TEST = "mean-then-rank", "rank-then-mean", "test-then-rank"
+
+
+def compared(
+    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples], *, bounds: bool = True
+) -> tuple[Pair, ...]:
+    """Pairs of rows that share their images, in the rows' order, Holm-corrected over all of them.
+
+    Each side brings its own seeds, however many: seeds are not paired. Empty for a single row, or with fewer patients
+    than an interval needs. bounds: whether the superiority gets its interval, which only some pages show and which
+    takes most of the time.
+    """
+    leading = len(names) if len(names) <= ALL_PAIRS else 2
+    couples = [(i, j) for i in range(len(names)) for j in range(i + 1, min(i + leading, len(names)))]
+    if not couples or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
+        return ()
+    first, second = (np.array(side, dtype=np.intp) for side in zip(*couples, strict=True))
+    rows = [verdicts.RowSamples.of(resamples[name].values) for name in names]
+    result = verdicts.errors(rows, first, second)
+    low, high = result.bounds()
+    zero, apart = result.p_zero(), result.p_apart()
+    improvement = _probability_of_improvement(couples, names, tables, resamples, bounds)
+    pairs = []
+    for k, (i, j) in enumerate(couples):
+        by_patient = rows[i].means - rows[j].means
+        interval = Interval(float(result.difference[k]), float(low[k]), float(high[k]))
+        seeds = rows[i].seeds, rows[j].seeds
+        pairs.append(Pair(
+            names[i], names[j], interval, improvement[k], float(by_patient.std(ddof=1)), float(zero[k]), 1.0,
+            float(apart[k]), 1.0, resampling.wilcoxon(by_patient), seeds,
+        ))  # fmt: skip
+    return corrected(pairs)
+
+
+def corrected(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """The pairs with both of their p values corrected by Holm for these comparisons and no others."""
+    if not pairs:
+        return ()
+    zero = resampling.holm(np.array([p.p_value for p in pairs]))
+    apart = resampling.holm(np.array([p.p_apart for p in pairs]))
+    return tuple(
+        replace(pair, p_holm=float(p), p_apart_holm=float(q)) for pair, p, q in zip(pairs, zero, apart, strict=True)
+    )
+
+
+def _probability_of_improvement(
+    couples: Sequence[tuple[int, int]], names: Sequence[str], tables: Mapping[str, Scores],
+    resamples: Mapping[str, Resamples], bounds: bool,
+) -> list[Interval]:  # fmt: skip
+    """P(first > second) on an image of a patient, with its interval over patients."""
+    one = resamples[names[0]]
+    n = one.values.shape[1]
+    won = np.array([wins(tables[names[i]].values["dice"], tables[names[j]].values["dice"]) for i, j in couples])
+    won = resampling.patient_means(won, one.patient, n)
+    leading = [float(w.mean()) for w in won]
+    if not bounds:
+        return [Interval.none(value) for value in leading]
+    return resampling.intervals(leading, resampling.resampled_rows(won, one.patients), n)
+
+
+def wins(a: Floats, b: Floats) -> Floats:
+    """(images,) chance that any seed of (seeds, images) `a` beats any seed of `b`, ties half."""
+    left, right = a[:, None], b[None]
+    return np.asarray(((left > right) + 0.5 * (left == right)).mean(axis=(0, 1)))
 
 
 def ranks(values: Floats) -> Floats:
@@ -35,7 +99,9 @@ def ranks(values: Floats) -> Floats:
 def rank_stats(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[str, Resamples]) -> dict[str, RankStats]:
     """Place of each row; `names` are in the order of their means."""
     index = {name: i for i, name in enumerate(names)}
-    order = [(p.first, p.second) if p.verdict == BETTER else (p.second, p.first) for p in pairs if p.significant]
+    order = [
+        (p.first, p.second) if p.verdict == verdicts.BETTER else (p.second, p.first) for p in pairs if p.significant
+    ]
     better, worse = (Counter(side) for side in (tuple(b for _, b in order), tuple(a for a, _ in order)))
     n = len(names)
     ranked = {name: (1 + better[name], n - worse[name]) for name in names}

@@ -9,12 +9,11 @@ from dataclasses import replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.records import costs, readable
+from bench.records import readable
 from bench.records.record import Record
 from bench.statistics import resampling
-from bench.statistics.hardest_gain import hardest_gains
-from bench.statistics.pairs import compared, cross_machine, cross_precision, extra_data_effects
-from bench.statistics.ranking import nested, rank_stats, ranking
+from bench.statistics.ranking import compared, nested, rank_stats, ranking
+from bench.statistics.related import related
 from bench.statistics.rows import Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import (
     RATIOS,
@@ -27,7 +26,7 @@ from bench.statistics.scores import (
     fixed_split_dice,
     image_hd95,
 )
-from bench.statistics.variance import components, power, variances
+from bench.statistics.variance import components, variances
 from lungseg import metrics
 from lungseg.errors import LungsegError
 
@@ -42,50 +41,8 @@ def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
     for record in sorted(records, key=lambda r: r.name):
         groups[conditions(record)].append(record)
     made = [_leaderboard(key, groups[key]) for key in sorted(groups, key=lambda k: (k.suite, -k.protocol, k))]
-    result = [leaderboard for leaderboard, _ in made]
     tables = {leaderboard.conditions: scores for leaderboard, scores in made}
-    result = [replace(s, extra_data_effects=extra_data_effects(s, result, tables)) for s in result]
-    return [
-        replace(
-            s,
-            hardest_gains=hardest_gains(s, result, tables),
-            cross_machine=cross_machine(s, result, tables),
-            cross_precision=cross_precision(s, result, tables),
-            concurrent_cells=_concurrent_cells(s.conditions, groups),
-            power=power(s, result),
-            scored=_scored(s, result),
-        )
-        for s in result
-    ]
-
-
-def _concurrent_cells(key: Conditions, groups: Mapping[Conditions, Sequence[Record]]) -> int:
-    local = [r for r in groups[key] if r.ok]
-    machines = {_machine(r) for r in local}
-    others = {_training(r): r for group in groups.values() for r in group if r.ok and _machine(r) in machines}
-    for record in local:
-        others.pop(_training(record), None)  # it may stand in another suite, too
-    return costs.at_once(local, list(others.values()))
-
-
-def _scored(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> int:
-    """Sets of predictions, one a row, seed and machine, that were scored on the images of the leaderboard's set, in any
-    suite; what stands in two suites counts once."""
-    result = {
-        (s.conditions.size, s.conditions.train_set, s.conditions.folds, s.conditions.machine, s.conditions.protocol,
-         c.architecture, c.width, c.recipe, c.seed)
-        for s in leaderboards if s.conditions.test_set == leaderboard.conditions.test_set
-        for c in s.cells if c.scored
-    }  # fmt: skip
-    return len(result)
-
-
-def _training(record: Record) -> tuple[object, ...]:
-    return record.weights_sha256, record.finished, record.name
-
-
-def _machine(record: Record) -> tuple[object, ...]:
-    return record.machine.device, record.machine.cpu, record.machine.cores, record.machine.memory_bytes
+    return related([leaderboard for leaderboard, _ in made], tables, groups)
 
 
 def conditions(record: Record) -> Conditions:
@@ -138,7 +95,7 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
         tuple(_cell(record, name) for name, record in zip(of_each, records, strict=True)),
         tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
         nested(names, tables), variances([r.name for r in able if r.single], tables, resamples),
-        at_once=costs.at_once([r for r in records if r.ok]), beside_siblings=beside_siblings(records),
+        beside_siblings=beside_siblings(records),
         extra_images=_extra_images(records) if key.extra_train else 0, mixed=tuple(readable.conflicts(records)),
     )  # fmt: skip
     return leaderboard, tables

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.statistics import resampling, simulation
-from bench.statistics.pairs import ALL_PAIRS
+from bench.statistics.ranking import ALL_PAIRS
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Components, Leaderboard, Power, Trainings
 from bench.statistics.scores import Resamples, Scores

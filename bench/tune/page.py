@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.markdown import NONE, code, counted, duration, escape, paragraph, percent, ratio, table, with_interval
-from bench.statistics import pairs, scores
+from bench.statistics import ranking, scores
 from bench.statistics.rows import Pair
 from bench.statistics.scores import Scores
 from bench.tune.space import Axis
@@ -48,7 +48,7 @@ def compared(search: Mapping[str, Any]) -> Pair | None:
         name: Scores((), tuple(held["seeds"]), tuple(held["images"]), tuple(held["patients"]), {"dice": np.array(dice)})
         for name, dice in held["dice"].items()
     }
-    result = pairs.compared(["best", "default"], tables, scores.drawn(tables))
+    result = ranking.compared(["best", "default"], tables, scores.drawn(tables))
     return result[0] if result else None
 
 
