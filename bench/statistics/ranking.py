@@ -1,5 +1,5 @@
-"""Pairwise comparisons of a table's rows, and the ranks that follow from them: ties, rank sets, how stable they are under
-other ranking rules and label tolerances, and what taking the first row gains on images that did not select it.
+"""Pairwise comparisons of a table's rows, and the ranks that follow: ties, rank sets, how stable they are under other
+ranking rules and label tolerances, and what taking the first row gains on images that did not select it.
 
 After Maier-Hein et al. 2018 (Nature Communications 9, 5217) and Wiesenfarth et al. 2021 (Scientific Reports 11,
 2369), who show how often a challenge's winner depends on such choices.

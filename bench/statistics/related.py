@@ -1,5 +1,5 @@
-"""What leaderboards say of each other, for sentences and pages: the same training with extra data, on another machine or
-in another precision, what a change gains on the hardest images, and what else ran or was scored.
+"""What leaderboards say of each other, for sentences and pages: the same training with extra data, on another machine
+or in another precision, what a change gains on the hardest images, and what else ran or was scored.
 
 The images of lowest Dice of a row itself would gain from any other training by regression to the mean, so the hardest
 are chosen by architectures that take no part in the comparison.
@@ -102,10 +102,8 @@ def cross_machine(
     """Each ranked network against itself, trained with the same seeds on another backend or device: what is left is
     rounding, and what follows from it in a training. Another suite may hold it, as those of variants do."""
     key = leaderboard.conditions
-    elsewhere = [
-        s for s in leaderboards if s.conditions.machine != key.machine and _anywhere(s.conditions) == _anywhere(key)
-    ]
-    return _against(leaderboard, elsewhere, tables, OTHER_MACHINE)
+    same = [s for s in leaderboards if _anywhere(s.conditions) == _anywhere(key)]
+    return _against(leaderboard, [s for s in same if s.conditions.machine != key.machine], tables, OTHER_MACHINE)
 
 
 def cross_precision(
@@ -113,13 +111,8 @@ def cross_precision(
 ) -> tuple[MatchedRow, ...]:
     """Each ranked network against itself, trained with the same seeds on the same machine in another precision."""
     key = leaderboard.conditions
-    elsewhere = [
-        s
-        for s in leaderboards
-        if s.conditions.precision != key.precision
-        and replace(s.conditions, suite=key.suite, precision=key.precision) == key
-    ]
-    return _against(leaderboard, elsewhere, tables, ())
+    same = [s for s in leaderboards if replace(s.conditions, suite=key.suite, precision=key.precision) == key]
+    return _against(leaderboard, [s for s in same if s.conditions.precision != key.precision], tables, ())
 
 
 def _anywhere(conditions: Conditions) -> Conditions:
@@ -222,11 +215,8 @@ def hardest_gains(
     difficulty = _difficulty(leaderboard, leaderboards, tables)
     for change in _changes(leaderboard, leaderboards):
         others = [dice for name, dice in difficulty.items() if name != change.base.architecture]
-        here, there = (
-            tables[leaderboard.conditions][change.row.name],
-            tables[change.of_base.conditions][change.base.name],
-        )
-        both = _same_seeds(here, there)
+        here = tables[leaderboard.conditions][change.row.name]
+        both = _same_seeds(here, tables[change.of_base.conditions][change.base.name])
         if len(others) < MIN_ARCHITECTURES or both is None:
             continue
         hard = {here.images[i] for i in hardest_first(here.images, np.mean(others, axis=0))[:HARDEST]}

@@ -31,6 +31,7 @@ ASIDE = (  # what is called in these is sentences, pages and figures
     "bench.pages.completeness.missing",
     "bench.pages.suite_page.own_questions",
     "bench.pages.section_page.own_questions",
+    "bench.statistics.related.related",
 )
 WATCH = """
 import os, sys, threading
