@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.pages import report
-from bench.records import costs, readable, store
+from bench.records import costs, store
+from bench.records.conflicts import conflicts
 from bench.records.record import Record, newest
 from bench.records.results import Results
 from bench.robustness import measurement
@@ -40,7 +41,7 @@ def publish(suite: Suite, source: Results, target: Results, partial: bool = Fals
     written += _throughput(source, target, suite)
     written += _beside(source, target, suite)
     written += _robustness(source, target, suite)
-    committed = [record for record in readable.readable(target).records if record.cell.suite == suite.name]
+    committed = [record for record in target.readable().records if record.cell.suite == suite.name]
     written.append(costs.renew(target, suite, newest(committed)))
     return written + report.write(target)
 
@@ -66,7 +67,7 @@ def validate(records: Sequence[Record], partial: bool = False) -> list[str]:
     problems += _orphans(records)
     for key in {_machine(r) for r in records if r.ok}:
         alike = [r for r in records if _machine(r) == key]
-        problems += [f"{text}; run the suite again" for text in readable.conflicts(alike)]
+        problems += [f"{text}; run the suite again" for text in conflicts(alike)]
     return problems
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from bench import publish
 from bench.cell import cell_id
 from bench.pages import report
-from bench.records import costs, parse, readable
+from bench.records import costs, parse
 from bench.records import record as record_
+from bench.records.conflicts import conflicts as of_records
 from bench.statistics import stats
 from bench.statistics.rows import Leaderboard
 from lungseg import metrics
@@ -94,7 +95,7 @@ def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
 
 def unlike(records: Iterable[Record]) -> list[str]:
     """What sets these records apart that must not."""
-    return readable.conflicts(parsed(records))
+    return of_records(parsed(records))
 
 
 def validate(records: Iterable[Record], partial: bool = False) -> list[str]:
@@ -109,7 +110,7 @@ def terminal(records: Iterable[Record], width: int = 80, only: str | None = None
 
 def describe(record: Record) -> list[str]:
     """Warnings about this record."""
-    return readable.all_warnings(parse.record(record))
+    return parse.record(record).all_warnings
 
 
 def part_rows(records: Iterable[Record]) -> tuple[list[str], list[list[str]]]:

@@ -4,7 +4,7 @@ import pytest
 from records import grid, leaderboards, sealed
 
 from bench.pages.answers import converged, rising
-from bench.records import readable
+from bench.records.record import not_converged
 
 
 @pytest.mark.parametrize(("last", "count"), [(0.90, 5), (0.8001, 0)])
@@ -20,7 +20,7 @@ def test_who_was_still_rising_is_counted(last, count):
     ("curve", "expected"), [([0.5, 0.6], False), ([0.5] * 4 + [0.9], True), ([0.5, 0.9, 0.7, 0.7, 0.8], False)]
 )
 def test_still_rising_looks_at_the_best_of_the_last_fifth(curve, expected):
-    assert readable.not_converged(curve) is expected
+    assert not_converged(curve) is expected
 
 
 def test_a_page_says_who_had_not_converged_off():

@@ -75,13 +75,14 @@ FOLD = Fold(train=("a",), validation=("b",), test=("c", "d"))
 
 def test_each_held_out_image_is_scored_against_its_own_mask():
     held = suite_data("pqrs")
-    scored = score(held, FOLD.test, held.prepared.masks[2:])
+    targets = held.prepared.masks[2:]
+    scored = score(held, FOLD.test, targets, targets)
     assert [(row["id"], row["patient"], row["dice"], row["target_pixels"]) for row in scored] == [
         ("c", "r", 1.0, 24),
         ("d", "s", 1.0, 32),
     ]
     prediction = held.prepared.masks[[3, 2]]
-    for row, target, mask in zip(score(held, FOLD.test, prediction), held.prepared.masks[2:], prediction, strict=True):
+    for row, target, mask in zip(score(held, FOLD.test, targets, prediction), targets, prediction, strict=True):
         assert row["dice"] == metrics.dice(target, mask) < 1
         assert row["distance_unit"] == "mm"
 
@@ -98,7 +99,7 @@ def test_image_whose_patient_was_trained_on_is_refused(patients):
 def test_a_prediction_too_few_is_refused():
     held = suite_data("pqrs")
     with pytest.raises(ValueError, match="zip"):
-        score(held, FOLD.test, held.prepared.masks[2:3])
+        score(held, FOLD.test, held.prepared.masks[2:], held.prepared.masks[2:3])
 
 
 @pytest.mark.fault("F102")

@@ -16,8 +16,8 @@ from bench.records import store
 from bench.records.record import Split
 from bench.records.results import Results
 from bench.running.data import SuiteData
-from bench.running.ensemble import Ensemble, ensembles
-from bench.running.ensemble_cell import by_seed, check_leakage, mean, restore
+from bench.running.ensemble import Ensemble, by_seed, ensembles, mean
+from bench.running.trained import check_leakage, restore
 from bench.running.training import fingerprint_inputs, plain, restored
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared

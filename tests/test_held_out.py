@@ -42,7 +42,7 @@ def test_scores_at_the_stored_size_are_those_by_brute_force(suite_data):
     fold = suite_data.folds[0]
     case_of = {case.id: case for case in suite_data.cases}
     probability = np.random.default_rng(0).random((len(fold.test), *SMALL.size), np.float32)
-    result = scores_at_stored(suite_data, fold.test, probability, 0.5)
+    result = scores_at_stored(suite_data, fold.test, suite_data.prepared.take(fold.test)[1], probability, 0.5)
     for key, values, scores in zip(fold.test, probability, result, strict=True):
         target = np.logical_or(*(images.read_mask(path) for path in case_of[key].masks))
         upsampled = bilinear(values, target.shape)
@@ -65,11 +65,10 @@ def test_scores_at_the_stored_size_are_those_by_brute_force(suite_data):
 def test_a_prediction_of_the_stored_size_scores_the_same_at_both(suite_data):
     whole = replace(SMALL, size=(60, 50))
     masks = np.stack([read_stored_mask(case) for case in suite_data.cases])
-    prepared = replace(suite_data.prepared, masks=masks)
     fold = suite_data.folds[0]
-    rows = [prepared.index_of[key] for key in fold.test]
+    rows = [suite_data.prepared.index_of[key] for key in fold.test]
     probability = np.roll(masks[rows], 3, axis=2).astype(np.float32)
-    scores = scores_at_stored(replace(suite_data, prepared=prepared), fold.test, probability, 0.5)
+    scores = scores_at_stored(suite_data, fold.test, masks[rows], probability, 0.5)
     for row, prediction, result in zip(rows, probability >= 0.5, scores, strict=True):
         right = metrics.score(masks[row], prediction, suite_data.cases[row].spacing_mm)
         assert result == {"size": list(whole.size)} | {key: right[key] for key in result if key != "size"}
@@ -89,11 +88,10 @@ def test_enlarging_probabilities_beats_enlarging_masks(suite_data):
 @pytest.mark.fault("F43")
 def test_a_mask_that_changed_since_it_was_prepared_is_refused(suite_data):
     fold = suite_data.folds[0]
-    masks = suite_data.prepared.masks.copy()
-    masks[suite_data.prepared.index_of[fold.test[0]], 10] ^= True
-    changed = replace(suite_data, prepared=replace(suite_data.prepared, masks=masks))
+    targets = suite_data.prepared.take(fold.test)[1]
+    targets[0, 10] ^= True
     with pytest.raises(DataError, match="changed since the run began"):
-        scores_at_stored(changed, fold.test, np.zeros((len(fold.test), *SMALL.size), np.float32), 0.5)
+        scores_at_stored(suite_data, fold.test, targets, np.zeros(targets.shape, np.float32), 0.5)
 
 
 def test_a_perfect_mask_of_128_px_has_0_9977_at_the_stored_size(real_montgomery):

@@ -7,7 +7,7 @@ from records import parsed
 from test_costs import cell
 
 from bench.__main__ import main
-from bench.records.makespan import FILES, FILES_BESIDE, rows, simulated, useful
+from bench.records.costs import FILES, FILES_BESIDE, makespans, simulated, useful
 
 SECONDS = st.lists(st.floats(0.1, 1e5), min_size=1, max_size=40)
 
@@ -54,7 +54,7 @@ def details(*seconds):
 
 def test_simulated_runs_stand_beside_the_one_that_was_measured():
     records = details((44, 40), (24, 20), (44, 19))  # 79 s of cells in 43 s, told in whole seconds, two at a time
-    result = rows(records[::-1], [record.name for record in records], (1, 3), 0, 1024)
+    result = makespans(records[::-1], [record.name for record in records], (1, 3), 0, 1024)
     assert [row[1:] for row in result] == [
         ["2, measured", "39 s", "0%", "-"],  # less the second to which an end is told
         ["2", "40 s", "1%", "the longest cell; 2 workers do"],
@@ -68,14 +68,14 @@ def test_simulated_runs_stand_beside_the_one_that_was_measured():
 def test_the_order_is_the_suites_whatever_the_records_order():
     records = details((30, 1), (30, 1), (30, 5))
     names = [record.name for record in records]
-    first, last = (rows(records, order, (2,), 0, 1024)[-1][2] for order in (names, names[::-1]))
+    first, last = (makespans(records, order, (2,), 0, 1024)[-1][2] for order in (names, names[::-1]))
     assert (first, last) == ("6 s", "5 s"), "the long one last, or first"
 
 
 def test_open_files_are_what_breaks_first_where_they_are_few():
     records = details(*[(30, 1)] * 30)
     allowed = FILES * 20 + FILES_BESIDE
-    limits = [row[-1] for row in rows(records, [], (20, 21, 1000), 0, allowed)][-3:]
+    limits = [row[-1] for row in makespans(records, [], (20, 21, 1000), 0, allowed)][-3:]
     beyond = [f"open files: `ulimit -n {FILES * n + FILES_BESIDE}`" for n in (21, 30)]
     assert limits == ["unequal last cells", *beyond]
 

@@ -10,7 +10,7 @@ import pytest
 from readme_findings import ROOT, Leaderboards, figure, leaderboards, lines, renewed, together
 
 from bench.gate.limits import LIMITS, REAL
-from bench.records.makespan import rows
+from bench.records.costs import makespans
 from bench.records.results import Results
 from bench.statistics.verdicts import EQUIVALENT, MARGIN
 from bench.suites import SUITES, cells
@@ -118,7 +118,9 @@ def makespan(_: Leaderboards) -> str:
     suite = SUITES["montgomery-64"]
     every = Results(ROOT / "results").all(suite.name)
     records = [record for record in every if record.machine_key == "tensorflow-cpu-float32"]
-    measured, two, eight, many, more = rows(records, [cell.id for cell in cells(suite)], (2, 8, 64, 1000), 0, 10**6)
+    measured, two, eight, many, more = makespans(
+        records, [cell.id for cell in cells(suite)], (2, 8, 64, 1000), 0, 10**6
+    )
     assert many[2] == more[2]
     return (
         f"Its {len(records)} cells, two at a time: {measured[2]} measured, {two[2]} simulated; 8 workers {eight[2]}, 64"

@@ -11,12 +11,11 @@ from test_numerics import MATERIAL, of
 from bench import suites
 from bench.pages import provenance, report
 from bench.publish import _beside
-from bench.records import costs, reruns, store
-from bench.records.costs import Parts, since_start
+from bench.records import costs, store
 from bench.records.results import Results
-from bench.running import data, suite_run
-from bench.running import reruns as repeated
+from bench.running import data, reruns, suite_run
 from bench.running.executor import Outcome
+from bench.running.worker import Parts, since_start
 from lungseg.errors import DataError, LungsegError
 
 SUITE = suites.select(suites.suite("smoke"), architectures="unet", deterministic=False)
@@ -44,7 +43,7 @@ def trained(monkeypatch):
 
 def measured(results, times):
     (results / "cache" / "prepared").mkdir(parents=True, exist_ok=True)
-    return repeated.measure(SUITE, results, Results(results), times, lambda _: None)
+    return reruns.measure(SUITE, results, Results(results), times, lambda _: None)
 
 
 def test_runs_are_kept_and_no_record_of_a_leaderboard_is_made(trained, tmp_path):
@@ -112,8 +111,8 @@ def test_a_fast_section_tells_the_spread_or_that_it_is_not_known():
 
 def test_parts_of_a_process_add_up_to_its_life(monkeypatch):
     clock = iter([10.0, 12.0, 17.0, 18.0])
-    monkeypatch.setattr("bench.records.costs.time.monotonic", lambda: next(clock))
-    monkeypatch.setattr("bench.records.costs.since_start", lambda: 3.0)
+    monkeypatch.setattr("bench.running.worker.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("bench.running.worker.since_start", lambda: 3.0)
     of_process = Parts()
     assert of_process.ended("backend") == 2
     of_process.ended("build")

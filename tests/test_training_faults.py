@@ -9,8 +9,8 @@ from test_training import FOLD, RECIPE, SIDE, one_layer, prepared
 
 import lungseg
 from bench import machine
-from bench.records import readable
 from bench.running import child
+from bench.running.worker import training_warnings
 from lungseg import metrics, runtime, training
 from lungseg.architectures.blocks import LayerFactory
 from lungseg.errors import UsageError
@@ -39,7 +39,7 @@ def test_a_gradient_that_overflows_float16_costs_a_step_and_not_the_training():
 @pytest.mark.fault("F57")
 def test_a_constant_prediction_is_scored_as_it_is_and_flagged():
     half = np.full((1, 4, 4), 0.5, np.float32)
-    assert readable.training_warnings(LEARNING, half) == ["every pixel is predicted alike"]
+    assert training_warnings(LEARNING, half) == ["every pixel is predicted alike"]
     target = np.arange(16).reshape(4, 4) < 4
     assert metrics.dice(target, half[0] >= 0.5) == pytest.approx(2 * 4 / (16 + 4))
 
@@ -48,16 +48,14 @@ def test_a_constant_prediction_is_scored_as_it_is_and_flagged():
 def test_a_training_that_learns_nothing_is_flagged():
     still = replace(RECIPE, epochs=3, learning_rate=0.0, minimum_learning_rate=0.0)
     result = training.fit(one_layer(), prepared(), FOLD, still, 0)
-    assert readable.training_warnings(result.history, MIXED) == ["the training loss did not fall"]
+    assert training_warnings(result.history, MIXED) == ["the training loss did not fall"]
 
 
 def test_a_sound_training_raises_no_warning_and_one_cut_short_does():
-    assert readable.training_warnings(LEARNING, MIXED) == []
+    assert training_warnings(LEARNING, MIXED) == []
     steep = {**LEARNING, "val_dice": [0.5, 0.6, 0.7, 0.8, 0.9]}
-    assert readable.training_warnings(steep, MIXED) == [
-        "not converged: the validation Dice was rising when the epochs ran out"
-    ]
-    assert readable.training_warnings({"loss": [0.5], "val_dice": [0.5]}, MIXED) == [], "one epoch says nothing"
+    assert training_warnings(steep, MIXED) == ["not converged: the validation Dice was rising when the epochs ran out"]
+    assert training_warnings({"loss": [0.5], "val_dice": [0.5]}, MIXED) == [], "one epoch says nothing"
 
 
 @pytest.mark.fault("F58", "F59")

@@ -29,19 +29,19 @@ def costs(options: argparse.Namespace) -> int:
 def makespan(options: argparse.Namespace) -> int:
     """How long a suite would take on other numbers of workers, beside what was measured; no backend."""
     from bench.markdown import table
-    from bench.records import makespan as simulation
+    from bench.records import costs as measured
 
     if min(options.workers) < 1 or not options.wait >= 0:
         raise UsageError(f"--workers {options.workers}, --wait {options.wait}: at least 1 and 0 are needed")
     suite = suites.suite(options.suite)
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     ids = [cell.id for cell in suites.cells(suite)]
-    rows = simulation.rows(options.results.all(suite.name), ids, options.workers, options.wait, files)
+    rows = measured.makespans(options.results.all(suite.name), ids, options.workers, options.wait, files)
     if not rows:
         raise UsageError(
             f"{options.results.root}: no scored record of suite {suite.name}; `python -m bench run {suite.name}`"
         )
-    print(table(simulation.HEADERS, rows, style="simple"))
+    print(table(measured.HEADERS, rows, style="simple"))
     return 0
 
 
@@ -51,12 +51,11 @@ def report(options: argparse.Namespace) -> int:
     Takes no lock, so that it can show what a run has finished so far.
     """
     from bench.pages import report as pages
-    from bench.records.readable import readable
 
     if options.suite:
         suites.suite(options.suite)
     options.results.require()
-    result = readable(options.results)
+    result = options.results.readable()
     for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, result=result):
         print(f"written: {near(path)}")
     result.warn(options.results)

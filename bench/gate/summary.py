@@ -14,7 +14,8 @@ import numpy as np
 from bench import machine
 from bench.gate.accuracy import scores
 from bench.gate.verdict import NotComparable
-from bench.records import readable, store
+from bench.records import store
+from bench.records.conflicts import conflicts
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.running.data import SuiteData
@@ -206,7 +207,7 @@ def left_out(results: Results, suite: Suite) -> list[str]:
 def _of_records(suite: Suite, stored: Sequence[Record]) -> Summary:
     """As ``summarise``, from what records alone tell: no pixels, so no quarters and no batches."""
     records = [record for record in stored if record.ok]
-    if mixed := readable.conflicts(records):
+    if mixed := conflicts(records):
         raise NotComparable(
             f"{suite.name}: its records cannot be compared with each other: {'; '.join(mixed)}; run it again"
         )

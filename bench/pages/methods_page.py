@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench import names
 from bench.markdown import paragraph, table
 from bench.pages import literature
-from bench.records import readable
+from bench.records.record import LEVEL
 from bench.statistics import hard_images, stats
 from bench.statistics.ranking import ALL_PAIRS
 from bench.statistics.resampling import MIN_PATIENTS, RESAMPLES
@@ -183,7 +183,7 @@ def _limits() -> str:
         "Ground truth: one reader's masks. Protocol 2 links patients by anatomy, which finds most but perhaps not all.",
         "The highest of many rows is biased upwards by selection; a page states the result of nested selection.",
         f"Convergence: a cell is called not converged where soft validation Dice rose by more than "
-        f"{readable.LEVEL} in"
+        f"{LEVEL} in"
         " the last fifth of the epochs. The order is that of the budget.",
         "Machines: another backend, processor or library version adds in another order, and a training amplifies it."
         " Treat the difference between machines as the run-to-run spread of a single-seed row.",

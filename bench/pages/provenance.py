@@ -9,7 +9,7 @@ from bench.cell import file_slug
 from bench.machine import devices_of
 from bench.markdown import code, counted, escape, listed, paragraph, plain, table
 from bench.records.record import Machine, Source
-from bench.records.reruns import Reruns
+from bench.running.reruns import Reruns
 from bench.statistics.rows import Leaderboard
 
 CHOSEN_BY = {  # a recipe's monitor -> words

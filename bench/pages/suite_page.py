@@ -17,7 +17,7 @@ from bench.pages import (
     provenance,
     tables,
 )
-from bench.records.reruns import Reruns
+from bench.running.reruns import Reruns
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Leaderboard
 from bench.statistics.scores import MIXED, common_unit

@@ -7,7 +7,7 @@ through and stay in ``document``, which is what is hashed, copied and published:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -19,6 +19,8 @@ from lungseg.metrics import METRICS, Counts
 
 CURVES = ("loss", "val_loss", "val_dice", "learning_rate", "seconds")  # of every training, a number an epoch
 PARTS = ("train", "validation", "test")
+POOR = 0.8  # mean Dice under which a network knows little more than where lungs usually lie
+LEVEL = 0.002  # rise of the best validation Dice over the last fifth of the epochs that counts as still learning
 SEEDS = "+seeds"  # after an architecture's name: the mean of all of its seeds' probabilities
 VIEWS = "+tta"  # the mean over transforms of each image
 
@@ -354,6 +356,16 @@ class Record(Stored):
         return f"{on.backend}-{on.device_kind}-{on.precision}{fast}"
 
     @property
+    def all_warnings(self) -> list[str]:
+        """The warnings that were stored, and those that follow from the scores."""
+        scores = [case.dice for case in self.cases]
+        if not scores or (mean := sum(scores) / len(scores)) >= POOR:
+            return [*self.warnings]
+        return [
+            *self.warnings, f"the held-out images have a mean Dice of {mean:.2f}: it hardly tells lungs from the rest"
+        ]  # fmt: skip
+
+    @property
     def trained(self) -> bool:
         """Whether the record is of one training, not of an ensemble."""
         return not self.inputs.members
@@ -367,9 +379,13 @@ class Trial(Stored):
     total_seconds: float = 0.0
 
 
-def trainings(records: Iterable[Record]) -> list[Record]:
-    """Those that are a training each."""
-    return [record for record in records if record.trained]
+def not_converged(dice: Sequence[float]) -> bool:
+    """Whether validation Dice, one an epoch, still improved in the last fifth of the epochs, by more than ``LEVEL``.
+
+    Dice is used because the scale of a loss differs between loss functions.
+    """
+    tail = len(dice) // 5
+    return tail > 0 and max(dice) - max(dice[:-tail]) > LEVEL
 
 
 def newest(records: Iterable[Record]) -> list[Record]:

@@ -18,9 +18,8 @@ from bench.records.record import Record
 from bench.records.results import Results
 from bench.robustness import corruptions, measurement
 from bench.robustness.measurement import DIGITS, Network
-from bench.running import child, data, ensemble_cell
+from bench.running import child, data, trained
 from bench.running.data import SuiteData
-from bench.running.ensemble import trained
 from bench.running.executor import Event, Executor, Local, Say
 from bench.running.training import of_cell, restored
 from bench.suites import Suite
@@ -58,7 +57,7 @@ def measure(
         local = replace(suite, architectures=(architecture,), variants=())
         chosen = range(seeds) if seeds else _seeds(local, results)
         cells = tuple(suites.cells(replace(local, seeds=tuple(chosen) or suite.seeds)))
-        by_id, lacking = trained(cells, local, suite_data, results)
+        by_id, lacking = trained.records(cells, local, suite_data, results)
         problems += lacking
         planned.append((cells, [*by_id.values()]))
     if problems:
@@ -159,13 +158,13 @@ def run(requested: Request, say: Say) -> None:
     """
     first, results = requested.cells[0], requested.results
     planned = results.load(first).inputs.every
-    at, model = ensemble_cell.opened(first, requested.suite, requested.root, results, planned)
+    at, model = trained.opened(first, requested.suite, requested.root, results, planned)
     suite_data = at.suite_data
     from lungseg import training
 
     say({"event": "machine", "machine": at.metadata()})
     for cell in requested.cells:
-        fold = ensemble_cell.give_weights(model, cell, suite_data, results)
+        fold = trained.give_weights(model, cell, suite_data, results)
         prepared = suite_data.prepared
         rows = [prepared.index_of[name] for name in fold.test]
         result: dict[str, list[float]] = {}

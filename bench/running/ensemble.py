@@ -1,30 +1,41 @@
-"""A suite's ensembles: means over an architecture's seeds, over TTA, or both, fold by fold. One process per
-architecture scores them; valid records are kept."""
+"""A suite's ensembles: means over an architecture's seeds, over TTA, or both, fold by fold; valid records are kept.
+
+One fresh process per architecture (``python -m bench.running.ensemble``) predicts and scores them; trains nothing.
+"""
 
 from __future__ import annotations
 
+import resource
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench import suites
 from bench.cell import Cell
 from bench.records import store
-from bench.records.record import SEEDS, Record
-from bench.records.record import VIEWS as OF_VIEWS
+from bench.records.record import SEEDS, VIEWS, Record
 from bench.records.results import Results
-from bench.running import data
+from bench.running import child, data, held_out, trained, worker
 from bench.running.data import SuiteData
-from bench.running.executor import Event, Executor, Job, Local
-from bench.running.suite_run import of_others
-from bench.running.training import fingerprint_inputs, of_cell
+from bench.running.executor import Event, Executor, Job, Local, Say
+from bench.running.training import fingerprint_inputs, of_cell, restored
 from bench.suites import Suite
 from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold
-from lungseg.tta import IDENTITY, TRANSFORMS, Transform
+from lungseg.tta import IDENTITY, TRANSFORMS, Transform, averaged
+
+UNTRAINED: dict[str, list[float]] = {  # the history of what has no epochs of its own
+    key: [] for key in (
+        "loss", "dice", "hard_dice", "val_loss", "val_dice", "val_hard_dice", "learning_rate", "seconds", "cpu_seconds",
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,16 +84,16 @@ def ensembles(
         if not chosen:
             problems.append(
                 f"{architecture}: not trained yet in {results.path(suites.cells(local)[0]).parent}; run "
-                f"`{_run(local)}` first, or exclude it with --arch"
+                f"`{trained.run_command(local)}` first, or exclude it with --arch"
             )
             continue
         if len(chosen) == 1 and not tta:
             raise UsageError(
                 f"{architecture} has only seed {chosen[0]}; an ensemble needs at least two: train more with "
-                f"`{_run(local)} --seeds 3`, or add --tta"
+                f"`{trained.run_command(local)} --seeds 3`, or add --tta"
             )
         cells = suites.cells(replace(local, seeds=tuple(chosen)))
-        records, lacking = trained(cells, local, suite_data, results)
+        records, lacking = trained.records(cells, local, suite_data, results)
         problems += lacking
         if lacking:
             continue
@@ -98,48 +109,6 @@ def ensembles(
     return result
 
 
-def _run(suite: Suite) -> str:
-    """The command that trains the suite's one architecture."""
-    more = f" --variants {suite.variant}" if suite.variant else ""
-    return f"python -m bench run {suite.name} --arch {suite.architectures[0]}{more}"
-
-
-def trained(
-    cells: Sequence[Cell], suite: Suite, suite_data: SuiteData, results: Results
-) -> tuple[dict[str, Record], list[str]]:
-    """The records of one architecture's cells by id, and what is missing among records and weights."""
-    records: dict[str, Record] = {}
-    problems: list[str] = []
-    lacking: list[str] = []
-    for cell in cells:
-        weights = results.artifact(cell, "weights.npz")
-        record = results.find(cell, fingerprint_inputs(cell, suite_data))
-        if record is None:
-            lacking.append(cell.id)
-        elif not weights.is_file():
-            made_from = dict(record.inputs.every)
-            same = [results.path(cell), *of_others(cell, made_from, results)]  # or one would be reused
-            problems.append(
-                f"{weights}: no such file (published or copied records may come without weights); delete "
-                f"{' and '.join(map(str, same))} and run suite {cell.suite} again"
-            )
-        else:
-            records[cell.id] = record
-    if lacking:
-        name, most = cells[0].architecture, max(cell.seed for cell in cells) + 1
-        problems.append(
-            f"{name}: {len(lacking)} of {len(cells)} cells have no finished training on the current data with "
-            f"the current recipe: {', '.join(lacking)}; run `{_run(suite)} --seeds {most}`, or select fewer with "
-            "--seeds, --folds or --arch"
-        )
-    if len({record.inputs.every.get("graph") for record in records.values()}) > 1:
-        problems.append(
-            f"{cells[0].architecture}: its cells were trained with different versions of its code; run suite "
-            f"{suite.name} again"
-        )
-    return records, problems
-
-
 def _of_one(
     cells: Sequence[Cell], records: Mapping[str, Record], suite: Suite, suite_data: SuiteData, tta: bool
 ) -> list[Ensemble]:
@@ -153,9 +122,9 @@ def _of_one(
         if len(seeds) > 1 and together:
             chosen += [(SEEDS, seeds[0], together, (IDENTITY,))]
         if tta:
-            chosen += [(OF_VIEWS, cell.seed, [cell], TRANSFORMS) for cell in local]
+            chosen += [(VIEWS, cell.seed, [cell], TRANSFORMS) for cell in local]
             if len(seeds) > 1 and together:
-                chosen.append((SEEDS + OF_VIEWS, seeds[0], together, TRANSFORMS))
+                chosen.append((SEEDS + VIEWS, seeds[0], together, TRANSFORMS))
         for suffix, seed, some, transforms in chosen:
             named = replace(local[0], architecture=local[0].architecture + suffix, seed=seed)
             made_from = {
@@ -215,7 +184,7 @@ def make(
             store.set_aside(results.path(one.cell))
         first = local[0].cell
         payload = Entries(tuple(local), suite, root, results)
-        job = of_cell("bench.running.ensemble_cell", first, payload, results.artifact(first, "log.txt"), results)
+        job = of_cell("bench.running.ensemble", first, payload, results.artifact(first, "log.txt"), results)
         if not _made(job, executor or Local(), say):
             failed.append(architecture)
     if failed:
@@ -235,3 +204,130 @@ def _made(job: Job, executor: Executor, say: Callable[[str], None]) -> bool:
     if outcome.error:
         say(f"{job.log.parent.name}: {outcome.describe}")
     return not outcome.error
+
+
+# What follows runs in the process.
+
+
+def run(details: Entries, say: Say) -> None:
+    """Score each ensemble and store its record; all are of one architecture.
+
+    say: receives {"event": "made", "entry": its id, "dice": mean}. Raises DataError for members that are not
+    what their records say, or that have seen a patient of an image which they are to predict.
+    """
+    ensembles, results, first = details.entries, details.results, details.entries[0].members[0]
+    at, model = trained.opened(first, details.suite, details.root, results, ensembles[0].inputs)
+    suite_data, threshold = at.suite_data, first.recipe.threshold
+    from lungseg import complexity
+
+    size = complexity.parameters(model), complexity.gmacs(model)
+    member_predictions = Predictions(model, suite_data, results)
+    for ensemble in ensembles:
+        fold = ensemble.fold(suite_data)
+        result = [member_predictions.of(member, ensemble.transforms) for member in ensemble.members]
+        began = time.monotonic()
+        probability = mean(by_seed(ensemble.members, [values for values, _ in result], fold.test))
+        scoring = time.monotonic()
+        held, row = held_out.HeldOut(suite_data, fold, threshold), {key: k for k, key in enumerate(fold.test)}
+        with held_out.masks_file(results.artifact(ensemble.cell, "predictions.npz"), fold.test, first.size) as keep:
+            for ids in held_out.batches(fold.test):
+                keep(held.add(ids, probability[[row[key] for key in ids]]))
+        shares = [len(values.keys() & set(fold.test)) / len(values) for values, _ in result]
+        predicting = sum(share * each for share, (_, each) in zip(shares, result, strict=True))
+        seconds = predicting + scoring - began, time.monotonic() - scoring
+        members = [results.load(member) for member in ensemble.members]
+        record = {
+            **_record(ensemble, members, shares, size, seconds),
+            "cases": held.cases,
+            "calibration": held.calibration(),
+            "warnings": worker.training_warnings(UNTRAINED, held.extremes),
+            **at.provenance(fold),
+        }
+        results.save(ensemble.cell, record)
+        say({"event": "made", "entry": ensemble.cell.id, "dice": float(np.mean([case["dice"] for case in held.cases]))})
+
+
+def by_seed(
+    members: Sequence[Cell], result: Sequence[Mapping[str, np.ndarray]], ids: Sequence[str]
+) -> list[np.ndarray]:
+    """Probabilities float32 (N, H, W) of the images ``ids``, one array a seed: of each image that of the seed's member
+    which held it out. result: of each member, those of the images that it held out, by id."""
+    held: dict[int, dict[str, np.ndarray]] = {}
+    for member, values in zip(members, result, strict=True):
+        held.setdefault(member.seed, {}).update(values)
+    return [np.stack([values[key] for key in ids]) for _, values in sorted(held.items())]
+
+
+def mean(probabilities: list[np.ndarray]) -> np.ndarray:
+    """Mean of members' probabilities float32 (N, H, W), each of the same weight; summed in float64."""
+    return np.asarray(np.mean(probabilities, axis=0, dtype=np.float64).astype(np.float32))
+
+
+class Predictions:
+    """Probabilities by members of the images that each held out, kept because several ensembles share them.
+
+    A byte a pixel less would not do: of 138 images at 256 px, a seed and a set of transforms take 36 MB.
+    """
+
+    def __init__(self, model: Any, suite_data: SuiteData, results: Results) -> None:
+        self.model, self.suite_data, self.results = model, suite_data, results
+        self.result: dict[tuple[str, tuple[Transform, ...]], tuple[dict[str, np.ndarray], float]] = {}
+
+    def of(self, member: Cell, transforms: tuple[Transform, ...]) -> tuple[dict[str, np.ndarray], float]:
+        """Probabilities float32 (H, W) of each image that the member held out, by id, and the seconds they took."""
+        from lungseg.training import probabilities
+
+        if (member.id, transforms) not in self.result:
+            began, prepared = time.monotonic(), self.suite_data.prepared
+            fold = trained.give_weights(self.model, member, self.suite_data, self.results)
+            images = prepared.take(fold.test)[0]
+            averages = averaged(partial(probabilities, self.model), images, transforms)
+            values = dict(zip(fold.test, averages, strict=True))
+            self.result[member.id, transforms] = values, time.monotonic() - began
+        return self.result[member.id, transforms]
+
+
+def _record(
+    ensemble: Ensemble,
+    members: list[Record],
+    shares: list[float],
+    size: tuple[int, float],
+    seconds: tuple[float, float],
+) -> store.Document:
+    """What a record says of its ensemble and what it cost: the members' trainings, and its own predicting and scoring.
+
+    shares: of each member's held-out images, those that this ensemble predicts; so much of its training is counted
+    here, the rest with the other folds' ensembles. size: parameters and GMACs of one member. An ensemble has no epochs:
+    its history is empty.
+    """
+    training, total = (
+        sum(share * getattr(m.timing, key) for share, m in zip(shares, members, strict=True))
+        for key in ("train_seconds", "total_seconds")
+    )
+    seeds = len({member.seed for member in ensemble.members})
+    return {
+        "schema": store.SCHEMA,
+        "fingerprint": store.fingerprint(ensemble.inputs),
+        "inputs": ensemble.inputs,
+        "status": "ok",
+        "cell": ensemble.cell.as_dict(),
+        "history": UNTRAINED,
+        "best_epoch": None,
+        "weights_sha256": store.sha256([member.weights_sha256 for member in members]),
+        "parameters": size[0] * seeds,
+        "gmacs": size[1] * seeds * len(ensemble.transforms),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "timing": {
+            "train_seconds": training,
+            "predict_seconds": seconds[0],
+            "score_seconds": seconds[1],
+            "total_seconds": total + sum(seconds),
+        },
+    }
+
+
+work = child.telling(lambda payload, say: run(restored(Entries, payload), say))
+
+
+if __name__ == "__main__":
+    sys.exit(child.serve(work))

@@ -40,12 +40,12 @@ class HeldOut:
         """Score the next images, probability float32 (n, H, W); returns their predicted masks, bool (n, H, W)."""
         from lungseg import training  # late: it imports the backend
 
-        predictions = training.masks(probability, self.threshold)
-        cases = score(self.suite_data, ids, predictions)
+        predictions, targets = training.masks(probability, self.threshold), self.suite_data.prepared.take(ids)[1]
+        cases = score(self.suite_data, ids, targets, predictions)
         if self.stored:
-            there = scores_at_stored(self.suite_data, ids, probability, self.threshold)
+            there = scores_at_stored(self.suite_data, ids, targets, probability, self.threshold)
             cases = [{**case, "at_stored": stored} for case, stored in zip(cases, there, strict=True)]
-            self._calibration.add(probability, self.suite_data.prepared.take(ids)[1])
+            self._calibration.add(probability, targets)
         self.cases += cases
         self.extremes = np.array(
             [np.minimum(self.extremes[0], probability.min()), np.maximum(self.extremes[1], probability.max())]
@@ -74,8 +74,10 @@ def check_unseen(suite_data: SuiteData, fold: Fold) -> None:
             raise LungsegError(f"{key}: its patient was trained on; the folds are broken")
 
 
-def score(suite_data: SuiteData, ids: Sequence[str], predictions: np.ndarray) -> list[dict[str, Any]]:
-    """Scores of these images at the network's size. predictions: bool (n, H, W)."""
+def score(
+    suite_data: SuiteData, ids: Sequence[str], targets: np.ndarray, predictions: np.ndarray
+) -> list[dict[str, Any]]:
+    """Scores of these images at the network's size. targets, predictions: bool (n, H, W)."""
     prepared = suite_data.prepared
     return [
         {
@@ -83,21 +85,22 @@ def score(suite_data: SuiteData, ids: Sequence[str], predictions: np.ndarray) ->
             "patient": prepared.patients[prepared.index_of[key]],
             **metrics.score(target, prediction, prepared.spacing_mm[prepared.index_of[key]]),
         }
-        for key, target, prediction in zip(ids, prepared.take(ids)[1], predictions, strict=True)
+        for key, target, prediction in zip(ids, targets, predictions, strict=True)
     ]
 
 
 def scores_at_stored(
-    suite_data: SuiteData, ids: Sequence[str], probability: np.ndarray, threshold: float
+    suite_data: SuiteData, ids: Sequence[str], targets: np.ndarray, probability: np.ndarray, threshold: float
 ) -> list[dict[str, Any]]:
     """Counts and border distances of each of these images at its mask's stored size.
 
     At the network's size a perfect mask loses detail, and more than half of all HD95 are exactly one pixel. So the
-    probabilities are enlarged and thresholded there; enlarged masks would lose more than twice as much. probability:
-    float32 (n, h, w). Raises DataError where a mask is no longer the one that the prepared set was made from.
+    probabilities are enlarged and thresholded there; enlarged masks would lose more than twice as much. targets: the
+    prepared masks, bool (n, h, w). probability: float32 (n, h, w). Raises DataError where a mask is no longer the one
+    that the prepared set was made from.
     """
     result = []
-    for key, values, mask in zip(ids, probability, suite_data.prepared.take(ids)[1], strict=True):
+    for key, values, mask in zip(ids, probability, targets, strict=True):
         case = suite_data.case_of[key]
         target = read_stored_mask(case)
         if not np.array_equal(images.resize_mask(target, values.shape), mask):

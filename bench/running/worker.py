@@ -6,10 +6,11 @@ A suite's cell and a search's training are the same here; what predicts from kep
 from __future__ import annotations
 
 import io
+import os
 import resource
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -21,8 +22,8 @@ import numpy as np
 import lungseg
 from bench import machine
 from bench.cell import Cell
-from bench.records import parse, readable, store
-from bench.records.costs import Parts
+from bench.records import parse, store
+from bench.records.record import not_converged
 from bench.records.results import Results
 from bench.running import child, data, held_out
 from bench.running.executor import Say
@@ -34,6 +35,7 @@ from lungseg.prepare import Prepared
 from lungseg.splits import Fold
 
 SEARCHED = ("id", "patient", "dice")  # what a search needs of an image
+FALL = 0.01  # least fall of the training loss, of a Dice loss between 0 and 1, that counts as learning
 
 if TYPE_CHECKING:
     import keras
@@ -185,6 +187,40 @@ def only(prepared: Prepared, ids: Iterable[str]) -> Prepared:
     )
 
 
+class Parts:
+    """A clock that is read between the parts of a process's life; the first, ``start``, ends when it is made.
+
+    seconds: of each part, by its name.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.at = time.monotonic()
+        if (started := since_start()) is not None:
+            self.seconds["start"] = started
+
+    def ended(self, name: str) -> float:
+        """Add the seconds since the last reading to a part; returns all that it took so far."""
+        before, self.at = self.at, time.monotonic()
+        self.seconds[name] = self.seconds.get(name, 0.0) + self.at - before
+        return self.seconds[name]
+
+    def split(self, name: str, **within: float) -> None:
+        """Take known seconds within a part out of it, as parts of their own."""
+        self.seconds[name] = max(0.0, self.seconds[name] - sum(within.values()))
+        self.seconds |= within
+
+
+def since_start() -> float | None:
+    """Seconds since the kernel made this process, to a hundredth; None where it does not tell."""
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        made = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # field 22, counted after the name: since the boot
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - made)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+
+
 def tell_training(parts: Parts, trained: Trained) -> None:
     """Split what was built and trained into its parts, of this process alone."""
     epochs = trained.history["seconds"][trained.resumed_at :]
@@ -215,12 +251,26 @@ def of_training(fit: TrainedModel, probability: np.ndarray) -> store.Document:
         "status": "ok",
         "history": fit.trained.history,
         "best_epoch": fit.trained.best_epoch,
-        "warnings": readable.training_warnings(fit.trained.history, probability),
+        "warnings": training_warnings(fit.trained.history, probability),
         "weights_sha256": fit.trained.weights_sha256,
         "parameters": complexity.parameters(fit.model),
         "gmacs": complexity.gmacs(fit.model),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
+
+
+def training_warnings(history: Mapping[str, Sequence[float]], extremes: np.ndarray) -> list[str]:
+    """Warnings about a training, empty if there are none. extremes: lowest and highest probability of the held-out
+    images, or all."""
+    result = []
+    loss = history["loss"]
+    if len(loss) > 1 and not min(loss[1:]) < loss[0] - FALL:
+        result.append("the training loss did not fall")
+    if extremes.size and float(extremes.max() - extremes.min()) < 1e-3:
+        result.append("every pixel is predicted alike")
+    if not_converged(history["val_dice"]):
+        result.append("not converged: the validation Dice was rising when the epochs ran out")
+    return result
 
 
 def train_model(

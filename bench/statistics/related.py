@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.records import costs
+from bench.records.conflicts import conflicts
 from bench.records.record import VIEWS, Record
 from bench.statistics.hard_images import HARDEST, hardest_first
 from bench.statistics.ranking import compared, corrected
@@ -45,6 +46,7 @@ def related(
             concurrent_cells=_concurrent_cells(s.conditions, records),
             power=power(s, result),
             scored=_scored(s, result),
+            mixed=tuple(conflicts(records[s.conditions])),
         )
         for s in result
     ]
@@ -142,9 +144,9 @@ def _matched(
     if both is None:
         return None
     here, there = both
-    if _made_from(here.records, differ) != _made_from(there.records, differ) or (found := _difference(*both)) is None:
+    if _made_from(here.records, differ) != _made_from(there.records, differ) or (result := _difference(*both)) is None:
         return None
-    pair, dice, other_dice = found
+    pair, dice, other_dice = result
     where = other.conditions
     images = _seen(here.records) / _seen(there.records)
     return MatchedRow(row.name, where.suite, where.machine, dice, other_dice, pair, images)

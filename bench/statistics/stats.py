@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.records import readable
-from bench.records.record import Record
+from bench.records.record import Record, not_converged
 from bench.statistics import resampling
 from bench.statistics.ranking import compared, nested, rank_stats, ranking
 from bench.statistics.related import related
@@ -96,7 +95,7 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
         tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
         nested(names, tables), variances([r.name for r in able if r.single], tables, resamples),
         beside_siblings=beside_siblings(records),
-        extra_images=_extra_images(records) if key.extra_train else 0, mixed=tuple(readable.conflicts(records)),
+        extra_images=_extra_images(records) if key.extra_train else 0,
     )  # fmt: skip
     return leaderboard, tables
 
@@ -203,7 +202,7 @@ def _cell(record: Record, row: str) -> CellRow:
         trained=record.trained,
         sealed=record.sealed,
         error=(record.error.type, record.error.message),
-        warnings=tuple(readable.all_warnings(record)),
+        warnings=tuple(record.all_warnings),
         machine=record.machine,
         source=record.source,
         made_with=_made_with(record),
@@ -217,7 +216,7 @@ def _cell(record: Record, row: str) -> CellRow:
         epochs=history.epochs,
         best_epoch=record.best_epoch,
         kept_dice=validation[record.best_epoch] if record.ok and validation and record.best_epoch is not None else None,
-        rising=record.ok and readable.not_converged(curves["val_dice"]),
+        rising=record.ok and not_converged(curves["val_dice"]),
         curves=curves if all(curves.values()) else {},
         total_seconds=record.timing.total_seconds,
         cpu_seconds=record.timing.train_cpu_seconds if known else None,

@@ -53,7 +53,7 @@ def run(root, outputs, results):
     try:
         predictions = training.masks(np.stack([outputs[key] for key in fold.test]))
         held_out.check_unseen(suite_data, fold)
-        cases = held_out.score(suite_data, fold.test, predictions)
+        cases = held_out.score(suite_data, fold.test, suite_data.prepared.take(fold.test)[1], predictions)
         scored = tuple(CaseScore(**case) for case in cases)
         records = [replace(MADE, cell=CellFields(**job.as_dict()), cases=scored) for job in suites.cells(FEW)]
     except LungsegError:
@@ -78,8 +78,8 @@ def leaked(cases, n, seed=0, deal=splits.folds):
     return [dataclasses.replace(fold, train=(*fold.train, fold.test[0])) for fold in deal(cases, n, seed)]
 
 
-def pooled_as_per_image(suite_data, ids, predictions, score=held_out.score):
-    cases = score(suite_data, ids, predictions)
+def pooled_as_per_image(*all, score=held_out.score):
+    cases = score(*all)
     total = metrics.pooled(cases)
     return [{**case, **{key: total[key] for key in ("dice", "f1", "iou")}} for case in cases]
 
