@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import suites
-from bench.cell import Cell, file_slug
+from bench.names import file_slug
 from bench.records import store
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.running.data import SuiteData
 from bench.running.training import fingerprint_inputs
 from bench.statistics.resampling import Interval
-from bench.suites import Suite
+from bench.suites import Cell, Suite
 from lungseg import runtime
 from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold

@@ -1,7 +1,8 @@
-"""Display names: ``U-Net 3+`` for ``unet3plus``, ``Montgomery`` for ``montgomery``."""
+"""Names to show, ``U-Net 3+`` for ``unet3plus``, ``Montgomery`` for ``montgomery``, and names of files."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 
@@ -9,6 +10,7 @@ from bench.machine import devices_of
 from lungseg.architectures import DISPLAY_NAMES
 from lungseg.recipes import RECIPES, REFERENCE
 
+LONGEST = 210  # characters of a file name, whose limit is 255 nearly everywhere, before `-distribution.png`
 _FIRST = re.compile(r"[A-Za-z0-9_]+")
 _DEVICES = {"cpu": "CPU"}
 _LOSSES = {
@@ -69,3 +71,12 @@ def recipe(name: str) -> str:
         f"{name} ({source}Adam, {_LOSSES.get(known.loss, known.loss)}, batch {known.batch_size},"
         f" {most}{known.epochs} epochs, {moved})"
     )
+
+
+def file_slug(text: str) -> str:
+    """A file name: letters, digits, dots, dashes and underscores, never a path. One that would not fit a file system
+    with what is put after it ends in a hash, so that two of them stay two."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".") or "_"
+    if len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST - 9]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"

@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.running import child
-from bench.running.executor import Say
+from bench.running.executor import Say, serve, telling
 
 LIMIT_BYTES = 2 * 2**30  # of memory, where it is eaten
 HOARD_BYTES = 3 * 2**30  # of memory that is there, until whoever watches over it ends the process
@@ -51,8 +50,8 @@ def run(payload: dict[str, Any], say: Say) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-work = child.telling(run)
+work = telling(run)
 
 
 if __name__ == "__main__":
-    sys.exit(child.serve(work))
+    sys.exit(serve(work))

@@ -13,8 +13,7 @@ import pytest
 
 import lungseg
 from bench import machine
-from bench.running.child import Child
-from bench.running.executor import Job
+from bench.running.executor import Child, Job
 from lungseg import runtime
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 

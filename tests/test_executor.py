@@ -7,8 +7,7 @@ import time
 import pytest
 
 from bench.running import executor as room
-from bench.running.child import Child
-from bench.running.executor import EXECUTORS, Interrupted, Job, Local, Stopped, in_parallel
+from bench.running.executor import EXECUTORS, Child, Interrupted, Job, Local, Stopped, in_parallel
 
 
 class Endless:

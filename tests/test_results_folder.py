@@ -20,7 +20,7 @@ from bench.__main__ import main
 from bench.cli import comparing
 from bench.records import store
 from bench.records.results import Results
-from bench.running import child, data, lock
+from bench.running import data, executor, lock
 from lungseg import atomic
 from lungseg.errors import EnvironmentFailure
 from lungseg.provenance import ROOT
@@ -36,7 +36,7 @@ def no_training(monkeypatch):
         pytest.fail("went on to prepare and train")
 
     monkeypatch.setattr(data, "resolve_root", refuse)
-    monkeypatch.setattr(child.Child, "start", refuse)
+    monkeypatch.setattr(executor.Child, "start", refuse)
 
 
 @pytest.fixture

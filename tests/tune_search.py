@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "faulty"))
 import numpy as np
 
 from bench import __main__
-from bench.running import child, data, progress, training, worker
-from bench.running.child import Child
+from bench.running import data, executor, progress, training, worker
+from bench.running.executor import Child
 from bench.tune import study
 from lungseg import ARCHITECTURES, runtime
 
@@ -46,7 +46,7 @@ class Forked(Child):
                 for descriptor in (*jobs, *events, log):
                     os.close(descriptor)
                 sys.stdin = os.fdopen(0, encoding="utf-8")
-                code = child.serve(worker.work)
+                code = executor.serve(worker.work)
             finally:
                 os._exit(code)
         os.close(jobs[0])
@@ -88,7 +88,7 @@ def main() -> int:
     import keras  # noqa: F401
 
     ARCHITECTURES._entries["tiny"] = "networks:tiny"
-    child.Child = Forked  # type: ignore[misc]
+    executor.Child = Forked  # type: ignore[misc]
     study.Training = lambda *arguments, **more: training.Training(*arguments, **more, checkpoint_s=0.0)  # type: ignore[misc, assignment]
     if os.environ.get("POISONED"):
         data.load_suite_data = poisoned(data.load_suite_data)

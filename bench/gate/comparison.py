@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bench.gate import accuracy, pipeline, preparation
 from bench.gate.limits import Limits, limits_of
 from bench.gate.verdict import Finding, Summary
-from bench.running.child import NOT_OF_THE_CODE
+from bench.running.executor import NOT_OF_THE_CODE
 
 
 def compare(

@@ -15,9 +15,9 @@ import numpy as np
 from bench import suites
 from bench.records import store
 from bench.records.results import Results
-from bench.running import child, data, worker
+from bench.running import data, worker
 from bench.running.data import SuiteData
-from bench.running.executor import Job, Local
+from bench.running.executor import Job, Local, serve, telling
 from bench.running.training import Training, fingerprint_inputs, plain, restored
 from bench.suites import Suite
 from lungseg import ARCHITECTURES
@@ -125,8 +125,8 @@ def _scores(case: Mapping[str, Any]) -> dict[str, Any]:
     return local | {f"at_stored.{key}": stored[key] for key in SCORES if key in stored}
 
 
-work = child.telling(lambda payload, say: say({"event": "facts", "facts": trained(**vars(restored(Request, payload)))}))
+work = telling(lambda payload, say: say({"event": "facts", "facts": trained(**vars(restored(Request, payload)))}))
 
 
 if __name__ == "__main__":
-    sys.exit(child.serve(work))
+    sys.exit(serve(work))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bench.cell import file_slug
+from bench.names import file_slug
 from bench.pages import answers, completeness, provenance
 from bench.records import store
 from bench.records.results import Results

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from bench import findings, names
-from bench.cell import file_slug
 from bench.markdown import NONE, code, counted, duration, escape, listed, millions, paragraph, table
+from bench.names import file_slug
 from bench.pages import completeness, leading, tables
 from bench.pages.leading import ranked
 from bench.pages.suite_page import GENERATED, shown, unread

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from bench.cell import file_slug
 from bench.machine import devices_of
 from bench.markdown import code, counted, escape, listed, paragraph, plain, table
+from bench.names import file_slug
 from bench.records.record import Machine, Source
 from bench.running.reruns import Reruns
 from bench.statistics.rows import Leaderboard

@@ -9,8 +9,8 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from bench import markdown
-from bench.cell import file_slug
 from bench.markdown import filled, plain, ratio, table, truncated, with_interval
+from bench.names import file_slug
 from bench.pages import answers, completeness, csv_tables, leading, robustness_page
 from bench.pages.browser_page import browser_page
 from bench.pages.hard_cases import hardest_page

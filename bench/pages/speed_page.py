@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.cell import file_slug
 from bench.markdown import NONE, escape, paragraph, percent, table
-from bench.names import display
+from bench.names import display, file_slug
 from bench.pages.tables import unbroken
 from bench.speed.throughput_table import ThroughputTable, number
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-from bench.cell import cell_id, network, variant_of
 from bench.machine import FAST
 from bench.records import kinds, store
+from bench.suites import cell_id, network, variant_of
 from lungseg.metrics import METRICS, Counts
 
 CURVES = ("loss", "val_loss", "val_dice", "learning_rate", "seconds")  # of every training, a number an epoch

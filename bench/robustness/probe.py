@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 
 from bench import machine, suites
-from bench.cell import Cell
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.robustness import corruptions, measurement
 from bench.robustness.measurement import DIGITS, Network
-from bench.running import child, data, trained
+from bench.running import data, trained
 from bench.running.data import SuiteData
-from bench.running.executor import Event, Executor, Local, Say
+from bench.running.executor import Event, Executor, Local, Say, serve, telling
 from bench.running.training import of_cell, restored
-from bench.suites import Suite
+from bench.suites import Cell, Suite
 from lungseg import metrics
 from lungseg.errors import PARTIAL, DataError
 
@@ -182,8 +181,8 @@ def run(requested: Request, say: Say) -> None:
         say({"event": "dice", "cell": cell.id, "images": list(fold.test), "dice": result})
 
 
-work = child.telling(lambda payload, say: run(restored(Request, payload), say))
+work = telling(lambda payload, say: run(restored(Request, payload), say))
 
 
 if __name__ == "__main__":
-    sys.exit(child.serve(work))
+    sys.exit(serve(work))

@@ -18,15 +18,14 @@ from typing import Any
 import numpy as np
 
 from bench import suites
-from bench.cell import Cell
 from bench.records import store
 from bench.records.record import SEEDS, VIEWS, Record
 from bench.records.results import Results
-from bench.running import child, data, held_out, trained, worker
+from bench.running import data, held_out, trained, worker
 from bench.running.data import SuiteData
-from bench.running.executor import Event, Executor, Job, Local, Say
+from bench.running.executor import Event, Executor, Job, Local, Say, serve, telling
 from bench.running.training import fingerprint_inputs, of_cell, restored
-from bench.suites import Suite
+from bench.suites import Cell, Suite
 from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold
 from lungseg.tta import IDENTITY, TRANSFORMS, Transform, averaged
@@ -326,8 +325,8 @@ def _record(
     }
 
 
-work = child.telling(lambda payload, say: run(restored(Entries, payload), say))
+work = telling(lambda payload, say: run(restored(Entries, payload), say))
 
 
 if __name__ == "__main__":
-    sys.exit(child.serve(work))
+    sys.exit(serve(work))

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.cell import file_slug
+from bench.names import file_slug
 from lungseg import runtime
 from lungseg.provenance import ROOT
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, suites
-from bench.cell import Cell
 from bench.records import store
 from bench.records.results import Results
 from bench.records.store import Document
@@ -26,7 +25,7 @@ from bench.running.data import SuiteData
 from bench.running.executor import Event, Executor, Interrupted, Local, Outcome, in_parallel
 from bench.running.progress import Display, display
 from bench.running.training import Training, fingerprint_inputs, graphs_of_edited
-from bench.suites import Suite
+from bench.suites import Cell, Suite
 from lungseg import runtime
 from lungseg.errors import PARTIAL
 

@@ -19,14 +19,12 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from bench import machine, suites
-from bench.cell import Cell
 from bench.records import parse, store
 from bench.records.results import Results
 from bench.records.store import Document
-from bench.running import child
 from bench.running.data import SuiteData
-from bench.running.executor import Executor, Job, Local, Say
-from bench.suites import Suite
+from bench.running.executor import Executor, Job, Local, Say, serve
+from bench.suites import Cell, Suite
 from lungseg import ARCHITECTURES, provenance, recipes, runtime
 from lungseg.architectures import is_outside
 from lungseg.errors import EnvironmentFailure
@@ -220,4 +218,4 @@ def work(payload: dict[str, Any], say: Say) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(child.serve(work))
+    sys.exit(serve(work))

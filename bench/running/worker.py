@@ -21,14 +21,13 @@ import numpy as np
 
 import lungseg
 from bench import machine
-from bench.cell import Cell
 from bench.records import parse, store
 from bench.records.record import not_converged
 from bench.records.results import Results
-from bench.running import child, data, held_out
-from bench.running.executor import Say
+from bench.running import data, held_out
+from bench.running.executor import Say, serve, telling
 from bench.running.training import Training, restored
-from bench.suites import Suite
+from bench.suites import Cell, Suite
 from lungseg import runtime
 from lungseg.errors import ContractError, UsageError
 from lungseg.prepare import Prepared
@@ -330,8 +329,8 @@ def save_weights(path: Path, weights: list[np.ndarray]) -> None:
     store.write_bytes(path, buffer.getbuffer())
 
 
-work = child.telling(lambda payload, say: run(restored(Training, payload), say))
+work = telling(lambda payload, say: run(restored(Training, payload), say))
 
 
 if __name__ == "__main__":
-    sys.exit(child.serve(work))
+    sys.exit(serve(work))

@@ -19,8 +19,7 @@ from typing import Any
 from bench import machine
 from bench.records import store
 from bench.records.results import Results
-from bench.running import child
-from bench.running.executor import Executor, Job, Local, Say
+from bench.running.executor import Executor, Job, Local, Say, serve, telling
 from bench.running.training import plain, restored
 from bench.speed import throughput, throughput_table, timing
 from bench.suites import Suite
@@ -200,8 +199,8 @@ def measure_torch(job: Request, say: Say) -> dict[str, Any]:
     return {**result, "device": name, "versions": f"torch {torch.__version__}"}
 
 
-work = child.telling(lambda payload, say: say({"event": "row", "row": measure_torch(restored(Request, payload), say)}))
+work = telling(lambda payload, say: say({"event": "row", "row": measure_torch(restored(Request, payload), say)}))
 
 
 if __name__ == "__main__":
-    sys.exit(child.serve(work))
+    sys.exit(serve(work))

@@ -14,8 +14,7 @@ import numpy as np
 
 import lungseg
 from bench import machine
-from bench.running import child
-from bench.running.executor import Say
+from bench.running.executor import Say, serve, telling
 from bench.running.training import restored
 from bench.speed import throughput_table, timing
 from bench.speed.throughput_table import ThroughputRow
@@ -257,7 +256,7 @@ def peak_gflops(compute_type: str, side: int, count: int, schedule: timing.Timin
     return FLOP * count * side**3 * max(window.rate for window in result.windows) / 1e9
 
 
-work = child.telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Request, payload), say)}))
+work = telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Request, payload), say)}))
 
 
 def joules() -> float | None:
@@ -283,4 +282,4 @@ def joules() -> float | None:
 
 
 if __name__ == "__main__":
-    sys.exit(child.serve(work))
+    sys.exit(serve(work))
