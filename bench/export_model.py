@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from bench.statistics.rows import Leaderboard, Row
     from lungseg.card import Card
 
-VALIDATION = "val_hard_dice"
-
 
 def run(options: argparse.Namespace) -> int:
     """Write a model folder of each finished row; 4 when a finished row's weights or code are no longer there."""
@@ -83,13 +81,7 @@ def _finished(leaderboard: Leaderboard, wanted: Sequence[str] | None) -> list[Ro
 
 def chosen(records: Sequence[Record]) -> Record:
     """The training whose validation Dice is the highest at its best epoch; of equals, the first by name."""
-    return max(sorted(records, key=lambda record: record.name), key=_validation)
-
-
-def _validation(record: Record) -> float:
-    values = record.history.curve(VALIDATION) or record.history.curve("val_dice")
-    assert record.best_epoch is not None  # of a training that succeeded
-    return values[record.best_epoch]
+    return max(sorted(records, key=lambda record: record.name), key=lambda record: record.kept_dice or 0.0)
 
 
 def _exported(
@@ -228,7 +220,7 @@ def _training(record: Record, cell: Cell, suite: Suite, trainings: int) -> dict[
         "threads": record.machine.threads,
         "epochs": record.history.epochs,
         "best_epoch": record.best_epoch + 1,
-        "validation_dice": _validation(record),
+        "validation_dice": record.kept_dice,
         "cpu_seconds": round(record.timing.train_cpu_seconds, 1),
         "backend": record.machine.backend,
         "versions": dict(record.machine.versions),

@@ -154,7 +154,7 @@ def test_fingerprint_leaves_out_how_a_suite_is_run():
 
 
 def test_what_a_recipe_does_not_use_is_not_in_its_fingerprint():
-    assert all(bench_inputs.settings_named("reference").values())
+    assert all(bench_inputs.settings(recipes.recipe("reference")).values())
 
 
 def test_what_a_cosine_does_not_read_is_no_part_of_a_fingerprint():
@@ -170,7 +170,7 @@ def test_what_an_augmentation_leaves_alone_is_no_part_of_a_fingerprint():
     moved = replace(recipes.recipe("reference"), augmentation=Augmentation(shift=0.1))
     assert bench_inputs.settings(moved)["augmentation"] == {"shift": 0.1}
     still = replace(moved, augmentation=Augmentation())
-    assert bench_inputs.settings(still) == bench_inputs.settings_named("reference")
+    assert bench_inputs.settings(still) == bench_inputs.settings(recipes.recipe("reference"))
 
 
 @pytest.mark.parametrize("error", [None, LungsegError("no room"), ValueError("odd")])

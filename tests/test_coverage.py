@@ -195,7 +195,7 @@ def test_the_simulated_tables_are_those_that_records_would_make():
     of, with_ = Shape(3, 3, 5, N), Trainings(0.0012, 0.0009, 0.0044)
     rng = np.random.default_rng(3)
     made = scores(of, with_, 20, rng)  # rows, tables, seeds, patients
-    short = verdicts.errors([verdicts.RowSamples.of(row) for row in made], *verdicts.all_pairs(3))
+    short = verdicts.errors([verdicts.RowSamples.of(row) for row in made], *np.triu_indices(3, 1))
     for k in range(20):
         tables = {f"net{i}": table(0.9 + made[i, k]) for i in range(3)}
         result = ranking.compared(list(tables), tables, drawn(tables))
@@ -217,7 +217,7 @@ def test_a_difference_of_the_detectable_size_is_found_in_80_percent():
     of, with_ = shape(5, 3), leaderboard().variances
     gap = simulation.detectable(of, with_, 4000)  # of the few tables of a report it is 3 % less sure
     result = simulation.judged(simulation.drawn(of, 1000, np.random.default_rng(11)), with_, gap)
-    first, second = verdicts.all_pairs(5)
+    first, second = np.triu_indices(5, 1)
     p = result.p_zero()[:, (second - first) % 2 == 1] * len(first)  # Holm's first and strictest step
     assert (p < verdicts.ALPHA).mean() == pytest.approx(0.8, abs=0.03)
     more = [simulation.detectable(replace(of, seeds=n), with_) for n in (3, 5, 10)]

@@ -1,4 +1,4 @@
-"""Work in several threads: all of it is done, the first error ends the others and their jobs, Ctrl-C is Interrupted."""
+"""Work in several threads: all of it is done, the first error ends the others and their jobs, Ctrl-C too."""
 
 import queue
 import threading
@@ -7,7 +7,7 @@ import time
 import pytest
 
 from bench.running import executor as room
-from bench.running.executor import EXECUTORS, Child, Interrupted, Job, Local, Stopped, in_parallel
+from bench.running.executor import EXECUTORS, Child, Job, Local, Stopped, in_parallel
 
 
 class Endless:
@@ -66,7 +66,7 @@ def test_ctrl_c_ends_all_and_is_interrupted(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(room.time, "sleep", wait)
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         in_parallel(executor, lambda: executor.submit("job"), 2)
     assert executor.stopping.is_set()
     assert executor.ended.is_set()

@@ -1,17 +1,18 @@
 """A model folder of a leaderboard's row: the training that validation chose, with the row's score on its card."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from records import parsed
+from records import record as made_up
 from test_ensemble_run import SUITE as TWO_SEEDS
 
 import lungseg
 from bench import export_model, machine, suites
 from bench.__main__ import main
 from bench.figures import gallery
-from bench.records.record import CellFields, History
+from bench.records.record import History
 from bench.records.results import Results
 from bench.statistics import stats
 from lungseg import model_folder
@@ -61,9 +62,9 @@ def test_validation_chose_the_training(made):
 
 def record(fold, validation, test):
     """A record of what is looked at, and of a test Dice, which must not be."""
-    cell = CellFields("unet", 4, "phantom", "phantom", 2, fold, 0, "smoke", "quick", (32, 32))
-    history = History({"val_hard_dice": (0.99, *validation)})
-    return SimpleNamespace(cell=cell, name=cell.id, history=history, best_epoch=1, cases=[SimpleNamespace(dice=test)])
+    (one,) = parsed([made_up("unet", fold, folds=2, n=10, epochs=3)])
+    cases = tuple(replace(case, dice=test) for case in one.cases)
+    return replace(one, history=History({"val_hard_dice": (0.99, *validation)}), best_epoch=1, cases=cases)
 
 
 def test_test_dice_never_chooses_nor_does_an_epoch_that_was_not_kept():

@@ -13,7 +13,7 @@ from bench.cli.options import parser
 from bench.pages import report
 from bench.records import store
 from bench.records.results import Results
-from bench.running.training import Training, fingerprint_inputs, plain, restored, settings_named
+from bench.running.training import Training, fingerprint_inputs, plain, restored
 from bench.running.training import settings as recipe_settings
 from bench.statistics import stats
 from bench.suites import SUITES, cells, select, suite
@@ -59,7 +59,7 @@ def test_no_recipe_has_a_precision_of_its_own_that_a_suite_would_override():
 
 def test_what_was_trained_before_precision_was_a_suites_has_the_same_fingerprint():
     for name in recipes.RECIPES:
-        assert recipe_settings(suite("quick").recipe_of(name)) == settings_named(name)
+        assert recipe_settings(suite("quick").recipe_of(name)) == recipe_settings(recipes.recipe(name))
     assert fingerprint_inputs(cells(suite("quick"))[0], MATERIAL)["deterministic"] is True
 
 

@@ -70,7 +70,7 @@ def shape(rows: int, seeds: int) -> Shape:
 def rates(of: Shape, with_: Trainings, tables: int = TABLES, seed: int = 1) -> Rates:
     """Simulated, a few hundred tables at a time for the sake of memory."""
     rng = np.random.default_rng(seed)
-    first, second = verdicts.all_pairs(of.rows)
+    first, second = np.triu_indices(of.rows, 1)
     apart = (second - first) % 2 == 1  # in tables where every second row is worse
     sign = np.where(first % 2 == 0, 1, -1)  # of the first row's lead there
     result = []

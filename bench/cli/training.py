@@ -78,15 +78,10 @@ def robustness(options: argparse.Namespace) -> int:
 def reruns(options: argparse.Namespace) -> int:
     """Train a suite's cells several times from equal inputs; the results are stored apart from the records."""
     suite = _chosen(options, "seeds", "folds", "precision", "deterministic")
-    from bench.running.executor import Interrupted
-
     with _at_work(options, suite) as (suite, root, executor):
         from bench.running import reruns as repeated
 
-        try:
-            _tell(repeated.measure(suite, root, options.results, options.times, say, executor))
-        except Interrupted as error:
-            raise KeyboardInterrupt from error
+        _tell(repeated.measure(suite, root, options.results, options.times, say, executor))
     return 0
 
 

@@ -19,7 +19,7 @@ from bench.records.conflicts import conflicts
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.running.data import SuiteData
-from bench.running.training import PROTOCOL, settings_named
+from bench.running.training import PROTOCOL, settings
 from bench.suites import Suite
 from lungseg import recipes, runtime
 from lungseg.batches import Batches
@@ -48,7 +48,7 @@ def summarise(
         "records": store.SCHEMA,
         "protocol": PROTOCOL,
         "machine": machine_kind(suite.threads),
-        "recipe": settings_named(suite.recipe),
+        "recipe": settings(recipes.recipe(suite.recipe)),
         "data": {
             "raw_sha256": prepared.raw_sha256,
             "prepared_sha256": prepared.sha256,

@@ -45,19 +45,9 @@ _SHOWN = 60  # characters of a value that an error quotes
 _COUNTS = itemgetter("tp", "fp", "fn", "tn")
 _NESTED = (dict, list)
 _FOUR_INT = [int] * 4
-_READ = (
-    "cell",
-    "cases",
-    "data",
-    "split",
-    "history",
-    "inputs",
-    "machine",
-    "timing",
-    "source",
-    "calibration",
-    "warnings",
-)
+_READ = (  # parts that have a form of their own
+    "cell", "cases", "data", "split", "history", "inputs", "machine", "timing", "source", "calibration", "warnings",
+)  # fmt: skip
 
 
 class Malformed(DataError):

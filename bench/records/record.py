@@ -356,6 +356,12 @@ class Record(Stored):
         return f"{on.backend}-{on.device_kind}-{on.precision}{fast}"
 
     @property
+    def kept_dice(self) -> float | None:
+        """Validation Dice of the weights that were kept; None of an ensemble, and of a training that failed."""
+        curve = self.history.curve("val_hard_dice") or self.history.curve("val_dice")
+        return curve[self.best_epoch] if self.ok and curve and self.best_epoch is not None else None
+
+    @property
     def all_warnings(self) -> list[str]:
         """The warnings that were stored, and those that follow from the scores."""
         scores = [case.dice for case in self.cases]

@@ -58,10 +58,6 @@ NOT_OF_THE_CODE = ("timeout", "oom", "crashed")
 NOT_REPRODUCIBLE = ("determinism", "deterministic")
 
 
-class Interrupted(Exception):
-    """The user asked to stop. Finished work is stored, and the same command resumes the rest."""
-
-
 class Stopped(Exception):
     """The executor was stopped; unfinished work is left to the next command."""
 
@@ -304,26 +300,24 @@ class Local:
                 self.jobs.subtract(cards)
 
     def _tried(self, job: Job, say: Say) -> Outcome:
-        with self._chosen(job.devices) as variables:
-            return self._ran(job, say, variables)
-
-    def _ran(self, job: Job, say: Say, variables: dict[str, str]) -> Outcome:
         """Of one process. Status LOST: it has not ended, but what it was started through has, as if all were well
         (``srun`` gives 0 when a node fails) or with ``ssh``'s own code."""
-        began, reached, child = time.monotonic(), dict[str, Any](), Child(job, self.launch, variables)
+        began, reached = time.monotonic(), dict[str, Any]()
 
         def hear(event: Event) -> None:
             if event["event"] == "epoch":
                 reached.update(event)
             say(event)
 
-        self.children.add(child)
-        try:
-            if self.stopping.is_set():
-                raise Stopped
-            code = child.run(hear)
-        finally:
-            self.children.discard(child)
+        with self._chosen(job.devices) as variables:
+            child = Child(job, self.launch, variables)
+            self.children.add(child)
+            try:
+                if self.stopping.is_set():
+                    raise Stopped
+                code = child.run(hear)
+            finally:
+                self.children.discard(child)
         if self.stopping.is_set():
             raise Stopped
         seconds = time.monotonic() - ((child.began if self.launch else None) or began)
@@ -362,8 +356,7 @@ def tell_lost(job: Job, attempt: int, why: str) -> None:
 def in_parallel(executor: Executor, work: Callable[[], None], count: int) -> None:
     """Do ``work`` in ``count`` threads, each of which submits one job at a time, and return when all have ended.
 
-    The first error of one, raised here again, stops the executor and so the others, and so does Ctrl-C, which is raised
-    as Interrupted.
+    The first error of one, raised here again, stops the executor and so the others, and so does Ctrl-C.
     """
     troubles: list[Exception] = []
     running = set(range(count))
@@ -385,8 +378,6 @@ def in_parallel(executor: Executor, work: Callable[[], None], count: int) -> Non
             thread.start()
         while running and not troubles:
             time.sleep(0.1)
-    except KeyboardInterrupt as error:
-        raise Interrupted from error
     finally:
         if running:  # an error or Ctrl-C: the others are at work
             executor.stop()

@@ -22,7 +22,7 @@ from bench.records.results import Results
 from bench.records.store import Document
 from bench.running import data
 from bench.running.data import SuiteData
-from bench.running.executor import Event, Executor, Interrupted, Local, Outcome, in_parallel
+from bench.running.executor import Event, Executor, Local, Outcome, in_parallel
 from bench.running.progress import Display, display
 from bench.running.training import Training, fingerprint_inputs, graphs_of_edited
 from bench.suites import Cell, Suite
@@ -46,11 +46,8 @@ def train(
         return 0, suite_data
     for line in data.oddities(suite, root, suite_data):
         print(f"warning: {line}", file=sys.stderr, flush=True)
-    try:
-        with display(todo, suite.workers) as shown:
-            outcomes = run_cells(todo, suite, root, results, made_from, shown, executor)
-    except Interrupted as error:
-        raise KeyboardInterrupt from error
+    with display(todo, suite.workers) as shown:
+        outcomes = run_cells(todo, suite, root, results, made_from, shown, executor)
     failed = [cell.id for cell, outcome in zip(todo, outcomes, strict=True) if outcome.error]
     if failed:
         print(
@@ -136,8 +133,8 @@ def run_cells(
 ) -> list[Outcome]:
     """Run each cell as a job of its own, ``suite.workers`` at a time; what came of each, in the order of ``cells``.
 
-    inputs: of each cell by its id, stored with a failure. executor: this machine unless given. Raises Interrupted on
-    KeyboardInterrupt, and what ends a run: see ``Outcome.raise_what_ends_the_run``.
+    inputs: of each cell by its id, stored with a failure. executor: this machine unless given. Raises what ends a
+    run: see ``Outcome.raise_what_ends_the_run``.
     """
     executor = executor or Local()
     waiting, outcomes = Waiting(cells, one_compiles=one_compiles(executor)), dict[str, Outcome]()

@@ -25,7 +25,7 @@ from bench.records.store import Document
 from bench.running.data import SuiteData
 from bench.running.executor import Executor, Job, Local, Say, serve
 from bench.suites import Cell, Suite
-from lungseg import ARCHITECTURES, provenance, recipes, runtime
+from lungseg import ARCHITECTURES, provenance, runtime
 from lungseg.architectures import is_outside
 from lungseg.errors import EnvironmentFailure
 from lungseg.recipes import Recipe
@@ -142,14 +142,9 @@ def _elsewhere(architecture: str) -> dict[str, str]:
     return {"architecture_code": code}
 
 
-def settings_named(name: str) -> dict[str, Any]:
-    """Settings of a recipe; what is off (None, False, 0 or empty) is left out, so that an ingredient which the
-    recipe does not use can be added later without voiding its records."""
-    return settings(recipes.recipe(name))
-
-
 def settings(recipe: Recipe) -> dict[str, Any]:
-    """As ``settings_named``, of a recipe that need not have a known name."""
+    """Settings of a recipe; what is off (None, False, 0 or empty) is left out, so that an ingredient which the recipe
+    does not use can be added later without voiding its records."""
     unused = PLATEAU if recipe.cosine else ()
     return _in_use({key: value for key, value in asdict(recipe).items() if key not in unused})
 

@@ -123,7 +123,7 @@ def seeded(shape: Shape, n: int) -> Iterable[Unscaled]:
 def judged(rows: Iterable[Unscaled], of: Trainings, gap: float = 0.0) -> verdicts.Errors:
     """The differences of all pairs of n tables, (n, pairs), in which every second row is worse by `gap`."""
     result = [row.row(of, gap * (i % 2)) for i, row in enumerate(rows)]
-    return verdicts.errors(result, *verdicts.all_pairs(len(result)))
+    return verdicts.errors(result, *np.triu_indices(len(result), 1))
 
 
 @lru_cache(maxsize=32)
@@ -138,7 +138,7 @@ def equal(shape: Shape, of: Trainings, n: int) -> verdicts.Errors:
     kept = _longest(replace(shape, rows=0), of, n)
     if not kept or len(kept[0].seeds) < shape.rows:
         kept[:] = [verdicts.Table.of([row.row(of) for row in seeded(shape, n)])]
-    return kept[0].first(shape.rows).errors(*verdicts.all_pairs(shape.rows))
+    return kept[0].first(shape.rows).errors(*np.triu_indices(shape.rows, 1))
 
 
 @lru_cache(maxsize=256)

@@ -186,7 +186,6 @@ def _cell(record: Record, row: str) -> CellRow:
     """What pages and figures show of one cell. row: the name of its row."""
     cell, recipe, history = record.cell, record.inputs.recipe, record.history
     curves = {name: history.curve(name) for name in CURVES}
-    validation = history.curve("val_hard_dice") or curves["val_dice"]
     known = record.ok and record.machine.device_kind == "cpu" and record.timing.cpu_told
     return CellRow(
         name=record.name,
@@ -215,7 +214,7 @@ def _cell(record: Record, row: str) -> CellRow:
         monitor=record.inputs.monitor,
         epochs=history.epochs,
         best_epoch=record.best_epoch,
-        kept_dice=validation[record.best_epoch] if record.ok and validation and record.best_epoch is not None else None,
+        kept_dice=record.kept_dice,
         rising=record.ok and not_converged(curves["val_dice"]),
         curves=curves if all(curves.values()) else {},
         total_seconds=record.timing.total_seconds,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -146,9 +145,3 @@ def word(difference: float, p_zero: float, p_apart: float) -> str:
     if p_zero < ALPHA:
         return BETTER if difference > 0 else WORSE
     return UNKNOWN
-
-
-@lru_cache(maxsize=64)
-def all_pairs(rows: int) -> tuple[Indices, Indices]:
-    """First and second row of each pair, in order."""
-    return np.triu_indices(rows, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.records.results import Results
 from bench.running import data, lock, progress
-from bench.running.executor import Executor, Interrupted, Local
+from bench.running.executor import Executor, Local
 from bench.running.progress import Display
 from bench.tune import journal, result
 from bench.tune.plan import Plan
@@ -35,23 +35,20 @@ def tune(
         root = data.resolve_root(plan.suite, given, results)
         suite_data = data.load_suite_data(plan.suite, root, results)
     study = Study(plan, suite_data, root, results, Display((), budget.workers), executor or Local())
-    try:
-        with study.journal.working():
-            done = study.search(budget)
-            if not any(trial.status == journal.OK for trial in study.journal.trials()):
-                print(f"no trial was scored; last failure: {(study.failed_in_a_row or ['none'])[-1]}", file=sys.stderr)
-                return PARTIAL, []
-            if not done:
-                print(f"{len(study.failed_in_a_row)} trials in a row failed; the search stops", file=sys.stderr)
-                return PARTIAL, result.write(study, result.record(study, budget.trials, None))
-            if study.journal.others_run():
-                study.display.say(
-                    "other commands are still searching in this study; the last one to end runs the held-out evaluation"
-                )
-                return 0, []
-            return _judge(study, budget, seeds, publish_to)
-    except Interrupted as error:
-        raise KeyboardInterrupt from error
+    with study.journal.working():
+        done = study.search(budget)
+        if not any(trial.status == journal.OK for trial in study.journal.trials()):
+            print(f"no trial was scored; last failure: {(study.failed_in_a_row or ['none'])[-1]}", file=sys.stderr)
+            return PARTIAL, []
+        if not done:
+            print(f"{len(study.failed_in_a_row)} trials in a row failed; the search stops", file=sys.stderr)
+            return PARTIAL, result.write(study, result.record(study, budget.trials, None))
+        if study.journal.others_run():
+            study.display.say(
+                "other commands are still searching in this study; the last one to end runs the held-out evaluation"
+            )
+            return 0, []
+        return _judge(study, budget, seeds, publish_to)
 
 
 def _judge(study: Study, budget: Budget, seeds: Sequence[int], publish_to: Results | None) -> tuple[int, list[Path]]:

@@ -64,7 +64,7 @@ class Study:
     def search(self, budget: Budget) -> bool:
         """Try recipes until the budget is spent; False where three trials in a row failed.
 
-        Raises Interrupted on Ctrl-C, and what ends a run.
+        Raises what ends a run.
         """
         end = time.monotonic() + 3600 * budget.hours if budget.hours is not None else None
 
