@@ -8,16 +8,12 @@ that score a promise that no training keeps. The card states the row's own score
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from bench import suites
 from bench.names import file_slug
@@ -94,6 +90,7 @@ def _exported(
     out: Path,
 ) -> Path:
     """Write the folder of one row; its path. Raises DataError where weights are missing or records are outdated."""
+    from bench.running import trained
     from lungseg import model_folder
 
     record = chosen(records)
@@ -102,14 +99,14 @@ def _exported(
     path = results.runs(suite.name) / key / f"{cell.id}.json"
     if store.find(path, {**record.inputs.every, **_today(cell, suite_data)}) is None:
         raise DataError(f"{path}: was made with a different dataset, recipe or protocol than now; run the suite again")
-    weights = _weights(results.log(suite.name, key, cell.id, "weights.npz"), record.weights_sha256)
+    weights = trained.weights(results.log(suite.name, key, cell.id, "weights.npz"), record)
     card = _card(row, len(records), leaderboard, record, cell, suite, suite_data)
     folder = out / key / file_slug(row.name)
     if folder.exists():
         if model_folder.open_folder(folder).card == card:
             return folder
         raise DataError(f"{folder}: holds another model than {name}, or an older card of it; remove it")
-    _refuse_other_graph(card, record, path)
+    trained.network(cell, record.inputs.every.get("graph"))
     model_folder.save(folder, card, weights)
     return folder
 
@@ -134,33 +131,6 @@ def _today(cell: Cell, suite_data: SuiteData) -> dict[str, Any]:
     """The inputs of a training that data and code decide; those of the machine, which may differ, are left out."""
     result = fingerprint_inputs(cell, suite_data)
     return {name: result[name] for name in ("protocol", "data", "folds", "spacing", "recipe")}
-
-
-def _weights(path: Path, sha256: str) -> list[np.ndarray]:
-    """A training's stored weights. Raises DataError where they are missing or have another hash."""
-    from lungseg import model_folder
-
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
-            result = [held[name] for name in sorted(held.files)]
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: the weights are missing; delete their record, then run the suite again") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: cannot be read ({error}); delete it and its record, run the suite again") from error
-    if model_folder.weights_sha256(result) != sha256:
-        raise DataError(f"{path}: these weights are not those of their record; delete both and run the suite again")
-    return result
-
-
-def _refuse_other_graph(card: Card, record: Record, path: Path) -> None:
-    """Raise DataError where the network has changed since the training: its predictions would silently differ."""
-    from lungseg import architectures, complexity
-    from lungseg.architectures.blocks import LayerFactory
-
-    style = LayerFactory(momentum=card.momentum, dtype=str(record.inputs.recipe.get("precision", "float32")))
-    network = architectures.build(card.architecture, (*card.size, 1), card.width, style)
-    if complexity.graph_sha256(network) != record.inputs.every.get("graph"):
-        raise DataError(f"{path}: the code of {card.architecture} has changed since this training; run the suite again")
 
 
 def _card(

@@ -135,9 +135,9 @@ def test_weights_that_are_gone_or_others_are_named(made, tmp_path, capsys):
     command = ["export-model", SUITE.name, "--results", str(made), "--out", str(tmp_path / "out")]
     try:
         for data, match in (
-            (None, "the weights are missing"),
-            (b"PK", "cannot be read"),
-            (other.read_bytes(), "not those of their record"),
+            (None, "No such file"),
+            (b"PK", "not the weights of a network"),
+            (other.read_bytes(), "not the one in their record"),
         ):
             weights.unlink()
             if data is not None:

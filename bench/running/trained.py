@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from bench.suites import Cell, Suite
 from lungseg.errors import DataError
 from lungseg.provenance import weights_sha256
 from lungseg.splits import Fold
+
+if TYPE_CHECKING:
+    import keras
 
 
 def run_command(suite: Suite) -> str:
@@ -37,15 +40,15 @@ def records(
     problems: list[str] = []
     lacking: list[str] = []
     for cell in cells:
-        weights = results.artifact(cell, "weights.npz")
+        path = results.artifact(cell, "weights.npz")
         record = results.find(cell, fingerprint_inputs(cell, suite_data))
         if record is None:
             lacking.append(cell.id)
-        elif not weights.is_file():
+        elif not path.is_file():
             made_from = dict(record.inputs.every)
             same = [results.path(cell), *of_others(cell, made_from, results)]  # or one would be reused
             problems.append(
-                f"{weights}: no such file (published or copied records may come without weights); delete "
+                f"{path}: no such file (published or copied records may come without weights); delete "
                 f"{' and '.join(map(str, same))} and run suite {cell.suite} again"
             )
         else:
@@ -67,26 +70,32 @@ def records(
 
 def opened(
     first: Cell, suite: Suite, root: Path, results: Results, planned: Mapping[str, Any]
-) -> tuple[worker.Workplace, Any]:
+) -> tuple[worker.Workplace, keras.Model]:
     """The process's setup and the network of trained cells, ``first`` of them, without their weights.
 
     planned: the inputs of their records. Raises DataError where the data or the network are others.
     """
     at = worker.Workplace.opened(first, suite, root, results, planned)
+    return at, network(first, planned["graph"])
+
+
+def network(cell: Cell, graph: Any) -> keras.Model:
+    """The cell's network, without its weights. graph: of its record. Raises DataError where its code is another now:
+    its predictions would silently differ."""
     from lungseg import complexity
 
-    model = worker.built(first)
-    if complexity.graph_sha256(model) != planned["graph"]:
-        raise DataError(f"{first.architecture}: its code has changed since its training; run suite {first.suite} again")
-    return at, model
+    model = worker.built(cell)
+    if complexity.graph_sha256(model) != graph:
+        raise DataError(f"{cell.architecture}: its code has changed since its training; run suite {cell.suite} again")
+    return model
 
 
-def give_weights(model: Any, member: Cell, suite_data: SuiteData, results: Results) -> Fold:
+def give_weights(model: keras.Model, member: Cell, suite_data: SuiteData, results: Results) -> Fold:
     """Give the model a trained cell's weights; the fold that it held out. Raises DataError for weights that are not
     what the cell's record says, or that have seen a patient which they are to predict."""
     fold, record = suite_data.partition(member.seed)[member.fold], results.load(member)
     check_leakage(record, fold, suite_data)
-    restore(model, results.artifact(member, "weights.npz"), record)
+    model.set_weights(weights(results.artifact(member, "weights.npz"), record))
     return fold
 
 
@@ -105,13 +114,14 @@ def check_leakage(record: Record, fold: Fold, suite_data: SuiteData) -> None:
         raise DataError(f"{name}: was not trained on the images of its fold; delete its record, run its suite again")
 
 
-def restore(model: Any, path: Path, record: Record) -> None:
-    """Give the model a member's weights. Raises DataError where the file is damaged or another training's."""
+def weights(path: Path, record: Record) -> list[np.ndarray]:
+    """A training's stored weights. Raises DataError where the file is missing, damaged or another training's."""
     remedy = f"delete it and the record of {record.name}, and run suite {record.cell.suite} again"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            model.set_weights([kept[name] for name in sorted(kept.files)])
+            result = [kept[name] for name in sorted(kept.files)]
     except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: not the weights of this network ({error}); {remedy}") from error
-    if weights_sha256(model.get_weights()) != record.weights_sha256:
+        raise DataError(f"{path}: not the weights of a network ({error}); {remedy}") from error
+    if weights_sha256(result) != record.weights_sha256:
         raise DataError(f"{path}: the hash of the weights is not the one in their record; {remedy}")
+    return result
