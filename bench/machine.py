@@ -20,8 +20,6 @@ from lungseg.errors import EnvironmentFailure, UsageError
 from lungseg.provenance import ROOT
 
 FAST = "-fast"
-
-
 _elsewhere: dict[str, str] = {}  # what is known of the machine that processes are started on, by ``ask``
 
 
@@ -158,9 +156,14 @@ def _times(kind: str, devices: int) -> str:
 
 
 def key(precision: str, deterministic: bool = True, devices: int = 1) -> str:
+    """The ``folder`` of a training's record on this machine. devices: of one training."""
+    return folder(runtime.backend_name(), kind_of(devices), precision, deterministic)
+
+
+def folder(backend: str, kind: str, precision: str, deterministic: bool) -> str:
     """Name of the folder of records that may share a table: ``<backend>-<device kind>-<precision>``, and ``-fast``
-    where operations need not give the same bits each time. devices: of one training."""
-    return f"{runtime.backend_name()}-{kind_of(devices)}-{precision}{'' if deterministic else FAST}"
+    where operations need not give the same bits each time."""
+    return f"{backend}-{kind}-{precision}{'' if deterministic else FAST}"
 
 
 def expected(precision: str, threads: int, devices: int = 1) -> dict[str, Any]:

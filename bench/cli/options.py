@@ -194,17 +194,17 @@ def _comparing(verb: Verb) -> None:
     fast.add_argument("--margin", type=float, help="largest slowdown that passes, as a fraction (default: 0.5)")
     fast.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
     _results(fast, "results/local/gate-speed")
-    judge = verb("compare", "compare a suite's records in two results folders, image by image; trains nothing")
-    judge.add_argument("suite", help="name of the suite")
-    judge.add_argument("--baseline", type=_folder, default=Results(home() / "results"),
+    check = verb("compare", "compare a suite's records in two results folders, image by image; trains nothing")
+    check.add_argument("suite", help="name of the suite")
+    check.add_argument("--baseline", type=_folder, default=Results(home() / "results"),
                        help="folder of the reference results (default: results)")  # fmt: skip
-    judge.add_argument("--candidate", type=_folder, default=Results(home() / "results" / "local"),
+    check.add_argument("--candidate", type=_folder, default=Results(home() / "results" / "local"),
                        help="folder of the results to judge (default: results/local)")  # fmt: skip
-    judge.add_argument("--arch", help="compare only these architectures: names or patterns such as 'r2*,unet', or "
+    check.add_argument("--arch", help="compare only these architectures: names or patterns such as 'r2*,unet', or "
                        "functions such as my.networks:tiny")  # fmt: skip
-    _limits(judge)
-    judge.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
-    _results(judge, "results/local/compare")
+    _limits(check)
+    check.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
+    _results(check, "results/local/compare")
 
 
 def _limits(of: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-from bench.machine import FAST
+from bench import machine
 from bench.records import kinds, store
 from bench.suites import cell_id, network, variant_of
 from lungseg.metrics import METRICS, Counts
@@ -352,8 +352,8 @@ class Record(Stored):
     @property
     def machine_key(self) -> str:
         """The folder of records like it: ``tensorflow-cpu-float32``."""
-        on, fast = self.machine, "" if self.inputs.deterministic else FAST
-        return f"{on.backend}-{on.device_kind}-{on.precision}{fast}"
+        on = self.machine
+        return machine.folder(on.backend, on.device_kind, on.precision, self.inputs.deterministic)
 
     @property
     def kept_dice(self) -> float | None:

@@ -22,14 +22,9 @@ _CANONICAL = json.JSONEncoder(
 )
 
 
-def canonical(value: Any) -> str:
-    """The one spelling of a JSON value that is hashed; ValueError for NaN and infinity."""
-    return _CANONICAL.encode(value)
-
-
 def sha256(value: Any) -> str:
-    """Hash of a JSON value, whatever the order of its keys."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    """Hash of the one spelling of a JSON value, whatever the order of its keys; ValueError for NaN and infinity."""
+    return hashlib.sha256(_CANONICAL.encode(value).encode()).hexdigest()
 
 
 def sealed(document: Mapping[str, Any]) -> Document:

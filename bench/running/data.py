@@ -1,5 +1,4 @@
-"""A suite's dataset as prepared arrays and folds, the same in the parent and in each cell's process, and its masks as
-stored, which predictions are scored against."""
+"""A suite's dataset as prepared arrays and folds, the same in the parent and in each cell's process."""
 
 from __future__ import annotations
 

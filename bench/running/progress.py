@@ -17,7 +17,7 @@ class ProgressEstimate:
 
     def __init__(self, cells: Sequence[Cell], workers: int) -> None:
         self.workers = max(1, min(workers, len(cells)))
-        self.left = {cell.id: (_kind(cell), _epochs(cell)) for cell in cells}
+        self.left = {cell.id: (_kind(cell), cell.recipe.epochs) for cell in cells}
         self.spent: dict[tuple[str, str], tuple[float, int]] = {}
 
     def on_event(self, cell: Cell, epoch: int, seconds: float) -> None:
@@ -25,7 +25,7 @@ class ProgressEstimate:
         kind = _kind(cell)
         total, count = self.spent.get(kind, (0.0, 0))
         self.spent[kind] = total + seconds, count + 1
-        self.left[cell.id] = kind, _epochs(cell) - epoch
+        self.left[cell.id] = kind, cell.recipe.epochs - epoch
 
     def finished(self, cell: Cell) -> None:
         """A cell has ended, whatever epochs it had left."""
@@ -117,7 +117,7 @@ class Bars(Display):
         self.bars = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[note]}"), transient=True
         )
-        self.epochs = sum(_epochs(cell) for cell in cells)
+        self.epochs = sum(cell.recipe.epochs for cell in cells)
         self.all = self.bars.add_task("all cells", total=self.epochs, note="")
         self.tasks: dict[str, Any] = {}
 
@@ -131,7 +131,7 @@ class Bars(Display):
     def started(self, cell: Cell) -> None:
         """A new bar."""
         with self.lock:
-            self.tasks[cell.id] = self.bars.add_task(name(cell), total=_epochs(cell), note="starting")
+            self.tasks[cell.id] = self.bars.add_task(name(cell), total=cell.recipe.epochs, note="starting")
 
     def show(self, cell: Cell, event: dict[str, Any]) -> None:
         """Move the cell's bar and the one of all."""
@@ -167,10 +167,6 @@ def name(cell: Cell) -> str:
 
 def _kind(cell: Cell) -> tuple[str, str]:
     return cell.architecture, cell.recipe.name
-
-
-def _epochs(cell: Cell) -> int:
-    return cell.recipe.epochs
 
 
 def numbers(event: dict[str, Any]) -> str:

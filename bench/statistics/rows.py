@@ -1,10 +1,9 @@
 """The values of a leaderboard as frozen dataclasses.
 
 Records that may share a table (same suite, data, resolution, recipe, backend, device kind, precision, determinism and
-protocol)
-make one `Leaderboard`. It has a `Row` for each architecture and each ensemble of trained members. What is missing is
-part of the value: cells that failed, cells that were never run, rows that may not be ranked. Pages and figures read
-these and never a record.
+protocol) make one `Leaderboard`. It has a `Row` for each architecture and each ensemble of trained members. What is
+missing is part of the value: cells that failed, cells that were never run, rows that may not be ranked. Pages and
+figures read these and never a record.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bench.machine import FAST
+from bench.machine import folder
 from bench.records.record import Machine, Source
 from bench.statistics import verdicts
 from bench.statistics.resampling import Interval
@@ -58,7 +57,7 @@ class Conditions:
     @property
     def machine(self) -> str:
         """The folder of its records: ``tensorflow-cpu-float32``."""
-        return f"{self.backend}-{self.device_kind}-{self.precision}{FAST if self.fast else ''}"
+        return folder(self.backend, self.device_kind, self.precision, not self.fast)
 
 
 @dataclass(frozen=True)
