@@ -51,27 +51,27 @@ def fit(
     steps: Callable[[Step], Run] = _single
     if on_card if whole is None else whole:
         steps = partial(_whole, size=batches.batch_size if fillable(model) else None)
-    train, judge = steps(model.train_step), steps(model.test_step)
+    train, test = steps(model.train_step), steps(model.test_step)
     _make_metrics(model, to_arrays(batches.data, validation[:1]))
     none = [jnp.zeros(v.shape, v.dtype) for v in model.metrics_variables]
     held_out = _HeldOut(batches.data, validation, batches.batch_size)
     calls = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=batches.steps, verbose=0)
-    with _Feed(batches, first_epoch, epochs, min(HELPERS, os.cpu_count() or 1) if on_card else 1) as feed:
+    with _TrainingBlocks(batches, first_epoch, epochs, min(HELPERS, os.cpu_count() or 1) if on_card else 1) as source:
         model.stop_training = False
         calls.on_train_begin()
         for epoch in range(first_epoch, epochs):
             calls.on_epoch_begin(epoch)
             trainable, rest, optimizer = (_values(v) for v in _variables(model))
             logs, (trainable, rest, optimizer, _) = _over(
-                train, (trainable, rest, optimizer, none), feed.blocks(epoch), len(batches.ids)
+                train, (trainable, rest, optimizer, none), source.blocks(epoch), len(batches.ids)
             )
             for variables, values in zip(_variables(model), (trainable, rest, optimizer), strict=True):
                 _assign(variables, values)
             calls.on_test_begin()  # may lend the model an average of its weights
             trainable, rest, _ = (_values(v) for v in _variables(model))
-            judged, (_, rest, _) = _over(judge, (trainable, rest, none), held_out.blocks(), len(validation))
+            tested, (_, rest, _) = _over(test, (trainable, rest, none), held_out.blocks(), len(validation))
             _assign(model.non_trainable_variables, rest)
-            details = {name: float(value) for name, value in jax.device_get(judged).items()}  # waits, once an epoch
+            details = {name: float(value) for name, value in jax.device_get(tested).items()}  # waits, once an epoch
             calls.on_test_end(details)
             both = {name: float(value) for name, value in jax.device_get(logs).items()}
             calls.on_epoch_end(epoch, both | {f"val_{name}": value for name, value in details.items()})
@@ -111,19 +111,19 @@ class _HeldOut:
 
     def __init__(self, data: Prepared, ids: Sequence[str], size: int) -> None:
         self.data, parts = data, [ids[start : start + size] for start in range(0, len(ids), size)]
-        self.parted = _blocks(parts, data)
-        self.still = self._ready(self.parted[0]) if len(self.parted) == 1 else None
+        self.split = _blocks(parts, data)
+        self.still = self._ready(self.split[0]) if len(self.split) == 1 else None
 
     def blocks(self) -> Iterator[Block]:
         """All blocks; beside the one that is computed at most the next lies on the device."""
-        yield from [self.still] if self.still else map(self._ready, self.parted)
+        yield from [self.still] if self.still else map(self._ready, self.split)
 
     def _ready(self, parts: Sequence[Sequence[str]]) -> Block:
         ids = [key for part in parts for key in part]
         return _on_device(*to_arrays(self.data, ids)), _rows(parts, ids)
 
 
-class _Feed:
+class _TrainingBlocks:
     """A block's images on the device and the rows of each batch, made ready while the block before it runs.
 
     Where nothing varies them and one block holds them, the images are moved there once.
@@ -138,7 +138,7 @@ class _Feed:
             self.still = _on_device(*to_arrays(batches.data, sorted(batches.ids)))
         self.next = self.upcoming.submit(self._ready, first, 0)
 
-    def __enter__(self) -> _Feed:
+    def __enter__(self) -> _TrainingBlocks:
         return self
 
     def __exit__(self, *_: object) -> None:

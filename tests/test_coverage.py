@@ -15,7 +15,7 @@ import verdict_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
-from verdict_table import ROWS, SEEDS, leaderboard, rates, shape
+from verdict_table import ROWS, SEEDS, differences, leaderboard, rates, shape
 
 from bench.statistics import ranking, resampling, simulation, verdicts
 from bench.statistics.rows import Trainings
@@ -178,7 +178,7 @@ def test_a_table_of_fewer_rows_is_judged_as_if_nothing_was_kept(rows, seeds, wit
     """Its verdicts too: only tables with any difference get the second test, and t is read off a line."""
     for n in rows:
         of, tables = Shape(n, seeds, 3, 11), 40
-        alone = simulation.judged(simulation.drawn(of, tables, np.random.default_rng(resampling.SEED)), with_)
+        alone = differences(simulation.drawn(of, tables, np.random.default_rng(resampling.SEED)), with_)
         kept = simulation.equal(of, with_, tables)
         for name in ("difference", "error", "df"):
             np.testing.assert_allclose(getattr(kept, name), getattr(alone, name), rtol=1e-9, atol=1e-15)
@@ -195,7 +195,7 @@ def test_the_simulated_tables_are_those_that_records_would_make():
     of, with_ = Shape(3, 3, 5, N), Trainings(0.0012, 0.0009, 0.0044)
     rng = np.random.default_rng(3)
     made = scores(of, with_, 20, rng)  # rows, tables, seeds, patients
-    short = verdicts.errors([verdicts.RowSamples.of(row) for row in made], *np.triu_indices(3, 1))
+    short = verdicts.Table.of([verdicts.RowSamples.of(row) for row in made]).errors(*np.triu_indices(3, 1))
     for k in range(20):
         tables = {f"net{i}": table(0.9 + made[i, k]) for i in range(3)}
         result = ranking.compared(list(tables), tables, drawn(tables))
@@ -216,7 +216,7 @@ def test_made_up_scores_have_the_variances_that_they_are_made_with():
 def test_a_difference_of_the_detectable_size_is_found_in_80_percent():
     of, with_ = shape(5, 3), leaderboard().variances
     gap = simulation.detectable(of, with_, 4000)  # of the few tables of a report it is 3 % less sure
-    result = simulation.judged(simulation.drawn(of, 1000, np.random.default_rng(11)), with_, gap)
+    result = differences(simulation.drawn(of, 1000, np.random.default_rng(11)), with_, gap)
     first, second = np.triu_indices(5, 1)
     p = result.p_zero()[:, (second - first) % 2 == 1] * len(first)  # Holm's first and strictest step
     assert (p < verdicts.ALPHA).mean() == pytest.approx(0.8, abs=0.03)

@@ -97,7 +97,7 @@ def test_interval_and_test_of_a_pair_say_the_same_and_correction_only_takes_away
 @given(made_up(), st.floats(0.0001, 0.02), st.floats(1, 5))
 def test_a_wider_margin_makes_more_pairs_equivalent_and_none_less(tables, margin, wider):
     result = [verdicts.RowSamples.of(r.values) for r in drawn(tables).values()]
-    errors = verdicts.errors(result, *np.triu_indices(len(result), 1))
+    errors = verdicts.Table.of(result).errors(*np.triu_indices(len(result), 1))
     p = [resampling.holm(errors.p_apart(m)) for m in (margin, margin * wider)]
     assert np.all(p[1] <= p[0] + 1e-12)
     zero = resampling.holm(errors.p_zero())
@@ -158,7 +158,7 @@ def test_renaming_a_row_changes_no_digit_of_a_table():
 def test_one_seed_is_students_paired_t_over_patients():
     rng = np.random.default_rng(1)
     a, b = rng.normal(0.9, 0.02, (2, 30))
-    result = verdicts.errors([verdicts.RowSamples.of(a[None]), verdicts.RowSamples.of(b[None])], *PAIR)
+    result = verdicts.Table.of([verdicts.RowSamples.of(a[None]), verdicts.RowSamples.of(b[None])]).errors(*PAIR)
     expected = scipy_stats.ttest_rel(a, b)
     assert result.p_zero()[0] == pytest.approx(expected.pvalue, rel=1e-9)
     low, high = expected.confidence_interval(0.95)
@@ -174,7 +174,7 @@ def test_seeds_alone_are_students_two_samples():
     shifts = np.array([-1.0, 0.2, 0.8])
     shifts = np.array([0.9 + 0.001 * shifts, 0.9005 + 0.001 * rng.permutation(shifts)])  # equal variances
     rows = [verdicts.RowSamples.of(np.repeat(s[:, None], 20, axis=1)) for s in shifts]
-    result = verdicts.errors(rows, *PAIR)
+    result = verdicts.Table.of(rows).errors(*PAIR)
     assert result.df[0] == pytest.approx(4)
     assert result.p_zero()[0] == pytest.approx(scipy_stats.ttest_ind(*shifts).pvalue, rel=1e-6)
 
@@ -192,7 +192,7 @@ def test_the_error_is_that_of_the_paired_bootstrap_in_the_limit():
     expected = np.var(drawn[0] - drawn[1])
     over_seeds = sum(float(part.of_seeds) for part in parts) / seeds
     at_least = sum(max(float(part.of_seeds), pooled) for part in parts) / seeds
-    result = verdicts.errors(parts, *PAIR).error[0] ** 2
+    result = verdicts.Table.of(parts).errors(*PAIR).error[0] ** 2
     assert result - at_least + over_seeds == pytest.approx(expected, rel=0.05)
 
 

@@ -6,6 +6,7 @@ limits.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from bench.records.results import Results
 from bench.statistics import simulation, stats, verdicts
 from bench.statistics.resampling import holm
 from bench.statistics.rows import Leaderboard, Trainings
-from bench.statistics.simulation import Shape
+from bench.statistics.simulation import Shape, Unscaled
 
 ROOT = Path(__file__).resolve().parent.parent
 PATH = Path(__file__).with_name("VERDICTS.md")
@@ -75,11 +76,11 @@ def rates(of: Shape, with_: Trainings, tables: int = TABLES, seed: int = 1) -> R
     sign = np.where(first % 2 == 0, 1, -1)  # of the first row's lead there
     result = []
     for _ in range(tables // 250):
-        equal = simulation.judged(simulation.drawn(of, 250, rng), with_)
+        equal = differences(simulation.drawn(of, 250, rng), with_)
         zero, margin = equal.p_zero(), equal.p_apart()
         better, alike = _better(zero, margin)
         alone = (zero < verdicts.ALPHA) & (margin >= verdicts.ALPHA)
-        unequal = simulation.judged(simulation.drawn(of, 250, rng), with_, verdicts.MARGIN)
+        unequal = differences(simulation.drawn(of, 250, rng), with_, verdicts.MARGIN)
         found_better, called_alike = _better(unequal.p_zero(), unequal.p_apart())
         right = found_better & (unequal.difference * sign > 0)
         result.append((
@@ -87,6 +88,12 @@ def rates(of: Shape, with_: Trainings, tables: int = TABLES, seed: int = 1) -> R
             alike.mean(),
         ))  # fmt: skip
     return Rates(*(float(v) for v in np.mean(result, axis=0)))
+
+
+def differences(rows: Iterable[Unscaled], with_: Trainings, gap: float = 0.0) -> verdicts.Errors:
+    """Those of all pairs of simulated tables, (n, pairs), in which every second row is worse by `gap`."""
+    result = [row.row(with_, gap * (i % 2)) for i, row in enumerate(rows)]
+    return verdicts.Table.of(result).errors(*np.triu_indices(len(result), 1))
 
 
 def _better(zero, margin):

@@ -39,7 +39,7 @@ def compared(
         return ()
     first, second = (np.array(side, dtype=np.intp) for side in zip(*couples, strict=True))
     rows = [verdicts.RowSamples.of(resamples[name].values) for name in names]
-    result = verdicts.errors(rows, first, second)
+    result = verdicts.Table.of(rows).errors(first, second)
     low, high = result.bounds()
     zero, apart = result.p_zero(), result.p_apart()
     improvement = _probability_of_improvement(couples, names, tables, resamples, bounds)

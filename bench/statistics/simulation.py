@@ -120,12 +120,6 @@ def seeded(shape: Shape, n: int) -> Iterable[Unscaled]:
     return result[: shape.rows]
 
 
-def judged(rows: Iterable[Unscaled], of: Trainings, gap: float = 0.0) -> verdicts.Errors:
-    """The differences of all pairs of n tables, (n, pairs), in which every second row is worse by `gap`."""
-    result = [row.row(of, gap * (i % 2)) for i, row in enumerate(rows)]
-    return verdicts.errors(result, *np.triu_indices(len(result), 1))
-
-
 @lru_cache(maxsize=32)
 def _longest(shape: Shape, of: Trainings, n: int) -> list[verdicts.Table]:
     """The table of the most rows that was asked for so far, if any was."""
@@ -133,8 +127,8 @@ def _longest(shape: Shape, of: Trainings, n: int) -> list[verdicts.Table]:
 
 
 def equal(shape: Shape, of: Trainings, n: int) -> verdicts.Errors:
-    """As ``judged`` for tables of equal methods drawn with SEED: those of fewer rows are the first rows of the others,
-    whose variances are computed once."""
+    """The differences of all pairs of n tables of equal methods drawn with SEED, (n, pairs): tables of fewer rows are
+    the first rows of the others, whose variances are computed once."""
     kept = _longest(replace(shape, rows=0), of, n)
     if not kept or len(kept[0].seeds) < shape.rows:
         kept[:] = [verdicts.Table.of([row.row(of) for row in seeded(shape, n)])]

@@ -130,11 +130,6 @@ class Table:
         return Errors(self.means[..., first] - self.means[..., second], np.sqrt(variance), df)
 
 
-def errors(rows: Sequence[RowSamples], first: Indices, second: Indices) -> Errors:
-    """Errors of the differences first minus second of rows on the same patients, as ``Table.errors`` has them."""
-    return Table.of(rows).errors(first, second)
-
-
 def word(difference: float, p_zero: float, p_apart: float) -> str:
     """The verdict of two corrected p values.
 
