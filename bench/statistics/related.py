@@ -1,5 +1,5 @@
-"""What leaderboards say of each other, for sentences and pages: the same training with extra data, on another machine
-or in another precision, what a change gains on the hardest images, and what else ran or was scored.
+"""What sentences and pages say of leaderboards beyond their rows: variances, the same training with extra data, on
+another machine or in another precision, what a change gains on the hardest images, what else ran or was scored.
 
 The images of lowest Dice of a row itself would gain from any other training by regression to the mean, so the hardest
 are chosen by architectures that take no part in the comparison.
@@ -22,7 +22,7 @@ from bench.statistics.ranking import compared, corrected
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Conditions, HardestGain, Leaderboard, MatchedRow, Pair, Row
 from bench.statistics.scores import Scores, drawn
-from bench.statistics.variance import power
+from bench.statistics.variance import components, power, variances
 
 Tables = Mapping[Conditions, Mapping[str, Scores]]  # of each leaderboard, the scores of its rows
 OTHER_IMAGES = ("data", "folds")  # inputs that an extra training set changes
@@ -34,8 +34,13 @@ TTA = "test-time augmentation"
 def related(
     leaderboards: Sequence[Leaderboard], tables: Tables, records: Mapping[Conditions, Sequence[Record]]
 ) -> list[Leaderboard]:
-    """The leaderboards, each with its comparisons with the others. records: of each."""
-    result = [replace(s, extra_data_effects=extra_data_effects(s, leaderboards, tables)) for s in leaderboards]
+    """The leaderboards, each with its variances and its comparisons with the others. records: of each."""
+    result = [
+        replace(
+            _with_variances(s, tables[s.conditions]), extra_data_effects=extra_data_effects(s, leaderboards, tables)
+        )
+        for s in leaderboards
+    ]
     return [
         replace(
             s,
@@ -50,6 +55,19 @@ def related(
         )
         for s in result
     ]
+
+
+def _with_variances(leaderboard: Leaderboard, tables: Mapping[str, Scores]) -> Leaderboard:
+    """Variance components of each row whose seeds predicted every image, and those that several rows share."""
+    images = {image for scores in tables.values() for image in scores.images}
+    whole = {name: s for name, s in tables.items() if s.full() and len(s.images) == len(images)}
+    of_rows = {name: components(scores.values["dice"], scores.folds()) for name, scores in whole.items()}
+    ranked = {row.name: tables[row.name] for row in leaderboard.rows if row.rank and row.single}
+    return replace(
+        leaderboard,
+        rows=tuple(replace(row, components=of_rows.get(row.name)) for row in leaderboard.rows),
+        variances=variances(ranked),
+    )
 
 
 def _concurrent_cells(key: Conditions, records: Mapping[Conditions, Sequence[Record]]) -> int:

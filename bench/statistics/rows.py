@@ -157,7 +157,6 @@ class Row:
     left_out: tuple[int, ...]  # seeds that have cells but not for every image
     cells: tuple[int, int]  # scored, wanted, of `seeds`
     coverage: tuple[int, int]  # images predicted by every one of `seeds`, images of the data set
-    components: Components | None  # None where a seed is incomplete
     parameters: int
     gmacs: float
     train_seconds: float  # median over cells
@@ -168,6 +167,7 @@ class Row:
     stored: AtStored | None = None  # None of records that were not scored there
     fixed_split: float | None = None  # Dice pooled over deepdraw's test images; None where they are not predicted
     calibration: Calibration | None = None
+    components: Components | None = None  # None where a seed is incomplete
 
     @property
     def single(self) -> bool:

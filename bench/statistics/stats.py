@@ -25,7 +25,6 @@ from bench.statistics.scores import (
     fixed_split_dice,
     image_hd95,
 )
-from bench.statistics.variance import components, variances
 from lungseg import metrics
 from lungseg.errors import LungsegError
 
@@ -77,7 +76,7 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     # complete seeds alone, so that each image counts as often as any other; all of them where none is
     tables = {name: scores.only(complete[name]) if complete[name] else scores for name, scores in every.items()}
     resamples = drawn(tables)
-    rows = [_row(n, tables[n], every[n], resamples[n], key, bool(complete[n])) for n in tables]
+    rows = [_row(n, tables[n], every[n], resamples[n], key) for n in tables]
     able = [
         r for r in rows
         if complete[r.name] and len(images) >= MIN_IMAGES and r.n_patients >= resampling.MIN_PATIENTS
@@ -93,8 +92,7 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
         tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name])),
         tuple(_cell(record, name) for name, record in zip(of_each, records, strict=True)),
         tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
-        nested(names, tables), variances([r.name for r in able if r.single], tables, resamples),
-        beside_siblings=beside_siblings(records),
+        nested(names, tables), beside_siblings=beside_siblings(records),
         extra_images=_extra_images(records) if key.extra_train else 0,
     )  # fmt: skip
     return leaderboard, tables
@@ -116,7 +114,7 @@ def _each_once(name: str, records: Sequence[Record]) -> None:
         raise LungsegError(f"{name}: scored more than once: {images}; remove the stale records")
 
 
-def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Conditions, complete: bool) -> Row:
+def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Conditions) -> Row:
     records = scores.records
     cases = [c for r in records for c in r.cases]
     n_patients = len(set(scores.patients))
@@ -149,7 +147,6 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
         left_out=tuple(s for s in every.seeds if s not in scores.seeds),
         cells=(len(records), key.folds * len(scores.seeds)),
         coverage=(everywhere, max(r.data.n for r in records)),
-        components=components(scores.values["dice"], scores.folds()) if complete else None,
         parameters=records[0].parameters,
         gmacs=float(records[0].gmacs),
         train_seconds=float(np.median([r.timing.train_seconds for r in records])),

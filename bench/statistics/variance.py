@@ -14,7 +14,7 @@ from bench.statistics import resampling, simulation
 from bench.statistics.ranking import ALL_PAIRS
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Components, Leaderboard, Power, Trainings
-from bench.statistics.scores import Resamples, Scores
+from bench.statistics.scores import Scores, drawn
 from bench.statistics.simulation import Shape
 from bench.statistics.verdicts import RowSamples
 
@@ -115,12 +115,11 @@ def _root(variance: float) -> float:
     return float(np.sqrt(max(0.0, variance)))
 
 
-def variances(
-    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
-) -> Trainings | None:
+def variances(tables: Mapping[str, Scores]) -> Trainings | None:
     """Variances of the rows on the same images with two seeds or more; None for fewer than two such rows."""
-    some = [name for name in names if len(tables[name].seeds) > 1]
-    result = {name: moments(tables[name].values["dice"], tables[name].folds()) for name in some}
+    some = {name: scores for name, scores in tables.items() if len(scores.seeds) > 1}
+    result = {name: moments(scores.values["dice"], scores.folds()) for name, scores in some.items()}
+    resamples = drawn(some)
     # without folds a training is a seed, whose variance that of the seeds' means shows
     of_training = [
         m.seed if m and m.seed is not None else float(resamples[name].values.mean(axis=1).var(ddof=1))
