@@ -156,7 +156,7 @@ def calibration(probability: np.ndarray, target: Mask) -> dict[str, Any]:
 
 
 class Calibration:
-    """``calibration`` of ``pixels`` pixels that come in parts, to the last bit the same however they are parted."""
+    """``calibration`` of ``pixels`` pixels that come in parts, to the last bit the same however they are split."""
 
     def __init__(self, pixels: int) -> None:
         self.n, self.positive = np.zeros(BINS, np.intp), np.zeros(BINS, np.intp)
