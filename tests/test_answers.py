@@ -131,6 +131,18 @@ def test_unfinished_seed_is_named_and_said_to_be_left_out(tmp_path):
     assert lines_with(text, "| U-Net ", "best", "[0.9")
 
 
+def test_unfinished_seeds_are_said_to_be_left_out_once(tmp_path):
+    def begun(*names):
+        return [r for r in grid(names, seeds=(1,), n=60) if r["cell"]["fold"] < 2]
+
+    unfinished = "seed 1: 2 of 5 folds (not run: folds 2, 3, 4)"
+    text = flat(page(tmp_path / "two", grid(("unet", "resunet"), n=60) + begun("unet", "resunet")))
+    assert f"ResUNet, {unfinished}; U-Net, {unfinished}; these 2 are left out of every number here." in text
+    records = grid(("unet", "resunet"), n=60) + begun("unet", "resunet", "lwnet")
+    text = flat(page(tmp_path / "three", records))  # LW-Net has no other seed, so its numbers are of this one
+    assert f"LW-Net, {unfinished}; ResUNet, {unfinished}; U-Net, {unfinished}; the last 2 are left out of every" in text
+
+
 def test_unfinished_suite_says_so_in_its_answer(tmp_path):
     records = [r for r in grid(n=60) if r["cell"]["fold"] < 2]
     text = flat(page(tmp_path, records))

@@ -49,8 +49,9 @@ def of_the_first(leaderboard: Leaderboard, row: Row) -> float | None:
 
 
 def missing(leaderboard: Leaderboard, name: Namer = escape) -> list[str]:
-    """Sentences on missing cells and images; empty where every seed predicted every image once."""
-    key, lines = leaderboard.conditions, []
+    """Sentences on missing cells and images, last on seeds that are left out; empty where every seed predicted every
+    image once."""
+    key, lines, out = leaderboard.conditions, list[str](), list[str]()
     cells: dict[str, list[CellRow]] = {}
     for c in leaderboard.cells:
         cells.setdefault(c.row, []).append(c)
@@ -63,12 +64,15 @@ def missing(leaderboard: Leaderboard, name: Namer = escape) -> list[str]:
                 never = sorted(set(range(key.folds)) - ok - failed)
                 detail = [f"failed: {_folds(sorted(failed))}"] if failed else []
                 detail += [f"not run: {_folds(never)}"] if never else []
-                out = ", left out of every number here" if (of, seed) in left_out else ""
-                lines.append(f"{name(of)}, seed {seed}: {len(ok)} of {key.folds} folds ({'; '.join(detail)}){out}")
+                text = f"{name(of)}, seed {seed}: {len(ok)} of {key.folds} folds ({'; '.join(detail)})"
+                (out if (of, seed) in left_out else lines).append(text)
     for row in leaderboard.rows:
         if row.cells[0] == row.cells[1] and row.coverage[0] != row.coverage[1]:
             lines.append(f"{name(row.name)}: {row.coverage[0]} of {row.coverage[1]} images, but no cell is missing")
-    return lines
+    if out:
+        which = f"; {'the last' if lines else 'these'} {len(out)} are" if len(out) > 1 else ","
+        out[-1] += f"{which} left out of every number here"
+    return lines + out
 
 
 def never_run(leaderboard: Leaderboard) -> list[str]:
