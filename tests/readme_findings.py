@@ -96,7 +96,7 @@ def equivalent(leaderboard: Leaderboard) -> tuple[Row, ...]:
 
 def founding(result: Leaderboards) -> str:
     """The founding question by today's protocol, as far as two cores carried it."""
-    leaderboard = of(result, "montgomery-64", "cpu", "unet", "resunet", "r2unet")
+    leaderboard = of(result, "montgomery-128", "cpu", "unet", "resunet", "r2unet")
     rows = sorted((row(leaderboard, one) for one in ("unet", "resunet", "r2unet")), key=lambda r: -r.dice.value)
     seeds = {len(r.seeds) for r in rows}
     if len(seeds) > 1:
