@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import machine
 from bench.names import file_slug
-from lungseg import ARCHITECTURES, recipes
+from lungseg import ARCHITECTURES, recipes, runtime
 from lungseg.errors import UsageError
 from lungseg.recipes import Recipe
 from lungseg.splits import Fold
@@ -283,8 +283,7 @@ def select(
     folder and table.
     """
     if devices is not None:
-        if devices < 1:
-            raise UsageError(f"--devices {devices}: at least 1 is needed")
+        runtime.check_devices(devices)
         chosen = replace(chosen, devices=devices)
     if precision is not None:
         chosen = replace(chosen, precision=precision)

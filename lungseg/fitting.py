@@ -85,6 +85,7 @@ def fit(
     if folds == 1 or folds < 0:
         raise UsageError(f"{folds} folds: 0 for one split, or at least 2")
     runtime.check_backend()
+    runtime.check_devices(devices)
     work = out.with_name(f"{out.name}.training")
     with _locked(work):
         cases, prepared = _prepared(cases, both, work)

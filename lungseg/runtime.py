@@ -175,21 +175,26 @@ def _device(name: str) -> Device:
     return Device(name, device_slug(name))
 
 
+def check_devices(devices: int) -> None:
+    """Raise UsageError where no training can have so many devices, on any machine: none, or several without JAX."""
+    if devices < 1:
+        raise UsageError(f"{devices} devices: at least 1 is needed")
+    if devices > 1 and backend_name() != "jax":
+        raise UsageError(f"{devices} devices for one training need JAX: set KERAS_BACKEND=jax, or train on one device")
+
+
 def use_devices(devices: int) -> None:
     """Train on the first ``devices`` devices from now on, each with its share of every batch: data parallelism.
 
     JAX alone: XLA splits the program of one device, so that losses, batch normalisation and gradients are those of the
     whole batch. TensorFlow's MirroredStrategy normalises each share by itself and weights shares of unequal size alike,
     which is another training than the recipe's. The batch is the recipe's; neither it nor the learning rate grows.
-    Call it after ``init_backend`` and before a model is built. Raises UsageError for a backend other than JAX, and
-    where the machine has fewer.
+    Call it after ``init_backend`` and before a model is built. Raises UsageError as ``check_devices`` does, and where
+    the machine has fewer.
     """
-    if devices < 1:
-        raise UsageError(f"{devices} devices: at least 1 is needed")
+    check_devices(devices)
     if devices == 1:
         return
-    if backend_name() != "jax":
-        raise UsageError(f"{devices} devices for one training need JAX: set KERAS_BACKEND=jax, or train on one device")
     import keras
 
     result = keras.distribution.list_devices()

@@ -73,12 +73,18 @@ def test_several_devices_need_jax(monkeypatch):
         runtime.use_devices(2)
 
 
-def test_trainings_on_several_devices_have_a_folder_and_fingerprints_of_their_own():
+def test_trainings_on_several_devices_have_a_folder_and_fingerprints_of_their_own(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
     suite = suites.select(suites.suite("smoke"), devices=2)
     one, two = suites.cells(suites.suite("smoke"))[0], suites.cells(suite)[0]
     assert two.machine_key == one.machine_key.replace("cpu", "cpu-x2") != one.machine_key
-    with pytest.raises(UsageError, match="--devices 0: at least 1"):
-        suites.select(suite, devices=0)
+
+
+@pytest.mark.parametrize("devices", [0, 2])
+def test_a_suite_refuses_devices_that_no_cell_could_use_before_one_starts(monkeypatch, devices):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    with pytest.raises(UsageError, match=f"{devices} devices"):
+        suites.select(suites.suite("smoke"), devices=devices)
 
 
 @pytest.mark.parametrize(("kind", "devices"), [("cpu", 0), ("nvidia-h100-80gb-x2", 2), ("nvidia-h100-x16", 16)])
