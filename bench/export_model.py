@@ -106,7 +106,10 @@ def _exported(
         if model_folder.open_folder(folder).card == card:
             return folder
         raise DataError(f"{folder}: holds another model than {name}, or an older card of it; remove it")
-    trained.network(cell, record.inputs.every.get("graph"))
+    try:
+        trained.network(cell, record.inputs.every.get("graph"))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     model_folder.save(folder, card, weights)
     return folder
 

@@ -69,6 +69,11 @@ def short(names: Sequence[str]) -> list[str]:
     return result if len(set(result)) == len(result) else list(names)
 
 
+def check_tabulate() -> None:
+    """Raise ImportError where tabulate is not installed: before hours of work whose result is a table."""
+    import tabulate  # noqa: F401
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, style: str = "pipe") -> str:
     """A table of ready-made texts; the first `left` columns stand left, the others right."""
     import tabulate

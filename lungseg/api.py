@@ -1,4 +1,5 @@
-"""The Python API: ``lungseg.fit``, ``predict``, ``evaluate`` and ``load_model``."""
+"""The Python API: ``lungseg.fit``, ``predict``, ``evaluate`` and ``load_model``, which opens model folders and
+``.keras`` files, and refuses one that could run code."""
 
 from __future__ import annotations
 

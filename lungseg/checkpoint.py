@@ -1,7 +1,7 @@
 """Checkpoints: the complete state of a training in one file, so that a resumed training ends with the same bits.
 
 One file now and then, at the end of an epoch, written atomically, checksummed, the last two kept: a damaged newest one
-costs the time since the one before.
+costs the time since the one before. The callback that writes them, and puts back what they hold, is here, too.
 Keras's ``BackupAndRestore`` writes two files one after the other, forgets the callbacks' state and accepts a
 changed loss or batch size; a whole saved model could run code when it is loaded. Here are arrays and JSON only.
 """

@@ -56,7 +56,8 @@ def download_file(url: str, path: Path, sha256: str, remedy: str, say: Say) -> N
         answer = requests.get(url, stream=True, timeout=30, headers={"Accept-Encoding": "identity"})
         with answer, path.open("wb") as file:
             answer.raise_for_status()
-            total = int(answer.headers.get("Content-Length", 0))
+            length = answer.headers.get("Content-Length", "")
+            total = int(length) if length.isdecimal() else 0  # 0: not known; some servers send "7, 7"
             for chunk in answer.iter_content(1 << 20):
                 done += len(chunk)
                 if done > LIMITS.bytes:
@@ -77,6 +78,8 @@ def download_file(url: str, path: Path, sha256: str, remedy: str, say: Say) -> N
         raise EnvironmentFailure(f"{url}: no answer in time; {remedy}") from error
     except trouble.RequestException as error:
         raise EnvironmentFailure(f"{url}: no connection ({_reason(error)}); {remedy}") from error
+    except ValueError as error:  # of urllib, where the server sends on to what is no address
+        raise EnvironmentFailure(f"{url}: no connection ({error}); {remedy}") from error
     _check_hash(path, sha256.lower(), url)
 
 

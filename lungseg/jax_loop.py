@@ -243,7 +243,7 @@ def _shared(array: jax.Array) -> jax.Array:
     mesh = _mesh()
     if mesh is None or array.shape[0] % mesh.size:
         return array
-    return jax.lax.with_sharding_constraint(array, NamedSharding(mesh, PartitionSpec("batch")))
+    return jax.lax.with_sharding_constraint(array, NamedSharding(mesh, PartitionSpec(*mesh.axis_names)))
 
 
 def _replicated(array: np.ndarray) -> jax.Array:

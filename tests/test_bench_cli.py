@@ -105,3 +105,12 @@ def test_a_library_of_the_extra_that_is_not_installed_is_named_with_it(monkeypat
     monkeypatch.setattr(reporting, "report", lambda _: __import__("tabulate"))
     assert main(["report", "--results", str(tmp_path)]) == 6
     assert capsys.readouterr().err == "error: tabulate is not installed: `pip install 'lungseg[bench]'`\n"
+
+
+@pytest.mark.parametrize("command", [["gate"], ["compare", "quick"], ["gate-speed"]])
+def test_what_a_verdict_is_printed_with_is_missed_before_the_work(command, monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "tabulate", None)
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
+    assert main([*command, "--results", str(tmp_path)]) == 6
+    assert capsys.readouterr().err == "error: tabulate is not installed: `pip install 'lungseg[bench]'`\n"
+    assert not list(tmp_path.iterdir())

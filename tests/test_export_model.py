@@ -135,7 +135,7 @@ def test_weights_that_are_gone_or_others_are_named(made, tmp_path, capsys):
     command = ["export-model", SUITE.name, "--results", str(made), "--out", str(tmp_path / "out")]
     try:
         for data, match in (
-            (None, "No such file"),
+            (None, "weights.npz: no such file"),
             (b"PK", "not the weights of a network"),
             (other.read_bytes(), "not the one in their record"),
         ):

@@ -21,7 +21,7 @@ PAGE = b"<!DOCTYPE html><html><body>The service is down for maintenance.</body><
 class Server:
     """Answers every request with ``body``; counts the requests."""
 
-    def __init__(self, body: bytes, status: int = 200, announced: int | None = None) -> None:
+    def __init__(self, body: bytes, status: int = 200, announced: object = None, **headers: str) -> None:
         self.requests = 0
         outer = self
 
@@ -30,6 +30,8 @@ class Server:
                 outer.requests += 1
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body) if announced is None else announced))
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -154,6 +156,18 @@ def test_an_error_page_is_called_what_it_is(serve, target):
 def test_a_refusing_server_is_named(serve, target):
     server = serve(PAGE, status=503)
     with pytest.raises(EnvironmentFailure, match=f"{server.url}: the server refuses .503"):
+        montgomery(target, server.url)
+    assert_nothing_remains(target)
+
+
+def test_a_length_told_twice_is_that_length(serve, body, target):
+    length = f"{len(body)}, {len(body)}"
+    assert montgomery(target, serve(body, announced=length).url, sha256(body)) == target
+
+
+def test_a_redirection_to_no_address_is_named(serve, target):
+    server = serve(b"", status=302, Location="http://[::1")
+    with pytest.raises(EnvironmentFailure, match=f"{server.url}: no connection .*check the network"):
         montgomery(target, server.url)
     assert_nothing_remains(target)
 

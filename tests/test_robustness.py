@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from records import parsed, record
 
 from bench import machine, suites
 from bench.__main__ import main
@@ -16,8 +17,9 @@ from bench.records.results import Results
 from bench.robustness import corruptions, measurement, probe
 from bench.robustness.corruptions import CLEAN, CORRUPTIONS, KEYS, corrupted
 from bench.robustness.measurement import Network
+from bench.running import trained
 from lungseg.datasets import phantom
-from lungseg.errors import DataError
+from lungseg.errors import DataError, UsageError
 from lungseg.provenance import ROOT
 
 SIZE = (96, 80)
@@ -320,6 +322,18 @@ def test_weights_of_another_training_are_refused(made, capsys):
         mine.write_bytes(kept)
         path.write_bytes(table)
     assert "the hash of the weights is not the one in their record" in capsys.readouterr().err
+
+
+def test_seeds_that_scored_different_images_are_refused_before_any_prediction(monkeypatch, tmp_path):
+    """Suite smoke takes one fold of each seed's own split."""
+    scored = parsed([record("unet", 0, seed=0), record("unet", 1, seed=1)])
+    monkeypatch.setattr(
+        trained, "records", lambda cells, *_: ({c.id: r for c, r in zip(cells, scored, strict=True)}, [])
+    )
+    monkeypatch.setattr(probe.data, "load_suite_data", lambda *_: None)
+    smoke = suites.select(suites.suite("smoke"), architectures="unet")
+    with pytest.raises(UsageError, match=r"unet: its seeds scored different images, .* --seeds 1"):
+        probe.measure(smoke, tmp_path, Results(tmp_path), 2, print)
 
 
 def test_a_suite_that_was_not_trained_names_the_command(tmp_path, capsys):

@@ -19,8 +19,9 @@ def inside(axis, value):
     return value in axis.choices if axis.choices else axis.low <= value <= axis.high
 
 
-def test_losses_are_those_there_are():
-    assert tuple(LOSSES) == space.LOSSES
+def test_its_losses_are_among_those_there_are():
+    """Not all of them: a study is told by its space, and the published one had these."""
+    assert set(space.LOSSES) <= set(LOSSES)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -54,7 +54,9 @@ def test_every_broken_file_is_listed(root):
     assert len(report.errors) == 3  # the shape of b's mask cannot be judged without its image
     assert "a.png: damaged PNG" in report.errors[0]
     assert "b.png: not a PNG" in report.errors[1]
-    assert "48 x 40 pixels (rows x columns), but its image c.png has 40 x 48; it is transposed" in report.errors[2]
+    assert (
+        "c.png: 48 x 40 pixels (rows x columns), but its image c.png has 40 x 48; it is transposed" in report.errors[2]
+    )
     assert dict(report.rows)["images"] == "3, 0 usable"
 
 

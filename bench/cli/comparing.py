@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import machine, suites
+from bench import machine, markdown, suites
 from bench.records.results import Results
 from bench.suites import Suite
 from lungseg import runtime
@@ -29,6 +29,7 @@ def gate(options: argparse.Namespace) -> int:
     from bench import gate as guard
     from bench.gate import replaced
 
+    markdown.check_tabulate()
     began = time.monotonic()
     before = guard.load_baseline(options.baseline)
     suite = _subject(options, before)
@@ -48,6 +49,7 @@ def compare(options: argparse.Namespace) -> int:
     """Any two sets of records of a suite, as after an expected change or with other seeds; codes as of the gate."""
     from bench import gate as guard
 
+    markdown.check_tabulate()
     suite = suites.select(suites.suite(options.suite), options.arch)
     limits = guard.chosen(suite.name, options.limits, options.margin)
     before, now = (guard.summarise_results(folder, suite) for folder in (options.baseline, options.candidate))
@@ -101,6 +103,7 @@ def gate_speed(options: argparse.Namespace) -> int:
     from bench.gate import speed
     from bench.records import store
 
+    markdown.check_tabulate()
     began = time.monotonic()
     kind = guard.machine_kind(threads=1)
     before = {} if options.write else speed.load(options.baseline, kind)

@@ -1,5 +1,5 @@
-"""Figures of leaderboards as SVG; the only package that imports matplotlib. Each file holds one figure, a function
-leaderboard -> Figure or None."""
+"""Figures of leaderboards as SVG; the only package that imports matplotlib. A figure is a function
+leaderboard -> Figure or None in a file of its own; gallery and history read records, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The regression gate: compares two summaries of records and gives findings and an exit code. Needs NumPy only.
+"""The regression gate: compares two summaries of records and gives findings and an exit code.
 
 ``summary`` collects what is compared. ``preparation`` compares the prepared data, ``accuracy`` the scores and
 ``pipeline`` dry runs; ``comparison`` joins their findings. ``limits`` holds how much may change, and why. ``reports``

@@ -23,7 +23,7 @@ from bench.running.executor import Event, Executor, Local, Say, serve, telling
 from bench.running.training import of_cell, restored
 from bench.suites import Cell, Suite
 from lungseg import metrics
-from lungseg.errors import PARTIAL, DataError
+from lungseg.errors import PARTIAL, DataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,12 @@ def measure(
         planned.append((cells, [*by_id.values()]))
     if problems:
         raise DataError(problems)
+    for cells, records in planned:
+        if len({frozenset(case.id for r in records if r.cell.seed == c.seed for case in r.cases) for c in cells}) > 1:
+            raise UsageError(
+                f"{cells[0].architecture}: its seeds scored different images, because each has its own split and suite "
+                f"{suite.name} not all folds; measure one with --seeds 1"
+            )
     known, failed = measurement.load(results, suite.name), []
     for cells, records in planned:
         name = records[0].cell.network()

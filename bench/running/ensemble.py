@@ -92,7 +92,7 @@ def ensembles(
                 f"`{trained.run_command(local)} --seeds 3`, or add --tta"
             )
         cells = suites.cells(replace(local, seeds=tuple(chosen)))
-        records, lacking = trained.records(cells, local, suite_data, results)
+        records, lacking = trained.records(cells, local, suite_data, results, "--seeds, --folds or --arch")
         problems += lacking
         if lacking:
             continue
@@ -100,7 +100,7 @@ def ensembles(
         if not of_one:
             raise UsageError(
                 f"{architecture}: each seed has its own split, so an ensemble over seeds needs all {suite.folds} folds "
-                "of each; omit --folds, or add --tta"
+                f"of each: train and select them (`--folds {','.join(map(str, range(suite.folds)))}`), or add --tta"
             )
         result += of_one
     if problems:

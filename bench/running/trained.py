@@ -25,6 +25,8 @@ from lungseg.splits import Fold
 if TYPE_CHECKING:
     import keras
 
+MISSING = "no such file (published or copied records may come without weights)"
+
 
 def run_command(suite: Suite) -> str:
     """The command that trains the suite's one architecture."""
@@ -33,9 +35,10 @@ def run_command(suite: Suite) -> str:
 
 
 def records(
-    cells: Sequence[Cell], suite: Suite, suite_data: SuiteData, results: Results
+    cells: Sequence[Cell], suite: Suite, suite_data: SuiteData, results: Results, narrow: str = "--seeds or --arch"
 ) -> tuple[dict[str, Record], list[str]]:
-    """The records of one architecture's cells by id, and what is missing among records and weights."""
+    """The records of one architecture's cells by id, and what is missing among records and weights. narrow: the
+    options by which the command takes fewer cells."""
     result: dict[str, Record] = {}
     problems: list[str] = []
     lacking: list[str] = []
@@ -48,8 +51,7 @@ def records(
             made_from = dict(record.inputs.every)
             same = [results.path(cell), *of_others(cell, made_from, results)]  # or one would be reused
             problems.append(
-                f"{path}: no such file (published or copied records may come without weights); delete "
-                f"{' and '.join(map(str, same))} and run suite {cell.suite} again"
+                f"{path}: {MISSING}; delete {' and '.join(map(str, same))} and run suite {cell.suite} again"
             )
         else:
             result[cell.id] = record
@@ -58,7 +60,7 @@ def records(
         problems.append(
             f"{name}: {len(lacking)} of {len(cells)} cells have no finished training on the current data with "
             f"the current recipe: {', '.join(lacking)}; run `{run_command(suite)} --seeds {most}`, or select fewer "
-            "with --seeds or --arch"
+            f"with {narrow}"
         )
     if len({record.inputs.every.get("graph") for record in result.values()}) > 1:
         problems.append(
@@ -116,10 +118,13 @@ def check_leakage(record: Record, fold: Fold, suite_data: SuiteData) -> None:
 
 def weights(path: Path, record: Record) -> list[np.ndarray]:
     """A training's stored weights. Raises DataError where the file is missing, damaged or another training's."""
-    remedy = f"delete it and the record of {record.name}, and run suite {record.cell.suite} again"
+    again = f"the record of {record.name}, and run suite {record.cell.suite} again"
+    remedy = f"delete it and {again}"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             result = [kept[name] for name in sorted(kept.files)]
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: {MISSING}; delete {again}") from error
     except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not the weights of a network ({error}); {remedy}") from error
     if weights_sha256(result) != record.weights_sha256:

@@ -8,15 +8,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.records.results import Results
 from bench.speed.timing import ACCOUNTED
-from bench.statistics.rows import Conditions
 from lungseg import csv_file
 from lungseg.errors import DataError
+
+if TYPE_CHECKING:
+    from bench.statistics.rows import Conditions
 
 KEY = ("architecture", "width", "batch", "threads")
 COLUMNS = (

@@ -2,8 +2,8 @@
 
 Records that may share a table (same suite, data, resolution, recipe, backend, device kind, precision, determinism and
 protocol) make one `Leaderboard`. It has a `Row` for each architecture and each ensemble of trained members. What is
-missing is part of the value: cells that failed, cells that were never run, rows that may not be ranked. Pages and
-figures read these and never a record.
+missing is part of the value: cells that failed, cells that were never run, rows that may not be ranked. Pages read
+these and never a record.
 """
 
 from __future__ import annotations

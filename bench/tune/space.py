@@ -12,7 +12,8 @@ from lungseg.recipes import Augmentation, Recipe
 Value = float | int | str
 Params = dict[str, Value]
 
-LOSSES = ("dice", "dice_cross_entropy", "focal_tversky", "boundary")  # of lungseg.losses, which would import a backend
+# Of lungseg.losses, which would import a backend. Not all: a study is told by its space.
+LOSSES = ("dice", "dice_cross_entropy", "focal_tversky")
 LEARNING_RATE = (3e-4, 6e-3)
 LONGEST_WARMUP = 10  # epochs
 AUGMENTATION = {  # about twice what recipe strong uses
@@ -70,7 +71,7 @@ def axes(base: Recipe) -> tuple[Axis, ...]:
     local = values(base)
     result = [
         _widened(Axis("learning_rate", *LEARNING_RATE, log=True), local),
-        Axis("loss", choices=LOSSES),
+        Axis("loss", choices=tuple(dict.fromkeys((*LOSSES, base.loss)))),
     ]
     if base.cosine:
         longest = max(min(LONGEST_WARMUP, base.epochs - 1), base.warmup_epochs)

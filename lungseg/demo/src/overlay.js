@@ -1,4 +1,4 @@
-// A picture for a person, as lungseg/overlay.py draws it: the radiograph in grey, the lungs tinted, their outline drawn.
+// A picture for a person, as lungseg/prediction.py draws it: the radiograph in grey, the lungs tinted, their outline drawn.
 
 import { bilinearRows, resize } from "./opencv.js";
 
