@@ -31,7 +31,18 @@ ASIDE = (  # what is called in these is sentences, pages and figures
     "bench.pages.completeness.missing",
     "bench.pages.suite_page.own_questions",
     "bench.pages.section_page.own_questions",
-    "bench.statistics.related.related",
+    "bench.statistics.related.related",  # and where older checkouts compute the same:
+    "bench.statistics.hardest_gain.hardest_gains",
+    "bench.statistics.pairs.cross_machine",
+    "bench.statistics.pairs.cross_precision",
+    "bench.statistics.pairs.extra_data_effects",
+    "bench.statistics.stats._concurrent_cells",
+    "bench.statistics.stats._scored",
+    "bench.statistics.variance.components",
+    "bench.statistics.variance.power",
+    "bench.statistics.variance.variances",
+    "bench.records.costs.at_once",
+    "bench.records.readable.conflicts",
 )
 WATCH = """
 import os, sys, threading
