@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from chest_set import lungs, radiograph, three_cases, warning
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 import lungseg
 from lungseg import images
@@ -99,9 +102,21 @@ def test_a_right_and_a_left_lung_of_two_labels_are_united(tmp_path, values):
     assert grey == 0
 
 
+def test_two_labels_are_united_wherever_in_the_image_they_lie(tmp_path):
+    mask = np.pad(labelled(1, 2), ((0, 0), (80, 0)))
+    images.write_png(tmp_path / "x.png", mask)
+    assert np.array_equal(images.read_mask(tmp_path / "x.png"), mask > 0)
+
+
 def with_heart():
     mask = labelled(1, 1)
     mask[60:95, 41:59] = 2
+    return mask
+
+
+def with_large_heart():
+    mask = labelled(1, 1)
+    mask[40:95, 41:59] = 2
     return mask
 
 
@@ -122,7 +137,7 @@ def above_each_other():
 
 
 @pytest.mark.fault("F116")
-@pytest.mark.parametrize("made", [with_heart, lobes, opacity_inside, above_each_other])
+@pytest.mark.parametrize("made", [with_heart, with_large_heart, lobes, opacity_inside, above_each_other])
 def test_other_labels_are_told_as_labels(tmp_path, made):
     images.write_png(tmp_path / "x.png", made())
     with pytest.raises(lungseg.DataError, match=r"x\.png: holds labels 1, 2") as caught:
@@ -131,7 +146,7 @@ def test_other_labels_are_told_as_labels(tmp_path, made):
 
 
 @pytest.mark.fault("F116", "F33")
-@pytest.mark.parametrize("values", [[128], [64, 128, 191]])
+@pytest.mark.parametrize("values", [[128], [128, 128], [64, 128, 191]])
 def test_a_tolerance_of_few_values_is_still_interpolation(tmp_path, values):
     mask = labelled(255, 255)
     for step, value in enumerate(values):
@@ -149,6 +164,12 @@ def test_inverted_masks_are_told_and_the_images_are_not(tmp_path, inverted):
         images.write_png(tmp_path / "mask" / f"{stem}.png", (~lungs()) * np.uint8(255))
     assert warning(tmp_path, "masks look inverted") == list(inverted)
     assert warning(tmp_path, "image looks inverted") == warning(tmp_path, "dilated") == []
+
+
+@given(hnp.arrays(bool, st.tuples(st.integers(2, 5), st.integers(2, 5))))
+def test_whether_a_mask_looks_inverted_does_not_depend_on_which_way_it_lies(mask):
+    same = {images.looks_inside_out(each) for each in (mask, mask[::-1], mask[:, ::-1], mask.T)}
+    assert len(same) == 1
 
 
 @pytest.mark.fault("F116", "F30")
