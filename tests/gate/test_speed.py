@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.gate import NotComparable, exit_code, speed
+from lungseg.errors import EnvironmentFailure
 
 BEFORE = {"metrics_speed::test_parts[rim-256]": 2.0, "unet, training": 8.0}
 
@@ -53,6 +55,40 @@ def test_a_baseline_that_cannot_be_compared_with_is_refused(tmp_path: Path, chan
     assert speed.load(path, {**machine, "versions": {"numpy": "2"}}) == BEFORE, "slower libraries show"
     with pytest.raises(NotComparable, match="gate-speed ARGS=--write"):
         speed.load(tmp_path / "none.json", machine)
+
+
+def made_up_run(monkeypatch: pytest.MonkeyPatch, text: str, output: str = "") -> list[list[str]]:
+    """pytest-benchmark's file is this text; the list takes the commands that are run."""
+    commands = []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        path = next(word.partition("=")[2] for word in command if word.startswith("--benchmark-json="))
+        Path(path).write_text(text)
+        return subprocess.CompletedProcess(command, 0, output, "")
+
+    monkeypatch.setattr(speed.subprocess, "run", run)
+    return commands
+
+
+def test_a_kernels_time_is_its_fastest_round_over_the_fastest_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "metrics_speed::test_parts[counts-256]"
+    timed = {
+        "fullname": "tests/speed/test_metrics_speed.py::test_parts[counts-256]",
+        "stats": {"min": 0.3, "mean": 9.0}, "extra_info": {"reference_seconds": 0.2},
+    }  # fmt: skip
+    commands = made_up_run(monkeypatch, json.dumps({"benchmarks": [timed]}))
+    assert speed.measured([name]) == {name: pytest.approx(1.5)}
+    assert commands[0][-1] == timed["fullname"], "only what was named"
+    assert speed.measured()
+    assert commands[1][-1] == "tests/speed"
+
+
+def test_where_no_kernel_is_timed_the_end_of_the_output_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_up_run(monkeypatch, "", "begin " + "." * 600 + " the reason")
+    with pytest.raises(EnvironmentFailure, match=r"no kernel was timed: .* the reason") as caught:
+        speed.measured()
+    assert "begin" not in str(caught.value)
 
 
 @pytest.fixture
