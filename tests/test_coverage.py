@@ -82,7 +82,7 @@ def test_verdicts_on_methods_are_wrong_in_at_most_5_percent(rows, seeds):
     result = rates(shape(rows, seeds), leaderboard().variances, tables=500)
     assert result.table <= 0.05
     assert result.equivalent <= 0.06, "1 % is what 500 tables leave to chance; the committed table has 4,000"
-    assert result.power > 0.4
+    assert result.power > 0.3
 
 
 @pytest.mark.parametrize("rows", ROWS)
