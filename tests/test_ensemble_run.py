@@ -67,6 +67,14 @@ def test_an_entry_predicts_what_all_of_its_members_held_out(made):
             assert sorted(images) == sorted(scored), "of each seed, one member predicts an image: one that held it out"
 
 
+def test_the_entries_of_all_folds_together_cost_what_their_trainings_did(made):
+    records = held(made)
+    for time in ("train_seconds", "train_cpu_seconds"):
+        spent = {name: sum(r["timing"][time] for r in records.values() if r["cell"]["architecture"] == name)
+                 for name in ("tiny", "tiny+seeds")}  # fmt: skip
+        assert spent["tiny+seeds"] == pytest.approx(spent["tiny"])
+
+
 def masks(folder, architecture, seed, ids):
     named = (architecture, seed)
     records = [r for r in Results(folder).all() if (r.cell.architecture, r.cell.seed) == named]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 
 import numpy as np
 import pytest
+from read_page import flat, page
 from records import counted, grid, leaderboards, record, sealed
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -253,3 +255,58 @@ def test_an_unfinished_seed_moves_no_number():
     assert [r.dice for r in before.rows] == [r.dice for r in after.rows]
     assert before.pairs == after.pairs
     assert {r.name: r.left_out for r in after.rows} == {"unet": (2,), "resunet": ()}
+
+
+def timed(records, reached, cpu=0.5, told=True):
+    """The records with a validation Dice of 0.96 from epoch ``reached(fold)`` on, 2 s each of the clock."""
+    result = []
+    for r in records:
+        n, at = len(r["history"]["loss"]), reached(r["cell"]["fold"])
+        curves = {**r["history"], "val_hard_dice": [0.96 if i >= at else 0.5 for i in range(n)]}
+        spent = r["timing"] | ({"train_cpu_seconds": cpu * n} if told else {})
+        curves |= {"cpu_seconds": [cpu] * n} if told else {}
+        result.append(sealed({**r, "history": curves, "timing": spent}))
+    return result
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_time_to_a_dice_is_the_median_training_s_until_the_epoch_that_first_reached_it(told):
+    records = timed(grid(("unet",)), lambda fold: 3 + fold, told=told)
+    (leaderboard,) = leaderboards(records)
+    (row,) = leaderboard.rows
+    assert leaderboard.processor_time == told
+    assert row.seconds_to[0.95] == (3 + 2 + 1) * (0.5 if told else 2.0)  # of folds 0 to 4 the middle one
+    assert math.isinf(row.seconds_to[0.97])
+
+
+@pytest.mark.parametrize(("folds", "never"), [(2, False), (3, True)])
+def test_a_training_that_never_reached_it_counts_as_the_longest(tmp_path, folds, never):
+    text = flat(page(tmp_path, timed(grid(("unet",)), lambda fold: 1000 if fold < folds else 5)))
+    assert (" never |" in text) == never
+    assert ("(never: not in half of the trainings)" in text) == never
+    assert "processor time of one fold and seed, and until the validation Dice reached 0.95" in text
+
+
+def test_time_to_a_dice_of_records_without_its_curve_is_not_told(tmp_path):
+    (leaderboard,) = leaderboards(grid(("unet",)))
+    assert not leaderboard.rows[0].seconds_to
+    assert not leaderboard.processor_time
+    assert "Training: time of one fold and seed. Images/s" in flat(page(tmp_path, grid(("unet",))))
+
+
+@pytest.mark.parametrize("change", [{"device_kind": "h200"}, {"threads": 2}])
+def test_beside_an_accelerator_or_over_several_cores_the_clock_tells_the_time(change):
+    records = [sealed({**r, "machine": r["machine"] | change}) for r in timed(grid(("unet",)), lambda fold: 4)]
+    (leaderboard,) = leaderboards(records)
+    assert not leaderboard.processor_time
+    assert leaderboard.rows[0].train_seconds == 140.0
+    assert leaderboard.rows[0].seconds_to[0.95] == 10.0
+
+
+def test_one_record_that_tells_no_processor_time_leaves_the_clock_to_all():
+    first, *rest = timed(grid(("unet",)), lambda fold: 4)
+    (leaderboard,) = leaderboards([first, *rest])
+    assert leaderboard.rows[0].train_seconds == 0.5 * 44  # of 50, 47, 44, 41 and 38 epochs
+    spent = {k: v for k, v in first["timing"].items() if k != "train_cpu_seconds"}
+    (leaderboard,) = leaderboards([sealed({**first, "timing": spent}), *rest])
+    assert leaderboard.rows[0].train_seconds == 140.0

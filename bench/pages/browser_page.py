@@ -11,7 +11,7 @@ from typing import Any
 from bench import names
 from bench.markdown import plain
 from bench.pages import leading, tables
-from bench.statistics.rows import Leaderboard, Row
+from bench.statistics.rows import TARGETS, Leaderboard, Row
 
 TEMPLATE = Path(__file__).with_name("browser.html")
 DICE = 10_000  # Dice of an image is stored as a whole number of this part
@@ -54,7 +54,7 @@ def _row(leaderboard: Leaderboard, row: Row, images: Sequence[str]) -> dict[str,
         **{k: _number(row.means[k]) for k in ("iou", "precision", "recall", "accuracy")},
         "hd95": _number(stored.hd95_median) if stored else None, "nsd": _number(stored.nsd_mean) if stored else None,
         "seeds": len(row.seeds), "parameters": row.parameters, "gmacs": _number(row.gmacs),
-        "train": _number(row.train_seconds),
+        "train": _number(row.train_seconds), "to": _number(row.seconds_to.get(TARGETS[0], math.inf)),
         "images": [round(DICE * dice[image]) if image in dice else None for image in images],
     }  # fmt: skip
 

@@ -12,7 +12,7 @@ from bench.records import store
 from bench.records.results import Results
 from bench.statistics import hard_images, subgroups
 from bench.statistics.resampling import Interval
-from bench.statistics.rows import Boundary, Leaderboard, Row
+from bench.statistics.rows import TARGETS, Boundary, Leaderboard, Row
 from bench.statistics.subgroups import Subgroups
 from lungseg import csv_file
 
@@ -101,6 +101,8 @@ def _rows(leaderboard: Leaderboard) -> Iterable[Line]:
             "parameters": str(row.parameters),
             "gmacs": _number(row.gmacs),
             "train_seconds": _number(row.train_seconds),
+            "timed_by": "processor" if leaderboard.processor_time else "clock",
+            **{f"seconds_to_{dice}": _number(row.seconds_to[dice]) if row.seconds_to else "" for dice in TARGETS},
             "total_seconds": _number(row.total_seconds),
             "peak_memory_bytes": str(row.peak_memory_bytes or ""),
             "not_converged": rising.get(row.name, ""),

@@ -9,7 +9,7 @@ from bench.findings import BEST, against_best, single_seed
 from bench.markdown import NONE, distance, duration, escape, millions, table, with_interval
 from bench.names import display
 from bench.speed.throughput_table import ThroughputTable, number
-from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row
+from bench.statistics.rows import MIN_SEEDS, TARGETS, Leaderboard, Pair, Row
 from bench.statistics.scores import common_unit
 from bench.statistics.verdicts import MARGIN, UNKNOWN
 from lungseg.metrics import METRICS
@@ -18,6 +18,7 @@ from lungseg.metrics.table import Metric
 DIGITS = 3  # of Dice: the half-width of its interval is about 0.003
 NAME = 24  # letters of a network's name that leave room for all columns
 FINE = 4  # of differences, which are paired and ten times as sure
+NEVER = "never"
 FEW = "¹"
 FEW_MEANS = f"{FEW} fewer than {MIN_SEEDS} seeds on a side: about these trained weights, not about the method."
 
@@ -58,7 +59,7 @@ def accuracy(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     stored = any(r.stored for r in rows)
     short = max((len(display(r.name)) for r in rows), default=0) <= NAME
     unit = common_unit(leaderboard.rows)
-    more = [m.column.format(unit=unit) for m in _columns()] if stored else ["Parameters", "Training"] if short else []
+    more = [m.column.format(unit=unit) for m in _columns()] if stored else ["Params", "Training"] if short else []
     headers = ["Network", "Dice [95 %]", "Verdict", "Difference [95 %]", *more]
     body = [
         [
@@ -90,14 +91,23 @@ def _size(row: Row) -> list[str]:
 
 def costs(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[ThroughputTable]) -> str:
     """Overlap in other measures beside what a row costs."""
-    headers = ["Network", "Seeds", "IoU", "Precision", "Recall", "Accuracy", "Parameters", "Training", "Images/s"]
+    level = TARGETS[0]
+    headers = ["Network", "Seeds", "IoU", "Precision", "Recall", "Accuracy", "Params", "Training", f"To {level}",
+               "Images/s"]  # fmt: skip
     body = [
         [escape(display(r.name)), str(len(r.seeds)),
          *(short_ratio(r.means[k]) for k in ("iou", "precision", "recall", "accuracy")),
-         *_size(r), rate(leaderboard, r, measured)]
+         *_size(r), unbroken(time_to(r.seconds_to.get(level))), rate(leaderboard, r, measured)]
         for r in rows
     ]  # fmt: skip
-    return table(headers, body, left=1)
+    return table([unbroken(h) for h in headers], body, left=1)
+
+
+def time_to(seconds: float | None) -> str:
+    """The time of training to a level of validation Dice: ``never`` where half of the trainings did not reach it."""
+    if seconds is None:
+        return NONE
+    return duration(seconds) if math.isfinite(seconds) else NEVER
 
 
 def rate(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]) -> str:
@@ -112,13 +122,22 @@ def rate(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]
     return NONE
 
 
+def _costs_explained(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
+    """What the times and rates of the table of costs are."""
+    times = [row.seconds_to[TARGETS[0]] for row in rows if row.seconds_to]
+    never = f" ({NEVER}: not in half of the trainings)" * any(math.isinf(time) for time in times)
+    level = f", and until the validation Dice reached {TARGETS[0]}{never}" * bool(times)
+    clock = "processor time" if leaderboard.processor_time else "time"
+    return f" Training: {clock} of one fold and seed{level}. Images/s: inference."
+
+
 def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True) -> str:
     """Explanation of the columns of the tables, and their footnotes. with_costs: whether the second is shown, too."""
     at = f"Dice{', IoU, precision, recall and accuracy' * with_costs} at {leaderboard.conditions.size[0]} px"
     if any(r.stored for r in rows):
         at += "; HD95 (95th percentile of boundary distances, median over images) and NSD (share of the boundary"
         at += f" within 2 {common_unit(leaderboard.rows)}, mean) at each mask's original size"
-    costs = " Training: time of one fold and seed. Images/s: inference." * with_costs
+    costs = _costs_explained(leaderboard, rows) * with_costs
     parts = [
         f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice.{costs} {NONE}: not measured,"
         " or the best itself."

@@ -248,7 +248,7 @@ def _history(result: Mapping[str, Any], trained: bool) -> History:
     _require(not lost, f"history.{''.join(lost[:1])}", "a list of numbers", None)
     epochs = None
     for name, curve in history.items():
-        _listed(curve, f"history.{name}", kinds.SECONDS if name == "seconds" else kinds.NUMBER)
+        _listed(curve, f"history.{name}", kinds.SECONDS if name.endswith("seconds") else kinds.NUMBER)
         epochs = len(curve) if epochs is None else epochs
         _require(len(curve) == epochs, f"history.{name}", f"{epochs} epochs, as in the curves before it", len(curve))
     best = result.get("best_epoch")

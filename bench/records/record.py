@@ -162,6 +162,16 @@ class History:
         """The number of epochs that were run."""
         return len(self.curves.get("loss", ()))
 
+    def seconds_to(self, dice: float, clock: str) -> float:
+        """Seconds of training until the Dice of the validation masks first reached ``dice``; infinite where it never
+        did.
+
+        clock: ``seconds``, or ``cpu_seconds`` for the processor's time. As MLPerf measures training (Mattson et al.,
+        MLPerf Training Benchmark, 2020, section 3).
+        """
+        reached, spent = self.curve("val_hard_dice"), self.curve(clock)
+        return next((sum(spent[: n + 1]) for n, value in enumerate(reached) if value >= dice), math.inf)
+
 
 @dataclass(frozen=True)
 class Machine:

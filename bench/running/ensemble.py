@@ -299,10 +299,8 @@ def _record(
     here, the rest with the other folds' ensembles. size: parameters and GMACs of one member. An ensemble has no epochs:
     its history is empty.
     """
-    training, total = (
-        sum(share * getattr(m.timing, key) for share, m in zip(shares, members, strict=True))
-        for key in ("train_seconds", "total_seconds")
-    )
+    told = ("train_seconds", "total_seconds", *["train_cpu_seconds"] * all(m.timing.cpu_told for m in members))
+    spent = {key: sum(share * getattr(m.timing, key) for share, m in zip(shares, members, strict=True)) for key in told}
     seeds = len({member.seed for member in ensemble.members})
     return {
         "schema": store.SCHEMA,
@@ -317,10 +315,10 @@ def _record(
         "gmacs": size[1] * seeds * len(ensemble.transforms),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "timing": {
-            "train_seconds": training,
+            **spent,
             "predict_seconds": seconds[0],
             "score_seconds": seconds[1],
-            "total_seconds": total + sum(seconds),
+            "total_seconds": spent["total_seconds"] + sum(seconds),
         },
     }
 

@@ -13,7 +13,7 @@ from bench.records.record import Record, not_converged
 from bench.statistics import resampling
 from bench.statistics.ranking import compared, nested, rank_stats, ranking
 from bench.statistics.related import related
-from bench.statistics.rows import Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
+from bench.statistics.rows import TARGETS, Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import (
     RATIOS,
     Resamples,
@@ -76,7 +76,8 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     # complete seeds alone, so that each image counts as often as any other; all of them where none is
     tables = {name: scores.only(complete[name]) if complete[name] else scores for name, scores in every.items()}
     resamples = drawn(tables)
-    rows = [_row(n, tables[n], every[n], resamples[n], key) for n in tables]
+    processor = _processor_time(records)
+    rows = [_row(n, tables[n], every[n], resamples[n], key, processor) for n in tables]
     able = [
         r for r in rows
         if complete[r.name] and len(images) >= MIN_IMAGES and r.n_patients >= resampling.MIN_PATIENTS
@@ -89,11 +90,11 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     ranked = [replace(r, rank_stats=result[r.name]) for r in able]
     leaderboard = Leaderboard(
         key, (*ranked, *rest), pairs,
-        tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name])),
+        tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name], processor)),
         tuple(_cell(record, name) for name, record in zip(of_each, records, strict=True)),
         tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
         nested(names, tables), beside_siblings=beside_siblings(records),
-        extra_images=_extra_images(records) if key.extra_train else 0,
+        extra_images=_extra_images(records) if key.extra_train else 0, processor_time=processor,
     )  # fmt: skip
     return leaderboard, tables
 
@@ -114,7 +115,28 @@ def _each_once(name: str, records: Sequence[Record]) -> None:
         raise LungsegError(f"{name}: scored more than once: {images}; remove the stale records")
 
 
-def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Conditions) -> Row:
+def _processor_time(records: Iterable[Record]) -> bool:
+    """Whether times of training are the processor's: where each training had one core to itself and tells its time
+    there, which other work on the machine does not lengthen."""
+    done = [r for r in records if r.ok]
+    return bool(done) and all(
+        r.machine.device_kind == "cpu" and r.machine.threads == 1 and r.timing.cpu_told for r in done
+    )
+
+
+def _train_seconds(records: Iterable[Record], processor: bool) -> float:
+    """Median time of training."""
+    return float(np.median([r.timing.train_cpu_seconds if processor else r.timing.train_seconds for r in records]))
+
+
+def _seconds_to(records: Sequence[Record], clock: str) -> dict[float, float]:
+    """Median time of training to each of TARGETS; none unless every record tells its curves."""
+    if not all(r.history.curve("val_hard_dice") and r.history.curve(clock) for r in records):
+        return {}
+    return {dice: float(np.median([r.history.seconds_to(dice, clock) for r in records])) for dice in TARGETS}
+
+
+def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Conditions, processor: bool) -> Row:
     records = scores.records
     cases = [c for r in records for c in r.cases]
     n_patients = len(set(scores.patients))
@@ -149,7 +171,8 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
         coverage=(everywhere, max(r.data.n for r in records)),
         parameters=records[0].parameters,
         gmacs=float(records[0].gmacs),
-        train_seconds=float(np.median([r.timing.train_seconds for r in records])),
+        train_seconds=_train_seconds(records, processor),
+        seconds_to=_seconds_to(records, "cpu_seconds" if processor else "seconds"),
         total_seconds=float(sum(r.timing.total_seconds for r in records)),
         peak_memory_bytes=max(memory) if memory else None,
         trainings=max(r.inputs.networks for r in records),
@@ -160,7 +183,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
     )
 
 
-def _folds(name: str, scores: Scores) -> list[FoldRow]:
+def _folds(name: str, scores: Scores, processor: bool) -> list[FoldRow]:
     groups: defaultdict[tuple[int, frozenset[str]], list[Record]] = defaultdict(list)
     for r in scores.records:  # seeds that split alike share a line
         groups[r.cell.fold, frozenset(c.id for c in r.cases)].append(r)
@@ -173,7 +196,7 @@ def _folds(name: str, scores: Scores) -> list[FoldRow]:
                 float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
                 tuple(r.best_epoch for r in records if r.trained and r.best_epoch is not None),
                 tuple(r.history.epochs for r in records if r.trained),
-                float(np.median([r.timing.train_seconds for r in records])),
+                _train_seconds(records, processor),
             )
         )  # fmt: skip
     return sorted(rows, key=lambda row: (row.seeds, row.fold))
@@ -183,7 +206,6 @@ def _cell(record: Record, row: str) -> CellRow:
     """What pages and figures show of one cell. row: the name of its row."""
     cell, recipe, history = record.cell, record.inputs.recipe, record.history
     curves = {name: history.curve(name) for name in CURVES}
-    known = record.ok and record.machine.device_kind == "cpu" and record.timing.cpu_told
     return CellRow(
         name=record.name,
         row=row,
@@ -215,7 +237,6 @@ def _cell(record: Record, row: str) -> CellRow:
         rising=record.ok and not_converged(curves["val_dice"]),
         curves=curves if all(curves.values()) else {},
         total_seconds=record.timing.total_seconds,
-        cpu_seconds=record.timing.train_cpu_seconds if known else None,
     )
 
 
