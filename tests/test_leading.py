@@ -65,7 +65,11 @@ def clear():
 
 def test_a_lead_of_one_seed_is_called_one_of_weights_and_methods_are_told_apart(clear):
     assert best(clear).startswith("UNet++ (1 seed), mean Dice ")
-    text = re.sub(r" \(by at least 0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]\)", "", significance(clear).replace("\u00a0", " "))
+    text = re.sub(
+        r" \(the smallest difference is 0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]\)",
+        "",
+        significance(clear).replace("\u00a0", " "),
+    )
     assert text.startswith("UNet++ is better than U-Net, ResUNet and R2U-Net. With 1 seed this is about these trained")
     assert text.endswith("Of networks with at least 3 seeds: U-Net is better than ResUNet and R2U-Net.")
 
@@ -73,9 +77,9 @@ def test_a_lead_of_one_seed_is_called_one_of_weights_and_methods_are_told_apart(
 def test_a_lead_is_stated_with_the_smallest_of_its_differences(clear):
     pairs = [clear.pair("unetpp", name).seen_from("unetpp").difference for name in THREE]
     least = min(pairs, key=lambda difference: difference.value)
-    assert f"(by at least {least.value:.4f} [{least.low:.4f}, {least.high:.4f}])" in significance(clear).replace(
-        "\u00a0", " "
-    )
+    assert f"(the smallest difference is {least.value:.4f} [{least.low:.4f}, {least.high:.4f}])" in significance(
+        clear
+    ).replace("\u00a0", " ")
 
 
 def test_the_full_size_is_called_not_run_until_all_three_are(clear):

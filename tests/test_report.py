@@ -18,7 +18,7 @@ from bench.pages import report
 from bench.records.results import Results
 from lungseg import csv_file
 
-TABLES = ["rows.csv", "folds.csv", "images.csv", "cells.csv"]
+TABLES = ["rows.csv", "folds.csv", "images.csv", "cells.csv"]  # of a suite of one row
 OF_ALL = ["METHODS.md", "SPEED.md", "index.html", "README.md"]
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -153,7 +153,7 @@ def test_the_index_leads_to_the_pages_of_searches(tmp_path):
 def test_only_writes_one_suite_but_the_index_of_all(tmp_path):
     save(tmp_path, grid(n=20) + grid(n=20, suite="other"))
     written = report.write(Results(tmp_path), figures=False, only="other")
-    assert [p.name for p in written] == [TABLES[0], "other.csv", *TABLES[1:], "other.md", *OF_ALL]
+    assert [p.name for p in written] == [TABLES[0], "other.csv", "measures.csv", *TABLES[1:], "other.md", *OF_ALL]
     index = (tmp_path / "README.md").read_text()
     assert "[fake](fake.md)" in index
     assert "[other](other.md)" in index

@@ -257,25 +257,25 @@ def test_an_unfinished_seed_moves_no_number():
     assert {r.name: r.left_out for r in after.rows} == {"unet": (2,), "resunet": ()}
 
 
-def timed(records, reached, cpu=0.5, told=True):
+def timed(records, reached, cpu=0.5, known=True):
     """The records with a validation Dice of 0.96 from epoch ``reached(fold)`` on, 2 s each of the clock."""
     result = []
     for r in records:
         n, at = len(r["history"]["loss"]), reached(r["cell"]["fold"])
         curves = {**r["history"], "val_hard_dice": [0.96 if i >= at else 0.5 for i in range(n)]}
-        spent = r["timing"] | ({"train_cpu_seconds": cpu * n} if told else {})
-        curves |= {"cpu_seconds": [cpu] * n} if told else {}
+        spent = r["timing"] | ({"train_cpu_seconds": cpu * n} if known else {})
+        curves |= {"cpu_seconds": [cpu] * n} if known else {}
         result.append(sealed({**r, "history": curves, "timing": spent}))
     return result
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_time_to_a_dice_is_the_median_training_s_until_the_epoch_that_first_reached_it(told):
-    records = timed(grid(("unet",)), lambda fold: 3 + fold, told=told)
+@pytest.mark.parametrize("known", [True, False])
+def test_time_to_a_dice_is_the_median_training_s_until_the_epoch_that_first_reached_it(known):
+    records = timed(grid(("unet",)), lambda fold: 3 + fold, known=known)
     (leaderboard,) = leaderboards(records)
     (row,) = leaderboard.rows
-    assert leaderboard.processor_time == told
-    assert row.seconds_to[0.95] == (3 + 2 + 1) * (0.5 if told else 2.0)  # of folds 0 to 4 the middle one
+    assert leaderboard.processor_time == known
+    assert row.seconds_to[0.95] == (3 + 2 + 1) * (0.5 if known else 2.0)  # of folds 0 to 4 the middle one
     assert math.isinf(row.seconds_to[0.97])
 
 

@@ -1,4 +1,5 @@
-"""Confusion matrices over all pixels of U-Net, ResUNet and R2U-Net, normalised by the true class."""
+"""Confusion matrices over all pixels of the best network and of U-Net, ResUNet and R2U-Net, normalised by the true
+class."""
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ from lungseg.metrics import confusion_matrix
 
 
 def confusion(leaderboard: Leaderboard) -> Figure | None:
-    """Shares of each true class, with counts below them; without any of the three, the first three rows."""
+    """Shares of each true class, with counts below them; without any of the three, of the first three rows."""
     rows = shown(leaderboard)
     if not rows:
         return None
     figure = canvas(8.6, 3.2, left=0.8, top=1.0, bottom=0.55)
     figure.subplots_adjust(wspace=0.12)
-    for axes, row in zip(figure.subplots(1, 3), rows, strict=False):
+    for axes, row in zip(figure.subplots(1, max(3, len(rows))), rows, strict=False):
         counts = np.array(confusion_matrix(row.counts))
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1.25)
@@ -50,10 +51,12 @@ def confusion(leaderboard: Leaderboard) -> Figure | None:
 
 
 def shown(leaderboard: Leaderboard) -> list[Row]:
-    """U-Net, ResUNet and R2U-Net where the leaderboard has them under its own recipe, else its first three rows."""
+    """The best row, and U-Net, ResUNet and R2U-Net where the leaderboard has them under its own recipe; else its first
+    three rows."""
     local = [r for r in leaderboard.rows if r.architecture in THREE and r.single and not r.variant]
-    result = sorted(local, key=lambda r: THREE.index(r.architecture))
-    return (result or list(leaderboard.rows))[:3]
+    result = sorted(local, key=lambda r: THREE.index(r.architecture))[:3]
+    best = [r for r in leaderboard.rows[:1] if r.rank and r not in result]
+    return [*best, *result] if result else list(leaderboard.rows[:3])
 
 
 def _short(count: int) -> str:

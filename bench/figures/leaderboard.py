@@ -84,7 +84,7 @@ def _differences(axes: Axes, leaderboard: Leaderboard, rows: tuple[Row, ...], wo
     clear = low + (high - low) / 10  # the panel before may end there with a number of its own
     axes.set_xticks([t for t in MaxNLocator(4).tick_values(low, high) if clear < t <= high])
     # at the frame, since a narrow band has no room above it
-    axes.text(2.2 * MARGIN, -0.75, f"within ±{MARGIN}: too small to matter", ha="right", va="bottom", fontsize=8,
+    axes.text(2.2 * MARGIN, -0.75, f"±{MARGIN}: equivalence margin", ha="right", va="bottom", fontsize=8,
               color=style.GREY)  # fmt: skip
 
 

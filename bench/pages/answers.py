@@ -93,17 +93,22 @@ def _verdict(pair: Pair) -> str:
     """The answer to whether the difference is real, in front of its numbers."""
     if pair.verdict == UNKNOWN:
         return "Not known"
-    what = "yes" if pair.significant else f"no, equivalent within {MARGIN}"
+    small = f", though by less than the {MARGIN} within which rows count as equivalent"
+    what = (
+        f"yes{small * (abs(pair.difference.value) < MARGIN)}" if pair.significant else f"no, equivalent within {MARGIN}"
+    )
     return f"{what[0].upper()}{what[1:]}" if pair.generalises_over_seeds else f"Between these weights, {what}"
 
 
 def _describe(pair: Pair, name: Namer) -> str:
     p = p_value(pair.p_holm) if pair.p_holm < 0.001 else f"= {p_value(pair.p_holm)}"
-    return (
-        f"{with_interval(pair.difference, sign=True)} Dice on the same patients (p {p},"
-        f" Holm-corrected), and {name(pair.first)} is ahead on {100 * pair.probability_of_improvement.value:.0f} % "
-        f"of images"
+    chance = f"{100 * pair.probability_of_improvement.value:.0f} %"
+    ahead = (
+        f"{name(pair.first)} is ahead on {chance} of images"
+        if max(pair.seeds) == 1
+        else f"a training of {name(pair.first)} beats one of {name(pair.second)} on an image with a chance of {chance}"
     )
+    return f"{with_interval(pair.difference, sign=True)} Dice on the same patients (p {p}, Holm-corrected), and {ahead}"
 
 
 def trust(leaderboard: Leaderboard) -> str | None:

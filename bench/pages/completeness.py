@@ -44,8 +44,7 @@ def of_the_first(leaderboard: Leaderboard, row: Row) -> float | None:
     first, local = next((r for r in leaderboard.rows if r.rank), None), set(row.images)
     if first is None or not local < set(first.images):
         return None
-    same = [dice for image, dice in zip(first.images, first.image_dice, strict=True) if image in local]
-    return sum(same) / len(same)
+    return first.dice_on(local)
 
 
 def missing(leaderboard: Leaderboard, name: Namer = escape) -> list[str]:

@@ -164,6 +164,15 @@ def _pairs(leaderboard: Leaderboard) -> Iterable[Line]:
         }
 
 
+def _measures(leaderboard: Leaderboard) -> Iterable[Line]:
+    for measure, pairs in leaderboard.by_measure.items():
+        for p in pairs:
+            yield {
+                "measure": measure, "first": p.first, "second": p.second, **_interval("difference", p.difference),
+                "p_holm": _number(p.p_holm, 3), "p_apart_holm": _number(p.p_apart_holm, 3), "verdict": p.verdict,
+            }  # fmt: skip
+
+
 def _folds(leaderboard: Leaderboard) -> Iterable[Line]:
     for f in leaderboard.folds:
         yield {
@@ -218,6 +227,7 @@ def _groups(_: Leaderboard, known: Subgroups) -> Iterable[Line]:
 KINDS: Mapping[str, tuple[str, Callable[[Leaderboard, Subgroups], Iterable[Line]]]] = {
     "rows": ("every number of every row", lambda leaderboard, _: _rows(leaderboard)),
     "pairs": ("every pair with its tests", lambda leaderboard, _: _pairs(leaderboard)),
+    "measures": ("the same pairs by other measures", lambda leaderboard, _: _measures(leaderboard)),
     "folds": ("a line a fold", lambda leaderboard, _: _folds(leaderboard)),
     "images": ("a line an image", lambda leaderboard, _: _images(leaderboard)),
     "groups": ("groups of patients, with gaps", _groups),

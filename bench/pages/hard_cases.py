@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench import names
-from bench.markdown import NONE, code, counted, escape, listed, paragraph, ratio, table, with_interval
+from bench.markdown import NONE, code, counted, escape, listed, p_value, paragraph, ratio, table, with_interval
 from bench.names import display, fitting
-from bench.pages.tables import DIGITS, describe, short_ratio, unbroken
+from bench.pages.tables import DIGITS, FEW, FEW_MEANS, describe, short_ratio, unbroken
 from bench.statistics import hard_images, subgroups
 from bench.statistics.rows import HardestGain, Leaderboard
 from bench.statistics.subgroups import Subgroups
@@ -16,7 +16,7 @@ from bench.statistics.verdicts import BETTER, MARGIN, WORSE
 
 SHOWN = 2  # architectures side by side
 LINES = 5  # of a table; tables/<suite>/images.csv has all
-HEADERS = ("Network", "Change", "Without", "Hardest [95 %]", "Verdict", "Others [95 %]")
+HEADERS = ("Network", "Change", "Without", "Hardest [95 %]", "p, Holm", "Verdict", "Others [95 %]")
 
 
 def by_group(leaderboard: Leaderboard, known: Subgroups) -> list[str]:
@@ -74,8 +74,8 @@ def _alike(leaderboard: Leaderboard) -> list[str]:
         paragraph(
             f"**Do they miss the same images?** {how}: {those} order the images by Dice"
             f" with a rank correlation (Spearman) of {pairs}. Their mean Dice is {ratio(result.mean)}, and"
-            f" {ratio(result.rest)} without the ten images that are hardest for them. Oracle best per image:"
-            f" {ratio(result.best)}."
+            f" {ratio(result.rest)} without the ten images that are hardest for them. The best prediction of"
+            f" each image, of any network and seed: {ratio(result.best)}."
         )
     ]
 
@@ -86,6 +86,8 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
     if not compared:
         return None
     gains = [gain for leaderboard in compared for gain in leaderboard.hardest_gains]
+    marked = any(FEW in describe(gain.pair) for gain in gains)
+    few = f" {FEW_MEANS}" * marked
     blocks = [
         "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->",
         "# What the hardest images gain",
@@ -94,9 +96,8 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
             f"Dice with a change minus Dice without it, on the {gains[0].n} images of lowest Dice and on all others."
             " The hardest images are chosen by the mean of the architectures that take no part in the comparison, from"
             " all suites that were trained on this set alone: a network's own worst images would gain by regression to"
-            f" the mean. Without: Dice on the hardest before the change. Verdict: on the hardest, within {MARGIN},"
-            " Holm-corrected over each table. \u00b9 fewer than 3 seeds on a side: about these trained weights, not"
-            " about the method."
+            f" the mean. Without: Dice on the hardest before the change. Verdict: on the hardest, within {MARGIN};"
+            f" p and verdict are Holm-corrected over each table, intervals are not.{few}"
         ),
     ]
     for leaderboard in compared:
@@ -119,7 +120,11 @@ def _answer(gains: Sequence[HardestGain]) -> str:
     shown = [f"{verdict} with: {listed(some)}" for verdict, some in by_verdict.items() if some]
     if shown:
         return f"Of {counted(len(gains), 'change')}, {'; '.join(shown)}."
-    return f"None of {counted(len(gains), 'change')} is shown to help or to harm the hardest images."
+    half = sorted(gain.pair.difference.half_width for gain in gains)
+    return (
+        f"None of {counted(len(gains), 'change')} is shown to help or to harm the hardest images. Ten images are few:"
+        f" the median interval reaches {half[len(half) // 2]:.3f} to either side."
+    )
 
 
 def _gain_row(gain: HardestGain) -> list[str]:
@@ -128,6 +133,7 @@ def _gain_row(gain: HardestGain) -> list[str]:
         escape(gain.change),
         short_ratio(gain.base_dice),
         unbroken(with_interval(gain.pair.difference, sign=True)),
+        p_value(gain.pair.p_holm),
         unbroken(describe(gain.pair)),
         unbroken(with_interval(gain.rest, sign=True)),
     ]

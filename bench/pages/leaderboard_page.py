@@ -12,7 +12,7 @@ from bench.pages import completeness, leading, tables
 from bench.pages.leading import ranked
 from bench.pages.suite_page import GENERATED, shown, unread
 from bench.speed.throughput_table import ThroughputTable
-from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
+from bench.statistics.rows import MIN_SEEDS, Conditions, Leaderboard, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN
 from bench.suites import THREE
 
@@ -58,6 +58,8 @@ def _answer(
         ("Significance", significance(leaderboard)),
         ("Cost", cost(leaderboard, measured)),
     ]
+    if result := convergence(leaderboard):
+        lines.append(("Convergence", result))
     if result := founding(leaderboards):
         lines.append(("The three original networks", result))
     text = "\n".join(paragraph(f"**{head}**: {said}", "- ") for head, said in lines)
@@ -83,6 +85,20 @@ def significance(leaderboard: Leaderboard) -> str:
         if len(methods) > 1:
             said.append(f"Of networks with at least {MIN_SEEDS} seeds: {_against(leaderboard, methods)}")
     return " ".join(said)
+
+
+def convergence(leaderboard: Leaderboard) -> str | None:
+    """How many trainings more epochs might have helped; None where a tenth or less."""
+    cells = [c for row in ranked(leaderboard) for c in leaderboard.cells_of(row) if c.trained]
+    rising = sum(c.rising for c in cells)
+    if rising <= len(cells) / 10:
+        return None
+    epochs = sorted({c.epochs for c in cells})
+    ran = f"{epochs[0]}" if len(epochs) == 1 else f"at most {epochs[-1]}"
+    return (
+        f"the validation Dice was still rising in {rising} of {len(cells)} trainings when their epochs ran out: the"
+        f" table ranks what {ran} epochs reach."
+    )
 
 
 def _against(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
@@ -111,7 +127,7 @@ def _least_lead(leaderboard: Leaderboard, first: Row, others: Sequence[Row]) -> 
     led = [seen.difference for pair in pairs if pair and (seen := pair.seen_from(first.name)).verdict == BETTER]
     low = min(led, key=lambda difference: difference.value)
     value = tables.unbroken(f"{low.value:.4f} [{low.low:.4f}, {low.high:.4f}]")
-    return f"{'by' if len(led) == 1 else 'by at least'} {value}"
+    return f"{'by' if len(led) == 1 else 'the smallest difference is'} {value}"
 
 
 def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
@@ -282,7 +298,7 @@ def _all(by_suite: Mapping[str, Sequence[Leaderboard]], page_name: Mapping[str, 
             part = "" if not top or top.complete else f"\u00a0({len(top.images)}/{top.coverage[1]})"
             rows.append([
                 _link(suite, page_name), f"{escape(names.data(key.test_set))}, {key.size[0]}&nbsp;px",
-                escape(names.device(key.device_kind)), str(key.protocol), shown(top.name) if top else "not ranked",
+                escape(_device(key)), str(key.protocol), shown(top.name) if top else "not ranked",
                 f"{_value(top)}{part}" if top else NONE,
             ])  # fmt: skip
             if missing := completeness.missing(s):
@@ -292,9 +308,14 @@ def _all(by_suite: Mapping[str, Sequence[Leaderboard]], page_name: Mapping[str, 
     headers = ["Suite", "Data", "Device", "Protocol", "Highest mean", "Dice [95 %]"]
     incomplete = [paragraph(f"Incomplete: {'; '.join(lacking)}.")] if lacking else []
     note = paragraph(
-        "Rows of different suites, data, devices or protocols are not comparable. In brackets: images so far."
+        "Rows of different suites, data, devices or protocols are not comparable. In brackets: images so far, of all."
     )
     return ["<details><summary>All suites</summary>", table(headers, rows, left=5), note, *incomplete, "</details>"]
+
+
+def _device(key: Conditions) -> str:
+    """``CPU``, or ``CPU, mixed_bfloat16`` where the precision is not the usual one."""
+    return ", ".join([names.device(key.device_kind), *([key.precision] if key.precision != "float32" else [])])
 
 
 def _link(suite: str, page_name: Mapping[str, str]) -> str:

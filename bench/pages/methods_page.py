@@ -27,12 +27,12 @@ MEASURES = (
      " an image first gets the mean over its seeds."),
     ("Pooled Dice", "from counts summed over all images and seeds (micro average), which is what Keras metrics and a"
      " confusion matrix give. An image with more lung weighs more."),
-    ("IoU, precision, recall, accuracy", "means over images, from the same counts. IoU = Dice / (2 - Dice) and F1 ="
-     " Dice are checked for every image and every pooled row before anything is printed."),
+    ("IoU, precision, recall, accuracy", "means over patients, from the same counts. IoU = Dice / (2 - Dice) and"
+     " F1 = Dice are checked for every image and every pooled row before anything is printed."),
     ("HD95", "the larger of the two directed 95th percentiles of distances between borders (median over predictions)."
      " An infinite distance (one mask empty) counts as the largest."),
     ("ASSD", "the mean distance of both borders from the other."),
-    ("NSD", "the share of both borders within 2 units of the other (mean over predictions)."),
+    ("NSD", "the share of both borders within 2 units of the other (mean over patients)."),
     ("Stored size", "HD95, ASSD and NSD of a leaderboard: probabilities are enlarged to the size in which the image's"
      " mask is stored, thresholded there and scored there, in mm where the spacing is known, else in px."),
     ("Two components", "share of predictions with exactly two connected components and no hole."),
@@ -133,15 +133,18 @@ def _statistics() -> str:
             ("Equivalent", f"two one-sided tests (Schuirmann 1987) rule out a difference of {MARGIN} Dice or more,"
              " corrected alike; even where the difference is significant, too."),
             ("Not known", "neither: the data cannot tell."),
+            ("Other measures", "IoU, precision, recall, accuracy, and Dice and NSD at the stored size go through the"
+             " same tests with the same margin, Holm-corrected over pairs by each measure on its own"
+             " (`tables/<suite>/measures.csv`). Verdicts, ranks and figures are by Dice at the network's size."),
             ("Fewer than three seeds", f"the verdict is about these trained weights. {MIN_SEEDS} seeds or more on both"
              " sides make it one about methods."),
             ("Rank", "1 + the number of rows that are better, to the number of rows that are not worse. Above"
              f" {ALL_PAIRS} rows only neighbours are compared."),
             ("Ties", "letters in `tables/<suite>/rows.csv`: of two rows that share one neither is better (Piepho"
              " 2004)."),
-            ("P(A > B)", "share of images on which A beats B, ties half, by patient. Wilcoxon's signed-rank p in"
-             " `pairs/` is for information: it takes the seeds as given and calls equal methods different far too"
-             " often."),
+            ("P(A > B)", "chance that a training of A beats a training of B on an image of a patient, ties half."
+             " Wilcoxon's signed-rank p in `pairs/` is for information: it takes the seeds as given and calls equal"
+             " methods different far too often."),
             ("Variance components", "standard deviations of Dice by image, fold, seed and rest (Henderson's method 3)"
              " in `tables/<suite>/rows.csv`."),
             ("Label tolerance", "Dice against the ground truth eroded or dilated by 1 to 3 px, in the same table:"

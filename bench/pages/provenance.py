@@ -127,7 +127,8 @@ def _seeds(leaderboard: Leaderboard) -> list[str]:
     if key.folds == 1:
         return []
     if key.protocol > 1:
-        return ["Each seed has its own split into folds, so seeds vary the split, too."]
+        several = len(leaderboard.seeds) > 1
+        return ["Each seed has its own split into folds, so seeds vary the split, too."] if several else []
     return ["All seeds share one split."] if len(leaderboard.seeds) > 1 else []
 
 

@@ -14,6 +14,7 @@ from bench.pages import (
     completeness,
     csv_tables,
     hard_cases,
+    other_measures,
     provenance,
     tables,
 )
@@ -23,6 +24,7 @@ from bench.statistics.rows import Leaderboard
 from bench.statistics.scores import MIXED, common_unit
 from bench.statistics.subgroups import Subgroups
 from bench.suites import SUITES
+from lungseg import ARCHITECTURES
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
 GENERATED = "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->"
@@ -36,7 +38,7 @@ CAPTIONS = {
     "speed": "Images per second against mean Dice by network",
     "gallery": "Best, median and worst images with outlines of ground truth and prediction",
 }
-MOST_ROWS = 10  # of a leaderboard whose overlap and costs are shown in a table too; CSV has them all
+MOST_ROWS = 10  # of a leaderboard whose costs and other measures are shown in a table too; CSV has them all
 FOLDED = ("distribution", "curves", "confusion", "speed", "gallery")
 
 
@@ -80,7 +82,7 @@ def suite_page(
         if leaderboard.mixed:
             mixed = escape("; ".join(leaderboard.mixed))
             blocks.append(paragraph(f"**Mixed**: these records are not comparable: {mixed}. Run the suite again."))
-    if links_to_csv := _csv(suite, csv):
+    if links_to_csv := _csv(suite, csv, leaderboards):
         blocks += ["## Tables", *links_to_csv]
     return "\n\n".join(blocks) + "\n"
 
@@ -101,14 +103,14 @@ def section_blocks(
 ) -> list[str]:
     """Blocks of one leaderboard; a block is a paragraph, a table or a heading. groups: of patients.
 
-    brief: without groups, hardest images, further questions and the recipe's settings, which the CSV tables and the
-    page's first leaderboard show.
+    brief: without other measures, groups, hardest images, further questions and the recipe's settings, which the CSV
+    tables and the page's first leaderboard show.
     """
     return [
         _heading(leaderboard),
         paragraph(_conditions(leaderboard, brief)),
         *_units(leaderboard),
-        *_answers(leaderboard),
+        *_answers(leaderboard, brief),
         *_leaderboard(leaderboard, measured, brief),
         *_image("leaderboard", figures),
         *comparisons.ablation(leaderboard, brief),
@@ -126,6 +128,10 @@ def section_blocks(
 
 def _details(leaderboard: Leaderboard, groups: Subgroups) -> list[str]:
     return [
+        *_folded(
+            "Other measures: precision, recall, accuracy, at the stored size",
+            other_measures.block(leaderboard) if len(leaderboard.rows) <= MOST_ROWS else [],
+        ),
         *_folded("More questions: seeds, choice, convergence, cost, machines", _further(leaderboard)),
         *_folded("Groups of patients", hard_cases.by_group(leaderboard, groups)),
         *_folded("Hardest images", hard_cases.hardest(leaderboard)),
@@ -182,9 +188,12 @@ def _image(kind: str, figures: Figures) -> list[str]:
     return [f"![{CAPTIONS[kind]}]({figures[kind]})"] if kind in figures else []
 
 
-def _answers(leaderboard: Leaderboard) -> list[str]:
+def _answers(leaderboard: Leaderboard, brief: bool) -> list[str]:
     first = [*own_questions(leaderboard), ("Which is best?", answers.best(leaderboard, shown)),
              (answers.SIGNIFICANT, answers.significance(leaderboard, shown))]  # fmt: skip
+    few = len(leaderboard.rows) <= MOST_ROWS and not brief
+    measured = other_measures.answer(leaderboard, name=shown) if few else None
+    first += [("Do other measures agree?", measured)] if measured else []
     lacking = completeness.missing(leaderboard, shown)
     first += [("What is missing?", f"{'; '.join(lacking)}.")] if lacking else []
     return _items(f"**{question}** {answer}" for question, answer in first)
@@ -255,12 +264,24 @@ def _width(leaderboard: Leaderboard) -> str:
     return f"width {common}" + (f" ({', '.join(others)})" if others else "")
 
 
-def _csv(suite: str, kinds: Collection[str]) -> list[str]:
-    """A list of the suite's CSV tables, and the command that makes its records."""
+def _csv(suite: str, kinds: Collection[str], leaderboards: Sequence[Leaderboard]) -> list[str]:
+    """A list of the suite's CSV tables, and the command that makes the records of its first leaderboard."""
     result = [f"[{kind}]({csv_tables.name(suite, kind)}): {what}" for kind, (what, _) in csv_tables.KINDS.items()
               if kind in kinds]  # fmt: skip
-    made = [f"made by {code(f'make bench SUITE={suite}')}"] if suite in SUITES else []
+    made = [f"made by {code(_command(leaderboards[0]))}"] if suite in SUITES and leaderboards else []
     return _items([*result, *made])
+
+
+def _command(leaderboard: Leaderboard) -> str:
+    """What makes the leaderboard's records: its suite, and what of it differs from the suite's own."""
+    suite, cells = SUITES[leaderboard.conditions.suite], [c for c in leaderboard.cells if c.trained]
+    seeds = sorted({c.seed for c in cells})
+    run, order = {c.architecture for c in cells}, [*suite.architectures, *ARCHITECTURES]
+    architectures = [*dict.fromkeys(name for name in order if name in run), *sorted(run - set(order))]
+    parts = [f"make bench SUITE={suite.name}"]
+    parts += [f"ARCH={','.join(architectures)}"] if run != set(suite.architectures) else []
+    parts += [f"SEEDS={len(seeds)}"] if len(seeds) != len(suite.seeds) else []
+    return " ".join(parts)
 
 
 def failures(leaderboard: Leaderboard) -> list[str]:

@@ -133,10 +133,11 @@ def _costs_explained(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
 
 def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True) -> str:
     """Explanation of the columns of the tables, and their footnotes. with_costs: whether the second is shown, too."""
-    at = f"Dice{', IoU, precision, recall and accuracy' * with_costs} at {leaderboard.conditions.size[0]} px"
+    at = f"Dice{', IoU, precision, recall and accuracy' * with_costs}, means over patients, at"
+    at += f" {leaderboard.conditions.size[0]} px"
     if any(r.stored for r in rows):
-        at += "; HD95 (95th percentile of boundary distances, median over images) and NSD (share of the boundary"
-        at += f" within 2 {common_unit(leaderboard.rows)}, mean) at each mask's original size"
+        at += "; HD95 (95th percentile of boundary distances, median over predictions) and NSD (share of the boundary"
+        at += f" within 2 {common_unit(leaderboard.rows)}, mean over patients) at each mask's original size"
     costs = _costs_explained(leaderboard, rows) * with_costs
     parts = [
         f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice.{costs} {NONE}: not measured,"

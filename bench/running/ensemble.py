@@ -299,8 +299,10 @@ def _record(
     here, the rest with the other folds' ensembles. size: parameters and GMACs of one member. An ensemble has no epochs:
     its history is empty.
     """
-    told = ("train_seconds", "total_seconds", *["train_cpu_seconds"] * all(m.timing.cpu_told for m in members))
-    spent = {key: sum(share * getattr(m.timing, key) for share, m in zip(shares, members, strict=True)) for key in told}
+    known = ("train_seconds", "total_seconds", *["train_cpu_seconds"] * all(m.timing.cpu_told for m in members))
+    spent = {
+        key: sum(share * getattr(m.timing, key) for share, m in zip(shares, members, strict=True)) for key in known
+    }
     seeds = len({member.seed for member in ensemble.members})
     return {
         "schema": store.SCHEMA,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.statistics.ranking import ranks
-from bench.statistics.resampling import Floats
+from bench.statistics.resampling import Floats, mean_over_patients
 from bench.statistics.rows import Leaderboard, Row
 
 HARDEST = 10  # images
@@ -47,9 +47,9 @@ class Alike:
     """Whether several rows fail on the same images, and how much the hardest images lower the mean.
 
     first: whether the rows are those that share the first rank, else all that share their images. rho: Spearman's of
-    the images' Dice by two of the rows, lowest, median and highest pair. mean: Dice over rows and images, rest: without
-    the hardest. best: mean over images of the highest Dice that any prediction of these rows has there, each seed's own
-    among them: an oracle, which needs the ground truth.
+    the images' Dice by two of the rows, lowest, median and highest pair. mean: Dice over rows and patients, rest:
+    without the hardest images. best: mean over patients of the highest Dice that any prediction of these rows has
+    there, each seed's own among them: an oracle, which needs the ground truth.
     """
 
     rows: int
@@ -73,11 +73,12 @@ def alike(leaderboard: Leaderboard, n: int = HARDEST) -> Alike | None:
     dice = np.array([row.image_dice for row in rows])
     of_pairs = np.corrcoef([ranks(line) for line in dice])[np.triu_indices(len(rows), 1)]
     low, median, high = (float(np.quantile(of_pairs, q)) for q in (0, 0.5, 1))
-    over_rows = np.sort(dice.mean(axis=0))
+    mean, patients = dice.mean(axis=0), np.array(rows[0].patients)
+    rest = hardest_first(rows[0].images, mean)[n:]
     best = np.max([row.best_dice for row in rows], axis=0)
     return Alike(
-        len(rows), rows is first, (low, median, high), float(over_rows.mean()), float(over_rows[n:].mean()),
-        float(best.mean()),
+        len(rows), rows is first, (low, median, high), mean_over_patients(mean, rows[0].patients),
+        mean_over_patients(mean[rest], patients[rest].tolist()), mean_over_patients(best, rows[0].patients),
     )  # fmt: skip
 
 

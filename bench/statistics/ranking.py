@@ -33,18 +33,17 @@ def compared(
     than an interval needs. bounds: whether the superiority gets its interval, which only some pages show and which
     takes most of the time.
     """
-    leading = len(names) if len(names) <= ALL_PAIRS else 2
-    couples = [(i, j) for i in range(len(names)) for j in range(i + 1, min(i + leading, len(names)))]
-    if not couples or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
+    chosen = couples(len(names))
+    if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
         return ()
-    first, second = (np.array(side, dtype=np.intp) for side in zip(*couples, strict=True))
+    first, second = (np.array(side, dtype=np.intp) for side in zip(*chosen, strict=True))
     rows = [verdicts.RowSamples.of(resamples[name].values) for name in names]
     result = verdicts.Table.of(rows).errors(first, second)
     low, high = result.bounds()
     zero, apart = result.p_zero(), result.p_apart()
-    improvement = _probability_of_improvement(couples, names, tables, resamples, bounds)
+    improvement = _probability_of_improvement(chosen, names, tables, resamples, bounds)
     pairs = []
-    for k, (i, j) in enumerate(couples):
+    for k, (i, j) in enumerate(chosen):
         by_patient = rows[i].means - rows[j].means
         interval = Interval(float(result.difference[k]), float(low[k]), float(high[k]))
         seeds = rows[i].seeds, rows[j].seeds
@@ -66,14 +65,20 @@ def corrected(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     )
 
 
+def couples(rows: int) -> list[tuple[int, int]]:
+    """The pairs of rows that are compared: all, or above ALL_PAIRS rows neighbours alone."""
+    leading = rows if rows <= ALL_PAIRS else 2
+    return [(i, j) for i in range(rows) for j in range(i + 1, min(i + leading, rows))]
+
+
 def _probability_of_improvement(
-    couples: Sequence[tuple[int, int]], names: Sequence[str], tables: Mapping[str, Scores],
+    chosen: Sequence[tuple[int, int]], names: Sequence[str], tables: Mapping[str, Scores],
     resamples: Mapping[str, Resamples], bounds: bool,
 ) -> list[Interval]:  # fmt: skip
     """P(first > second) on an image of a patient, with its interval over patients."""
     one = resamples[names[0]]
     n = one.values.shape[1]
-    won = np.array([wins(tables[names[i]].values["dice"], tables[names[j]].values["dice"]) for i, j in couples])
+    won = np.array([wins(tables[names[i]].values["dice"], tables[names[j]].values["dice"]) for i, j in chosen])
     won = resampling.patient_means(won, one.patient, n)
     leading = [float(w.mean()) for w in won]
     if not bounds:

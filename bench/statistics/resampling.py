@@ -37,6 +37,11 @@ class Interval:
         return math.isfinite(self.low) and math.isfinite(self.high)
 
     @property
+    def half_width(self) -> float:
+        """Half of the distance between the bounds."""
+        return (self.high - self.low) / 2
+
+    @property
     def ends(self) -> tuple[float, float]:
         """The lowest and highest value to draw: the bounds, or the estimate where there are none."""
         return (self.low, self.high) if self.known else (self.value, self.value)
@@ -44,6 +49,10 @@ class Interval:
     def excludes(self, number: float) -> bool:
         """Whether `number` lies outside the interval; never where there is none."""
         return self.known and not self.low <= number <= self.high
+
+    def __neg__(self) -> Interval:
+        """Of the same difference the other way round."""
+        return Interval(-self.value, -self.high, -self.low)
 
     @classmethod
     def none(cls, value: float) -> Interval:
@@ -142,6 +151,12 @@ def by_patient(values: Floats, patient: npt.NDArray[np.intp], n_patients: int) -
 def patient_means(values: Floats, patient: npt.NDArray[np.intp], n_patients: int) -> Floats:
     """Mean over each patient's images: (..., images) -> (..., patients)."""
     return by_patient(values, patient, n_patients) / np.bincount(patient, minlength=n_patients)
+
+
+def mean_over_patients(values: Floats, patients: Sequence[str]) -> float:
+    """Mean over patients of (images,) values: of one patient's images first, so that who has two counts once."""
+    _, patient = np.unique(np.array(patients), return_inverse=True)
+    return float((np.bincount(patient, weights=values) / np.bincount(patient)).mean())
 
 
 def resampled_means(values: Floats, patients: Drawn, seeds: Floats) -> Floats:

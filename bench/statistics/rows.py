@@ -8,13 +8,15 @@ these and never a record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from bench.machine import folder
 from bench.records.record import Machine, Source
 from bench.statistics import verdicts
-from bench.statistics.resampling import Interval
+from bench.statistics.resampling import Interval, mean_over_patients
 from lungseg.metrics import Counts
 
 MIN_SEEDS = 3  # fewer say something about these weights, not about the method
@@ -148,7 +150,7 @@ class Row:
     image_dice: tuple[float, ...]
     best_dice: tuple[float, ...]  # of each image, the highest that any seed has
     image_hd95: tuple[float, ...]  # not finite where any seed's distance is infinite
-    means: Mapping[str, float]  # of RATIOS, over images
+    means: Mapping[str, float]  # of RATIOS, over patients
     pooled: Mapping[str, float]  # tp, fp, fn, tn summed over all images and seeds, and every ratio of them
     boundary: Boundary
     two_component_rate: float
@@ -170,6 +172,11 @@ class Row:
     fixed_split: float | None = None  # Dice pooled over deepdraw's test images; None where they are not predicted
     calibration: Calibration | None = None
     components: Components | None = None  # None where a seed is incomplete
+
+    def dice_on(self, images: Collection[str]) -> float:
+        """Mean Dice over patients of some of its images."""
+        local = [i for i, image in enumerate(self.images) if image in images]
+        return mean_over_patients(np.array(self.image_dice)[local], [self.patients[i] for i in local])
 
     @property
     def single(self) -> bool:
@@ -222,9 +229,9 @@ class Pair:
         """The same comparison with the row of that name as the first."""
         if name == self.first:
             return self
-        d, s = self.difference, self.probability_of_improvement
+        s = self.probability_of_improvement
         return replace(
-            self, first=self.second, second=self.first, difference=Interval(-d.value, -d.high, -d.low),
+            self, first=self.second, second=self.first, difference=-self.difference,
             probability_of_improvement=Interval(1 - s.value, 1 - s.high, 1 - s.low), seeds=self.seeds[::-1],
         )  # fmt: skip
 
@@ -232,6 +239,28 @@ class Pair:
     def generalises_over_seeds(self) -> bool:
         """Whether both rows have enough seeds for a statement about methods, not about these weights."""
         return min(self.seeds) >= MIN_SEEDS
+
+
+@dataclass(frozen=True)
+class MeasuredPair:
+    """Two rows of a table by another measure than Dice, `first` minus `second` over the same patients."""
+
+    first: str
+    second: str
+    difference: Interval
+    p_holm: float
+    p_apart_holm: float
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on the first row against the second, within the margin that Dice has."""
+        return verdicts.word(self.difference.value, self.p_holm, self.p_apart_holm)
+
+    def seen_from(self, name: str) -> MeasuredPair:
+        """The same comparison with the row of that name as the first."""
+        if name == self.first:
+            return self
+        return replace(self, first=self.second, second=self.first, difference=-self.difference)
 
 
 @dataclass(frozen=True)
@@ -352,6 +381,7 @@ class Leaderboard:
     seeds: tuple[int, ...]
     ranking: Ranking | None  # None where fewer than two rows are ranked
     nested: Nested | None  # None where no row was chosen among others
+    by_measure: Mapping[str, tuple[MeasuredPair, ...]]  # the same pairs by other measures, those that all images have
     variances: Trainings | None = None  # None where fewer than two rows have several seeds
     power: Power | None = None  # None where nothing says how much seeds vary, or no two rows are compared
     scored: int = 0  # sets of predictions of these images, one a row and seed, in this leaderboard and all others

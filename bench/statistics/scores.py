@@ -8,7 +8,7 @@ distances stay infinite, and mm and px are never mixed.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
@@ -25,6 +25,7 @@ from lungseg.datasets import montgomery, shenzhen
 from lungseg.metrics import METRICS, Metric
 
 RATIOS = ("dice", "iou", "precision", "recall", "f1", "specificity", "accuracy")
+NAN = float("nan")
 _OF_CASE = attrgetter(*RATIOS, "hd95_mm")
 # The sets of which protocol 1 took images of one patient for several patients': image -> the group's first image.
 REGROUPED: dict[str, Mapping[str, str]] = {
@@ -119,14 +120,33 @@ class Scores:
             result[line[r.cell.seed], [column[c.id] for c in r.cases]] = r.cell.fold
         return result
 
+    def array(self, of: Callable[[CaseScore], float | None]) -> Floats:
+        """(seeds, images) of a value of each case; NaN where a case has none, or a seed no case."""
+        column = {image: i for i, image in enumerate(self.images)}
+        line = {seed: i for i, seed in enumerate(self.seeds)}
+        result = np.full((len(self.seeds), len(self.images)), np.nan)
+        for r in self.records:
+            values = [NAN if (value := of(c)) is None else value for c in r.cases]
+            result[line[r.cell.seed], [column[c.id] for c in r.cases]] = values
+        return result
+
+    @cached_property
+    def places(self) -> npt.NDArray[np.intp]:
+        """(cases,) place of each case's image, in the order of the records."""
+        column = {image: i for i, image in enumerate(self.images)}
+        return np.array([column[c.id] for r in self.records for c in r.cases], dtype=np.intp)
+
+    def of_cases(self, values: Sequence[float] | Floats) -> Floats:
+        """(images,) means of (cases,) values over the seeds that predicted the image."""
+        return np.asarray(np.bincount(self.places, weights=values) / np.bincount(self.places))
+
     def mean_over_seeds(self, key: str) -> Floats:
         """(images,) per-image mean over the seeds that predicted the image."""
         return np.nanmean(self.values[key], axis=0)
 
     def over_patients(self, values: Floats) -> float:
-        """Mean over patients of (images,) values: of one patient's images first, so that who has two counts once."""
-        _, patient = np.unique(np.array(self.patients), return_inverse=True)
-        return float((np.bincount(patient, weights=values) / np.bincount(patient)).mean())
+        """Mean over patients of (images,) values."""
+        return resampling.mean_over_patients(values, self.patients)
 
     def full(self) -> bool:
         """Whether every seed predicted every image."""
@@ -174,11 +194,11 @@ def drawn(tables: Mapping[str, Scores]) -> dict[str, Resamples]:
 
 
 MIXED = "mm and px"  # the unit of what has no unit: some distances are in one, some in the other
-NAN = float("nan")
 
 
-def boundary(cases: Sequence[Pixels]) -> Boundary:
-    """Summary of the cases' distances; NaN throughout where their units differ.
+def boundary(scores: Scores, cases: Sequence[Pixels]) -> Boundary:
+    """Summary of the cases' distances, at either size, in the order of the records; NaN throughout where their units
+    differ.
 
     Medians count an infinite distance (one mask empty) as the largest: without it, a network that finds nothing in most
     images would have the best median. Means are of the finite ones; `n_inf` tells how many are left out.
@@ -194,7 +214,7 @@ def boundary(cases: Sequence[Pixels]) -> Boundary:
         hd95_median=float(np.median(hd95)),
         assd_mean=_finite_mean(assd),
         assd_median=float(np.median(assd)),
-        nsd_mean=float(np.mean([c.nsd_2mm for c in cases])),
+        nsd_mean=scores.over_patients(scores.of_cases([c.nsd_2mm for c in cases])),
         n=len(cases),
         n_inf=n_inf,
     )
@@ -218,33 +238,28 @@ def common_unit(rows: Sequence[Row]) -> str:
 
 def at_stored(scores: Scores) -> AtStored | None:
     """A row's scores at the stored size of each mask; None unless every case of it was scored there."""
-    cases = [(c.id, c.at_stored) for r in scores.records for c in r.cases]
-    result = [stored for _, stored in cases if stored]
+    cases = [c.at_stored for r in scores.records for c in r.cases]
+    result = [stored for stored in cases if stored]
     if not result or len(result) < len(cases):
         return None
-    column = {image: i for i, image in enumerate(scores.images)}
-    at = np.array([column[image] for image, _ in cases])
-    times = np.bincount(at)
-    dice = np.bincount(at, weights=[c.value("dice") for c in result]) / times
-    border = boundary(result)
-    hd95: Floats = np.bincount(at, weights=[c.value("hd95_mm") for c in result]) / times
+    border = boundary(scores, result)
+    hd95 = scores.of_cases([c.value("hd95_mm") for c in result])
     return AtStored(
         sizes=tuple(sorted({c.size for c in result})),
-        dice=scores.over_patients(dice),
+        dice=scores.over_patients(scores.of_cases([c.value("dice") for c in result])),
         boundary=border,
         image_hd95=(NAN,) * len(hd95) if border.unit == MIXED else tuple(hd95.tolist()),
-        columns={m.name: _column(m, result, at, scores, border.unit) for m in METRICS.values() if m.column},
+        columns={m.name: _column(m, result, scores, border.unit) for m in METRICS.values() if m.column},
     )
 
 
-def _column(metric: Metric, cases: Sequence[Pixels], at: npt.NDArray[np.intp], scores: Scores, unit: str) -> float:
-    """The metric over all cases as its row says; NaN where a case lacks it or distances have no common unit. at: index
-    of each case's image."""
+def _column(metric: Metric, cases: Sequence[Pixels], scores: Scores, unit: str) -> float:
+    """The metric over all cases as its row says; NaN where a case lacks it or distances have no common unit."""
     values = np.array([case.value(metric.name) for case in cases])
     if metric.takes == "distances" and unit == MIXED:
         return NAN
     if metric.average == "patients":
-        return scores.over_patients(np.bincount(at, weights=values) / np.bincount(at))
+        return scores.over_patients(scores.of_cases(values))
     return float(np.median(values) if metric.average == "median" else np.mean(values))
 
 

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.records.record import Record, not_converged
 from bench.statistics import resampling
+from bench.statistics.measures import by_measure
 from bench.statistics.ranking import compared, nested, rank_stats, ranking
 from bench.statistics.related import related
 from bench.statistics.rows import TARGETS, Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
@@ -93,7 +94,7 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
         tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name], processor)),
         tuple(_cell(record, name) for name, record in zip(of_each, records, strict=True)),
         tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
-        nested(names, tables), beside_siblings=beside_siblings(records),
+        nested(names, tables), by_measure(names, tables, resamples), beside_siblings=beside_siblings(records),
         extra_images=_extra_images(records) if key.extra_train else 0, processor_time=processor,
     )  # fmt: skip
     return leaderboard, tables
@@ -140,7 +141,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
     records = scores.records
     cases = [c for r in records for c in r.cases]
     n_patients = len(set(scores.patients))
-    borders = boundary(cases)
+    borders = boundary(scores, cases)
     dice = scores.mean_over_seeds("dice")
     per_seed = resamples.values.mean(axis=1)
     everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum())
@@ -159,7 +160,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
         image_dice=tuple(dice.tolist()),
         best_dice=tuple(np.nanmax(scores.values["dice"], axis=0).tolist()),
         image_hd95=image_hd95(scores, borders),
-        means={k: float(scores.mean_over_seeds(k).mean()) for k in RATIOS},
+        means={k: scores.over_patients(scores.mean_over_seeds(k)) for k in RATIOS},
         pooled=metrics.pooled(map(vars, cases)),
         boundary=borders,
         two_component_rate=float(np.mean([c.components == 2 and c.holes == 0 for c in cases])),

@@ -49,7 +49,7 @@ _ROWS = (
     Metric("assd_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.assd_mm,
            average="median"),
     Metric("nsd_2mm",           "1",  "higher", 1.0, 0.0,       "distances", boundary.nsd_2mm,
-           column="NSD"),
+           column="NSD", average="patients"),
 )  # fmt: skip
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 

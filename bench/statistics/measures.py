@@ -1,0 +1,83 @@
+"""Pairs of a table's rows by other measures than Dice at the network's size: the same test on each, so that a verdict
+which hangs on the choice of a measure is seen (Maier-Hein et al. 2024, Nature Methods 21, 195)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.records.record import CaseScore
+from bench.statistics import resampling, verdicts
+from bench.statistics.ranking import couples
+from bench.statistics.resampling import MIN_PATIENTS, Floats, Interval
+from bench.statistics.rows import MeasuredPair
+from bench.statistics.scores import Resamples, Scores
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of an image: higher is better, and finite, so that means over patients exist."""
+
+    name: str
+    words: str  # as a sentence names it
+    of: Callable[[CaseScore], float | None]  # None where the image was not scored so
+
+
+def _at_stored(metric: str) -> Callable[[CaseScore], float | None]:
+    def value(case: CaseScore) -> float | None:
+        return case.at_stored.value(metric) if case.at_stored else None
+
+    return value
+
+
+# F1 is Dice, and a distance may be infinite.
+MEASURES = (
+    Measure("iou", "IoU", lambda case: case.iou),
+    Measure("precision", "precision", lambda case: case.precision),
+    Measure("recall", "recall", lambda case: case.recall),
+    Measure("accuracy", "accuracy", lambda case: case.accuracy),
+    Measure("stored_dice", "Dice at the stored size", _at_stored("dice")),
+    Measure("stored_nsd", "NSD at the stored size", _at_stored("nsd_2mm")),
+)
+
+
+def by_measure(
+    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
+) -> dict[str, tuple[MeasuredPair, ...]]:
+    """Of each measure that every image of every row has, the pairs of ``ranking.compared``, Holm-corrected within the
+    measure. Empty for a single row, or with fewer patients than an interval needs.
+
+    names: rows that predicted the same images with every seed.
+    """
+    chosen = couples(len(names))
+    if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
+        return {}
+    first, second = (np.array(side, dtype=np.intp) for side in zip(*chosen, strict=True))
+    result = {}
+    for measure in MEASURES:
+        rows = [_by_patient(tables[name], resamples[name], measure) for name in names]
+        if any(row is None for row in rows):
+            continue
+        errors = verdicts.Table.of([verdicts.RowSamples.of(row) for row in rows if row is not None]).errors(
+            first, second
+        )
+        low, high = errors.bounds()
+        zero, apart = resampling.holm(errors.p_zero()), resampling.holm(errors.p_apart())
+        result[measure.name] = tuple(
+            MeasuredPair(
+                names[i], names[j], Interval(float(errors.difference[k]), float(low[k]), float(high[k])),
+                float(zero[k]), float(apart[k]),
+            )
+            for k, (i, j) in enumerate(chosen)
+        )  # fmt: skip
+    return result
+
+
+def _by_patient(scores: Scores, resamples: Resamples, measure: Measure) -> Floats | None:
+    """(seeds, patients) means over each patient's images; None where an image lacks the measure."""
+    values = scores.array(measure.of)
+    if np.isnan(values).any():
+        return None
+    return resampling.patient_means(values, resamples.patient, resamples.values.shape[1])

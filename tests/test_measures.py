@@ -1,0 +1,125 @@
+"""Pairs by other measures than Dice at the network's size, and what pages say of them."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+from read_page import flat, page
+from records import counted, grid, leaderboards, sealed, second
+
+from bench.pages import csv_tables, other_measures
+from bench.statistics import measures
+from bench.statistics.measures import MEASURES, Measure
+from lungseg.metrics import METRICS
+
+
+def only(records):
+    (leaderboard,) = leaderboards(records)
+    return leaderboard
+
+
+def patients(records, at=2):
+    """The records with every ``at`` images one patient's."""
+    result = copy.deepcopy(records)
+    for r in result:
+        for c in r["cases"]:
+            c["patient"] = f"P{int(c['id'][-4:]) // (5 * at)}.{r['cell']['fold']}"
+    return [sealed(r) for r in result]
+
+
+def test_by_dice_itself_it_is_the_table_s_own_test(monkeypatch):
+    monkeypatch.setattr(measures, "MEASURES", (Measure("dice", "Dice", lambda case: case.dice),))
+    leaderboard = only(patients(grid(("unet", "resunet", "r2unet"), seeds=(0, 1, 2))))
+    for pair, same in zip(leaderboard.pairs, leaderboard.by_measure["dice"], strict=True):
+        assert (pair.first, pair.second, pair.verdict) == (same.first, same.second, same.verdict)
+        ours, own = (np.array([p.difference.value, p.difference.low, p.difference.high, p.p_holm, p.p_apart_holm])
+                     for p in (same, pair))  # fmt: skip
+        np.testing.assert_allclose(ours, own, atol=1e-15)
+
+
+def test_differences_are_those_of_the_columns():
+    leaderboard = only(second(patients(grid(("unet", "resunet"), seeds=(0, 1)))))
+    rows = {row.name: row for row in leaderboard.rows}
+    assert {*leaderboard.by_measure} == {measure.name for measure in MEASURES}
+    for name, (pair,) in leaderboard.by_measure.items():
+        of = {
+            "stored_dice": lambda row: row.stored.dice,
+            "stored_nsd": lambda row: row.stored.columns["nsd_2mm"],
+        }.get(name, lambda row, name=name: row.means[name])
+        assert pair.difference.value == pytest.approx(of(rows[pair.first]) - of(rows[pair.second]), abs=1e-12)
+
+
+def test_columns_are_means_over_patients_of_means_over_their_images():
+    records = second(patients(grid(("unet",), seeds=(0, 1), folds=2, n=41)))
+    row = only(records).rows[0]
+    for name, value in {**row.means, "nsd_2mm": row.stored.columns["nsd_2mm"]}.items():
+        of_patient = {}
+        for r in records:
+            for c in r["cases"]:
+                one = c["at_stored"]["nsd_2mm"] if name == "nsd_2mm" else c[name]
+                of_patient.setdefault(c["patient"], []).append(one)
+        assert len({len(some) for some in of_patient.values()}) > 1, "else the mean over images is the same"
+        assert value == pytest.approx(np.mean([np.mean(some) for some in of_patient.values()]), abs=1e-12)
+    assert METRICS["nsd_2mm"].average == "patients"
+
+
+def test_a_measure_that_an_image_lacks_is_left_out():
+    first, *rest = second(grid(("unet", "resunet")))
+    first = copy.deepcopy(first)
+    for c in first["cases"]:
+        del c["at_stored"]
+    assert {*only([sealed(first), *rest]).by_measure} == {"iou", "precision", "recall", "accuracy"}
+    assert only(grid(("unet",))).by_measure == {}, "a single row has no pair"
+
+
+def overdrawn(records, architecture, more):
+    """The records with ``more`` false positives and as many false negatives less: recall for precision."""
+    result = copy.deepcopy(records)
+    for r in result:
+        for c in r["cases"] if r["cell"]["architecture"] == architecture else ():
+            take = min(more, c["fn"])
+            counted(c, c["tp"] + take, c["fp"] + take, c["fn"] - take)
+    return [sealed(r) for r in result]
+
+
+def test_a_row_that_trades_precision_for_recall_is_told():
+    records = grid(("unet", "resunet"), seeds=(0, 1, 2), level=0.97)
+    leaderboard = only(overdrawn(records, "resunet", 60))
+    first, other = (row.name for row in leaderboard.rows)
+    of = {name: pair.seen_from("resunet").verdict for name, (pair,) in leaderboard.by_measure.items()}
+    assert (of["precision"], of["recall"]) == ("worse", "better")
+    text = other_measures.answer(leaderboard)
+    assert text.startswith(("In part: ", "No: "))
+    worse, better = ("precision", "recall") if first == "resunet" else ("recall", "precision")
+    assert f"by {worse} {first} is worse than {other}" in text
+    assert f"{better} {first} is better than {other}" in text or f"the same verdict by {better}" in text
+
+
+def test_where_every_measure_agrees_the_answer_is_yes(tmp_path):
+    records = second(grid(("unet", "resunet"), seeds=(0, 1, 2)))
+    leaderboard = only(records)
+    assert {pair.verdict for (pair,) in leaderboard.by_measure.values()} == {"better"}
+    assert other_measures.answer(leaderboard) == (
+        "Yes: the same verdict by IoU, precision, recall, accuracy, Dice at the stored size and NSD at the stored size."
+    )
+    assert other_measures.agreeing(leaderboard, leaderboard.rows)[1] == []
+    text = page(tmp_path, records)
+    assert "**Do other measures agree?** Yes: the same verdict by IoU" in flat(text)
+    (line,) = [line for line in text.splitlines() if line.startswith("| NSD at the stored size")]
+    pair = leaderboard.by_measure["stored_nsd"][0]
+    assert f"{pair.difference.value:+.4f}\u00a0better |" in line
+    assert "better" in line
+    lines = csv_tables.KINDS["measures"][1](leaderboard, {})
+    assert [line["measure"] for line in lines] == [measure.name for measure in MEASURES]
+
+
+def test_of_more_than_three_rows_the_first_is_compared_with_those_behind_it():
+    leaderboard = only(grid(("unet", "resunet", "r2unet", "lwnet"), seeds=(0, 1)))
+    first, next_one, *_ = leaderboard.rows
+    table = other_measures.block(leaderboard)[0].splitlines()
+    assert table[0].count(" minus ") == 3
+    assert table[0].count("U-Net minus") == 3
+    assert (first.name, next_one.name) == ("unet", "resunet")
+    assert "r2unet" not in other_measures.answer(leaderboard)
