@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
+import html
 import io
 import json
 import os
@@ -115,6 +117,17 @@ def test_an_image_is_not_replaced_by_the_page(tmp_path, capsys):
     assert main(["demo", str(tmp_path / "scan.png")]) == UsageError.exit_code
     assert "expected a file name that ends in .html" in capsys.readouterr().err
     assert (tmp_path / "scan.png").read_bytes() == b"x"
+
+
+def test_the_picture_of_the_page_shows_the_model_that_ships():
+    """Another model, or other words on it: draw the picture anew by tests/tools/demo_picture.py."""
+    model = model_folder.find("lwnet-128")
+    data = (HERE.parent / "examples" / "demo.png").read_bytes()
+    at = data.index(b"tEXtDescription\0")
+    length = int.from_bytes(data[at - 4 : at], "big")
+    said = data[at + 4 : at + 4 + length].partition(b"\0")[2].decode("latin-1")
+    assert said == html.unescape(demo.about(model.card, model.onnx))
+    assert hashlib.sha256(model.onnx).hexdigest()[:16] in said
 
 
 def test_libraries_are_pinned_by_version_and_hash():

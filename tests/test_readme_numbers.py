@@ -143,7 +143,7 @@ def bfloat16(result: Leaderboards) -> str:
         if (half := {n: s for n, s in spent["mixed_bfloat16"].items() if n.startswith(f"{network}.")})
     ]
     return (
-        f"the page says what the precision changes: nothing that is not within {MARGIN} on [{suite}], in"
+        f"the page says what the precision changes: Dice stays equivalent, within {MARGIN}, on [{suite}], in"
         f" {100 * min(saved):.0f} to {100 * max(saved):.0f} % less processor time"
     )
 

@@ -111,9 +111,9 @@ def test_devices_have_sections_and_throughput_tables_of_their_own(tmp_path):
     assert "## TensorFlow on gpu, float32" in text
     assert "2 tables, not comparable with each other" in text
     text = (tmp_path / "SPEED.md").read_text()
-    assert "## cpu, tensorflow, float32, 128 x 128 px" in text
-    assert "## h200, tensorflow, float32, 128 x 128 px" in text
-    assert len(lines_with(text, "R2U-Net", "contended")) == 3
+    assert "## CPU, TensorFlow, float32, 128 x 128 px" in text
+    assert "## h200, TensorFlow, float32, 128 x 128 px" in text
+    assert len(lines_with(text, "R2U-Net²")) == 3
 
 
 @pytest.mark.parametrize("lacking", ["cpu", "gpu"])

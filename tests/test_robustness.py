@@ -160,7 +160,7 @@ def test_loss_is_the_mean_over_patients_of_paired_differences():
     assert result.clean().value == pytest.approx((0.95 + 0.8) / 2)
     assert lost.value == pytest.approx((0.1 + 0.2) / 2)
     assert np.isnan([lost.low, lost.high]).all(), "two patients allow no interval"
-    assert "0.1500 [-] |" in robustness_page.losses([result])
+    assert "0.150\u00a0[-] |" in robustness_page.losses([result])
 
 
 def test_the_interval_covers_patients_and_not_images():
@@ -196,7 +196,7 @@ def test_a_table_that_is_not_as_it_was_written_is_refused_and_hides_no_other_pag
         measurement.load(Results(tmp_path), "quick")
     assert main(["report", "--results", str(tmp_path), "--no-figures"]) == 0
     assert "**Unreadable**: quick.json" in (tmp_path / "robustness" / "quick.md").read_text()
-    assert "+0.2000" in (tmp_path / "robustness" / "smoke.md").read_text()
+    assert "0.200\u00a0[-]" in (tmp_path / "robustness" / "smoke.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -228,6 +228,74 @@ def test_names_in_a_table_are_shown_and_not_obeyed(tmp_path):
     assert "[x](" not in text
     assert "<b>" not in text
     assert r"\|a\|" in text
+
+
+def spoilt(name, lost, patients=12, seed=0, **about):
+    """A network that loses ``lost`` Dice under every corruption, a little more or less of each patient."""
+    clean = np.full(patients, 0.9)
+    noise = np.random.default_rng(seed).normal(0, 0.004, patients)
+    return made_up([clean], [clean - lost - noise], [f"p{k:02}" for k in range(patients)], name, **about)
+
+
+def test_what_a_network_loses_more_is_paired_by_patient():
+    """Patients differ by far more than the networks do, yet both find the same ones hard."""
+    rng = np.random.default_rng(1)
+    hard = rng.normal(0.2, 0.1, 40).clip(0, 0.5)
+    more = rng.normal(0.01, 0.01, 40)
+    clean, patients = np.full(40, 0.9), [f"p{k}" for k in range(40)]
+    best, other = (made_up([clean], [clean - hard - extra], patients) for extra in (0 * more, more))
+    result = other.loses_more(best)
+    half = 2.02 * more.std(ddof=1) / np.sqrt(40)
+    assert result.value == pytest.approx(more.mean())
+    assert (result.low, result.high) == pytest.approx((more.mean() - half, more.mean() + half), abs=0.0005)
+    assert best.lost_overall().low < other.lost_overall().value < best.lost_overall().high, "apart they overlap"
+    with pytest.raises(ValueError, match="different images"):
+        other.loses_more(spoilt("unet", 0.1))
+
+
+def test_the_page_answers_first_and_says_how_the_networks_were_trained(tmp_path):
+    networks = [spoilt("unetpp", 0.3, seed=1, recipe="reference"), spoilt("unet", 0.1, seed=2, recipe="reference")]
+    worse = {key: tuple(0.9 - 0.6 for _ in line) for key, line in networks[0].dice[0].items() if key == "gamma 2"}
+    networks[0].dice[0].update(worse)
+    path = measurement.save(Results(tmp_path), "montgomery-64", networks)
+    text = robustness_page.page(path).replace("\u00a0", " ")
+    head = " ".join(text.partition("| Network")[0].split())
+    assert "**Which network loses least?** U-Net: 0.1" in head
+    assert "Each other loses more on the same patients" in head
+    assert "With 1 seed this is about these trained weights" in head
+    assert "Networks differ most under gamma 2: U-Net loses 0.1" in head
+    assert "UNet++ 0.600" in head
+    assert "**without augmentation**" in head
+    assert "1 seed of the suite's 3" in head
+    assert "unetpp" not in text
+    assert "inversion 0.5" not in text, "the field calls it solarize"
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith(("| sol", "| inv"))]
+    assert rows == ["solarize 0.75", "solarize 0.5", "inversion"]
+    augmented = [spoilt("unet", 0.1, recipe="strong")]
+    text = robustness_page.page(measurement.save(Results(tmp_path), "montgomery-64", augmented))
+    assert "without augmentation" not in text
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([0.1], "None of the others is shown to lose more"),
+        ([0.1, 0.3], "Of the others only network1 is shown to lose more"),
+        ([0.3, 0.4], "Each other loses more"),
+    ],
+)
+def test_no_network_is_called_worse_unless_its_paired_interval_leaves_out_zero(others, said, tmp_path):
+    networks = [spoilt("best", 0.1, seed=7)]
+    networks += [spoilt(f"network{k}", lost + 0.0005, seed=8 + k) for k, lost in enumerate(others)]
+    text = " ".join(robustness_page.page(measurement.save(Results(tmp_path), "s", networks)).split())
+    assert said in text
+
+
+def test_more_networks_than_fit_stand_in_tables_below_each_other(tmp_path):
+    networks = [spoilt(f"network{k}", 0.1) for k in range(6)]
+    text = robustness_page.page(measurement.save(Results(tmp_path), "s", networks))
+    heads = [line for line in text.splitlines() if line.startswith("| Corruption")]
+    assert [line.count("network") for line in heads] == [4, 2]
 
 
 # -- a tiny suite for real -------------------------------------------------------------------------------------------
@@ -276,7 +344,7 @@ def test_the_same_command_again_measures_nothing(made, monkeypatch, capsys):
 
 def test_a_report_makes_the_same_page_without_a_backend(made):
     page = made / "robustness" / f"{SUITE.name}.md"
-    before = page.read_bytes()
+    before = page.read_text()
     page.unlink()
     code = (
         "import sys\nfrom bench.pages import robustness_page\nfrom bench.records.results import Results\n"
@@ -286,8 +354,10 @@ def test_a_report_makes_the_same_page_without_a_backend(made):
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
-    assert page.read_bytes() == before
+    tables = page.read_text().partition("| Network")[2]  # above, it cannot describe the recipe that is made here
+    assert tables == before.partition("| Network")[2] != ""
     assert main(["report", "--results", str(made), "--no-figures"]) == 0
+    assert page.read_text() == before
     assert f"(robustness/{SUITE.name}.md)" in (made / "README.md").read_text()
 
 

@@ -12,7 +12,8 @@ from speed_rows import row
 
 from bench.pages import speed_page
 from bench.records.results import Results
-from bench.speed import throughput_table
+from bench.speed import peer_tables, peers, throughput_table
+from lungseg import csv_file
 from lungseg.errors import DataError
 
 
@@ -122,10 +123,79 @@ def test_every_column_that_the_report_reads_is_written(tmp_path: Path) -> None:
         "45.6 (0.7)",
         "25.0 %",
         "50.0 %",
-        "contended",
+        "U-Net²",
+        "² Contended: ",
         "Some CPU",
         "keras 3, b 1",
         "0123abc",
         "odd",
     ):
         assert text in page
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def table_of(*rows: dict[str, str], size: int = 64, kind: str = "cpu") -> throughput_table.ThroughputTable:
+    name = f"{kind}.tensorflow.float32.{size}x{size}.csv"
+    return throughput_table.ThroughputTable(name, kind, "tensorflow", "float32", (size, size), rows)
+
+
+def cells(page: str, network: str) -> list[str]:
+    (line,) = [line for line in page.replace("\u00a0", " ").splitlines() if line.startswith(f"| {network}")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_cost_is_told_of_steady_rows_alone() -> None:
+    """A rate that drifted once gave a cost of -17 %: two processes one after the other saw two machines."""
+    fine = {"steady_state": True, "contended": False, "determinism_cost": 0.031}
+    rows = [
+        row("unet", **fine),
+        row("resunet", **{**fine, "steady_state": False, "determinism_cost": -0.1742, "note": speed_page.DRIFTED}),
+        row("r2unet", **{**fine, "contended": True, "determinism_cost": 0.2}),
+        row("unetpp", **{**fine, "steady_state": False, "note": f"odd; {speed_page.DRIFTED}"}),
+    ]
+    page = speed_page.speed_page([table_of(*rows)])
+    assert cells(page, "U-Net ")[-1] == "3.1 %"
+    assert (cells(page, "ResUNet")[0], cells(page, "ResUNet")[-1]) == ("ResUNet¹", "not steady")
+    assert (cells(page, "R2U-Net")[0], cells(page, "R2U-Net")[-1]) == ("R2U-Net²", "contended")
+    assert "17.4" not in page
+    assert page.count("\n¹ Not steady: ") == page.count("\n² Contended: ") == 1
+    assert speed_page.DRIFTED not in page
+    assert "- UNet++ (width 8): odd\n" in page
+
+
+def test_sizes_are_in_the_order_of_numbers_and_the_title_names_the_device() -> None:
+    page = speed_page.speed_page([table_of(row(device="Some CPU"), size=size) for size in (128, 256, 64)])
+    heads = [line.rpartition(", ")[2] for line in page.splitlines() if line.startswith("## ")]
+    assert heads == ["64 x 64 px", "128 x 128 px", "256 x 256 px"]
+    assert "# Speed on CPU\n\nMeasured on CPU (Some CPU) alone. No GPU's" in page
+    both = speed_page.speed_page([table_of(row()), table_of(row(), kind="nvidia-h200")])
+    assert "# Speed on CPU and H200\n" in both
+    assert "No GPU's" not in both
+
+
+def test_peers_are_shown_with_ratios_to_the_faster_of_both_ways(tmp_path: Path) -> None:
+    def peer(way: str, train: float, inference: float) -> dict[str, str]:
+        about = {"peer": f"torch, {way}, channels last", "precision": "float32", "width": "16", "batch": "16"}
+        rates = {"train": (10.0, train), "inference": (40.0, inference)}
+        for mode, (ours, theirs) in rates.items():
+            about |= {f"our_{mode}_images_per_second": f"{ours}", f"{mode}_images_per_second": f"{theirs}"}
+            about[f"{mode}_ratio"] = f"{ours / theirs:.4g}"
+        return {**dict.fromkeys(peers.COLUMNS, ""), **about, "our_backend": "tensorflow"}
+
+    folder = Results(tmp_path).throughput("peers")
+    folder.mkdir(parents=True)
+    for size in (128, 64):
+        rows = [peer("eager", 5, 50), peer("compiled", 8, 45)]
+        (folder / f"cpu.{size}x{size}.csv").write_text(csv_file.text(peers.COLUMNS, rows), encoding="utf-8")
+    (folder / "notes.csv").write_text("a\n1\n")
+    assert throughput_table.load(Results(tmp_path)) == [], "they are no tables of ours"
+    read = peer_tables.load(Results(tmp_path))
+    assert [one.size for one in read] == [(64, 64), (128, 128)]
+    page = " ".join(speed_page.speed_page([], read).replace("\u00a0", " ").split())
+    assert (
+        "is 1.25 to 1.25 times as fast in training (faster) and 0.80 to 0.80 times as fast at inference (slower)"
+        in page
+    )
+    assert "| 64 px, float32 | eager | 10.0 / 5.00 | **2.00** | 40.0 / 50.0 | **0.80** |" in page

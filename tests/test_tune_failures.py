@@ -34,7 +34,7 @@ def test_a_trial_that_fails_costs_itself_alone(tmp_path, monkeypatch):
     assert [trial.status for trial in trials(tmp_path)] == [OK, DIVERGED, "oom", OK, "timeout", OK, OK]
     params = [str(trial.params) for trial in trials(tmp_path)]
     assert len(set(params)) == len(params), "a recipe that failed was proposed again"
-    text = page(describe(tmp_path))
+    text = page(describe(tmp_path), "tune.csv")
     assert "5 of 5 trials (1 of them diverged, 2 more failed)" in text.replace("\n", " ")
     assert "Trial 2: Diverged: epoch 3: loss" in text
 
@@ -57,7 +57,7 @@ def test_a_judging_that_fails_is_exit_4_and_the_search_stands(tmp_path, monkeypa
 
     monkeypatch.setattr(Study, "trained", trained)
     assert tune(tmp_path, "--trials", "2", "--publish-to", str(tmp_path / "out")) == 4
-    assert "Not known yet" in page(describe(tmp_path))
+    assert "Not known yet" in page(describe(tmp_path), "tune.csv")
     assert "held-out fold 0: oom" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(Study, "trained", made_up)

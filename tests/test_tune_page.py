@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_up_study import PLAN, SMALL, describe, tune
 
@@ -11,7 +12,7 @@ from bench.markdown import ratio
 from bench.records.results import Results
 from bench.tune import result
 from bench.tune.journal import OK
-from bench.tune.page import compared, page
+from bench.tune.page import compared, page, trials_csv
 from lungseg.terminal import near
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -46,8 +47,8 @@ def test_the_same_record_gives_the_same_page(tmp_path, trainings):
     assert tune(tmp_path, "--trials", "2", "--seeds", "1") == 0
     result = describe(tmp_path)
     assert (
-        page(result)
-        == page(json.loads(json.dumps(result)))
+        page(result, "tune.csv")
+        == page(json.loads(json.dumps(result)), "tune.csv")
         == (Results(tmp_path).study(PLAN.name) / "tune.md").read_text()
     )
     assert main(["tune", *SMALL, "--results", str(tmp_path), "--trials", "2", "--seeds", "1"]) == 0
@@ -59,15 +60,17 @@ def test_a_recipe_that_nothing_beats_is_said_to_be_the_best(tmp_path, trainings)
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 0
     result = describe(tmp_path)
     assert "best" not in result["held_out"]["dice"]
-    assert "None: no recipe was better than the suite's own" in page(result).replace("\n", " ")
+    assert "None: no recipe was better than the suite's own" in page(result, "tune.csv").replace("\n", " ")
 
 
 def test_what_is_published_is_the_record_and_its_page(tmp_path, trainings, capsys):
     target = tmp_path / "committed"
     assert tune(tmp_path, "--trials", "3", "--seeds", "1", "--publish-to", str(target)) == 0
     record = target / "tuning" / f"{PLAN.name}.json"
-    assert sorted(target.rglob("*.*")) == [record, record.with_suffix(".md")]
-    assert record.with_suffix(".md").read_text() == page(result.load(record))
+    trials = record.with_suffix(".csv")
+    assert sorted(target.rglob("*.*")) == [trials, record, record.with_suffix(".md")]
+    assert record.with_suffix(".md").read_text() == page(result.load(record), trials.name)
+    assert f"]({trials.name})" in record.with_suffix(".md").read_text()
     assert record.read_bytes() == (Results(tmp_path).study(PLAN.name) / "tune.json").read_bytes()
     assert near(record) in capsys.readouterr().out
 
@@ -76,4 +79,66 @@ def test_committed_pages_are_what_their_records_give():
     records = sorted((RESULTS / "tuning").glob("*.json"))
     assert sorted((RESULTS / "tuning").glob("*.md")) == [path.with_suffix(".md") for path in records]
     for path in records:
-        assert path.with_suffix(".md").read_text(encoding="utf-8") == page(result.load(path)), path.name
+        trials = path.with_suffix(".csv")
+        assert path.with_suffix(".md").read_text(encoding="utf-8") == page(result.load(path), trials.name), path.name
+        assert trials.read_text(encoding="utf-8") == trials_csv(result.load(path))
+
+
+# -- what its numbers are ----------------------------------------------------------------------------------------------
+
+
+def judged(tmp_path, best, own, patients):
+    """A search whose held-out Dice is made up: of each recipe (seeds, images)."""
+    assert tune(tmp_path, "--trials", "6", "--seeds", "2") == 0
+    search = describe(tmp_path)
+    search["held_out"].update(
+        seeds=list(range(len(best))), images=[f"i{k}" for k in range(len(patients))], patients=list(patients),
+        dice={"default": own, "best": best},
+    )  # fmt: skip
+    return search
+
+
+def test_means_are_over_patients_so_that_they_subtract(tmp_path, trainings):
+    """Patient a has two images, on which the best recipe is worse: by image it would lose, by patient it gains."""
+    patients = ["a", "a", *"bcdefghij"]
+    own = [[0.8, 0.8, *[0.9] * 9]] * 3
+    best = [[0.6, 0.8, *[0.92] * 9]] * 3
+    search = judged(tmp_path, best, own, patients)
+    text = " ".join(page(search, "tune.csv").split())
+    means = (9 * 0.92 + 0.7) / 10, (9 * 0.9 + 0.8) / 10
+    assert f"reaches Dice {ratio(means[0])}, the suite's own {ratio(means[1])}" in text
+    assert f"| Best found | {ratio(means[0])} |" in text
+    assert f"The difference is +{ratio(means[0] - means[1])} [" in text
+    assert compared(search).difference.value == pytest.approx(means[0] - means[1])
+
+
+def test_ahead_on_most_images_without_a_gain_is_explained(tmp_path, trainings):
+    """Ahead on each image, much with one seed and hardly with the others."""
+    rng = np.random.default_rng(0)
+    own = [list(rng.normal(0.95, 0.0004, 20)) for _ in range(3)]
+    best = [[value + gain for value in own[0]] for gain in (0.002, 0.012, 0.001)]
+    search = judged(tmp_path, best, own, [f"p{k}" for k in range(20)])
+    pair = compared(search)
+    assert pair.probability_of_improvement.excludes(0.5)
+    assert not pair.difference.excludes(0.0)
+    assert "That is no contradiction" in " ".join(page(search, "tune.csv").split())
+    clear = [[value + 0.02 for value in own[0]]] * 3
+    search["held_out"]["dice"]["best"] = clear
+    assert "no contradiction" not in " ".join(page(search, "tune.csv").split())
+
+
+def test_the_title_tells_size_width_and_protocol_and_interrupted_trials_are_counted(tmp_path, trainings):
+    assert tune(tmp_path, "--trials", "8", "--seeds", "1") == 0
+    search = describe(tmp_path)
+    search["trials"].append({**search["trials"][-1], "number": 8, "status": "interrupted", "value": None})
+    text = page(search, "tune.csv")
+    protocol = search["study"]["protocol"]
+    assert f"# Tuning U-Net at 32 x 32 px, width 4, protocol {protocol}: suite smoke, fold 0\n" in text
+    assert "8 of 8 trials (1 more interrupted with their command" in " ".join(text.split())
+    (head,) = [line for line in text.splitlines() if line.startswith("| Parameter") and "Trial" in line]
+    assert f"Trial {search['inner']['best']['trial']} |" in head.split("|", 3)[2] + "|"
+    assert head.count("Trial") == 4, "as many as fit a page"
+    assert "All 9 trials: [tune.csv](tune.csv)" in text
+    lines = trials_csv(search).splitlines()
+    assert len(lines) == 1 + 9
+    assert lines[0].startswith("trial,status,dice,seconds,error,learning_rate")

@@ -144,7 +144,7 @@ def test_what_is_told_is_what_the_trainings_scored(undisturbed):
     cases = [case["dice"] for case in told_of["inner"]["default"]["cases"]]
     assert told_of["trials"][0]["value"] == pytest.approx(sum(cases) / len(cases), abs=1e-12)
     page = (Results(undisturbed).study(study.name) / "tune.md").read_text()
-    assert page == result.page.page(told_of)
+    assert page == result.page.page(told_of, "tune.csv")
 
 
 def test_a_process_of_its_own_trains_as_a_fork_does(undisturbed, tmp_path, monkeypatch):

@@ -42,7 +42,7 @@ def test_each_look_at_the_held_out_fold_is_counted(tmp_path, trainings):
         assert describe(tmp_path)["looks"] == judged
     assert len(judged) == 2, "else nothing was chosen anew"
     assert f"evaluated 2 times, as the search went on (best trials {judged[0]}, {judged[1]})" in " ".join(
-        page(describe(tmp_path)).split()
+        page(describe(tmp_path), "tune.csv").split()
     )
 
 
@@ -50,7 +50,7 @@ def test_no_trial_begins_after_the_hours_are_over(tmp_path, trainings, capsys):
     assert tune(tmp_path, "--trials", "1", "--seeds", "1") == 0
     assert tune(tmp_path, "--trials", "9", "--hours", "0", "--seeds", "1") == 0
     assert len(trials(tmp_path)) == 1
-    assert "1 of 9 trials" in page(describe(tmp_path))
+    assert "1 of 9 trials" in page(describe(tmp_path), "tune.csv")
     assert tune(tmp_path / "other", "--hours", "0") == 4
     assert "no trial was scored" in capsys.readouterr().err
 

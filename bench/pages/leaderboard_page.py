@@ -282,7 +282,7 @@ def _links(
             "Hardest images: [HARDEST.md](HARDEST.md), what they gain from each change of training or prediction"
         )
     lines += [
-        "Speed: [SPEED.md](SPEED.md), images per second by device",
+        "Speed: [SPEED.md](SPEED.md), images per second of each network, beside PyTorch",
         "Methods: [METHODS.md](METHODS.md), definitions, statistics, limits, published numbers, glossary",
         "Every row, sortable, with Dice image by image: [index.html](index.html) (open it in a browser)",
     ]

@@ -6,24 +6,30 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from bench.markdown import NONE, counted, escape, paragraph, table, with_interval
+from bench.markdown import NONE, counted, escape, listed, paragraph, table, with_interval
+from bench.names import backend, data, device, display, file_slug, recipe
+from bench.pages.tables import DIGITS, FINE, unbroken
 from bench.records import store
 from bench.records.results import Results
 from bench.robustness import measurement
-from bench.robustness.corruptions import CORRUPTIONS, key_of
+from bench.robustness.corruptions import CORRUPTED, CORRUPTIONS, key_of
 from bench.robustness.measurement import Network
-from bench.statistics.resampling import MIN_PATIENTS
+from bench.statistics.resampling import MIN_PATIENTS, Interval
+from bench.statistics.rows import MIN_SEEDS
+from bench.suites import SUITES
 from lungseg.errors import DataError
+from lungseg.recipes import RECIPES
 
 GENERATED = "<!-- Written by `python -m bench report` from the record beside it; edits are lost. -->"
 
 MEANING = (
     "Each network predicts the images that its training held out, corrupted at the network's size as listed below;"
-    " nothing is trained. A table cell is the Dice lost against the same image without corruption: mean over patients"
-    " (of each the mean over its images and seeds), with its 95 % percentile interval over patients; above 0 Dice"
-    " falls. Random choices (side, place, noise) are seeded by the image's name and the corruption, so all networks"
-    " see the same. A corruption that moves the image also moves its mask."
+    " nothing is trained. What is lost is Dice against the same image without corruption: mean over patients (of each"
+    " the mean over its images and seeds), with the 95 % percentile interval over patients; below 0 Dice rises. What is"
+    " random (side, place, noise) follows from the image's name and the corruption, so all networks see the same. A"
+    " corruption that moves the image also moves its mask."
 )
+SIDE_BY_SIDE = 4  # networks in one table, which then fits a page
 
 
 def write(results: Results, only: str | None = None) -> list[Path]:
@@ -46,44 +52,165 @@ def page(file: Path) -> str:
         said = paragraph(f"**Unreadable**: {escape(file.name)}: {escape(why)}.")
         blocks = [GENERATED, f"# {escape(file.stem)}: Dice lost under corruptions", said]
         return "\n\n".join(blocks) + "\n"
-    blocks = [GENERATED, f"# {escape(suite)}: Dice lost under corruptions", paragraph(MEANING)]
+    blocks = [GENERATED, f"# {escape(suite)}: Dice lost under corruptions"]
     for _, group in groupby(networks, key=_conditions):
-        blocks += _leaderboard(list(group))
-    blocks += ["## What is done to an image", _definitions(), "## Where the numbers come from", *_provenance(networks)]
+        blocks += _leaderboard(suite, list(group))
+    blocks += ["## How it is measured", paragraph(MEANING), _definitions()]
+    blocks += ["## Where the numbers come from", *_provenance(file, networks)]
     return "\n\n".join(blocks) + "\n"
 
 
 def losses(networks: Sequence[Network], name: Callable[[object], str] = escape, style: str = "pipe") -> str:
     """One table: a line for each corruption and strength, a column for each network."""
-    rows = [["none (Dice)", NONE, *(with_interval(network.clean()) for network in networks)]]
+    rows = [["none (Dice)", *(_cell(network.clean()) for network in networks)]]
     for corruption in CORRUPTIONS.values():
         for strength in corruption.strengths:
-            result = [network.lost(key_of(corruption.name, strength)) for network in networks]
-            rows.append([corruption.name, f"{strength:g}", *(with_interval(lost, sign=True) for lost in result)])
-    return table(["Corruption", "Strength", *(name(network.name) for network in networks)], rows, left=1, style=style)
+            lost = [network.lost(key_of(corruption.name, strength)) for network in networks]
+            rows.append([unbroken(corruption.label(strength)), *map(_cell, lost)])
+    return table(["Corruption", *(name(display(network.name)) for network in networks)], rows, left=1, style=style)
+
+
+def _cell(estimate: Interval, digits: int = DIGITS) -> str:
+    """The estimate and its interval, in one line; no nought has a sign."""
+    rounded = (round(v, digits) + 0.0 for v in (estimate.value, estimate.low, estimate.high))
+    return unbroken(with_interval(Interval(*rounded), digits))
 
 
 def _conditions(network: Network) -> tuple[object, ...]:
     """What networks of one table have in common."""
     about = network.about
-    return network.machine_key, *(str(about.get(key)) for key in ("test_set", "size", "protocol")), network.images
+    return (
+        network.machine_key,
+        *(str(about.get(key)) for key in ("test_set", "size", "protocol")),
+        network.images,
+        network.patients,
+    )
 
 
-def _leaderboard(networks: list[Network]) -> list[str]:
+def _leaderboard(suite: str, networks: list[Network]) -> list[str]:
+    """Findings, the networks from the least loss to the most, and every loss."""
+    ordered = sorted(networks, key=lambda network: (network.lost_overall().value, network.name))
+    tables = [losses(networks[at : at + SIDE_BY_SIDE]) for at in range(0, len(networks), SIDE_BY_SIDE)]
+    return [
+        f"## {_where(networks[0])}",
+        paragraph(f"**Which network loses least?** {_least(ordered)}"),
+        paragraph(f"**What costs most?** {_worst(networks)}"),
+        paragraph(f"**How were they trained?** {_training(suite, networks)}"),
+        _ranked(ordered),
+        "Dice lost under each corruption and strength:",
+        *tables,
+    ]
+
+
+def _least(ordered: Sequence[Network]) -> str:
+    """The answer, which says no more than the paired intervals do."""
+    best, *others = ordered
+    over = f"mean over all {len(CORRUPTED)} corruptions, each counted alike"
+    answer = f"{_name(best)}: {_cell(best.lost_overall())} Dice ({over})."
+    if not others:
+        return f"Only {answer}"
+    apart = [_name(other) for other in others if other.loses_more(best).excludes(0.0)]
+    paired = "more on the same patients (last column below; 95 % intervals, not corrected for their number)."
+    if not best.lost_overall().known:
+        verdict = "Too few patients to tell whether another's loss differs from it."
+    elif len(apart) == len(others):
+        verdict = f"Each other loses {paired}"
+    elif apart:
+        verdict = f"Of the others only {listed(apart)} {'is' if len(apart) == 1 else 'are'} shown to lose {paired}"
+    else:
+        verdict = f"None of the others is shown to lose {paired}"
+    few = min(len(network.dice) for network in ordered)
+    about = f" With {counted(few, 'seed')} this is about these trained weights, not about architectures."
+    return f"{answer} {verdict}{about if few < MIN_SEEDS else ''}"
+
+
+def _worst(networks: Sequence[Network]) -> str:
+    """Corruptions by what their highest strength costs, over all networks, and where the networks differ most."""
+    value = {(n.name, key): float(n.lost_over([key]).mean()) for n in networks for key in CORRUPTED}
+    severest = {
+        c.title: [value[n.name, key_of(c.name, c.strengths[-1])] for n in networks] for c in CORRUPTIONS.values()
+    }
+    order = sorted(severest, key=lambda title: -sum(severest[title]))
+    label = {c.title: c.label(c.strengths[-1]) for c in CORRUPTIONS.values()}
+    spans = {title: _span(severest[title]) for title in order}
+    first = {max(severest, key=lambda title: severest[title][i]) for i in range(len(networks))}
+    whose = "every network" if first == {order[0]} else "the mean network"
+    answer = (
+        f"Each at its highest strength, {label[order[0]]} costs {whose} most ({spans[order[0]]} Dice), then"
+        f" {label[order[1]]} ({spans[order[1]]}) and {label[order[2]]} ({spans[order[2]]}); {label[order[-1]]} least"
+        f" ({spans[order[-1]]})."
+    )
+    if len(networks) < 2:
+        return answer
+
+    def lost(key: str) -> list[tuple[float, str]]:
+        return sorted((value[n.name, key], _name(n)) for n in networks)
+
+    key = max(CORRUPTED, key=lambda key: lost(key)[-1][0] - lost(key)[0][0])
+    (low, one), (high, other) = lost(key)[0], lost(key)[-1]
+    return (
+        f"{answer} Networks differ most under {_titled(key)}: {one} loses {low:.{DIGITS}f}, {other} {high:.{DIGITS}f}."
+    )
+
+
+def _training(suite: str, networks: Sequence[Network]) -> str:
     first, about = networks[0], networks[0].about
     size = " x ".join(map(str, about.get("size", ())))
-    seeds = {network.name: len(network.dice) for network in networks}
     patients = len(set(first.patients))
+    requested = str(about.get("recipe") or "unknown")
+    known = RECIPES.get(requested)
+    how = f"By recipe {escape(recipe(requested))}"
+    if known is not None and not known.augmentation:
+        how += ": **without augmentation**, so in training none saw such changes; augmented, they may lose less"
+    whole = len(SUITES[suite].seeds) if suite in SUITES else 0
+    seeds: dict[int, list[str]] = {}
+    for network in networks:
+        seeds.setdefault(len(network.dice), []).append(_name(network))
+    of = f" of the suite's {whole}" if whole else ""
+    said = [f"{counted(n, 'seed')}{of}{f' of {listed(names)}' if len(seeds) > 1 else ''}" for n, names in seeds.items()]
     few = f" Fewer than {MIN_PATIENTS} patients allow no interval." if patients < MIN_PATIENTS else ""
-    return [
-        f"## {escape(first.machine_key)}",
-        paragraph(
-            f"Data {escape(about.get('test_set'))} at {escape(size)} px, protocol {escape(about.get('protocol'))}:"
-            f" {counted(len(first.images), 'image')} of {counted(patients, 'patient')}, each held out by the training"
-            f" that predicts it. Seeds: {', '.join(f'{escape(name)} {n}' for name, n in seeds.items())}.{few}"
-        ),
-        losses(networks),
-    ]
+    return (
+        f"{how}. {listed(said)}; {data(escape(about.get('test_set')))} at {escape(size)} px, protocol"
+        f" {escape(about.get('protocol'))}, {counted(len(first.images), 'image')} of"
+        f" {counted(patients, 'patient')}.{few}"
+    )
+
+
+def _ranked(ordered: Sequence[Network]) -> str:
+    """Networks by their mean loss, the least first, with the loss at each strength and what they lose more."""
+    best = ordered[0]
+    rows = []
+    for network in ordered:
+        levels = [
+            network.lost_over([key_of(c.name, c.strengths[level]) for c in CORRUPTIONS.values()]).mean()
+            for level in range(3)
+        ]
+        more = NONE if network is best else _cell(network.loses_more(best), FINE)
+        rows.append([_name(network), _cell(network.lost_overall()), *(f"{v:.{DIGITS}f}" for v in levels), more])
+    return table(["Network", "Mean lost", "Mild", "Middle", "Severe", f"More than {_name(best)}, paired"], rows)
+
+
+def _where(network: Network) -> str:
+    """``TensorFlow on CPU, float32``, or the machine's key where more is not known."""
+    machine = _dict(network.about.get("machine"))
+    known = [str(machine.get(name) or "") for name in ("backend", "device_kind", "precision")]
+    if "-".join(known) != network.machine_key:
+        return escape(network.machine_key)
+    return escape(f"{backend(known[0])} on {device(known[1])}, {known[2]}")
+
+
+def _name(network: Network) -> str:
+    return escape(display(network.name))
+
+
+def _titled(key: str) -> str:
+    name, _, strength = key.partition(" ")
+    return CORRUPTIONS[name].label(float(strength))
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.{DIGITS}f}", f"{max(values):.{DIGITS}f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _definitions() -> str:
@@ -91,11 +218,11 @@ def _definitions() -> str:
     for corruption in CORRUPTIONS.values():
         how = (corruption.apply.__doc__ or "").strip()
         strengths = ", ".join(f"{strength:g}" for strength in corruption.strengths)
-        lines.append(paragraph(f"**{corruption.name}** {strengths} ({corruption.meaning}): {how}", "- "))
+        lines.append(paragraph(f"**{corruption.title}** {strengths} ({corruption.meaning}): {how}", "- "))
     return "\n".join(lines)
 
 
-def _provenance(networks: Sequence[Network]) -> list[str]:
+def _provenance(file: Path, networks: Sequence[Network]) -> list[str]:
     """Weights, code and machine of each row."""
     rows = []
     for network in networks:
@@ -104,16 +231,16 @@ def _provenance(networks: Sequence[Network]) -> list[str]:
         commit = str(source.get("commit") or "unknown")[:12] + (" (edited)" if source.get("dirty") else "")
         differs = about.get("clean_differs")
         rows.append(
-            [escape(network.name), escape(network.machine_key), str(len(trainings)), store.sha256(trainings)[:12],
-             escape(commit), escape(machine.get("cpu", NONE)), escape(differs)]
+            [_name(network), str(len(trainings)), store.sha256(trainings)[:12],
+             escape(commit), unbroken(escape(machine.get("cpu", NONE))), escape(differs)]
         )  # fmt: skip
-    headers = ["Network", "Machine", "Trainings", "Hash of weights", "Commit", "Processor", "Clean differs by"]
+    headers = ["Network", "Trainings", "Hash of weights", "Commit", "Processor", "Clean differs by"]
     note = (
-        "The hash is over the fingerprint and the weights of every training, which the record names one by one. The"
-        " last column is the most by which a Dice without corruption differs from that in the training's own record: 0"
-        " where both were made on the same kind of machine."
+        "The hash is over the fingerprint and the weights of every training. The last column is the most by which a"
+        " Dice without corruption differs from that in the training's own record: 0 where both were made on the same"
+        f" kind of machine. Every image's Dice and every training: [{escape(file.name)}]({file_slug(file.name)})."
     )
-    return [table(headers, rows, left=2), paragraph(note)]
+    return [table(headers, rows), paragraph(note)]
 
 
 def _dict(value: object) -> dict[str, object]:

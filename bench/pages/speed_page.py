@@ -5,49 +5,99 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.markdown import NONE, escape, paragraph, percent, table
-from bench.names import display, file_slug
+from bench.markdown import NONE, escape, listed, paragraph, percent, table
+from bench.names import backend, device, display, file_slug
 from bench.pages.tables import unbroken
+from bench.speed.peer_tables import PeerTable
 from bench.speed.throughput_table import ThroughputTable, number
 
 HEADERS = (
-    "Network", "Width", "Batch", "Training", "Epochs", "Inference", "Of peak", "Determinism", "Contended",
+    "Network", "Width, batch", "Training", "Epochs", "Inference", "Share of peak", "Determinism",
 )  # fmt: skip
-MEANING = paragraph(
-    "Images per second, median (and interquartile range) over repeats, in a process of its own. Training: a"
-    " step alone, on data in memory; epochs: those after the first of a whole training, validation included. Of"
-    " peak: fraction of peak (MFU), that is of the rate of a large matrix product in the same precision and"
-    " run, in training and at inference. Determinism: the share of training speed lost to deterministic"
-    " operations, which all scores on a CPU are made with; a few per cent are noise. Contended: other work ran"
-    " on the machine, so the row is a lower bound."
+PEER_HEADERS = ("Size, precision", "PyTorch", "Training", "Ratio", "Inference", "Ratio")
+FOOTNOTES = {  # of a row that is not to be relied on: its mark and meaning
+    "not steady": ("¹", "the rate still drifted after the warm-up, so it is rough and tells no cost of determinism."),
+    "contended": ("²", "other work ran on the machine, so the rate is a lower bound and tells no cost of determinism."),
+}
+DRIFTED = "the warm-up did not reach a steady state"  # what the mark says already
+MEANING = "\n".join(
+    paragraph(line, "- ")
+    for line in (
+        "**Training**, **Inference**: images per second of steps alone, on data in memory: median (and interquartile"
+        " range) over repeats, in a process of its own. **Epochs**: those after the first of a whole training,"
+        " validation included.",
+        "**Share of peak**: the rate of multiplications, in training and at inference, as a share of the peak, which is"
+        " the rate of a large matrix product in the same precision and run. The peak varies with the machine's state"
+        " (last line under each table), so between tables compare shares.",
+        "**Determinism**: the share of training speed that deterministic operations cost, with which all scores on a"
+        " CPU are made; a few per cent are noise.",
+        "Times of steps, memory and the rest: the CSV files.",
+    )
+)
+PEERS = paragraph(
+    "One machine, one run, ours / PyTorch's in images per second; a ratio above 1 says that ours is the faster. PyTorch"
+    " has the same network as one would write it there: channels last, automatic mixed precision for bfloat16, eager"
+    " or by `torch.compile`."
 )
 
 
-def speed_page(measured: Sequence[ThroughputTable]) -> str:
+def speed_page(measured: Sequence[ThroughputTable], peers: Sequence[PeerTable] = ()) -> str:
     """The Markdown of the page."""
     generated = "<!-- Written by `python -m bench report` from the tables under throughput/; edits are lost. -->"
-    blocks = [generated, "# Speed", MEANING if measured else "Not measured yet: `python -m bench speed SUITE`."]
-    for m in measured:
+    kinds = sorted({escape(device(m.device_kind)) for m in measured})
+    blocks = [generated, f"# Speed{f' on {listed(kinds)}' if kinds else ''}"]
+    if measured:
+        blocks += [paragraph(_machines(measured)), MEANING]
+    else:
+        blocks.append("Not measured yet: `python -m bench speed SUITE`.")
+    for m in sorted(measured, key=lambda m: (m.device_kind, m.backend, m.size, m.precision)):
+        rows = [_row(row) for row in m.rows]
+        size = f"{m.size[0]} x {m.size[1]} px"
         blocks += [
-            f"## {escape(m.device_kind)}, {escape(m.backend)}, {escape(m.precision)}, {m.size[0]} x {m.size[1]} px",
-            table(HEADERS, [_row(row) for row in m.rows]),
-            paragraph(f"{_metadata(m)} File [{escape(m.file)}](throughput/{file_slug(m.file)})."),
+            f"## {escape(device(m.device_kind))}, {escape(backend(m.backend))}, {escape(m.precision)}, {size}",
+            table(HEADERS, rows, left=2),
         ]
+        flaws = [flaw for flaw in FOOTNOTES if flaw in map(_flaw, m.rows)]
+        blocks += [
+            paragraph(f"{mark} {flaw.capitalize()}: {text}") for flaw in flaws for mark, text in [FOOTNOTES[flaw]]
+        ]
+        blocks.append(paragraph(f"{_metadata(m)} File [{escape(m.file)}](throughput/{file_slug(m.file)})."))
         blocks += _notes(m)
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join([*blocks, *_peers(peers)]) + "\n"
+
+
+def _machines(measured: Sequence[ThroughputTable]) -> str:
+    """On what all of it was measured, and that on no other device."""
+    kinds: dict[str, set[str]] = {}
+    for m in measured:
+        kinds.setdefault(m.device_kind, set()).update(row["device"] for row in m.rows if row.get("device"))
+    devices = [
+        f"{escape(device(kind))} ({escape(', '.join(sorted(names)) or 'not told which')})"
+        for kind, names in sorted(kinds.items())
+    ]
+    lacking = " No GPU's throughput was measured by these tables." if set(kinds) == {"cpu"} else ""
+    return f"Measured on {listed(devices)} alone.{lacking} `python -m bench speed SUITE` measures yours."
 
 
 def _row(row: Mapping[str, str]) -> list[str]:
+    flaw, cost = _flaw(row), _share(row, "determinism_cost")
+    mark = FOOTNOTES[flaw][0] if flaw else ""
     return [
-        escape(display(row.get("architecture") or NONE)),
-        *(escape(row.get(name) or NONE) for name in ("width", "batch")),
+        f"{escape(display(row.get('architecture') or NONE))}{mark}",
+        unbroken(", ".join(escape(row.get(name) or NONE) for name in ("width", "batch"))),
         _rate(row, "train"),
         _rate(row, "epochs", described=False),
         _rate(row, "inference"),
         f"{_share(row, 'train_fraction_of_peak')},\u00a0{_share(row, 'inference_fraction_of_peak')}",
-        _share(row, "determinism_cost"),
-        "contended" if row.get("contended") == "true" else "",
+        unbroken(flaw) if flaw and cost != NONE else cost,
     ]
+
+
+def _flaw(row: Mapping[str, str]) -> str:
+    """Why a row's rates are not to be relied on, of ``FOOTNOTES``; empty where they are."""
+    if row.get("contended") == "true":
+        return "contended"
+    return "not steady" if row.get("steady_state") == "false" else ""
 
 
 def _rate(row: Mapping[str, str], mode: str, described: bool = True) -> str:
@@ -71,11 +121,72 @@ def _metadata(m: ThroughputTable) -> str:
     for name, text in (("device", ""), ("versions", ""), ("measured", "measured "), ("commit", "commit ")):
         values = sorted({row[name] for row in m.rows if row.get(name)})
         parts += [text + " or ".join(escape(value) for value in values)] if values else []
+    peaks = [peak for row in m.rows if (peak := number(row, "peak_gflops")) > 0]
+    if peaks:
+        low, high = f"{min(peaks):,.0f}", f"{max(peaks):,.0f}"
+        parts.append(f"peak {low if low == high else f'{low} to {high}'} GFLOP/s")
     return "; ".join(parts) + "." if parts else "Nothing is known of the machine."
 
 
 def _notes(m: ThroughputTable) -> list[str]:
-    notes = [
-        f"{escape(display(row.get('architecture', '')))}: {escape(row['note'])}" for row in m.rows if row.get("note")
+    """What else the rows say of themselves, each note once with the networks that it is of."""
+    by_note: dict[str, list[str]] = {}
+    for row in m.rows:
+        note = "; ".join(part for part in (row.get("note") or "").split("; ") if part != DRIFTED)
+        if note:
+            name = escape(display(row.get("architecture", "")))
+            by_note.setdefault(note, []).append(f"{name} (width {escape(row.get('width') or NONE)})")
+    lines = [paragraph(f"{listed(names)}: {escape(note)}", "- ") for note, names in by_note.items()]
+    return ["\n".join(lines)] if lines else []
+
+
+# -- beside PyTorch ------------------------------------------------------------------------------------------------
+
+
+def _peers(peers: Sequence[PeerTable]) -> list[str]:
+    if not peers:
+        return []
+    blocks = ["## U-Net beside a native PyTorch U-Net", paragraph(_against_the_fastest(peers)), PEERS]
+    blocks.append(table(PEER_HEADERS, [_peer_row(m, row) for m in peers for row in m.rows], left=2))
+    about = sorted({
+        f"{escape(device(m.device_kind))}, width {escape(row.get('width'))}, batch {escape(row.get('batch'))},"
+        f" {escape(backend(row.get('our_backend', '')))} against {escape(row.get('versions'))},"
+        f" measured {escape(row.get('measured'))}"
+        for m in peers for row in m.rows
+    })  # fmt: skip
+    files = listed([f"[{escape(m.file)}](throughput/peers/{file_slug(m.file)})" for m in peers])
+    return [*blocks, paragraph(f"{'; '.join(about)}. Files {files}.")]
+
+
+def _peer_row(m: PeerTable, row: Mapping[str, str]) -> list[str]:
+    return [
+        unbroken(f"{m.size[0]} px, {escape(row.get('precision') or NONE)}"),
+        escape((row.get("peer") or NONE).removeprefix("torch, ").partition(",")[0]),
+        *(
+            cell
+            for mode in ("train", "inference")
+            for cell in (
+                f"{_rate(row, f'our_{mode}')}\u00a0/\u00a0{_rate(row, mode)}",
+                f"**{number(row, f'{mode}_ratio'):.2f}**" if row.get(f"{mode}_ratio") else NONE,
+            )
+        ),
     ]
-    return ["\n".join(paragraph(note, "- ") for note in notes)] if notes else []
+
+
+def _against_the_fastest(peers: Sequence[PeerTable]) -> str:
+    """The span of ratios over sizes and precisions, each against the faster of PyTorch's ways."""
+    spans = []
+    for mode, where in (("train", "in training"), ("inference", "at inference")):
+        least: dict[tuple[str, str], float] = {}
+        for m in peers:
+            for row in m.rows:
+                if (ratio := number(row, f"{mode}_ratio")) > 0:
+                    key = (m.file, row.get("precision", ""))
+                    least[key] = min(ratio, least.get(key, math.inf))
+        if least:
+            low, high = min(least.values()), max(least.values())
+            word = "slower" if high < 1 else "faster" if low > 1 else "slower or faster by precision and size"
+            spans.append(f"{low:.2f} to {high:.2f} times as fast {where} ({word})")
+    if not spans:
+        return "PyTorch could not be measured; the file says why."
+    return f"Against the faster of PyTorch's two ways, ours is {' and '.join(spans)}."

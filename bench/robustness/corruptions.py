@@ -25,12 +25,27 @@ Change = Callable[[Image, Mask, float, Generator], tuple[Image, Mask]]
 
 @dataclass(frozen=True)
 class Corruption:
-    """A corruption, its three strengths from mild to severe, and the meaning of a strength."""
+    """A corruption, its three strengths from mild to severe, and the meaning of a strength.
+
+    name: in keys and records. called: what the field calls it, where that is another word. extreme: what it calls the
+    highest strength, where that has a name of its own.
+    """
 
     name: str
     strengths: tuple[float, float, float]
     meaning: str
     apply: Change
+    called: str = ""
+    extreme: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name to show."""
+        return self.called or self.name
+
+    def label(self, strength: float) -> str:
+        """``contrast 0.75``: the name to show of one strength."""
+        return self.extreme if self.extreme and strength == self.strengths[-1] else f"{self.title} {strength:g}"
 
 
 def contrast(image: Image, mask: Mask, strength: float, _: Generator) -> tuple[Image, Mask]:
@@ -40,12 +55,12 @@ def contrast(image: Image, mask: Mask, strength: float, _: Generator) -> tuple[I
 
 
 def gamma(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Image, Mask]:
-    """Grey values to the power of the strength or of its inverse: darker or brighter, by lot."""
+    """Grey values to the power of the strength or of its inverse: darker or brighter, at random."""
     return _clipped(image.astype(np.float64) ** (strength if rng.random() < 0.5 else 1 / strength)), mask
 
 
 def rotation(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Image, Mask]:
-    """Turned about the middle, either way by lot; black and no lung enter from outside."""
+    """Turned about the middle, to either side at random; black and no lung enter from outside."""
     from lungseg import images
 
     turn = strength if rng.random() < 0.5 else -strength
@@ -53,12 +68,12 @@ def rotation(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple
 
 
 def inversion(image: Image, mask: Mask, strength: float, _: Generator) -> tuple[Image, Mask]:
-    """Grey values from the strength upwards inverted: all of them at 0, as a film shown with its blacks white."""
+    """Grey values from the strength upwards inverted; at 0 all of them, as a film shown with its blacks white."""
     return _clipped(np.where(image >= strength, 1 - image, image)), mask
 
 
 def crop(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Image, Mask]:
-    """A window of this share of both sides, somewhere by lot, enlarged to the whole: the border is cut off."""
+    """A window of this share of both sides, at a random place, enlarged to the whole: the border is cut off."""
     from lungseg import images
 
     room = (1 - strength) / strength / 2  # shares of the sides by which the enlarged image can move
@@ -85,12 +100,15 @@ CORRUPTIONS = {
         Corruption("contrast", (0.75, 0.5, 0.25), "share of contrast that is left", contrast),
         Corruption("gamma", (1.5, 2.0, 3.0), "power of grey values, or its inverse", gamma),
         Corruption("rotation", (5.0, 10.0, 20.0), "degrees, to either side", rotation),
-        Corruption("inversion", (0.75, 0.5, 0.0), "grey value from which on values are inverted; 0: all", inversion),
+        Corruption(
+            "inversion", (0.75, 0.5, 0.0), "grey value from which on values are inverted; 0, inversion: all", inversion,
+            called="solarize", extreme="inversion",
+        ),
         Corruption("crop", (0.95, 0.9, 0.8), "share of each side that is left, enlarged", crop),
         Corruption("noise", (0.02, 0.05, 0.1), "standard deviation, of the scale from black to white", noise),
         Corruption("blur", (0.005, 0.01, 0.02), "standard deviation, as a share of the height", blur),
     )
-}
+}  # fmt: skip
 
 
 def key_of(name: str, strength: float) -> str:
@@ -98,14 +116,15 @@ def key_of(name: str, strength: float) -> str:
     return f"{name} {strength:g}"
 
 
-# ``clean`` and ``contrast 0.75`` to ``blur 0.02``, in the order in which tables show them
-KEYS = (CLEAN, *(key_of(c.name, strength) for c in CORRUPTIONS.values() for strength in c.strengths))
+# ``contrast 0.75`` to ``blur 0.02``, in the order in which tables show them
+CORRUPTED = tuple(key_of(c.name, strength) for c in CORRUPTIONS.values() for strength in c.strengths)
+KEYS = (CLEAN, *CORRUPTED)
 
 
 def corrupted(image: Image, mask: Mask, key: str, name: str) -> tuple[Image, Mask]:
     """Image float32 (H, W) in [0, 1] and mask bool (H, W) under the corruption ``key`` of ``KEYS``.
 
-    name: the image's id. What is drawn by lot follows from it and from the key alone, so every network sees the same,
+    name: the image's id. What is random follows from it and from the key alone, so every network sees the same,
     on every machine and whatever other images there are.
     """
     if key == CLEAN:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.records import store
 from bench.records.results import Results
-from bench.robustness.corruptions import CLEAN, KEYS
+from bench.robustness.corruptions import CLEAN, CORRUPTED, KEYS
 from bench.statistics import resampling
 from bench.statistics.resampling import Interval
 from lungseg.errors import DataError
@@ -51,6 +51,23 @@ class Network:
     def lost(self, key: str) -> Interval:
         """Mean over patients of the Dice that the corruption costs, image by image; negative where it helps."""
         return _interval(self.mean(CLEAN) - self.mean(key))
+
+    def lost_over(self, keys: Sequence[str]) -> np.ndarray:
+        """(patients,) mean of the Dice that these corruptions cost, each counted alike; sorted by patient."""
+        return np.asarray(self.mean(CLEAN) - np.mean([self.mean(key) for key in keys], axis=0))
+
+    def lost_overall(self) -> Interval:
+        """Mean over patients and all corruptions of the Dice that they cost."""
+        return _interval(self.lost_over(CORRUPTED))
+
+    def loses_more(self, other: Network) -> Interval:
+        """By how much this network's overall loss exceeds another's on the same images: paired by patient.
+
+        Raises ValueError where the images or their patients differ.
+        """
+        if (self.images, self.patients) != (other.images, other.patients):
+            raise ValueError(f"{self.name} and {other.name} predicted different images")
+        return _interval(self.lost_over(CORRUPTED) - other.lost_over(CORRUPTED))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""

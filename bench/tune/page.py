@@ -1,27 +1,34 @@
-"""The page of a search, from its record: first the gain on held-out images, then how the search was done."""
+"""The page of a search and its table of trials, from its record: first the gain on held-out images, then how the
+search was done."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from bench.markdown import NONE, code, counted, duration, escape, paragraph, percent, ratio, table, with_interval
+from bench.names import display, file_slug
+from bench.pages.tables import unbroken
 from bench.statistics import ranking, scores
 from bench.statistics.rows import Pair
 from bench.statistics.scores import Scores
 from bench.tune.space import Axis
+from lungseg import csv_file
 
 GENERATED = "<!-- Written by `python -m bench tune` from the record beside it; edits are lost. -->"
+_TRIAL = {"trial": "number", "status": "status", "dice": "value", "seconds": "seconds", "error": "error"}
+SHOWN = 4  # trials that stand side by side on a page
 
 
-def page(result: Mapping[str, Any]) -> str:
-    """The Markdown of one search; the same record gives the same bytes."""
+def page(result: Mapping[str, Any], trials_file: str) -> str:
+    """The Markdown of one search; the same record gives the same bytes. trials_file: the table of all trials."""
     study = result["study"]
     blocks = [
         GENERATED,
-        f"# Tuning {escape(study['architecture'])} on {escape(study['suite'])}, fold {study['fold']}",
+        f"# Tuning {escape(display(study['architecture']))} at {' x '.join(map(str, study['size']))} px, width"
+        f" {study['width']}, protocol {study['protocol']}: suite {escape(study['suite'])}, fold {study['fold']}",
         paragraph(f"**What is the held-out gain?** {held_out_gain(result)}"),
         paragraph(f"**What was the inner score?** {inner_score(result)}"),
         paragraph(f"**What did it cost?** {cost(result)}"),
@@ -34,8 +41,21 @@ def page(result: Mapping[str, Any]) -> str:
     blocks += ["## The two recipes", _recipes(result), paragraph(_influence(result))]
     if result["held_out"]:
         blocks += ["## Held-out images", _held_out(result)]
-    blocks += ["## Trials", _trials(result), "## How it was done", _protocol(result)]
+    blocks += ["## The best trials", *_trials(result, trials_file), "## How it was done", _protocol(result)]
     return "\n\n".join(blocks) + "\n"
+
+
+def trials_csv(result: Mapping[str, Any]) -> str:
+    """Every trial with its recipe: ``dice`` as the search compared them, a mean over images."""
+    names = [axis["name"] for axis in result["study"]["space"]]
+    rows = [
+        {
+            **{name: str(value) for name, value in (trial["recipe"] or {}).items()},
+            **{name: "" if trial[key] is None else str(trial[key]) for name, key in _TRIAL.items()},
+        }
+        for trial in result["trials"]
+    ]
+    return csv_file.text([*_TRIAL, *names], rows)
 
 
 def compared(search: Mapping[str, Any]) -> Pair | None:
@@ -44,12 +64,20 @@ def compared(search: Mapping[str, Any]) -> Pair | None:
     held = search["held_out"]
     if not held or len(held["dice"]) < 2:
         return None
-    tables = {
-        name: Scores((), tuple(held["seeds"]), tuple(held["images"]), tuple(held["patients"]), {"dice": np.array(dice)})
-        for name, dice in held["dice"].items()
-    }
+    tables = _scores(held)
     result = ranking.compared(["best", "default"], tables, scores.drawn(tables))
     return result[0] if result else None
+
+
+def _scores(held: Mapping[str, Any]) -> dict[str, Scores]:
+    """Held-out scores of each recipe."""
+    shared = tuple(held["seeds"]), tuple(held["images"]), tuple(held["patients"])
+    return {name: Scores((), *shared, {"dice": np.array(dice)}) for name, dice in held["dice"].items()}
+
+
+def _mean(scores: Scores) -> float:
+    """Mean Dice over patients, of each the mean over its images and all seeds: as on every leaderboard."""
+    return scores.over_patients(scores.mean_over_seeds("dice"))
 
 
 def held_out_gain(result: Mapping[str, Any]) -> str:
@@ -58,13 +86,13 @@ def held_out_gain(result: Mapping[str, Any]) -> str:
     if not held:
         return "Not known yet: the two recipes were not trained and scored on the held-out fold."
     n, patients, seeds = len(held["images"]), len(set(held["patients"])), counted(len(held["seeds"]), "seed")
-    local = _mean(held["dice"]["default"])
+    mean = {name: ratio(_mean(one)) for name, one in _scores(held).items()}
     where = f"the {n} images ({patients} patients) of fold {result['study']['fold']}, of which the search saw none"
     if "best" not in held["dice"]:
-        return f"None: no recipe was better than the suite's own, which reaches Dice {ratio(local)} on {where}."
+        return f"None: no recipe was better than the suite's own, which reaches Dice {mean['default']} on {where}."
     numbers = (
-        f"the best recipe found reaches Dice {ratio(_mean(held['dice']['best']))}, the suite's own {ratio(local)},"
-        f" both {_budget(result['study'])}"
+        f"the best recipe found reaches Dice {mean['best']}, the suite's own {mean['default']},"
+        f" both {_budget(result['study'])} (means over patients)"
     )
     pair = compared(result)
     if pair is None:
@@ -88,8 +116,8 @@ def inner_score(result: Mapping[str, Any]) -> str:
     best, scored = inner["best"], sum(trial["status"] == "ok" for trial in result["trials"])
     if "best" not in result["recipes"]:
         return (
-            f"On the {len(best['cases'])} images it searched with, out of fold, the suite's own recipe reaches "
-            f"{ratio(best['value'])}, and none of {scored - 1} others more."
+            f"On the {len(best['cases'])} images it searched with, out of fold, the suite's own recipe reaches a "
+            f"mean of {ratio(best['value'])}, and none of {scored - 1} others more."
         )
     local = (
         f"{ratio(inner['default']['value'])} for the suite's own recipe"
@@ -97,9 +125,9 @@ def inner_score(result: Mapping[str, Any]) -> str:
         else "no score for the suite's"
     )
     return (
-        f"On the {len(best['cases'])} images it searched with, out of fold: {ratio(best['value'])} for trial "
-        f"{best['trial']}, {local}. The highest of {scored} scores is biased upwards by selection; that is why the "
-        "answer above comes from other images."
+        f"On the {len(best['cases'])} images it searched with, out of fold and averaged over them: "
+        f"{ratio(best['value'])} for trial {best['trial']}, {local}. The highest of {scored} scores is biased upwards "
+        "by selection; that is why the answer above comes from other images."
     )
 
 
@@ -109,7 +137,13 @@ def cost(result: Mapping[str, Any]) -> str:
     answered = status.count("ok") + status.count("diverged")
     failed = sum(one not in ("ok", "diverged", "interrupted", "running", "waiting") for one in status)
     extras = [
-        f"{n} {what}" for n, what in ((status.count("diverged"), "of them diverged"), (failed, "more failed")) if n
+        f"{n} {what}"
+        for n, what in (
+            (status.count("diverged"), "of them diverged"),
+            (failed, "more failed"),
+            (status.count("interrupted"), "more interrupted with their command, which do not count"),
+        )
+        if n
     ]
     words = f" ({', '.join(extras)})" if extras else ""
     machine = result["machine"]
@@ -141,40 +175,47 @@ def _influence(result: Mapping[str, Any]) -> str:
 def _held_out(result: Mapping[str, Any]) -> str:
     held, pair = result["held_out"], compared(result)
     names = {"best": "Best found", "default": "Suite's own"}
-    rows = [
-        [names[name], ratio(_mean(held["dice"][name])), *(ratio(_mean([one])) for one in held["dice"][name])]
-        for name in names
-        if name in held["dice"]
-    ]
+    rows = []
+    for name, result_of in _scores(held).items():
+        of_seeds = [ratio(result_of.over_patients(seed)) for seed in result_of.values["dice"]]
+        rows.append([names[name], ratio(_mean(result_of)), *of_seeds])
+    rows.sort()
     text = table(["Recipe", "Dice", *(f"Seed {seed}" for seed in held["seeds"])], rows)
     if pair is None:
         return text
-    return "\n\n".join([text, paragraph(
-        f"Best minus own: {with_interval(pair.difference, sign=True)}; the best recipe is ahead on an image with a "
-        f"chance of {with_interval(pair.probability_of_improvement, digits=2)}; 95 % intervals over patients, of "
-        f"Dice over seeds too."
-    )])  # fmt: skip
+    lines = [
+        f"Best minus own: {with_interval(pair.difference, sign=True)}, with a 95 % interval over patients and seeds. In"
+        " the trainings that were made the best recipe is ahead on an image with a chance of"
+        f" {with_interval(pair.probability_of_improvement, digits=2)}, with an interval over patients alone."
+    ]
+    if pair.probability_of_improvement.excludes(0.5) and not pair.difference.excludes(0.0):
+        lines.append(
+            "That is no contradiction: one recipe is ahead on most images, but by so little, and so differently from"
+            " seed to seed, that other seeds could turn the mean."
+        )
+    return "\n\n".join([text, paragraph(" ".join(lines))])
 
 
-def _trials(result: Mapping[str, Any]) -> str:
-    names = [axis["name"] for axis in result["study"]["space"]]
-    best = result["inner"]["best"]["trial"]
-    rows = [
-        [f"{trial['number']}{' (best)' if trial['number'] == best else ''}", escape(trial["status"]),
-         ratio(trial["value"]) if trial["value"] is not None else NONE,
-         *(_value(trial["recipe"][name]) if trial["recipe"] else NONE for name in names),
-         duration(trial["seconds"]) if trial["seconds"] is not None else NONE]
-        for trial in result["trials"]
-    ]  # fmt: skip
-    text = table(["Trial", "Status", "Dice", *map(code, names), "Trained"], rows, left=2)
+def _trials(result: Mapping[str, Any], trials_file: str) -> list[str]:
+    """The trials of the highest scores side by side, and the errors of those that have one."""
+    scored = sorted(
+        (trial for trial in result["trials"] if trial["status"] == "ok"),
+        key=lambda trial: (-trial["value"], trial["number"]),
+    )[:SHOWN]
+    rows = [["Dice", *(ratio(trial["value"]) for trial in scored)]]
+    for axis in result["study"]["space"]:
+        rows.append([code(axis["name"]), *(_value(trial["recipe"][axis["name"]]) for trial in scored)])
+    rows.append(["Trained", *(unbroken(duration(trial["seconds"])) for trial in scored)])
+    all_of_them = f"All {counted(len(result['trials']), 'trial')}: [{escape(trials_file)}]({file_slug(trials_file)})."
+    blocks = [table(["Parameter", *(f"Trial {trial['number']}" for trial in scored)], rows), all_of_them]
     errors = [f"Trial {trial['number']}: {escape(trial['error'])}" for trial in result["trials"] if trial["error"]]
-    return "\n\n".join([text, "\n".join(paragraph(line, "- ") for line in errors)]) if errors else text
+    return [*blocks, "\n".join(paragraph(line, "- ") for line in errors)] if errors else blocks
 
 
 def _protocol(result: Mapping[str, Any]) -> str:
     study, images = result["study"], result["images"]
     lines = [
-        f"Suite {escape(study['suite'])} with {escape(study['architecture'])} {_budget(study)}, recipe "
+        f"Suite {escape(study['suite'])} with {escape(display(study['architecture']))} {_budget(study)}, recipe "
         f"{escape(study['recipe']['name'])}; what the table of recipes does not name was left as it is.",
         f"The search saw the {images['searched']} training and validation images of fold {study['fold']} and none of "
         f"its {images['held_out']} test images. It split the former by patient into {len(study['inner'])} inner folds; "
@@ -182,8 +223,8 @@ def _protocol(result: Mapping[str, Any]) -> str:
         "scored by the mean hard Dice of all images, each predicted out of fold.",
         "Trial 0 is the suite's own recipe; the others were proposed by TPE (Bergstra et al. 2011) as in Optuna "
         f"{escape(result['optuna'])}, ten at random first.",
-        "Then both recipes were trained on the fold's own training images, stopped by its validation images, with the "
-        "same seeds, and scored on its test images.",
+        "Then both recipes were trained on the fold's own training images, with the same seeds; the weights of the "
+        "best epoch on its validation images were kept and scored on its test images.",
         f"A recipe that comes of this search has seen what other folds of the suite are tested on: only fold "
         f"{study['fold']} tells what it is worth to patients that it was not chosen for.",
         *_looks(result),
@@ -205,10 +246,6 @@ def _budget(study: Mapping[str, Any]) -> str:
     """What both recipes had, which need not be what the suite has."""
     size = " x ".join(map(str, study["size"]))
     return f"at {size} px, width {study['width']}, {study['recipe']['epochs']} epochs"
-
-
-def _mean(dice: Sequence[Sequence[float]]) -> float:
-    return float(np.mean(dice))
 
 
 def _value(value: float | int | str) -> str:

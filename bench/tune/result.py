@@ -73,7 +73,7 @@ def record(study: Study, wished: int, judged: Mapping[str, Sequence[store.Docume
 
 
 def write(study: Study, result: store.Document, publish_to: Results | None = None) -> list[Path]:
-    """``tune.json`` and ``tune.md`` in the study's folder; where it is to be published, both under
+    """``tune.json``, ``tune.md`` and ``tune.csv`` in the study's folder; where it is to be published, all under
     ``<publish_to>/tuning/`` by the study's name. Raises UsageError for publishing what was not judged."""
     written = save(study.folder / "tune", result)
     if publish_to is not None:
@@ -84,11 +84,12 @@ def write(study: Study, result: store.Document, publish_to: Results | None = Non
 
 
 def save(stem: Path, result: store.Document) -> list[Path]:
-    """Record and page, under one name."""
-    paths = [stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.md")]
-    store.write_text(paths[0], store.layout(store.sealed(result)))
-    store.write_text(paths[1], page.page(result))
-    return paths
+    """Record, page and table of trials, under one name."""
+    record, written, trials = (stem.with_name(f"{stem.name}.{ending}") for ending in ("json", "md", "csv"))
+    store.write_text(record, store.layout(store.sealed(result)))
+    store.write_text(written, page.page(result, trials.name))
+    store.write_text(trials, page.trials_csv(result))
+    return [record, written, trials]
 
 
 def load(path: Path) -> store.Document:

@@ -55,7 +55,7 @@ def filled(text: str, card: Card, graph: bytes) -> bytes:
         f'<script type="text/plain" id="graph">{base64.b64encode(graph).decode()}</script>',
         f'<script type="text/plain" id="phantom">{base64.b64encode(sample).decode()}</script>',
     ]
-    for place, value in (("about", _about(card, graph)), ("model", "\n".join(model))):
+    for place, value in (("about", about(card, graph)), ("model", "\n".join(model))):
         before, result, after = text.partition(f"<!-- {place} -->")
         if not result:
             raise EnvironmentFailure(f"the page's shell has no place for its {place}; remove {cache()} and try again")
@@ -63,15 +63,15 @@ def filled(text: str, card: Card, graph: bytes) -> bytes:
     return text.encode()
 
 
-def _about(card: Card, graph: bytes) -> str:
-    """One paragraph on the model, as HTML."""
+def about(card: Card, graph: bytes) -> str:
+    """One paragraph on the model, as HTML; the picture of the page keeps it, too."""
     stated = [score for score in card.scores if score["metric"] == "dice" and score["at"] == "stored"]
     scores = "".join(
         f" Mean Dice on {score['set']} ({score['images']} images): {score['value']:.3f} "
         f"[{score['low']:.3f}, {score['high']:.3f}]."
         for score in stated
     )
-    text = f"Model {card.name}: {card.architecture}, {card.parameters:,} weights, licence {card.licence}.{scores} "
+    text = f"Model {card.name}: {card.architecture}, {card.parameters:,} parameters, licence {card.licence}.{scores} "
     text += " ".join(card.limits) + f" SHA-256 of its graph: {hashlib.sha256(graph).hexdigest()[:16]}."
     return html.escape(text)
 
