@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import pytest
 from read_page import flat, lines_with, page
-from records import describe, grid, leaderboards, record, sealed
+from records import counted, describe, grid, leaderboards, record, sealed
 
 from bench.pages import answers
+from bench.statistics.resampling import Interval
 
 
 def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
@@ -191,3 +194,37 @@ def test_scores_that_are_hardly_better_than_a_prediction_are_flagged():
     assert describe(record("unet", 0, n=50)) == []
     local = "the training loss did not fall"
     assert describe({**poor, "warnings": [local]}) == [local, warning]
+
+
+def test_an_unfinished_row_is_compared_by_the_mean_that_rows_have():
+    """The leader's images of one patient, where it is poor, count once: over images it would be behind."""
+    first, third = grid(("unet", "resunet"), n=50), [record("r2unet", fold, n=50) for fold in range(3)]
+    for r in [*first, *third]:
+        wrong = {"unet": (0.2, 0.01), "resunet": (0.2, 0.05), "r2unet": (0.15, 0.05)}[r["cell"]["architecture"]]
+        for i, c in enumerate(sorted(r["cases"], key=lambda c: c["id"])):
+            c["patient"] = f"poor {r['cell']['fold']}" if i < 8 else c["id"]  # 8 images of one, 2 of two others
+            n = int(c["target_pixels"] * wrong[i >= 8])
+            counted(c, c["target_pixels"] - n, n, n)
+    (leaderboard,) = leaderboards([sealed(r) for r in [*first, *third]])
+    leader, _, row = leaderboard.rows
+    local = [leader.image_dice[leader.images.index(image)] for image in row.images]
+    assert np.mean(row.image_dice) > np.mean(local) + 0.02, "by images the unfinished row would lead"
+    assert row.dice.value < leader.dice_on(row.images) - 0.005
+    assert "unfinished" not in answers.best(leaderboard)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"), [((0,), "unet is ahead on "), ((0, 1, 2), "a training of unet beats one of ")]
+)
+def test_who_is_ahead_is_of_images_with_one_seed_and_of_trainings_with_several(seeds, words):
+    (leaderboard,) = leaderboards(grid(("unet", "resunet"), seeds=seeds, n=50))
+    assert words in answers.significance(leaderboard)
+
+
+def test_a_difference_that_is_real_and_within_the_margin_is_called_small():
+    (leaderboard,) = leaderboards(grid(("unet", "resunet"), seeds=(0, 1, 2), n=50))
+    pair = leaderboard.pairs[0]
+    small = replace(pair, difference=Interval(0.0015, 0.0004, 0.0026), p_holm=0.01, p_apart_holm=0.3)
+    text = answers.significance(replace(leaderboard, pairs=(small,)))
+    assert text.startswith("Yes, though by less than the 0.002 within which rows count as equivalent: to the next")
+    assert answers.significance(leaderboard).startswith("Yes: to the next"), "0.004 apart"

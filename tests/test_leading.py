@@ -6,11 +6,11 @@ import re
 from dataclasses import replace
 
 import pytest
-from read_page import flat
+from read_page import flat, page
 from records import grid, leaderboards, save, sealed, second
 
 from bench.pages import leading, report
-from bench.pages.leaderboard_page import best, cost, founding, significance
+from bench.pages.leaderboard_page import best, convergence, cost, founding, significance
 from bench.records.results import Results
 
 THREE = ("unet", "resunet", "r2unet")
@@ -131,3 +131,33 @@ def test_committed_pages_are_read_in_a_few_screens():
     assert lines["README.md"] <= 120
     assert {name: n for name, n in lines.items() if n > 200} == {}
     assert max(path.stat().st_size for path in (RESULTS / "figures").iterdir()) < 1_000_000
+
+
+def test_a_table_of_trainings_cut_short_says_what_it_ranks():
+    def trained(rise):
+        """As many epochs as the record has, at a validation Dice that rises by so much in each."""
+        records = grid(("unet", "resunet"), seeds=(0, 1, 2), data="montgomery")
+        for r in records:
+            steps = range(len(r["history"]["loss"]))
+            r["history"]["val_dice"] = [0.9 + rise.get(r["cell"]["architecture"], 0) * i for i in steps]
+        return leaderboards([sealed(r) for r in records])[0]
+
+    assert convergence(trained({})) is None
+    leaderboard = trained({"unet": 0.001})
+    assert convergence(leaderboard) == (
+        "the validation Dice was still rising in 15 of 30 trainings when their epochs ran out: the table ranks what at"
+        " most 50 epochs reach."
+    )
+
+
+@pytest.mark.parametrize(
+    ("architectures", "seeds", "command"),
+    [
+        (("unet", "resunet", "r2unet"), (0, 1, 2), "make bench SUITE=montgomery-64"),
+        (("unetpp", "unet"), (0, 1, 2), "make bench SUITE=montgomery-64 ARCH=unet,unetpp"),
+        (("unet", "my.nets:tiny"), (0,), "make bench SUITE=montgomery-64 ARCH=unet,my.nets:tiny SEEDS=1"),
+    ],
+)
+def test_the_page_s_command_makes_the_rows_that_it_shows(tmp_path, architectures, seeds, command):
+    text = page(tmp_path, grid(architectures, seeds, n=50, suite="montgomery-64"), "montgomery-64")
+    assert f"made by `{command}`" in text
