@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -275,9 +276,29 @@ def test_rows_of_other_files_stay_and_one_done_again_is_told_once(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no longer an image")
     run([tmp_path / "a.png"], out)
     assert [(row["file"], row["status"]) for row in rows(out)][-1] == ("a.png", "error")
-    (out / "lungs.csv").write_text("another,table\n1,2\n")
-    run([tmp_path / "b.png"], out)
-    assert [row["file"] for row in rows(out)] == ["b.png"]
+
+
+@pytest.mark.parametrize("text", ["another,table\n1,2\n", "file;status;remarks\na.png;ok;effusion\n"])
+def test_a_table_that_somebody_edited_is_not_replaced(tmp_path, text):
+    write(tmp_path / "a.png", picture(0))
+    table = tmp_path / "out" / "lungs.csv"
+    table.parent.mkdir()
+    table.write_text(text)
+    with pytest.raises(UsageError, match=r"lungs\.csv: .* rename it, or choose another --out"):
+        run([tmp_path / "a.png"], tmp_path / "out")
+    assert table.read_text() == text
+
+
+def test_what_another_model_has_segmented_is_not_skipped(tmp_path):
+    write(tmp_path / "a.png", picture(0))
+    items, out = inputs.items([str(tmp_path / "a.png")], tmp_path / "out"), tmp_path / "out"
+    other = replace(CARD, name="other", weights_sha256="f" * 64)
+
+    def again(card, **more):
+        return prediction.predict(items, out, card, bright, prediction.Wanted(), skip_existing=True, **more).skipped
+
+    assert [again(CARD), again(CARD), again(other), again(other), again(other, tta=True)] == [0, 1, 0, 1, 0]
+    assert [row["model"] for row in rows(out)] == ["other ffffffffffff tta"]
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):

@@ -40,7 +40,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--sides", action="store_true", help="also write separate masks of the right and the left lung")
     parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM Segmentation for each DICOM "
                         "input; it identifies the patient as the input does (needs highdicom)")  # fmt: skip
-    parser.add_argument("--skip-existing", action="store_true", help="skip files that an earlier run has segmented")
+    parser.add_argument("--skip-existing", action="store_true", help="skip files that an earlier run has segmented with the same model")
     terminal.add_threads(parser)
     parser.set_defaults(run=run)
 
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     tally = prediction.predict(
         items, arguments.out, model.card, network, wanted,
-        skip_existing=arguments.skip_existing, watch=_Progress(len(items)),
+        skip_existing=arguments.skip_existing, tta=arguments.tta, watch=_Progress(len(items)),
     )  # fmt: skip
     tell(f"{tally.done} segmented, {tally.skipped} skipped, {tally.failed} failed")
     print(plain(str(arguments.out / prediction.TABLE)))
