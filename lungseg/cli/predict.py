@@ -40,7 +40,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--sides", action="store_true", help="also write separate masks of the right and the left lung")
     parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM Segmentation for each DICOM "
                         "input; it identifies the patient as the input does (needs highdicom)")  # fmt: skip
-    parser.add_argument("--skip-existing", action="store_true", help="skip files that an earlier run has segmented with the same model")
+    parser.add_argument(
+        "--skip-existing", action="store_true", help="skip files that an earlier run has segmented with the same model"
+    )
     terminal.add_threads(parser)
     parser.set_defaults(run=run)
 

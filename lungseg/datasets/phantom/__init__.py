@@ -84,8 +84,8 @@ def load(root: Path) -> list[Case]:
     about = _about(root)
     if about is None:
         raise UsageError(
-            f"{root}: holds no complete phantom set ({ABOUT} is missing); remove what is there, and write one: "
-            f"lungseg.datasets.phantom.write(Path({str(root)!r}), n=60)"
+            f"{root}: holds no complete phantom set ({ABOUT} is missing); `lungseg data phantom FOLDER` writes one, to a "
+            "folder of its own"
         )
     try:
         n, (h, w) = int(about["n"]), about["size"]
