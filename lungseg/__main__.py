@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         terminal.silence()
         return EnvironmentFailure.exit_code
     except KeyboardInterrupt:
-        _complain("interrupted; no partial files are left")
+        _complain(f"interrupted; no partial files are left{getattr(arguments, 'resume', '')}")
         return INTERRUPTED
     except LungsegError as error:
         _complain(*(error.problems if isinstance(error, DataError) else [str(error)]))

@@ -86,6 +86,9 @@ def fit(
         raise UsageError(f"{folds} folds: 0 for one split, or at least 2")
     runtime.check_backend()
     runtime.check_devices(devices)
+    if not cases:
+        raise DataError("no image to train on")
+    _plan(cases, seed, folds, hold_out)  # too few patients are told before anything is written
     work = out.with_name(f"{out.name}.training")
     with _locked(work):
         cases, prepared = _prepared(cases, both, work)
@@ -111,8 +114,6 @@ def _plan(cases: Sequence[Case], seed: int, folds: int, hold_out: bool) -> Plan:
 
 def _prepared(cases: Sequence[Case], size: tuple[int, int], work: Path) -> tuple[list[Case], Prepared]:
     """Arrays of all cases; those of the same pixels count as one patient's."""
-    if not cases:
-        raise DataError("no image to train on")
     prepared = prepare(cases, size, work / "prepared")
     joined = splits.joined(sorted(cases, key=lambda case: case.id), prepared.image_sha256)
     return joined, replace(prepared, patients=tuple(case.patient for case in joined))

@@ -79,7 +79,7 @@ def _named(result: dict[Path, str]) -> list[Item]:
     if doubled := [path for path, stem in stems.items() if repeated[stem.casefold()] > 1]:
         raise UsageError(
             f"{doubled[0]} and {doubled[1]} have the same name, so one mask would replace the other; "
-            "segment them with two commands, or give the folder above both"
+            "segment them with two commands, each with an --out of its own, or give the folder above both"
         )
     return [Item(path, result[path], stem) for path, stem in stems.items()]
 

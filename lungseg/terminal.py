@@ -124,6 +124,11 @@ def near(path: Path) -> str:
     return str(path) if shown.startswith("..") else shown
 
 
+def counted(n: int, what: str) -> str:
+    """``1 patient``, ``2 patients``."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def elapsed(seconds: float) -> str:
     """Seconds as a person says them: ``45 s``, ``12 min``, ``3.4 h``."""
     if seconds < 90:

@@ -111,6 +111,7 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(cases, tmp_path):
         lungseg.fit([], tmp_path / "model", **SMALL)
     with pytest.raises(DataError, match="cannot be split"):
         lungseg.fit(cases[:2], tmp_path / "model", **SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]  # no folder that nothing would ever go on from
 
 
 def test_the_command_trains_and_its_model_is_scored_and_kept_in_the_card(tmp_path, monkeypatch, capsys, swift):

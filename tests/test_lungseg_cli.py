@@ -28,6 +28,56 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(("verb", "remedy"), [
+    (["train", "folder", ".", "m"], "the same command goes on"),
+    (["predict", "a.png"], "the same command with --skip-existing goes on"),
+    (["demo"], "no partial files are left"),
+])  # fmt: skip
+def test_who_interrupts_is_told_how_to_go_on(monkeypatch, capsys, verb, remedy):
+    from lungseg import cli
+
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    for module in cli.VERBS:
+        monkeypatch.setattr(module, "run", interrupted)
+    code, out, err = run(capsys, *verb)
+    assert (code, out) == (130, "")
+    assert remedy in err
+
+
+def test_a_score_without_an_interval_shows_none(capsys):
+    """Two patients: the bounds are the mean, and [0.9783, 0.9783] would look like certainty."""
+    from lungseg import evaluation
+    from lungseg.cli.train import describe
+
+    def line(values, patients):
+        return describe({"set": "mine", "at": "stored", **evaluation.summary(values, patients)})
+
+    assert line([0.9, 0.8], ["a", "a"]) == (
+        "Dice 0.8500 (too few patients for an interval), 2 images of 1 patient (mine), at the masks' stored size"
+    )
+    assert "(no interval: all are alike), 3 images of 3 patients" in line([0.5, 0.5, 0.5], ["a", "b", "c"])
+    assert "0.8000 [0." in line([0.9, 0.8, 0.7], ["a", "b", "c"])
+
+
+def test_an_output_below_a_file_or_in_a_folders_place_says_which(root):
+    from lungseg import atomic
+    from lungseg.errors import EnvironmentFailure
+
+    (root / "file").touch()
+    with pytest.raises(EnvironmentFailure, match=r"because .*file is a file; choose another folder"):
+        atomic.write_bytes(root / "file" / "lungs.csv", b"")
+    with pytest.raises(EnvironmentFailure, match=r"img: is a folder; give the name of a file"):
+        atomic.write_bytes(root / "img", b"")
+
+
+def test_a_recipe_that_is_none_is_told_before_the_set_is_read(tmp_path, capsys):
+    code, _, err = run(capsys, "train", "folder", tmp_path / "none", tmp_path / "model", "--recipe", "best")
+    assert code == 2
+    assert "unknown recipe 'best'" in err
+
+
 def test_a_sound_set_is_0_with_its_table_on_stdout(root, capsys):
     code, out, err = run(capsys, "data", "verify", "folder", root)
     assert (code, err) == (0, "")

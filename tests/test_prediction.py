@@ -345,6 +345,15 @@ def test_the_command_ends_with_4_for_a_bad_file_3_for_only_bad_ones_and_0_for_no
     assert main(["predict", str(tmp_path / "good.png"), "--out", str(out), "--engine", "keras", *model]) == 2
 
 
+def test_a_size_of_overlays_asks_for_overlays(exported, tmp_path):
+    write(tmp_path / "a.png", picture(0))
+    given = ["predict", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--model", str(exported)]
+    assert main([*given, "--overlay-size", "30"]) == 0
+    overlay = cv2.imread(str(tmp_path / "out" / "a_overlay.png"))
+    assert overlay is not None
+    assert max(overlay.shape) == 30
+
+
 def test_the_command_killed_half_way_and_run_again_leaves_what_one_run_does(exported, tmp_path):
     mixed(tmp_path / "in")
     environment = {**os.environ, "PYTHONPATH": str(Path(prediction.__file__).parent.parent)}

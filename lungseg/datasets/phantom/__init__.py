@@ -84,8 +84,8 @@ def load(root: Path) -> list[Case]:
     about = _about(root)
     if about is None:
         raise UsageError(
-            f"{root}: holds no complete phantom set ({ABOUT} is missing); `lungseg data phantom FOLDER` writes one, to a "
-            "folder of its own"
+            f"{root}: holds no complete phantom set ({ABOUT} is missing); `lungseg data phantom FOLDER` writes one, "
+            "to a folder of its own"
         )
     try:
         n, (h, w) = int(about["n"]), about["size"]
