@@ -62,9 +62,7 @@ def cross_dataset(train_set: Sequence[Case], test_set: Sequence[Case], seed: int
     patients = _by_patient(train_set)
     _refuse_shared(patients, test_set)
     if len(patients) < 2:
-        raise DataError(
-            f"{len(patients)} patients cannot be split into training and validation; at least 2 are needed"
-        )
+        raise DataError(f"{len(patients)} patients cannot be split into training and validation; at least 2 are needed")
     held = _deal(patients, min(VALIDATION_PARTS, len(patients)), f"validation:{seed}:across")[0]
     return Fold(
         train=_ids(patients[p] for p in patients if p not in held),

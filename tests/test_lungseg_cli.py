@@ -78,6 +78,49 @@ def test_a_recipe_that_is_none_is_told_before_the_set_is_read(tmp_path, capsys):
     assert "unknown recipe 'best'" in err
 
 
+@pytest.mark.parametrize(("place", "words"), [
+    ("img", "is a folder; give the name of a file"), ("img/a.png/scores", "nothing can be written to"),
+])  # fmt: skip
+def test_a_file_that_cannot_be_written_at_the_end_is_told_before_the_work(root, capsys, place, words):
+    from bench.__main__ import main as bench
+
+    model = root / "model"  # there is none: whoever looked for it first would say so
+    for command, given in (
+        (main, ["evaluate", str(model), "folder", str(root), "--json"]),
+        (main, ["data", "verify", "folder", "x", "--pairs"]),
+        (bench, ["gate", "--junit"]), (bench, ["compare", "smoke", "--junit"]), (bench, ["gate-speed", "--junit"]),
+        (bench, ["baseline", "--baseline"]),
+    ):  # fmt: skip
+        try:
+            code = command([*given, str(root / place)])
+        except SystemExit as done:
+            code = done.code
+        assert code == 2
+        assert words in capsys.readouterr().err
+
+
+def test_pairs_are_not_written_into_the_set_which_would_then_be_refused(root, capsys):
+    code, out, err = run(capsys, "data", "verify", "folder", root, "--pairs", root / "pairs.csv")
+    assert (code, out) == (2, "")
+    assert "lies in the dataset" in err
+    assert run(capsys, "data", "verify", "folder", root)[0] == 0
+
+
+def test_a_folder_for_the_runtime_alone_is_checked_before_anything_is_exported(tmp_path, capsys):
+    import model_folders
+
+    model = model_folders.make(tmp_path / "model")
+    (tmp_path / "there").mkdir()
+    given = ["export", model, tmp_path / "out", "--runtime-only"]
+    assert run(capsys, *given, tmp_path / "there")[::2] == (
+        2,
+        f"lungseg: {tmp_path}/there: exists; remove it or choose another name\n",
+    )
+    code, _, err = run(capsys, *given, tmp_path / "new", "--forms", "litert-float32")
+    assert code == 2
+    assert "needs the ONNX graph; add onnx to --forms" in err
+
+
 def test_a_sound_set_is_0_with_its_table_on_stdout(root, capsys):
     code, out, err = run(capsys, "data", "verify", "folder", root)
     assert (code, err) == (0, "")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from bench.records.results import Results, home
 from lungseg import __version__
 from lungseg.recipes import PRECISIONS
-from lungseg.terminal import path, whole
+from lungseg.terminal import new_file, path, whole
 
 COUNT = whole(1)
 SIDE = whole(16)  # pixels: the deepest networks halve an image four times
@@ -174,8 +174,10 @@ def _comparing(verb: Verb) -> None:
         ("baseline", "train a small suite from scratch and store its scores as the baseline"),
     ):
         guard = verb(name, words)
-        guard.add_argument("--baseline", type=path, default=home() / "results" / "baseline.json", help="baseline file "
-                           "(default: results/baseline.json)")  # fmt: skip
+        guard.add_argument(
+            "--baseline", type=new_file if name == "baseline" else path, default=home() / "results" / "baseline.json",
+            help="baseline file (default: results/baseline.json)",
+        )  # fmt: skip
         guard.add_argument("--suite", help="suite to train (default: that of the baseline; if there is none, smoke, "
                            "or own-smoke with --data)")  # fmt: skip
         guard.add_argument("--arch", help=ARCHITECTURES)
@@ -183,7 +185,7 @@ def _comparing(verb: Verb) -> None:
         _limits(guard)
         _results(guard, "results/local/gate")
         if name == "gate":
-            guard.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
+            guard.add_argument("--junit", type=new_file, metavar="XML", help="also write the findings as JUnit XML")
             guard.add_argument("--against", metavar="COMMIT", help="if the baseline changed since this commit, list "
                                "the code that changed with it (on GitHub: the pull request's base)")  # fmt: skip
     fast = verb("gate-speed", "time kernels, training steps and inference steps; compare them with the baseline")
@@ -192,7 +194,7 @@ def _comparing(verb: Verb) -> None:
     fast.add_argument("--write", action="store_true", help="write a new baseline, the best of three measurements, "
                       "instead of comparing")  # fmt: skip
     fast.add_argument("--margin", type=float, help="largest slowdown that passes, as a fraction (default: 0.5)")
-    fast.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
+    fast.add_argument("--junit", type=new_file, metavar="XML", help="also write the findings as JUnit XML")
     _results(fast, "results/local/gate-speed")
     check = verb("compare", "compare a suite's records in two results folders, image by image; trains nothing")
     check.add_argument("suite", help="name of the suite")
@@ -203,7 +205,7 @@ def _comparing(verb: Verb) -> None:
     check.add_argument("--arch", help="compare only these architectures: names or patterns such as 'r2*,unet', or "
                        "functions such as my.networks:tiny")  # fmt: skip
     _limits(check)
-    check.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
+    check.add_argument("--junit", type=new_file, metavar="XML", help="also write the findings as JUnit XML")
     _results(check, "results/local/compare")
 
 

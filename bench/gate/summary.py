@@ -164,7 +164,12 @@ def load_baseline(path: Path) -> Summary:
         finite = all(math.isfinite(value) for value in (*scores, *held))
         fine = baseline["schema"] == SCHEMA and all(needed) and scores and finite
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise NotComparable(f"{path}: not a baseline ({error!r}); `make baseline` writes a new one") from error
+        why = getattr(error, "strerror", "") or error
+        if isinstance(error, KeyError):
+            why = f"it has no {error}"
+        elif isinstance(error, TypeError | AttributeError):
+            why = "it is of another layout"
+        raise NotComparable(f"{path}: not a baseline ({why}); `make baseline` writes a new one") from error
     if not fine:
         raise NotComparable(
             f"{path}: has another schema, or a score that is not finite; `make baseline` writes a new one"
