@@ -253,6 +253,18 @@ def test_folders_and_globs_find_what_is_there_and_not_what_was_written(tmp_path)
     assert [item.name for item in inputs.items([str(tmp_path / "sub")], tmp_path)] == ["b.TIF", "c.dcm"]
 
 
+def test_dicom_files_without_an_ending_are_found_in_a_folder(tmp_path):
+    """As archives name them on a disc; the directory of it and other files are passed over."""
+    for name in ("IM000001", "DICOM/1.2.840.7", "DICOM/1.2.840.8", "DICOMDIR", ".IM2"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "README").write_bytes(bytes(128) + b"DICO")
+    os.mkfifo(tmp_path / "pipe")
+    result = inputs.items([str(tmp_path)], tmp_path / "out")
+    assert [item.name for item in result] == ["DICOM/1.2.840.7", "DICOM/1.2.840.8", "IM000001"]
+    assert [item.stem for item in result] == [item.name for item in result]
+
+
 def test_a_name_that_a_spreadsheet_would_run_is_no_formula(tmp_path):
     write(tmp_path / "=cmd|' /C calc'!A0.png", picture(0))
     run([tmp_path], tmp_path / "out")
