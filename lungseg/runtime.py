@@ -131,8 +131,7 @@ def init_backend(seed: int, threads: int, deterministic: bool = True) -> Device:
     Keras then has its own settings, whatever keras.json and the environment say.
     Raises UsageError for a seed outside 0 to 2^32 - 1, EnvironmentFailure when the backend is not installed.
     """
-    if not 0 <= seed <= MAX_SEED:
-        raise UsageError(f"seed {seed}: must be between 0 and {MAX_SEED}")
+    check_seed(seed)
     backend = backend_name()
     os.environ.setdefault("CUDA_DEVICE_ORDER", CARDS_ORDER)
     keras = start_keras(backend)
@@ -173,6 +172,12 @@ def _start_torch(threads: int, deterministic: bool) -> Device:
 
 def _device(name: str) -> Device:
     return Device(name, device_slug(name))
+
+
+def check_seed(seed: int) -> None:
+    """Raise UsageError for a seed that no backend takes."""
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed {seed}: must be between 0 and {MAX_SEED}")
 
 
 def check_devices(devices: int) -> None:

@@ -17,7 +17,8 @@ import model_folders
 import numpy as np
 import pytest
 
-from lungseg import csv_file, inputs, lungs, model_folder, prediction
+import lungseg
+from lungseg import csv_file, evaluation, inputs, lungs, model_folder, prediction
 from lungseg.__main__ import main
 from lungseg.datasets import phantom
 from lungseg.errors import DataError, UsageError
@@ -459,6 +460,19 @@ def test_in_python_masks_and_maps_come_back_at_each_images_size(exported, tmp_pa
     for wrong in (np.zeros((4, 4, 3)), np.full((4, 4), 2.0), np.zeros((4, 4), np.uint16), np.full((4, 4), np.nan)):
         with pytest.raises(UsageError, match="image 0"):
             lungseg.predict([wrong], exported)
+
+
+def test_in_python_a_slip_is_told_in_words(exported, tmp_path):
+    with pytest.raises(UsageError, match=r"expected a list of them; give \[image\]"):
+        lungseg.predict(np.zeros((8, 8)), exported)
+    with pytest.raises(DataError, match="a folder, not a file"):
+        lungseg.predict([tmp_path], exported)
+    with pytest.raises(DataError, match="no image to score"):
+        lungseg.evaluate(exported, [])
+    with pytest.raises(DataError, match="only an ONNX graph, which `lungseg predict`"):
+        lungseg.load_model("lwnet-128")
+    with pytest.raises(UsageError, match="at 'native': expected 'stored' or 'network'"):
+        evaluation.Evaluation(()).dice("native")
 
 
 def test_averaged_copies_move_nothing_but_edges_where_a_pixel_is_its_own_probability(exported, tmp_path):
