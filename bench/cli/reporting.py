@@ -31,8 +31,10 @@ def makespan(options: argparse.Namespace) -> int:
     from bench.markdown import table
     from bench.records import costs as measured
 
-    if min(options.workers) < 1 or not options.wait >= 0:
-        raise UsageError(f"--workers {options.workers}, --wait {options.wait}: at least 1 and 0 are needed")
+    if min(options.workers) < 1:
+        raise UsageError(f"--workers {min(options.workers)}: expected numbers of at least 1, such as 8,64")
+    if not 0 <= options.wait < float("inf"):
+        raise UsageError(f"--wait {options.wait}: expected seconds of at least 0")
     suite = suites.suite(options.suite)
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     ids = [cell.id for cell in suites.cells(suite)]
@@ -56,6 +58,10 @@ def report(options: argparse.Namespace) -> int:
         suites.suite(options.suite)
     options.results.require()
     result = options.results.readable()
+    if options.suite and not options.results.paths(options.suite):
+        raise UsageError(
+            f"{options.results.root}: no record of suite {options.suite}; `python -m bench run {options.suite}`"
+        )
     for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, result=result):
         print(f"written: {near(path)}")
     result.warn(options.results)
@@ -85,7 +91,10 @@ def history(options: argparse.Namespace) -> int:
 
     suite = suites.suite(options.suite)
     path = options.results.figures / f"{suite.name}-history.png"
-    written = over_commits.draw(options.results.all(suite.name), path)
+    records = options.results.all(suite.name)
+    if not records:
+        raise UsageError(f"{options.results.root}: no record of suite {suite.name}; `python -m bench run {suite.name}`")
+    written = over_commits.draw(records, path)
     if written is None:
         raise UsageError(
             f"{options.results.root}: no record of suite {suite.name} comes from a known commit without "
