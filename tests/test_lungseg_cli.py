@@ -121,6 +121,30 @@ def test_a_folder_for_the_runtime_alone_is_checked_before_anything_is_exported(t
     assert "needs the ONNX graph; add onnx to --forms" in err
 
 
+@pytest.mark.parametrize("level", ["3", "2"])
+def test_notices_of_tensorflow_are_held_back_and_nothing_else(monkeypatch, capfd, level):
+    """As TensorFlow 2.21 writes them, past Python; a command says no word of WARNING where nothing is wrong."""
+    from lungseg import runtime
+
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
+    notices = (
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "I0000 00:00:1795819179.356912    3055 port.cc:153] oneDNN custom operations are on.\n"
+    )
+    errors = "E0000 00:00:1795818550.755568   31649 cuda_platform.cc:52] failed call to cuInit\nImportWarning: odd\n"
+
+    def imported():
+        with runtime.without_notices():
+            os.write(2, (notices + errors).encode())
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        imported()
+    os.write(2, b"after\n")
+    shown = capfd.readouterr().err
+    assert shown == ("" if level == "3" else notices) + errors + "after\n"
+
+
 def test_a_sound_set_is_0_with_its_table_on_stdout(root, capsys):
     code, out, err = run(capsys, "data", "verify", "folder", root)
     assert (code, err) == (0, "")
