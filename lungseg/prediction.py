@@ -45,12 +45,13 @@ class Wanted:
         kinds = ["mask"] + ["overlay"] * self.overlays + ["probability"] * self.probabilities
         kinds += ["right", "left"] * self.sides
         result = {kind: out / f"{item.stem}_{kind}.png" for kind in kinds}
-        if self.dicom_seg and _is_dicom(item.path):
+        if self.dicom_seg and is_dicom(item.path):
             result["seg"] = out / f"{item.stem}_seg.dcm"
         return result
 
 
-def _is_dicom(path: Path) -> bool:
+def is_dicom(path: Path) -> bool:
+    """Whether the file is DICOM by its first bytes; what cannot be read is not."""
     try:
         return radiograph.kind(path) == "dicom"
     except DataError:  # told when it is read

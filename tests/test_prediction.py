@@ -358,6 +358,14 @@ def test_the_command_ends_with_4_for_a_bad_file_3_for_only_bad_ones_and_0_for_no
     assert main(["predict", str(tmp_path / "good.png"), "--out", str(out), "--engine", "keras", *model]) == 2
 
 
+def test_dicom_seg_without_a_dicom_file_says_that_it_writes_none(exported, tmp_path, capsys):
+    pytest.importorskip("highdicom", reason="pip install 'lungseg[dicom-seg]'")
+    write(tmp_path / "a.png", picture(0))
+    given = [str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--model", str(exported), "--dicom-seg"]
+    assert main(["predict", *given]) == 0
+    assert "--dicom-seg writes nothing: no input is DICOM" in capsys.readouterr().err
+
+
 def test_a_size_of_overlays_asks_for_overlays(exported, tmp_path):
     write(tmp_path / "a.png", picture(0))
     given = ["predict", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--model", str(exported)]

@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         from lungseg import dicom_seg
 
         dicom_seg.require()
+        if not any(prediction.is_dicom(item.path) for item in items):
+            tell("--dicom-seg writes nothing: no input is DICOM")
     if model.onnx is None or arguments.engine == "keras":
         runtime.set_up(arguments.threads)
     from lungseg import engine
