@@ -81,6 +81,14 @@ def test_what_cannot_be_measured_is_told_before_a_process_starts(words, expected
     assert not (tmp_path / "new").exists()
 
 
+def test_a_search_is_not_begun_for_a_place_where_it_cannot_be_published(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    given = ["tune", "smoke", "--publish-to", str(tmp_path / "file"), "--results", str(tmp_path / "new")]
+    assert main(given) == 2
+    assert f"--publish-to {tmp_path}/file: is a file; give a results folder" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("words", ["report --suite smoke", "history smoke"])
 def test_a_suite_without_a_record_is_told_as_such(words, tmp_path, capsys):
     """`report` rewrote the other pages and said nothing; `history` asked to commit changes that there were not."""
