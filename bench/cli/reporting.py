@@ -83,9 +83,10 @@ def subgroups(options: argparse.Namespace) -> int:
     cases = data.scored(suite, options.data, options.results)
     scored = {image for leaderboard in leaderboards for row in leaderboard.rows for image in row.images}
     if lost := sorted(scored - {case.id for case in cases}):
+        where = options.data or "LUNGSEG_DATA"
         raise DataError(
-            f"{options.data or 'LUNGSEG_DATA'}: lacks {len(lost)} of the {len(scored)} images that the records score, such as "
-            f"{lost[0]}; give the whole set that the suite was run on"
+            f"{where}: lacks {len(lost)} of the {len(scored)} images that the records score, such as {lost[0]}; "
+            "give the whole set that the suite was run on"
         )
     print(f"written: {near(groups.write(options.results, suite.name, leaderboards, cases))}")
     return 0
