@@ -145,6 +145,17 @@ def test_notices_of_tensorflow_are_held_back_and_nothing_else(monkeypatch, capfd
     assert shown == ("" if level == "3" else notices) + errors + "after\n"
 
 
+def test_the_cards_of_shipped_models_are_not_written_to(root, capsys):
+    """In site-packages, where whoever uses the model next would find another's scores in it."""
+    from lungseg import model_folder
+
+    before = (model_folder.SHIPPED / "lwnet-128" / "card.json").read_bytes()
+    code, out, err = run(capsys, "evaluate", "lwnet-128", "folder", root, "--to-card", "mine")
+    assert (code, out) == (2, "")
+    assert err.startswith("lungseg: lwnet-128: is the package's own; copy ")
+    assert (model_folder.SHIPPED / "lwnet-128" / "card.json").read_bytes() == before
+
+
 def test_a_sound_set_is_0_with_its_table_on_stdout(root, capsys):
     code, out, err = run(capsys, "data", "verify", "folder", root)
     assert (code, err) == (0, "")

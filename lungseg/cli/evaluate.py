@@ -41,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     runtime.set_up(arguments.threads)
     model = model_folder.find(arguments.model)
     card = model.card
+    if arguments.to_card and arguments.model in model_folder.shipped():
+        raise UsageError(f"{arguments.model}: is the package's own; copy {model.path} and give the copy to --to-card")
     if arguments.to_card and not os.access(model.path, os.W_OK):
         raise UsageError(f"{model.path}: the folder is read-only; copy it and give the copy")
     cases = load(arguments.dataset, arguments.root)
