@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,43 +91,67 @@ def predict(
     Rows of other files, from earlier runs, stay.
     tta: whether the network averages over test-time augmentation, which the table states with the model.
     watch: receives each item with its error or None. A file that cannot be used is reported and skipped; raises
-    UsageError where an output would replace an input or ``lungs.csv`` is another table, EnvironmentFailure where
-    nothing can be written.
+    UsageError where an output would replace an input, ``lungs.csv`` is another table or another command writes it,
+    EnvironmentFailure where nothing can be written.
     """
     written = [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE]
     refuse_overwriting(items, written)
-    _remove_abandoned({path.parent for path in written})
-    table, tally = _Table(out / TABLE, drop=() if skip_existing else [item.name for item in items]), Tally()
-    model = f"{card.name} {card.weights_sha256[:12]}{' tta' if tta else ''}"
-    tell = watch or (lambda item, error, tally: None)
+    with _alone(out):
+        _remove_abandoned({path.parent for path in written})
+        table, tally = _Table(out / TABLE, drop=() if skip_existing else [item.name for item in items]), Tally()
+        model = f"{card.name} {card.weights_sha256[:12]}{' tta' if tta else ''}"
+        tell = watch or (lambda item, error, tally: None)
 
-    def failed(item: Item, error: LungsegError) -> None:
-        tally.failed += 1
-        # without the file's place, which is this machine's and may name a person
-        table.add({"file": item.name, "status": "error", "error": str(error).removeprefix(f"{item.path}: ")})
-        tell(item, str(error), tally)
+        def failed(item: Item, error: LungsegError) -> None:
+            tally.failed += 1
+            # without the file's place, which is this machine's and may name a person
+            table.add({"file": item.name, "status": "error", "error": str(error).removeprefix(f"{item.path}: ")})
+            tell(item, str(error), tally)
 
-    todo = []
-    for item in items:
-        if skip_existing and table.has(item.name, model) and all(p.exists() for p in wanted.paths(out, item).values()):
-            tally.skipped += 1
-            tell(item, None, tally)
-        else:
-            todo.append(item)
-    with table:
-        for batch in _batches(todo, card, wanted, failed):
-            for read, probability in zip(batch, network(np.stack([one.small for one in batch])), strict=True):
-                try:
-                    row = _write(read, probability, card, wanted, out)
-                except DataError as error:
-                    failed(read.item, error)
-                    continue
-                table.add({**row, "model": model})
-                tally.done += 1
-                tell(read.item, None, tally)
-            batch.clear()  # before the next is read
-        table.finish([item.name for item in items])
-    return tally
+        todo = []
+        for item in items:
+            if (
+                skip_existing
+                and table.has(item.name, model)
+                and all(p.exists() for p in wanted.paths(out, item).values())
+            ):
+                tally.skipped += 1
+                tell(item, None, tally)
+            else:
+                todo.append(item)
+        with table:
+            for batch in _batches(todo, card, wanted, failed):
+                for read, probability in zip(batch, network(np.stack([one.small for one in batch])), strict=True):
+                    try:
+                        row = _write(read, probability, card, wanted, out)
+                    except DataError as error:
+                        failed(read.item, error)
+                        continue
+                    table.add({**row, "model": model})
+                    tally.done += 1
+                    tell(read.item, None, tally)
+                batch.clear()  # before the next is read
+            table.finish([item.name for item in items])
+        return tally
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the output folder, where the file system knows locks: of two commands each would drop the other's rows."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise atomic.refused(out / TABLE, error) from error
+    try:
+        with contextlib.suppress(OSError):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(f"{out}: another command predicts into it; wait, or choose another --out") from error
+        yield
+    finally:
+        os.close(handle)
 
 
 def _remove_abandoned(folders: Iterable[Path]) -> None:

@@ -302,6 +302,22 @@ def test_a_table_that_somebody_edited_is_not_replaced(tmp_path, text):
     assert table.read_text() == text
 
 
+def test_two_commands_at_once_do_not_drop_each_others_rows(tmp_path):
+    for k, name in enumerate(("a.png", "b.png")):
+        write(tmp_path / name, picture(k))
+    out, refused = tmp_path / "out", []
+
+    def begin_another(item, error, tally):
+        with pytest.raises(UsageError, match="another command predicts into it; wait, or choose another --out"):
+            run([tmp_path / "b.png"], out)
+        refused.append(item.name)
+
+    run([tmp_path / "a.png"], out, watch=begin_another)
+    assert refused == ["a.png"]
+    run([tmp_path / "b.png"], out)  # once the first has ended
+    assert [row["file"] for row in rows(out)] == ["a.png", "b.png"]
+
+
 def test_what_another_model_has_segmented_is_not_skipped(tmp_path):
     write(tmp_path / "a.png", picture(0))
     items, out = inputs.items([str(tmp_path / "a.png")], tmp_path / "out"), tmp_path / "out"
