@@ -144,7 +144,6 @@ def test_an_image_of_another_kind_beside_a_whole_set_is_passed_over(tmp_path):
     assert [case.id for case in lungseg.load("folder", tmp_path)] == ["a", "b"]
 
 
-@pytest.mark.fault("F19")
 def test_a_folder_of_another_layout_is_told_which_one_is_expected(tmp_path):
     source_layout(tmp_path / "set", "a")
     with pytest.raises(
@@ -156,7 +155,6 @@ def test_a_folder_of_another_layout_is_told_which_one_is_expected(tmp_path):
         lungseg.load("folder", tmp_path / "set")
 
 
-@pytest.mark.fault("F19")
 def test_masks_of_other_names_are_one_sentence(tmp_path):
     source_layout(tmp_path, "a", "b")
     for name in "ab":
