@@ -185,11 +185,11 @@ def _refuse_missing(root: Path, needed: Sequence[str]) -> None:
     """Raise DataError that tells a set's layout where one of its folders is not there."""
     if missing := [name for name in needed if not (root / name).exists()]:
         held = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        found = f"it holds {', '.join(f'{name}/' for name in held[:5])}" if held else "it holds no folder"
+        holds = f"it holds {', '.join(f'{name}/' for name in held[:5])}" if held else "it holds no folder"
         above = f"; {root.parent} has them: give that" if all((root.parent / name).is_dir() for name in needed) else ""
         layout = " and ".join(f"{name}/" for name in needed)
         raise DataError(
-            f"{root}: has no folder {missing[0]}/; expected {layout} with PNG files of the same names, {found}{above}"
+            f"{root}: has no folder {missing[0]}/; expected {layout} with PNG files of the same names, {holds}{above}"
         )
 
 
