@@ -24,6 +24,8 @@ def publish(suite: Suite, source: Results, target: Results, partial: bool = Fals
     Raises DataError that lists every record which is failed, edited, incomplete or inconsistent; nothing is
     copied then. Returns what was written.
     """
+    if target.root.resolve() == source.root.resolve():
+        raise UsageError(f"{target.root}: is the folder that is published from; give another --to")
     target.refuse_others_pages()
     paths = source.paths(suite.name)
     if not paths:
@@ -81,7 +83,10 @@ def _incomplete(group: Sequence[Record], partial: bool) -> list[str]:
     lost = sorted(expected - times.keys())
     if lost and not partial:
         have = sorted(record.cell.fold for record in group)
-        problems.append(f"{name}: {len(lost)} of {len(expected)} images are not predicted; it has folds {have} only")
+        problems.append(
+            f"{name}: {len(lost)} of {len(expected)} images are not predicted; it has folds {have} only: run the "
+            "others, or publish it unranked with --partial"
+        )
     return problems
 
 

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         terminal.silence()
         return EnvironmentFailure.exit_code
     except KeyboardInterrupt:
-        _complain("interrupted; no partial files are left")
+        _complain(f"interrupted; no partial files are left{getattr(arguments, 'resume', '')}")
         return INTERRUPTED
     except LungsegError as error:
         _complain(*(error.problems if isinstance(error, DataError) else [str(error)]))
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument(
         "--pairs",
-        type=terminal.path,
+        type=terminal.new_file,
         metavar="CSV",
         help="write the pairs that --same-patient finds to this file (implies --same-patient)",
     )
@@ -100,6 +100,11 @@ def _fetch(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from lungseg.datasets.verify import verify
 
+    if arguments.pairs and arguments.folder.resolve() in arguments.pairs.resolve().parents:
+        raise UsageError(
+            f"--pairs {arguments.pairs}: lies in the dataset, where it would pass for a table of its patients and no "
+            "command would read the set any more; give another folder"
+        )
     sought = arguments.same_patient or arguments.pairs is not None
     report = verify(arguments.dataset, arguments.folder, say=tell, same_patient=sought)
     print("\n".join(plain(line) for line in report.text().split("\n")))

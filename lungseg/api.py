@@ -29,11 +29,12 @@ MOST_BYTES = 64 << 20  # of a configuration, which is text of some hundred layer
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """The trained network of a model folder, of a shipped model's name, or of a file that ``model.save`` wrote.
+    """The trained network of a model folder, or of a file that ``model.save`` wrote.
 
     Checked before use: a folder whole, by its hashes; a ``.keras`` file for code, which is refused.
     Not compiled. It takes images float32 (B, h, w, 1) in [0, 1] and gives lung probabilities (B, h, w, 1).
-    Raises DataError, in one sentence, for what is damaged, changed or no model, UsageError for a file of another kind.
+    Raises DataError, in one sentence, for what is damaged, changed or no model, and for an ONNX graph alone, as the
+    shipped model is (``lungseg.predict`` runs it), UsageError for a file of another kind.
     """
     place = Path(path).expanduser()
     if (place.suffix == ".keras" and not place.is_dir()) or place.is_file():
@@ -58,6 +59,8 @@ def predict(
     """
     if isinstance(pictures, str | Path):
         raise UsageError(f"{pictures}: expected a list of files or of grey images")
+    if isinstance(pictures, np.ndarray) and pictures.ndim == 2:
+        raise UsageError("one image (H, W): expected a list of them; give [image]")
     folder = _found(model)
     network = engine.start(folder, engine_name, threads, tta)
     checked = [_image(picture, k) for k, picture in enumerate(pictures)]
@@ -77,6 +80,7 @@ def evaluate(
     score too high: that they are others is the caller's to know. Options as of ``predict``. Raises DataError that
     lists every unusable file.
     """
+    evaluation.require_cases(cases)
     folder = _found(model)
     network = engine.start(folder, engine_name, threads, tta)
     return evaluation.evaluate(network, cases, folder.card.size, folder.card.threshold)

@@ -172,6 +172,11 @@ def give_name(work: Path, folder: Path) -> None:
 
 def refused(path: Path, error: OSError) -> EnvironmentFailure:
     """The error for a file that cannot be written."""
+    if path.is_dir() and isinstance(error, IsADirectoryError):
+        return EnvironmentFailure(f"{path}: is a folder; give the name of a file")
+    there = (path, *path.parents) if isinstance(error, FileExistsError | NotADirectoryError) else path.parents
+    if above := next((folder for folder in there if folder.exists() and not folder.is_dir()), None):
+        return EnvironmentFailure(f"{path}: cannot be written, because {above} is a file; choose another folder")
     return EnvironmentFailure(
         f"{path}: cannot be written ({error.strerror or error}); free some space or make its folder writable, "
         "then run the same command again"

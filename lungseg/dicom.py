@@ -26,6 +26,7 @@ from lungseg.radiograph import MOST_BYTES, Radiograph
 
 INSTALL = "`pip install 'lungseg[dicom]'`"
 RADIOGRAPHY = ("", "CR", "DX", "DR", "RF", "RG", "XA", "OT", "SC", "IO", "MG", "PX")
+FRONTAL = ("", "AP", "PA")  # views; networks are trained on these alone
 # What pydicom and its decoders raise for files that are not as the standard wants them.
 _DAMAGE = (
     ValueError, AttributeError, TypeError, KeyError, IndexError, RuntimeError, NotImplementedError, OSError, EOFError,
@@ -57,7 +58,7 @@ def read(path: Path) -> Radiograph:
             values = _decoded(path, dataset)
             table, low = _table(path, dataset)
             pixels = _looked_up(values, table, low)
-            modality = str(dataset.get("Modality", "") or "")
+            remarks = _remarks(dataset)
     except DataError:
         raise
     except pydicom.errors.InvalidDicomError as error:
@@ -65,7 +66,6 @@ def read(path: Path) -> Radiograph:
     except (*_DAMAGE, pydicom.errors.BytesLengthException) as error:
         first = " ".join(str(error).split())[:160]
         raise DataError(f"{path}: damaged DICOM ({type(error).__name__}: {first}); export it again") from error
-    remarks = () if modality in RADIOGRAPHY else (f"modality {modality[:16]}",)
     return Radiograph(pixels, spacing, source, remarks)
 
 
@@ -90,6 +90,15 @@ def _refuse(path: Path, dataset: Any) -> None:
     for broken, what in wrong:
         if broken:
             raise DataError(f"{path}: DICOM: {what}")
+
+
+def _remarks(dataset: Any) -> tuple[str, ...]:
+    """What makes it another picture than a frontal radiograph seen from the front, as far as the header says."""
+    modality, view = (str(dataset.get(name, "") or "").strip()[:16] for name in ("Modality", "ViewPosition"))
+    along_row = str(next(iter(dataset.get("PatientOrientation") or ()), "")).upper()  # to which side columns grow
+    result = [] if modality in RADIOGRAPHY else [f"modality {modality}"]
+    result += [] if view.upper() in FRONTAL else [f"view {view}"]
+    return (*result, "mirrored: right and left are swapped") if along_row.startswith("R") else tuple(result)
 
 
 def _number(path: Path, dataset: Any, name: str, default: int | None = None) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lungseg import images
 from lungseg.datasets import Case
-from lungseg.errors import DataError
+from lungseg.errors import DataError, UsageError
 from lungseg.prepare import depth_of, read_case
 
 BATCH = 16
@@ -33,6 +34,8 @@ class Evaluation:
     def dice(self, at: str = "stored") -> Mapping[str, Any]:
         """Mean Dice over images with its 95 % bootstrap interval over patients (BCa), JSON-ready. at: ``stored`` or
         ``network``."""
+        if at not in ("stored", "network"):
+            raise UsageError(f"at {at!r}: expected 'stored' or 'network'")
         patients = [case["patient"] for case in self.cases]
         return summary([case[at]["dice"] for case in self.cases], patients)
 
@@ -63,8 +66,12 @@ def evaluate(
 ) -> Evaluation:  # fmt: skip
     """Predict and score each case; sixteen images are in memory at a time.
 
-    watch: told (images done, images) after each batch. Raises DataError that lists every file that cannot be used.
+    watch: told (images done, images) after each batch. Raises DataError that lists every file that cannot be used, and
+    where there is no case.
     """
+    require_cases(cases)
+    if not cases:
+        raise DataError("no image to score")
     bits, result = depth_of(cases), list[dict[str, Any]]()  # as ``prepare`` reads a set
     problems: list[str] = []
     done = 0
@@ -86,6 +93,12 @@ def evaluate(
     if problems:
         raise DataError(problems)
     return Evaluation(tuple(result))
+
+
+def require_cases(cases: object) -> None:
+    """Raise UsageError for a name or a path in the place of the cases that ``lungseg.load`` reads there."""
+    if isinstance(cases, str | Path) or not isinstance(cases, Sequence):
+        raise UsageError(f"cases: expected the list that lungseg.load gives, not {cases!r}"[:200])
 
 
 def summary(values: Sequence[float], patients: Sequence[str]) -> dict[str, Any]:

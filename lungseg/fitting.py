@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lungseg import atomic, evaluation, model_folder, provenance, recipes, runtime, splits
+from lungseg import architectures, atomic, evaluation, model_folder, provenance, recipes, runtime, splits
 from lungseg.card import Card
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
@@ -79,13 +79,22 @@ def fit(
     """
     out = Path(out).expanduser()
     both = (size, size) if isinstance(size, int) else size
-    settings, threads = recipes.recipe(recipe), threads or len(os.sched_getaffinity(0))
+    settings = recipes.recipe(recipe)
+    if threads is not None and threads < 1:  # TensorFlow would end the whole process
+        raise UsageError(f"{threads} threads: at least 1 is needed; leave threads out for all")
+    threads = threads or len(os.sched_getaffinity(0))
     if out.exists():
         raise UsageError(f"{out}: exists; remove it or choose another name")
     if folds == 1 or folds < 0:
         raise UsageError(f"{folds} folds: 0 for one split, or at least 2")
     runtime.check_backend()
     runtime.check_devices(devices)
+    runtime.check_seed(seed)
+    architectures.check(architecture, (*both, 1), width)
+    evaluation.require_cases(cases)
+    if not cases:
+        raise DataError("no image to train on")
+    _plan(cases, seed, folds, hold_out)  # too few patients are told before anything is written
     work = out.with_name(f"{out.name}.training")
     with _locked(work):
         cases, prepared = _prepared(cases, both, work)
@@ -111,8 +120,6 @@ def _plan(cases: Sequence[Case], seed: int, folds: int, hold_out: bool) -> Plan:
 
 def _prepared(cases: Sequence[Case], size: tuple[int, int], work: Path) -> tuple[list[Case], Prepared]:
     """Arrays of all cases; those of the same pixels count as one patient's."""
-    if not cases:
-        raise DataError("no image to train on")
     prepared = prepare(cases, size, work / "prepared")
     joined = splits.joined(sorted(cases, key=lambda case: case.id), prepared.image_sha256)
     return joined, replace(prepared, patients=tuple(case.patient for case in joined))
@@ -171,7 +178,7 @@ class _Job:
         """The network trained on a fold, from its checkpoint where there is one; number k of total."""
         import keras
 
-        from lungseg import architectures, training
+        from lungseg import training
         from lungseg.architectures.blocks import LayerFactory
         from lungseg.checkpoint import Checkpoints
 

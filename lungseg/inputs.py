@@ -26,7 +26,8 @@ class Item:
 
 
 def items(given: Iterable[str], out: Path) -> list[Item]:
-    """Files, folders (all below them whose names end as a radiograph's do) and globs, in the order given, each once.
+    """Files, folders (all below them whose names end as a radiograph's do, and DICOM files of whatever name) and globs,
+    in the order given, each once.
 
     Files in ``out`` are left out of a folder or glob that holds others. Two files that would write the same outputs
     keep their endings in the names of these. Raises DataError for a path that is not there and a folder or glob without
@@ -37,12 +38,12 @@ def items(given: Iterable[str], out: Path) -> list[Item]:
     for text in given:
         path = Path(text).expanduser()
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and not _hidden(p, path))
+            inside = sorted(p for p in path.rglob("*") if not _hidden(p, path) and _is_radiograph(p))
             if out.resolve() == path.resolve():
                 raise UsageError(f"{out}: is the folder of the images; choose another --out, or one inside it")
             local = path.resolve() in out.resolve().parents
             named = [(p, p.relative_to(path).as_posix()) for p in inside if not (local and _within(p, out))]
-            what = f"holds no file that ends in {', '.join(ENDINGS)}"
+            what = f"holds no file that ends in {', '.join(ENDINGS)}, and no other DICOM file"
         elif path.exists() or not any(c in text for c in _WILD):
             named, what = [(path, path.name)], ""
             if not path.exists():
@@ -63,6 +64,19 @@ def items(given: Iterable[str], out: Path) -> list[Item]:
     return _named(result)
 
 
+def _is_radiograph(path: Path) -> bool:
+    """By the name's ending or, as archives and their media name files without one (``IM000001``), by DICOM's mark."""
+    if path.suffix.lower() in ENDINGS:
+        return True
+    if path.name == "DICOMDIR" or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:  # it does not look like one
+        return False
+
+
 def _hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
@@ -72,16 +86,21 @@ def _within(path: Path, folder: Path) -> bool:
 
 
 def _named(result: dict[Path, str]) -> list[Item]:
-    short = {path: str(Path(name).with_suffix("")) for path, name in result.items()}
+    short = {path: _without_ending(name) for path, name in result.items()}
     times = Counter(stem.casefold() for stem in short.values())
     stems = {path: result[path] if times[stem.casefold()] > 1 else stem for path, stem in short.items()}
     repeated = Counter(stem.casefold() for stem in stems.values())
     if doubled := [path for path, stem in stems.items() if repeated[stem.casefold()] > 1]:
         raise UsageError(
             f"{doubled[0]} and {doubled[1]} have the same name, so one mask would replace the other; "
-            "segment them with two commands, or give the folder above both"
+            "segment them with two commands, each with an --out of its own, or give the folder above both"
         )
     return [Item(path, result[path], stem) for path, stem in stems.items()]
+
+
+def _without_ending(name: str) -> str:
+    ending = Path(name).suffix
+    return name.removesuffix(ending) if ending.lower() in ENDINGS else name  # 1.2.840.7 is a whole name
 
 
 def refuse_overwriting(read: Sequence[Item], written: Iterable[Path]) -> None:

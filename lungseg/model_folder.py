@@ -130,7 +130,9 @@ def build(model: ModelFolder) -> keras.Model:
     """The network with its weights, not compiled. Raises DataError where they are not this network's."""
     where = model.path / WEIGHTS
     if model.weights is None:
-        raise DataError(f"{model.path}: has no {WEIGHTS}, only an ONNX graph; predict with that")
+        raise DataError(
+            f"{model.path}: has no {WEIGHTS}, only an ONNX graph, which `lungseg predict` and lungseg.predict run"
+        )
     from lungseg.architectures.blocks import LayerFactory
 
     card = model.card

@@ -65,7 +65,8 @@ def read_start(path: Path, length: int = -1) -> bytes:
     """The first bytes of a regular file, or all. Raises DataError for anything else and what cannot be read."""
     try:
         if not path.is_file():  # a FIFO or a directory would hang or fail below
-            raise DataError(f"{path}: no such file" if not path.exists() else f"{path}: not a regular file")
+            kind = "a folder, not a file" if path.is_dir() else "not a regular file"
+            raise DataError(f"{path}: {kind if path.exists() else 'no such file'}")
         with path.open("rb") as file:
             return file.read(length)
     except OSError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 
 from lungseg import atomic, csv_file, images, lungs, radiograph
 from lungseg.card import Card
-from lungseg.errors import DataError, LungsegError
+from lungseg.errors import DataError, LungsegError, UsageError
 from lungseg.evaluation import Network
 from lungseg.inputs import Item, refuse_overwriting
 from lungseg.metrics.overlap import border
@@ -25,7 +27,7 @@ _SHARE = 0.25
 TABLE = "lungs.csv"
 COLUMNS = (
     "file", "status", "mask", "height", "width", "area", "right_area", "left_area", "unit", "spacing_from",
-    "pieces", "stability", "flags", "error",
+    "pieces", "stability", "flags", "model", "error",
 )  # fmt: skip
 
 
@@ -45,12 +47,13 @@ class Wanted:
         kinds = ["mask"] + ["overlay"] * self.overlays + ["probability"] * self.probabilities
         kinds += ["right", "left"] * self.sides
         result = {kind: out / f"{item.stem}_{kind}.png" for kind in kinds}
-        if self.dicom_seg and _is_dicom(item.path):
+        if self.dicom_seg and is_dicom(item.path):
             result["seg"] = out / f"{item.stem}_seg.dcm"
         return result
 
 
-def _is_dicom(path: Path) -> bool:
+def is_dicom(path: Path) -> bool:
+    """Whether the file is DICOM by its first bytes; what cannot be read is not."""
     try:
         return radiograph.kind(path) == "dicom"
     except DataError:  # told when it is read
@@ -79,49 +82,76 @@ class _Read:
 
 def predict(
     items: Sequence[Item], out: Path, card: Card, network: Network, wanted: Wanted, *, skip_existing: bool = False,
-    watch: Callable[[Item, str | None, Tally], None] | None = None,
+    tta: bool = False, watch: Callable[[Item, str | None, Tally], None] | None = None,
 ) -> Tally:  # fmt: skip
     """Predict each item and write its mask at its own size (uint8, 255 is lung), and what else is wanted, to ``out``.
 
     ``lungs.csv`` gets a row as soon as a file's mask is there, and is put into the items' order at the end, so that a
-    killed run goes on with ``skip_existing``: files whose outputs and row are there are passed over. Rows of other
-    files, from earlier runs, stay.
+    killed run goes on with ``skip_existing``: files whose outputs and row are there, of this model, are passed over.
+    Rows of other files, from earlier runs, stay.
+    tta: whether the network averages over test-time augmentation, which the table states with the model.
     watch: receives each item with its error or None. A file that cannot be used is reported and skipped; raises
-    UsageError where an output would replace an input, EnvironmentFailure where nothing can be written.
+    UsageError where an output would replace an input, ``lungs.csv`` is another table or another command writes it,
+    EnvironmentFailure where nothing can be written.
     """
     written = [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE]
     refuse_overwriting(items, written)
-    _remove_abandoned({path.parent for path in written})
-    table, tally = _Table(out / TABLE, drop=() if skip_existing else [item.name for item in items]), Tally()
-    tell = watch or (lambda item, error, tally: None)
+    with _alone(out):
+        _remove_abandoned({path.parent for path in written})
+        table, tally = _Table(out / TABLE, drop=() if skip_existing else [item.name for item in items]), Tally()
+        model = f"{card.name} {card.weights_sha256[:12]}{' tta' if tta else ''}"
+        tell = watch or (lambda item, error, tally: None)
 
-    def failed(item: Item, error: LungsegError) -> None:
-        tally.failed += 1
-        # without the file's place, which is this machine's and may name a person
-        table.add({"file": item.name, "status": "error", "error": str(error).removeprefix(f"{item.path}: ")})
-        tell(item, str(error), tally)
+        def failed(item: Item, error: LungsegError) -> None:
+            tally.failed += 1
+            # without the file's place, which is this machine's and may name a person
+            table.add({"file": item.name, "status": "error", "error": str(error).removeprefix(f"{item.path}: ")})
+            tell(item, str(error), tally)
 
-    todo = []
-    for item in items:
-        if skip_existing and table.has(item.name) and all(p.exists() for p in wanted.paths(out, item).values()):
-            tally.skipped += 1
-            tell(item, None, tally)
-        else:
-            todo.append(item)
-    with table:
-        for batch in _batches(todo, card, wanted, failed):
-            for read, probability in zip(batch, network(np.stack([one.small for one in batch])), strict=True):
-                try:
-                    row = _write(read, probability, card, wanted, out)
-                except DataError as error:
-                    failed(read.item, error)
-                    continue
-                table.add(row)
-                tally.done += 1
-                tell(read.item, None, tally)
-            batch.clear()  # before the next is read
-        table.finish([item.name for item in items])
-    return tally
+        todo = []
+        for item in items:
+            if (
+                skip_existing
+                and table.has(item.name, model)
+                and all(p.exists() for p in wanted.paths(out, item).values())
+            ):
+                tally.skipped += 1
+                tell(item, None, tally)
+            else:
+                todo.append(item)
+        with table:
+            for batch in _batches(todo, card, wanted, failed):
+                for read, probability in zip(batch, network(np.stack([one.small for one in batch])), strict=True):
+                    try:
+                        row = _write(read, probability, card, wanted, out)
+                    except DataError as error:
+                        failed(read.item, error)
+                        continue
+                    table.add({**row, "model": model})
+                    tally.done += 1
+                    tell(read.item, None, tally)
+                batch.clear()  # before the next is read
+            table.finish([item.name for item in items])
+        return tally
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the output folder, where the file system knows locks: of two commands each would drop the other's rows."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise atomic.refused(out / TABLE, error) from error
+    try:
+        with contextlib.suppress(OSError):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(f"{out}: another command predicts into it; wait, or choose another --out") from error
+        yield
+    finally:
+        os.close(handle)
 
 
 def _remove_abandoned(folders: Iterable[Path]) -> None:
@@ -237,6 +267,11 @@ class _Table:
         self.path, self.rows = path, dict[str, dict[str, str]]()
         if path.is_file():
             text = path.read_text(encoding="utf-8", errors="replace")
+            if text.strip() and text.partition("\n")[0] != ",".join(COLUMNS):
+                raise UsageError(  # somebody's remarks, perhaps
+                    f"{path}: is not as this version writes it (another table, an edited one, or an earlier version's) "
+                    "and would be replaced; rename it, or choose another --out"
+                )
             result = (row for row in csv_file.rows(text, COLUMNS) if row["status"] == "ok")
             dropped = {csv_file.on_one_line(name) for name in drop}
             self.rows = {row["file"]: row for row in result if row["file"] not in dropped}
@@ -252,9 +287,10 @@ class _Table:
     def __exit__(self, *_: object) -> None:
         self.file.close()
 
-    def has(self, name: str) -> bool:
-        """Whether the table has a row of this file that says it was predicted."""
-        return csv_file.on_one_line(name) in self.rows
+    def has(self, name: str, model: str) -> bool:
+        """Whether the table has a row of this file that says this model predicted it."""
+        row = self.rows.get(csv_file.on_one_line(name))
+        return row is not None and row["model"] == csv_file.on_one_line(model)
 
     def add(self, row: dict[str, str]) -> None:
         """Append a row, on disk at once."""

@@ -5,6 +5,7 @@ Each says how large it is before anything is decoded: a file of a few bytes may 
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,24 @@ def read(path: Path) -> Radiograph:
     size = (_jpeg_size if result == "jpeg" else _tiff_size)(path, data)
     if not 0 < size[0] * size[1] <= MAX_PIXELS:
         raise DataError(f"{path}: {size[1]} x {size[0]} pixels; between 1 and {MAX_PIXELS:,} are accepted")
-    return Radiograph(images.scaled(images.decode(path, data, size)))
+    turned = 1 if result == "tiff" else _orientation(data[: 1 << 16].partition(b"Exif\0\0")[2])
+    remarks = () if turned in (0, 1) else (f"stored turned or mirrored (orientation {turned}), used as stored",)
+    return Radiograph(images.scaled(images.decode(path, data, size)), remarks=remarks)
+
+
+def _orientation(tiff: bytes) -> int:
+    """How a viewer turns the picture, of EXIF's first directory: 1 to 8; 1, as stored, where none is said.
+
+    A camera that photographed a film writes it. Masks are made for the pixels as they are stored."""
+    order = "<" if tiff[:2] == b"II" else ">"
+    with contextlib.suppress(struct.error):
+        (at,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (n,) = struct.unpack_from(f"{order}H", tiff, at)
+        for k in range(n):
+            tag, value = struct.unpack_from(f"{order}H6xH", tiff, at + 2 + 12 * k)
+            if tag == _ORIENTATION:
+                return int(value)
+    return 1
 
 
 def _jpeg_size(path: Path, data: bytes) -> tuple[int, int]:
@@ -92,7 +110,7 @@ def _jpeg_size(path: Path, data: bytes) -> tuple[int, int]:
 
 
 _SIZES = {1: 1, 3: 2, 4: 4}  # bytes of a TIFF value by its type: byte, short, long
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 257, 258, 259, 262, 277
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 259, 262, 274, 277
 _COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
 
 
@@ -121,6 +139,8 @@ def _tiff_size(path: Path, data: bytes) -> tuple[int, int]:
         (samples not in (1, 3, 4), f"{samples} samples a pixel; save it as grey"),
         (values.get(_PHOTOMETRIC, 1) == 0, "white is zero (photometric interpretation 0); save it with black as zero"),
         (values.get(_PHOTOMETRIC, 1) not in (0, 1, 2), "palette or another colour model; save it as grey"),
+        (values.get(_ORIENTATION, 1) not in (0, 1),  # OpenCV turns it, so that its mask would not fit the stored pixels
+         f"stored turned or mirrored (orientation {values.get(_ORIENTATION)}); save it upright"),
         (values.get(_COMPRESSION, 1) not in _COMPRESSIONS,
          f"compression {values.get(_COMPRESSION)}; save it uncompressed, or with {', '.join(_COMPRESSIONS.values())}"),
     ]  # fmt: skip

@@ -3,13 +3,14 @@ a training from Keras's settings in the environment and in ~/.keras/keras.json."
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ FOREIGN = (
 )
 # as Keras is without keras.json
 DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+NOTICE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} [\d:.]+ ")  # lines of TensorFlow's
 LIMITS = ("max_epochs", "max_steps_per_epoch")
 
 
@@ -131,8 +133,7 @@ def init_backend(seed: int, threads: int, deterministic: bool = True) -> Device:
     Keras then has its own settings, whatever keras.json and the environment say.
     Raises UsageError for a seed outside 0 to 2^32 - 1, EnvironmentFailure when the backend is not installed.
     """
-    if not 0 <= seed <= MAX_SEED:
-        raise UsageError(f"seed {seed}: must be between 0 and {MAX_SEED}")
+    check_seed(seed)
     backend = backend_name()
     os.environ.setdefault("CUDA_DEVICE_ORDER", CARDS_ORDER)
     keras = start_keras(backend)
@@ -173,6 +174,12 @@ def _start_torch(threads: int, deterministic: bool) -> Device:
 
 def _device(name: str) -> Device:
     return Device(name, device_slug(name))
+
+
+def check_seed(seed: int) -> None:
+    """Raise UsageError for a seed that no backend takes."""
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed {seed}: must be between 0 and {MAX_SEED}")
 
 
 def check_devices(devices: int) -> None:
@@ -264,6 +271,32 @@ def kept(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in FOREIGN}
 
 
+@contextlib.contextmanager
+def without_notices() -> Iterator[None]:
+    """Hold back what TensorFlow notes as it is imported, where ``TF_CPP_MIN_LOG_LEVEL`` asks for errors alone.
+
+    TensorFlow 2.21 tells on every start, whatever that says, that oneDNN is used and that there is no CUDA, under the
+    word WARNING. All else that the block writes to standard error, from C++ too, is passed on at its end.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        shown = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(shown, 2)
+            os.close(shown)
+            held.seek(0)
+            for line in held:
+                if not NOTICE.match(line):
+                    os.write(2, line)
+
+
 def start_keras(backend: str) -> Any:
     """Import Keras on this backend, with its own settings whatever keras.json and the environment say; the module.
 
@@ -275,7 +308,8 @@ def start_keras(backend: str) -> Any:
             os.environ.pop(name, None)
         os.environ["KERAS_BACKEND"] = backend  # keras.json may name another
     try:
-        import keras
+        with without_notices():
+            import keras
     except ImportError as error:
         raise EnvironmentFailure(
             f"the backend {backend!r} cannot be imported ({error}); install it or set KERAS_BACKEND to another"

@@ -34,7 +34,10 @@ def folds(cases: Sequence[Case], n: int, seed: int = 0) -> list[Fold]:
     patients = _by_patient(cases)
     tested = -(-len(patients) // n)  # at most, in one fold; two others must train and validate
     if len(patients) < n or len(patients) - tested < 2:
-        raise DataError(f"{len(patients)} patients cannot be split into {n} folds of training, validation and test")
+        raise DataError(
+            f"{len(patients)} patients cannot be split into {n} folds of training, validation and test; "
+            f"at least {4 if n == 2 else n} are needed"
+        )
     parts = _deal(patients, n, f"test:{seed}")
     result = []
     for k, part in enumerate(parts):
@@ -59,7 +62,7 @@ def cross_dataset(train_set: Sequence[Case], test_set: Sequence[Case], seed: int
     patients = _by_patient(train_set)
     _refuse_shared(patients, test_set)
     if len(patients) < 2:
-        raise DataError(f"{len(patients)} patients cannot be split into training and validation")
+        raise DataError(f"{len(patients)} patients cannot be split into training and validation; at least 2 are needed")
     held = _deal(patients, min(VALIDATION_PARTS, len(patients)), f"validation:{seed}:across")[0]
     return Fold(
         train=_ids(patients[p] for p in patients if p not in held),

@@ -77,6 +77,17 @@ def path(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text!r}: no home folder of that name; is ./{text} meant?") from error
 
 
+def new_file(text: str) -> Path:
+    """The path of a file that is written at the end, told before the work where it cannot be one."""
+    result = path(text)
+    if result.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; give the name of a file")
+    above = next(folder for folder in result.absolute().parents if folder.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise argparse.ArgumentTypeError(f"{text!r}: nothing can be written to {str(above)!r}; give another place")
+    return result
+
+
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
     """A parser of whole numbers from low to high."""
     expected = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
@@ -122,6 +133,11 @@ def near(path: Path) -> str:
     """A path as the user would type it from here."""
     shown = os.path.relpath(path)
     return str(path) if shown.startswith("..") else shown
+
+
+def counted(n: int, what: str) -> str:
+    """``1 patient``, ``2 patients``."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def elapsed(seconds: float) -> str:

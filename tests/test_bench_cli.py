@@ -66,6 +66,37 @@ def test_a_number_of_things_is_at_least_one(words, tmp_path, capsys):
     assert f"error: argument {words.split()[-1]}: '0': expected a whole number of at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("speed smoke --batches 0,8", "'0,8': expected numbers of at least 1"),  # 0 was measured as the recipe's batch
+        ("speed smoke --size 40", "'40': expected a multiple of 16, such as 32 or 48"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_before_a_process_starts(words, expected, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*words.split(), "--results", str(tmp_path / "new")])
+    assert ended.value.code == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_search_is_not_begun_for_a_place_where_it_cannot_be_published(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    given = ["tune", "smoke", "--publish-to", str(tmp_path / "file"), "--results", str(tmp_path / "new")]
+    assert main(given) == 2
+    assert f"--publish-to {tmp_path}/file: is a file; give a results folder" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("words", ["report --suite smoke", "history smoke"])
+def test_a_suite_without_a_record_is_told_as_such(words, tmp_path, capsys):
+    """`report` rewrote the other pages and said nothing; `history` asked to commit changes that there were not."""
+    assert main([*words.split(), "--results", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}: no record of suite smoke; `python -m bench run smoke`\n"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("verb", [*(f"{v} smoke" for v in ("run", "ensemble", "robustness", "speed", "tune")), "gate"])
 def test_a_backend_that_is_not_installed_is_told_before_anything_begins(verb, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")

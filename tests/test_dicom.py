@@ -126,6 +126,18 @@ def test_a_modality_that_is_no_radiograph_is_told(tmp_path):
     assert read(tmp_path, Modality="DX").remarks == ()
 
 
+@pytest.mark.parametrize(("header", "remarks"), [
+    ({"ViewPosition": "PA", "PatientOrientation": ["L", "F"]}, ()),
+    ({"ViewPosition": "AP", "PatientOrientation": []}, ()),
+    ({"ViewPosition": "LL"}, ("view LL",)),
+    ({"PatientOrientation": ["R", "F"]}, ("mirrored: right and left are swapped",)),
+    ({"ViewPosition": "RL", "PatientOrientation": ["P", "F"]}, ("view RL",)),
+])  # fmt: skip
+def test_a_lateral_view_and_a_mirrored_image_are_told(tmp_path, header, remarks):
+    """Columns of a radiograph seen from the front run towards the patient's left (PS3.3 C.7.6.1.1.1)."""
+    assert read(tmp_path, **header).remarks == remarks
+
+
 @pytest.mark.parametrize(
     ("elements", "match"),
     [

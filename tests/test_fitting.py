@@ -111,6 +111,17 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(cases, tmp_path):
         lungseg.fit([], tmp_path / "model", **SMALL)
     with pytest.raises(DataError, match="cannot be split"):
         lungseg.fit(cases[:2], tmp_path / "model", **SMALL)
+    for wrong, words in (
+        ({"threads": -1}, "-1 threads: at least 1"), ({"size": -16}, "multiples of 16"), ({"size": 33}, "size 33 x 33"),
+        ({"width": 0}, "width 0"), ({"seed": -1}, "seed -1"), ({"architecture": "best"}, "unknown architecture 'best'"),
+        ({"architecture": "no.such:net"}, "there is no module no.such"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=words):
+            lungseg.fit(cases, tmp_path / "model", **{**SMALL, **wrong})
+    for call in (lambda: lungseg.fit("my/set", tmp_path / "model"), lambda: lungseg.evaluate("lwnet-128", "my/set")):
+        with pytest.raises(UsageError, match=r"expected the list that lungseg\.load gives, not 'my/set'"):
+            call()
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]  # no folder that nothing would ever go on from
 
 
 def test_the_command_trains_and_its_model_is_scored_and_kept_in_the_card(tmp_path, monkeypatch, capsys, swift):

@@ -90,6 +90,7 @@ def test_no_baseline_is_exit_5_with_the_command_that_makes_one_before_training(
     details = capsys.readouterr().err
     assert "b.json" in details
     assert "make baseline" in details
+    assert "Error(" not in details  # Python's words for it are not the user's
 
 
 @pytest.mark.fault("F85")

@@ -42,5 +42,6 @@ def test_the_verb_draws_what_the_records_tell(tmp_path, capsys) -> None:
     save(tmp_path, [sealed(r) for r in made(FIRST, 3)])
     assert main(["history", "quick", "--results", str(tmp_path)]) == 0
     assert (tmp_path / "figures" / "quick-history.png").stat().st_size > 5000
-    assert main(["history", "smoke", "--results", str(tmp_path)]) == 2
+    save(tmp_path / "changed", [sealed(r) for r in made(FIRST, 3, dirty=True)])
+    assert main(["history", "quick", "--results", str(tmp_path / "changed")]) == 2
     assert "without uncommitted changes" in capsys.readouterr().err

@@ -187,7 +187,7 @@ def test_what_is_not_a_file_is_an_error_that_names_it(tmp_path, kind):
     }
     make[kind]()
     absent = kind in ("nothing", "dangling link", "link to itself")
-    why = "no such file" if absent else "not a regular file|cannot be read"
+    why = "no such file" if absent else "not a regular file|a folder, not a file|cannot be read"
     with pytest.raises(DataError, match=rf"entry\.png: ({why})"):
         images.read_image(path)
 

@@ -28,6 +28,134 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(("verb", "remedy"), [
+    (["train", "folder", ".", "m"], "the same command goes on"),
+    (["predict", "a.png"], "the same command with --skip-existing goes on"),
+    (["demo"], "no partial files are left"),
+])  # fmt: skip
+def test_who_interrupts_is_told_how_to_go_on(monkeypatch, capsys, verb, remedy):
+    from lungseg import cli
+
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    for module in cli.VERBS:
+        monkeypatch.setattr(module, "run", interrupted)
+    code, out, err = run(capsys, *verb)
+    assert (code, out) == (130, "")
+    assert remedy in err
+
+
+def test_a_score_without_an_interval_shows_none(capsys):
+    """Two patients: the bounds are the mean, and [0.9783, 0.9783] would look like certainty."""
+    from lungseg import evaluation
+    from lungseg.cli.train import describe
+
+    def line(values, patients):
+        return describe({"set": "mine", "at": "stored", **evaluation.summary(values, patients)})
+
+    assert line([0.9, 0.8], ["a", "a"]) == (
+        "Dice 0.8500 (too few patients for an interval), 2 images of 1 patient (mine), at the masks' stored size"
+    )
+    assert "(no interval: all are alike), 3 images of 3 patients" in line([0.5, 0.5, 0.5], ["a", "b", "c"])
+    assert "0.8000 [0." in line([0.9, 0.8, 0.7], ["a", "b", "c"])
+
+
+def test_an_output_below_a_file_or_in_a_folders_place_says_which(root):
+    from lungseg import atomic
+    from lungseg.errors import EnvironmentFailure
+
+    (root / "file").touch()
+    with pytest.raises(EnvironmentFailure, match=r"because .*file is a file; choose another folder"):
+        atomic.write_bytes(root / "file" / "lungs.csv", b"")
+    with pytest.raises(EnvironmentFailure, match=r"img: is a folder; give the name of a file"):
+        atomic.write_bytes(root / "img", b"")
+
+
+def test_a_recipe_that_is_none_is_told_before_the_set_is_read(tmp_path, capsys):
+    code, _, err = run(capsys, "train", "folder", tmp_path / "none", tmp_path / "model", "--recipe", "best")
+    assert code == 2
+    assert "unknown recipe 'best'" in err
+
+
+@pytest.mark.parametrize(("place", "words"), [
+    ("img", "is a folder; give the name of a file"), ("img/a.png/scores", "nothing can be written to"),
+])  # fmt: skip
+def test_a_file_that_cannot_be_written_at_the_end_is_told_before_the_work(root, capsys, place, words):
+    from bench.__main__ import main as bench
+
+    model = root / "model"  # there is none: whoever looked for it first would say so
+    for command, given in (
+        (main, ["evaluate", str(model), "folder", str(root), "--json"]),
+        (main, ["data", "verify", "folder", "x", "--pairs"]),
+        (bench, ["gate", "--junit"]), (bench, ["compare", "smoke", "--junit"]), (bench, ["gate-speed", "--junit"]),
+        (bench, ["baseline", "--baseline"]),
+    ):  # fmt: skip
+        try:
+            code = command([*given, str(root / place)])
+        except SystemExit as done:
+            code = done.code
+        assert code == 2
+        assert words in capsys.readouterr().err
+
+
+def test_pairs_are_not_written_into_the_set_which_would_then_be_refused(root, capsys):
+    code, out, err = run(capsys, "data", "verify", "folder", root, "--pairs", root / "pairs.csv")
+    assert (code, out) == (2, "")
+    assert "lies in the dataset" in err
+    assert run(capsys, "data", "verify", "folder", root)[0] == 0
+
+
+def test_a_folder_for_the_runtime_alone_is_checked_before_anything_is_exported(tmp_path, capsys):
+    import model_folders
+
+    model = model_folders.make(tmp_path / "model")
+    (tmp_path / "there").mkdir()
+    given = ["export", model, tmp_path / "out", "--runtime-only"]
+    assert run(capsys, *given, tmp_path / "there")[::2] == (
+        2,
+        f"lungseg: {tmp_path}/there: exists; remove it or choose another name\n",
+    )
+    code, _, err = run(capsys, *given, tmp_path / "new", "--forms", "litert-float32")
+    assert code == 2
+    assert "needs the ONNX graph; add onnx to --forms" in err
+
+
+@pytest.mark.parametrize("level", ["3", "2"])
+def test_notices_of_tensorflow_are_held_back_and_nothing_else(monkeypatch, capfd, level):
+    """As TensorFlow 2.21 writes them, past Python; a command says no word of WARNING where nothing is wrong."""
+    from lungseg import runtime
+
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
+    notices = (
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "I0000 00:00:1795819179.356912    3055 port.cc:153] oneDNN custom operations are on.\n"
+    )
+    errors = "E0000 00:00:1795818550.755568   31649 cuda_platform.cc:52] failed call to cuInit\nImportWarning: odd\n"
+
+    def imported():
+        with runtime.without_notices():
+            os.write(2, (notices + errors).encode())
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        imported()
+    os.write(2, b"after\n")
+    shown = capfd.readouterr().err
+    assert shown == ("" if level == "3" else notices) + errors + "after\n"
+
+
+def test_the_cards_of_shipped_models_are_not_written_to(root, capsys):
+    """In site-packages, where whoever uses the model next would find another's scores in it."""
+    from lungseg import model_folder
+
+    before = (model_folder.SHIPPED / "lwnet-128" / "card.json").read_bytes()
+    code, out, err = run(capsys, "evaluate", "lwnet-128", "folder", root, "--to-card", "mine")
+    assert (code, out) == (2, "")
+    assert err.startswith("lungseg: lwnet-128: is the package's own; copy ")
+    assert (model_folder.SHIPPED / "lwnet-128" / "card.json").read_bytes() == before
+
+
 def test_a_sound_set_is_0_with_its_table_on_stdout(root, capsys):
     code, out, err = run(capsys, "data", "verify", "folder", root)
     assert (code, err) == (0, "")

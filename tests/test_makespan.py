@@ -84,3 +84,7 @@ def test_the_command_needs_records_and_at_least_one_worker(tmp_path, capsys):
     assert main(["makespan", "quick", "--results", str(tmp_path)]) == 2
     assert "no scored record of suite quick" in capsys.readouterr().err
     assert main(["makespan", "quick", "--workers", "0"]) == 2
+    assert "--workers 0: expected numbers of at least 1" in capsys.readouterr().err
+    for wait in ("-3", "nan", "inf"):
+        assert main(["makespan", "quick", f"--wait={wait}"]) == 2
+        assert f"--wait {float(wait)}: expected seconds of at least 0" in capsys.readouterr().err

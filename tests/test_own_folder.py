@@ -142,3 +142,23 @@ def test_an_image_of_another_kind_beside_a_whole_set_is_passed_over(tmp_path):
     source_layout(tmp_path, "a", "b")
     (tmp_path / "img" / "overview.jpg").write_bytes(b"x")
     assert [case.id for case in lungseg.load("folder", tmp_path)] == ["a", "b"]
+
+
+def test_a_folder_of_another_layout_is_told_which_one_is_expected(tmp_path):
+    source_layout(tmp_path / "set", "a")
+    with pytest.raises(
+        DataError, match=r"img: has no folder img/; expected img/ and mask/ .*it holds no folder; .*set has them"
+    ):
+        lungseg.load("folder", tmp_path / "set" / "img")
+    (tmp_path / "set" / "img").rename(tmp_path / "set" / "images")
+    with pytest.raises(DataError, match=r"set: has no folder img/; expected img/ and mask/ .*it holds images/, mask/$"):
+        lungseg.load("folder", tmp_path / "set")
+
+
+def test_masks_of_other_names_are_one_sentence(tmp_path):
+    source_layout(tmp_path, "a", "b")
+    for name in "ab":
+        (tmp_path / "mask" / f"{name}.png").rename(tmp_path / "mask" / f"{name}_mask.png")
+    with pytest.raises(DataError, match=r"no mask has the name of its image \(a\.png, but a_mask\.png\)") as caught:
+        lungseg.load("folder", tmp_path)
+    assert len(caught.value.problems) == 1

@@ -197,7 +197,7 @@ def test_what_lacks_its_description_or_a_case_is_refused(tmp_path):
     with pytest.raises(DataError, match="write it again"):
         phantom.load(tmp_path)
     (tmp_path / phantom.ABOUT).unlink()
-    with pytest.raises(UsageError, match=r"no complete phantom set.*phantom\.write"):
+    with pytest.raises(UsageError, match=r"no complete phantom set.*lungseg data phantom"):
         phantom.load(tmp_path)
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,8 @@ import model_folders
 import numpy as np
 import pytest
 
-from lungseg import csv_file, inputs, lungs, model_folder, prediction
+import lungseg
+from lungseg import csv_file, evaluation, inputs, lungs, model_folder, prediction
 from lungseg.__main__ import main
 from lungseg.datasets import phantom
 from lungseg.errors import DataError, UsageError
@@ -252,6 +254,18 @@ def test_folders_and_globs_find_what_is_there_and_not_what_was_written(tmp_path)
     assert [item.name for item in inputs.items([str(tmp_path / "sub")], tmp_path)] == ["b.TIF", "c.dcm"]
 
 
+def test_dicom_files_without_an_ending_are_found_in_a_folder(tmp_path):
+    """As archives name them on a disc; the directory of it and other files are passed over."""
+    for name in ("IM000001", "DICOM/1.2.840.7", "DICOM/1.2.840.8", "DICOMDIR", ".IM2"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "README").write_bytes(bytes(128) + b"DICO")
+    os.mkfifo(tmp_path / "pipe")
+    result = inputs.items([str(tmp_path)], tmp_path / "out")
+    assert [item.name for item in result] == ["DICOM/1.2.840.7", "DICOM/1.2.840.8", "IM000001"]
+    assert [item.stem for item in result] == [item.name for item in result]
+
+
 def test_a_name_that_a_spreadsheet_would_run_is_no_formula(tmp_path):
     write(tmp_path / "=cmd|' /C calc'!A0.png", picture(0))
     run([tmp_path], tmp_path / "out")
@@ -275,9 +289,45 @@ def test_rows_of_other_files_stay_and_one_done_again_is_told_once(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no longer an image")
     run([tmp_path / "a.png"], out)
     assert [(row["file"], row["status"]) for row in rows(out)][-1] == ("a.png", "error")
-    (out / "lungs.csv").write_text("another,table\n1,2\n")
-    run([tmp_path / "b.png"], out)
-    assert [row["file"] for row in rows(out)] == ["b.png"]
+
+
+@pytest.mark.parametrize("text", ["another,table\n1,2\n", "file;status;remarks\na.png;ok;effusion\n"])
+def test_a_table_that_somebody_edited_is_not_replaced(tmp_path, text):
+    write(tmp_path / "a.png", picture(0))
+    table = tmp_path / "out" / "lungs.csv"
+    table.parent.mkdir()
+    table.write_text(text)
+    with pytest.raises(UsageError, match=r"lungs\.csv: .* rename it, or choose another --out"):
+        run([tmp_path / "a.png"], tmp_path / "out")
+    assert table.read_text() == text
+
+
+def test_two_commands_at_once_do_not_drop_each_others_rows(tmp_path):
+    for k, name in enumerate(("a.png", "b.png")):
+        write(tmp_path / name, picture(k))
+    out, refused = tmp_path / "out", []
+
+    def begin_another(item, error, tally):
+        with pytest.raises(UsageError, match="another command predicts into it; wait, or choose another --out"):
+            run([tmp_path / "b.png"], out)
+        refused.append(item.name)
+
+    run([tmp_path / "a.png"], out, watch=begin_another)
+    assert refused == ["a.png"]
+    run([tmp_path / "b.png"], out)  # once the first has ended
+    assert [row["file"] for row in rows(out)] == ["a.png", "b.png"]
+
+
+def test_what_another_model_has_segmented_is_not_skipped(tmp_path):
+    write(tmp_path / "a.png", picture(0))
+    items, out = inputs.items([str(tmp_path / "a.png")], tmp_path / "out"), tmp_path / "out"
+    other = replace(CARD, name="other", weights_sha256="f" * 64)
+
+    def again(card, **more):
+        return prediction.predict(items, out, card, bright, prediction.Wanted(), skip_existing=True, **more).skipped
+
+    assert [again(CARD), again(CARD), again(other), again(other), again(other, tta=True)] == [0, 1, 0, 1, 0]
+    assert [row["model"] for row in rows(out)] == ["other ffffffffffff tta"]
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
@@ -322,6 +372,23 @@ def test_the_command_ends_with_4_for_a_bad_file_3_for_only_bad_ones_and_0_for_no
     assert main(["predict", str(tmp_path / "none.png"), "--out", str(out), *model]) == 3
     assert main(["predict", str(tmp_path / "good.png"), "--model", str(tmp_path / "none")]) == 3
     assert main(["predict", str(tmp_path / "good.png"), "--out", str(out), "--engine", "keras", *model]) == 2
+
+
+def test_dicom_seg_without_a_dicom_file_says_that_it_writes_none(exported, tmp_path, capsys):
+    pytest.importorskip("highdicom", reason="pip install 'lungseg[dicom-seg]'")
+    write(tmp_path / "a.png", picture(0))
+    given = [str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--model", str(exported), "--dicom-seg"]
+    assert main(["predict", *given]) == 0
+    assert "--dicom-seg writes nothing: no input is DICOM" in capsys.readouterr().err
+
+
+def test_a_size_of_overlays_asks_for_overlays(exported, tmp_path):
+    write(tmp_path / "a.png", picture(0))
+    given = ["predict", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--model", str(exported)]
+    assert main([*given, "--overlay-size", "30"]) == 0
+    overlay = cv2.imread(str(tmp_path / "out" / "a_overlay.png"))
+    assert overlay is not None
+    assert max(overlay.shape) == 30
 
 
 def test_the_command_killed_half_way_and_run_again_leaves_what_one_run_does(exported, tmp_path):
@@ -417,6 +484,19 @@ def test_in_python_masks_and_maps_come_back_at_each_images_size(exported, tmp_pa
     for wrong in (np.zeros((4, 4, 3)), np.full((4, 4), 2.0), np.zeros((4, 4), np.uint16), np.full((4, 4), np.nan)):
         with pytest.raises(UsageError, match="image 0"):
             lungseg.predict([wrong], exported)
+
+
+def test_in_python_a_slip_is_told_in_words(exported, tmp_path):
+    with pytest.raises(UsageError, match=r"expected a list of them; give \[image\]"):
+        lungseg.predict(np.zeros((8, 8)), exported)
+    with pytest.raises(DataError, match="a folder, not a file"):
+        lungseg.predict([tmp_path], exported)
+    with pytest.raises(DataError, match="no image to score"):
+        lungseg.evaluate(exported, [])
+    with pytest.raises(DataError, match="only an ONNX graph, which `lungseg predict`"):
+        lungseg.load_model("lwnet-128")
+    with pytest.raises(UsageError, match="at 'native': expected 'stored' or 'network'"):
+        evaluation.Evaluation(()).dice("native")
 
 
 def test_averaged_copies_move_nothing_but_edges_where_a_pixel_is_its_own_probability(exported, tmp_path):

@@ -16,13 +16,17 @@ def test_a_variant_has_its_own_name_epochs_and_speed():
     assert [name(PLAIN), name(TWICE)] == ["unet fold 0 seed 0", "unet (epochs-300) fold 0 seed 0"]
     pace = ProgressEstimate([PLAIN, TWICE], workers=1)
     assert pace.remaining() is None
-    pace.on_event(PLAIN, 1, 1.0)
-    assert pace.remaining() == 149 + 300, "what is not known yet is as fast as what is"
-    pace.on_event(TWICE, 1, 3.0)
-    assert pace.remaining() == 149 + 3 * 299
+    pace.on_event(PLAIN, 1, 60.0)
+    assert pace.remaining() is None, "the first epoch compiles"
+    pace.on_event(PLAIN, 2, 1.0)
+    assert pace.remaining() == 148 + 300, "what is not known yet is as fast as what is"
+    pace.on_event(TWICE, 1, 60.0)
+    assert pace.remaining() == 148 + 299
+    pace.on_event(TWICE, 2, 3.0)
+    assert pace.remaining() == 148 + 3 * 298
     pace.on_event(TWICE, 300, 3.0)
     pace.finished(TWICE)
-    assert pace.remaining() == 149
+    assert pace.remaining() == 148
 
 
 def test_lines_and_bars_count_the_epochs_of_each_cell(capsys):

@@ -47,6 +47,12 @@ def test_public_names_are_there():
         lungseg.train  # noqa: B018
 
 
+def test_what_is_imported_at_its_first_use_is_completed_too():
+    assert set(lungseg.__all__) <= set(dir(lungseg))
+    code = "import lungseg, sys; assert {'fit', 'metrics'} <= set(dir(lungseg)); sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, check=False).returncode == 0
+
+
 def test_tables_hold_the_documented_names():
     assert {"unet", "resunet", "r2unet"} <= set(lungseg.ARCHITECTURES)
     assert {"montgomery", "shenzhen", "folder", "phantom"} <= set(lungseg.DATASETS)

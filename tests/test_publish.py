@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from records import agreeing, grid, save, validate
+from records import agreeing, grid, parsed, save, validate
 
 from bench import publish, suites
 from bench.records import store
 from bench.records.results import Results
-from lungseg.errors import DataError
+from lungseg.errors import DataError, UsageError
 
 SMALL = {"folds": 2, "n": 24, "epochs": 4}
 
@@ -44,3 +44,22 @@ def test_every_record_that_is_none_is_named_and_nothing_is_copied(tmp_path):
         publish.publish(suites.suite("quick"), Results(tmp_path / "own"), Results(tmp_path / "committed"))
     assert len(caught.value.problems) == 2
     assert not (tmp_path / "committed").exists()
+
+
+def test_a_row_that_lacks_folds_is_told_how_to_be_published():
+    first, second = sound()
+    first["data"]["target_pixels"] = {**first["data"]["target_pixels"], **second["data"]["target_pixels"]}
+    alone = parsed([store.sealed(first)])
+    (problem,) = publish.validate(alone)
+    assert problem.startswith("unet seed 0: 12 of 24 images are not predicted; it has folds [0] only")
+    assert problem.endswith("run the others, or publish it unranked with --partial")
+    assert publish.validate(alone, partial=True) == []
+
+
+def test_a_folder_is_not_published_to_itself_whatever_it_is_called(tmp_path):
+    """Older protocols' records would be moved aside as if newer ones had come from elsewhere."""
+    save(tmp_path / "own", sound(suite="quick"))
+    (tmp_path / "link").symlink_to("own")
+    with pytest.raises(UsageError, match="link: is the folder that is published from; give another --to"):
+        publish.publish(suites.suite("quick"), Results(tmp_path / "own"), Results(tmp_path / "link"))
+    assert {path.name for path in (tmp_path / "own").iterdir()} == {"runs"}

@@ -82,6 +82,24 @@ def test_a_tiff_written_by_hand_is_read(tmp_path, order):
     np.testing.assert_allclose(result.pixels.ravel(), np.arange(16) / 255, rtol=1e-6)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_picture_that_viewers_turn_is_used_as_stored_and_says_so(tmp_path, order):
+    """A photograph of a film: its pixels lie on their side, EXIF says so (tag 274), and masks fit the pixels."""
+    said = "stored turned or mirrored (orientation 6), used as stored"
+    pixels = (np.random.default_rng(0).random((24, 40)) * 255).astype(np.uint8)
+    plain = encoded(tmp_path / "a.jpg", pixels, ".jpg")
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
+    for turned, remarks in ((6, (said,)), (1, ())):
+        exif = b"Exif\0\0" + head + struct.pack(f"{order}HHHIHHI", 1, 274, 3, 1, turned, 0, 0)
+        data = plain.read_bytes()
+        photograph = tmp_path / f"{turned}.jpg"
+        photograph.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+        result = radiograph.read(photograph)
+        assert result.remarks == remarks
+        np.testing.assert_array_equal(result.pixels, radiograph.read(plain).pixels)
+    assert radiograph.read(plain).remarks == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
@@ -92,6 +110,7 @@ def test_a_tiff_written_by_hand_is_read(tmp_path, order):
         ({262: 3}, "palette"),
         ({259: 7}, "compression 7"),
         ({277: 2}, "2 samples"),
+        ({274: 6}, "orientation 6"),
     ],
 )
 def test_a_tiff_that_is_no_single_grey_image_is_refused_before_it_is_decoded(tmp_path, changes, match, monkeypatch):

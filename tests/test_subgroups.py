@@ -205,6 +205,15 @@ def test_command_writes_aggregates_from_a_folder_and_needs_records(tmp_path, cap
     assert main(command) == 0
     stored = subgroups.read(Results(results), only(records))
     assert {group: result["n"] for group, result in stored["age"].items()} == {"under 40": 30, "40 to 59": 30}
+    before = Results(results).subgroups("own").read_bytes()
+    for folder in ("img", "mask"):
+        for path in sorted((data / folder).iterdir())[8:]:
+            path.unlink()
+    (data / "metadata.csv").write_text("\n".join(lines[:9]))
+    capsys.readouterr()
+    assert main(command) == 3  # a part of the set: what was aggregated from the whole of it would be replaced
+    assert "data: lacks 52 of the 60 images that the records score" in capsys.readouterr().err
+    assert Results(results).subgroups("own").read_bytes() == before
 
 
 def test_broken_file_is_named(tmp_path):

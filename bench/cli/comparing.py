@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +16,12 @@ from bench import machine, markdown, suites
 from bench.records.results import Results
 from bench.suites import Suite
 from lungseg import runtime
-from lungseg.architectures import is_outside
+from lungseg.architectures import ARCHITECTURES, is_outside
 from lungseg.errors import PARTIAL, EnvironmentFailure, UsageError
 from lungseg.terminal import near, silence
 
 if TYPE_CHECKING:
+    from bench.gate.limits import Limits
     from bench.gate.verdict import Verdict
 
 
@@ -34,7 +35,7 @@ def gate(options: argparse.Namespace) -> int:
     before = guard.load_baseline(options.baseline)
     suite = _subject(options, before)
     before = _asked(before, suite, options)
-    limits = guard.chosen(suite.name, options.limits, options.margin)
+    limits = _limits(options, suite, before["architectures"])
     note = replaced.note(options.baseline, before, options.against)
     now = _trained(suite, options)
     findings = guard.compare(before, now, limits)
@@ -51,8 +52,8 @@ def compare(options: argparse.Namespace) -> int:
 
     markdown.check_tabulate()
     suite = suites.select(suites.suite(options.suite), options.arch)
-    limits = guard.chosen(suite.name, options.limits, options.margin)
     before, now = (guard.summarise_results(folder, suite) for folder in (options.baseline, options.candidate))
+    limits = _limits(options, suite, (name for of in (*before.values(), *now.values()) for name in of["architectures"]))
     shared = sorted(before.keys() & now.keys())
     if not shared:
         raise guard.NotComparable(
@@ -80,7 +81,7 @@ def baseline(options: argparse.Namespace) -> int:
     from bench.records import store
 
     suite = _subject(options, _readable(options.baseline))
-    limits = guard.chosen(suite.name, options.limits, options.margin)
+    limits = _limits(options, suite)
     now = _trained(suite, options)
     missing = set(suite.architectures) - set(now["architectures"]) - now.get("failed", {}).keys()
     wrong = [f"{name} failed" for name in sorted(missing)]
@@ -148,6 +149,20 @@ def _subject(options: argparse.Namespace, before: Mapping[str, Any] | None) -> S
     known = list((before or {}).get("architectures", {}))
     other = ",".join(known) if any(map(is_outside, known)) else None  # of another project, which no suite names
     return suites.select(suites.suite(name), options.arch or other)
+
+
+def _limits(options: argparse.Namespace, suite: Suite, held: Iterable[str] = ()) -> Limits:
+    """The limits that the options ask for. Raises UsageError for a margin of a name that no architecture has: it would
+    be in force for none."""
+    from bench import gate as guard
+
+    result = guard.chosen(suite.name, options.limits, options.margin)
+    known = {*ARCHITECTURES, *suite.architectures, *held}
+    if unknown := [name for name, _ in result.margins if name not in known]:
+        raise UsageError(
+            f"{options.limits}: margins: no architecture is called {unknown[0]!r}; known are {', '.join(sorted(known))}"
+        )
+    return result
 
 
 def _asked(before: Mapping[str, Any], suite: Suite, options: argparse.Namespace) -> dict[str, Any]:

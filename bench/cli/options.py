@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from bench.records.results import Results, home
 from lungseg import __version__
 from lungseg.recipes import PRECISIONS
-from lungseg.terminal import path, whole
+from lungseg.terminal import new_file, path, whole
 
 COUNT = whole(1)
-SIDE = whole(16)  # pixels: the deepest networks halve an image four times
 Verb = Callable[[str, str], argparse.ArgumentParser]
 # Up to version 0.1, so that an error can name the new ones. None is accepted.
 RENAMED_VERBS = {"strata": "subgroups"}
@@ -95,14 +94,14 @@ def _measuring(verb: Verb) -> None:
     )
     speed = verb("speed", "measure the throughput of a suite's architectures, each in its own process")
     _choice(speed)
-    speed.add_argument("--batches", type=_numbers, default=(), help="comma-separated batch sizes, such as 8,16 "
+    speed.add_argument("--batches", type=_counts, default=(), help="comma-separated batch sizes, such as 8,16 "
                        "(default: as in the recipe)")  # fmt: skip
     speed.add_argument("--peers", action="store_true", help="compare our U-Net with a native PyTorch U-Net, in both "
                        "precisions unless --precision names one (needs torch)")  # fmt: skip
     speed.add_argument("--whole", action="store_true", help="run the full measurement protocol, which takes minutes "
                        "per architecture")  # fmt: skip
     speed.add_argument("--precision", choices=PRECISIONS, metavar="POLICY", help=PRECISION)
-    speed.add_argument("--size", type=SIDE, help="image side in pixels (default: as in the suite)")
+    speed.add_argument("--size", type=_side, help="image side in pixels (default: as in the suite)")
     _launch(speed)
     _results(speed)
 
@@ -116,10 +115,12 @@ def _reporting(verb: Verb) -> None:
     costs = verb("costs", "show how the time of a suite's cells divides into training, scoring and other parts")
     costs.add_argument("suite", nargs="?", default="quick", help="name of the suite (default: quick)")
     _results(costs)
-    span = verb("makespan", "how long a suite would take on other numbers of workers, from its cells' recorded times")
-    span.add_argument("suite", nargs="?", default="quick", help="suite's name (quick)")
-    span.add_argument("--workers", type=_numbers, default=(8, 64, 1000), help="numbers of workers (8,64,1000)")
-    span.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="before each cell, in a queue (0)")
+    span = verb("makespan", "estimate how long a suite would take with other numbers of workers, from recorded times")
+    span.add_argument("suite", nargs="?", default="quick", help="name of the suite (default: quick)")
+    span.add_argument("--workers", type=_numbers, default=(8, 64, 1000), help="comma-separated numbers of cells at a "
+                      "time (default: 8,64,1000)")  # fmt: skip
+    span.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="time that each cell waits in a queue "
+                      "before it starts (default: 0)")  # fmt: skip
     _results(span)
     subgroups = verb("subgroups", "aggregate stored scores by patients' sex and age, for the report")
     subgroups.add_argument("suite", help="name of the suite")
@@ -174,8 +175,10 @@ def _comparing(verb: Verb) -> None:
         ("baseline", "train a small suite from scratch and store its scores as the baseline"),
     ):
         guard = verb(name, words)
-        guard.add_argument("--baseline", type=path, default=home() / "results" / "baseline.json", help="baseline file "
-                           "(default: results/baseline.json)")  # fmt: skip
+        guard.add_argument(
+            "--baseline", type=new_file if name == "baseline" else path, default=home() / "results" / "baseline.json",
+            help="baseline file (default: results/baseline.json)",
+        )  # fmt: skip
         guard.add_argument("--suite", help="suite to train (default: that of the baseline; if there is none, smoke, "
                            "or own-smoke with --data)")  # fmt: skip
         guard.add_argument("--arch", help=ARCHITECTURES)
@@ -183,7 +186,7 @@ def _comparing(verb: Verb) -> None:
         _limits(guard)
         _results(guard, "results/local/gate")
         if name == "gate":
-            guard.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
+            guard.add_argument("--junit", type=new_file, metavar="XML", help="also write the findings as JUnit XML")
             guard.add_argument("--against", metavar="COMMIT", help="if the baseline changed since this commit, list "
                                "the code that changed with it (on GitHub: the pull request's base)")  # fmt: skip
     fast = verb("gate-speed", "time kernels, training steps and inference steps; compare them with the baseline")
@@ -192,7 +195,7 @@ def _comparing(verb: Verb) -> None:
     fast.add_argument("--write", action="store_true", help="write a new baseline, the best of three measurements, "
                       "instead of comparing")  # fmt: skip
     fast.add_argument("--margin", type=float, help="largest slowdown that passes, as a fraction (default: 0.5)")
-    fast.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
+    fast.add_argument("--junit", type=new_file, metavar="XML", help="also write the findings as JUnit XML")
     _results(fast, "results/local/gate-speed")
     check = verb("compare", "compare a suite's records in two results folders, image by image; trains nothing")
     check.add_argument("suite", help="name of the suite")
@@ -203,7 +206,7 @@ def _comparing(verb: Verb) -> None:
     check.add_argument("--arch", help="compare only these architectures: names or patterns such as 'r2*,unet', or "
                        "functions such as my.networks:tiny")  # fmt: skip
     _limits(check)
-    check.add_argument("--junit", type=path, metavar="XML", help="also write the findings as JUnit XML")
+    check.add_argument("--junit", type=new_file, metavar="XML", help="also write the findings as JUnit XML")
     _results(check, "results/local/compare")
 
 
@@ -253,6 +256,15 @@ def _data(of: argparse.ArgumentParser) -> None:
     of.add_argument("--data", type=path, help="root folder of the dataset (default: $LUNGSEG_DATA); phantoms need none")
 
 
+def _side(text: str) -> int:
+    """Pixels of a square's side. The deepest networks halve an image four times."""
+    result = whole(16)(text)
+    if result % 16:
+        below = result // 16 * 16
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a multiple of 16, such as {below} or {below + 16}")
+    return result
+
+
 def _folder(text: str) -> Results:
     return Results(path(text))
 
@@ -293,6 +305,13 @@ def _numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: expected comma-separated whole numbers such as 0,1") from error
+
+
+def _counts(text: str) -> list[int]:
+    numbers = _numbers(text)
+    if min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers of at least 1, such as 8,16")
+    return numbers
 
 
 def renamed(arguments: Sequence[str]) -> str | None:

@@ -31,8 +31,10 @@ def makespan(options: argparse.Namespace) -> int:
     from bench.markdown import table
     from bench.records import costs as measured
 
-    if min(options.workers) < 1 or not options.wait >= 0:
-        raise UsageError(f"--workers {options.workers}, --wait {options.wait}: at least 1 and 0 are needed")
+    if min(options.workers) < 1:
+        raise UsageError(f"--workers {min(options.workers)}: expected numbers of at least 1, such as 8,64")
+    if not 0 <= options.wait < float("inf"):
+        raise UsageError(f"--wait {options.wait}: expected seconds of at least 0")
     suite = suites.suite(options.suite)
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     ids = [cell.id for cell in suites.cells(suite)]
@@ -56,6 +58,10 @@ def report(options: argparse.Namespace) -> int:
         suites.suite(options.suite)
     options.results.require()
     result = options.results.readable()
+    if options.suite and not options.results.paths(options.suite):
+        raise UsageError(
+            f"{options.results.root}: no record of suite {options.suite}; `python -m bench run {options.suite}`"
+        )
     for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, result=result):
         print(f"written: {near(path)}")
     result.warn(options.results)
@@ -75,6 +81,13 @@ def subgroups(options: argparse.Namespace) -> int:
             f"{options.results.root}: no scored record of suite {suite.name}; run `make bench SUITE={suite.name}`"
         )
     cases = data.scored(suite, options.data, options.results)
+    scored = {image for leaderboard in leaderboards for row in leaderboard.rows for image in row.images}
+    if lost := sorted(scored - {case.id for case in cases}):
+        where = options.data or "LUNGSEG_DATA"
+        raise DataError(
+            f"{where}: lacks {len(lost)} of the {len(scored)} images that the records score, such as {lost[0]}; "
+            "give the whole set that the suite was run on"
+        )
     print(f"written: {near(groups.write(options.results, suite.name, leaderboards, cases))}")
     return 0
 
@@ -85,7 +98,10 @@ def history(options: argparse.Namespace) -> int:
 
     suite = suites.suite(options.suite)
     path = options.results.figures / f"{suite.name}-history.png"
-    written = over_commits.draw(options.results.all(suite.name), path)
+    records = options.results.all(suite.name)
+    if not records:
+        raise UsageError(f"{options.results.root}: no record of suite {suite.name}; `python -m bench run {suite.name}`")
+    written = over_commits.draw(records, path)
     if written is None:
         raise UsageError(
             f"{options.results.root}: no record of suite {suite.name} comes from a known commit without "

@@ -111,6 +111,8 @@ def tune(options: argparse.Namespace) -> int:
 
     if options.hours is not None and not options.hours >= 0:
         raise UsageError(f"--hours {options.hours}: at least 0 is needed")
+    if options.publish_to is not None and options.publish_to.root.is_file():
+        raise UsageError(f"--publish-to {options.publish_to.root}: is a file; give a results folder")
     executor = _executor(options, options.workers or suites.suite(options.suite).workers)
     study = plan(options.suite, options.arch, options.fold, options.inner, options.size, options.width, options.epochs)
     runtime.check_backend()

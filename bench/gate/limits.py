@@ -95,7 +95,7 @@ def _read(path: Path) -> dict[str, Any]:
     for key, value in result.items():
         _require(key in known, f"{path}: {key}", f"one of {', '.join(known)}")
         fits, words = known[key]
-        _require(fits(value), f"{path}: {key} = {value}", words)
+        _require(fits(value), f"{path}: {key} = {value!r}", words)
     return {**result, "margins": tuple(result.get("margins", {}).items())}
 
 

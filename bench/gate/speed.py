@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.gate.summary import unreadable
 from bench.gate.verdict import Finding, NotComparable
 from lungseg import runtime
 from lungseg.errors import EnvironmentFailure, UsageError
@@ -72,7 +73,7 @@ def load(path: Path, machine: Mapping[str, Any]) -> dict[str, float]:
     except FileNotFoundError as error:
         raise NotComparable(f"{path}: there is no speed baseline; {repeated}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise NotComparable(f"{path}: not a speed baseline ({error!r}); {repeated}") from error
+        raise NotComparable(f"{path}: not a speed baseline ({unreadable(error)}); {repeated}") from error
     if not fine:
         raise NotComparable(f"{path}: has another schema, or a value that is not a ratio; {repeated}")
     if other:

@@ -151,6 +151,15 @@ def machine_kind(threads: int) -> dict[str, Any]:
     }
 
 
+def unreadable(error: Exception) -> str:
+    """Why a baseline cannot be used, without Python's names for it."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    if isinstance(error, TypeError | AttributeError):
+        return "it is of another layout"
+    return getattr(error, "strerror", "") or str(error)
+
+
 def load_baseline(path: Path) -> Summary:
     """The baseline. Raises NotComparable, with the command that makes one, when it is missing or unusable."""
     if not path.exists():
@@ -164,7 +173,9 @@ def load_baseline(path: Path) -> Summary:
         finite = all(math.isfinite(value) for value in (*scores, *held))
         fine = baseline["schema"] == SCHEMA and all(needed) and scores and finite
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise NotComparable(f"{path}: not a baseline ({error!r}); `make baseline` writes a new one") from error
+        raise NotComparable(
+            f"{path}: not a baseline ({unreadable(error)}); `make baseline` writes a new one"
+        ) from error
     if not fine:
         raise NotComparable(
             f"{path}: has another schema, or a score that is not finite; `make baseline` writes a new one"

@@ -13,19 +13,25 @@ from lungseg.terminal import elapsed
 
 
 class ProgressEstimate:
-    """Estimates the remaining time from the seconds per epoch of each architecture and recipe so far."""
+    """Estimates the remaining time from the seconds per epoch of each architecture and recipe so far.
+
+    A process's first epoch compiles and may take as long as fifty others, so it tells nothing of these.
+    """
 
     def __init__(self, cells: Sequence[Cell], workers: int) -> None:
         self.workers = max(1, min(workers, len(cells)))
         self.left = {cell.id: (_kind(cell), cell.recipe.epochs) for cell in cells}
         self.spent: dict[tuple[str, str], tuple[float, int]] = {}
+        self.compiled = set[str]()
 
     def on_event(self, cell: Cell, epoch: int, seconds: float) -> None:
         """An epoch has ended."""
         kind = _kind(cell)
-        total, count = self.spent.get(kind, (0.0, 0))
-        self.spent[kind] = total + seconds, count + 1
         self.left[cell.id] = kind, cell.recipe.epochs - epoch
+        if cell.id in self.compiled:
+            total, count = self.spent.get(kind, (0.0, 0))
+            self.spent[kind] = total + seconds, count + 1
+        self.compiled.add(cell.id)
 
     def finished(self, cell: Cell) -> None:
         """A cell has ended, whatever epochs it had left."""

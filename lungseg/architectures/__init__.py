@@ -172,7 +172,21 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, layers: Layer
     Raises UsageError for an unknown name, a size that cannot be halved four times, a width below 1, or settings of
     Keras under which it would be another network (``lungseg.runtime``).
     """
+    check(name, shape, width)
     function = ARCHITECTURES.resolve(name)
+    runtime.check_settings()
+    from lungseg.architectures.blocks import LayerFactory
+
+    model: keras.Model = function(shape, width, layers or LayerFactory())
+    return model
+
+
+def check(name: str, shape: tuple[int, int, int], width: int) -> None:
+    """Raise UsageError as ``build`` does for its arguments; nothing is built, no backend imported."""
+    if name not in ARCHITECTURES:
+        if not is_outside(name):
+            ARCHITECTURES[name]  # raises, with the names that are known
+        ARCHITECTURES.file(name)
     if len(shape) != 3:
         raise UsageError(f"{name}: shape {shape} must be (height, width, channels)")
     rows, columns, channels = shape
@@ -185,8 +199,3 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, layers: Layer
             )
     if width < 1 or channels < 1:
         raise UsageError(f"{name}: width {width} and channels {channels} must be at least 1")
-    runtime.check_settings()
-    from lungseg.architectures.blocks import LayerFactory
-
-    model: keras.Model = function(shape, width, layers or LayerFactory())
-    return model

@@ -9,7 +9,6 @@ from typing import Any
 
 from lungseg import runtime, terminal
 from lungseg.cli.train import SECONDS, describe
-from lungseg.terminal import path as path_of
 from lungseg.terminal import plain, tell
 
 
@@ -26,7 +25,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--to-card", metavar="NAME", help="add the score to the model's card.json, as the score on dataset NAME"
     )
-    parser.add_argument("--json", type=path_of, help="write the scores of each image to this JSON file")
+    parser.add_argument("--json", type=terminal.new_file, help="write the scores of each image to this JSON file")
     terminal.add_threads(parser)
     parser.set_defaults(run=run)
 
@@ -42,6 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     runtime.set_up(arguments.threads)
     model = model_folder.find(arguments.model)
     card = model.card
+    if arguments.to_card and arguments.model in model_folder.shipped():
+        raise UsageError(f"{arguments.model}: is the package's own; copy {model.path} and give the copy to --to-card")
+    if arguments.to_card and not os.access(model.path, os.W_OK):
+        raise UsageError(f"{model.path}: the folder is read-only; copy it and give the copy")
     cases = load(arguments.dataset, arguments.root)
     network = engine.start(model, arguments.engine, arguments.threads, arguments.tta)
     say = terminal.every(SECONDS, tell)
@@ -63,8 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
         text = json.dumps({"scores": scores, "cases": result.cases}, indent=1, allow_nan=False)
         atomic.write_bytes(arguments.json, text.encode())
     if arguments.to_card:
-        if not os.access(model.path, os.W_OK):
-            raise UsageError(f"{model.path}: the folder is read-only; copy it and give the copy")
         kept = [score for score in card.scores if score["set"] != name]
         model_folder.update(model, card=replace(card, scores=(*kept, *scores)))
     return 0

@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     forms = list(FORMS) if arguments.forms == "all" else [form.strip() for form in arguments.forms.split(",")]
     if unknown := [form for form in forms if form not in FORMS]:
         raise UsageError(f"--forms {unknown[0]!r}: known are {', '.join(FORMS)}")
+    if arguments.runtime_only is not None and arguments.runtime_only.exists():
+        raise UsageError(f"{arguments.runtime_only}: exists; remove it or choose another name")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that all forms are written from
     runtime.set_up(arguments.threads)
     from lungseg import model_folder
@@ -65,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     model = model_folder.find(arguments.model)
     if model.weights is None:
         raise UsageError(f"{model.path}: has no weights, only {model_folder.ONNX}, which runs as it is")
+    if arguments.runtime_only is not None and model.onnx is None and "onnx" not in forms:
+        raise UsageError(f"--runtime-only {arguments.runtime_only}: needs the ONNX graph; add onnx to --forms")
     from lungseg import atomic, engine, exporting, parity
 
     pictures, masks, patients = _images(arguments, model.card.size)

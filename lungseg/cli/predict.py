@@ -34,15 +34,17 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     )
     terminal.add_engine(parser)
     parser.add_argument("--overlays", action="store_true", help="also write images with the lungs drawn in")
-    parser.add_argument("--overlay-size", type=whole(16, 16384), default=1024, metavar="PX",
-                        help="longer side of the overlays in pixels (default: 1024)")  # fmt: skip
+    parser.add_argument("--overlay-size", type=whole(16, 16384), metavar="PX",
+                        help="longer side of the overlays in pixels (default: 1024); implies --overlays")  # fmt: skip
     parser.add_argument("--probabilities", action="store_true", help="also write probability maps as 16-bit PNG")
     parser.add_argument("--sides", action="store_true", help="also write separate masks of the right and the left lung")
     parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM Segmentation for each DICOM "
                         "input; it identifies the patient as the input does (needs highdicom)")  # fmt: skip
-    parser.add_argument("--skip-existing", action="store_true", help="skip files that an earlier run has segmented")
+    parser.add_argument(
+        "--skip-existing", action="store_true", help="skip files that an earlier run has segmented with the same model"
+    )
     terminal.add_threads(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, resume="; the same command with --skip-existing goes on")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,17 +57,20 @@ def run(arguments: argparse.Namespace) -> int:
         from lungseg import dicom_seg
 
         dicom_seg.require()
+        if not any(prediction.is_dicom(item.path) for item in items):
+            tell("--dicom-seg writes nothing: no input is DICOM")
     if model.onnx is None or arguments.engine == "keras":
         runtime.set_up(arguments.threads)
     from lungseg import engine
 
     network = engine.start(model, arguments.engine, arguments.threads, arguments.tta)
     wanted = prediction.Wanted(
-        arguments.overlays, arguments.overlay_size, arguments.probabilities, arguments.sides, arguments.dicom_seg
-    )
+        arguments.overlays or arguments.overlay_size is not None, arguments.overlay_size or prediction.SIDE,
+        arguments.probabilities, arguments.sides, arguments.dicom_seg,
+    )  # fmt: skip
     tally = prediction.predict(
         items, arguments.out, model.card, network, wanted,
-        skip_existing=arguments.skip_existing, watch=_Progress(len(items)),
+        skip_existing=arguments.skip_existing, tta=arguments.tta, watch=_Progress(len(items)),
     )  # fmt: skip
     tell(f"{tally.done} segmented, {tally.skipped} skipped, {tally.failed} failed")
     print(plain(str(arguments.out / prediction.TABLE)))

@@ -11,7 +11,7 @@ from typing import Any
 from lungseg import runtime, terminal
 from lungseg.architectures import ARCHITECTURES
 from lungseg.datasets import dataset
-from lungseg.terminal import elapsed, plain, tell, whole
+from lungseg.terminal import counted, elapsed, plain, tell, whole
 from lungseg.terminal import path as path_of
 
 SECONDS = 10.0  # between two lines of progress
@@ -37,7 +37,10 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         help="network's input size, ROWS or ROWSxCOLUMNS (default: 128)",
     )
     parser.add_argument(
-        "--recipe", default="strong", help="recipe, or recipe:variant such as strong:ema (default: strong)"
+        "--recipe",
+        default="strong",
+        help="recipe: reference, smoke, quick or strong, or a variant such as strong:ema, which `python -m bench list` "
+        "explains (default: strong)",
     )
     parser.add_argument("--seed", type=whole(0, 2**32 - 1), default=0, help="random seed (default: 0)")
     score = parser.add_mutually_exclusive_group()
@@ -57,15 +60,18 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         default=1,
         help="GPUs that share each batch; more than one needs KERAS_BACKEND=jax (default: 1)",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(
+        run=run, resume="; the same command goes on from what is kept beside the model folder in <out>.training"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train; print the model folder's path, and its score on standard error."""
     runtime.set_up(arguments.threads)
-    from lungseg import fitting
+    from lungseg import fitting, recipes
     from lungseg.datasets import load
 
+    recipes.recipe(arguments.recipe)  # before the set is listed
     cases = load(arguments.dataset, arguments.root)
     known = dataset(arguments.dataset)
     licence = arguments.licence or known.licence or None
@@ -86,10 +92,11 @@ def run(arguments: argparse.Namespace) -> int:
 def describe(score: Mapping[str, Any]) -> str:
     """``Dice 0.9703 [0.9652, 0.9735], 138 images of 120 patients, out of fold, at the masks' stored size``."""
     size = "masks' stored size" if score["at"] == "stored" else "network's size"
-    return (
-        f"Dice {score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}], {score['images']} images of "
-        f"{score['patients']} patients ({score['set']}), at the {size}"
-    )
+    interval = f" [{score['low']:.4f}, {score['high']:.4f}]"
+    if score.get("interval") == "none":  # its bounds are the mean, which would look like certainty
+        interval = " (too few patients for an interval)" if score["patients"] < 3 else " (no interval: all are alike)"
+    images, patients = counted(score["images"], "image"), counted(score["patients"], "patient")
+    return f"Dice {score['value']:.4f}{interval}, {images} of {patients} ({score['set']}), at the {size}"
 
 
 class Progress:

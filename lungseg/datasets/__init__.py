@@ -181,17 +181,33 @@ def _other_kinds(folder: Path) -> str:
     )
 
 
+def _refuse_missing(root: Path, needed: Sequence[str]) -> None:
+    """Raise DataError that tells a set's layout where one of its folders is not there."""
+    if missing := [name for name in needed if not (root / name).exists()]:
+        held = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        holds = f"it holds {', '.join(f'{name}/' for name in held[:5])}" if held else "it holds no folder"
+        above = f"; {root.parent} has them: give that" if all((root.parent / name).is_dir() for name in needed) else ""
+        layout = " and ".join(f"{name}/" for name in needed)
+        raise DataError(
+            f"{root}: has no folder {missing[0]}/; expected {layout} with PNG files of the same names, {holds}{above}"
+        )
+
+
 def paired(root: Path, image_folder: str, mask_folders: Sequence[str]) -> dict[str, tuple[Path, tuple[Path, ...]]]:
     """Pair images and masks of one name: stem -> (image, masks).
 
     Raises one DataError that lists every image without a mask, every mask without an image and every name
-    that occurs twice; or says that the folder holds no PNG at all.
+    that occurs twice; or says that a folder is missing, that it holds no PNG at all, or no name of the other.
     """
+    _refuse_missing(root, (image_folder, *mask_folders))
     images, problems = images_in(root / image_folder)
     masks = []
     for folder in mask_folders:
         result, twice = images_in(root / folder)
         problems += twice
+        if images and result and not images.keys() & result.keys():  # two lines for each would hide what is wrong
+            image, mask = min(images.values()), min(result.values())
+            raise DataError(f"{root}: no mask has the name of its image ({image.name}, but {mask.name}); rename them")
         problems += [f"{images[stem]}: has no mask in {root / folder}" for stem in images.keys() - result.keys()]
         problems += [f"{result[stem]}: has no image in {root / image_folder}" for stem in result.keys() - images.keys()]
         masks.append(result)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import gate
+from bench.__main__ import main
 from bench.cli import comparing
 from bench.gate import LIMITS, Limits, accuracy, chosen
 from lungseg.errors import UsageError
@@ -47,7 +48,7 @@ def test_a_file_says_margins_by_architecture_and_a_margin_comes_before_it(file: 
         ("margin = 2", "margin = 2: expected a loss of Dice above 0 and below 1"),
         ("margin = true", "margin = True"),
         ("margin = nan", "margin = nan"),
-        ('margin = "0.01"', "margin = 0.01: expected"),
+        ('margin = "0.01"', "margin = '0.01': expected"),
         ("margn = 0.01", "margn: expected one of margin, floor, level, exact, margins"),
         ("[margins]\nunet = -0.1", "margins by architecture"),
         ("exact = 1", "exact = 1: expected true or false"),
@@ -106,3 +107,17 @@ def test_architectures_that_are_not_asked_for_are_not_missed() -> None:
     other = options(arch="lwnet")
     with pytest.raises(gate.NotComparable, match="holds unet, resunet, not lwnet"):
         comparing._asked(before, comparing._subject(other, before), other)
+
+
+@pytest.mark.parametrize("verb", ["gate", "baseline"])
+def test_a_margin_of_no_architecture_is_refused_before_training(file, tmp_path, monkeypatch, capsys, verb) -> None:
+    """`unett = 0.01` would be in force for none, and unet be held to the suite's margin without a word."""
+    monkeypatch.setattr(comparing, "_trained", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(gate, "load_baseline", lambda path: {"suite": "smoke", "architectures": {"unet": {}}})
+    file.write_text("[margins]\nunett = 0.01\n")
+    given = [verb, "--limits", str(file), "--results", str(tmp_path), "--baseline", str(tmp_path / "b.json")]
+    assert main(given) == 2
+    assert "no architecture is called 'unett'; known are" in capsys.readouterr().err
+    file.write_text("[margins]\nr2unet = 0.01\n")
+    with pytest.raises(pytest.fail.Exception, match="trained"):
+        main(given)

@@ -41,7 +41,7 @@ def test_what_was_not_measured_is_not_judged_and_what_is_new_passes() -> None:
         ({"ratios": {}}, "another schema"),
         ({"ratios": {"a": 0}}, "another schema"),
         ({"ratios": {"a": "fast"}}, "not a speed baseline"),
-        ({"machine": {}}, "not a speed baseline"),
+        ({"machine": {}}, r"not a speed baseline \(it has no 'cpu'\)"),
     ],
 )
 def test_a_baseline_that_cannot_be_compared_with_is_refused(tmp_path: Path, change: Any, words: str) -> None:

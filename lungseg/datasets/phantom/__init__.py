@@ -84,8 +84,8 @@ def load(root: Path) -> list[Case]:
     about = _about(root)
     if about is None:
         raise UsageError(
-            f"{root}: holds no complete phantom set ({ABOUT} is missing); remove what is there, and write one: "
-            f"lungseg.datasets.phantom.write(Path({str(root)!r}), n=60)"
+            f"{root}: holds no complete phantom set ({ABOUT} is missing); `lungseg data phantom FOLDER` writes one, "
+            "to a folder of its own"
         )
     try:
         n, (h, w) = int(about["n"]), about["size"]
@@ -118,7 +118,9 @@ def _is_there(root: Path, about: dict[str, Any]) -> bool:
     if result == about:
         return True
     what = "something that is not a complete phantom set" if result is None else f"another phantom set ({result})"
-    raise UsageError(f"{root}: holds {what}; {about} was requested: remove the folder or choose another")
+    raise UsageError(
+        f"{root}: holds {what}, not {about}; choose another, or remove the folder if nothing in it is needed"
+    )
 
 
 def _fill(root: Path, n: int, size: tuple[int, int], seed: int) -> None:
