@@ -179,9 +179,9 @@ def test_peers_are_shown_with_ratios_to_the_faster_of_both_ways(tmp_path: Path) 
     def peer(way: str, train: float, inference: float) -> dict[str, str]:
         about = {"peer": f"torch, {way}, channels last", "precision": "float32", "width": "16", "batch": "16"}
         rates = {"train": (10.0, train), "inference": (40.0, inference)}
-        for mode, (ours, theirs) in rates.items():
-            about |= {f"our_{mode}_images_per_second": f"{ours}", f"{mode}_images_per_second": f"{theirs}"}
-            about[f"{mode}_ratio"] = f"{ours / theirs:.4g}"
+        for mode, (ours, other) in rates.items():
+            about |= {f"our_{mode}_images_per_second": f"{ours}", f"{mode}_images_per_second": f"{other}"}
+            about[f"{mode}_ratio"] = f"{ours / other:.4g}"
         return {**dict.fromkeys(peers.COLUMNS, ""), **about, "our_backend": "tensorflow"}
 
     folder = Results(tmp_path).throughput("peers")
