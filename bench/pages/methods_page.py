@@ -54,19 +54,21 @@ GLOSSARY = (
     ("Suite", "a comparison under one data set, size, width and recipe: one page."),
     ("Table", "the rows of a suite that share machine, backend, precision and protocol; a page may have several."),
     ("Row", "one network (or ensemble) of a table, over its complete seeds."),
-    (
-        "Recipe",
-        "how a network is trained: `reference` is the source protocol (50 epochs, no augmentation), `strong` adds"
-        " augmentation, a cosine schedule and 150 epochs; a variant changes one thing of it.",
-    ),
+    ("Recipe", "how a network is trained: `reference` is the source protocol's (50 epochs, no augmentation), `strong`"
+     " adds augmentation, a cosine schedule and 150 epochs; a variant changes one thing of it."),
     ("Fold", "a part of the patients that a training holds out and then predicts."),
     ("Seed", "initial weights, order of images, augmentation and, since protocol 2, the split into folds."),
-    ("Width", "channels of a network's first level."),
+    ("Width", "channels of a network's first level (base filters)."),
+    ("Source protocol", "the setting that the project set out to repeat: 256 px, 64 filters in the first level, 50"
+     " epochs, batch 16, Adam, Dice loss."),
+    ("Long", "variant `long` of recipe `strong`: batches of 4, 300 epochs, elastic deformation."),
+    ("TTA", "test-time augmentation: the mean of predictions for slightly turned, scaled and brightened copies."),
+    ("Fast", "operations need not give the same bits in each run; the default on an accelerator."),
     ("Protocol", "the rules by which records are made comparable; numbers of two protocols are never compared."),
     ("Verdict", "better, worse, equivalent or not known: what the paired tests say of two rows."),
     ("Phantom", "a drawn radiograph: exact ground truth, no patient, no download."),
     ("Gate", "the command that fails a change which costs accuracy."),
-)
+)  # fmt: skip
 
 
 def methods_page(leaderboards: Sequence[Leaderboard]) -> str:
@@ -173,10 +175,11 @@ def _power(leaderboards: Sequence[Leaderboard]) -> list[str]:
     ]
     if not rows:
         return []
-    headers = ["Suite", "Device", "Rows", "Seeds", "Pairs wrong", "Tables wrong", "3 seeds", "5 seeds", "10 seeds"]
+    headers = ["Suite", "Device", "Rows", "Seeds", "Pairs wrong", "Tables wrong", "Found: 3 seeds", "5", "10"]
     note = (
-        "Simulated from the records' own variances (tests/VERDICTS.md): how often equal methods are called different,"
-        " by pair and by table, and the smallest difference found with 80 % power by the number of seeds."
+        "Simulated from the records' own variances (`tests/VERDICTS.md`, which has the rate of false equivalence, too):"
+        " how often equal methods are called different, in a pair that is alone and in a table corrected by Holm, and"
+        " the smallest difference found with 80 % power by the number of seeds."
     )
     return [paragraph(note), table(headers, rows, left=2)]
 
@@ -184,14 +187,14 @@ def _power(leaderboards: Sequence[Leaderboard]) -> list[str]:
 def _limits() -> str:
     lines = (
         f"Seeds: most tables have one. Only rows of {MIN_SEEDS} seeds or more speak of methods.",
-        "Data: public radiographs of two hospitals, adults, posteroanterior; other hospitals cost more Dice than the"
-        " choice of a network. Groups of fewer than"
-        f" {MIN_GROUP} images are not shown, and a gap between groups is not a cause.",
-        "Ground truth: one reader's masks. Protocol 2 links patients by anatomy, which finds most but perhaps not all.",
+        "Data: public radiographs of two hospitals, adults, posteroanterior; on the other hospital's images Dice falls,"
+        f" and who drew the masks differs there, too. Groups of fewer than {MIN_GROUP} images are not shown, and a gap"
+        " between groups is not a cause.",
+        "Ground truth: one set of masks a hospital (Montgomery's of Candemir et al. 2014, Shenzhen's of Stirenko et al."
+        " 2018). Protocol 2 links patients by anatomy, which finds most but perhaps not all.",
         "The highest of many rows is biased upwards by selection; a page states the result of nested selection.",
-        f"Convergence: a cell is called not converged where soft validation Dice rose by more than "
-        f"{LEVEL} in"
-        " the last fifth of the epochs. The order is that of the budget.",
+        f"Convergence: a cell is called not converged where soft validation Dice rose by more than"
+        f" {LEVEL} in the last fifth of the epochs. The order is that of the budget.",
         "Machines: another backend, processor or library version adds in another order, and a training amplifies it."
         " Treat the difference between machines as the run-to-run spread of a single-seed row.",
         f"Failures: `tables/<suite>/rows.csv` counts images of Dice below {hard_images.LOW} and of HD95 above"
