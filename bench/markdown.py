@@ -133,7 +133,9 @@ def distance(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``42 s``, ``12.3 min`` or ``1.9 h``."""
+    """``42 s``, ``12.3 min`` or ``1.9 h``; ``-`` for NaN."""
+    if math.isnan(seconds):
+        return NONE
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -114,13 +114,18 @@ def measures(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     same, others = other_measures.agreeing(leaderboard, rows)
     if not others:
         return f" By {listed(same)} alike."
-    return f" By {listed(same)} alike; by others in part." if same else ""
+    return f" By {listed(same)} alike; else in part." if same else ""
 
 
 def verdicts(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     """What each pair of these rows, the best first, came to."""
     ahead: dict[str, list[str]] = {}
     words = []
+    if len(rows) > 2 and all(
+        pair(leaderboard, a.name, b.name).seen_from(a.name).verdict == BETTER
+        for i, a in enumerate(rows) for b in rows[i + 1 :]
+    ):  # fmt: skip
+        return "each is better than those behind it"
     for i, a in enumerate(rows):
         for b in rows[i + 1 :]:
             verdict = pair(leaderboard, a.name, b.name).seen_from(a.name).verdict

@@ -150,14 +150,24 @@ def test_a_table_of_trainings_cut_short_says_what_it_ranks():
     )
 
 
+MADE = "make bench SUITE=montgomery-64 DATA=<folder>"
+
+
 @pytest.mark.parametrize(
-    ("architectures", "seeds", "command"),
+    ("architectures", "seeds", "backend", "command"),
     [
-        (("unet", "resunet", "r2unet"), (0, 1, 2), "make bench SUITE=montgomery-64"),
-        (("unetpp", "unet"), (0, 1, 2), "make bench SUITE=montgomery-64 ARCH=unet,unetpp"),
-        (("unet", "my.nets:tiny"), (0,), "make bench SUITE=montgomery-64 ARCH=unet,my.nets:tiny SEEDS=1"),
+        (("unet", "resunet", "r2unet"), (0, 1, 2), "tensorflow", MADE),
+        (("unetpp", "unet"), (0, 1, 2), "jax", f"{MADE} BACKEND=jax ARCH=unet,unetpp"),
+        (("unet", "my.nets:tiny"), (0,), "tensorflow", f"{MADE} ARCH=unet,my.nets:tiny SEEDS=1"),
+        (("unet", "resunet", "r2unet"), (1, 2), "tensorflow", None),  # --seeds 2 trains 0 and 1
     ],
 )
-def test_the_page_s_command_makes_the_rows_that_it_shows(tmp_path, architectures, seeds, command):
-    text = page(tmp_path, grid(architectures, seeds, n=50, suite="montgomery-64"), "montgomery-64")
-    assert f"made by `{command}`" in text
+def test_the_page_s_command_makes_the_rows_that_it_shows(tmp_path, architectures, seeds, backend, command):
+    records = second(grid(architectures, seeds, n=50, suite="montgomery-64"))
+    records = [sealed({**r, "machine": {**r["machine"], "backend": backend}}) for r in records]
+    text = page(tmp_path, records, "montgomery-64")
+    assert (f"- made by `{command}`" in text) if command else ("made by" not in text)
+
+
+def test_nothing_makes_records_of_an_older_protocol_any_more(tmp_path):
+    assert "made by" not in page(tmp_path, grid(THREE, n=50, suite="montgomery-64"), "montgomery-64")

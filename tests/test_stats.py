@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 from read_page import flat, page
-from records import counted, grid, leaderboards, record, sealed
+from records import counted, ensembles, grid, leaderboards, record, sealed
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -279,11 +279,20 @@ def test_time_to_a_dice_is_the_median_training_s_until_the_epoch_that_first_reac
     assert math.isinf(row.seconds_to[0.97])
 
 
+def test_what_compiling_took_is_no_time_to_a_dice():
+    slow = copy.deepcopy(timed(grid(("unet",)), lambda fold: 4))
+    for r in slow:
+        r["history"]["cpu_seconds"][0] = 90.0
+    fast, compiled = (only([sealed(r) for r in records]).rows[0].seconds_to for records in
+                      (timed(grid(("unet",)), lambda fold: 4), slow))  # fmt: skip
+    assert compiled == fast
+
+
 @pytest.mark.parametrize(("folds", "never"), [(2, False), (3, True)])
 def test_a_training_that_never_reached_it_counts_as_the_longest(tmp_path, folds, never):
     text = flat(page(tmp_path, timed(grid(("unet",)), lambda fold: 1000 if fold < folds else 5)))
     assert (" never |" in text) == never
-    assert ("(never: not in half of the trainings)" in text) == never
+    assert ("(never: half of the trainings or more did not)" in text) == never
     assert "processor time of one fold and seed, and until the validation Dice reached 0.95" in text
 
 
@@ -301,6 +310,20 @@ def test_beside_an_accelerator_or_over_several_cores_the_clock_tells_the_time(ch
     assert not leaderboard.processor_time
     assert leaderboard.rows[0].train_seconds == 140.0
     assert leaderboard.rows[0].seconds_to[0.95] == 10.0
+
+
+def test_an_ensemble_that_tells_no_processor_time_leaves_the_trainings_theirs(tmp_path):
+    records = timed(grid(("unet",), seeds=(0, 1)), lambda fold: 4)
+    members = ensembles(records, "unet")
+    for r in members:
+        r["timing"].pop("train_cpu_seconds", None)
+    leaderboard = only([*records, *map(sealed, members)])
+    rows = {row.name: row for row in leaderboard.rows}
+    assert leaderboard.processor_time
+    assert rows["unet"].train_seconds == 0.5 * 44
+    assert math.isnan(rows["unet+seeds"].train_seconds)
+    assert not rows["unet+seeds"].seconds_to
+    assert "nan" not in page(tmp_path, [*records, *map(sealed, members)]).lower()
 
 
 def test_one_record_that_tells_no_processor_time_leaves_the_clock_to_all():

@@ -81,11 +81,12 @@ def significance(leaderboard: Leaderboard, name: Namer = escape) -> str:
         )
         if (some := [name(r.name) for r, v in close if v == verdict and r is not ranked[1]])
     ]
-    sentence = f"{_verdict(pair)}: to the next, {name(pair.second)}, it is {_describe(pair, name)}.{''.join(others)}"
+    lead = _describe(leaderboard, pair, name)
+    sentence = f"{_verdict(pair)}: to the next, {name(pair.second)}, it is {lead}.{''.join(others)}"
     networks = [] if ranked[0].single else [r for r in ranked if r.single][:2]
     if len(networks) == 2 and (best_two := leaderboard.pair(networks[0].name, networks[1].name)):
         of = f"{name(best_two.first)} to {name(best_two.second)}"
-        sentence += f" Between single networks: {of} {_describe(best_two, name)}."
+        sentence += f" Between single networks: {of} {_describe(leaderboard, best_two, name)}."
     return f"{sentence} {about(leaderboard, [*ranked[:2], *(r for r, _ in close), *networks])}"
 
 
@@ -100,14 +101,15 @@ def _verdict(pair: Pair) -> str:
     return f"{what[0].upper()}{what[1:]}" if pair.generalises_over_seeds else f"Between these weights, {what}"
 
 
-def _describe(pair: Pair, name: Namer) -> str:
+def _describe(leaderboard: Leaderboard, pair: Pair, name: Namer) -> str:
     p = p_value(pair.p_holm) if pair.p_holm < 0.001 else f"= {p_value(pair.p_holm)}"
     chance = f"{100 * pair.probability_of_improvement.value:.0f} %"
-    ahead = (
-        f"{name(pair.first)} is ahead on {chance} of images"
-        if max(pair.seeds) == 1
-        else f"a training of {name(pair.first)} beats one of {name(pair.second)} on an image with a chance of {chance}"
-    )
+    single = all(row.single for row in leaderboard.rows if row.name in (pair.first, pair.second))
+    first, second = (f"a training of {name(pair.first)}", f"one of {name(pair.second)}") if single else (
+        name(pair.first), name(pair.second))  # fmt: skip
+    ahead = f"{first} beats {second} on an image with a chance of {chance}"
+    if max(pair.seeds) == 1:
+        ahead = f"{name(pair.first)} is ahead on {chance} of images"
     return f"{with_interval(pair.difference, sign=True)} Dice on the same patients (p {p}, Holm-corrected), and {ahead}"
 
 

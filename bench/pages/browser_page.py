@@ -54,7 +54,9 @@ def _row(leaderboard: Leaderboard, row: Row, images: Sequence[str]) -> dict[str,
         **{k: _number(row.means[k]) for k in ("iou", "precision", "recall", "accuracy")},
         "hd95": _number(stored.hd95_median) if stored else None, "nsd": _number(stored.nsd_mean) if stored else None,
         "seeds": len(row.seeds), "parameters": row.parameters, "gmacs": _number(row.gmacs),
-        "train": _number(row.train_seconds), "to": _number(row.seconds_to.get(TARGETS[0], math.inf)),
+        "train": _number(row.train_seconds), "to": _number(row.seconds_to.get(TARGETS[0], math.nan)),
+        "never": math.isinf(row.seconds_to.get(TARGETS[0], math.nan)),
+        "clock": "processor" if leaderboard.processor_time else "clock",
         "images": [round(DICE * dice[image]) if image in dice else None for image in images],
     }  # fmt: skip
 

@@ -122,8 +122,8 @@ def _answer(gains: Sequence[HardestGain]) -> str:
         return f"Of {counted(len(gains), 'change')}, {'; '.join(shown)}."
     half = sorted(gain.pair.difference.half_width for gain in gains)
     return (
-        f"None of {counted(len(gains), 'change')} is shown to help or to harm the hardest images. Ten images are few:"
-        f" the median interval reaches {half[len(half) // 2]:.3f} to either side."
+        f"None of {counted(len(gains), 'change')} is shown to help or to harm the hardest images."
+        f" {counted(gains[0].n, 'image')} are few: the median interval reaches {half[len(half) // 2]:.3f} to each side."
     )
 
 

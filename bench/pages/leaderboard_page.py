@@ -157,9 +157,10 @@ def _costs(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTabl
     what = "fold" if leaderboard.conditions.folds > 1 else "seed"
     speed = tables.rate(leaderboard, row, measured)
     rate = f", {speed} images/s" if speed != NONE else ""
+    spent = "processor time" if leaderboard.processor_time else "training"
     return (
         f"{millions(row.parameters)} parameters, {row.gmacs:.2f} billion multiply-adds an image,"
-        f" {duration(row.train_seconds)} of training a {what}{rate}"
+        f" {duration(row.train_seconds)} of {spent} a {what}{rate}"
     )
 
 

@@ -9,24 +9,24 @@ from collections.abc import Callable, Sequence
 from bench.markdown import escape, listed, paragraph, table
 from bench.names import display
 from bench.pages.tables import FINE, unbroken
-from bench.statistics.measures import MEASURES
+from bench.statistics.measures import MEASURES, WORDS
 from bench.statistics.rows import Leaderboard, MeasuredPair, Pair, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
 
 MOST = 3  # pairs that a table shows side by side, and rows of which all pairs are shown
-WORDS = {
+AGAINST = {
     BETTER: "better than", EQUIVALENT: "equivalent to", WORSE: "worse than", UNKNOWN: "not shown to differ from",
 }  # fmt: skip
 
 
-def answer(leaderboard: Leaderboard, rows: Sequence[Row] = (), name: Callable[[object], str] = escape) -> str | None:
+def answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> str | None:
     """By which measures the first row's verdicts against those behind it are the same as by Dice, and what the others
     say; None where nothing is compared by another measure.
 
-    rows: ranked ones, the best first; unless given the table's first MOST, or two where it has more.
+    The first MOST rows are compared; of more, the first two.
     """
     ranked = [row for row in leaderboard.rows if row.rank]
-    chosen = rows or ranked[: MOST if len(ranked) <= MOST else 2]
+    chosen = ranked if len(ranked) <= MOST else ranked[:2]
     if len(chosen) < 2 or not leaderboard.by_measure:
         return None
     first, others = chosen[0], chosen[1:]
@@ -35,14 +35,14 @@ def answer(leaderboard: Leaderboard, rows: Sequence[Row] = (), name: Callable[[o
         for measure, pairs in leaderboard.by_measure.items()
     }
     dice = tuple(pair.seen_from(first.name).verdict for o in others if (pair := leaderboard.pair(first.name, o.name)))
-    said = {m.name: m.words for m in MEASURES}
-    alike = [said[measure] for measure, verdicts in pattern.items() if verdicts == dice]
+    alike = [WORDS[measure] for measure, verdicts in pattern.items() if verdicts == dice]
     apart = defaultdict[tuple[str, ...], list[str]](list)
     for measure, verdicts in pattern.items():
         if verdicts != dice:
-            apart[verdicts].append(said[measure])
+            apart[verdicts].append(WORDS[measure])
     what = "verdicts" if len(others) > 1 else "verdict"
     head = "Yes" if not apart else "In part" if alike else "No"
+    head += f", against {name(others[0].name)}, the next" * (len(ranked) > MOST)
     same = [f"the same {what} by {listed(alike)}"] if alike else []
     rest = [
         f"by {listed(some)} {name(first.name)} is {_phrase(verdicts, others, name)}" for verdicts, some in apart.items()
@@ -59,8 +59,7 @@ def agreeing(leaderboard: Leaderboard, rows: Sequence[Row]) -> tuple[list[str], 
         measure: [_pair(pairs, a, b).verdict for a, b in chosen] == dice
         for measure, pairs in leaderboard.by_measure.items()
     }
-    words = {m.name: m.words for m in MEASURES}
-    yes, no = ([words[measure] for measure, value in same.items() if value is wanted] for wanted in (True, False))
+    yes, no = ([WORDS[measure] for measure, value in same.items() if value is wanted] for wanted in (True, False))
     return yes, no
 
 
@@ -71,7 +70,7 @@ def _phrase(verdicts: Sequence[str], others: Sequence[Row], name: Callable[[obje
         by_word.setdefault(verdict, []).append(name(other.name))
     return listed([
         f"{words} {listed(some)}"
-        for word, words in WORDS.items() if (some := by_word.get(word))
+        for word, words in AGAINST.items() if (some := by_word.get(word))
     ])  # fmt: skip
 
 
@@ -84,22 +83,25 @@ def block(leaderboard: Leaderboard) -> list[str]:
     if not leaderboard.by_measure or not couples:
         return []
     by_measure: dict[str, Sequence[MeasuredPair | Pair]] = {"Dice": leaderboard.pairs}
-    by_measure |= {m.words: leaderboard.by_measure[m.name] for m in MEASURES if m.name in leaderboard.by_measure}
+    by_measure |= {WORDS[measure]: pairs for measure, pairs in leaderboard.by_measure.items()}
     lines = [
         [f"{words[0].upper()}{words[1:]}", *(_cell(_pair(pairs, first, second)) for first, second in couples)]
         for words, pairs in by_measure.items()
     ]
     headers = ["Measure", *(f"{escape(display(a))} minus {escape(display(b))}" for a, b in couples)]
+    others = [f"{m.words} {m.margin:g}" for m in MEASURES if m.name in leaderboard.by_measure and m.margin != MARGIN]
+    margins = f"{MARGIN}; {', '.join(others)}"
     note = (
         "Means over patients, first network minus second, with the verdict on the first (equivalent: within"
-        f" {MARGIN}), Holm-corrected over the pairs of the table by each measure on its own. F1 is Dice. The CSV table"
+        f" {margins}), Holm-corrected over the pairs of the table by each measure on its own. F1 is Dice. The CSV table"
         " has intervals and all pairs."
     )
     return [table(headers, lines, left=1), paragraph(note)]
 
 
 def _cell(pair: MeasuredPair | Pair) -> str:
-    return unbroken(f"{pair.difference.value:+.{FINE}f} {pair.verdict}")
+    value = round(pair.difference.value, FINE) + 0.0  # not -0.0
+    return unbroken(f"{value:+.{FINE}f} {pair.verdict}")
 
 
 def _pair(pairs: Sequence[MeasuredPair | Pair], first: str, second: str) -> MeasuredPair | Pair:

@@ -19,6 +19,7 @@ from bench.pages import (
     tables,
 )
 from bench.running.reruns import Reruns
+from bench.running.training import PROTOCOL
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Leaderboard
 from bench.statistics.scores import MIXED, common_unit
@@ -268,17 +269,24 @@ def _csv(suite: str, kinds: Collection[str], leaderboards: Sequence[Leaderboard]
     """A list of the suite's CSV tables, and the command that makes the records of its first leaderboard."""
     result = [f"[{kind}]({csv_tables.name(suite, kind)}): {what}" for kind, (what, _) in csv_tables.KINDS.items()
               if kind in kinds]  # fmt: skip
-    made = [f"made by {code(_command(leaderboards[0]))}"] if suite in SUITES and leaderboards else []
+    command = _command(leaderboards[0]) if suite in SUITES and leaderboards else ""
+    made = [f"made by {code(command)}"] if command else []
     return _items([*result, *made])
 
 
 def _command(leaderboard: Leaderboard) -> str:
-    """What makes the leaderboard's records: its suite, and what of it differs from the suite's own."""
+    """What makes the leaderboard's records, from its suite's data in a folder; empty where nothing does any more, or
+    not with these seeds."""
+    key = leaderboard.conditions
     suite, cells = SUITES[leaderboard.conditions.suite], [c for c in leaderboard.cells if c.trained]
     seeds = sorted({c.seed for c in cells})
     run, order = {c.architecture for c in cells}, [*suite.architectures, *ARCHITECTURES]
     architectures = [*dict.fromkeys(name for name in order if name in run), *sorted(run - set(order))]
+    if key.protocol < PROTOCOL or seeds != list(range(len(seeds))):
+        return ""
     parts = [f"make bench SUITE={suite.name}"]
+    parts += ["DATA=<folder>"] if suite.dataset != "phantom" else []
+    parts += [f"BACKEND={key.backend}"] if key.backend != "tensorflow" else []
     parts += [f"ARCH={','.join(architectures)}"] if run != set(suite.architectures) else []
     parts += [f"SEEDS={len(seeds)}"] if len(seeds) != len(suite.seeds) else []
     return " ".join(parts)

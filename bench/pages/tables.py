@@ -91,20 +91,21 @@ def _size(row: Row) -> list[str]:
 
 def costs(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[ThroughputTable]) -> str:
     """Overlap in other measures beside what a row costs."""
-    level = TARGETS[0]
-    headers = ["Network", "Seeds", "IoU", "Precision", "Recall", "Accuracy", "Params", "Training", f"To {level}",
-               "Images/s"]  # fmt: skip
+    level, timed = TARGETS[0], any(r.seconds_to for r in rows)
+    headers = ["Network", "Seeds", "IoU", "Precision", "Recall", "Accuracy", "Params", "Training",
+               *([f"To {level}"] if timed else []), "Images/s"]  # fmt: skip
     body = [
         [escape(display(r.name)), str(len(r.seeds)),
-         *(short_ratio(r.means[k]) for k in ("iou", "precision", "recall", "accuracy")),
-         *_size(r), unbroken(time_to(r.seconds_to.get(level))), rate(leaderboard, r, measured)]
+         *(short_ratio(r.means[k]) for k in ("iou", "precision", "recall", "accuracy")), *_size(r),
+         *([unbroken(time_to(r.seconds_to.get(level)))] if timed else []), rate(leaderboard, r, measured)]
         for r in rows
     ]  # fmt: skip
     return table([unbroken(h) for h in headers], body, left=1)
 
 
 def time_to(seconds: float | None) -> str:
-    """The time of training to a level of validation Dice: ``never`` where half of the trainings did not reach it."""
+    """The time of training to a level of validation Dice: ``never`` where half of the trainings or more did not reach
+    it."""
     if seconds is None:
         return NONE
     return duration(seconds) if math.isfinite(seconds) else NEVER
@@ -125,7 +126,7 @@ def rate(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]
 def _costs_explained(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     """What the times and rates of the table of costs are."""
     times = [row.seconds_to[TARGETS[0]] for row in rows if row.seconds_to]
-    never = f" ({NEVER}: not in half of the trainings)" * any(math.isinf(time) for time in times)
+    never = f" ({NEVER}: half of the trainings or more did not)" * any(math.isinf(time) for time in times)
     level = f", and until the validation Dice reached {TARGETS[0]}{never}" * bool(times)
     clock = "processor time" if leaderboard.processor_time else "time"
     return f" Training: {clock} of one fold and seed{level}. Images/s: inference."

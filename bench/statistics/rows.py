@@ -162,7 +162,7 @@ class Row:
     coverage: tuple[int, int]  # images predicted by every one of `seeds`, images of the data set
     parameters: int
     gmacs: float
-    train_seconds: float  # median over cells, of the processor where ``Leaderboard.processor_time``
+    train_seconds: float  # median over cells, of the processor where ``Leaderboard.processor_time``; NaN: not told
     seconds_to: Mapping[float, float]  # of TARGETS, alike; infinite where half did not reach it, none where not told
     total_seconds: float  # sum over cells
     peak_memory_bytes: int | None
@@ -253,7 +253,7 @@ class MeasuredPair:
 
     @property
     def verdict(self) -> str:
-        """The verdict on the first row against the second, within the margin that Dice has."""
+        """The verdict on the first row against the second, within the measure's own margin."""
         return verdicts.word(self.difference.value, self.p_holm, self.p_apart_holm)
 
     def seen_from(self, name: str) -> MeasuredPair:

@@ -118,15 +118,17 @@ def _each_once(name: str, records: Sequence[Record]) -> None:
 
 def _processor_time(records: Iterable[Record]) -> bool:
     """Whether times of training are the processor's: where each training had one core to itself and tells its time
-    there, which other work on the machine does not lengthen."""
-    done = [r for r in records if r.ok]
+    there, which other work on the machine does not lengthen. Ensembles, for which nothing was trained, do not count."""
+    done = [r for r in records if r.ok and r.trained]
     return bool(done) and all(
         r.machine.device_kind == "cpu" and r.machine.threads == 1 and r.timing.cpu_told for r in done
     )
 
 
 def _train_seconds(records: Iterable[Record], processor: bool) -> float:
-    """Median time of training."""
+    """Median time of training; NaN where an ensemble does not tell its members' time of the processor."""
+    if processor and not all(r.timing.cpu_told for r in records):
+        return float("nan")
     return float(np.median([r.timing.train_cpu_seconds if processor else r.timing.train_seconds for r in records]))
 
 
