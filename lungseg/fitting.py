@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lungseg.training import Trained
 
-PROTOCOL = 2  # of bench.running.training: partitions by seed, scores also at the stored size
+PROTOCOL = 2  # of bench.records.record: partitions by seed, scores also at the stored size
 SPLIT = 5  # a plain split holds out one part in so many
 
 Watch = Callable[[Mapping[str, Any]], None]

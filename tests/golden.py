@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.records.record import PROTOCOL
 from bench.records.results import Results
-from bench.running.training import PROTOCOL
 from bench.suites import Phantoms, suite
 
 PATH = Path(__file__).with_name("golden.json")

@@ -15,7 +15,7 @@ from bench.__main__ import main
 from bench.cli import comparing
 from bench.gate import compare, exit_code
 from bench.records import store
-from bench.running.training import PROTOCOL
+from bench.records.record import PROTOCOL
 from lungseg.provenance import ROOT
 
 LIMITS = gate.LIMITS["smoke"]

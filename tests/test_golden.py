@@ -4,7 +4,7 @@ import golden
 import golden_breaks
 import pytest
 
-from bench.running.training import PROTOCOL
+from bench.records.record import PROTOCOL
 
 
 def test_the_golden_run_is_of_this_protocol():
@@ -19,7 +19,7 @@ def test_the_same_inputs_still_give_the_same_curves(name, tmp_path):
     times, where = golden.furthest(name, golden.run(name, tmp_path), golden.stored()["curves"][name])
     assert times <= 1, (
         f"{where} of {name} moved by {times:.1f} times what rounding may do: if this is meant, raise PROTOCOL in"
-        " bench/running/training.py (old records no longer fit) and write tests/golden.json anew; if not, it is "
+        " bench/records/record.py (old records no longer fit) and write tests/golden.json anew; if not, it is "
         "not the"
         " refactoring that it was meant to be"
     )

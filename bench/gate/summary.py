@@ -16,10 +16,10 @@ from bench.gate.accuracy import scores
 from bench.gate.verdict import NotComparable
 from bench.records import store
 from bench.records.conflicts import conflicts
-from bench.records.record import Record
+from bench.records.record import PROTOCOL, Record
 from bench.records.results import Results
 from bench.running.data import SuiteData
-from bench.running.training import PROTOCOL, settings
+from bench.running.training import settings
 from bench.suites import Suite
 from lungseg import recipes, runtime
 from lungseg.batches import Batches

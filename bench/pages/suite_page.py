@@ -18,8 +18,8 @@ from bench.pages import (
     provenance,
     tables,
 )
+from bench.records.record import PROTOCOL
 from bench.running.reruns import Reruns
-from bench.running.training import PROTOCOL
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Leaderboard
 from bench.statistics.scores import MIXED, common_unit

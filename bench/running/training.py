@@ -20,6 +20,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 from bench import machine, suites
 from bench.records import parse, store
+from bench.records.record import PROTOCOL
 from bench.records.results import Results
 from bench.records.store import Document
 from bench.running.data import SuiteData
@@ -31,7 +32,6 @@ from lungseg.errors import EnvironmentFailure
 from lungseg.recipes import Recipe
 
 CHECKPOINT_S = 5.0  # least time between two checkpoints; longer where writing one takes long
-PROTOCOL = 2  # rises when the same inputs give other numbers; tests/test_golden.py tells when
 PLATEAU = ("plateau_factor", "plateau_patience", "early_stopping_patience")  # a cosine reads none of them
 Value = TypeVar("Value")
 

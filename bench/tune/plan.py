@@ -7,8 +7,9 @@ from typing import Any
 
 from bench import machine, suites
 from bench.records import store
+from bench.records.record import PROTOCOL
 from bench.running.data import SuiteData
-from bench.running.training import PROTOCOL, settings
+from bench.running.training import settings
 from bench.suites import Cell, Suite
 from bench.tune import space
 from lungseg import ARCHITECTURES, runtime, splits
