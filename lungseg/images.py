@@ -141,7 +141,7 @@ def read_mask_and_grey(path: Path) -> tuple[Mask, float]:
             f"{path}: {100 * grey:.1f} % of the mask's pixels are neither 0 nor {top}; "
             "it was resized with interpolation: use the original mask"
         )
-    return pixels.astype(np.int64) * 2 >= top, grey
+    return pixels >= (top + 1) // 2, grey
 
 
 def _are_regions(pixels: NDArray[Any], labels: Sequence[int]) -> bool:
