@@ -89,7 +89,7 @@ def subgroups(options: argparse.Namespace) -> int:
     cases = data.scored(suite, options.data, options.results)
     there = {case.id for case in cases}
     where = options.data or "LUNGSEG_DATA"
-    covered, others = [], list(leaderboards)
+    covered, others = [], [*leaderboards]
     for leaderboard in _of_folder(leaderboards, suite, options):
         scored = {image for row in leaderboard.rows for image in row.images}
         if scored & there and (lost := sorted(scored - there)):

@@ -190,8 +190,8 @@ def _peer_flaw(row: Mapping[str, str]) -> str:
 
 
 def _remarks(peers: Sequence[PeerTable], measured: Sequence[ThroughputTable]) -> str:
-    """Sizes whose unmarked rows do not say whether their rates were steady, and those whose rates of ours are of another run
-    than the rates in the tables above."""
+    """Sizes of which an unmarked row does not say whether its rates were steady, and those of which our rates are of
+    another run than in the tables above."""
     unknown, other = [], []
     for m in peers:
         size = f"{m.size[0]} px"

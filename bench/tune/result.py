@@ -75,7 +75,8 @@ def record(study: Study, wished: int, judged: Mapping[str, Sequence[store.Docume
 
 def write(study: Study, result: store.Document, publish_to: Results | None = None) -> list[Path]:
     """``tune.json``, ``tune.md`` and ``tune.csv`` in the study's folder; where it is to be published, all under
-    ``<publish_to>/tuning/`` by the study's name, as a link may spell it. Raises UsageError for publishing what was not judged."""
+    ``<publish_to>/tuning/`` by the study's name, as a link may spell it. Raises UsageError for publishing what was not
+    judged."""
     written = save(study.folder / "tune", result)
     if publish_to is not None:
         if result["held_out"] is None:
