@@ -286,8 +286,8 @@ def test_dicom_reports_without_an_ending_are_passed_over_and_images_cut_off_are_
     (tmp_path / "cut").write_bytes(path.read_bytes()[:-500])
     result = inputs.items([str(tmp_path)], tmp_path / "out")
     assert [item.name for item in result] == ["cut", "lost", "private", "whole"]
-    told = inputs.items([str(tmp_path / "report")], tmp_path / "out")
-    assert [item.name for item in told] == ["report"], "what is named is read, and refused in words"
+    given = inputs.items([str(tmp_path / "report")], tmp_path / "out")
+    assert [item.name for item in given] == ["report"], "what is named is read, and refused in words"
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_no_formula(tmp_path):

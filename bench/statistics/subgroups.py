@@ -148,7 +148,7 @@ def write(
     """
     stored: dict[str, Any] = {}
     with contextlib.suppress(DataError):  # a file that cannot be read is written anew
-        stored = {digest(s): found for s in others if s.rows and (found := read(results, s)) is not None}
+        stored = {digest(s): kept for s in others if s.rows and (kept := read(results, s)) is not None}
     body = stored | {
         digest(s): {name: aggregates(s, groups) for name, groups in sex_and_age(cases).items() if groups}
         for s in leaderboards if s.rows
