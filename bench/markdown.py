@@ -11,6 +11,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lungseg.terminal import counted as counted
+
 if TYPE_CHECKING:  # it brings NumPy, which the list of suites does without
     from bench.statistics.resampling import Interval
 
@@ -154,11 +156,6 @@ def percent(share: float) -> str:
 def p_value(p: float) -> str:
     """``0.031``, or ``< 0.001``."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def counted(n: int, noun: str) -> str:
-    """``1 image``, ``2 images``."""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -98,9 +98,11 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from lungseg.datasets import metadata
     from lungseg.datasets.verify import verify
 
-    if arguments.pairs and arguments.folder.resolve() in arguments.pairs.resolve().parents:
+    sought_in = [folder.resolve() for folder in metadata.folders(arguments.folder)]
+    if arguments.pairs and arguments.pairs.resolve().parent in sought_in:
         raise UsageError(
             f"--pairs {arguments.pairs}: lies in the dataset, where it would pass for a table of its patients and no "
             "command would read the set any more; give another folder"

@@ -69,6 +69,26 @@ def read(path: Path) -> Radiograph:
     return Radiograph(pixels, spacing, source, remarks)
 
 
+def may_hold_image(path: Path) -> bool:
+    """False for a DICOM file of a class without an image, such as a report or a structure set. True for what cannot be
+    told, as of a file that is cut off, or without pydicom: reading it says why."""
+    if importlib.util.find_spec("pydicom") is None:
+        return True
+    import pydicom
+
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if str(pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID", "")) == _DEFLATED:
+                return True
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Rows"])
+            named = pydicom.uid.UID(str(dataset.get("SOPClassUID", "")))
+            return "Rows" in dataset or "Image" in named.name or named.name == str(named)
+    except (*_DAMAGE, pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException):
+        return True
+
+
 def _refuse(path: Path, dataset: Any) -> None:
     """What is not one grey image of sane size, before its pixels are touched."""
     if "PixelData" not in dataset:

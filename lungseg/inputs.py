@@ -65,16 +65,21 @@ def items(given: Iterable[str], out: Path) -> list[Item]:
 
 
 def _is_radiograph(path: Path) -> bool:
-    """By the name's ending or, as archives and their media name files without one (``IM000001``), by DICOM's mark."""
+    """By the name's ending or, as archives and their media name files without one (``IM000001``), by DICOM's mark,
+    unless the file is a report or a structure set, which holds no image."""
     if path.suffix.lower() in ENDINGS:
         return True
-    if path.name == "DICOMDIR" or not path.is_file():
+    if path.name.upper() == "DICOMDIR" or not path.is_file():  # some systems show names of a disc in lower case
         return False
     try:
         with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+            if file.read(132)[128:] != b"DICM":
+                return False
     except OSError:  # it does not look like one
         return False
+    from lungseg import dicom
+
+    return dicom.may_hold_image(path)
 
 
 def _hidden(path: Path, root: Path) -> bool:

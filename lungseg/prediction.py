@@ -19,6 +19,7 @@ from lungseg.evaluation import Network
 from lungseg.inputs import Item, refuse_overwriting
 from lungseg.metrics.overlap import border
 from lungseg.radiograph import Radiograph
+from lungseg.terminal import tell as say
 
 BATCH = 8
 SIDE = 1024  # of an overlay's longer side: at an original's 4,892 rows a PNG takes a second and 12 MB
@@ -29,6 +30,7 @@ COLUMNS = (
     "file", "status", "mask", "height", "width", "area", "right_area", "left_area", "unit", "spacing_from",
     "pieces", "stability", "flags", "model", "error",
 )  # fmt: skip
+OLD = tuple(name for name in COLUMNS if name != "model")  # of version 0.1
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,11 @@ def predict(
 
     ``lungs.csv`` gets a row as soon as a file's mask is there, and is put into the items' order at the end, so that a
     killed run goes on with ``skip_existing``: files whose outputs and row are there, of this model, are passed over.
-    Rows of other files, from earlier runs, stay.
+    Rows of other files, from earlier runs, stay. Another command that predicts into ``out`` is waited for.
     tta: whether the network averages over test-time augmentation, which the table states with the model.
     watch: receives each item with its error or None. A file that cannot be used is reported and skipped; raises
-    UsageError where an output would replace an input, ``lungs.csv`` is another table or another command writes it,
-    EnvironmentFailure where nothing can be written.
+    UsageError where an output would replace an input or ``lungs.csv`` is another table, EnvironmentFailure where
+    nothing can be written.
     """
     written = [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE]
     refuse_overwriting(items, written)
@@ -137,7 +139,8 @@ def predict(
 
 @contextlib.contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Hold the output folder, where the file system knows locks: of two commands each would drop the other's rows."""
+    """Hold the output folder, where the file system knows locks: of two commands each would drop the other's rows, so
+    the second waits."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         handle = os.open(out, os.O_RDONLY)
@@ -147,8 +150,9 @@ def _alone(out: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UsageError(f"{out}: another command predicts into it; wait, or choose another --out") from error
+            except BlockingIOError:
+                say(f"{out}: another command predicts into it; waiting for its end")
+                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
@@ -257,24 +261,38 @@ def _area(value: float, millimetres: bool) -> str:
     return f"{value:.1f}" if millimetres and math.isfinite(value) else f"{value:.0f}"
 
 
+def _read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a ``lungs.csv``, without one that a kill cut off. Raises UsageError for what cannot be kept as it is when
+    the table is written again: other columns, a row of another length, text that is not UTF-8."""
+    data = path.read_bytes()
+    if not data.strip():
+        return []
+    try:
+        whole = data[: data.rfind(b"\n") + 1].decode()
+    except UnicodeDecodeError:
+        whole = ""
+    columns = next((known for known in (COLUMNS, OLD) if whole.startswith(",".join(known) + "\n")), ())
+    lines = [line for line in whole.split("\n") if line]
+    if not columns or len(csv_file.rows(whole, columns)) != len(lines) - 1:
+        raise UsageError(  # somebody's remarks, perhaps
+            f"{path}: is not as lungs.csv is written (another table, columns or cells added, another encoding), so it "
+            "would be replaced; rename it, or choose another --out"
+        )
+    return [{"model": "", **row} for row in csv_file.rows(data.decode(errors="replace"), columns)]
+
+
 class _Table:
     """``lungs.csv`` while it grows: rows of earlier runs, then of this one in the order in which files are done.
 
-    drop: files whose earlier rows no longer hold. Those of files that could not be used are dropped, too.
+    drop: files whose earlier rows no longer hold; all others stay as they are, with whatever somebody wrote into them.
+    A table of version 0.1 has no column ``model``: which model predicted its rows is not known.
     """
 
     def __init__(self, path: Path, drop: Sequence[str]) -> None:
         self.path, self.rows = path, dict[str, dict[str, str]]()
         if path.is_file():
-            text = path.read_text(encoding="utf-8", errors="replace")
-            if text.strip() and text.partition("\n")[0] != ",".join(COLUMNS):
-                raise UsageError(  # somebody's remarks, perhaps
-                    f"{path}: is not as this version writes it (another table, an edited one, or an earlier version's) "
-                    "and would be replaced; rename it, or choose another --out"
-                )
-            result = (row for row in csv_file.rows(text, COLUMNS) if row["status"] == "ok")
             dropped = {csv_file.on_one_line(name) for name in drop}
-            self.rows = {row["file"]: row for row in result if row["file"] not in dropped}
+            self.rows = {row["file"]: row for row in _read_table(path) if row["file"] not in dropped}
         self._write(list(self.rows))
 
     def __enter__(self) -> _Table:

@@ -276,9 +276,11 @@ def without_notices() -> Iterator[None]:
     """Hold back what TensorFlow notes as it is imported, where ``TF_CPP_MIN_LOG_LEVEL`` asks for errors alone.
 
     TensorFlow 2.21 tells on every start, whatever that says, that oneDNN is used and that there is no CUDA, under the
-    word WARNING. All else that the block writes to standard error, from C++ too, is passed on at its end.
+    word WARNING. All else that the block writes to standard error, from C++ too, is passed on at its end. A crash of
+    the process inside the block, as of an instruction that the processor lacks, leaves no end: what was written until
+    then is lost. Without ``TF_CPP_MIN_LOG_LEVEL=3`` nothing is held back.
     """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+    if sys.stderr is None or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         yield
         return
     with tempfile.TemporaryFile() as held:

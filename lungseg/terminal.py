@@ -80,10 +80,14 @@ def path(text: str) -> Path:
 def new_file(text: str) -> Path:
     """The path of a file that is written at the end, told before the work where it cannot be one."""
     result = path(text)
-    if result.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is a folder; give the name of a file")
-    above = next(folder for folder in result.absolute().parents if folder.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK)):
+    try:
+        if result.is_dir():
+            raise argparse.ArgumentTypeError(f"{text!r} is a folder; give the name of a file")
+        above = next(folder for folder in result.absolute().parents if folder.exists())
+        reached = above.is_dir() and os.access(above, os.W_OK)
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise argparse.ArgumentTypeError(f"{text!r}: {error.strerror}; give another place") from error
+    if not reached:
         raise argparse.ArgumentTypeError(f"{text!r}: nothing can be written to {str(above)!r}; give another place")
     return result
 

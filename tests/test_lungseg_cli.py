@@ -104,6 +104,10 @@ def test_pairs_are_not_written_into_the_set_which_would_then_be_refused(root, ca
     assert (code, out) == (2, "")
     assert "lies in the dataset" in err
     assert run(capsys, "data", "verify", "folder", root)[0] == 0
+    aside = root / "notes" / "pairs.csv"
+    aside.parent.mkdir()
+    assert run(capsys, "data", "verify", "folder", root, "--pairs", aside)[0] == 0, "nothing is read there"
+    assert run(capsys, "data", "verify", "folder", root)[0] == 0
 
 
 def test_a_folder_for_the_runtime_alone_is_checked_before_anything_is_exported(tmp_path, capsys):
@@ -143,6 +147,15 @@ def test_notices_of_tensorflow_are_held_back_and_nothing_else(monkeypatch, capfd
     os.write(2, b"after\n")
     shown = capfd.readouterr().err
     assert shown == ("" if level == "3" else notices) + errors + "after\n"
+
+
+def test_without_standard_error_notices_are_of_no_concern(monkeypatch):
+    from lungseg import runtime
+
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setattr(sys, "stderr", None)
+    with runtime.without_notices():
+        pass
 
 
 def test_the_cards_of_shipped_models_are_not_written_to(root, capsys):

@@ -38,7 +38,8 @@ def test_ratios_are_of_the_same_precision_and_a_peer_that_fails_is_named(tmp_pat
             rate = {"float32": 10.0, "mixed_bfloat16": 20.0}[child.job.payload["precision"]]
             local = {"train_images_per_second": rate, "epochs_images_per_second": 0.8 * rate}
             slow = {"deterministic_train_images_per_second": "1", "deterministic_epochs_images_per_second": "1"}
-            measured = row(**local, inference_images_per_second=4 * rate)
+            about = {"steady_state": True, "contended": rate == 20}
+            measured = row(**local, **about, inference_images_per_second=4 * rate)
             say({"event": "row", "row": slow if child.job.deterministic else measured})
             return 0
         requested.append((child.job.payload["precision"], child.job.payload["compiled"], child.job.deterministic))
@@ -51,7 +52,8 @@ def test_ratios_are_of_the_same_precision_and_a_peer_that_fails_is_named(tmp_pat
             }
             return 1
         rates = {"train_images_per_second": 5.0, "inference_images_per_second": 80.0}
-        say({"event": "row", "row": {**rates, "device": "cpu", "versions": "torch 2"}})
+        about = {"device": "cpu", "versions": "torch 2", "steady_state": False, "contended": False}
+        say({"event": "row", "row": {**rates, **about}})
         return 0
 
     monkeypatch.setattr(Child, "start", lambda child: None)
@@ -64,6 +66,11 @@ def test_ratios_are_of_the_same_precision_and_a_peer_that_fails_is_named(tmp_pat
     assert ratios == [["2", "1.6", "0.5"], [""] * 3, ["4", "3.2", "1"], [""] * 3]
     assert failures == [f"torch, compiled, channels last, {p}: InductorError: no C++ compiler" for p in peers.OURS]
     assert "ours over torch, eager, channels last, bfloat16: train 4, epochs 3.2, inference 1" in said
+    names = ("our_steady_state", "our_contended", "steady_state", "contended")
+    assert [tuple(r[name] for name in names) for r in rows] == [
+        ("true", "false", "false", "false"), ("true", "false", "", ""),
+        ("true", "true", "false", "false"), ("true", "true", "", ""),
+    ]  # fmt: skip
     assert path.parent.name == "peers", "else the pages would read it as a table of ours"
     assert throughput_table.read(tmp_path / "throughput" / "cpu.tensorflow.float32.64x64.csv")
 
@@ -87,3 +94,4 @@ def test_the_peer_is_the_same_network():
     assert other == ours
     result = peers.measure_torch(peers.Request(4, 2, (32, 32), "bfloat16", False, 1, 0.1), lambda _: None)
     assert result["train_images_per_second"] > 0 < result["inference_images_per_second"]
+    assert {type(result["steady_state"]), type(result["contended"])} == {bool}

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -256,7 +257,7 @@ def test_folders_and_globs_find_what_is_there_and_not_what_was_written(tmp_path)
 
 def test_dicom_files_without_an_ending_are_found_in_a_folder(tmp_path):
     """As archives name them on a disc; the directory of it and other files are passed over."""
-    for name in ("IM000001", "DICOM/1.2.840.7", "DICOM/1.2.840.8", "DICOMDIR", ".IM2"):
+    for name in ("IM000001", "DICOM/1.2.840.7", "DICOM/1.2.840.8", "DICOMDIR", "DICOM/dicomdir", ".IM2"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(bytes(128) + b"DICM")
     (tmp_path / "README").write_bytes(bytes(128) + b"DICO")
@@ -264,6 +265,29 @@ def test_dicom_files_without_an_ending_are_found_in_a_folder(tmp_path):
     result = inputs.items([str(tmp_path)], tmp_path / "out")
     assert [item.name for item in result] == ["DICOM/1.2.840.7", "DICOM/1.2.840.8", "IM000001"]
     assert [item.stem for item in result] == [item.name for item in result]
+
+
+def test_dicom_reports_without_an_ending_are_passed_over_and_images_cut_off_are_not(tmp_path):
+    pytest.importorskip("pydicom")
+    from pydicom import dcmread, uid
+
+    path = dicom_files.write(tmp_path / "whole", picture(0))
+    for name, kind in (
+        ("report", uid.BasicTextSRStorage),
+        ("contours", uid.RTStructureSetStorage),
+        ("lost", uid.DigitalXRayImageStorageForPresentation),
+        ("private", "1.2.3.4.5"),
+    ):
+        dataset = dcmread(path)
+        dataset.SOPClassUID = kind
+        for tag in ("PixelData", "Rows", "Columns"):
+            delattr(dataset, tag)
+        dataset.save_as(tmp_path / name)
+    (tmp_path / "cut").write_bytes(path.read_bytes()[:-500])
+    result = inputs.items([str(tmp_path)], tmp_path / "out")
+    assert [item.name for item in result] == ["cut", "lost", "private", "whole"]
+    given = inputs.items([str(tmp_path / "report")], tmp_path / "out")
+    assert [item.name for item in given] == ["report"], "what is named is read, and refused in words"
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_no_formula(tmp_path):
@@ -291,31 +315,70 @@ def test_rows_of_other_files_stay_and_one_done_again_is_told_once(tmp_path):
     assert [(row["file"], row["status"]) for row in rows(out)][-1] == ("a.png", "error")
 
 
-@pytest.mark.parametrize("text", ["another,table\n1,2\n", "file;status;remarks\na.png;ok;effusion\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"another,table\n1,2\n",
+        b"file;status;remarks\na.png;ok;effusion\n",
+        f"{','.join(prediction.COLUMNS)}\nb.png,ok{',' * 14}effusion, left\nc.png,ok{',' * 13}\n".encode(),
+        f"{','.join(prediction.COLUMNS)}\nb.png,entz\u00fcndet{',' * 13}\n".encode("latin-1"),
+    ],
+)
 def test_a_table_that_somebody_edited_is_not_replaced(tmp_path, text):
     write(tmp_path / "a.png", picture(0))
     table = tmp_path / "out" / "lungs.csv"
     table.parent.mkdir()
-    table.write_text(text)
+    table.write_bytes(text)
     with pytest.raises(UsageError, match=r"lungs\.csv: .* rename it, or choose another --out"):
         run([tmp_path / "a.png"], tmp_path / "out")
-    assert table.read_text() == text
+    assert table.read_bytes() == text
 
 
-def test_two_commands_at_once_do_not_drop_each_others_rows(tmp_path):
+def test_two_commands_at_once_do_not_drop_each_others_rows(tmp_path, capsys):
     for k, name in enumerate(("a.png", "b.png")):
         write(tmp_path / name, picture(k))
-    out, refused = tmp_path / "out", []
+    out = tmp_path / "out"
+    other = threading.Thread(target=run, args=([tmp_path / "b.png"], out))
 
     def begin_another(item, error, tally):
-        with pytest.raises(UsageError, match="another command predicts into it; wait, or choose another --out"):
-            run([tmp_path / "b.png"], out)
-        refused.append(item.name)
+        other.start()
+        other.join(0.3)
+        assert other.is_alive(), "it waits for this one's end"
+        assert not (out / "b_mask.png").exists()
 
     run([tmp_path / "a.png"], out, watch=begin_another)
-    assert refused == ["a.png"]
-    run([tmp_path / "b.png"], out)  # once the first has ended
+    other.join(60)
     assert [row["file"] for row in rows(out)] == ["a.png", "b.png"]
+    assert {path.name for path in out.glob("*_mask.png")} == {"a_mask.png", "b_mask.png"}
+    assert capsys.readouterr().err == f"{out}: another command predicts into it; waiting for its end\n"
+
+
+def test_what_somebody_wrote_into_rows_of_other_files_stays(tmp_path):
+    for k, name in enumerate(("a.png", "b.png", "c.png")):
+        write(tmp_path / name, picture(k))
+    (tmp_path / "c.png").write_bytes(b"no image")
+    out = tmp_path / "out"
+    run([tmp_path], out)
+    table = out / "lungs.csv"
+    edited = table.read_text().replace("a.png,ok", "a.png,excluded: rotated")
+    table.write_text(edited)
+    run([tmp_path / "b.png"], out)
+    assert sorted(table.read_text().splitlines()) == sorted(edited.splitlines())
+    assert run([tmp_path], out, skip_existing=True).skipped == 2, "it is done, whatever was written beside it"
+    assert "a.png,excluded: rotated" in table.read_text()
+
+
+def test_a_table_of_version_0_1_goes_on_and_says_no_model(tmp_path):
+    for k, name in enumerate(("a.png", "b.png")):
+        write(tmp_path / name, picture(k))
+    out = tmp_path / "out"
+    run([tmp_path], out)
+    now = rows(out)
+    old = [name for name in prediction.COLUMNS if name != "model"]
+    (out / "lungs.csv").write_text(csv_file.text(old, now))
+    tally = run([tmp_path / "a.png"], out, skip_existing=True)
+    assert (tally.done, tally.skipped) == (1, 0), "by which model is not known"
+    assert rows(out) == [{**now[1], "model": ""}, now[0]]
 
 
 def test_what_another_model_has_segmented_is_not_skipped(tmp_path):

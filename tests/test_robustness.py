@@ -291,6 +291,26 @@ def test_no_network_is_called_worse_unless_its_paired_interval_leaves_out_zero(o
     assert said in text
 
 
+def test_networks_of_the_same_images_stand_together_whatever_their_names(tmp_path):
+    """r2unet, resunet, unet: by name the one of other images stands between the two that can be compared."""
+    networks = [spoilt("r2unet", 0.1), spoilt("resunet", 0.1, patients=11), spoilt("unet", 0.3)]
+    text = robustness_page.page(measurement.save(Results(tmp_path), "s", networks))
+    heads = [line.rpartition(", ")[2] for line in text.splitlines() if line.startswith("## ") and "float32" in line]
+    assert sorted(heads) == ["11 images", "12 images"]
+    assert [line.count("Net") for line in text.splitlines() if line.startswith("| Corruption")] == [1, 2]
+
+
+def test_no_nought_has_a_sign_and_one_network_is_not_every_network(tmp_path):
+    """A gain of 0.00001 is no loss, and rounds to nought."""
+    clean, patients = np.full(12, 0.9), [f"p{k:02}" for k in range(12)]
+    networks = [made_up([clean], [clean + gain], patients, name) for name, gain in (("unet", 2e-5), ("resunet", 1e-5))]
+    text = robustness_page.page(measurement.save(Results(tmp_path), "s", networks))
+    assert "-0.000" not in text
+    text = robustness_page.page(measurement.save(Results(tmp_path), "s", networks[:1]))
+    assert "every network" not in text
+    assert " costs most (0.000 Dice)" in " ".join(text.split())
+
+
 def test_more_networks_than_fit_stand_in_tables_below_each_other(tmp_path):
     networks = [spoilt(f"network{k}", 0.1) for k in range(6)]
     text = robustness_page.page(measurement.save(Results(tmp_path), "s", networks))

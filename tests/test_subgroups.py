@@ -216,6 +216,40 @@ def test_command_writes_aggregates_from_a_folder_and_needs_records(tmp_path, cap
     assert Results(results).subgroups("own").read_bytes() == before
 
 
+def own_folder(root, prefix, n):
+    """A folder of the user's own and its records, as of the suite ``own``."""
+    records = grid(("unet", "resunet"), folds=2, n=n, suite="own", data=f"own-{root.name}")
+    lines = ["id,sex,age"]
+    for record in records:
+        for one in record["cases"]:
+            one["id"] = one["patient"] = f"{prefix}{one['id']}"
+    records = [sealed(agreeing(record)) for record in records]
+    for k, one in enumerate(cases(records)):
+        for folder in ("img", "mask"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            (root / folder / f"{one.id}.png").touch()
+        lines.append(f"{one.id},{'FM'[k % 2]},{30 + k % 20}")
+    (root / "metadata.csv").write_text("\n".join(lines))
+    return records
+
+
+@pytest.mark.parametrize("prefixes", [("a", "b"), ("", "")])
+def test_records_of_another_folder_neither_refuse_nor_lose_a_folders_aggregates(prefixes, tmp_path):
+    """Also where both call their images alike."""
+    results = tmp_path / "results"
+    folders = [tmp_path / "first", tmp_path / "second"]
+    both = [own_folder(root, prefix, n) for root, prefix, n in zip(folders, prefixes, (60, 40), strict=True)]
+    save(results, [record for records in both for record in records])
+
+    def aggregated():
+        stored = [subgroups.read(Results(results), only(records)) for records in both]
+        return [one and sum(group["n"] for group in one["age"].values()) for one in stored]
+
+    for root, then in zip(folders, ([60, None], [60, 40]), strict=True):
+        assert main(["subgroups", "own", "--data", str(root), "--results", str(results)]) == 0
+        assert aggregated() == then
+
+
 def test_broken_file_is_named(tmp_path):
     leaderboard = only(grid(("unet",), folds=2, n=24))
     Results(tmp_path).subgroups("fake").parent.mkdir()

@@ -1,5 +1,7 @@
 """Commands under odd circumstances: closed or full streams, ~ in paths, a mistyped folder, a folder of two users."""
 
+import argparse
+import errno
 import os
 import stat
 import subprocess
@@ -18,7 +20,7 @@ from bench.gate import Verdict
 from bench.records.results import Results
 from bench.running import data
 from bench.suites import SUITES
-from lungseg import atomic
+from lungseg import atomic, terminal
 from lungseg.__main__ import main
 from lungseg.datasets import phantom
 from lungseg.errors import DataError, UsageError
@@ -144,6 +146,19 @@ def test_a_path_that_leads_nowhere_is_refused(home, given, capsys):
     assert main(["data", "phantom", given, "--n", "1"]) == 2
     assert "path" in (details := capsys.readouterr().err) or "home" in details
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_file_that_cannot_be_is_told_before_the_work(tmp_path, monkeypatch):
+    """Names that are too long, and folders that may not be entered: root enters all, so the system is stood in for."""
+    with pytest.raises(argparse.ArgumentTypeError, match="File name too long; give another place"):
+        terminal.new_file(str(tmp_path / f"{'x' * 300}.json"))
+
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refused)
+    with pytest.raises(argparse.ArgumentTypeError, match=r"a\.json': Permission denied"):
+        terminal.new_file(str(tmp_path / "a.json"))
 
 
 @pytest.mark.fault("F117")

@@ -175,15 +175,16 @@ def test_sizes_are_in_the_order_of_numbers_and_the_title_names_the_device() -> N
     assert "No GPU's" not in both
 
 
-def test_peers_are_shown_with_ratios_to_the_faster_of_both_ways(tmp_path: Path) -> None:
-    def peer(way: str, train: float, inference: float) -> dict[str, str]:
-        about = {"peer": f"torch, {way}, channels last", "precision": "float32", "width": "16", "batch": "16"}
-        rates = {"train": (10.0, train), "inference": (40.0, inference)}
-        for mode, (ours, other) in rates.items():
-            about |= {f"our_{mode}_images_per_second": f"{ours}", f"{mode}_images_per_second": f"{other}"}
-            about[f"{mode}_ratio"] = f"{ours / other:.4g}"
-        return {**dict.fromkeys(peers.COLUMNS, ""), **about, "our_backend": "tensorflow"}
+def peer(way: str, train: float, inference: float, **more: str) -> dict[str, str]:
+    about = {"peer": f"torch, {way}, channels last", "precision": "float32", "width": "16", "batch": "16"}
+    rates = {"train": (10.0, train), "inference": (40.0, inference)}
+    for mode, (ours, other) in rates.items():
+        about |= {f"our_{mode}_images_per_second": f"{ours:.4g}", f"{mode}_images_per_second": f"{other:.4g}"}
+        about[f"{mode}_ratio"] = f"{ours / other:.4g}"
+    return {**dict.fromkeys(peers.COLUMNS, ""), **about, "our_backend": "tensorflow", "threads": "1", **more}
 
+
+def test_peers_are_shown_with_ratios_to_the_faster_of_both_ways(tmp_path: Path) -> None:
     folder = Results(tmp_path).throughput("peers")
     folder.mkdir(parents=True)
     for size in (128, 64):
@@ -194,8 +195,48 @@ def test_peers_are_shown_with_ratios_to_the_faster_of_both_ways(tmp_path: Path) 
     read = peer_tables.load(Results(tmp_path))
     assert [one.size for one in read] == [(64, 64), (128, 128)]
     page = " ".join(speed_page.speed_page([], read).replace("\u00a0", " ").split())
-    assert (
-        "is 1.25 to 1.25 times as fast in training (faster) and 0.80 to 0.80 times as fast at inference (slower)"
-        in page
-    )
+    assert "is 1.25 times as fast in training (faster) and 0.80 times as fast at inference (slower)." in page
     assert "| 64 px, float32 | eager | 10.0 / 5.00 | **2.00** | 40.0 / 50.0 | **0.80** |" in page
+
+
+STEADY = {"our_steady_state": "true", "steady_state": "true", "our_contended": "false", "contended": "false"}
+
+
+def beside_torch(peers_of: list[peer_tables.PeerTable], *measured: throughput_table.ThroughputTable) -> str:
+    page = speed_page.speed_page(measured, peers_of).replace("\u00a0", " ")
+    return " ".join(page[page.index("## U-Net beside") :].split())
+
+
+def test_ratios_of_rates_that_drifted_are_marked_and_not_in_the_answer() -> None:
+    """4 and 0.5 stand for rates that a drift could have made."""
+    flaws = {"our_steady_state": "false"}, {"steady_state": "false"}, {"our_contended": "true"}, {"contended": "true"}
+    for flaw in flaws:
+        mark = "²" if "true" in flaw.values() else "¹"
+        fine = peer_tables.PeerTable("a.csv", "cpu", (64, 64), (peer("eager", 8, 50, **STEADY),))
+        rough = peer_tables.PeerTable("b.csv", "cpu", (128, 128), (peer("eager", 2.5, 80, **{**STEADY, **flaw}),))
+        text = beside_torch([fine, rough])
+        assert (
+            "ours is 1.25 times as fast in training (faster) and 0.80 times as fast at inference (slower). The" in text
+        )
+        assert "The marked ratios are left out." in text
+        assert f"| 128 px, float32{mark} | eager | 10.0 / 2.50 | 4.00 | 40.0 / 80.0 | 0.50 |" in text
+        assert f" {mark} {'Not steady' if mark == '¹' else 'Contended'}: " in text
+        assert "not recorded" not in text
+        text = beside_torch([rough])
+        assert "4.00 times as fast in training (faster)" in text
+        assert "Every ratio is marked below, so this is rough." in text
+
+
+def test_what_is_not_recorded_of_peers_and_what_differs_from_the_table_above_is_said() -> None:
+    table = peer_tables.PeerTable("a.csv", "cpu", (64, 64), (peer("eager", 8, 50),))
+    assert "At 64 px it was not recorded whether each rate was steady." in beside_torch([table])
+    steady = replace(table, rows=(peer("eager", 8, 50, **STEADY),))
+    rates = {"train_images_per_second": 10.0, "inference_images_per_second": 40.0}
+    same = table_of(row("unet", 16, 16, **rates))
+    assert "differ" not in beside_torch([steady], same)
+    other = table_of(row("unet", 16, 16, **{**rates, "train_images_per_second": 11.0}))
+    assert "At 64 px our rates differ from those in the table above, which are of another run." in beside_torch(
+        [steady], other
+    )
+    for elsewhere in (replace(other, size=(128, 128)), replace(other, precision="mixed_bfloat16")):
+        assert "differ" not in beside_torch([steady], elsewhere)

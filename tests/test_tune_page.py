@@ -1,7 +1,9 @@
 """The page of a search, whose trainings are made up here: it says what the record holds, and both are published."""
 
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -73,6 +75,16 @@ def test_what_is_published_is_the_record_and_its_page(tmp_path, trainings, capsy
     assert f"]({trials.name})" in record.with_suffix(".md").read_text()
     assert record.read_bytes() == (Results(tmp_path).study(PLAN.name) / "tune.json").read_bytes()
     assert near(record) in capsys.readouterr().out
+
+
+def test_the_page_of_an_own_network_links_its_table_of_trials(tmp_path, trainings):
+    """`my.nets:tiny` has a colon, which no link may hold."""
+    assert tune(tmp_path, "--trials", "3", "--seeds", "1") == 0
+    search = {**describe(tmp_path), "name": "montgomery-128.my.nets:tiny.f0"}
+    written = result.write(SimpleNamespace(folder=tmp_path / "study"), search, Results(tmp_path / "committed"))
+    (written_page,) = [path for path in written if path.suffix == ".md" and path.parent.name == "tuning"]
+    (link,) = re.findall(r"^All 3 trials: \[.*\]\((.*)\)\.$", written_page.read_text(), re.MULTILINE)
+    assert (written_page.parent / link).is_file()
 
 
 def test_committed_pages_are_what_their_records_give():

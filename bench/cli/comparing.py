@@ -34,8 +34,8 @@ def gate(options: argparse.Namespace) -> int:
     began = time.monotonic()
     before = guard.load_baseline(options.baseline)
     suite = _subject(options, before)
-    before = _asked(before, suite, options)
     limits = _limits(options, suite, before["architectures"])
+    before = _asked(before, suite, options)
     note = replaced.note(options.baseline, before, options.against)
     now = _trained(suite, options)
     findings = guard.compare(before, now, limits)
@@ -152,13 +152,18 @@ def _subject(options: argparse.Namespace, before: Mapping[str, Any] | None) -> S
 
 
 def _limits(options: argparse.Namespace, suite: Suite, held: Iterable[str] = ()) -> Limits:
-    """The limits that the options ask for. Raises UsageError for a margin of a name that no architecture has: it would
-    be in force for none."""
+    """The limits that the options ask for. Raises UsageError for a margin of a name that no architecture has, of ours,
+    the suite's or ``held``: it would be in force for none. One that `--arch` leaves out may have a margin."""
     from bench import gate as guard
 
     result = guard.chosen(suite.name, options.limits, options.margin)
     known = {*ARCHITECTURES, *suite.architectures, *held}
-    if unknown := [name for name, _ in result.margins if name not in known]:
+
+    def left_out(name: str) -> bool:
+        base = name.partition(" (")[0]  # of a width or variant of it
+        return base not in suite.architectures and (base in ARCHITECTURES or is_outside(base))
+
+    if unknown := [name for name, _ in result.margins if name not in known and not left_out(name)]:
         raise UsageError(
             f"{options.limits}: margins: no architecture is called {unknown[0]!r}; known are {', '.join(sorted(known))}"
         )

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 import resource
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bench import suites
+from bench.suites import Suite
 from lungseg.errors import DataError, UsageError
 from lungseg.terminal import near
+
+if TYPE_CHECKING:
+    from bench.statistics.rows import Leaderboard
 
 
 def costs(options: argparse.Namespace) -> int:
@@ -81,15 +87,34 @@ def subgroups(options: argparse.Namespace) -> int:
             f"{options.results.root}: no scored record of suite {suite.name}; run `make bench SUITE={suite.name}`"
         )
     cases = data.scored(suite, options.data, options.results)
-    scored = {image for leaderboard in leaderboards for row in leaderboard.rows for image in row.images}
-    if lost := sorted(scored - {case.id for case in cases}):
-        where = options.data or "LUNGSEG_DATA"
-        raise DataError(
-            f"{where}: lacks {len(lost)} of the {len(scored)} images that the records score, such as {lost[0]}; "
-            "give the whole set that the suite was run on"
-        )
-    print(f"written: {near(groups.write(options.results, suite.name, leaderboards, cases))}")
+    there = {case.id for case in cases}
+    where = options.data or "LUNGSEG_DATA"
+    covered, others = [], [*leaderboards]
+    for leaderboard in _of_folder(leaderboards, suite, options):
+        scored = {image for row in leaderboard.rows for image in row.images}
+        if scored & there and (lost := sorted(scored - there)):
+            raise DataError(
+                f"{where}: lacks {len(lost)} of the {len(scored)} images that the records score, such as {lost[0]}; "
+                "give the whole set that the suite was run on"
+            )
+        if scored & there:
+            covered.append(leaderboard)
+            others = [other for other in others if other is not leaderboard]
+    if not covered:
+        raise DataError(f"{where}: holds none of the images that the records score; give the set of the suite's run")
+    print(f"written: {near(groups.write(options.results, suite.name, covered, cases, others))}")
     return 0
+
+
+def _of_folder(leaderboards: Sequence[Leaderboard], suite: Suite, options: argparse.Namespace) -> Sequence[Leaderboard]:
+    """Those of this folder by its name, where it is a user's own: two may hold images of the same names. All where none
+    is, as of a folder that was renamed."""
+    from bench.running import data
+
+    if suite.dataset != "folder":
+        return leaderboards
+    name = suites.called(suite, data.resolve_root(suite, options.data, options.results)).called
+    return [one for one in leaderboards if one.conditions.test_set == name] or leaderboards
 
 
 def history(options: argparse.Namespace) -> int:

@@ -53,7 +53,7 @@ def page(file: Path) -> str:
         blocks = [GENERATED, f"# {escape(file.stem)}: Dice lost under corruptions", said]
         return "\n\n".join(blocks) + "\n"
     blocks = [GENERATED, f"# {escape(suite)}: Dice lost under corruptions"]
-    for _, group in groupby(networks, key=_conditions):
+    for _, group in groupby(sorted(networks, key=_conditions), key=_conditions):  # of each the order by name stays
         blocks += _leaderboard(suite, list(group))
     blocks += ["## How it is measured", paragraph(MEANING), _definitions()]
     blocks += ["## Where the numbers come from", *_provenance(file, networks)]
@@ -72,8 +72,17 @@ def losses(networks: Sequence[Network], name: Callable[[object], str] = escape, 
 
 def _cell(estimate: Interval, digits: int = DIGITS) -> str:
     """The estimate and its interval, in one line; no nought has a sign."""
-    rounded = (round(v, digits) + 0.0 for v in (estimate.value, estimate.low, estimate.high))
+    rounded = (_rounded(v, digits) for v in (estimate.value, estimate.low, estimate.high))
     return unbroken(with_interval(Interval(*rounded), digits))
+
+
+def _rounded(value: float, digits: int = DIGITS) -> float:
+    return round(value, digits) + 0.0  # minus nought plus nought is nought
+
+
+def _loss(value: float) -> str:
+    """The number; no nought has a sign."""
+    return f"{_rounded(value):.{DIGITS}f}"
 
 
 def _conditions(network: Network) -> tuple[object, ...]:
@@ -92,7 +101,7 @@ def _leaderboard(suite: str, networks: list[Network]) -> list[str]:
     ordered = sorted(networks, key=lambda network: (network.lost_overall().value, network.name))
     tables = [losses(networks[at : at + SIDE_BY_SIDE]) for at in range(0, len(networks), SIDE_BY_SIDE)]
     return [
-        f"## {_where(networks[0])}",
+        f"## {_where(networks[0])}, {counted(len(networks[0].images), 'image')}",
         paragraph(f"**Which network loses least?** {_least(ordered)}"),
         paragraph(f"**What costs most?** {_worst(networks)}"),
         paragraph(f"**How were they trained?** {_training(suite, networks)}"),
@@ -135,8 +144,9 @@ def _worst(networks: Sequence[Network]) -> str:
     spans = {title: _span(severest[title]) for title in order}
     first = {max(severest, key=lambda title: severest[title][i]) for i in range(len(networks))}
     whose = "every network" if first == {order[0]} else "the mean network"
+    whose = f"{whose} most" if len(networks) > 1 else "most"
     answer = (
-        f"Each at its highest strength, {label[order[0]]} costs {whose} most ({spans[order[0]]} Dice), then"
+        f"Each at its highest strength, {label[order[0]]} costs {whose} ({spans[order[0]]} Dice), then"
         f" {label[order[1]]} ({spans[order[1]]}) and {label[order[2]]} ({spans[order[2]]}); {label[order[-1]]} least"
         f" ({spans[order[-1]]})."
     )
@@ -148,9 +158,7 @@ def _worst(networks: Sequence[Network]) -> str:
 
     key = max(CORRUPTED, key=lambda key: lost(key)[-1][0] - lost(key)[0][0])
     (low, one), (high, other) = lost(key)[0], lost(key)[-1]
-    return (
-        f"{answer} Networks differ most under {_titled(key)}: {one} loses {low:.{DIGITS}f}, {other} {high:.{DIGITS}f}."
-    )
+    return f"{answer} Networks differ most under {_titled(key)}: {one} loses {_loss(low)}, {other} {_loss(high)}."
 
 
 def _training(suite: str, networks: Sequence[Network]) -> str:
@@ -186,7 +194,7 @@ def _ranked(ordered: Sequence[Network]) -> str:
             for level in range(3)
         ]
         more = NONE if network is best else _cell(network.loses_more(best), FINE)
-        rows.append([_name(network), _cell(network.lost_overall()), *(f"{v:.{DIGITS}f}" for v in levels), more])
+        rows.append([_name(network), _cell(network.lost_overall()), *map(_loss, levels), more])
     return table(["Network", "Mean lost", "Mild", "Middle", "Severe", f"More than {_name(best)}, paired"], rows)
 
 
@@ -209,7 +217,7 @@ def _titled(key: str) -> str:
 
 
 def _span(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.{DIGITS}f}", f"{max(values):.{DIGITS}f}"
+    low, high = _loss(min(values)), _loss(max(values))
     return low if low == high else f"{low} to {high}"
 
 

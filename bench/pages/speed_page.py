@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from bench.markdown import NONE, escape, listed, paragraph, percent, table
 from bench.names import backend, device, display, file_slug
 from bench.pages.tables import unbroken
-from bench.speed.peer_tables import PeerTable
+from bench.speed.peer_tables import OURS, PeerTable
 from bench.speed.throughput_table import ThroughputTable, number
 
 HEADERS = (
@@ -18,6 +18,10 @@ PEER_HEADERS = ("Size, precision", "PyTorch", "Training", "Ratio", "Inference", 
 FOOTNOTES = {  # of a row that is not to be relied on: its mark and meaning
     "not steady": ("¹", "the rate still drifted after the warm-up, so it is rough and tells no cost of determinism."),
     "contended": ("²", "other work ran on the machine, so the rate is a lower bound and tells no cost of determinism."),
+}
+PEER_FOOTNOTES = {
+    "not steady": "one of the two rates still drifted after the warm-up, so the ratio is rough.",
+    "contended": "other work ran on the machine as one of the two was measured, so the ratio is rough.",
 }
 DRIFTED = "the warm-up did not reach a steady state"  # what the mark says already
 MEANING = "\n".join(
@@ -63,7 +67,7 @@ def speed_page(measured: Sequence[ThroughputTable], peers: Sequence[PeerTable] =
         ]
         blocks.append(paragraph(f"{_metadata(m)} File [{escape(m.file)}](throughput/{file_slug(m.file)})."))
         blocks += _notes(m)
-    return "\n\n".join([*blocks, *_peers(peers)]) + "\n"
+    return "\n\n".join([*blocks, *_peers(peers, measured)]) + "\n"
 
 
 def _machines(measured: Sequence[ThroughputTable]) -> str:
@@ -143,11 +147,14 @@ def _notes(m: ThroughputTable) -> list[str]:
 # -- beside PyTorch ------------------------------------------------------------------------------------------------
 
 
-def _peers(peers: Sequence[PeerTable]) -> list[str]:
+def _peers(peers: Sequence[PeerTable], measured: Sequence[ThroughputTable]) -> list[str]:
     if not peers:
         return []
     blocks = ["## U-Net beside a native PyTorch U-Net", paragraph(_against_the_fastest(peers)), PEERS]
     blocks.append(table(PEER_HEADERS, [_peer_row(m, row) for m in peers for row in m.rows], left=2))
+    flaws = {_peer_flaw(row) for m in peers for row in m.rows}
+    blocks += [paragraph(f"{FOOTNOTES[f][0]} {f.capitalize()}: {PEER_FOOTNOTES[f]}") for f in FOOTNOTES if f in flaws]
+    blocks += [paragraph(remarks)] if (remarks := _remarks(peers, measured)) else []
     about = sorted({
         f"{escape(device(m.device_kind))}, width {escape(row.get('width'))}, batch {escape(row.get('batch'))},"
         f" {escape(backend(row.get('our_backend', '')))} against {escape(row.get('versions'))},"
@@ -159,23 +166,68 @@ def _peers(peers: Sequence[PeerTable]) -> list[str]:
 
 
 def _peer_row(m: PeerTable, row: Mapping[str, str]) -> list[str]:
+    flaw = _peer_flaw(row)
+    mark, bold = (FOOTNOTES[flaw][0], "") if flaw else ("", "**")
     return [
-        unbroken(f"{m.size[0]} px, {escape(row.get('precision') or NONE)}"),
+        unbroken(f"{m.size[0]} px, {escape(row.get('precision') or NONE)}{mark}"),
         escape((row.get("peer") or NONE).removeprefix("torch, ").partition(",")[0]),
         *(
             cell
             for mode in ("train", "inference")
             for cell in (
                 f"{_rate(row, f'our_{mode}')}\u00a0/\u00a0{_rate(row, mode)}",
-                f"**{number(row, f'{mode}_ratio'):.2f}**" if row.get(f"{mode}_ratio") else NONE,
+                f"{bold}{number(row, f'{mode}_ratio'):.2f}{bold}" if row.get(f"{mode}_ratio") else NONE,
             )
         ),
     ]
 
 
+def _peer_flaw(row: Mapping[str, str]) -> str:
+    """Why a ratio is not to be relied on, by either network's rate; empty where it is, or where it is not known."""
+    ours = {key: row.get(f"our_{key}", "") for key in ("contended", "steady_state")}
+    flaws = {_flaw(row), _flaw(ours)}
+    return next((flaw for flaw in ("contended", "not steady") if flaw in flaws), "")
+
+
+def _remarks(peers: Sequence[PeerTable], measured: Sequence[ThroughputTable]) -> str:
+    """Sizes of which an unmarked row does not say whether its rates were steady, and those of which our rates are of
+    another run than in the tables above."""
+    unknown, other = [], []
+    for m in peers:
+        size = f"{m.size[0]} px"
+        unmarked = [row for row in m.rows if number(row, "train_ratio") > 0 and not _peer_flaw(row)]
+        if any(not row.get(name) for row in unmarked for name in ("our_steady_state", "steady_state")):
+            unknown.append(size)
+        if any(_differs(m, row, measured) for row in m.rows):
+            other.append(size)
+    sentences = []
+    if unknown:
+        sentences.append(f"At {listed(unknown)} it was not recorded whether each rate was steady.")
+    if other:
+        sentences.append(
+            f"At {listed(other)} our rates differ from those in the table above, which are of another run."
+        )
+    return " ".join(sentences)
+
+
+def _differs(m: PeerTable, row: Mapping[str, str], measured: Sequence[ThroughputTable]) -> bool:
+    """Whether a table above has our U-Net's rates under the same conditions, and others."""
+    alike = (m.device_kind, row.get("our_backend"), OURS.get(row.get("precision", "")), m.size)
+    key = ("width", "batch", "threads")
+    above = [
+        one
+        for table in measured if (table.device_kind, table.backend, table.precision, table.size) == alike
+        for one in table.rows if one.get("architecture") == "unet" and all(one.get(k) == row.get(k) for k in key)
+    ]  # fmt: skip
+    rates = [f"{mode}_images_per_second" for mode in ("train", "inference")]
+    return any(one.get(rate) != row.get(f"our_{rate}") for one in above for rate in rates)
+
+
 def _against_the_fastest(peers: Sequence[PeerTable]) -> str:
-    """The span of ratios over sizes and precisions, each against the faster of PyTorch's ways."""
-    spans = []
+    """The span of ratios over sizes and precisions, each against the faster of PyTorch's ways; of those alone that no
+    row of is marked, where there are any."""
+    marked = {(m.file, row.get("precision", "")) for m in peers for row in m.rows if _peer_flaw(row)}
+    spans, left_out, rough = [], False, False
     for mode, where in (("train", "in training"), ("inference", "at inference")):
         least: dict[tuple[str, str], float] = {}
         for m in peers:
@@ -183,10 +235,17 @@ def _against_the_fastest(peers: Sequence[PeerTable]) -> str:
                 if (ratio := number(row, f"{mode}_ratio")) > 0:
                     key = (m.file, row.get("precision", ""))
                     least[key] = min(ratio, least.get(key, math.inf))
-        if least:
-            low, high = min(least.values()), max(least.values())
+        steady = [ratio for key, ratio in least.items() if key not in marked]
+        rough |= bool(least) and not steady
+        left_out |= 0 < len(steady) < len(least)
+        if ratios := steady or list(least.values()):
+            low, high = min(ratios), max(ratios)
             word = "slower" if high < 1 else "faster" if low > 1 else "slower or faster by precision and size"
-            spans.append(f"{low:.2f} to {high:.2f} times as fast {where} ({word})")
+            ends = sorted({f"{low:.2f}", f"{high:.2f}"}, key=float)
+            spans.append(f"{' to '.join(ends)} times as fast {where} ({word})")
     if not spans:
         return "PyTorch could not be measured; the file says why."
-    return f"Against the faster of PyTorch's two ways, ours is {' and '.join(spans)}."
+    about = (
+        " Every ratio is marked below, so this is rough." if rough else " The marked ratios are left out." * left_out
+    )
+    return f"Against the faster of PyTorch's two ways, ours is {' and '.join(spans)}.{about}"

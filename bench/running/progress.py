@@ -15,22 +15,22 @@ from lungseg.terminal import elapsed
 class ProgressEstimate:
     """Estimates the remaining time from the seconds per epoch of each architecture and recipe so far.
 
-    A process's first epoch compiles and may take as long as fifty others, so it tells nothing of these.
+    A process's first epoch compiles and may take as long as fifty others, so the first of all cells have a mean of
+    their own. Where no cell has had a second epoch, all are as the first: too long rather than unknown.
     """
 
     def __init__(self, cells: Sequence[Cell], workers: int) -> None:
         self.workers = max(1, min(workers, len(cells)))
         self.left = {cell.id: (_kind(cell), cell.recipe.epochs) for cell in cells}
-        self.spent: dict[tuple[str, str], tuple[float, int]] = {}
+        # seconds and number of first epochs, and of later ones
+        self.spent: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
         self.compiled = set[str]()
 
     def on_event(self, cell: Cell, epoch: int, seconds: float) -> None:
         """An epoch has ended."""
         kind = _kind(cell)
         self.left[cell.id] = kind, cell.recipe.epochs - epoch
-        if cell.id in self.compiled:
-            total, count = self.spent.get(kind, (0.0, 0))
-            self.spent[kind] = total + seconds, count + 1
+        self.spent.setdefault(kind, ([], []))[cell.id in self.compiled].append(seconds)
         self.compiled.add(cell.id)
 
     def finished(self, cell: Cell) -> None:
@@ -41,9 +41,17 @@ class ProgressEstimate:
         """Seconds until all cells have ended, None while nothing is known."""
         if not self.spent:
             return None
-        each = {kind: total / count for kind, (total, count) in self.spent.items()}
-        unknown = sum(each.values()) / len(each)
-        return sum(each.get(kind, unknown) * epochs for kind, epochs in self.left.values()) / self.workers
+        means = {kind: (_mean(first), _mean(later or first)) for kind, (first, later) in self.spent.items()}
+        unknown = (_mean([first for first, _ in means.values()]), _mean([later for _, later in means.values()]))
+        total = 0.0
+        for cell, (kind, epochs) in self.left.items():
+            first, later = means.get(kind, unknown)
+            total += later * epochs + (first - later if epochs and cell not in self.compiled else 0.0)
+        return total / self.workers
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 class Display:

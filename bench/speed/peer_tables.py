@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from bench.records.results import Results
 from lungseg import csv_file
 
+OURS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # peer's precision -> Keras policy
+
 
 @dataclass(frozen=True)
 class PeerTable:

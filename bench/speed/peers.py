@@ -22,11 +22,11 @@ from bench.records.results import Results
 from bench.running.executor import Executor, Job, Local, Say, serve, telling
 from bench.running.training import plain, restored
 from bench.speed import throughput, throughput_table, timing
+from bench.speed.peer_tables import OURS
 from bench.suites import Suite
 from lungseg import csv_file, runtime
 from lungseg.errors import EnvironmentFailure, UsageError
 
-OURS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # peer's precision -> Keras policy
 RATES = {  # what is divided -> by what
     "train": "train_images_per_second",
     "epochs": "train_images_per_second",
@@ -36,6 +36,7 @@ COLUMNS = (
     "peer", "precision", "width", "batch", "threads", "train_images_per_second", "inference_images_per_second",
     "our_train_images_per_second", "our_epochs_images_per_second", "our_inference_images_per_second",
     "train_ratio", "epochs_ratio", "inference_ratio", "our_backend", "device", "versions", "measured", "note",
+    "our_steady_state", "our_contended", "steady_state", "contended",
 )  # fmt: skip
 SMOOTH = 1.0  # pixel, as lungseg.losses
 
@@ -105,7 +106,8 @@ def _row(name: str, job: Request, local: Mapping[str, str], result: Mapping[str,
     values: dict[str, Any] = {
         "peer": name, "precision": job.precision, "width": job.width, "batch": job.batch, "threads": job.threads,
         "our_backend": runtime.backend_name(), "measured": datetime.now(UTC).date().isoformat(), "note": why,
-        **{key: result.get(key) for key in ("device", "versions", *RATES.values())},
+        **{key: result.get(key) for key in ("device", "versions", "steady_state", "contended", *RATES.values())},
+        **{f"our_{key}": local.get(key) for key in ("steady_state", "contended")},
     }  # fmt: skip
     for mode, other in RATES.items():
         if (ours := throughput_table.number(local, f"{mode}_images_per_second")) > 0:
@@ -188,14 +190,18 @@ def measure_torch(job: Request, say: Say) -> dict[str, Any]:
         with torch.inference_mode(), within():
             return torch.sigmoid(run(images).float()).cpu().numpy()  # as ours: probabilities in memory
 
-    result = {"parameters": sum(p.numel() for p in model.parameters() if p.requires_grad)}
+    result: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters() if p.requires_grad)}
+    measured = []
     schedule = timing.schedule(job.budget_s, device)
     for mode, step in (("train", train), ("inference", infer)):
         model.train(mode == "train")
         step()
-        result[f"{mode}_images_per_second"] = timing.measure(step, lambda: None, schedule).rate * job.batch
+        measured.append(timing.measure(step, lambda: None, schedule))
+        result[f"{mode}_images_per_second"] = measured[-1].rate * job.batch
         say({"event": "measured", "text": f"{mode} {result[f'{mode}_images_per_second']:.4g} images/s"})
     name = torch.cuda.get_device_name(0) if device == "cuda" else "cpu"
+    result["steady_state"] = all(one.steady_state for one in measured)
+    result["contended"] = any(one.contended for one in measured)
     return {**result, "device": name, "versions": f"torch {torch.__version__}"}
 
 

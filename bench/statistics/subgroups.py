@@ -6,6 +6,7 @@ Tuberculosis follows from an image's name. Sex and age are in the data set alone
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -134,9 +135,21 @@ def known(leaderboard: Leaderboard, stored: Subgroups | None) -> Subgroups:
     return {**of_names(leaderboard), **requested, **(stored or {})}
 
 
-def write(results: Results, suite: str, leaderboards: list[Leaderboard], cases: list[Case]) -> Path:
-    """Aggregate each leaderboard by sex and age and store the aggregates, with the hash of the records behind them."""
-    body = {
+def write(
+    results: Results,
+    suite: str,
+    leaderboards: Sequence[Leaderboard],
+    cases: list[Case],
+    others: Sequence[Leaderboard] = (),
+) -> Path:
+    """Aggregate each leaderboard by sex and age and store the aggregates, with the hash of the records behind them.
+
+    others: leaderboards of other images, whose aggregates stay as they are stored.
+    """
+    stored: dict[str, Any] = {}
+    with contextlib.suppress(DataError):  # a file that cannot be read is written anew
+        stored = {digest(s): kept for s in others if s.rows and (kept := read(results, s)) is not None}
+    body = stored | {
         digest(s): {name: aggregates(s, groups) for name, groups in sex_and_age(cases).items() if groups}
         for s in leaderboards if s.rows
     }  # fmt: skip

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bench.names import file_slug
 from bench.records import store
 from bench.records.results import Results
 from bench.tune import page, space
@@ -74,12 +75,13 @@ def record(study: Study, wished: int, judged: Mapping[str, Sequence[store.Docume
 
 def write(study: Study, result: store.Document, publish_to: Results | None = None) -> list[Path]:
     """``tune.json``, ``tune.md`` and ``tune.csv`` in the study's folder; where it is to be published, all under
-    ``<publish_to>/tuning/`` by the study's name. Raises UsageError for publishing what was not judged."""
+    ``<publish_to>/tuning/`` by the study's name, as a link may spell it. Raises UsageError for publishing what was not
+    judged."""
     written = save(study.folder / "tune", result)
     if publish_to is not None:
         if result["held_out"] is None:
             raise UsageError(f"{study.folder}: not evaluated on the held-out fold yet; nothing is published")
-        written += save(publish_to.tuning(result["name"]), result)
+        written += save(publish_to.tuning(file_slug(result["name"])), result)
     return written
 
 

@@ -76,10 +76,15 @@ def find(root: Path) -> Path | None:
     return None
 
 
+def folders(root: Path) -> list[Path]:
+    """Folders of a set in which a table that names patients is refused, as it is not read."""
+    return [root, root / "img", root / "mask", root / "CXR_png"]
+
+
 def others(root: Path) -> list[Path]:
     """Tables in the set's folder, or among its images, that are not read; also a metadata file beside the folder."""
     endings = (".csv", ".tsv", ".xlsx", ".xls", ".ods", ".parquet")
-    within = [path for folder in (root, root / "img", root / "mask", root / "CXR_png") for path in _files(folder)]
+    within = [path for folder in folders(root) for path in _files(folder)]
     alongside = [path for path in _files(root.resolve().parent) if path.name.casefold().split(".")[0] == "metadata"]
     local = [path for path in within if path.parent == root and path.name.casefold() == NAME]
     return [path for path in (*within, *alongside) if path.suffix.casefold() in endings and path not in local]

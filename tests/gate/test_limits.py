@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 import pytest
+from records import grid, save, second
 
 from bench import gate
 from bench.__main__ import main
@@ -121,3 +122,25 @@ def test_a_margin_of_no_architecture_is_refused_before_training(file, tmp_path, 
     file.write_text("[margins]\nr2unet = 0.01\n")
     with pytest.raises(pytest.fail.Exception, match="trained"):
         main(given)
+
+
+@pytest.mark.parametrize("left_out", ["my.networks:tiny", "my.networks:tiny (width 8)", "r2unet (no-geometric)"])
+def test_a_margin_of_a_network_that_arch_leaves_out_is_no_mistake(
+    file, tmp_path, monkeypatch, capsys, left_out
+) -> None:
+    """One limits file serves the whole comparison and a part of it."""
+    monkeypatch.setattr(comparing, "_trained", lambda *_: pytest.fail("trained"))
+    held = {"unet": {}, left_out: {}}
+    monkeypatch.setattr(gate, "load_baseline", lambda path: {"suite": "smoke", "architectures": held})
+    file.write_text(f'[margins]\n"{left_out}" = 0.01\n')
+    common = ["--arch", "unet", "--limits", str(file), "--results", str(tmp_path)]
+    for verb in ("gate", "baseline"):
+        with pytest.raises(pytest.fail.Exception, match="trained"):
+            main([verb, "--baseline", str(tmp_path / "b.json"), *common])
+    for name in "ab":
+        save(tmp_path / name, second(grid(("unet",), suite="quick", folds=2)))
+    given = ["compare", "quick", "--baseline", str(tmp_path / "a"), "--candidate", str(tmp_path / "b"), *common]
+    assert main(given) == 0
+    file.write_text('[margins]\n"unet (width 7)" = 0.01\n')
+    assert main(given) == 2
+    assert "no architecture is called 'unet (width 7)'" in capsys.readouterr().err
