@@ -114,7 +114,7 @@ def measures(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     same, others = other_measures.agreeing(leaderboard, rows)
     if not others:
         return f" By {listed(same)} alike."
-    return f" By {listed(same)} alike; else in part." if same else ""
+    return f" By {listed(same)} alike; else in part." if same else " By other measures some differ."
 
 
 def verdicts(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:

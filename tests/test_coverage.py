@@ -81,8 +81,8 @@ def test_verdicts_on_methods_are_wrong_in_at_most_5_percent(rows, seeds):
     equivalent where they are the margin apart."""
     result = rates(shape(rows, seeds), leaderboard().variances, tables=500)
     assert result.table <= 0.05
-    assert result.equivalent <= 0.06, "1 % is what 500 tables leave to chance; the committed table has 4,000"
-    assert result.power > 0.3
+    assert result.equivalent <= 0.07, "two standard errors of 500 tables above 5 %; the committed table has 4,000"
+    assert result.power > 0.2, "of 16 rows with three seeds; of two with five it is over 90 %"
 
 
 @pytest.mark.parametrize("rows", ROWS)

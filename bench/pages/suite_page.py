@@ -24,7 +24,7 @@ from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Leaderboard
 from bench.statistics.scores import MIXED, common_unit
 from bench.statistics.subgroups import Subgroups
-from bench.suites import SUITES
+from bench.suites import SUITES, Suite
 from lungseg import ARCHITECTURES
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
@@ -269,16 +269,15 @@ def _csv(suite: str, kinds: Collection[str], leaderboards: Sequence[Leaderboard]
     """A list of the suite's CSV tables, and the command that makes the records of its first leaderboard."""
     result = [f"[{kind}]({csv_tables.name(suite, kind)}): {what}" for kind, (what, _) in csv_tables.KINDS.items()
               if kind in kinds]  # fmt: skip
-    command = _command(leaderboards[0]) if suite in SUITES and leaderboards else ""
+    command = _command(SUITES[suite], leaderboards[0]) if suite in SUITES and leaderboards else ""
     made = [f"made by {code(command)}"] if command else []
     return _items([*result, *made])
 
 
-def _command(leaderboard: Leaderboard) -> str:
+def _command(suite: Suite, leaderboard: Leaderboard) -> str:
     """What makes the leaderboard's records, from its suite's data in a folder; empty where nothing does any more, or
     not with these seeds."""
-    key = leaderboard.conditions
-    suite, cells = SUITES[leaderboard.conditions.suite], [c for c in leaderboard.cells if c.trained]
+    key, cells = leaderboard.conditions, [c for c in leaderboard.cells if c.trained]
     seeds = sorted({c.seed for c in cells})
     run, order = {c.architecture for c in cells}, [*suite.architectures, *ARCHITECTURES]
     architectures = [*dict.fromkeys(name for name in order if name in run), *sorted(run - set(order))]
