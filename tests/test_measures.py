@@ -160,3 +160,13 @@ def test_a_difference_that_rounds_to_nothing_has_no_sign():
     tiny = {name: (replace(pair, difference=Interval(-0.00001, -0.001, 0.001)),)
             for name, (pair,) in leaderboard.by_measure.items()}  # fmt: skip
     assert "-0.0000" not in other_measures.block(replace(leaderboard, by_measure=tiny))[0]
+
+
+def test_a_wider_margin_makes_more_rows_equivalent(monkeypatch):
+    close = grid(("unet", "resunet"), seeds=(0, 1, 2), level=0.97)
+    margins = {"narrow": MARGIN / 100, "wide": 10 * MARGIN}
+    monkeypatch.setattr(measures, "MEASURES", [Measure(n, n, m, lambda case: case.dice) for n, m in margins.items()])
+    (narrow,), (wide,) = (only(close).by_measure[name] for name in margins)
+    assert narrow.difference == wide.difference
+    assert (narrow.p_apart_holm, wide.verdict) == (pytest.approx(1, abs=0.6), "equivalent")
+    assert narrow.verdict != "equivalent"
