@@ -30,12 +30,6 @@ from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold
 from lungseg.tta import IDENTITY, TRANSFORMS, Transform, averaged
 
-UNTRAINED: dict[str, list[float]] = {  # the history of what has no epochs of its own
-    key: [] for key in (
-        "loss", "dice", "hard_dice", "val_loss", "val_dice", "val_hard_dice", "learning_rate", "seconds", "cpu_seconds",
-    )
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -218,8 +212,10 @@ def run(details: Entries, say: Say) -> None:
     at, model = trained.opened(first, details.suite, details.root, results, ensembles[0].inputs)
     suite_data, threshold = at.suite_data, first.recipe.threshold
     from lungseg import complexity
+    from lungseg.training import HISTORY
 
     size = complexity.parameters(model), complexity.gmacs(model)
+    untrained: dict[str, list[float]] = {name: [] for name in HISTORY}  # an ensemble has no epochs of its own
     member_predictions = Predictions(model, suite_data, results)
     for ensemble in ensembles:
         fold = ensemble.fold(suite_data)
@@ -238,8 +234,9 @@ def run(details: Entries, say: Say) -> None:
         record = {
             **_record(ensemble, members, shares, size, seconds),
             "cases": held.cases,
+            "history": untrained,
             "calibration": held.calibration(),
-            "warnings": worker.training_warnings(UNTRAINED, held.extremes),
+            "warnings": worker.training_warnings(untrained, held.extremes),
             **at.provenance(fold),
         }
         results.save(ensemble.cell, record)
@@ -296,8 +293,7 @@ def _record(
     """What a record says of its ensemble and what it cost: the members' trainings, and its own predicting and scoring.
 
     shares: of each member's held-out images, those that this ensemble predicts; so much of its training is counted
-    here, the rest with the other folds' ensembles. size: parameters and GMACs of one member. An ensemble has no epochs:
-    its history is empty.
+    here, the rest with the other folds' ensembles. size: parameters and GMACs of one member.
     """
     known = ("train_seconds", "total_seconds", *["train_cpu_seconds"] * all(m.timing.cpu_told for m in members))
     spent = {
@@ -310,7 +306,6 @@ def _record(
         "inputs": ensemble.inputs,
         "status": "ok",
         "cell": ensemble.cell.as_dict(),
-        "history": UNTRAINED,
         "best_epoch": None,
         "weights_sha256": store.sha256([member.weights_sha256 for member in members]),
         "parameters": size[0] * seeds,
