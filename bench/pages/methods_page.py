@@ -197,6 +197,8 @@ def _limits() -> str:
         "The highest of many rows is biased upwards by selection; a page states the result of nested selection.",
         f"Convergence: a cell is called not converged where soft validation Dice rose by more than"
         f" {LEVEL} in the last fifth of the epochs. The order is that of the budget.",
+        "The command under a page makes its first table's records; where it says once made, only at the commits that"
+        " `tables/<suite>/cells.csv` names, because today's protocol gives others.",
         "Machines: another backend, processor or library version adds in another order, and a training amplifies it."
         " Treat the difference between machines as the run-to-run spread of a single-seed row.",
         f"Failures: `tables/<suite>/rows.csv` counts images of Dice below {hard_images.LOW} and of HD95 above"

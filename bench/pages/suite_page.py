@@ -270,18 +270,19 @@ def _csv(suite: str, kinds: Collection[str], leaderboards: Sequence[Leaderboard]
     result = [f"[{kind}]({csv_tables.name(suite, kind)}): {what}" for kind, (what, _) in csv_tables.KINDS.items()
               if kind in kinds]  # fmt: skip
     command = _command(SUITES[suite], leaderboards[0]) if suite in SUITES and leaderboards else ""
-    made = [f"made by {code(command)}"] if command else []
+    old = bool(command) and leaderboards[0].conditions.protocol < PROTOCOL  # made so at the commits of cells.csv
+    made = [f"{'once ' * old}made by {code(command)}"] if command else []
     return _items([*result, *made])
 
 
 def _command(suite: Suite, leaderboard: Leaderboard) -> str:
-    """What makes the leaderboard's records, from its suite's data in a folder; empty where nothing does any more, or
-    not with these seeds."""
+    """What makes the leaderboard's records, from its suite's data in a folder; empty where nothing does with these
+    seeds."""
     key, cells = leaderboard.conditions, [c for c in leaderboard.cells if c.trained]
     seeds = sorted({c.seed for c in cells})
     run, order = {c.architecture for c in cells}, [*suite.architectures, *ARCHITECTURES]
     architectures = [*dict.fromkeys(name for name in order if name in run), *sorted(run - set(order))]
-    if key.protocol < PROTOCOL or seeds != list(range(len(seeds))):
+    if seeds != list(range(len(seeds))):
         return ""
     parts = [f"make bench SUITE={suite.name}"]
     parts += ["DATA=<folder>"] if suite.dataset != "phantom" else []
