@@ -16,7 +16,7 @@ from bench.pages import leading, other_measures, report
 from bench.records.results import Results
 from bench.statistics import stats
 from bench.statistics.rows import Leaderboard, Pair, Row
-from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN
+from bench.statistics.verdicts import EQUIVALENT, MARGIN
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -68,9 +68,9 @@ def pair(leaderboard: Leaderboard, first: str, second: str) -> Pair:
     return result
 
 
-def name(row_name: str) -> str:
+def name(row_name: object) -> str:
     """A network as its paper calls it."""
-    return display(row_name.partition(" (")[0])
+    return display(str(row_name).partition(" (")[0])
 
 
 def page(leaderboard: Leaderboard) -> str:
@@ -102,41 +102,11 @@ def founding(result: Leaderboards) -> str:
     if len(seeds) > 1:
         raise LookupError("the three have not the same number of seeds: the line needs other words")
     scores = listed([f"{name(r.name)} {three(r)}" for r in rows])
+    said = other_measures.said_of(leaderboard, rows, name)
     return (
         f"**U-Net, ResUNet or R2U-Net**, recipe `reference` at {leaderboard.conditions.size[0]} px,"
-        f" width {rows[0].width}, {WORDS[seeds.pop()]} seeds ({page(leaderboard)}): {scores};"
-        f" {verdicts(leaderboard, rows)}.{measures(leaderboard, rows)}{full_size(result)}"
-    )
-
-
-def measures(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
-    """By which other measures all of these verdicts are the same."""
-    same, others = other_measures.agreeing(leaderboard, rows)
-    if not others:
-        return f" By {listed(same)} alike."
-    return f" By {listed(same)} alike; else in part." if same else " By other measures some differ."
-
-
-def verdicts(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
-    """What each pair of these rows, the best first, came to."""
-    ahead: dict[str, list[str]] = {}
-    words = []
-    if len(rows) > 2 and all(
-        pair(leaderboard, a.name, b.name).seen_from(a.name).verdict == BETTER
-        for i, a in enumerate(rows) for b in rows[i + 1 :]
-    ):  # fmt: skip
-        return "each is better than those behind it"
-    for i, a in enumerate(rows):
-        for b in rows[i + 1 :]:
-            verdict = pair(leaderboard, a.name, b.name).seen_from(a.name).verdict
-            if verdict == BETTER:
-                ahead.setdefault(name(b.name), []).append(name(a.name))
-            elif verdict == EQUIVALENT:
-                words.append(f"{name(a.name)} and {name(b.name)} are equivalent")
-            else:
-                words.append(f"which of {name(a.name)} and {name(b.name)} is better is not known")
-    return "; ".join(
-        [f"{listed(of)} {'are' if len(of) > 1 else 'is'} better than {b}" for b, of in ahead.items()] + words
+        f" width {rows[0].width}, {WORDS[seeds.pop()]} seeds ({page(leaderboard)}): {scores}."
+        f" {said}{full_size(result)}"
     )
 
 
@@ -153,7 +123,7 @@ def full_size(result: Leaderboards) -> str:
     return (
         f" At {leaderboard.conditions.size[0]} px, width {rows[0].width}, {WORDS[least]}"
         f" {'seed' if least == 1 else 'seeds'} ([montgomery](results/montgomery.md)):"
-        f" {'; '.join([scores, verdicts(leaderboard, rows), *behind])}."
+        f" {'; '.join([scores, other_measures.verdicts(leaderboard.pairs, rows, name), *behind])}."
     )
 
 

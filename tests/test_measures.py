@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from read_page import flat, page
 from records import counted, grid, leaderboards, sealed, second
 
+from bench.names import display
 from bench.pages import csv_tables, other_measures
 from bench.records.results import Results
 from bench.statistics import measures
 from bench.statistics.measures import MEASURES, Measure
 from bench.statistics.resampling import Interval
+from bench.statistics.rows import MeasuredPair
 from bench.statistics.verdicts import MARGIN
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,7 +114,10 @@ def test_where_every_measure_agrees_the_answer_is_yes(tmp_path):
     assert other_measures.answer(leaderboard) == (
         "Yes: the same verdict by IoU, precision, recall, accuracy, Dice at the stored size and NSD at the stored size."
     )
-    assert other_measures.agreeing(leaderboard, leaderboard.rows)[1] == []
+    assert other_measures.said_of(leaderboard, leaderboard.rows, str) == (
+        "By Dice, IoU, precision, recall, accuracy, Dice at the stored size and NSD at the stored size unet is better"
+        " than resunet."
+    )
     text = page(tmp_path, records)
     assert "**Do other measures agree?** Yes: the same verdict by IoU" in flat(text)
     (line,) = [line for line in text.splitlines() if line.startswith("| NSD at the stored size")]
@@ -122,14 +128,64 @@ def test_where_every_measure_agrees_the_answer_is_yes(tmp_path):
     assert [line["measure"] for line in lines] == [measure.name for measure in MEASURES]
 
 
-def test_of_more_than_three_rows_the_first_is_compared_with_those_behind_it():
-    leaderboard = only(grid(("unet", "resunet", "r2unet", "lwnet"), seeds=(0, 1)))
+def test_of_more_than_three_rows_the_first_two_and_the_three_original_networks_are_shown(tmp_path):
+    records = grid(("lwnet", "m2unet", "unet", "r2unet", "resunet"), seeds=(0, 1, 2))
+    leaderboard = only(records)
+    assert [row.name for row in leaderboard.rows] == ["lwnet", "m2unet", "unet", "r2unet", "resunet"]
+    header, _, line, *_ = other_measures.block(leaderboard)[0].splitlines()
+    assert [cell.strip() for cell in header.split("|")[2:-1]] == [
+        "LW-Net minus M2U-Net", "U-Net minus R2U-Net", "U-Net minus ResUNet", "R2U-Net minus ResUNet",
+    ]  # fmt: skip
+    pair = leaderboard.pair("r2unet", "resunet").seen_from("r2unet")
+    assert f"{pair.difference.value:+.4f}\u00a0{pair.verdict}" in line.split("|")[-2]
+    said = other_measures.originals(leaderboard, display)
+    assert said.startswith("By Dice")
+    assert "LW-Net" not in said
+    assert f"**U-Net, ResUNet or R2U-Net?** {said}" in flat(page(tmp_path, records))
+
+
+def measured(**words):
+    """Pairs by measure with these verdicts of a against b, a against c and b against c."""
+    intervals = {"better": (0.01, 0.02), "worse": (-0.02, -0.01), "equivalent": (-0.0001, 0.0001), "unknown": (-1, 1)}
+    result = {}
+    for measure, verdicts in words.items():
+        pairs = []
+        for (a, b), verdict in zip((("a", "b"), ("a", "c"), ("b", "c")), verdicts, strict=True):
+            low, high = intervals[verdict]
+            p, apart = (0.001 if verdict in of else 1.0 for of in (("better", "worse"), ("equivalent",)))
+            pairs.append(MeasuredPair(a, b, Interval((low + high) / 2, low, high), p, apart))
+        result[measure] = tuple(pairs)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "text"),
+    [
+        (("better", "better", "better"), "a is better than b, and both are better than c"),
+        (("equivalent", "equivalent", "equivalent"), "any two of a, b and c are equivalent"),
+        (("unknown", "unknown", "unknown"), "no difference is shown"),
+        (("unknown", "better", "better"), "a and b are better than c; which of a and b is better is not known"),
+        (("worse", "worse", "worse"), "b and c are better than a; c is better than b"),
+        (("equivalent", "better", "unknown"),
+         "a is better than c; a and b are equivalent; which of b and c is better is not known"),
+    ],
+)  # fmt: skip
+def test_verdicts_of_three_in_words(verdicts, text):
+    rows = [SimpleNamespace(name=name) for name in "abc"]
+    pairs = measured(iou=verdicts)["iou"]
+    assert other_measures.verdicts(pairs, rows, str) == text
+    assert other_measures.verdicts([p.seen_from(p.second) for p in pairs], rows, str) == text, "however it is stored"
+
+
+def test_of_more_than_three_rows_without_the_three_the_first_is_compared_with_those_behind_it():
+    leaderboard = only(grid(("unet", "resunet", "lwnet", "m2unet"), seeds=(0, 1)))
+    assert other_measures.originals(leaderboard, str) is None
     first, next_one, *_ = leaderboard.rows
     table = other_measures.block(leaderboard)[0].splitlines()
     assert table[0].count(" minus ") == 3
     assert table[0].count("U-Net minus") == 3
     assert (first.name, next_one.name) == ("unet", "resunet")
-    assert "r2unet" not in other_measures.answer(leaderboard)
+    assert "lwnet" not in other_measures.answer(leaderboard)
     assert other_measures.answer(leaderboard).startswith(
         ("Yes, against resunet, the next: ", "In part, against resunet, ")
     )

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from bench import findings, names
 from bench.markdown import NONE, code, counted, duration, escape, listed, millions, paragraph, table
 from bench.names import file_slug
-from bench.pages import completeness, leading, tables
+from bench.pages import completeness, leading, other_measures, tables
 from bench.pages.leading import ranked
 from bench.pages.suite_page import GENERATED, shown, unread
 from bench.speed.throughput_table import ThroughputTable
@@ -177,9 +177,10 @@ def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
     local = [r for r in ranked(leaderboard) if r.name in THREE]
     each = listed([f"{shown(r.name)} {_value(r)}" for r in local])
     key = leaderboard.conditions
+    measured = other_measures.said_of(leaderboard, local, shown, dice=False)
     return (
         f"{_at_full_size(leaderboards)}with its training recipe at {key.size[0]} px and {local[0].width} filters in the"
-        f" first layer, {_seeds(leaderboard)} seeds each: {each}. {_against(leaderboard, local)}"
+        f" first layer, {_seeds(leaderboard)} seeds each: {each}. {_against(leaderboard, local)} {measured}".rstrip()
     )
 
 

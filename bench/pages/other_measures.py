@@ -12,6 +12,7 @@ from bench.pages.tables import FINE, unbroken
 from bench.statistics.measures import MEASURES, WORDS
 from bench.statistics.rows import Leaderboard, MeasuredPair, Pair, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
+from bench.suites import THREE
 
 MOST = 3  # pairs that a table shows side by side, and rows of which all pairs are shown
 AGAINST = {
@@ -25,7 +26,7 @@ def answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> 
 
     The first MOST rows are compared; of more, the first two.
     """
-    ranked = [row for row in leaderboard.rows if row.rank]
+    ranked = _ranked(leaderboard)
     chosen = ranked if len(ranked) <= MOST else ranked[:2]
     if len(chosen) < 2 or not leaderboard.by_measure:
         return None
@@ -50,17 +51,52 @@ def answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> 
     return f"{head}: {'; '.join(same + rest)}."
 
 
-def agreeing(leaderboard: Leaderboard, rows: Sequence[Row]) -> tuple[list[str], list[str]]:
-    """The measures, in words, by which every pair of these ranked rows has the verdict that it has by Dice, and the
-    others."""
-    chosen = [(a.name, b.name) for i, a in enumerate(rows) for b in rows[i + 1 :]]
-    dice = [_pair(leaderboard.pairs, a, b).verdict for a, b in chosen]
-    same = {
-        measure: [_pair(pairs, a, b).verdict for a, b in chosen] == dice
-        for measure, pairs in leaderboard.by_measure.items()
-    }
-    yes, no = ([WORDS[measure] for measure, value in same.items() if value is wanted] for wanted in (True, False))
-    return yes, no
+def originals(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> str | None:
+    """What the pairs of the three original networks came to by each measure; None where one of them is not ranked, or
+    nothing is compared by another measure."""
+    rows = _originals(_ranked(leaderboard))
+    return said_of(leaderboard, rows, name) if rows and leaderboard.by_measure else None
+
+
+def said_of(leaderboard: Leaderboard, rows: Sequence[Row], name: Callable[[object], str], dice: bool = True) -> str:
+    """What the pairs of these ranked rows came to by each measure, measures that say the same together, Dice first:
+    ``By Dice and IoU A is better than B. By recall no difference is shown.``
+
+    dice: whether Dice is among them.
+    """
+    by_text = defaultdict[str, list[str]](list)
+    for words, pairs in _by_words(leaderboard).items():
+        if dice or pairs is not leaderboard.pairs:
+            by_text[verdicts(pairs, rows, name)].append(words)
+    return " ".join(f"By {listed(words)} {text}." for text, words in by_text.items())
+
+
+def verdicts(pairs: Sequence[MeasuredPair | Pair], rows: Sequence[Row], name: Callable[[object], str]) -> str:
+    """What each pair of these rows, the best first, came to: ``A and B are better than C; A and B are equivalent``."""
+    seen = [(a, b, _pair(pairs, a.name, b.name).verdict) for i, a in enumerate(rows) for b in rows[i + 1 :]]
+    words = {verdict for *_, verdict in seen}
+    if len(rows) > 2 and len(words) == 1:
+        if BETTER in words and len(rows) == len(THREE):
+            first, second, third = (name(row.name) for row in rows)
+            return f"{first} is better than {second}, and both are better than {third}"
+        if BETTER in words:
+            return f"in the order {', '.join(name(row.name) for row in rows)} each is better than those behind it"
+        if EQUIVALENT in words:
+            return f"any two of {listed([name(row.name) for row in rows])} are equivalent"
+    if words == {UNKNOWN}:
+        return "no difference is shown"
+    ahead, rest = defaultdict[str, list[str]](list), []
+    for a, b, verdict in seen:
+        if verdict in (BETTER, WORSE):
+            better, worse = (a, b) if verdict == BETTER else (b, a)
+            ahead[name(worse.name)].append(name(better.name))
+        elif verdict == EQUIVALENT:
+            rest.append(f"{name(a.name)} and {name(b.name)} are equivalent")
+        else:
+            rest.append(f"which of {name(a.name)} and {name(b.name)} is better is not known")
+    return "; ".join([
+        *(f"{listed(of)} {'are' if len(of) > 1 else 'is'} better than {worse}" for worse, of in ahead.items()), *rest,
+    ])  # fmt: skip
 
 
 def _phrase(verdicts: Sequence[str], others: Sequence[Row], name: Callable[[object], str]) -> str:
@@ -76,17 +112,12 @@ def _phrase(verdicts: Sequence[str], others: Sequence[Row], name: Callable[[obje
 
 def block(leaderboard: Leaderboard) -> list[str]:
     """A table of differences by measure, a column a pair; empty where nothing is compared by another measure."""
-    ranked = [row.name for row in leaderboard.rows if row.rank]
-    couples = [(a, b) for i, a in enumerate(ranked) for b in ranked[i + 1 :]]
-    if len(ranked) > MOST:
-        couples = [(ranked[0], other) for other in ranked[1 : MOST + 1]]
+    couples = _couples(_ranked(leaderboard))
     if not leaderboard.by_measure or not couples:
         return []
-    by_measure: dict[str, Sequence[MeasuredPair | Pair]] = {"Dice": leaderboard.pairs}
-    by_measure |= {WORDS[measure]: pairs for measure, pairs in leaderboard.by_measure.items()}
     lines = [
         [f"{words[0].upper()}{words[1:]}", *(_cell(_pair(pairs, first, second)) for first, second in couples)]
-        for words, pairs in by_measure.items()
+        for words, pairs in _by_words(leaderboard).items()
     ]
     headers = ["Measure", *(f"{escape(display(a))} minus {escape(display(b))}" for a, b in couples)]
     others = [f"{m.words} {m.margin:g}" for m in MEASURES if m.name in leaderboard.by_measure and m.margin != MARGIN]
@@ -97,6 +128,34 @@ def block(leaderboard: Leaderboard) -> list[str]:
         " has intervals and all pairs."
     )
     return [table(headers, lines, left=1), paragraph(note)]
+
+
+def _couples(ranked: Sequence[Row]) -> list[tuple[str, str]]:
+    """The pairs that the table shows: all of MOST rows; of more, the first and the next, then those of the three
+    original networks, or the first and those behind it where not all three are ranked."""
+    rows = ranked if len(ranked) <= MOST else _originals(ranked)
+    among = [(a.name, b.name) for i, a in enumerate(rows) for b in rows[i + 1 :]]
+    if len(ranked) <= MOST:
+        return among
+    names = [row.name for row in ranked]
+    if not among:
+        return [(names[0], other) for other in names[1 : MOST + 1]]
+    return [*dict.fromkeys([(names[0], names[1]), *among])]
+
+
+def _ranked(leaderboard: Leaderboard) -> list[Row]:
+    return [row for row in leaderboard.rows if row.rank]
+
+
+def _originals(ranked: Sequence[Row]) -> list[Row]:
+    """The three original networks, the best first; empty where one of them is not ranked."""
+    rows = [row for row in ranked if row.name in THREE]
+    return rows if len(rows) == len(THREE) else []
+
+
+def _by_words(leaderboard: Leaderboard) -> dict[str, Sequence[MeasuredPair | Pair]]:
+    """The pairs of each measure by its words, Dice first."""
+    return {"Dice": leaderboard.pairs, **{WORDS[measure]: pairs for measure, pairs in leaderboard.by_measure.items()}}
 
 
 def _cell(pair: MeasuredPair | Pair) -> str:
