@@ -47,12 +47,22 @@ def test_phantoms_other_sets_variants_and_single_networks_never_lead():
     assert leader(grid(THREE, n=40), across, augmented, extra_train, montgomery(("unet",), suite="d")) is None
 
 
-def test_an_earlier_protocol_is_shown_beside_only_where_it_has_more_networks():
-    new = second(montgomery(THREE[:2], suite="new"))
-    more, best_of_few = montgomery(suite="more"), montgomery(THREE[:2], suite="few", level=0.99)
-    result = leading.earlier(leaderboards([*new, *more, *best_of_few]))
-    assert result.conditions.suite == "more"
-    assert leading.earlier(leaderboards([*new, *best_of_few])) is None
+def with_recipe(records, recipe):
+    return [sealed({**r, "cell": {**r["cell"], "recipe": recipe}}) for r in records]
+
+
+def test_another_recipe_is_shown_beside_the_newest_protocol_first(tmp_path):
+    new = second(montgomery(seeds=range(3), suite="new"))
+    old = with_recipe(montgomery((*THREE, "unetpp"), suite="old", level=0.99), "strong")
+    assert leading.beside(leaderboards(new)) is None
+    assert leading.beside(leaderboards([*new, *old])).conditions.suite == "old"
+    text = page(tmp_path, [*new, *old], suite="README")
+    assert "## Recipe strong" in text
+    assert "Protocol 1: some test images had another image of the patient in training" in flat(text)
+    newer = second(with_recipe(montgomery(THREE[:2], suite="newer", level=0.98), "strong"))
+    assert leading.beside(leaderboards([*new, *old, *newer])).conditions.suite == "newer"
+    text = page(tmp_path / "2", [*new, *old, *newer], suite="README")
+    assert "another image of the patient in training, so" not in flat(text)
 
 
 @pytest.fixture

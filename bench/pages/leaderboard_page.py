@@ -37,14 +37,14 @@ def leaderboard_page(
         blocks.append("No suite has been run yet: `make bench` runs `quick`, `python -m bench list` shows all.")
     blocks += unread(unreadable)
     leaderboards = [s for result in by_suite.values() for s in result]
-    first, before = leading.leader(leaderboards), leading.earlier(leaderboards)
+    first, other = leading.leader(leaderboards), leading.beside(leaderboards)
     if first is not None:
         blocks += _answer(first, leaderboards, measured)
         blocks += _leaderboard(first, measured, page_name, figure)
     elif leaderboards:
         blocks.append("No suite compares networks on held-out folds of real radiographs yet; all suites are below.")
-    if before is not None:
-        blocks += _earlier(before, measured, page_name)
+    if first is not None and other is not None:
+        blocks += _beside(first, other, measured, page_name)
     if by_suite:
         blocks += ["## More", _links(by_suite, page_name, searches, corrupted), *_all(by_suite, page_name)]
     return "\n\n".join(blocks) + "\n"
@@ -237,20 +237,26 @@ def _leaderboard(
     ]
 
 
-def _earlier(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], page_name: Mapping[str, str]) -> list[str]:
-    rows, key = ranked(leaderboard), leaderboard.conditions
+def _beside(
+    first: Leaderboard, other: Leaderboard, measured: Sequence[ThroughputTable], page_name: Mapping[str, str]
+) -> list[str]:
+    """The leaderboard of another recipe, in brief."""
+    rows, key = ranked(other), other.conditions
     head = (
-        f"{findings.title(leaderboard)}: {names.data(key.test_set)} at {key.size[0]} px, recipe"
+        f"{findings.title(other)}: {names.data(key.test_set)} at {key.size[0]} px, recipe"
         f" {escape(names.recipe(key.recipe))}, {names.backend(key.backend)} on {names.device(key.device_kind)}, suite"
         f" {_link(key.suite, page_name)}."
-        f" Protocol {key.protocol}: some test images had another image of the patient in training, so these"
-        " numbers are not comparable with those above."
     )
+    if key.protocol < first.conditions.protocol:
+        head += (
+            f" Protocol {key.protocol}: some test images had another image of the patient in training, so these numbers"
+            " are not comparable with those above."
+        )
     return [
-        f"## Earlier protocol: more networks, {escape(key.recipe)} recipe",
+        f"## Recipe {escape(key.recipe)}",
         paragraph(head),
-        tables.accuracy(leaderboard, rows),
-        paragraph(f"Cost: {cost(leaderboard, measured)} {tables.FEW_MEANS}"),
+        tables.accuracy(other, rows),
+        paragraph(f"Cost: {cost(other, measured)} {tables.FEW_MEANS}"),
     ]
 
 

@@ -43,17 +43,12 @@ def leader(leaderboards: Iterable[Leaderboard]) -> Leaderboard | None:
     return max((s for s in leaderboards if eligible(s)), key=_standing, default=None)
 
 
-def earlier(leaderboards: Sequence[Leaderboard]) -> Leaderboard | None:
-    """The leaderboard of highest mean Dice that has an earlier protocol than the leader and ranks more networks; None
-    where there is none."""
+def beside(leaderboards: Sequence[Leaderboard]) -> Leaderboard | None:
+    """The leaderboard of another recipe that is shown after the leader, by the same rule; None where there is none."""
     first = leader(leaderboards)
     if first is None:
         return None
-    result = [
-        s for s in leaderboards
-        if eligible(s) and s.conditions.protocol < first.conditions.protocol and len(ranked(s)) > len(ranked(first))
-    ]  # fmt: skip
-    return max(result, key=lambda s: ranked(s)[0].dice.value, default=None)
+    return leader(s for s in leaderboards if s.conditions.recipe != first.conditions.recipe)
 
 
 def _standing(leaderboard: Leaderboard) -> tuple[float, ...]:
