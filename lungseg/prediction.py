@@ -101,6 +101,7 @@ def predict(
     with _alone(out):
         _remove_abandoned({path.parent for path in written})
         table, tally = _Table(out / TABLE, drop=() if skip_existing else [item.name for item in items]), Tally()
+        longest = _longest_name(out)
         model = f"{card.name} {card.weights_sha256[:12]}{' tta' if tta else ''}"
         tell = watch or (lambda item, error, tally: None)
 
@@ -110,9 +111,13 @@ def predict(
             table.add({"file": item.name, "status": "error", "error": str(error).removeprefix(f"{item.path}: ")})
             tell(item, str(error), tally)
 
-        todo = []
+        todo, unfit = [], []
         for item in items:
-            if (
+            length = max(len(os.fsencode(path.name)) for path in wanted.paths(out, item).values())
+            if length > longest:
+                problem = f"names of its outputs have up to {length} bytes, where {out} takes {longest}"
+                unfit.append((item, DataError(f"{item.path}: {problem}; rename the file")))
+            elif (
                 skip_existing
                 and table.has(item.name, model)
                 and all(p.exists() for p in wanted.paths(out, item).values())
@@ -122,6 +127,8 @@ def predict(
             else:
                 todo.append(item)
         with table:
+            for item, error in unfit:
+                failed(item, error)
             for batch in _batches(todo, card, wanted, failed):
                 for read, probability in zip(batch, network(np.stack([one.small for one in batch])), strict=True):
                     try:
@@ -135,6 +142,14 @@ def predict(
                 batch.clear()  # before the next is read
             table.finish([item.name for item in items])
         return tally
+
+
+def _longest_name(folder: Path) -> int:
+    """Bytes that a file's name may have there; 255, as most file systems allow, where this one does not tell."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, ValueError):
+        return 255
 
 
 @contextlib.contextmanager

@@ -230,6 +230,23 @@ def test_two_files_of_one_name_keep_their_endings(tmp_path):
         inputs.items([str(tmp_path / "a.png"), str(tmp_path / "x" / "a.png")], tmp_path / "out")
 
 
+def test_a_name_too_long_for_its_outputs_fails_alone_before_any_prediction(tmp_path):
+    """A file system's names end at 255 bytes; an umlaut has two of them."""
+    longest = "\u00fc" * 123  # and _mask.png: 255 bytes
+    for k, name in enumerate(("a", longest, longest + "b")):
+        write(tmp_path / "in" / f"{name}.png", picture(k))
+    details = []
+    tally = run([tmp_path / "in"], tmp_path / "out", watch=lambda *of: details.append(of[:2]))
+    assert (tally.done, tally.failed) == (2, 1)
+    assert details[0][0].stem == longest + "b"
+    assert "have up to 256 bytes, where" in details[0][1]
+    assert "rename the file" in details[0][1]
+    assert [row["status"] for row in rows(tmp_path / "out")] == ["ok", "ok", "error"]
+    assert run([tmp_path / "in"], tmp_path / "out", skip_existing=True).skipped == 2
+    more = prediction.Wanted(probabilities=True)  # names of these are longer
+    assert run([tmp_path / "in"], tmp_path / "more", more).failed == 2
+
+
 def test_folders_and_globs_find_what_is_there_and_not_what_was_written(tmp_path):
     for name in ("a.png", "sub/b.TIF", "sub/c.dcm", ".hidden/d.png", "e.txt", ".f.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
