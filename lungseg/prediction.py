@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,14 +93,15 @@ def predict(
     Rows of other files, from earlier runs, stay. Another command that predicts into ``out`` is waited for.
     tta: whether the network averages over test-time augmentation, which the table states with the model.
     watch: receives each item with its error or None. A file that cannot be used is reported and skipped; raises
-    UsageError where an output would replace an input or ``lungs.csv`` is another table, EnvironmentFailure where
-    nothing can be written.
+    UsageError where an output would replace an input or another file's mask, or ``lungs.csv`` is another table,
+    EnvironmentFailure where nothing can be written.
     """
     written = [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE]
     refuse_overwriting(items, written)
     with _alone(out):
         _remove_abandoned({path.parent for path in written})
-        table, tally = _Table(out / TABLE, drop=() if skip_existing else [item.name for item in items]), Tally()
+        masks = {item.name: wanted.paths(out, item)["mask"].relative_to(out).as_posix() for item in items}
+        table, tally = _Table(out / TABLE, masks, keep=skip_existing), Tally()
         longest = _longest_name(out)
         model = f"{card.name} {card.weights_sha256[:12]}{' tta' if tta else ''}"
         tell = watch or (lambda item, error, tally: None)
@@ -299,15 +300,24 @@ def _read_table(path: Path) -> list[dict[str, str]]:
 class _Table:
     """``lungs.csv`` while it grows: rows of earlier runs, then of this one in the order in which files are done.
 
-    drop: files whose earlier rows no longer hold; all others stay as they are, with whatever somebody wrote into them.
+    masks: of this run by their files, whose earlier rows no longer hold unless keep; all others stay as they are, with
+    whatever somebody wrote into them. Raises UsageError where one of these tells of a mask that would be replaced.
     A table of version 0.1 has no column ``model``: which model predicted its rows is not known.
     """
 
-    def __init__(self, path: Path, drop: Sequence[str]) -> None:
+    def __init__(self, path: Path, masks: Mapping[str, str], keep: bool) -> None:
         self.path, self.rows = path, dict[str, dict[str, str]]()
         if path.is_file():
-            dropped = {csv_file.on_one_line(name) for name in drop}
-            self.rows = {row["file"]: row for row in _read_table(path) if row["file"] not in dropped}
+            local = {csv_file.on_one_line(name) for name in masks}
+            owners = {csv_file.on_one_line(mask).casefold(): name for name, mask in masks.items()}
+            rows = _read_table(path)
+            for row in rows:
+                if row["file"] not in local and row["mask"] and (name := owners.get(row["mask"].casefold())):
+                    raise UsageError(
+                        f"{path.parent / row['mask']}: is the mask of {row['file']}, which that of {name} would "
+                        "replace; choose another --out, or give both files to one command, which keeps them apart"
+                    )
+            self.rows = {row["file"]: row for row in rows if keep or row["file"] not in local}
         self._write(list(self.rows))
 
     def __enter__(self) -> _Table:

@@ -230,6 +230,22 @@ def test_two_files_of_one_name_keep_their_endings(tmp_path):
         inputs.items([str(tmp_path / "a.png"), str(tmp_path / "x" / "a.png")], tmp_path / "out")
 
 
+def test_a_mask_of_an_earlier_run_is_not_replaced_by_one_of_another_file(tmp_path):
+    """``a.png`` and ``a.jpg`` would both have ``a_mask.png``, and the table would tell of one mask as if of two."""
+    write(tmp_path / "a.png", picture(0))
+    write(tmp_path / "a.jpg", picture(1))
+    out = tmp_path / "out"
+    run([tmp_path / "a.png"], out)
+    before = outputs(out)
+    for more in ({}, {"skip_existing": True}):
+        with pytest.raises(UsageError, match=r"a_mask.png: is the mask of a.png, which that of a.jpg would replace"):
+            run([tmp_path / "a.jpg"], out, **more)
+    assert outputs(out) == before
+    run([tmp_path / "a.png", tmp_path / "a.jpg"], out)  # as the message says
+    assert {row["file"]: row["mask"] for row in rows(out)} == {"a.png": "a.png_mask.png", "a.jpg": "a.jpg_mask.png"}
+    assert outputs(out)["a_mask.png"] == before["a_mask.png"]
+
+
 def test_a_name_too_long_for_its_outputs_fails_alone_before_any_prediction(tmp_path):
     """A file system's names end at 255 bytes; an umlaut has two of them."""
     longest = "\u00fc" * 123  # and _mask.png: 255 bytes
