@@ -41,9 +41,9 @@ def trained(monkeypatch):
     return folders
 
 
-def measured(results, times):
+def measured(results, times, say=lambda _: None):
     (results / "cache" / "prepared").mkdir(parents=True, exist_ok=True)
-    return reruns.measure(SUITE, results, Results(results), times, lambda _: None)
+    return reruns.measure(SUITE, results, Results(results), times, say)
 
 
 def test_runs_are_kept_and_no_record_of_a_leaderboard_is_made(trained, tmp_path):
@@ -55,6 +55,18 @@ def test_runs_are_kept_and_no_record_of_a_leaderboard_is_made(trained, tmp_path)
     assert Results(tmp_path).paths() == []
     assert (tmp_path / "cache" / "prepared").is_dir(), "what was shared is gone"
     assert not (tmp_path / "cache" / "reruns").exists()
+
+
+def test_one_run_has_no_spread(trained, tmp_path):
+    said = []
+    (file,) = measured(tmp_path, 1, said.append)
+    assert json.loads(file.read_text())["sd_dice"] is None
+    assert said[-1].endswith("1 run, which has no SD; --times 2 or more measures it")
+    fast = leaderboards([of(False)])[0]
+    one = reruns.Reruns("unet.phantom.f0.s0", fast.conditions.machine, (0.9,), 1)
+    assert provenance.repeated(fast, [one])[-1].splitlines()[-1].split("|")[5].strip() == "-"
+    measured(tmp_path, 2, said.append)
+    assert f"SD of Dice over 2 equal runs {np.std(DICES[:2], ddof=1):.5f}, " in said[-1]
 
 
 def test_a_second_command_adds_what_lacks_and_other_inputs_begin_anew(trained, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from bench.machine import devices_of
-from bench.markdown import code, counted, escape, listed, paragraph, plain, table
+from bench.markdown import NONE, code, counted, escape, listed, paragraph, plain, table
 from bench.names import file_slug
 from bench.records.record import Machine, Source
 from bench.running.reruns import Reruns
@@ -166,8 +166,8 @@ def repeated(leaderboard: Leaderboard, result: Sequence[Reruns]) -> list[str]:
         command = code(f"python -m bench reruns {key.suite}")
         return [*blocks, paragraph(f"How far they differ was not measured ({command} there).")]
     rows = [
-        [escape(r.cell), str(len(r.dice)), str(r.weights), f"{sum(r.dice) / len(r.dice):.4f}", f"{r.sd:.5f}",
-         f"{min(r.dice):.4f} to {max(r.dice):.4f}"]
+        [escape(r.cell), str(len(r.dice)), str(r.weights), f"{sum(r.dice) / len(r.dice):.4f}",
+         NONE if r.sd is None else f"{r.sd:.5f}", f"{min(r.dice):.4f} to {max(r.dice):.4f}"]
         for r in local
     ]  # fmt: skip
     return [*blocks, table(["Cell", "Runs", "Sets of weights", "Mean Dice", "SD of Dice", "Range"], rows, left=1)]

@@ -38,9 +38,13 @@ class Reruns:
     weights: int
 
     @property
-    def sd(self) -> float:
-        """Sample standard deviation of the runs' Dice; 0 for one run."""
-        return float(np.std(self.dice, ddof=1)) if len(self.dice) > 1 else 0.0
+    def sd(self) -> float | None:
+        """Sample standard deviation of the runs' Dice; None for one run, which has none."""
+        return _sd(self.dice)
+
+
+def _sd(dice: Sequence[float]) -> float | None:
+    return float(np.std(dice, ddof=1)) if len(dice) > 1 else None
 
 
 def kept(file: Path, fingerprint: str) -> list[dict[str, Any]]:
@@ -61,7 +65,7 @@ def write(file: Path, cell: Mapping[str, Any], inputs: Mapping[str, Any], runs: 
                 "cell": dict(cell),
                 "inputs": dict(inputs),
                 "mean_dice": float(np.mean(dice)),
-                "sd_dice": float(np.std(dice, ddof=1)) if len(dice) > 1 else 0.0,
+                "sd_dice": _sd(dice),
                 "runs": [dict(run) for run in runs],
             }
         ),
@@ -133,7 +137,10 @@ def measure(
             scratch.drop()
             write(file, cell.as_dict(), made_from, runs)
             say(f"{cell.id}: run {len(runs)} of {times}: mean Dice {runs[-1]['dice']:.4f}")
-        dice = read_one(file)
-        say(f"{cell.id}: SD of Dice over {len(dice.dice)} equal runs {dice.sd:.5f}, {dice.weights} sets of weights")
+        held = read_one(file)
+        if held.sd is None:
+            say(f"{cell.id}: 1 run, which has no SD; --times 2 or more measures it")
+        else:
+            say(f"{cell.id}: SD of Dice over {len(held.dice)} equal runs {held.sd:.5f}, {held.weights} sets of weights")
         written.append(file)
     return written
