@@ -45,7 +45,7 @@ def onnx_bytes(model: keras.Model) -> bytes:
     Written from TensorFlow by tf2onnx; ``Erfc``, which TensorFlow's GELU becomes and ONNX lacks, is 1 - ``Erf``.
     """
     _from_tensorflow()
-    require("onnx", "tf2onnx")
+    require(*NEEDS["onnx"])
     import onnx
 
     model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras refuses to export one that was never called
@@ -119,7 +119,7 @@ def litert_bytes(model: keras.Model, precision: str, calibration: np.ndarray | N
             "representative_dataset": lambda: ([image[None, ..., None]] for image in calibration),
         }
     elif precision in BITS:
-        require("ai_edge_litert", "ai_edge_quantizer")
+        require(*NEEDS[f"litert-{precision}"])
     elif precision != "float32":
         raise UsageError(f"precision {precision!r}: known are float32, float16, weights-int8 and int8")
     with tempfile.TemporaryDirectory() as folder:
@@ -209,6 +209,15 @@ FORMS: dict[str, Callable[[keras.Model, np.ndarray], Files]] = {  # what makes a
     "litert-weights-int8": _litert("weights-int8"),
     "litert-int8": _litert("int8"),
     "saved-model": lambda model, _: saved_model(model),
+}
+
+NEEDS = {  # packages that write a form or run it, beside TensorFlow
+    "onnx": ("onnx", "tf2onnx", "onnxruntime"),
+    "litert-float32": ("ai_edge_litert",),
+    "litert-float16": ("ai_edge_litert", "ai_edge_quantizer"),
+    "litert-weights-int8": ("ai_edge_litert", "ai_edge_quantizer"),
+    "litert-int8": ("ai_edge_litert",),
+    "saved-model": (),
 }
 
 

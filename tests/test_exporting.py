@@ -19,7 +19,8 @@ from lungseg.__main__ import main
 from lungseg.datasets import phantom
 from lungseg.errors import DataError
 
-for _package in ("onnxruntime", "onnx", "tf2onnx", "ai_edge_litert", "ai_edge_quantizer"):
+PACKAGES = ("onnxruntime", "onnx", "tf2onnx", "ai_edge_litert", "ai_edge_quantizer")
+for _package in PACKAGES:
     pytest.importorskip(_package, reason="pip install 'lungseg[export]'")
 pytestmark = [
     pytest.mark.usefixtures("own_environment"),
@@ -163,6 +164,23 @@ def test_the_command_writes_what_agrees_and_runs_on_it(trained, tmp_path, capsys
     model = model_folder.open_folder(folder)
     assert model.onnx == (tmp_path / "out" / "model.onnx").read_bytes()
     assert engine.start(model).name == "onnx"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", exporting.FORMS)
+def test_what_a_form_imports_is_what_it_is_said_to_need(trained, pictures, form):
+    """In a process of its own, where nothing else has imported it."""
+    code = (
+        "import sys, numpy as np; from lungseg import exporting, model_folder, parity;"
+        f"model = model_folder.build(model_folder.open_folder({str(trained)!r}));"
+        f"images = np.random.default_rng(0).random((4, 32, 32), np.float32); form = {form!r};"
+        "parity.started(form, exporting.FORMS[form](model, images));"
+        f"print(*set({PACKAGES}) & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert set(done.stdout.split()) == set(exporting.NEEDS[form])
 
 
 def test_the_command_fails_beyond_a_limit_and_keeps_nothing(trained, tmp_path, capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """`python -m lungseg`: exit codes, plain messages, and nothing imported that a verb does not need."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -123,6 +124,22 @@ def test_a_folder_for_the_runtime_alone_is_checked_before_anything_is_exported(t
     code, _, err = run(capsys, *given, tmp_path / "new", "--forms", "litert-float32")
     assert code == 2
     assert "needs the ONNX graph; add onnx to --forms" in err
+
+
+@pytest.mark.parametrize("forms", ["all", "litert-float32,onnx"])
+def test_a_package_that_an_export_lacks_is_told_before_any_work(tmp_path, capsys, monkeypatch, forms):
+    import model_folders
+
+    from lungseg import engine, exporting
+
+    model, found = model_folders.make(tmp_path / "model"), importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name != "tf2onnx" or None)
+    monkeypatch.setattr(engine, "start", lambda *_: pytest.fail("began to work"))
+    code, out, err = run(capsys, "export", model, tmp_path / "out", "--forms", forms)
+    monkeypatch.setattr(importlib.util, "find_spec", found)
+    assert (code, out) == (6, "")
+    assert err == f"lungseg: tf2onnx not installed: {exporting.INSTALL}\n"
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("level", ["3", "2"])

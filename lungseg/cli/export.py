@@ -62,14 +62,16 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.runtime_only}: exists; remove it or choose another name")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that all forms are written from
     runtime.set_up(arguments.threads)
-    from lungseg import model_folder
+    from lungseg import exporting, model_folder
 
     model = model_folder.find(arguments.model)
     if model.weights is None:
         raise UsageError(f"{model.path}: has no weights, only {model_folder.ONNX}, which runs as it is")
     if arguments.runtime_only is not None and model.onnx is None and "onnx" not in forms:
         raise UsageError(f"--runtime-only {arguments.runtime_only}: needs the ONNX graph; add onnx to --forms")
-    from lungseg import atomic, engine, exporting, parity
+    runtime.check_backend()
+    exporting.require(*dict.fromkeys(package for form in forms for package in exporting.NEEDS[form]))
+    from lungseg import atomic, engine, parity
 
     pictures, masks, patients = _images(arguments, model.card.size)
     expected = engine.start(model, "keras", arguments.threads)(pictures)
