@@ -105,6 +105,22 @@ def test_cards_are_asked_for_once_and_by_no_launch_prefix(monkeypatch):
         assert variables == {}
 
 
+def test_commands_that_are_given_cards_of_their_own_share_none(monkeypatch):
+    """Two at once on one machine do not know of each other; as docs/running.md says to start them."""
+    monkeypatch.setattr(room.machine, "_cards", lambda: [(str(k), f"GPU-{k}", "NVIDIA H100") for k in range(4)])
+    room.machine.own_device_kind.cache_clear()
+    chosen = []
+    try:
+        for given in ("0,1", "2,3"):
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+            local = Local()
+            with local._chosen(1) as first, local._chosen(1) as second, local._chosen(1) as third:
+                chosen.append([of["CUDA_VISIBLE_DEVICES"] for of in (first, second, third)])
+    finally:
+        room.machine.own_device_kind.cache_clear()
+    assert chosen == [["0", "1", "0"], ["2", "3", "2"]]
+
+
 def test_a_job_on_several_devices_sees_the_cards_with_the_fewest_jobs(monkeypatch):
     monkeypatch.setattr(room.machine, "cards", lambda: ("0", "1", "2"))
     local = Local()
