@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +44,15 @@ FOREIGN = (
 )
 # as Keras is without keras.json
 DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
-NOTICE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} [\d:.]+ ")  # lines of TensorFlow's
+NOTICE = r"WARNING: All log messages before absl::InitializeLog|I\d{4} [\d:.]+ "  # how lines of TensorFlow's begin
+RELAY_S = 10.0
+RELAY = """
+import os, re, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl-C its parent tells
+for line in sys.stdin.buffer:
+    if not re.match(sys.argv[1].encode(), line):
+        os.write(1, line)
+"""
 LIMITS = ("max_epochs", "max_steps_per_epoch")
 
 
@@ -276,45 +285,46 @@ def without_notices() -> Iterator[None]:
     """Hold back what TensorFlow notes as it is imported, where ``TF_CPP_MIN_LOG_LEVEL`` asks for errors alone.
 
     TensorFlow 2.21 tells on every start, whatever that says, that oneDNN is used and that there is no CUDA, under the
-    word WARNING. All else that the block writes to standard error, from C++ too, is passed on at its end. A crash of
-    the process inside the block, as of an instruction that the processor lacks, leaves no end: what was written until
-    then is lost. Without ``TF_CPP_MIN_LOG_LEVEL=3`` nothing is held back.
+    word WARNING. All else that the block writes to standard error, from C++ too, is passed on by a process of its own:
+    where this one ends inside the block, as of an instruction that the processor lacks, its last words are the reason.
+    Without ``TF_CPP_MIN_LOG_LEVEL=3`` nothing is held back.
     """
-    if sys.stderr is None or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+    if sys.stderr is None or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3" or not sys.executable:
         yield
         return
-    with tempfile.TemporaryFile() as held:
+    sys.stderr.flush()
+    shown = os.dup(2)
+    relay = subprocess.Popen([sys.executable, "-I", "-S", "-c", RELAY, NOTICE], stdin=subprocess.PIPE, stdout=shown)
+    assert relay.stdin is not None
+    try:
+        os.dup2(relay.stdin.fileno(), 2)
+        relay.stdin.close()
+        yield
+    finally:
         sys.stderr.flush()
-        shown = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(shown, 2)
-            os.close(shown)
-            held.seek(0)
-            for line in held:
-                if not NOTICE.match(line):
-                    os.write(2, line)
+        os.dup2(shown, 2)
+        os.close(shown)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # as where something that the block started still writes
+            relay.wait(RELAY_S)
 
 
 def start_keras(backend: str) -> Any:
     """Import Keras on this backend, with its own settings whatever keras.json and the environment say; the module.
 
     Raises UsageError where Keras runs on another backend already or refuses its keras.json, EnvironmentFailure where
-    the backend is not installed.
+    the backend is not installed or its import fails, with the reason.
     """
-    if "keras" not in sys.modules:
-        for name in FOREIGN:
-            os.environ.pop(name, None)
-        os.environ["KERAS_BACKEND"] = backend  # keras.json may name another
     try:
         with without_notices():
+            if "keras" not in sys.modules:
+                for name in FOREIGN:
+                    os.environ.pop(name, None)
+                os.environ["KERAS_BACKEND"] = backend  # keras.json may name another
+                _import_backend(backend)
             import keras
     except ImportError as error:
         raise EnvironmentFailure(
-            f"the backend {backend!r} cannot be imported ({error}); install it or set KERAS_BACKEND to another"
+            f"the backend {backend!r} cannot be imported ({error}); install it anew or set KERAS_BACKEND to another"
         ) from error
     except ValueError as error:  # of a keras.json that Keras refuses
         raise UsageError(f"keras.json in KERAS_HOME, or in ~/.keras: {error}; correct or remove it") from error
@@ -329,6 +339,17 @@ def start_keras(backend: str) -> Any:
         getattr(config, f"set_{name}")(None)
     config.set_dtype_policy(DEFAULTS["floatx"])
     return keras
+
+
+def _import_backend(backend: str) -> None:
+    """Import it before Keras does, whose own errors are of its settings. Raises ImportError, with the type of whatever
+    else its import raises, as of a library that does not fit."""
+    try:
+        importlib.import_module(backend)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise ImportError(f"{type(error).__name__}: {error}") from error
 
 
 def check_settings() -> None:

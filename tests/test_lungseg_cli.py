@@ -166,6 +166,27 @@ def test_notices_of_tensorflow_are_held_back_and_nothing_else(monkeypatch, capfd
     assert shown == ("" if level == "3" else notices) + errors + "after\n"
 
 
+@pytest.mark.parametrize(
+    ("does", "code", "told"),
+    [
+        ("raise ImportError('libnccl.so.2: cannot open shared object file')", 6, "(libnccl.so.2: cannot open "),
+        ("raise RuntimeError('compiled for NumPy 1')", 6, "(RuntimeError: compiled for NumPy 1); install it anew"),
+        ("raise ValueError('numpy.dtype size changed')", 6, "(ValueError: numpy.dtype size changed); install it anew"),
+        ("import os; os.write(2, b'F0000 needs AVX2'); os.abort()", -6, "F0000 needs AVX2"),
+    ],
+)
+def test_why_a_backend_cannot_be_imported_is_told_in_its_own_words(tmp_path, does, code, told):
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text(does)
+    command = [sys.executable, "-m", "lungseg", "train", "montgomery", str(tmp_path / "set"), "m", "--size", "32"]
+    assert main(["data", "phantom", str(tmp_path / "set"), "--n", "6", "--size", "64"]) == 0
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+    environment = {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr
+
+
 def test_without_standard_error_notices_are_of_no_concern(monkeypatch):
     from lungseg import runtime
 
