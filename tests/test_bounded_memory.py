@@ -1,6 +1,9 @@
-"""What a cell holds in memory does not grow with its set: pixels are read in batches, and given back."""
+"""What a cell or an ensemble holds in memory does not grow with its set: pixels are read in batches, and given back."""
 
+import gc
 import json
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +12,13 @@ from test_held_out import SMALL
 from bench import suites
 from bench.gate import dry_run
 from bench.records.results import Results
-from bench.running import data
+from bench.running import data, ensemble, held_out
 from lungseg import prepare, runtime, training
 from lungseg.batches import to_arrays
 from lungseg.prepare import Prepared
+from lungseg.splits import Fold
 from lungseg.training import BATCH
+from lungseg.tta import IDENTITY, TRANSFORMS, averaged
 
 SMOKE = suites.suite("smoke")
 
@@ -22,6 +27,13 @@ def mapped_bytes():
     """Pages of files that are mapped and in memory."""
     with open("/proc/self/status", encoding="ascii") as file:
         (line,) = (line for line in file if line.startswith("RssFile"))
+    return int(line.split()[1]) * 1024
+
+
+def memory_bytes():
+    """All that counts as this process's memory."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        (line,) = (line for line in file if line.startswith("VmRSS"))
     return int(line.split()[1]) * 1024
 
 
@@ -70,6 +82,48 @@ def test_a_cell_never_takes_more_images_than_a_batch(tmp_path, monkeypatch):
     (path,) = results.paths("smoke")
     assert len(json.loads(path.read_text())["cases"]) == 16
     assert max(taken) == few
+
+
+class Doubled:
+    """A network that an ensemble's member could be."""
+
+    def predict_on_batch(self, images):
+        assert len(images) <= BATCH
+        return np.clip(images * np.float32(2), 0, 1)
+
+
+def ensemble_of(pixels, tmp_path, monkeypatch):
+    """What an ensemble keeps of its members, and a function that names one of several by its number."""
+    ids = tuple(f"{k:03d}" for k in range(len(pixels)))
+    prepared = Prepared(ids, ids, pixels, pixels > 1, (None,) * len(ids), "raw", "sha")
+    monkeypatch.setattr(ensemble.trained, "give_weights", lambda *_: Fold((), (), ids))
+    results = SimpleNamespace(artifact=lambda *_: tmp_path / "weights.npz")
+    kept = ensemble.Predictions(Doubled(), SimpleNamespace(prepared=prepared), results)
+    return ids, kept, lambda number: SimpleNamespace(id=f"s{number}", seed=number)
+
+
+def test_what_an_ensembles_members_predict_does_not_stay_in_memory(large, tmp_path, monkeypatch):
+    ids, kept, member = ensemble_of(large, tmp_path, monkeypatch)
+    members = [member(number) for number in range(3)]
+    prepare.release(large)  # the comparison has read it
+    gc.collect()
+    before, highest = memory_bytes(), 0
+    result = [kept.of(one, (IDENTITY,))[0] for one in members]
+    for some in held_out.batches(ids):
+        assert not ensemble.mean(ensemble.by_seed(members, result, some)).any()
+        highest = max(highest, memory_bytes())
+        kept.release()
+    assert highest - before < large.nbytes, "what one of the 3 members predicts"
+    assert {path.name for path in tmp_path.iterdir()} == {"large.npy"}, "files of no name go with their process"
+
+
+def test_an_ensembles_batches_are_the_bits_of_all_images_at_once(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).random((2 * BATCH + 5, 32, 48), np.float32)
+    ids, kept, member = ensemble_of(pixels, tmp_path, monkeypatch)
+    found, _ = kept.of(member(0), TRANSFORMS)
+    whole = averaged(partial(training.probabilities, Doubled()), pixels)
+    assert np.array_equal([found[key] for key in ids], whole)
+    assert kept.of(member(0), TRANSFORMS)[0] is found, "predicted once for all ensembles"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,7 @@ from bench.running.data import SuiteData
 from bench.running.executor import Event, Executor, Job, Local, Say, serve, telling
 from bench.running.training import fingerprint_inputs, of_cell, restored
 from bench.suites import Cell, Suite
+from lungseg import atomic, prepare
 from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold
 from lungseg.tta import IDENTITY, TRANSFORMS, Transform, averaged
@@ -220,16 +222,18 @@ def run(details: Entries, say: Say) -> None:
     for ensemble in ensembles:
         fold = ensemble.fold(suite_data)
         result = [member_predictions.of(member, ensemble.transforms) for member in ensemble.members]
-        began = time.monotonic()
-        probability = mean(by_seed(ensemble.members, [values for values, _ in result], fold.test))
-        scoring = time.monotonic()
-        held, row = held_out.HeldOut(suite_data, fold, threshold), {key: k for k, key in enumerate(fold.test)}
+        began, averaging = time.monotonic(), 0.0
+        held, by_member = held_out.HeldOut(suite_data, fold, threshold), [values for values, _ in result]
         with held_out.masks_file(results.artifact(ensemble.cell, "predictions.npz"), fold.test, first.size) as keep:
             for ids in held_out.batches(fold.test):
-                keep(held.add(ids, probability[[row[key] for key in ids]]))
+                start = time.monotonic()
+                probability = mean(by_seed(ensemble.members, by_member, ids))
+                averaging += time.monotonic() - start
+                keep(held.add(ids, probability))
+                member_predictions.release()
         shares = [len(values.keys() & set(fold.test)) / len(values) for values, _ in result]
         predicting = sum(share * each for share, (_, each) in zip(shares, result, strict=True))
-        seconds = predicting + scoring - began, time.monotonic() - scoring
+        seconds = predicting + averaging, time.monotonic() - began - averaging
         members = [results.load(member) for member in ensemble.members]
         record = {
             **_record(ensemble, members, shares, size, seconds),
@@ -250,7 +254,7 @@ def by_seed(
     which held it out. result: of each member, those of the images that it held out, by id."""
     held: dict[int, dict[str, np.ndarray]] = {}
     for member, values in zip(members, result, strict=True):
-        held.setdefault(member.seed, {}).update(values)
+        held.setdefault(member.seed, {}).update({key: values[key] for key in ids if key in values})
     return [np.stack([values[key] for key in ids]) for _, values in sorted(held.items())]
 
 
@@ -260,7 +264,8 @@ def mean(probabilities: list[np.ndarray]) -> np.ndarray:
 
 
 class Predictions:
-    """Probabilities by members of the images that each held out, kept because several ensembles share them.
+    """Probabilities by members of the images that each held out, kept because several ensembles share them: in files
+    without a name beside the members' weights, so that a batch is in memory whatever the size of the set.
 
     A byte a pixel less would not do: of 138 images at 256 px, a seed and a set of transforms take 36 MB.
     """
@@ -268,19 +273,39 @@ class Predictions:
     def __init__(self, model: Any, suite_data: SuiteData, results: Results) -> None:
         self.model, self.suite_data, self.results = model, suite_data, results
         self.result: dict[tuple[str, tuple[Transform, ...]], tuple[dict[str, np.ndarray], float]] = {}
+        self.files: list[np.ndarray] = []
 
     def of(self, member: Cell, transforms: tuple[Transform, ...]) -> tuple[dict[str, np.ndarray], float]:
-        """Probabilities float32 (H, W) of each image that the member held out, by id, and the seconds they took."""
+        """Probabilities float32 (H, W) of each image that the member held out, by id, and the seconds they took.
+
+        Raises EnvironmentFailure where they cannot be written.
+        """
+        if (member.id, transforms) not in self.result:
+            began = time.monotonic()
+            fold = trained.give_weights(self.model, member, self.suite_data, self.results)
+            folder = self.results.artifact(member, "weights.npz").parent
+            try:
+                values = self._predicted(fold.test, transforms, folder)
+            except OSError as error:
+                raise atomic.refused(folder / "predictions of an ensemble", error) from error
+            self.files.append(values)
+            self.result[member.id, transforms] = dict(zip(fold.test, values, strict=True)), time.monotonic() - began
+        return self.result[member.id, transforms]
+
+    def _predicted(self, ids: Sequence[str], transforms: tuple[Transform, ...], folder: Path) -> np.ndarray:
+        """Probabilities float32 (N, H, W), mapped."""
         from lungseg.training import probabilities
 
-        if (member.id, transforms) not in self.result:
-            began, prepared = time.monotonic(), self.suite_data.prepared
-            fold = trained.give_weights(self.model, member, self.suite_data, self.results)
-            images = prepared.take(fold.test)[0]
-            averages = averaged(partial(probabilities, self.model), images, transforms)
-            values = dict(zip(fold.test, averages, strict=True))
-            self.result[member.id, transforms] = values, time.monotonic() - began
-        return self.result[member.id, transforms]
+        network, prepared = partial(probabilities, self.model), self.suite_data.prepared
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for some in held_out.batches(ids):
+                file.write(averaged(network, prepared.take(some)[0], transforms).tobytes())
+            file.flush()
+            return np.memmap(file, np.float32, "r", shape=(len(ids), *prepared.images.shape[1:]))
+
+    def release(self) -> None:
+        """Give pages that were read back, see ``prepare.release``."""
+        prepare.release(*self.files)
 
 
 def _record(
