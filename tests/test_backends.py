@@ -9,10 +9,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from backends import WIDTH
+from backends import WIDTH, save_losses
 
 from lungseg import ARCHITECTURES, build, testing
 from lungseg.architectures.blocks import LayerFactory
+from lungseg.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = Path(__file__).with_name("backends.py")
@@ -64,6 +65,7 @@ def stored(tmp_path_factory):
         model.save_weights(folder / f"{name}.weights.h5")
         np.save(folder / f"{name}.tensorflow.npy", testing.output(model, images))
         np.save(folder / f"{name}.shaken.npy", shaken(model, images, random))
+    save_losses(folder)
     return folder
 
 
@@ -93,3 +95,14 @@ def test_the_same_weights_give_the_same_probabilities(name, backend, stored):
     allowed = max(TOLERANCE, 2 * float(np.load(stored / f"{name}.shaken.npy")))
     assert allowed < FURTHEST
     np.testing.assert_allclose(result, wanted, rtol=0, atol=allowed)
+
+
+def test_the_same_images_give_the_same_losses(backend, stored):
+    elsewhere, said = backend
+    assert (stored / f"losses.{elsewhere}.npz").exists(), said
+    with np.load(stored / "losses.tensorflow.npz") as wanted, np.load(stored / f"losses.{elsewhere}.npz") as result:
+        assert set(result.files) == set(wanted.files) == set(LOSSES)
+        for name in LOSSES:
+            assert result[name].dtype == np.float32
+            assert np.ptp(wanted[name]) > 0.01, name
+            np.testing.assert_allclose(result[name], wanted[name], rtol=0, atol=TOLERANCE, err_msg=name)

@@ -1,5 +1,8 @@
 """Dice loss: its value by hand, its relation to the leaderboard's Dice, one value an image."""
 
+import ast
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from strategies import pairs
 
-from lungseg import metrics
+from lungseg import losses, metrics
 from lungseg.losses import (
     LOSSES,
     boundary_loss,
@@ -39,6 +42,14 @@ def loss(target, prediction):
 
 def batch(*masks):
     return np.stack(masks)[..., None].astype(np.float32)
+
+
+def test_losses_touch_tensors_by_operators_and_keras_ops_alone():
+    """So that they train on any backend: a method or attribute of one's tensor, another's may lack."""
+    for node in ast.walk(ast.parse(Path(losses.__file__).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute):
+            first = ast.unparse(node).partition(".")[0]
+            assert first == "keras", f"line {node.lineno}: {ast.unparse(node)}"
 
 
 def test_value_by_hand():
@@ -125,7 +136,9 @@ def test_signed_distance_is_scipys(mask):
     expected = (
         np.where(mask, 0.5 - to_outside, to_mask - 0.5) if mask.any() and not mask.all() else np.zeros(mask.shape)
     )
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(signed_distance(mask)), expected, atol=1e-5)
+    distance = keras.ops.convert_to_numpy(signed_distance(mask))
+    assert distance.dtype == np.float32
+    np.testing.assert_allclose(distance, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", LOSSES)
