@@ -117,8 +117,9 @@ def _verify(arguments: argparse.Namespace) -> int:
         write_bytes(arguments.pairs, table(report.pairs).encode())
     if report.errors:
         sys.stdout.flush()  # so that the table stands before the errors when both go to one place
-        many = "1 error" if len(report.errors) == 1 else f"{len(report.errors)} errors"
-        raise DataError([*report.errors, f"{many}: this dataset cannot be used until they are corrected"])
+        n = len(report.errors)
+        many, they = ("1 error", "it is") if n == 1 else (f"{n} errors", "they are")
+        raise DataError([*report.errors, f"{many}: this dataset cannot be used until {they} corrected"])
     return 0
 
 

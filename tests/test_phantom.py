@@ -160,8 +160,13 @@ def test_the_same_set_has_the_same_bytes_and_is_left_alone(written, tmp_path):
 
 @pytest.mark.parametrize("requested", [{"n": 6}, {"size": (40, 40)}, {"seed": 4}])
 def test_another_set_is_never_overwritten(written, requested):
-    with pytest.raises(UsageError, match=r"another phantom set.*remove the folder"):
-        phantom.write(written, **{"n": 7, "size": SMALL, "seed": 3, **requested})
+    about = {"n": 7, "size": SMALL, "seed": 3, **requested}
+    there, wanted = (
+        f"{of['n']} images of {of['size'][0]}x{of['size'][1]}, seed {of['seed']}"
+        for of in ({"n": 7, "size": SMALL, "seed": 3}, about)
+    )
+    with pytest.raises(UsageError, match=rf"another phantom set \({there}.*not {wanted}.*remove the folder"):
+        phantom.write(written, **about)
 
 
 def test_a_strange_folder_is_never_written_into(tmp_path):

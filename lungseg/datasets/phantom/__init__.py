@@ -117,10 +117,21 @@ def _is_there(root: Path, about: dict[str, Any]) -> bool:
     result = _about(root)
     if result == about:
         return True
-    what = "something that is not a complete phantom set" if result is None else f"another phantom set ({result})"
-    raise UsageError(
-        f"{root}: holds {what}, not {about}; choose another, or remove the folder if nothing in it is needed"
+    what = (
+        "something that is not a complete phantom set" if result is None else f"another phantom set ({_said(result)})"
     )
+    raise UsageError(
+        f"{root}: holds {what}, not {_said(about)}; choose another, or remove the folder if nothing in it is needed"
+    )
+
+
+def _said(about: Any) -> str:
+    """What phantom.json says, in words; as it stands where it is another's."""
+    try:
+        rows, columns = about["size"]
+        return f"{about['n']} images of {rows}x{columns}, seed {about['seed']}, by generator {about['generator']}"
+    except (TypeError, KeyError, ValueError):
+        return str(about)
 
 
 def _fill(root: Path, n: int, size: tuple[int, int], seed: int) -> None:
