@@ -120,10 +120,10 @@ def test_what_an_ensembles_members_predict_does_not_stay_in_memory(large, tmp_pa
 def test_an_ensembles_batches_are_the_bits_of_all_images_at_once(tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).random((2 * BATCH + 5, 32, 48), np.float32)
     ids, kept, member = ensemble_of(pixels, tmp_path, monkeypatch)
-    found, _ = kept.of(member(0), TRANSFORMS)
+    result, _ = kept.of(member(0), TRANSFORMS)
     whole = averaged(partial(training.probabilities, Doubled()), pixels)
-    assert np.array_equal([found[key] for key in ids], whole)
-    assert kept.of(member(0), TRANSFORMS)[0] is found, "predicted once for all ensembles"
+    assert np.array_equal([result[key] for key in ids], whole)
+    assert kept.of(member(0), TRANSFORMS)[0] is result, "predicted once for all ensembles"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])

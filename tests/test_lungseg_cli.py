@@ -132,11 +132,11 @@ def test_a_package_that_an_export_lacks_is_told_before_any_work(tmp_path, capsys
 
     from lungseg import engine, exporting
 
-    model, found = model_folders.make(tmp_path / "model"), importlib.util.find_spec
+    model, real = model_folders.make(tmp_path / "model"), importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name != "tf2onnx" or None)
     monkeypatch.setattr(engine, "start", lambda *_: pytest.fail("began to work"))
     code, out, err = run(capsys, "export", model, tmp_path / "out", "--forms", forms)
-    monkeypatch.setattr(importlib.util, "find_spec", found)
+    monkeypatch.setattr(importlib.util, "find_spec", real)
     assert (code, out) == (6, "")
     assert err == f"lungseg: tf2onnx not installed: {exporting.INSTALL}\n"
     assert not (tmp_path / "out").exists()
@@ -167,7 +167,7 @@ def test_notices_of_tensorflow_are_held_back_and_nothing_else(monkeypatch, capfd
 
 
 @pytest.mark.parametrize(
-    ("does", "code", "told"),
+    ("does", "code", "reason"),
     [
         ("raise ImportError('libnccl.so.2: cannot open shared object file')", 6, "(libnccl.so.2: cannot open "),
         ("raise RuntimeError('compiled for NumPy 1')", 6, "(RuntimeError: compiled for NumPy 1); install it anew"),
@@ -175,7 +175,7 @@ def test_notices_of_tensorflow_are_held_back_and_nothing_else(monkeypatch, capfd
         ("import os; os.write(2, b'F0000 needs AVX2'); os.abort()", -6, "F0000 needs AVX2"),
     ],
 )
-def test_why_a_backend_cannot_be_imported_is_told_in_its_own_words(tmp_path, does, code, told):
+def test_why_a_backend_cannot_be_imported_is_told_in_its_own_words(tmp_path, does, code, reason):
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").write_text(does)
     command = [sys.executable, "-m", "lungseg", "train", "montgomery", str(tmp_path / "set"), "m", "--size", "32"]
@@ -184,7 +184,7 @@ def test_why_a_backend_cannot_be_imported_is_told_in_its_own_words(tmp_path, doe
     environment = {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (code, "")
-    assert told in done.stderr
+    assert reason in done.stderr
 
 
 def test_without_standard_error_notices_are_of_no_concern(monkeypatch):
