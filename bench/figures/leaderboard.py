@@ -70,15 +70,12 @@ def _differences(axes: Axes, leaderboard: Leaderboard, rows: tuple[Row, ...], wo
     """Each ranked row minus the best, with the interval of its pair, above the equivalence band."""
     axes.axvspan(-MARGIN, MARGIN, color=style.SKY, alpha=0.22, linewidth=0, zorder=0)
     axes.axvline(0, color=style.INK, linewidth=1, zorder=1)
-    best = next((r for r, word in zip(rows, words, strict=True) if word == BEST), None)
     lowest = -2 * MARGIN
     for y, (row, word) in enumerate(zip(rows, words, strict=True)):
-        pair = leaderboard.pair(best.name, row.name) if best and row is not best else None
-        if pair is None or not row.rank:
-            continue
-        d = pair.seen_from(row.name).difference
-        _interval(axes, d.ends, d.value, y, word, hollow=not pair.generalises_over_seeds)
-        lowest = min(lowest, d.ends[0])
+        if pair := leaderboard.pair_with_best(row):
+            d = pair.difference
+            _interval(axes, d.ends, d.value, y, word, hollow=not pair.generalises_over_seeds)
+            lowest = min(lowest, d.ends[0])
     axes.set_xlim(1.06 * lowest, 2.2 * MARGIN)
     low, high = axes.get_xlim()
     clear = low + (high - low) / 10  # the panel before may end there with a number of its own

@@ -23,7 +23,7 @@ SLANT = 30  # degrees by which the names of columns are slanted
 
 def pairwise(leaderboard: Leaderboard) -> Figure | None:
     """Row minus column in thousandths of Dice below the diagonal, coloured by the verdict. None below two rows."""
-    names = [r.name for r in leaderboard.rows if r.rank]
+    names = [r.name for r in leaderboard.ranked]
     shown = names[:MOST]
     if len(shown) < 2 or not leaderboard.pairs:
         return None
@@ -40,10 +40,9 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
         pair = leaderboard.pair(down[y], along[x]) if x <= y else None
         if pair is None:
             continue
-        seen = pair.seen_from(down[y])
-        value = seen.difference.value
+        value = pair.difference.value
         codes[y, x] = (
-            (AHEAD if value > 0 else BEHIND) if seen.significant else ALIKE if seen.verdict == EQUIVALENT else OPEN
+            (AHEAD if value > 0 else BEHIND) if pair.significant else ALIKE if pair.verdict == EQUIVALENT else OPEN
         )
         colour = style.ON_DARK if codes[y, x] in (AHEAD, ALIKE) else style.ON_LIGHT
         axes.text(x + 0.5, y + 0.5, f"{1000 * value:+.1f}", ha="center", va="center", color=colour, fontsize=9)

@@ -21,7 +21,7 @@ def best(leaderboard: Leaderboard, name: Namer = escape) -> str:
     rows = leaderboard.rows
     if not rows:
         return "Nothing was scored, so there is nothing to compare."
-    ranked = [r for r in rows if r.rank]
+    ranked = leaderboard.ranked
     if not ranked:
         return f"No ranking: {completeness.unranked(leaderboard, rows[0])}."
     row = ranked[0]
@@ -45,7 +45,7 @@ def _some(names: Sequence[str]) -> str:
     return listed(names) if len(names) <= MOST_NAMED else f"{len(names)} others"
 
 
-def _network(ranked: list[Row], name: Namer) -> str:
+def _network(ranked: Sequence[Row], name: Namer) -> str:
     """Where an ensemble leads, a sentence that says so and names the best single network; else empty."""
     if ranked[0].single:
         return ""
@@ -64,7 +64,7 @@ def made_of(row: Row) -> str:
 
 def significance(leaderboard: Leaderboard, name: Namer = escape) -> str:
     """Whether the leader is better than those behind it, and what a test on so few seeds is about."""
-    ranked = [r for r in leaderboard.rows if r.rank]
+    ranked = leaderboard.ranked
     if len(ranked) < 2:
         return "There is no pair to compare."
     pair = leaderboard.pair(ranked[0].name, ranked[1].name)
@@ -142,7 +142,7 @@ def chosen(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     result = leaderboard.nested
     if result is None:
         return None
-    ranked = [r for r in leaderboard.rows if r.rank]
+    ranked = leaderboard.ranked
     folds = sum(result.chosen.values())
     if leaderboard.conditions.folds > 1:
         which = listed([f"{name(row)} in {n}" for row, n in result.chosen.items()])

@@ -24,10 +24,8 @@ def ablation_answer(leaderboard: Leaderboard, name: Callable[[object], str] = es
         return []
     one = len({row.architecture for row, _ in result}) == 1
     named = [
-        (name(row.variant if one else row.name), seen.difference.value, seen.verdict)
-        for row, pair in result
-        for seen in [pair.seen_from(row.name)]
-    ]
+        (name(row.variant if one else row.name), pair.difference.value, pair.verdict) for row, pair in result
+    ]  # fmt: skip
     numbered = {verdict: [f"{what} {d:+.4f}" for what, d, v in named if v == verdict] for verdict in (BETTER, WORSE)}
     rest = {verdict: [what for what, _, v in named if v == verdict] for verdict in (EQUIVALENT, UNKNOWN)}
     numbered |= {v: some if len(some) <= MOST_NAMED else [f"{len(some)} others"] for v, some in rest.items()}
@@ -81,14 +79,8 @@ def _variant_row(leaderboard: Leaderboard, row: Row, whole: Row, pair: Pair | No
     validation = _validation(leaderboard, row, whole)
     if pair is None:
         return [*start, NONE, NONE, "not ranked", validation]
-    seen = pair.seen_from(row.name)
-    return [
-        *start,
-        unbroken(with_interval(seen.difference, sign=True)),
-        p_value(pair.p_holm),
-        describe(seen),
-        validation,
-    ]
+    difference = unbroken(with_interval(pair.difference, sign=True))
+    return [*start, difference, p_value(pair.p_holm), describe(pair), validation]
 
 
 def extra_data_effect(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
@@ -136,9 +128,7 @@ def extra_data_effects(leaderboard: Leaderboard) -> list[str]:
         note = f"Without: suite {escape(result[0].suite)} on the same machine, folds, recipe and test images the same."
         blocks += [table(headers, [_matched_row(c) for c in result], left=1), paragraph(f"{note} {_more(result)}")]
     lacking = [
-        escape(display(r.name))
-        for r in leaderboard.rows
-        if r.rank and r.single and r.name not in {c.name for c in result}
+        escape(display(r.name)) for r in leaderboard.ranked if r.single and r.name not in {c.name for c in result}
     ]
     if lacking:
         blocks.append(paragraph(f"Not compared, because the same trainings without it are missing: {listed(lacking)}."))

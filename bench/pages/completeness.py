@@ -41,7 +41,7 @@ def leading_partial(leaderboard: Leaderboard, name: Namer = escape) -> str:
 def of_the_first(leaderboard: Leaderboard, row: Row) -> float | None:
     """Mean Dice of the first row on the images of one that lacks some: else 0.97 of the easy ones looks like a lead.
     None of any other row."""
-    first, local = next((r for r in leaderboard.rows if r.rank), None), set(row.images)
+    first, local = next(iter(leaderboard.ranked), None), set(row.images)
     if first is None or not local < set(first.images):
         return None
     return first.dice_on(local)

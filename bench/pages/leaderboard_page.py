@@ -106,7 +106,7 @@ def _against(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     first, by_word = rows[0], dict[str, list[str]]()
     for other in rows[1:]:
         pair = leaderboard.pair(first.name, other.name)
-        word = pair.seen_from(first.name).verdict if pair else UNKNOWN
+        word = pair.verdict if pair else UNKNOWN
         by_word.setdefault(word, []).append(shown(other.name))
     parts = [
         f"{words} {listed(by_word[verdict])}"
@@ -124,7 +124,7 @@ def _against(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
 def _least_lead(leaderboard: Leaderboard, first: Row, others: Sequence[Row]) -> str:
     """The smallest difference to the rows that the first is better than, with its interval over the same patients."""
     pairs = [leaderboard.pair(first.name, other.name) for other in others]
-    led = [seen.difference for pair in pairs if pair and (seen := pair.seen_from(first.name)).verdict == BETTER]
+    led = [pair.difference for pair in pairs if pair and pair.verdict == BETTER]
     low = min(led, key=lambda difference: difference.value)
     value = tables.unbroken(f"{low.value:.4f} [{low.low:.4f}, {low.high:.4f}]")
     return f"{'by' if len(led) == 1 else 'the smallest difference is'} {value}"
@@ -198,7 +198,7 @@ def _at_full_size(leaderboards: Sequence[Leaderboard]) -> str:
 
 def _so_far(leaderboard: Leaderboard) -> str:
     """What each of the three has, as long as they cannot all be compared."""
-    done = [r for r in leaderboard.rows if r.name in THREE and r.rank]
+    done = [r for r in leaderboard.ranked if r.name in THREE]
     parts = [f"{shown(r.name)} {_value(r)} ({counted(len(r.seeds), 'seed')})" for r in done]
     parts += [
         f"{shown(r.name)} {r.cells[0]} of {r.cells[1]} trainings"
@@ -302,7 +302,7 @@ def _all(by_suite: Mapping[str, Sequence[Leaderboard]], page_name: Mapping[str, 
     rows, lacking = [], []
     for suite, leaderboards in by_suite.items():
         for s in leaderboards:
-            key, top = s.conditions, next((r for r in s.rows if r.rank), None)
+            key, top = s.conditions, next(iter(s.ranked), None)
             part = "" if not top or top.complete else f"\u00a0({len(top.images)}/{top.coverage[1]})"
             rows.append([
                 _link(suite, page_name), f"{escape(names.data(key.test_set))}, {key.size[0]}&nbsp;px",

@@ -23,8 +23,7 @@ RULE = (
 
 def ranked(leaderboard: Leaderboard) -> tuple[Row, ...]:
     """Ranked rows of single networks under the suite's own recipe, by mean Dice."""
-    rows = [r for r in leaderboard.rows if r.rank and r.single and not r.variant]
-    return tuple(sorted(rows, key=lambda r: -r.dice.value))
+    return tuple(r for r in leaderboard.ranked if r.single and not r.variant)
 
 
 def eligible(leaderboard: Leaderboard) -> bool:

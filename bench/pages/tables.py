@@ -42,10 +42,8 @@ def verdict(leaderboard: Leaderboard, row: Row) -> str:
 
 def difference(leaderboard: Leaderboard, row: Row) -> str:
     """Dice minus the best's on the same patients, with the interval of the pair."""
-    ranked = [r for r in leaderboard.rows if r.rank]
-    best = max(ranked, key=lambda r: r.dice.value, default=None)
-    pair = leaderboard.pair(best.name, row.name) if best and row is not best else None
-    return unbroken(with_interval(pair.seen_from(row.name).difference, FINE, sign=True)) if pair else NONE
+    pair = leaderboard.pair_with_best(row)
+    return unbroken(with_interval(pair.difference, FINE, sign=True)) if pair else NONE
 
 
 def describe(pair: Pair) -> str:

@@ -62,7 +62,7 @@ def _with_variances(leaderboard: Leaderboard, tables: Mapping[str, Scores]) -> L
     images = {image for scores in tables.values() for image in scores.images}
     whole = {name: s for name, s in tables.items() if s.full() and len(s.images) == len(images)}
     of_rows = {name: components(scores.values["dice"], scores.folds()) for name, scores in whole.items()}
-    ranked = {row.name: tables[row.name] for row in leaderboard.rows if row.rank and row.single}
+    ranked = {row.name: tables[row.name] for row in leaderboard.ranked if row.single}
     return replace(
         leaderboard,
         rows=tuple(replace(row, components=of_rows.get(row.name)) for row in leaderboard.rows),
@@ -251,7 +251,7 @@ def hardest_gains(
 
 
 def _changes(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Iterator[Change]:
-    ranked = [row for row in leaderboard.rows if row.rank]
+    ranked = leaderboard.ranked
     for base in (row for row in ranked if row.single and not row.variant):
         for row in ranked:
             if (row.width, row.images) != (base.width, base.images):

@@ -397,6 +397,11 @@ class Leaderboard:
     processor_time: bool = False  # whether times of training are the processor's, not the clock's
     mixed: tuple[str, ...] = ()  # why its records are not one comparison
 
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        """The ranked rows, by mean."""
+        return tuple(r for r in self.rows if r.rank)
+
     def cells_of(self, row: Row) -> list[CellRow]:
         """The scored cells that the row is made of: those of its complete seeds."""
         return [c for c in self.cells if c.scored and c.row == row.name and c.seed in row.seeds]
@@ -415,5 +420,10 @@ class Leaderboard:
         return result
 
     def pair(self, first: str, second: str) -> Pair | None:
-        """The comparison of two rows, in the order that it was made."""
-        return next((p for p in self.pairs if {p.first, p.second} == {first, second}), None)
+        """The first row against the second; None where they were not compared."""
+        made = next((p for p in self.pairs if {p.first, p.second} == {first, second}), None)
+        return made.seen_from(first) if made else None
+
+    def pair_with_best(self, row: Row) -> Pair | None:
+        """The row against the one of the highest mean; None of that one itself, and of a row without a rank."""
+        return self.pair(row.name, self.ranked[0].name) if row.rank and row.name != self.ranked[0].name else None

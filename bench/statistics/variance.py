@@ -131,7 +131,7 @@ def variances(tables: Mapping[str, Scores]) -> Trainings | None:
 def power(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Power | None:
     """None where fewer than two rows are compared, or no leaderboard on the same images, by as many folds and the same
     protocol, has rows of several seeds; its own come first, then those of the most trainings."""
-    ranked = [r for r in leaderboard.rows if r.rank]
+    ranked = leaderboard.ranked
     known = _source(leaderboard, leaderboards)
     patients = ranked[0].n_patients if ranked else 0
     if not leaderboard.pairs or known is None or len(ranked) > ALL_PAIRS or patients < resampling.MIN_PATIENTS:
