@@ -51,12 +51,3 @@ def test_the_processor_beside_a_card_is_no_matter():
     card = [*made(grid(("unet",), n=60), device_kind="nvidia-h200", cpu="a"),
             *made(grid(("resunet",), n=60), device_kind="nvidia-h200", cpu="b")]  # fmt: skip
     assert kinds(only(card)) == []
-
-
-def test_a_failed_cell_without_a_machine_tells_nothing():
-    records = grid(("unet",), n=60)
-    requested = {"backend": "tensorflow", "device_kind": "cpu", "precision": "float32"}
-    failed = sealed({**records[0], "status": "oom", "cases": [], "machine": None, "inputs": requested})
-    leaderboard = only([*records[1:], failed])
-    assert len(leaderboard.failed) == 1
-    assert kinds(leaderboard) == []

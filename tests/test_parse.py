@@ -77,7 +77,7 @@ def test_a_record_with_all_that_protocol_2_adds_is_one():
 @pytest.mark.parametrize("kind", ["failed", "ensemble"])
 def test_records_of_failures_and_of_means_are_records(kind):
     made = record("unet", 0, status="oom", message="out of memory", **SMALL)
-    bare = {"history": None, "timing": {"total_seconds": 3.0}, "peak_memory_bytes": None, "machine": None}
+    bare = {"history": None, "timing": {"total_seconds": 3.0}, "peak_memory_bytes": None}
     if kind == "ensemble":
         made = ensemble([record("unet", 0, seed, **SMALL) for seed in (0, 1)])
         bare = {}

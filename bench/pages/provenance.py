@@ -51,8 +51,6 @@ def lines(leaderboard: Leaderboard) -> Iterable[dict[str, str]]:
 
 
 def _machine(machine: Machine) -> str:
-    if not machine.known:
-        return "not recorded"  # of a cell that failed
     versions = ", ".join(f"{k} {v}" for k, v in sorted(machine.versions.items()))
     memory = f"{(machine.memory_bytes or 0) / 2**30:.1f} GiB"
     return plain(

@@ -69,12 +69,9 @@ def record(result: Mapping[str, Any]) -> Record:
         "cell": CellFields(**details, size=size),
         "inputs": inputs,
         "source": Source(**_optional(parts_of.Source, result, "source")),
+        "machine": _machine(_mapping(result, "machine")),
         "warnings": tuple(_listed(result.get("warnings") or [], "warnings", kinds.TEXT)),
     }
-    if ok or result.get("machine"):
-        values["machine"] = _machine(_mapping(result, "machine"))
-    else:
-        values["machine"] = _asked(inputs)
     return Record(**values, **(_succeeded(result, size, inputs) if ok else _failed(result)))
 
 
@@ -301,13 +298,6 @@ def _machine(machine: Mapping[str, Any]) -> Machine:
     versions = _mapping(machine, "versions", "machine.") if machine.get("versions") is not None else {}
     _values(versions, "machine.versions", kinds.LABEL)
     return Machine(**values, versions=versions)
-
-
-def _asked(inputs: Inputs) -> Machine:
-    """The machine of a cell that met none, as far as its inputs tell: a failed one belongs to a table, too."""
-    key = ("backend", "device_kind", "precision")
-    backend, device_kind, precision = (inputs.recipe.get(k) or getattr(inputs, k) or "unknown" for k in key)
-    return Machine(backend, device_kind, precision, cpu="", device="", cores=0, known=False)
 
 
 def _calibration(result: Mapping[str, Any]) -> Calibration:

@@ -180,7 +180,7 @@ class History:
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine that made the record."""
+    """The machine that made the record, or that its cell failed on."""
 
     backend: kinds.Backend
     device_kind: kinds.Device
@@ -193,7 +193,6 @@ class Machine:
     python: kinds.Label = ""
     os: kinds.Label = ""
     versions: Mapping[str, str] = field(default_factory=dict)
-    known: bool = True  # False of a cell that failed before it met one: its inputs tell the first three
 
 
 @dataclass(frozen=True)
@@ -237,9 +236,6 @@ class Settings:
     """The settings of a recipe that pages show; settings that are off are left out."""
 
     name: kinds.RecipeName = ""
-    backend: kinds.Backend = ""
-    device_kind: kinds.Device = ""
-    precision: kinds.Precision = ""
     epochs: kinds.Positive = 1
     batch_size: kinds.Positive = 1
 
@@ -259,9 +255,6 @@ class Inputs:
     """The inputs that decided the numbers: those that pages show, and all of them in ``every``."""
 
     protocol: kinds.Positive = 1
-    backend: kinds.Backend = ""
-    device_kind: kinds.Device = ""
-    precision: kinds.Precision = ""
     deterministic: bool = True
     recipe: Mapping[str, Any] = field(default_factory=dict)
     members: tuple[Member, ...] = ()
