@@ -170,16 +170,12 @@ def tolerance_dice(scores: Scores) -> list[float]:
     """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated, for each of TOLERANCES; NaN
     where one is not recorded."""
     cases = [c for r in scores.records for c in r.cases]
-    column = {image: i for i, image in enumerate(scores.images)}
-    at = [column[c.id] for c in cases]
-    times = np.bincount(at)
     result = []
     for px in TOLERANCES:
         if px == 0:
             result.append(scores.over_patients(scores.mean_over_seeds("dice")))
             continue
-        key = str(px)
-        counts = [c.tolerance.get(key) for c in cases]
+        counts = [c.tolerance.get(str(px)) for c in cases]
         if not all(counts):
             result.append(float("nan"))
             continue
@@ -187,7 +183,7 @@ def tolerance_dice(scores: Scores) -> list[float]:
         pixels = 2 * tp + fp + fn
         # nothing to find and nothing found is 1, as everywhere (lungseg.metrics)
         dice = np.where(pixels > 0, 2 * tp / np.maximum(pixels, 1), 1.0)
-        result.append(scores.over_patients(np.bincount(at, weights=dice) / times))
+        result.append(scores.over_patients(scores.of_cases(dice)))
     return result
 
 

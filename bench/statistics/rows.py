@@ -111,7 +111,7 @@ class RankStats:
 
 @dataclass(frozen=True)
 class Components:
-    """Standard deviations of Dice by source; None where the seeds do not allow an estimate."""
+    """Standard deviations of Dice by source, or its variances; None where the seeds do not allow an estimate."""
 
     image: float
     fold: float | None  # None where each seed splits the images by itself: then it is part of `seed`

@@ -26,7 +26,6 @@ from lungseg.metrics import METRICS, Metric
 
 RATIOS = ("dice", "iou", "precision", "recall", "f1", "specificity", "accuracy")
 NAN = float("nan")
-_OF_CASE = attrgetter(*RATIOS, "hd95_mm")
 # The sets of which protocol 1 took images of one patient for several patients': image -> the group's first image.
 REGROUPED: dict[str, Mapping[str, str]] = {
     "montgomery": montgomery.SAME_PATIENT,
@@ -73,15 +72,11 @@ class Scores:
         patient = {c.id: patient_of(r, c) for r in records for c in r.cases}
         images = tuple(sorted(patient))
         seeds = tuple(sorted({r.cell.seed for r in records}))
-        column = {image: i for i, image in enumerate(images)}
-        line = {seed: i for i, seed in enumerate(seeds)}
-        keys = (*RATIOS, "hd95_mm")
-        values = {k: np.full((len(seeds), len(images)), np.nan) for k in keys}
-        for r in records:
-            at = [column[c.id] for c in r.cases]
-            for k, of_cases in zip(keys, zip(*map(_OF_CASE, r.cases), strict=True), strict=True):
-                values[k][line[r.cell.seed], at] = [math.inf if v is None else v for v in of_cases]
-        return cls(tuple(records), seeds, images, tuple(patient[i] for i in images), values)
+        values: dict[str, Floats] = {}
+        made = cls(tuple(records), seeds, images, tuple(patient[i] for i in images), values)
+        values |= {key: made.array(attrgetter(key)) for key in RATIOS}
+        values["hd95_mm"] = made.array(lambda case: math.inf if case.hd95_mm is None else case.hd95_mm)
+        return made
 
     def only(self, seeds: Collection[int]) -> Scores:
         """Those of some of its seeds; itself where that is all of them."""
@@ -113,32 +108,29 @@ class Scores:
 
         Seeds may split the images alike or each by itself.
         """
-        column = {image: i for i, image in enumerate(self.images)}
-        line = {seed: i for i, seed in enumerate(self.seeds)}
         result = np.full((len(self.seeds), len(self.images)), -1, dtype=np.intp)
-        for r in self.records:
-            result[line[r.cell.seed], [column[c.id] for c in r.cases]] = r.cell.fold
+        result[self.places] = [r.cell.fold for r in self.records for _ in r.cases]
         return result
 
     def array(self, of: Callable[[CaseScore], float | None]) -> Floats:
         """(seeds, images) of a value of each case; NaN where a case has none, or a seed no case."""
-        column = {image: i for i, image in enumerate(self.images)}
-        line = {seed: i for i, seed in enumerate(self.seeds)}
         result = np.full((len(self.seeds), len(self.images)), np.nan)
-        for r in self.records:
-            values = [NAN if (value := of(c)) is None else value for c in r.cases]
-            result[line[r.cell.seed], [column[c.id] for c in r.cases]] = values
+        result[self.places] = [NAN if (value := of(c)) is None else value for r in self.records for c in r.cases]
         return result
 
     @cached_property
-    def places(self) -> npt.NDArray[np.intp]:
-        """(cases,) place of each case's image, in the order of the records."""
-        column = {image: i for i, image in enumerate(self.images)}
-        return np.array([column[c.id] for r in self.records for c in r.cases], dtype=np.intp)
+    def places(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """(cases,) place of each case's seed and (cases,) of its image, in the order of the records."""
+        seed = {seed: i for i, seed in enumerate(self.seeds)}
+        image = {image: i for i, image in enumerate(self.images)}
+        at = [(seed[r.cell.seed], image[c.id]) for r in self.records for c in r.cases]
+        lines, columns = np.array(at, dtype=np.intp).T
+        return lines, columns
 
     def of_cases(self, values: Sequence[float] | Floats) -> Floats:
         """(images,) means of (cases,) values over the seeds that predicted the image."""
-        return np.asarray(np.bincount(self.places, weights=values) / np.bincount(self.places))
+        _, image = self.places
+        return np.asarray(np.bincount(image, weights=values) / np.bincount(image))
 
     def mean_over_seeds(self, key: str) -> Floats:
         """(images,) per-image mean over the seeds that predicted the image."""

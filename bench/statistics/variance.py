@@ -4,7 +4,6 @@ leaderboard of that shape can therefore see: false-positive rate and power, simu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -21,27 +20,18 @@ from bench.statistics.verdicts import RowSamples
 SEEDS = (3, 5, 10)  # for which a page says what a table would see
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Estimated variances by source, negative ones as they are: each is right on average."""
-
-    image: float
-    fold: float | None
-    seed: float | None
-    residual: float | None
-
-
 def components(values: Floats, folds: npt.NDArray[np.intp]) -> Components | None:
     """Standard deviations by source of (seeds, images) Dice; the root of ``moments``, 0 for a negative one."""
     result = moments(values, folds)
     if result is None:
         return None
-    return Components(_root(result.image), *(v if v is None else _root(v) for v in (
-        result.fold, result.seed, result.residual)))  # fmt: skip
+    others = (v if v is None else _root(v) for v in (result.fold, result.seed, result.residual))
+    return Components(_root(result.image), *others)
 
 
-def moments(values: Floats, folds: npt.NDArray[np.intp]) -> Moments | None:
-    """Variances by source of (seeds, images) Dice, given the (seeds, images) fold of each image in each seed.
+def moments(values: Floats, folds: npt.NDArray[np.intp]) -> Components | None:
+    """Variances by source of (seeds, images) Dice, given the (seeds, images) fold of each image in each seed; negative
+    ones as they are, so that each is right on average.
 
     A training is a fold of a seed, and shifts every image of its fold; an image keeps its difficulty over the seeds.
     Henderson's method 3 (1953, Biometrics 9(2); Searle, Casella and McCulloch 1992, Variance Components): reductions
@@ -63,10 +53,10 @@ def moments(values: Floats, folds: npt.NDArray[np.intp]) -> Moments | None:
     ms_image = seeds * ((images - by_fold[first]) ** 2).sum() / (n - f)
     ms_fold = seeds * (sizes * (by_fold - images.mean()) ** 2).sum() / (f - 1)
     if seeds == 1:
-        return Moments(float(ms_image), float((ms_fold - ms_image) / n0), None, None)
+        return Components(float(ms_image), float((ms_fold - ms_image) / n0), None, None)
     image, seed, residual = _crossed(values, folds)
     fold = float((ms_fold - seeds * image - residual - n0 * seed) / (seeds * n0)) if alike else None
-    return Moments(image, fold, seed, residual)
+    return Components(image, fold, seed, residual)
 
 
 def _crossed(values: Floats, folds: npt.NDArray[np.intp]) -> tuple[float, float, float]:
@@ -93,7 +83,7 @@ def _crossed(values: Floats, folds: npt.NDArray[np.intp]) -> tuple[float, float,
 
 
 def trainings(values: Sequence[Floats], seeds: Sequence[float]) -> Trainings | None:
-    """Estimate them from the rows' (seeds, patients) Dice and variances of trainings (``Moments.seed``).
+    """Estimate them from the rows' (seeds, patients) Dice and variances of trainings (``moments``).
 
     The interaction is what the variance over patients of a difference has above that of seeds. None for fewer than
     two rows of two seeds.
