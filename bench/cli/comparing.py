@@ -10,26 +10,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench import gate as guard
 from bench import machine, markdown, suites
+from bench.gate import Limits, Verdict, dry_run, replaced, reports, speed
+from bench.records import store
 from bench.records.results import Results
+from bench.running import data, lock, suite_run
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.architectures import ARCHITECTURES, is_outside
 from lungseg.errors import PARTIAL, EnvironmentFailure, UsageError
 from lungseg.terminal import near, silence
 
-if TYPE_CHECKING:
-    from bench.gate.limits import Limits
-    from bench.gate.verdict import Verdict
-
 
 def gate(options: argparse.Namespace) -> int:
     """0 all is well, 1 regression, 4 not all could be judged, 5 not comparable."""
-    from bench import gate as guard
-    from bench.gate import replaced
-
     markdown.check_tabulate()
     began = time.monotonic()
     before = guard.load_baseline(options.baseline)
@@ -48,8 +45,6 @@ def gate(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Any two sets of records of a suite, as after an expected change or with other seeds; codes as of the gate."""
-    from bench import gate as guard
-
     markdown.check_tabulate()
     suite = suites.select(suites.suite(options.suite), options.arch)
     before, now = (guard.summarise_results(folder, suite) for folder in (options.baseline, options.candidate))
@@ -77,9 +72,6 @@ def compare(options: argparse.Namespace) -> int:
 
 def baseline(options: argparse.Namespace) -> int:
     """Write a new baseline; 4 when a cell failed or the run would not pass its own gate: nothing is written then."""
-    from bench import gate as guard
-    from bench.records import store
-
     suite = _subject(options, _readable(options.baseline))
     limits = _limits(options, suite)
     now = _trained(suite, options)
@@ -100,10 +92,6 @@ ATTEMPTS = 3  # of what seems slower: another process may have run beside it
 
 def gate_speed(options: argparse.Namespace) -> int:
     """Times of kernels against a baseline's: codes as of the gate. What seems slower is measured again."""
-    from bench import gate as guard
-    from bench.gate import speed
-    from bench.records import store
-
     markdown.check_tabulate()
     began = time.monotonic()
     kind = guard.machine_kind(threads=1)
@@ -135,8 +123,6 @@ def gate_speed(options: argparse.Namespace) -> int:
 
 def _readable(path: Path) -> Mapping[str, Any] | None:
     """A baseline that is to be replaced, which says what was trained; None where there is none that can be read."""
-    from bench import gate as guard
-
     try:
         return guard.load_baseline(path)
     except guard.NotComparable:
@@ -154,8 +140,6 @@ def _subject(options: argparse.Namespace, before: Mapping[str, Any] | None) -> S
 def _limits(options: argparse.Namespace, suite: Suite, held: Iterable[str] = ()) -> Limits:
     """The limits that the options ask for. Raises UsageError for a margin of a name that no architecture has, of ours,
     the suite's or ``held``: it would be in force for none. One that `--arch` leaves out may have a margin."""
-    from bench import gate as guard
-
     result = guard.chosen(suite.name, options.limits, options.margin)
     known = {*ARCHITECTURES, *suite.architectures, *held}
 
@@ -172,8 +156,6 @@ def _limits(options: argparse.Namespace, suite: Suite, held: Iterable[str] = ())
 
 def _asked(before: Mapping[str, Any], suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
     """The baseline, without the architectures that `--arch` leaves out. Raises NotComparable where none is left."""
-    from bench import gate as guard
-
     held = before["architectures"]
     wanted = {
         name: of for name, of in held.items() if not options.arch or name.partition(" (")[0] in suite.architectures
@@ -198,10 +180,6 @@ def _trained(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
 
     Only what it left itself is removed, and the cache: the folder may hold other suites' hours.
     """
-    from bench import gate as guard
-    from bench.gate import dry_run
-    from bench.running import data, lock, suite_run
-
     runtime.check_backend()  # before anything is removed
     results: Results = options.results
     with lock.held(results):
@@ -217,9 +195,6 @@ def _trained(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
 
 def _tell(verdict: Verdict, path: Path, junit: Path | None = None) -> int:
     """Print the table, write it as Markdown, JSON and JUnit XML, add it to a job's summary. Returns the exit code."""
-    from bench.gate import reports
-    from bench.records import store
-
     summary_text = reports.markdown(verdict)
     store.write_text(path.with_suffix(".md"), summary_text + "\n")
     store.write_text(path.with_suffix(".json"), store.layout(reports.numbers(verdict)))
