@@ -48,8 +48,8 @@ def compared(
         interval = Interval(float(result.difference[k]), float(low[k]), float(high[k]))
         seeds = rows[i].seeds, rows[j].seeds
         pairs.append(Pair(
-            names[i], names[j], interval, improvement[k], float(by_patient.std(ddof=1)), float(zero[k]), 1.0,
-            float(apart[k]), 1.0, resampling.wilcoxon(by_patient), seeds,
+            names[i], names[j], interval, 1.0, 1.0, float(zero[k]), float(apart[k]),
+            resampling.wilcoxon(by_patient), improvement[k], seeds,
         ))  # fmt: skip
     return corrected(pairs)
 

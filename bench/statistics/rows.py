@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -84,7 +85,6 @@ class Boundary:
 class AtStored:
     """A row at the stored size of each image's mask, to which probabilities were enlarged before the threshold."""
 
-    sizes: tuple[tuple[int, int], ...]  # (height, width) of the masks
     dice: float  # mean over patients
     boundary: Boundary
     image_hd95: tuple[float, ...]  # mean over seeds; infinite where any seed's is
@@ -200,67 +200,52 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two architectures on the same images: in a table `first` has the higher mean or the earlier name."""
+class MeasuredPair:
+    """Two rows of a table by one measure, `first` minus `second` over the same patients."""
 
     first: str
     second: str
     difference: Interval
-    probability_of_improvement: Interval  # P(first > second) on an image, ties half; in a leaderboard without bounds
-    sd: float  # of the differences, over patients
-    p_value: float  # of no difference, by the bootstrap's own standard error
-    p_holm: float
-    p_apart: float  # of a difference of the margin or more, by two one-sided tests
-    p_apart_holm: float
-    wilcoxon: float  # p value of the signed-rank test over patients; not used in the verdict
-    seeds: tuple[int, int]  # of each side
+    p_holm: float  # of no difference
+    p_apart_holm: float  # of a difference of the measure's margin or more, by two one-sided tests
 
     @property
     def verdict(self) -> str:
         """The verdict on the first row against the second: better, worse, equivalent or not known."""
         return verdicts.word(self.difference.value, self.p_holm, self.p_apart_holm)
 
+    def seen_from(self, name: str) -> Self:
+        """The same comparison with the row of that name as the first."""
+        return self if name == self.first else replace(self, **self._turned())
+
+    def _turned(self) -> dict[str, Any]:
+        return {"first": self.second, "second": self.first, "difference": -self.difference}
+
+
+@dataclass(frozen=True)
+class Pair(MeasuredPair):
+    """Two rows by Dice: in a table `first` has the higher mean or the earlier name."""
+
+    p_value: float  # before Holm; by the bootstrap's own standard error
+    p_apart: float  # before Holm
+    wilcoxon: float  # p value of the signed-rank test over patients; not used in the verdict
+    probability_of_improvement: Interval  # P(first > second) on an image, ties half; in a leaderboard without bounds
+    seeds: tuple[int, int]  # of each side
+
     @property
     def significant(self) -> bool:
         """Whether one of the two is better."""
         return self.verdict in (verdicts.BETTER, verdicts.WORSE)
-
-    def seen_from(self, name: str) -> Pair:
-        """The same comparison with the row of that name as the first."""
-        if name == self.first:
-            return self
-        s = self.probability_of_improvement
-        return replace(
-            self, first=self.second, second=self.first, difference=-self.difference,
-            probability_of_improvement=Interval(1 - s.value, 1 - s.high, 1 - s.low), seeds=self.seeds[::-1],
-        )  # fmt: skip
 
     @property
     def generalises_over_seeds(self) -> bool:
         """Whether both rows have enough seeds for a statement about methods, not about these weights."""
         return min(self.seeds) >= MIN_SEEDS
 
-
-@dataclass(frozen=True)
-class MeasuredPair:
-    """Two rows of a table by another measure than Dice, `first` minus `second` over the same patients."""
-
-    first: str
-    second: str
-    difference: Interval
-    p_holm: float
-    p_apart_holm: float
-
-    @property
-    def verdict(self) -> str:
-        """The verdict on the first row against the second, within the measure's own margin."""
-        return verdicts.word(self.difference.value, self.p_holm, self.p_apart_holm)
-
-    def seen_from(self, name: str) -> MeasuredPair:
-        """The same comparison with the row of that name as the first."""
-        if name == self.first:
-            return self
-        return replace(self, first=self.second, second=self.first, difference=-self.difference)
+    def _turned(self) -> dict[str, Any]:
+        s = self.probability_of_improvement
+        chance = Interval(1 - s.value, 1 - s.high, 1 - s.low)
+        return super()._turned() | {"probability_of_improvement": chance, "seeds": self.seeds[::-1]}
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,6 @@ def at_stored(scores: Scores) -> AtStored | None:
     border = boundary(scores, result)
     hd95 = scores.of_cases([c.value("hd95_mm") for c in result])
     return AtStored(
-        sizes=tuple(sorted({c.size for c in result})),
         dice=scores.over_patients(scores.of_cases([c.value("dice") for c in result])),
         boundary=border,
         image_hd95=(NAN,) * len(hd95) if border.unit == MIXED else tuple(hd95.tolist()),
