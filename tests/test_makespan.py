@@ -7,7 +7,7 @@ from records import parsed
 from test_costs import cell
 
 from bench.__main__ import main
-from bench.records.costs import FILES, FILES_BESIDE, makespans, simulated, useful
+from bench.records.makespan import FILES, FILES_BESIDE, makespans, simulated, useful
 
 SECONDS = st.lists(st.floats(0.1, 1e5), min_size=1, max_size=40)
 

@@ -10,7 +10,7 @@ import pytest
 from readme_findings import ROOT, Leaderboards, figure, leaderboards, lines, renewed, together
 
 from bench.gate.limits import LIMITS, REAL
-from bench.records.costs import makespans
+from bench.records.makespan import makespans
 from bench.records.results import Results
 from bench.statistics.verdicts import EQUIVALENT, MARGIN
 from bench.suites import SUITES, cells

@@ -35,7 +35,7 @@ def costs(options: argparse.Namespace) -> int:
 def makespan(options: argparse.Namespace) -> int:
     """How long a suite would take on other numbers of workers, beside what was measured; no backend."""
     from bench.markdown import table
-    from bench.records import costs as measured
+    from bench.records import makespan as simulated
 
     if min(options.workers) < 1:
         raise UsageError(f"--workers {min(options.workers)}: expected numbers of at least 1, such as 8,64")
@@ -44,12 +44,12 @@ def makespan(options: argparse.Namespace) -> int:
     suite = suites.suite(options.suite)
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     ids = [cell.id for cell in suites.cells(suite)]
-    rows = measured.makespans(options.results.all(suite.name), ids, options.workers, options.wait, files)
+    rows = simulated.makespans(options.results.all(suite.name), ids, options.workers, options.wait, files)
     if not rows:
         raise UsageError(
             f"{options.results.root}: no scored record of suite {suite.name}; `python -m bench run {suite.name}`"
         )
-    print(table(measured.HEADERS, rows, style="simple"))
+    print(table(simulated.HEADERS, rows, style="simple"))
     return 0
 
 
