@@ -12,7 +12,7 @@ from speed_rows import row
 
 from bench.pages import speed_page
 from bench.records.results import Results
-from bench.speed import peer_tables, peers, throughput_table
+from bench.speed import peers, speed_worker, throughput_table
 from lungseg import csv_file
 from lungseg.errors import DataError
 
@@ -78,10 +78,10 @@ def test_values_are_spelled_without_separators(value: object, text: str) -> None
 
 def test_what_a_reader_must_know_is_noted() -> None:
     assert (
-        throughput_table.note({"train_fraction_of_peak": 0.99, "train_gflops": 50.0}, steady_state=True, accounted=0.99)
+        speed_worker.note({"train_fraction_of_peak": 0.99, "train_gflops": 50.0}, steady_state=True, accounted=0.99)
         == ""
     )
-    noted = throughput_table.note({"train_fraction_of_peak": 1.25}, steady_state=False, accounted=0.9)
+    noted = speed_worker.note({"train_fraction_of_peak": 1.25}, steady_state=False, accounted=0.9)
     assert "train_fraction_of_peak 1.25" in noted
     assert "did not reach a steady state" in noted
     assert "90%" in noted
@@ -192,7 +192,7 @@ def test_peers_are_shown_with_ratios_to_the_faster_of_both_ways(tmp_path: Path) 
         (folder / f"cpu.{size}x{size}.csv").write_text(csv_file.text(peers.COLUMNS, rows), encoding="utf-8")
     (folder / "notes.csv").write_text("a\n1\n")
     assert throughput_table.load(Results(tmp_path)) == [], "they are no tables of ours"
-    read = peer_tables.load(Results(tmp_path))
+    read = throughput_table.load_peers(Results(tmp_path))
     assert [one.size for one in read] == [(64, 64), (128, 128)]
     page = " ".join(speed_page.speed_page([], read).replace("\u00a0", " ").split())
     assert "is 1.25 times as fast in training (faster) and 0.80 times as fast at inference (slower)." in page
@@ -202,7 +202,7 @@ def test_peers_are_shown_with_ratios_to_the_faster_of_both_ways(tmp_path: Path) 
 STEADY = {"our_steady_state": "true", "steady_state": "true", "our_contended": "false", "contended": "false"}
 
 
-def beside_torch(peers_of: list[peer_tables.PeerTable], *measured: throughput_table.ThroughputTable) -> str:
+def beside_torch(peers_of: list[throughput_table.PeerTable], *measured: throughput_table.ThroughputTable) -> str:
     page = speed_page.speed_page(measured, peers_of).replace("\u00a0", " ")
     return " ".join(page[page.index("## U-Net beside") :].split())
 
@@ -212,8 +212,8 @@ def test_ratios_of_rates_that_drifted_are_marked_and_not_in_the_answer() -> None
     flaws = {"our_steady_state": "false"}, {"steady_state": "false"}, {"our_contended": "true"}, {"contended": "true"}
     for flaw in flaws:
         mark = "²" if "true" in flaw.values() else "¹"
-        fine = peer_tables.PeerTable("a.csv", "cpu", (64, 64), (peer("eager", 8, 50, **STEADY),))
-        rough = peer_tables.PeerTable("b.csv", "cpu", (128, 128), (peer("eager", 2.5, 80, **{**STEADY, **flaw}),))
+        fine = throughput_table.PeerTable("a.csv", "cpu", (64, 64), (peer("eager", 8, 50, **STEADY),))
+        rough = throughput_table.PeerTable("b.csv", "cpu", (128, 128), (peer("eager", 2.5, 80, **{**STEADY, **flaw}),))
         text = beside_torch([fine, rough])
         assert (
             "ours is 1.25 times as fast in training (faster) and 0.80 times as fast at inference (slower). The" in text
@@ -228,7 +228,7 @@ def test_ratios_of_rates_that_drifted_are_marked_and_not_in_the_answer() -> None
 
 
 def test_what_is_not_recorded_of_peers_and_what_differs_from_the_table_above_is_said() -> None:
-    table = peer_tables.PeerTable("a.csv", "cpu", (64, 64), (peer("eager", 8, 50),))
+    table = throughput_table.PeerTable("a.csv", "cpu", (64, 64), (peer("eager", 8, 50),))
     assert "At 64 px it was not recorded whether each rate was steady." in beside_torch([table])
     steady = replace(table, rows=(peer("eager", 8, 50, **STEADY),))
     rates = {"train_images_per_second": 10.0, "inference_images_per_second": 40.0}

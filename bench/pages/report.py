@@ -21,7 +21,7 @@ from bench.pages.suite_page import CAPTIONS, own_questions, suite_page
 from bench.records import store
 from bench.records.results import Readable, Results
 from bench.running import reruns
-from bench.speed import peer_tables, throughput_table
+from bench.speed import throughput_table
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics import stats, subgroups
 from bench.statistics.rows import Leaderboard
@@ -93,7 +93,7 @@ def _of_all_suites(
     pages = {suite: page_name(suite) for suite in by_suite}
     texts = {
         "METHODS.md": methods_page(leaderboards),
-        "SPEED.md": speed_page(measured, peer_tables.load(results)),
+        "SPEED.md": speed_page(measured, throughput_table.load_peers(results)),
         "index.html": browser_page(leaderboards, pages),
         "README.md": leaderboard_page(
             by_suite, measured, pages, figure, result.unreadable, searches, corrupted

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from bench.markdown import NONE, escape, listed, paragraph, percent, table
 from bench.names import backend, device, display, file_slug
 from bench.pages.tables import unbroken
-from bench.speed.peer_tables import OURS, PeerTable
-from bench.speed.throughput_table import ThroughputTable, number
+from bench.speed.throughput_table import OURS, PeerTable, ThroughputTable, number
 
 HEADERS = (
     "Network", "Width, batch", "Training", "Epochs", "Inference", "Share of peak", "Determinism",

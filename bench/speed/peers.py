@@ -22,7 +22,7 @@ from bench.records.results import Results
 from bench.running.executor import Executor, Job, Local, Say, serve, telling
 from bench.running.training import plain, restored
 from bench.speed import throughput, throughput_table, timing
-from bench.speed.peer_tables import OURS
+from bench.speed.throughput_table import OURS
 from bench.suites import Suite
 from lungseg import csv_file, runtime
 from lungseg.errors import EnvironmentFailure, UsageError

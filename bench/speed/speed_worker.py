@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -110,9 +111,21 @@ def row_of(job: Request, say: Say) -> ThroughputRow:
         "epochs_images_per_second": epochs, "joules_per_image": spent,
         "background_load": timing.worst_others((trained, inferred)), "steady_state": steady_state,
         "device": machine.cpu_name() if on_cpu else device.name, "precision": recipe.precision,
-        "note": throughput_table.note(numbers, steady_state, min(trained.accounted, inferred.accounted)),
+        "note": note(numbers, steady_state, min(trained.accounted, inferred.accounted)),
         **_provenance(),
     })  # fmt: skip
+
+
+def note(numbers: Mapping[str, float], steady_state: bool, accounted: float) -> str:
+    """Caveats of a row's measurement, empty if there are none.
+
+    accounted: share of the time that lies within steps.
+    """
+    over = [f"{name} {value:.2f}" for name, value in numbers.items() if name.endswith("fraction_of_peak") and value > 1]
+    parts = [f"{', '.join(over)}: fewer operations than counted (Winograd), or a disturbed limit"] if over else []
+    if accounted < timing.ACCOUNTED:
+        parts.append(f"steps account for {accounted:.0%} of the time, so latencies are too low")
+    return "; ".join(parts if steady_state else [*parts, "the warm-up did not reach a steady state"])
 
 
 @dataclass

@@ -1,5 +1,5 @@
-"""Throughput tables as files: a row for each architecture under the conditions that the file's name tells. Devices are
-never mixed."""
+"""Throughput tables as files: a row for each architecture under the conditions that the file's name tells, or for each
+way of running our U-Net's twin in PyTorch. Devices are never mixed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.records.results import Results
-from bench.speed.timing import ACCOUNTED
 from lungseg import csv_file
 from lungseg.errors import DataError
 
@@ -37,6 +36,8 @@ LATER = (
     "deterministic_epochs_images_per_second", "joules_per_image",
 )  # fmt: skip
 FASTEST = "train_images_per_second"
+OURS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # a PyTorch network's precision -> Keras policy
+SIZE = re.compile(r"(\d+)x(\d+)")  # rows x columns, in a file's name
 ThroughputRow = dict[str, str]
 
 
@@ -105,18 +106,6 @@ def formatted(value: Any) -> str:
     return str(value)
 
 
-def note(numbers: Mapping[str, float], steady_state: bool, accounted: float) -> str:
-    """Caveats of a row's measurement, empty if there are none.
-
-    accounted: share of the time that lies within steps.
-    """
-    over = [f"{name} {value:.2f}" for name, value in numbers.items() if name.endswith("fraction_of_peak") and value > 1]
-    parts = [f"{', '.join(over)}: fewer operations than counted (Winograd), or a disturbed limit"] if over else []
-    if accounted < ACCOUNTED:
-        parts.append(f"steps account for {accounted:.0%} of the time, so latencies are too low")
-    return "; ".join(parts if steady_state else [*parts, "the warm-up did not reach a steady state"])
-
-
 @dataclass(frozen=True)
 class ThroughputTable:
     """One file: every architecture under the same conditions."""
@@ -146,12 +135,33 @@ def load(results: Results) -> list[ThroughputTable]:
     result = []
     for path in sorted(results.throughput().glob("*.csv")):
         parts = path.stem.rsplit(".", 3)
-        size = re.fullmatch(r"(\d+)x(\d+)", parts[-1])
+        size = SIZE.fullmatch(parts[-1])
         if len(parts) != 4 or not size:
             continue  # not a table of ours
         rows = tuple(csv_file.read(path)[1])
         result.append(ThroughputTable(path.name, parts[0], parts[1], parts[2], (int(size[1]), int(size[2])), rows))
     return result
+
+
+@dataclass(frozen=True)
+class PeerTable:
+    """One file: both networks on one device kind at one size (rows, columns), a row for each peer and precision."""
+
+    file: str
+    device_kind: str
+    size: tuple[int, int]
+    rows: tuple[Mapping[str, str], ...]
+
+
+def load_peers(results: Results) -> list[PeerTable]:
+    """Every ``peers/<device kind>.<size>.csv`` of the folder's throughput, the smallest images first."""
+    result = []
+    for path in results.throughput("peers").glob("*.csv"):
+        kind, _, last = path.stem.rpartition(".")
+        if kind and (size := SIZE.fullmatch(last)):
+            rows = tuple(csv_file.read(path)[1])
+            result.append(PeerTable(path.name, kind, (int(size[1]), int(size[2])), rows))
+    return sorted(result, key=lambda peers: (peers.device_kind, peers.size))
 
 
 def number(row: Mapping[str, str], column: str) -> float:
