@@ -20,19 +20,14 @@ from lungseg.errors import EnvironmentFailure, UsageError
 from lungseg.provenance import ROOT
 
 FAST = "-fast"
-_elsewhere: dict[str, str] = {}  # what is known of the machine that processes are started on, by ``ask``
-
-
-def ask(launch: Sequence[str]) -> None:
-    """Learn of the machine that a launch prefix reaches, whose records this process plans: a login node is another.
-
-    Raises EnvironmentFailure where nothing answers.
-    """
-    learn(requested(launch))
+_elsewhere: dict[str, str] = {}  # what is known of the machine that processes are started on, by ``learn``
 
 
 def learn(details: Mapping[str, str]) -> None:
-    """Take this for the machine that processes run on, as ``requested`` tells it."""
+    """Take this for the machine that processes run on, whose records this process plans: a login node is another.
+
+    details: as ``requested`` tells them.
+    """
     _elsewhere.update(details)
 
 
@@ -56,7 +51,7 @@ def requested(launch: Sequence[str]) -> dict[str, str]:
 
 
 def device_kind() -> str:
-    """The device kind of the machine that processes run on: this one, or the one that ``ask`` reached."""
+    """The device kind of the machine that processes run on: this one, or the one that ``learn`` was told of."""
     return _elsewhere.get("device_kind") or own_device_kind()
 
 

@@ -235,7 +235,7 @@ def test_ssh_takes_the_least_busy_host_that_answers_and_carries_words_and_variab
 
 def test_hosts_that_no_ssh_reaches_are_an_error_that_names_them(ssh):
     with pytest.raises(EnvironmentFailure, match="none of the hosts down,down is reached by ssh"):
-        machine.ask(ssh("down,down"))
+        machine.learn(machine.requested(ssh("down,down")))
 
 
 @pytest.mark.parametrize("hosts", ["", "one,", "-oProxyCommand=x"])

@@ -106,14 +106,14 @@ def test_the_machine_that_a_prefix_reaches_is_asked_what_it_is(tmp_path, monkeyp
     node.chmod(0o755)
     monkeypatch.setattr(machine, "_elsewhere", {})
     assert machine.device_kind() == machine.own_device_kind()
-    machine.ask([str(node)])
+    machine.learn(machine.requested([str(node)]))
     assert (machine.device_kind(), machine.cpu_name()) == ("nvidia-h200", "another")
     assert machine.key("float32").endswith("-nvidia-h200-float32")
 
 
 def test_a_prefix_that_starts_nothing_is_an_error_with_its_words(tmp_path):
     with pytest.raises(EnvironmentFailure, match=r"--launch .*no-such-command"):
-        machine.ask(["no-such-command"])
+        machine.learn(machine.requested(["no-such-command"]))
 
 
 def test_words_are_split_as_a_shell_would_and_a_preset_is_one(capsys):

@@ -202,5 +202,5 @@ def _executor(options: argparse.Namespace, workers: int) -> Executor:
     if name != "local":
         return EXECUTORS[name](address, workers)
     if options.launch:
-        machine.ask(options.launch)
+        machine.learn(machine.requested(options.launch))
     return EXECUTORS["local"](options.launch)
