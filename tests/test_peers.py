@@ -35,7 +35,7 @@ def test_ratios_are_of_the_same_precision_and_a_peer_that_fails_is_named(tmp_pat
     def wait(child, say):
         child.ended = True
         if child.job.module == "bench.speed.speed_worker":
-            rate = {"float32": 10.0, "mixed_bfloat16": 20.0}[child.job.payload["precision"]]
+            rate = {"float32": 10.0, "mixed_bfloat16": 20.0}[child.job.payload["recipe"]["precision"]]
             local = {"train_images_per_second": rate, "epochs_images_per_second": 0.8 * rate}
             slow = {"deterministic_train_images_per_second": "1", "deterministic_epochs_images_per_second": "1"}
             about = {"steady_state": True, "contended": rate == 20}

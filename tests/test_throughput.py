@@ -17,7 +17,7 @@ from bench.running.executor import Child, Job, Local
 from bench.speed import speed_worker, throughput, throughput_table, timing
 from bench.suites import Suite, suite
 from lungseg import runtime
-from lungseg.recipes import Recipe
+from lungseg.recipes import recipe
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_another_precision_has_a_table_of_its_own(
 
     def wait(child: Child, say: Any) -> int:
         child.ended = True
-        requested.add(child.job.payload["precision"])
+        requested.add(child.job.payload["recipe"]["precision"])
         measured = (
             {"deterministic_train_images_per_second": "15"}
             if child.job.deterministic
@@ -75,7 +75,7 @@ def test_another_precision_has_a_table_of_its_own(
     monkeypatch.setattr(Child, "wait", wait)
     one = replace(small, architectures=("unet",))
     local = throughput.measure(one, Results(tmp_path), lambda _: None)
-    other = throughput.measure(one, Results(tmp_path), lambda _: None, precision="mixed_bfloat16")
+    other = throughput.measure(replace(one, precision="mixed_bfloat16"), Results(tmp_path), lambda _: None)
     assert [path.name for path in (local.path, other.path)] == [
         "cpu.tensorflow.float32.64x64.csv",
         "cpu.tensorflow.mixed_bfloat16.64x64.csv",
@@ -87,15 +87,15 @@ def test_a_process_computes_in_the_precision_that_is_asked(monkeypatch: pytest.M
     class Built(Exception):
         """Carries the recipe that a model would be built by."""
 
-    def build(_: speed_worker.Request, recipe: Recipe) -> Any:
-        raise Built(recipe.precision)
+    def build(job: speed_worker.Request) -> Any:
+        raise Built(job.recipe.precision)
 
     monkeypatch.setattr(runtime, "init_backend", lambda *_, **__: runtime.Device("cpu", "cpu"))
     monkeypatch.setattr(speed_worker, "_model", build)
-    job = speed_worker.Request("unet", 4, (64, 64), "smoke", 1, "cpu", 1.0)
-    for requested, used in ((None, "float32"), ("mixed_bfloat16", "mixed_bfloat16")):
-        with pytest.raises(Built, match=f"^{used}$"):
-            speed_worker.row_of(replace(job, precision=requested), print)
+    for policy in ("float32", "mixed_bfloat16"):
+        asked = replace(recipe("smoke"), precision=policy)
+        with pytest.raises(Built, match=f"^{policy}$"):
+            speed_worker.row_of(speed_worker.Request("unet", 4, (64, 64), asked, 1, "cpu", 1.0), print)
 
 
 def test_a_child_that_dies_at_once_is_said_with_the_end_of_its_log(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_batch_that_does_not_fit_costs_the_larger_ones_alone(
 
     def wait(child: Child, say: Any) -> int:
         child.ended = True
-        batch = child.job.payload["batch"]
+        batch = child.job.payload["recipe"]["batch_size"]
         if child.job.deterministic:
             say({"event": "row", "row": {"deterministic_train_images_per_second": "15"}})
             return 0

@@ -77,7 +77,9 @@ def measure(
     executor = executor or Local()
     one, rows, failures = replace(suite, architectures=("unet",)), [], list[str]()
     for precision, ours in wanted.items():
-        measured = throughput.measure(one, results, say, budget_s, ours, executor=executor, determinism=False)
+        measured = throughput.measure(
+            replace(one, precision=ours), results, say, budget_s, executor=executor, determinism=False
+        )
         failures += measured.failures
         batch = str(suite.recipe_of(suite.recipe).batch_size)
         ours_of = ("unet", str(suite.width_of("unet")), batch, str(suite.threads))

@@ -19,7 +19,7 @@ from bench.running.executor import Say, serve, telling
 from bench.running.training import restored
 from bench.speed import throughput_table, timing
 from bench.speed.throughput_table import ThroughputRow
-from lungseg import recipes, runtime
+from lungseg import runtime
 from lungseg.errors import LungsegError, UsageError
 from lungseg.prepare import Prepared
 from lungseg.recipes import Recipe
@@ -39,20 +39,18 @@ XLA_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 class Request:
     """What one process measures. size: (height, width) pixels. budget_s: None for the whole protocol.
 
-    deterministic: training alone, with operations that give the same bits each time. precision: a Keras policy, batch:
-    images a step, None for the recipe's.
+    recipe: in its precision and batch size. deterministic: training alone, with operations that give the same bits each
+    time.
     """
 
     architecture: str
     width: int
     size: tuple[int, int]
-    recipe: str
+    recipe: Recipe
     threads: int
     device_kind: str
     budget_s: float | None
     deterministic: bool = False
-    precision: str | None = None
-    batch: int | None = None
 
 
 class MeasurementError(LungsegError):
@@ -61,15 +59,14 @@ class MeasurementError(LungsegError):
 
 def row_of(job: Request, say: Say) -> ThroughputRow:
     """Measure in this process, which must be fresh. Raises MeasurementError where a check fails."""
-    recipe = recipes.recipe(job.recipe)
-    recipe = replace(recipe, precision=job.precision or recipe.precision, batch_size=job.batch or recipe.batch_size)
+    recipe = job.recipe
     device = runtime.init_backend(0, job.threads, deterministic=job.deterministic)
     if device.kind != job.device_kind:
         raise UsageError(f"this machine has {job.device_kind}, but {runtime.backend_name()} runs on {device.kind}")
     from lungseg import complexity
 
     on_cpu = device.kind == "cpu"
-    model = _model(job, recipe)
+    model = _model(job)
     compute_type = computed_in(model, recipe.precision)
     train, infer, synchronise = _steps(model, (recipe.batch_size, *job.size, 1))
     schedule = timing.schedule(job.budget_s, device.kind)
@@ -87,16 +84,14 @@ def row_of(job: Request, say: Say) -> ThroughputRow:
     if job.deterministic:
         return {
             "deterministic_train_images_per_second": throughput_table.formatted(rate),
-            "deterministic_epochs_images_per_second": throughput_table.formatted(
-                _epochs(stage, model, job, recipe, rate, say)
-            ),
+            "deterministic_epochs_images_per_second": throughput_table.formatted(_epochs(stage, model, job, rate, say)),
         }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if on_cpu else None  # of host memory
     infer()
     inferred = _measured("inference", infer, synchronise, schedule, recipe.batch_size, say)
     limit = peak_gflops(compute_type, *(CPU_PRODUCT if on_cpu else ACCELERATOR_PRODUCT), schedule)
 
-    epochs = _epochs(stage, model, job, recipe, rate, say)  # last: it compiles the model again
+    epochs = _epochs(stage, model, job, rate, say)  # last: it compiles the model again
 
     numbers: dict[str, float] = {}
     for mode, result, cost in (("train", trained, TRAINING), ("inference", inferred, 1)):
@@ -146,7 +141,7 @@ def joules_per_image(before: float | None, after: float | None, images: int) -> 
     return None if before is None or after is None else (after - before) / images
 
 
-def _epochs(stage: str, model: Any, job: Request, recipe: Recipe, rate: float, say: Say) -> float:
+def _epochs(stage: str, model: Any, job: Request, rate: float, say: Say) -> float:
     """Images a second of a complete training as a cell's is, on random images: median over the epochs after the first,
     which compiles; validation counts in the time and not in the images.
 
@@ -154,8 +149,8 @@ def _epochs(stage: str, model: Any, job: Request, recipe: Recipe, rate: float, s
     """
     from lungseg import training
 
-    n, epochs = amount(recipe.batch_size, rate, job.budget_s)
-    shortened = replace(recipe, epochs=epochs, early_stopping_patience=epochs, warmup_epochs=0, ema_decay=0.0)
+    n, epochs = amount(job.recipe.batch_size, rate, job.budget_s)
+    shortened = replace(job.recipe, epochs=epochs, early_stopping_patience=epochs, warmup_epochs=0, ema_decay=0.0)
     trained = training.fit(model, *made_up(n, max(1, n * VALIDATION // TRAIN), job.size), shortened, seed=0)
     result = n / float(np.median(trained.history["seconds"][1:]))
     say({"event": "measured", "text": f"{stage}, epochs after the first {result:.4g} images/s"})
@@ -193,10 +188,11 @@ def _provenance() -> dict[str, Any]:
     }
 
 
-def _model(job: Request, recipe: Recipe) -> Any:
+def _model(job: Request) -> Any:
     from lungseg import losses, training
     from lungseg.architectures.blocks import LayerFactory
 
+    recipe = job.recipe
     layers = LayerFactory(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     model = lungseg.build(job.architecture, (*job.size, 1), job.width, layers)
     model.compile(training.optimizer(recipe, steps=1), losses.LOSSES[recipe.loss], jit_compile=runtime.jit_compile())

@@ -21,7 +21,7 @@ from bench.speed import throughput_table
 from bench.speed.speed_worker import Request
 from bench.speed.throughput_table import ThroughputRow
 from bench.suites import Suite
-from lungseg import recipes, runtime
+from lungseg import runtime
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,6 @@ def measure(
     results: Results,
     say: Callable[[str], None],
     budget_s: float | None = 5.0,
-    precision: str | None = None,
     batches: Sequence[int] = (),
     executor: Executor | None = None,
     anew: bool = True,
@@ -45,8 +44,8 @@ def measure(
 ) -> Measured:
     """Measure each architecture of a suite at its size, width, batch and threads.
 
-    precision: a Keras policy, None for the suite's own. batches: images a step, one after the other; none: the
-    recipe's. Of an architecture whose batch does not fit into memory, larger ones are left out.
+    batches: images a step, one after the other; none: the recipe's. Of an architecture whose batch does not fit into
+    memory, larger ones are left out.
     budget_s: about the seconds of one measurement, of which an architecture has two (training and inference) and
     half a one (the limit), after the start of a backend; None for all of the protocol: minutes an architecture.
     anew: whether to measure again what this machine has already measured with the current libraries.
@@ -56,17 +55,17 @@ def measure(
     """
     height, width = suite.size
     kind = machine.device_kind()
-    precision = precision or suite.policy
-    name = f"{kind}.{runtime.backend_name()}.{precision}.{height}x{width}.csv"
+    recipe = suite.recipe_of(suite.recipe)
+    name = f"{kind}.{runtime.backend_name()}.{recipe.precision}.{height}x{width}.csv"
     path = results.throughput(name)
     rows, failures = throughput_table.read(path), list[str]()
     executor = executor or Local()
     for architecture in suite.architectures:
         for batch in (*sorted(set(batches)),) or (None,):
+            local = replace(recipe, batch_size=batch or recipe.batch_size)
             requested = Request(
-                architecture, suite.width_of(architecture), suite.size, suite.recipe, suite.threads, kind, budget_s,
-                precision=precision, batch=batch,
-            )  # fmt: skip
+                architecture, suite.width_of(architecture), suite.size, local, suite.threads, kind, budget_s
+            )
             if not anew and _known(requested, rows):
                 say(f"speed of {architecture}: already measured on this machine (`bench speed` measures it again)")
                 continue
@@ -91,10 +90,10 @@ def measure(
 
 def _known(requested: Request, rows: Sequence[ThroughputRow]) -> bool:
     """Whether a row tells the rates asked for, of this processor or a card of this kind, by these versions."""
-    batch = requested.batch or recipes.recipe(requested.recipe).batch_size
     wanted = {
-        "architecture": requested.architecture, "width": str(requested.width), "batch": str(batch),
-        "threads": str(requested.threads), "versions": runtime.versions_spelled(),
+        "architecture": requested.architecture, "width": str(requested.width),
+        "batch": str(requested.recipe.batch_size), "threads": str(requested.threads),
+        "versions": runtime.versions_spelled(),
         **({"device": machine.cpu_name()} if requested.device_kind == "cpu" else {}),
     }  # fmt: skip
     return any(
