@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.records.record import CaseScore
-from bench.statistics import resampling, verdicts
-from bench.statistics.ranking import couples
-from bench.statistics.resampling import MIN_PATIENTS, Floats, Interval
+from bench.statistics import resampling
+from bench.statistics.ranking import corrected, couples, differences
+from bench.statistics.resampling import MIN_PATIENTS, Floats
 from bench.statistics.rows import MeasuredPair
 from bench.statistics.scores import Resamples, Scores
-from bench.statistics.verdicts import MARGIN
+from bench.statistics.verdicts import MARGIN, RowSamples
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,6 @@ def by_measure(
     chosen = couples(len(names))
     if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
         return {}
-    first, second = (np.array(side, dtype=np.intp) for side in zip(*chosen, strict=True))
     cases = (c for name in names for r in tables[name].records for c in r.cases)
     mixed = len({c.at_stored.distance_unit for c in cases if c.at_stored}) > 1
     result = {}
@@ -72,18 +71,10 @@ def by_measure(
         rows = [_by_patient(tables[name], resamples[name], measure) for name in names]
         if any(row is None for row in rows):
             continue
-        errors = verdicts.Table.of([verdicts.RowSamples.of(row) for row in rows if row is not None]).errors(
-            first, second
-        )
-        low, high = errors.bounds()
-        zero, apart = resampling.holm(errors.p_zero()), resampling.holm(errors.p_apart(measure.margin))
-        result[measure.name] = tuple(
-            MeasuredPair(
-                names[i], names[j], Interval(float(errors.difference[k]), float(low[k]), float(high[k])),
-                float(zero[k]), float(apart[k]),
-            )
-            for k, (i, j) in enumerate(chosen)
-        )  # fmt: skip
+        tests = differences([RowSamples.of(row) for row in rows if row is not None], chosen, measure.margin)
+        result[measure.name] = corrected([
+            MeasuredPair(names[i], names[j], *test) for (i, j), test in zip(chosen, tests, strict=True)
+        ])  # fmt: skip
     return result
 
 

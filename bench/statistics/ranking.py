@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.statistics import resampling, verdicts
 from bench.statistics.resampling import MIN_PATIENTS, Floats, Interval
-from bench.statistics.rows import Nested, Pair, Ranking, RankStats
+from bench.statistics.rows import MeasuredPair, Nested, Pair, Ranking, RankStats
 from bench.statistics.scores import Resamples, Scores
 
 ALL_PAIRS = 40  # above this many rows only neighbours are compared
 TOLERANCES = (-3, -2, -1, 0, 1, 2, 3)  # px
+Compared = TypeVar("Compared", bound=MeasuredPair)
 MEAN, PER_IMAGE, TEST = "mean-then-rank", "rank-then-mean", "test-then-rank"
 
 
@@ -36,25 +38,29 @@ def compared(
     chosen = couples(len(names))
     if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
         return ()
-    first, second = (np.array(side, dtype=np.intp) for side in zip(*chosen, strict=True))
     rows = [verdicts.RowSamples.of(resamples[name].values) for name in names]
-    result = verdicts.Table.of(rows).errors(first, second)
-    low, high = result.bounds()
-    zero, apart = result.p_zero(), result.p_apart()
     improvement = _probability_of_improvement(chosen, names, tables, resamples, bounds)
-    pairs = []
-    for k, (i, j) in enumerate(chosen):
-        by_patient = rows[i].means - rows[j].means
-        interval = Interval(float(result.difference[k]), float(low[k]), float(high[k]))
-        seeds = rows[i].seeds, rows[j].seeds
-        pairs.append(Pair(
-            names[i], names[j], interval, 1.0, 1.0, float(zero[k]), float(apart[k]),
-            resampling.wilcoxon(by_patient), improvement[k], seeds,
-        ))  # fmt: skip
-    return corrected(pairs)
+    return corrected([
+        Pair(
+            names[i], names[j], *tests, resampling.wilcoxon(rows[i].means - rows[j].means), chance,
+            (rows[i].seeds, rows[j].seeds),
+        )
+        for (i, j), tests, chance in zip(chosen, differences(rows, chosen), improvement, strict=True)
+    ])  # fmt: skip
 
 
-def corrected(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+def differences(
+    rows: Sequence[verdicts.RowSamples], chosen: Sequence[tuple[int, int]], margin: float = verdicts.MARGIN
+) -> list[tuple[Interval, float, float, float, float]]:
+    """Difference, p value of none and of one of the margin or more of each pair of rows; both p values once more, for
+    ``corrected`` to adjust."""
+    first, second = (np.array(side, dtype=np.intp) for side in zip(*chosen, strict=True))
+    errors = verdicts.Table.of(rows).errors(first, second)
+    columns = np.array([errors.difference, *errors.bounds(), errors.p_zero(), errors.p_apart(margin)])
+    return [(Interval(*ends), zero, apart, zero, apart) for *ends, zero, apart in columns.T.tolist()]
+
+
+def corrected(pairs: Sequence[Compared]) -> tuple[Compared, ...]:
     """The pairs with both of their p values corrected by Holm for these comparisons and no others."""
     if not pairs:
         return ()

@@ -206,8 +206,10 @@ class MeasuredPair:
     first: str
     second: str
     difference: Interval
-    p_holm: float  # of no difference
-    p_apart_holm: float  # of a difference of the measure's margin or more, by two one-sided tests
+    p_value: float  # of no difference, by the bootstrap's own standard error
+    p_apart: float  # of a difference of the measure's margin or more, by two one-sided tests
+    p_holm: float
+    p_apart_holm: float
 
     @property
     def verdict(self) -> str:
@@ -226,8 +228,6 @@ class MeasuredPair:
 class Pair(MeasuredPair):
     """Two rows by Dice: in a table `first` has the higher mean or the earlier name."""
 
-    p_value: float  # before Holm; by the bootstrap's own standard error
-    p_apart: float  # before Holm
     wilcoxon: float  # p value of the signed-rank test over patients; not used in the verdict
     probability_of_improvement: Interval  # P(first > second) on an image, ties half; in a leaderboard without bounds
     seeds: tuple[int, int]  # of each side
