@@ -17,8 +17,7 @@ from bench import figures
 from bench.__main__ import main
 from bench.figures import style
 from bench.pages import report
-from bench.records import parse, store
-from bench.records.record import CaseScore
+from bench.records import store
 from bench.records.results import Results
 from bench.speed import throughput_table
 from lungseg.provenance import ROOT
@@ -259,27 +258,3 @@ def test_records_of_a_report_keep_whether_they_are_sealed_but_not_their_json(two
     ]  # fmt: skip
     assert sum(not record.sealed for record in result) == 1
     assert gc.isenabled()
-
-
-@pytest.mark.parametrize("field", ["patient", "dice", "hd95_mm", "tp", "tolerance", "at_stored"])
-@pytest.mark.parametrize("value", [None, True, -1, 0.5, [], "ß\ud800", {}, 2**60])
-def test_cases_that_are_checked_together_are_refused_as_one_by_one(field, value):
-    """The quick way, by field, takes no value that the other, by case, refuses, and names the same key."""
-    case, *more = parse_case(), parse_case(), parse_case()
-    bad = {**case, field: value}
-    known = parse._together(CaseScore, [*more, bad])
-    try:
-        expected = parse._fields(CaseScore, bad, "", ("tolerance", "at_stored"))
-    except parse.Malformed:
-        assert known is None
-    else:
-        assert known is not None
-        assert known[-1] == expected
-    assert parse._together(CaseScore, [*more, None]) is None
-    assert parse._together(CaseScore, [{k: v for k, v in case.items() if k != field}, case]) is None or field in (
-        "tolerance", "at_stored",
-    )  # fmt: skip
-
-
-def parse_case():
-    return record("unet", 0, folds=2, n=4)["cases"][0]

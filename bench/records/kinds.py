@@ -6,8 +6,7 @@ here.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -19,45 +18,24 @@ _DEEPEST = 32  # levels of a value whose form is not known; a page needs none
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The type of a value. words: its description, for errors. fits: tests a value. many: tests many at once, which a
-    record's half a million numbers need."""
+    """The type of a value. words: its description, for errors. fits: tests a value."""
 
     words: str
     fits: Callable[[Any], bool]
-    many: Callable[[Collection[Any]], bool] | None = None
-
-    def all(self, values: Collection[Any]) -> bool:
-        """Whether every value fits."""
-        return self.many(values) if self.many else all(map(self.fits, values))
 
 
 def _whole(low: int, high: int) -> Kind:
     words = f"a whole number from {low}" + (f" to {high}" if high < _WHOLE else "")
-    return Kind(words, lambda v: type(v) is int and low <= v <= high, lambda vs: _between(vs, {int}, low, high))
+    return Kind(words, lambda v: type(v) is int and low <= v <= high)
 
 
 def _number(low: float, high: float, words: str) -> Kind:
-    return Kind(
-        words,
-        lambda v: (type(v) is float or type(v) is int) and low <= v <= high,  # never of NaN
-        lambda vs: _between(vs, {float, int}, low, high),
-    )
-
-
-def _between(values: Collection[Any], types: set[type], low: float, high: float) -> bool:
-    if not values:
-        return True
-    right = set(map(type, values)) <= types and low <= min(values) and max(values) <= high
-    return right and not math.isnan(sum(values))  # which the smallest and the largest may hide
+    return Kind(words, lambda v: (type(v) is float or type(v) is int) and low <= v <= high)  # never of NaN
 
 
 def _text(longest: int) -> Kind:
     words = f"a text of at most {longest} characters that UTF-8 can hold"
-    return Kind(
-        words,
-        lambda v: type(v) is str and len(v) <= longest and (v.isascii() or is_unicode(v)),
-        lambda vs: set(map(type, vs)) <= {str} and max(map(len, vs), default=0) <= longest and is_unicode("".join(vs)),
-    )
+    return Kind(words, lambda v: type(v) is str and len(v) <= longest and (v.isascii() or is_unicode(v)))
 
 
 def _name(longest: int) -> Kind:
@@ -102,11 +80,7 @@ def is_plain(value: Any, deepest: int = _DEEPEST) -> bool:
 
 def or_none(kind: Kind) -> Kind:
     """The kind, or null."""
-    return Kind(
-        f"{kind.words}, or null",
-        lambda v: v is None or kind.fits(v),
-        lambda vs: kind.all([v for v in vs if v is not None]),
-    )
+    return Kind(f"{kind.words}, or null", lambda v: v is None or kind.fits(v))
 
 
 ANY = Kind(f"a value of at most {_DEEPEST} levels that UTF-8 can hold", is_plain)
