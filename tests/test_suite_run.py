@@ -16,8 +16,7 @@ from bench.figures import gallery
 from bench.pages import report
 from bench.records import store
 from bench.records.results import Results
-from bench.running import suite_run
-from bench.running import training as fingerprint
+from bench.running import graphs, suite_run
 from bench.running.executor import Local, Outcome
 from bench.running.progress import Display
 from bench.statistics import stats
@@ -42,9 +41,9 @@ def stored(results, graph, code):
 @pytest.mark.fault("F76")
 def test_a_record_of_an_edited_network_is_trained_again(tmp_path, monkeypatch):
     requested = []
-    monkeypatch.setattr(fingerprint, "_ask", lambda names, *_: requested.extend(names) or {"unet": "after"})
+    monkeypatch.setattr(graphs, "_ask", lambda names, *_: requested.extend(names) or {"unet": "after"})
     path = stored(tmp_path, "before", "other code")
-    today = fingerprint.graphs_of_edited([(CELL, path)], SUITE, Results(tmp_path))
+    today = graphs.graphs_of_edited([(CELL, path)], SUITE, Results(tmp_path))
     assert (requested, today) == (["unet"], {"unet": "after"})
     assert store.find(path, {**INPUTS, "graph": today["unet"]}) is None
     stored(tmp_path, "after", "other code")
@@ -53,16 +52,16 @@ def test_a_record_of_an_edited_network_is_trained_again(tmp_path, monkeypatch):
 
 @pytest.mark.fault("F77")
 def test_no_backend_is_asked_of_records_that_todays_code_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(fingerprint, "_ask", lambda *_: pytest.fail("costs seconds"))
+    monkeypatch.setattr(graphs, "_ask", lambda *_: pytest.fail("costs seconds"))
     path = Results(tmp_path).path(CELL)
-    assert fingerprint.graphs_of_edited([(CELL, path)], SUITE, Results(tmp_path)) == {}
+    assert graphs.graphs_of_edited([(CELL, path)], SUITE, Results(tmp_path)) == {}
     stored(tmp_path, "g", machine.sources_sha256("lungseg", "bench"))
-    assert fingerprint.graphs_of_edited([(CELL, path)], SUITE, Results(tmp_path)) == {}
+    assert graphs.graphs_of_edited([(CELL, path)], SUITE, Results(tmp_path)) == {}
 
 
 def test_the_child_tells_the_graph_that_a_cell_would_record(tmp_path):
     model = lungseg.build("unet", (*SUITE.size, 1), SUITE.width, LayerFactory())
-    result = fingerprint._ask(["unet", "nonsense"], SUITE, Results(tmp_path), Local())
+    result = graphs._ask(["unet", "nonsense"], SUITE, Results(tmp_path), Local())
     assert result == {"unet": complexity.graph_sha256(model), "nonsense": ""}
 
 

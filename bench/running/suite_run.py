@@ -23,8 +23,9 @@ from bench.records.store import Document
 from bench.running import data
 from bench.running.data import SuiteData
 from bench.running.executor import Event, Executor, Local, Outcome, in_parallel
+from bench.running.graphs import graphs_of_edited
 from bench.running.progress import Display, display
-from bench.running.training import Training, fingerprint_inputs, graphs_of_edited
+from bench.running.training import Training, fingerprint_inputs
 from bench.suites import Cell, Suite
 from lungseg import runtime
 from lungseg.errors import PARTIAL

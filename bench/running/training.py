@@ -3,32 +3,27 @@ its outputs.
 
 A cell of a suite and a training of a search are the same thing; a search's lies in the search's folder, under its
 inputs, so that whichever trial or command asks for the same training finds what is done of it. A fingerprint covers
-exactly the inputs that decide the numbers. All but one are known at once: the hash of a network's graph only a backend
-can compute, in a process of its own, so it is needed only where the code has changed.
+exactly the inputs that decide the numbers. All but one are known at once, see ``graphs``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from bench import machine, suites
+from bench import machine
 from bench.records import parse, store
 from bench.records.record import PROTOCOL
 from bench.records.results import Results
 from bench.records.store import Document
 from bench.running.data import SuiteData
-from bench.running.executor import Executor, Job, Local, Say, serve
+from bench.running.executor import Job
 from bench.suites import Cell, Suite
 from lungseg import ARCHITECTURES, provenance, runtime
-from lungseg.architectures import is_outside
-from lungseg.errors import EnvironmentFailure
 from lungseg.recipes import Recipe
 
 CHECKPOINT_S = 5.0  # least time between two checkpoints; longer where writing one takes long
@@ -152,65 +147,3 @@ def settings(recipe: Recipe) -> dict[str, Any]:
 def _in_use(settings: dict[str, Any]) -> dict[str, Any]:
     used = {key: _in_use(value) if isinstance(value, dict) else value for key, value in settings.items()}
     return {key: value for key, value in used.items() if value}
-
-
-@dataclass(frozen=True)
-class Graphs:
-    """The payload of the process: a cell of each architecture."""
-
-    cells: tuple[Cell, ...]
-
-
-def graphs_of_edited(
-    records: Iterable[tuple[Cell, Path]], suite: Suite, results: Results, executor: Executor | None = None
-) -> dict[str, str]:
-    """Today's graph of each architecture that has a record of other code, by name; empty where none has.
-
-    records: cells with the path of a record of each, which need not exist. An architecture that can no longer be
-    built has none (``""``), so that its records fit no more. Raises EnvironmentFailure where no backend can be asked.
-    """
-    today = machine.sources_sha256("lungseg", "bench")
-    edited = sorted(
-        {
-            cell.architecture
-            for cell, path in records
-            if (code := store.source_of(path)) and (code != today or is_outside(cell.architecture))
-        }
-    )  # of a module outside nothing here knows the code
-    return _ask(edited, suite, results, executor or Local()) if edited else {}
-
-
-def _ask(architectures: Sequence[str], suite: Suite, results: Results, executor: Executor) -> dict[str, str]:
-    log = results.log(suite.name, suite.machine_key, "graphs.log.txt")
-    cells = [suites.cells(replace(suite, architectures=(name,)))[0] for name in architectures]
-    job = of_cell("bench.running.training", cells[0], Graphs(tuple(cells)), log, results)
-    result: dict[str, str] = {}
-    outcome = executor.submit(job, lambda event: result.update(event.get("graphs", {})))
-    if outcome.error or not result:
-        raise EnvironmentFailure(
-            f"the code has changed since some records were made, and the process that compares their networks with "
-            f"the current ones failed; its log: {log}"
-        )
-    return result
-
-
-def work(payload: dict[str, Any], say: Say) -> int:
-    """The child's side."""
-    from bench.running.worker import built
-    from lungseg import complexity, runtime
-
-    cells = restored(Graphs, payload).cells
-    runtime.init_backend(0, cells[0].threads)
-    graphs = {}
-    for cell in cells:
-        try:
-            graphs[cell.architecture] = complexity.graph_sha256(built(cell))
-        except Exception as error:
-            print(f"{cell.architecture}: {error!r}", file=sys.stderr)  # its cell will say so, and be recorded
-            graphs[cell.architecture] = ""
-    say({"event": "graphs", "graphs": graphs})
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(serve(work))
