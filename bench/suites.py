@@ -284,11 +284,8 @@ def select(
     """
     if devices is not None:
         runtime.check_devices(devices)
-        chosen = replace(chosen, devices=devices)
-    if precision is not None:
-        chosen = replace(chosen, precision=precision)
-    if deterministic is not None:
-        chosen = replace(chosen, deterministic=deterministic)
+    numerics: dict[str, Any] = {"precision": precision, "deterministic": deterministic, "devices": devices}
+    chosen = replace(chosen, **{name: value for name, value in numerics.items() if value is not None})
     if architectures is not None:
         chosen = replace(chosen, architectures=tuple(ARCHITECTURES.match(architectures)))
     if seeds is not None:
