@@ -93,9 +93,9 @@ def test_a_process_computes_in_the_precision_that_is_asked(monkeypatch: pytest.M
     monkeypatch.setattr(runtime, "init_backend", lambda *_, **__: runtime.Device("cpu", "cpu"))
     monkeypatch.setattr(speed_worker, "_model", build)
     for policy in ("float32", "mixed_bfloat16"):
-        asked = replace(recipe("smoke"), precision=policy)
+        wanted = replace(recipe("smoke"), precision=policy)
         with pytest.raises(Built, match=f"^{policy}$"):
-            speed_worker.row_of(speed_worker.Request("unet", 4, (64, 64), asked, 1, "cpu", 1.0), print)
+            speed_worker.row_of(speed_worker.Request("unet", 4, (64, 64), wanted, 1, "cpu", 1.0), print)
 
 
 def test_a_child_that_dies_at_once_is_said_with_the_end_of_its_log(tmp_path: Path) -> None:
