@@ -181,8 +181,10 @@ def _case(case: Mapping[str, Any], at: str, size: int, target: Mapping[str, int]
         shape = _size(stored, f"{at}size")
         _pixels(stored, at, shape[0] * shape[1], metrics)
         values["at_stored"] = AtStored(**there, size=shape, further=_further(stored, at, metrics))
-    tolerance = {px: tuple(pixels) for px, pixels in tolerance.items()}
-    return CaseScore(**values, tolerance=tolerance, further=further)
+    # a frozen class's own __init__ sets one field at a time, which is thrice as slow
+    result = object.__new__(CaseScore)
+    vars(result).update(values, tolerance={px: tuple(pixels) for px, pixels in tolerance.items()}, further=further)
+    return result
 
 
 def _pixels(of: Mapping[str, Any], at: str, size: int, metrics: _Checked) -> Counts:
