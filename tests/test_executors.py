@@ -19,7 +19,7 @@ from test_launch import SRUN
 
 from bench import machine
 from bench.cli.options import parser
-from bench.records import costs
+from bench.records import makespan
 from bench.running import executor as room
 from bench.running.executor import EXECUTORS, LAUNCHES, Job, Stopped
 from lungseg.errors import EnvironmentFailure
@@ -257,7 +257,7 @@ def test_a_running_process_takes_as_many_open_files_as_a_makespan_reckons_with(t
     threading.Thread(target=look, daemon=True).start()
     with pytest.raises(Stopped):
         ended(executor, tmp_path, "hang")
-    assert opened == [costs.FILES]
+    assert opened == [makespan.FILES]
 
 
 HERE = ["here"]

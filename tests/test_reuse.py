@@ -12,7 +12,7 @@ from bench.cli import comparing
 from bench.pages.provenance import provenance
 from bench.records import store
 from bench.records.results import Results
-from bench.running import data, suite_run, training
+from bench.running import data, graphs, suite_run
 from bench.running.executor import Outcome
 from bench.running.training import fingerprint_inputs
 
@@ -112,7 +112,7 @@ def test_neither_an_edited_record_nor_one_of_another_seed(tmp_path, trained):
 def test_a_record_of_other_code_is_taken_only_while_its_network_is_the_same(
     tmp_path, trained, monkeypatch, graph, expected
 ):
-    monkeypatch.setattr(training, "_ask", lambda names, *_: dict.fromkeys(names, graph))
+    monkeypatch.setattr(graphs, "_ask", lambda names, *_: dict.fromkeys(names, graph))
     stored(tmp_path, code="other code")
     run(tmp_path)
     assert trained == expected
