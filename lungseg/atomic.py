@@ -125,14 +125,14 @@ def temp_prefix(start: str) -> str:
 def is_abandoned(path: Path) -> bool:
     """Whether the process that began this file or folder has ended; of another machine's, which cannot be asked,
     whether nothing was written for a day."""
-    machine, number = owner(path)
+    machine, number = _owner(path)
     if machine not in ("", host()):
         return _untouched_s(path) > FOREIGN_S
     # nothing of this process is under way where this is asked
     return not number.isdecimal() or int(number) == os.getpid() or has_ended(number)
 
 
-def owner(path: Path) -> tuple[str, str]:
+def _owner(path: Path) -> tuple[str, str]:
     """Machine and process whose temporary file or folder this is, each empty where its name does not tell."""
     name = path.name.removeprefix(FILE).removeprefix(FOLDER)
     machine, number = ["", "", *name.rsplit("-", 2)[:-1]][-2:]
