@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,7 +157,8 @@ class _Job:
 
     def run(self, plan: Plan) -> tuple[keras.Model, Trained, list[Mapping[str, Any]]]:
         """The final model, its training, and the scores of every image that a scored fold held out."""
-        _started(self.seed, self.threads)
+        with suppress(RuntimeError):  # the caller's process runs the backend already, which takes its threads once
+            runtime.init_backend(self.seed, self.threads)
         runtime.use_devices(self.devices)
         total, scores = len(plan.scored) + (plan.final not in plan.scored), list[Mapping[str, Any]]()
         result = None
@@ -215,15 +216,6 @@ class _Job:
                 for key, values, mask in zip(ids, training.probabilities(model, images), masks, strict=True)
             ]
         return result
-
-
-def _started(seed: int, threads: int) -> None:
-    try:
-        runtime.init_backend(seed, threads)
-    except RuntimeError:  # the caller's process runs the backend already, and it takes its threads once only
-        import keras
-
-        keras.utils.set_random_seed(seed)
 
 
 def _card(
