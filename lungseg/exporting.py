@@ -62,24 +62,22 @@ def onnx_bytes(model: keras.Model) -> bytes:
     return bytes(graph.SerializeToString())
 
 
-def _without_erfc(graph: Any) -> int:
-    """Replace each ``Erfc(x)`` by ``1 - Erf(x)`` in place; how many there were."""
+def _without_erfc(graph: Any) -> None:
+    """Replace each ``Erfc(x)`` by ``1 - Erf(x)`` in place."""
     from onnx import helper, numpy_helper
 
-    nodes, result = [], 0
+    nodes: list[Any] = []
     for node in graph.graph.node:
         if node.op_type != "Erfc":
             nodes.append(node)
             continue
-        result += 1
         name = f"erf_of_{node.output[0]}"
         nodes.append(helper.make_node("Erf", [node.input[0]], [name], name=f"{node.name}_erf"))
         nodes.append(helper.make_node("Sub", ["one_of_erfc", name], [node.output[0]], name=f"{node.name}_sub"))
-    if result:
+    if len(nodes) > len(graph.graph.node):
         graph.graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "one_of_erfc"))
         del graph.graph.node[:]
         graph.graph.node.extend(nodes)
-    return result
 
 
 def _renamed(graph: Any) -> None:

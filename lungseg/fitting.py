@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from lungseg.training import Trained
 
-PROTOCOL = 2  # of bench.records.record: partitions by seed, scores also at the stored size
 SPLIT = 5  # a plain split holds out one part in so many
 
 Watch = Callable[[Mapping[str, Any]], None]
@@ -224,7 +223,7 @@ def _card(
 ) -> Card:  # fmt: skip
     from lungseg import complexity
 
-    fold, patient = plan.final, {case.id: case.patient for case in job.cases}
+    fold = plan.final
     how = f"{folds} folds, each image by a training that never saw its patient" if folds else "patients held out, once"
     stated = [
         {"set": "the training set, out of fold" if folds else "held-out patients", "metric": "dice", "at": at,
@@ -243,7 +242,7 @@ def _card(
         data={
             "set": about.pop("set", "a folder"),
             "images": len(job.cases),
-            "patients": len(set(patient.values())),
+            "patients": len({case.patient for case in job.cases}),
             "raw_sha256": job.prepared.raw_sha256,
             "prepared_sha256": job.prepared.sha256,
             "split": split,
@@ -264,7 +263,6 @@ def _card(
         },
         weights_sha256=trained.weights_sha256,
         parameters=complexity.parameters(model),
-        protocol=PROTOCOL,
         scores=tuple(stated),
         exposure=exposure(job.prepared, fold),
         **about,

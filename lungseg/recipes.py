@@ -222,9 +222,9 @@ def _joined(base: str, variants: Sequence[str], requested: str) -> Recipe:
         if twice := sorted(changed.keys() & _CHANGES[variant].keys()):
             other = next(one for one in variants if twice[0] in _CHANGES[one])
             short_for = "".join(f" ({gloss})" for gloss in glosses([requested.partition(":")[2]]))
-            raise UsageError(f"recipe {requested!r}: {other} and {variant} both change {twice[0]}; leave one of "
-                f"them out"
-                             f"{short_for}")  # fmt: skip
+            raise UsageError(
+                f"recipe {requested!r}: {other} and {variant} both change {twice[0]}; leave one of them out{short_for}"
+            )
         changed |= _CHANGES[variant]
     if "early_stopping_patience" in changed:  # as in a plateau alone, so that all epochs are trained
         changed["early_stopping_patience"] = changed.get("epochs", STRONG.epochs)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +48,8 @@ def resolve(name: str) -> Callable[..., Any]:
     return result
 
 
-def _find(name: str) -> None:
-    """Raise UsageError unless the name's module is there. Only the packages around it are imported."""
+def _find(name: str) -> ModuleSpec:
+    """Where the name's module is. Only the packages around it are imported. Raises UsageError where there is none."""
     if not is_outside(name):
         raise UsageError(f"architecture {name!r}: expected package.module:function")
     folder = os.environ.setdefault(FOLDER, os.getcwd())  # a process that trains works in another directory
@@ -56,16 +57,17 @@ def _find(name: str) -> None:
         sys.path.append(folder)  # last, so that nothing in it takes another module's place
     module = name.partition(":")[0]
     try:
-        there = module != "__main__" and find_spec(module) is not None  # another process has another __main__
+        spec = find_spec(module) if module != "__main__" else None  # another process has another __main__
     except ModuleNotFoundError as error:
         if not (error.name and f"{module}.".startswith(f"{error.name}.")):
             raise  # the package is there and lacks something else
-        there = False
-    if not there:
+        spec = None
+    if spec is None:
         raise UsageError(
             f"architecture {name!r}: there is no module {module}; install it, or set {FOLDER} to the folder that holds "
             f"it (now {folder})"
         )
+    return spec
 
 
 class Registry(Mapping[str, Callable[..., Any]]):
@@ -95,10 +97,8 @@ class Registry(Mapping[str, Callable[..., Any]]):
         """
         if ":" not in name:
             return None
-        _find(name)
-        module, function = name.split(":")
-        spec = find_spec(module)
-        file = Path(spec.origin) if spec and spec.has_location and spec.origin else None
+        spec, function = _find(name), name.partition(":")[2]
+        file = Path(spec.origin) if spec.has_location and spec.origin else None
         if file and file.suffix == ".py" and not re.search(rf"\b{function}\b", file.read_text(encoding="utf-8")):
             raise UsageError(f"architecture {name!r}: {file} holds no {function!r}")
         return file

@@ -41,8 +41,8 @@ SAME_PATIENT = {image: group[0] for group in (*_CERTAIN, *_PROBABLE) for image i
 
 
 def load(root: Path) -> list[Case]:
-    """Cases of either layout: the original distribution (``CXR_png``) or ``img/``, ``mask/``, whose spacing follows from
-    the native size in ``metadata.csv``; of either with what that file says where there is one."""
+    """Cases of either layout, with what ``metadata.csv`` says where there is one: the original distribution
+    (``CXR_png``), or ``img/``, ``mask/``, whose spacing follows from the native size in that file."""
     if (root / "CXR_png").is_dir():
         return folder.with_metadata(load_original(root), root)
     if (root / "img").is_dir():
