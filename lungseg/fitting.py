@@ -17,10 +17,11 @@ import numpy as np
 
 from lungseg import architectures, atomic, evaluation, model_folder, provenance, recipes, runtime, splits
 from lungseg.card import Card
+from lungseg.case_files import read_stored_mask
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.model_folder import ModelFolder
-from lungseg.prepare import Prepared, prepare, read_stored_mask
+from lungseg.prepare import Prepared, prepare
 from lungseg.recipes import Recipe
 from lungseg.splits import Fold
 

@@ -135,8 +135,8 @@ def _images(arguments: argparse.Namespace, size: tuple[int, int]) -> tuple[np.nd
     import numpy as np
 
     from lungseg import images
+    from lungseg.case_files import depth_of, read_case
     from lungseg.datasets import load, phantom
-    from lungseg.prepare import depth_of, read_case
 
     if arguments.data is None:
         drawn = [phantom.thorax(seed, size) for seed in range(min(arguments.images or PHANTOMS, PHANTOMS))]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg import images
+from lungseg.case_files import read_files
 from lungseg.datasets import Case
 from lungseg.images import Image, Mask
 from lungseg.metrics import components
 from lungseg.png import read_header
-from lungseg.prepare import read_files
 
 LIKENESS_SIDE = 16
 
