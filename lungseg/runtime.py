@@ -265,10 +265,8 @@ def versions() -> dict[str, str]:
     """Versions of the installed packages that can change a result."""
     result = {}
     for package in PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             result[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return result
 
 
