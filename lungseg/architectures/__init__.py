@@ -34,20 +34,6 @@ def is_outside(name: str) -> bool:
     return OUTSIDE.fullmatch(name) is not None
 
 
-def resolve(name: str) -> Callable[..., Any]:
-    """The function that ``package.module:function`` names: of an installed package, or of the working directory.
-
-    Raises UsageError where it is not written so, there is no such module or no such function in it. What the module
-    itself raises goes through.
-    """
-    _find(name)
-    module, function = name.split(":")
-    result = getattr(import_module(module), function, None)
-    if not callable(result):
-        raise UsageError(f"architecture {name!r}: module {module} has no function {function!r}")
-    return result
-
-
 def _find(name: str) -> ModuleSpec:
     """Where the name's module is. Only the packages around it are imported. Raises UsageError where there is none."""
     if not is_outside(name):
@@ -71,23 +57,26 @@ def _find(name: str) -> ModuleSpec:
 
 
 class Registry(Mapping[str, Callable[..., Any]]):
-    """Mapping from a name to a function written as ``"module:function"``.
+    """Mapping from a name to a function written as ``"module:function"``. A function of a module that is not listed, of
+    an installed package or of the working directory, is found under what would be written.
 
-    Importing Keras costs seconds, so the module is imported on first access, not when the table is read.
+    Importing Keras costs seconds, so a module is imported on first access, not when the table is read; what it raises
+    goes through. Raises UsageError for a name that is not listed, and where there is no such module or function.
     """
 
     def __init__(self, entries: Mapping[str, str]) -> None:
         self._entries = dict(entries)
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
-        if name not in self._entries:
+        if ":" in name:
+            _find(name)
+        elif name not in self._entries:
             raise UsageError(f"unknown architecture {name!r}: known are {', '.join(self._entries)}")
-        module, function = self._entries[name].split(":")
-        return getattr(import_module(module), function)
-
-    def resolve(self, name: str) -> Callable[..., Any]:
-        """The function of a listed name, or of ``package.module:function``."""
-        return resolve(name) if is_outside(name) else self[name]
+        module, function = self._entries.get(name, name).split(":")
+        result = getattr(import_module(module), function, None)
+        if not callable(result):
+            raise UsageError(f"architecture {name!r}: module {module} has no function {function!r}")
+        return result
 
     def file(self, name: str) -> Path | None:
         """The source of another module's function; None of one in the table, and of a module without a file.
@@ -173,7 +162,7 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, layers: Layer
     Keras under which it would be another network (``lungseg.runtime``).
     """
     check(name, shape, width)
-    function = ARCHITECTURES.resolve(name)
+    function = ARCHITECTURES[name]
     runtime.check_settings()
     from lungseg.architectures.blocks import LayerFactory
 
@@ -183,10 +172,10 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, layers: Layer
 
 def check(name: str, shape: tuple[int, int, int], width: int) -> None:
     """Raise UsageError as ``build`` does for its arguments; nothing is built, no backend imported."""
-    if name not in ARCHITECTURES:
-        if not is_outside(name):
-            ARCHITECTURES[name]  # raises, with the names that are known
+    if ":" in name:
         ARCHITECTURES.file(name)
+    elif name not in ARCHITECTURES:
+        ARCHITECTURES[name]  # raises, with the names that are known
     if len(shape) != 3:
         raise UsageError(f"{name}: shape {shape} must be (height, width, channels)")
     rows, columns, channels = shape
