@@ -60,7 +60,7 @@ def packed(model: ModelFolder) -> bytes:
     """The folder as a zip, byte for byte the same for the same folder."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in sorted(model_folder.rewritten(model).items()):
+        for name, data in sorted(model_folder.files_of(model).items()):
             archive.writestr(zipfile.ZipInfo(f"{model.path.name}/{name}", EPOCH), data)
     return buffer.getvalue()
 

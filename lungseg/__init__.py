@@ -38,7 +38,7 @@ _VERBS = ("evaluate", "fit", "load_model", "predict")
 
 
 def __getattr__(name: str) -> Any:
-    if name == "metrics":  # scipy costs a fifth of a second that `--help` need not pay
+    if name == "metrics":  # NumPy costs a tenth of a second that `--help` need not pay
         from importlib import import_module
 
         return import_module("lungseg.metrics")

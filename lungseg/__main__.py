@@ -1,4 +1,4 @@
-"""``lungseg data fetch | verify | phantom`` and the verbs of ``lungseg.cli``: each imports what it needs when it runs.
+"""``python -m lungseg``: the verbs of ``lungseg.cli``, each of which imports what it needs when it runs.
 
 Exit codes: 0 done, 2 usage, 3 data, 6 environment or I/O, 70 internal error, 130 interrupted.
 """
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from lungseg import __version__, cli, terminal
 from lungseg.errors import INTERRUPTED, DataError, EnvironmentFailure, LungsegError, UsageError
-from lungseg.terminal import plain, tell
+from lungseg.terminal import tell
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,94 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lungseg", description="Lung segmentation on chest radiographs.")
     parser.add_argument("--version", action="version", version=f"lungseg {__version__}")
-    groups = parser.add_subparsers(title="commands", metavar="<command>", required=True)
-    data = groups.add_parser("data", help="download, check or generate a dataset")
-    verbs = data.add_subparsers(title="verbs", metavar="<verb>", required=True)
-
-    fetch = verbs.add_parser("fetch", help="download a dataset and verify it")
-    fetch.add_argument("dataset", help="name of the dataset: montgomery")
-    fetch.add_argument("folder", nargs="?", type=terminal.path, help="folder to create (default: data/<dataset>)")
-    fetch.add_argument("--url", help="download from this mirror; the archive must still have the pinned SHA-256")
-    fetch.set_defaults(run=_fetch)
-
-    verify = verbs.add_parser("verify", help="check every image and mask, print a summary")
-    verify.add_argument("dataset", help="name of the dataset: montgomery, shenzhen, folder, phantom")
-    verify.add_argument("folder", type=terminal.path, help="root folder of the dataset")
-    verify.add_argument(
-        "--same-patient",
-        action="store_true",
-        help="also search for images of one patient by comparing the anatomy in each pair of images (takes minutes)",
-    )
-    verify.add_argument(
-        "--pairs",
-        type=terminal.new_file,
-        metavar="CSV",
-        help="write the pairs that --same-patient finds to this file (implies --same-patient)",
-    )
-    verify.set_defaults(run=_verify)
-
-    phantom = verbs.add_parser("phantom", help="generate synthetic radiographs with exact masks")
-    phantom.add_argument(
-        "folder", type=terminal.path, help="folder to create, in the layout of the original Montgomery set"
-    )
-    phantom.add_argument("--n", type=terminal.whole(1), default=60, help="number of images (default: 60)")
-    phantom.add_argument(
-        "--size", type=_size, default=(384, 320), help="image size, ROWS or ROWSxCOLUMNS (default: 384x320)"
-    )
-    phantom.add_argument("--seed", type=terminal.whole(0, 2**32 - 1), default=0, help="random seed (default: 0)")
-    phantom.set_defaults(run=_phantom)
-    cli.register(groups)
+    commands = parser.add_subparsers(title="commands", metavar="<command>", required=True)
+    for verb in cli.VERBS:
+        verb.add(commands)
     return parser
-
-
-def _fetch(arguments: argparse.Namespace) -> int:
-    from lungseg.datasets import fetch
-
-    root = fetch.fetch(arguments.dataset, arguments.folder, url=arguments.url, say=tell)
-    print(plain(str(root)))
-    return 0
-
-
-def _verify(arguments: argparse.Namespace) -> int:
-    from lungseg.datasets import metadata
-    from lungseg.datasets.verify import verify
-
-    sought_in = [folder.resolve() for folder in metadata.folders(arguments.folder)]
-    if arguments.pairs and arguments.pairs.resolve().parent in sought_in:
-        raise UsageError(
-            f"--pairs {arguments.pairs}: lies in the dataset, where it would pass for a table of its patients and no "
-            "command would read the set any more; give another folder"
-        )
-    sought = arguments.same_patient or arguments.pairs is not None
-    report = verify(arguments.dataset, arguments.folder, say=tell, same_patient=sought)
-    print("\n".join(plain(line) for line in report.text().split("\n")))
-    if arguments.pairs and report.pairs is not None:
-        from lungseg.atomic import write_bytes
-        from lungseg.datasets.same_patient import table
-
-        write_bytes(arguments.pairs, table(report.pairs).encode())
-    if report.errors:
-        sys.stdout.flush()  # so that the table stands before the errors when both go to one place
-        n = len(report.errors)
-        many, they = ("1 error", "it is") if n == 1 else (f"{n} errors", "they are")
-        raise DataError([*report.errors, f"{many}: this dataset cannot be used until {they} corrected"])
-    return 0
-
-
-def _phantom(arguments: argparse.Namespace) -> int:
-    from lungseg.datasets import phantom
-
-    phantom.write(arguments.folder, arguments.n, size=arguments.size, seed=arguments.seed)
-    print(plain(str(arguments.folder)))
-    return 0
-
-
-def _size(text: str) -> tuple[int, int]:
-    """``512`` or ``512x640`` as (rows, columns)."""
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and 32 <= int(side) <= 8000 for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected 512 or 512x640 (rows x columns), 32 to 8000 each")
-    return int(sides[0]), int(sides[-1])
 
 
 def _complain(*problems: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,27 +133,15 @@ def _keras_file(path: Path) -> keras.Model:
 
 def _refuse_code(path: Path) -> None:
     """Keras's own safe mode can be switched off for a whole process, so the configuration is looked at first."""
+    named: list[Any] = []  # every class in it
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo("config.json").file_size > MOST_BYTES:
                 raise DataError(f"{path}: its configuration is larger than any network's")
-            config = json.loads(archive.read("config.json"))
+            json.loads(archive.read("config.json"), object_hook=lambda held: named.append(held.get("class_name")))
     except (OSError, KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be loaded ({error}); save the model again") from error
-    if result := next((name for name in _classes(config) if name in CODE), None):
+    if result := next((name for name in CODE if name in named), None):
         raise DataError(
             f"{path}: holds a layer of a function ({result}), which is code; build it of layers and save it"
         )
-
-
-def _classes(config: Any) -> Iterator[str]:
-    """Every class that a configuration names."""
-    rest = [config]
-    while rest:
-        value = rest.pop()
-        if isinstance(value, dict):
-            if isinstance(value.get("class_name"), str):
-                yield value["class_name"]
-            rest += value.values()
-        elif isinstance(value, list):
-            rest += value

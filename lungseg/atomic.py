@@ -69,17 +69,6 @@ def writing(path: Path) -> Iterator[BinaryIO]:
                 os.unlink(temporary)
 
 
-def new_folder(parent: Path) -> Path:
-    """A folder of an unfinished name for what ``give_name`` will name; ``parent`` is made if need be.
-
-    Not by ``tempfile``, whose folders nobody else may open, whatever the umask. Raises OSError.
-    """
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / f"{temp_prefix(FOLDER)}{secrets.token_hex(8)}"
-    folder.mkdir()
-    return folder
-
-
 @contextlib.contextmanager
 def whole_folder(path: Path, there: Callable[[], bool] = lambda: False) -> Iterator[Path]:
     """A folder to fill while the block runs, which then gets its name; nothing of it stays where the block fails.
@@ -87,13 +76,18 @@ def whole_folder(path: Path, there: Callable[[], bool] = lambda: False) -> Itera
     there: whether another process has made the same under that name meanwhile, which is as good. Raises
     EnvironmentFailure that names the folder and the cause.
     """
+    # not by ``tempfile``, whose folders nobody else may open, whatever the umask
+    work = path.parent / f"{temp_prefix(FOLDER)}{secrets.token_hex(8)}"
     try:
-        work = new_folder(path.parent)
+        work.mkdir(parents=True)
     except OSError as error:
         raise refused(path, error) from error
     try:
         yield work
-        give_name(work, path)
+        for part in (*work.rglob("*"), work):  # on disk before the name: a power cut leaves no empty files under it
+            _sync(part)
+        os.replace(work, path)
+        _sync(path.parent)
     except OSError as error:
         if not there():
             raise refused(path, error) from error
@@ -125,14 +119,14 @@ def temp_prefix(start: str) -> str:
 def is_abandoned(path: Path) -> bool:
     """Whether the process that began this file or folder has ended; of another machine's, which cannot be asked,
     whether nothing was written for a day."""
-    machine, number = owner(path)
+    machine, number = _owner(path)
     if machine not in ("", host()):
         return _untouched_s(path) > FOREIGN_S
     # nothing of this process is under way where this is asked
     return not number.isdecimal() or int(number) == os.getpid() or has_ended(number)
 
 
-def owner(path: Path) -> tuple[str, str]:
+def _owner(path: Path) -> tuple[str, str]:
     """Machine and process whose temporary file or folder this is, each empty where its name does not tell."""
     name = path.name.removeprefix(FILE).removeprefix(FOLDER)
     machine, number = ["", "", *name.rsplit("-", 2)[:-1]][-2:]
@@ -159,15 +153,6 @@ def has_ended(number: str) -> bool:
     except OSError:  # it runs, as somebody else's
         return False
     return False
-
-
-def give_name(work: Path, folder: Path) -> None:
-    """Rename a finished folder. Its contents reach the disk before its name does: a power cut leaves no empty files
-    under it. Raises OSError, also where ``folder`` exists and is not empty."""
-    for path in (*work.rglob("*"), work):
-        _sync(path)
-    os.replace(work, folder)
-    _sync(folder.parent)
 
 
 def refused(path: Path, error: OSError) -> EnvironmentFailure:

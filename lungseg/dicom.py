@@ -59,8 +59,6 @@ def read(path: Path) -> Radiograph:
             table, low = _table(path, dataset)
             pixels = _looked_up(values, table, low)
             remarks = _remarks(dataset)
-    except DataError:
-        raise
     except pydicom.errors.InvalidDicomError as error:
         raise DataError(f"{path}: is not a DICOM file (no DICM prefix); export it again") from error
     except (*_DAMAGE, pydicom.errors.BytesLengthException) as error:

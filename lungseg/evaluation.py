@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from lungseg import images
+from lungseg.case_files import depth_of, read_case
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
-from lungseg.prepare import depth_of, read_case
 
 BATCH = 16
 RESAMPLES, SEED, LEVEL = 10_000, 20261123, 0.95

@@ -19,6 +19,7 @@ import re
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,24 +63,22 @@ def onnx_bytes(model: keras.Model) -> bytes:
     return bytes(graph.SerializeToString())
 
 
-def _without_erfc(graph: Any) -> int:
-    """Replace each ``Erfc(x)`` by ``1 - Erf(x)`` in place; how many there were."""
+def _without_erfc(graph: Any) -> None:
+    """Replace each ``Erfc(x)`` by ``1 - Erf(x)`` in place."""
     from onnx import helper, numpy_helper
 
-    nodes, result = [], 0
+    nodes: list[Any] = []
     for node in graph.graph.node:
         if node.op_type != "Erfc":
             nodes.append(node)
             continue
-        result += 1
         name = f"erf_of_{node.output[0]}"
         nodes.append(helper.make_node("Erf", [node.input[0]], [name], name=f"{node.name}_erf"))
         nodes.append(helper.make_node("Sub", ["one_of_erfc", name], [node.output[0]], name=f"{node.name}_sub"))
-    if result:
+    if len(nodes) > len(graph.graph.node):
         graph.graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "one_of_erfc"))
         del graph.graph.node[:]
         graph.graph.node.extend(nodes)
-    return result
 
 
 def _renamed(graph: Any) -> None:
@@ -194,20 +193,13 @@ def saved_model(model: keras.Model) -> Files:
         return {file.relative_to(folder).as_posix(): file.read_bytes() for file in result}
 
 
-def _litert(precision: str) -> Callable[[keras.Model, np.ndarray], Files]:
-    def make(model: keras.Model, images: np.ndarray) -> Files:
-        calibration = images if precision == "int8" else None
-        return {f"model.{precision}.tflite": litert_bytes(model, precision, calibration)}
-
-    return make
+def _litert(precision: str, model: keras.Model, images: np.ndarray) -> Files:
+    return {f"model.{precision}.tflite": litert_bytes(model, precision, images)}
 
 
 FORMS: dict[str, Callable[[keras.Model, np.ndarray], Files]] = {  # what makes a form of (model, calibration images)
     "onnx": lambda model, _: {"model.onnx": onnx_bytes(model)},
-    "litert-float32": _litert("float32"),
-    "litert-float16": _litert("float16"),
-    "litert-weights-int8": _litert("weights-int8"),
-    "litert-int8": _litert("int8"),
+    **{f"litert-{name}": partial(_litert, name) for name in ("float32", "float16", "weights-int8", "int8")},
     "saved-model": lambda model, _: saved_model(model),
 }
 

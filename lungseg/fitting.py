@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,11 @@ import numpy as np
 
 from lungseg import architectures, atomic, evaluation, model_folder, provenance, recipes, runtime, splits
 from lungseg.card import Card
+from lungseg.case_files import read_stored_mask
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.model_folder import ModelFolder
-from lungseg.prepare import Prepared, prepare, read_stored_mask
+from lungseg.prepare import Prepared, prepare
 from lungseg.recipes import Recipe
 from lungseg.splits import Fold
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from lungseg.training import Trained
 
-PROTOCOL = 2  # of bench.records.record: partitions by seed, scores also at the stored size
 SPLIT = 5  # a plain split holds out one part in so many
 
 Watch = Callable[[Mapping[str, Any]], None]
@@ -157,7 +157,8 @@ class _Job:
 
     def run(self, plan: Plan) -> tuple[keras.Model, Trained, list[Mapping[str, Any]]]:
         """The final model, its training, and the scores of every image that a scored fold held out."""
-        _started(self.seed, self.threads)
+        with suppress(RuntimeError):  # the caller's process runs the backend already, which takes its threads once
+            runtime.init_backend(self.seed, self.threads)
         runtime.use_devices(self.devices)
         total, scores = len(plan.scored) + (plan.final not in plan.scored), list[Mapping[str, Any]]()
         result = None
@@ -217,22 +218,13 @@ class _Job:
         return result
 
 
-def _started(seed: int, threads: int) -> None:
-    try:
-        runtime.init_backend(seed, threads)
-    except RuntimeError:  # the caller's process runs the backend already, and it takes its threads once only
-        import keras
-
-        keras.utils.set_random_seed(seed)
-
-
 def _card(
     job: _Job, plan: Plan, model: keras.Model, trained: Trained, scores: list[Mapping[str, Any]],
     about: dict[str, Any], name: str, folds: int,
 ) -> Card:  # fmt: skip
     from lungseg import complexity
 
-    fold, patient = plan.final, {case.id: case.patient for case in job.cases}
+    fold = plan.final
     how = f"{folds} folds, each image by a training that never saw its patient" if folds else "patients held out, once"
     stated = [
         {"set": "the training set, out of fold" if folds else "held-out patients", "metric": "dice", "at": at,
@@ -251,7 +243,7 @@ def _card(
         data={
             "set": about.pop("set", "a folder"),
             "images": len(job.cases),
-            "patients": len(set(patient.values())),
+            "patients": len({case.patient for case in job.cases}),
             "raw_sha256": job.prepared.raw_sha256,
             "prepared_sha256": job.prepared.sha256,
             "split": split,
@@ -272,7 +264,6 @@ def _card(
         },
         weights_sha256=trained.weights_sha256,
         parameters=complexity.parameters(model),
-        protocol=PROTOCOL,
         scores=tuple(stated),
         exposure=exposure(job.prepared, fold),
         **about,

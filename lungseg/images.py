@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lungseg.errors import DataError, EnvironmentFailure
+from lungseg.errors import DataError
 from lungseg.png import read_header, read_pixel_chunks
 
 GREY_SHARE = 0.001  # of a mask's pixels that may be neither background nor lung before it counts as interpolated
@@ -226,19 +226,21 @@ def _resize(pixels: Image, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.float32)
 
 
-def write_png(path: Path, pixels: NDArray[Any], compression: int | None = None) -> None:
-    """Write uint8 or uint16 (H, W) or (H, W, 3) as PNG; compression 0 (none) to 9.
+def png_bytes(pixels: NDArray[Any], compression: int | None = None) -> bytes:
+    """uint8 or uint16 (H, W), or uint8 (H, W, 3) in red, green, blue, as a PNG file; compression 0 (none) to 9.
 
     Uncompressed files have the same bytes on every machine; compressed ones depend on the processor.
     """
     options = [] if compression is None else [cv2.IMWRITE_PNG_COMPRESSION, compression]
-    done, data = cv2.imencode(".png", pixels, options)
+    done, data = cv2.imencode(".png", pixels[..., ::-1] if pixels.ndim == 3 else pixels, options)
     if not done:
-        raise ValueError(f"{path}: OpenCV cannot encode {pixels.dtype} {pixels.shape}")
-    try:
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise EnvironmentFailure(f"{path}: cannot be written ({error.strerror})") from error
+        raise ValueError(f"OpenCV cannot encode {pixels.dtype} {pixels.shape}")
+    return data.tobytes()
+
+
+def write_png(path: Path, pixels: NDArray[Any], compression: int | None = None) -> None:
+    """Write what ``png_bytes`` gives. Raises OSError."""
+    path.write_bytes(png_bytes(pixels, compression))
 
 
 def affine(
@@ -254,26 +256,26 @@ def affine(
 
 
 def inverse(affine: np.ndarray) -> np.ndarray:
-    """The affine map float64 (2, 3) that undoes ``pose``."""
+    """The affine map float64 (2, 3) that undoes another."""
     return np.asarray(cv2.invertAffineTransform(affine))
 
 
 def elastic_map(affine: np.ndarray, shape: tuple[int, ...], moves: np.ndarray) -> np.ndarray:
-    """The map float32 (H, W, 2) that moves an image of ``shape`` (H, W) by ``pose`` and then bends it.
+    """The map float32 (H, W, 2) that moves an image of ``shape`` (H, W) by an affine map and then bends it.
 
     It holds, for each pixel, the (column, row) that its value comes from. moves: (n, m, 2), shares of (columns, rows)
     by which points spread evenly over the image are moved, bicubic in between.
     """
     rows, columns = shape
     bend = cv2.resize(moves.astype(np.float32), (columns, rows), interpolation=cv2.INTER_CUBIC)
-    ahead = np.empty((rows, columns, 2), np.float32)  # where, after the pose, each pixel's value stands
+    ahead = np.empty((rows, columns, 2), np.float32)  # where, once moved, each pixel's value stands
     ahead[..., 0] = np.arange(columns) - bend[..., 0] * columns
     ahead[..., 1] = np.arange(rows)[:, None] - bend[..., 1] * rows
     return np.asarray(cv2.transform(ahead, inverse(affine)))
 
 
 def warp(pixels: np.ndarray, affine: np.ndarray, *, sharp: bool = False) -> np.ndarray:
-    """float32 (H, W) moved by ``pose``, affine (2, 3) or a map from ``elastic_map``; what enters from outside is 0.
+    """float32 (H, W) moved by a map of ``affine`` or ``elastic_map``; what enters from outside is 0.
 
     Bilinear, which halves the finest detail, or, if ``sharp``, bicubic, which keeps about all of it and is cut off at
     0 and 1: for pictures and masks, whose values lie there.
@@ -298,11 +300,3 @@ def pieces(mask: Mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def distance_to(mask: Mask) -> Image:
     """Euclidean distance of each pixel to the mask bool (H, W), which must not be empty, in pixels: float32 (H, W)."""
     return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
-
-
-def png_bytes(pixels: NDArray[Any]) -> bytes:
-    """uint8 or uint16 (H, W), or uint8 (H, W, 3) in red, green, blue, as a PNG file."""
-    done, data = cv2.imencode(".png", pixels[..., ::-1] if pixels.ndim == 3 else pixels)
-    if not done:
-        raise ValueError(f"OpenCV cannot encode {pixels.dtype} {pixels.shape}")
-    return data.tobytes()

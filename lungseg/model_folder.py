@@ -12,7 +12,7 @@ import hashlib
 import io
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from lungseg import architectures, atomic
 from lungseg.card import Card, parse
 from lungseg.errors import DataError, UsageError
-from lungseg.provenance import weights_sha256 as weights_sha256
+from lungseg.provenance import weights_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def save(folder: Path, card: Card, weights: Sequence[np.ndarray] | None, onnx: b
         raise UsageError(f"{folder}: a model folder needs weights or an ONNX graph")
     if folder.exists():
         raise UsageError(f"{folder}: exists; remove it or choose another name")
-    files = rewritten(ModelFolder(folder, card, onnx, None if weights is None else _packed(weights)))
+    files = files_of(ModelFolder(folder, card, onnx, None if weights is None else _packed(weights)))
     with atomic.whole_folder(folder) as work:
         for name, data in files.items():
             (work / name).write_bytes(data)
@@ -144,23 +144,19 @@ def build(model: ModelFolder) -> keras.Model:
     return network
 
 
-def rewritten(model: ModelFolder, **files: Any) -> dict[str, bytes]:
-    """The folder's files with some replaced (``card``: a Card, ``onnx``: bytes) and new hashes, by name."""
-    card = files.get("card", model.card)
-    result = {CARD: card.text().encode()}
-    parse(result[CARD], str(model.path / CARD))  # what could not be read back is not written
-    for name, data in ((WEIGHTS, model.weights), (ONNX, files.get("onnx", model.onnx))):
-        if data is not None:
-            result[name] = data
+def files_of(model: ModelFolder) -> dict[str, bytes]:
+    """The folder's files by name, with their hashes."""
+    card = model.card.text().encode()
+    parse(card, str(model.path / CARD))  # what could not be read back is not written
+    held = {CARD: card, WEIGHTS: model.weights, ONNX: model.onnx}
+    result = {name: data for name, data in held.items() if data is not None}
     return {**result, SUMS: _sums(result)}
 
 
-def update(model: ModelFolder, **files: Any) -> ModelFolder:
-    """Replace the card or the ONNX graph of a folder on disk; a kill in between leaves one that is refused, not mixed.
-
-    Takes what ``rewritten`` takes and returns the folder as it now is.
-    """
-    for name, data in rewritten(model, **files).items():
+def update(model: ModelFolder, **changes: Any) -> ModelFolder:
+    """Replace the ``card`` or the ``onnx`` graph of a folder on disk, and return the folder as it now is; a kill in
+    between leaves one that is refused, not mixed."""
+    for name, data in files_of(replace(model, **changes)).items():
         atomic.write_bytes(model.path / name, data)
     return open_folder(model.path)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lungseg import metrics
+from lungseg import metrics, runtime
 from lungseg.errors import LungsegError
 from lungseg.evaluation import Network, summary
 from lungseg.exporting import SAVED_MODEL, Files, require
@@ -90,8 +90,6 @@ def started(form: str, files: Files, threads: int = 1) -> tuple[str, Network]:
 
 
 def _saved_model(files: Files) -> tuple[str, Network]:
-    from lungseg import runtime
-
     version, serve = runtime.served({name.removeprefix(f"{SAVED_MODEL}/"): data for name, data in files.items()})
     return f"TensorFlow {version}", lambda images: serve(np.asarray(images, np.float32)[..., None])[..., 0]
 

@@ -178,8 +178,7 @@ def _remove_abandoned(folders: Iterable[Path]) -> None:
     """What a killed run left half-written, under names that only this package gives."""
     for folder in folders:
         for path in folder.glob(f"{atomic.FILE}*"):
-            machine, number = atomic.owner(path)
-            if machine in ("", atomic.host()) and atomic.has_ended(number):
+            if atomic.is_abandoned(path):
                 with contextlib.suppress(OSError):
                     path.unlink()
 

@@ -42,8 +42,11 @@ FOREIGN = (
     "JAX_DEFAULT_MATMUL_PRECISION",
     "JAX_NUMPY_DTYPE_PROMOTION",
 )
-# as Keras is without keras.json
-DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+# as Keras is without keras.json and its variables
+SETTINGS = {
+    "floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last", "max_epochs": None,
+    "max_steps_per_epoch": None,
+}  # fmt: skip
 NOTICE = r"WARNING: All log messages before absl::InitializeLog|I\d{4} [\d:.]+ "  # how lines of TensorFlow's begin
 RELAY_S = 10.0
 RELAY = """
@@ -53,7 +56,6 @@ for line in sys.stdin.buffer:
     if not re.match(sys.argv[1].encode(), line):
         os.write(1, line)
 """
-LIMITS = ("max_epochs", "max_steps_per_epoch")
 
 
 @dataclass(frozen=True)
@@ -263,10 +265,8 @@ def versions() -> dict[str, str]:
     """Versions of the installed packages that can change a result."""
     result = {}
     for package in PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             result[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return result
 
 
@@ -333,11 +333,9 @@ def start_keras(backend: str) -> Any:
         raise UsageError(f"Keras runs on {config.backend()} already, not on {backend}: set KERAS_BACKEND first")
     if config.is_nnx_enabled():
         raise UsageError("keras.json: nnx_enabled changes how JAX trains; remove it")
-    for name, value in DEFAULTS.items():
+    for name, value in SETTINGS.items():
         getattr(config, f"set_{name}")(value)
-    for name in LIMITS:
-        getattr(config, f"set_{name}")(None)
-    config.set_dtype_policy(DEFAULTS["floatx"])
+    config.set_dtype_policy(SETTINGS["floatx"])
     return keras
 
 
@@ -359,12 +357,8 @@ def check_settings() -> None:
     """
     from keras import config
 
-    result = {name: getattr(config, name)() for name in (*DEFAULTS, *LIMITS)}
-    wrong = [
-        f"{name} is {result[name]!r}, not {DEFAULTS.get(name)!r}"
-        for name in result
-        if result[name] != DEFAULTS.get(name)
-    ]
+    now = {name: getattr(config, name)() for name in SETTINGS}
+    wrong = [f"{name} is {now[name]!r}, not {value!r}" for name, value in SETTINGS.items() if now[name] != value]
     if wrong:
         raise UsageError(
             f"Keras's {'; '.join(wrong)} (of keras.json, of KERAS_MAX_EPOCHS or KERAS_MAX_STEPS_PER_EPOCH, or set by "

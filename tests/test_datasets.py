@@ -6,9 +6,9 @@ import pytest
 from layouts import SHAPE, original_montgomery, source_layout
 
 import lungseg
+from lungseg.case_files import read_case
 from lungseg.datasets import Case, Dataset, phantom
 from lungseg.errors import DataError, UsageError
-from lungseg.prepare import read_case
 
 MINIATURES = {
     "folder": lambda root: source_layout(root, "a", "b", "c"),

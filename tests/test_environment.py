@@ -35,7 +35,7 @@ CASES = [(name, value) for name, values in FOREIGN.items() for value in values]
 def set_to():
     """Sets one of Keras's settings, and all of them back afterwards."""
     yield lambda name, value: getattr(keras.config, f"set_{name}")(value)
-    for name, value in {**runtime.DEFAULTS, **dict.fromkeys(runtime.LIMITS)}.items():
+    for name, value in runtime.SETTINGS.items():
         getattr(keras.config, f"set_{name}")(value)
     keras.config.set_dtype_policy("float32")
 
@@ -46,7 +46,7 @@ def test_starting_sets_back_what_keras_read_from_outside(set_to, name, value):
     set_to(name, value)
     keras.config.set_dtype_policy("float16")
     runtime.start_keras("tensorflow")
-    assert getattr(keras.config, name)() == runtime.DEFAULTS.get(name)
+    assert getattr(keras.config, name)() == runtime.SETTINGS[name]
     assert keras.config.dtype_policy().name == "float32"
     runtime.check_settings()
 
@@ -56,7 +56,7 @@ def test_starting_sets_back_what_keras_read_from_outside(set_to, name, value):
 def test_a_process_that_was_not_started_builds_and_trains_nothing_under_other_settings(set_to, name, value):
     set_to(name, value)
     for work in (runtime.check_settings, lambda: lungseg.build("unet", (32, 32, 1), 2)):
-        with pytest.raises(UsageError, match=f"{name} is {value!r}, not {runtime.DEFAULTS.get(name)!r}"):
+        with pytest.raises(UsageError, match=f"{name} is {value!r}, not {runtime.SETTINGS[name]!r}"):
             work()
 
 

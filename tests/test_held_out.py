@@ -10,9 +10,9 @@ from bench.running.data import SuiteData, load_suite_data, resolve_root
 from bench.running.held_out import scores_at_stored
 from bench.suites import Phantoms, suite
 from lungseg import images, load, metrics
+from lungseg.case_files import read_stored_mask
 from lungseg.errors import DataError
 from lungseg.images import mask_at
-from lungseg.prepare import read_stored_mask
 from lungseg.splits import Fold
 
 SMALL = replace(suite("quick"), size=(24, 20), phantoms=Phantoms(8, (60, 50)))

@@ -40,7 +40,7 @@ def test_who_interrupts_is_told_how_to_go_on(monkeypatch, capsys, verb, remedy):
     def interrupted(arguments):
         raise KeyboardInterrupt
 
-    for module in cli.VERBS:
+    for module in cli.VERBS[1:]:  # `data` has a function for each of its own
         monkeypatch.setattr(module, "run", interrupted)
     code, out, err = run(capsys, *verb)
     assert (code, out) == (130, "")

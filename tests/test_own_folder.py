@@ -8,8 +8,8 @@ import pytest
 from layouts import grey, metadata, source_layout
 
 import lungseg
+from lungseg.case_files import read_case
 from lungseg.errors import DataError
-from lungseg.prepare import read_case
 
 
 @pytest.mark.fault("F19", "F24", "F25")

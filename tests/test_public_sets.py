@@ -5,8 +5,8 @@ import pytest
 from layouts import grey, metadata, original_montgomery, source_layout
 
 import lungseg
+from lungseg.case_files import read_case
 from lungseg.errors import DataError
-from lungseg.prepare import read_case
 
 # -- Montgomery ------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lungseg.architectures import FOLDER, Registry, is_outside, resolve
+from lungseg.architectures import FOLDER, Registry, is_outside
 from lungseg.errors import UsageError
 
 PATHS = Registry({"join": "os.path:join", "split": "os.path:split", "ghost": "no_such_module:f"})
@@ -64,9 +64,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_a_function_of_another_module_is_found_in_the_working_directory_and_takes_no_other_s_place(elsewhere):
-    assert resolve("somebody_s.networks:tiny")() == "tiny"
-    assert PATHS.resolve("somebody_s.networks:tiny")() == "tiny"
-    assert PATHS.resolve("join") is os.path.join
+    assert PATHS["somebody_s.networks:tiny"]() == "tiny"
     assert sys.path[-1] == os.environ[FOLDER] == str(elsewhere), "last, and told to processes that work elsewhere"
     assert PATHS.match("somebody_s.networks:tiny,s*") == ["split", "somebody_s.networks:tiny"]
 
@@ -75,7 +73,7 @@ def test_matching_imports_the_packages_around_a_module_alone(elsewhere):
     assert PATHS.match("somebody_s.broken:net") == ["somebody_s.broken:net"]
     assert "somebody_s.broken" not in sys.modules
     with pytest.raises(ModuleNotFoundError, match="nowhere_to_be_found"):
-        resolve("somebody_s.broken:net")
+        PATHS["somebody_s.broken:net"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +92,7 @@ def test_matching_imports_the_packages_around_a_module_alone(elsewhere):
 )
 def test_a_function_that_is_not_there_is_told_with_its_module(elsewhere, name, words):
     with pytest.raises(UsageError, match=words):
-        resolve(name)
+        PATHS[name]
     if "no function" not in words:
         with pytest.raises(UsageError, match=words):
             PATHS.match(name)

@@ -244,10 +244,12 @@ def test_a_run_leaves_alone_what_another_host_writes_whatever_its_number(tmp_pat
             patch.setattr(atomic.os, "getpid", lambda number=number: number)
             other += [
                 tmp_path / "figures" / f"{atomic.temp_prefix(atomic.FILE)}x",
-                atomic.new_folder(tmp_path / "figures"),
+                tmp_path / "figures" / f"{atomic.temp_prefix(atomic.FOLDER)}x",
             ]
     other[0].touch()
     other[2].touch()
+    for folder in (other[1], other[3]):
+        folder.mkdir()
     (other[1] / "images.npy").touch()
     as_host("another")
     assert not any(

@@ -85,7 +85,7 @@ def test_another_packages_architecture_is_called_by_where_it_is(package):
     assert chosen.architectures == ("unet", "theirs.nets:net")
     assert {cell.id for cell in suites.cells(chosen)} >= {"theirs.nets-net.phantom.f0.s0"}
     assert "theirs.nets" not in sys.modules, "nobody need import a backend to plan a run"
-    assert ARCHITECTURES.resolve("theirs.nets:net").__name__ == "net"
+    assert ARCHITECTURES["theirs.nets:net"].__name__ == "net"
     assert "theirs.nets:net" not in list(ARCHITECTURES)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from bench.running.data import SuiteData
 from lungseg import atomic, images, metrics
+from lungseg.case_files import read_stored_mask
 from lungseg.errors import DataError, LungsegError
-from lungseg.prepare import read_stored_mask
 from lungseg.splits import Fold
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,22 +34,8 @@ def is_outside(name: str) -> bool:
     return OUTSIDE.fullmatch(name) is not None
 
 
-def resolve(name: str) -> Callable[..., Any]:
-    """The function that ``package.module:function`` names: of an installed package, or of the working directory.
-
-    Raises UsageError where it is not written so, there is no such module or no such function in it. What the module
-    itself raises goes through.
-    """
-    _find(name)
-    module, function = name.split(":")
-    result = getattr(import_module(module), function, None)
-    if not callable(result):
-        raise UsageError(f"architecture {name!r}: module {module} has no function {function!r}")
-    return result
-
-
-def _find(name: str) -> None:
-    """Raise UsageError unless the name's module is there. Only the packages around it are imported."""
+def _find(name: str) -> ModuleSpec:
+    """Where the name's module is. Only the packages around it are imported. Raises UsageError where there is none."""
     if not is_outside(name):
         raise UsageError(f"architecture {name!r}: expected package.module:function")
     folder = os.environ.setdefault(FOLDER, os.getcwd())  # a process that trains works in another directory
@@ -56,36 +43,40 @@ def _find(name: str) -> None:
         sys.path.append(folder)  # last, so that nothing in it takes another module's place
     module = name.partition(":")[0]
     try:
-        there = module != "__main__" and find_spec(module) is not None  # another process has another __main__
+        spec = find_spec(module) if module != "__main__" else None  # another process has another __main__
     except ModuleNotFoundError as error:
         if not (error.name and f"{module}.".startswith(f"{error.name}.")):
             raise  # the package is there and lacks something else
-        there = False
-    if not there:
+        spec = None
+    if spec is None:
         raise UsageError(
             f"architecture {name!r}: there is no module {module}; install it, or set {FOLDER} to the folder that holds "
             f"it (now {folder})"
         )
+    return spec
 
 
 class Registry(Mapping[str, Callable[..., Any]]):
-    """Mapping from a name to a function written as ``"module:function"``.
+    """Mapping from a name to a function written as ``"module:function"``. A function of a module that is not listed, of
+    an installed package or of the working directory, is found under what would be written.
 
-    Importing Keras costs seconds, so the module is imported on first access, not when the table is read.
+    Importing Keras costs seconds, so a module is imported on first access, not when the table is read; what it raises
+    goes through. Raises UsageError for a name that is not listed, and where there is no such module or function.
     """
 
     def __init__(self, entries: Mapping[str, str]) -> None:
         self._entries = dict(entries)
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
-        if name not in self._entries:
+        if ":" in name:
+            _find(name)
+        elif name not in self._entries:
             raise UsageError(f"unknown architecture {name!r}: known are {', '.join(self._entries)}")
-        module, function = self._entries[name].split(":")
-        return getattr(import_module(module), function)
-
-    def resolve(self, name: str) -> Callable[..., Any]:
-        """The function of a listed name, or of ``package.module:function``."""
-        return resolve(name) if is_outside(name) else self[name]
+        module, function = self._entries.get(name, name).split(":")
+        result = getattr(import_module(module), function, None)
+        if not callable(result):
+            raise UsageError(f"architecture {name!r}: module {module} has no function {function!r}")
+        return result
 
     def file(self, name: str) -> Path | None:
         """The source of another module's function; None of one in the table, and of a module without a file.
@@ -95,10 +86,8 @@ class Registry(Mapping[str, Callable[..., Any]]):
         """
         if ":" not in name:
             return None
-        _find(name)
-        module, function = name.split(":")
-        spec = find_spec(module)
-        file = Path(spec.origin) if spec and spec.has_location and spec.origin else None
+        spec, function = _find(name), name.partition(":")[2]
+        file = Path(spec.origin) if spec.has_location and spec.origin else None
         if file and file.suffix == ".py" and not re.search(rf"\b{function}\b", file.read_text(encoding="utf-8")):
             raise UsageError(f"architecture {name!r}: {file} holds no {function!r}")
         return file
@@ -173,7 +162,7 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, layers: Layer
     Keras under which it would be another network (``lungseg.runtime``).
     """
     check(name, shape, width)
-    function = ARCHITECTURES.resolve(name)
+    function = ARCHITECTURES[name]
     runtime.check_settings()
     from lungseg.architectures.blocks import LayerFactory
 
@@ -183,10 +172,10 @@ def build(name: str, shape: tuple[int, int, int], width: int = 64, layers: Layer
 
 def check(name: str, shape: tuple[int, int, int], width: int) -> None:
     """Raise UsageError as ``build`` does for its arguments; nothing is built, no backend imported."""
-    if name not in ARCHITECTURES:
-        if not is_outside(name):
-            ARCHITECTURES[name]  # raises, with the names that are known
+    if ":" in name:
         ARCHITECTURES.file(name)
+    elif name not in ARCHITECTURES:
+        ARCHITECTURES[name]  # raises, with the names that are known
     if len(shape) != 3:
         raise UsageError(f"{name}: shape {shape} must be (height, width, channels)")
     rows, columns, channels = shape

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from lungseg.architectures.blocks import LayerFactory, Tensor
-from lungseg.architectures.resnet import resnet
+from lungseg.architectures.blocks import LayerFactory, Tensor, resnet
 
 STAGES = ((3, 1, 1), (4, 2, 1), (6, 2, 1), (3, 1, 2))  # blocks, stride of the first, dilation: output stride 16
 RATES = (6, 12, 18)  # of the pyramid, for output stride 16

@@ -23,10 +23,12 @@ class Transformer:
     """Makes the layers of a transformer.
 
     initial: makes a dense layer's initialiser, a new one each time, since one used twice gives the same numbers.
+    epsilon: of normalisation.
     """
 
     layers: LayerFactory
     initial: Callable[[], keras.initializers.Initializer]
+    epsilon: float = 1e-5
 
     def dense(self, x: Tensor, units: int, bias: bool = True) -> Tensor:
         """Linear map of each token's channels."""
@@ -34,7 +36,7 @@ class Transformer:
 
     def norm(self, x: Tensor) -> Tensor:
         """Normalise each token over its channels."""
-        return keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.layers.dtype)(x)
+        return keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=self.layers.dtype)(x)
 
     def block(self, x: Tensor, attention: keras.layers.Layer) -> Tensor:
         """Attention, then a perceptron, each of normalised tokens and added to them (Dosovitskiy et al. 2021, 3.1).

@@ -6,8 +6,7 @@ from typing import Any
 
 import keras
 
-from lungseg.architectures.blocks import LayerFactory, Tensor
-from lungseg.architectures.resnet import resnet
+from lungseg.architectures.blocks import LayerFactory, Tensor, resnet
 from lungseg.architectures.transformer import GlobalAttention, Transformer, heads
 
 STAGES = ((3, 1, 1), (4, 2, 1), (9, 2, 1))  # ResNet-50 down to a sixteenth; the last stage's blocks join the third's

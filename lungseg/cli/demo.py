@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lungseg.terminal import path as path_of
+from lungseg import terminal
 from lungseg.terminal import plain, tell
 
 
@@ -19,7 +19,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "JPEG or uncompressed DICOM) to see the lungs. It needs no server and no network, and sends nothing. The "
         "first build needs Node.js, npm and a network. For research only; not a medical device.",
     )
-    parser.add_argument("out", nargs="?", type=path_of, default=Path("lungseg-demo.html"),
+    parser.add_argument("out", nargs="?", type=terminal.path, default=Path("lungseg-demo.html"),
                         help="file to write (default: lungseg-demo.html)")  # fmt: skip
     parser.add_argument(
         "--model", default="lwnet-128", help="model folder, or name of a shipped model (default: lwnet-128)"

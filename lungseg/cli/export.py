@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lungseg import runtime, terminal
-from lungseg.terminal import path as path_of
 from lungseg.terminal import plain, tell, whole
 
 if TYPE_CHECKING:
@@ -37,13 +36,13 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "code is 1. Export always runs on TensorFlow, whatever backend trained the model.",
     )
     parser.add_argument("model", help="model folder with weights; an exported model.onnx is also added to it")
-    parser.add_argument("out", type=path_of, help="output folder")
+    parser.add_argument("out", type=terminal.path, help="output folder")
     parser.add_argument("--forms", default=",".join(USUAL),
                         help=f"all, or a comma-separated part of {', '.join(FORMS)} (default: first four)")  # fmt: skip
     parser.add_argument("--data", nargs=2, metavar=("DATASET", "ROOT"),
                         help=f"labelled images to compare on (default: {PHANTOMS} synthetic ones)")  # fmt: skip
     parser.add_argument(
-        "--runtime-only", type=path_of, metavar="FOLDER",
+        "--runtime-only", type=terminal.path, metavar="FOLDER",
         help="also write a model folder without weights, with ONNX graph and card only, like the shipped models",
     )  # fmt: skip
     parser.add_argument("--images", type=whole(1), help="use at most IMAGES images for the comparison")
@@ -135,8 +134,8 @@ def _images(arguments: argparse.Namespace, size: tuple[int, int]) -> tuple[np.nd
     import numpy as np
 
     from lungseg import images
+    from lungseg.case_files import depth_of, read_case
     from lungseg.datasets import load, phantom
-    from lungseg.prepare import depth_of, read_case
 
     if arguments.data is None:
         drawn = [phantom.thorax(seed, size) for seed in range(min(arguments.images or PHANTOMS, PHANTOMS))]

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lungseg import terminal
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
-from lungseg.terminal import path as path_of
 from lungseg.terminal import plain, tell
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     )
     parser.add_argument("url", help="address of the zip")
     parser.add_argument("sha256", help="its SHA-256, as the release states it")
-    parser.add_argument("folder", nargs="?", type=path_of, help="folder to be made (default: the model's name)")
+    parser.add_argument("folder", nargs="?", type=terminal.path, help="folder to be made (default: the model's name)")
     parser.set_defaults(run=run)
 
 

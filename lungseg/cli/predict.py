@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from lungseg import runtime, terminal
 from lungseg.terminal import elapsed, plain, tell, whole
-from lungseg.terminal import path as path_of
 
 if TYPE_CHECKING:
     from lungseg.inputs import Item
@@ -28,7 +27,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "research only; not a medical device.",
     )
     parser.add_argument("inputs", nargs="+", help="files, folders or quoted glob patterns")
-    parser.add_argument("--out", type=path_of, default=Path("lungs"), help="output folder (default: lungs)")
+    parser.add_argument("--out", type=terminal.path, default=Path("lungs"), help="output folder (default: lungs)")
     parser.add_argument(
         "--model", default="lwnet-128", help="model folder, or name of a shipped model (default: lwnet-128)"
     )

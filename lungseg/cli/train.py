@@ -12,7 +12,6 @@ from lungseg import runtime, terminal
 from lungseg.architectures import ARCHITECTURES
 from lungseg.datasets import dataset
 from lungseg.terminal import counted, elapsed, plain, tell, whole
-from lungseg.terminal import path as path_of
 
 SECONDS = 10.0  # between two lines of progress
 
@@ -26,7 +25,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "command again to resume it from its last checkpoint.",
     )
     terminal.add_data(parser)
-    parser.add_argument("out", type=path_of, help="model folder to create")
+    parser.add_argument("out", type=terminal.path, help="model folder to create")
     parser.add_argument("--arch", default="lwnet", choices=list(ARCHITECTURES), metavar="NAME",
                         help=f"architecture (default: lwnet): {', '.join(ARCHITECTURES)}")  # fmt: skip
     parser.add_argument("--width", type=whole(1, 1024), default=64, help="channels of the first level (default: 64)")

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg import images
+from lungseg.case_files import read_files
 from lungseg.datasets import Case
 from lungseg.images import Image, Mask
 from lungseg.metrics import components
 from lungseg.png import read_header
-from lungseg.prepare import read_files
 
 LIKENESS_SIDE = 16
 
@@ -53,6 +53,7 @@ def inspect(case: Case) -> ImageCheck:
     """Decode one case. Raises DataError with each file that is unreadable or not of the image's shape."""
     image, masks, grey = read_files(case)
     lungs = images.unite(masks)
+    inside_out = images.looks_inside_out(lungs)
     return ImageCheck(
         case=case,
         size=(image.shape[0], image.shape[1]),
@@ -63,10 +64,10 @@ def inspect(case: Case) -> ImageCheck:
         components=components(lungs),
         overlap=sum(int(mask.sum()) for mask in masks) - int(lungs.sum()),
         constant=bool(image.min() == image.max()),
-        inverted=looks_inverted(image, lungs) and not images.looks_inside_out(lungs),
-        inside_out=images.looks_inside_out(lungs),
+        inverted=looks_inverted(image, lungs) and not inside_out,
+        inside_out=inside_out,
         grey=grey,
-        dilated=looks_dilated(lungs) and not images.looks_inside_out(lungs),
+        dilated=looks_dilated(lungs) and not inside_out,
         left_of=_left_of(masks),
         image_digest=_digest(image),
         mask_digest=_digest(lungs),

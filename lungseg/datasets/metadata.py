@@ -183,7 +183,8 @@ def _columns(path: Path, table: table_file.Table, stems: Set[str]) -> dict[str, 
         if fitting:
             chosen[ours] = fitting[0]
     if "id" not in chosen:
-        raise DataError(f"{path}: has no column 'id' (names of images); its columns are {_listed(table.columns)}")
+        listed = ", ".join(map(repr, table.columns)) or "unnamed"
+        raise DataError(f"{path}: has no column 'id' (names of images); its columns are {listed}")
     if "patient" not in chosen:
         rest = [name for name in table.columns if name not in chosen.values()]
         left = [name for name in rest if _is_person(key(name)) or _numbers_others(name, table)]
@@ -204,10 +205,6 @@ def _numbers_others(name: str, table: table_file.Table) -> bool:
     """Whether a second column of ids has some of them in several rows: they are not images'."""
     values = [row.cells[name] for row in table.rows if row.cells[name]]
     return key(name) in SPELLINGS["id"] and len(set(values)) < len(values)
-
-
-def _listed(columns: tuple[str, ...]) -> str:
-    return ", ".join(map(repr, columns)) or "unnamed"
 
 
 def _stem(named: str, by_name: Mapping[str, str]) -> str | None:

@@ -41,21 +41,16 @@ SAME_PATIENT = {image: group[0] for group in (*_CERTAIN, *_PROBABLE) for image i
 
 
 def load(root: Path) -> list[Case]:
-    """Cases of either layout: the original distribution (``CXR_png``) or ``img/``, ``mask/``; of either with what
-    ``metadata.csv`` says where there is one."""
+    """Cases of either layout, with what ``metadata.csv`` says where there is one: the original distribution
+    (``CXR_png``), or ``img/``, ``mask/``, whose spacing follows from the native size in that file."""
     if (root / "CXR_png").is_dir():
         return folder.with_metadata(load_original(root), root)
     if (root / "img").is_dir():
-        return load_resized(root)
+        return [named(case, SAME_PATIENT) for case in folder.load(root, NATIVE_MM)]
     raise DataError(
         f"{root}: neither CXR_png/ (original layout) nor img/ is there; "
         "`python -m lungseg data fetch montgomery` gets the original set"
     )
-
-
-def load_resized(root: Path) -> list[Case]:
-    """Layout ``img/`` and ``mask/``; spacing from the native size in ``metadata.csv`` where it is given."""
-    return [named(case, SAME_PATIENT) for case in folder.load(root, NATIVE_MM)]
 
 
 def load_original(root: Path, spacing_mm: tuple[float, float] | None = (NATIVE_MM, NATIVE_MM)) -> list[Case]:

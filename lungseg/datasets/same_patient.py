@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csgraph
 
 from lungseg import csv_file
+from lungseg.case_files import read_case
 from lungseg.datasets import Case
 from lungseg.images import Image, Mask, resize_image, resize_mask
-from lungseg.prepare import read_case
 from lungseg.terminal import every
 
 # Of Montgomery's 9,453 pairs, of which 19 are known to be of one patient: all 12 with 20 or more inliers are; those

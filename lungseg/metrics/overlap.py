@@ -87,10 +87,6 @@ class Counts:
             if value is not given:
                 object.__setattr__(self, name, value)
 
-    def __add__(self, other: Counts) -> Counts:
-        """Counts of both together: pooling."""
-        return Counts(*(a + b for a, b in zip(self.as_list(), other.as_list(), strict=True)))
-
     def as_list(self) -> list[int]:
         """[tp, fp, fn, tn], the order in which records store them."""
         return list(astuple(self))

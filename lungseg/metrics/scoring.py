@@ -31,15 +31,8 @@ def score(target: Mask, prediction: Mask, spacing_mm: tuple[float, float] | None
     unknown, `distance_unit` is "px" and the keys in mm hold pixels. Raises TypeError or ValueError as
     `counts` and `distances` do.
     """
-    pixels = counts(target, prediction)
-    borders = distances(target, prediction, (1.0, 1.0) if spacing_mm is None else spacing_mm)
-    measured = {"counts": pixels, "distances": borders}
-    values = {m.name: _strict(m.function(measured[m.takes])) for m in METRICS.values() if m.stored}
     return {
-        **asdict(pixels),
-        **values,
-        "distance_unit": "px" if spacing_mm is None else "mm",
-        "hd95_state": borders.state,
+        **_measured(target, prediction, spacing_mm, ratios=True),
         "components": components(prediction),
         "holes": holes(prediction),
         "target_components": components(target),
@@ -51,12 +44,20 @@ def score(target: Mask, prediction: Mask, spacing_mm: tuple[float, float] | None
 
 def score_at_stored(target: Mask, prediction: Mask, spacing_mm: tuple[float, float] | None) -> dict[str, Any]:
     """Counts and border distances at the stored size of the true mask: boolean masks (H, W), as ``score``, less."""
+    return {"size": list(target.shape), **_measured(target, prediction, spacing_mm, ratios=False)}
+
+
+def _measured(
+    target: Mask, prediction: Mask, spacing_mm: tuple[float, float] | None, *, ratios: bool
+) -> dict[str, Any]:
+    """Counts and border distances, and between them the ratios of the counts where they are to be stored."""
     pixels = counts(target, prediction)
     borders = distances(target, prediction, (1.0, 1.0) if spacing_mm is None else spacing_mm)
+    measured = {"counts": pixels, "distances": borders}
+    rows = [m for m in METRICS.values() if m.stored and (ratios or m.takes == "distances")]
     return {
-        "size": list(target.shape),
         **asdict(pixels),
-        **{m.name: _strict(m.function(borders)) for m in METRICS.values() if m.stored and m.takes == "distances"},
+        **{m.name: _strict(m.function(measured[m.takes])) for m in rows},
         "distance_unit": "px" if spacing_mm is None else "mm",
         "hd95_state": borders.state,
     }

@@ -6,8 +6,7 @@ yields none. ``FAST`` takes seconds an architecture, ``SLOW`` minutes.
 
 from __future__ import annotations
 
-from lungseg.testing.checks import FAST, HALF, SLOW
-from lungseg.testing.model_under_test import Builder, ModelUnderTest, images, output
+from lungseg.testing.checks import FAST, HALF, SLOW, Builder, ModelUnderTest, images, output
 
 __all__ = ["FAST", "HALF", "SLOW", "Builder", "ModelUnderTest", "check_architecture", "images", "output"]
 
