@@ -18,7 +18,7 @@ def test_first_screen_answers_and_labels_a_single_seed(tmp_path):
     first_screen = flat(text[: text.index("| Network")])
     assert "U-Net has the highest mean Dice, 0.9" in first_screen
     assert "**Is the difference significant?** Between these weights, yes: to the next, " in first_screen
-    assert "a test about these weights, not about the method" in first_screen
+    assert "a test of these weights, not of the method" in first_screen
     assert len(lines_with(text, "| U-Net ", "best", "[0.9")) == 1
 
 
@@ -53,7 +53,9 @@ def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_p
     assert "How often is such a table wrong" not in page(tmp_path / "a", alone), "nothing says how much seeds vary"
     (leaderboard,) = leaderboards(grid(("unet", "resunet", "r2unet"), seeds=range(3), n=60))
     text = answers.trust(leaderboard)
-    assert text.startswith("Tables of 3 equal methods with 3 seeds each call some pair different in ")
+    assert text.startswith(
+        "In simulations, tables of 3 equal methods with 3 seeds each call at least one pair different in "
+    )
     sizes = [leaderboard.power.detectable[n] for n in (3, 5, 10)]
     assert sizes == sorted(sizes, reverse=True)
     assert f"{sizes[0]:.4f} with 3 seeds, {sizes[1]:.4f} with 5 seeds and {sizes[2]:.4f} with 10 seeds." in text
@@ -61,7 +63,7 @@ def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_p
     result = leaderboards([*other, *grid(("unet", "resunet"), seeds=range(3), n=60)])
     single = next(s for s in result if s.conditions.suite == "single")
     assert "with 1 seed each" in answers.trust(single)
-    assert "simulated from the variances of fake. One seed says nothing about methods." in answers.trust(single)
+    assert "; variances from fake. One seed says nothing about methods." in answers.trust(single)
     assert leaderboard.power.table < single.power.table == single.power.pair
 
 
@@ -73,7 +75,7 @@ def test_the_highest_stands_beside_what_a_choice_by_other_folds_gives(tmp_path):
         f"Dice is {leaderboard.nested.dice:.4f}, against {leaderboard.nested.highest:.4f} for the highest of 2 rows"
         in text
     )
-    assert "2 sets of predictions of these images were scored in all suites together." in text
+    assert "Over all suites 2 sets of predictions of these images were scored." in text
 
 
 def test_a_width_is_named_with_a_network_only_where_there_are_two_of_it(tmp_path):
@@ -97,9 +99,9 @@ def test_what_ran_beside_is_told_with_other_suites_on_such_a_machine_alone():
 
     alone, alongside = at("a", 10), [*at("a", 10), *at("b", 11)]
     elsewhere = [*at("a", 10), *at("b", 11, cpu="Another CPU")]
-    assert "All scored cells took 2.0 min (cpu)." in answers.cost(leaderboards(alone)[0])
+    assert "All scored cells took 2.0 min (CPU)." in answers.cost(leaderboards(alone)[0])
     shared = answers.cost(leaderboards(alongside)[0])
-    assert "All scored cells took 2.0 min summed (cpu, up to 2 with those of other suites)." in shared
+    assert "All scored cells together took 2.0 min (CPU, up to 2 with those of other suites)." in shared
     assert answers.cost(leaderboards(elsewhere)[0]) == answers.cost(leaderboards(alone)[0])
 
 
@@ -112,9 +114,9 @@ def test_three_seeds_are_not_called_a_test_of_weights(tmp_path):
 def test_two_seeds_are_still_about_these_weights(tmp_path):
     records = grid(("unet",), seeds=(0, 1), n=60, level=0.98) + grid(("resunet",), seeds=(0, 1, 2), n=60, level=0.9)
     text = page(tmp_path, records)
-    assert "With 2 seeds (some rows have more), fewer than 3, this is a test about these weights" in flat(text)
+    assert "With 2 seeds (some rows have more), fewer than 3, this is a test of these weights" in flat(text)
     assert lines_with(text, "| ResUNet ", "worse¹ |")
-    assert "Not alike: U-Net 0, 1; ResUNet 0, 1, 2" in flat(text)
+    assert "They differ: U-Net 0, 1; ResUNet 0, 1, 2" in flat(text)
 
 
 def test_rows_of_enough_seeds_are_compared_as_methods_beside_one_of_fewer(tmp_path):
@@ -156,7 +158,7 @@ def test_unfinished_suite_says_so_in_its_answer(tmp_path):
 def test_another_reader_is_asked_for(tmp_path):
     records = grid(("unet", "resunet"), n=60)
     text = flat(page(tmp_path / "a", records))
-    assert "Yes: U-Net stays first against the ground truth eroded and dilated" in text
+    assert "Yes: U-Net stays first if the ground truth is eroded or dilated" in text
     for r in records:
         for c in r["cases"]:
             if r["cell"]["architecture"] == "unet":
@@ -214,7 +216,7 @@ def test_an_unfinished_row_is_compared_by_the_mean_that_rows_have():
 
 
 @pytest.mark.parametrize(
-    ("seeds", "words"), [((0,), "unet is ahead on "), ((0, 1, 2), "a training of unet beats one of ")]
+    ("seeds", "words"), [((0,), "unet is ahead on "), ((0, 1, 2), "a trained unet beats a trained resunet on an image with probability ")]
 )
 def test_who_is_ahead_is_of_images_with_one_seed_and_of_trainings_with_several(seeds, words):
     (leaderboard,) = leaderboards(grid(("unet", "resunet"), seeds=seeds, n=50))

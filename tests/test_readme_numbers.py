@@ -164,10 +164,11 @@ ALLOWED = {
     "Exit codes: 0 passed; 1 regression; 4 not judged": "exit codes; tests/test_gate.py",
     "died; 5 nothing to": "exit codes; tests/test_gate.py",
     "skipped (exit code 4)": "exit codes; tests/test_prediction.py",
-    "0.3 s of processor time for a small image, start-up included, and 0.8 s for one of 4892 x 4020 pixels, in 230 MB of"
-    " memory from a 16-bit PNG or 290 MB from raw DICOM; decoding JPEG 2000 takes 2 to 3 s":
+    "0.3 s of processor time for a small image, start-up included, and 0.8 s for one of 4892 x 4020 pixels, in 230 MB"
+    " of memory from a 16-bit PNG or 290 MB from raw DICOM; decoding JPEG 2000 takes 2 to 3 s":
         "measured: /usr/bin/time -v lungseg predict <image>, on two cores",
-    "Dice on Shenzhen is then 0.9366 [0.9331, 0.9394] at the masks' stored size, for less than 0.1 s": "measured: lungseg evaluate lwnet-128 shenzhen <folder> --tta",
+    "Dice on Shenzhen is then 0.9366 [0.9331, 0.9394] at the masks' stored size, for less than 0.1 s":
+        "measured: lungseg evaluate lwnet-128 shenzhen <folder> --tta",
     "JPEG, JPEG-LS, JPEG 2000 and RLE with": "a name",
     "SHA-256": "a name",
     "| 0.1 s | 1.7 s: connects twice | below 0.1 s, and 5 to 15 s once |": "measured on loopback, medians of 9 jobs of"
@@ -175,7 +176,8 @@ ALLOWED = {
     "(NFSv4, Lustre": "a name",
     "stay in memory: 3 kB in the cell and": "measured: tests/tools/many_cases.py 4000 100000; an hour, 43 GB",
     "Net of width 16 at 256 px: 200 steps of 8 images": "what tests/tools/many_cases.py trains",
-    "The first 2,000 of the 100,000 phantoms are distinct (300 of the 4,000)": "--drawn 2000 and --drawn 300 of the same",
+    "The first 2,000 of the 100,000 phantoms are distinct (300 of the 4,000)":
+        "--drawn 2000 and --drawn 300 of tests/tools/many_cases.py",
     "if they exceed 2 GiB.": "BLOCK_BYTES of lungseg/jax_loop.py",
     "it raised no alarm in 100 simulated reruns of equal code and found every planted loss of 0.01":
         "hours of training; tests/gate/test_simulated.py has the outcome",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.markdown import counted, duration, escape, listed, p_value, with_interval
+from bench.names import device
 from bench.pages import completeness
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
@@ -105,9 +106,9 @@ def _describe(leaderboard: Leaderboard, pair: Pair, name: Namer) -> str:
     p = p_value(pair.p_holm) if pair.p_holm < 0.001 else f"= {p_value(pair.p_holm)}"
     chance = f"{100 * pair.probability_of_improvement.value:.0f} %"
     single = all(row.single for row in leaderboard.rows if row.name in (pair.first, pair.second))
-    first, second = (f"a training of {name(pair.first)}", f"one of {name(pair.second)}") if single else (
+    first, second = (f"a trained {name(pair.first)}", f"a trained {name(pair.second)}") if single else (
         name(pair.first), name(pair.second))  # fmt: skip
-    ahead = f"{first} beats {second} on an image with a chance of {chance}"
+    ahead = f"{first} beats {second} on an image with probability {chance}"
     if max(pair.seeds) == 1:
         ahead = f"{name(pair.first)} is ahead on {chance} of images"
     return f"{with_interval(pair.difference, sign=True)} Dice on the same patients (p {p}, Holm-corrected), and {ahead}"
@@ -120,16 +121,16 @@ def trust(leaderboard: Leaderboard) -> str | None:
     if result is None:
         return None
     seeds = counted(result.seeds, "seed")
-    single = f" (single pairs in {_share(result.pair)} %)" if result.rows > 2 else ""
+    single = f" (a given pair in {_share(result.pair)} %)" if result.rows > 2 else ""
     wrong = (
-        f"Tables of {result.rows} equal methods with {seeds} each call some pair different in"
-        f" {_share(result.table)} %{single}"
+        f"In simulations, tables of {result.rows} equal methods with {seeds} each call at least one pair different in"
+        f" {_share(result.table)} % of cases{single}"
     )
     sizes = [f"{size:.4f} with {counted(n, 'seed')}" for n, size in sorted(result.detectable.items())]
     few = " One seed says nothing about methods." if result.seeds == 1 else ""
     return (
-        f"{wrong}, simulated from the variances of {escape(result.source)}.{few} Smallest difference of methods found"
-        f" with 80 % power: {listed(sizes)}."
+        f"{wrong}; variances from {escape(result.source)}.{few} The smallest difference between methods that is found"
+        f" with 80 % power is {listed(sizes)}."
     )
 
 
@@ -146,12 +147,12 @@ def chosen(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     folds = sum(result.chosen.values())
     if leaderboard.conditions.folds > 1:
         which = listed([f"{name(row)} in {n}" for row, n in result.chosen.items()])
-        how = f"With each fold's row chosen by the other folds ({which} of {folds}) Dice is {result.dice:.4f}"
+        how = f"If the other folds choose each fold's row ({which} of {folds}), Dice is {result.dice:.4f}"
     else:
-        how = f"The row of the highest validation Dice, {name(next(iter(result.chosen)))}, has {result.dice:.4f}"
+        how = f"The row with the highest validation Dice, {name(next(iter(result.chosen)))}, has {result.dice:.4f}"
     return (
         f"{how}, against {result.highest:.4f} for the highest of {len(ranked)} rows, which selection biases upwards."
-        f" {counted(leaderboard.scored, 'set')} of predictions of these images were scored in all suites together."
+        f" Over all suites {counted(leaderboard.scored, 'set')} of predictions of these images were scored."
     )
 
 
@@ -164,14 +165,14 @@ def about(leaderboard: Leaderboard, rows: Sequence[Row] = ()) -> str:
     some = " (some rows have more)" if len(seeds) > 1 else ""
     if n < needed and sum(len(r.seeds) >= needed for r in compared if r.trainings == 1) > 1:
         return (
-            f"Rows of {needed} seeds or more are compared as methods, by intervals that cover patients and seeds; a"
-            " pair with a row of fewer is a test about these weights."
+            f"Rows with at least {needed} seeds are compared as methods, with intervals over patients and seeds; a"
+            " pair with fewer is a test of these weights."
         )
     if n == 1:
-        return f"With one seed{some} this is a test about these weights, not about the method."
+        return f"With one seed{some} this is a test of these weights, not of the method."
     if n < needed:
         return (
-            f"With {n} seeds{some}, fewer than {needed}, this is a test about these weights, and no method is"
+            f"With {n} seeds{some}, fewer than {needed}, this is a test of these weights, and no method is"
             " called better than another."
         )
     of_one = " A mean of several trainings is one set of weights, and its intervals cover patients only."
@@ -192,9 +193,9 @@ def stable(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
             rivals.setdefault(leader, []).append(px)
     tried = ", ".join(f"{px:+d}" for px in sorted(result.tolerance_dice) if px)
     if not rivals:
-        return f"Yes: {name(first)} stays first against the ground truth eroded and dilated ({tried} px)."
+        return f"Yes: {name(first)} stays first if the ground truth is eroded or dilated ({tried} px)."
     parts = [f"{name(rival)} leads at {', '.join(f'{k:+d}' for k in px)} px" for rival, px in rivals.items()]
-    return f"Not all: against the ground truth eroded (-) or dilated (+), {listed(parts)} ({tried} tried)."
+    return f"Not always: with the ground truth eroded (-) or dilated (+), {listed(parts)} ({tried} tried)."
 
 
 def converged(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
@@ -227,7 +228,7 @@ def unequal(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     if len({r.seeds for r in rows}) < 2:
         return None
     each = [f"{name(r.name)} {', '.join(map(str, r.seeds))}" for r in rows]
-    return f"Not alike: {'; '.join(each)}. Each row is its complete seeds, and pairs compare those."
+    return f"They differ: {'; '.join(each)}. Rows and pairs use complete seeds only."
 
 
 def cost(leaderboard: Leaderboard, name: Namer = escape) -> str:
@@ -235,11 +236,13 @@ def cost(leaderboard: Leaderboard, name: Namer = escape) -> str:
     if not leaderboard.rows:
         return "Unknown."
     total, alongside = sum(c.total_seconds for c in leaderboard.cells if c.trained and c.scored), leaderboard.at_once
-    shared = f", up to {alongside} of them at a time" if alongside > 1 else ""
+    shared = f", up to {alongside} at a time" if alongside > 1 else ""
     if leaderboard.concurrent_cells > alongside:
         shared += f", up to {leaderboard.concurrent_cells} with those of other suites"
-    summed = " summed" if max(alongside, leaderboard.concurrent_cells) > 1 else ""
-    return f"All scored cells took {duration(total)}{summed} ({name(leaderboard.conditions.device_kind)}{shared})."
+    summed = " together" if max(alongside, leaderboard.concurrent_cells) > 1 else ""
+    return (
+        f"All scored cells{summed} took {duration(total)} ({name(device(leaderboard.conditions.device_kind))}{shared})."
+    )
 
 
 def rising(leaderboard: Leaderboard) -> list[tuple[Row, int, int]]:
