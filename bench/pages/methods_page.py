@@ -35,8 +35,8 @@ MEASURES = (
      " border."),
     ("NSD", "normalised surface Dice: the share of both borders that lies within 2 units of the other (mean over"
      " patients)."),
-    ("Stored size", "HD95, ASSD and NSD on a leaderboard are computed at the size at which the image's mask is stored:"
-     " probabilities are upsampled to it, then thresholded. Distances are in mm where the pixel spacing is known, else"
+    ("Stored size", "the original size of an image's mask. HD95, ASSD and NSD on a leaderboard are computed at this"
+     " size: probabilities are upsampled to it, then thresholded. Distances are in mm where the pixel spacing is known, else"
      " in px."),
     ("Two components", "share of predictions with exactly two connected components and no hole."),
     ("ECE, Brier", "expected calibration error (15 equal-width bins) and Brier score over all pixels at the network's"

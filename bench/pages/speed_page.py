@@ -27,9 +27,8 @@ DRIFTED = "the warm-up did not reach a steady state"  # what the mark says alrea
 MEANING = "\n".join(
     paragraph(line, "- ")
     for line in (
-        "**Training**, **Inference**: images per second of steps alone on data in memory, as median (and interquartile"
-        " range) over repeats in a separate process. **Epochs**: the rate of a whole training after its first epoch,"
-        " including validation.",
+        "**Training**, **Inference**: images per second of steps alone on data in memory, as median (and IQR) over"
+        " repeats in a separate process. **Epochs**: the rate of a training after its first epoch, with validation.",
         "**Fraction of peak**: the rate of multiplications in training and at inference, divided by the peak rate. The"
         " peak is the rate of a large matrix product in the same precision and run. It varies with the machine's state"
         " (last line under each table), so compare fractions, not rates, between tables.",
