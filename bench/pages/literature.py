@@ -84,7 +84,8 @@ def people_agree() -> str:
         f"Inter-observer agreement of two physicians is Dice {INTER_OBSERVER.value:.3f} [{INTER_OBSERVER.low:.3f}, "
         f"{INTER_OBSERVER.high:.3f}] (n = {INTER_OBSERVER_N}, CheXmask). Both edited the same draft and left it"
         f" unchanged in {INTER_OBSERVER_IDENTICAL} images, which raises their agreement. These are other images, at"
-        " 1024 px. The value is a reference line, not a test: no network here is above or below the physicians."
+        " 1024 px. The value is a reference line, not a test: it does not show that a network here is better or worse"
+        " than the physicians."
     )
 
 

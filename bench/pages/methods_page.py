@@ -36,8 +36,8 @@ MEASURES = (
     ("NSD", "normalised surface Dice: the share of both borders that lies within 2 units of the other (mean over"
      " patients)."),
     ("Stored size", "the original size of an image's mask. HD95, ASSD and NSD on a leaderboard are computed at this"
-     " size: probabilities are upsampled to it, then thresholded. Distances are in mm where the pixel spacing is known, else"
-     " in px."),
+     " size: probabilities are upsampled to it, then thresholded. Distances are in mm where the pixel spacing is known,"
+     " else in px."),
     ("Two components", "share of predictions with exactly two connected components and no hole."),
     ("ECE, Brier", "expected calibration error (15 equal-width bins) and Brier score over all pixels at the network's"
      " input size. 0 is perfect; most pixels are easy to classify."),
@@ -121,8 +121,8 @@ def _protocol() -> str:
             ("Ensembles", "mean of the probabilities of trained networks. Each member predicts only images that its own"
              " fold held out. A mean of several trainings counts as one set of weights and costs the sum of its"
              " members."),
-            ("Ranked rows", f"a rank requires a seed that predicted every image, {stats.MIN_IMAGES} images and"
-             f" {MIN_PATIENTS} patients. A row uses its complete seeds; a seed with missing folds is named and left"
+            ("Ranked rows", f"a rank requires at least {stats.MIN_IMAGES} images, {MIN_PATIENTS} patients and one seed"
+             " that predicted every image. A row uses its complete seeds; a seed with missing folds is named and left"
              " out."),
         )
     )  # fmt: skip
