@@ -115,14 +115,14 @@ def costs(record: Mapping[str, Any]) -> str:
             unbroken(form["form"]), f"{form['size'] / 1e3:,.0f}", f"{form['probability']:.1e}", f"{form['flipped']:,}",
             unbroken(change), f"{0 - form['worst']:+.4f}", "refused" if form["broken"] else "kept",
         ])  # fmt: skip
-    head = ["Form", "KB", "Largest dp", "Pixels flipped", "Change of mean Dice [95 %]", "Worst image", "Verdict"]
+    head = ["Form", "KB", "Largest dp", "Pixels flipped", "Change in mean Dice [95 %]", "Worst image", "Verdict"]
     runtimes = ", ".join(dict.fromkeys(form["runtime"] for form in record["forms"]))
     first, (height, width) = record["forms"][0], record["size"]
     about = (
         f"Width {record['width']}, {record['parameters']:,} weights, trained on {escape(record['train_set'])} by "
         f"{escape(record['training_backend'])}. On all {first['dice']['images']} images of {escape(record['data'])} at "
-        f"{height} x {width} px, {first['pixels']:,} pixels, by {escape(runtimes)}. Times of an image stand in the "
-        "record, not here: much else ran on that machine."
+        f"{height} x {width} px, {first['pixels']:,} pixels, by {escape(runtimes)}. Times per image are in the record "
+        "only, because other work ran on that machine."
     )
     parts = [f"### {escape(record['model'])} ({record['architecture']})", paragraph(about), table(head, rows)]
     if record["failures"]:
@@ -141,40 +141,39 @@ def page() -> str:
     exact, half = LIMITS["onnx"], LIMITS["litert-float16"]
     small, full = LIMITS["litert-weights-int8"], LIMITS["litert-int8"]
     rule = (
-        f"The rule: float32 forms may change no probability by more than {exact.probability:g} and flip "
-        f"{exact.flipped} pixels; mean Dice may change, up or down, by {half.dice:g} in float16, by {small.dice:g} "
-        f"with weights of 8 bits, by {full.dice:g} in full int8. The change is judged as measured on these images: it "
-        "is not rounded first, and a gain is no excuse, because a form that masks other pixels is another network, "
-        "and what it wins on these images it may lose on others. The interval over patients is told and decides "
-        "nothing: it would let a form pass or fail by how few images it was tried on. (For a while only a loss "
-        "failed a form. That had been decided after LW-Net's float16 file had been seen to win 0.000104, so it was "
-        "taken back.)"
+        f"The rule: a float32 form may change no probability by more than {exact.probability:g} and may flip "
+        f"{exact.flipped} pixels. Mean Dice may rise or fall by at most {half.dice:g} in float16, {small.dice:g} with "
+        f"8-bit weights and {full.dice:g} in full int8. The change measured on these images is judged without "
+        "rounding. A gain also counts against a form: a form that masks other pixels is another network and may lose "
+        "on other images what it gains on these. The interval over patients is reported but does not decide, because a "
+        "form would then pass or fail by the number of images it was tested on. (For a while only a loss failed a "
+        "form. That rule was made after LW-Net's float16 file had gained 0.000104, so it was withdrawn.)"
     )
     every = (
-        f"The largest change of a probability where a form was written and ran, at {SIDE} x {SIDE} px and width "
-        f"{WIDTH}, on {IMAGES} phantoms; weights as initialised, "
-        "normalisation calibrated on the images. In brackets after a name: the standard deviation of its "
-        "probabilities, without which agreement would mean nothing. No: it cannot be written, or not run. Bold: a "
-        f"float32 form beyond {exact.probability:g}. What a reduced form costs is to be read off trained networks "
-        "alone."
+        f"The table shows the largest change in a probability of each form that was written and ran, at {SIDE} x "
+        f"{SIDE} px and width {WIDTH}, on {IMAGES} phantoms. Weights are as initialised; normalisation is calibrated "
+        "on the images. In brackets after a name: the standard deviation of its probabilities; without spread, "
+        "agreement means nothing. No: the form cannot be written or run. Bold: a float32 form beyond "
+        f"{exact.probability:g}. Only trained networks show what a reduced form costs."
     )
     parts = [
         "<!-- Written by `python tests/export_table.py`; edits are lost. -->",
         "# What an export costs",
         paragraph(
             "`lungseg export MODEL OUT --forms all --data shenzhen ROOT` writes each form, runs it in its own "
-            "runtime on labelled images beside Keras, and keeps it only where it is near enough. dp is the change of "
-            "a pixel's probability."
+            "runtime on labelled images, compares it with Keras and keeps it only within the limits below. dp is the "
+            "change in a pixel's probability."
         ),
         paragraph(rule),
         paragraph(
-            "float16 and weights-int8 round weights only, to 16 bits or to 8 with a scale a channel, and compute in "
-            f"float32. All biases and the smallest weights, together about {KEPT:.0%} of a network, stay float32: they "
-            "are the layers next to the image and next to the probability, which touch every pixel and whose sums are "
-            "too short to average rounding away. Rounding them too, as TensorFlow's converter does, flips 4 to 25 "
-            "times the pixels in float16, and put LW-Net's float16 and U-Net's weights-int8 file beyond their limits, "
-            "by a change of mean Dice of 0.000104 and 0.000563. How much stays was decided by the tables of lwnet-128, "
-            "m2unet-128 and montgomery-64-unet; unet-128 was trained afterwards, so its table is the one that tests it."
+            "float16 and weights-int8 round only the weights, to 16 bits or to 8 bits with one scale per channel, and "
+            f"compute in float32. All biases and the smallest weight tensors, together about {KEPT:.0%} of a network, "
+            "stay float32. They belong to the layers next to the image and next to the probability. These layers touch "
+            "every pixel, and their sums are too short to average out rounding. TensorFlow's converter rounds them "
+            "too. This flips 4 to 25 times as many pixels in float16, and it put LW-Net's float16 file and U-Net's "
+            "weights-int8 file beyond their limits (changes in mean Dice of 0.000104 and 0.000563). The share kept was "
+            "chosen on lwnet-128, m2unet-128 and montgomery-64-unet. unet-128 was trained afterwards, so its table "
+            "tests that choice."
         ),
         "## Trained networks",
         *map(costs, records),

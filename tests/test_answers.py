@@ -216,7 +216,8 @@ def test_an_unfinished_row_is_compared_by_the_mean_that_rows_have():
 
 
 @pytest.mark.parametrize(
-    ("seeds", "words"), [((0,), "unet is ahead on "), ((0, 1, 2), "a trained unet beats a trained resunet on an image with probability ")]
+    ("seeds", "words"),
+    [((0,), "unet is ahead on "), ((0, 1, 2), "a trained unet beats a trained resunet on an image with probability ")],
 )
 def test_who_is_ahead_is_of_images_with_one_seed_and_of_trainings_with_several(seeds, words):
     (leaderboard,) = leaderboards(grid(("unet", "resunet"), seeds=seeds, n=50))

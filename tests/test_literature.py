@@ -40,5 +40,7 @@ def test_a_set_trained_on_besides_leaves_the_folds_and_says_so():
 def test_two_observers_are_a_line_with_its_size_and_its_warning():
     text = literature.people_agree()
     assert "0.973 [0.970, 0.977] (n = 305" in text
-    assert "same draft and left it alone in 41" in text
-    assert "no network here is above or below them" in text, "whatever its Dice: they read other images"
+    assert "same draft and left it unchanged in 41 images, which raises their agreement" in text
+    assert "does not show that a network here is better or worse than the physicians" in text, (
+        "whatever its Dice: they read other images"
+    )

@@ -260,9 +260,9 @@ def test_the_page_answers_first_and_says_how_the_networks_were_trained(tmp_path)
     path = measurement.save(Results(tmp_path), "montgomery-64", networks)
     text = robustness_page.page(path).replace("\u00a0", " ")
     head = " ".join(text.partition("| Network")[0].split())
-    assert "**Which network loses least?** U-Net: 0.1" in head
-    assert "Each other loses more on the same patients" in head
-    assert "With 1 seed this is about these trained weights" in head
+    assert "**Which network loses least?** U-Net loses 0.1" in head
+    assert "Every other network loses more on the same patients" in head
+    assert "With 1 seed this is a result about these trained weights" in head
     assert "Networks differ most under gamma 2: U-Net loses 0.1" in head
     assert "UNet++ 0.600" in head
     assert "**without augmentation**" in head
@@ -279,9 +279,9 @@ def test_the_page_answers_first_and_says_how_the_networks_were_trained(tmp_path)
 @pytest.mark.parametrize(
     ("others", "said"),
     [
-        ([0.1], "None of the others is shown to lose more"),
-        ([0.1, 0.3], "Of the others only network1 is shown to lose more"),
-        ([0.3, 0.4], "Each other loses more"),
+        ([0.1], "No other network is shown to lose more"),
+        ([0.1, 0.3], "Only network1 is shown to lose more"),
+        ([0.3, 0.4], "Every other network loses more"),
     ],
 )
 def test_no_network_is_called_worse_unless_its_paired_interval_leaves_out_zero(others, said, tmp_path):

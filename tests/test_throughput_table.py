@@ -169,10 +169,10 @@ def test_sizes_are_in_the_order_of_numbers_and_the_title_names_the_device() -> N
     page = speed_page.speed_page([table_of(row(device="Some CPU"), size=size) for size in (128, 256, 64)])
     heads = [line.rpartition(", ")[2] for line in page.splitlines() if line.startswith("## ")]
     assert heads == ["64 x 64 px", "128 x 128 px", "256 x 256 px"]
-    assert "# Speed on CPU\n\nMeasured on CPU (Some CPU) alone. No GPU's" in page
+    assert "# Speed on CPU\n\nSpeeds were measured on CPU (Some CPU). These tables contain no GPU" in page
     both = speed_page.speed_page([table_of(row()), table_of(row(), kind="nvidia-h200")])
     assert "# Speed on CPU and H200\n" in both
-    assert "No GPU's" not in both
+    assert "no GPU" not in both
 
 
 def peer(way: str, train: float, inference: float, **more: str) -> dict[str, str]:
@@ -204,7 +204,7 @@ STEADY = {"our_steady_state": "true", "steady_state": "true", "our_contended": "
 
 def beside_torch(peers_of: list[throughput_table.PeerTable], *measured: throughput_table.ThroughputTable) -> str:
     page = speed_page.speed_page(measured, peers_of).replace("\u00a0", " ")
-    return " ".join(page[page.index("## U-Net beside") :].split())
+    return " ".join(page[page.index("## U-Net compared with") :].split())
 
 
 def test_ratios_of_rates_that_drifted_are_marked_and_not_in_the_answer() -> None:
@@ -216,26 +216,26 @@ def test_ratios_of_rates_that_drifted_are_marked_and_not_in_the_answer() -> None
         rough = throughput_table.PeerTable("b.csv", "cpu", (128, 128), (peer("eager", 2.5, 80, **{**STEADY, **flaw}),))
         text = beside_torch([fine, rough])
         assert (
-            "ours is 1.25 times as fast in training (faster) and 0.80 times as fast at inference (slower). The" in text
+            "ours is 1.25 times as fast in training (faster) and 0.80 times as fast at inference (slower). Ma" in text
         )
-        assert "The marked ratios are left out." in text
+        assert "Marked ratios are excluded." in text
         assert f"| 128 px, float32{mark} | eager | 10.0 / 2.50 | 4.00 | 40.0 / 80.0 | 0.50 |" in text
         assert f" {mark} {'Not steady' if mark == '¹' else 'Contended'}: " in text
-        assert "not recorded" not in text
+        assert "do not state" not in text
         text = beside_torch([rough])
         assert "4.00 times as fast in training (faster)" in text
-        assert "Every ratio is marked below, so this is rough." in text
+        assert "All ratios are marked below, so this is approximate." in text
 
 
 def test_what_is_not_recorded_of_peers_and_what_differs_from_the_table_above_is_said() -> None:
     table = throughput_table.PeerTable("a.csv", "cpu", (64, 64), (peer("eager", 8, 50),))
-    assert "At 64 px it was not recorded whether each rate was steady." in beside_torch([table])
+    assert "At 64 px the records do not state whether each rate was steady." in beside_torch([table])
     steady = replace(table, rows=(peer("eager", 8, 50, **STEADY),))
     rates = {"train_images_per_second": 10.0, "inference_images_per_second": 40.0}
     same = table_of(row("unet", 16, 16, **rates))
     assert "differ" not in beside_torch([steady], same)
     other = table_of(row("unet", 16, 16, **{**rates, "train_images_per_second": 11.0}))
-    assert "At 64 px our rates differ from those in the table above, which are of another run." in beside_torch(
+    assert "At 64 px our rates differ from those in the table above, which come from another run." in beside_torch(
         [steady], other
     )
     for elsewhere in (replace(other, size=(128, 128)), replace(other, precision="mixed_bfloat16")):

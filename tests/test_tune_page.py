@@ -38,9 +38,9 @@ def test_the_page_says_what_the_record_holds(tmp_path, trainings):
         [sum(seed) / len(seed) for seed in result["held_out"]["dice"][name]] for name in ("default", "best")
     )
     assert pair.difference.value == pytest.approx(sum(better) / 2 - sum(local) / 2)
-    assert f"reaches Dice {ratio(sum(better) / 2)}, the suite's own {ratio(sum(local) / 2)}" in text
+    assert f"reaches Dice {ratio(sum(better) / 2)} and the suite's own {ratio(sum(local) / 2)}" in text
     assert "both at 32 x 32 px, width 4, 2 epochs" in text
-    assert "excludes 0 (2 seeds)" in text
+    assert "(2 seeds). The 95 % interval excludes 0. " in text
     assert "With 2 seeds this compares these weights, not the recipes" in text
 
 
@@ -118,7 +118,7 @@ def test_means_are_over_patients_so_that_they_subtract(tmp_path, trainings):
     search = judged(tmp_path, best, own, patients)
     text = " ".join(page(search, "tune.csv").split())
     means = (9 * 0.92 + 0.7) / 10, (9 * 0.9 + 0.8) / 10
-    assert f"reaches Dice {ratio(means[0])}, the suite's own {ratio(means[1])}" in text
+    assert f"reaches Dice {ratio(means[0])} and the suite's own {ratio(means[1])}" in text
     assert f"| Best found | {ratio(means[0])} |" in text
     assert f"The difference is +{ratio(means[0] - means[1])} [" in text
     assert compared(search).difference.value == pytest.approx(means[0] - means[1])
@@ -133,7 +133,7 @@ def test_ahead_on_most_images_without_a_gain_is_explained(tmp_path, trainings):
     pair = compared(search)
     assert pair.probability_of_improvement.excludes(0.5)
     assert not pair.difference.excludes(0.0)
-    assert "That is no contradiction" in " ".join(page(search, "tune.csv").split())
+    assert "This is no contradiction" in " ".join(page(search, "tune.csv").split())
     clear = [[value + 0.02 for value in own[0]]] * 3
     search["held_out"]["dice"]["best"] = clear
     assert "no contradiction" not in " ".join(page(search, "tune.csv").split())
@@ -146,7 +146,7 @@ def test_the_title_tells_size_width_and_protocol_and_interrupted_trials_are_coun
     text = page(search, "tune.csv")
     protocol = search["study"]["protocol"]
     assert f"# Tuning U-Net at 32 x 32 px, width 4, protocol {protocol}: suite smoke, fold 0\n" in text
-    assert "8 of 8 trials (1 more interrupted with their command" in " ".join(text.split())
+    assert "8 of 8 trials (1 more interrupted with their command and not counted)" in " ".join(text.split())
     (head,) = [line for line in text.splitlines() if line.startswith("| Parameter") and "Trial" in line]
     assert f"Trial {search['inner']['best']['trial']} |" in head.split("|", 3)[2] + "|"
     assert head.count("Trial") == 4, "as many as fit a page"

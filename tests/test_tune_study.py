@@ -41,7 +41,7 @@ def test_each_look_at_the_held_out_fold_is_counted(tmp_path, trainings):
         judged += [best] if best not in judged else []
         assert describe(tmp_path)["looks"] == judged
     assert len(judged) == 2, "else nothing was chosen anew"
-    assert f"evaluated 2 times, as the search went on (best trials {judged[0]}, {judged[1]})" in " ".join(
+    assert f"evaluated 2 times as the search continued (best trials {judged[0]}, {judged[1]})" in " ".join(
         page(describe(tmp_path), "tune.csv").split()
     )
 

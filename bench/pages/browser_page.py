@@ -56,7 +56,7 @@ def _row(leaderboard: Leaderboard, row: Row, images: Sequence[str]) -> dict[str,
         "seeds": len(row.seeds), "parameters": row.parameters, "gmacs": _number(row.gmacs),
         "train": _number(row.train_seconds), "to": _number(row.seconds_to.get(TARGETS[0], math.nan)),
         "never": math.isinf(row.seconds_to.get(TARGETS[0], math.nan)),
-        "clock": "processor" if leaderboard.processor_time else "clock",
+        "clock": "processor" if leaderboard.processor_time else "wall",
         "images": [round(DICE * dice[image]) if image in dice else None for image in images],
     }  # fmt: skip
 

@@ -90,14 +90,14 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
     few = f" {FEW_MEANS}" * marked
     blocks = [
         "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->",
-        "# What the hardest images gain",
+        "# Gains on the hardest images",
         paragraph(f"**{_answer(gains)}**"),
         paragraph(
-            f"Dice with a change minus Dice without it, on the {gains[0].n} images of lowest Dice and on all others."
-            " The hardest images are chosen by the mean of the architectures that take no part in the comparison, from"
-            " all suites that were trained on this set alone: a network's own worst images would gain by regression to"
-            f" the mean. Without: Dice on the hardest before the change. Verdict: on the hardest, within {MARGIN};"
-            f" p and verdict are Holm-corrected over each table, intervals are not.{few}"
+            f"The tables show Dice with a change minus Dice without it, on the {gains[0].n} images of lowest Dice and"
+            " on all others. The hardest images are those of lowest mean Dice over the architectures outside the"
+            " comparison, in all suites trained on this set alone. A network's own worst images would improve by"
+            " regression to the mean. Without: Dice on the hardest before the change. Verdict: on the hardest, with"
+            f" margin {MARGIN}. p and verdict are Holm-corrected per table; intervals are not.{few}"
         ),
     ]
     for leaderboard in compared:
@@ -122,8 +122,8 @@ def _answer(gains: Sequence[HardestGain]) -> str:
         return f"Of {counted(len(gains), 'change')}, {'; '.join(shown)}."
     half = sorted(gain.pair.difference.half_width for gain in gains)
     return (
-        f"None of {counted(len(gains), 'change')} is shown to help or to harm the hardest images."
-        f" {counted(gains[0].n, 'image')} are few: the median interval reaches {half[len(half) // 2]:.3f} to each side."
+        f"None of {counted(len(gains), 'change')} is shown to improve or worsen Dice on the hardest images."
+        f" {counted(gains[0].n, 'image')} are few: the intervals' median half-width is {half[len(half) // 2]:.3f}."
     )
 
 

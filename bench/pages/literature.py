@@ -81,12 +81,11 @@ def people_agree() -> str:
     """The inter-observer agreement. Whether a network is above it is not said: they read other images, at another
     size."""
     return (
-        f"Inter-observer agreement (two physicians) is Dice {INTER_OBSERVER.value:.3f} [{INTER_OBSERVER.low:.3f}, "
-        f"{INTER_OBSERVER.high:.3f}]"
-        f" (n = {INTER_OBSERVER_N}, CheXmask; both edited the same draft and left it alone in "
-        f"{INTER_OBSERVER_IDENTICAL}, which"
-        " flatters them). These are other images at 1024 px: a line to look at, not a test, and no network here is"
-        " above or below them."
+        f"Inter-observer agreement of two physicians is Dice {INTER_OBSERVER.value:.3f} [{INTER_OBSERVER.low:.3f}, "
+        f"{INTER_OBSERVER.high:.3f}] (n = {INTER_OBSERVER_N}, CheXmask). Both edited the same draft and left it"
+        f" unchanged in {INTER_OBSERVER_IDENTICAL} images, which raises their agreement. These are other images, at"
+        " 1024 px. The value is a reference line, not a test: it does not show that a network here is better or worse"
+        " than the physicians."
     )
 
 
@@ -94,9 +93,9 @@ def published() -> list[str]:
     """Blocks: what others published on the same data."""
     rows = [[p.source, p.test_set.capitalize(), p.dice, p.px, p.split, p.aggregate, p.note] for p in PUBLISHED]
     note = (
-        "Dice as published. None of these is known to follow a protocol of these pages, so none is ranked with their"
-        f" rows: resolution, split and aggregate each move Dice. {UNCHECKED.capitalize()}: only the source's abstract"
-        " or table was read."
+        "Dice as published. None of these results is known to follow a protocol used here, so none is ranked with our"
+        f" rows: resolution, split and aggregation each affect Dice. {UNCHECKED.capitalize()}: only the source's"
+        " abstract or table was read."
     )
     headers = ["Source", "Data", "Dice", "px", "Split", "Aggregate", "Note"]
     return [paragraph(note), table(headers, rows, left=7)]

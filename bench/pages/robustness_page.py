@@ -23,11 +23,11 @@ from lungseg.recipes import RECIPES
 GENERATED = "<!-- Written by `python -m bench report` from the record beside it; edits are lost. -->"
 
 MEANING = (
-    "Each network predicts the images that its training held out, corrupted at the network's size as listed below;"
-    " nothing is trained. What is lost is Dice against the same image without corruption: mean over patients (of each"
-    " the mean over its images and seeds), with the 95 % percentile interval over patients; below 0 Dice rises. What is"
-    " random (side, place, noise) follows from the image's name and the corruption, so all networks see the same. A"
-    " corruption that moves the image also moves its mask."
+    "Each network predicts its held-out images, corrupted at the network's input size as listed below. Nothing is"
+    " retrained. The Dice lost is the Dice of the image without corruption minus its Dice with corruption; a negative"
+    " value means that Dice rises. It is averaged over the images and seeds of each patient, then over patients, with a"
+    " 95 % percentile interval over patients. Random choices (side, position, noise) depend only on the image's name"
+    " and the corruption, so all networks see the same images. A corruption that moves the image also moves its mask."
 )
 SIDE_BY_SIDE = 4  # networks in one table, which then fits a page
 
@@ -55,7 +55,7 @@ def page(file: Path) -> str:
     blocks = [GENERATED, f"# {escape(suite)}: Dice lost under corruptions"]
     for _, group in groupby(sorted(networks, key=_conditions), key=_conditions):  # of each the order by name stays
         blocks += _leaderboard(suite, list(group))
-    blocks += ["## How it is measured", paragraph(MEANING), _definitions()]
+    blocks += ["## How it was measured", paragraph(MEANING), _definitions()]
     blocks += ["## Where the numbers come from", *_provenance(file, networks)]
     return "\n\n".join(blocks) + "\n"
 
@@ -114,22 +114,22 @@ def _leaderboard(suite: str, networks: list[Network]) -> list[str]:
 def _least(ordered: Sequence[Network]) -> str:
     """The answer, which says no more than the paired intervals do."""
     best, *others = ordered
-    over = f"mean over all {len(CORRUPTED)} corruptions, each counted alike"
-    answer = f"{_name(best)}: {_cell(best.lost_overall())} Dice ({over})."
+    over = f"mean over all {len(CORRUPTED)} corruptions, equally weighted"
+    answer = f"{_name(best)} loses {_cell(best.lost_overall())} Dice ({over})."
     if not others:
-        return f"Only {answer}"
+        return f"Only one was measured: {answer}"
     apart = [_name(other) for other in others if other.loses_more(best).excludes(0.0)]
-    paired = "more on the same patients (last column below; 95 % intervals, not corrected for their number)."
+    paired = "more on the same patients (last column below; 95 % intervals, not corrected for multiple comparisons)."
     if not best.lost_overall().known:
-        verdict = "Too few patients to tell whether another's loss differs from it."
+        verdict = "There are too few patients to compare the other networks with it."
     elif len(apart) == len(others):
-        verdict = f"Each other loses {paired}"
+        verdict = f"Every other network loses {paired}"
     elif apart:
-        verdict = f"Of the others only {listed(apart)} {'is' if len(apart) == 1 else 'are'} shown to lose {paired}"
+        verdict = f"Only {listed(apart)} {'is' if len(apart) == 1 else 'are'} shown to lose {paired}"
     else:
-        verdict = f"None of the others is shown to lose {paired}"
+        verdict = f"No other network is shown to lose {paired}"
     few = min(len(network.dice) for network in ordered)
-    about = f" With {counted(few, 'seed')} this is about these trained weights, not about architectures."
+    about = f" With {counted(few, 'seed')} this is a result about these trained weights, not about architectures."
     return f"{answer} {verdict}{about if few < MIN_SEEDS else ''}"
 
 
@@ -143,12 +143,12 @@ def _worst(networks: Sequence[Network]) -> str:
     label = {c.title: c.label(c.strengths[-1]) for c in CORRUPTIONS.values()}
     spans = {title: _span(severest[title]) for title in order}
     first = {max(severest, key=lambda title: severest[title][i]) for i in range(len(networks))}
-    whose = "every network" if first == {order[0]} else "the mean network"
-    whose = f"{whose} most" if len(networks) > 1 else "most"
+    whose = "every network most" if first == {order[0]} else "most on average"
+    whose = whose if len(networks) > 1 else "most"
     answer = (
-        f"Each at its highest strength, {label[order[0]]} costs {whose} ({spans[order[0]]} Dice), then"
-        f" {label[order[1]]} ({spans[order[1]]}) and {label[order[2]]} ({spans[order[2]]}); {label[order[-1]]} least"
-        f" ({spans[order[-1]]})."
+        f"At the highest strength of each, {label[order[0]]} costs {whose} ({spans[order[0]]} Dice), followed by"
+        f" {label[order[1]]} ({spans[order[1]]}) and {label[order[2]]} ({spans[order[2]]}). The least costly is"
+        f" {label[order[-1]]} ({spans[order[-1]]})."
     )
     if len(networks) < 2:
         return answer
@@ -158,7 +158,7 @@ def _worst(networks: Sequence[Network]) -> str:
 
     key = max(CORRUPTED, key=lambda key: lost(key)[-1][0] - lost(key)[0][0])
     (low, one), (high, other) = lost(key)[0], lost(key)[-1]
-    return f"{answer} Networks differ most under {_titled(key)}: {one} loses {_loss(low)}, {other} {_loss(high)}."
+    return f"{answer} Networks differ most under {_titled(key)}: {one} loses {_loss(low)} and {other} {_loss(high)}."
 
 
 def _training(suite: str, networks: Sequence[Network]) -> str:
@@ -167,20 +167,20 @@ def _training(suite: str, networks: Sequence[Network]) -> str:
     patients = len(set(first.patients))
     requested = str(about.get("recipe") or "unknown")
     known = RECIPES.get(requested)
-    how = f"By recipe {escape(recipe(requested))}"
+    how = f"With recipe {escape(recipe(requested))}"
     if known is not None and not known.augmentation:
-        how += ": **without augmentation**, so in training none saw such changes; augmented, they may lose less"
+        how += ", so **without augmentation**. They saw no such changes in training and may lose less with augmentation"
     whole = len(SUITES[suite].seeds) if suite in SUITES else 0
     seeds: dict[int, list[str]] = {}
     for network in networks:
         seeds.setdefault(len(network.dice), []).append(_name(network))
     of = f" of the suite's {whole}" if whole else ""
     said = [f"{counted(n, 'seed')}{of}{f' of {listed(names)}' if len(seeds) > 1 else ''}" for n, names in seeds.items()]
-    few = f" Fewer than {MIN_PATIENTS} patients allow no interval." if patients < MIN_PATIENTS else ""
+    few = f" No intervals are given for fewer than {MIN_PATIENTS} patients." if patients < MIN_PATIENTS else ""
     return (
-        f"{how}. {listed(said)}; {data(escape(about.get('test_set')))} at {escape(size)} px, protocol"
-        f" {escape(about.get('protocol'))}, {counted(len(first.images), 'image')} of"
-        f" {counted(patients, 'patient')}.{few}"
+        f"{how}. Measured: {listed(said)}; {counted(len(first.images), 'image')} of"
+        f" {counted(patients, 'patient')} of {data(escape(about.get('test_set')))} at {escape(size)} px, protocol"
+        f" {escape(about.get('protocol'))}.{few}"
     )
 
 
@@ -195,7 +195,7 @@ def _ranked(ordered: Sequence[Network]) -> str:
         ]
         more = NONE if network is best else _cell(network.loses_more(best), FINE)
         rows.append([_name(network), _cell(network.lost_overall()), *map(_loss, levels), more])
-    return table(["Network", "Mean lost", "Mild", "Middle", "Severe", f"More than {_name(best)}, paired"], rows)
+    return table(["Network", "Mean lost", "Mild", "Moderate", "Severe", f"Difference from {_name(best)}, paired"], rows)
 
 
 def _where(network: Network) -> str:
@@ -242,11 +242,12 @@ def _provenance(file: Path, networks: Sequence[Network]) -> list[str]:
             [_name(network), str(len(trainings)), store.sha256(trainings)[:12],
              escape(commit), unbroken(escape(machine.get("cpu", NONE))), escape(differs)]
         )  # fmt: skip
-    headers = ["Network", "Trainings", "Hash of weights", "Commit", "Processor", "Clean differs by"]
+    headers = ["Network", "Trainings", "Weights hash", "Commit", "Processor", "Clean Dice differs by"]
     note = (
-        "The hash is over the fingerprint and the weights of every training. The last column is the most by which a"
-        " Dice without corruption differs from that in the training's own record: 0 where both were made on the same"
-        f" kind of machine. Every image's Dice and every training: [{escape(file.name)}]({file_slug(file.name)})."
+        "The hash covers the fingerprint and the weights of every training. The last column is the largest difference"
+        " between the Dice of an uncorrupted image here and in the training's own record; it is 0 if both were computed"
+        f" on the same kind of machine. [{escape(file.name)}]({file_slug(file.name)}) has every image's Dice and every"
+        " training."
     )
     return [table(headers, rows), paragraph(note)]
 

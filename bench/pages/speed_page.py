@@ -11,36 +11,35 @@ from bench.pages.tables import unbroken
 from bench.speed.throughput_table import OURS, PeerTable, ThroughputTable, number
 
 HEADERS = (
-    "Network", "Width, batch", "Training", "Epochs", "Inference", "Share of peak", "Determinism",
+    "Network", "Width, batch", "Training", "Epochs", "Inference", "Fraction of peak", "Determinism",
 )  # fmt: skip
 PEER_HEADERS = ("Size, precision", "PyTorch", "Training", "Ratio", "Inference", "Ratio")
 FOOTNOTES = {  # of a row that is not to be relied on: its mark and meaning
-    "not steady": ("¹", "the rate still drifted after the warm-up, so it is rough and tells no cost of determinism."),
-    "contended": ("²", "other work ran on the machine, so the rate is a lower bound and tells no cost of determinism."),
+    "not steady": ("¹", "the rate still drifted after the warm-up. It is rough and gives no cost of determinism."),
+    "contended": ("²", "other work ran on the machine. The rate is a lower bound and gives no cost of determinism."),
 }
 PEER_FOOTNOTES = {
-    "not steady": "one of the two rates still drifted after the warm-up, so the ratio is rough.",
-    "contended": "other work ran on the machine as one of the two was measured, so the ratio is rough.",
+    "not steady": "one of the two rates still drifted after the warm-up, so the ratio is approximate.",
+    "contended": "other work ran on the machine while one of the two was measured, so the ratio is approximate.",
 }
 DRIFTED = "the warm-up did not reach a steady state"  # what the mark says already
 MEANING = "\n".join(
     paragraph(line, "- ")
     for line in (
-        "**Training**, **Inference**: images per second of steps alone, on data in memory: median (and interquartile"
-        " range) over repeats, in a process of its own. **Epochs**: those after the first of a whole training,"
-        " validation included.",
-        "**Share of peak**: the rate of multiplications, in training and at inference, as a share of the peak, which is"
-        " the rate of a large matrix product in the same precision and run. The peak varies with the machine's state"
-        " (last line under each table), so between tables compare shares.",
-        "**Determinism**: the share of training speed that deterministic operations cost, with which all scores on a"
-        " CPU are made; a few per cent are noise.",
-        "Times of steps, memory and the rest: the CSV files.",
+        "**Training**, **Inference**: images per second of steps alone on data in memory, as median (and IQR) over"
+        " repeats in a separate process. **Epochs**: the rate of a training after its first epoch, with validation.",
+        "**Fraction of peak**: the rate of multiplications in training and at inference, divided by the peak rate. The"
+        " peak is the rate of a large matrix product in the same precision and run. It varies with the machine's state"
+        " (last line under each table), so compare fractions, not rates, between tables.",
+        "**Determinism**: the fraction of training speed lost to deterministic operations. All CPU scores were computed"
+        " with them. A few per cent are noise.",
+        "The CSV files contain step times, memory and further columns.",
     )
 )
 PEERS = paragraph(
-    "One machine, one run, ours / PyTorch's in images per second; a ratio above 1 says that ours is the faster. PyTorch"
-    " has the same network as one would write it there: channels last, automatic mixed precision for bfloat16, eager"
-    " or by `torch.compile`."
+    "Both networks were measured on one machine in one run. The columns show ours / PyTorch's in images per second; a"
+    " ratio above 1 means that ours is faster. The PyTorch network is the same architecture in idiomatic PyTorch:"
+    " channels last, automatic mixed precision for bfloat16, eager or with `torch.compile`."
 )
 
 
@@ -75,11 +74,11 @@ def _machines(measured: Sequence[ThroughputTable]) -> str:
     for m in measured:
         kinds.setdefault(m.device_kind, set()).update(row["device"] for row in m.rows if row.get("device"))
     devices = [
-        f"{escape(device(kind))} ({escape(', '.join(sorted(names)) or 'not told which')})"
+        f"{escape(device(kind))} ({escape(', '.join(sorted(names)) or 'model not recorded')})"
         for kind, names in sorted(kinds.items())
     ]
-    lacking = " No GPU's throughput was measured by these tables." if set(kinds) == {"cpu"} else ""
-    return f"Measured on {listed(devices)} alone.{lacking} `python -m bench speed SUITE` measures yours."
+    lacking = " These tables contain no GPU measurements." if set(kinds) == {"cpu"} else ""
+    return f"Speeds were measured on {listed(devices)}.{lacking} `python -m bench speed SUITE` measures your machine."
 
 
 def _row(row: Mapping[str, str]) -> list[str]:
@@ -123,12 +122,12 @@ def _metadata(m: ThroughputTable) -> str:
     parts = []
     for name, text in (("device", ""), ("versions", ""), ("measured", "measured "), ("commit", "commit ")):
         values = sorted({row[name] for row in m.rows if row.get(name)})
-        parts += [text + " or ".join(escape(value) for value in values)] if values else []
+        parts += [text + listed([escape(value) for value in values])] if values else []
     peaks = [peak for row in m.rows if (peak := number(row, "peak_gflops")) > 0]
     if peaks:
         low, high = f"{min(peaks):,.0f}", f"{max(peaks):,.0f}"
         parts.append(f"peak {low if low == high else f'{low} to {high}'} GFLOP/s")
-    return "; ".join(parts) + "." if parts else "Nothing is known of the machine."
+    return "; ".join(parts) + "." if parts else "The machine was not recorded."
 
 
 def _notes(m: ThroughputTable) -> list[str]:
@@ -149,7 +148,7 @@ def _notes(m: ThroughputTable) -> list[str]:
 def _peers(peers: Sequence[PeerTable], measured: Sequence[ThroughputTable]) -> list[str]:
     if not peers:
         return []
-    blocks = ["## U-Net beside a native PyTorch U-Net", paragraph(_against_the_fastest(peers)), PEERS]
+    blocks = ["## U-Net compared with a native PyTorch U-Net", paragraph(_against_the_fastest(peers)), PEERS]
     blocks.append(table(PEER_HEADERS, [_peer_row(m, row) for m in peers for row in m.rows], left=2))
     flaws = {_peer_flaw(row) for m in peers for row in m.rows}
     blocks += [paragraph(f"{FOOTNOTES[f][0]} {f.capitalize()}: {PEER_FOOTNOTES[f]}") for f in FOOTNOTES if f in flaws]
@@ -201,10 +200,10 @@ def _remarks(peers: Sequence[PeerTable], measured: Sequence[ThroughputTable]) ->
             other.append(size)
     sentences = []
     if unknown:
-        sentences.append(f"At {listed(unknown)} it was not recorded whether each rate was steady.")
+        sentences.append(f"At {listed(unknown)} the records do not state whether each rate was steady.")
     if other:
         sentences.append(
-            f"At {listed(other)} our rates differ from those in the table above, which are of another run."
+            f"At {listed(other)} our rates differ from those in the table above, which come from another run."
         )
     return " ".join(sentences)
 
@@ -239,12 +238,12 @@ def _against_the_fastest(peers: Sequence[PeerTable]) -> str:
         left_out |= 0 < len(steady) < len(least)
         if ratios := steady or list(least.values()):
             low, high = min(ratios), max(ratios)
-            word = "slower" if high < 1 else "faster" if low > 1 else "slower or faster by precision and size"
+            word = "slower" if high < 1 else "faster" if low > 1 else "slower or faster, by precision and size"
             ends = sorted({f"{low:.2f}", f"{high:.2f}"}, key=float)
             spans.append(f"{' to '.join(ends)} times as fast {where} ({word})")
     if not spans:
         return "PyTorch could not be measured; the file says why."
     about = (
-        " Every ratio is marked below, so this is rough." if rough else " The marked ratios are left out." * left_out
+        " All ratios are marked below, so this is approximate." if rough else " Marked ratios are excluded." * left_out
     )
-    return f"Against the faster of PyTorch's two ways, ours is {' and '.join(spans)}.{about}"
+    return f"Compared with the faster of PyTorch's two modes, ours is {' and '.join(spans)}.{about}"

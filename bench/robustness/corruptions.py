@@ -49,18 +49,18 @@ class Corruption:
 
 
 def contrast(image: Image, mask: Mask, strength: float, _: Generator) -> tuple[Image, Mask]:
-    """Grey values drawn together about their mean, which stays."""
+    """Grey values are scaled towards their mean, which does not change."""
     mean = image.mean(dtype=np.float64)
     return _clipped((image - mean) * strength + mean), mask
 
 
 def gamma(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Image, Mask]:
-    """Grey values to the power of the strength or of its inverse: darker or brighter, at random."""
+    """Grey values are raised to the power of the strength or of its inverse, at random: darker or brighter."""
     return _clipped(image.astype(np.float64) ** (strength if rng.random() < 0.5 else 1 / strength)), mask
 
 
 def rotation(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Image, Mask]:
-    """Turned about the middle, to either side at random; black and no lung enter from outside."""
+    """The image is rotated about its centre, to a random side; pixels from outside are black and not lung."""
     from lungseg import images
 
     turn = strength if rng.random() < 0.5 else -strength
@@ -68,12 +68,12 @@ def rotation(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple
 
 
 def inversion(image: Image, mask: Mask, strength: float, _: Generator) -> tuple[Image, Mask]:
-    """Grey values from the strength upwards inverted; at 0 all of them, as a film shown with its blacks white."""
+    """Grey values from the strength upwards are inverted; at 0 all are, as in a film with black and white swapped."""
     return _clipped(np.where(image >= strength, 1 - image, image)), mask
 
 
 def crop(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Image, Mask]:
-    """A window of this share of both sides, at a random place, enlarged to the whole: the border is cut off."""
+    """A window of this share of both sides, at a random position, is enlarged to full size: the border is cut off."""
     from lungseg import images
 
     room = (1 - strength) / strength / 2  # shares of the sides by which the enlarged image can move
@@ -82,12 +82,12 @@ def crop(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Ima
 
 
 def noise(image: Image, mask: Mask, strength: float, rng: Generator) -> tuple[Image, Mask]:
-    """Normal noise of this standard deviation at each pixel, apart from every other."""
+    """Independent Gaussian noise of this standard deviation is added to each pixel."""
     return _clipped(image + rng.normal(0, strength, image.shape)), mask
 
 
 def blur(image: Image, mask: Mask, strength: float, _: Generator) -> tuple[Image, Mask]:
-    """Gaussian blur whose standard deviation is this share of the image's height."""
+    """The image is blurred by a Gaussian whose standard deviation is this share of its height."""
     from scipy import ndimage
 
     spread = strength * image.shape[0]
@@ -97,16 +97,16 @@ def blur(image: Image, mask: Mask, strength: float, _: Generator) -> tuple[Image
 CORRUPTIONS = {
     corruption.name: corruption
     for corruption in (
-        Corruption("contrast", (0.75, 0.5, 0.25), "share of contrast that is left", contrast),
-        Corruption("gamma", (1.5, 2.0, 3.0), "power of grey values, or its inverse", gamma),
+        Corruption("contrast", (0.75, 0.5, 0.25), "remaining share of contrast", contrast),
+        Corruption("gamma", (1.5, 2.0, 3.0), "exponent, or its inverse", gamma),
         Corruption("rotation", (5.0, 10.0, 20.0), "degrees, to either side", rotation),
         Corruption(
-            "inversion", (0.75, 0.5, 0.0), "grey value from which on values are inverted; 0, inversion: all", inversion,
+            "inversion", (0.75, 0.5, 0.0), "threshold; 0 inverts all values (inversion)", inversion,
             called="solarize", extreme="inversion",
         ),
-        Corruption("crop", (0.95, 0.9, 0.8), "share of each side that is left, enlarged", crop),
-        Corruption("noise", (0.02, 0.05, 0.1), "standard deviation, of the scale from black to white", noise),
-        Corruption("blur", (0.005, 0.01, 0.02), "standard deviation, as a share of the height", blur),
+        Corruption("crop", (0.95, 0.9, 0.8), "remaining share of each side", crop),
+        Corruption("noise", (0.02, 0.05, 0.1), "standard deviation; black is 0, white is 1", noise),
+        Corruption("blur", (0.005, 0.01, 0.02), "standard deviation as a share of the height", blur),
     )
 }  # fmt: skip
 

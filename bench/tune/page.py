@@ -35,8 +35,8 @@ def page(result: Mapping[str, Any], trials_file: str) -> str:
     ]
     if len(result["sources"]) > 1:
         blocks.append(paragraph(
-            f"**Mixed**: its trainings were made by {len(result['sources'])} versions of the code; remove the study's "
-            "folder and search again for one comparison."
+            f"**Mixed**: {len(result['sources'])} versions of the code made its trainings. For a consistent "
+            "comparison, remove the study's folder and search again."
         ))  # fmt: skip
     blocks += ["## The two recipes", _recipes(result), paragraph(_influence(result))]
     if result["held_out"]:
@@ -87,26 +87,26 @@ def held_out_gain(result: Mapping[str, Any]) -> str:
         return "Not known yet: the two recipes were not trained and scored on the held-out fold."
     n, patients, seeds = len(held["images"]), len(set(held["patients"])), counted(len(held["seeds"]), "seed")
     mean = {name: ratio(_mean(one)) for name, one in _scores(held).items()}
-    where = f"the {n} images ({patients} patients) of fold {result['study']['fold']}, of which the search saw none"
+    where = f"the {n} images ({patients} patients) of fold {result['study']['fold']}, unseen by the search"
     if "best" not in held["dice"]:
         return f"None: no recipe was better than the suite's own, which reaches Dice {mean['default']} on {where}."
     numbers = (
-        f"the best recipe found reaches Dice {mean['best']}, the suite's own {mean['default']},"
-        f" both {_budget(result['study'])} (means over patients)"
+        f"the best recipe found reaches Dice {mean['best']} and the suite's own {mean['default']}"
+        f" (means over patients), both {_budget(result['study'])}"
     )
     pair = compared(result)
     if pair is None:
-        return f"On {where}, {numbers}; too few patients to generalise to others."
+        return f"On {where}, {numbers}. There are too few patients to generalise to others."
     if not pair.difference.excludes(0.0):
-        verdict = "its 95 % interval includes 0, so no gain is shown"
+        verdict = "The 95 % interval includes 0, so no gain is shown."
     elif pair.difference.value > 0:
-        verdict = "its 95 % interval excludes 0"
+        verdict = "The 95 % interval excludes 0."
     else:
-        verdict = "its 95 % interval excludes 0: the search made it worse"
+        verdict = "The 95 % interval excludes 0, so the search reduced Dice."
     weights = "" if pair.generalises_over_seeds else f" With {seeds} this compares these weights, not the recipes."
     return (
-        f"On {where}, {numbers}. The difference is {with_interval(pair.difference, sign=True)}: {verdict} "
-        f"({seeds}).{weights} It is one fold's answer: what another fold's search would find is not known."
+        f"On {where}, {numbers}. The difference is {with_interval(pair.difference, sign=True)} ({seeds}). {verdict}"
+        f"{weights} This is the result of one fold; a search on another fold may find something else."
     )
 
 
@@ -116,18 +116,18 @@ def inner_score(result: Mapping[str, Any]) -> str:
     best, scored = inner["best"], sum(trial["status"] == "ok" for trial in result["trials"])
     if "best" not in result["recipes"]:
         return (
-            f"On the {len(best['cases'])} images it searched with, out of fold, the suite's own recipe reaches a "
-            f"mean of {ratio(best['value'])}, and none of {scored - 1} others more."
+            f"On the {len(best['cases'])} images of the search, the suite's own recipe reached "
+            f"{ratio(best['value'])} (out of fold, mean over images). None of {scored - 1} others scored higher."
         )
     local = (
-        f"{ratio(inner['default']['value'])} for the suite's own recipe"
+        f"the suite's own recipe {ratio(inner['default']['value'])}"
         if "default" in inner
-        else "no score for the suite's"
+        else "the suite's own recipe has no score"
     )
     return (
-        f"On the {len(best['cases'])} images it searched with, out of fold and averaged over them: "
-        f"{ratio(best['value'])} for trial {best['trial']}, {local}. The highest of {scored} scores is biased upwards "
-        "by selection; that is why the answer above comes from other images."
+        f"On the {len(best['cases'])} images of the search, trial {best['trial']} reached {ratio(best['value'])} and "
+        f"{local} (out of fold, mean over images). The highest of {scored} scores is biased upwards by selection, so "
+        "the gain above is measured on other images."
     )
 
 
@@ -141,15 +141,15 @@ def cost(result: Mapping[str, Any]) -> str:
         for n, what in (
             (status.count("diverged"), "of them diverged"),
             (failed, "more failed"),
-            (status.count("interrupted"), "more interrupted with their command, which do not count"),
+            (status.count("interrupted"), "more interrupted with their command and not counted"),
         )
         if n
     ]
     words = f" ({', '.join(extras)})" if extras else ""
     machine = result["machine"]
     return (
-        f"{answered} of {result['wished']} trials{words}, {duration(result['seconds'])} of training processes on "
-        f"{escape(machine['device'])}: {escape(machine['cpu'])}, {machine['threads']} thread each."
+        f"{answered} of {result['wished']} trials{words}. The training processes took {duration(result['seconds'])} in "
+        f"total on {escape(machine['device'])}: {escape(machine['cpu'])}, {machine['threads']} thread each."
     )
 
 
@@ -165,10 +165,10 @@ def _recipes(result: Mapping[str, Any]) -> str:
 
 def _influence(result: Mapping[str, Any]) -> str:
     if result["importances"] is None:
-        return "Influence is not estimated from fewer than 40 scored trials, where it would be noise."
+        return "Influence is not estimated from fewer than 40 scored trials, because it would be noise."
     return (
-        "Influence is PED-ANOVA's (Watanabe et al. 2023): how far a parameter's distribution among the best tenth of "
-        "the trials differs from the one among all, as a share of all parameters' differences."
+        "Influence is estimated by PED-ANOVA (Watanabe et al. 2023). It measures how far a parameter's distribution in "
+        "the best tenth of the trials differs from that in all trials, as a share of the sum over parameters."
     )
 
 
@@ -184,14 +184,14 @@ def _held_out(result: Mapping[str, Any]) -> str:
     if pair is None:
         return text
     lines = [
-        f"Best minus own: {with_interval(pair.difference, sign=True)}, with a 95 % interval over patients and seeds. In"
-        " the trainings that were made the best recipe is ahead on an image with a chance of"
-        f" {with_interval(pair.probability_of_improvement, digits=2)}, with an interval over patients alone."
+        f"Best found minus suite's own: {with_interval(pair.difference, sign=True)} (95 % interval over patients and"
+        " seeds). Within these trainings, the best recipe has the higher Dice on an image with probability"
+        f" {with_interval(pair.probability_of_improvement, digits=2)} (95 % interval over patients only)."
     ]
     if pair.probability_of_improvement.excludes(0.5) and not pair.difference.excludes(0.0):
         lines.append(
-            "That is no contradiction: one recipe is ahead on most images, but by so little, and so differently from"
-            " seed to seed, that other seeds could turn the mean."
+            "This is no contradiction. One recipe is better on most images, but the margin is small and varies between"
+            " seeds, so other seeds could reverse the mean difference."
         )
     return "\n\n".join([text, paragraph(" ".join(lines))])
 
@@ -205,7 +205,7 @@ def _trials(result: Mapping[str, Any], trials_file: str) -> list[str]:
     rows = [["Dice", *(ratio(trial["value"]) for trial in scored)]]
     for axis in result["study"]["space"]:
         rows.append([code(axis["name"]), *(_value(trial["recipe"][axis["name"]]) for trial in scored)])
-    rows.append(["Trained", *(unbroken(duration(trial["seconds"])) for trial in scored)])
+    rows.append(["Training time", *(unbroken(duration(trial["seconds"])) for trial in scored)])
     all_of_them = f"All {counted(len(result['trials']), 'trial')}: [{escape(trials_file)}]({file_slug(trials_file)})."
     blocks = [table(["Parameter", *(f"Trial {trial['number']}" for trial in scored)], rows), all_of_them]
     errors = [f"Trial {trial['number']}: {escape(trial['error'])}" for trial in result["trials"] if trial["error"]]
@@ -216,17 +216,17 @@ def _protocol(result: Mapping[str, Any]) -> str:
     study, images = result["study"], result["images"]
     lines = [
         f"Suite {escape(study['suite'])} with {escape(display(study['architecture']))} {_budget(study)}, recipe "
-        f"{escape(study['recipe']['name'])}; what the table of recipes does not name was left as it is.",
-        f"The search saw the {images['searched']} training and validation images of fold {study['fold']} and none of "
-        f"its {images['held_out']} test images. It split the former by patient into {len(study['inner'])} inner folds; "
-        f"a trial trained on each with seed {study['seed']}, kept the weights of its best validation epoch, and was "
-        "scored by the mean hard Dice of all images, each predicted out of fold.",
-        "Trial 0 is the suite's own recipe; the others were proposed by TPE (Bergstra et al. 2011) as in Optuna "
-        f"{escape(result['optuna'])}, ten at random first.",
-        "Then both recipes were trained on the fold's own training images, with the same seeds; the weights of the "
+        f"{escape(study['recipe']['name'])}. Settings that the table of recipes does not list were left unchanged.",
+        f"The search used the {images['searched']} training and validation images of fold {study['fold']} and none of "
+        f"its {images['held_out']} test images. It split them by patient into {len(study['inner'])} inner folds. A "
+        f"trial trained on each inner fold with seed {study['seed']} and kept the weights of the best validation "
+        "epoch. Its score is the mean hard Dice over all images, each predicted out of fold.",
+        "Trial 0 is the suite's own recipe. TPE (Bergstra et al. 2011) of Optuna "
+        f"{escape(result['optuna'])} proposed the others, the first ten at random.",
+        "Both recipes were then trained on the fold's own training images with the same seeds. The weights of the "
         "best epoch on its validation images were kept and scored on its test images.",
-        f"A recipe that comes of this search has seen what other folds of the suite are tested on: only fold "
-        f"{study['fold']} tells what it is worth to patients that it was not chosen for.",
+        f"The search has seen test images of the suite's other folds. Only fold {study['fold']} therefore shows how "
+        "the recipe performs on patients that it was not selected on.",
         *_looks(result),
     ]
     return "\n".join(paragraph(line, "- ") for line in lines)
@@ -237,8 +237,8 @@ def _looks(result: Mapping[str, Any]) -> list[str]:
     if len(looks) < 2:
         return []
     return [
-        f"The held-out fold has been evaluated {len(looks)} times, as the search went on (best trials "
-        f"{', '.join(map(str, looks))}): the last evaluation is no longer the first."
+        f"The held-out fold was evaluated {len(looks)} times as the search continued (best trials "
+        f"{', '.join(map(str, looks))}), so the last evaluation is not the first look at it."
     ]
 
 

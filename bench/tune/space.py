@@ -40,10 +40,10 @@ class Axis:
 
     @property
     def span(self) -> str:
-        """The range as text: ``0.0003 to 0.006, by its logarithm`` or ``8, 16``."""
+        """The range as text: ``0.0003 to 0.006, log scale`` or ``8, 16``."""
         if self.choices:
             return ", ".join(map(str, self.choices))
-        return f"{self.low:g} to {self.high:g}{', by its logarithm' if self.log else ''}"
+        return f"{self.low:g} to {self.high:g}{', log scale' if self.log else ''}"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
