@@ -123,14 +123,14 @@ def trust(leaderboard: Leaderboard) -> str | None:
     seeds = counted(result.seeds, "seed")
     single = f" (a given pair in {_share(result.pair)} %)" if result.rows > 2 else ""
     wrong = (
-        f"In simulations, tables of {result.rows} equal methods with {seeds} each call at least one pair different in"
-        f" {_share(result.table)} % of cases{single}"
+        f"Simulated tables of {result.rows} equal methods with {seeds} each call at least one pair different in"
+        f" {_share(result.table)} %{single}"
     )
     sizes = [f"{size:.4f} with {counted(n, 'seed')}" for n, size in sorted(result.detectable.items())]
     few = " One seed says nothing about methods." if result.seeds == 1 else ""
     return (
-        f"{wrong}; variances from {escape(result.source)}.{few} The smallest difference between methods that is found"
-        f" with 80 % power is {listed(sizes)}."
+        f"{wrong}; variances from {escape(result.source)}.{few} Smallest difference between methods found with 80 %"
+        f" power: {listed(sizes)}."
     )
 
 
