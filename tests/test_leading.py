@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from read_page import flat, page
 from records import grid, leaderboards, save, sealed, second
@@ -12,6 +13,7 @@ from records import grid, leaderboards, save, sealed, second
 from bench.pages import leading, report
 from bench.pages.leaderboard_page import best, convergence, cost, founding, significance
 from bench.records.results import Results
+from bench.statistics.ranking import ALL_PAIRS
 
 THREE = ("unet", "resunet", "r2unet")
 
@@ -45,6 +47,15 @@ def test_phantoms_other_sets_variants_and_single_networks_never_lead():
         sealed({**r, "cell": {**r["cell"], "train_set": "montgomery+shenzhen", "suite": "c"}}) for r in montgomery()
     ]
     assert leader(grid(THREE, n=40), across, augmented, extra_train, montgomery(("unet",), suite="d")) is None
+
+
+def test_three_networks_apart_in_a_table_of_compared_neighbours_are_not_known_by_any_measure():
+    between = [f"net{k:02}" for k in range(ALL_PAIRS)]
+    names = ("unet", *between[::2], "resunet", *between[1::2], "r2unet")
+    made = leaderboards(montgomery(names, folds=2))
+    at = sorted(k for k, row in enumerate(made[0].ranked) if row.name in THREE)
+    assert min(np.diff(at)) > 1, "no two of them are neighbours"
+    assert founding(made).endswith("By IoU, precision, recall and accuracy no difference is shown.")
 
 
 def with_recipe(records, recipe):

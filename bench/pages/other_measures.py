@@ -72,8 +72,16 @@ def said_of(leaderboard: Leaderboard, rows: Sequence[Row], name: Callable[[objec
 
 
 def verdicts(pairs: Sequence[MeasuredPair | Pair], rows: Sequence[Row], name: Callable[[object], str]) -> str:
-    """What each pair of these rows, the best first, came to: ``A and B are better than C; A and B are equivalent``."""
-    seen = [(a, b, _pair(pairs, a.name, b.name).verdict) for i, a in enumerate(rows) for b in rows[i + 1 :]]
+    """What each pair of these rows, the best first, came to: ``A and B are better than C; A and B are equivalent``.
+
+    Which of two is better is not known where they were not compared, as in a table of which only neighbours are.
+    """
+    couples = [(a, b) for i, a in enumerate(rows) for b in rows[i + 1 :]]
+    compared = {frozenset((p.first, p.second)) for p in pairs}
+    seen = [
+        (a, b, _pair(pairs, a.name, b.name).verdict if frozenset((a.name, b.name)) in compared else UNKNOWN)
+        for a, b in couples
+    ]
     words = {verdict for *_, verdict in seen}
     if len(rows) > 2 and len(words) == 1:
         if BETTER in words and len(rows) == len(THREE):
