@@ -68,6 +68,7 @@ def test_an_ensemble_counts_as_one_seed_and_costs_all_of_its_members():
 
 def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_path):
     records = table()
+    records += ensembles(records, "resunet")
     records += ensembles(records, "unet", "+seeds+tta", transforms=7, gain=0.4)
     save(tmp_path, records)
     written = report.write(Results(tmp_path))
@@ -75,7 +76,7 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     page = (tmp_path / "fake.md").read_text(encoding="utf-8")
     flat = " ".join(page.split())
     assert flat.count("Ensembles, for which nothing was trained: ") == 1
-    assert re.search(r"U-Net\+seeds is the mean of 3 trainings[,. ]", flat)
+    assert re.search(r"U-Net\+seeds and ResUNet\+seeds are each the mean of 3 trainings[;.]", flat)
     assert "U-Net+seeds+tta is the mean of 3 trainings and 7 TTA transforms of each image" in flat
     _, folds = csv_file.read(tmp_path / "tables" / "fake" / "folds.csv")
     assert {line["epochs"] for line in folds if line["name"].startswith("unet+")} == {""}

@@ -22,7 +22,7 @@ GENERATED = "<!-- Written by `python -m bench report`; edits are lost. -->"
 
 MEASURES = (
     ("Dice", "2 TP / (2 TP + FP + FN) of one image, equal to the F1 score of the lung class. A pixel is lung where its"
-     " probability exceeds 0.5."),
+     " probability is at least 0.5."),
     ("Mean Dice", "the headline score. Scores are averaged over the images of each patient, then over patients. With"
      " several seeds, scores are first averaged over the seeds of an image."),
     ("Pooled Dice", "computed from counts summed over all images and seeds (micro average), as Keras metrics and"
@@ -196,7 +196,7 @@ def _power(leaderboards: Sequence[Leaderboard]) -> list[str]:
 def _limits() -> str:
     lines = (
         f"Seeds: most tables have one. Only rows of {MIN_SEEDS} seeds or more describe methods.",
-        "Data: public posteroanterior radiographs of adults from two hospitals. Dice falls on images of the"
+        "Data: public posteroanterior radiographs from two hospitals, mostly of adults. Dice falls on images of the"
         " other hospital, where other people also drew the masks. Groups of fewer than"
         f" {MIN_GROUP} images are not shown, and a gap between groups does not show its cause.",
         "Ground truth: one set of masks per hospital (Montgomery: Candemir et al. 2014; Shenzhen: Stirenko et al."

@@ -132,8 +132,8 @@ def block(leaderboard: Leaderboard) -> list[str]:
     margins = f"{MARGIN}; {', '.join(others)}"
     note = (
         "Means over patients, first network minus second, with the verdict on the first (equivalent: within"
-        f" {margins}), Holm-corrected over the pairs of the table by each measure on its own. F1 is Dice. The CSV table"
-        " has intervals and all pairs."
+        f" {margins}), Holm-corrected over all pairs for each measure. F1 is Dice. The CSV table has intervals and all"
+        " pairs."
     )
     return [table(headers, lines, left=1), paragraph(note)]
 

@@ -232,8 +232,11 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
     lost = sorted({c.row for c in leaderboard.cells} - {r.name for r in leaderboard.rows})
     notes += [f"Failed in every cell: {', '.join(map(shown, lost))}."] if lost else []
     if made := [r for r in leaderboard.rows if not r.single]:
-        each = listed([f"{shown(r.name)} is {answers.made_of(r)}" for r in made])
-        notes.append(f"Ensembles, for which nothing was trained: {each}. Costs are sums over the members.")
+        alike: dict[str, list[str]] = {}
+        for row in made:
+            alike.setdefault(answers.made_of(row), []).append(shown(row.name))
+        each = [f"{listed(names)} {'are each' if len(names) > 1 else 'is'} {what}" for what, names in alike.items()]
+        notes.append(f"Ensembles, for which nothing was trained: {'; '.join(each)}. Costs are sums over the members.")
     if absent := completeness.never_run(leaderboard):
         notes.append(f"Registered, but not run here (`--arch` runs them): {', '.join(map(shown, absent))}.")
     if absent := completeness.variants_never_run(leaderboard):
