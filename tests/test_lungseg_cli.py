@@ -187,6 +187,18 @@ def test_why_a_backend_cannot_be_imported_is_told_in_its_own_words(tmp_path, doe
     assert reason in done.stderr
 
 
+def test_where_no_process_can_hold_notices_back_they_are_shown(monkeypatch, capfd):
+    from lungseg import runtime
+
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    before = len(os.listdir("/proc/self/fd"))
+    with runtime.without_notices():
+        os.write(2, b"I0000 00:00:00.0 1 x] a notice\n")
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert capfd.readouterr().err == "I0000 00:00:00.0 1 x] a notice\n"
+
+
 def test_without_standard_error_notices_are_of_no_concern(monkeypatch):
     from lungseg import runtime
 
