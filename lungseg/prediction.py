@@ -147,10 +147,10 @@ def predict(
 
 def _longest_name(folder: Path) -> int:
     """Bytes that a file's name may have there; 255, as most file systems allow, where this one does not tell."""
-    try:
-        return os.pathconf(folder, "PC_NAME_MAX")
-    except (OSError, ValueError):
-        return 255
+    with contextlib.suppress(OSError, ValueError):
+        if (result := os.pathconf(folder, "PC_NAME_MAX")) > 0:  # -1 or 0: no limit is known
+            return result
+    return 255
 
 
 @contextlib.contextmanager

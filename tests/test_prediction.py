@@ -263,6 +263,13 @@ def test_a_name_too_long_for_its_outputs_fails_alone_before_any_prediction(tmp_p
     assert run([tmp_path / "in"], tmp_path / "more", more).failed == 2
 
 
+@pytest.mark.parametrize("told", [-1, 0])
+def test_a_file_system_that_tells_no_longest_name_is_written_to(tmp_path, monkeypatch, told):
+    write(tmp_path / "a.png", picture(0))
+    monkeypatch.setattr(prediction.os, "pathconf", lambda *_: told)
+    assert run([tmp_path / "a.png"], tmp_path / "out").done == 1
+
+
 def test_folders_and_globs_find_what_is_there_and_not_what_was_written(tmp_path):
     for name in ("a.png", "sub/b.TIF", "sub/c.dcm", ".hidden/d.png", "e.txt", ".f.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
