@@ -35,7 +35,7 @@ import seaborn as sns
 from sklearn.metrics import classification_report
 
 import lungseg
-from lungseg import metrics, prepare, splits
+from lungseg import case_files, metrics, splits
 from lungseg.datasets import phantom
 
 work = Path(tempfile.mkdtemp(prefix="lungseg-"))  # the trained networks, too; copy those that you want to keep
@@ -60,8 +60,8 @@ cases = lungseg.load(chosen["set"], chosen["root"])
 test_ids = splits.folds(cases, 5, SEED)[0].test
 training = [case for case in cases if case.id not in test_ids]
 testing = [case for case in cases if case.id in test_ids]
-bits = prepare.depth_of(cases)
-pairs = [prepare.read_case(case, bits) for case in testing]  # (image in [0, 1], mask), as stored
+bits = case_files.depth_of(cases)
+pairs = [case_files.read_case(case, bits) for case in testing]  # (image in [0, 1], mask), as stored
 print(f"{len(cases)} images: {len(training)} to train and validate on, {len(testing)} to test on")
 
 # %% [markdown]
