@@ -153,7 +153,7 @@ def measured(**words):
         for (a, b), verdict in zip((("a", "b"), ("a", "c"), ("b", "c")), verdicts, strict=True):
             low, high = intervals[verdict]
             p, apart = (0.001 if verdict in of else 1.0 for of in (("better", "worse"), ("equivalent",)))
-            pairs.append(MeasuredPair(a, b, Interval((low + high) / 2, low, high), p, apart))
+            pairs.append(MeasuredPair(a, b, Interval((low + high) / 2, low, high), p, apart, p, apart))
         result[measure] = tuple(pairs)
     return result
 

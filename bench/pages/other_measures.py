@@ -26,7 +26,7 @@ def answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> 
 
     The first MOST rows are compared; of more, the first two.
     """
-    ranked = _ranked(leaderboard)
+    ranked = leaderboard.ranked
     chosen = ranked if len(ranked) <= MOST else ranked[:2]
     if len(chosen) < 2 or not leaderboard.by_measure:
         return None
@@ -54,7 +54,7 @@ def answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> 
 def originals(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> str | None:
     """What the pairs of the three original networks came to by each measure; None where one of them is not ranked, or
     nothing is compared by another measure."""
-    rows = _originals(_ranked(leaderboard))
+    rows = _originals(leaderboard.ranked)
     return said_of(leaderboard, rows, name) if rows and leaderboard.by_measure else None
 
 
@@ -120,7 +120,7 @@ def _phrase(verdicts: Sequence[str], others: Sequence[Row], name: Callable[[obje
 
 def block(leaderboard: Leaderboard) -> list[str]:
     """A table of differences by measure, a column a pair; empty where nothing is compared by another measure."""
-    couples = _couples(_ranked(leaderboard))
+    couples = _couples(leaderboard.ranked)
     if not leaderboard.by_measure or not couples:
         return []
     lines = [
@@ -149,10 +149,6 @@ def _couples(ranked: Sequence[Row]) -> list[tuple[str, str]]:
     if not among:
         return [(names[0], other) for other in names[1 : MOST + 1]]
     return [*dict.fromkeys([(names[0], names[1]), *among])]
-
-
-def _ranked(leaderboard: Leaderboard) -> list[Row]:
-    return [row for row in leaderboard.rows if row.rank]
 
 
 def _originals(ranked: Sequence[Row]) -> list[Row]:
