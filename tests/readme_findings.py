@@ -16,12 +16,12 @@ from bench.pages import leading, other_measures, report
 from bench.records.results import Results
 from bench.statistics import stats
 from bench.statistics.rows import Leaderboard, Pair, Row
-from bench.statistics.verdicts import EQUIVALENT, MARGIN
+from bench.statistics.verdicts import EQUIVALENT
+from lungseg import recipes
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-STRONG = ("attention_unet", "lwnet", "m2unet", "r2unet", "resunet", "unet", "unet3plus", "unetpp")
-LONG = " (long)"
+LIGHT = 1_000_000  # parameters, below which a network is called light
 H200, CPU = "nvidia-h200", "cpu"
 WIDTH = 120  # columns of README's lines
 
@@ -127,39 +127,42 @@ def full_size(result: Leaderboards) -> str:
     )
 
 
-def alike(result: Leaderboards) -> str:
-    """Whether the networks differ by the strong recipe."""
-    leaderboard = of(result, "montgomery-128-strong", H200, *STRONG)
-    top = equivalent(leaderboard)
-    behind = next(r for r in sorted(leaderboard.rows, key=lambda r: -r.dice.value) if r not in top)
-    values = [r.dice.value for r in top]
-    low, high = (f"{value:.3f}" for value in (min(values), max(values)))
-    width = low if low == high else f"{low} to {high}"
-    leaked = leaderboard.beside_siblings
-    old = f", with leakage in {leaked} of {len(top[0].images)} images"
+def strong(result: Leaderboards) -> str:
+    """What augmentation and more epochs give, by the newest protocol, and the light networks beside U-Net."""
+    suite = "montgomery-128-strong"
+    leaderboard = of(result, suite, CPU, "unet", "resunet", "lwnet", "m2unet")
+    rows = [r for r in sorted(leaderboard.rows, key=lambda r: -r.dice.value) if r.rank and r.single]
+    large, small = ([r for r in rows if (r.parameters < LIGHT) == light] for light in (False, True))
+    (seeds,) = {len(r.seeds) for r in rows}
+    epochs = recipes.recipe(leaderboard.conditions.recipe).epochs
+    said = other_measures.verdicts(leaderboard.pairs, rows, name)
     return (
-        f"**{WORDS[len(top)].capitalize()} networks are equivalent within {MARGIN} Dice** by recipe `strong`, one seed"
-        f" on an H200: {listed([name(r.name) for r in top])} have {width}; then follows {name(behind.name)} with"
-        f" {three(behind)} ({page(leaderboard)}{old if leaked else ''})."
+        f"**With augmentation and {epochs} epochs** (recipe `strong`, {WORDS[seeds]} seed{'s' * (seeds > 1)};"
+        f" {page(leaderboard)}): {listed([f'{name(r.name)} {three(r)}' for r in large])}; light networks"
+        f" {listed([f'{name(r.name)} ({r.parameters:,} parameters) {three(r)}' for r in small])}. {said[0].upper()}"
+        f"{said[1:]}.{before(result, leaderboard)}"
     )
 
 
-def light(result: Leaderboards) -> str:
-    """What the two light networks reach, and the large one beside them."""
-    leaderboard = of(result, "ablation-128", CPU, f"lwnet{LONG}", f"m2unet{LONG}")
-    little, mobile = (row(leaderboard, f"{network}{LONG}") for network in ("lwnet", "m2unet"))
-    large = row(of(result, "ablation-128", H200, f"unet{LONG}"), f"unet{LONG}")
-    return (
-        f"**Light networks** by recipe `strong:long` on a CPU ({page(leaderboard)}): LW-Net ({little.parameters:,}"
-        f" parameters) {three(little)}, M2U-Net ({mobile.parameters:,}) {three(mobile)}; U-Net ({large.parameters:,}),"
-        f" on an H200 and not tested against them, {three(large)}."
-    )
+def before(result: Leaderboards, now: Leaderboard) -> str:
+    """Networks of the same suite that only an older protocol has, as far as they are equivalent; empty where none."""
+    old = [s for s in result if s.conditions.suite == now.conditions.suite and s.conditions.protocol < 2]
+    for leaderboard in old:
+        top, known = equivalent(leaderboard), {r.name for r in now.rows}
+        more = [name(r.name) for r in top if r.name not in known]
+        if more:
+            beside = [name(r.name) for r in top if r.name in known]
+            return (
+                f" By protocol {leaderboard.conditions.protocol}, with leakage in {leaderboard.beside_siblings} of"
+                f" {len(top[0].images)} images, {listed([*beside, *more])} are equivalent."
+            )
+    return ""
 
 
 def elsewhere(result: Leaderboards) -> str:
     """What trainings of one set reach on another."""
     suites = "montgomery-to-shenzhen-128", "shenzhen-to-montgomery-128"
-    own = of(result, "montgomery-128-strong", H200, *STRONG)
+    own = of(result, "montgomery-128-strong", H200, "unet", "r2unet")
     to, back = together(result, *((suite, H200, "unet", "r2unet") for suite in suites))
     spans = []
     for leaderboard in (to, back):
@@ -174,7 +177,7 @@ def elsewhere(result: Leaderboards) -> str:
     )
 
 
-FINDINGS: tuple[Callable[[Leaderboards], str], ...] = (founding, alike, light, elsewhere)
+FINDINGS: tuple[Callable[[Leaderboards], str], ...] = (founding, strong, elsewhere)
 
 
 def lines(result: Leaderboards | None = None) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from read_page import flat, page
-from records import grid, leaderboards, save, sealed, second
+from records import ensembles, grid, leaderboards, save, sealed, second
 
 from bench.pages import leading, report
 from bench.pages.leaderboard_page import best, convergence, cost, founding, significance
@@ -74,6 +74,19 @@ def test_another_recipe_is_shown_beside_the_newest_protocol_first(tmp_path):
     assert leading.beside(leaderboards([*new, *old, *newer])).conditions.suite == "newer"
     text = page(tmp_path / "2", [*new, *old, *newer], suite="README")
     assert "another image of the patient in training, so" not in flat(text)
+
+
+def test_networks_differ_from_the_best_network_and_not_from_an_ensemble(tmp_path):
+    made = montgomery(THREE[:2], seeds=range(3))
+    (leaderboard,) = leaderboards([*made, *ensembles(made, "unet", gain=0.6)])
+    assert not leaderboard.ranked[0].single
+    alone = leading.of_networks(leaderboard)
+    assert [row.name for row in alone.ranked] == ["unet", "resunet"]
+    save(tmp_path, [*made, *ensembles(made, "unet", gain=0.6)])
+    report.write(Results(tmp_path), figures=False)
+    text = (tmp_path / "README.md").read_text()
+    (line,) = [line for line in text.splitlines() if line.startswith("| U-Net ") and "best" in line]
+    assert "+seeds" not in text.partition("## More")[0], line
 
 
 @pytest.fixture

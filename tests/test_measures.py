@@ -166,6 +166,7 @@ def measured(**words):
         (("unknown", "unknown", "unknown"), "no difference is shown"),
         (("unknown", "better", "better"), "a and b are better than c; which of a and b is better is not known"),
         (("worse", "worse", "worse"), "b and c are better than a; c is better than b"),
+        (("better", "better", "unknown"), "a is better than b and c; which of b and c is better is not known"),
         (("equivalent", "better", "unknown"),
          "a is better than c; a and b are equivalent; which of b and c is better is not known"),
     ],

@@ -40,11 +40,11 @@ def leaderboard_page(
     first, other = leading.leader(leaderboards), leading.beside(leaderboards)
     if first is not None:
         blocks += _answer(first, leaderboards, measured)
-        blocks += _leaderboard(first, measured, page_name, figure)
+        blocks += _leaderboard(leading.of_networks(first), measured, page_name, figure)
     elif leaderboards:
         blocks.append("No suite compares networks on held-out folds of real radiographs yet; all suites are below.")
     if first is not None and other is not None:
-        blocks += _beside(first, other, measured, page_name)
+        blocks += _beside(first, leading.of_networks(other), measured, page_name)
     if by_suite:
         blocks += ["## More", _links(by_suite, page_name, searches, corrupted), *_all(by_suite, page_name)]
     return "\n\n".join(blocks) + "\n"

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
 from lungseg.datasets import DATASETS
@@ -48,6 +49,11 @@ def beside(leaderboards: Sequence[Leaderboard]) -> Leaderboard | None:
     if first is None:
         return None
     return leader(s for s in leaderboards if s.conditions.recipe != first.conditions.recipe)
+
+
+def of_networks(leaderboard: Leaderboard) -> Leaderboard:
+    """The leaderboard's ranked single networks alone, so that the best of them is what the others differ from."""
+    return replace(leaderboard, rows=ranked(leaderboard))
 
 
 def _standing(leaderboard: Leaderboard) -> tuple[float, ...]:

@@ -102,8 +102,12 @@ def verdicts(pairs: Sequence[MeasuredPair | Pair], rows: Sequence[Row], name: Ca
             rest.append(f"{name(a.name)} and {name(b.name)} are equivalent")
         else:
             rest.append(f"which of {name(a.name)} and {name(b.name)} is better is not known")
+    behind = defaultdict[tuple[str, ...], list[str]](list)
+    for loser, of in ahead.items():
+        behind[tuple(of)].append(loser)
     return "; ".join([
-        *(f"{listed(of)} {'are' if len(of) > 1 else 'is'} better than {worse}" for worse, of in ahead.items()), *rest,
+        *(f"{listed(of)} {'are' if len(of) > 1 else 'is'} better than {listed(some)}" for of, some in behind.items()),
+        *rest,
     ])  # fmt: skip
 
 
