@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from read_page import flat, lines_with, page
-from records import counted, describe, grid, leaderboards, record, sealed
+from records import counted, describe, ensembles, grid, leaderboards, record, sealed
 
 from bench.pages import answers
 from bench.statistics.resampling import Interval
@@ -77,13 +77,16 @@ def test_the_highest_stands_beside_what_a_choice_by_other_folds_gives(tmp_path):
 
 
 def test_a_width_is_named_with_a_network_only_where_there_are_two_of_it(tmp_path):
-    def wide(names, width):
-        result = grid(names, n=24)
+    def wide(names, width, **more):
+        result = grid(names, n=24, **more)
         return [sealed({**r, "cell": {**r["cell"], "width": width}}) for r in result]
 
     each = [*wide(("unet",), 16), *wide(("resunet",), 16), *wide(("m2unet",), 64)]
     assert {r.name for r in leaderboards(each)[0].rows} == {"unet", "resunet", "m2unet"}
     assert "px, width 16 (M2U-Net: 64), recipe" in flat(page(tmp_path / "own", each))
+    alike = [*wide(("unet",), 16), *wide(("m2unet",), 64, level=0.96)]
+    alike = [*alike, *ensembles(alike, "unet", "+tta", transforms=7), *ensembles(alike, "m2unet", "+tta", transforms=7)]
+    assert "px, width 16 (M2U-Net: 64), recipe" in flat(page(tmp_path / "alike", alike))
     twice = [*wide(("unet",), 16), *wide(("unet",), 64), *wide(("m2unet",), 64)]
     assert {r.name for r in leaderboards(twice)[0].rows} == {"unet (width 16)", "unet (width 64)", "m2unet"}
 

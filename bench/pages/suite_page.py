@@ -262,8 +262,12 @@ def _units(leaderboard: Leaderboard) -> list[str]:
 
 
 def _width(leaderboard: Leaderboard) -> str:
-    """``width 16 (M2U-Net: 64)``: of the first level, the commonest and who has another."""
-    widths = leaderboard.widths
+    """``width 16 (M2U-Net: 64)``: of the first level, the commonest and who has another; of two that are as common, that
+    of the higher mean. Ensembles have those of their members."""
+    made = {row.architecture for row in leaderboard.rows if not row.single}
+    order = [row.architecture for row in leaderboard.rows]
+    known = sorted(leaderboard.widths.items(), key=lambda one: order.index(one[0]) if one[0] in order else len(order))
+    widths = {name: some for name, some in known if name not in made} or dict(known)
     common = Counter(width for some in widths.values() for width in sorted(some)).most_common(1)[0][0]
     others = [f"{shown(name)}: {' and '.join(map(str, sorted(some)))}" for name, some in sorted(widths.items())
               if some != {common}]  # fmt: skip
