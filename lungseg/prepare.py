@@ -273,13 +273,16 @@ class _Row(NamedTuple):
 def _row(case: Case, depth: int | None, size: tuple[int, int]) -> _Row | DataError:
     try:
         image, mask = read_case(case, depth)
+        files = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in (case.image, *case.masks))
     except DataError as error:
         return error
+    except OSError as error:  # gone since it was read: not the cache's folder, whose errors name the disk
+        return DataError([f"{error.filename}: cannot be read ({error.strerror})"])
     return _Row(
         image.shape,
         images.resize_image(image, size).astype(np.float32, copy=False).tobytes(),
         images.resize_mask(mask, size).astype(np.bool_, copy=False).tobytes(),
-        b"".join(hashlib.sha256(path.read_bytes()).digest() for path in (case.image, *case.masks)),
+        files,
     )
 
 

@@ -76,8 +76,8 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     page = (tmp_path / "fake.md").read_text(encoding="utf-8")
     flat = " ".join(page.split())
     assert flat.count("Ensembles, for which nothing was trained: ") == 1
-    assert re.search(r"U-Net\+seeds and ResUNet\+seeds are each the mean of 3 trainings[;.]", flat)
-    assert "U-Net+seeds+tta is the mean of 3 trainings and 7 TTA transforms of each image" in flat
+    assert re.search(r"U-Net \+ seeds and ResUNet \+ seeds are each the mean of 3 trainings[;.]", flat)
+    assert "U-Net + seeds + TTA is the mean of 3 trainings and 7 TTA transforms of each image" in flat
     _, folds = csv_file.read(tmp_path / "tables" / "fake" / "folds.csv")
     assert {line["epochs"] for line in folds if line["name"].startswith("unet+")} == {""}
     assert not any("+" in result.name for result, _, _ in answers.rising(leaderboards(records)[0]))

@@ -263,10 +263,10 @@ def test_a_name_too_long_for_its_outputs_fails_alone_before_any_prediction(tmp_p
     assert run([tmp_path / "in"], tmp_path / "more", more).failed == 2
 
 
-@pytest.mark.parametrize("told", [-1, 0])
-def test_a_file_system_that_tells_no_longest_name_is_written_to(tmp_path, monkeypatch, told):
+@pytest.mark.parametrize("longest", [-1, 0])
+def test_a_file_system_that_tells_no_longest_name_is_written_to(tmp_path, monkeypatch, longest):
     write(tmp_path / "a.png", picture(0))
-    monkeypatch.setattr(prediction.os, "pathconf", lambda *_: told)
+    monkeypatch.setattr(prediction.os, "pathconf", lambda *_: longest)
     assert run([tmp_path / "a.png"], tmp_path / "out").done == 1
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungseg import images
+from lungseg import prepare as prepare_module
 from lungseg.datasets import Case
 from lungseg.errors import DataError, EnvironmentFailure
 from lungseg.prepare import prepare
@@ -207,6 +208,22 @@ def test_file_that_changes_while_the_set_is_read_is_an_error_that_names_it(cases
         with pytest.raises(DataError) as caught:
             prepare(cases, SIZE, tmp_path / "cache")
     assert [problem.split(": ")[0] for problem in caught.value.problems] == [str(path)]
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_file_that_is_gone_once_its_pixels_were_read_is_named(cases, tmp_path, monkeypatch):
+    whole = prepare_module.read_case
+
+    def read(case, bits):
+        result = whole(case, bits)
+        if case is cases[1]:
+            case.image.unlink()
+        return result
+
+    monkeypatch.setattr(prepare_module, "read_case", read)
+    with pytest.raises(DataError) as caught:
+        prepare(cases, SIZE, tmp_path / "cache")
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == [str(cases[1].image)]
     assert list((tmp_path / "cache").iterdir()) == []
 
 

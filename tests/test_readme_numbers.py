@@ -178,6 +178,8 @@ ALLOWED = {
     "Net of width 16 at 256 px: 200 steps of 8 images": "what tests/tools/many_cases.py trains",
     "The first 2,000 of the 100,000 phantoms are distinct (300 of the 4,000)":
         "--drawn 2000 and --drawn 300 of tests/tools/many_cases.py",
+    "and both begin with card 0": "cards are numbered from 0; tests/test_executor.py",
+    "into temporary files, 4 bytes a pixel": "float32; tests/test_bounded_memory.py",
     "if they exceed 2 GiB.": "BLOCK_BYTES of lungseg/jax_loop.py",
     "it raised no alarm in 100 simulated reruns of equal code and found every planted loss of 0.01":
         "hours of training; tests/gate/test_simulated.py has the outcome",

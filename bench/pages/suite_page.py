@@ -262,8 +262,8 @@ def _units(leaderboard: Leaderboard) -> list[str]:
 
 
 def _width(leaderboard: Leaderboard) -> str:
-    """``width 16 (M2U-Net: 64)``: of the first level, the commonest and who has another; of two that are as common, that
-    of the higher mean. Ensembles have those of their members."""
+    """``width 16 (M2U-Net: 64)``: of the first level, the commonest and who has another; of two as common ones, that of
+    the higher mean. Ensembles have those of their members."""
     made = {row.architecture for row in leaderboard.rows if not row.single}
     order = [row.architecture for row in leaderboard.rows]
     known = sorted(leaderboard.widths.items(), key=lambda one: order.index(one[0]) if one[0] in order else len(order))
