@@ -66,7 +66,7 @@ def test_one_run_has_no_spread(trained, tmp_path):
     one = reruns.Reruns("unet.phantom.f0.s0", fast.conditions.machine, (0.9,), 1)
     assert provenance.repeated(fast, [one])[-1].splitlines()[-1].split("|")[5].strip() == "-"
     measured(tmp_path, 2, said.append)
-    assert f"SD of Dice over 2 equal runs {np.std(DICES[:2], ddof=1):.5f}, " in said[-1]
+    assert f"SD of Dice over 2 equal runs {np.std(DICES[:2], ddof=1):.5f}, the same weights" in said[-1]
 
 
 def test_a_second_command_adds_what_lacks_and_other_inputs_begin_anew(trained, tmp_path, monkeypatch):

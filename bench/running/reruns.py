@@ -141,6 +141,7 @@ def measure(
         if held.sd is None:
             say(f"{cell.id}: 1 run, which has no SD; --times 2 or more measures it")
         else:
-            say(f"{cell.id}: SD of Dice over {len(held.dice)} equal runs {held.sd:.5f}, {held.weights} sets of weights")
+            ended = "the same weights" if held.weights == 1 else f"{held.weights} different sets of weights"
+            say(f"{cell.id}: SD of Dice over {len(held.dice)} equal runs {held.sd:.5f}, {ended}")
         written.append(file)
     return written
