@@ -10,6 +10,7 @@ from read_page import flat, lines_with, page
 from records import ensemble, grid, leaderboards, parsed, record, save, sealed, second, terminal
 
 from bench import names, publish, suites
+from bench.figures import draw
 from bench.pages import csv_tables, report
 from bench.pages.provenance import stated
 from bench.records import store
@@ -111,6 +112,20 @@ def test_figures_of_an_older_protocol_leave_the_name_to_the_newer():
     new, old = leaderboards(both())
     assert report.stems([new, old]) == ["fake-tensorflow-cpu-float32", "fake-tensorflow-cpu-float32-protocol-1"]
     assert report.stems([old]) == ["fake-tensorflow-cpu-float32"]
+
+
+def test_no_figure_is_drawn_that_no_page_shows(tmp_path):
+    records = [*grid(("unet", "resunet"), n=60), *second(grid(("unet", "resunet"), n=60, seeds=(1,)))]
+    new, old = leaderboards(records)
+    for leaderboard in (old, new):  # as they lie before the newer protocol comes
+        draw(leaderboard, [], tmp_path / "figures", report.stems([new, old])[leaderboard is old])
+    save(tmp_path, records)
+    report.write(Results(tmp_path))
+    for root in (tmp_path, Path(__file__).resolve().parent.parent / "results"):
+        pages = "".join(path.read_text() for path in root.glob("*.md"))
+        drawn = [path.name for path in (root / "figures").iterdir()]
+        assert any("protocol-1" in name for name in drawn)
+        assert [name for name in drawn if name not in pages] == []
 
 
 def committed_suite(tmp_path, records):

@@ -3,8 +3,9 @@ leaderboard -> Figure or None in a file of its own; gallery and history read rec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.figures.confusion_matrix import confusion
 from bench.figures.curves import curves
@@ -16,6 +17,9 @@ from bench.figures.style import house_style, save
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Leaderboard
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # else style sets matplotlib's folder first
+
 FIGURES = {
     "leaderboard": leaderboard,
     "pairwise": pairwise,
@@ -25,13 +29,20 @@ FIGURES = {
 }
 
 
-def draw(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], folder: Path, stem: str) -> list[Path]:
-    """Draw each figure that the leaderboard has data for as <folder>/<stem>-<kind>.svg; return the paths."""
+def draw(
+    leaderboard: Leaderboard, measured: Sequence[ThroughputTable], folder: Path, stem: str, superseded: bool = False
+) -> list[Path]:
+    """Draw each figure that the leaderboard has data for as <folder>/<stem>-<kind>.svg; return the paths.
+
+    superseded: whether the suite has a newer protocol, so that its page shows the figure ``leaderboard`` alone.
+    """
     paths = []
+    drawn: dict[str, Callable[[Leaderboard], Figure | None]] = {
+        **FIGURES, "speed": lambda leaderboard: speed(leaderboard, measured),
+    }  # fmt: skip
     with house_style():
-        figures = {kind: function(leaderboard) for kind, function in FIGURES.items()}
-        figures["speed"] = speed(leaderboard, measured)
-        for kind, figure in figures.items():
+        for kind, function in drawn.items():
+            figure = None if superseded and kind != "leaderboard" else function(leaderboard)
             path = folder / f"{stem}-{kind}.svg"
             if figure is None:
                 path.unlink(missing_ok=True)  # of an earlier run, and no longer true

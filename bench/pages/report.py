@@ -62,7 +62,8 @@ def write(
                 from bench.figures import draw  # late: importing matplotlib takes a second
 
                 fitting = [table for table in measured if table.is_of(leaderboard.conditions)]
-                written += draw(leaderboard, fitting, results.figures, stem)
+                superseded = leaderboard.conditions.protocol < leaderboards[0].conditions.protocol
+                written += draw(leaderboard, fitting, results.figures, stem, superseded)
             drawn.append(_drawn(results, stem))
         repeated = reruns.read(results, suite)
         groups = [subgroups.known(leaderboard, subgroups.read(results, leaderboard)) for leaderboard in leaderboards]
