@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from readme_findings import ROOT, Leaderboards, figure, leaderboards, lines, renewed, together
+from readme_findings import ROOT, Leaderboards, figure, findings, leaderboards, newest, renewed, shown
 
 from bench.gate.limits import LIMITS, REAL
 from bench.records.makespan import makespans
@@ -212,7 +212,7 @@ def test_what_readme_says_of_code_and_records_holds(check, result):
 
 def test_every_number_in_the_prose_is_made_checked_or_excused(result):
     text = prose(both())
-    phrases = [*lines(result), figure(result), *(check(result) for check in CHECKED), *ALLOWED]
+    phrases = [findings(result), figure(result), *(check(result) for check in CHECKED), *ALLOWED]
     assert uncovered(text, phrases) == []
 
 
@@ -227,12 +227,14 @@ def test_a_number_typed_by_hand_is_seen():
     assert prose("Use `--workers 5`\n\n    make bench SEEDS=3\n\n[97 rows](a/98.md)") == "Use [97 rows]"
 
 
-def test_lines_of_several_sections_take_one_protocol_and_the_newest(result):
-    for leaderboard in together(result, ("montgomery-128", "cpu", "unet"), ("montgomery-128", "nvidia-h200", "unet")):
-        protocols = [s.conditions.protocol for s in result if s.conditions.suite == "montgomery-128"]
-        assert leaderboard.conditions.protocol <= max(protocols)
-    with pytest.raises(LookupError, match="no protocol has all"):
-        together(result, ("montgomery-128", "cpu", "unet"), ("montgomery-128", "abacus", "unet"))
+def test_each_line_is_of_the_newest_protocol_that_ranks_two_of_its_networks(result):
+    local = [s for s in result if s.conditions.suite == "montgomery-128-strong"]
+    protocols = {s.conditions.protocol for s in local if len(shown(s)) > 1}
+    assert newest(result, "montgomery-128-strong").conditions.protocol == max(protocols)
+    old = [s for s in local if s.conditions.protocol == min(protocols)]
+    assert newest([*old, *old], "montgomery-128-strong") in old
+    with pytest.raises(LookupError, match="no section of abacus ranks two of unet, resunet"):
+        newest(result, "abacus")
 
 
 @pytest.mark.parametrize("mark", MARKS)
