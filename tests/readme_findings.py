@@ -132,9 +132,7 @@ def light(local: Leaderboards) -> str:
     parameters = listed([f"{name(network)} {sizes[network]:.2f}" for network in ("unet", *LIGHT)])
     filters = {s.conditions.size[0]: shown(s)[0].width for s in local}  # no light network leads
     (small, few), (large, many) = sorted(filters.items())
-    return (
-        f"**Parameters** at {small} px, millions: {parameters}. First layer: {few} filters, {many} at {large} px."
-    )
+    return f"**Parameters** at {small} px, millions: {parameters}. First layer: {few} filters, {many} at {large} px."
 
 
 def findings(result: Leaderboards) -> str:

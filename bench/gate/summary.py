@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -212,7 +213,9 @@ def summarise_results(results: Results, suite: Suite) -> dict[str, Summary]:
 
 def left_out(results: Results, suite: Suite) -> list[str]:
     """Architectures of finished records that are not among the suite's, which ``summarise_results`` does not read."""
-    return sorted({r.cell.architecture for r in results.all(suite.name) if r.ok} - set(suite.architectures))
+    known = set(suite.architectures)
+    others = (path for path in results.paths(suite.name) if re.split("[.~]", path.name)[0] not in known)
+    return sorted({r.cell.architecture for r in map(store.load_record, others) if r.ok} - known)
 
 
 def _of_records(suite: Suite, stored: Sequence[Record]) -> Summary:
