@@ -7,11 +7,12 @@
 # OUT/records.tgz: records and tables, no weights or predictions, which show patients. Variables: PYTHON
 # (.venv/bin/python), SUITE (montgomery), WORKERS (5 cells at a time).
 set -uo pipefail
+[ $# -ge 2 ] && [ -d "$1" ] || { sed -n 's/^#     //p' "$0"; exit 2; }
+data=$(cd -- "$1" && pwd) out=$(realpath -m -- "$2") limit=${3:-3600}
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
-data=$1 out=$2 limit=${3:-3600}
 python=${PYTHON:-.venv/bin/python} suite=${SUITE:-montgomery} workers=${WORKERS:-5}
+export LUNGSEG_DATA=$data
 mkdir -p -- "$out/runs"
-out=$(cd -- "$out" && pwd)
 [ -e "$out/runs/$suite" ] || [ ! -e "results/runs/$suite" ] || cp -r -- "results/runs/$suite" "$out/runs/"
 
 left() { echo $((limit - 20 - SECONDS)); }  # packing takes some
@@ -23,19 +24,20 @@ stage() {
     [ "$(left)" -gt 30 ] || { echo "$name: no time left"; return; }
     timeout --signal=TERM --kill-after=15 "$(left)" "$python" -m bench "$@" </dev/null >>"$out/$name.log" 2>&1 || code=$?
     echo "$name: exit code $code after $((SECONDS - start)) s, at $SECONDS s"
+    [ "$code" = 0 ] || tail -n 3 -- "$out/$name.log" | sed 's/^/    /'
 }
 
-one=(--arch unet --folds 0 --seeds 1 --data "$data")
+one=(--arch unet --folds 0 --seeds 1)
 
 # the source protocol, and a cell that has the card for itself, whose compiled programs the first has made
-stage protocol run "$suite" --workers "$workers" --no-speed --data "$data" --results "$out"
+stage protocol run "$suite" --workers "$workers" --no-speed --results "$out"
 mkdir -p -- "$out/alone/cache"
 [ ! -d "$out/cache" ] || cp -r -- "$out/cache/." "$out/alone/cache/"
 stage alone run "$suite" "${one[@]}" --workers 1 --no-speed --results "$out/alone"
 
 # how far equal runs differ, and what the precision changes
 stage reruns reruns "$suite" "${one[@]}" --times 5 --results "$out"
-stage float32 run "$suite" --folds 0 --seeds 1 --precision float32 --workers 3 --no-speed --data "$data" --results "$out"
+stage float32 run "$suite" --folds 0 --seeds 1 --precision float32 --workers 3 --no-speed --results "$out"
 
 # throughput: beside PyTorch, then of all networks of the suite
 for precision in mixed_bfloat16 float32; do
