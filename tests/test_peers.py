@@ -79,6 +79,17 @@ def test_ratios_are_of_the_same_precision_and_a_peer_that_fails_is_named(tmp_pat
     peers.measure(one, Results(tmp_path), said.append, 0.1, policy="mixed_bfloat16")
     assert requested == [("bfloat16", False, False), ("bfloat16", True, False)]
     assert sorted(r["precision"] for r in csv_file.read(path)[1]) == ["bfloat16"] * 2 + ["float32"] * 2
+
+    def cut_off(child, say):
+        if child.job.module != "bench.speed.speed_worker" and child.job.payload["compiled"]:
+            raise KeyboardInterrupt
+        return wait(child, say)
+
+    monkeypatch.setattr(Child, "wait", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        peers.measure(one, Results(tmp_path), said.append, 0.1)
+    kept = [(r["precision"], r["peer"].split(", ")[1]) for r in csv_file.read(path)[1]]
+    assert kept == [("bfloat16", "eager"), ("bfloat16", "compiled"), ("float32", "eager")]
     with pytest.raises(UsageError, match="mixed_float16: the peers compute in float32 and mixed_bfloat16"):
         peers.measure(one, Results(tmp_path), said.append, 0.1, policy="mixed_float16")
 

@@ -75,8 +75,12 @@ def measure(
             "torch is not installed, so there is no peer to measure; run `make speed-peers`, or install torch"
         )
     executor = executor or Local()
-    one, rows, failures = replace(suite, architectures=("unet",)), [], list[str]()
+    one, failures = replace(suite, architectures=("unet",)), list[str]()
+    height, width = suite.size
+    path = results.throughput("peers", f"{machine.device_kind()}.{height}x{width}.csv")
+    rows = csv_file.read(path)[1] if path.exists() else []
     for precision, ours in wanted.items():
+        rows = [row for row in rows if row["precision"] != precision]
         measured = throughput.measure(
             replace(one, precision=ours), results, say, budget_s, executor=executor, determinism=False
         )
@@ -95,12 +99,8 @@ def measure(
             if why:
                 failures.append(f"{name}, {precision}: {why}")
             rows.append(_row(name, job, local, result or {}, why))
+            store.write_text(path, csv_file.text(COLUMNS, rows))  # at once: what follows may be cut off
             say(_sentence(rows[-1]))
-    height, width = suite.size
-    path = results.throughput("peers", f"{machine.device_kind()}.{height}x{width}.csv")
-    earlier = csv_file.read(path)[1] if path.exists() else []
-    rows = [row for row in earlier if row["precision"] not in wanted] + rows
-    store.write_text(path, csv_file.text(COLUMNS, rows))
     return path, failures
 
 
