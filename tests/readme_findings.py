@@ -121,7 +121,7 @@ def recipe(local: Leaderboards) -> str:
     epochs = [recipes.recipe(s.conditions.recipe).epochs for s in (first, strong)]
     return (
         f"**The recipe matters more than the network**: by the source protocol, `reference` ({epochs[0]} epochs, no"
-        f" augmentation), they are {apart:.3f} apart; `strong` ({epochs[1]} epochs, augmentation) adds {added}."
+        f" augmentation), networks are {apart:.3f} apart; `strong` ({epochs[1]} epochs, augmentation) adds {added}."
     )
 
 
