@@ -31,6 +31,7 @@ EXPERIMENTS = (  # suites
 )  # fmt: skip
 SIGNS = {EQUIVALENT: " =", UNKNOWN: " ?", WORSE: ""}  # a row's verdict against the best of its line
 OLDER = "¹"  # marks a line of an older protocol
+UNBROKEN = "\u2011"  # a hyphen at which no browser breaks a line
 
 Leaderboards = Sequence[Leaderboard]
 
@@ -95,9 +96,9 @@ def legend(local: Leaderboards) -> str:
     older = sorted({s.conditions.protocol for s in local} - {PROTOCOL})
     marked = f" {OLDER} By protocol {listed([str(p) for p in older])}." if older else ""
     return (
-        f"Mean Dice over patients (95 % intervals, at most {widest:.3f} to each side, are on the linked pages)."
-        " **Bold**: the best of its line. =: equivalent to it. ?: not known which of the two is better. No sign: worse."
-        f"{marked}"
+        "Mean Dice over patients, out of fold; A to B: trained on A, tested on B. 95 % intervals (at most"
+        f" {widest:.3f} to each side) are on the linked pages. **Bold**: best; =: equivalent to it; ?: not known; no"
+        f" sign: worse.{marked}"
     )
 
 
@@ -138,8 +139,9 @@ def light(local: Leaderboards) -> str:
 def findings(result: Leaderboards) -> str:
     """The table, how it is read, and what it does not say."""
     local = [newest(result, suite) for suite in EXPERIMENTS]
+    headers = ["Data and recipe", *(name(network).replace("-", UNBROKEN) for network in NETWORKS)]
     return "\n".join([
-        table(["Training", *map(name, NETWORKS)], [line(leaderboard) for leaderboard in local]), "",
+        table(headers, [line(leaderboard) for leaderboard in local]), "",
         paragraph(legend(local), width=WIDTH), "",
         *(paragraph(one(local), "- ", width=WIDTH) for one in (originals, recipe, light)),
     ])  # fmt: skip
