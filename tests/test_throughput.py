@@ -11,6 +11,7 @@ from processors import BFLOAT16
 from speed_rows import row
 
 from bench import machine
+from bench.cli import training
 from bench.records import store
 from bench.records.results import Results
 from bench.running.executor import Child, Job, Local
@@ -53,6 +54,28 @@ def test_an_architecture_that_fails_costs_only_its_own_row(
     )
     assert any("too large" in line for line in said)
     assert throughput_table.load(Results(tmp_path))[0].size == small.size
+
+
+def test_a_run_measures_rates_alone_and_bench_speed_the_cost_of_determinism_too(
+    small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requested: list[bool] = []
+
+    def wait(child: Child, say: Any) -> int:
+        child.ended = True
+        requested.append(child.job.deterministic)
+        slow = {"deterministic_train_images_per_second": "15"}
+        fast = row("unet", train_images_per_second=20.0)
+        say({"event": "row", "row": slow if child.job.deterministic else fast})
+        return 0
+
+    monkeypatch.setattr(Child, "start", lambda child: None)
+    monkeypatch.setattr(Child, "wait", wait)
+    one = replace(small, architectures=("unet",))
+    training._speed(one, Results(tmp_path), Local(), anew=False)
+    assert requested == [False]
+    training._speed(one, Results(tmp_path), Local())
+    assert requested == [False, False, True]
 
 
 def test_another_precision_has_a_table_of_its_own(

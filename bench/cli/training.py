@@ -191,7 +191,10 @@ def _speed(
 ) -> int:  # fmt: skip
     from bench.speed import throughput
 
-    measured = throughput.measure(suite, results, say, budget_s, batches=batches, executor=executor, anew=anew)
+    # after a run the rates alone: what deterministic operations cost doubles the wait, and `bench speed` tells it
+    measured = throughput.measure(
+        suite, results, say, budget_s, batches=batches, executor=executor, anew=anew, determinism=anew
+    )
     return PARTIAL if measured.failures else 0
 
 
