@@ -31,7 +31,14 @@ def test_each_stage_is_a_command_of_bench(arguments):
     assert parser().parse_args(arguments).verb == arguments[0]
 
 
-def test_nothing_is_begun_without_a_folder_of_data(tmp_path):
-    shown = subprocess.run(["bash", SCRIPT, tmp_path / "none", tmp_path / "out"], capture_output=True, text=True)
+@pytest.mark.parametrize("arguments", [(), ("none", "out"), (".", "out", "soon")])
+def test_nothing_is_begun_by_wrong_arguments(tmp_path, arguments):
+    shown = subprocess.run(["bash", SCRIPT, *arguments], cwd=tmp_path, capture_output=True, text=True)
     assert (shown.returncode, list(tmp_path.iterdir())) == (2, [])
     assert "on_one_gpu.sh DATA OUT [SECONDS]" in shown.stdout
+
+
+def test_a_stage_that_has_no_time_is_told_by_the_exit_code(tmp_path):
+    shown = subprocess.run(["bash", SCRIPT, tmp_path, tmp_path / "out", "40"], capture_output=True, text=True)
+    assert shown.returncode == 4
+    assert shown.stdout.count("no time left") == len([*stages()]) + 1, "peers are measured in two precisions"
