@@ -296,6 +296,20 @@ def test_a_training_that_never_reached_it_counts_as_the_longest(tmp_path, folds,
     assert "processor time of one fold and seed, and until the validation Dice reached 0.95" in text
 
 
+def test_the_processor_of_the_times_is_named_and_rows_of_others_are_told_apart(tmp_path):
+    def on(cpu, architecture):
+        return [sealed({**r, "machine": r["machine"] | {"cpu": cpu}}) for r in timed(grid((architecture,)), lambda _: 4)]
+
+    old = [*on("Old (avx2)", "unet"), *on("Old (avx2)", "r2unet")]
+    text = flat(page(tmp_path, old))
+    assert "validation Dice reached 0.95; on Old (avx2). Images/s" in text
+    text = flat(page(tmp_path, [*old, *on("New (avx512f)", "resunet")]))
+    assert "; times on different processors are not comparable: " in text
+    assert "ResUNet on New (avx512f)" in text
+    assert "U-Net and R2U-Net on Old (avx2)" in text or "R2U-Net and U-Net on Old (avx2)" in text
+    assert "on Old" not in flat(page(tmp_path, grid(("unet",))))  # times of the clock
+
+
 def test_time_to_a_dice_of_records_without_its_curve_is_not_told(tmp_path):
     (leaderboard,) = leaderboards(grid(("unet",)))
     assert not leaderboard.rows[0].seconds_to

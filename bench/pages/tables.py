@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from bench.findings import BEST, against_best, single_seed
-from bench.markdown import NONE, distance, duration, escape, millions, table, with_interval
+from bench.markdown import NONE, distance, duration, escape, listed, millions, table, with_interval
 from bench.names import display
 from bench.speed.throughput_table import ThroughputTable, number
 from bench.statistics.rows import MIN_SEEDS, TARGETS, Leaderboard, Pair, Row
@@ -127,7 +127,19 @@ def _costs_explained(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     never = f" ({NEVER}: half of the trainings or more did not)" * any(math.isinf(time) for time in times)
     level = f", and until the validation Dice reached {TARGETS[0]}{never}" * bool(times)
     clock = "processor time" if leaderboard.processor_time else "time"
-    return f" Training: {clock} of one fold and seed{level}. Images/s: inference."
+    return f" Training: {clock} of one fold and seed{level}{_trained_on(leaderboard, rows)}. Images/s: inference."
+
+
+def _trained_on(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
+    """The processor whose time the table gives; where there are several, which rows were trained on each."""
+    by_processor: dict[str, list[str]] = {}
+    for row in rows if leaderboard.processor_time else ():
+        local = sorted({cell.made_with["processor"] for cell in leaderboard.cells_of(row)})
+        by_processor.setdefault(" and ".join(local), []).append(escape(display(row.name)))
+    if len(by_processor) < 2:
+        return "".join(f"; on {escape(processor)}" for processor in by_processor)
+    each = "; ".join(f"{listed(names)} on {escape(processor)}" for processor, names in by_processor.items())
+    return f"; times on different processors are not comparable: {each}"
 
 
 def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True) -> str:
