@@ -196,6 +196,7 @@ def _model(job: Request) -> Any:
     layers = LayerFactory(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     model = lungseg.build(job.architecture, (*job.size, 1), job.width, layers)
     model.compile(training.optimizer(recipe, steps=1), losses.LOSSES[recipe.loss], jit_compile=runtime.jit_compile())
+    model.optimizer.build(model.trainable_variables)  # before the first step, which would trace twice otherwise
     return model
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import lungseg
-from lungseg import losses, recipes, training
+from lungseg import losses, recipes, runtime, training
 from lungseg.architectures.blocks import LayerFactory
 
 SHAPE, BATCH, WIDTH = (64, 64, 1), 4, 8
@@ -16,7 +16,8 @@ def network(request):
     recipe = recipes.recipe("smoke")
     style = LayerFactory(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
     model = lungseg.build(request.param, SHAPE, WIDTH, style)
-    model.compile(training.optimizer(recipe, steps=1), losses.LOSSES[recipe.loss])
+    model.compile(training.optimizer(recipe, steps=1), losses.LOSSES[recipe.loss], jit_compile=runtime.jit_compile())
+    model.optimizer.build(model.trainable_variables)  # before the first step, which would trace twice otherwise
     rng = np.random.default_rng(0)
     images = rng.random((BATCH, *SHAPE), np.float32)
     return model, images, (rng.random(images.shape) < 0.3).astype(np.float32)
