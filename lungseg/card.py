@@ -16,10 +16,10 @@ SCHEMA = 1
 MOST_BYTES = 1 << 20  # of a card, which is a page of text
 MOST_SIDE, MOST_WIDTH = 4096, 1024  # of a network; larger ones would take all memory before a look at weights
 PREPROCESSING = "grey in [0, 1] by the true bit depth; resized by pixel area, bilinear if enlarged"
-INTENDED_USE = "Research: lung fields on frontal chest radiographs of adults, and masks for a reader to check."
+INTENDED_USE = "Research: lung fields on frontal chest radiographs like those of the training set, masks for a reader to check."
 LIMITS = (
     "Not a medical device; not for diagnosis or treatment.",
-    "Lateral views, children and devices other than those of the training set were not tried unless a score says so.",
+    "Lateral views, patients and devices unlike those of the training set were not tried unless a score says so.",
 )
 
 UNKNOWN_LICENCE = "not stated; that of the training data decides"

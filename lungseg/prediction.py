@@ -6,18 +6,19 @@ import contextlib
 import fcntl
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from lungseg import atomic, csv_file, images, lungs, radiograph
+from lungseg import atomic, images, lungs, radiograph
 from lungseg.card import Card
-from lungseg.errors import DataError, LungsegError, UsageError
+from lungseg.errors import DataError, LungsegError
 from lungseg.evaluation import Network
 from lungseg.inputs import Item, refuse_overwriting
 from lungseg.metrics.overlap import border
+from lungseg.prediction_table import TABLE, Table, file_sha256
 from lungseg.radiograph import Radiograph
 from lungseg.terminal import tell as say
 
@@ -25,12 +26,6 @@ BATCH = 8
 SIDE = 1024  # of an overlay's longer side: at an original's 4,892 rows a PNG takes a second and 12 MB
 TINT, OUTLINE = (40, 170, 255), (255, 210, 0)  # of lungs in an overlay
 _SHARE = 0.25
-TABLE = "lungs.csv"
-COLUMNS = (
-    "file", "status", "mask", "height", "width", "area", "right_area", "left_area", "unit", "spacing_from",
-    "pieces", "stability", "flags", "model", "error",
-)  # fmt: skip
-OLD = tuple(name for name in COLUMNS if name != "model")  # of version 0.1
 
 
 @dataclass(frozen=True)
@@ -80,6 +75,7 @@ class _Read:
     preview: images.Image | None
     shape: tuple[int, int]
     about: Radiograph
+    sha256: str
 
 
 def predict(
@@ -93,15 +89,14 @@ def predict(
     Rows of other files, from earlier runs, stay. Another command that predicts into ``out`` is waited for.
     tta: whether the network averages over test-time augmentation, which the table states with the model.
     watch: receives each item with its error or None. A file that cannot be used is reported and skipped; raises
-    UsageError where an output would replace an input or another file's mask, or ``lungs.csv`` is another table,
+    UsageError where an output would replace an input or another image's mask, or ``lungs.csv`` is another table,
     EnvironmentFailure where nothing can be written.
     """
     written = [p for item in items for p in wanted.paths(out, item).values()] + [out / TABLE]
     refuse_overwriting(items, written)
     with _alone(out):
         _remove_abandoned({path.parent for path in written})
-        masks = {item.name: wanted.paths(out, item)["mask"].relative_to(out).as_posix() for item in items}
-        table, tally = _Table(out / TABLE, masks, keep=skip_existing), Tally()
+        table, tally = Table(out, {item: wanted.paths(out, item)["mask"] for item in items}, skip_existing), Tally()
         longest = _longest_name(out)
         model = f"{card.name} {card.weights_sha256[:12]}{' tta' if tta else ''}"
         tell = watch or (lambda item, error, tally: None)
@@ -205,7 +200,7 @@ def _read(item: Item, card: Card, wanted: Wanted) -> _Read:
     small = images.resize_image(result.pixels, card.size)
     height, width = result.pixels.shape
     about = replace(result, pixels=np.empty((0, 0), np.float32))  # of its own size nothing is kept
-    return _Read(item, small, small_view, (height, width), about)
+    return _Read(item, small, small_view, (height, width), about, file_sha256(item.path))
 
 
 def _write(read: _Read, probability: images.Image, card: Card, wanted: Wanted, out: Path) -> dict[str, str]:
@@ -247,6 +242,7 @@ def _write(read: _Read, probability: images.Image, card: Card, wanted: Wanted, o
         "pieces": str(result.pieces),
         "stability": f"{result.stability:.4f}",
         "flags": "; ".join((*result.flags, *read.about.remarks)),
+        "input_sha256": read.sha256,
     }  # fmt: skip
 
 
@@ -274,83 +270,3 @@ def _bytes(mask: images.Mask) -> np.ndarray:
 
 def _area(value: float, millimetres: bool) -> str:
     return f"{value:.1f}" if millimetres and math.isfinite(value) else f"{value:.0f}"
-
-
-def _read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a ``lungs.csv``, without one that a kill cut off. Raises UsageError for what cannot be kept as it is when
-    the table is written again: other columns, a row of another length, text that is not UTF-8."""
-    data = path.read_bytes()
-    if not data.strip():
-        return []
-    try:
-        whole = data[: data.rfind(b"\n") + 1].decode()
-    except UnicodeDecodeError:
-        whole = ""
-    columns = next((known for known in (COLUMNS, OLD) if whole.startswith(",".join(known) + "\n")), ())
-    lines = [line for line in whole.split("\n") if line]
-    if not columns or len(csv_file.rows(whole, columns)) != len(lines) - 1:
-        raise UsageError(  # somebody's remarks, perhaps
-            f"{path}: is not as lungs.csv is written (another table, columns or cells added, another encoding), so it "
-            "would be replaced; rename it, or choose another --out"
-        )
-    return [{"model": "", **row} for row in csv_file.rows(data.decode(errors="replace"), columns)]
-
-
-class _Table:
-    """``lungs.csv`` while it grows: rows of earlier runs, then of this one in the order in which files are done.
-
-    masks: of this run by their files, whose earlier rows no longer hold unless keep; all others stay as they are, with
-    whatever somebody wrote into them. Raises UsageError where one of these tells of a mask that would be replaced.
-    A table of version 0.1 has no column ``model``: which model predicted its rows is not known.
-    """
-
-    def __init__(self, path: Path, masks: Mapping[str, str], keep: bool) -> None:
-        self.path, self.rows = path, dict[str, dict[str, str]]()
-        if path.is_file():
-            local = {csv_file.on_one_line(name) for name in masks}
-            owners = {csv_file.on_one_line(mask).casefold(): name for name, mask in masks.items()}
-            rows = _read_table(path)
-            for row in rows:
-                if row["file"] not in local and row["mask"] and (name := owners.get(row["mask"].casefold())):
-                    raise UsageError(
-                        f"{path.parent / row['mask']}: is the mask of {row['file']}, which that of {name} would "
-                        "replace; choose another --out, or give both files to one command, which keeps them apart"
-                    )
-            self.rows = {row["file"]: row for row in rows if keep or row["file"] not in local}
-        self._write(list(self.rows))
-
-    def __enter__(self) -> _Table:
-        try:
-            self.file = self.path.open("a", encoding="utf-8", newline="")
-        except OSError as error:
-            raise atomic.refused(self.path, error) from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
-    def has(self, name: str, model: str) -> bool:
-        """Whether the table has a row of this file that says this model predicted it."""
-        row = self.rows.get(csv_file.on_one_line(name))
-        return row is not None and row["model"] == csv_file.on_one_line(model)
-
-    def add(self, row: dict[str, str]) -> None:
-        """Append a row, on disk at once."""
-        self.rows[csv_file.on_one_line(row["file"])] = row
-        try:
-            self.file.write(csv_file.line(COLUMNS, row))
-            self.file.flush()
-        except OSError as error:
-            raise atomic.refused(self.path, error) from error
-
-    def finish(self, order: Sequence[str]) -> None:
-        """Replace the file by the same rows in this order, those of other files first."""
-        local = dict.fromkeys(csv_file.on_one_line(name) for name in order)
-        self.file.close()
-        self._write(
-            [*(name for name in self.rows if name not in local), *(name for name in local if name in self.rows)]
-        )
-
-    def _write(self, names: Sequence[str]) -> None:
-        text = csv_file.text(COLUMNS, [self.rows[name] for name in names])
-        atomic.write_bytes(self.path, text.encode("utf-8", errors="replace"))

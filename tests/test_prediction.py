@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 
 import lungseg
-from lungseg import csv_file, evaluation, inputs, lungs, model_folder, prediction
+from lungseg import csv_file, evaluation, inputs, lungs, model_folder, prediction, prediction_table
 from lungseg.__main__ import main
 from lungseg.datasets import phantom
 from lungseg.errors import DataError, UsageError
@@ -54,7 +55,7 @@ def write(path, pixels):
 
 
 def rows(out):
-    return csv_file.rows((out / "lungs.csv").read_text(), prediction.COLUMNS)
+    return csv_file.rows((out / "lungs.csv").read_text(), prediction_table.COLUMNS)
 
 
 def run(given, out, wanted=None, **more):
@@ -246,6 +247,26 @@ def test_a_mask_of_an_earlier_run_is_not_replaced_by_one_of_another_file(tmp_pat
     assert outputs(out)["a_mask.png"] == before["a_mask.png"]
 
 
+@pytest.mark.parametrize("more", [{}, {"skip_existing": True}])
+def test_a_mask_is_not_replaced_by_one_of_another_image_of_the_same_name(tmp_path, more):
+    """``for study in */; do lungseg predict $study; done``, where each study has its ``1.dcm``."""
+    for k, study in enumerate(("one", "two")):
+        write(tmp_path / study / "1.png", picture(k))
+    out = tmp_path / "out"
+    run([tmp_path / "one"], out)
+    before = outputs(out)
+    with pytest.raises(UsageError, match=r"1_mask\.png: is the mask of another image named 1\.png.*two/1\.png would"):
+        run([tmp_path / "two"], out, **more)
+    assert outputs(out) == before
+    assert run([tmp_path / "one"], out, **more).failed == 0  # the same image
+    assert outputs(out) == before
+    (out / "1_mask.png").unlink()  # as the message says
+    assert run([tmp_path / "two"], out, **more).done == 1
+    assert outputs(out)["1_mask.png"] != before["1_mask.png"]
+    sha256 = hashlib.sha256((tmp_path / "two" / "1.png").read_bytes()).hexdigest()
+    assert [row["input_sha256"] for row in rows(out)] == [sha256]
+
+
 def test_a_name_too_long_for_its_outputs_fails_alone_before_any_prediction(tmp_path):
     """A file system's names end at 255 bytes; an umlaut has two of them."""
     longest = "\u00fc" * 123  # and _mask.png: 255 bytes
@@ -351,6 +372,7 @@ def test_rows_of_other_files_stay_and_one_done_again_is_told_once(tmp_path):
     assert [row["file"] for row in rows(out)] == ["b.png", "a.png", "new line.png"]
     assert run([tmp_path / "new\nline.png"], out, skip_existing=True).skipped == 1
     (tmp_path / "a.png").write_bytes(b"no longer an image")
+    (out / "a_mask.png").unlink()
     run([tmp_path / "a.png"], out)
     assert [(row["file"], row["status"]) for row in rows(out)][-1] == ("a.png", "error")
 
@@ -360,8 +382,8 @@ def test_rows_of_other_files_stay_and_one_done_again_is_told_once(tmp_path):
     [
         b"another,table\n1,2\n",
         b"file;status;remarks\na.png;ok;effusion\n",
-        f"{','.join(prediction.COLUMNS)}\nb.png,ok{',' * 14}effusion, left\nc.png,ok{',' * 13}\n".encode(),
-        f"{','.join(prediction.COLUMNS)}\nb.png,entz\u00fcndet{',' * 13}\n".encode("latin-1"),
+        f"{','.join(prediction_table.COLUMNS)}\nb.png,ok{',' * 15}effusion, left\nc.png,ok{',' * 14}\n".encode(),
+        f"{','.join(prediction_table.COLUMNS)}\nb.png,entz\u00fcndet{',' * 14}\n".encode("latin-1"),
     ],
 )
 def test_a_table_that_somebody_edited_is_not_replaced(tmp_path, text):
@@ -408,17 +430,20 @@ def test_what_somebody_wrote_into_rows_of_other_files_stays(tmp_path):
     assert "a.png,excluded: rotated" in table.read_text()
 
 
-def test_a_table_of_version_0_1_goes_on_and_says_no_model(tmp_path):
+@pytest.mark.parametrize("missing", [("input_sha256",), ("model", "input_sha256")])
+def test_a_table_of_an_earlier_version_goes_on(tmp_path, missing):
     for k, name in enumerate(("a.png", "b.png")):
         write(tmp_path / name, picture(k))
     out = tmp_path / "out"
     run([tmp_path], out)
     now = rows(out)
-    old = [name for name in prediction.COLUMNS if name != "model"]
+    old = [name for name in prediction_table.COLUMNS if name not in missing]
     (out / "lungs.csv").write_text(csv_file.text(old, now))
     tally = run([tmp_path / "a.png"], out, skip_existing=True)
-    assert (tally.done, tally.skipped) == (1, 0), "by which model is not known"
-    assert rows(out) == [{**now[1], "model": ""}, now[0]]
+    known = "model" not in missing  # otherwise nothing says by which it was predicted
+    assert (tally.done, tally.skipped) == ((0, 1) if known else (1, 0))
+    empty = dict.fromkeys(missing, "")
+    assert rows(out) == [{**now[1], **empty}, {**now[0], **(empty if known else {})}]
 
 
 def test_what_another_model_has_segmented_is_not_skipped(tmp_path):

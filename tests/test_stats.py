@@ -298,7 +298,9 @@ def test_a_training_that_never_reached_it_counts_as_the_longest(tmp_path, folds,
 
 def test_the_processor_of_the_times_is_named_and_rows_of_others_are_told_apart(tmp_path):
     def on(cpu, architecture):
-        return [sealed({**r, "machine": r["machine"] | {"cpu": cpu}}) for r in timed(grid((architecture,)), lambda _: 4)]
+        return [
+            sealed({**r, "machine": r["machine"] | {"cpu": cpu}}) for r in timed(grid((architecture,)), lambda _: 4)
+        ]
 
     old = [*on("Old (avx2)", "unet"), *on("Old (avx2)", "r2unet")]
     text = flat(page(tmp_path, old))

@@ -48,7 +48,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict; print where the table is."""
-    from lungseg import inputs, model_folder, prediction
+    from lungseg import inputs, model_folder, prediction, prediction_table
 
     model = model_folder.find(arguments.model)
     items = inputs.items(arguments.inputs, arguments.out)
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         skip_existing=arguments.skip_existing, tta=arguments.tta, watch=_Progress(len(items)),
     )  # fmt: skip
     tell(f"{tally.done} segmented, {tally.skipped} skipped, {tally.failed} failed")
-    print(plain(str(arguments.out / prediction.TABLE)))
+    print(plain(str(arguments.out / prediction_table.TABLE)))
     if not tally.failed:
         return 0
     from lungseg.errors import PARTIAL, DataError
