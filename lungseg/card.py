@@ -16,7 +16,9 @@ SCHEMA = 1
 MOST_BYTES = 1 << 20  # of a card, which is a page of text
 MOST_SIDE, MOST_WIDTH = 4096, 1024  # of a network; larger ones would take all memory before a look at weights
 PREPROCESSING = "grey in [0, 1] by the true bit depth; resized by pixel area, bilinear if enlarged"
-INTENDED_USE = "Research: lung fields on frontal chest radiographs like those of the training set, masks for a reader to check."
+INTENDED_USE = (
+    "Research: lung fields on frontal chest radiographs like those of the training set, masks for a reader to check."
+)
 LIMITS = (
     "Not a medical device; not for diagnosis or treatment.",
     "Lateral views, patients and devices unlike those of the training set were not tried unless a score says so.",

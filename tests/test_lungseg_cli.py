@@ -145,7 +145,7 @@ def test_a_package_that_an_export_lacks_is_told_before_any_work(tmp_path, capsys
 @pytest.mark.parametrize("level", ["3", "2"])
 def test_notices_of_tensorflow_are_held_back_and_nothing_else(monkeypatch, capfd, level):
     """As TensorFlow 2.21 writes them, past Python; a command says no word of WARNING where nothing is wrong."""
-    from lungseg import runtime
+    from lungseg import stderr_filter
 
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
     notices = (
@@ -155,7 +155,7 @@ def test_notices_of_tensorflow_are_held_back_and_nothing_else(monkeypatch, capfd
     errors = "E0000 00:00:1795818550.755568   31649 cuda_platform.cc:52] failed call to cuInit\nImportWarning: odd\n"
 
     def imported():
-        with runtime.without_notices():
+        with stderr_filter.without_notices():
             os.write(2, (notices + errors).encode())
             raise ImportError
 
@@ -188,23 +188,23 @@ def test_why_a_backend_cannot_be_imported_is_told_in_its_own_words(tmp_path, doe
 
 
 def test_where_no_process_can_hold_notices_back_they_are_shown(monkeypatch, capfd):
-    from lungseg import runtime
+    from lungseg import stderr_filter
 
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     before = len(os.listdir("/proc/self/fd"))
-    with runtime.without_notices():
+    with stderr_filter.without_notices():
         os.write(2, b"I0000 00:00:00.0 1 x] a notice\n")
     assert len(os.listdir("/proc/self/fd")) == before
     assert capfd.readouterr().err == "I0000 00:00:00.0 1 x] a notice\n"
 
 
 def test_without_standard_error_notices_are_of_no_concern(monkeypatch):
-    from lungseg import runtime
+    from lungseg import stderr_filter
 
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     monkeypatch.setattr(sys, "stderr", None)
-    with runtime.without_notices():
+    with stderr_filter.without_notices():
         pass
 
 
