@@ -17,6 +17,7 @@ from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.evaluation import Evaluation
 from lungseg.model_folder import ModelFolder
+from lungseg.postprocessing import two_lungs
 
 if TYPE_CHECKING:
     import keras
@@ -44,16 +45,18 @@ def load_model(path: str | Path) -> keras.Model:
 
 def predict(
     pictures: np.ndarray | Sequence[np.ndarray | str | Path], model: Model = model_folder.DEFAULT, *,
-    probabilities: bool = False, tta: bool = False, engine_name: str | None = None, threads: int = 1,
+    probabilities: bool = False, tta: bool = False, postprocess: bool = True, engine_name: str | None = None,
+    threads: int = 1,
 ) -> list[np.ndarray]:  # fmt: skip
     """Lung masks of radiographs, each at its own size: a list of bool (H, W).
 
     pictures: files (PNG, JPEG, TIFF, DICOM), or grey images (H, W), of any sizes: float in [0, 1], or uint8 (divided by
     255); 16-bit pixels have to be scaled by their true depth first. All are in memory at once; ``lungseg predict``
     streams. model: a model folder, its path, or a shipped model's name.
-    probabilities: give float32 (H, W) lung probabilities instead, of which masks are made at the card's threshold.
+    probabilities: give the network's float32 (H, W) lung probabilities instead; masks are made at the card's threshold.
     tta: average over each image and six copies of it, slightly turned, scaled, brightened and darkened
-    (``lungseg.tta``). engine_name: ``onnx`` or ``keras``; ONNX Runtime where the model has a graph for it. Left and
+    (``lungseg.tta``). postprocess: keep the two largest pieces and fill their holes (``lungseg.postprocessing``).
+    engine_name: ``onnx`` or ``keras``; ONNX Runtime where the model has a graph for it. Left and
     right are as in the image. Raises UsageError for arrays of another kind, DataError for a model or a file
     that cannot be used.
     """
@@ -67,13 +70,16 @@ def predict(
     size = folder.card.size
     small = np.stack([images.resize_image(image, size) for image in checked]) if checked else np.empty((0, *size))
     result = network(small.astype(np.float32, copy=False))
+    if postprocess and not probabilities:
+        result = np.stack([two_lungs(p, folder.card.threshold) for p in result]) if len(result) else result
     maps = (images.resize_image(p, image.shape) for p, image in zip(result, checked, strict=True))
     return [large if probabilities else np.asarray(large >= folder.card.threshold) for large in maps]
 
 
 def evaluate(
-    model: Model, cases: Sequence[Case], *, tta: bool = False, engine_name: str | None = None, threads: int = 1
-) -> Evaluation:
+    model: Model, cases: Sequence[Case], *, tta: bool = False, postprocess: bool = True,
+    engine_name: str | None = None, threads: int = 1,
+) -> Evaluation:  # fmt: skip
     """Scores of a model on labelled cases (``lungseg.load``), each at the network's size and at its mask's own.
 
     ``evaluate(...).dice()`` is mean Dice with a 95 % interval over patients. Images that the model was trained on
@@ -83,7 +89,7 @@ def evaluate(
     evaluation.require_cases(cases)
     folder = _found(model)
     network = engine.start(folder, engine_name, threads, tta)
-    return evaluation.evaluate(network, cases, folder.card.size, folder.card.threshold)
+    return evaluation.evaluate(network, cases, folder.card.size, folder.card.threshold, postprocess=postprocess)
 
 
 def _found(model: Model) -> ModelFolder:

@@ -14,6 +14,7 @@ from lungseg import images
 from lungseg.case_files import depth_of, read_case
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
+from lungseg.postprocessing import two_lungs
 
 BATCH = 16
 RESAMPLES, SEED, LEVEL = 10_000, 20261123, 0.95
@@ -62,10 +63,11 @@ def score(
 
 def evaluate(
     network: Network, cases: Sequence[Case], size: tuple[int, int], threshold: float,
-    watch: Callable[[int, int], None] | None = None,
+    watch: Callable[[int, int], None] | None = None, *, postprocess: bool = True,
 ) -> Evaluation:  # fmt: skip
     """Predict and score each case; sixteen images are in memory at a time.
 
+    postprocess: score masks after ``lungseg.postprocessing``, as ``predict`` writes them.
     watch: told (images done, images) after each batch. Raises DataError that lists every file that cannot be used, and
     where there is no case.
     """
@@ -86,7 +88,8 @@ def evaluate(
             read.append((case, images.resize_image(image, size), target))
         if read and not problems:
             for (case, _, target), probability in zip(read, network(np.stack([r[1] for r in read])), strict=True):
-                result.append(score(case, probability, threshold, target, images.resize_mask(target, size)))
+                final = two_lungs(probability, threshold) if postprocess else probability
+                result.append(score(case, final, threshold, target, images.resize_mask(target, size)))
         done += len(part)
         if watch:
             watch(done, len(cases))

@@ -21,6 +21,7 @@ from lungseg.case_files import read_stored_mask
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.model_folder import ModelFolder
+from lungseg.postprocessing import STATED, two_lungs
 from lungseg.prepare import Prepared, prepare
 from lungseg.recipes import Recipe
 from lungseg.splits import Fold
@@ -204,17 +205,16 @@ class _Job:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def scored(self, model: keras.Model, fold: Fold) -> list[Mapping[str, Any]]:
-        """Scores of each image that the fold held out."""
+        """Scores of each image that the fold held out, of masks as ``predict`` writes them."""
         from lungseg import training
 
         case_of, result = {case.id: case for case in self.cases}, list[Mapping[str, Any]]()
         for start in range(0, len(fold.test), training.BATCH):
             ids = fold.test[start : start + training.BATCH]
             images, masks = self.prepared.take(ids)
-            result += [
-                evaluation.score(case_of[key], values, self.recipe.threshold, read_stored_mask(case_of[key]), mask)
-                for key, values, mask in zip(ids, training.probabilities(model, images), masks, strict=True)
-            ]
+            for key, values, mask in zip(ids, training.probabilities(model, images), masks, strict=True):
+                final, target = two_lungs(values, self.recipe.threshold), read_stored_mask(case_of[key])
+                result.append(evaluation.score(case_of[key], final, self.recipe.threshold, target, mask))
         return result
 
 
@@ -226,6 +226,7 @@ def _card(
 
     fold = plan.final
     how = f"{folds} folds, each image by a training that never saw its patient" if folds else "patients held out, once"
+    how = f"{how}, {STATED}"
     stated = [
         {"set": "the training set, out of fold" if folds else "held-out patients", "metric": "dice", "at": at,
          "how": how, **evaluation.Evaluation(tuple(scores)).dice(at)}

@@ -297,6 +297,13 @@ def pieces(mask: Mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.asarray(labels), np.asarray(stats[1:, cv2.CC_STAT_AREA]), np.asarray(centres[1:, ::-1])
 
 
+def holes(mask: Mask) -> Mask:
+    """The pixels of 4-connected pieces of the background that do not reach the border of the mask: bool (H, W)."""
+    _, labels = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)
+    outside = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    return np.asarray(~mask & ~np.isin(labels, outside))
+
+
 def distance_to(mask: Mask) -> Image:
     """Euclidean distance of each pixel to the mask bool (H, W), which must not be empty, in pixels: float32 (H, W)."""
     return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from lungseg import images
+from lungseg.postprocessing import LEAST_LUNG
 
 LEAST_PIECE = 0.01  # share of the mask below which a piece is a speck, not a lung
-LEAST_LUNG = 0.1  # of the larger lung, below which the second piece is not the other lung
 UNSTABLE = 0.95  # overlap of the masks at the two thresholds below, under which a prediction counts as unsure
 THRESHOLDS = (0.25, 0.75)
 WIDER = 0.1  # of a training range, by which an image may leave it before it is flagged

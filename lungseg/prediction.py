@@ -18,6 +18,7 @@ from lungseg.errors import DataError, LungsegError
 from lungseg.evaluation import Network
 from lungseg.inputs import Item, refuse_overwriting
 from lungseg.metrics.overlap import border
+from lungseg.postprocessing import two_lungs
 from lungseg.prediction_table import TABLE, Table, file_sha256
 from lungseg.radiograph import Radiograph
 from lungseg.terminal import tell as say
@@ -80,14 +81,15 @@ class _Read:
 
 def predict(
     items: Sequence[Item], out: Path, card: Card, network: Network, wanted: Wanted, *, skip_existing: bool = False,
-    tta: bool = False, watch: Callable[[Item, str | None, Tally], None] | None = None,
+    tta: bool = False, postprocess: bool = True, watch: Callable[[Item, str | None, Tally], None] | None = None,
 ) -> Tally:  # fmt: skip
     """Predict each item and write its mask at its own size (uint8, 255 is lung), and what else is wanted, to ``out``.
 
     ``lungs.csv`` gets a row as soon as a file's mask is there, and is put into the items' order at the end, so that a
     killed run goes on with ``skip_existing``: files whose outputs and row are there, of this model, are passed over.
     Rows of other files, from earlier runs, stay. Another command that predicts into ``out`` is waited for.
-    tta: whether the network averages over test-time augmentation, which the table states with the model.
+    tta: whether the network averages over test-time augmentation. postprocess: write masks after
+    ``lungseg.postprocessing``; maps, flags and pieces are of the network's. The table states both with the model.
     watch: receives each item with its error or None. A file that cannot be used is reported and skipped; raises
     UsageError where an output would replace an input or another image's mask, or ``lungs.csv`` is another table,
     EnvironmentFailure where nothing can be written.
@@ -98,7 +100,7 @@ def predict(
         _remove_abandoned({path.parent for path in written})
         table, tally = Table(out, {item: wanted.paths(out, item)["mask"] for item in items}, skip_existing), Tally()
         longest = _longest_name(out)
-        model = f"{card.name} {card.weights_sha256[:12]}{' tta' if tta else ''}"
+        model = f"{card.name} {card.weights_sha256[:12]}{' tta' * tta}{' post-processed' * postprocess}"
         tell = watch or (lambda item, error, tally: None)
 
         def failed(item: Item, error: LungsegError) -> None:
@@ -128,7 +130,7 @@ def predict(
             for batch in _batches(todo, card, wanted, failed):
                 for read, probability in zip(batch, network(np.stack([one.small for one in batch])), strict=True):
                     try:
-                        row = _write(read, probability, card, wanted, out)
+                        row = _write(read, probability, card, wanted, out, postprocess)
                     except DataError as error:
                         failed(read.item, error)
                         continue
@@ -203,15 +205,18 @@ def _read(item: Item, card: Card, wanted: Wanted) -> _Read:
     return _Read(item, small, small_view, (height, width), about, file_sha256(item.path))
 
 
-def _write(read: _Read, probability: images.Image, card: Card, wanted: Wanted, out: Path) -> dict[str, str]:
+def _write(
+    read: _Read, probability: images.Image, card: Card, wanted: Wanted, out: Path, postprocess: bool
+) -> dict[str, str]:
     """Write one item's files, the mask last, and return its row."""
     paths = wanted.paths(out, read.item)
     result = lungs.findings(probability, read.small, card.threshold, card.exposure)
-    large = images.resize_image(probability, read.shape)
-    mask = np.asarray(large >= card.threshold)
-    deep = (large * 65535 + 0.5).astype(np.uint16) if wanted.probabilities else None
-    del large  # 80 MB of an original, before the next
-    side = images.resize_image(lungs.right_side(np.asarray(probability >= card.threshold)), read.shape)
+    deep = None
+    if wanted.probabilities:
+        deep = (images.resize_image(probability, read.shape) * 65535 + 0.5).astype(np.uint16)
+    final = two_lungs(probability, card.threshold) if postprocess else probability
+    mask = images.mask_at(final, read.shape, card.threshold)
+    side = images.resize_image(lungs.right_side(np.asarray(final >= card.threshold)), read.shape)
     right = mask & np.asarray(side >= 0.5)
     del side
     areas = int(np.count_nonzero(mask)), int(np.count_nonzero(right))
@@ -225,7 +230,7 @@ def _write(read: _Read, probability: images.Image, card: Card, wanted: Wanted, o
         atomic.write_bytes(paths["right"], images.png_bytes(_bytes(right)))
         atomic.write_bytes(paths["left"], images.png_bytes(_bytes(mask & ~right)))
     if wanted.overlays and read.preview is not None:
-        atomic.write_bytes(paths["overlay"], images.png_bytes(drawn(read.preview, probability, card.threshold)))
+        atomic.write_bytes(paths["overlay"], images.png_bytes(drawn(read.preview, final, card.threshold)))
     atomic.write_bytes(paths["mask"], images.png_bytes(_bytes(mask)))
     spacing = read.about.spacing_mm
     factor = spacing[0] * spacing[1] if spacing else 1.0

@@ -125,6 +125,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=("onnx", "keras"), help=words)
     words = "test-time augmentation: average over each image and six slightly turned, scaled and brightened copies"
     parser.add_argument("--tta", action="store_true", help=words)
+    words = "masks as the network gives them (default: the two largest pieces, holes filled)"
+    parser.add_argument("--no-postprocess", dest="postprocess", action="store_false", help=words)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lungseg
-from lungseg import evaluation, model_folder, recipes
+from lungseg import evaluation, model_folder, postprocessing, recipes
 from lungseg.cli import train
 from lungseg.datasets import phantom
 from lungseg.errors import DataError, UsageError
@@ -146,7 +146,7 @@ def test_the_command_trains_and_its_model_is_scored_and_kept_in_the_card(tmp_pat
     assert card.scores[2]["value"] == pytest.approx(np.mean(dices))
     assert main(["evaluate", str(out), "montgomery", str(tmp_path / "set"), "--to-card", "averaged", "--tta"]) == 0
     hows = [score["how"] for score in model_folder.open_folder(out).card.scores[4:]]
-    assert hows == ["one training, all images of the set, test-time augmentation"] * 2
+    assert hows == [f"one training, all images of the set, test-time augmentation, {postprocessing.STATED}"] * 2
     assert main(["train", "montgomery", str(tmp_path / "set"), str(out)]) == 2
     assert "exists" in capsys.readouterr().err
     shutil.rmtree(out)

@@ -455,7 +455,7 @@ def test_what_another_model_has_segmented_is_not_skipped(tmp_path):
         return prediction.predict(items, out, card, bright, prediction.Wanted(), skip_existing=True, **more).skipped
 
     assert [again(CARD), again(CARD), again(other), again(other), again(other, tta=True)] == [0, 1, 0, 1, 0]
-    assert [row["model"] for row in rows(out)] == ["other ffffffffffff tta"]
+    assert [row["model"] for row in rows(out)] == ["other ffffffffffff tta post-processed"]
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):

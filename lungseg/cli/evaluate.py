@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print mean Dice and its interval, at the masks' stored size and at the network's."""
     from dataclasses import replace
 
-    from lungseg import atomic, engine, evaluation, model_folder
+    from lungseg import atomic, engine, evaluation, model_folder, postprocessing
     from lungseg.datasets import load
     from lungseg.errors import UsageError
 
@@ -52,8 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     def watch(done: int, n: int) -> None:
         say(f"{done} of {n} images")
 
-    result = evaluation.evaluate(network, cases, card.size, card.threshold, watch)
+    result = evaluation.evaluate(network, cases, card.size, card.threshold, watch, postprocess=arguments.postprocess)
     how = "one training, all images of the set" + ", test-time augmentation" * arguments.tta
+    how += f", {postprocessing.STATED}" * arguments.postprocess
     name = arguments.to_card or arguments.dataset
     scores = [
         {"set": name, "metric": "dice", "at": at, "how": how, "engine": network.name,

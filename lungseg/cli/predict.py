@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     tally = prediction.predict(
         items, arguments.out, model.card, network, wanted,
-        skip_existing=arguments.skip_existing, tta=arguments.tta, watch=_Progress(len(items)),
+        skip_existing=arguments.skip_existing, tta=arguments.tta, postprocess=arguments.postprocess,
+        watch=_Progress(len(items)),
     )  # fmt: skip
     tell(f"{tally.done} segmented, {tally.skipped} skipped, {tally.failed} failed")
     print(plain(str(arguments.out / prediction_table.TABLE)))

@@ -1,6 +1,6 @@
 // What a probability map says of the lungs, by the same rules as lungseg/lungs.py: its constants, flags and sides.
 
-import { distanceTo, image, pieces } from "./opencv.js";
+import { distanceTo, holes, image, pieces } from "./opencv.js";
 
 const LEAST_PIECE = 0.01;
 const LEAST_LUNG = 0.1;
@@ -21,6 +21,19 @@ export function flags(probability, picture, threshold, usual) {
   if (touchesBorder(mask, height, width)) found.push("touches border");
   if (stability(probability) < UNSTABLE) found.push("low confidence");
   return [...found, ...unusual];
+}
+
+/** The map whose mask has the two largest pieces alone, without holes, by the rules of lungseg/postprocessing.py. */
+export function postprocessed(probability, threshold) {
+  const { height, width, data } = probability;
+  const { labels, areas } = pieces(thresholded(probability, threshold), height, width);
+  if (!areas.length) return probability;
+  const order = areas.map((_, k) => k).sort((a, b) => areas[b] - areas[a]);
+  const lungs = order.slice(0, 2).filter((k) => areas[k] >= LEAST_LUNG * areas[order[0]]);
+  const kept = Uint8Array.from(labels, (label) => (lungs.includes(label - 1) ? 1 : 0));
+  const inside = holes(kept, height, width);
+  const value = (old, at) => (inside[at] ? 1 : labels[at] && !kept[at] ? 0 : old);
+  return image(height, width, Float32Array.from(data, value));
 }
 
 export function thresholded({ data }, threshold) {

@@ -160,6 +160,27 @@ export function pieces(mask, height, width) {
   return { labels, areas, centres };
 }
 
+/** The pixels of 4-connected pieces of the background that do not reach the border, as bytes 0 or 1. */
+export function holes(mask, height, width) {
+  const found = mask.map((value) => (value ? 0 : 1));
+  const open = [];
+  const leave = (at) => {
+    if (!found[at]) return;
+    found[at] = 0;
+    open.push(at);
+  };
+  for (let x = 0; x < width; x++) [x, (height - 1) * width + x].forEach(leave);
+  for (let y = 0; y < height; y++) [y * width, y * width + width - 1].forEach(leave);
+  while (open.length) {
+    const at = open.pop();
+    if (at >= width) leave(at - width);
+    if (at + width < mask.length) leave(at + width);
+    if (at % width) leave(at - 1);
+    if ((at + 1) % width) leave(at + 1);
+  }
+  return found;
+}
+
 /** Euclidean distance of each pixel to a mask (bytes) that is not empty: along columns, then the best of each row. */
 export function distanceTo(mask, height, width) {
   const column = new Float64Array(height * width).fill(Infinity);

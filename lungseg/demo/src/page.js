@@ -1,7 +1,7 @@
 // The page: takes a file, shows the lungs, what they measure and why to look again. Nothing is sent anywhere.
 
 import { encode } from "fast-png";
-import { flags, rightSide } from "./lungs.js";
+import { flags, postprocessed, rightSide } from "./lungs.js";
 import { startNetwork } from "./network.js";
 import { bilinearRows, image, resize } from "./opencv.js";
 import { drawn, maskAt, preview } from "./overlay.js";
@@ -50,11 +50,12 @@ async function segmented(file) {
   const { height, width } = picture;
   const read = performance.now();
   const small = resize(picture, ...card.size);
-  const probability = await network(small);
+  const raw = await network(small);
   const predicted = performance.now();
+  const probability = postprocessed(raw, card.threshold);
   const mask = maskAt(probability, height, width, card.threshold);
   const areas = areasOf(mask, probability, height, width);
-  const found = [...flags(probability, small, card.threshold, card.exposure), ...remarks];
+  const found = [...flags(raw, small, card.threshold, card.exposure), ...remarks];
   const seconds = { read: read - began, network: predicted - read, total: performance.now() - began };
   return { height, width, spacing, spacingFrom, mask, probability, areas, flags: found, seconds, preview: preview(picture) };
 }
