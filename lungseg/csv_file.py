@@ -9,12 +9,15 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lungseg.errors import DataError
 
-_FORMULA = ("=", "+", "-", "@")
+# some spreadsheets pass over spaces
+_FORMULA = re.compile(r"[\s']*[=+\-@]")
+_BREAKS = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode: control characters, halves of pairs, ends of lines
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|inf|nan)")
 
 
@@ -43,8 +46,11 @@ def shielded(value: str) -> str:
 
 
 def on_one_line(value: str) -> str:
-    """The text as ``rows`` gives it back: control characters, and what is not UTF-8, are spaces."""
-    return value if value.isprintable() else "".join(c if c.isprintable() else " " for c in value)
+    """The text as ``rows`` gives it back: control characters, ends of lines, and what is not UTF-8, are spaces. Other
+    spaces stay: macOS and Japanese names have them, and the name is to be that of a file."""
+    if value.isprintable():
+        return value
+    return "".join(" " if unicodedata.category(c) in _BREAKS else c for c in value)
 
 
 def bare(cell: str) -> str:
@@ -53,7 +59,7 @@ def bare(cell: str) -> str:
 
 
 def _dangerous(text: str) -> bool:
-    return text.lstrip(" '").startswith(_FORMULA)  # some spreadsheets pass over spaces
+    return _FORMULA.match(text) is not None
 
 
 def text(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:

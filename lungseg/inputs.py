@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lungseg import terminal
 from lungseg.errors import DataError, UsageError
 from lungseg.radiograph import ENDINGS
 
@@ -30,15 +32,16 @@ def items(given: Iterable[str], out: Path) -> list[Item]:
     in the order given, each once.
 
     Files in ``out`` are left out of a folder or glob that holds others. Two files that would write the same outputs
-    keep their endings in the names of these. Raises DataError for a path that is not there and a folder or glob without
-    any file, UsageError where ``out`` is the very folder that is read: its masks would be read the next time.
+    keep their endings in the names of these. Raises DataError for a path that is not there, a folder that cannot be
+    listed and a folder or glob without any file, UsageError for an empty path and where ``out`` is the very folder that
+    is read: its masks would be read the next time.
     """
     result: dict[Path, str] = {}
-    problems = []
+    problems: list[str] = []
     for text in given:
-        path = Path(text).expanduser()
+        path = _path(text)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if not _hidden(p, path) and _is_radiograph(p))
+            inside = sorted(p for p in _below(path, problems) if _is_radiograph(p))
             if out.resolve() == path.resolve():
                 raise UsageError(f"{out}: is the folder of the images; choose another --out, or one inside it")
             local = path.resolve() in out.resolve().parents
@@ -82,8 +85,30 @@ def _is_radiograph(path: Path) -> bool:
     return dicom.may_hold_image(path)
 
 
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
+def _path(text: str) -> Path:
+    """The path that a user gave. Raises UsageError as ``terminal.path`` explains it."""
+    try:
+        return terminal.path(text)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"input {error}") from error
+
+
+def _below(folder: Path, problems: list[str]) -> Iterator[Path]:
+    """The files below a folder that are not hidden, in linked folders, too, each folder once; folders that cannot be
+    listed are added to the problems."""
+    seen = set[tuple[int, int]]()
+
+    def unlisted(error: OSError) -> None:
+        problems.append(f"{error.filename}: cannot be listed ({error.strerror}); its images would be missing")
+
+    for root, folders, files in os.walk(folder, onerror=unlisted, followlinks=True):
+        state = os.stat(root)
+        if (state.st_dev, state.st_ino) in seen:  # a link to a folder above it has no end
+            folders.clear()
+            continue
+        seen.add((state.st_dev, state.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(root, name) for name in files if not name.startswith("."))
 
 
 def _within(path: Path, folder: Path) -> bool:
@@ -96,8 +121,10 @@ def _named(result: dict[Path, str]) -> list[Item]:
     stems = {path: result[path] if times[stem.casefold()] > 1 else stem for path, stem in short.items()}
     repeated = Counter(stem.casefold() for stem in stems.values())
     if doubled := [path for path, stem in stems.items() if repeated[stem.casefold()] > 1]:
+        first = doubled[0]
+        second = next(path for path in doubled[1:] if stems[path].casefold() == stems[first].casefold())
         raise UsageError(
-            f"{doubled[0]} and {doubled[1]} have the same name, so one mask would replace the other; "
+            f"{first} and {second} have the same name, so one mask would replace the other; "
             "segment them with two commands, each with an --out of its own, or give the folder above both"
         )
     return [Item(path, result[path], stem) for path, stem in stems.items()]

@@ -22,6 +22,7 @@ from lungseg import architectures, atomic
 from lungseg.card import Card, parse
 from lungseg.errors import DataError, UsageError
 from lungseg.provenance import weights_sha256
+from lungseg.terminal import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ def open_folder(folder: str | Path) -> ModelFolder:
 
     Raises DataError with one sentence that names the file and what is wrong.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     if not folder.is_dir():
         what = "a file, not a model folder" if folder.exists() else "no such model folder"
         raise DataError(f"{folder}: {what}; `lungseg train` makes one")
@@ -120,7 +121,7 @@ def find(model: str | Path) -> ModelFolder:
     """The model folder at a path, or the shipped model of that name, checked. Raises DataError where there is none."""
     if isinstance(model, str) and model in shipped():
         return open_folder(SHIPPED / model)
-    if not Path(model).expanduser().exists():
+    if not expanded(model).exists():
         known = f"; shipped are {', '.join(shipped())}" if shipped() else ""
         raise DataError(f"{model}: no such model folder{known}")
     return open_folder(model)

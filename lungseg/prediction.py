@@ -98,7 +98,8 @@ def predict(
     refuse_overwriting(items, written)
     with _alone(out):
         _remove_abandoned({path.parent for path in written})
-        table, tally = Table(out, {item: wanted.paths(out, item)["mask"] for item in items}, skip_existing), Tally()
+        masks = {item: wanted.paths(out, item)["mask"] for item in items}
+        table, tally = Table(out, masks, written[:-1]), Tally()
         longest = _longest_name(out)
         model = f"{card.name} {card.weights_sha256[:12]}{' tta' * tta}{' post-processed' * postprocess}"
         tell = watch or (lambda item, error, tally: None)
@@ -106,7 +107,7 @@ def predict(
         def failed(item: Item, error: LungsegError) -> None:
             tally.failed += 1
             # without the file's place, which is this machine's and may name a person
-            table.add({"file": item.name, "status": "error", "error": str(error).removeprefix(f"{item.path}: ")})
+            table.add_failed(item.name, str(error).removeprefix(f"{item.path}: "))
             tell(item, str(error), tally)
 
         todo, unfit = [], []

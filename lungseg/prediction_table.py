@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lungseg import atomic, csv_file
@@ -66,14 +67,15 @@ class Table:
     """``lungs.csv`` of a folder while it grows: rows of earlier runs, then of this one in the order in which files are
     done.
 
-    masks: of this run by their items, whose earlier rows no longer hold unless keep; all others stay as they are, with
-    whatever somebody wrote into them. Raises UsageError where one of these tells of a mask that would be replaced, and
-    where an earlier row of an item's name is of another image, whose mask is still there.
+    masks: of this run by their items. Rows of other files stay as they are, with whatever somebody wrote into them.
+    written: every file that the run will write. Raises UsageError where a row of another file tells of a mask that
+    would be replaced, where an earlier row of an item's name is of another image, whose mask is still there, and where
+    a file is there that no earlier run wrote.
     Tables of earlier versions have no column ``model`` or ``input_sha256``: what their rows leave out is not known.
     """
 
-    def __init__(self, folder: Path, masks: Mapping[Item, Path], keep: bool) -> None:
-        self.path, self.rows = folder / TABLE, dict[str, dict[str, str]]()
+    def __init__(self, folder: Path, masks: Mapping[Item, Path], written: Iterable[Path] = ()) -> None:
+        self.folder, self.path, self.rows = folder, folder / TABLE, dict[str, dict[str, str]]()
         if self.path.is_file():
             rows = _read_rows(self.path)
             items = {csv_file.on_one_line(item.name): item for item in masks}
@@ -94,7 +96,14 @@ class Table:
                         f"before it was changed, which that of {item.path} would replace; choose another --out, give "
                         "the folder above both images to one command, or delete that mask first"
                     )
-            self.rows = {row["file"]: row for row in rows if keep or row["file"] not in items}
+            # also rows of this run's files: until one is done again, its earlier mask is what the row says of it
+            self.rows = {row["file"]: row for row in rows}
+        elif there := next(
+            (path for path in written if os.path.exists(path)), None
+        ):  # the table is written before any mask
+            raise UsageError(
+                f"{there}: exists, and no {TABLE} beside it says that it is an earlier prediction; choose another --out"
+            )
         self._write(list(self.rows))
 
     def __enter__(self) -> Table:
@@ -120,6 +129,13 @@ class Table:
             self.file.flush()
         except OSError as error:
             raise atomic.refused(self.path, error) from error
+
+    def add_failed(self, name: str, error: str) -> None:
+        """Append the row of a file that cannot be used. Of a mask that an earlier run made of it, it still says so."""
+        old = self.rows.get(csv_file.on_one_line(name))
+        there = old is not None and old["mask"] != "" and (self.folder / old["mask"]).is_file()
+        kept = {column: old[column] for column in ("mask", "input_sha256")} if old and there else {}
+        self.add({"file": name, "status": "error", **kept, "error": error})
 
     def finish(self, order: Sequence[str]) -> None:
         """Replace the file by the same rows in this order, those of other files first."""

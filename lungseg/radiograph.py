@@ -111,6 +111,7 @@ def _jpeg_size(path: Path, data: bytes) -> tuple[int, int]:
 
 _SIZES = {1: 1, 3: 2, 4: 4}  # bytes of a TIFF value by its type: byte, short, long
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 259, 262, 274, 277
+_FORMAT = 339  # unsigned, signed or floating-point samples
 _COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
 
 
@@ -136,6 +137,7 @@ def _tiff_size(path: Path, data: bytes) -> tuple[int, int]:
     wrong = [
         (following != 0, "holds several images; save the radiograph alone"),
         (bits not in (8, 16), f"{bits} bits; 8 or 16 are accepted"),
+        (values.get(_FORMAT, 1) != 1, "signed or floating-point samples; save it as unsigned 8 or 16 bit"),
         (samples not in (1, 3, 4), f"{samples} samples a pixel; save it as grey"),
         (values.get(_PHOTOMETRIC, 1) == 0, "white is zero (photometric interpretation 0); save it with black as zero"),
         (values.get(_PHOTOMETRIC, 1) not in (0, 1, 2), "palette or another colour model; save it as grey"),

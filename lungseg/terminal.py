@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from lungseg.errors import UsageError
+
 
 def open_streams() -> None:
     """Give a command standard streams where it has none, as under ``>&-``, in cron and in a daemon: they lead nowhere.
@@ -72,9 +74,17 @@ def path(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("an empty path; write . for the current folder")
     try:
+        return expanded(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def expanded(text: str | Path) -> Path:
+    """The path with ``~`` expanded. Raises UsageError for a home that is not known."""
+    try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: no home folder of that name; is ./{text} meant?") from error
+        raise UsageError(f"{str(text)!r}: no home folder of that name; is ./{text} meant?") from error
 
 
 def new_file(text: str) -> Path:

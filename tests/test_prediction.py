@@ -267,6 +267,101 @@ def test_a_mask_is_not_replaced_by_one_of_another_image_of_the_same_name(tmp_pat
     assert [row["input_sha256"] for row in rows(out)] == [sha256]
 
 
+def test_a_file_that_no_earlier_run_wrote_is_not_replaced(tmp_path):
+    """Shenzhen's own masks are named as a prediction's are: ``mask/<name>_mask.png``."""
+    write(tmp_path / "in" / "scan.png", picture(0))
+    write(tmp_path / "mask" / "scan_mask.png", picture(1))
+    drawn = (tmp_path / "mask" / "scan_mask.png").read_bytes()
+    with pytest.raises(UsageError, match=r"scan_mask\.png: exists, and no lungs\.csv beside it"):
+        run([tmp_path / "in"], tmp_path / "mask")
+    assert outputs(tmp_path / "mask") == {"scan_mask.png": drawn}
+
+
+def test_a_run_cut_off_before_its_first_mask_keeps_the_rows_of_the_earlier(tmp_path, monkeypatch):
+    for name in ("a.png", "b.png"):
+        write(tmp_path / "in" / name, picture(0))
+    out = tmp_path / "out"
+    run([tmp_path / "in"], out)
+    before = rows(out)
+
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction, "_read", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run([tmp_path / "in"], out)
+    assert rows(out) == before
+    assert run([tmp_path / "in"], out, skip_existing=True).skipped == 2
+
+
+def test_of_a_file_that_is_damaged_now_the_table_still_says_whose_the_earlier_mask_is(tmp_path):
+    write(tmp_path / "one" / "1.png", picture(0))
+    write(tmp_path / "two" / "1.png", picture(1))
+    out, sound = tmp_path / "out", (tmp_path / "one" / "1.png").read_bytes()
+    run([tmp_path / "one"], out)
+    (first,) = rows(out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prediction.radiograph, "read", failing)
+        assert run([tmp_path / "one"], out).failed == 1
+    (row,) = rows(out)
+    assert (row["status"], row["mask"], row["input_sha256"]) == ("error", "1_mask.png", first["input_sha256"])
+    with pytest.raises(UsageError, match="is the mask of another image"):
+        run([tmp_path / "two"], out)
+    assert (tmp_path / "one" / "1.png").read_bytes() == sound
+    assert run([tmp_path / "one"], out, skip_existing=True).done == 1
+
+
+def failing(path):
+    raise DataError(f"{path}: the disk gave up")
+
+
+@pytest.mark.parametrize("name", ["Bildschirmfoto 3.45\u202fPM.png", "\u80ba\u3000\u6b63\u9762.png", "a\u00a0b.png"])
+def test_a_name_with_other_spaces_is_that_of_its_mask(tmp_path, name):
+    write(tmp_path / "in" / name, picture(0))
+    out = tmp_path / "out"
+    run([tmp_path / "in"], out)
+    (row,) = rows(out)
+    assert row["file"] == name
+    assert (out / row["mask"]).is_file()
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_links_are_followed_once(tmp_path, monkeypatch):
+    write(tmp_path / "set" / "a.png", picture(0))
+    write(tmp_path / "elsewhere" / "b.png", picture(1))
+    (tmp_path / "set" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "round").symlink_to(tmp_path / "set")
+    (tmp_path / "set" / ".hidden").mkdir()
+    write(tmp_path / "set" / ".hidden" / "c.png", picture(2))
+    result = inputs.items([str(tmp_path / "set")], tmp_path / "out")
+    assert [item.name for item in result] == ["a.png", "link/b.png"]
+    (tmp_path / "set" / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # a mode would not keep root out
+    with pytest.raises(DataError, match=r"locked: cannot be listed \(Permission denied\)"):
+        inputs.items([str(tmp_path / "set")], tmp_path / "out")
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "an empty path"), ("~nobody-of-that-name/x.png", "no home folder")])
+def test_an_input_that_is_no_path_is_told(text, words, tmp_path):
+    with pytest.raises(UsageError, match=words):
+        inputs.items([text], tmp_path / "out")
+
+
+def test_two_files_of_one_name_are_named_together(tmp_path):
+    for folder in ("x", "y"):
+        for name in ("one.png", "two.png"):
+            write(tmp_path / folder / name, picture(0))
+    with pytest.raises(UsageError, match=r"x/one\.png and .*y/one\.png have the same name"):
+        inputs.items([str(tmp_path / "x"), str(tmp_path / "y")], tmp_path / "out")
+
+
 def test_a_name_too_long_for_its_outputs_fails_alone_before_any_prediction(tmp_path):
     """A file system's names end at 255 bytes; an umlaut has two of them."""
     longest = "\u00fc" * 123  # and _mask.png: 255 bytes

@@ -106,6 +106,7 @@ def test_a_picture_that_viewers_turn_is_used_as_stored_and_says_so(tmp_path, ord
         ({256: 100_000, 257: 100_000}, "100000 x 100000 pixels"),
         ({256: 0}, "0 x 4 pixels"),
         ({258: 32}, "32 bits"),
+        ({339: 2}, "signed or floating-point samples"),
         ({262: 0}, "white is zero"),
         ({262: 3}, "palette"),
         ({259: 7}, "compression 7"),

@@ -19,6 +19,7 @@ from bench.suites import Suite
 from lungseg import splits
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared, prepare, streamed
+from lungseg.terminal import expanded
 
 SHOWN = 5  # names of those whom an oddity concerns
 
@@ -79,7 +80,7 @@ def resolve_root(suite: Suite, given: Path | None, results: Results) -> Path:
         root = results.phantom(spec.n, spec.size, spec.seed)
         phantom.write(root, spec.n, spec.size, spec.seed)
         return root
-    named = given or (Path(os.environ["LUNGSEG_DATA"]).expanduser() if os.environ.get("LUNGSEG_DATA") else None)
+    named = given or (expanded(os.environ["LUNGSEG_DATA"]) if os.environ.get("LUNGSEG_DATA") else None)
     if named is None:
         public = [name for name in suite.sets if lungseg.DATASETS[name].source]
         fetch = f"; `python -m lungseg data fetch {public[0]}` downloads what can be" if public else ""
