@@ -18,7 +18,7 @@ from bench.records.record import PROTOCOL
 from bench.records.results import Results
 from bench.statistics import stats
 from bench.statistics.rows import Leaderboard, Row
-from bench.statistics.verdicts import EQUIVALENT, UNKNOWN, WORSE
+from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
 from bench.suites import THREE
 from lungseg import recipes
 
@@ -30,6 +30,7 @@ EXPERIMENTS = (  # suites
     "montgomery-128", "montgomery", "montgomery-128-strong", "montgomery-to-shenzhen-128", "shenzhen-to-montgomery-128",
 )  # fmt: skip
 SIGNS = {EQUIVALENT: " =", UNKNOWN: " ?", WORSE: ""}  # a row's verdict against the best of its line
+STRONG = "montgomery-128-strong"
 OLDER = "¹"  # marks a line of an older protocol
 UNBROKEN = "\u2011"  # a hyphen at which no browser breaks a line
 
@@ -102,18 +103,45 @@ def legend(local: Leaderboards) -> str:
     )
 
 
-def originals(local: Leaderboards) -> str:
-    """The pairs of the three original networks by each measure."""
+def originals(result: Leaderboards, local: Leaderboards) -> str:
+    """The pairs of the three original networks by each measure, and what longer training makes of them."""
     leaderboard = local[0]
     rows = [row for row in shown(leaderboard) if row.name in THREE]
+    cells = [cell for row in rows for cell in leaderboard.cells_of(row)]
     said = other_measures.said_of(leaderboard, rows, name)
-    return f"**U-Net, ResUNet or R2U-Net**, first line: {said[0].lower()}{said[1:]}"
+    return (
+        f"**U-Net, ResUNet or R2U-Net**, first line ({sum(cell.rising for cell in cells)} of {len(cells)} trainings"
+        f" still improving when they ended): {said[0].lower()}{said[1:]} {longer(result)}"
+    )
+
+
+def longer(result: Leaderboards) -> str:
+    """The verdicts on the three by the newest section of ``strong`` that ranks all of them. LookupError where none
+    does."""
+    leaderboard = max(
+        (s for s in result if s.conditions.suite == STRONG and set(THREE) <= {row.name for row in shown(s)}),
+        key=lambda s: s.conditions.protocol, default=None,
+    )  # fmt: skip
+    if leaderboard is None:
+        raise LookupError(f"no section of {STRONG} ranks {', '.join(THREE)}: README needs other findings")
+    key = leaderboard.conditions
+    rows = [row for row in shown(leaderboard) if row.name in THREE]
+    last, before = rows[-1], rows[:-1]
+    pairs = [leaderboard.pair(row.name, last.name) for row in before]
+    if not all(pair and pair.verdict == BETTER for pair in pairs):
+        raise LookupError(
+            f"the last of the three in {STRONG} is not worse than both others: README needs other findings"
+        )
+    seeds = counted(min(len(row.seeds) for row in rows), "seed")
+    older = f", protocol {key.protocol}" * (key.protocol < PROTOCOL)
+    return f"With `{key.recipe}` ({seeds}{older}) {listed([name(row.name) for row in before])} are better than {name(last.name)}."
 
 
 def recipe(local: Leaderboards) -> str:
-    """What the recipes are, and what the second adds. LookupError where it does not add more than a network does."""
+    """What the recipes are, and what the second adds. LookupError where it does not add more than the choice among the
+    networks that are not light."""
     first, strong = (next(s for s in local if s.conditions.suite == f"montgomery-128{end}") for end in ("", "-strong"))
-    before = {row.name: round(row.dice.value, 3) for row in shown(first)}
+    before = {row.name: round(row.dice.value, 3) for row in shown(first) if row.name not in LIGHT}
     gains = {row.name: round(row.dice.value, 3) - before[row.name] for row in shown(strong) if row.name in before}
     apart = max(before.values()) - min(before.values())
     if min(gains.values()) <= apart:
@@ -121,8 +149,9 @@ def recipe(local: Leaderboards) -> str:
     added = listed([f"{gain:.3f} to {name(row)}" for row, gain in gains.items()])
     epochs = [recipes.recipe(s.conditions.recipe).epochs for s in (first, strong)]
     return (
-        f"**The recipe matters more than the network**: by the source protocol, `reference` ({epochs[0]} epochs, no"
-        f" augmentation), networks are {apart:.3f} apart; `strong` ({epochs[1]} epochs, augmentation) adds {added}."
+        f"**The recipe matters more** than the choice among {listed([name(network) for network in before])}: by"
+        f" `reference` ({epochs[0]} epochs, no augmentation) they are {apart:.3f} apart; `strong` ({epochs[1]} epochs,"
+        f" augmentation) adds {added}."
     )
 
 
@@ -143,7 +172,7 @@ def findings(result: Leaderboards) -> str:
     return "\n".join([
         table(headers, [line(leaderboard) for leaderboard in local]), "",
         paragraph(legend(local), width=WIDTH), "",
-        *(paragraph(one(local), "- ", width=WIDTH) for one in (originals, recipe, light)),
+        *(paragraph(text, "- ", width=WIDTH) for text in (originals(result, local), recipe(local), light(local))),
     ])  # fmt: skip
 
 
