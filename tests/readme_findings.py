@@ -134,7 +134,8 @@ def longer(result: Leaderboards) -> str:
         )
     seeds = counted(min(len(row.seeds) for row in rows), "seed")
     older = f", protocol {key.protocol}" * (key.protocol < PROTOCOL)
-    return f"With `{key.recipe}` ({seeds}{older}) {listed([name(row.name) for row in before])} are better than {name(last.name)}."
+    better = listed([name(row.name) for row in before])
+    return f"With `{key.recipe}` ({seeds}{older}) {better} are better than {name(last.name)}."
 
 
 def recipe(local: Leaderboards) -> str:
