@@ -23,14 +23,17 @@ _BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 def display(row_name: object) -> str:
     """A row's name with its architecture as its paper writes it; of an unknown architecture the name itself.
 
-    ``unet (plateau)`` gives ``U-Net (plateau)``, ``unet+tta`` gives ``U-Net + TTA``. Not escaped.
+    ``unet (plateau)`` gives ``U-Net (plateau)``, ``unet+tta`` gives ``U-Net + TTA``, ``unet+post`` ``U-Net + post``.
+    Not escaped.
     """
     text = str(row_name)
     result = _FIRST.match(text)
     known = DISPLAY_NAMES.get(result[0]) if result else None
     if not (result and known):
         return text
-    return known + text[result.end() :].replace("+tta", " + TTA", 1).replace("+seeds", " + seeds", 1)
+    return known + text[result.end() :].replace("+tta", " + TTA", 1).replace("+seeds", " + seeds", 1).replace(
+        "+post", " + post", 1
+    )
 
 
 def fitting(names: Iterable[str], letters: int = 64) -> list[str]:

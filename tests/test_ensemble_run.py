@@ -11,6 +11,7 @@ from bench.__main__ import main
 from bench.figures import gallery
 from bench.records.results import Results
 from bench.running import ensemble
+from lungseg.postprocessing import two_lungs
 
 SUITE = replace(
     suites.suite("smoke"),
@@ -37,7 +38,7 @@ def known(faulty):
 def made(known, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     assert main(["run", SUITE.name, "--no-speed", "--results", str(folder)]) == 0
-    assert main(["ensemble", SUITE.name, "--tta", "--results", str(folder)]) == 0
+    assert main(["ensemble", SUITE.name, "--tta", "--postprocess", "--results", str(folder)]) == 0
     return folder
 
 
@@ -47,7 +48,8 @@ def held(folder):
 
 def test_each_fold_has_its_entries(made):
     names = {"tiny.phantom.f{}.s0", "tiny.phantom.f{}.s1", "tiny+seeds.phantom.f{}.s0", "tiny+tta.phantom.f{}.s0",
-             "tiny+tta.phantom.f{}.s1", "tiny+seeds+tta.phantom.f{}.s0"}  # fmt: skip
+             "tiny+tta.phantom.f{}.s1", "tiny+seeds+tta.phantom.f{}.s0", "tiny+post.phantom.f{}.s0",
+             "tiny+post.phantom.f{}.s1"}  # fmt: skip
     assert held(made).keys() == {name.format(fold) for name in names for fold in (0, 1)}
 
 
@@ -93,11 +95,22 @@ def test_where_both_seeds_agree_their_mean_agrees_with_them(made, fold):
     assert ((mean != one).any(), (mean != two).any()) == (True, True)
 
 
+@pytest.mark.parametrize("fold", [0, 1])
+def test_post_processed_masks_are_those_of_the_training_after_it(made, fold):
+    ids = held(made)[f"tiny.phantom.f{fold}.s0"]["split"]["test"]
+    raw, final = masks(made, "tiny", 0, ids), masks(made, "tiny+post", 0, ids)
+    assert (raw != final).any(), "or nothing was post-processed"
+    assert np.array_equal(final, np.stack([two_lungs(mask.astype(np.float32), 0.5) >= 0.5 for mask in raw]))
+    record = held(made)[f"tiny+post.phantom.f{fold}.s0"]
+    assert record["inputs"]["postprocess"] is True
+    assert [member["cell"] for member in record["inputs"]["members"]] == [f"tiny.phantom.f{fold}.s0"]
+
+
 def test_the_same_command_again_makes_nothing(made, monkeypatch, capsys):
     before = held(made)
     monkeypatch.setattr(ensemble, "_made", lambda *_: pytest.fail("nothing is to be made"))
-    assert main(["ensemble", SUITE.name, "--tta", "--results", str(made)]) == 0
-    assert "8 of 8 ensembles have a valid record and are kept" in capsys.readouterr().out
+    assert main(["ensemble", SUITE.name, "--tta", "--postprocess", "--results", str(made)]) == 0
+    assert "12 of 12 ensembles have a valid record and are kept" in capsys.readouterr().out
     assert held(made) == before
 
 
@@ -106,6 +119,7 @@ def test_such_records_can_be_shown_published_and_reported(made, tmp_path):
     assert validate(records) == unlike(records) == []
     page = " ".join((made / f"{SUITE.name}.md").read_text(encoding="utf-8").split())
     assert "tiny+seeds+tta is the mean of 2 trainings and 7 TTA transforms of each image" in page
+    assert "tiny+post is one training's masks, post-processed (two largest pieces, holes filled)" in page
     assert main(["report", "--suite", SUITE.name, "--results", str(made), "--no-figures"]) == 0
     assert main(["publish", SUITE.name, "--results", str(made), "--to", str(tmp_path)]) == 0
     assert (tmp_path / "costs.csv").read_text().splitlines()[1].startswith(f"{SUITE.name},4,")

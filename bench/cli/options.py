@@ -74,6 +74,11 @@ def _measuring(verb: Verb) -> None:
         action="store_true",
         help="also average over test-time augmentation (TTA): rotated, scaled and gamma-changed copies",
     )
+    ensemble.add_argument(
+        "--postprocess",
+        action="store_true",
+        help="also score post-processed masks: the two largest pieces, holes filled",
+    )
     robustness = verb("robustness", "measure the loss of Dice on corrupted images, from stored weights; trains nothing")
     robustness.add_argument("suite", help="name of the suite; see `list`")
     robustness.add_argument("--arch", help=ARCHITECTURES)

@@ -53,7 +53,10 @@ def ensemble(options: argparse.Namespace) -> int:
     with _at_work(options, suite) as (suite, root, executor):
         from bench.running import ensemble
 
-        code = ensemble.make(suite, root, options.results, options.seeds, say, tta=options.tta, executor=executor)
+        code = ensemble.make(
+            suite, root, options.results, options.seeds, say, tta=options.tta, postprocess=options.postprocess,
+            executor=executor,
+        )  # fmt: skip
         return _report(options.results, suite, code)
 
 

@@ -57,7 +57,9 @@ def _network(ranked: Sequence[Row], name: Namer) -> str:
 
 
 def made_of(row: Row) -> str:
-    """What an ensemble is a mean of: ``the mean of 3 trainings and 7 TTA transforms of each image``."""
+    """What a row that is no network's own is: ``the mean of 3 trainings and 7 TTA transforms of each image``."""
+    if row.postprocessed:
+        return "one training's masks, post-processed (two largest pieces, holes filled)"
     parts = [f"{row.trainings} trainings"] if row.trainings > 1 else []
     parts += [f"{row.transforms} TTA transforms of each image"] if row.transforms > 1 else []
     return f"the mean of {' and '.join(parts)}"

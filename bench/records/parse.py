@@ -279,6 +279,7 @@ def _inputs(inputs: Any) -> Inputs:
         recipe=inputs.get("recipe") or {},
         members=tuple(members),
         tta=tuple(_sequence(inputs, "tta", "inputs.")) if "tta" in inputs else (),
+        postprocess=inputs.get("postprocess") is True,
         every=inputs,
     )
 

@@ -25,6 +25,7 @@ POOR = 0.8  # mean Dice under which a network knows little more than where lungs
 LEVEL = 0.002  # rise of the best validation Dice over the last fifth of the epochs that counts as still learning
 SEEDS = "+seeds"  # after an architecture's name: the mean of all of its seeds' probabilities
 VIEWS = "+tta"  # the mean over transforms of each image
+POST = "+post"  # the masks of one training, post-processed
 
 
 @dataclass(frozen=True)
@@ -259,6 +260,7 @@ class Inputs:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     members: tuple[Member, ...] = ()
     tta: tuple[Any, ...] = ()
+    postprocess: bool = False
     every: Mapping[str, Any] = field(default_factory=dict)
 
     @property

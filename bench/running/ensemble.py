@@ -1,4 +1,5 @@
-"""A suite's ensembles: means over an architecture's seeds, over TTA, or both, fold by fold; valid records are kept.
+"""A suite's ensembles: means over an architecture's seeds, over TTA, or both, and post-processed masks, fold by fold;
+valid records are kept.
 
 One fresh process per architecture (``python -m bench.running.ensemble``) predicts and scores them; trains nothing.
 """
@@ -20,7 +21,7 @@ import numpy as np
 
 from bench import suites
 from bench.records import store
-from bench.records.record import SEEDS, VIEWS, Record
+from bench.records.record import POST, SEEDS, VIEWS, Record
 from bench.records.results import Results
 from bench.running import data, held_out, trained, worker
 from bench.running.data import SuiteData
@@ -29,6 +30,7 @@ from bench.running.training import fingerprint_inputs, of_cell, restored
 from bench.suites import Cell, Suite
 from lungseg import atomic, prepare
 from lungseg.errors import PARTIAL, DataError, UsageError
+from lungseg.postprocessing import two_lungs
 from lungseg.splits import Fold
 from lungseg.tta import IDENTITY, TRANSFORMS, Transform, averaged
 
@@ -47,6 +49,11 @@ class Ensemble:
         """The TTA transforms that each member is averaged over."""
         return tuple(Transform(**transform) for transform in self.inputs["tta"])
 
+    @property
+    def postprocess(self) -> bool:
+        """Whether masks are post-processed."""
+        return self.inputs.get("postprocess") is True
+
     def fold(self, suite_data: SuiteData) -> Fold:
         """The fold whose test images the ensemble predicts. It trains on none: each member has its own fold."""
         return suite_data.partition(self.cell.seed)[self.cell.fold]
@@ -63,11 +70,13 @@ class Entries:
 
 
 def ensembles(
-    suite: Suite, suite_data: SuiteData, results: Results, seeds: int | None = None, *, tta: bool = False
-) -> list[Ensemble]:
+    suite: Suite, suite_data: SuiteData, results: Results, seeds: int | None = None, *, tta: bool = False,
+    postprocess: bool = False,
+) -> list[Ensemble]:  # fmt: skip
     """Every ensemble of the suite's architectures under its recipe, not its variants; by architecture, then by fold.
 
     seeds: the first so many; None for all that have a record of this machine. tta: also test-time augmentation.
+    postprocess: also each training's masks, post-processed.
     Raises DataError that lists every member whose record or weights are missing, UsageError where nothing is left
     to average.
     """
@@ -82,21 +91,22 @@ def ensembles(
                 f"`{trained.run_command(local)}` first, or exclude it with --arch"
             )
             continue
-        if len(chosen) == 1 and not tta:
+        if len(chosen) == 1 and not (tta or postprocess):
             raise UsageError(
                 f"{architecture} has only seed {chosen[0]}; an ensemble needs at least two: train more with "
-                f"`{trained.run_command(local)} --seeds 3`, or add --tta"
+                f"`{trained.run_command(local)} --seeds 3`, or add --tta or --postprocess"
             )
         cells = suites.cells(replace(local, seeds=tuple(chosen)))
         records, lacking = trained.records(cells, local, suite_data, results, "--seeds, --folds or --arch")
         problems += lacking
         if lacking:
             continue
-        of_one = _of_one(cells, records, local, suite_data, tta)
+        of_one = _of_one(cells, records, local, suite_data, tta, postprocess)
         if not of_one:
             raise UsageError(
                 f"{architecture}: each seed has its own split, so an ensemble over seeds needs all {suite.folds} folds "
-                f"of each: train and select them (`--folds {','.join(map(str, range(suite.folds)))}`), or add --tta"
+                f"of each: train and select them (`--folds {','.join(map(str, range(suite.folds)))}`), or add --tta or "
+                "--postprocess"
             )
         result += of_one
     if problems:
@@ -105,8 +115,9 @@ def ensembles(
 
 
 def _of_one(
-    cells: Sequence[Cell], records: Mapping[str, Record], suite: Suite, suite_data: SuiteData, tta: bool
-) -> list[Ensemble]:
+    cells: Sequence[Cell], records: Mapping[str, Record], suite: Suite, suite_data: SuiteData, tta: bool,
+    postprocess: bool,
+) -> list[Ensemble]:  # fmt: skip
     """The ensembles of one architecture, whose cells all have records."""
     result = []
     seeds = sorted({cell.seed for cell in cells})
@@ -116,6 +127,8 @@ def _of_one(
         together = _holding_out(suite_data.partition(seeds[0])[fold], cells, suite_data)
         if len(seeds) > 1 and together:
             chosen += [(SEEDS, seeds[0], together, (IDENTITY,))]
+        if postprocess:
+            chosen += [(POST, cell.seed, [cell], (IDENTITY,)) for cell in local]
         if tta:
             chosen += [(VIEWS, cell.seed, [cell], TRANSFORMS) for cell in local]
             if len(seeds) > 1 and together:
@@ -135,6 +148,7 @@ def _of_one(
                     for c in some
                 ],
                 "tta": [asdict(transform) for transform in transforms],
+                **({"postprocess": True} if suffix == POST else {}),
             }
             result.append(Ensemble(named, tuple(some), made_from))
     return result
@@ -160,6 +174,7 @@ def make(
     say: Callable[[str], None],
     *,
     tta: bool = False,
+    postprocess: bool = False,
     executor: Executor | None = None,
 ) -> int:
     """Score the ensembles without a valid record; 0, or 4 where a process failed and left its ensembles unscored.
@@ -168,7 +183,7 @@ def make(
     average.
     """
     suite_data = data.load_suite_data(suite, root, results)
-    wanted = ensembles(suite, suite_data, results, seeds, tta=tta)
+    wanted = ensembles(suite, suite_data, results, seeds, tta=tta, postprocess=postprocess)
     todo = [e for e in wanted if results.find(e.cell, e.inputs) is None]
     if len(todo) < len(wanted):
         say(f"{len(wanted) - len(todo)} of {len(wanted)} ensembles have a valid record and are kept")
@@ -228,6 +243,8 @@ def run(details: Entries, say: Say) -> None:
             for ids in held_out.batches(fold.test):
                 start = time.monotonic()
                 probability = mean(by_seed(ensemble.members, by_member, ids))
+                if ensemble.postprocess:
+                    probability = np.stack([two_lungs(one, threshold) for one in probability])
                 averaging += time.monotonic() - start
                 keep(held.add(ids, probability))
                 member_predictions.release()

@@ -168,6 +168,7 @@ class Row:
     peak_memory_bytes: int | None
     trainings: int  # whose mean each prediction is; 1: a network's own
     transforms: int  # of each image, whose mean each prediction is; 1: the image itself
+    postprocessed: bool  # whether its masks are (lungseg.postprocessing)
     stored: AtStored | None = None  # None of records that were not scored there
     fixed_split: float | None = None  # Dice pooled over deepdraw's test images; None where they are not predicted
     calibration: Calibration | None = None
@@ -180,8 +181,8 @@ class Row:
 
     @property
     def single(self) -> bool:
-        """Whether a prediction is one network's, of the image itself: what an architecture is compared by."""
-        return self.trainings == self.transforms == 1
+        """Whether a prediction is one network's own, of the image itself: what an architecture is compared by."""
+        return self.trainings == self.transforms == 1 and not self.postprocessed
 
     @property
     def rank(self) -> int | None:

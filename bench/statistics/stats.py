@@ -180,6 +180,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
         peak_memory_bytes=max(memory) if memory else None,
         trainings=max(r.inputs.networks for r in records),
         transforms=max(len(r.inputs.tta) or 1 for r in records),
+        postprocessed=any(r.inputs.postprocess for r in records),
         stored=at_stored(scores),
         fixed_split=None if key.cross_dataset else fixed_split_dice(key.test_set, cases),
         calibration=_calibration(records),
