@@ -29,8 +29,8 @@ def by_group(leaderboard: Leaderboard, known: Subgroups) -> list[str]:
     )
     if not any(known.values()):
         return [paragraph(missing)] if requested and leaderboard.rows else []
-    shown = fitting([r.name for r in leaderboard.rows][:SHOWN])
-    shown = [n for n in shown if any(n in result["dice"] for groups in known.values() for result in groups.values())]
+    scored = {name for groups in known.values() for result in groups.values() for name in result["dice"]}
+    shown = fitting([r.name for r in leaderboard.rows if r.name in scored][:SHOWN])  # ensembles have no such scores
     rows = [
         [escape(attribute), escape(group), str(result["n"] or f"under {subgroups.MIN_GROUP}"),
          *(unbroken(with_interval(subgroups.interval(result["dice"][n]), DIGITS)) if n in result["dice"] else NONE
