@@ -36,6 +36,19 @@ def test_the_verdict_comes_first():
         assert weights.startswith("Not known: " if verdict == "Not known" else f"{known}: ")
 
 
+def test_the_p_value_beside_a_verdict_is_that_of_its_own_test():
+    (leaderboard,) = leaderboards(grid(("unet", "resunet"), n=60))
+    (pair,) = leaderboard.pairs
+    for p, p_apart, said in (
+        (0.138, 0.035, "(equivalence test: p = 0.035, Holm-corrected)"),
+        (0.138, 0.0002, "(equivalence test: p < 0.001, Holm-corrected)"),
+        (0.004, 1.0, "(p = 0.004, Holm-corrected)"),
+        (0.138, 0.2, "(p = 0.138, Holm-corrected)"),
+    ):
+        judged = replace(pair, p_holm=p, p_apart_holm=p_apart)
+        assert said in answers.significance(replace(leaderboard, pairs=(judged,)))
+
+
 def test_rows_that_the_first_is_not_better_than_are_named_once():
     (leaderboard,) = leaderboards(grid(("unet", "resunet", "r2unet"), n=60))
     first, second, third = (row.name for row in leaderboard.rows)

@@ -103,7 +103,9 @@ def _verdict(pair: Pair) -> str:
 
 
 def _describe(leaderboard: Leaderboard, pair: Pair, name: Namer) -> str:
-    p = p_value(pair.p_holm) if pair.p_holm < 0.001 else f"= {p_value(pair.p_holm)}"
+    alike = pair.verdict == EQUIVALENT  # which no p value of no difference shows, however large
+    value = pair.p_apart_holm if alike else pair.p_holm
+    p = f"{'equivalence test: ' * alike}p {'= ' * (value >= 0.001)}{p_value(value)}"
     chance = f"{100 * pair.probability_of_improvement.value:.0f} %"
     single = all(row.single for row in leaderboard.rows if row.name in (pair.first, pair.second))
     first, second = (f"a trained {name(pair.first)}", f"a trained {name(pair.second)}") if single else (
@@ -111,7 +113,7 @@ def _describe(leaderboard: Leaderboard, pair: Pair, name: Namer) -> str:
     ahead = f"{first} beats {second} on an image with probability {chance}"
     if max(pair.seeds) == 1:
         ahead = f"{name(pair.first)} is ahead on {chance} of images"
-    return f"{with_interval(pair.difference, sign=True)} Dice on the same patients (p {p}, Holm-corrected), and {ahead}"
+    return f"{with_interval(pair.difference, sign=True)} Dice on the same patients ({p}, Holm-corrected), and {ahead}"
 
 
 def trust(leaderboard: Leaderboard) -> str | None:

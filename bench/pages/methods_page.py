@@ -141,7 +141,9 @@ def _statistics() -> str:
             ("Better, worse", f"the difference is significant at {100 * ALPHA:.0f} %, Holm-corrected for all pairs of"
              " the table."),
             ("Equivalent", f"two one-sided tests (Schuirmann 1987), also Holm-corrected, rule out a difference of"
-             f" {MARGIN} Dice or more. This verdict takes precedence over a significant difference."),
+             f" {MARGIN} Dice or more. This verdict takes precedence over a significant difference. Two one-sided tests"
+             f" at {100 * ALPHA:.0f} % correspond to the {100 * (1 - 2 * ALPHA):.0f} % interval, so the {level} interval"
+             f" shown may reach past {MARGIN}."),
             ("Not known", "the data support none of these conclusions."),
             ("Other measures", "IoU, precision, recall, accuracy, and Dice and NSD at the stored size undergo the same"
              " tests, Holm-corrected over pairs for each measure separately (`tables/<suite>/measures.csv`). As for"
