@@ -238,6 +238,12 @@ def test_who_is_ahead_is_of_images_with_one_seed_and_of_trainings_with_several(s
     assert words in answers.significance(leaderboard)
 
 
+def test_a_table_of_several_pairs_says_that_its_intervals_are_not_corrected(tmp_path):
+    said = "Intervals are not corrected for several pairs, verdicts are."
+    assert said in flat(page(tmp_path / "three", grid(n=60)))
+    assert said not in flat(page(tmp_path / "two", grid(("unet", "resunet"), n=60)))
+
+
 def test_a_difference_that_is_real_and_within_the_margin_is_called_small():
     (leaderboard,) = leaderboards(grid(("unet", "resunet"), seeds=(0, 1, 2), n=50))
     pair = leaderboard.pairs[0]

@@ -137,13 +137,16 @@ def _statistics() -> str:
              " patients and, within each, of seeds, at the levels of Student's t (Hesterberg 2015). In simulations"
              " (tests/test_coverage.py) it covers 94 to 95 % for 138 skewed scores and 93 % for 18 to 60."),
             ("Difference of two rows", "paired over the same patients. The test is Student's t with Satterthwaite's"
-             " degrees of freedom and the standard error to which the bootstrap over patients and seeds converges."),
+             " degrees of freedom and the standard error to which the bootstrap over patients and seeds converges."
+             f" {level} intervals of differences are not corrected for the number of pairs and verdicts are, so an"
+             " interval may exclude 0 where the verdict is not known. A p value beside a verdict is of no difference,"
+             " except where equivalence is named."),
             ("Better, worse", f"the difference is significant at {100 * ALPHA:.0f} %, Holm-corrected for all pairs of"
              " the table."),
             ("Equivalent", f"two one-sided tests (Schuirmann 1987), also Holm-corrected, rule out a difference of"
              f" {MARGIN} Dice or more. This verdict takes precedence over a significant difference. Two one-sided tests"
-             f" at {100 * ALPHA:.0f} % correspond to the {100 * (1 - 2 * ALPHA):.0f} % interval, so the {level} interval"
-             f" shown may reach past {MARGIN}."),
+             f" at {100 * ALPHA:.0f} % correspond to the {100 * (1 - 2 * ALPHA):.0f} % interval, so the {level}"
+             f" interval shown may reach past {MARGIN}."),
             ("Not known", "the data support none of these conclusions."),
             ("Other measures", "IoU, precision, recall, accuracy, and Dice and NSD at the stored size undergo the same"
              " tests, Holm-corrected over pairs for each measure separately (`tables/<suite>/measures.csv`). As for"

@@ -149,10 +149,11 @@ def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True
     if any(r.stored for r in rows):
         at += "; HD95 (95th percentile of boundary distances, median over predictions) and NSD (share of the boundary"
         at += f" within 2 {common_unit(leaderboard.rows)}, mean over patients) at each mask's original size"
+    several = " Intervals are not corrected for several pairs, verdicts are." * (len(leaderboard.pairs) > 1)
     costs = _costs_explained(leaderboard, rows) * with_costs
     parts = [
-        f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice.{costs} {NONE}: not measured,"
-        " or the best itself."
+        f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice.{several}{costs} {NONE}: not"
+        " measured, or the best itself."
     ]
     if any(r.rank and single_seed(leaderboard, r) for r in rows):
         parts.append(FEW_MEANS)
