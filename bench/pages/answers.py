@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.markdown import counted, duration, escape, listed, p_value, with_interval
-from bench.names import device
+from bench.names import data, device
 from bench.pages import completeness
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
@@ -145,15 +145,17 @@ def chosen(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     result = leaderboard.nested
     if result is None:
         return None
-    ranked = leaderboard.ranked
-    folds = sum(result.chosen.values())
-    if leaderboard.conditions.folds > 1:
+    key, folds = leaderboard.conditions, sum(result.chosen.values())
+    if key.folds > 1:
         which = listed([f"{name(row)} in {n}" for row, n in result.chosen.items()])
         how = f"If the other folds choose each fold's row ({which} of {folds}), Dice is {result.dice:.4f}"
     else:
-        how = f"The row with the highest validation Dice, {name(next(iter(result.chosen)))}, has {result.dice:.4f}"
+        on = f" on {escape(data(key.train_set))}" if key.cross_dataset else ""
+        how = f"The row with the highest validation Dice{on}, {name(next(iter(result.chosen)))}, has {result.dice:.4f}"
+    fewer = "the " * (result.candidates < len(leaderboard.ranked))  # ensembles have no validation Dice
+    rows = f"{fewer}{counted(result.candidates, 'row')}{' that have one' * bool(fewer)}"
     return (
-        f"{how}, against {result.highest:.4f} for the highest of {len(ranked)} rows, which selection biases upwards."
+        f"{how}, against {result.highest:.4f} for the highest of {rows}, which selection biases upwards."
         f" Over all suites {counted(leaderboard.scored, 'set')} of predictions of these images were scored."
     )
 
