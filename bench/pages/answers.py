@@ -185,7 +185,8 @@ def about(leaderboard: Leaderboard, rows: Sequence[Row] = ()) -> str:
 
 
 def stable(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
-    """Whether the first row stays first under label tolerances; None where none were recorded."""
+    """Whether the first row keeps the highest mean if all borders of the ground truth are shifted; None where no label
+    tolerances were recorded."""
     result = leaderboard.ranking
     if result is None or len(result.tolerance_dice) < 2:
         return None
@@ -197,9 +198,15 @@ def stable(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
             rivals.setdefault(leader, []).append(px)
     tried = ", ".join(f"{px:+d}" for px in sorted(result.tolerance_dice) if px)
     if not rivals:
-        return f"Yes: {name(first)} stays first if the ground truth is eroded or dilated ({tried} px)."
+        return (
+            f"Yes: {name(first)} keeps the highest mean if the ground truth is eroded or dilated ({tried} px); no"
+            " differences were tested."
+        )
     parts = [f"{name(rival)} leads at {', '.join(f'{k:+d}' for k in px)} px" for rival, px in rivals.items()]
-    return f"Not always: with the ground truth eroded (-) or dilated (+), {listed(parts)} ({tried} tried)."
+    return (
+        f"Not always: with the ground truth eroded (-) or dilated (+), {listed(parts)} ({tried} tried), by the order of"
+        " means, which is not tested."
+    )
 
 
 def converged(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
@@ -218,7 +225,7 @@ def further(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, s
     result = [
         (TRUST, trust(leaderboard)),
         (CHOSEN, chosen(leaderboard, name)),
-        ("Would another reader of the images agree?", stable(leaderboard, name)),
+        ("Does the order hold if all borders are shifted?", stable(leaderboard, name)),
         ("Had training converged?", converged(leaderboard, name)),
         ("What did these trainings cost?", cost(leaderboard, name)),
         (SEEDS, unequal(leaderboard, name)),
