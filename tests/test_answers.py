@@ -113,9 +113,11 @@ def test_what_ran_beside_is_told_with_other_suites_on_such_a_machine_alone():
 
     alone, alongside = at("a", 10), [*at("a", 10), *at("b", 11)]
     elsewhere = [*at("a", 10), *at("b", 11, cpu="Another CPU")]
-    assert "All scored cells took 2.0 min (CPU)." in answers.cost(leaderboards(alone)[0])
+    assert answers.cost(leaderboards(alone)[0]) == "The times of all scored cells add up to 2.0 min (CPU)."
     shared = answers.cost(leaderboards(alongside)[0])
-    assert "All scored cells together took 2.0 min (CPU, up to 2 with those of other suites)." in shared
+    assert shared.endswith("add up to 2.0 min (CPU); up to 2 ran at a time with those of other suites.")
+    both = answers.cost(replace(leaderboards(alone)[0], at_once=2, concurrent_cells=4))
+    assert both.endswith("(CPU); up to 2 ran at a time, 4 with those of other suites.")
     assert answers.cost(leaderboards(elsewhere)[0]) == answers.cost(leaderboards(alone)[0])
 
 

@@ -62,7 +62,7 @@ def test_an_ensemble_counts_as_one_seed_and_costs_all_of_its_members():
     assert "cover patients and 3 seeds. A mean of several trainings is one set of weights" in answers.about(leaderboard)
     assert answers.unequal(leaderboard) is None
     spent = sum(r["timing"]["total_seconds"] for r in grid(("unet", "resunet"), (0, 1, 2)))
-    assert f"took {spent / 60:.1f} min" in answers.cost(leaderboard)
+    assert f"add up to {spent / 60:.1f} min" in answers.cost(leaderboard)
     assert "With one seed" in answers.about(leaderboards(table((0,)))[0])
 
 

@@ -247,13 +247,13 @@ def cost(leaderboard: Leaderboard, name: Namer = escape) -> str:
     if not leaderboard.rows:
         return "Unknown."
     total, alongside = sum(c.total_seconds for c in leaderboard.cells if c.trained and c.scored), leaderboard.at_once
-    shared = f", up to {alongside} at a time" if alongside > 1 else ""
-    if leaderboard.concurrent_cells > alongside:
-        shared += f", up to {leaderboard.concurrent_cells} with those of other suites"
-    summed = " together" if max(alongside, leaderboard.concurrent_cells) > 1 else ""
-    return (
-        f"All scored cells{summed} took {duration(total)} ({name(device(leaderboard.conditions.device_kind))}{shared})."
-    )
+    most = leaderboard.concurrent_cells
+    parts = [f"up to {alongside} ran at a time"] if alongside > 1 else []
+    if most > alongside:
+        parts.append(f"{'' if parts else 'up to '}{most}{'' if parts else ' ran at a time'} with those of other suites")
+    shared = f"; {', '.join(parts)}" if parts else ""
+    on = name(device(leaderboard.conditions.device_kind))
+    return f"The times of all scored cells add up to {duration(total)} ({on}){shared}."
 
 
 def rising(leaderboard: Leaderboard) -> list[tuple[Row, int, int]]:
