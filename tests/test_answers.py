@@ -67,6 +67,7 @@ def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_p
     (leaderboard,) = leaderboards(grid(("unet", "resunet", "r2unet"), seeds=range(3), n=60))
     text = answers.trust(leaderboard)
     assert text.startswith("Simulated tables of 3 equal methods with 3 seeds each call at least one pair different in ")
+    assert " % (two networks compared alone, without correction: " in text
     sizes = [leaderboard.power.detectable[n] for n in (3, 5, 10)]
     assert sizes == sorted(sizes, reverse=True)
     assert f"{sizes[0]:.4f} with 3 seeds, {sizes[1]:.4f} with 5 seeds and {sizes[2]:.4f} with 10 seeds." in text

@@ -123,10 +123,10 @@ def trust(leaderboard: Leaderboard) -> str | None:
     if result is None:
         return None
     seeds = counted(result.seeds, "seed")
-    single = f" (a given pair in {_share(result.pair)} %)" if result.rows > 2 else ""
+    alone = f" (two networks compared alone, without correction: {_share(result.pair)} %)" if result.rows > 2 else ""
     wrong = (
         f"Simulated tables of {result.rows} equal methods with {seeds} each call at least one pair different in"
-        f" {_share(result.table)} %{single}"
+        f" {_share(result.table)} %{alone}"
     )
     sizes = [f"{size:.4f} with {counted(n, 'seed')}" for n, size in sorted(result.detectable.items())]
     few = " One seed says nothing about methods." if result.seeds == 1 else ""

@@ -193,8 +193,8 @@ def _power(leaderboards: Sequence[Leaderboard]) -> list[str]:
     headers = ["Suite", "Device", "Rows", "Seeds", "Pair error", "Table error", "3 seeds", "5 seeds", "10 seeds"]
     note = (
         "Simulated from the variances of the records (`tests/VERDICTS.md` also has the rate of false equivalence)."
-        " Pair error, table error: how often equal methods are called different, in a single pair and anywhere in a"
-        " Holm-corrected table. 3, 5 and 10 seeds: the smallest difference found with 80 % power."
+        " Pair error: how often two equal methods that are compared alone, without correction, are called different."
+        " Table error: how often any pair of equal methods is, in a Holm-corrected table. 3, 5 and 10 seeds: the smallest difference found with 80 % power."
     )
     return [paragraph(note), table(headers, rows, left=2)]
 
