@@ -194,7 +194,8 @@ def _power(leaderboards: Sequence[Leaderboard]) -> list[str]:
     note = (
         "Simulated from the variances of the records (`tests/VERDICTS.md` also has the rate of false equivalence)."
         " Pair error: how often two equal methods that are compared alone, without correction, are called different."
-        " Table error: how often any pair of equal methods is, in a Holm-corrected table. 3, 5 and 10 seeds: the smallest difference found with 80 % power."
+        " Table error: how often any pair of equal methods is, in a Holm-corrected table. 3, 5 and 10 seeds: the"
+        " smallest difference found with 80 % power."
     )
     return [paragraph(note), table(headers, rows, left=2)]
 
