@@ -21,7 +21,7 @@ from bench.pages import (
 from bench.records.record import PROTOCOL
 from bench.running.reruns import Reruns
 from bench.speed.throughput_table import ThroughputTable
-from bench.statistics.rows import Leaderboard
+from bench.statistics.rows import Leaderboard, Row
 from bench.statistics.scores import MIXED, common_unit
 from bench.statistics.subgroups import Subgroups
 from bench.suites import SUITES, Suite
@@ -236,7 +236,7 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
         for row in made:
             alike.setdefault(answers.made_of(row), []).append(shown(row.name))
         each = [f"{listed(names)} {'are each' if len(names) > 1 else 'is'} {what}" for what, names in alike.items()]
-        notes.append(f"Ensembles, for which nothing was trained: {'; '.join(each)}. Costs are sums over the members.")
+        notes.append(f"Ensembles, for which nothing was trained: {'; '.join(each)}. {_costs_of(made)}")
     if absent := completeness.never_run(leaderboard):
         notes.append(f"Registered, but not run here (`--arch` runs them): {', '.join(map(shown, absent))}.")
     if absent := completeness.variants_never_run(leaderboard):
@@ -246,6 +246,17 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
         return said
     costs = [tables.costs(leaderboard, leaderboard.rows, measured)] if few else []
     return [tables.accuracy(leaderboard, leaderboard.rows), *costs, *said]
+
+
+def _costs_of(ensembles: Sequence[Row]) -> str:
+    """What the costs of ensembles' rows are."""
+    summed = [row.trainings > 1 for row in ensembles]
+    said = "Parameters and training time are "
+    said += "sums over the trainings" if any(summed) else "those of the one network"
+    said += ", with TTA alone those of the one network" if any(summed) and not all(summed) else ""
+    times = sorted({row.transforms for row in ensembles if row.transforms > 1})
+    predicted = f"; prediction with TTA costs {listed([str(n) for n in times])} times as much" if times else ""
+    return f"{said}{predicted}."
 
 
 def _units(leaderboard: Leaderboard) -> list[str]:

@@ -127,7 +127,8 @@ def _costs_explained(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     never = f" ({NEVER}: half of the trainings or more did not)" * any(math.isinf(time) for time in times)
     level = f", and until the validation Dice reached {TARGETS[0]}{never}" * bool(times)
     clock = "processor time" if leaderboard.processor_time else "time"
-    return f" Training: {clock} of one fold and seed{level}{_trained_on(leaderboard, rows)}. Images/s: inference."
+    one = "fold and seed" if leaderboard.conditions.folds > 1 else "training"
+    return f" Training: {clock} of one {one}{level}{_trained_on(leaderboard, rows)}. Images/s: inference."
 
 
 def _trained_on(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
