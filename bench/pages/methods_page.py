@@ -211,8 +211,9 @@ def _limits() -> str:
         "Selection: the highest of many rows is biased upwards; each page states the result of nested selection.",
         f"Convergence: a cell is reported as not converged if soft validation Dice rose by more than {LEVEL} in the"
         " last fifth of the epochs. The order holds for this budget.",
-        "Reproduction: the command under a page makes the records of its first table. A command that once made them"
-        " works only at the commits in `tables/<suite>/cells.csv`, because the current protocol gives other records.",
+        "Reproduction: the commands under a page make the records of its first table, with those of ensembles. Commands"
+        " that once made them work only at the commits in `tables/<suite>/cells.csv`, because the current protocol"
+        " gives other records.",
         "Machines: another backend, processor or library version sums in a different order, and training amplifies"
         " this. Treat the difference between machines as the run-to-run spread of a single-seed row.",
         f"Failures: `tables/<suite>/rows.csv` counts images with Dice below {hard_images.LOW} and with HD95 above"
