@@ -62,7 +62,8 @@ GLOSSARY = (
     ("Fold", "a subset of the patients that a training run holds out and then predicts."),
     ("Seed", "determines the initial weights, the order of images, augmentation and, since protocol 2, the split into"
      " folds."),
-    ("Width", "number of channels in a network's first level (base filters)."),
+    ("Width", "number of channels in a network's first level (base filters). For M2U-Net, LW-Net, SegFormer-B0,"
+     " MobileNetV2 U-Net, DeepLabV3+, Swin-Unet and TransUNet it is a scale, on which 64 is the published size."),
     ("Source protocol", "the setup that this project set out to reproduce: 256 px, 64 filters in the first level, 50"
      " epochs, batch size 16, Adam, Dice loss."),
     ("Long", "variant `long` of recipe `strong`: batch size 4, 300 epochs, elastic deformation."),
@@ -150,8 +151,8 @@ def _statistics() -> str:
             ("Not known", "the data support none of these conclusions."),
             ("Other measures", "IoU, precision, recall, accuracy, and Dice and NSD at the stored size undergo the same"
              " tests, Holm-corrected over pairs for each measure separately (`tables/<suite>/measures.csv`). As for"
-             f" Dice, each margin is a tenth of the SD over images: {margins}. Verdicts, ranks and figures use Dice at"
-             " the network's input size."),
+             " Dice, each margin is about a tenth of the SD over Montgomery's images (recall: about a twentieth):"
+             f" {margins}. Verdicts, ranks and figures use Dice at the network's input size."),
             ("Fewer than three seeds", f"the verdict is about these trained weights. With {MIN_SEEDS} seeds or more on"
              " both sides it is about the methods."),
             ("Rank", "a range, from 1 + the number of better rows to the number of rows that are not worse. Above"
