@@ -256,7 +256,7 @@ def _beside(
         f"## Recipe {escape(key.recipe)}",
         paragraph(head),
         tables.accuracy(other, rows),
-        paragraph(f"Cost: {cost(other, measured)} {tables.FEW_MEANS}"),
+        paragraph(" ".join([f"Cost: {cost(other, measured)}", *tables.footnotes(other, rows)])),
     ]
 
 

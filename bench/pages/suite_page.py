@@ -146,6 +146,7 @@ def superseded(leaderboard: Leaderboard, figures: Figures) -> list[str]:
         paragraph(_conditions(leaderboard, brief=True)),
         paragraph(f"**Which was best?** {answers.best(leaderboard, shown)}"),
         *([tables.accuracy(leaderboard, leaderboard.rows)] if leaderboard.rows else []),
+        *map(paragraph, tables.footnotes(leaderboard, leaderboard.rows)),
         *_image("leaderboard", figures),
     ]
 
@@ -238,7 +239,7 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
         each = [f"{listed(names)} {'are each' if len(names) > 1 else 'is'} {what}" for what, names in alike.items()]
         notes.append(f"Ensembles, for which nothing was trained: {'; '.join(each)}. {_costs_of(made)}")
     if absent := completeness.never_run(leaderboard):
-        notes.append(f"Registered, but not run here (`--arch` runs them): {', '.join(map(shown, absent))}.")
+        notes.append(f"Registered, but not run in this table (`--arch` runs them): {', '.join(map(shown, absent))}.")
     if absent := completeness.variants_never_run(leaderboard):
         notes.append(f"Variants of the suite that were not run here: {', '.join(map(escape, absent))}.")
     said = [paragraph(note) for note in notes]

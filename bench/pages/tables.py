@@ -156,6 +156,9 @@ def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True
         f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice.{several}{costs} {NONE}: not"
         " measured, or the best itself."
     ]
-    if any(r.rank and single_seed(leaderboard, r) for r in rows):
-        parts.append(FEW_MEANS)
-    return " ".join(parts)
+    return " ".join([*parts, *footnotes(leaderboard, rows)])
+
+
+def footnotes(leaderboard: Leaderboard, rows: Sequence[Row]) -> list[str]:
+    """What the footnote of the table of accuracy means, where a row carries it."""
+    return [FEW_MEANS] * any(FEW in verdict(leaderboard, row) for row in rows)
