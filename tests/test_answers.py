@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from read_page import flat, lines_with, page
-from records import counted, describe, ensembles, grid, leaderboards, record, sealed
+from records import counted, describe, ensembles, grid, leaderboards, record, sealed, second
 
 from bench.pages import answers
 from bench.statistics.resampling import Interval
@@ -146,6 +146,13 @@ def test_rows_of_enough_seeds_are_compared_as_methods_beside_one_of_fewer(tmp_pa
     assert "¹ fewer than 3 seeds on a side: about these trained weights, not about the method." in flat(text)
 
 
+def test_a_table_of_an_older_protocol_explains_its_footnote(tmp_path):
+    old = grid(("unet", "resunet"), n=60, device_kind="h200")  # elsewhere, so that both have files
+    text = page(tmp_path, [*old, *second(grid(("unet", "resunet"), n=60))])
+    newer, older = text.split("protocol 1\n")
+    assert newer.count("¹ fewer than 3 seeds") == older.count("¹ fewer than 3 seeds") == 1
+
+
 def test_unfinished_seed_is_named_and_said_to_be_left_out(tmp_path):
     records = grid(("unet", "resunet"), n=60) + [r for r in grid(("unet",), seeds=(1,), n=60) if r["cell"]["fold"] < 2]
     text = page(tmp_path, records)
@@ -160,6 +167,8 @@ def test_unfinished_seeds_are_said_to_be_left_out_once(tmp_path):
     unfinished = "seed 1: 2 of 5 folds (not run: folds 2, 3, 4)"
     text = flat(page(tmp_path / "two", grid(("unet", "resunet"), n=60) + begun("unet", "resunet")))
     assert f"ResUNet, {unfinished}; U-Net, {unfinished}; these 2 are left out of every number here." in text
+    text = flat(page(tmp_path / "one", grid(("unet", "resunet"), n=60) + begun("unet", "lwnet")))
+    assert f"LW-Net, {unfinished}; U-Net, {unfinished}; the last alone is left out of every number here." in text
     records = grid(("unet", "resunet"), n=60) + begun("unet", "resunet", "lwnet")
     text = flat(page(tmp_path / "three", records))  # LW-Net has no other seed, so its numbers are of this one
     assert f"LW-Net, {unfinished}; ResUNet, {unfinished}; U-Net, {unfinished}; the last 2 are left out of every" in text
