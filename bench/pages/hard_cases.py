@@ -67,7 +67,7 @@ def _alike(leaderboard: Leaderboard) -> list[str]:
         return []
     low, median, high = result.rho
     which = "that share the first rank" if result.first else "that share these images"
-    pairs = f"{median:.2f}" if result.rows == 2 else f"{low:.2f} to {high:.2f}, {median:.2f} in the middle"
+    pairs = f"{median:.2f}" if result.rows == 2 else f"{low:.2f} to {high:.2f}, median {median:.2f}"
     those = f"{'the two' if result.rows == 2 else f'any two of the {result.rows}'} {which}"
     how = "Largely" if median >= 0.8 else "In part" if median >= 0.4 else "Hardly"
     return [
