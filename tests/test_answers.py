@@ -66,11 +66,11 @@ def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_p
     assert "How often is such a table wrong" not in page(tmp_path / "a", alone), "nothing says how much seeds vary"
     (leaderboard,) = leaderboards(grid(("unet", "resunet", "r2unet"), seeds=range(3), n=60))
     text = answers.trust(leaderboard)
-    assert text.startswith("Simulated tables of 3 equal methods with 3 seeds each call at least one pair different in ")
-    assert " % (two networks compared alone, without correction: " in text
+    assert text.startswith("Simulated tables of 3 equal methods with 3 seeds each call some pair different in ")
+    assert " % (two networks compared alone, uncorrected: " in text
     sizes = [leaderboard.power.detectable[n] for n in (3, 5, 10)]
     assert sizes == sorted(sizes, reverse=True)
-    assert f"{sizes[0]:.4f} with 3 seeds, {sizes[1]:.4f} with 5 seeds and {sizes[2]:.4f} with 10 seeds." in text
+    assert f"{sizes[0]:.4f} with 3, {sizes[1]:.4f} with 5 and {sizes[2]:.4f} with 10 seeds." in text
     other = grid(("lwnet", "m2unet"), n=60, suite="single")
     result = leaderboards([*other, *grid(("unet", "resunet"), seeds=range(3), n=60)])
     single = next(s for s in result if s.conditions.suite == "single")

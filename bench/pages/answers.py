@@ -123,16 +123,16 @@ def trust(leaderboard: Leaderboard) -> str | None:
     if result is None:
         return None
     seeds = counted(result.seeds, "seed")
-    alone = f" (two networks compared alone, without correction: {_share(result.pair)} %)" if result.rows > 2 else ""
+    alone = f" (two networks compared alone, uncorrected: {_share(result.pair)} %)" if result.rows > 2 else ""
     wrong = (
-        f"Simulated tables of {result.rows} equal methods with {seeds} each call at least one pair different in"
+        f"Simulated tables of {result.rows} equal methods with {seeds} each call some pair different in"
         f" {_share(result.table)} %{alone}"
     )
-    sizes = [f"{size:.4f} with {counted(n, 'seed')}" for n, size in sorted(result.detectable.items())]
+    sizes = [f"{size:.4f} with {n}" for n, size in sorted(result.detectable.items())]
     few = " One seed says nothing about methods." if result.seeds == 1 else ""
     return (
-        f"{wrong}; variances from {escape(result.source)}.{few} Smallest difference between methods found with 80 %"
-        f" power: {listed(sizes)}."
+        f"{wrong}; variances from {escape(result.source)}.{few} Smallest difference found with 80 % power:"
+        f" {listed(sizes)} seeds."
     )
 
 
