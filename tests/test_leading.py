@@ -135,7 +135,7 @@ def test_the_full_size_is_called_unfinished_with_what_each_of_the_three_has(clea
 
 
 def test_the_cheapest_within_the_margin_is_named_with_its_cost(clear):
-    assert "no network with fewer multiply-adds is within 0.002 of UNet++'s mean Dice: " in cost(clear, [])
+    assert "no network with fewer multiply-adds is within 0.002 of UNet++'s mean Dice. " in cost(clear, [])
     (leaderboard,) = leaderboards(montgomery(("unet", "unet_of_more"), level=0.97))
     near = [r for r in leaderboard.rows if abs(r.dice.value - leaderboard.rows[0].dice.value) <= 0.002]
     if len(near) == 2:

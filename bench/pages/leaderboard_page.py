@@ -137,12 +137,13 @@ def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
     result = min(near, key=lambda row: (row.gmacs, row.parameters))
     if result is rows[0]:
         return (
-            f"no network with fewer multiply-adds is within {MARGIN} of {shown(result.name)}'s mean Dice:"
-            f" {_costs(leaderboard, result, measured)}. {_next(leaderboard, rows, measured)}"
+            f"no network with fewer multiply-adds is within {MARGIN} of {shown(result.name)}'s mean Dice."
+            f" {shown(result.name)} takes {_costs(leaderboard, result, measured)}. {_next(leaderboard, rows, measured)}"
         )
     return (
-        f"the fewest multiply-adds within {MARGIN} of the best mean has {shown(result.name)}, {_value(result)}:"
-        f" {_costs(leaderboard, result, measured)}; {shown(rows[0].name)}: {_costs(leaderboard, rows[0], measured)}."
+        f"of the networks within {MARGIN} of the best mean {shown(result.name)}, {_value(result)}, has the fewest"
+        f" multiply-adds: {_costs(leaderboard, result, measured)};"
+        f" {shown(rows[0].name)}: {_costs(leaderboard, rows[0], measured)}."
     )
 
 
