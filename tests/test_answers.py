@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from read_page import flat, lines_with, page
-from records import counted, describe, ensembles, grid, leaderboards, record, sealed
+from records import counted, describe, ensembles, grid, leaderboards, record, sealed, second
 
 from bench.pages import answers
 from bench.statistics.resampling import Interval
@@ -36,6 +36,19 @@ def test_the_verdict_comes_first():
         assert weights.startswith("Not known: " if verdict == "Not known" else f"{known}: ")
 
 
+def test_the_p_value_beside_a_verdict_is_that_of_its_own_test():
+    (leaderboard,) = leaderboards(grid(("unet", "resunet"), n=60))
+    (pair,) = leaderboard.pairs
+    for p, p_apart, said in (
+        (0.138, 0.035, "(equivalence test: p = 0.035, Holm-corrected)"),
+        (0.138, 0.0002, "(equivalence test: p < 0.001, Holm-corrected)"),
+        (0.004, 1.0, "(p = 0.004, Holm-corrected)"),
+        (0.138, 0.2, "(p = 0.138, Holm-corrected)"),
+    ):
+        judged = replace(pair, p_holm=p, p_apart_holm=p_apart)
+        assert said in answers.significance(replace(leaderboard, pairs=(judged,)))
+
+
 def test_rows_that_the_first_is_not_better_than_are_named_once():
     (leaderboard,) = leaderboards(grid(("unet", "resunet", "r2unet"), n=60))
     first, second, third = (row.name for row in leaderboard.rows)
@@ -53,10 +66,11 @@ def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_p
     assert "How often is such a table wrong" not in page(tmp_path / "a", alone), "nothing says how much seeds vary"
     (leaderboard,) = leaderboards(grid(("unet", "resunet", "r2unet"), seeds=range(3), n=60))
     text = answers.trust(leaderboard)
-    assert text.startswith("Simulated tables of 3 equal methods with 3 seeds each call at least one pair different in ")
+    assert text.startswith("Simulated tables of 3 equal methods with 3 seeds each call some pair different in ")
+    assert " % (two networks compared alone, uncorrected: " in text
     sizes = [leaderboard.power.detectable[n] for n in (3, 5, 10)]
     assert sizes == sorted(sizes, reverse=True)
-    assert f"{sizes[0]:.4f} with 3 seeds, {sizes[1]:.4f} with 5 seeds and {sizes[2]:.4f} with 10 seeds." in text
+    assert f"{sizes[0]:.4f} with 3, {sizes[1]:.4f} with 5 and {sizes[2]:.4f} with 10 seeds." in text
     other = grid(("lwnet", "m2unet"), n=60, suite="single")
     result = leaderboards([*other, *grid(("unet", "resunet"), seeds=range(3), n=60)])
     single = next(s for s in result if s.conditions.suite == "single")
@@ -100,9 +114,11 @@ def test_what_ran_beside_is_told_with_other_suites_on_such_a_machine_alone():
 
     alone, alongside = at("a", 10), [*at("a", 10), *at("b", 11)]
     elsewhere = [*at("a", 10), *at("b", 11, cpu="Another CPU")]
-    assert "All scored cells took 2.0 min (CPU)." in answers.cost(leaderboards(alone)[0])
+    assert answers.cost(leaderboards(alone)[0]) == "The times of all scored cells add up to 2.0 min (CPU)."
     shared = answers.cost(leaderboards(alongside)[0])
-    assert "All scored cells together took 2.0 min (CPU, up to 2 with those of other suites)." in shared
+    assert shared.endswith("add up to 2.0 min (CPU); up to 2 ran at a time with those of other suites.")
+    both = answers.cost(replace(leaderboards(alone)[0], at_once=2, concurrent_cells=4))
+    assert both.endswith("(CPU); up to 2 ran at a time, 4 with those of other suites.")
     assert answers.cost(leaderboards(elsewhere)[0]) == answers.cost(leaderboards(alone)[0])
 
 
@@ -130,6 +146,13 @@ def test_rows_of_enough_seeds_are_compared_as_methods_beside_one_of_fewer(tmp_pa
     assert "¹ fewer than 3 seeds on a side: about these trained weights, not about the method." in flat(text)
 
 
+def test_a_table_of_an_older_protocol_explains_its_footnote(tmp_path):
+    old = grid(("unet", "resunet"), n=60, device_kind="h200")  # elsewhere, so that both have files
+    text = page(tmp_path, [*old, *second(grid(("unet", "resunet"), n=60))])
+    newer, older = text.split("protocol 1\n")
+    assert newer.count("¹ fewer than 3 seeds") == older.count("¹ fewer than 3 seeds") == 1
+
+
 def test_unfinished_seed_is_named_and_said_to_be_left_out(tmp_path):
     records = grid(("unet", "resunet"), n=60) + [r for r in grid(("unet",), seeds=(1,), n=60) if r["cell"]["fold"] < 2]
     text = page(tmp_path, records)
@@ -144,6 +167,8 @@ def test_unfinished_seeds_are_said_to_be_left_out_once(tmp_path):
     unfinished = "seed 1: 2 of 5 folds (not run: folds 2, 3, 4)"
     text = flat(page(tmp_path / "two", grid(("unet", "resunet"), n=60) + begun("unet", "resunet")))
     assert f"ResUNet, {unfinished}; U-Net, {unfinished}; these 2 are left out of every number here." in text
+    text = flat(page(tmp_path / "one", grid(("unet", "resunet"), n=60) + begun("unet", "lwnet")))
+    assert f"LW-Net, {unfinished}; U-Net, {unfinished}; the last alone is left out of every number here." in text
     records = grid(("unet", "resunet"), n=60) + begun("unet", "resunet", "lwnet")
     text = flat(page(tmp_path / "three", records))  # LW-Net has no other seed, so its numbers are of this one
     assert f"LW-Net, {unfinished}; ResUNet, {unfinished}; U-Net, {unfinished}; the last 2 are left out of every" in text
@@ -156,10 +181,10 @@ def test_unfinished_suite_says_so_in_its_answer(tmp_path):
     assert "U-Net, seed 0: 2 of 5 folds (not run: folds 2, 3, 4)" in text
 
 
-def test_another_reader_is_asked_for(tmp_path):
+def test_the_order_of_means_is_told_for_shifted_borders(tmp_path):
     records = grid(("unet", "resunet"), n=60)
     text = flat(page(tmp_path / "a", records))
-    assert "Yes: U-Net stays first if the ground truth is eroded or dilated" in text
+    assert "if all borders are shifted?** Yes: U-Net keeps the highest mean if the ground truth is eroded" in text
     for r in records:
         for c in r["cases"]:
             if r["cell"]["architecture"] == "unet":
@@ -167,6 +192,7 @@ def test_another_reader_is_asked_for(tmp_path):
                 c["tolerance"]["-2"] = [half, c["fp"], c["fn"], c["tn"] + c["tp"] - half]
     text = flat(page(tmp_path / "b", records))
     assert "ResUNet leads at -2 px" in text
+    assert "by the order of means, which is not tested." in text
 
 
 def unfinished(level):
@@ -223,6 +249,12 @@ def test_an_unfinished_row_is_compared_by_the_mean_that_rows_have():
 def test_who_is_ahead_is_of_images_with_one_seed_and_of_trainings_with_several(seeds, words):
     (leaderboard,) = leaderboards(grid(("unet", "resunet"), seeds=seeds, n=50))
     assert words in answers.significance(leaderboard)
+
+
+def test_a_table_of_several_pairs_says_that_its_intervals_are_not_corrected(tmp_path):
+    said = "Intervals are not corrected for several pairs, verdicts are."
+    assert said in flat(page(tmp_path / "three", grid(n=60)))
+    assert said not in flat(page(tmp_path / "two", grid(("unet", "resunet"), n=60)))
 
 
 def test_a_difference_that_is_real_and_within_the_margin_is_called_small():

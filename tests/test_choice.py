@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import grid, leaderboards
+from records import ensembles, grid, leaderboards, sealed
 
+from bench.pages import answers
 from bench.statistics.ranking import by_other_folds
 
 
@@ -69,6 +70,21 @@ def test_sets_that_are_scored_elsewhere_are_trained_once_and_chosen_by_validatio
     assert leaderboard.nested.chosen == {"resunet": 1}
     assert leaderboard.nested.dice == pytest.approx(leaderboard.rows[1].dice.value)
     assert leaderboard.nested.highest == pytest.approx(leaderboard.rows[0].dice.value)
+
+
+def test_ensembles_have_no_validation_dice_so_the_choice_is_set_against_trained_rows_alone():
+    records = grid(("unet", "resunet"), folds=1, n=40)
+    for r in records:
+        r["history"]["val_dice"] = [0.99 if r["cell"]["architecture"] == "resunet" else 0.9] * 50
+        r["cell"]["train_set"] = "montgomery"
+    records = [sealed(r) for r in records]
+    (leaderboard,) = leaderboards([*records, *ensembles(records, "unet", "+tta", transforms=7, gain=0.4)])
+    assert [row.name for row in leaderboard.rows] == ["unet+tta", "unet", "resunet"]
+    assert leaderboard.nested.highest == pytest.approx(leaderboard.rows[1].dice.value)
+    assert answers.chosen(leaderboard).startswith(
+        f"The row with the highest validation Dice on Montgomery, resunet, has {leaderboard.rows[2].dice.value:.4f},"
+        f" against {leaderboard.rows[1].dice.value:.4f} for the highest of the 2 rows that have one, which selection"
+    )
 
 
 def test_a_single_row_was_not_chosen():

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from read_page import flat, page
 from records import cell_name, ensembles, grid, leaderboards, parsed, save, sealed, terminal, unlike, validate
 
 from bench import gate, suites
@@ -62,7 +63,7 @@ def test_an_ensemble_counts_as_one_seed_and_costs_all_of_its_members():
     assert "cover patients and 3 seeds. A mean of several trainings is one set of weights" in answers.about(leaderboard)
     assert answers.unequal(leaderboard) is None
     spent = sum(r["timing"]["total_seconds"] for r in grid(("unet", "resunet"), (0, 1, 2)))
-    assert f"took {spent / 60:.1f} min" in answers.cost(leaderboard)
+    assert f"add up to {spent / 60:.1f} min" in answers.cost(leaderboard)
     assert "With one seed" in answers.about(leaderboards(table((0,)))[0])
 
 
@@ -78,12 +79,27 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     assert flat.count("Ensembles, for which nothing was trained: ") == 1
     assert re.search(r"U-Net \+ seeds and ResUNet \+ seeds are each the mean of 3 trainings[;.]", flat)
     assert "U-Net + seeds + TTA is the mean of 3 trainings and 7 TTA transforms of each image" in flat
+    assert (
+        "Parameters and training time are sums over the trainings; prediction with TTA costs 7 times as much." in flat
+    )
     _, folds = csv_file.read(tmp_path / "tables" / "fake" / "folds.csv")
     assert {line["epochs"] for line in folds if line["name"].startswith("unet+")} == {""}
     assert not any("+" in result.name for result, _, _ in answers.rising(leaderboards(records)[0]))
     hardest = page.split("<details><summary>Hardest images</summary>")[1].splitlines()[2]
     assert "+" not in hardest
     assert "unet+seeds" in terminal(records)
+
+
+def test_test_time_augmentation_costs_a_training_of_one_network_and_its_prediction_several_times(tmp_path):
+    records = grid(("unet", "resunet"), folds=1, n=40)
+    augmented = ensembles(records, "unet", "+tta", transforms=7)
+    text = flat(page(tmp_path / "alone", [*records, *augmented]))
+    said = "Parameters and training time are those of the one network; prediction with TTA costs 7 times as much."
+    assert said in text
+    assert "Training: time of one training. Images/s" in text
+    both = [*grid(("unet", "resunet"), (0, 1), n=40)]
+    both += [*ensembles(both, "unet"), *ensembles(both[:15], "resunet", "+tta", transforms=7)]
+    assert "sums over the trainings, with TTA alone those of the one network; " in flat(page(tmp_path / "both", both))
 
 
 def test_only_trainings_count_as_a_suites_cost(tmp_path):

@@ -135,7 +135,7 @@ def test_the_full_size_is_called_unfinished_with_what_each_of_the_three_has(clea
 
 
 def test_the_cheapest_within_the_margin_is_named_with_its_cost(clear):
-    assert "no network that costs less is within 0.002 Dice of UNet++" in cost(clear, [])
+    assert "no network with fewer multiply-adds is within 0.002 of UNet++'s mean Dice. " in cost(clear, [])
     (leaderboard,) = leaderboards(montgomery(("unet", "unet_of_more"), level=0.97))
     near = [r for r in leaderboard.rows if abs(r.dice.value - leaderboard.rows[0].dice.value) <= 0.002]
     if len(near) == 2:
@@ -156,6 +156,18 @@ def test_the_page_is_short_and_leads_to_every_suite(tmp_path):
     assert "[a](a.md)" in text
     assert "[b](b.md)" in text
     assert "Shown first by rule: newest protocol" in flat(text)
+
+
+def test_brackets_are_explained_where_a_row_is_partial(tmp_path):
+    said = "In brackets: images so far, of all."
+    assert said not in _written(tmp_path / "whole", montgomery())
+    assert said in _written(tmp_path / "part", [r for r in montgomery() if r["cell"]["fold"] < 4])
+
+
+def _written(folder, records):
+    save(folder, records)
+    report.write(Results(folder), figures=False)
+    return flat((folder / "README.md").read_text())
 
 
 def test_committed_pages_are_read_in_a_few_screens():
@@ -201,6 +213,18 @@ def test_the_page_s_command_makes_the_rows_that_it_shows(tmp_path, architectures
     records = [sealed({**r, "machine": {**r["machine"], "backend": backend}}) for r in records]
     text = page(tmp_path, records, "montgomery-64")
     assert (f"- made by `{command}`" in text) if command else ("made by" not in text)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "transforms", "names", "options"),
+    [("+tta", 7, THREE, "--tta"), ("+seeds", 1, THREE[:1], "--arch unet")],
+)
+def test_ensembles_have_a_command_of_their_own(tmp_path, suffix, transforms, names, options):
+    records = second(grid(THREE, (0, 1, 2), n=50, suite="montgomery-64"))
+    local = [r for r in records if r["cell"]["seed"] == 0] if suffix == "+tta" else records
+    records += [r for name in names for r in ensembles(local, name, suffix, transforms=transforms)]
+    text = flat(page(tmp_path, records, "montgomery-64"))
+    assert f"- made by `{MADE}`, then `python -m bench ensemble montgomery-64 --data <folder> {options}`" in text
 
 
 def test_records_of_an_older_protocol_were_made_once(tmp_path):

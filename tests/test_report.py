@@ -56,7 +56,7 @@ def test_missing_and_failed_folds_are_named(tmp_path):
 def test_architectures_that_were_never_run_are_listed_and_those_that_failed_are_not_among_them(tmp_path):
     records = grid(("unet",)) + [record("resunet", fold, status="crashed") for fold in range(5)]
     text = flat(page(tmp_path, records))
-    listed = text.split("Registered, but not run here (`--arch` runs them): ")[1].split(".")[0].split(", ")
+    listed = text.split("Registered, but not run in this table (`--arch` runs them): ")[1].split(".")[0].split(", ")
     assert listed == [display(a) for a in lungseg.ARCHITECTURES if a not in ("unet", "resunet")]
 
 

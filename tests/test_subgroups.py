@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from records import agreeing, counted, grid, leaderboards, save, sealed
+from records import agreeing, counted, ensembles, grid, leaderboards, save, sealed
 
 from bench.__main__ import main
 from bench.pages import report
@@ -130,6 +130,18 @@ def test_a_table_shows_gaps_between_groups(tmp_path):
     _, rows = csv_file.read(tmp_path / "tables" / "fake" / "groups.csv")
     gaps = {line["group"] for line in rows if line["gap_to_first"]}
     assert gaps == {"tuberculosis"}, "each group minus the first"
+
+
+def test_a_page_shows_the_first_rows_that_have_scores_by_group_where_ensembles_lead(tmp_path):
+    records = named()
+    records += [r for name in ("unet", "resunet") for r in ensembles(records, name, "+tta", transforms=7, gain=0.4)]
+    assert [row.name for row in only(records).rows[:2]] == ["unet+tta", "resunet+tta"]
+    save(tmp_path, records)
+    report.write(Results(tmp_path), figures=False)
+    lines = (tmp_path / "fake.md").read_text().splitlines()
+    (head,) = [line for line in lines if line.startswith("| By ")]
+    assert [cell.strip() for cell in head.split("|")[4:-1]] == ["U-Net", "ResUNet"]
+    assert all(line.count("[0.") == 2 for line in lines if line.startswith("| tuberculosis "))
 
 
 def test_a_stored_file_holds_groups_and_no_patient(tmp_path):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.markdown import counted, duration, escape, listed, p_value, with_interval
-from bench.names import device
+from bench.names import data, device
 from bench.pages import completeness
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
@@ -105,7 +105,9 @@ def _verdict(pair: Pair) -> str:
 
 
 def _describe(leaderboard: Leaderboard, pair: Pair, name: Namer) -> str:
-    p = p_value(pair.p_holm) if pair.p_holm < 0.001 else f"= {p_value(pair.p_holm)}"
+    alike = pair.verdict == EQUIVALENT  # which no p value of no difference shows, however large
+    value = pair.p_apart_holm if alike else pair.p_holm
+    p = f"{'equivalence test: ' * alike}p {'= ' * (value >= 0.001)}{p_value(value)}"
     chance = f"{100 * pair.probability_of_improvement.value:.0f} %"
     single = all(row.single for row in leaderboard.rows if row.name in (pair.first, pair.second))
     first, second = (f"a trained {name(pair.first)}", f"a trained {name(pair.second)}") if single else (
@@ -113,7 +115,7 @@ def _describe(leaderboard: Leaderboard, pair: Pair, name: Namer) -> str:
     ahead = f"{first} beats {second} on an image with probability {chance}"
     if max(pair.seeds) == 1:
         ahead = f"{name(pair.first)} is ahead on {chance} of images"
-    return f"{with_interval(pair.difference, sign=True)} Dice on the same patients (p {p}, Holm-corrected), and {ahead}"
+    return f"{with_interval(pair.difference, sign=True)} Dice on the same patients ({p}, Holm-corrected), and {ahead}"
 
 
 def trust(leaderboard: Leaderboard) -> str | None:
@@ -123,16 +125,16 @@ def trust(leaderboard: Leaderboard) -> str | None:
     if result is None:
         return None
     seeds = counted(result.seeds, "seed")
-    single = f" (a given pair in {_share(result.pair)} %)" if result.rows > 2 else ""
+    alone = f" (two networks compared alone, uncorrected: {_share(result.pair)} %)" if result.rows > 2 else ""
     wrong = (
-        f"Simulated tables of {result.rows} equal methods with {seeds} each call at least one pair different in"
-        f" {_share(result.table)} %{single}"
+        f"Simulated tables of {result.rows} equal methods with {seeds} each call some pair different in"
+        f" {_share(result.table)} %{alone}"
     )
-    sizes = [f"{size:.4f} with {counted(n, 'seed')}" for n, size in sorted(result.detectable.items())]
+    sizes = [f"{size:.4f} with {n}" for n, size in sorted(result.detectable.items())]
     few = " One seed says nothing about methods." if result.seeds == 1 else ""
     return (
-        f"{wrong}; variances from {escape(result.source)}.{few} Smallest difference between methods found with 80 %"
-        f" power: {listed(sizes)}."
+        f"{wrong}; variances from {escape(result.source)}.{few} Smallest difference found with 80 % power:"
+        f" {listed(sizes)} seeds."
     )
 
 
@@ -145,15 +147,17 @@ def chosen(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     result = leaderboard.nested
     if result is None:
         return None
-    ranked = leaderboard.ranked
-    folds = sum(result.chosen.values())
-    if leaderboard.conditions.folds > 1:
+    key, folds = leaderboard.conditions, sum(result.chosen.values())
+    if key.folds > 1:
         which = listed([f"{name(row)} in {n}" for row, n in result.chosen.items()])
         how = f"If the other folds choose each fold's row ({which} of {folds}), Dice is {result.dice:.4f}"
     else:
-        how = f"The row with the highest validation Dice, {name(next(iter(result.chosen)))}, has {result.dice:.4f}"
+        on = f" on {escape(data(key.train_set))}" if key.cross_dataset else ""
+        how = f"The row with the highest validation Dice{on}, {name(next(iter(result.chosen)))}, has {result.dice:.4f}"
+    fewer = "the " * (result.candidates < len(leaderboard.ranked))  # ensembles have no validation Dice
+    rows = f"{fewer}{counted(result.candidates, 'row')}{' that have one' * bool(fewer)}"
     return (
-        f"{how}, against {result.highest:.4f} for the highest of {len(ranked)} rows, which selection biases upwards."
+        f"{how}, against {result.highest:.4f} for the highest of {rows}, which selection biases upwards."
         f" Over all suites {counted(leaderboard.scored, 'set')} of predictions of these images were scored."
     )
 
@@ -183,7 +187,8 @@ def about(leaderboard: Leaderboard, rows: Sequence[Row] = ()) -> str:
 
 
 def stable(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
-    """Whether the first row stays first under label tolerances; None where none were recorded."""
+    """Whether the first row keeps the highest mean if all borders of the ground truth are shifted; None where no label
+    tolerances were recorded."""
     result = leaderboard.ranking
     if result is None or len(result.tolerance_dice) < 2:
         return None
@@ -195,9 +200,15 @@ def stable(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
             rivals.setdefault(leader, []).append(px)
     tried = ", ".join(f"{px:+d}" for px in sorted(result.tolerance_dice) if px)
     if not rivals:
-        return f"Yes: {name(first)} stays first if the ground truth is eroded or dilated ({tried} px)."
+        return (
+            f"Yes: {name(first)} keeps the highest mean if the ground truth is eroded or dilated ({tried} px); no"
+            " differences were tested."
+        )
     parts = [f"{name(rival)} leads at {', '.join(f'{k:+d}' for k in px)} px" for rival, px in rivals.items()]
-    return f"Not always: with the ground truth eroded (-) or dilated (+), {listed(parts)} ({tried} tried)."
+    return (
+        f"Not always: with the ground truth eroded (-) or dilated (+), {listed(parts)} ({tried} tried), by the order of"
+        " means, which is not tested."
+    )
 
 
 def converged(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
@@ -216,7 +227,7 @@ def further(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, s
     result = [
         (TRUST, trust(leaderboard)),
         (CHOSEN, chosen(leaderboard, name)),
-        ("Would another reader of the images agree?", stable(leaderboard, name)),
+        ("Does the order hold if all borders are shifted?", stable(leaderboard, name)),
         ("Had training converged?", converged(leaderboard, name)),
         ("What did these trainings cost?", cost(leaderboard, name)),
         (SEEDS, unequal(leaderboard, name)),
@@ -238,13 +249,13 @@ def cost(leaderboard: Leaderboard, name: Namer = escape) -> str:
     if not leaderboard.rows:
         return "Unknown."
     total, alongside = sum(c.total_seconds for c in leaderboard.cells if c.trained and c.scored), leaderboard.at_once
-    shared = f", up to {alongside} at a time" if alongside > 1 else ""
-    if leaderboard.concurrent_cells > alongside:
-        shared += f", up to {leaderboard.concurrent_cells} with those of other suites"
-    summed = " together" if max(alongside, leaderboard.concurrent_cells) > 1 else ""
-    return (
-        f"All scored cells{summed} took {duration(total)} ({name(device(leaderboard.conditions.device_kind))}{shared})."
-    )
+    most = leaderboard.concurrent_cells
+    parts = [f"up to {alongside} ran at a time"] if alongside > 1 else []
+    if most > alongside:
+        parts.append(f"{'' if parts else 'up to '}{most}{'' if parts else ' ran at a time'} with those of other suites")
+    shared = f"; {', '.join(parts)}" if parts else ""
+    on = name(device(leaderboard.conditions.device_kind))
+    return f"The times of all scored cells add up to {duration(total)} ({on}){shared}."
 
 
 def rising(leaderboard: Leaderboard) -> list[tuple[Row, int, int]]:

@@ -70,6 +70,8 @@ def missing(leaderboard: Leaderboard, name: Namer = escape) -> list[str]:
             lines.append(f"{name(row.name)}: {row.coverage[0]} of {row.coverage[1]} images, but no cell is missing")
     if out:
         which = f"; {'the last' if lines else 'these'} {len(out)} are" if len(out) > 1 else ","
+        if lines and len(out) == 1:  # the others are unfinished rows, whose numbers are shown
+            which = "; the last alone is"
         out[-1] += f"{which} left out of every number here"
     return lines + out
 

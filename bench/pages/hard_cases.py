@@ -29,8 +29,8 @@ def by_group(leaderboard: Leaderboard, known: Subgroups) -> list[str]:
     )
     if not any(known.values()):
         return [paragraph(missing)] if requested and leaderboard.rows else []
-    shown = fitting([r.name for r in leaderboard.rows][:SHOWN])
-    shown = [n for n in shown if any(n in result["dice"] for groups in known.values() for result in groups.values())]
+    scored = {name for groups in known.values() for result in groups.values() for name in result["dice"]}
+    shown = fitting([r.name for r in leaderboard.rows if r.name in scored][:SHOWN])  # ensembles have no such scores
     rows = [
         [escape(attribute), escape(group), str(result["n"] or f"under {subgroups.MIN_GROUP}"),
          *(unbroken(with_interval(subgroups.interval(result["dice"][n]), DIGITS)) if n in result["dice"] else NONE
@@ -67,7 +67,7 @@ def _alike(leaderboard: Leaderboard) -> list[str]:
         return []
     low, median, high = result.rho
     which = "that share the first rank" if result.first else "that share these images"
-    pairs = f"{median:.2f}" if result.rows == 2 else f"{low:.2f} to {high:.2f}, {median:.2f} in the middle"
+    pairs = f"{median:.2f}" if result.rows == 2 else f"{low:.2f} to {high:.2f}, median {median:.2f}"
     those = f"{'the two' if result.rows == 2 else f'any two of the {result.rows}'} {which}"
     how = "Largely" if median >= 0.8 else "In part" if median >= 0.4 else "Hardly"
     return [

@@ -131,18 +131,19 @@ def _least_lead(leaderboard: Leaderboard, first: Row, others: Sequence[Row]) -> 
 
 
 def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
-    """The costs of the best row and of the cheapest row within the margin of it."""
+    """The costs of the best row and of the row with the fewest multiply-adds within the margin of it."""
     rows = ranked(leaderboard)
     near = [row for row in rows if rows[0].dice.value - row.dice.value <= MARGIN]
     result = min(near, key=lambda row: (row.gmacs, row.parameters))
     if result is rows[0]:
         return (
-            f"no network that costs less is within {MARGIN} Dice of {shown(result.name)}, which takes"
-            f" {_costs(leaderboard, result, measured)}. {_next(leaderboard, rows, measured)}"
+            f"no network with fewer multiply-adds is within {MARGIN} of {shown(result.name)}'s mean Dice."
+            f" {shown(result.name)} takes {_costs(leaderboard, result, measured)}. {_next(leaderboard, rows, measured)}"
         )
     return (
-        f"the cheapest within {MARGIN} of the best mean is {shown(result.name)}, {_value(result)}:"
-        f" {_costs(leaderboard, result, measured)}; {shown(rows[0].name)}: {_costs(leaderboard, rows[0], measured)}."
+        f"of the networks within {MARGIN} of the best mean {shown(result.name)}, {_value(result)}, has the fewest"
+        f" multiply-adds: {_costs(leaderboard, result, measured)};"
+        f" {shown(rows[0].name)}: {_costs(leaderboard, rows[0], measured)}."
     )
 
 
@@ -256,7 +257,7 @@ def _beside(
         f"## Recipe {escape(key.recipe)}",
         paragraph(head),
         tables.accuracy(other, rows),
-        paragraph(f"Cost: {cost(other, measured)} {tables.FEW_MEANS}"),
+        paragraph(" ".join([f"Cost: {cost(other, measured)}", *tables.footnotes(other, rows)])),
     ]
 
 
@@ -315,8 +316,10 @@ def _all(by_suite: Mapping[str, Sequence[Leaderboard]], page_name: Mapping[str, 
             rows.append([_link(suite, page_name), *["-"] * 3, "unreadable", NONE])
     headers = ["Suite", "Data", "Device", "Protocol", "Highest mean", "Dice [95 %]"]
     incomplete = [paragraph(f"Incomplete: {'; '.join(lacking)}.")] if lacking else []
+    partial = any(not s.ranked[0].complete for local in by_suite.values() for s in local if s.ranked)
     note = paragraph(
-        "Rows of different suites, data, devices or protocols are not comparable. In brackets: images so far, of all."
+        "Rows of different suites, data, devices or protocols are not comparable."
+        + " In brackets: images so far, of all." * partial
     )
     return ["<details><summary>All suites</summary>", table(headers, rows, left=5), note, *incomplete, "</details>"]
 

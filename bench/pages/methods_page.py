@@ -62,7 +62,8 @@ GLOSSARY = (
     ("Fold", "a subset of the patients that a training run holds out and then predicts."),
     ("Seed", "determines the initial weights, the order of images, augmentation and, since protocol 2, the split into"
      " folds."),
-    ("Width", "number of channels in a network's first level (base filters)."),
+    ("Width", "number of channels in a network's first level (base filters). For M2U-Net, LW-Net, SegFormer-B0,"
+     " MobileNetV2 U-Net, DeepLabV3+, Swin-Unet and TransUNet it is a scale, on which 64 is the published size."),
     ("Source protocol", "the setup that this project set out to reproduce: 256 px, 64 filters in the first level, 50"
      " epochs, batch size 16, Adam, Dice loss."),
     ("Long", "variant `long` of recipe `strong`: batch size 4, 300 epochs, elastic deformation."),
@@ -137,16 +138,21 @@ def _statistics() -> str:
              " patients and, within each, of seeds, at the levels of Student's t (Hesterberg 2015). In simulations"
              " (tests/test_coverage.py) it covers 94 to 95 % for 138 skewed scores and 93 % for 18 to 60."),
             ("Difference of two rows", "paired over the same patients. The test is Student's t with Satterthwaite's"
-             " degrees of freedom and the standard error to which the bootstrap over patients and seeds converges."),
+             " degrees of freedom and the standard error to which the bootstrap over patients and seeds converges."
+             f" {level} intervals of differences are not corrected for the number of pairs and verdicts are, so an"
+             " interval may exclude 0 where the verdict is not known. A p value beside a verdict is of no difference,"
+             " except where equivalence is named."),
             ("Better, worse", f"the difference is significant at {100 * ALPHA:.0f} %, Holm-corrected for all pairs of"
              " the table."),
             ("Equivalent", f"two one-sided tests (Schuirmann 1987), also Holm-corrected, rule out a difference of"
-             f" {MARGIN} Dice or more. This verdict takes precedence over a significant difference."),
+             f" {MARGIN} Dice or more. This verdict takes precedence over a significant difference. Two one-sided tests"
+             f" at {100 * ALPHA:.0f} % correspond to the {100 * (1 - 2 * ALPHA):.0f} % interval, so the {level}"
+             f" interval shown may reach past {MARGIN}."),
             ("Not known", "the data support none of these conclusions."),
             ("Other measures", "IoU, precision, recall, accuracy, and Dice and NSD at the stored size undergo the same"
              " tests, Holm-corrected over pairs for each measure separately (`tables/<suite>/measures.csv`). As for"
-             f" Dice, each margin is a tenth of the SD over images: {margins}. Verdicts, ranks and figures use Dice at"
-             " the network's input size."),
+             " Dice, each margin is about a tenth of the SD over Montgomery's images (recall: about a twentieth):"
+             f" {margins}. Verdicts, ranks and figures use Dice at the network's input size."),
             ("Fewer than three seeds", f"the verdict is about these trained weights. With {MIN_SEEDS} seeds or more on"
              " both sides it is about the methods."),
             ("Rank", "a range, from 1 + the number of better rows to the number of rows that are not worse. Above"
@@ -159,7 +165,8 @@ def _statistics() -> str:
             ("Variance components", "standard deviations of Dice by image, fold, seed and residual (Henderson's method"
              " 3) in `tables/<suite>/rows.csv`."),
             ("Label tolerance", "Dice against the ground truth eroded or dilated by 1 to 3 px, in the same CSV file. It"
-             " shows whether another reader's borders would change the order."),
+             " shows whether the order of means, which is not tested there, holds if all borders are shifted alike. A"
+             " second reader's borders would differ in other ways."),
         )
     )  # fmt: skip
 
@@ -187,8 +194,9 @@ def _power(leaderboards: Sequence[Leaderboard]) -> list[str]:
     headers = ["Suite", "Device", "Rows", "Seeds", "Pair error", "Table error", "3 seeds", "5 seeds", "10 seeds"]
     note = (
         "Simulated from the variances of the records (`tests/VERDICTS.md` also has the rate of false equivalence)."
-        " Pair error, table error: how often equal methods are called different, in a single pair and anywhere in a"
-        " Holm-corrected table. 3, 5 and 10 seeds: the smallest difference found with 80 % power."
+        " Pair error: how often two equal methods that are compared alone, without correction, are called different."
+        " Table error: how often any pair of equal methods is, in a Holm-corrected table. 3, 5 and 10 seeds: the"
+        " smallest difference found with 80 % power."
     )
     return [paragraph(note), table(headers, rows, left=2)]
 
@@ -204,8 +212,9 @@ def _limits() -> str:
         "Selection: the highest of many rows is biased upwards; each page states the result of nested selection.",
         f"Convergence: a cell is reported as not converged if soft validation Dice rose by more than {LEVEL} in the"
         " last fifth of the epochs. The order holds for this budget.",
-        "Reproduction: the command under a page makes the records of its first table. A command that once made them"
-        " works only at the commits in `tables/<suite>/cells.csv`, because the current protocol gives other records.",
+        "Reproduction: the commands under a page make the records of its first table, with those of ensembles. Commands"
+        " that once made them work only at the commits in `tables/<suite>/cells.csv`, because the current protocol"
+        " gives other records.",
         "Machines: another backend, processor or library version sums in a different order, and training amplifies"
         " this. Treat the difference between machines as the run-to-run spread of a single-seed row.",
         f"Failures: `tables/<suite>/rows.csv` counts images with Dice below {hard_images.LOW} and with HD95 above"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 
 from bench import names
@@ -18,10 +18,10 @@ from bench.pages import (
     provenance,
     tables,
 )
-from bench.records.record import PROTOCOL
+from bench.records.record import PROTOCOL, SEEDS, VIEWS
 from bench.running.reruns import Reruns
 from bench.speed.throughput_table import ThroughputTable
-from bench.statistics.rows import Leaderboard
+from bench.statistics.rows import Leaderboard, Row
 from bench.statistics.scores import MIXED, common_unit
 from bench.statistics.subgroups import Subgroups
 from bench.suites import SUITES, Suite
@@ -146,6 +146,7 @@ def superseded(leaderboard: Leaderboard, figures: Figures) -> list[str]:
         paragraph(_conditions(leaderboard, brief=True)),
         paragraph(f"**Which was best?** {answers.best(leaderboard, shown)}"),
         *([tables.accuracy(leaderboard, leaderboard.rows)] if leaderboard.rows else []),
+        *map(paragraph, tables.footnotes(leaderboard, leaderboard.rows)),
         *_image("leaderboard", figures),
     ]
 
@@ -236,9 +237,9 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
         for row in made:
             alike.setdefault(answers.made_of(row), []).append(shown(row.name))
         each = [f"{listed(names)} {'are each' if len(names) > 1 else 'is'} {what}" for what, names in alike.items()]
-        notes.append(f"Ensembles, for which nothing was trained: {'; '.join(each)}. Costs are sums over the members.")
+        notes.append(f"Ensembles, for which nothing was trained: {'; '.join(each)}. {_costs_of(made)}")
     if absent := completeness.never_run(leaderboard):
-        notes.append(f"Registered, but not run here (`--arch` runs them): {', '.join(map(shown, absent))}.")
+        notes.append(f"Registered, but not run in this table (`--arch` runs them): {', '.join(map(shown, absent))}.")
     if absent := completeness.variants_never_run(leaderboard):
         notes.append(f"Variants of the suite that were not run here: {', '.join(map(escape, absent))}.")
     said = [paragraph(note) for note in notes]
@@ -246,6 +247,17 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
         return said
     costs = [tables.costs(leaderboard, leaderboard.rows, measured)] if few else []
     return [tables.accuracy(leaderboard, leaderboard.rows), *costs, *said]
+
+
+def _costs_of(ensembles: Sequence[Row]) -> str:
+    """What the costs of ensembles' rows are."""
+    summed = [row.trainings > 1 for row in ensembles]
+    said = "Parameters and training time are "
+    said += "sums over the trainings" if any(summed) else "those of the one network"
+    said += ", with TTA alone those of the one network" if any(summed) and not all(summed) else ""
+    times = sorted({row.transforms for row in ensembles if row.transforms > 1})
+    predicted = f"; prediction with TTA costs {listed([str(n) for n in times])} times as much" if times else ""
+    return f"{said}{predicted}."
 
 
 def _units(leaderboard: Leaderboard) -> list[str]:
@@ -275,30 +287,53 @@ def _width(leaderboard: Leaderboard) -> str:
 
 
 def _csv(suite: str, kinds: Collection[str], leaderboards: Sequence[Leaderboard]) -> list[str]:
-    """A list of the suite's CSV tables, and the command that makes the records of its first leaderboard."""
+    """A list of the suite's CSV tables, and the commands that make the records of its first leaderboard."""
     result = [f"[{kind}]({csv_tables.name(suite, kind)}): {what}" for kind, (what, _) in csv_tables.KINDS.items()
               if kind in kinds]  # fmt: skip
-    command = _command(SUITES[suite], leaderboards[0]) if suite in SUITES and leaderboards else ""
-    old = bool(command) and leaderboards[0].conditions.protocol < PROTOCOL  # made so at the commits of cells.csv
-    made = [f"{'once ' * old}made by {code(command)}"] if command else []
+    commands = _commands(SUITES[suite], leaderboards[0]) if suite in SUITES and leaderboards else []
+    old = bool(commands) and leaderboards[0].conditions.protocol < PROTOCOL  # made so at the commits of cells.csv
+    made = [f"{'once ' * old}made by {', then '.join(map(code, commands))}"] if commands else []
     return _items([*result, *made])
 
 
-def _command(suite: Suite, leaderboard: Leaderboard) -> str:
+def _commands(suite: Suite, leaderboard: Leaderboard) -> list[str]:
     """What makes the leaderboard's records, from its suite's data in a folder; empty where nothing does with these
     seeds."""
     key, cells = leaderboard.conditions, [c for c in leaderboard.cells if c.trained]
     seeds = sorted({c.seed for c in cells})
-    run, order = {c.architecture for c in cells}, [*suite.architectures, *ARCHITECTURES]
-    architectures = [*dict.fromkeys(name for name in order if name in run), *sorted(run - set(order))]
     if seeds != list(range(len(seeds))):
-        return ""
+        return []
+    run = {c.architecture for c in cells}
     parts = [f"make bench SUITE={suite.name}"]
     parts += ["DATA=<folder>"] if suite.dataset != "phantom" else []
     parts += [f"BACKEND={key.backend}"] if key.backend != "tensorflow" else []
-    parts += [f"ARCH={','.join(architectures)}"] if run != set(suite.architectures) else []
+    parts += [f"ARCH={_named(suite, run)}"] if run != set(suite.architectures) else []
     parts += [f"SEEDS={len(seeds)}"] if len(seeds) != len(suite.seeds) else []
-    return " ".join(parts)
+    return [" ".join(parts), *_ensemble_commands(suite, leaderboard)]
+
+
+def _ensemble_commands(suite: Suite, leaderboard: Leaderboard) -> list[str]:
+    """What makes the ensembles of the networks that were trained: a command for each variant of the recipe."""
+    made = [row for row in leaderboard.rows if not row.single]
+    backend = leaderboard.conditions.backend
+    result = []
+    for variant in dict.fromkeys(row.variant for row in made):
+        local = [row for row in made if row.variant == variant]
+        run = {row.architecture.removesuffix(VIEWS).removesuffix(SEEDS) for row in local}
+        parts = [f"KERAS_BACKEND={backend}"] if backend != "tensorflow" else []
+        parts += [f"python -m bench ensemble {suite.name}"]
+        parts += ["--data <folder>"] if suite.dataset != "phantom" else []
+        parts += [f"--arch {_named(suite, run)}"] if run != set(suite.architectures) else []
+        parts += [f"--variant {variant}"] if variant else []
+        parts += ["--tta"] if any(row.transforms > 1 for row in local) else []
+        result.append(" ".join(parts))
+    return result
+
+
+def _named(suite: Suite, architectures: Set[str]) -> str:
+    """The architectures as an option, in the suite's order."""
+    order = [*suite.architectures, *ARCHITECTURES]
+    return ",".join([*dict.fromkeys(n for n in order if n in architectures), *sorted(architectures - set(order))])
 
 
 def failures(leaderboard: Leaderboard) -> list[str]:

@@ -127,7 +127,8 @@ def _costs_explained(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     never = f" ({NEVER}: half of the trainings or more did not)" * any(math.isinf(time) for time in times)
     level = f", and until the validation Dice reached {TARGETS[0]}{never}" * bool(times)
     clock = "processor time" if leaderboard.processor_time else "time"
-    return f" Training: {clock} of one fold and seed{level}{_trained_on(leaderboard, rows)}. Images/s: inference."
+    one = "fold and seed" if leaderboard.conditions.folds > 1 else "training"
+    return f" Training: {clock} of one {one}{level}{_trained_on(leaderboard, rows)}. Images/s: inference."
 
 
 def _trained_on(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
@@ -149,11 +150,15 @@ def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True
     if any(r.stored for r in rows):
         at += "; HD95 (95th percentile of boundary distances, median over predictions) and NSD (share of the boundary"
         at += f" within 2 {common_unit(leaderboard.rows)}, mean over patients) at each mask's original size"
+    several = " Intervals are not corrected for several pairs, verdicts are." * (len(leaderboard.pairs) > 1)
     costs = _costs_explained(leaderboard, rows) * with_costs
     parts = [
-        f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice.{costs} {NONE}: not measured,"
-        " or the best itself."
+        f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice.{several}{costs} {NONE}: not"
+        " measured, or the best itself."
     ]
-    if any(r.rank and single_seed(leaderboard, r) for r in rows):
-        parts.append(FEW_MEANS)
-    return " ".join(parts)
+    return " ".join([*parts, *footnotes(leaderboard, rows)])
+
+
+def footnotes(leaderboard: Leaderboard, rows: Sequence[Row]) -> list[str]:
+    """What the footnote of the table of accuracy means, where a row carries it."""
+    return [FEW_MEANS] * any(FEW in verdict(leaderboard, row) for row in rows)

@@ -203,17 +203,19 @@ def nested(names: Sequence[str], tables: Mapping[str, Scores]) -> Nested | None:
         return None
     dice = np.array([tables[name].mean_over_seeds("dice") for name in names])
     one = tables[names[0]]
-    highest = max(one.over_patients(row) for row in dice)
+    means = dict(zip(names, (one.over_patients(row) for row in dice), strict=True))
     _, patient = np.unique(np.array(one.patients), return_inverse=True)
     result = [by_other_folds(dice, patient, folds) for folds in one.folds()]
     values = [value for value, _ in result]
-    chosen = [names[row] for _, rows in result for row in rows]
+    chosen, candidates = [names[row] for _, rows in result for row in rows], list(names)
     if not chosen:
-        name = _by_validation(names, tables)
-        if name is None:
+        validated = _validation_dice(names, tables)
+        if len(validated) < 2:
             return None
-        values, chosen = [tables[name].over_patients(tables[name].mean_over_seeds("dice"))], [name]
-    return Nested(highest, float(np.mean(values)), dict(Counter(sorted(chosen)).most_common()))
+        chosen, candidates = [max(validated, key=lambda name: validated[name])], list(validated)
+        values = [means[chosen[0]]]
+    highest = max(means[name] for name in candidates)
+    return Nested(highest, float(np.mean(values)), dict(Counter(sorted(chosen)).most_common()), len(candidates))
 
 
 def by_other_folds(dice: Floats, patient: npt.NDArray[np.intp], folds: npt.NDArray[np.intp]) -> tuple[float, list[int]]:
@@ -235,7 +237,8 @@ def by_other_folds(dice: Floats, patient: npt.NDArray[np.intp], folds: npt.NDArr
     return total / float(weight.sum()), rows
 
 
-def _by_validation(names: Sequence[str], tables: Mapping[str, Scores]) -> str | None:
+def _validation_dice(names: Sequence[str], tables: Mapping[str, Scores]) -> dict[str, float]:
+    """Mean validation Dice of the kept epochs of each row that was trained, which ensembles were not."""
     result = {}
     for name in names:
         kept = [
@@ -244,4 +247,4 @@ def _by_validation(names: Sequence[str], tables: Mapping[str, Scores]) -> str | 
         ]  # fmt: skip
         if kept:
             result[name] = float(np.mean(kept))
-    return max(result, key=lambda name: result[name]) if len(result) > 1 else None
+    return result

@@ -329,9 +329,10 @@ class CellRow:
 class Nested:
     """Nested selection: the score of the best row on images that did not select it."""
 
-    highest: float  # mean Dice of the row that is highest on all images
+    highest: float  # mean Dice of the candidate that is highest on all images
     dice: float  # the same where each fold's row is the one that is highest on the other folds
     chosen: Mapping[str, int]  # how many folds chose each row, most first
+    candidates: int  # rows that could be chosen: by validation Dice, those that were trained
 
 
 @dataclass(frozen=True)
