@@ -275,7 +275,8 @@ def ensemble(members: Sequence[Record], suffix: str = "+seeds", transforms: int 
     cases = [case(c["id"], (1 - c["dice"]) * (1 - gain), size, rng) for c in first["cases"]]
     named = [{"cell": f"{m['cell']['architecture']}.{m['cell']['test_set']}.f{m['cell']['fold']}.s{m['cell']['seed']}",
               "fingerprint": m["fingerprint"], "weights_sha256": m["weights_sha256"]} for m in members]  # fmt: skip
-    made_from = {**first["inputs"], "members": named, "tta": [{"degrees": k} for k in range(transforms)]}
+    made_from = {**first["inputs"], "members": named, "tta": [{"degrees": k} for k in range(transforms)],
+                 **({"postprocess": True} if suffix == "+post" else {})}  # fmt: skip
     trained = sum(m["timing"]["train_seconds"] for m in members)
     seed = 0 if len(members) > 1 else cell["seed"]
     return sealed({

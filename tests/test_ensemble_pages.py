@@ -76,7 +76,7 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     assert any(path.name.endswith("curves.svg") for path in written)
     page = (tmp_path / "fake.md").read_text(encoding="utf-8")
     flat = " ".join(page.split())
-    assert flat.count("Ensembles, for which nothing was trained: ") == 1
+    assert flat.count("Rows for which nothing was trained: ") == 1
     assert re.search(r"U-Net \+ seeds and ResUNet \+ seeds are each the mean of 3 trainings[;.]", flat)
     assert "U-Net + seeds + TTA is the mean of 3 trainings and 7 TTA transforms of each image" in flat
     assert (

@@ -217,11 +217,11 @@ def test_the_page_s_command_makes_the_rows_that_it_shows(tmp_path, architectures
 
 @pytest.mark.parametrize(
     ("suffix", "transforms", "names", "options"),
-    [("+tta", 7, THREE, "--tta"), ("+seeds", 1, THREE[:1], "--arch unet")],
+    [("+tta", 7, THREE, "--tta"), ("+post", 1, THREE, "--postprocess"), ("+seeds", 1, THREE[:1], "--arch unet")],
 )
 def test_ensembles_have_a_command_of_their_own(tmp_path, suffix, transforms, names, options):
     records = second(grid(THREE, (0, 1, 2), n=50, suite="montgomery-64"))
-    local = [r for r in records if r["cell"]["seed"] == 0] if suffix == "+tta" else records
+    local = [r for r in records if r["cell"]["seed"] == 0] if suffix != "+seeds" else records
     records += [r for name in names for r in ensembles(local, name, suffix, transforms=transforms)]
     text = flat(page(tmp_path, records, "montgomery-64"))
     assert f"- made by `{MADE}`, then `python -m bench ensemble montgomery-64 --data <folder> {options}`" in text

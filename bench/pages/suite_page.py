@@ -18,7 +18,7 @@ from bench.pages import (
     provenance,
     tables,
 )
-from bench.records.record import PROTOCOL, SEEDS, VIEWS
+from bench.records.record import POST, PROTOCOL, SEEDS, VIEWS
 from bench.running.reruns import Reruns
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Leaderboard, Row
@@ -237,7 +237,7 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
         for row in made:
             alike.setdefault(answers.made_of(row), []).append(shown(row.name))
         each = [f"{listed(names)} {'are each' if len(names) > 1 else 'is'} {what}" for what, names in alike.items()]
-        notes.append(f"Ensembles, for which nothing was trained: {'; '.join(each)}. {_costs_of(made)}")
+        notes.append(f"Rows for which nothing was trained: {'; '.join(each)}. {_costs_of(made)}")
     if absent := completeness.never_run(leaderboard):
         notes.append(f"Registered, but not run in this table (`--arch` runs them): {', '.join(map(shown, absent))}.")
     if absent := completeness.variants_never_run(leaderboard):
@@ -319,13 +319,14 @@ def _ensemble_commands(suite: Suite, leaderboard: Leaderboard) -> list[str]:
     result = []
     for variant in dict.fromkeys(row.variant for row in made):
         local = [row for row in made if row.variant == variant]
-        run = {row.architecture.removesuffix(VIEWS).removesuffix(SEEDS) for row in local}
+        run = {row.architecture.removesuffix(POST).removesuffix(VIEWS).removesuffix(SEEDS) for row in local}
         parts = [f"KERAS_BACKEND={backend}"] if backend != "tensorflow" else []
         parts += [f"python -m bench ensemble {suite.name}"]
         parts += ["--data <folder>"] if suite.dataset != "phantom" else []
         parts += [f"--arch {_named(suite, run)}"] if run != set(suite.architectures) else []
         parts += [f"--variant {variant}"] if variant else []
         parts += ["--tta"] if any(row.transforms > 1 for row in local) else []
+        parts += ["--postprocess"] if any(row.postprocessed for row in local) else []
         result.append(" ".join(parts))
     return result
 
