@@ -68,6 +68,7 @@ GLOSSARY = (
      " epochs, batch size 16, Adam, Dice loss."),
     ("Long", "variant `long` of recipe `strong`: batch size 4, 300 epochs, elastic deformation."),
     ("TTA", "test-time augmentation: the mean of the predictions for slightly rotated, scaled and brightened copies."),
+    ("Post", "post-processing of a mask: its two largest pieces are kept, their holes filled."),
     ("Fast", "operations need not be deterministic (bit-identical between runs); the default on an accelerator."),
     ("Protocol", "the rules that make records comparable. Numbers from two protocols are never compared."),
     ("Verdict", "the result of the paired tests of two rows: better, worse, equivalent or not known."),
