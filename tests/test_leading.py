@@ -69,9 +69,13 @@ def test_another_recipe_is_shown_beside_the_newest_protocol_first(tmp_path):
     assert leading.beside(leaderboards([*new, *old])).conditions.suite == "old"
     text = page(tmp_path, [*new, *old], suite="README")
     assert "## Recipe strong" in text
+    assert "by recipe reference at" in flat(text)
+    assert "Higher, in the table of recipe strong below: " in flat(text)
     assert "Protocol 1: some test images had another image of the patient in training" in flat(text)
     newer = second(with_recipe(montgomery(THREE[:2], suite="newer", level=0.98), "strong"))
     assert leading.beside(leaderboards([*new, *old, *newer])).conditions.suite == "newer"
+    lower = with_recipe(montgomery((*THREE, "unetpp"), suite="old", level=0.5), "strong")
+    assert "Higher, in" not in flat(page(tmp_path / "lower", [*new, *lower], suite="README"))
     text = page(tmp_path / "2", [*new, *old, *newer], suite="README")
     assert "another image of the patient in training, so" not in flat(text)
 

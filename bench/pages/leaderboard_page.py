@@ -39,7 +39,7 @@ def leaderboard_page(
     leaderboards = [s for result in by_suite.values() for s in result]
     first, other = leading.leader(leaderboards), leading.beside(leaderboards)
     if first is not None:
-        blocks += _answer(first, leaderboards, measured)
+        blocks += _answer(first, other, leaderboards, measured)
         blocks += _leaderboard(leading.of_networks(first), measured, page_name, figure)
     elif leaderboards:
         blocks.append("No suite compares networks on held-out folds of real radiographs yet; all suites are below.")
@@ -51,10 +51,13 @@ def leaderboard_page(
 
 
 def _answer(
-    leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], measured: Sequence[ThroughputTable]
+    leaderboard: Leaderboard,
+    other: Leaderboard | None,
+    leaderboards: Sequence[Leaderboard],
+    measured: Sequence[ThroughputTable],
 ) -> list[str]:
     lines = [
-        ("Best", best(leaderboard)),
+        ("Best", f"{best(leaderboard)}{higher(leaderboard, other)}"),
         ("Significance", significance(leaderboard)),
         ("Cost", cost(leaderboard, measured)),
     ]
@@ -67,12 +70,21 @@ def _answer(
 
 
 def best(leaderboard: Leaderboard) -> str:
-    """The row of the highest mean, over what, and whether it speaks of a method."""
-    rows = ranked(leaderboard)
-    row = rows[0]
+    """The row of the highest mean, over what, by which recipe, and whether it speaks of a method."""
+    row, key = ranked(leaderboard)[0], leaderboard.conditions
     over = f"over {counted(len(row.images), 'image')} of {counted(row.n_patients, 'patient')}"
     few = f" ({counted(len(row.seeds), 'seed')})" if len(row.seeds) < MIN_SEEDS else ""
-    return f"{shown(row.name)}{few}, mean Dice {_value(row)} {over}."
+    by = f"by recipe {escape(key.recipe)} at {key.size[0]} px"
+    return f"{shown(row.name)}{few}, mean Dice {_value(row)} {over}, {by}."
+
+
+def higher(leaderboard: Leaderboard, other: Leaderboard | None) -> str:
+    """The best row of the leaderboard of another recipe, where its mean is higher; else empty."""
+    if other is None or (row := ranked(other)[0]).dice.value <= ranked(leaderboard)[0].dice.value:
+        return ""
+    seeds = counted(len(row.seeds), "seed")
+    recipe = escape(other.conditions.recipe)
+    return f" Higher, in the table of recipe {recipe} below: {shown(row.name)} ({seeds}), {_value(row)}."
 
 
 def significance(leaderboard: Leaderboard) -> str:
