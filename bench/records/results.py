@@ -27,7 +27,7 @@ from bench.names import file_slug
 from bench.records import store
 from bench.records.store import Document
 from bench.suites import Cell
-from lungseg.errors import DataError, UsageError
+from lungseg.errors import DataError, EnvironmentFailure, UsageError
 from lungseg.provenance import CHECKOUT, ROOT
 from lungseg.terminal import near
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bench.records.record import Record  # it brings NumPy, which the command line does without
 
 MARK = "<!-- Written by "  # how every page begins
+GATE_FOLDER = "results/local/gate"  # from ``home``: where gate and baseline train unless told otherwise
 WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "subgroups")  # folders that a run writes to
 
 
@@ -211,12 +212,41 @@ class Results:
         """Remove the folder, which must be a scratch one."""
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def forget(self, suite: str) -> tuple[Path, ...]:
-        """Remove a suite's records, what its cells left, and the cache; the folders that ought to be gone then."""
-        folders = (self.runs(suite), self.log(suite), self.root / "cache")
+    def claim(self, suite: str) -> None:
+        """Note in the folder that the gate makes what it holds of the suite, and its cache, so that the next gate may
+        remove both. Raises UsageError where somebody else made them, such as a run or another program."""
+        claims = self.root / ".gate"
+        noted = claims.read_text(encoding="utf-8", errors="replace").split("\n") if claims.is_file() else []
+        suites = {name for name in noted if name}
+        known = [self.root / "cache"] if suites else []
+        known += [self.runs(suite), self.log(suite)] if suite in suites else []
+        others = [path for path in self._of_gate(suite) if path not in known and (path.exists() or path.is_symlink())]
+        if others and self.root.resolve() != (home() / GATE_FOLDER).resolve():
+            raise UsageError(
+                f"{others[0]}: was not made by the gate, which would remove it; give an empty or new folder by another "
+                "--results"
+            )
+        store.write_text(claims, "".join(f"{name}\n" for name in sorted({*suites, suite})))
+
+    def forget(self, suite: str) -> None:
+        """Remove a suite's records and what its cells left. Raises EnvironmentFailure where that cannot be done."""
+        self._remove(self.runs(suite), self.log(suite))
+
+    def forget_cache(self) -> None:
+        """Remove prepared images, phantoms and compiled programs. Raises EnvironmentFailure where that cannot be
+        done."""
+        self._remove(self.root / "cache")
+
+    def _of_gate(self, suite: str) -> tuple[Path, ...]:
+        """What a gate on the suite removes before it trains."""
+        return (self.runs(suite), self.log(suite), self.root / "cache")
+
+    @staticmethod
+    def _remove(*folders: Path) -> None:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-        return folders
+            if folder.exists():  # a symbolic link, say; old records would pass for what this code yields
+                raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
 
     def study(self, name: str) -> Path:
         """Folder of a search: its journal, its trainings, its page."""
