@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lungseg.training import Trained
 
 SPLIT = 5  # a plain split holds out one part in so many
+PREPARED = "prepared"  # folder of the arrays of all cases, in that of a training
 
 Watch = Callable[[Mapping[str, Any]], None]
 
@@ -121,17 +122,26 @@ def _plan(cases: Sequence[Case], seed: int, folds: int, hold_out: bool) -> Plan:
 
 def _prepared(cases: Sequence[Case], size: tuple[int, int], work: Path) -> tuple[list[Case], Prepared]:
     """Arrays of all cases; those of the same pixels count as one patient's."""
-    prepared = prepare(cases, size, work / "prepared")
+    prepared = prepare(cases, size, work / PREPARED)
     joined = splits.joined(sorted(cases, key=lambda case: case.id), prepared.image_sha256)
     return joined, replace(prepared, patients=tuple(case.patient for case in joined))
 
 
 @contextmanager
 def _locked(work: Path) -> Iterator[None]:
-    """Hold the folder of one training. Raises UsageError where another process does."""
+    """Hold the folder of one training, and remove it where files cannot be used before anything was trained.
+
+    Raises UsageError where another process holds it, or where it is no folder of a training: its end would remove it.
+    """
+    lock = work / "lock"
     try:
         work.mkdir(parents=True, exist_ok=True)
-        file = (work / "lock").open("w")
+        if not lock.exists() and any(work.iterdir()):
+            raise UsageError(
+                f"{work}: holds files that no training wrote, and would be removed at the end of this one; choose "
+                "another name for the model folder"
+            )
+        file = lock.open("w")
     except OSError as error:
         raise atomic.refused(work, error) from error
     with file:
@@ -139,7 +149,12 @@ def _locked(work: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(f"{work}: another process is training there; wait, or choose another folder") from error
-        yield
+        try:
+            yield
+        except DataError:
+            if {path.name for path in work.iterdir()} <= {lock.name, PREPARED}:
+                shutil.rmtree(work, ignore_errors=True)
+            raise
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,29 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(cases, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["there"]  # no folder that nothing would ever go on from
 
 
+def test_a_folder_of_the_users_where_the_training_would_work_is_left_as_it_is(cases, tmp_path):
+    mine = tmp_path / "model.training" / "img" / "a.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(UsageError, match=r"model\.training: holds files that no training wrote.*another name"):
+        lungseg.fit(cases, tmp_path / "model", **SMALL)
+    assert [path for path in mine.parent.parent.rglob("*") if path.is_file()] == [mine]
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_unusable_files_leave_no_folder_unless_a_training_can_go_on_in_it(tmp_path, trained):
+    phantom.write(tmp_path / "set", 6, (64, 64), 0)
+    cases, work = lungseg.load("montgomery", tmp_path / "set"), tmp_path / "model.training"
+    if trained:
+        work.mkdir()
+        (work / "lock").touch()
+        (work / "scores-1.json").write_text("[]")
+    cases[0].masks[0].write_bytes(b"no PNG")
+    with pytest.raises(DataError):
+        lungseg.fit(cases, tmp_path / "model", **SMALL)
+    assert work.exists() == trained
+
+
 def test_the_command_trains_and_its_model_is_scored_and_kept_in_the_card(tmp_path, monkeypatch, capsys, swift):
     from lungseg.__main__ import main
 
