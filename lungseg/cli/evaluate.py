@@ -61,12 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
          "data_sha256": evaluation.fingerprint(cases), **result.dice(at)}
         for at in ("stored", "network")
     ]  # fmt: skip
-    for score in scores:
-        print(plain(describe(score)))
     if arguments.json:
         text = json.dumps({"scores": scores, "cases": result.cases}, indent=1, allow_nan=False)
         atomic.write_bytes(arguments.json, text.encode())
     if arguments.to_card:
         kept = [score for score in card.scores if score["set"] != name]
         model_folder.update(model, card=replace(card, scores=(*kept, *scores)))
+    for score in scores:  # last: whoever reads it may have gone, or its disk be full
+        print(plain(describe(score)))
     return 0
