@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from lungseg import runtime, terminal
 from lungseg.cli.train import SECONDS, describe
 from lungseg.terminal import plain, tell
+
+if TYPE_CHECKING:
+    from lungseg.card import Card
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -32,8 +37,6 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print mean Dice and its interval, at the masks' stored size and at the network's."""
-    from dataclasses import replace
-
     from lungseg import atomic, engine, evaluation, model_folder, postprocessing
     from lungseg.datasets import load
     from lungseg.errors import UsageError
@@ -61,12 +64,19 @@ def run(arguments: argparse.Namespace) -> int:
          "data_sha256": evaluation.fingerprint(cases), **result.dice(at)}
         for at in ("stored", "network")
     ]  # fmt: skip
-    if arguments.json:
-        text = json.dumps({"scores": scores, "cases": result.cases}, indent=1, allow_nan=False)
-        atomic.write_bytes(arguments.json, text.encode())
-    if arguments.to_card:
-        kept = [score for score in card.scores if score["set"] != name]
-        model_folder.update(model, card=replace(card, scores=(*kept, *scores)))
-    for score in scores:  # last: whoever reads it may have gone, or its disk be full
-        print(plain(describe(score)))
+    try:
+        if arguments.json:
+            text = json.dumps({"scores": scores, "cases": result.cases}, indent=1, allow_nan=False)
+            atomic.write_bytes(arguments.json, text.encode())
+        if arguments.to_card:
+            model_folder.update(model, card=lambda now: _with_scores(now, scores))
+    finally:  # also where neither could be written; not before, as the output's reader may have gone
+        for score in scores:
+            print(plain(describe(score)))
     return 0
+
+
+def _with_scores(card: Card, scores: Sequence[Mapping[str, Any]]) -> Card:
+    """The card with these scores in place of those that it has on the same sets."""
+    sets = {score["set"] for score in scores}
+    return replace(card, scores=(*(score for score in card.scores if score.get("set") not in sets), *scores))
