@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lungseg import architectures, atomic, evaluation, model_folder, provenance, recipes, runtime, splits
-from lungseg.card import Card
+from lungseg.card import Card, require_valid
 from lungseg.case_files import read_stored_mask
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lungseg.training import Trained
 
 SPLIT = 5  # a plain split holds out one part in so many
+ABOUT = ("name", "set", "licence", "sources", "intended_use", "limits", "preprocessing")  # what a caller may state
 PREPARED = "prepared"  # folder of the arrays of all cases, in that of a training
 
 Watch = Callable[[Mapping[str, Any]], None]
@@ -72,12 +73,13 @@ def fit(
     ``hold_out=False`` trains on all and states no score of its own. No patient is ever on both sides.
     threads: of the processor, part of the result; all that this process may use unless given. devices: of this
     machine, which share each batch; more than one needs JAX (``lungseg.runtime.use_devices``).
-    about: ``name``, ``licence`` and ``sources`` of the card. watch: receives each epoch and fold as a mapping.
+    about: ``name``, ``set``, ``licence`` and ``sources`` of the card, as text without a file's path. watch: receives
+    each epoch and fold as a mapping.
 
     Called again with the same arguments after an interruption it goes on from its last epoch; what it needs for
     that lies beside ``out`` in ``<out>.training`` and is removed at the end.
-    Raises UsageError for names, sizes and an ``out`` that exists, DataError for files that cannot be used or too few
-    patients, EnvironmentFailure where the backend is missing or the disk is full.
+    Raises UsageError for names, sizes, what a card cannot state and an ``out`` that exists, DataError for files that
+    cannot be used or too few patients, EnvironmentFailure where the backend is missing or the disk is full.
     """
     out = Path(out).expanduser()
     both = (size, size) if isinstance(size, int) else size
@@ -93,6 +95,7 @@ def fit(
     runtime.check_devices(devices)
     runtime.check_seed(seed)
     architectures.check(architecture, (*both, 1), width)
+    _require_card(out, settings, architecture, width, both, dict(about or {}))
     evaluation.require_cases(cases)
     if not cases:
         raise DataError("no image to train on")
@@ -231,6 +234,29 @@ class _Job:
                 final, target = two_lungs(values, self.recipe.threshold), read_stored_mask(case_of[key])
                 result.append(evaluation.score(case_of[key], final, self.recipe.threshold, target, mask))
         return result
+
+
+def _require_card(
+    out: Path, recipe: Recipe, architecture: str, width: int, size: tuple[int, int], about: dict[str, Any]
+) -> None:
+    """Raise UsageError for arguments of which no card can be made, which would show only after the training."""
+    if unknown := sorted(set(map(str, about)) - set(ABOUT)):
+        raise UsageError(f"about: unknown {unknown[0]!r}; known are {', '.join(ABOUT)}")
+    card = Card(
+        name=about.pop("name", out.name),
+        architecture=architecture,
+        width=width,
+        size=size,
+        momentum=recipe.batch_norm_momentum,
+        threshold=recipe.threshold,
+        recipe=asdict(recipe),
+        data={"set": about.pop("set", "")},
+        training={},
+        weights_sha256="0" * 64,  # what is not known yet stands in for itself
+        parameters=1,
+        **about,
+    )
+    require_valid(card, f"card of {out}")
 
 
 def _card(

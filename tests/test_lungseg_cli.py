@@ -243,6 +243,20 @@ def test_files_and_card_are_written_whoever_reads_the_output(root, monkeypatch):
     assert (root / "scores.json").exists()
 
 
+def test_a_name_that_no_card_may_hold_is_told_before_the_evaluation(root, monkeypatch, capsys):
+    import model_folders
+
+    from lungseg import engine
+
+    monkeypatch.setattr(engine, "start", lambda *_: pytest.fail("went on to evaluate"))
+    model = model_folders.make(root / "model")
+    code, _, err = run(capsys, "evaluate", model, "folder", root, "--to-card", "./mine")
+    assert (code, err) == (
+        2,
+        "lungseg: --to-card ./mine: holds the path './mine'; a card must not name files of a machine\n",
+    )
+
+
 def test_pairs_are_written_whoever_reads_the_output(root, monkeypatch, tmp_path_factory):
     pairs = tmp_path_factory.mktemp("aside") / "pairs.csv"
     assert run_unread(monkeypatch, "data", "verify", "folder", root, "--pairs", pairs) == 6

@@ -38,6 +38,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print mean Dice and its interval, at the masks' stored size and at the network's."""
     from lungseg import atomic, engine, evaluation, model_folder, postprocessing
+    from lungseg.card import require_valid
     from lungseg.datasets import load
     from lungseg.errors import UsageError
 
@@ -48,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.model}: is the package's own; copy {model.path} and give the copy to --to-card")
     if arguments.to_card and not os.access(model.path, os.W_OK):
         raise UsageError(f"{model.path}: the folder is read-only; copy it and give the copy")
+    if arguments.to_card:
+        require_valid(_with_scores(card, [{"set": arguments.to_card}]), f"--to-card {arguments.to_card}")
     cases = load(arguments.dataset, arguments.root)
     network = engine.start(model, arguments.engine, arguments.threads, arguments.tta)
     say = terminal.every(SECONDS, tell)
