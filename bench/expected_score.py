@@ -38,13 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         score = expected(model.card, options.suite, Results(options.results))
         if not os.access(model.path, os.W_OK):
             raise UsageError(f"{model.path}: cannot be changed; copy the folder and give the copy")
-        kept = [one for one in model.card.scores if not str(one["how"]).startswith(EXPECTED)]
-        model_folder.update(model, card=replace(model.card, scores=(*kept, score)))
+        model_folder.update(model, card=lambda now: _with_expected(now, score))
     except LungsegError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     print(f"Dice {score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}], {score['how']}")
     return 0
+
+
+def _with_expected(card: Card, score: Mapping[str, Any]) -> Card:
+    """The card with this expected score instead of any other."""
+    kept = [one for one in card.scores if not str(one["how"]).startswith(EXPECTED)]
+    return replace(card, scores=(*kept, score))
 
 
 def expected(card: Card, suite: str, results: Results) -> dict[str, Any]:

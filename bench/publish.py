@@ -26,7 +26,7 @@ def publish(suite: Suite, source: Results, target: Results, partial: bool = Fals
     """
     if target.root.resolve() == source.root.resolve():
         raise UsageError(f"{target.root}: is the folder that is published from; give another --to")
-    target.refuse_others_pages()
+    target.refuse_others_pages(suite.name)
     paths = source.paths(suite.name)
     if not paths:
         raise UsageError(f"{source.runs(suite.name)}: no record to publish; `make bench SUITE={suite.name}` first")

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from lungseg.architectures import ARCHITECTURES, DIVISOR
-from lungseg.errors import DataError
+from lungseg.errors import DataError, UsageError
 
 SCHEMA = 1
 MOST_BYTES = 1 << 20  # of a card, which is a page of text
@@ -89,6 +89,17 @@ def parse(text: bytes, where: str) -> Card:
     for name in ("scores", "limits", "sources"):
         result[name] = tuple(result[name])
     return Card(**result)
+
+
+def require_valid(card: Card, where: str) -> None:
+    """Raise UsageError, which begins with ``where``, for a card that ``parse`` would refuse: before the work whose
+    result it is to state."""
+    try:
+        parse(card.text().encode(), where)
+    except DataError as error:
+        raise UsageError(str(error)) from error
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{where}: has a value that is no text, number or list of these ({error})") from error
 
 
 def _no_number(text: str) -> float:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lungseg import architectures, atomic, evaluation, model_folder, provenance, recipes, runtime, splits
-from lungseg.card import Card
+from lungseg.card import Card, require_valid
 from lungseg.case_files import read_stored_mask
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from lungseg.training import Trained
 
 SPLIT = 5  # a plain split holds out one part in so many
+ABOUT = ("name", "set", "licence", "sources", "intended_use", "limits", "preprocessing")  # what a caller may state
+PREPARED = "prepared"  # folder of the arrays of all cases, in that of a training
 
 Watch = Callable[[Mapping[str, Any]], None]
 
@@ -71,12 +73,13 @@ def fit(
     ``hold_out=False`` trains on all and states no score of its own. No patient is ever on both sides.
     threads: of the processor, part of the result; all that this process may use unless given. devices: of this
     machine, which share each batch; more than one needs JAX (``lungseg.runtime.use_devices``).
-    about: ``name``, ``licence`` and ``sources`` of the card. watch: receives each epoch and fold as a mapping.
+    about: ``name``, ``set``, ``licence`` and ``sources`` of the card, as text without a file's path. watch: receives
+    each epoch and fold as a mapping.
 
     Called again with the same arguments after an interruption it goes on from its last epoch; what it needs for
     that lies beside ``out`` in ``<out>.training`` and is removed at the end.
-    Raises UsageError for names, sizes and an ``out`` that exists, DataError for files that cannot be used or too few
-    patients, EnvironmentFailure where the backend is missing or the disk is full.
+    Raises UsageError for names, sizes, what a card cannot state and an ``out`` that exists, DataError for files that
+    cannot be used or too few patients, EnvironmentFailure where the backend is missing or the disk is full.
     """
     out = Path(out).expanduser()
     both = (size, size) if isinstance(size, int) else size
@@ -92,6 +95,7 @@ def fit(
     runtime.check_devices(devices)
     runtime.check_seed(seed)
     architectures.check(architecture, (*both, 1), width)
+    _require_card(out, settings, architecture, width, both, dict(about or {}))
     evaluation.require_cases(cases)
     if not cases:
         raise DataError("no image to train on")
@@ -121,17 +125,26 @@ def _plan(cases: Sequence[Case], seed: int, folds: int, hold_out: bool) -> Plan:
 
 def _prepared(cases: Sequence[Case], size: tuple[int, int], work: Path) -> tuple[list[Case], Prepared]:
     """Arrays of all cases; those of the same pixels count as one patient's."""
-    prepared = prepare(cases, size, work / "prepared")
+    prepared = prepare(cases, size, work / PREPARED)
     joined = splits.joined(sorted(cases, key=lambda case: case.id), prepared.image_sha256)
     return joined, replace(prepared, patients=tuple(case.patient for case in joined))
 
 
 @contextmanager
 def _locked(work: Path) -> Iterator[None]:
-    """Hold the folder of one training. Raises UsageError where another process does."""
+    """Hold the folder of one training, and remove it where files cannot be used before anything was trained.
+
+    Raises UsageError where another process holds it, or where it is no folder of a training: its end would remove it.
+    """
+    lock = work / "lock"
     try:
         work.mkdir(parents=True, exist_ok=True)
-        file = (work / "lock").open("w")
+        if not lock.exists() and any(work.iterdir()):
+            raise UsageError(
+                f"{work}: holds files that no training wrote, and would be removed at the end of this one; choose "
+                "another name for the model folder"
+            )
+        file = lock.open("w")
     except OSError as error:
         raise atomic.refused(work, error) from error
     with file:
@@ -139,7 +152,12 @@ def _locked(work: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(f"{work}: another process is training there; wait, or choose another folder") from error
-        yield
+        try:
+            yield
+        except DataError:
+            if {path.name for path in work.iterdir()} <= {lock.name, PREPARED}:
+                shutil.rmtree(work, ignore_errors=True)
+            raise
 
 
 @dataclass(frozen=True)
@@ -216,6 +234,29 @@ class _Job:
                 final, target = two_lungs(values, self.recipe.threshold), read_stored_mask(case_of[key])
                 result.append(evaluation.score(case_of[key], final, self.recipe.threshold, target, mask))
         return result
+
+
+def _require_card(
+    out: Path, recipe: Recipe, architecture: str, width: int, size: tuple[int, int], about: dict[str, Any]
+) -> None:
+    """Raise UsageError for arguments of which no card can be made, which would show only after the training."""
+    if unknown := sorted(set(map(str, about)) - set(ABOUT)):
+        raise UsageError(f"about: unknown {unknown[0]!r}; known are {', '.join(ABOUT)}")
+    card = Card(
+        name=about.pop("name", out.name),
+        architecture=architecture,
+        width=width,
+        size=size,
+        momentum=recipe.batch_norm_momentum,
+        threshold=recipe.threshold,
+        recipe=asdict(recipe),
+        data={"set": about.pop("set", "")},
+        training={},
+        weights_sha256="0" * 64,  # what is not known yet stands in for itself
+        parameters=1,
+        **about,
+    )
+    require_valid(card, f"card of {out}")
 
 
 def _card(

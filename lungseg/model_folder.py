@@ -8,13 +8,16 @@ tampering with single files; who may write the folder can also replace them, so 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
+import os
 import zipfile
 import zlib
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,7 +28,7 @@ from lungseg.provenance import weights_sha256
 from lungseg.terminal import expanded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import keras
 
@@ -154,12 +157,38 @@ def files_of(model: ModelFolder) -> dict[str, bytes]:
     return {**result, SUMS: _sums(result)}
 
 
-def update(model: ModelFolder, **changes: Any) -> ModelFolder:
-    """Replace the ``card`` or the ``onnx`` graph of a folder on disk, and return the folder as it now is; a kill in
-    between leaves one that is refused, not mixed."""
-    for name, data in files_of(replace(model, **changes)).items():
-        atomic.write_bytes(model.path / name, data)
-    return open_folder(model.path)
+def update(
+    model: ModelFolder, *, card: Callable[[Card], Card] | None = None, onnx: bytes | None = None
+) -> ModelFolder:  # fmt: skip
+    """Change the card or replace the ``onnx`` graph of a folder on disk, and return the folder as it now is.
+
+    card: from the card that the folder holds now, which another process may have changed since ``model`` was read, to
+    the new one; one process at a time changes a folder. A kill in between leaves a folder that is refused, not mixed.
+    Raises DataError where the folder holds other weights than ``model`` by now, or where the new card is none.
+    """
+    with _held(model.path):
+        now = open_folder(model.path)
+        if now.card.weights_sha256 != model.card.weights_sha256:
+            raise DataError(f"{model.path}: was replaced by another model meanwhile; run the same command again")
+        new = replace(now, card=card(now.card) if card else now.card, onnx=now.onnx if onnx is None else onnx)
+        for name, data in files_of(new).items():
+            atomic.write_bytes(model.path / name, data)
+        return open_folder(model.path)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold the folder itself, which may contain no lock file, among processes and threads that change it."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise atomic.refused(folder, error) from error
+    try:
+        with suppress(OSError):  # NFS locks no folder: an update there is as safe as it can be
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _sums(files: dict[str, bytes]) -> bytes:

@@ -45,6 +45,7 @@ def test_help_and_list_load_no_backend_and_no_arrays():
 )
 def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("LUNGSEG_DATA", raising=False)
+    (tmp_path / "runs").mkdir()
     assert main([*arguments, "--results", str(tmp_path)]) == code
     assert message in capsys.readouterr().err
 
@@ -92,9 +93,10 @@ def test_a_search_is_not_begun_for_a_place_where_it_cannot_be_published(tmp_path
 @pytest.mark.parametrize("words", ["report --suite smoke", "history smoke"])
 def test_a_suite_without_a_record_is_told_as_such(words, tmp_path, capsys):
     """`report` rewrote the other pages and said nothing; `history` asked to commit changes that there were not."""
+    (tmp_path / "runs").mkdir()
     assert main([*words.split(), "--results", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"error: {tmp_path}: no record of suite smoke; `python -m bench run smoke`\n"
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.rglob("*")) == [tmp_path / "runs"]
 
 
 @pytest.mark.parametrize("verb", [*(f"{v} smoke" for v in ("run", "ensemble", "robustness", "speed", "tune")), "gate"])

@@ -119,11 +119,11 @@ def test_what_is_there_stays_and_another_training_is_not_written_over(made, caps
     assert main(["export-model", SUITE.name, "--results", str(made)]) == 0
     assert {path.name: path.read_bytes() for path in exported(made).iterdir()} == before
     folder = model_folder.open_folder(exported(made))
-    model_folder.update(folder, card=replace(folder.card, name="other"))
+    model_folder.update(folder, card=lambda now: replace(now, name="other"))
     capsys.readouterr()
     assert main(["export-model", SUITE.name, "--results", str(made)]) == 4
     assert "holds another model" in capsys.readouterr().err
-    model_folder.update(folder, card=folder.card)
+    model_folder.update(folder, card=lambda _: folder.card)
 
 
 def test_weights_that_are_gone_or_others_are_named(made, tmp_path, capsys):

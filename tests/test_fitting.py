@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lungseg
-from lungseg import evaluation, model_folder, postprocessing, recipes
+from lungseg import evaluation, fitting, model_folder, postprocessing, recipes
 from lungseg.cli import train
 from lungseg.datasets import phantom
 from lungseg.errors import DataError, UsageError
@@ -99,7 +99,8 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(cases, folded, swift, 
     assert cut.card.scores == whole.card.scores
 
 
-def test_what_cannot_be_trained_is_refused_before_it_begins(cases, tmp_path):
+def test_what_cannot_be_trained_is_refused_before_it_begins(cases, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "_prepared", lambda *_: pytest.fail("went on to prepare"))
     (tmp_path / "there").mkdir()
     with pytest.raises(UsageError, match="exists"):
         lungseg.fit(cases, tmp_path / "there", **SMALL)
@@ -115,6 +116,12 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(cases, tmp_path):
         ({"threads": -1}, "-1 threads: at least 1"), ({"size": -16}, "multiples of 16"), ({"size": 33}, "size 33 x 33"),
         ({"width": 0}, "width 0"), ({"seed": -1}, "seed -1"), ({"architecture": "best"}, "unknown architecture 'best'"),
         ({"architecture": "no.such:net"}, "there is no module no.such"),
+        ({"architecture": "json.tool:main"}, "architecture is 'json.tool:main'; expected one of"),
+        ({"width": 2048}, "width is '2048'; expected a whole number from 1 to 1024"),
+        ({"about": {"licence": "as in ./LICENCE"}}, r"holds the path 'as in \./LICENCE'"),
+        ({"about": {"license": "MIT"}}, "about: unknown 'license'; known are name, set, licence"),
+        ({"about": {"sources": "a paper"}}, "sources is 'a paper'; expected a list"),
+        ({"about": {"set": tmp_path}}, "has a value that is no text"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=words):
             lungseg.fit(cases, tmp_path / "model", **{**SMALL, **wrong})
@@ -122,6 +129,29 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(cases, tmp_path):
         with pytest.raises(UsageError, match=r"expected the list that lungseg\.load gives, not 'my/set'"):
             call()
     assert [path.name for path in tmp_path.iterdir()] == ["there"]  # no folder that nothing would ever go on from
+
+
+def test_a_folder_of_the_users_where_the_training_would_work_is_left_as_it_is(cases, tmp_path):
+    mine = tmp_path / "model.training" / "img" / "a.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(UsageError, match=r"model\.training: holds files that no training wrote.*another name"):
+        lungseg.fit(cases, tmp_path / "model", **SMALL)
+    assert [path for path in mine.parent.parent.rglob("*") if path.is_file()] == [mine]
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_unusable_files_leave_no_folder_unless_a_training_can_go_on_in_it(tmp_path, trained):
+    phantom.write(tmp_path / "set", 6, (64, 64), 0)
+    cases, work = lungseg.load("montgomery", tmp_path / "set"), tmp_path / "model.training"
+    if trained:
+        work.mkdir()
+        (work / "lock").touch()
+        (work / "scores-1.json").write_text("[]")
+    cases[0].masks[0].write_bytes(b"no PNG")
+    with pytest.raises(DataError):
+        lungseg.fit(cases, tmp_path / "model", **SMALL)
+    assert work.exists() == trained
 
 
 def test_the_command_trains_and_its_model_is_scored_and_kept_in_the_card(tmp_path, monkeypatch, capsys, swift):

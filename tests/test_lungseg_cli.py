@@ -1,6 +1,7 @@
 """`python -m lungseg`: exit codes, plain messages, and nothing imported that a verb does not need."""
 
 import importlib.util
+import io
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungseg import images
+from lungseg import images, terminal
 from lungseg.__main__ import main
 from lungseg.datasets import fetch
 
@@ -206,6 +207,60 @@ def test_without_standard_error_notices_are_of_no_concern(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     with stderr_filter.without_notices():
         pass
+
+
+class Unread(io.StringIO):
+    """Standard output of which nobody reads a line."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def run_unread(monkeypatch, *arguments):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", Unread())
+        patch.setattr(terminal, "silence", lambda: None)
+        return main([str(argument) for argument in arguments])
+
+
+def test_files_and_card_are_written_whoever_reads_the_output(root, monkeypatch):
+    """`evaluate ... | head -0` after an hour of evaluation, or standard output on a full disk."""
+    import model_folders
+
+    from lungseg import engine, model_folder
+
+    class Half:
+        name = "keras"
+
+        def __call__(self, images):
+            return np.full(images.shape, 0.6, np.float32)
+
+    monkeypatch.setattr(engine, "start", lambda *_: Half())
+    model = model_folders.make(root / "model")
+    given = ["evaluate", model, "folder", root, "--to-card", "mine", "--json", root / "scores.json"]
+    assert run_unread(monkeypatch, *given) == 6
+    assert [score["set"] for score in model_folder.open_folder(model).card.scores] == ["mine"] * 2
+    assert (root / "scores.json").exists()
+
+
+def test_a_name_that_no_card_may_hold_is_told_before_the_evaluation(root, monkeypatch, capsys):
+    import model_folders
+
+    from lungseg import engine
+
+    monkeypatch.setattr(engine, "start", lambda *_: pytest.fail("went on to evaluate"))
+    model = model_folders.make(root / "model")
+    code, _, err = run(capsys, "evaluate", model, "folder", root, "--to-card", "./mine")
+    assert (code, err) == (
+        2,
+        "lungseg: --to-card ./mine: holds the path './mine'; a card must not name files of a machine\n",
+    )
+
+
+def test_pairs_are_written_whoever_reads_the_output(root, monkeypatch, tmp_path_factory):
+    pairs = tmp_path_factory.mktemp("aside") / "pairs.csv"
+    assert run_unread(monkeypatch, "data", "verify", "folder", root, "--pairs", pairs) == 6
+    assert pairs.exists()
 
 
 def test_the_cards_of_shipped_models_are_not_written_to(root, capsys):

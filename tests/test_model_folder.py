@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import model_folders
 import numpy as np
@@ -198,9 +200,44 @@ def test_a_path_that_holds_no_model_is_refused(tmp_path):
 def test_a_card_can_be_replaced(folder):
     local = model_folders.weights()
     model = model_folder.open_folder(folder)
-    updated = model_folder.update(model, card=model_folders.card(local, name="other"))
+    updated = model_folder.update(model, card=lambda _: model_folders.card(local, name="other"))
     assert updated.card.name == model_folder.open_folder(folder).card.name == "other"
     lungseg.load_model(folder)
+
+
+def test_an_update_keeps_what_another_process_has_written_since_the_folder_was_read(folder):
+    model = model_folder.open_folder(folder)
+    score = {"metric": "dice", "value": 0.9}
+
+    def scored_on(name):
+        return lambda now: replace(now, scores=(*now.scores, {"set": name, **score}))
+
+    model_folder.update(model, card=scored_on("first"))
+    model_folder.update(model, onnx=model_folders.GREY)
+    updated = model_folder.update(model, card=scored_on("second"))
+    assert [one["set"] for one in updated.card.scores] == ["first", "second"]
+    assert updated.onnx == model_folders.GREY
+
+
+def test_updates_at_once_wait_for_each_other(folder):
+    model, n = model_folder.open_folder(folder), 8
+
+    def add(k):
+        model_folder.update(model, card=lambda now: replace(now, scores=(*now.scores, {"set": str(k)})))
+
+    with ThreadPoolExecutor(n) as pool:
+        list(pool.map(add, range(n)))
+    assert sorted(one["set"] for one in model_folder.open_folder(folder).card.scores) == [str(k) for k in range(n)]
+
+
+def test_a_folder_that_holds_another_model_by_now_is_not_updated(folder):
+    model = model_folder.open_folder(folder)
+    shutil.rmtree(folder)
+    other = model_folders.weights(seed=1)
+    model_folder.save(folder, model_folders.card(other), other)
+    with pytest.raises(DataError, match="was replaced by another model meanwhile"):
+        model_folder.update(model, card=lambda now: replace(now, scores=({"set": "mine"},)))
+    assert model_folder.open_folder(folder).card.scores == ()
 
 
 def test_opening_a_folder_imports_no_backend(folder):

@@ -81,14 +81,16 @@ def test_names_cannot_break_the_page(tmp_path, name):
     text = report.suite_page(name, [leaderboard], [], [{}], [{}])
     assert "<script" not in text
     assert "[x](http" not in text
-    assert report.page_name(name) == report.page_name(name).replace("/", "").lstrip(".")
+    page = Results(tmp_path).page(name)
+    assert page.parent == tmp_path
+    assert not page.name.startswith(".")
     table = text[text.index("| Network") :].split("\n\n")[0].splitlines()
     assert len({line.replace("\\|", "").count("|") for line in table}) == 1
 
 
 @pytest.mark.parametrize("name", ["README", "methods", "Speed", "hardest"])
-def test_no_suite_takes_the_file_of_another_page(name):
-    assert report.page_name(name) == f"suite-{name}.md"
+def test_no_suite_takes_the_file_of_another_page(tmp_path, name):
+    assert Results(tmp_path).page(name) == tmp_path / f"suite-{name}.md"
 
 
 def test_escape_keeps_ordinary_names():

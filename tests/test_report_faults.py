@@ -118,6 +118,7 @@ def test_scores_that_contradict_each_other_are_in_no_table(two_suites, capsys, k
 @pytest.mark.fault("F90")
 def test_what_nobody_foresaw_is_exit_70_and_not_a_regression(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(report, "write", lambda *_, **__: 1 / 0)
+    (tmp_path / "runs").mkdir()
     assert main(["report", "--results", str(tmp_path)]) == 70
     assert "internal error" in capsys.readouterr().err
 

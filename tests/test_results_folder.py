@@ -18,9 +18,9 @@ from records import grid, save
 from bench import suites
 from bench.__main__ import main
 from bench.cli import comparing
-from bench.records import store
+from bench.records import results, store
 from bench.records.results import Results
-from bench.running import data, executor, lock
+from bench.running import data, executor, lock, suite_run
 from lungseg import atomic
 from lungseg.errors import EnvironmentFailure
 from lungseg.provenance import ROOT
@@ -116,29 +116,29 @@ def holder(tmp_path):
 
 @pytest.mark.fault("F78")
 def test_a_second_run_in_the_folder_exits_6_at_once_and_touches_nothing(tmp_path, holder, no_training, capsys):
-    results = tmp_path / "results"
-    unfinished = results / "runs/smoke/m" / f"{atomic.FILE}abc"
+    folder = tmp_path / "results"
+    unfinished = folder / "runs/smoke/m" / f"{atomic.FILE}abc"
     unfinished.parent.mkdir(parents=True)
     unfinished.write_text("being written by the other")
-    (tmp_path / "link").symlink_to(results)
+    (tmp_path / "link").symlink_to(folder)
     for name in ("results", "link"):
         began = time.monotonic()
         assert main(["run", "smoke", "--results", str(tmp_path / name)]) == 6
         assert time.monotonic() - began < 5
         assert f"in use by process {holder.pid}" in capsys.readouterr().err
     assert unfinished.read_text() == "being written by the other"
-    assert (results / ".lock").read_text().split()[0] == str(holder.pid)
+    assert (folder / ".lock").read_text().split()[0] == str(holder.pid)
 
 
 @pytest.mark.fault("F78")
 def test_the_lock_of_a_killed_process_is_taken_over(tmp_path, holder):
-    results = tmp_path / "results"
+    folder = tmp_path / "results"
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    assert (results / ".lock").read_text().split()[0] == str(holder.pid), "the file is stale"
-    with lock.held(Results(results)):
-        assert (results / ".lock").read_text().split()[0] == str(os.getpid())
-    with lock.held(Results(results)):
+    assert (folder / ".lock").read_text().split()[0] == str(holder.pid), "the file is stale"
+    with lock.held(Results(folder)):
+        assert (folder / ".lock").read_text().split()[0] == str(os.getpid())
+    with lock.held(Results(folder)):
         pass  # and let go of at the end
 
 
@@ -166,24 +166,78 @@ def test_what_a_kill_left_half_written_is_removed_by_the_next_holder(tmp_path):
     assert Results(tmp_path).all() == records
 
 
+def gate(folder: Path, *more: str) -> int:
+    return main(["gate", "--baseline", str(ROOT / "results/baseline.json"), "--results", str(folder), *more])
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Interrupts a gate as it begins to train."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(suite_run, "train", stop)
+
+
 @pytest.mark.fault("F78")
-def test_the_gate_removes_nothing_of_other_suites(tmp_path, monkeypatch):
+def test_the_gate_removes_nothing_of_other_suites(tmp_path, interrupted):
+    assert gate(tmp_path) == 130
     save(tmp_path, grid(("unet",), suite="montgomery-128", **SMALL))
     save(tmp_path, grid(("unet",), suite="smoke", **SMALL))
     store.write_text(tmp_path / "cells/montgomery-128/m/unet/weights.npz", "hours")
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(data, "resolve_root", stop)
-    assert main(["gate", "--baseline", str(ROOT / "results/baseline.json"), "--results", str(tmp_path)]) == 130
+    store.write_text(tmp_path / "cache/prepared/old", "stale")
+    assert gate(tmp_path) == 130
     assert Results(tmp_path).all("smoke") == []
+    assert not (tmp_path / "cache/prepared/old").exists()
     assert len(Results(tmp_path).all("montgomery-128")) == 2
     assert (tmp_path / "cells/montgomery-128/m/unet/weights.npz").exists()
 
 
+@pytest.mark.parametrize("kept", ["runs/smoke/m/a.json", "cells/smoke/m/a/weights.npz", "cache/mine"])
+def test_the_gate_refuses_a_folder_with_what_it_did_not_make(tmp_path, no_training, capsys, kept):
+    """A run's records and weights, or whatever else somebody calls a cache."""
+    store.write_text(tmp_path / kept, "hours")
+    given = ["baseline", "--suite", "smoke", "--baseline", str(tmp_path / "b.json"), "--results", str(tmp_path)]
+    assert main(given) == gate(tmp_path) == 2
+    folder = "cache" if kept.startswith("cache") else "/".join(kept.split("/")[:2])
+    assert f"{tmp_path / folder}: was not made by the gate" in capsys.readouterr().err
+    assert (tmp_path / kept).read_text() == "hours"
+
+
+def test_a_gate_on_one_suite_does_not_claim_the_records_of_another(tmp_path, interrupted, capsys):
+    assert gate(tmp_path) == 130
+    store.write_text(tmp_path / "runs/quick/m/a.json", "hours")
+    given = ["baseline", "--suite", "quick", "--baseline", str(tmp_path / "b.json"), "--results", str(tmp_path)]
+    assert main(given) == 2
+    assert f"{tmp_path}/runs/quick: was not made by the gate" in capsys.readouterr().err
+    assert gate(tmp_path) == 130
+
+
+def test_the_default_folder_of_the_gate_needs_no_claim(tmp_path, monkeypatch, interrupted):
+    """A gate of before there were claims may have left its records there."""
+    monkeypatch.setattr(results, "home", lambda: tmp_path)
+    folder = tmp_path / results.GATE_FOLDER
+    store.write_text(folder / "runs/smoke/m/a.json", "old")
+    assert gate(folder) == 130
+    assert not (folder / "runs/smoke").exists()
+
+
+@pytest.mark.parametrize("wrong", ["phantoms", "no folder"])
+def test_a_gate_that_cannot_begin_removes_no_records(tmp_path, monkeypatch, interrupted, wrong):
+    suite = "smoke" if wrong == "phantoms" else "own-smoke"
+    monkeypatch.setattr(results, "home", lambda: tmp_path)
+    folder = tmp_path / results.GATE_FOLDER
+    kept = folder / f"runs/{suite}/m/a.json"
+    store.write_text(kept, "old")
+    given = ["baseline", "--suite", suite, "--baseline", str(tmp_path / "b.json"), "--results", str(folder)]
+    assert main([*given, "--data", str(tmp_path / "none")]) in (2, 3)
+    assert kept.exists()
+
+
 @pytest.mark.fault("F83", "F84")
-def test_the_gate_refuses_to_judge_old_records_that_it_cannot_remove(tmp_path, no_training):
+def test_the_gate_refuses_to_judge_old_records_that_it_cannot_remove(tmp_path, interrupted):
+    assert gate(tmp_path / "results") == 130
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "results/runs").mkdir(parents=True)
     (tmp_path / "results/runs/smoke").symlink_to(tmp_path / "elsewhere")

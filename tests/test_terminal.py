@@ -188,6 +188,26 @@ def test_somebody_elses_readme_is_not_replaced(tmp_path, verb, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
+@pytest.mark.parametrize(
+    "name", ["METHODS.md", "SPEED.md", "HARDEST.md", "index.html", "fake.md", "robustness/fake.md"]
+)
+def test_no_other_page_of_somebody_elses_is_replaced(results, name, capsys):
+    """HARDEST.md would even be removed where no record gives reason to write one."""
+    (results / "robustness").mkdir(exist_ok=True)
+    (results / "robustness/fake.json").write_text("{}")
+    (results / name).write_text("<!DOCTYPE html>\n<title>My site</title>\n<!-- Written by me -->\n")
+    assert bench(["report", "--no-figures", "--results", str(results)]) == 2
+    assert f"{results / name}: was not written by this program" in capsys.readouterr().err
+    assert "My site" in (results / name).read_text()
+    assert not (results / "README.md").exists()
+
+
+def test_the_page_of_a_suite_that_is_still_to_be_run_is_not_replaced_either(tmp_path, capsys):
+    (tmp_path / "smoke.md").write_text("# Notes on smoke\n")
+    assert bench(["run", "smoke", "--results", str(tmp_path)]) == 2
+    assert f"{tmp_path / 'smoke.md'}: was not written by this program" in capsys.readouterr().err
+
+
 @pytest.mark.fault("F117")
 def test_our_own_index_is_replaced_and_an_empty_file_too(results):
     (results / "README.md").write_text("")

@@ -21,7 +21,7 @@ from bench.running import data, lock, suite_run
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.architectures import ARCHITECTURES, is_outside
-from lungseg.errors import PARTIAL, EnvironmentFailure, UsageError
+from lungseg.errors import PARTIAL, UsageError
 from lungseg.terminal import near, silence
 
 
@@ -178,16 +178,18 @@ def _about() -> dict[str, Any]:
 def _trained(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
     """The suite trained from nothing: the fingerprint does not cover the code, which is what is on trial.
 
-    Only what it left itself is removed, and the cache: the folder may hold other suites' hours.
+    Only what a gate left is removed, of this suite and the cache, and only once the data were read: the folder may hold
+    other suites' hours, and a run that cannot begin must cost no records.
     """
-    runtime.check_backend()  # before anything is removed
+    runtime.check_backend()
     results: Results = options.results
     with lock.held(results):
-        for folder in results.forget(suite.name):
-            if folder.exists():  # a symbolic link, say; old records would pass for what this code yields
-                raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
+        results.claim(suite.name)
+        results.forget_cache()  # first: an older generator's phantoms in it would be refused
         root = data.resolve_root(suite, options.data, results)
         suite = suites.called(suite, root)
+        data.load_suite_data(suite, root, results)
+        results.forget(suite.name)
         _, suite_data = suite_run.train(suite, root, results, reuse_others=False)
         scripted = dry_run.metadata(suite, root, results)
         return guard.summarise(suite, suite_data, results.all(suite.name), scripted)

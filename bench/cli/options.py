@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 
-from bench.records.results import Results, home
+from bench.records.results import GATE_FOLDER, Results, home
 from lungseg import __version__
 from lungseg.recipes import PRECISIONS
 from lungseg.terminal import new_file, path, whole
@@ -189,7 +189,7 @@ def _comparing(verb: Verb) -> None:
         guard.add_argument("--arch", help=ARCHITECTURES)
         _data(guard)
         _limits(guard)
-        _results(guard, "results/local/gate")
+        _results(guard, GATE_FOLDER)
         if name == "gate":
             guard.add_argument("--junit", type=new_file, metavar="XML", help="also write the findings as JUnit XML")
             guard.add_argument("--against", metavar="COMMIT", help="if the baseline changed since this commit, list "

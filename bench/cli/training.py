@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     A record that cannot be read is trained again if the run has its cell; of any other the user is warned.
     """
     suite = _chosen(options, "seeds", "folds", "variants", "precision", "deterministic", "devices")
-    options.results.refuse_others_pages()
+    options.results.refuse_others_pages(suite.name)
     with _at_work(options, suite) as (suite, root, executor):
         from bench.running import suite_run
 

@@ -69,7 +69,7 @@ def write(
         groups = [subgroups.known(leaderboard, subgroups.read(results, leaderboard)) for leaderboard in leaderboards]
         tables = csv_tables.lines(leaderboards, groups)
         written += csv_tables.write(results, suite, tables)
-        written.append(results.root / page_name(suite))
+        written.append(results.page(suite))
         text = suite_page(suite, leaderboards, measured, drawn, groups, result.of(suite), repeated, tables)
         store.write_text(written[-1], text)
     written += robustness_page.write(results, only)
@@ -91,7 +91,7 @@ def _of_all_suites(
         figure = _drawn(results, stems(local)[list(local).index(leader)]).get("leaderboard")
     searches = sorted(path.name for path in results.tuning("").glob("*.md"))
     corrupted = sorted(path.name for path in results.robustness("").parent.glob("*.md"))
-    pages = {suite: page_name(suite) for suite in by_suite}
+    pages = {suite: results.page(suite).name for suite in by_suite}
     texts = {
         "METHODS.md": methods_page(leaderboards),
         "SPEED.md": speed_page(measured, throughput_table.load_peers(results)),
@@ -124,12 +124,6 @@ def stems(leaderboards: Sequence[Leaderboard]) -> list[str]:
         seen[stem] += 1
         result.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
     return result
-
-
-def page_name(suite: str) -> str:
-    """The file of a suite's page."""
-    name = file_slug(suite)
-    return f"suite-{name}.md" if name.lower() in ("readme", "methods", "speed", "hardest") else f"{name}.md"
 
 
 def _drawn(results: Results, stem: str) -> dict[str, str]:

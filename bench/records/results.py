@@ -27,7 +27,7 @@ from bench.names import file_slug
 from bench.records import store
 from bench.records.store import Document
 from bench.suites import Cell
-from lungseg.errors import DataError, UsageError
+from lungseg.errors import DataError, EnvironmentFailure, UsageError
 from lungseg.provenance import CHECKOUT, ROOT
 from lungseg.terminal import near
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from bench.records.record import Record  # it brings NumPy, which the command line does without
 
 MARK = "<!-- Written by "  # how every page begins
+OVERALL = ("README.md", "METHODS.md", "SPEED.md", "HARDEST.md", "index.html")  # pages of all suites
+GATE_FOLDER = "results/local/gate"  # from ``home``: where gate and baseline train unless told otherwise
 WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "subgroups")  # folders that a run writes to
 
 
@@ -211,12 +213,41 @@ class Results:
         """Remove the folder, which must be a scratch one."""
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def forget(self, suite: str) -> tuple[Path, ...]:
-        """Remove a suite's records, what its cells left, and the cache; the folders that ought to be gone then."""
-        folders = (self.runs(suite), self.log(suite), self.root / "cache")
+    def claim(self, suite: str) -> None:
+        """Note in the folder that the gate makes what it holds of the suite, and its cache, so that the next gate may
+        remove both. Raises UsageError where somebody else made them, such as a run or another program."""
+        claims = self.root / ".gate"
+        noted = claims.read_text(encoding="utf-8", errors="replace").split("\n") if claims.is_file() else []
+        suites = {name for name in noted if name}
+        known = [self.root / "cache"] if suites else []
+        known += [self.runs(suite), self.log(suite)] if suite in suites else []
+        others = [path for path in self._of_gate(suite) if path not in known and (path.exists() or path.is_symlink())]
+        if others and self.root.resolve() != (home() / GATE_FOLDER).resolve():
+            raise UsageError(
+                f"{others[0]}: was not made by the gate, which would remove it; give an empty or new folder by another "
+                "--results"
+            )
+        store.write_text(claims, "".join(f"{name}\n" for name in sorted({*suites, suite})))
+
+    def forget(self, suite: str) -> None:
+        """Remove a suite's records and what its cells left. Raises EnvironmentFailure where that cannot be done."""
+        self._remove(self.runs(suite), self.log(suite))
+
+    def forget_cache(self) -> None:
+        """Remove prepared images, phantoms and compiled programs. Raises EnvironmentFailure where that cannot be
+        done."""
+        self._remove(self.root / "cache")
+
+    def _of_gate(self, suite: str) -> tuple[Path, ...]:
+        """What a gate on the suite removes before it trains."""
+        return (self.runs(suite), self.log(suite), self.root / "cache")
+
+    @staticmethod
+    def _remove(*folders: Path) -> None:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-        return folders
+            if folder.exists():  # a symbolic link, say; old records would pass for what this code yields
+                raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
 
     def study(self, name: str) -> Path:
         """Folder of a search: its journal, its trainings, its page."""
@@ -273,24 +304,46 @@ class Results:
         """A file of this folder as pages and messages name it: ``runs/quick/...``."""
         return path.relative_to(self.root).as_posix()
 
+    def page(self, suite: str) -> Path:
+        """A suite's page, which takes no name of a page of all suites."""
+        name = file_slug(suite)
+        return self.root / (f"suite-{name}.md" if f"{name.upper()}.md" in OVERALL else f"{name}.md")
+
     def require(self) -> None:
-        """Raise UsageError unless the folder, which a command only reads and adds pages to, is there: a mistyped one
-        must not be made. Also as ``refuse_others_pages``."""
+        """Raise UsageError unless the folder, which a command only reads and adds pages to, is there and holds what a
+        run or a measurement of speed wrote: a mistyped one must neither be made nor filled. Also as
+        ``refuse_others_pages``."""
         if not self.root.is_dir():
             what = "a file" if self.root.exists() else "no such folder"
             raise UsageError(f"{self.root}: {what}; give the results folder of a run (--results)")
         self.refuse_others_pages()
+        if not (self.runs().is_dir() or self.throughput().is_dir()):
+            raise UsageError(f"{self.root}: has no runs/; give the results folder of a run (--results)")
 
-    def refuse_others_pages(self) -> None:
-        """Raise UsageError where the folder has a README.md of somebody else's, which the index would replace."""
-        try:
-            start = self.index.read_bytes()[: len(MARK)] if self.index.exists() else MARK.encode()
-        except OSError:  # whoever writes it says so
-            return
-        if start.strip() and start != MARK.encode():
-            raise UsageError(
-                f"{self.index}: was not written by this program and would be replaced; choose another folder"
-            )
+    def refuse_others_pages(self, *suites: str) -> None:
+        """Raise UsageError where the folder has a page of somebody else's, which would be replaced: one of all suites,
+        or that of these or of any suite with records."""
+        held = [path.name for path in self.runs().glob("*") if path.is_dir()]
+        tables = self.robustness("").parent.glob("*.json")
+        pages = [*(self.root / name for name in OVERALL), *map(self.page, sorted({*held, *suites}))]
+        for path in (*pages, *(table.with_suffix(".md") for table in sorted(tables))):
+            if path.is_file() and not _is_ours(path):
+                raise UsageError(
+                    f"{path}: was not written by this program and would be replaced; choose another folder"
+                )
+
+
+def _is_ours(page: Path) -> bool:
+    """Whether a page is one that this program writes; also where it is empty or cannot be read: whoever writes it says
+    so."""
+    try:
+        with page.open("rb") as file:
+            start = file.read(1024)
+    except OSError:
+        return True
+    if page.suffix == ".html":  # whose head comes before any comment
+        return not start.strip() or f"{MARK}`python -m bench ".encode() in start
+    return not start.strip() or start.startswith(MARK.encode())
 
 
 def _twice(records: Mapping[str, Record]) -> dict[str, str]:

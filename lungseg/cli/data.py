@@ -70,12 +70,12 @@ def _verify(arguments: argparse.Namespace) -> int:
         )
     sought = arguments.same_patient or arguments.pairs is not None
     report = verify(arguments.dataset, arguments.folder, say=tell, same_patient=sought)
-    print("\n".join(plain(line) for line in report.text().split("\n")))
     if arguments.pairs and report.pairs is not None:
         from lungseg.atomic import write_bytes
         from lungseg.datasets.same_patient import table
 
         write_bytes(arguments.pairs, table(report.pairs).encode())
+    print("\n".join(plain(line) for line in report.text().split("\n")))
     if report.errors:
         sys.stdout.flush()  # so that the table stands before the errors when both go to one place
         many, they = counted(len(report.errors), "error"), "it is" if len(report.errors) == 1 else "they are"

@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from lungseg import runtime, terminal
 from lungseg.cli.train import SECONDS, describe
 from lungseg.terminal import plain, tell
+
+if TYPE_CHECKING:
+    from lungseg.card import Card
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -32,9 +37,8 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print mean Dice and its interval, at the masks' stored size and at the network's."""
-    from dataclasses import replace
-
     from lungseg import atomic, engine, evaluation, model_folder, postprocessing
+    from lungseg.card import require_valid
     from lungseg.datasets import load
     from lungseg.errors import UsageError
 
@@ -45,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.model}: is the package's own; copy {model.path} and give the copy to --to-card")
     if arguments.to_card and not os.access(model.path, os.W_OK):
         raise UsageError(f"{model.path}: the folder is read-only; copy it and give the copy")
+    if arguments.to_card:
+        require_valid(_with_scores(card, [{"set": arguments.to_card}]), f"--to-card {arguments.to_card}")
     cases = load(arguments.dataset, arguments.root)
     network = engine.start(model, arguments.engine, arguments.threads, arguments.tta)
     say = terminal.every(SECONDS, tell)
@@ -61,12 +67,19 @@ def run(arguments: argparse.Namespace) -> int:
          "data_sha256": evaluation.fingerprint(cases), **result.dice(at)}
         for at in ("stored", "network")
     ]  # fmt: skip
-    for score in scores:
-        print(plain(describe(score)))
-    if arguments.json:
-        text = json.dumps({"scores": scores, "cases": result.cases}, indent=1, allow_nan=False)
-        atomic.write_bytes(arguments.json, text.encode())
-    if arguments.to_card:
-        kept = [score for score in card.scores if score["set"] != name]
-        model_folder.update(model, card=replace(card, scores=(*kept, *scores)))
+    try:
+        if arguments.json:
+            text = json.dumps({"scores": scores, "cases": result.cases}, indent=1, allow_nan=False)
+            atomic.write_bytes(arguments.json, text.encode())
+        if arguments.to_card:
+            model_folder.update(model, card=lambda now: _with_scores(now, scores))
+    finally:  # also where neither could be written; not before, as the output's reader may have gone
+        for score in scores:
+            print(plain(describe(score)))
     return 0
+
+
+def _with_scores(card: Card, scores: Sequence[Mapping[str, Any]]) -> Card:
+    """The card with these scores in place of those that it has on the same sets."""
+    sets = {score["set"] for score in scores}
+    return replace(card, scores=(*(score for score in card.scores if score.get("set") not in sets), *scores))

@@ -94,14 +94,14 @@ def run(arguments: argparse.Namespace) -> int:
             atomic.write_bytes(arguments.out / name, data)
         if form == "onnx":
             model = model_folder.update(model, onnx=files["model.onnx"])
-    print(plain(f"{len(pictures)} images of {arguments.data[0] if arguments.data else 'phantom'}, {model.card.size}"))
-    print(parity.table(rows))
     record = _record(arguments, model, rows, failures)
     atomic.write_bytes(arguments.out / "parity.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+    if arguments.runtime_only is not None and not failures:
+        model_folder.save(arguments.runtime_only, model.card, None, model.onnx)
+    print(plain(f"{len(pictures)} images of {arguments.data[0] if arguments.data else 'phantom'}, {model.card.size}"))
+    print(parity.table(rows))
     if failures:
         raise parity.ParityError("; ".join(failures))
-    if arguments.runtime_only is not None:
-        model_folder.save(arguments.runtime_only, model.card, None, model.onnx)
     return 0
 
 
