@@ -19,6 +19,7 @@ DIGITS = 3  # of Dice: the half-width of its interval is about 0.003
 NAME = 24  # letters of a network's name that leave room for all columns
 FINE = 4  # of differences, which are paired and ten times as sure
 NEVER = "never"
+ROUGH = "~"  # before a rate that was not steady
 FEW = "¹"
 FEW_MEANS = f"{FEW} fewer than {MIN_SEEDS} seeds on a side: about these trained weights, not about the method."
 
@@ -110,14 +111,16 @@ def time_to(seconds: float | None) -> str:
 
 
 def rate(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]) -> str:
-    """Images per second of inference under the leaderboard's conditions, where that was measured."""
+    """Images per second of inference under the leaderboard's conditions, where that was measured; ``~118`` where the
+    rate was not steady or the machine had other work."""
     key = leaderboard.conditions
     for m in measured:
         if m.is_of(key):
             result = m.of(row.architecture, row.width) if row.single else None
             value = number(result, "inference_images_per_second") if result else math.nan
-            if value > 0:
-                return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+            if result and value > 0:
+                rough = result.get("steady_state") == "false" or result.get("contended") == "true"
+                return ROUGH * rough + (f"{value:.3g}" if value < 1000 else f"{value:.0f}")
     return NONE
 
 
@@ -128,7 +131,10 @@ def _costs_explained(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
     level = f", and until the validation Dice reached {TARGETS[0]}{never}" * bool(times)
     clock = "processor time" if leaderboard.processor_time else "time"
     one = "fold and seed" if leaderboard.conditions.folds > 1 else "training"
-    return f" Training: {clock} of one {one}{level}{_trained_on(leaderboard, rows)}. Images/s: inference."
+    return (
+        f" Training: {clock} of one {one}{level}{_trained_on(leaderboard, rows)}. Images/s: inference, on the"
+        f" device that SPEED.md names, {ROUGH} where it was not steady."
+    )
 
 
 def _trained_on(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
