@@ -209,12 +209,12 @@ def test_an_update_keeps_what_another_process_has_written_since_the_folder_was_r
     model = model_folder.open_folder(folder)
     score = {"metric": "dice", "value": 0.9}
 
-    def scored_on(name):
+    def score_on(name):
         return lambda now: replace(now, scores=(*now.scores, {"set": name, **score}))
 
-    model_folder.update(model, card=scored_on("first"))
+    model_folder.update(model, card=score_on("first"))
     model_folder.update(model, onnx=model_folders.GREY)
-    updated = model_folder.update(model, card=scored_on("second"))
+    updated = model_folder.update(model, card=score_on("second"))
     assert [one["set"] for one in updated.card.scores] == ["first", "second"]
     assert updated.onnx == model_folders.GREY
 
