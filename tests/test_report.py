@@ -104,6 +104,14 @@ def test_any_number_of_architectures(tmp_path, n):
     assert len(lines_with(text.split("| Network")[1], "| net", "[0.9")) == n
 
 
+def test_a_rate_measured_beside_other_work_is_marked(tmp_path):
+    save_throughput(tmp_path, ARCHITECTURES, "cpu.tensorflow.float32.128x128")  # the third of them beside other work
+    text = page(tmp_path, grid(n=20))
+    (marked,) = (line for line in text.splitlines() if line.startswith("| ") and "~" in line)
+    assert marked.startswith(f"| {display(ARCHITECTURES[2])} ")
+    assert "~ where it was not steady" in text
+
+
 def test_devices_have_sections_and_throughput_tables_of_their_own(tmp_path):
     save_throughput(tmp_path, ARCHITECTURES, "cpu.tensorflow.float32.128x128")
     save_throughput(tmp_path, ARCHITECTURES, "h200.tensorflow.float32.128x128")
