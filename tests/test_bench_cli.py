@@ -45,7 +45,6 @@ def test_help_and_list_load_no_backend_and_no_arrays():
 )
 def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("LUNGSEG_DATA", raising=False)
-    (tmp_path / "runs").mkdir()
     assert main([*arguments, "--results", str(tmp_path)]) == code
     assert message in capsys.readouterr().err
 

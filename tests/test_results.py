@@ -49,7 +49,6 @@ def test_a_suite_in_another_precision_asks_for_its_own_records():
 
 def test_a_folder_that_is_not_there_is_not_made_and_the_error_says_what_is(tmp_path):
     (tmp_path / "file").write_text("")
-    (tmp_path / "runs").mkdir()
     Results(tmp_path).require()
     for name, what in (("mistyped", "no such folder"), ("file", "a file")):
         with pytest.raises(UsageError, match=f"{name}: {what}; give the results folder"):
@@ -57,7 +56,7 @@ def test_a_folder_that_is_not_there_is_not_made_and_the_error_says_what_is(tmp_p
     assert not (tmp_path / "mistyped").exists()
     (tmp_path / "img").mkdir()
     with pytest.raises(UsageError, match="img: has no runs/; give the results folder"):
-        Results(tmp_path / "img").require()
+        Results(tmp_path / "img").require_measured()
     assert Results(tmp_path).study("mine") == tmp_path / "tune" / "mine"
 
 

@@ -62,7 +62,7 @@ def report(options: argparse.Namespace) -> int:
 
     if options.suite:
         suites.suite(options.suite)
-    options.results.require()
+    options.results.require_measured()
     result = options.results.readable()
     if options.suite and not options.results.paths(options.suite):
         raise UsageError(

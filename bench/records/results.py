@@ -310,14 +310,19 @@ class Results:
         return self.root / (f"suite-{name}.md" if f"{name.upper()}.md" in OVERALL else f"{name}.md")
 
     def require(self) -> None:
-        """Raise UsageError unless the folder, which a command only reads and adds pages to, is there and holds what a
-        run or a measurement of speed wrote: a mistyped one must neither be made nor filled. Also as
-        ``refuse_others_pages``."""
+        """Raise UsageError unless the folder, which a command only reads and adds pages to, is there: a mistyped one
+        must not be made. Also as ``refuse_others_pages``."""
         if not self.root.is_dir():
             what = "a file" if self.root.exists() else "no such folder"
             raise UsageError(f"{self.root}: {what}; give the results folder of a run (--results)")
         self.refuse_others_pages()
-        if not (self.runs().is_dir() or self.throughput().is_dir()):
+
+    def require_measured(self) -> None:
+        """As ``require``, and raise UsageError where no run or measurement has written to the folder: any other must
+        not be filled with pages."""
+        self.require()
+        measured = (self.runs(), self.throughput(), self.robustness("").parent)
+        if not any(folder.is_dir() for folder in measured):
             raise UsageError(f"{self.root}: has no runs/; give the results folder of a run (--results)")
 
     def refuse_others_pages(self, *suites: str) -> None:
