@@ -17,6 +17,7 @@ _LOSSES = {
     "dice": "Dice loss", "dice_cross_entropy": "Dice and cross-entropy loss", "focal_tversky": "focal Tversky loss",
     "boundary": "Dice and boundary loss",
 }  # fmt: skip
+_SUFFIXES = {"+tta": " + TTA", "+seeds": " + seeds", "+post": " + post"}
 _BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
@@ -31,9 +32,10 @@ def display(row_name: object) -> str:
     known = DISPLAY_NAMES.get(result[0]) if result else None
     if not (result and known):
         return text
-    return known + text[result.end() :].replace("+tta", " + TTA", 1).replace("+seeds", " + seeds", 1).replace(
-        "+post", " + post", 1
-    )
+    rest = text[result.end() :]
+    for suffix, shown in _SUFFIXES.items():
+        rest = rest.replace(suffix, shown, 1)
+    return known + rest
 
 
 def fitting(names: Iterable[str], letters: int = 64) -> list[str]:

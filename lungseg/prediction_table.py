@@ -98,12 +98,9 @@ class Table:
                     )
             # also rows of this run's files: until one is done again, its earlier mask is what the row says of it
             self.rows = {row["file"]: row for row in rows}
-        elif there := next(
-            (path for path in written if os.path.exists(path)), None
-        ):  # the table is written before any mask
-            raise UsageError(
-                f"{there}: exists, and no {TABLE} beside it says that it is an earlier prediction; choose another --out"
-            )
+        else:  # the table is written before any mask, so where none is no file is an earlier prediction
+            for path in filter(os.path.exists, written):
+                raise UsageError(f"{path}: exists, and no {TABLE} beside it says who wrote it; choose another --out")
         self._write(list(self.rows))
 
     def __enter__(self) -> Table:

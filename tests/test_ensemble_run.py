@@ -11,7 +11,7 @@ from bench.__main__ import main
 from bench.figures import gallery
 from bench.records.results import Results
 from bench.running import ensemble
-from lungseg.postprocessing import two_lungs
+from lungseg.postprocessing import STATED, two_lungs
 
 SUITE = replace(
     suites.suite("smoke"),
@@ -119,7 +119,7 @@ def test_such_records_can_be_shown_published_and_reported(made, tmp_path):
     assert validate(records) == unlike(records) == []
     page = " ".join((made / f"{SUITE.name}.md").read_text(encoding="utf-8").split())
     assert "tiny+seeds+tta is the mean of 2 trainings and 7 TTA transforms of each image" in page
-    assert "tiny+post is one training's masks, post-processed (two largest pieces, holes filled)" in page
+    assert f"tiny+post is one training's masks, {STATED}" in page  # in the words of a card
     assert main(["report", "--suite", SUITE.name, "--results", str(made), "--no-figures"]) == 0
     assert main(["publish", SUITE.name, "--results", str(made), "--to", str(tmp_path)]) == 0
     assert (tmp_path / "costs.csv").read_text().splitlines()[1].startswith(f"{SUITE.name},4,")

@@ -247,6 +247,47 @@ def test_a_mask_of_an_earlier_run_is_not_replaced_by_one_of_another_file(tmp_pat
     assert outputs(out)["a_mask.png"] == before["a_mask.png"]
 
 
+def with_speck(size=(64, 64)):
+    """Two lungs, one with a hole, and a speck below them; and the lungs without hole and speck."""
+    lungs_alone = picture(0, size)
+    pixels = lungs_alone.copy()
+    pixels[20:24, 10:14], pixels[60:62, 30:34] = 0, 230
+    return pixels, lungs_alone > 0
+
+
+def test_masks_are_post_processed_unless_told_otherwise(tmp_path):
+    write(tmp_path / "a.png", with_speck()[0])
+    wanted = prediction.Wanted(probabilities=True)
+    final, raw = (read_mask(tmp_path, out, wanted, postprocess=out == "final") for out in ("final", "raw"))
+    hole, speck = (22, 12), (61, 32)
+    assert [final[hole], final[speck], raw[hole], raw[speck]] == [True, False, False, True]
+    assert (final != raw).sum() < 40, "elsewhere they are alike"
+    maps = [(tmp_path / out / "a_probability.png").read_bytes() for out in ("final", "raw")]
+    assert maps[0] == maps[1], "a map is the network's own"
+    before, after = rows(tmp_path / "raw")[0], rows(tmp_path / "final")[0]
+    assert (after["pieces"], after["flags"]) == (before["pieces"], before["flags"])
+    assert (after["area"], before["area"]) == (str(final.sum()), str(raw.sum()))
+    assert [row["model"].endswith(" post-processed") for row in (after, before)] == [True, False]
+
+
+def read_mask(folder, out, wanted, **more):
+    run([folder / "a.png"], folder / out, wanted, **more)
+    return cv2.imread(str(folder / out / "a_mask.png"), cv2.IMREAD_GRAYSCALE) > 0
+
+
+def test_scores_are_of_post_processed_masks_unless_told_otherwise(tmp_path):
+    pixels, lungs_alone = with_speck()
+    write(tmp_path / "img" / "a.png", pixels)
+    write(tmp_path / "mask" / "a.png", lungs_alone.astype(np.uint8) * 255)
+    cases = lungseg.load("folder", tmp_path)
+    final, raw = (
+        evaluation.evaluate(bright, cases, (32, 32), 0.5, postprocess=wanted).dice()["value"]
+        for wanted in (True, False)
+    )
+    assert final > raw
+    assert final > 0.97
+
+
 @pytest.mark.parametrize("more", [{}, {"skip_existing": True}])
 def test_a_mask_is_not_replaced_by_one_of_another_image_of_the_same_name(tmp_path, more):
     """``for study in */; do lungseg predict $study; done``, where each study has its ``1.dcm``."""
@@ -603,6 +644,20 @@ def test_dicom_seg_without_a_dicom_file_says_that_it_writes_none(exported, tmp_p
     given = [str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--model", str(exported), "--dicom-seg"]
     assert main(["predict", *given]) == 0
     assert "--dicom-seg writes nothing: no input is DICOM" in capsys.readouterr().err
+
+
+def test_the_command_and_python_post_process_alike(exported, tmp_path):
+    rng = np.random.default_rng(0)
+    write(tmp_path / "a.png", rng.integers(0, 256, (64, 64), np.uint8))  # an untrained network finds many pieces
+    masks = {}
+    for wanted in (True, False):
+        out = tmp_path / str(wanted)
+        more = [] if wanted else ["--no-postprocess"]
+        assert main(["predict", str(tmp_path / "a.png"), "--out", str(out), "--model", str(exported), *more]) == 0
+        masks[wanted] = cv2.imread(str(out / "a_mask.png"), cv2.IMREAD_GRAYSCALE) > 0
+        (alike,) = lungseg.predict([tmp_path / "a.png"], exported, postprocess=wanted)
+        assert np.array_equal(masks[wanted], alike)
+    assert (masks[True] != masks[False]).any()
 
 
 def test_a_size_of_overlays_asks_for_overlays(exported, tmp_path):

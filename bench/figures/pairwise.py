@@ -59,8 +59,8 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
         spine.set_visible(False)
     counts = Counter(pair.verdict for pair in leaderboard.pairs)
     said = (
-        f"{counts[BETTER] + counts[WORSE]} of {len(leaderboard.pairs)} pairs differ, {counts[EQUIVALENT]} are"
-        f" equivalent, {counts[UNKNOWN]} not known"
+        f"{counts[BETTER] + counts[WORSE]} of {len(leaderboard.pairs)} pairs differ, {counts[EQUIVALENT]}"
+        f" {'is' if counts[EQUIVALENT] == 1 else 'are'} equivalent, {counts[UNKNOWN]} not known"
     )
     methods = all(p.generalises_over_seeds for p in leaderboard.pairs)
     few = "" if methods else f"; rows of fewer than {MIN_SEEDS} seeds: these weights"
