@@ -61,6 +61,21 @@ def test_rows_that_the_first_is_not_better_than_are_named_once():
     assert f" Equivalent to {first}: {third}." in answers.significance(replace(leaderboard, pairs=alike))
 
 
+def test_a_row_whose_seeds_vary_more_is_named_and_left_out_of_what_seeds_vary_by(tmp_path):
+    names = ("unet", "resunet", "r2unet", "lwnet")
+    steady = grid(names, seeds=range(3), n=60)
+    wild = [r for seed in range(3) for r in grid(("m2unet",), seeds=[seed], n=60, level=0.9 + 0.02 * seed)]
+    assert "vary more than" not in flat(page(tmp_path / "a", steady))
+    text = flat(page(tmp_path / "b", [*steady, *wild]))
+    assert "Seeds of M2U-Net vary more than those of the other rows (SD 0.0" in text
+    assert "its differences are tested by its own variance" in text
+    (alone,), (both,) = leaderboards(steady), leaderboards([*steady, *wild])
+    assert both.outlying_seeds == ("m2unet",)
+    assert both.variances == alone.variances
+    for pair in alone.pairs:
+        assert both.pair(pair.first, pair.second).p_value == pytest.approx(pair.p_value, rel=1e-9)
+
+
 def test_a_page_says_how_often_such_a_table_is_wrong_and_what_it_could_see(tmp_path):
     alone = grid(("unet", "resunet"), n=60)
     assert "How often is such a table wrong" not in page(tmp_path / "a", alone), "nothing says how much seeds vary"

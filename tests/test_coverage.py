@@ -108,8 +108,18 @@ def test_tables_of_other_kinds_hold_5_percent_too(what, of, with_):
     assert max(result.table, result.equivalent) <= 0.07, what  # 5 % and two standard errors of 500 tables
 
 
+@pytest.mark.parametrize("rows", [3, 8])
+def test_a_row_whose_trainings_vary_more_does_not_hide_the_others(rows):
+    result = rates(shape(rows, 3), leaderboard().variances, tables=500, times=10)
+    alone = rates(shape(rows, 3), leaderboard().variances, tables=500)
+    assert result.others > 0.5 * alone.others, "with that row in the average it is a sixth of it"
+    assert result.table <= 0.09, "7 % and two standard errors of 500 tables: three seeds may look alike by chance"
+    assert result.equivalent <= 0.05
+
+
 def stored(text):
     """(seeds, rows) -> the shares of a line of the table."""
+    text = text.partition("## One row")[0]
     lines = [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")]
     cells = [line for line in lines if line[0].isdigit()]
     return {(int(c[0]), int(c[1])): [float(share.split()[0]) / 100 for share in c[2:7]] for c in cells}
@@ -123,6 +133,9 @@ def test_the_committed_table_is_what_its_command_gives():
             assert max(shares[:3]) <= 0.05
     # not to the digit: another processor's rounding may turn a table or two
     assert stored(verdict_table.line(2, 3))[3, 2] == pytest.approx(result[3, 2], abs=0.002)
+    uneven = verdict_table.PATH.read_text(encoding="utf-8").partition("## One row")[2]
+    assert [f"| {seeds} | {n} | {times}x " in uneven for n, seeds, times in verdict_table.UNEVEN] == [True] * 12
+    assert verdict_table.uneven_line(3, 3, 10).partition("(")[0] in uneven
 
 
 def scores(of, with_, n, rng):

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from records import grid, leaderboards, sealed
 from scipy import stats as scipy_stats
@@ -194,6 +194,54 @@ def test_the_error_is_that_of_the_paired_bootstrap_in_the_limit():
     at_least = sum(max(float(part.of_seeds), pooled) for part in parts) / seeds
     result = verdicts.Table.of(parts).errors(*PAIR).error[0] ** 2
     assert result - at_least + over_seeds == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize(("rows", "critical"), [(2, 0.995), (3, 0.942), (4, 0.864), (5, 0.788), (6, 0.722), (7, 0.664)])
+def test_the_largest_variance_is_tested_as_cochran_does(rows, critical):
+    """His critical values for variances of three values at 1 % (ISO 5725-2, table 4)."""
+    for share, out in ((critical - 0.001, False), (critical + 0.001, True)):
+        variances = np.full(rows, (1 - share) / (rows - 1))
+        variances[0] = share
+        assert verdicts.outlying(variances, np.full(rows, 2.0)).tolist() == [out] + [False] * (rows - 1)
+
+
+@given(
+    st.lists(st.tuples(st.floats(1e-8, 1.0), st.integers(0, 4)), min_size=1, max_size=9), st.randoms(),
+    st.floats(1e-3, 1e3),
+)  # fmt: skip
+def test_which_variances_are_outliers_depends_on_neither_order_nor_unit(rows, random, unit):
+    assume(len({variance for variance, _ in rows}) == len(rows))
+    variances, freedom = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
+    result = verdicts.outlying(variances, freedom)
+    order = random.sample(range(len(rows)), len(rows))
+    np.testing.assert_array_equal(verdicts.outlying(variances[order] * unit, freedom[order]), result[order])
+    assert result.sum() <= (freedom > 0).sum() // 2, "most rows are of one kind"
+    assert not result[freedom == 0].any(), "one seed shows no variance"
+    if result.any():
+        assert variances[result].min() > variances[~result & (freedom > 0)].max()
+    both = verdicts.outlying(np.stack([variances, np.ones_like(variances)]), freedom)
+    np.testing.assert_array_equal(both, [result, np.zeros(len(rows), dtype=bool)])
+
+
+def test_two_rows_that_vary_more_do_not_hide_one_another():
+    variances = np.array([1.0, 1.2, 0.9, 1.1, 1.0, 0.8, 150.0, 140.0])
+    assert verdicts.outlying(variances, np.full(8, 2.0)).tolist() == [False] * 6 + [True] * 2
+
+
+def test_a_row_whose_seeds_vary_more_is_tested_by_itself_and_changes_no_other_pair():
+    rng = np.random.default_rng(4)
+    rows = [0.9 + rng.normal(0, 0.002, 40) + rng.normal(0, 0.0005, (3, 1)) + rng.normal(0, 0.003, (3, 40))
+            for _ in range(5)]  # fmt: skip
+    wild = 0.85 + rng.normal(0, 0.002, 40) + np.array([[-0.02], [0.0], [0.02]])
+    alone = verdicts.Table.of([verdicts.RowSamples.of(v) for v in rows])
+    with_it = verdicts.Table.of([verdicts.RowSamples.of(v) for v in [*rows, wild]])
+    first, second = np.triu_indices(5, 1)
+    one, other = alone.errors(first, second), with_it.errors(first, second)
+    for name in ("difference", "error", "df"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    own = with_it.errors(np.array([0]), np.array([5]))
+    assert own.error[0] == pytest.approx(0.02 / np.sqrt(3), rel=0.01)
+    assert own.df[0] == pytest.approx(2, rel=0.02)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

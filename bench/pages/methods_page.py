@@ -15,7 +15,7 @@ from bench.statistics.resampling import MIN_PATIENTS, RESAMPLES
 from bench.statistics.rows import MIN_SEEDS, Leaderboard
 from bench.statistics.scores import FIXED_SPLIT
 from bench.statistics.subgroups import MIN_GROUP
-from bench.statistics.verdicts import ALPHA, MARGIN
+from bench.statistics.verdicts import ALPHA, MARGIN, OUTLYING
 from lungseg.metrics import METRICS
 
 GENERATED = "<!-- Written by `python -m bench report`; edits are lost. -->"
@@ -143,6 +143,10 @@ def _statistics() -> str:
              f" {level} intervals of differences are not corrected for the number of pairs and verdicts are, so an"
              " interval may exclude 0 where the verdict is not known. A p value beside a verdict is of no difference,"
              " except where equivalence is named."),
+            ("Variance of seeds", "a row's seeds count as at least as variable as the rows' on average: by themselves,"
+             " a few look alike too often. A row whose seeds vary more than the others' (Cochran's test at"
+             f" {100 * OUTLYING:.0f} %, ISO 5725-2) is left out of that average and is tested by its own variance; a"
+             " note under the table names it."),
             ("Better, worse", f"the difference is significant at {100 * ALPHA:.0f} %, Holm-corrected for all pairs of"
              " the table."),
             ("Equivalent", f"two one-sided tests (Schuirmann 1987), also Holm-corrected, rule out a difference of"

@@ -166,5 +166,15 @@ def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True
 
 
 def footnotes(leaderboard: Leaderboard, rows: Sequence[Row]) -> list[str]:
-    """What the footnote of the table of accuracy means, where a row carries it."""
-    return [FEW_MEANS] * any(FEW in verdict(leaderboard, row) for row in rows)
+    """What the footnote of the table of accuracy means, where a row carries it, and which rows' seeds vary more."""
+    few = [FEW_MEANS] * any(FEW in verdict(leaderboard, row) for row in rows)
+    return [*few, *(_varies(leaderboard, row) for row in rows if row.name in leaderboard.outlying_seeds)]
+
+
+def _varies(leaderboard: Leaderboard, row: Row) -> str:
+    others = [r.sd_seeds for r in leaderboard.ranked if r.sd_seeds and r.name not in leaderboard.outlying_seeds]
+    largest = f", against {max(others):.4f} at most" if others else ""
+    return (
+        f"Seeds of {escape(display(row.name))} vary more than those of the other rows (SD {row.sd_seeds:.4f}{largest}):"
+        " its differences are tested by its own variance, those of the others without it."
+    )

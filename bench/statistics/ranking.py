@@ -60,6 +60,14 @@ def differences(
     return [(Interval(*ends), zero, apart, zero, apart) for *ends, zero, apart in columns.T.tolist()]
 
 
+def outlying_seeds(names: Sequence[str], resamples: Mapping[str, Resamples]) -> tuple[str, ...]:
+    """The rows whose seeds vary more than those of the others (``verdicts.outlying``)."""
+    rows = [verdicts.RowSamples.of(resamples[name].values) for name in names]
+    freedom = np.array([row.seeds - 1.0 for row in rows])
+    apart = verdicts.outlying(np.array([float(row.of_seeds) for row in rows]), freedom)
+    return tuple(name for name, out in zip(names, apart, strict=True) if out)
+
+
 def corrected(pairs: Sequence[Compared]) -> tuple[Compared, ...]:
     """The pairs with both of their p values corrected by Holm for these comparisons and no others."""
     if not pairs:

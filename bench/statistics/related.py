@@ -62,11 +62,11 @@ def _with_variances(leaderboard: Leaderboard, tables: Mapping[str, Scores]) -> L
     images = {image for scores in tables.values() for image in scores.images}
     whole = {name: s for name, s in tables.items() if s.full() and len(s.images) == len(images)}
     of_rows = {name: components(scores.values["dice"], scores.folds()) for name, scores in whole.items()}
-    ranked = {row.name: tables[row.name] for row in leaderboard.ranked if row.single}
+    alike = [row.name for row in leaderboard.ranked if row.single and row.name not in leaderboard.outlying_seeds]
     return replace(
         leaderboard,
         rows=tuple(replace(row, components=of_rows.get(row.name)) for row in leaderboard.rows),
-        variances=variances(ranked),
+        variances=variances({name: tables[name] for name in alike}),
     )
 
 

@@ -369,7 +369,8 @@ class Leaderboard:
     ranking: Ranking | None  # None where fewer than two rows are ranked
     nested: Nested | None  # None where no row was chosen among others
     by_measure: Mapping[str, tuple[MeasuredPair, ...]]  # the same pairs by other measures, those that all images have
-    variances: Trainings | None = None  # None where fewer than two rows have several seeds
+    outlying_seeds: tuple[str, ...] = ()  # rows whose seeds vary more than the others' (``verdicts.outlying``)
+    variances: Trainings | None = None  # None where fewer than two other rows have several seeds
     power: Power | None = None  # None where nothing says how much seeds vary, or no two rows are compared
     scored: int = 0  # sets of predictions of these images, one a row and seed, in this leaderboard and all others
     # against the same folds without the extra training set

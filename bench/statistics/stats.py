@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from bench.records.record import Record, not_converged
 from bench.statistics import resampling
 from bench.statistics.measures import by_measure
-from bench.statistics.ranking import compared, nested, rank_stats, ranking
+from bench.statistics.ranking import compared, nested, outlying_seeds, rank_stats, ranking
 from bench.statistics.related import related
 from bench.statistics.rows import TARGETS, Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import (
@@ -96,6 +96,7 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
         tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
         nested(names, tables), by_measure(names, tables, resamples), beside_siblings=beside_siblings(records),
         extra_images=_extra_images(records) if key.extra_train else 0, processor_time=processor,
+        outlying_seeds=outlying_seeds(names, resamples),
     )  # fmt: skip
     return leaderboard, tables
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
+from scipy.special import fdtrc, stdtr, stdtrit
 
 from bench.statistics.resampling import Floats
 
@@ -21,6 +21,7 @@ Indices = npt.NDArray[np.intp]
 BETTER, WORSE, EQUIVALENT, UNKNOWN = "better", "worse", "equivalent", "not known"
 MARGIN = 0.002  # Dice: two rows whose means differ by less are of equal use; a tenth of the SD over images
 ALPHA = 0.05
+OUTLYING = 0.01  # level at which a variance is an outlier (ISO 5725-2)
 NOTHING = 1e-12  # a difference or an error of rounding alone
 
 
@@ -110,24 +111,50 @@ class Table:
 
         The variance of a difference is that over patients, less what seeds leave in it, which is counted with them;
         and for each row with several seeds that of its mean over seeds. A row's seeds count as at least as variable as
-        the rows' on average: by themselves, two or three values look alike too often. The degrees of freedom are
-        Satterthwaite's (1946, Biometrics Bulletin 2(6)). With one seed the seeds' part is unknown: the statement is
-        then about these weights.
+        the rows' on average: by themselves, two or three values look alike too often. A row whose seeds vary more than
+        the others' (``outlying``) has no part in that average, which would hide every other difference. The degrees of
+        freedom are Satterthwaite's (1946, Biometrics Bulletin 2(6)). With one seed the seeds' part is unknown: the
+        statement is then about these weights.
         """
         n, each = self.patients, self.seeds
         local = np.einsum("...rr->...r", self.covariances) - self.noise
         between = self.covariances[..., first, second]
         over_patients = np.maximum(local[..., first] + local[..., second] - 2 * between, 0) / n
-        freedom = float((each - 1).sum())
-        over_seeds = np.zeros_like(over_patients)
-        if freedom:
-            pooled = (self.of_seeds * (each - 1)).sum(axis=-1, keepdims=True) / freedom
-            of_mean = np.where(each > 1, np.maximum(self.of_seeds, pooled) / each, 0.0)
-            over_seeds = of_mean[..., first] + of_mean[..., second]
-        variance = over_patients + over_seeds
-        weight = over_patients**2 / (n - 1) + over_seeds**2 / max(freedom, 1.0)
+        own = each - 1
+        apart = outlying(self.of_seeds, own)
+        freedom = np.where(apart, 0.0, own).sum(axis=-1, keepdims=True)
+        pooled = np.where(apart, 0.0, self.of_seeds * own).sum(axis=-1, keepdims=True) / np.maximum(freedom, 1)
+        of_mean = np.where(own > 0, np.maximum(self.of_seeds, pooled) / each, 0.0)
+        alike, alone = np.where(apart, 0.0, of_mean), np.where(apart, of_mean, 0.0)
+        variance = over_patients + of_mean[..., first] + of_mean[..., second]
+        by_itself = alone**2 / np.maximum(own, 1)
+        weight = (
+            over_patients**2 / (n - 1) + (alike[..., first] + alike[..., second]) ** 2 / np.maximum(freedom, 1)
+            + by_itself[..., first] + by_itself[..., second]
+        )  # fmt: skip
         df = np.where(weight > 0, variance**2 / np.where(weight > 0, weight, 1.0), n - 1)
         return Errors(self.means[..., first] - self.means[..., second], np.sqrt(variance), df)
+
+
+def outlying(of_seeds: Floats, freedom: Floats) -> npt.NDArray[np.bool_]:
+    """Which rows' seeds vary more than the others', of their (..., rows) variances and (rows,) degrees of freedom.
+
+    Cochran's test of the largest variance (ISO 5725-2), as a test of F so that rows may have different numbers of
+    seeds. The largest is taken out and the next tested, of at most half of the rows: all that were taken out before
+    the last significant one are outlying, since two such rows hide one another (Rosner 1983, Technometrics 25(2)).
+    """
+    left = np.broadcast_to(freedom > 0, of_seeds.shape).copy()
+    several = left.copy()
+    result = np.zeros_like(left)
+    for _ in range(int((freedom > 0).sum()) // 2):
+        largest = np.where(left, of_seeds, -1.0).argmax(axis=-1)[..., None]
+        candidates = left.sum(axis=-1, keepdims=True)
+        np.put_along_axis(left, largest, False, axis=-1)
+        others = np.where(left, freedom, 0.0).sum(axis=-1, keepdims=True)
+        mean = np.where(left, of_seeds * freedom, 0.0).sum(axis=-1, keepdims=True) / others
+        ratio = np.take_along_axis(of_seeds, largest, axis=-1) / np.maximum(mean, NOTHING**2)
+        result |= (candidates * fdtrc(freedom[largest], others, ratio) < OUTLYING) & several & ~left
+    return result
 
 
 def word(difference: float, p_zero: float, p_apart: float) -> str:
