@@ -89,7 +89,7 @@ def test_a_search_is_not_begun_for_a_place_where_it_cannot_be_published(tmp_path
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("words", ["report --suite smoke", "history smoke"])
+@pytest.mark.parametrize("words", ["report smoke", "history smoke"])
 def test_a_suite_without_a_record_is_told_as_such(words, tmp_path, capsys):
     """`report` rewrote the other pages and said nothing; `history` asked to commit changes that there were not."""
     (tmp_path / "runs").mkdir()

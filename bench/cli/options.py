@@ -116,7 +116,7 @@ def _reporting(verb: Verb) -> None:
     report = verb("report", "rewrite pages and figures from stored records")
     _results(report)
     report.add_argument("--no-figures", action="store_true", help="write only the pages")
-    report.add_argument("--suite", help="write only this suite's page")
+    report.add_argument("suite", nargs="?", help="write only the page of this suite (default: all)")
     costs = verb("costs", "show how the time of a suite's cells divides into training, scoring and other parts")
     costs.add_argument("suite", nargs="?", default="quick", help="name of the suite (default: quick)")
     _results(costs)

@@ -68,8 +68,12 @@ def report(options: argparse.Namespace) -> int:
         raise UsageError(
             f"{options.results.root}: no record of suite {options.suite}; `python -m bench run {options.suite}`"
         )
-    for path in pages.write(options.results, figures=not options.no_figures, only=options.suite, result=result):
+    written = pages.write(options.results, figures=not options.no_figures, only=options.suite, result=result)
+    texts = [path for path in written if path.suffix in (".md", ".html")]
+    for path in texts:
         print(f"written: {near(path)}")
+    if others := len(written) - len(texts):
+        print(f"and {others} figures and tables beside them")
     result.warn(options.results)
     return DataError.exit_code if result.unreadable else 0
 
