@@ -106,7 +106,7 @@ def _verdict(pair: Pair) -> str:
 
 def _describe(leaderboard: Leaderboard, pair: Pair, name: Namer) -> str:
     alike = pair.verdict == EQUIVALENT  # which no p value of no difference shows, however large
-    value = pair.p_apart_holm if alike else pair.p_holm
+    value = pair.p_of_verdict
     p = f"{'equivalence test: ' * alike}p {'= ' * (value >= 0.001)}{p_value(value)}"
     chance = f"{100 * pair.probability_of_improvement.value:.0f} %"
     single = all(row.single for row in leaderboard.rows if row.name in (pair.first, pair.second))

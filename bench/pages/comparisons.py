@@ -80,7 +80,7 @@ def _variant_row(leaderboard: Leaderboard, row: Row, whole: Row, pair: Pair | No
     if pair is None:
         return [*start, NONE, NONE, "not ranked", validation]
     difference = unbroken(with_interval(pair.difference, sign=True))
-    return [*start, difference, p_value(pair.p_holm), describe(pair), validation]
+    return [*start, difference, p_value(pair.p_of_verdict), describe(pair), validation]
 
 
 def extra_data_effect(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
@@ -159,4 +159,4 @@ def cross_machine_answers(leaderboard: Leaderboard) -> list[tuple[str, str]]:
 
 def _matched_row(c: MatchedRow) -> list[str]:
     values = [ratio(c.other_dice), ratio(c.dice), unbroken(with_interval(c.pair.difference, sign=True))]
-    return [escape(display(c.name)), *values, p_value(c.pair.p_holm), describe(c.pair)]
+    return [escape(display(c.name)), *values, p_value(c.pair.p_of_verdict), describe(c.pair)]

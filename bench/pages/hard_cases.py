@@ -133,7 +133,7 @@ def _gain_row(gain: HardestGain) -> list[str]:
         escape(gain.change),
         short_ratio(gain.base_dice),
         unbroken(with_interval(gain.pair.difference, sign=True)),
-        p_value(gain.pair.p_holm),
+        p_value(gain.pair.p_of_verdict),
         unbroken(describe(gain.pair)),
         unbroken(with_interval(gain.rest, sign=True)),
     ]

@@ -141,8 +141,8 @@ def _statistics() -> str:
             ("Difference of two rows", "paired over the same patients. The test is Student's t with Satterthwaite's"
              " degrees of freedom and the standard error to which the bootstrap over patients and seeds converges."
              f" {level} intervals of differences are not corrected for the number of pairs and verdicts are, so an"
-             " interval may exclude 0 where the verdict is not known. A p value beside a verdict is of no difference,"
-             " except where equivalence is named."),
+             " interval may exclude 0 where the verdict is not known. A p value beside a verdict is of its test:"
+             " of equivalence where that is the verdict, else of no difference."),
             ("Variance of seeds", "a row's seeds count as at least as variable as the rows' on average: by themselves,"
              " a few look alike too often. A row whose seeds vary more than the others' (Cochran's test at"
              f" {100 * OUTLYING:.0f} %, ISO 5725-2) is left out of that average and is tested by its own variance; a"

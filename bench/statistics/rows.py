@@ -217,6 +217,12 @@ class MeasuredPair:
         """The verdict on the first row against the second: better, worse, equivalent or not known."""
         return verdicts.word(self.difference.value, self.p_holm, self.p_apart_holm)
 
+    @property
+    def p_of_verdict(self) -> float:
+        """The corrected p value of the test that the verdict rests on: of equivalence where they are equivalent, else
+        of no difference."""
+        return self.p_apart_holm if self.verdict == verdicts.EQUIVALENT else self.p_holm
+
     def seen_from(self, name: str) -> Self:
         """The same comparison with the row of that name as the first."""
         return self if name == self.first else replace(self, **self._turned())
