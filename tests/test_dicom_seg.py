@@ -6,7 +6,7 @@ import dicom_files
 import model_folders
 import numpy as np
 import pytest
-from test_prediction import picture, rows, run, write
+from predicted import picture, rows, run, write
 
 from lungseg import dicom_seg, model_folder, prediction
 from lungseg.__main__ import main

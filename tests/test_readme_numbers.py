@@ -170,7 +170,7 @@ ALLOWED = {
     "once (Python 3.11 with": "names of versions; CI runs them",
     "Exit codes: 0 passed; 1 regression; 4 not judged": "exit codes; tests/test_gate.py",
     "died; 5 nothing to": "exit codes; tests/test_gate.py",
-    "skipped (exit code 4)": "exit codes; tests/test_prediction.py",
+    "skipped (exit code 4)": "exit codes; tests/test_predict_command.py",
     "0.3 s of processor time for a small image, start-up included, and 0.8 s for one of 4892 x 4020 pixels, in 230 MB"
     " of memory from a 16-bit PNG or 290 MB from raw DICOM; decoding JPEG 2000 takes 2 to 3 s":
         "measured: /usr/bin/time -v lungseg predict <image>, on two cores",
