@@ -10,11 +10,11 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
-from bench.cli.options import parser, renamed
+from bench.cli.options import parser
 from lungseg import terminal
 from lungseg.errors import INTERRUPTED, EnvironmentFailure, LungsegError
 
-EXTRA = ("matplotlib", "rich", "seaborn", "sklearn", "tabulate", "threadpoolctl")  # of extra bench alone
+EXTRA = ("matplotlib", "rich", "tabulate", "threadpoolctl")  # of extra bench alone
 BROKEN_PIPE = 141  # as a shell says it: whether all was well is not known, so it must not look so
 
 
@@ -25,10 +25,7 @@ def _interrupt(*_: object) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code. Errors are one paragraph on standard error."""
     terminal.open_streams()  # closed ones, and names that they cannot show, must not end hours of training
-    options = parser()
-    if hint := renamed(sys.argv[1:] if arguments is None else arguments):
-        options.error(hint)
-    chosen = options.parse_args(arguments)
+    chosen = parser().parse_args(arguments)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: what a job scheduler sends first
 

@@ -118,18 +118,15 @@ def _score(card: Card, suite: str, row: Row, records: Sequence[Record]) -> dict[
     first = records[0]
     commits = sorted({str(record.source.commit)[:12] for record in records})
     differences = {key: {"there": there, "here": here} for key, (there, here) in _differences(first, card).items()}
-    seeds = f"{len(row.seeds)} seed{'s' * (len(row.seeds) > 1)}"
     how = (
-        f"{EXPECTED}: mean over patients, out of fold, {row.cells[0]} trainings of {first.cell.folds} folds ({seeds}), "
-        f"none of them this one; suite {suite}, recipe {first.cell.recipe}, protocol {first.protocol}, "
-        f"commit {', '.join(commits)}"
+        f"{EXPECTED}: mean over patients, out of fold, {row.cells[0]} trainings of {first.cell.folds} folds "
+        f"({terminal.counted(len(row.seeds), 'seed')}), none of them this one; suite {suite}, recipe "
+        f"{first.cell.recipe}, protocol {first.protocol}, commit {', '.join(commits)}"
     )
     return {
         "set": first.cell.test_set, "metric": "dice", "at": "network", "how": how, "engine": "keras",
         "data_sha256": first.data.raw_sha256, "images": len(row.images), "patients": row.n_patients,
-        "value": row.dice.value, "low": row.dice.low, "high": row.dice.high,
-        "interval": f"95 %, bootstrap over patients{' and seeds' * (len(row.seeds) > 1)}" if row.dice.known else "none",
-        "suite": suite, "protocol": first.protocol, "differences": differences,
+        **row.dice.stated(len(row.seeds)), "suite": suite, "protocol": first.protocol, "differences": differences,
         "beside_another_image_of_the_patient": beside_siblings(records),
     }  # fmt: skip
 

@@ -27,7 +27,7 @@ from bench.suites import Cell, Suite
 from lungseg import runtime
 from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold
-from lungseg.terminal import near
+from lungseg.terminal import counted, near
 
 if TYPE_CHECKING:
     from bench.statistics.rows import Leaderboard, Row
@@ -208,21 +208,14 @@ def _scores(row: Row, cell: Cell, record: Record) -> tuple[dict[str, Any], ...]:
         "set": cell.test_set, "metric": "dice", "images": len(row.images), "patients": row.n_patients,
         "how": _how(row, cell), "data_sha256": record.data.raw_sha256,
     }  # fmt: skip
-    result = [{**common, "at": "network", **_interval(row.dice)}]
+    result = [{**common, "at": "network", **row.dice.stated(len(row.seeds))}]
     if row.stored is not None:
-        result.append({**common, "at": "stored", **_interval(Interval.none(row.stored.dice))})
+        result.append({**common, "at": "stored", **Interval.none(row.stored.dice).stated(len(row.seeds))})
     return tuple(result)
 
 
 def _how(row: Row, cell: Cell) -> str:
     """What the stated score is of."""
-    seeds = f"{len(row.seeds)} seed{'s' * (len(row.seeds) > 1)}"
+    seeds = counted(len(row.seeds), "seed")
     what = f"all {row.cells[0]} trainings of the leaderboard's row ({seeds}), of which this is one"
     return f"out of fold: {what}" if cell.folds > 1 else f"another set than it was trained on: {what}"
-
-
-def _interval(estimate: Interval) -> dict[str, Any]:
-    """As `evaluation.summary`: where no interval is known, both bounds are the value and ``interval`` says none."""
-    known = {"low": estimate.low, "high": estimate.high, "interval": "95 %, bootstrap over patients and seeds"}
-    unknown = {"low": estimate.value, "high": estimate.value, "interval": "none"}
-    return {"value": estimate.value, **(known if estimate.known else unknown)}

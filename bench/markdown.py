@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bench.records.results import MARK
 from lungseg.terminal import counted as counted
 
 if TYPE_CHECKING:  # it brings NumPy, which the list of suites does without
@@ -122,9 +123,9 @@ def with_interval(estimate: Interval, digits: int = 4, sign: bool = False) -> st
     return f"{value} [{low}, {high}]" if estimate.known else f"{value} [{NONE}]"
 
 
-def span(low: int, high: int) -> str:
-    """``1 to 3``, or ``2`` where both ends are the same."""
-    return str(low) if low == high else f"{low} to {high}"
+def generated(source: str, command: str = "report") -> str:
+    """How a page begins that a command of `python -m bench` writes from `source`."""
+    return f"{MARK}`python -m bench {command}` from {source}; edits are lost. -->"
 
 
 def distance(value: float) -> str:

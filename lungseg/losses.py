@@ -8,7 +8,7 @@ import keras
 
 SMOOTH = 1.0  # pixel; keeps the ratio defined when an image holds no lung
 SURE = 1e-7  # a probability is kept this far from 0 and 1, whose logarithms are infinite
-FN_WEIGHT, FP_WEIGHT = 0.7, 0.3  # weights of a missed and an invented pixel
+FN_WEIGHT, FP_WEIGHT = 0.7, 0.3  # weights of a false negative and a false positive pixel
 FOCUS = 0.75  # 1 / gamma of the paper: below 1, so that images which are nearly right still pull
 # A percent of the side. On Montgomery's masks at 64 px a pixel at the border then pulls a fifth as hard as by the Dice
 # loss, at 256 px a twentieth, and one deepest inside three times as hard at any size.
@@ -69,7 +69,8 @@ def dice_cross_entropy_loss(y_true: Any, y_pred: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="lungseg")
 def focal_tversky_loss(y_true: Any, y_pred: Any) -> Any:
-    """(1 - Tversky index) ** 0.75 of each image; (B, H, W, 1) to (B,). A missed pixel costs 0.7, an invented one 0.3.
+    """(1 - Tversky index) ** 0.75 of each image; (B, H, W, 1) to (B,). A false negative costs 0.7, a false
+    positive 0.3.
 
     Source: Abraham and Khan 2019, arXiv:1810.07842, with their weights and gamma of 4/3; the exponent is 1 / gamma.
     """

@@ -16,12 +16,6 @@ COLUMNS = (
     "file", "status", "mask", "height", "width", "area", "right_area", "left_area", "unit", "spacing_from",
     "pieces", "stability", "flags", "model", "input_sha256", "error",
 )  # fmt: skip
-# today's, before input_sha256, and of version 0.1
-VERSIONS = (
-    COLUMNS,
-    tuple(name for name in COLUMNS if name != "input_sha256"),
-    tuple(name for name in COLUMNS if name not in ("model", "input_sha256")),
-)
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
@@ -34,14 +28,13 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         whole = data[: data.rfind(b"\n") + 1].decode()
     except UnicodeDecodeError:
         whole = ""
-    columns = next((known for known in VERSIONS if whole.startswith(",".join(known) + "\n")), ())
     lines = [line for line in whole.split("\n") if line]
-    if not columns or len(csv_file.rows(whole, columns)) != len(lines) - 1:
+    if not whole.startswith(",".join(COLUMNS) + "\n") or len(csv_file.rows(whole, COLUMNS)) != len(lines) - 1:
         raise UsageError(  # somebody's remarks, perhaps
             f"{path}: is not as lungs.csv is written (another table, columns or cells added, another encoding), so it "
             "would be replaced; rename it, or choose another --out"
         )
-    return [{"model": "", "input_sha256": "", **row} for row in csv_file.rows(data.decode(errors="replace"), columns)]
+    return csv_file.rows(data.decode(errors="replace"), COLUMNS)
 
 
 def file_sha256(path: Path) -> str:
@@ -71,7 +64,6 @@ class Table:
     written: every file that the run will write. Raises UsageError where a row of another file tells of a mask that
     would be replaced, where an earlier row of an item's name is of another image, whose mask is still there, and where
     a file is there that no earlier run wrote.
-    Tables of earlier versions have no column ``model`` or ``input_sha256``: what their rows leave out is not known.
     """
 
     def __init__(self, folder: Path, masks: Mapping[Item, Path], written: Iterable[Path] = ()) -> None:

@@ -124,20 +124,6 @@ VARIANTS = tuple(replace(STRONG, name=f"{STRONG.name}:{name}", **changed) for na
 RECIPES = {recipe.name: recipe for recipe in (REFERENCE, SMOKE, QUICK, STRONG, *VARIANTS)}
 
 
-# Old names (up to version 0.1), so that an error can name the new ones. None is accepted.
-OLD_RECIPES = {"document": "reference", "brief": "smoke", "short": "quick"}
-OLD_VARIANTS = {
-    "small-batches": "batch-4",
-    "twice-epochs": "epochs-300",
-    "third-of-epochs": "epochs-50",
-    "weight-average": "ema",
-    "no-pose": "no-geometric",
-    "no-exposure": "no-intensity",
-    "mirror": "hflip",
-    "thorough": "long",
-}
-
-
 def recipe(name: str) -> Recipe:
     """The recipe of that name, or of several variants at once, as ``strong:batch-4+elastic``.
 
@@ -151,25 +137,14 @@ def recipe(name: str) -> Recipe:
     listed = ", ".join((*_CHANGES, *glosses(JOINED)))
     known = [variant for variant in _CHANGES if f"{base}:{variant}" in RECIPES]
     if base not in RECIPES or not variants:
-        raise UsageError(
-            f"unknown recipe {name!r}{_renamed(name)}: known are {', '.join(RECIPES)}, and variants joined by +"
-        )
+        raise UsageError(f"unknown recipe {name!r}: known are {', '.join(RECIPES)}, and variants joined by +")
     if not known:
-        raise UsageError(
-            f"recipe {base} has no variants, so no {variants!r}{_renamed(name)}; those of {STRONG.name} are {listed}"
-        )
+        raise UsageError(f"recipe {base} has no variants, so no {variants!r}; those of {STRONG.name} are {listed}")
     parts = {part for one in variants.split("+") for part in JOINED.get(one, (one,))}
     together = sorted(parts, key=lambda part: (*known, part).index(part))
     if wrong := [part for part in together if part not in known]:
-        raise UsageError(f"recipe {base} has no variant {wrong[0]!r}{_renamed(name)}: known are {listed}, joined by +")
+        raise UsageError(f"recipe {base} has no variant {wrong[0]!r}: known are {listed}, joined by +")
     return _joined(base, together, requested=name)
-
-
-def _renamed(name: str) -> str:
-    """``"; small-batches is called batch-4 now"`` for each old part of a recipe's name, empty where there is none."""
-    base, _, variants = name.partition(":")
-    old = {base: OLD_RECIPES.get(base), **{part: OLD_VARIANTS.get(part) for part in variants.split("+")}}
-    return "".join(f"; {before} is called {now} now" for before, now in old.items() if now)
 
 
 def abbreviated(variant: str) -> str:

@@ -69,6 +69,11 @@ def test_a_number_of_things_is_at_least_one(words, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
+        ("makespan smoke --workers 0", "'0': expected numbers of at least 1"),
+        ("tune smoke --inner 1", "'1': expected a whole number of at least 2"),
+        ("tune smoke --size 40", "'40': expected a multiple of 16, such as 32 or 48"),
+        ("tune smoke --width 0", "'0': expected a whole number of at least 1"),
+        ("tune smoke --epochs 0", "'0': expected a whole number of at least 1"),
         ("speed smoke --batches 0,8", "'0,8': expected numbers of at least 1"),  # 0 was measured as the recipe's batch
         ("speed smoke --size 40", "'40': expected a multiple of 16, such as 32 or 48"),
     ],

@@ -72,6 +72,17 @@ def test_sets_that_are_scored_elsewhere_are_trained_once_and_chosen_by_validatio
     assert leaderboard.nested.highest == pytest.approx(leaderboard.rows[0].dice.value)
 
 
+def test_the_choice_is_by_what_selected_the_weights_where_a_record_holds_it():
+    """Since protocol 2 the Dice of validation masks does, not that of probabilities."""
+    records = grid(("unet", "resunet"), folds=1, n=40)
+    for r in records:
+        better = r["cell"]["architecture"] == "resunet"
+        r["history"]["val_dice"] = [0.9 if better else 0.99] * 50
+        r["history"]["val_hard_dice"] = [0.99 if better else 0.9] * 50
+    (leaderboard,) = leaderboards([sealed(r) for r in records])
+    assert leaderboard.nested.chosen == {"resunet": 1}
+
+
 def test_ensembles_have_no_validation_dice_so_the_choice_is_set_against_trained_rows_alone():
     records = grid(("unet", "resunet"), folds=1, n=40)
     for r in records:

@@ -100,12 +100,3 @@ def test_the_list_fits_the_terminal_and_names_what_a_suite_trains(monkeypatch, c
     assert "recipe strong and its variants plateau, batch-4" in flat
     assert "1 seed, recipe quick; 6 cells" in flat
     assert "long and long+ema; long is batch-4+epochs-300+elastic" in flat
-
-
-def test_a_table_of_before_precisions_were_told_apart_is_float32_s(tmp_path):
-    results = Results(tmp_path)
-    costs.renew(results, suite("quick"), parsed([cell("10:01:00", 60)]))
-    old = results.costs.read_text().replace(",precision", "").replace(",float32", "")
-    results.costs.write_text(old)
-    costs.renew(results, suite("quick"), parsed([cell("10:01:00", 60), cell("10:03:00", 60)]))
-    assert [(row["cells"], row["precision"]) for row in costs.read(results)] == [("2", "float32")]

@@ -124,7 +124,7 @@ def test_focal_tversky_by_hand():
     assert keras.ops.convert_to_numpy(focal_tversky_loss(target, prediction)) == pytest.approx([(1 - index) ** 0.75])
 
 
-def test_focal_tversky_minds_a_missed_pixel_more_than_an_invented_one():
+def test_focal_tversky_minds_a_missed_pixel_more_than_a_false_positive():
     target = batch([[1, 1], [0, 0]])
     fn, fp = batch([[1, 0], [0, 0]]), batch([[1, 1], [1, 0]])
     assert focal_tversky_loss(target, fn) > focal_tversky_loss(target, fp)

@@ -80,11 +80,9 @@ def test_open_files_are_what_breaks_first_where_they_are_few():
     assert limits == ["unequal last cells", *beyond]
 
 
-def test_the_command_needs_records_and_at_least_one_worker(tmp_path, capsys):
+def test_the_command_needs_records_and_seconds_to_wait(tmp_path, capsys):
     assert main(["makespan", "quick", "--results", str(tmp_path)]) == 2
     assert "no scored record of suite quick" in capsys.readouterr().err
-    assert main(["makespan", "quick", "--workers", "0"]) == 2
-    assert "--workers 0: expected numbers of at least 1" in capsys.readouterr().err
     for wait in ("-3", "nan", "inf"):
         assert main(["makespan", "quick", f"--wait={wait}"]) == 2
         assert f"--wait {float(wait)}: expected seconds of at least 0" in capsys.readouterr().err

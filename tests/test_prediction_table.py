@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from predicted import CARD, bright, outputs, picture, rows, run, write
 
-from lungseg import csv_file, inputs, prediction, prediction_table
+from lungseg import inputs, prediction, prediction_table
 from lungseg.errors import DataError, UsageError
 
 pytestmark = pytest.mark.usefixtures("own_environment")
@@ -177,22 +177,6 @@ def test_what_somebody_wrote_into_rows_of_other_files_stays(tmp_path):
     assert sorted(table.read_text().splitlines()) == sorted(edited.splitlines())
     assert run([tmp_path], out, skip_existing=True).skipped == 2, "it is done, whatever was written beside it"
     assert "a.png,excluded: rotated" in table.read_text()
-
-
-@pytest.mark.parametrize("missing", [("input_sha256",), ("model", "input_sha256")])
-def test_a_table_of_an_earlier_version_goes_on(tmp_path, missing):
-    for k, name in enumerate(("a.png", "b.png")):
-        write(tmp_path / name, picture(k))
-    out = tmp_path / "out"
-    run([tmp_path], out)
-    now = rows(out)
-    old = [name for name in prediction_table.COLUMNS if name not in missing]
-    (out / "lungs.csv").write_text(csv_file.text(old, now))
-    tally = run([tmp_path / "a.png"], out, skip_existing=True)
-    known = "model" not in missing  # otherwise nothing says by which it was predicted
-    assert (tally.done, tally.skipped) == ((0, 1) if known else (1, 0))
-    empty = dict.fromkeys(missing, "")
-    assert rows(out) == [{**now[1], **empty}, {**now[0], **(empty if known else {})}]
 
 
 def test_what_another_model_has_segmented_is_not_skipped(tmp_path):

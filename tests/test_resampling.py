@@ -41,6 +41,14 @@ def test_fewer_than_eight_patients_have_no_interval(n):
     assert not Interval.none(0.9).excludes(0.0), "an interval that is not there excludes nothing"
 
 
+def test_a_card_states_bounds_that_are_numbers_and_what_they_are_of():
+    """NaN in a card's JSON is refused when it is written."""
+    assert Interval.none(0.9).stated(3) == {"value": 0.9, "low": 0.9, "high": 0.9, "interval": "none"}
+    known = Interval(0.9, 0.8, 0.95)
+    assert known.stated(1) == {"value": 0.9, "low": 0.8, "high": 0.95, "interval": "95 %, bootstrap over patients"}
+    assert known.stated(3)["interval"] == "95 %, bootstrap over patients and seeds"
+
+
 def test_patients_are_drawn_whole():
     # ten images of one patient are one observation: the mean must be that of ten patients
     once = np.random.default_rng(2).normal(0.9, 0.05, 10)

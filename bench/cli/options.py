@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from bench.records.results import GATE_FOLDER, Results, home
 from lungseg import __version__
@@ -14,9 +14,6 @@ from lungseg.terminal import new_file, path, whole
 
 COUNT = whole(1)
 Verb = Callable[[str, str], argparse.ArgumentParser]
-# Up to version 0.1, so that an error can name the new ones. None is accepted.
-RENAMED_VERBS = {"strata": "subgroups"}
-RENAMED_OPTIONS = {"--slots": "--workers", "--views": "--tta"}
 ARCHITECTURES = ("comma-separated architectures: names, patterns such as 'r2*,unet', or functions such as "
                  "package.module:function (default: as in the suite)")  # fmt: skip
 PRECISION = f"Keras precision policy: {', '.join(PRECISIONS)} (default: as in the suite)"
@@ -122,7 +119,7 @@ def _reporting(verb: Verb) -> None:
     _results(costs)
     span = verb("makespan", "estimate how long a suite would take with other numbers of workers, from recorded times")
     span.add_argument("suite", nargs="?", default="quick", help="name of the suite (default: quick)")
-    span.add_argument("--workers", type=_numbers, default=(8, 64, 1000), help="comma-separated numbers of cells at a "
+    span.add_argument("--workers", type=_counts, default=(8, 64, 1000), help="comma-separated numbers of cells at a "
                       "time (default: 8,64,1000)")  # fmt: skip
     span.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="time that each cell waits in a queue "
                       "before it starts (default: 0)")  # fmt: skip
@@ -159,10 +156,10 @@ def _searching(verb: Verb) -> None:
                         "(default: 20)")  # fmt: skip
     search.add_argument("--hours", type=float, help="start no new trial once this command has run for HOURS hours")
     search.add_argument("--fold", type=int, default=0, help="outer fold whose test images are held out (default: 0)")
-    search.add_argument("--inner", type=int, default=3, help="number of inner folds (default: 3)")
-    search.add_argument("--size", type=int, help="image side in pixels (default: as in the suite)")
-    search.add_argument("--width", type=int, help="channels of the first level (default: as in the suite)")
-    search.add_argument("--epochs", type=int, help="epochs of each training (default: as in the recipe)")
+    search.add_argument("--inner", type=whole(2), default=3, help="number of inner folds (default: 3)")
+    search.add_argument("--size", type=_side, help="image side in pixels (default: as in the suite)")
+    search.add_argument("--width", type=COUNT, help="channels of the first level (default: as in the suite)")
+    search.add_argument("--epochs", type=COUNT, help="epochs of each training (default: as in the recipe)")
     search.add_argument(
         "--seeds", type=COUNT, default=3, help="number of seeds of the held-out evaluation (default: 3)"
     )
@@ -317,11 +314,3 @@ def _counts(text: str) -> list[int]:
     if min(numbers) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected numbers of at least 1, such as 8,16")
     return numbers
-
-
-def renamed(arguments: Sequence[str]) -> str | None:
-    """``--slots is called --workers now`` for the first old word of a command line, None where there is none."""
-    if arguments and (verb := RENAMED_VERBS.get(arguments[0])):
-        return f"{arguments[0]} is called {verb} now"
-    words = (argument.partition("=")[0] for argument in arguments)
-    return next((f"{word} is called {RENAMED_OPTIONS[word]} now" for word in words if word in RENAMED_OPTIONS), None)

@@ -37,8 +37,6 @@ def makespan(options: argparse.Namespace) -> int:
     from bench.markdown import table
     from bench.records import makespan as simulated
 
-    if min(options.workers) < 1:
-        raise UsageError(f"--workers {min(options.workers)}: expected numbers of at least 1, such as 8,64")
     if not 0 <= options.wait < float("inf"):
         raise UsageError(f"--wait {options.wait}: expected seconds of at least 0")
     suite = suites.suite(options.suite)

@@ -110,8 +110,8 @@ def gallery(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
             handles=[
                 Line2D([], [], color=style.GREEN, linewidth=2, label="target"),
                 Line2D([], [], color=style.YELLOW, linewidth=2, linestyle="--", label="prediction"),
-                Patch(color=style.VERMILLION, alpha=0.6, label="invented"),
-                Patch(color=style.SKY, alpha=0.6, label="missed"),
+                Patch(color=style.VERMILLION, alpha=0.6, label="false positive"),
+                Patch(color=style.SKY, alpha=0.6, label="false negative"),
             ],
             loc="outside lower center", ncols=4,
         )  # fmt: skip

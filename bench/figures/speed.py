@@ -79,7 +79,8 @@ def _panel(axes: Axes, rows: Sequence[Row], measured: ThroughputTable, column: s
         axes.scatter(x, d.value, s=20 + 14 * np.sqrt(row.parameters / 1e5), color=colour, zorder=3)
     front = [(x, r.dice.value) for x, r in sorted(shown, key=lambda one: one[0])
              if all(o.dice.value <= r.dice.value or ox < x for ox, o in shown)]  # fmt: skip
-    axes.plot(*zip(*front, strict=True), color=style.GREY, linewidth=1, linestyle="--", zorder=1) if front else None
+    if front:
+        axes.plot(*zip(*front, strict=True), color=style.GREY, linewidth=1, linestyle="--", zorder=1)
     axes.set_xscale("log")
     axes.margins(x=0.25, y=0.12)
     low, high = axes.get_xlim()

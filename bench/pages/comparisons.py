@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from bench.machine import FAST
 from bench.markdown import NONE, counted, escape, listed, p_value, paragraph, ratio, table, with_interval
-from bench.names import display
+from bench.names import data, display
 from bench.pages.tables import describe, unbroken
 from bench.statistics.ranking import corrected
 from bench.statistics.rows import Leaderboard, MatchedRow, Pair, Row
@@ -121,7 +121,7 @@ def extra_data_effects(leaderboard: Leaderboard) -> list[str]:
     """Blocks; empty where the suite has no extra training set."""
     if not leaderboard.conditions.extra_train:
         return []
-    result, name = leaderboard.extra_data_effects, escape(leaderboard.conditions.extra_train.capitalize())
+    result, name = leaderboard.extra_data_effects, escape(data(leaderboard.conditions.extra_train))
     blocks = [f"### Gain from adding all of {name}"]
     if result:
         headers = ["Network", "Without", "With", "Difference in Dice [95 %]", "p, Holm", "Verdict"]

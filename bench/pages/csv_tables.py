@@ -114,7 +114,7 @@ def _rows(leaderboard: Leaderboard) -> Iterable[Line]:
             i = order.names.index(row.name)
             line |= {f"rank_{scheme.replace('-', '_')}": _number(r[i]) for scheme, r in order.schemes.items()}
             line |= {
-                f"dice_truth_{px:+d}px": _number(dice[i]) for px, dice in sorted(order.tolerance_dice.items()) if px
+                f"dice_target_{px:+d}px": _number(dice[i]) for px, dice in sorted(order.tolerance_dice.items()) if px
             }
         yield line
 

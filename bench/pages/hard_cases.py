@@ -6,7 +6,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench import names
-from bench.markdown import NONE, code, counted, escape, listed, p_value, paragraph, ratio, table, with_interval
+from bench.markdown import (
+    NONE,
+    code,
+    counted,
+    escape,
+    generated,
+    listed,
+    p_value,
+    paragraph,
+    ratio,
+    table,
+    with_interval,
+)
 from bench.names import display, fitting
 from bench.pages.tables import DIGITS, FEW, FEW_MEANS, describe, short_ratio, unbroken
 from bench.statistics import hard_images, subgroups
@@ -89,7 +101,7 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
     marked = any(FEW in describe(gain.pair) for gain in gains)
     few = f" {FEW_MEANS}" * marked
     blocks = [
-        "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->",
+        generated("the records under runs/"),
         "# Gains on the hardest images",
         paragraph(f"**{_answer(gains)}**"),
         paragraph(

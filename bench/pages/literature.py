@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.markdown import paragraph, table
+from bench.names import data
 from bench.statistics.resampling import Interval
 
 # Mean of "Dice Lungs" in martina_vs_julia_eval.csv of github.com/ngaggion/CheXmask-Database (Gaggion et al. 2024,
@@ -91,7 +92,7 @@ def people_agree() -> str:
 
 def published() -> list[str]:
     """Blocks: what others published on the same data."""
-    rows = [[p.source, p.test_set.capitalize(), p.dice, p.px, p.split, p.aggregate, p.note] for p in PUBLISHED]
+    rows = [[p.source, data(p.test_set), p.dice, p.px, p.split, p.aggregate, p.note] for p in PUBLISHED]
     note = (
         "Dice as published. None of these results is known to follow a protocol used here, so none is ranked with our"
         f" rows: resolution, split and aggregation each affect Dice. {UNCHECKED.capitalize()}: only the source's"

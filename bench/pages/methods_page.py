@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench import names
-from bench.markdown import paragraph, table
+from bench.markdown import generated, paragraph, table
 from bench.pages import literature
 from bench.records.record import LEVEL
 from bench.statistics import hard_images, measures, stats
@@ -17,8 +17,6 @@ from bench.statistics.scores import FIXED_SPLIT
 from bench.statistics.subgroups import MIN_GROUP
 from bench.statistics.verdicts import ALPHA, MARGIN, OUTLYING
 from lungseg.metrics import METRICS
-
-GENERATED = "<!-- Written by `python -m bench report`; edits are lost. -->"
 
 MEASURES = (
     ("Dice", "2 TP / (2 TP + FP + FN) of one image, equal to the F1 score of the lung class. A pixel is lung where its"
@@ -80,7 +78,7 @@ GLOSSARY = (
 def methods_page(leaderboards: Sequence[Leaderboard]) -> str:
     """The Markdown of the page."""
     blocks = [
-        GENERATED,
+        generated("the records under runs/"),
         "# Methods",
         "This page defines the numbers on all pages, describes how they were computed and states their limits.",
         "## Definitions", _listed(MEASURES), *_further_metrics(),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from bench.markdown import NONE, counted, escape, listed, paragraph, table, with_interval
+from bench.markdown import NONE, counted, escape, generated, listed, paragraph, table, with_interval
 from bench.names import backend, data, device, display, file_slug, recipe
 from bench.pages.tables import DIGITS, FINE, unbroken
 from bench.records import store
@@ -20,7 +20,7 @@ from bench.suites import SUITES
 from lungseg.errors import DataError
 from lungseg.recipes import RECIPES
 
-GENERATED = "<!-- Written by `python -m bench report` from the record beside it; edits are lost. -->"
+GENERATED = generated("the record beside it")
 
 MEANING = (
     "Each network predicts its held-out images, corrupted at the network's input size as listed below. Nothing is"
@@ -71,17 +71,17 @@ def losses(networks: Sequence[Network], name: Callable[[object], str] = escape, 
 
 
 def _cell(estimate: Interval, digits: int = DIGITS) -> str:
-    """The estimate and its interval, in one line; no nought has a sign."""
+    """The estimate and its interval, in one line; no zero has a sign."""
     rounded = (_rounded(v, digits) for v in (estimate.value, estimate.low, estimate.high))
     return unbroken(with_interval(Interval(*rounded), digits))
 
 
 def _rounded(value: float, digits: int = DIGITS) -> float:
-    return round(value, digits) + 0.0  # minus nought plus nought is nought
+    return round(value, digits) + 0.0  # -0.0 + 0.0 is 0.0
 
 
 def _loss(value: float) -> str:
-    """The number; no nought has a sign."""
+    """The number; no zero has a sign."""
     return f"{_rounded(value):.{DIGITS}f}"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.markdown import NONE, escape, listed, paragraph, percent, table
+from bench.markdown import NONE, escape, generated, listed, paragraph, percent, table
 from bench.names import backend, device, display, file_slug
 from bench.pages.tables import unbroken
-from bench.speed.throughput_table import OURS, PeerTable, ThroughputTable, number
+from bench.speed.throughput_table import OURS, PeerTable, ThroughputTable, number, unreliable
 
 HEADERS = (
     "Network", "Width, batch", "Training", "Epochs", "Inference", "Fraction of peak", "Determinism",
@@ -45,9 +45,8 @@ PEERS = paragraph(
 
 def speed_page(measured: Sequence[ThroughputTable], peers: Sequence[PeerTable] = ()) -> str:
     """The Markdown of the page."""
-    generated = "<!-- Written by `python -m bench report` from the tables under throughput/; edits are lost. -->"
     kinds = sorted({escape(device(m.device_kind)) for m in measured})
-    blocks = [generated, f"# Speed{f' on {listed(kinds)}' if kinds else ''}"]
+    blocks = [generated("the tables under throughput/"), f"# Speed{f' on {listed(kinds)}' if kinds else ''}"]
     if measured:
         blocks += [paragraph(_machines(measured)), MEANING]
     else:
@@ -59,7 +58,7 @@ def speed_page(measured: Sequence[ThroughputTable], peers: Sequence[PeerTable] =
             f"## {escape(device(m.device_kind))}, {escape(backend(m.backend))}, {escape(m.precision)}, {size}",
             table(HEADERS, rows, left=2),
         ]
-        flaws = [flaw for flaw in FOOTNOTES if flaw in map(_flaw, m.rows)]
+        flaws = [flaw for flaw in FOOTNOTES if flaw in map(unreliable, m.rows)]
         blocks += [
             paragraph(f"{mark} {flaw.capitalize()}: {text}") for flaw in flaws for mark, text in [FOOTNOTES[flaw]]
         ]
@@ -82,7 +81,7 @@ def _machines(measured: Sequence[ThroughputTable]) -> str:
 
 
 def _row(row: Mapping[str, str]) -> list[str]:
-    flaw, cost = _flaw(row), _share(row, "determinism_cost")
+    flaw, cost = unreliable(row), _share(row, "determinism_cost")
     mark = FOOTNOTES[flaw][0] if flaw else ""
     return [
         f"{escape(display(row.get('architecture') or NONE))}{mark}",
@@ -93,13 +92,6 @@ def _row(row: Mapping[str, str]) -> list[str]:
         f"{_share(row, 'train_fraction_of_peak')},\u00a0{_share(row, 'inference_fraction_of_peak')}",
         unbroken(flaw) if flaw and cost != NONE else cost,
     ]
-
-
-def _flaw(row: Mapping[str, str]) -> str:
-    """Why a row's rates are not to be relied on, of ``FOOTNOTES``; empty where they are."""
-    if row.get("contended") == "true":
-        return "contended"
-    return "not steady" if row.get("steady_state") == "false" else ""
 
 
 def _rate(row: Mapping[str, str], mode: str, described: bool = True) -> str:
@@ -183,7 +175,7 @@ def _peer_row(m: PeerTable, row: Mapping[str, str]) -> list[str]:
 def _peer_flaw(row: Mapping[str, str]) -> str:
     """Why a ratio is not to be relied on, by either network's rate; empty where it is, or where it is not known."""
     ours = {key: row.get(f"our_{key}", "") for key in ("contended", "steady_state")}
-    flaws = {_flaw(row), _flaw(ours)}
+    flaws = {unreliable(row), unreliable(ours)}
     return next((flaw for flaw in ("contended", "not steady") if flaw in flaws), "")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, S
 from types import MappingProxyType
 
 from bench import names
-from bench.markdown import code, escape, listed, paragraph, table
+from bench.markdown import code, escape, generated, listed, paragraph, table
 from bench.pages import (
     answers,
     comparisons,
@@ -28,7 +28,7 @@ from bench.suites import SUITES, Suite
 from lungseg import ARCHITECTURES
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
-GENERATED = "<!-- Written by `python -m bench report` from the records under runs/; edits are lost. -->"
+GENERATED = generated("the records under runs/")
 
 CAPTIONS = {
     "leaderboard": "Mean Dice of each network with its 95 % interval, and its paired difference to the best",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.findings import BEST, against_best, single_seed
 from bench.markdown import NONE, distance, duration, escape, listed, millions, table, with_interval
 from bench.names import display
-from bench.speed.throughput_table import ThroughputTable, number
+from bench.speed.throughput_table import ThroughputTable, number, unreliable
 from bench.statistics.rows import MIN_SEEDS, TARGETS, Leaderboard, Pair, Row
 from bench.statistics.scores import common_unit
 from bench.statistics.verdicts import MARGIN, UNKNOWN
@@ -119,8 +119,7 @@ def rate(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]
             result = m.of(row.architecture, row.width) if row.single else None
             value = number(result, "inference_images_per_second") if result else math.nan
             if result and value > 0:
-                rough = result.get("steady_state") == "false" or result.get("contended") == "true"
-                return ROUGH * rough + (f"{value:.3g}" if value < 1000 else f"{value:.0f}")
+                return ROUGH * bool(unreliable(result)) + (f"{value:.3g}" if value < 1000 else f"{value:.0f}")
     return NONE
 
 

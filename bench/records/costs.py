@@ -15,6 +15,7 @@ from bench.records import store
 from bench.records.results import Results
 from bench.suites import Suite
 from lungseg import csv_file
+from lungseg.terminal import counted
 
 if TYPE_CHECKING:
     from bench.records.record import Record  # it brings NumPy, which the list of suites does without
@@ -24,9 +25,8 @@ ROUNDED = 1.0  # second: to whole ones is the time told at which a cell finished
 
 
 def read(results: Results) -> list[dict[str, str]]:
-    """Rows of the table, none if it is not there. One written before precisions were told apart is float32's."""
-    rows = csv_file.read(results.costs)[1] if results.costs.exists() else []
-    return [{"precision": "float32", **row} for row in rows]
+    """Rows of the table, none if it is not there."""
+    return csv_file.read(results.costs)[1] if results.costs.exists() else []
 
 
 def renew(results: Results, suite: Suite, records: Sequence[Record]) -> Path:
@@ -125,5 +125,5 @@ def by_part(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
             [name if first else "", part, f"{seconds:.2f}", f"{seconds / total:.0%}" if total else "-", PARTS[part]]
             for first, (part, seconds) in zip([True] + [False] * len(medians), medians.items(), strict=False)
         ]
-        result.append(["", "all", f"{total:.2f}", "", f"{len(cells)} cell{'s' if len(cells) > 1 else ''}"])
+        result.append(["", "all", f"{total:.2f}", "", counted(len(cells), "cell")])
     return ["Cells", "Part", "Seconds", "Share", "What it is"], result

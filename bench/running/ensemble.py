@@ -101,7 +101,7 @@ def ensembles(
         problems += lacking
         if lacking:
             continue
-        of_one = _of_one(cells, records, local, suite_data, tta, postprocess)
+        of_one = _of_one(cells, records, suite_data, tta, postprocess)
         if not of_one:
             raise UsageError(
                 f"{architecture}: each seed has its own split, so an ensemble over seeds needs all {suite.folds} folds "
@@ -115,9 +115,8 @@ def ensembles(
 
 
 def _of_one(
-    cells: Sequence[Cell], records: Mapping[str, Record], suite: Suite, suite_data: SuiteData, tta: bool,
-    postprocess: bool,
-) -> list[Ensemble]:  # fmt: skip
+    cells: Sequence[Cell], records: Mapping[str, Record], suite_data: SuiteData, tta: bool, postprocess: bool
+) -> list[Ensemble]:
     """The ensembles of one architecture, whose cells all have records."""
     result = []
     seeds = sorted({cell.seed for cell in cells})

@@ -266,9 +266,6 @@ def peak_gflops(compute_type: str, side: int, count: int, schedule: timing.Timin
     return FLOP * count * side**3 * max(window.rate for window in result.windows) / 1e9
 
 
-work = telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Request, payload), say)}))
-
-
 def joules() -> float | None:
     """Energy in joules that the first visible NVIDIA card has used since its driver was loaded; None if unknown.
 
@@ -289,6 +286,9 @@ def joules() -> float | None:
         return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
     except pynvml.NVMLError:  # no card, or one too old to tell
         return None
+
+
+work = telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Request, payload), say)}))
 
 
 if __name__ == "__main__":

@@ -75,6 +75,13 @@ def improved(old: Sequence[ThroughputRow], new: Iterable[ThroughputRow]) -> list
     return merged(old, [row for row in new if better(row)])
 
 
+def unreliable(row: Mapping[str, str]) -> str:
+    """Why a row's rates are not to be relied on, ``contended`` or ``not steady``; empty where they are."""
+    if row.get("contended") == "true":
+        return "contended"
+    return "not steady" if row.get("steady_state") == "false" else ""
+
+
 def csv_text(rows: Iterable[Mapping[str, str]]) -> str:
     """The table as CSV."""
     return csv_file.text(COLUMNS, rows)

@@ -249,10 +249,6 @@ def _validation_dice(names: Sequence[str], tables: Mapping[str, Scores]) -> dict
     """Mean validation Dice of the kept epochs of each row that was trained, which ensembles were not."""
     result = {}
     for name in names:
-        kept = [
-            r.history.curve("val_dice")[r.best_epoch]
-            for r in tables[name].records if r.best_epoch is not None
-        ]  # fmt: skip
-        if kept:
+        if kept := [r.kept_dice for r in tables[name].records if r.kept_dice is not None]:
             result[name] = float(np.mean(kept))
     return result

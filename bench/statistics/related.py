@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.names import data
 from bench.records import costs
 from bench.records.conflicts import conflicts
 from bench.records.record import VIEWS, Record
@@ -266,7 +267,7 @@ def _changes(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> I
         for other in leaderboards:
             for base in other.rows if other.conditions == key else ():
                 if base.single and _network(base) == _network(row):
-                    yield Change(row, base, other, f"with {leaderboard.conditions.extra_train.capitalize()}")
+                    yield Change(row, base, other, f"with {data(leaderboard.conditions.extra_train)}")
 
 
 def _difficulty(leaderboard: Leaderboard, leaderboards: Iterable[Leaderboard], tables: Tables) -> dict[str, Floats]:

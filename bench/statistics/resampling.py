@@ -50,6 +50,13 @@ class Interval:
         """Whether `number` lies outside the interval; never where there is none."""
         return self.known and not self.low <= number <= self.high
 
+    def stated(self, seeds: int) -> dict[str, float | str]:
+        """As a model's card holds it, of a row of so many seeds: where no interval is known, both bounds are the value
+        and ``interval`` says none."""
+        over = f"95 %, bootstrap over patients{' and seeds' * (seeds > 1)}"
+        low, high = self.ends
+        return {"value": self.value, "low": low, "high": high, "interval": over if self.known else "none"}
+
     def __neg__(self) -> Interval:
         """Of the same difference the other way round."""
         return Interval(-self.value, -self.high, -self.low)

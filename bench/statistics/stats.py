@@ -149,6 +149,8 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
     per_seed = resamples.values.mean(axis=1)
     everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum())
     memory = [r.peak_memory_bytes for r in records if r.peak_memory_bytes]
+    pooled = metrics.pooled(map(vars, cases))
+    metrics.check_identities(pooled)
     return Row(
         name=name,
         architecture=records[0].cell.architecture,
@@ -164,7 +166,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
         best_dice=tuple(np.nanmax(scores.values["dice"], axis=0).tolist()),
         image_hd95=image_hd95(scores, borders),
         means={k: scores.over_patients(scores.mean_over_seeds(k)) for k in RATIOS},
-        pooled=metrics.pooled(map(vars, cases)),
+        pooled=pooled,
         boundary=borders,
         two_component_rate=float(np.mean([c.components == 2 and c.holes == 0 for c in cases])),
         n_empty=sum(c.tp + c.fp + c.fn == 0 for c in cases),

@@ -126,11 +126,11 @@ class Table:
         pooled = np.where(apart, 0.0, self.of_seeds * own).sum(axis=-1, keepdims=True) / np.maximum(freedom, 1)
         of_mean = np.where(own > 0, np.maximum(self.of_seeds, pooled) / each, 0.0)
         alike, alone = np.where(apart, 0.0, of_mean), np.where(apart, of_mean, 0.0)
-        variance = over_patients + of_mean[..., first] + of_mean[..., second]
+        variance = over_patients + (of_mean[..., first] + of_mean[..., second])
         by_itself = alone**2 / np.maximum(own, 1)
         weight = (
             over_patients**2 / (n - 1) + (alike[..., first] + alike[..., second]) ** 2 / np.maximum(freedom, 1)
-            + by_itself[..., first] + by_itself[..., second]
+            + (by_itself[..., first] + by_itself[..., second])  # in this order: swapped rows must give the same digits
         )  # fmt: skip
         df = np.where(weight > 0, variance**2 / np.where(weight > 0, weight, 1.0), n - 1)
         return Errors(self.means[..., first] - self.means[..., second], np.sqrt(variance), df)

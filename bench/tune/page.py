@@ -8,7 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from bench.markdown import NONE, code, counted, duration, escape, paragraph, percent, ratio, table, with_interval
+from bench.markdown import (
+    NONE,
+    code,
+    counted,
+    duration,
+    escape,
+    generated,
+    paragraph,
+    percent,
+    ratio,
+    table,
+    with_interval,
+)
 from bench.names import display, file_slug
 from bench.pages.tables import unbroken
 from bench.statistics import ranking, scores
@@ -17,7 +29,6 @@ from bench.statistics.scores import Scores
 from bench.tune.space import Axis
 from lungseg import csv_file
 
-GENERATED = "<!-- Written by `python -m bench tune` from the record beside it; edits are lost. -->"
 _TRIAL = {"trial": "number", "status": "status", "dice": "value", "seconds": "seconds", "error": "error"}
 SHOWN = 4  # trials that stand side by side on a page
 
@@ -26,7 +37,7 @@ def page(result: Mapping[str, Any], trials_file: str) -> str:
     """The Markdown of one search; the same record gives the same bytes. trials_file: the table of all trials."""
     study = result["study"]
     blocks = [
-        GENERATED,
+        generated("the record beside it", "tune"),
         f"# Tuning {escape(display(study['architecture']))} at {' x '.join(map(str, study['size']))} px, width"
         f" {study['width']}, protocol {study['protocol']}: suite {escape(study['suite'])}, fold {study['fold']}",
         paragraph(f"**What is the held-out gain?** {held_out_gain(result)}"),

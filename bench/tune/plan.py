@@ -118,9 +118,6 @@ def plan(
             f"{architecture!r} matches {len(names)} architectures, a study needs exactly one: {', '.join(names)}"
         )
     suites.select(chosen, folds=[fold])
-    for value, option, least in ((inner, "inner", 2), (size, "size", 16), (width, "width", 1), (epochs, "epochs", 1)):
-        if value is not None and value < least:
-            raise UsageError(f"--{option} {value}: at least {least} is needed")
     local = chosen.recipe_of(chosen.recipe)
     small = replace(
         chosen,

@@ -91,10 +91,6 @@ class Counts:
         """[tp, fp, fn, tn], the order in which records store them."""
         return [self.tp, self.fp, self.fn, self.tn]  # astuple copies each, which records of a suite feel
 
-    def of_background(self) -> Counts:
-        """The same pixels with background as the class that is looked for."""
-        return Counts(tp=self.tn, fp=self.fn, fn=self.fp, tn=self.tp)
-
 
 def counts(target: Mask, prediction: Mask) -> Counts:
     """Count the pixels of boolean masks (H, W). Raises TypeError or ValueError for anything else."""

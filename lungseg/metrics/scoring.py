@@ -109,26 +109,6 @@ def confusion_matrix(c: Counts) -> list[list[int]]:
     return [[c.tn, c.fp], [c.fn, c.tp]]
 
 
-def classification_report(c: Counts) -> dict[str, Any]:
-    """Precision, recall, F1 and support of background and lung, their averages, and accuracy.
-
-    `macro avg` weighs both classes alike, `weighted avg` by their pixels.
-    """
-    rows: dict[str, Any] = {}
-    for name, of_class in (("background", c.of_background()), ("lung", c)):
-        rows[name] = {key: METRICS[key].function(of_class) for key in ("precision", "recall", "f1")}
-        rows[name]["support"] = of_class.tp + of_class.fn
-    classes = [rows["background"], rows["lung"]]
-    pixels = sum(row["support"] for row in classes)
-    weights = {"macro avg": [0.5, 0.5], "weighted avg": [row["support"] / max(pixels, 1) for row in classes]}
-    for name, weight in weights.items():
-        rows[name] = {
-            key: sum(w * row[key] for w, row in zip(weight, classes, strict=True))
-            for key in ("precision", "recall", "f1")
-        } | {"support": pixels}
-    return rows | {"accuracy": METRICS["accuracy"].function(c)}
-
-
 def check_identities(case: Mapping[str, Any]) -> None:
     """Raise LungsegError unless F1 = Dice and IoU = Dice / (2 - Dice) within 1e-12; NaN never passes.
 
