@@ -24,8 +24,9 @@ from bench.records import store
 from bench.records.record import POST, SEEDS, VIEWS, Record
 from bench.records.results import Results
 from bench.running import data, held_out, trained, worker
+from bench.running.child import Event, Say, serve, telling
 from bench.running.data import SuiteData
-from bench.running.executor import Event, Executor, Job, Local, Say, serve, telling
+from bench.running.executor import Executor, Job, Local
 from bench.running.training import fingerprint_inputs, of_cell, restored
 from bench.suites import Cell, Suite
 from lungseg import atomic, prepare

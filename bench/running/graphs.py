@@ -12,7 +12,8 @@ from typing import Any
 from bench import machine, suites
 from bench.records import store
 from bench.records.results import Results
-from bench.running.executor import Executor, Local, Say, serve
+from bench.running.child import Say, serve
+from bench.running.executor import Executor, Local
 from bench.running.training import of_cell, restored
 from bench.suites import Cell, Suite
 from lungseg import runtime

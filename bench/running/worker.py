@@ -25,7 +25,7 @@ from bench.records import parse, store
 from bench.records.record import not_converged
 from bench.records.results import Results
 from bench.running import data, held_out
-from bench.running.executor import Say, serve, telling
+from bench.running.child import Say, serve, telling
 from bench.running.training import Training, restored
 from bench.suites import Cell, Suite
 from lungseg import runtime
