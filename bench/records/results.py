@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import machine
+from bench.cell import Cell
 from bench.names import file_slug
 from bench.records import store
 from bench.records.store import Document
-from bench.suites import Cell
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 from lungseg.provenance import CHECKOUT, ROOT
 from lungseg.terminal import near

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, suites
+from bench.cell import Cell
 from bench.records import store
 from bench.records.results import Results
 from bench.records.store import Document
@@ -27,7 +28,7 @@ from bench.running.executor import Executor, Local, Outcome, in_parallel
 from bench.running.graphs import graphs_of_edited
 from bench.running.progress import Display, display
 from bench.running.training import Training, fingerprint_inputs
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import PARTIAL
 
