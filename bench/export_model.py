@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import suites
+from bench.cell import Cell
 from bench.names import file_slug
 from bench.records import store
 from bench.records.record import Record
@@ -23,7 +24,7 @@ from bench.records.results import Results
 from bench.running.data import SuiteData
 from bench.running.training import fingerprint_inputs
 from bench.statistics.resampling import Interval
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold

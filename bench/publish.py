@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.pages import report
 from bench.records import costs, store
 from bench.records.conflicts import conflicts
+from bench.records.readable import readable
 from bench.records.record import Record, newest
 from bench.records.results import Results
 from bench.robustness import measurement
@@ -43,7 +44,7 @@ def publish(suite: Suite, source: Results, target: Results, partial: bool = Fals
     written += _throughput(source, target, suite)
     written += _beside(source, target, suite)
     written += _robustness(source, target, suite)
-    committed = [record for record in target.readable().records if record.cell.suite == suite.name]
+    committed = [record for record in readable(target).records if record.cell.suite == suite.name]
     written.append(costs.renew(target, suite, newest(committed)))
     return written + report.write(target)
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.running.executor import Say, serve, telling
+from bench.running.child import Say, serve, telling
 
 LIMIT_BYTES = 2 * 2**30  # of memory, where it is eaten
 HOARD_BYTES = 3 * 2**30  # of memory that is there, until whoever watches over it ends the process

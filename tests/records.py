@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from bench import publish
+from bench.cell import cell_id
 from bench.pages import report
 from bench.records import costs, parse
 from bench.records import record as record_
 from bench.records.conflicts import conflicts as of_records
 from bench.statistics import stats
 from bench.statistics.rows import Leaderboard
-from bench.suites import cell_id
 from lungseg import metrics
 
 Record = dict[str, Any]

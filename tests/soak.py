@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench import publish, suites  # noqa: E402
+from bench.records.readable import readable  # noqa: E402
 from bench.records.results import Results  # noqa: E402
 from bench.running import lock  # noqa: E402
 from lungseg import atomic  # noqa: E402
@@ -87,7 +88,7 @@ def round_of(results: Path, chance: random.Random, longest: float, log: Any) -> 
 
 def problems(results: Path) -> list[str]:
     """Everything that is not as a run without kills would have left it."""
-    result = Results(results).readable()
+    result = readable(Results(results))
     wrong = [f"{path}: {why}" for path, why in result.unreadable.items()]
     wrong += publish.validate(result.records, partial=True)  # sealed, fits its inputs, each image once, identities
     expected = {cell.id for cell in suites.cells(SUITE)}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from records import grid, leaderboards, save, sealed, unlike, validate
 
+from bench.cell import variant_of
 from bench.gate import summarise_results
 from bench.markdown import p_value
 from bench.pages.comparisons import ablation, ablation_answer
@@ -15,7 +16,7 @@ from bench.pages.suite_page import section_blocks
 from bench.records import store
 from bench.records.results import Results
 from bench.statistics.resampling import holm
-from bench.suites import cells, select, suite, variant_of
+from bench.suites import cells, select, suite
 from lungseg.errors import UsageError
 from lungseg.recipes import RECIPES, VARIANT_NAMES, VARIANTS, meanings, recipe
 

@@ -12,7 +12,7 @@ from test_held_out import SMALL
 from bench import suites
 from bench.gate import dry_run
 from bench.records.results import Results
-from bench.running import data, ensemble, held_out
+from bench.running import data, ensemble_worker, held_out
 from lungseg import prepare, runtime, training
 from lungseg.batches import to_arrays
 from lungseg.prepare import Prepared
@@ -96,9 +96,9 @@ def ensemble_of(pixels, tmp_path, monkeypatch):
     """What an ensemble keeps of its members, and a function that names one of several by its number."""
     ids = tuple(f"{k:03d}" for k in range(len(pixels)))
     prepared = Prepared(ids, ids, pixels, pixels > 1, (None,) * len(ids), "raw", "sha")
-    monkeypatch.setattr(ensemble.trained, "give_weights", lambda *_: Fold((), (), ids))
+    monkeypatch.setattr(ensemble_worker.trained, "give_weights", lambda *_: Fold((), (), ids))
     results = SimpleNamespace(artifact=lambda *_: tmp_path / "weights.npz")
-    kept = ensemble.Predictions(Doubled(), SimpleNamespace(prepared=prepared), results)
+    kept = ensemble_worker.Predictions(Doubled(), SimpleNamespace(prepared=prepared), results)
     return ids, kept, lambda number: SimpleNamespace(id=f"s{number}", seed=number)
 
 
@@ -110,7 +110,7 @@ def test_what_an_ensembles_members_predict_does_not_stay_in_memory(large, tmp_pa
     before, highest = memory_bytes(), 0
     result = [kept.of(one, (IDENTITY,))[0] for one in members]
     for some in held_out.batches(ids):
-        assert not ensemble.mean(ensemble.by_seed(members, result, some)).any()
+        assert not ensemble_worker.mean(ensemble_worker.by_seed(members, result, some)).any()
         highest = max(highest, memory_bytes())
         kept.release()
     assert highest - before < large.nbytes, "what one of the 3 members predicts"

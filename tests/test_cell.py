@@ -9,7 +9,7 @@ import pytest
 
 from bench.records import store
 from bench.records.results import Results
-from bench.running import executor
+from bench.running import child
 from bench.running import training as bench_inputs
 from bench.running.data import SuiteData
 from bench.running.held_out import check_unseen, masks_file, score
@@ -57,7 +57,7 @@ def test_probabilities_of_the_inputs_size_pass():
 def test_anything_else_is_a_contract_error_before_training(change, message):
     with pytest.raises(ContractError, match=f"unet gives .*{message}"):
         check_contract(model_giving(change), CELL)
-    assert executor.describe(ContractError("x"))["status"] == "contract"
+    assert child.describe(ContractError("x"))["status"] == "contract"
 
 
 def suite_data(patients):
@@ -182,7 +182,7 @@ def test_how_a_childs_work_ended_is_told_before_it_ends(error):
         if error:
             raise error
 
-    work = executor.telling(run)
+    work = child.telling(run)
     if isinstance(error, ValueError):
         with pytest.raises(ValueError, match="odd"):
             work({"what": "begun"}, events.append)

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.running.executor import Child, Job, of_process
+from bench.running.child import Child, of_process
+from bench.running.executor import Job
 
 
 def test_an_event_that_was_cut_short_ends_the_child_and_not_the_run(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from bench import machine
 from bench.records.results import Results
 from bench.running import suite_run
-from bench.running.executor import Child
+from bench.running.child import Child
 from bench.running.progress import Display
 from bench.speed import throughput
 from bench.suites import cells, suite

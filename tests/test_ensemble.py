@@ -16,7 +16,8 @@ from bench.records import store
 from bench.records.record import Split
 from bench.records.results import Results
 from bench.running.data import SuiteData
-from bench.running.ensemble import Ensemble, by_seed, ensembles, mean
+from bench.running.ensemble import Ensemble, ensembles
+from bench.running.ensemble_worker import by_seed, mean
 from bench.running.trained import check_leakage, weights
 from bench.running.training import fingerprint_inputs, plain, restored
 from lungseg.errors import DataError, UsageError

@@ -13,7 +13,8 @@ import pytest
 
 import lungseg
 from bench import machine
-from bench.running.executor import Child, Job
+from bench.running.child import Child
+from bench.running.executor import Job
 from lungseg import runtime
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from bench.running import executor as room
-from bench.running.executor import EXECUTORS, Child, Job, Local, Stopped, in_parallel
+from bench.running.child import Child
+from bench.running.executor import EXECUTORS, Job, Local, Stopped, in_parallel
 
 
 class Endless:

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # of the package bench; those of one floor do not import each other
     {"machine"},
     {"names"},
+    {"cell"},
     {"suites"},
     {"records"},
     {"running", "statistics"},

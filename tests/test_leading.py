@@ -11,7 +11,7 @@ from read_page import flat, page
 from records import ensembles, grid, leaderboards, save, sealed, second
 
 from bench.pages import leading, report
-from bench.pages.leaderboard_page import best, convergence, cost, founding, significance
+from bench.pages.headlines import best, convergence, cost, founding, significance
 from bench.records.results import Results
 from bench.statistics.ranking import ALL_PAIRS
 
@@ -217,6 +217,13 @@ def test_the_page_s_command_makes_the_rows_that_it_shows(tmp_path, architectures
     records = [sealed({**r, "machine": {**r["machine"], "backend": backend}}) for r in records]
     text = page(tmp_path, records, "montgomery-64")
     assert (f"- made by `{command}`" in text) if command else ("made by" not in text)
+
+
+def test_networks_with_more_seeds_have_a_command_of_their_own(tmp_path):
+    records = second([*grid(THREE, (0, 1, 2), n=50, suite="montgomery-64"),
+                      *grid(("m2unet",), range(5), n=50, suite="montgomery-64")])  # fmt: skip
+    text = flat(page(tmp_path, records, "montgomery-64"))
+    assert f"- made by `{MADE}`, then `{MADE} ARCH=m2unet SEEDS=5`" in text
 
 
 @pytest.mark.parametrize(

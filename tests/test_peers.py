@@ -9,7 +9,7 @@ from speed_rows import row
 from bench.__main__ import main
 from bench.cli import training
 from bench.records.results import Results
-from bench.running.executor import Child
+from bench.running.child import Child
 from bench.speed import peers, throughput_table
 from bench.suites import suite
 from lungseg import csv_file

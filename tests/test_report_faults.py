@@ -18,6 +18,7 @@ from bench.__main__ import main
 from bench.figures import style
 from bench.pages import report
 from bench.records import store
+from bench.records.readable import readable
 from bench.records.results import Results
 from bench.speed import throughput_table
 from lungseg.provenance import ROOT
@@ -191,7 +192,7 @@ def test_no_name_leaves_its_place_on_a_page_in_a_figure_or_on_disk(tmp_path, nam
         assert "](../" not in text
         tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
         assert all(len({line.replace("\\|", "").count("|") for line in table}) == 1 for table in tables)
-    assert "\x1b" not in terminal(Results(results).readable().records)
+    assert "\x1b" not in terminal(readable(Results(results)).records)
 
 
 def drawn(tmp_path, n):
@@ -252,7 +253,7 @@ def test_records_of_a_report_keep_whether_they_are_sealed_but_not_their_json(two
     """Which is half of the memory of a folder of 20,000. The collector is as it was."""
     file = record_file(two_suites)
     file.write_text(file.read_text().replace('"gmacs": ', '"gmacs": 1'))
-    result = Results(two_suites).readable().records
+    result = readable(Results(two_suites)).records
     assert not any(record.document for record in result)
     assert [record.sealed for record in result] == [
         store.load_record(path).sealed for path in Results(two_suites).paths()

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from bench.cell import Cell
 from bench.running.training import plain, restored
-from bench.suites import SUITES, Cell, Suite, cells, select, suite
+from bench.suites import SUITES, Suite, cells, select, suite
 from lungseg import ARCHITECTURES, DATASETS
 from lungseg.errors import UsageError
 from lungseg.recipes import RECIPES

@@ -14,7 +14,8 @@ from bench import machine
 from bench.cli import training
 from bench.records import store
 from bench.records.results import Results
-from bench.running.executor import Child, Job, Local
+from bench.running.child import Child
+from bench.running.executor import Job, Local
 from bench.speed import speed_worker, throughput, throughput_table, timing
 from bench.suites import Suite, suite
 from lungseg import runtime

@@ -9,7 +9,7 @@ from test_training import FOLD, RECIPE, SIDE, one_layer, prepared
 
 import lungseg
 from bench import machine
-from bench.running import executor
+from bench.running import child
 from bench.running.worker import training_warnings
 from lungseg import metrics, runtime, training
 from lungseg.architectures.blocks import LayerFactory
@@ -131,4 +131,4 @@ def test_a_seed_out_of_range_is_a_configuration_error(seed):
     ],
 )
 def test_what_a_backend_raises_is_known_by_its_name_and_words(kind, message, status):
-    assert executor.describe(type(kind, (Exception,), {})(message))["status"] == status
+    assert child.describe(type(kind, (Exception,), {})(message))["status"] == status

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "faulty"))
 import numpy as np
 
 from bench import __main__
-from bench.running import data, executor, progress, training, worker
-from bench.running.executor import Child
+from bench.running import child, data, executor, progress, training, worker
+from bench.running.child import Child
 from bench.tune import study
 from lungseg import ARCHITECTURES, runtime
 
@@ -46,7 +46,7 @@ class Forked(Child):
                 for descriptor in (*jobs, *events, log):
                     os.close(descriptor)
                 sys.stdin = os.fdopen(0, encoding="utf-8")
-                code = executor.serve(worker.work)
+                code = child.serve(worker.work)
             finally:
                 os._exit(code)
         os.close(jobs[0])

@@ -57,11 +57,12 @@ def report(options: argparse.Namespace) -> int:
     Takes no lock, so that it can show what a run has finished so far.
     """
     from bench.pages import report as pages
+    from bench.records.readable import readable
 
     if options.suite:
         suites.suite(options.suite)
     options.results.require_measured()
-    result = options.results.readable()
+    result = readable(options.results)
     if options.suite and not options.results.paths(options.suite):
         raise UsageError(
             f"{options.results.root}: no record of suite {options.suite}; `python -m bench run {options.suite}`"

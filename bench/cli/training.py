@@ -159,9 +159,10 @@ def _report(results: Results, suite: Suite, code: int, steps: Sequence[Callable[
     """Print the suite's leaderboard, take the steps that may fail or take long, write its pages; the exit code, PARTIAL
     where only a step failed."""
     from bench.pages import report
+    from bench.records.readable import readable
     from bench.statistics import stats
 
-    result = results.readable()
+    result = readable(results)
     known = stats.leaderboards(result.records)
     if steps:  # now, as they may fail
         report.write(results, figures=False, only=suite.name, result=result, known=known)

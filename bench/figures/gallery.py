@@ -18,12 +18,13 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from bench.cell import Cell, network
 from bench.figures import style
 from bench.figures.style import Axes, house_style, label, raster_canvas, save
 from bench.records.record import CaseScore
 from bench.records.results import Results
 from bench.running import data
-from bench.suites import Cell, Suite, cells, network
+from bench.suites import Suite, cells
 from lungseg.errors import DataError
 
 COLUMNS = 3

@@ -16,8 +16,9 @@ from bench import suites
 from bench.records import store
 from bench.records.results import Results
 from bench.running import data, worker
+from bench.running.child import serve, telling
 from bench.running.data import SuiteData
-from bench.running.executor import Job, Local, serve, telling
+from bench.running.executor import Job, Local
 from bench.running.training import Training, fingerprint_inputs, plain, restored
 from bench.suites import Suite
 from lungseg import ARCHITECTURES

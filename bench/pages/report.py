@@ -19,7 +19,8 @@ from bench.pages.methods_page import methods_page
 from bench.pages.speed_page import speed_page
 from bench.pages.suite_page import CAPTIONS, own_questions, suite_page
 from bench.records import store
-from bench.records.results import Readable, Results
+from bench.records.readable import Readable, readable
+from bench.records.results import Results
 from bench.running import reruns
 from bench.speed import throughput_table
 from bench.speed.throughput_table import ThroughputTable
@@ -41,7 +42,7 @@ def write(
     known: their leaderboards, where they were computed already. Unreadable ones are named on the pages and hide no
     others. Raises LungsegError for contradictory records.
     """
-    result = result or results.readable()
+    result = result or readable(results)
     by_suite: dict[str, list[Leaderboard]] = {}
     for leaderboard in stats.leaderboards(result.records) if known is None else known:
         by_suite.setdefault(leaderboard.conditions.suite, []).append(leaderboard)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from bench import names
@@ -18,14 +18,14 @@ from bench.pages import (
     provenance,
     tables,
 )
-from bench.records.record import POST, PROTOCOL, SEEDS, VIEWS
+from bench.pages.commands import commands
+from bench.records.record import PROTOCOL
 from bench.running.reruns import Reruns
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Leaderboard, Row
 from bench.statistics.scores import MIXED, common_unit
 from bench.statistics.subgroups import Subgroups
-from bench.suites import SUITES, Suite
-from lungseg import ARCHITECTURES
+from bench.suites import SUITES
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
 GENERATED = generated("the records under runs/")
@@ -290,51 +290,10 @@ def _csv(suite: str, kinds: Collection[str], leaderboards: Sequence[Leaderboard]
     """A list of the suite's CSV tables, and the commands that make the records of its first leaderboard."""
     result = [f"[{kind}]({csv_tables.name(suite, kind)}): {what}" for kind, (what, _) in csv_tables.KINDS.items()
               if kind in kinds]  # fmt: skip
-    commands = _commands(SUITES[suite], leaderboards[0]) if suite in SUITES and leaderboards else []
-    old = bool(commands) and leaderboards[0].conditions.protocol < PROTOCOL  # made so at the commits of cells.csv
-    made = [f"{'once ' * old}made by {', then '.join(map(code, commands))}"] if commands else []
+    needed = commands(SUITES[suite], leaderboards[0]) if suite in SUITES and leaderboards else []
+    old = bool(needed) and leaderboards[0].conditions.protocol < PROTOCOL  # made so at the commits of cells.csv
+    made = [f"{'once ' * old}made by {', then '.join(map(code, needed))}"] if needed else []
     return _items([*result, *made])
-
-
-def _commands(suite: Suite, leaderboard: Leaderboard) -> list[str]:
-    """What makes the leaderboard's records, from its suite's data in a folder; empty where nothing does with these
-    seeds."""
-    key, cells = leaderboard.conditions, [c for c in leaderboard.cells if c.trained]
-    seeds = sorted({c.seed for c in cells})
-    if seeds != list(range(len(seeds))):
-        return []
-    run = {c.architecture for c in cells}
-    parts = [f"make bench SUITE={suite.name}"]
-    parts += ["DATA=<folder>"] if suite.dataset != "phantom" else []
-    parts += [f"BACKEND={key.backend}"] if key.backend != "tensorflow" else []
-    parts += [f"ARCH={_named(suite, run)}"] if run != set(suite.architectures) else []
-    parts += [f"SEEDS={len(seeds)}"] if len(seeds) != len(suite.seeds) else []
-    return [" ".join(parts), *_ensemble_commands(suite, leaderboard)]
-
-
-def _ensemble_commands(suite: Suite, leaderboard: Leaderboard) -> list[str]:
-    """What makes the ensembles of the networks that were trained: a command for each variant of the recipe."""
-    made = [row for row in leaderboard.rows if not row.single]
-    backend = leaderboard.conditions.backend
-    result = []
-    for variant in dict.fromkeys(row.variant for row in made):
-        local = [row for row in made if row.variant == variant]
-        run = {row.architecture.removesuffix(POST).removesuffix(VIEWS).removesuffix(SEEDS) for row in local}
-        parts = [f"KERAS_BACKEND={backend}"] if backend != "tensorflow" else []
-        parts += [f"python -m bench ensemble {suite.name}"]
-        parts += ["--data <folder>"] if suite.dataset != "phantom" else []
-        parts += [f"--arch {_named(suite, run)}"] if run != set(suite.architectures) else []
-        parts += [f"--variant {variant}"] if variant else []
-        parts += ["--tta"] if any(row.transforms > 1 for row in local) else []
-        parts += ["--postprocess"] if any(row.postprocessed for row in local) else []
-        result.append(" ".join(parts))
-    return result
-
-
-def _named(suite: Suite, architectures: Set[str]) -> str:
-    """The architectures as an option, in the suite's order."""
-    order = [*suite.architectures, *ARCHITECTURES]
-    return ",".join([*dict.fromkeys(n for n in order if n in architectures), *sorted(architectures - set(order))])
 
 
 def failures(leaderboard: Leaderboard) -> list[str]:

@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import Any, Self
 
 from bench import machine
+from bench.cell import cell_id, network, variant_of
 from bench.records import kinds, store
-from bench.suites import cell_id, network, variant_of
 from lungseg.metrics import METRICS, Counts
 
 PROTOCOL = 2  # rises when the same inputs give other numbers; tests/test_golden.py tells when

@@ -11,25 +11,20 @@ README.md <suite>.md pairs/ figures/ costs.csv   what a report writes of all tha
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import shutil
-import sys
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import machine
+from bench.cell import Cell
 from bench.names import file_slug
 from bench.records import store
 from bench.records.store import Document
-from bench.suites import Cell
 from lungseg.errors import DataError, EnvironmentFailure, UsageError
 from lungseg.provenance import CHECKOUT, ROOT
-from lungseg.terminal import near
 
 if TYPE_CHECKING:
     from bench.records.record import Record  # it brings NumPy, which the command line does without
@@ -43,46 +38,6 @@ WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "subgroups")  # fo
 def home() -> Path:
     """Parent of the default results folder: the checkout, else the working directory."""
     return ROOT if CHECKOUT else Path.cwd()
-
-
-@dataclass(frozen=True)
-class Readable:
-    """Records in the order of their paths, without their documents, and what is wrong with the other files by their
-    path in the folder."""
-
-    records: tuple[Record, ...]
-    unreadable: dict[str, str]
-
-    def of(self, suite: str) -> dict[str, str]:
-        """The unreadable files of one suite."""
-        return {path: why for path, why in self.unreadable.items() if path.split("/")[1] == suite}
-
-    @property
-    def suites(self) -> list[str]:
-        """Suites that have an unreadable file, sorted."""
-        return sorted({path.split("/")[1] for path in self.unreadable})
-
-    def warn(self, results: Results) -> None:
-        """Name each unreadable record, its error and the remedy on standard error."""
-        for path, why in self.unreadable.items():
-            print(f"warning: {near(results.root / path)}: {why}; {store.RERUN}", file=sys.stderr)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """While it lasts no cycles are looked for, and never among what was there at its end.
-
-    Records hold none, and to look through all of them time and again takes longer than to read them. They are freed as
-    ever when nothing refers to them.
-    """
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if before:
-            gc.enable()
 
 
 @dataclass(frozen=True)
@@ -149,27 +104,6 @@ class Results:
         if problems:
             raise DataError(problems)
         return records
-
-    @_uncollected()
-    def readable(self) -> Readable:
-        """All records that can be read, and what is wrong with the other files, which hide none of these.
-
-        Unreadable are files that are no record (cut short, not strict JSON, another schema), that say what no cell can
-        (`records.parse`), or that predict an image which another record of the same training predicts: the page names
-        file and reason, the cell counts as not run, and `run` trains it again. A record that was edited and is still
-        one is shown, and the page calls it unverified.
-        """
-        records: dict[str, Record] = {}
-        unreadable = {}
-        for path in self.paths():
-            name = self.inside(path)
-            try:
-                records[name] = store.load_record(path).without_document()
-            except store.UnreadableRecord as error:
-                unreadable[name] = error.reason
-        unreadable |= _twice(records)
-        kept = tuple(record for name, record in records.items() if name not in unreadable)
-        return Readable(kept, dict(sorted(unreadable.items())))
 
     def runs(self, suite: str | None = None) -> Path:
         """Folder of all records, or of one suite's."""
@@ -349,31 +283,3 @@ def _is_ours(page: Path) -> bool:
     if page.suffix == ".html":  # whose head comes before any comment
         return not start.strip() or f"{MARK}`python -m bench ".encode() in start
     return not start.strip() or start.startswith(MARK.encode())
-
-
-def _twice(records: Mapping[str, Record]) -> dict[str, str]:
-    """Records that predict an image which another of the same training predicts, too: why, by their file.
-
-    A mean over both would be of nothing. A record that lies where the store puts it stands, a copy of it elsewhere
-    does not; where neither or both do, nothing tells which is stale, and neither stands.
-    """
-    of_training: defaultdict[tuple[object, ...], defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for name, record in records.items():
-        by_image = of_training[replace(record.cell, fold=0), record.machine_key, record.protocol]
-        for case in record.cases:
-            by_image[case.id].append(name)
-    refused: dict[str, str] = {}
-    for image, names in (result for by_image in of_training.values() for result in by_image.items()):
-        if len(names) < 2:
-            continue
-        at_home = [name for name in names if name == _home(records[name])]
-        for name in names:
-            if at_home != [name] and name not in refused:
-                other = next(one for one in names if one != name)
-                refused[name] = f"predicts {image!a}, as {other} does for the same seed; one of the two is stale"
-    return refused
-
-
-def _home(record: Record) -> str:
-    """Where the store puts a record, from the results folder."""
-    return f"runs/{record.cell.suite}/{record.machine_key}/{record.name}.json"

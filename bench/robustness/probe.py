@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from bench import machine, suites
+from bench.cell import Cell
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.robustness import corruptions, measurement
 from bench.robustness.measurement import DIGITS, Network
 from bench.running import data, trained
+from bench.running.child import Event, Say, serve, telling
 from bench.running.data import SuiteData
-from bench.running.executor import Event, Executor, Local, Say, serve, telling
+from bench.running.executor import Executor, Local
 from bench.running.training import of_cell, restored
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg import metrics
 from lungseg.errors import PARTIAL, DataError, UsageError
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, suites
+from bench.cell import Cell
 from bench.records import store
 from bench.records.results import Results
-from bench.running.executor import Executor, Local, Say, serve
+from bench.running.child import Say, serve
+from bench.running.executor import Executor, Local
 from bench.running.training import of_cell, restored
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg import runtime
 from lungseg.architectures import is_outside
 from lungseg.errors import EnvironmentFailure

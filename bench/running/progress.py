@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.suites import Cell, network
+from bench.cell import Cell, network
 from lungseg.terminal import elapsed
 
 

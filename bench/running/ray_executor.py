@@ -18,7 +18,8 @@ from dataclasses import asdict
 from typing import Any
 
 from bench import machine
-from bench.running.executor import TIMES, Event, Job, Local, Outcome, Say, Stopped, tell_lost
+from bench.running.child import Event, Say
+from bench.running.executor import TIMES, Job, Local, Outcome, Stopped, tell_lost
 from lungseg.errors import EnvironmentFailure
 
 OBJECTS_BYTES = 80 * 2**20  # of an embedded cluster's store, near the least that Ray takes; only events pass through it

@@ -17,16 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, suites
+from bench.cell import Cell
 from bench.records import store
 from bench.records.results import Results
 from bench.records.store import Document
 from bench.running import data
+from bench.running.child import Event
 from bench.running.data import SuiteData
-from bench.running.executor import Event, Executor, Local, Outcome, in_parallel
+from bench.running.executor import Executor, Local, Outcome, in_parallel
 from bench.running.graphs import graphs_of_edited
 from bench.running.progress import Display, display
 from bench.running.training import Training, fingerprint_inputs
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import PARTIAL
 

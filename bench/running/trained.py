@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.cell import Cell
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.running import worker
 from bench.running.data import SuiteData
 from bench.running.suite_run import of_others
 from bench.running.training import fingerprint_inputs
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg.errors import DataError
 from lungseg.provenance import weights_sha256
 from lungseg.splits import Fold

@@ -16,13 +16,14 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from bench import machine
+from bench.cell import Cell
 from bench.records import parse, store
 from bench.records.record import PROTOCOL
 from bench.records.results import Results
 from bench.records.store import Document
 from bench.running.data import SuiteData
 from bench.running.executor import Job
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg import ARCHITECTURES, provenance, runtime
 from lungseg.recipes import Recipe
 

@@ -21,13 +21,14 @@ import numpy as np
 
 import lungseg
 from bench import machine
+from bench.cell import Cell
 from bench.records import parse, store
 from bench.records.record import not_converged
 from bench.records.results import Results
 from bench.running import data, held_out
-from bench.running.executor import Say, serve, telling
+from bench.running.child import Say, serve, telling
 from bench.running.training import Training, restored
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import ContractError, UsageError
 from lungseg.prepare import Prepared

@@ -19,7 +19,8 @@ from typing import Any
 from bench import machine
 from bench.records import store
 from bench.records.results import Results
-from bench.running.executor import Executor, Job, Local, Say, serve, telling
+from bench.running.child import Say, serve, telling
+from bench.running.executor import Executor, Job, Local
 from bench.running.training import plain, restored
 from bench.speed import throughput, throughput_table, timing
 from bench.speed.throughput_table import OURS

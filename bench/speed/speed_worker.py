@@ -15,7 +15,7 @@ import numpy as np
 
 import lungseg
 from bench import machine
-from bench.running.executor import Say, serve, telling
+from bench.running.child import Say, serve, telling
 from bench.running.training import restored
 from bench.speed import throughput_table, timing
 from bench.speed.throughput_table import ThroughputRow

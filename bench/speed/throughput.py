@@ -15,7 +15,8 @@ from typing import Any
 from bench import machine
 from bench.records import store
 from bench.records.results import Results
-from bench.running.executor import Event, Executor, Job, Local, Outcome
+from bench.running.child import Event
+from bench.running.executor import Executor, Job, Local, Outcome
 from bench.running.training import plain
 from bench.speed import throughput_table
 from bench.speed.speed_worker import Request

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench import machine, suites
+from bench.cell import Cell
 from bench.records import store
 from bench.records.record import PROTOCOL
 from bench.running.data import SuiteData
 from bench.running.training import settings
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from bench.tune import space
 from lungseg import ARCHITECTURES, runtime, splits
 from lungseg.errors import DataError, UsageError

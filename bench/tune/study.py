@@ -11,8 +11,9 @@ from typing import Any
 from bench.records import store
 from bench.records.results import Results
 from bench.running import lock, progress
+from bench.running.child import Event
 from bench.running.data import SuiteData
-from bench.running.executor import Event, Executor, in_parallel
+from bench.running.executor import Executor, in_parallel
 from bench.running.progress import Display
 from bench.running.suite_run import submitted
 from bench.running.training import Training, fingerprint_inputs

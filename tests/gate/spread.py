@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from bench import suites
+from bench.cell import Cell
 from bench.records import store
 from bench.records.record import Record
 from bench.records.results import Results
 from bench.running import data, training, worker
 from bench.running.training import Training
-from bench.suites import Cell, Suite
+from bench.suites import Suite
 from lungseg import runtime
 
 

@@ -1,0 +1,178 @@
+"""What the leaderboard says in words above its tables: the best, its lead, its cost, the three original networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.markdown import NONE, code, counted, duration, escape, listed, millions
+from bench.pages import leading, other_measures, tables
+from bench.pages.leading import ranked
+from bench.pages.suite_page import shown
+from bench.speed.throughput_table import ThroughputTable
+from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
+from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN
+from bench.suites import THREE
+
+SOURCE = "reference"  # the recipe of the source protocol
+FULL_SIZE = "montgomery"  # the suite with its size and width, too
+
+
+def best(leaderboard: Leaderboard) -> str:
+    """The row of the highest mean, over what, by which recipe, and whether it speaks of a method."""
+    row, key = ranked(leaderboard)[0], leaderboard.conditions
+    over = f"over {counted(len(row.images), 'image')} of {counted(row.n_patients, 'patient')}"
+    few = f" ({counted(len(row.seeds), 'seed')})" if len(row.seeds) < MIN_SEEDS else ""
+    by = f"by recipe {escape(key.recipe)} at {key.size[0]} px"
+    return f"{shown(row.name)}{few}, mean Dice {_value(row)} {over}, {by}."
+
+
+def higher(leaderboard: Leaderboard, other: Leaderboard | None) -> str:
+    """The best row of the leaderboard of another recipe, where its mean is higher; else empty."""
+    if other is None or (row := ranked(other)[0]).dice.value <= ranked(leaderboard)[0].dice.value:
+        return ""
+    seeds = counted(len(row.seeds), "seed")
+    recipe = escape(other.conditions.recipe)
+    return f" Higher, in the table of recipe {recipe} below: {shown(row.name)} ({seeds}), {_value(row)}."
+
+
+def significance(leaderboard: Leaderboard) -> str:
+    """The test results of the best row; also of the best row with enough seeds, where the best has too few."""
+    rows = ranked(leaderboard)
+    said = [_against(leaderboard, rows)]
+    if len(rows[0].seeds) < MIN_SEEDS:
+        said[0] += f" With {counted(len(rows[0].seeds), 'seed')} this is about these trained weights, not the method."
+        methods = [r for r in rows if len(r.seeds) >= MIN_SEEDS]
+        if len(methods) > 1:
+            said.append(f"Of networks with at least {MIN_SEEDS} seeds: {_against(leaderboard, methods)}")
+    return " ".join(said)
+
+
+def convergence(leaderboard: Leaderboard) -> str | None:
+    """How many trainings more epochs might have helped; None where a tenth or less."""
+    cells = [c for row in ranked(leaderboard) for c in leaderboard.cells_of(row) if c.trained]
+    rising = sum(c.rising for c in cells)
+    if rising <= len(cells) / 10:
+        return None
+    epochs = sorted({c.epochs for c in cells})
+    ran = f"{epochs[0]}" if len(epochs) == 1 else f"at most {epochs[-1]}"
+    return (
+        f"the validation Dice was still rising in {rising} of {len(cells)} trainings when their epochs ran out: the"
+        f" table ranks what {ran} epochs reach."
+    )
+
+
+def _against(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
+    """``A is better than B; equivalent to C``, of the first row."""
+    first, by_word = rows[0], dict[str, list[str]]()
+    for other in rows[1:]:
+        pair = leaderboard.pair(first.name, other.name)
+        word = pair.verdict if pair else UNKNOWN
+        by_word.setdefault(word, []).append(shown(other.name))
+    parts = [
+        f"{words} {listed(by_word[verdict])}"
+        + (f" ({_least_lead(leaderboard, first, rows[1:])})" if verdict == BETTER else "")
+        for verdict, words in (
+            (BETTER, "better than"),
+            (EQUIVALENT, f"equivalent (within {MARGIN}) to"),
+            (UNKNOWN, "neither shown to be better than nor equivalent to"),
+        )
+        if verdict in by_word
+    ]
+    return f"{shown(first.name)} is {'; '.join(parts)}."
+
+
+def _least_lead(leaderboard: Leaderboard, first: Row, others: Sequence[Row]) -> str:
+    """The smallest difference to the rows that the first is better than, with its interval over the same patients."""
+    pairs = [leaderboard.pair(first.name, other.name) for other in others]
+    led = [pair.difference for pair in pairs if pair and pair.verdict == BETTER]
+    low = min(led, key=lambda difference: difference.value)
+    value = tables.unbroken(f"{low.value:.4f} [{low.low:.4f}, {low.high:.4f}]")
+    return f"{'by' if len(led) == 1 else 'the smallest difference is'} {value}"
+
+
+def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
+    """The costs of the best row and of the row with the fewest multiply-adds within the margin of it."""
+    rows = ranked(leaderboard)
+    near = [row for row in rows if rows[0].dice.value - row.dice.value <= MARGIN]
+    result = min(near, key=lambda row: (row.gmacs, row.parameters))
+    if result is rows[0]:
+        return (
+            f"no network with fewer multiply-adds is within {MARGIN} of {shown(result.name)}'s mean Dice."
+            f" {shown(result.name)} takes {_costs(leaderboard, result, measured)}. {_next(leaderboard, rows, measured)}"
+        )
+    return (
+        f"of the networks within {MARGIN} of the best mean {shown(result.name)}, {_value(result)}, has the fewest"
+        f" multiply-adds: {_costs(leaderboard, result, measured)};"
+        f" {shown(rows[0].name)}: {_costs(leaderboard, rows[0], measured)}."
+    )
+
+
+def _next(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[ThroughputTable]) -> str:
+    """Cost and loss of Dice of the network with the fewest multiplications."""
+    light = min(rows, key=lambda r: (r.gmacs, r.parameters))
+    away = rows[0].dice.value - light.dice.value
+    return f"{shown(light.name)}, which computes least, scores {away:.3f} less: {_costs(leaderboard, light, measured)}."
+
+
+def _costs(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]) -> str:
+    what = "fold" if leaderboard.conditions.folds > 1 else "seed"
+    speed = tables.rate(leaderboard, row, measured)
+    rate = f", {speed} images/s" if speed != NONE else ""
+    spent = "processor time" if leaderboard.processor_time else "training"
+    return (
+        f"{millions(row.parameters)} parameters, {row.gmacs:.2f} billion multiply-adds an image,"
+        f" {duration(row.train_seconds)} of {spent} a {what}{rate}"
+    )
+
+
+def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
+    """Scores of U-Net, ResUNet and R2U-Net under the source protocol, from the leaderboard with the newest protocol and
+    highest resolution that ranks all three; None where none does."""
+    result = [
+        s for s in leaderboards
+        if s.conditions.recipe == SOURCE and leading.eligible(s) and set(THREE) <= {r.name for r in ranked(s)}
+    ]  # fmt: skip
+    if not result:
+        return None
+    leaderboard = max(result, key=lambda s: (s.conditions.protocol, _seeds(s), s.conditions.size))
+    local = [r for r in ranked(leaderboard) if r.name in THREE]
+    each = listed([f"{shown(r.name)} {_value(r)}" for r in local])
+    key = leaderboard.conditions
+    measured = other_measures.said_of(leaderboard, local, shown, dice=False)
+    return (
+        f"{_at_full_size(leaderboards)}with its training recipe at {key.size[0]} px and {local[0].width} filters in the"
+        f" first layer, {_seeds(leaderboard)} seeds each: {each}. {_against(leaderboard, local)} {measured}".rstrip()
+    )
+
+
+def _at_full_size(leaderboards: Sequence[Leaderboard]) -> str:
+    """How far the source protocol itself was run; empty where all three have been."""
+    begun = [s for s in leaderboards if s.conditions.suite == FULL_SIZE]
+    if any(set(THREE) <= {r.name for r in ranked(s)} for s in begun):
+        return ""
+    command = code(f"make bench SUITE={FULL_SIZE}")
+    if not begun:
+        return f"not run yet at the source protocol's 256 px and 64 filters ({command}, for a GPU); "
+    most = max(begun, key=lambda s: (s.conditions.protocol, sum(r.cells[0] for r in s.rows)))
+    return f"unfinished at the source protocol's 256 px and 64 filters ({command}): {_so_far(most)}; "
+
+
+def _so_far(leaderboard: Leaderboard) -> str:
+    """What each of the three has, as long as they cannot all be compared."""
+    done = [r for r in leaderboard.ranked if r.name in THREE]
+    parts = [f"{shown(r.name)} {_value(r)} ({counted(len(r.seeds), 'seed')})" for r in done]
+    parts += [
+        f"{shown(r.name)} {r.cells[0]} of {r.cells[1]} trainings"
+        for r in leaderboard.rows
+        if r.name in THREE and not r.rank
+    ]
+    return listed(parts)
+
+
+def _seeds(leaderboard: Leaderboard) -> int:
+    return min(len(r.seeds) for r in leaderboard.rows if r.name in THREE)
+
+
+def _value(row: Row) -> str:
+    """Mean Dice with its interval, in words that no browser breaks."""
+    return tables.unbroken(f"{row.dice.value:.3f} [{row.dice.low:.3f}, {row.dice.high:.3f}]")
