@@ -19,7 +19,7 @@ from bench.running.data import SuiteData
 from bench.running.ensemble import Ensemble, ensembles
 from bench.running.ensemble_worker import by_seed, mean
 from bench.running.trained import check_leakage, weights
-from bench.running.training import fingerprint_inputs, plain, restored
+from bench.running.training import fingerprint_inputs, from_json, to_json
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared
 from lungseg.provenance import weights_sha256
@@ -60,7 +60,7 @@ def test_every_member_is_of_its_entrys_architecture_and_fold_and_of_another_seed
         seeds_of = [m.seed for m in ensemble.members]
         assert seeds_of == (list(range(n)) if "seeds" in suffix else [ensemble.cell.seed])
         assert ensemble.transforms == (TRANSFORMS if "tta" in suffix else (IDENTITY,))
-        assert restored(Ensemble, plain(ensemble)) == ensemble
+        assert from_json(Ensemble, to_json(ensemble)) == ensemble
 
 
 OTHER_SPLIT = (Fold(("b",), ("d",), ("a", "c")), Fold(("a",), ("c",), ("b", "d")))

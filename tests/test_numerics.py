@@ -13,7 +13,7 @@ from bench.cli.options import parser
 from bench.pages import report
 from bench.records import store
 from bench.records.results import Results
-from bench.running.training import Training, fingerprint_inputs, plain, restored
+from bench.running.training import Training, fingerprint_inputs, from_json, to_json
 from bench.running.training import settings as recipe_settings
 from bench.statistics import stats
 from bench.suites import SUITES, cells, select, suite
@@ -92,7 +92,7 @@ def test_what_is_written_under_a_setting_is_found_under_it_alone(chosen, tmp_pat
     for cell in cells(chosen):
         made_from = {**wanted[cell.id], "graph": "g"}
         whole = {**record("unet", 0, n=8), "inputs": made_from, "fingerprint": store.fingerprint(made_from)}
-        details = restored(Training, plain(Training(cell, chosen, tmp_path, Results(tmp_path), made_from)))
+        details = from_json(Training, to_json(Training(cell, chosen, tmp_path, Results(tmp_path), made_from)))
         store.save_record(details.path, whole)  # as the cell's own process does
     assert Results(tmp_path).missing(cells(chosen), wanted) == []
     for other in settings():
@@ -106,7 +106,7 @@ def test_a_cells_process_is_started_as_its_suite_says(chosen, tmp_path):
     cell = cells(chosen)[-1]
     job = Training(cell, chosen, tmp_path, Results(tmp_path), {}).job()
     assert job.deterministic is chosen.is_deterministic
-    details = restored(Training, json.loads(json.dumps(job.payload)))
+    details = from_json(Training, json.loads(json.dumps(job.payload)))
     assert (details.cell.deterministic, details.cell.recipe.precision) == (chosen.is_deterministic, chosen.policy)
 
 

@@ -13,7 +13,7 @@ from bench.__main__ import main
 from bench.pages import report
 from bench.records.results import Results
 from bench.running import data
-from bench.running.training import Training, plain, restored
+from bench.running.training import Training, from_json, to_json
 from lungseg import images
 from lungseg.errors import UsageError
 
@@ -40,7 +40,7 @@ def test_its_records_bear_the_folders_name_marked_as_ones_own(tmp_path, folder, 
     assert not set(lungseg.DATASETS) & {called, *called.split("+")}
     assert suite.sets == ("folder",)
     details = Training(cells[0], suite, root, Results(tmp_path), {})
-    assert restored(Training, plain(details)) == details
+    assert from_json(Training, to_json(details)) == details
 
 
 @pytest.mark.fault("F122")

@@ -103,6 +103,6 @@ def test_the_peer_is_the_same_network():
     ours = sum(int(weight.numpy().size) for weight in model.trainable_weights)
     other = sum(p.numel() for p in peers.unet(4).parameters())
     assert other == ours
-    result = peers.measure_torch(peers.Request(4, 2, (32, 32), "bfloat16", False, 1, 0.1), lambda _: None)
+    result = peers.measure_torch(peers.PeerTiming(4, 2, (32, 32), "bfloat16", False, 1, 0.1), lambda _: None)
     assert result["train_images_per_second"] > 0 < result["inference_images_per_second"]
     assert {type(result["steady_state"]), type(result["contended"])} == {bool}

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bench.cell import Cell
-from bench.running.training import plain, restored
+from bench.running.training import from_json, to_json
 from bench.suites import SUITES, Suite, cells, select, suite
 from lungseg import ARCHITECTURES, DATASETS
 from lungseg.errors import UsageError
@@ -57,7 +57,7 @@ def test_an_architecture_may_have_a_width_of_its_own():
 
 @every_suite
 def test_suite_is_json_ready_and_comes_back(name):
-    assert restored(Suite, plain(suite(name))) == suite(name)
+    assert from_json(Suite, to_json(suite(name))) == suite(name)
 
 
 def test_cell_is_json_ready_and_comes_back():
@@ -67,7 +67,7 @@ def test_cell_is_json_ready_and_comes_back():
     assert json.loads(json.dumps(details)) == details
     of_search = replace(cells(suite("ablation"))[1], split=Fold(("a",), ("b",), ("c",)))
     for one in (cell, of_search):
-        assert restored(Cell, plain(one)) == one
+        assert from_json(Cell, to_json(one)) == one
 
 
 @pytest.mark.parametrize(

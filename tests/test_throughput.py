@@ -111,7 +111,7 @@ def test_a_process_computes_in_the_precision_that_is_asked(monkeypatch: pytest.M
     class Built(Exception):
         """Carries the recipe that a model would be built by."""
 
-    def build(job: speed_worker.Request) -> Any:
+    def build(job: speed_worker.CellTiming) -> Any:
         raise Built(job.recipe.precision)
 
     monkeypatch.setattr(runtime, "init_backend", lambda *_, **__: runtime.Device("cpu", "cpu"))
@@ -119,7 +119,7 @@ def test_a_process_computes_in_the_precision_that_is_asked(monkeypatch: pytest.M
     for policy in ("float32", "mixed_bfloat16"):
         wanted = replace(recipe("smoke"), precision=policy)
         with pytest.raises(Built, match=f"^{policy}$"):
-            speed_worker.row_of(speed_worker.Request("unet", 4, (64, 64), wanted, 1, "cpu", 1.0), print)
+            speed_worker.row_of(speed_worker.CellTiming("unet", 4, (64, 64), wanted, 1, "cpu", 1.0), print)
 
 
 def test_a_child_that_dies_at_once_is_said_with_the_end_of_its_log(tmp_path: Path) -> None:

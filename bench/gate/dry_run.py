@@ -19,7 +19,7 @@ from bench.running import data, worker
 from bench.running.child import serve, telling
 from bench.running.data import SuiteData
 from bench.running.executor import Job, Local
-from bench.running.training import Training, fingerprint_inputs, plain, restored
+from bench.running.training import Training, fingerprint_inputs, from_json, to_json
 from bench.suites import Suite
 from lungseg import ARCHITECTURES
 from lungseg.prepare import Prepared
@@ -36,7 +36,7 @@ Metadata = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Request:
+class DryRun:
     """The payload of the dry run's process, which writes to a results folder of its own."""
 
     suite: Suite
@@ -50,7 +50,7 @@ def metadata(suite: Suite, root: Path, results: Results) -> Metadata:
     ``{"failed": words, "slow": bool}`` where it failed: slow unless an exception said why, since any machine can run
     one small network for seconds."""
     folder = results.log(suite.name, "dry-run")
-    requested = plain(Request(suite, root, Results(folder)))
+    requested = to_json(DryRun(suite, root, Results(folder)))
     job = Job("bench.gate.dry_run", requested, suite.threads, folder / "log.txt", LIMIT_S)
     result: Metadata = {}
     outcome = Local().submit(job, lambda event: result.update(event.get("facts", {})))
@@ -126,7 +126,7 @@ def _scores(case: Mapping[str, Any]) -> dict[str, Any]:
     return local | {f"at_stored.{key}": stored[key] for key in SCORES if key in stored}
 
 
-work = telling(lambda payload, say: say({"event": "facts", "facts": trained(**vars(restored(Request, payload)))}))
+work = telling(lambda payload, say: say({"event": "facts", "facts": trained(**vars(from_json(DryRun, payload)))}))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.markdown import NONE, code, counted, duration, escape, listed, millions
 from bench.pages import leading, other_measures, tables
-from bench.pages.leading import ranked
+from bench.pages.leading import networks
 from bench.pages.suite_page import shown
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
@@ -19,7 +19,7 @@ FULL_SIZE = "montgomery"  # the suite with its size and width, too
 
 def best(leaderboard: Leaderboard) -> str:
     """The row of the highest mean, over what, by which recipe, and whether it speaks of a method."""
-    row, key = ranked(leaderboard)[0], leaderboard.conditions
+    row, key = networks(leaderboard)[0], leaderboard.conditions
     over = f"over {counted(len(row.images), 'image')} of {counted(row.n_patients, 'patient')}"
     few = f" ({counted(len(row.seeds), 'seed')})" if len(row.seeds) < MIN_SEEDS else ""
     by = f"by recipe {escape(key.recipe)} at {key.size[0]} px"
@@ -28,7 +28,7 @@ def best(leaderboard: Leaderboard) -> str:
 
 def higher(leaderboard: Leaderboard, other: Leaderboard | None) -> str:
     """The best row of the leaderboard of another recipe, where its mean is higher; else empty."""
-    if other is None or (row := ranked(other)[0]).dice.value <= ranked(leaderboard)[0].dice.value:
+    if other is None or (row := networks(other)[0]).dice.value <= networks(leaderboard)[0].dice.value:
         return ""
     seeds = counted(len(row.seeds), "seed")
     recipe = escape(other.conditions.recipe)
@@ -37,7 +37,7 @@ def higher(leaderboard: Leaderboard, other: Leaderboard | None) -> str:
 
 def significance(leaderboard: Leaderboard) -> str:
     """The test results of the best row; also of the best row with enough seeds, where the best has too few."""
-    rows = ranked(leaderboard)
+    rows = networks(leaderboard)
     said = [_against(leaderboard, rows)]
     if len(rows[0].seeds) < MIN_SEEDS:
         said[0] += f" With {counted(len(rows[0].seeds), 'seed')} this is about these trained weights, not the method."
@@ -49,7 +49,7 @@ def significance(leaderboard: Leaderboard) -> str:
 
 def convergence(leaderboard: Leaderboard) -> str | None:
     """How many trainings more epochs might have helped; None where a tenth or less."""
-    cells = [c for row in ranked(leaderboard) for c in leaderboard.cells_of(row) if c.trained]
+    cells = [c for row in networks(leaderboard) for c in leaderboard.cells_of(row) if c.trained]
     rising = sum(c.rising for c in cells)
     if rising <= len(cells) / 10:
         return None
@@ -92,7 +92,7 @@ def _least_lead(leaderboard: Leaderboard, first: Row, others: Sequence[Row]) -> 
 
 def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
     """The costs of the best row and of the row with the fewest multiply-adds within the margin of it."""
-    rows = ranked(leaderboard)
+    rows = networks(leaderboard)
     near = [row for row in rows if rows[0].dice.value - row.dice.value <= MARGIN]
     result = min(near, key=lambda row: (row.gmacs, row.parameters))
     if result is rows[0]:
@@ -130,12 +130,12 @@ def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
     highest resolution that ranks all three; None where none does."""
     result = [
         s for s in leaderboards
-        if s.conditions.recipe == SOURCE and leading.eligible(s) and set(THREE) <= {r.name for r in ranked(s)}
+        if s.conditions.recipe == SOURCE and leading.eligible(s) and set(THREE) <= {r.name for r in networks(s)}
     ]  # fmt: skip
     if not result:
         return None
     leaderboard = max(result, key=lambda s: (s.conditions.protocol, _seeds(s), s.conditions.size))
-    local = [r for r in ranked(leaderboard) if r.name in THREE]
+    local = [r for r in networks(leaderboard) if r.name in THREE]
     each = listed([f"{shown(r.name)} {_value(r)}" for r in local])
     key = leaderboard.conditions
     measured = other_measures.said_of(leaderboard, local, shown, dice=False)
@@ -148,7 +148,7 @@ def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
 def _at_full_size(leaderboards: Sequence[Leaderboard]) -> str:
     """How far the source protocol itself was run; empty where all three have been."""
     begun = [s for s in leaderboards if s.conditions.suite == FULL_SIZE]
-    if any(set(THREE) <= {r.name for r in ranked(s)} for s in begun):
+    if any(set(THREE) <= {r.name for r in networks(s)} for s in begun):
         return ""
     command = code(f"make bench SUITE={FULL_SIZE}")
     if not begun:

@@ -10,7 +10,7 @@ from bench.markdown import NONE, escape, paragraph, table
 from bench.names import file_slug
 from bench.pages import completeness, leading, tables
 from bench.pages.headlines import SOURCE, _value, best, convergence, cost, founding, higher, significance
-from bench.pages.leading import ranked
+from bench.pages.leading import networks
 from bench.pages.suite_page import GENERATED, shown, unread
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Conditions, Leaderboard
@@ -69,7 +69,7 @@ def _answer(
 def _leaderboard(
     leaderboard: Leaderboard, measured: Sequence[ThroughputTable], page_name: Mapping[str, str], figure: str | None
 ) -> list[str]:
-    rows, key = ranked(leaderboard), leaderboard.conditions
+    rows, key = networks(leaderboard), leaderboard.conditions
     head = (
         f"{names.data(key.test_set)} at {key.size[0]} px, recipe {escape(names.recipe(key.recipe))}, protocol"
         f" {key.protocol}{_MEANT.get(key.protocol, '')}, {names.backend(key.backend)} on"
@@ -90,7 +90,7 @@ def _beside(
     first: Leaderboard, other: Leaderboard, measured: Sequence[ThroughputTable], page_name: Mapping[str, str]
 ) -> list[str]:
     """The leaderboard of another recipe, in brief."""
-    rows, key = ranked(other), other.conditions
+    rows, key = networks(other), other.conditions
     head = (
         f"{findings.title(other)}: {names.data(key.test_set)} at {key.size[0]} px, recipe"
         f" {escape(names.recipe(key.recipe))}, {names.backend(key.backend)} on {names.device(key.device_kind)}, suite"

@@ -22,7 +22,7 @@ RULE = (
 )
 
 
-def ranked(leaderboard: Leaderboard) -> tuple[Row, ...]:
+def networks(leaderboard: Leaderboard) -> tuple[Row, ...]:
     """Ranked rows of single networks under the suite's own recipe, by mean Dice."""
     return tuple(r for r in leaderboard.ranked if r.single and not r.variant)
 
@@ -34,7 +34,7 @@ def eligible(leaderboard: Leaderboard) -> bool:
     return (
         key.test_set in RADIOGRAPHS
         and not (key.cross_dataset or key.extra_train or variants)
-        and len(ranked(leaderboard)) > 1
+        and len(networks(leaderboard)) > 1
     )
 
 
@@ -53,11 +53,11 @@ def beside(leaderboards: Sequence[Leaderboard]) -> Leaderboard | None:
 
 def of_networks(leaderboard: Leaderboard) -> Leaderboard:
     """The leaderboard's ranked single networks alone, so that the best of them is what the others differ from."""
-    return replace(leaderboard, rows=ranked(leaderboard))
+    return replace(leaderboard, rows=networks(leaderboard))
 
 
 def _standing(leaderboard: Leaderboard) -> tuple[float, ...]:
-    rows = ranked(leaderboard)
+    rows = networks(leaderboard)
     methods = sum(len(r.seeds) >= MIN_SEEDS for r in rows)
     size = leaderboard.conditions.size
     return leaderboard.conditions.protocol, methods, len(rows), size[0] * size[1], rows[0].dice.value

@@ -22,14 +22,14 @@ from bench.running import data, trained
 from bench.running.child import Event, Say, serve, telling
 from bench.running.data import SuiteData
 from bench.running.executor import Executor, Local
-from bench.running.training import of_cell, restored
+from bench.running.training import from_json, of_cell
 from bench.suites import Suite
 from lungseg import metrics
 from lungseg.errors import PARTIAL, DataError, UsageError
 
 
 @dataclass(frozen=True)
-class Request:
+class Probe:
     """The payload of the process: trained cells of one architecture and recipe."""
 
     cells: tuple[Cell, ...]
@@ -120,7 +120,7 @@ def _measured(
     source = machine.source()
     first = cells[0]
     log = results.log(suite.name, first.machine_key, f"{first.id.split('.')[0]}.robustness", "log.txt")
-    job = of_cell("bench.robustness.probe", first, Request(cells, suite, root, results), log, results)
+    job = of_cell("bench.robustness.probe", first, Probe(cells, suite, root, results), log, results)
     dice: dict[int, dict[str, dict[str, float]]] = {}
     metadata: dict[str, Any] = {}
     seed_of = {cell.id: cell.seed for cell in cells}
@@ -157,7 +157,7 @@ def _measured(
     return Network(name, first.machine_key, images, tuple(patient[image] for image in images), rounded, about)
 
 
-def run(requested: Request, say: Say) -> None:
+def run(requested: Probe, say: Say) -> None:
     """Predict what each cell held out under every corruption; all are of one architecture and recipe.
 
     say: receives {"event": "dice", "cell": its id, "images": ids, "dice": {corruption: of each image}} for each. Raises
@@ -189,7 +189,7 @@ def run(requested: Request, say: Say) -> None:
         say({"event": "dice", "cell": cell.id, "images": list(fold.test), "dice": result})
 
 
-work = telling(lambda payload, say: run(restored(Request, payload), say))
+work = telling(lambda payload, say: run(from_json(Probe, payload), say))
 
 
 if __name__ == "__main__":

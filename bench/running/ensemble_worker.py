@@ -22,7 +22,7 @@ from bench.running import held_out, trained, worker
 from bench.running.child import Say, serve, telling
 from bench.running.data import SuiteData
 from bench.running.ensemble import Ensemble, Entries
-from bench.running.training import restored
+from bench.running.training import from_json
 from lungseg import atomic, prepare
 from lungseg.postprocessing import two_lungs
 from lungseg.tta import Transform, averaged
@@ -171,7 +171,7 @@ def _record(
     }
 
 
-work = telling(lambda payload, say: run(restored(Entries, payload), say))
+work = telling(lambda payload, say: run(from_json(Entries, payload), say))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from bench.records import store
 from bench.records.results import Results
 from bench.running.child import Say, serve
 from bench.running.executor import Executor, Local
-from bench.running.training import of_cell, restored
+from bench.running.training import from_json, of_cell
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.architectures import is_outside
@@ -67,7 +67,7 @@ def work(payload: dict[str, Any], say: Say) -> int:
     from bench.running.worker import built
     from lungseg import complexity
 
-    cells = restored(Graphs, payload).cells
+    cells = from_json(Graphs, payload).cells
     runtime.init_backend(0, cells[0].threads)
     graphs = {}
     for cell in cells:

@@ -73,18 +73,18 @@ class Training:
 def of_cell(module: str, cell: Cell, payload: Any, log: Path, results: Results) -> Job:
     """Work of a process with the cell's threads, time and determinism."""
     return Job(
-        module, plain(payload), cell.threads, log, cell.timeout_s, cell.deterministic, results.compilation_cache,
+        module, to_json(payload), cell.threads, log, cell.timeout_s, cell.deterministic, results.compilation_cache,
         cell.devices,
     )  # fmt: skip
 
 
-def plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """A dataclass as JSON knows it, with absolute paths: the process runs in another folder."""
     return json.loads(json.dumps(asdict(value), default=lambda path: str(path.resolve())))
 
 
-def restored(kind: type[Value], value: Any) -> Value:
-    """The value of this type that ``plain`` made that of."""
+def from_json(kind: type[Value], value: Any) -> Value:
+    """The value of this type that ``to_json`` made that of."""
     return cast(Value, _restored(kind, value))
 
 

@@ -27,7 +27,7 @@ from bench.records.record import not_converged
 from bench.records.results import Results
 from bench.running import data, held_out
 from bench.running.child import Say, serve, telling
-from bench.running.training import Training, restored
+from bench.running.training import Training, from_json
 from bench.suites import Suite
 from lungseg import runtime
 from lungseg.errors import ContractError, UsageError
@@ -330,7 +330,7 @@ def save_weights(path: Path, weights: list[np.ndarray]) -> None:
     store.write_bytes(path, buffer.getbuffer())
 
 
-work = telling(lambda payload, say: run(restored(Training, payload), say))
+work = telling(lambda payload, say: run(from_json(Training, payload), say))
 
 
 if __name__ == "__main__":

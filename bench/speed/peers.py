@@ -21,7 +21,7 @@ from bench.records import store
 from bench.records.results import Results
 from bench.running.child import Say, serve, telling
 from bench.running.executor import Executor, Job, Local
-from bench.running.training import plain, restored
+from bench.running.training import from_json, to_json
 from bench.speed import throughput, throughput_table, timing
 from bench.speed.throughput_table import OURS
 from bench.suites import Suite
@@ -43,7 +43,7 @@ SMOOTH = 1.0  # pixel, as lungseg.losses
 
 
 @dataclass(frozen=True)
-class Request:
+class PeerTiming:
     """One configuration to measure. size: (height, width) pixels. precision: ``float32`` or ``bfloat16``."""
 
     width: int
@@ -92,9 +92,11 @@ def measure(
         local = by_key.get(ours_of, {})
         for compiled in (False, True):
             name = f"torch, {'compiled' if compiled else 'eager'}, channels last"
-            job = Request(suite.width_of("unet"), int(batch), suite.size, precision, compiled, suite.threads, budget_s)
+            job = PeerTiming(
+                suite.width_of("unet"), int(batch), suite.size, precision, compiled, suite.threads, budget_s
+            )
             log = results.log(suite.name, "peers", f"{precision}-{compiled}.log.txt")
-            requested = Job("bench.speed.peers", plain(job), suite.threads, log, suite.timeout_s, deterministic=False)
+            requested = Job("bench.speed.peers", to_json(job), suite.threads, log, suite.timeout_s, deterministic=False)
             result, failed = throughput.run(requested, say, executor, name)
             why = "" if result else throughput.why(failed)
             if why:
@@ -105,7 +107,7 @@ def measure(
     return path, failures
 
 
-def _row(name: str, job: Request, local: Mapping[str, str], result: Mapping[str, Any], why: str) -> dict[str, str]:
+def _row(name: str, job: PeerTiming, local: Mapping[str, str], result: Mapping[str, Any], why: str) -> dict[str, str]:
     values: dict[str, Any] = {
         "peer": name, "precision": job.precision, "width": job.width, "batch": job.batch, "threads": job.threads,
         "our_backend": runtime.backend_name(), "measured": datetime.now(UTC).date().isoformat(), "note": why,
@@ -157,7 +159,7 @@ def unet(width: int) -> Any:
     return UNet()
 
 
-def measure_torch(job: Request, say: Say) -> dict[str, Any]:
+def measure_torch(job: PeerTiming, say: Say) -> dict[str, Any]:
     """Images a second of training and inference on random data on the device, and what it was measured with."""
     import torch
 
@@ -208,7 +210,7 @@ def measure_torch(job: Request, say: Say) -> dict[str, Any]:
     return {**result, "device": name, "versions": f"torch {torch.__version__}"}
 
 
-work = telling(lambda payload, say: say({"event": "row", "row": measure_torch(restored(Request, payload), say)}))
+work = telling(lambda payload, say: say({"event": "row", "row": measure_torch(from_json(PeerTiming, payload), say)}))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import lungseg
 from bench import machine
 from bench.running.child import Say, serve, telling
-from bench.running.training import restored
+from bench.running.training import from_json
 from bench.speed import throughput_table, timing
 from bench.speed.throughput_table import ThroughputRow
 from lungseg import runtime
@@ -36,7 +36,7 @@ XLA_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 @dataclass(frozen=True)
-class Request:
+class CellTiming:
     """What one process measures. size: (height, width) pixels. budget_s: None for the whole protocol.
 
     recipe: in its precision and batch size. deterministic: training alone, with operations that give the same bits each
@@ -57,7 +57,7 @@ class MeasurementError(LungsegError):
     """A measurement contradicts itself, so its numbers are not written."""
 
 
-def row_of(job: Request, say: Say) -> ThroughputRow:
+def row_of(job: CellTiming, say: Say) -> ThroughputRow:
     """Measure in this process, which must be fresh. Raises MeasurementError where a check fails."""
     recipe = job.recipe
     device = runtime.init_backend(0, job.threads, deterministic=job.deterministic)
@@ -141,7 +141,7 @@ def joules_per_image(before: float | None, after: float | None, images: int) -> 
     return None if before is None or after is None else (after - before) / images
 
 
-def _epochs(stage: str, model: Any, job: Request, rate: float, say: Say) -> float:
+def _epochs(stage: str, model: Any, job: CellTiming, rate: float, say: Say) -> float:
     """Images a second of a complete training as a cell's is, on random images: median over the epochs after the first,
     which compiles; validation counts in the time and not in the images.
 
@@ -188,7 +188,7 @@ def _provenance() -> dict[str, Any]:
     }
 
 
-def _model(job: Request) -> Any:
+def _model(job: CellTiming) -> Any:
     from lungseg import losses, training
     from lungseg.architectures.blocks import LayerFactory
 
@@ -288,7 +288,7 @@ def joules() -> float | None:
         return None
 
 
-work = telling(lambda payload, say: say({"event": "row", "row": row_of(restored(Request, payload), say)}))
+work = telling(lambda payload, say: say({"event": "row", "row": row_of(from_json(CellTiming, payload), say)}))
 
 
 if __name__ == "__main__":

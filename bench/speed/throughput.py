@@ -17,9 +17,9 @@ from bench.records import store
 from bench.records.results import Results
 from bench.running.child import Event
 from bench.running.executor import Executor, Job, Local, Outcome
-from bench.running.training import plain
+from bench.running.training import to_json
 from bench.speed import throughput_table
-from bench.speed.speed_worker import Request
+from bench.speed.speed_worker import CellTiming
 from bench.speed.throughput_table import ThroughputRow
 from bench.suites import Suite
 from lungseg import runtime
@@ -64,7 +64,7 @@ def measure(
     for architecture in suite.architectures:
         for batch in (*sorted(set(batches)),) or (None,):
             local = replace(recipe, batch_size=batch or recipe.batch_size)
-            requested = Request(
+            requested = CellTiming(
                 architecture, suite.width_of(architecture), suite.size, local, suite.threads, kind, budget_s
             )
             if not anew and _known(requested, rows):
@@ -89,7 +89,7 @@ def measure(
     return Measured(path, tuple(failures))
 
 
-def _known(requested: Request, rows: Sequence[ThroughputRow]) -> bool:
+def _known(requested: CellTiming, rows: Sequence[ThroughputRow]) -> bool:
     """Whether a row tells the rates asked for, of this processor or a card of this kind, by these versions."""
     wanted = {
         "architecture": requested.architecture, "width": str(requested.width),
@@ -114,14 +114,14 @@ def why(failed: Outcome | None) -> str:
     return "; ".join([message, *error["stderr_tail"].strip().splitlines()[-1:]])
 
 
-def _job(requested: Request, suite: Suite, log: Path) -> Job:
+def _job(requested: CellTiming, suite: Suite, log: Path) -> Job:
     return Job(
-        "bench.speed.speed_worker", plain(requested), suite.threads, log, suite.timeout_s, requested.deterministic
+        "bench.speed.speed_worker", to_json(requested), suite.threads, log, suite.timeout_s, requested.deterministic
     )
 
 
 def _with_determinism(
-    row: ThroughputRow, requested: Request, suite: Suite, log: Path, say: Callable[[str], None], executor: Executor
+    row: ThroughputRow, requested: CellTiming, suite: Suite, log: Path, say: Callable[[str], None], executor: Executor
 ) -> ThroughputRow:
     """The row with the training rate under deterministic operations, or a note why there is none."""
     job = _job(replace(requested, deterministic=True), suite, log)
