@@ -93,7 +93,7 @@ def verdicts(pairs: Sequence[MeasuredPair | Pair], rows: Sequence[Row], name: Ca
             return f"any two of {listed([name(row.name) for row in rows])} are equivalent"
     if words == {UNKNOWN}:
         return "no difference is shown"
-    ahead, rest = defaultdict[str, list[str]](list), []
+    ahead, rest, unknown = defaultdict[str, list[str]](list), [], []
     for a, b, verdict in seen:
         if verdict in (BETTER, WORSE):
             better, worse = (a, b) if verdict == BETTER else (b, a)
@@ -101,13 +101,14 @@ def verdicts(pairs: Sequence[MeasuredPair | Pair], rows: Sequence[Row], name: Ca
         elif verdict == EQUIVALENT:
             rest.append(f"{name(a.name)} and {name(b.name)} are equivalent")
         else:
-            rest.append(f"which of {name(a.name)} and {name(b.name)} is better is not known")
+            unknown.append(f"of {name(a.name)} and {name(b.name)}")
     behind = defaultdict[tuple[str, ...], list[str]](list)
     for loser, of in ahead.items():
         behind[tuple(of)].append(loser)
     return "; ".join([
         *(f"{listed(of)} {'are' if len(of) > 1 else 'is'} better than {listed(some)}" for of, some in behind.items()),
         *rest,
+        *([f"which {' and '.join(unknown)} is better is not known"] if unknown else []),
     ])  # fmt: skip
 
 
