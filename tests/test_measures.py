@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from read_page import flat, page
-from records import counted, grid, leaderboards, sealed, second
+from records import counted, grid, only, sealed, second
 
 from bench.names import display
 from bench.pages import csv_tables, other_measures
@@ -22,11 +22,6 @@ from bench.statistics.rows import MeasuredPair
 from bench.statistics.verdicts import MARGIN
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def only(records):
-    (leaderboard,) = leaderboards(records)
-    return leaderboard
 
 
 def patients(records, at=2):
