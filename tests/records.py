@@ -93,6 +93,12 @@ def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
     return stats.leaderboards(parsed(records))
 
 
+def only(records: Iterable[Record]) -> Leaderboard:
+    """The one leaderboard of raw records that are all of one suite, protocol and machine."""
+    (leaderboard,) = leaderboards(records)
+    return leaderboard
+
+
 def unlike(records: Iterable[Record]) -> list[str]:
     """What sets these records apart that must not."""
     return of_records(parsed(records))

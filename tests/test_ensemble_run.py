@@ -4,42 +4,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import two_seeds
 from records import unlike, validate
+from two_seeds import SUITE
 
-from bench import machine, suites
+from bench import suites
 from bench.__main__ import main
 from bench.figures import gallery
 from bench.records.results import Results
 from bench.running import ensemble
 from lungseg.postprocessing import STATED, two_lungs
 
-SUITE = replace(
-    suites.suite("smoke"),
-    name="two-seeds",
-    architectures=("tiny",),
-    size=(32, 32),
-    width=1,
-    phantoms=suites.Phantoms(24, (64, 56)),
-    fold_subset=None,
-    seeds=(0, 1),
-    recipe="two-epochs",
-)
-KEY = machine.key("float32")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def known(faulty):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(suites.SUITES, SUITE.name, SUITE)
+    with two_seeds.known():
         yield
 
 
 @pytest.fixture(scope="module")
 def made(known, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("results")
-    assert main(["run", SUITE.name, "--no-speed", "--results", str(folder)]) == 0
-    assert main(["ensemble", SUITE.name, "--tta", "--postprocess", "--results", str(folder)]) == 0
-    return folder
+    return two_seeds.ensembles(tmp_path_factory)
 
 
 def held(folder):

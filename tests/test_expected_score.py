@@ -27,6 +27,19 @@ def card():
     return model_folder.open_folder(model_folder.SHIPPED / "lwnet-128").card
 
 
+@pytest.fixture(scope="module")
+def results():
+    """The committed results, whose records of the suite are read once."""
+    read = Results(ROOT / "results").all(SUITE)
+
+    class Read(Results):
+        def all(self, suite=None):
+            assert suite == SUITE
+            return list(read)
+
+    return Read(ROOT / "results")
+
+
 def held_out():
     """Of each patient the Dice of the images by the trainings that did not see them, from the records' own text."""
     paths = sorted(
@@ -76,13 +89,13 @@ def test_the_command_makes_what_ships_and_twice_is_once(tmp_path, card, capsys):
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_another_training_has_no_expected_score(card, change):
+def test_another_training_has_no_expected_score(card, change, results):
     with pytest.raises(DataError, match="no finished row of"):
-        expected_score.expected(replace(card, **change), SUITE, Results(ROOT / "results"))
+        expected_score.expected(replace(card, **change), SUITE, results)
 
 
 @pytest.mark.parametrize("change", [{"epochs": 151}, {"augmentation": None}, {"loss": "focal_tversky"}])
-def test_nor_has_another_recipe(card, change):
+def test_nor_has_another_recipe(card, change, results):
     other = replace(card, recipe={**card.recipe, **change})
     with pytest.raises(DataError, match="no finished row of"):
-        expected_score.expected(other, SUITE, Results(ROOT / "results"))
+        expected_score.expected(other, SUITE, results)

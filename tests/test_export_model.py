@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import two_seeds
 from records import parsed
 from records import record as made_up
-from test_ensemble_run import SUITE as TWO_SEEDS
+from two_seeds import SUITE
 
 import lungseg
 from bench import export_model, machine, suites
@@ -19,22 +20,18 @@ from lungseg import model_folder
 from lungseg.datasets import load
 from lungseg.prepare import prepare
 
-SUITE = replace(TWO_SEEDS, name="to-folders")
 KEY = machine.key("float32")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def known(faulty):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(suites.SUITES, SUITE.name, SUITE)
+    with two_seeds.known():
         yield
 
 
 @pytest.fixture(scope="module")
 def made(known, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("results")
-    assert main(["run", SUITE.name, "--no-speed", "--results", str(folder)]) == 0
-    assert main(["ensemble", SUITE.name, "--results", str(folder)]) == 0
+    folder = two_seeds.ensembles(tmp_path_factory)
     assert main(["export-model", SUITE.name, "--results", str(folder)]) == 0
     return folder
 
@@ -47,12 +44,13 @@ def exported(folder):
     return folder / "models" / SUITE.name / KEY / "tiny"
 
 
-def test_the_row_has_one_folder_and_the_mean_of_its_seeds_none(made):
+def test_the_row_has_one_folder_and_ensembles_of_its_trainings_none(made):
+    assert {"tiny", "tiny+seeds", "tiny+post"} < {record.cell.architecture for record in held(made).values()}
     assert [path.name for path in (made / "models" / SUITE.name / KEY).iterdir()] == ["tiny"]
 
 
 def test_validation_chose_the_training(made):
-    trainings = {name: record for name, record in held(made).items() if "+seeds" not in name}
+    trainings = {name: record for name, record in held(made).items() if "+" not in name}
     best = {name: r.history.curve("val_hard_dice")[r.best_epoch] for name, r in trainings.items()}
     card = model_folder.open_folder(exported(made)).card
     assert len(best) == 4

@@ -9,6 +9,7 @@ import math
 import statistics
 
 import pytest
+from summaries import elsewhere, put
 
 from bench import gate
 from bench.__main__ import main
@@ -54,20 +55,6 @@ def baseline():
         "batches": {"f0.s0": {"images": 14, "steps": 4, "target_pixels": 1400, "sha256": "b" * 64}},
         "architectures": {"unet": scores(*[6, 10] * 8), "resunet": scores(*[10, 9, 11, 10] * 4)},
     }
-
-
-def elsewhere(summary):
-    """The same summary from another kind of machine."""
-    now = copy.deepcopy(summary)
-    now["machine"]["cpu"] = "another"
-    return now
-
-
-def put(summary, path, value):
-    """Set an inner value."""
-    for key in path[:-1]:
-        summary = summary[key]
-    summary[path[-1]] = value
 
 
 def failures(baseline, now, **how):

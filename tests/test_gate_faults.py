@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from records import grid, parsed, record, replaced
+from summaries import elsewhere, put
 
 from bench import gate, suites
 from bench.__main__ import main
@@ -43,23 +44,6 @@ def summary(records=None, folds=lambda them: them):
 @pytest.fixture(scope="module")
 def good():
     return summary()
-
-
-def elsewhere(of):
-    """The same from another kind of machine, where counts need not be equal."""
-    now = copy.deepcopy(of)
-    now["machine"]["cpu"] = "another"
-    return now
-
-
-def put(of, path, value):
-    """Set an inner value, or remove it where the value is the word missing."""
-    for key in path[:-1]:
-        of = of[key]
-    if value == "missing":
-        del of[path[-1]]
-    else:
-        of[path[-1]] = value
 
 
 def verdict(baseline, now, **how):

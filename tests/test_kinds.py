@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pytest
 from read_page import page
-from records import grid, leaderboards, sealed
+from records import grid, only, sealed
 
 from bench.pages.provenance import kinds
-
-
-def only(records):
-    (leaderboard,) = leaderboards(records)
-    return leaderboard
 
 
 def made(records, **machine):

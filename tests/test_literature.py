@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from records import grid, leaderboards, sealed
+from records import grid, only, sealed
 
 from bench.pages import literature
 from bench.suites import SUITES
-
-
-def only(records):
-    (leaderboard,) = leaderboards(records)
-    return leaderboard
 
 
 def test_no_published_number_states_the_protocol_of_a_suite():

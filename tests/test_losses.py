@@ -1,6 +1,7 @@
 """Dice loss: its value by hand, its relation to the leaderboard's Dice, one value an image."""
 
 import ast
+import functools
 from pathlib import Path
 
 import keras
@@ -75,8 +76,18 @@ def test_for_masks_it_is_the_leaderboards_dice_but_for_one_pixel_of_smoothing(pa
     )
 
 
-def values(name, target, prediction):
-    return keras.ops.convert_to_numpy(LOSSES[name](target, prediction))
+@functools.cache
+def compiled(name):
+    """Gives the loss of each image of a SOFT batch, and its gradient. One graph: step by step, boundary takes long."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 5, 4, 1), bool), tf.TensorSpec((None, 5, 4, 1), tf.float32)])
+    def loss_and_gradient(target, prediction):
+        with tf.GradientTape() as tape:
+            tape.watch(prediction)
+            result = LOSSES[name](target, prediction)
+        return result, tape.gradient(result, prediction)
+
+    return lambda *drawn: [part.numpy() for part in loss_and_gradient(*drawn)]
 
 
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -86,21 +97,20 @@ every_loss = pytest.mark.parametrize("name", LOSSES)
 @given(SOFT)
 def test_an_images_loss_does_not_depend_on_its_batch(name, drawn):
     target, prediction = drawn
-    alone = np.concatenate([values(name, target[k : k + 1], prediction[k : k + 1]) for k in range(len(target))])
-    assert values(name, target, prediction).shape == (len(target),)
-    np.testing.assert_allclose(values(name, target, prediction), alone, rtol=1e-5, atol=1e-6)
+    alone = np.concatenate([compiled(name)(target[k : k + 1], prediction[k : k + 1])[0] for k in range(len(target))])
+    together, _ = compiled(name)(target, prediction)
+    assert together.shape == (len(target),)
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
 
 
 @every_loss
 @given(SOFT)
 def test_every_loss_is_finite_with_a_finite_gradient_and_lowest_for_the_target(name, drawn):
     target, prediction = drawn
-    variable = tf.Variable(prediction)
-    with tf.GradientTape() as tape:
-        result = LOSSES[name](target, variable)
+    result, gradient = compiled(name)(target, prediction)
     assert np.isfinite(result).all()
-    assert np.isfinite(tape.gradient(result, variable)).all()
-    assert (values(name, target, target.astype(np.float32)) <= np.asarray(result) + 1e-6).all()
+    assert np.isfinite(gradient).all()
+    assert (compiled(name)(target, target.astype(np.float32))[0] <= result + 1e-6).all()
 
 
 @every_loss

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from read_page import flat, page
-from records import counted, grid, leaderboards, sealed, second
+from records import counted, grid, only, sealed, second
 
 from bench.names import display
 from bench.pages import csv_tables, other_measures
@@ -22,11 +22,6 @@ from bench.statistics.rows import MeasuredPair
 from bench.statistics.verdicts import MARGIN
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def only(records):
-    (leaderboard,) = leaderboards(records)
-    return leaderboard
 
 
 def patients(records, at=2):
@@ -205,7 +200,7 @@ def test_borders_in_two_units_are_not_compared():
 
 def test_margins_are_a_tenth_of_what_images_vary_by():
     """Of the committed trainings that the page leads with, to a factor of two: a tenth of the SD over images."""
-    records = [r for r in Results(ROOT / "results").all() if r.cell.suite == "montgomery-128" and r.protocol == 2]
+    records = [r for r in Results(ROOT / "results").all("montgomery-128") if r.protocol == 2]
     cases = [c for r in records for c in r.cases]
     for measure in MEASURES:
         sd = np.std([measure.of(c) for c in cases])

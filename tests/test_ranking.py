@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import grid, leaderboards, sealed
+from records import grid, only, sealed
 
 from bench.statistics import ranking
 
@@ -79,8 +79,3 @@ def test_a_network_that_draws_small_lungs_wins_against_eroded_target():
     assert wide[1] > wide[0]
     assert set(result.tolerance_dice) == {-3, -2, -1, 0, 1, 2, 3}
     assert result.tolerance_dice[0] == tuple(r.dice.value for r in only(records).rows)
-
-
-def only(records):
-    (leaderboard,) = leaderboards(records)
-    return leaderboard

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import two_seeds
 from records import parsed, record
 
-from bench import machine, suites
+from bench import suites
 from bench.__main__ import main
 from bench.pages import robustness_page
 from bench.records import store
@@ -320,25 +321,13 @@ def test_more_networks_than_fit_stand_in_tables_below_each_other(tmp_path):
 
 # -- a tiny suite for real -------------------------------------------------------------------------------------------
 
-SUITE = replace(
-    suites.suite("smoke"),
-    name="tiny-robustness",
-    architectures=("tiny",),
-    size=(32, 32),
-    width=1,
-    phantoms=suites.Phantoms(20, (64, 56)),
-    fold_subset=None,
-    recipe="two-epochs",
-)
-KEY = machine.key("float32")
+SUITE = replace(two_seeds.SUITE, seeds=(0,))
 
 
 @pytest.fixture(scope="module")
 def made(faulty, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("results")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(suites.SUITES, SUITE.name, SUITE)
-        assert main(["run", SUITE.name, "--no-speed", "--results", str(folder)]) == 0
+    folder = two_seeds.trained(tmp_path_factory, without="*.s1*")
+    with two_seeds.known(SUITE):
         assert main(["robustness", SUITE.name, "--results", str(folder)]) == 0
         yield folder
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from read_page import number, page
-from records import agreeing, bins, counted, grid, leaderboards, parsed, save, sealed, second, terminal
+from records import agreeing, bins, counted, grid, only, parsed, save, sealed, second, terminal
 
 from bench.__main__ import main
 from bench.markdown import NONE
@@ -21,11 +21,6 @@ from bench.statistics import scores
 from bench.statistics.hard_images import failures
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-
-
-def only(records):
-    (leaderboard,) = leaderboards(records)
-    return leaderboard
 
 
 def cell(text, row, column):

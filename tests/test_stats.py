@@ -9,17 +9,12 @@ import math
 import numpy as np
 import pytest
 from read_page import flat, page
-from records import counted, ensembles, grid, leaderboards, record, sealed
+from records import counted, ensembles, grid, leaderboards, only, record, sealed
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from bench.statistics import hard_images, stats
 from lungseg.errors import LungsegError
-
-
-def only(records):
-    (leaderboard,) = leaderboards(records)
-    return leaderboard
 
 
 def as_twin(records, name):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from records import agreeing, counted, ensembles, grid, leaderboards, save, sealed
+from records import agreeing, counted, ensembles, grid, only, save, sealed
 
 from bench.__main__ import main
 from bench.pages import report
@@ -34,11 +34,6 @@ def cases(records):
         Case(i, i, Path(i), (Path(i),), None, {"sex": "F" if k % 2 else "M", "age": 20 + k % 41})
         for k, i in enumerate(images)
     ]
-
-
-def only(records):
-    (leaderboard,) = leaderboards(records)
-    return leaderboard
 
 
 def test_groups_by_disease_share_out_all_images():

@@ -7,10 +7,18 @@ import lungseg
 from lungseg import losses, recipes, runtime, training
 from lungseg.architectures.blocks import LayerFactory
 
+NETWORKS = ("unet", "resunet", "r2unet")
 SHAPE, BATCH, WIDTH = (64, 64, 1), 4, 8
 
 
-@pytest.fixture(params=["unet", "resunet", "r2unet"], scope="module")
+def pytest_generate_tests(metafunc):
+    """All of them where they are timed. Untimed, one shows that the code here still runs: test_golden.py holds what
+    trainings of all three give, test_architectures.py the shape of what they predict."""
+    timed = metafunc.config.getoption("benchmark_enable")
+    metafunc.parametrize("network", NETWORKS if timed else NETWORKS[:1], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def network(request):
     """A compiled network, with images (B, H, W, 1) in [0, 1] and masks of about a third."""
     recipe = recipes.recipe("smoke")
