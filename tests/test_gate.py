@@ -110,6 +110,23 @@ def test_another_order_of_images_is_another_numpy_s_or_a_change(baseline, before
     assert failures(baseline, later) == wrong
 
 
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [("NameError", 1), ("ModuleNotFoundError", 1), ("Exit", 4), ("Lost", 4), ("OSError", 4), ("InternalError", 4)],
+)
+def test_an_exception_of_the_code_is_a_failure_and_a_process_that_died_is_not(
+    baseline, gate_verb, capsys, kind, code
+):  # fmt: skip
+    baseline["architectures"]["r2unet"] = copy.deepcopy(baseline["architectures"]["unet"])
+    assert gate_verb("baseline", baseline) == 0
+    broken = copy.deepcopy(baseline)
+    del broken["architectures"]["r2unet"]
+    broken["failed"] = {"r2unet": {"status": "crashed", "type": kind, "message": "name 'widht' is not defined"}}
+    capsys.readouterr()
+    assert gate_verb("gate", broken) == code
+    assert ("no: crashed, NameError: name 'widht'" in capsys.readouterr().out) == (kind == "NameError")
+
+
 def test_a_cell_that_timed_out_is_not_judged_and_said_to_be_no_regression(baseline, gate_verb, tmp_path, capsys):
     baseline["architectures"]["r2unet"] = copy.deepcopy(baseline["architectures"]["unet"])
     assert gate_verb("baseline", baseline) == 0

@@ -329,6 +329,20 @@ def test_a_recipe_and_a_protocol_say_what_they_are_where_they_are_first_met(tmp_
     assert "Protocol 2: patients are linked across images by their anatomy." in text
     index = flat((tmp_path / "README.md").read_text())
     assert index.count(source) == 1
-    assert "protocol 2 (patients linked across images by their anatomy, each seed with its own split" in index
+    assert "protocol 2 (patients are linked across images by their anatomy; each seed has its own split" in index
     assert names.recipe("strong") == "strong (Adam, Dice loss, batch 16, 150 epochs, augmentation)"
     assert names.recipe("ours") == "ours", "nothing is known of it"
+
+
+@pytest.mark.parametrize(
+    ("test_set", "said"),
+    [("montgomery", "linked across images by their anatomy"), ("phantom", "each image is a patient of its own"),
+     ("own-xrays", "an image without one counts as a patient of its own")],
+)  # fmt: skip
+def test_a_page_says_how_patients_are_known_and_claims_no_comparison_that_was_not_made(tmp_path, test_set, said):
+    records = second(grid(n=24))
+    for r in records:
+        r["cell"] |= {"test_set": test_set, "train_set": test_set}
+    text = flat(page(tmp_path, [sealed(r) for r in records]))
+    assert said in text
+    assert ("by their anatomy" in text) == (test_set == "montgomery")

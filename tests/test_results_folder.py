@@ -221,6 +221,15 @@ def test_the_default_folder_of_the_gate_needs_no_claim(tmp_path, monkeypatch, in
     store.write_text(folder / "runs/smoke/m/a.json", "old")
     assert gate(folder) == 130
     assert not (folder / "runs/smoke").exists()
+    assert (folder / ".gitignore").read_text() == "*\n", "prepared radiographs are not to be committed with results/"
+
+
+def test_only_who_works_in_the_checkout_gets_its_baseline(tmp_path, monkeypatch):
+    """An editable install is a checkout, too: another project's `baseline` replaced the committed one."""
+    monkeypatch.chdir(tmp_path)
+    assert results.home() == tmp_path
+    monkeypatch.chdir(ROOT / "bench")
+    assert results.home() == ROOT
 
 
 @pytest.mark.parametrize("wrong", ["phantoms", "no folder"])

@@ -31,7 +31,7 @@ def gate(options: argparse.Namespace) -> int:
     began = time.monotonic()
     before = guard.load_baseline(options.baseline)
     suite = _subject(options, before)
-    limits = _limits(options, suite, before["architectures"])
+    limits = _limits(options, suite, before["architectures"], whole=True)
     before = _asked(before, suite, options)
     note = replaced.note(options.baseline, before, options.against)
     now = _trained(suite, options)
@@ -131,21 +131,25 @@ def _readable(path: Path) -> Mapping[str, Any] | None:
 
 def _subject(options: argparse.Namespace, before: Mapping[str, Any] | None) -> Suite:
     """The suite to train: what the options say, else what the baseline was made from."""
-    name = options.suite or (before or {}).get("suite") or ("own-smoke" if options.data else "smoke")
+    held = (before or {}).get("suite")
+    if options.data and held in suites.SUITES and suites.SUITES[held].dataset == "phantom":
+        held = None  # made without a folder: with one it is another suite's
+    name = options.suite or held or ("own-smoke" if options.data else "smoke")
     known = list((before or {}).get("architectures", {}))
     other = ",".join(known) if any(map(is_outside, known)) else None  # of another project, which no suite names
     return suites.select(suites.suite(name), options.arch or other)
 
 
-def _limits(options: argparse.Namespace, suite: Suite, held: Iterable[str] = ()) -> Limits:
+def _limits(options: argparse.Namespace, suite: Suite, held: Iterable[str] = (), *, whole: bool = False) -> Limits:
     """The limits that the options ask for. Raises UsageError for a margin of a name that no architecture has, of ours,
-    the suite's or ``held``: it would be in force for none. One that `--arch` leaves out may have a margin."""
+    the suite's or ``held``: it would be in force for none. One that `--arch` leaves out may have a margin; of another
+    project's that cannot be told from a mistake unless ``held`` are all of them (``whole``)."""
     result = guard.chosen(suite.name, options.limits, options.margin)
     known = {*ARCHITECTURES, *suite.architectures, *held}
 
     def left_out(name: str) -> bool:
         base = name.partition(" (")[0]  # of a width or variant of it
-        return base not in suite.architectures and (base in ARCHITECTURES or is_outside(base))
+        return base not in suite.architectures and (base in ARCHITECTURES or (is_outside(base) and not whole))
 
     if unknown := [name for name, _ in result.margins if name not in known and not left_out(name)]:
         raise UsageError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bench.gate import accuracy, pipeline, preparation
 from bench.gate.limits import Limits, limits_of
 from bench.gate.verdict import Finding, Summary
-from bench.running.executor import NOT_OF_THE_CODE
+from bench.running.executor import of_the_code
 
 
 def compare(
@@ -48,9 +48,11 @@ def compare(
 
 
 def _unfinished(name: str, before: str, how: Mapping[str, str]) -> Finding:
-    """A cell that ran out of time or memory says nothing of accuracy; one that diverged or broke its contract does."""
-    judged = how["status"] not in NOT_OF_THE_CODE
-    words = f"no: {how['status']}, {how['message']}"
+    """A cell that ran out of time or memory says nothing of accuracy; one that diverged, broke its contract or raised
+    an exception does."""
+    kind = how.get("type", "")
+    judged = of_the_code(how["status"], kind)
+    words = f"no: {how['status']}, {f'{kind}: ' * (judged and how['status'] == 'crashed')}{how['message']}"
     return Finding(name, "trained and scored", before, words, ok=False, judged=judged)
 
 

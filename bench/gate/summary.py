@@ -75,12 +75,13 @@ def summarise(
 
 
 def failed(records: Sequence[Record]) -> dict[str, dict[str, str]]:
-    """Status and message of the first failed cell of each network that has one."""
+    """Status, exception and message of the first failed cell of each network that has one."""
     result: dict[str, dict[str, str]] = {}
     for record in records:
         if not record.ok:
             message = record.error.message.partition("\n")[0]
-            result.setdefault(record.cell.network(), {"status": record.status, "message": message[:MESSAGE]})
+            how = {"status": record.status, "type": record.error.type, "message": message[:MESSAGE]}
+            result.setdefault(record.cell.network(), how)
     return dict(sorted(result.items()))
 
 
@@ -164,7 +165,10 @@ def unreadable(error: Exception) -> str:
 def load_baseline(path: Path) -> Summary:
     """The baseline. Raises NotComparable, with the command that makes one, when it is missing or unusable."""
     if not path.exists():
-        raise NotComparable(f"{path}: there is no baseline; `make baseline` on a trusted commit writes one")
+        raise NotComparable(
+            f"{path}: there is no baseline; `make baseline` (in another project `lungseg-bench baseline`) on a trusted "
+            "commit writes one"
+        )
     try:
         baseline: Summary = store.strict_json(path.read_text(encoding="utf-8"))  # no NaN, no infinity
         scores = [v for a in baseline["architectures"].values() for v in (a["dice"], a["f1"], a["validation_loss"])]

@@ -23,7 +23,7 @@ def best(leaderboard: Leaderboard) -> str:
     over = f"over {counted(len(row.images), 'image')} of {counted(row.n_patients, 'patient')}"
     few = f" ({counted(len(row.seeds), 'seed')})" if len(row.seeds) < MIN_SEEDS else ""
     by = f"by recipe {escape(key.recipe)} at {key.size[0]} px"
-    return f"{shown(row.name)}{few}, mean Dice {_value(row)} {over}, {by}."
+    return f"{shown(row.name)}{few}, mean Dice {dice_of(row)} {over}, {by}."
 
 
 def higher(leaderboard: Leaderboard, other: Leaderboard | None) -> str:
@@ -32,7 +32,7 @@ def higher(leaderboard: Leaderboard, other: Leaderboard | None) -> str:
         return ""
     seeds = counted(len(row.seeds), "seed")
     recipe = escape(other.conditions.recipe)
-    return f" Higher, in the table of recipe {recipe} below: {shown(row.name)} ({seeds}), {_value(row)}."
+    return f" Higher, in the table of recipe {recipe} below: {shown(row.name)} ({seeds}), {dice_of(row)}."
 
 
 def significance(leaderboard: Leaderboard) -> str:
@@ -101,7 +101,7 @@ def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
             f" {shown(result.name)} takes {_costs(leaderboard, result, measured)}. {_next(leaderboard, rows, measured)}"
         )
     return (
-        f"of the networks within {MARGIN} of the best mean {shown(result.name)}, {_value(result)}, has the fewest"
+        f"of the networks within {MARGIN} of the best mean {shown(result.name)}, {dice_of(result)}, has the fewest"
         f" multiply-adds: {_costs(leaderboard, result, measured)};"
         f" {shown(rows[0].name)}: {_costs(leaderboard, rows[0], measured)}."
     )
@@ -136,7 +136,7 @@ def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
         return None
     leaderboard = max(result, key=lambda s: (s.conditions.protocol, _seeds(s), s.conditions.size))
     local = [r for r in networks(leaderboard) if r.name in THREE]
-    each = listed([f"{shown(r.name)} {_value(r)}" for r in local])
+    each = listed([f"{shown(r.name)} {dice_of(r)}" for r in local])
     key = leaderboard.conditions
     measured = other_measures.said_of(leaderboard, local, shown, dice=False)
     return (
@@ -160,7 +160,7 @@ def _at_full_size(leaderboards: Sequence[Leaderboard]) -> str:
 def _so_far(leaderboard: Leaderboard) -> str:
     """What each of the three has, as long as they cannot all be compared."""
     done = [r for r in leaderboard.ranked if r.name in THREE]
-    parts = [f"{shown(r.name)} {_value(r)} ({counted(len(r.seeds), 'seed')})" for r in done]
+    parts = [f"{shown(r.name)} {dice_of(r)} ({counted(len(r.seeds), 'seed')})" for r in done]
     parts += [
         f"{shown(r.name)} {r.cells[0]} of {r.cells[1]} trainings"
         for r in leaderboard.rows
@@ -173,6 +173,6 @@ def _seeds(leaderboard: Leaderboard) -> int:
     return min(len(r.seeds) for r in leaderboard.rows if r.name in THREE)
 
 
-def _value(row: Row) -> str:
+def dice_of(row: Row) -> str:
     """Mean Dice with its interval, in words that no browser breaks."""
     return tables.unbroken(f"{row.dice.value:.3f} [{row.dice.low:.3f}, {row.dice.high:.3f}]")

@@ -9,13 +9,13 @@ from bench import findings, names
 from bench.markdown import NONE, escape, paragraph, table
 from bench.names import file_slug
 from bench.pages import completeness, leading, tables
-from bench.pages.headlines import SOURCE, _value, best, convergence, cost, founding, higher, significance
+from bench.pages.headlines import SOURCE, best, convergence, cost, dice_of, founding, higher, significance
 from bench.pages.leading import networks
+from bench.pages.provenance import patients
 from bench.pages.suite_page import GENERATED, shown, unread
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Conditions, Leaderboard
 
-_MEANT = {2: " (patients linked across images by their anatomy, each seed with its own split into folds)"}
 QUESTION = "Which network finds the lungs on a chest radiograph best, is its lead significant, and what does it cost?"
 
 
@@ -70,9 +70,10 @@ def _leaderboard(
     leaderboard: Leaderboard, measured: Sequence[ThroughputTable], page_name: Mapping[str, str], figure: str | None
 ) -> list[str]:
     rows, key = networks(leaderboard), leaderboard.conditions
+    meant = f" ({patients(key)}; each seed has its own split into folds)" * (key.protocol > 1)
     head = (
         f"{names.data(key.test_set)} at {key.size[0]} px, recipe {escape(names.recipe(key.recipe))}, protocol"
-        f" {key.protocol}{_MEANT.get(key.protocol, '')}, {names.backend(key.backend)} on"
+        f" {key.protocol}{meant}, {names.backend(key.backend)} on"
         f" {names.device(key.device_kind)}, suite {_link(key.suite, page_name)}. Shown first by rule: {leading.RULE}."
     )
     picture = [
@@ -156,7 +157,7 @@ def _all(by_suite: Mapping[str, Sequence[Leaderboard]], page_name: Mapping[str, 
             rows.append([
                 _link(suite, page_name), f"{escape(names.data(key.test_set))}, {key.size[0]}&nbsp;px",
                 escape(_device(key)), str(key.protocol), shown(top.name) if top else "not ranked",
-                f"{_value(top)}{part}" if top else NONE,
+                f"{dice_of(top)}{part}" if top else NONE,
             ])  # fmt: skip
             if missing := completeness.missing(s):
                 lacking.append(f"{escape(suite)} on {escape(names.device(key.device_kind))}, {len(missing)} rows")

@@ -107,8 +107,9 @@ def _protocol() -> str:
         (
             ("Out of fold", "for each seed, every image is predicted once, by a model that has seen neither it nor any"
              " image known to be of the same patient. Nothing is selected on test images."),
-            ("Protocol 2", "images of the same patient are identified by anatomy (`same_patient/`), and folds never"
-             " split a patient. Each seed has its own split into folds, so the spread over seeds includes the split."
+            ("Protocol 2", "folds never split a patient. In Montgomery and Shenzhen images of the same patient are"
+             " identified by anatomy (`same_patient/`); other data name their patients, or each image counts as one."
+             " Each seed has its own split into folds, so the spread over seeds includes the split."
              " The recipe states which validation score selects the kept epoch."),
             ("Protocol 1", "kept for history. Patients were not yet linked, so some test images had another image of"
              " the same patient in the training set. All seeds share one split."),

@@ -10,7 +10,8 @@ from bench.markdown import NONE, code, counted, escape, listed, paragraph, plain
 from bench.names import file_slug
 from bench.records.record import Machine, Source
 from bench.running.reruns import Reruns
-from bench.statistics.rows import Leaderboard
+from bench.statistics.rows import Conditions, Leaderboard
+from bench.statistics.scores import REGROUPED
 
 CHOSEN_BY = {  # a recipe's monitor -> words
     "val_loss": "the lowest validation loss",
@@ -104,10 +105,19 @@ def stated(leaderboard: Leaderboard) -> str:
     )
 
 
+def patients(conditions: Conditions) -> str:
+    """How it is known which images are of one patient."""
+    if conditions.test_set in REGROUPED:
+        return "patients are linked across images by their anatomy"
+    if conditions.test_set == "phantom":
+        return "each image is a patient of its own"
+    return "patients are those that the data name, and an image without one counts as a patient of its own"
+
+
 def _protocol(leaderboard: Leaderboard) -> str:
     number = leaderboard.conditions.protocol
     if number > 1:
-        return f"Protocol {number}{': patients are linked across images by their anatomy' * (number == 2)}."
+        return f"Protocol {number}: {patients(leaderboard.conditions)}."
     leaked = leaderboard.beside_siblings
     folds = f"{counted(leaked, 'test image')} had another image of the patient in training; " if leaked else ""
     return f"Protocol {number}: {folds}kept for history."

@@ -36,8 +36,10 @@ WRITTEN = ("runs", "cells", "cache", "figures", "throughput", "subgroups")  # fo
 
 
 def home() -> Path:
-    """Parent of the default results folder: the checkout, else the working directory."""
-    return ROOT if CHECKOUT else Path.cwd()
+    """Parent of the default results folder: the checkout for who works in it, else the working directory, so that
+    another project never reads or replaces the checkout's baseline."""
+    here = Path.cwd()
+    return ROOT if CHECKOUT and here.resolve().is_relative_to(ROOT.resolve()) else here
 
 
 @dataclass(frozen=True)
@@ -156,12 +158,15 @@ class Results:
         known = [self.root / "cache"] if suites else []
         known += [self.runs(suite), self.log(suite)] if suite in suites else []
         others = [path for path in self._of_gate(suite) if path not in known and (path.exists() or path.is_symlink())]
-        if others and self.root.resolve() != (home() / GATE_FOLDER).resolve():
+        usual = self.root.resolve() == (home() / GATE_FOLDER).resolve()
+        if others and not usual:
             raise UsageError(
                 f"{others[0]}: was not made by the gate, which would remove it; give an empty or new folder by another "
                 "--results"
             )
         store.write_text(claims, "".join(f"{name}\n" for name in sorted({*suites, suite})))
+        if usual:  # in another project nothing else keeps prepared radiographs out of a commit of results/
+            store.write_text(self.root / ".gitignore", "*\n")
 
     def forget(self, suite: str) -> None:
         """Remove a suite's records and what its cells left. Raises EnvironmentFailure where that cannot be done."""

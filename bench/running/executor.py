@@ -3,6 +3,7 @@ another, write a class and a row in ``EXECUTORS``."""
 
 from __future__ import annotations
 
+import builtins
 import sys
 import threading
 import time
@@ -23,6 +24,18 @@ TIMES = 3  # that a job is begun: one that loses its node so often is held to be
 
 # A slow or small machine ends so, too; the code may be as good as ever. A process that died without a word may be both.
 NOT_OF_THE_CODE = ("timeout", "oom", "crashed")
+OF_THE_MACHINE = (OSError, MemoryError, RuntimeError)
+
+
+def of_the_code(status: str, kind: str) -> bool:
+    """Whether a failure of this status shows that the code is wrong: also a crash by an exception of Python's own, such
+    as NameError, except those of file systems and networks and what backends raise where a device fails.
+
+    kind: the exception's name.
+    """
+    raised = getattr(builtins, kind, None)
+    own = isinstance(raised, type) and issubclass(raised, Exception) and not issubclass(raised, OF_THE_MACHINE)
+    return status not in NOT_OF_THE_CODE or (status == "crashed" and own)
 
 
 class Stopped(Exception):

@@ -91,6 +91,8 @@ def test_what_is_trained_is_asked_or_what_the_baseline_was_made_from() -> None:
     other = {"suite": "own-smoke", "architectures": {"json.tool:main": {}}}
     assert comparing._subject(options(), None).name == "smoke"
     assert comparing._subject(options(data=Path("xrays")), None).name == "own-smoke"
+    phantoms = {"suite": "smoke", "architectures": {"unet": {}}}
+    assert comparing._subject(options(data=Path("xrays")), phantoms).name == "own-smoke", "phantoms need no folder"
     suite = comparing._subject(options(), other)
     assert (suite.name, suite.architectures) == ("own-smoke", ("json.tool:main",))
     assert comparing._subject(options(suite="quick", arch="r2*"), other).architectures == ("r2unet",)
@@ -122,6 +124,17 @@ def test_a_margin_of_no_architecture_is_refused_before_training(file, tmp_path, 
     file.write_text("[margins]\nr2unet = 0.01\n")
     with pytest.raises(pytest.fail.Exception, match="trained"):
         main(given)
+
+
+def test_a_misspelt_network_of_another_project_has_no_margin(file, tmp_path, monkeypatch, capsys) -> None:
+    """The baseline names all of them, so the gate can tell; its network would be held to the suite's margin."""
+    held = {"suite": "own-smoke", "architectures": {"json.tool:main": {}}}
+    monkeypatch.setattr(gate, "load_baseline", lambda path: held)
+    file.write_text('[margins]\n"json.tool:mian" = 0.03\n')
+    assert (
+        main(["gate", "--limits", str(file), "--results", str(tmp_path), "--baseline", str(tmp_path / "b.json")]) == 2
+    )
+    assert "no architecture is called 'json.tool:mian'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("left_out", ["my.networks:tiny", "my.networks:tiny (width 8)", "r2unet (no-geometric)"])
