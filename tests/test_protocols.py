@@ -261,7 +261,7 @@ def test_the_head_tells_images_patients_and_the_leak_of_the_first_protocol():
 
 def test_the_head_of_a_later_protocol_says_that_seeds_vary_the_split():
     text = head(second(grid(("unet",), n=24, seeds=(0, 1))))
-    assert text.startswith("Protocol 2: patients are linked across images by their anatomy. 24 images of 24 patients")
+    assert text.startswith("Protocol 2: each image is a patient of its own. 24 images of 24 patients")
     assert "seeds vary the split, too" in text
     assert "seeds vary" not in head(second(grid(("unet",), n=24, folds=1))), "nothing is split there"
 
