@@ -57,13 +57,17 @@ def predict(
     tta: average over each image and six copies of it, slightly turned, scaled, brightened and darkened
     (``lungseg.tta``). postprocess: keep the two largest pieces and fill their holes (``lungseg.postprocessing``).
     engine_name: ``onnx`` or ``keras``; ONNX Runtime where the model has a graph for it. Left and
-    right are as in the image. Raises UsageError for arrays of another kind, DataError for a model or a file
+    right are as in the image. Raises UsageError for arguments of another kind, DataError for a model or a file
     that cannot be used.
     """
     if isinstance(pictures, str | Path):
         raise UsageError(f"{pictures}: expected a list of files or of grey images")
     if isinstance(pictures, np.ndarray) and pictures.ndim == 2:
         raise UsageError("one image (H, W): expected a list of them; give [image]")
+    if not hasattr(pictures, "__iter__"):
+        raise UsageError(
+            f"pictures: give a list of files or of grey images, and the model after it, not {_kind(pictures)}"
+        )
     folder = _found(model)
     network = engine.start(folder, engine_name, threads, tta)
     checked = [_image(picture, k) for k, picture in enumerate(pictures)]
@@ -92,8 +96,17 @@ def evaluate(
     return evaluation.evaluate(network, cases, folder.card.size, folder.card.threshold, postprocess=postprocess)
 
 
-def _found(model: Model) -> ModelFolder:
-    return model if isinstance(model, ModelFolder) else model_folder.find(model)
+def _found(model: object) -> ModelFolder:
+    if isinstance(model, ModelFolder):
+        return model
+    if not isinstance(model, str | Path):
+        raise UsageError(f"model: give the model folder, its path or a shipped model's name, not {_kind(model)}")
+    return model_folder.find(model)
+
+
+def _kind(value: object) -> str:
+    """What a value is, for a message; Keras is not imported for it."""
+    return "a Keras model" if hasattr(value, "get_weights") else type(value).__name__
 
 
 def _image(picture: Any, k: int) -> images.Image:

@@ -82,6 +82,7 @@ def fit(
     cannot be used or too few patients, EnvironmentFailure where the backend is missing or the disk is full.
     """
     out = Path(out).expanduser()
+    _require_kinds(architecture, recipe, width, size)
     both = (size, size) if isinstance(size, int) else size
     settings = recipes.recipe(recipe)
     if threads is not None and threads < 1:  # TensorFlow would end the whole process
@@ -111,6 +112,20 @@ def fit(
         model_folder.save(out, card, model.get_weights())
         shutil.rmtree(work, ignore_errors=True)
     return model_folder.open_folder(out)
+
+
+def _require_kinds(architecture: object, recipe: object, width: object, size: object) -> None:
+    """Raise UsageError for an argument of another kind, which would end in a TypeError somewhere below."""
+    sides = size if isinstance(size, tuple | list) and len(size) == 2 else [size]
+    for fits, name, expected, value in (
+        (isinstance(architecture, str), "architecture",
+         "a name of lungseg.ARCHITECTURES or 'package.module:function', such as 'lwnet'", architecture),
+        (isinstance(recipe, str), "recipe", "a name of lungseg.recipes, such as 'strong'", recipe),
+        (isinstance(width, int), "width", "a whole number, such as 64", width),
+        (all(isinstance(side, int) for side in sides), "size", "a whole number or (height, width), such as 128", size),
+    ):  # fmt: skip
+        if not fits:
+            raise UsageError(f"{name}: expected {expected}, not {value!r}"[:200])
 
 
 def _plan(cases: Sequence[Case], seed: int, folds: int, hold_out: bool) -> Plan:

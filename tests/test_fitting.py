@@ -116,6 +116,12 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(cases, tmp_path, mon
     for wrong, words in (
         ({"threads": -1}, "-1 threads: at least 1"), ({"size": -16}, "multiples of 16"), ({"size": 33}, "size 33 x 33"),
         ({"width": 0}, "width 0"), ({"seed": -1}, "seed -1"), ({"architecture": "best"}, "unknown architecture 'best'"),
+        ({"size": 64.0}, r"size: expected a whole number or \(height, width\), such as 128, not 64\.0"),
+        ({"size": (64, 64.0)}, r"size: .* not \(64, 64\.0\)"), ({"size": "64"}, "size: .* not '64'"),
+        ({"width": "4"}, "width: expected a whole number, such as 64, not '4'"),
+        ({"recipe": SWIFT}, r"recipe: expected a name of lungseg\.recipes, such as 'strong', not Recipe\(name='swift'"),
+        ({"architecture": recipes.recipe}, r"architecture: expected a name of lungseg\.ARCHITECTURES or "
+         "'package.module:function', such as 'lwnet', not <function recipe "),
         ({"architecture": "no.such:net"}, "there is no module no.such"),
         ({"architecture": "json.tool:main"}, "architecture is 'json.tool:main'; expected one of"),
         ({"width": 2048}, "width is '2048'; expected a whole number from 1 to 1024"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lungseg
+from lungseg import model_folder
 
 ROOT = Path(lungseg.__file__).resolve().parent
 BACKENDS = {"tensorflow", "jax", "torch"}
@@ -64,6 +65,29 @@ def test_errors_carry_exit_codes():
     }
     assert codes["LungsegError"] == 70
     assert (codes["UsageError"], codes["DataError"], codes["EnvironmentFailure"]) == (2, 3, 6)
+
+
+def test_a_network_in_the_place_of_its_folder_is_told_apart_in_one_sentence():
+    network, image = lungseg.build("lwnet", (32, 32, 1), 2), np.zeros((32, 32))
+    words = "^model: give the model folder, its path or a shipped model's name, not"
+    with pytest.raises(lungseg.UsageError, match=f"{words} a Keras model$"):
+        lungseg.evaluate(network, [])
+    with pytest.raises(lungseg.UsageError, match=f"{words} a Keras model$"):
+        lungseg.predict([image], network)
+    with pytest.raises(lungseg.UsageError, match=f"{words} list$"):
+        lungseg.predict([image], [image])
+    with pytest.raises(lungseg.UsageError, match=f"{words} NoneType$"):
+        lungseg.predict([image], None)
+
+
+def test_a_model_in_the_place_of_pictures_is_told_to_come_second():
+    for model, kind in (
+        (lungseg.build("lwnet", (32, 32, 1), 2), "a Keras model"),
+        (model_folder.find(model_folder.DEFAULT), "ModelFolder"),
+    ):
+        words = f"^pictures: give a list of files or of grey images, and the model after it, not {kind}$"
+        with pytest.raises(lungseg.UsageError, match=words):
+            lungseg.predict(model, ["a.png"])
 
 
 def test_data_error_lists_its_problems():

@@ -130,6 +130,58 @@ def test_all_problems_are_told_at_once_each_with_its_check():
     assert {line.split(":")[0] for line in str(caught.value).splitlines()} == {"storage", "batches"}
 
 
+def test_an_output_of_the_wrong_size_is_told_without_the_checks_that_it_would_break():
+    with pytest.raises(AssertionError) as caught:
+        testing.check_architecture(FAULTS["sizes"][0])
+    first, *others = str(caught.value).splitlines()
+    assert first == "sizes: for images (32, 48, 1) the output is (None, 16, 24, 1); it must be (None, 32, 48, 1)"
+    assert {line.split(":")[0] for line in others} == {"sizes"}
+
+
+class Subclassed(keras.Model):
+    """A network without a graph of layers."""
+
+
+def nothing(shape, width, layers):
+    """Forgot its return."""
+
+
+def subclassed(shape, width, layers):
+    return Subclassed()
+
+
+def stacked(shape, width, layers):
+    return keras.Sequential([keras.Input(shape), keras.layers.Conv2D(1, 1, activation="sigmoid")])
+
+
+def of_two(shape, width):
+    return architecture()(shape, width, LayerFactory())
+
+
+def broken(shape, width, layers):
+    raise ValueError("no such layer\nand much more")
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (nothing, "nothing gives NoneType for images (32, 48, 1); it must be"),
+        (subclassed, "subclassed gives Subclassed for"),
+        (stacked, "stacked gives Sequential for"),
+        (of_two, "of_two raises TypeError (of_two() takes 2 positional arguments but 3 were given) for"),
+        (broken, "broken raises ValueError (no such layer and much more) for"),
+    ],
+)
+def test_what_builds_no_functional_model_is_told_in_one_sentence(build, words):
+    with pytest.raises(AssertionError) as caught:
+        testing.check_architecture(build)
+    assert str(caught.value).startswith(words)
+    assert str(caught.value).endswith(
+        "(input_shape, width, layers) -> keras.Model, made by keras.Model(inputs, outputs)"
+    )
+    assert "\n" not in str(caught.value)
+
+
 def test_a_network_that_cannot_learn_two_images_by_heart_is_found(monkeypatch):
     monkeypatch.setattr(checks, "STEPS", 25)
     blind = architecture(lambda x, layers: keras.layers.Rescaling(0.0)(x))

@@ -53,8 +53,24 @@ class ModelUnderTest:
         key = (shape or self.shape, seed, layers or LayerFactory(), copy)
         if key not in self._models:
             keras.utils.set_random_seed(seed)
-            self._models[key] = self.build(key[0], self.width, key[2])
+            self._models[key] = self.built(key[0], self.width, key[2])
         return self._models[key]
+
+    def built(self, shape: tuple[int, int, int], width: int, layers: LayerFactory) -> keras.Model:
+        """What ``build`` gives for these arguments. Raises AssertionError where that is no functional model."""
+        wrong, cause = "", None
+        try:
+            model = self.build(shape, width, layers)
+            if not (isinstance(model, keras.Model) and isinstance(model, keras.Function)):
+                wrong = f"gives {type(model).__name__}"
+        except Exception as error:  # whatever somebody else's function raises
+            wrong, cause = f"raises {type(error).__name__} ({' '.join(str(error).split())[:200]})", error
+        if wrong:
+            raise AssertionError(
+                f"{getattr(self.build, '__name__', self.build)} {wrong} for images {shape}; it must be a function "
+                "(input_shape, width, layers) -> keras.Model, made by keras.Model(inputs, outputs)"
+            ) from cause
+        return model
 
 
 Check = Callable[[ModelUnderTest], Iterator[str]]
@@ -262,7 +278,7 @@ def overfits(tested: ModelUnderTest) -> Iterator[str]:
 def _learnt(tested: ModelUnderTest, rate: float) -> float:
     """The highest Dice on two images while they are learnt, up to the first that is enough."""
     keras.utils.set_random_seed(0)
-    model = tested.build((64, 64, 1), max(tested.width, 4), LayerFactory())
+    model = tested.built((64, 64, 1), max(tested.width, 4), LayerFactory())
     x, target = _lungs(64)
     model.compile(keras.optimizers.Adam(rate), dice_loss, jit_compile=runtime.jit_compile())
     best = 0.0
