@@ -70,10 +70,10 @@ def _leaderboard(
     leaderboard: Leaderboard, measured: Sequence[ThroughputTable], page_name: Mapping[str, str], figure: str | None
 ) -> list[str]:
     rows, key = networks(leaderboard), leaderboard.conditions
-    meant = f" ({patients(key)}; each seed has its own split into folds)" * (key.protocol > 1)
+    split = f" ({patients(key)}; each seed has its own split into folds)" * (key.protocol > 1)
     head = (
         f"{names.data(key.test_set)} at {key.size[0]} px, recipe {escape(names.recipe(key.recipe))}, protocol"
-        f" {key.protocol}{meant}, {names.backend(key.backend)} on"
+        f" {key.protocol}{split}, {names.backend(key.backend)} on"
         f" {names.device(key.device_kind)}, suite {_link(key.suite, page_name)}. Shown first by rule: {leading.RULE}."
     )
     picture = [

@@ -105,7 +105,8 @@ def recipe(base: Recipe, params: Mapping[str, Value]) -> Recipe:
 
     An augmentation that moves nothing becomes None, which also spares the resampling of every image.
     """
-    details = {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in params.items()}
+    continuous = ("learning_rate", *AUGMENTATION)
+    details = {name: float(f"{value:.3g}") if name in continuous else value for name, value in params.items()}
     moved = {name: details.pop(name) for name in AUGMENTATION}
     augmentation: Any = replace(base.augmentation or Augmentation(), **moved)  # type: ignore[arg-type]
     if not any(asdict(augmentation).values()):

@@ -23,9 +23,9 @@ def check_architecture(build: Builder, *, width: int = 2, slow: bool = False) ->
     checks = FAST | SLOW if slow else FAST
     problems: list[str] = []
     for name, check in checks.items():
-        found = [f"{name}: {problem}" for problem in check(tested)]
-        problems += found
-        if found and name in ("sizes", "many_sizes"):
+        result = [f"{name}: {problem}" for problem in check(tested)]
+        problems += result
+        if result and name in ("sizes", "many_sizes"):
             break
     if problems:
         raise AssertionError("\n".join(problems))
