@@ -20,7 +20,7 @@ from test_launch import SRUN
 from bench import machine
 from bench.cli.options import parser
 from bench.records import makespan
-from bench.running import executor as room
+from bench.running import child
 from bench.running.executor import EXECUTORS, LAUNCHES, Job, Stopped
 from lungseg.errors import EnvironmentFailure
 from lungseg.provenance import ROOT
@@ -90,7 +90,7 @@ def ssh(tmp_path, monkeypatch):
 @pytest.fixture(params=EXECUTOR)
 def executor(request, tmp_path, monkeypatch):
     """One of a kind; afterwards nothing of its jobs is left."""
-    monkeypatch.setattr(room, "GRACE_S", 0.5)
+    monkeypatch.setattr(child, "GRACE_S", 0.5)
     monkeypatch.setattr(machine, "_elsewhere", {})
     queue = None
     if request.param == "local":
@@ -101,7 +101,7 @@ def executor(request, tmp_path, monkeypatch):
         path.chmod(0o755)
         made = EXECUTORS["local"]((str(path), "--ntasks=1"))
     elif request.param == "ssh":
-        monkeypatch.setattr(room, "GRACE_S", 5.0)  # ssh.GRACE_S comes first
+        monkeypatch.setattr(child, "GRACE_S", 5.0)  # ssh.GRACE_S comes first
         made = EXECUTORS["local"](request.getfixturevalue("ssh")("one,down,two"))
     elif request.param == "ray":
         made = ray()

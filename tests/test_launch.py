@@ -9,7 +9,7 @@ import pytest
 
 from bench import machine
 from bench.cli.options import parser
-from bench.running import executor as room
+from bench.running import child
 from bench.running.executor import EXECUTORS, Job, Local, Stopped
 from lungseg.errors import EnvironmentFailure
 
@@ -82,7 +82,7 @@ def test_a_wait_in_a_queue_is_none_of_a_jobs_time(tmp_path, srun):
 
 @pytest.mark.parametrize("how", ["time", "stop"])
 def test_nothing_is_left_running_behind_a_prefix(tmp_path, srun, monkeypatch, how):
-    monkeypatch.setattr(room, "GRACE_S", 0.5)
+    monkeypatch.setattr(child, "GRACE_S", 0.5)
     executor = Local(srun)
     if how == "stop":
 
