@@ -14,6 +14,7 @@ from lungseg.datasets import dataset
 from lungseg.terminal import counted, elapsed, plain, tell, whole
 
 SECONDS = 10.0  # between two lines of progress
+OWN = "for images of your own, give the dataset `folder`"
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -68,10 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Train; print the model folder's path, and its score on standard error."""
     runtime.set_up(arguments.threads)
     from lungseg import fitting, recipes
-    from lungseg.datasets import load
+    from lungseg.datasets import load, refuse_foreign
 
     recipes.recipe(arguments.recipe)  # before the set is listed
     cases = load(arguments.dataset, arguments.root)
+    refuse_foreign(arguments.dataset, [case.id for case in cases], arguments.root, OWN)
     known = dataset(arguments.dataset)
     licence = arguments.licence or known.licence or None
     about = {"set": arguments.dataset, "sources": known.cite}
