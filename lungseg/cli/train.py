@@ -9,12 +9,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from lungseg import runtime, terminal
-from lungseg.architectures import ARCHITECTURES
+from lungseg.architectures import ARCHITECTURES, refuse_outside
 from lungseg.datasets import dataset
+from lungseg.errors import UsageError
 from lungseg.terminal import counted, elapsed, plain, tell, whole
 
 SECONDS = 10.0  # between two lines of progress
 OWN = "for images of your own, give the dataset `folder`"
+
+
+def _registered(text: str) -> str:
+    try:
+        refuse_outside(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -27,7 +36,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     )
     terminal.add_data(parser)
     parser.add_argument("out", type=terminal.path, help="model folder to create")
-    parser.add_argument("--arch", default="lwnet", choices=list(ARCHITECTURES), metavar="NAME",
+    parser.add_argument("--arch", default="lwnet", type=_registered, choices=list(ARCHITECTURES), metavar="NAME",
                         help=f"architecture (default: lwnet): {', '.join(ARCHITECTURES)}")  # fmt: skip
     parser.add_argument("--width", type=whole(1, 1024), default=64, help="channels of the first level (default: 64)")
     parser.add_argument(
