@@ -26,6 +26,7 @@ from bench.running.training import fingerprint_inputs
 from bench.statistics.resampling import Interval
 from bench.suites import Suite
 from lungseg import runtime
+from lungseg.architectures import refuse_outside
 from lungseg.errors import PARTIAL, DataError, UsageError
 from lungseg.splits import Fold
 from lungseg.terminal import counted, near
@@ -95,6 +96,10 @@ def _exported(
     from lungseg import model_folder
 
     record = chosen(records)
+    try:
+        refuse_outside(row.architecture)
+    except UsageError as error:  # the other rows get their folders
+        raise DataError(str(error)) from error
     cell, name = _cell(record, suite), record.name
     key = leaderboard.conditions.machine  # of the machine that trained it, which may be another than this
     path = results.runs(suite.name) / key / f"{cell.id}.json"

@@ -95,6 +95,7 @@ def fit(
     runtime.check_backend()
     runtime.check_devices(devices)
     runtime.check_seed(seed)
+    architectures.refuse_outside(architecture)
     architectures.check(architecture, (*both, 1), width)
     _require_card(out, settings, architecture, width, both, dict(about or {}))
     evaluation.require_cases(cases)
@@ -119,7 +120,7 @@ def _require_kinds(architecture: object, recipe: object, width: object, size: ob
     sides = size if isinstance(size, tuple | list) and len(size) == 2 else [size]
     for fits, name, expected, value in (
         (isinstance(architecture, str), "architecture",
-         "a name of lungseg.ARCHITECTURES or 'package.module:function', such as 'lwnet'", architecture),
+         "a name of lungseg.ARCHITECTURES, such as 'lwnet'", architecture),
         (isinstance(recipe, str), "recipe", "a name of lungseg.recipes, such as 'strong'", recipe),
         (isinstance(width, int), "width", "a whole number, such as 64", width),
         (all(isinstance(side, int) for side in sides), "size", "a whole number or (height, width), such as 128", size),

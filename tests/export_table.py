@@ -48,6 +48,7 @@ def measured(name: str, forms: Sequence[str] = FORMS) -> dict[str, Any]:
     import numpy as np
 
     from lungseg import exporting, parity
+    from lungseg.errors import EnvironmentFailure
 
     model, images = calibrated(name)
     expected = np.asarray(model.predict_on_batch(images[..., None]))[..., 0]
@@ -55,6 +56,8 @@ def measured(name: str, forms: Sequence[str] = FORMS) -> dict[str, Any]:
     for form in forms:
         try:
             row = parity.compare(form, exporting.FORMS[form](model, images), expected, images, 0.5)
+        except EnvironmentFailure:  # a package that is missing is no property of the network
+            raise
         except Exception as error:  # whatever a converter or a runtime raises is its answer
             result[form] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         else:

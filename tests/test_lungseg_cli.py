@@ -404,3 +404,8 @@ def test_what_needs_no_pixels_answers_at_once(arguments, code, unwanted, tmp_pat
     assert "argparse" in imported
     assert not imported & unwanted
     assert seconds < 1  # 0.1 to 0.3 s where this was written
+
+
+def test_a_network_of_another_package_is_sent_to_where_it_can_be_trained(tmp_path, capsys):
+    assert main(["train", "folder", str(tmp_path), str(tmp_path / "model"), "--arch", "json.tool:main"]) == 2
+    assert "--arch: json.tool:main: a model folder runs no code" in capsys.readouterr().err

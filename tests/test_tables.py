@@ -29,7 +29,7 @@ def farthest(d):
     return float(d.of_both.max())
 
 
-WRONG = Metric("of_wrong", "1", "lower", 0.0, None, "counts", of_wrong, False, column="Wrong", definition="Wrong: new.")
+WRONG = Metric("of_wrong", "1", "lower", 0.0, None, "counts", of_wrong, False, column="Wrong", definition="new.")
 FARTHEST = Metric("farthest", "mm", "lower", 0.0, math.inf, "distances", farthest, column="HD {unit}", average="median")
 
 
@@ -45,7 +45,7 @@ def test_a_ratio_gets_its_column_from_records_that_never_held_it(tmp_path, monke
     cases = [c["at_stored"] for r in records for c in r["cases"]]
     text = page(tmp_path, records)
     assert columns(text)["Wrong"] == f"{np.mean([c['fp'] / (c['tp'] + c['fp']) for c in cases]):.3f}"
-    assert "- Wrong: new." in (tmp_path / "METHODS.md").read_text(encoding="utf-8")
+    assert "- **Wrong**: new." in (tmp_path / "METHODS.md").read_text(encoding="utf-8")
     square = np.zeros((4, 4), bool)
     square[:2] = True
     assert metrics.of_wrong(square, np.ones((4, 4), bool)) == 0.5, "as a function of masks, too"

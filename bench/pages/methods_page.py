@@ -98,7 +98,11 @@ def _listed(items: Sequence[tuple[str, str]]) -> str:
 
 def _further_metrics() -> list[str]:
     """Definitions of metrics that brought their own."""
-    details = [paragraph(metric.definition, "- ") for metric in METRICS.values() if metric.definition]
+    details = [
+        paragraph(f"**{metric.column.partition(',')[0] or metric.name}**: {metric.definition}", "- ")
+        for metric in METRICS.values()
+        if metric.definition
+    ]
     return ["\n".join(details)] if details else []
 
 

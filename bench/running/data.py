@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -16,7 +15,7 @@ import lungseg
 from bench.records import store
 from bench.records.results import Results
 from bench.suites import Suite
-from lungseg import splits
+from lungseg import datasets, splits
 from lungseg.errors import DataError, UsageError
 from lungseg.prepare import Prepared, prepare, streamed
 from lungseg.terminal import expanded
@@ -107,17 +106,12 @@ def refuse_others(dataset: str, root: Path) -> None:
 
     Its records and pages would bear the public set's name, and stand beside what is published on it.
     """
-    known = lungseg.DATASETS[dataset]
-    if not known.image_name:
-        return
     stems = [path.stem for name in ("CXR_png", "img") for path in sorted((root / name).glob("*.[pP][nN][gG]"))]
-    foreign = [stem for stem in stems if not re.fullmatch(known.image_name, stem) and not stem.startswith(".")]
-    if foreign:
-        raise UsageError(
-            f"{root}: {len(foreign)} of {len(stems)} images are not {known.folder_name or dataset}'s, such as "
-            f"{foreign[0]!r} (expected names such as {known.example}); to train on your own images, use suite own: "
-            "`python -m bench run own --data <folder>`, or `make bench SUITE=own DATA=<folder>`"
-        )
+    datasets.refuse_foreign(
+        dataset, [stem for stem in stems if not stem.startswith(".")], root,
+        "to train on your own images, use suite own: `python -m bench run own --data <folder>`, or `make bench "
+        "SUITE=own DATA=<folder>`",
+    )  # fmt: skip
 
 
 def scored(suite: Suite, given: Path | None, results: Results) -> list[lungseg.Case]:

@@ -34,6 +34,15 @@ def is_outside(name: str) -> bool:
     return OUTSIDE.fullmatch(name) is not None
 
 
+def refuse_outside(name: str) -> None:
+    """Raise UsageError for a network of another package: a model folder runs no code, so it could not be loaded."""
+    if is_outside(name):
+        raise UsageError(
+            f"{name}: a model folder runs no code and so holds registered architectures alone; train and score it with "
+            f"`python -m bench run own --arch {name} --data <folder>`, or register it in lungseg/architectures/"
+        )
+
+
 def _find(name: str) -> ModuleSpec:
     """Where the name's module is. Only the packages around it are imported. Raises UsageError where there is none."""
     if not is_outside(name):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lungseg import runtime, terminal
-from lungseg.cli.train import SECONDS, describe
+from lungseg.cli.train import OWN, SECONDS, describe
 from lungseg.terminal import plain, tell
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print mean Dice and its interval, at the masks' stored size and at the network's."""
     from lungseg import atomic, engine, evaluation, model_folder, postprocessing
     from lungseg.card import require_valid
-    from lungseg.datasets import load
+    from lungseg.datasets import load, refuse_foreign
     from lungseg.errors import UsageError
 
     runtime.set_up(arguments.threads)
@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.to_card:
         require_valid(_with_scores(card, [{"set": arguments.to_card}]), f"--to-card {arguments.to_card}")
     cases = load(arguments.dataset, arguments.root)
+    refuse_foreign(arguments.dataset, [case.id for case in cases], arguments.root, OWN)
     network = engine.start(model, arguments.engine, arguments.threads, arguments.tta)
     say = terminal.every(SECONDS, tell)
 

@@ -9,11 +9,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from lungseg import runtime, terminal
-from lungseg.architectures import ARCHITECTURES
+from lungseg.architectures import ARCHITECTURES, refuse_outside
 from lungseg.datasets import dataset
+from lungseg.errors import UsageError
 from lungseg.terminal import counted, elapsed, plain, tell, whole
 
 SECONDS = 10.0  # between two lines of progress
+OWN = "for images of your own, give the dataset `folder`"
+
+
+def _registered(text: str) -> str:
+    try:
+        refuse_outside(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -26,7 +36,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     )
     terminal.add_data(parser)
     parser.add_argument("out", type=terminal.path, help="model folder to create")
-    parser.add_argument("--arch", default="lwnet", choices=list(ARCHITECTURES), metavar="NAME",
+    parser.add_argument("--arch", default="lwnet", type=_registered, choices=list(ARCHITECTURES), metavar="NAME",
                         help=f"architecture (default: lwnet): {', '.join(ARCHITECTURES)}")  # fmt: skip
     parser.add_argument("--width", type=whole(1, 1024), default=64, help="channels of the first level (default: 64)")
     parser.add_argument(
@@ -68,10 +78,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Train; print the model folder's path, and its score on standard error."""
     runtime.set_up(arguments.threads)
     from lungseg import fitting, recipes
-    from lungseg.datasets import load
+    from lungseg.datasets import load, refuse_foreign
 
     recipes.recipe(arguments.recipe)  # before the set is listed
     cases = load(arguments.dataset, arguments.root)
+    refuse_foreign(arguments.dataset, [case.id for case in cases], arguments.root, OWN)
     known = dataset(arguments.dataset)
     licence = arguments.licence or known.licence or None
     about = {"set": arguments.dataset, "sources": known.cite}

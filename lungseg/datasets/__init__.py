@@ -142,6 +142,18 @@ def load(name: str, root: str | Path) -> list[Case]:
     return cases
 
 
+def refuse_foreign(name: str, images: Sequence[str], root: Path, remedy: str) -> None:
+    """Raise UsageError where images given as those of a public set are not called as its are: what is made of them
+    would bear that set's name, licence and sources. images: their stems."""
+    known = dataset(name)
+    foreign = [image for image in images if not re.fullmatch(known.image_name, image)] if known.image_name else []
+    if foreign:
+        raise UsageError(
+            f"{root}: {len(foreign)} of {len(images)} images are not {known.folder_name or name}'s, such as "
+            f"{foreign[0]!r} (expected names such as {known.example}); {remedy}"
+        )
+
+
 def images_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
     """PNG files of a folder by stem, and a line for each stem that occurs twice (``a.png`` and ``a.PNG``).
 
