@@ -72,7 +72,7 @@ def compare(options: argparse.Namespace) -> int:
 
 def baseline(options: argparse.Namespace) -> int:
     """Write a new baseline; 4 when a cell failed or the run would not pass its own gate: nothing is written then."""
-    suite = _subject(options, _readable(options.baseline))
+    suite = _subject(options, _replaced(options))
     limits = _limits(options, suite)
     now = _trained(suite, options)
     missing = set(suite.architectures) - set(now["architectures"]) - now.get("failed", {}).keys()
@@ -121,20 +121,20 @@ def gate_speed(options: argparse.Namespace) -> int:
     return _tell(verdict, options.results.root / "gate-speed", options.junit)
 
 
-def _readable(path: Path) -> Mapping[str, Any] | None:
-    """A baseline that is to be replaced, which says what was trained; None where there is none that can be read."""
+def _replaced(options: argparse.Namespace) -> Mapping[str, Any] | None:
+    """The baseline that is to be replaced, which says what was trained. None where none can be read, or where it was
+    made of phantoms and a folder is given, so that the new one is another suite's."""
     try:
-        return guard.load_baseline(path)
+        before = guard.load_baseline(options.baseline)
     except guard.NotComparable:
         return None
+    known = suites.SUITES.get(before["suite"])
+    return None if options.data and known and known.dataset == "phantom" else before
 
 
 def _subject(options: argparse.Namespace, before: Mapping[str, Any] | None) -> Suite:
     """The suite to train: what the options say, else what the baseline was made from."""
-    held = (before or {}).get("suite")
-    if options.data and held in suites.SUITES and suites.SUITES[held].dataset == "phantom":
-        held = None  # made without a folder: with one it is another suite's
-    name = options.suite or held or ("own-smoke" if options.data else "smoke")
+    name = options.suite or (before or {}).get("suite") or ("own-smoke" if options.data else "smoke")
     known = list((before or {}).get("architectures", {}))
     other = ",".join(known) if any(map(is_outside, known)) else None  # of another project, which no suite names
     return suites.select(suites.suite(name), options.arch or other)

@@ -91,11 +91,19 @@ def test_what_is_trained_is_asked_or_what_the_baseline_was_made_from() -> None:
     other = {"suite": "own-smoke", "architectures": {"json.tool:main": {}}}
     assert comparing._subject(options(), None).name == "smoke"
     assert comparing._subject(options(data=Path("xrays")), None).name == "own-smoke"
-    phantoms = {"suite": "smoke", "architectures": {"unet": {}}}
-    assert comparing._subject(options(data=Path("xrays")), phantoms).name == "own-smoke", "phantoms need no folder"
     suite = comparing._subject(options(), other)
     assert (suite.name, suite.architectures) == ("own-smoke", ("json.tool:main",))
     assert comparing._subject(options(suite="quick", arch="r2*"), other).architectures == ("r2unet",)
+
+
+@pytest.mark.parametrize(
+    ("held", "data", "kept"),
+    [("smoke", "xrays", False), ("smoke", None, True), ("own-smoke", "xrays", True), ("mine", "xrays", True)],
+)
+def test_a_baseline_of_phantoms_does_not_say_what_is_trained_on_a_folder(monkeypatch, held, data, kept) -> None:
+    before = {"suite": held, "architectures": {"unet": {}}}
+    monkeypatch.setattr(gate, "load_baseline", lambda path: before)
+    assert comparing._replaced(options(data=data)) == (before if kept else None)
 
 
 def test_architectures_that_are_not_asked_for_are_not_missed() -> None:
