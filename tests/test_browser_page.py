@@ -55,6 +55,22 @@ def test_rows_are_sorted_and_filtered_and_the_strip_shows_each_image(page):
     assert "U-Net has the higher Dice on " in first
 
 
+PHONE = """<iframe src="{}" style="width:400px"></iframe><script>
+const frame = document.querySelector("iframe");
+frame.onload = () => {{
+  const page = frame.contentDocument.documentElement;
+  document.title = page.scrollWidth > page.clientWidth ? "scrolls" : page.clientWidth < 401 ? "fits" : "wide";
+}};
+</script>"""
+
+
+@needs_chromium
+def test_on_a_phone_the_page_itself_does_not_scroll_sideways(page, tmp_path):
+    frame = tmp_path / "phone.html"
+    frame.write_text(PHONE.format(page))
+    assert "<title>fits</title>" in shown(frame.as_uri())
+
+
 def test_nothing_is_fetched_and_no_name_leaves_its_place(tmp_path):
     records = grid(("unet",), n=25)
     for r in records:
