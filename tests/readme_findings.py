@@ -2,17 +2,18 @@
 them in place.
 
 The findings are a table with a row an experiment and a column a network, each row by the newest protocol that ranks two
-of the networks, and under it what the table does not say.
+of the networks, its last rows their size, and under it what the table does not say.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.findings import title
 from bench.markdown import NONE, counted, listed, paragraph, table
-from bench.names import display
+from bench.names import data, display
 from bench.pages import leading, other_measures, report
 from bench.records.record import PROTOCOL
 from bench.records.results import Results
@@ -30,7 +31,7 @@ EXPERIMENTS = (  # suites
     "montgomery-128", "montgomery", "montgomery-128-strong", "montgomery-to-shenzhen-128", "shenzhen-to-montgomery-128",
 )  # fmt: skip
 SIGNS = {EQUIVALENT: " =", UNKNOWN: " ?", WORSE: ""}  # a row's verdict against the best of its line
-STRONG = "montgomery-128-strong"
+STRONG, RECIPE = "montgomery-128-strong", "strong"
 OLDER = "¹"  # marks a line of an older protocol
 UNBROKEN = "\u2011"  # a hyphen at which no browser breaks a line
 
@@ -97,45 +98,76 @@ def legend(local: Leaderboards) -> str:
     older = sorted({s.conditions.protocol for s in local} - {PROTOCOL})
     marked = f" {OLDER} By protocol {listed([str(p) for p in older])}." if older else ""
     return (
-        "Mean Dice over patients, out of fold; A to B: trained on A, tested on B. 95 % intervals (at most"
+        "Mean Dice over patients that the network never saw; A to B: trained on A, tested on B. 95 % intervals (at most"
         f" {widest:.3f} to each side) are on the linked pages. **Bold**: best; =: equivalent to it; ?: not known; no"
-        f" sign: worse.{marked}"
+        f" sign: worse.{marked} {not_converged(local)}"
     )
 
 
 def originals(result: Leaderboards, local: Leaderboards) -> str:
-    """The pairs of the three original networks by each measure, and what longer training makes of them."""
-    leaderboard = local[0]
-    rows = [row for row in shown(leaderboard) if row.name in THREE]
-    cells = [cell for row in rows for cell in leaderboard.cells_of(row)]
-    said = other_measures.said_of(leaderboard, rows, name)
+    """The pairs of the three original networks in the first line, and what longer training makes of them, within a
+    hospital and across."""
+    first = local[0]
+    own = "as a table of their own, " * (len(first.ranked) > len(THREE))
     return (
-        f"**U-Net, ResUNet or R2U-Net**, first line ({sum(cell.rising for cell in cells)} of {len(cells)} trainings"
-        f" still improving when they ended): {said[0].lower()}{said[1:]} {longer(result)}"
+        f"**{other_measures.QUESTION}**, first line: {own}{other_measures.by_dice(first, name)}{among_all(first)}."
+        f" {longer(result)}"
+    )
+
+
+def among_all(leaderboard: Leaderboard) -> str:
+    """How many of the three verdicts the table's other rows leave unknown; empty where none."""
+    pairs = leaderboard.originals["dice"]
+    known = [pair for pair in pairs if pair.verdict != UNKNOWN]
+    lost = [p for p in known if (whole := leaderboard.pair(p.first, p.second)) and whole.verdict == UNKNOWN]
+    if not lost:
+        return ""
+    return (
+        f" (among all {len(leaderboard.ranked)} rows, corrected for {len(leaderboard.pairs)} pairs, {len(lost)} of"
+        f" these {len(pairs)} verdicts are not known)"
     )
 
 
 def longer(result: Leaderboards) -> str:
-    """The verdicts on the three by the newest section of ``strong`` that ranks all of them. LookupError where none
-    does."""
-    leaderboard = max(
-        (s for s in result if s.conditions.suite == STRONG and set(THREE) <= {row.name for row in shown(s)}),
-        key=lambda s: s.conditions.protocol, default=None,
-    )  # fmt: skip
-    if leaderboard is None:
-        raise LookupError(f"no section of {STRONG} ranks {', '.join(THREE)}: README needs other findings")
+    """Which one of the three is better than both others, or worse, by recipe ``strong``, each suite by its newest
+    section that ranks them. LookupError where no single one is, or the sections are not alike."""
+    sections = {}
+    for suite in EXPERIMENTS:
+        local = [s for s in result if s.conditions.suite == suite and s.conditions.recipe == RECIPE and s.originals]
+        if local:
+            sections[suite] = max(local, key=lambda s: s.conditions.protocol)
+    alike = {(s.conditions.protocol, min(len(r.seeds) for r in s.ranked)) for s in sections.values()}
+    apart = [network for network in THREE if all(against_both(s, network) for s in sections.values())]
+    if STRONG not in sections or len(alike) > 1 or len(apart) != 1:
+        raise LookupError(f"{', '.join(sections)} do not agree on one of the three: README needs other findings")
+    ((protocol, seeds),) = alike
+    older = f", protocol {protocol}" * (protocol < PROTOCOL)
+    by_verdict = defaultdict[str, list[str]](list)
+    for section in sections.values():
+        by_verdict[against_both(section, apart[0])].append(where(section))
+    each = [f"{verdict} than both others {listed([*dict.fromkeys(at)])}" for verdict, at in by_verdict.items()]
+    return f"With `{RECIPE}` ({counted(seeds, 'seed')}{older}) {name(apart[0])} is {listed(each)}."
+
+
+def against_both(leaderboard: Leaderboard, network: str) -> str:
+    """``better`` or ``worse`` where the network is so against both others of the three; else empty."""
+    pairs = [p.seen_from(network) for p in leaderboard.originals["dice"] if network in (p.first, p.second)]
+    words = {pair.verdict for pair in pairs}
+    return words.pop() if words in ({BETTER}, {WORSE}) else ""
+
+
+def where(leaderboard: Leaderboard) -> str:
+    """``within Montgomery``, or ``across hospitals``."""
     key = leaderboard.conditions
-    rows = [row for row in shown(leaderboard) if row.name in THREE]
-    last, before = rows[-1], rows[:-1]
-    pairs = [leaderboard.pair(row.name, last.name) for row in before]
-    if not all(pair and pair.verdict == BETTER for pair in pairs):
-        raise LookupError(
-            f"the last of the three in {STRONG} is not worse than both others: README needs other findings"
-        )
-    seeds = counted(min(len(row.seeds) for row in rows), "seed")
-    older = f", protocol {key.protocol}" * (key.protocol < PROTOCOL)
-    better = listed([name(row.name) for row in before])
-    return f"With `{key.recipe}` ({seeds}{older}) {better} are better than {name(last.name)}."
+    return "across hospitals" if key.cross_dataset else f"within {data(key.test_set)}"
+
+
+def not_converged(local: Leaderboards) -> str:
+    """How many trainings of the first line more epochs might have helped."""
+    cells = [cell for row in local[0].ranked for cell in local[0].cells_of(row)]
+    rising = sum(cell.rising for cell in cells)
+    epochs = recipes.recipe(local[0].conditions.recipe).epochs
+    return f"First line: what {epochs} epochs reach; {rising} of {len(cells)} trainings were still improving."
 
 
 def recipe(local: Leaderboards) -> str:
@@ -149,21 +181,22 @@ def recipe(local: Leaderboards) -> str:
         raise LookupError("the recipe no longer adds more than the best network does: README needs other findings")
     added = listed([f"{gain:.3f} to {name(row)}" for row, gain in gains.items()])
     epochs = [recipes.recipe(s.conditions.recipe).epochs for s in (first, strong)]
+    seeds = counted(min(len(row.seeds) for row in shown(strong)), "seed")
     return (
-        f"**The recipe matters more** than the choice among {listed([name(network) for network in before])}: by"
-        f" `reference` ({epochs[0]} epochs, no augmentation) they are {apart:.3f} apart; `strong` ({epochs[1]} epochs,"
-        f" augmentation) adds {added}."
+        f"**The recipe matters more** than the network: by `reference` ({epochs[0]} epochs, no augmentation)"
+        f" the {len(before)} larger ones are {apart:.3f} apart; `strong` ({epochs[1]} epochs,"
+        f" augmentation, cosine schedule) adds {added} ({seeds})."
     )
 
 
-def light(local: Leaderboards) -> str:
-    """How large the networks are, and how many filters their first layers have."""
-    strong = next(s for s in local if s.conditions.suite == "montgomery-128-strong")
-    sizes = {row.name: row.parameters / 1e6 for row in shown(strong)}
-    parameters = listed([f"{name(network)} {sizes[network]:.2f}" for network in ("unet", *LIGHT)])
-    filters = {s.conditions.size[0]: shown(s)[0].width for s in local}  # no light network leads
-    (small, few), (large, many) = sorted(filters.items())
-    return f"**Parameters** at {small} px, millions: {parameters}. First layer: {few} filters, {many} at {large} px."
+def sizes(local: Leaderboards) -> list[list[str]]:
+    """Lines of the table: parameters and multiply-adds of each network at the size of the first line."""
+    rows = {row.name: row for row in local[0].rows}
+    at = f"{local[0].conditions.size[0]} px"
+    return [
+        [f"Parameters at {at}, millions", *(f"{rows[n].parameters / 1e6:.2f}" for n in NETWORKS)],
+        [f"Multiply-adds at {at}, billions", *(f"{rows[n].gmacs:.2f}" for n in NETWORKS)],
+    ]
 
 
 def findings(result: Leaderboards) -> str:
@@ -171,9 +204,9 @@ def findings(result: Leaderboards) -> str:
     local = [newest(result, suite) for suite in EXPERIMENTS]
     headers = ["Data and recipe", *(name(network).replace("-", UNBROKEN) for network in NETWORKS)]
     return "\n".join([
-        table(headers, [line(leaderboard) for leaderboard in local]), "",
+        table(headers, [*(line(leaderboard) for leaderboard in local), *sizes(local)]), "",
         paragraph(legend(local), width=WIDTH), "",
-        *(paragraph(text, "- ", width=WIDTH) for text in (originals(result, local), recipe(local), light(local))),
+        *(paragraph(text, "- ", width=WIDTH) for text in (originals(result, local), recipe(local))),
     ])  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from records import counted, grid, only, sealed, second
 from bench.names import display
 from bench.pages import csv_tables, other_measures
 from bench.records.results import Results
-from bench.statistics import measures
+from bench.statistics import measures, stats
 from bench.statistics.measures import MEASURES, Measure
 from bench.statistics.resampling import Interval
 from bench.statistics.rows import MeasuredPair
@@ -110,8 +110,8 @@ def test_where_every_measure_agrees_the_answer_is_yes(tmp_path):
     assert other_measures.answer(leaderboard) == (
         "Yes: the same verdict by IoU, precision, recall, accuracy, Dice at the stored size and NSD at the stored size."
     )
-    assert other_measures.said_of(leaderboard, leaderboard.rows, str) == (
-        "By Dice, IoU, precision, recall, accuracy, Dice at the stored size and NSD at the stored size unet is better"
+    assert other_measures.said_of(leaderboard.by_measure, leaderboard.rows, str) == (
+        "By IoU, precision, recall, accuracy, Dice at the stored size and NSD at the stored size unet is better"
         " than resunet."
     )
     text = page(tmp_path, records)
@@ -121,7 +121,7 @@ def test_where_every_measure_agrees_the_answer_is_yes(tmp_path):
     assert f"{pair.difference.value:+.4f}\u00a0better |" in line
     assert "better" in line
     lines = csv_tables.KINDS["measures"][1](leaderboard, {})
-    assert [line["measure"] for line in lines] == [measure.name for measure in MEASURES]
+    assert [(line["table"], line["measure"]) for line in lines] == [("all", measure.name) for measure in MEASURES]
 
 
 def test_of_more_than_three_rows_the_first_two_and_the_three_original_networks_are_shown(tmp_path):
@@ -135,9 +135,33 @@ def test_of_more_than_three_rows_the_first_two_and_the_three_original_networks_a
     pair = leaderboard.pair("r2unet", "resunet").seen_from("r2unet")
     assert f"{pair.difference.value:+.4f}\u00a0{pair.verdict}" in line.split("|")[-2]
     said = other_measures.originals(leaderboard, display)
-    assert said.startswith("By Dice")
+    assert said.startswith("As a table of their own: by Dice")
     assert "LW-Net" not in said
     assert f"**U-Net, ResUNet or R2U-Net?** {said}" in flat(page(tmp_path, records))
+
+
+def test_what_the_three_original_networks_come_to_does_not_depend_on_others():
+    """Of the committed records, where others change verdicts; by Dice and by each other measure."""
+    local = [r for r in Results(ROOT / "results").all("montgomery-128") if r.protocol == 2]
+    (every,) = stats.leaderboards(local)
+    (three,) = stats.leaderboards(r for r in local if r.cell.architecture in THREE)
+    assert every.originals == three.originals == {"dice": three.pairs, **three.by_measure}
+    among = {frozenset((p.first, p.second)): p.verdict for p in every.pairs}
+    changed = [p for p in three.pairs if among[frozenset((p.first, p.second))] != p.verdict]
+    assert changed, "else this shows nothing"
+    said = other_measures.among_all(every, display)
+    assert said.startswith(" Among all 7 rows, corrected for 21 pairs, R2U-Net is better than ResUNet; not known: ")
+    assert other_measures.among_all(three, display) == ""
+    assert other_measures.by_dice(every, display) == other_measures.verdicts(three.pairs, three.rows, display)
+    lines = [line for line in csv_tables.KINDS["measures"][1](every, {}) if line["table"] == "original"]
+    assert [line["measure"] for line in lines[::3]] == ["dice", *(measure.name for measure in MEASURES)]
+
+    assert every.outlying_seeds == ("m2unet",)
+    (steady,) = stats.leaderboards(r for r in local if r.cell.architecture != "m2unet")
+    for measure, pairs in steady.by_measure.items():
+        of_all = {(p.first, p.second): p.p_value for p in every.by_measure[measure]}
+        for p in pairs:
+            assert of_all[p.first, p.second] == p.p_value, "a row unsteady by Dice hides nothing by another measure"
 
 
 def measured(**words):
@@ -160,11 +184,11 @@ def measured(**words):
         (("better", "better", "better"), "a is better than b, and both are better than c"),
         (("equivalent", "equivalent", "equivalent"), "any two of a, b and c are equivalent"),
         (("unknown", "unknown", "unknown"), "no difference is shown"),
-        (("unknown", "better", "better"), "a and b are better than c; which of a and b is better is not known"),
+        (("unknown", "better", "better"), "a and b are better than c; not known: a against b"),
         (("worse", "worse", "worse"), "b and c are better than a; c is better than b"),
-        (("better", "better", "unknown"), "a is better than b and c; which of b and c is better is not known"),
+        (("better", "better", "unknown"), "a is better than b and c; not known: b against c"),
         (("equivalent", "better", "unknown"),
-         "a is better than c; a and b are equivalent; which of b and c is better is not known"),
+         "a is better than c; a and b are equivalent; not known: b against c"),
     ],
 )  # fmt: skip
 def test_verdicts_of_three_in_words(verdicts, text):

@@ -14,6 +14,7 @@ from bench.statistics import hard_images, subgroups
 from bench.statistics.resampling import Interval
 from bench.statistics.rows import TARGETS, Boundary, Leaderboard, Row
 from bench.statistics.subgroups import Subgroups
+from bench.suites import THREE
 from lungseg import csv_file
 
 Line = dict[str, str]
@@ -165,10 +166,15 @@ def _pairs(leaderboard: Leaderboard) -> Iterable[Line]:
 
 
 def _measures(leaderboard: Leaderboard) -> Iterable[Line]:
-    for measure, pairs in leaderboard.by_measure.items():
+    """table: ``all`` rows, or the three ``original`` networks as a table of their own, where others were ranked too."""
+    own = leaderboard.originals if len(leaderboard.ranked) > len(THREE) else {}
+    tables = [("all", *item) for item in leaderboard.by_measure.items()]
+    tables += [("original", *item) for item in own.items()]
+    for of, measure, pairs in tables:
         for p in pairs:
             yield {
-                "measure": measure, "first": p.first, "second": p.second, **_interval("difference", p.difference),
+                "table": of, "measure": measure, "first": p.first, "second": p.second,
+                **_interval("difference", p.difference),
                 "p_holm": _number(p.p_holm, 3), "p_apart_holm": _number(p.p_apart_holm, 3), "verdict": p.verdict,
             }  # fmt: skip
 

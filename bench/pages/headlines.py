@@ -137,24 +137,25 @@ def founding(leaderboards: Sequence[Leaderboard]) -> str | None:
     leaderboard = max(result, key=lambda s: (s.conditions.protocol, _seeds(s), s.conditions.size))
     local = [r for r in networks(leaderboard) if r.name in THREE]
     each = listed([f"{shown(r.name)} {dice_of(r)}" for r in local])
-    key = leaderboard.conditions
-    measured = other_measures.said_of(leaderboard, local, shown, dice=False)
+    key, verdicts = leaderboard.conditions, other_measures.by_dice(leaderboard, shown)
+    own = "As a table of their own, " * (len(leaderboard.ranked) > len(local))
     return (
-        f"{_at_full_size(leaderboards)}with its training recipe at {key.size[0]} px and {local[0].width} filters in the"
-        f" first layer, {_seeds(leaderboard)} seeds each: {each}. {_against(leaderboard, local)} {measured}".rstrip()
+        f"{each}, with {counted(_seeds(leaderboard), 'seed')} each at {key.size[0]} px and {local[0].width} filters in"
+        f" the first layer, by the source protocol's recipe. {own}{verdicts}."
+        f"{other_measures.among_all(leaderboard, shown)}"
     )
 
 
-def _at_full_size(leaderboards: Sequence[Leaderboard]) -> str:
-    """How far the source protocol itself was run; empty where all three have been."""
+def full_size(leaderboards: Sequence[Leaderboard]) -> str | None:
+    """How far the source protocol itself was run; None where all three have been."""
     begun = [s for s in leaderboards if s.conditions.suite == FULL_SIZE]
     if any(set(THREE) <= {r.name for r in networks(s)} for s in begun):
-        return ""
+        return None
     command = code(f"make bench SUITE={FULL_SIZE}")
     if not begun:
-        return f"not run yet at the source protocol's 256 px and 64 filters ({command}, for a GPU); "
+        return f"not run yet at 256 px and 64 filters ({command}, for a GPU)."
     most = max(begun, key=lambda s: (s.conditions.protocol, sum(r.cells[0] for r in s.rows)))
-    return f"unfinished at the source protocol's 256 px and 64 filters ({command}): {_so_far(most)}; "
+    return f"unfinished at 256 px and 64 filters ({command}): {_so_far(most)}."
 
 
 def _so_far(leaderboard: Leaderboard) -> str:

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from bench import findings, names
 from bench.markdown import NONE, escape, paragraph, table
 from bench.names import file_slug
-from bench.pages import completeness, leading, tables
-from bench.pages.headlines import SOURCE, best, convergence, cost, dice_of, founding, higher, significance
+from bench.pages import completeness, leading, other_measures, tables
+from bench.pages.headlines import SOURCE, best, convergence, cost, dice_of, founding, full_size, higher, significance
 from bench.pages.leading import networks
 from bench.pages.provenance import patients
 from bench.pages.suite_page import GENERATED, shown, unread
@@ -61,7 +61,9 @@ def _answer(
     if result := convergence(leaderboard):
         lines.append(("Convergence", result))
     if result := founding(leaderboards):
-        lines.append(("The three original networks", result))
+        lines.append((other_measures.QUESTION, result))
+    if result := full_size(leaderboards):
+        lines.append(("The source protocol itself", result))
     text = "\n".join(paragraph(f"**{head}**: {said}", "- ") for head, said in lines)
     return [paragraph(f"**{QUESTION}**"), text]
 

@@ -4,16 +4,18 @@ the stored size of each mask."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 
 from bench.markdown import escape, listed, paragraph, table
 from bench.names import display
 from bench.pages.tables import FINE, unbroken
 from bench.statistics.measures import MEASURES, WORDS
-from bench.statistics.rows import Leaderboard, MeasuredPair, Pair, Row
+from bench.statistics.rows import Leaderboard, MeasuredPair, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
 from bench.suites import THREE
 
+QUESTION = " or ".join(", ".join(display(name) for name in THREE).rsplit(", ", 1))
 MOST = 3  # pairs that a table shows side by side, and rows of which all pairs are shown
 AGAINST = {
     BETTER: "better than", EQUIVALENT: "equivalent to", WORSE: "worse than", UNKNOWN: "not shown to differ from",
@@ -52,36 +54,48 @@ def answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> 
 
 
 def originals(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> str | None:
-    """What the pairs of the three original networks came to by each measure; None where one of them is not ranked, or
-    nothing is compared by another measure."""
-    rows = _originals(leaderboard.ranked)
-    return said_of(leaderboard, rows, name) if rows and leaderboard.by_measure else None
+    """What the three original networks came to as a table of their own by each measure, and where the table's other
+    rows change the verdict by Dice, that too; None where one of the three is not ranked."""
+    rows = _originals(leaderboard)
+    if not rows:
+        return None
+    said = said_of(leaderboard.originals, rows, name)
+    if len(leaderboard.ranked) > len(rows):
+        said = f"As a table of their own: {said[0].lower()}{said[1:]}"
+    return f"{said}{among_all(leaderboard, name)}"
 
 
-def said_of(leaderboard: Leaderboard, rows: Sequence[Row], name: Callable[[object], str], dice: bool = True) -> str:
-    """What the pairs of these ranked rows came to by each measure, measures that say the same together, Dice first:
-    ``By Dice and IoU A is better than B. By recall no difference is shown.``
+def by_dice(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> str:
+    """What the three original networks, all ranked, came to as a table of their own by Dice."""
+    return verdicts(leaderboard.originals["dice"], _originals(leaderboard), name)
 
-    dice: whether Dice is among them.
-    """
+
+def among_all(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> str:
+    """A sentence on the three original networks among all rows of the table, by Dice; empty where it says the same, or
+    where only neighbours are compared."""
+    rows = _originals(leaderboard)
+    if any(leaderboard.pair(a.name, b.name) is None for a, b in combinations(rows, 2)):
+        return ""
+    among = verdicts(leaderboard.pairs, rows, name)
+    if among == by_dice(leaderboard, name):
+        return ""
+    return f" Among all {len(leaderboard.ranked)} rows, corrected for {len(leaderboard.pairs)} pairs, {among}."
+
+
+def said_of(
+    by_measure: Mapping[str, Sequence[MeasuredPair]], rows: Sequence[Row], name: Callable[[object], str]
+) -> str:
+    """What the pairs of these ranked rows came to by each measure, measures that say the same together:
+    ``By Dice and IoU A is better than B. By recall no difference is shown.``"""
     by_text = defaultdict[str, list[str]](list)
-    for words, pairs in _by_words(leaderboard).items():
-        if dice or pairs is not leaderboard.pairs:
-            by_text[verdicts(pairs, rows, name)].append(words)
+    for measure, pairs in by_measure.items():
+        by_text[verdicts(pairs, rows, name)].append(WORDS[measure])
     return " ".join(f"By {listed(words)} {text}." for text, words in by_text.items())
 
 
-def verdicts(pairs: Sequence[MeasuredPair | Pair], rows: Sequence[Row], name: Callable[[object], str]) -> str:
-    """What each pair of these rows, the best first, came to: ``A and B are better than C; A and B are equivalent``.
-
-    Which of two is better is not known where they were not compared, as in a table of which only neighbours are.
-    """
-    couples = [(a, b) for i, a in enumerate(rows) for b in rows[i + 1 :]]
-    compared = {frozenset((p.first, p.second)) for p in pairs}
-    seen = [
-        (a, b, _pair(pairs, a.name, b.name).verdict if frozenset((a.name, b.name)) in compared else UNKNOWN)
-        for a, b in couples
-    ]
+def verdicts(pairs: Sequence[MeasuredPair], rows: Sequence[Row], name: Callable[[object], str]) -> str:
+    """What each pair of these rows, the best first, came to: ``A and B are better than C; A and B are equivalent``."""
+    seen = [(a, b, _pair(pairs, a.name, b.name).verdict) for a, b in combinations(rows, 2)]
     words = {verdict for *_, verdict in seen}
     if len(rows) > 2 and len(words) == 1:
         if BETTER in words and len(rows) == len(THREE):
@@ -101,14 +115,14 @@ def verdicts(pairs: Sequence[MeasuredPair | Pair], rows: Sequence[Row], name: Ca
         elif verdict == EQUIVALENT:
             rest.append(f"{name(a.name)} and {name(b.name)} are equivalent")
         else:
-            unknown.append(f"of {name(a.name)} and {name(b.name)}")
+            unknown.append(f"{name(a.name)} against {name(b.name)}")
     behind = defaultdict[tuple[str, ...], list[str]](list)
     for loser, of in ahead.items():
         behind[tuple(of)].append(loser)
     return "; ".join([
         *(f"{listed(of)} {'are' if len(of) > 1 else 'is'} better than {listed(some)}" for of, some in behind.items()),
         *rest,
-        *([f"which {' and '.join(unknown)} is better is not known"] if unknown else []),
+        *([f"not known: {' and '.join(unknown)}"] if unknown else []),
     ])  # fmt: skip
 
 
@@ -125,29 +139,35 @@ def _phrase(verdicts: Sequence[str], others: Sequence[Row], name: Callable[[obje
 
 def block(leaderboard: Leaderboard) -> list[str]:
     """A table of differences by measure, a column a pair; empty where nothing is compared by another measure."""
-    couples = _couples(leaderboard.ranked)
+    couples = _couples(leaderboard)
     if not leaderboard.by_measure or not couples:
         return []
+    by_measure = {"dice": leaderboard.pairs, **leaderboard.by_measure}
     lines = [
-        [f"{words[0].upper()}{words[1:]}", *(_cell(_pair(pairs, first, second)) for first, second in couples)]
-        for words, pairs in _by_words(leaderboard).items()
-    ]
+        [f"{WORDS[measure][0].upper()}{WORDS[measure][1:]}",
+         *(_cell(_of_couple(leaderboard, measure, pairs, *couple)) for couple in couples)]
+        for measure, pairs in by_measure.items()
+    ]  # fmt: skip
     headers = ["Measure", *(f"{escape(display(a))} minus {escape(display(b))}" for a, b in couples)]
     others = [f"{m.words} {m.margin:g}" for m in MEASURES if m.name in leaderboard.by_measure and m.margin != MARGIN]
     margins = f"{MARGIN}; {', '.join(others)}"
+    apart = f"; {listed([display(name) for name in THREE])} among themselves are a table of their own" * bool(
+        _originals(leaderboard) and len(leaderboard.ranked) > MOST
+    )
     note = (
         "Means over patients, first network minus second, with the verdict on the first (equivalent: within"
-        f" {margins}), Holm-corrected over all pairs for each measure. F1 is Dice. The CSV table has intervals and all"
-        " pairs."
+        f" {margins}), Holm-corrected over all pairs for each measure{apart}. F1 is Dice. The CSV table has intervals"
+        " and all pairs."
     )
     return [table(headers, lines, left=1), paragraph(note)]
 
 
-def _couples(ranked: Sequence[Row]) -> list[tuple[str, str]]:
+def _couples(leaderboard: Leaderboard) -> list[tuple[str, str]]:
     """The pairs that the table shows: all of MOST rows; of more, the first and the next, then those of the three
     original networks, or the first and those behind it where not all three are ranked."""
-    rows = ranked if len(ranked) <= MOST else _originals(ranked)
-    among = [(a.name, b.name) for i, a in enumerate(rows) for b in rows[i + 1 :]]
+    ranked = leaderboard.ranked
+    rows = ranked if len(ranked) <= MOST else _originals(leaderboard)
+    among = [(a.name, b.name) for a, b in combinations(rows, 2)]
     if len(ranked) <= MOST:
         return among
     names = [row.name for row in ranked]
@@ -156,21 +176,23 @@ def _couples(ranked: Sequence[Row]) -> list[tuple[str, str]]:
     return [*dict.fromkeys([(names[0], names[1]), *among])]
 
 
-def _originals(ranked: Sequence[Row]) -> list[Row]:
+def _of_couple(
+    leaderboard: Leaderboard, measure: str, pairs: Sequence[MeasuredPair], first: str, second: str
+) -> MeasuredPair:
+    """The pair as the table shows it: of two of the three original networks, that of their own table."""
+    own = leaderboard.originals.get(measure, ()) if {first, second} <= {*THREE} else ()
+    return _pair(own or pairs, first, second)
+
+
+def _originals(leaderboard: Leaderboard) -> list[Row]:
     """The three original networks, the best first; empty where one of them is not ranked."""
-    rows = [row for row in ranked if row.name in THREE]
-    return rows if len(rows) == len(THREE) else []
+    return [row for row in leaderboard.ranked if row.name in THREE] if leaderboard.originals else []
 
 
-def _by_words(leaderboard: Leaderboard) -> dict[str, Sequence[MeasuredPair | Pair]]:
-    """The pairs of each measure by its words, Dice first."""
-    return {"Dice": leaderboard.pairs, **{WORDS[measure]: pairs for measure, pairs in leaderboard.by_measure.items()}}
-
-
-def _cell(pair: MeasuredPair | Pair) -> str:
+def _cell(pair: MeasuredPair) -> str:
     value = round(pair.difference.value, FINE) + 0.0  # not -0.0
     return unbroken(f"{value:+.{FINE}f} {pair.verdict}")
 
 
-def _pair(pairs: Sequence[MeasuredPair | Pair], first: str, second: str) -> MeasuredPair | Pair:
+def _pair(pairs: Sequence[MeasuredPair], first: str, second: str) -> MeasuredPair:
     return next(p for p in pairs if {p.first, p.second} == {first, second}).seen_from(first)

@@ -197,7 +197,7 @@ def _answers(leaderboard: Leaderboard, brief: bool) -> list[str]:
     measured = other_measures.answer(leaderboard, name=shown) if few else None
     first += [("Do other measures agree?", measured)] if measured else []
     three = other_measures.originals(leaderboard, name=shown) if few else None
-    first += [("U-Net, ResUNet or R2U-Net?", three)] if three else []
+    first += [(f"{other_measures.QUESTION}?", three)] if three else []
     lacking = completeness.missing(leaderboard, shown)
     first += [("What is missing?", f"{'; '.join(lacking)}.")] if lacking else []
     return _items(f"**{question}** {answer}" for question, answer in first)

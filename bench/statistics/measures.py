@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.records.record import CaseScore
 from bench.statistics import resampling
-from bench.statistics.ranking import corrected, couples, differences
+from bench.statistics.ranking import corrected, couples, differences, outlying_seeds
 from bench.statistics.resampling import MIN_PATIENTS, Floats
 from bench.statistics.rows import MeasuredPair
 from bench.statistics.scores import Resamples, Scores
@@ -48,7 +48,7 @@ MEASURES = (
     Measure("stored_dice", "Dice at the stored size", MARGIN, _at_stored("dice")),
     Measure("stored_nsd", "NSD at the stored size", 5 * MARGIN, _at_stored("nsd_2mm"), in_units=True),
 )
-WORDS = {measure.name: measure.words for measure in MEASURES}
+WORDS = {"dice": "Dice", **{measure.name: measure.words for measure in MEASURES}}
 
 
 def by_measure(
@@ -57,12 +57,17 @@ def by_measure(
     """Of each measure that every image of every row has, the pairs of ``ranking.compared``, Holm-corrected within the
     measure. Empty for a single row, or with fewer patients than an interval needs.
 
+    A row whose seeds vary more than the others' by Dice is tested by its own variance in each measure: otherwise it
+    would hide the others' differences by a measure in which it misses the level of the test by a little.
+
     names: rows that predicted the same images with every seed.
     """
     chosen = couples(len(names))
     if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
         return {}
     cases = (c for name in names for r in tables[name].records for c in r.cases)
+    outlying = outlying_seeds(names, resamples)
+    unsteady = np.array([name in outlying for name in names])
     mixed = len({c.at_stored.distance_unit for c in cases if c.at_stored}) > 1
     result = {}
     for measure in MEASURES:
@@ -71,7 +76,7 @@ def by_measure(
         rows = [_by_patient(tables[name], resamples[name], measure) for name in names]
         if any(row is None for row in rows):
             continue
-        tests = differences([RowSamples.of(row) for row in rows if row is not None], chosen, measure.margin)
+        tests = differences([RowSamples.of(row) for row in rows if row is not None], chosen, measure.margin, unsteady)
         result[measure.name] = corrected([
             MeasuredPair(names[i], names[j], *test) for (i, j), test in zip(chosen, tests, strict=True)
         ])  # fmt: skip

@@ -50,12 +50,13 @@ def compared(
 
 
 def differences(
-    rows: Sequence[verdicts.RowSamples], chosen: Sequence[tuple[int, int]], margin: float = verdicts.MARGIN
-) -> list[tuple[Interval, float, float, float, float]]:
+    rows: Sequence[verdicts.RowSamples], chosen: Sequence[tuple[int, int]], margin: float = verdicts.MARGIN,
+    unsteady: npt.ArrayLike = False,
+) -> list[tuple[Interval, float, float, float, float]]:  # fmt: skip
     """Difference, p value of none and of one of the margin or more of each pair of rows; both p values once more, for
-    ``corrected`` to adjust."""
+    ``corrected`` to adjust. unsteady: of each row, as in ``verdicts.Table``."""
     first, second = (np.array(side, dtype=np.intp) for side in zip(*chosen, strict=True))
-    errors = verdicts.Table.of(rows).errors(first, second)
+    errors = verdicts.Table.of(rows, unsteady).errors(first, second)
     columns = np.array([errors.difference, *errors.bounds(), errors.p_zero(), errors.p_apart(margin)])
     return [(Interval(*ends), zero, apart, zero, apart) for *ends, zero, apart in columns.T.tolist()]
 

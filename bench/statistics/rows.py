@@ -9,7 +9,7 @@ these and never a record.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -375,6 +375,8 @@ class Leaderboard:
     ranking: Ranking | None  # None where fewer than two rows are ranked
     nested: Nested | None  # None where no row was chosen among others
     by_measure: Mapping[str, tuple[MeasuredPair, ...]]  # the same pairs by other measures, those that all images have
+    # those of the three original networks as a table of their own, by Dice and the others; empty unless all are ranked
+    originals: Mapping[str, tuple[MeasuredPair, ...]] = field(default_factory=dict)
     outlying_seeds: tuple[str, ...] = ()  # rows whose seeds vary more than the others' (``verdicts.outlying``)
     variances: Trainings | None = None  # None where fewer than two other rows have several seeds
     power: Power | None = None  # None where nothing says how much seeds vary, or no two rows are compared

@@ -14,7 +14,16 @@ from bench.statistics import resampling
 from bench.statistics.measures import by_measure
 from bench.statistics.ranking import compared, nested, outlying_seeds, rank_stats, ranking
 from bench.statistics.related import related
-from bench.statistics.rows import TARGETS, Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
+from bench.statistics.rows import (
+    TARGETS,
+    Calibration,
+    CellRow,
+    Conditions,
+    FoldRow,
+    Leaderboard,
+    MeasuredPair,
+    Row,
+)
 from bench.statistics.scores import (
     RATIOS,
     Resamples,
@@ -26,6 +35,7 @@ from bench.statistics.scores import (
     fixed_split_dice,
     image_hd95,
 )
+from bench.suites import THREE
 from lungseg import metrics
 from lungseg.errors import LungsegError
 
@@ -96,9 +106,19 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
         tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
         nested(names, tables), by_measure(names, tables, resamples), beside_siblings=beside_siblings(records),
         extra_images=_extra_images(records) if key.extra_train else 0, processor_time=processor,
-        outlying_seeds=outlying_seeds(names, resamples),
+        originals=_originals(names, tables, resamples), outlying_seeds=outlying_seeds(names, resamples),
     )  # fmt: skip
     return leaderboard, tables
+
+
+def _originals(
+    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
+) -> dict[str, tuple[MeasuredPair, ...]]:
+    """The comparison that the project was set up for, whatever other networks were run: variances and correction are
+    those of these three rows. names: of the ranked rows."""
+    three = [name for name in names if name in THREE]
+    pairs = compared(three, tables, resamples, bounds=False) if len(three) == len(THREE) else ()
+    return {"dice": pairs, **by_measure(three, tables, resamples)} if pairs else {}
 
 
 def _extra_images(records: Sequence[Record]) -> int:

@@ -87,9 +87,10 @@ class Table:
     noise: Floats  # (..., rows) as ``RowSamples``
     seeds: Floats  # (rows,)
     patients: int
+    unsteady: npt.NDArray[np.bool_]  # (rows,) whose seeds are known to vary more than the others', by another measure
 
     @classmethod
-    def of(cls, rows: Sequence[RowSamples]) -> Table:
+    def of(cls, rows: Sequence[RowSamples], unsteady: npt.ArrayLike = False) -> Table:
         """The table of these rows."""
         means = np.stack([row.means for row in rows], axis=-2)
         mean, patients = means.mean(axis=-1), means.shape[-1]
@@ -97,13 +98,13 @@ class Table:
         covariances = means @ np.swapaxes(means, -1, -2) / (patients - 1)
         known, noise = (np.stack(part, axis=-1) for part in zip(*((r.of_seeds, r.noise) for r in rows), strict=True))
         seeds = np.array([row.seeds for row in rows], dtype=np.float64)
-        return cls(mean, covariances, known, noise, seeds, patients)
+        return cls(mean, covariances, known, noise, seeds, patients, np.broadcast_to(unsteady, seeds.shape))
 
     def first(self, n: int) -> Table:
         """The table of the first n rows."""
         return Table(
             self.means[..., :n], self.covariances[..., :n, :n], self.of_seeds[..., :n], self.noise[..., :n],
-            self.seeds[:n], self.patients,
+            self.seeds[:n], self.patients, self.unsteady[:n],
         )  # fmt: skip
 
     def errors(self, first: Indices, second: Indices) -> Errors:
@@ -112,16 +113,16 @@ class Table:
         The variance of a difference is that over patients, less what seeds leave in it, which is counted with them;
         and for each row with several seeds that of its mean over seeds. A row's seeds count as at least as variable as
         the rows' on average: by themselves, two or three values look alike too often. A row whose seeds vary more than
-        the others' (``outlying``) has no part in that average, which would hide every other difference. The degrees of
-        freedom are Satterthwaite's (1946, Biometrics Bulletin 2(6)). With one seed the seeds' part is unknown: the
-        statement is then about these weights.
+        the others' (``unsteady``, ``outlying``) has no part in that average, which would hide every other difference.
+        The degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2(6)). With one seed the seeds' part is
+        unknown: the statement is then about these weights.
         """
         n, each = self.patients, self.seeds
         local = np.einsum("...rr->...r", self.covariances) - self.noise
         between = self.covariances[..., first, second]
         over_patients = np.maximum(local[..., first] + local[..., second] - 2 * between, 0) / n
         own = each - 1
-        apart = outlying(self.of_seeds, own)
+        apart = self.unsteady | outlying(self.of_seeds, np.where(self.unsteady, 0.0, own))
         freedom = np.where(apart, 0.0, own).sum(axis=-1, keepdims=True)
         pooled = np.where(apart, 0.0, self.of_seeds * own).sum(axis=-1, keepdims=True) / np.maximum(freedom, 1)
         of_mean = np.where(own > 0, np.maximum(self.of_seeds, pooled) / each, 0.0)
