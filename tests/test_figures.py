@@ -19,6 +19,8 @@ from bench import figures
 from bench.figures import style
 from bench.figures.curves import COLOURS, median
 from bench.figures.gallery import gallery
+from bench.figures.leaderboard import _near
+from bench.figures.leaderboard import leaderboard as draw_leaderboard
 from bench.figures.pairwise import pairwise
 from bench.figures.speed import _name as place_names
 from bench.figures.speed import speed
@@ -82,6 +84,24 @@ def test_the_line_of_the_fastest_strikes_no_name_out():
     assert len(axes.texts) == 3
     boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the line that leads to a dot
     assert not any(line.intersects_bbox(box, filled=False) for box in boxes)
+
+
+def test_a_row_far_behind_the_others_leaves_their_axis_and_is_written():
+    near = {"a": (0.960, 0.975), "b": (0.958, 0.972), "c": (0.955, 0.970)}
+    assert _near({**near, "d": (0.90, 0.93)}) == {*near}
+    assert _near({**near, "d": (0.90, 0.93), "e": (0.89, 0.92)}) == {*near}, "two of them"
+    assert _near({**near, "d": (0.94, 0.95)}) == {*near, "d"}, "nearer than the others are wide"
+    assert _near({"a": (0.97, 0.98), "b": (0.5, 0.6)}) == {"a", "b"}, "too few to leave any out"
+    (leaderboard,) = leaderboards([
+        *grid(("unet", "resunet", "r2unet"), n=60, level=0.985), *grid(("lwnet",), n=60, level=0.85),
+    ])  # fmt: skip
+    with style.house_style():
+        means, differences = draw_leaderboard(leaderboard).axes
+    assert leaderboard.rows[-1].name == "lwnet"
+    value = f"{leaderboard.rows[-1].dice.value:.3f}"
+    assert value in [text.get_text() for text in means.texts]
+    assert means.get_xlim()[0] > 0.8
+    assert differences.get_xlim()[0] > -0.2
 
 
 @pytest.mark.parametrize("page", [{}, style._DARK], ids=["light", "dark"])

@@ -11,7 +11,7 @@ from read_page import flat, page
 from records import ensembles, grid, leaderboards, save, sealed, second
 
 from bench.pages import leading, report
-from bench.pages.headlines import best, convergence, cost, founding, full_size, significance
+from bench.pages.headlines import best, convergence, cost, founding, full_size, higher, significance
 from bench.records.results import Results
 from bench.statistics.ranking import ALL_PAIRS
 
@@ -71,12 +71,12 @@ def test_another_recipe_is_shown_beside_the_newest_protocol_first(tmp_path):
     text = page(tmp_path, [*new, *old], suite="README")
     assert "## Recipe strong" in text
     assert "by recipe reference at" in flat(text)
-    assert "Higher, in the table of recipe strong below: " in flat(text)
+    assert re.search(r" Higher: \S+, 0\.\d{3}[^(]* \(recipe strong, 1 seed, protocol 1, below\)\.", flat(text))
     assert "Protocol 1: some test images had another image of the patient in training" in flat(text)
     newer = second(with_recipe(montgomery(THREE[:2], suite="newer", level=0.98), "strong"))
     assert leading.beside(leaderboards([*new, *old, *newer])).conditions.suite == "newer"
     lower = with_recipe(montgomery((*THREE, "unetpp"), suite="old", level=0.5), "strong")
-    assert "Higher, in" not in flat(page(tmp_path / "lower", [*new, *lower], suite="README"))
+    assert "Higher: " not in flat(page(tmp_path / "lower", [*new, *lower], suite="README"))
     text = page(tmp_path / "2", [*new, *old, *newer], suite="README")
     assert "another image of the patient in training, so" not in flat(text)
 
@@ -139,12 +139,28 @@ def test_the_full_size_is_called_unfinished_with_what_each_of_the_three_has(clea
     assert re.search(r"U-Net \d of \d trainings\.$", text)
 
 
-def test_the_cheapest_within_the_margin_is_named_with_its_cost(clear):
-    assert "no network with fewer multiply-adds is within 0.002 of UNet++'s mean Dice. " in cost(clear, [])
-    (leaderboard,) = leaderboards(montgomery(("unet", "unet_of_more"), level=0.97))
-    near = [r for r in leaderboard.rows if abs(r.dice.value - leaderboard.rows[0].dice.value) <= 0.002]
-    if len(near) == 2:
-        assert "U-Net" in cost(leaderboard, [])
+def test_what_less_computing_costs_in_dice_is_stated(clear):
+    def with_work(**gmacs):
+        rows = [replace(row, gmacs=gmacs[row.name]) for row in clear.rows]
+        return cost(replace(clear, rows=tuple(rows)), [])
+
+    text = with_work(unetpp=1.8, unet=0.7, resunet=0.8, r2unet=0.1)
+    assert "UNet++ takes " in text
+    assert " 1.80 billion multiply-adds an image. Less computing lowers the mean: U-Net by 0.0" in text
+    assert "; R2U-Net by 0.0" in text
+    assert "ResUNet" not in text, "U-Net is better and computes less"
+    least = with_work(unetpp=0.1, unet=0.7, resunet=0.8, r2unet=1)
+    assert least.endswith("No other network takes fewer multiply-adds.")
+
+
+def test_what_is_higher_on_the_same_images_in_another_suite_is_named(clear):
+    folds = replace(clear.conditions, suite="variants")
+    top = replace(clear.rows[0], name="unet (ema)", dice=replace(clear.rows[0].dice, value=0.999))
+    other = replace(clear, conditions=folds, rows=(top, *clear.rows[1:]))
+    said = r" Higher: U-Net \(ema\), 0\.999.* \(recipe [^,]*, 1 seed.*, suite variants\)\."
+    assert re.fullmatch(said, higher(clear, None, [clear, other]))
+    across = replace(other, conditions=replace(folds, train_set="shenzhen"))
+    assert higher(clear, None, [clear, across]) == "", "other training images"
 
 
 def test_the_founding_three_are_answered_for_by_the_source_protocols_recipe(clear):
@@ -197,7 +213,7 @@ def test_a_table_of_trainings_cut_short_says_what_it_ranks():
     assert convergence(trained({})) is None
     leaderboard = trained({"unet": 0.001})
     assert convergence(leaderboard) == (
-        "the validation Dice was still rising in 15 of 30 trainings when their epochs ran out: the table ranks what at"
+        "soft validation Dice was still rising in 15 of 30 trainings when their epochs ran out: the table ranks what at"
         " most 50 epochs reach."
     )
 

@@ -1,4 +1,4 @@
-"""Training curves: soft validation Dice over epochs, the median of each row's cells in one panel."""
+"""Training curves: validation Dice over epochs, the median of each row's cells in one panel."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.VERMILLION, style.OLIVE,
 
 
 def curves(leaderboard: Leaderboard) -> Figure | None:
-    """Median over cells of the soft validation Dice, a line a row; None where no training has a history."""
+    """Median over cells of the validation Dice, a line a row; None where no training has a history. Of old records,
+    which lack it, the soft one."""
     cells = _cells(leaderboard)
     names = list(cells)[:MOST]
     if not names:
         return None
-    middles = [median([stretched(np.array(c.curves["val_dice"], np.float64)) for c in cells[name]]) for name in names]
+    hard = all(c.curves.get("val_hard_dice") for name in names for c in cells[name])
+    curve = "val_hard_dice" if hard else "val_dice"
+    middles = [median([stretched(np.array(c.curves[curve], np.float64)) for c in cells[name]]) for name in names]
     known = _finite(middles)
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     low = max(low, high - 1.1)  # the first epochs of every network are alike, and would press the last together
@@ -38,7 +41,7 @@ def curves(leaderboard: Leaderboard) -> Figure | None:
     axes.set_ylim(low - 0.03, high + 0.05)
     axes.set_yticks(*dice_ticks(low - 0.03, high + 0.05))
     axes.set_xlabel("epoch")
-    axes.set_ylabel("soft validation Dice\n(axis stretched towards 1)")
+    axes.set_ylabel(f"{'' if hard else 'soft '}validation Dice\n(axis stretched towards 1)")
     figure.legend(loc="center right", bbox_to_anchor=(1, 0.5))
     longest = max(len(m) for m in middles)
     heading(figure, f"How training went, up to {longest} epochs",

@@ -47,7 +47,7 @@ def distribution(leaderboard: Leaderboard) -> Figure | None:
     figure.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 0))
     row = min(rows, key=lambda r: min(r.image_dice))
     k = int(np.argmin(row.image_dice))
-    said = f"The hardest image costs {label(display(row.name), 30)} most: Dice {row.image_dice[k]:.2f}"
+    said = f"The lowest Dice of an image: {row.image_dice[k]:.2f}, {label(display(row.name), 30)}"
     heading(figure, said, f"{label(row.images[k], 40)}; every image by a training that never saw it"
             f"{first_of(len(rows), len(leaderboard.rows))}")  # fmt: skip
     return figure

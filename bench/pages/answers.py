@@ -186,31 +186,6 @@ def about(leaderboard: Leaderboard, rows: Sequence[Row] = ()) -> str:
     return f"The intervals cover patients and {n}{f' to {seeds[-1]}' if some else ''} seeds.{ensembles}"
 
 
-def stable(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
-    """Whether the first row keeps the highest mean if all borders of the ground truth are shifted; None where no label
-    tolerances were recorded."""
-    result = leaderboard.ranking
-    if result is None or len(result.tolerance_dice) < 2:
-        return None
-    first = result.names[0]
-    rivals: dict[str, list[int]] = {}
-    for px, ranks in sorted(result.tolerance_ranks.items()):
-        leader = min(zip(ranks, result.names, strict=True))[1]
-        if ranks[0] > min(ranks):
-            rivals.setdefault(leader, []).append(px)
-    tried = ", ".join(f"{px:+d}" for px in sorted(result.tolerance_dice) if px)
-    if not rivals:
-        return (
-            f"Yes: {name(first)} keeps the highest mean if the ground truth is eroded or dilated ({tried} px); no"
-            " differences were tested."
-        )
-    parts = [f"{name(rival)} leads at {', '.join(f'{k:+d}' for k in px)} px" for rival, px in rivals.items()]
-    return (
-        f"Not always: with the ground truth eroded (-) or dilated (+), {listed(parts)} ({tried} tried), by the order of"
-        " means, which is not tested."
-    )
-
-
 def converged(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     """Which rows more epochs might have helped; None where all had converged. A tenth is left to chance."""
     result = [(row, rose, cells) for row, rose, cells in rising(leaderboard) if rose > cells / 10]
@@ -227,7 +202,6 @@ def further(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, s
     result = [
         (TRUST, trust(leaderboard)),
         (CHOSEN, chosen(leaderboard, name)),
-        ("Does the order hold if all borders are shifted?", stable(leaderboard, name)),
         ("Had training converged?", converged(leaderboard, name)),
         ("What did these trainings cost?", cost(leaderboard, name)),
         (SEEDS, unequal(leaderboard, name)),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.markdown import NONE, code, counted, duration, escape, listed, millions
+from bench.markdown import NONE, code, counted, escape, listed, millions
 from bench.pages import leading, other_measures, tables
 from bench.pages.leading import networks
 from bench.pages.suite_page import shown
+from bench.records.record import PROTOCOL
 from bench.speed.throughput_table import ThroughputTable
-from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
+from bench.statistics.rows import MIN_SEEDS, Conditions, Leaderboard, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN
 from bench.suites import THREE
 
@@ -26,13 +27,29 @@ def best(leaderboard: Leaderboard) -> str:
     return f"{shown(row.name)}{few}, mean Dice {dice_of(row)} {over}, {by}."
 
 
-def higher(leaderboard: Leaderboard, other: Leaderboard | None) -> str:
-    """The best row of the leaderboard of another recipe, where its mean is higher; else empty."""
-    if other is None or (row := networks(other)[0]).dice.value <= networks(leaderboard)[0].dice.value:
-        return ""
-    seeds = counted(len(row.seeds), "seed")
-    recipe = escape(other.conditions.recipe)
-    return f" Higher, in the table of recipe {recipe} below: {shown(row.name)} ({seeds}), {dice_of(row)}."
+def higher(leaderboard: Leaderboard, other: Leaderboard | None, leaderboards: Sequence[Leaderboard]) -> str:
+    """What has a higher mean on the same images: the best row of the leaderboard of another recipe, and the best
+    network of all; empty where neither has."""
+    key, least = leaderboard.conditions, networks(leaderboard)[0].dice.value
+    beside = [(networks(other)[0], other)] if other else []
+    alike = [
+        (row, s)
+        for s in leaderboards
+        for row in s.ranked
+        if row.single and s.conditions.split == key.split and s.conditions.test_set == key.test_set
+    ]
+    best = max(alike, key=lambda one: one[0].dice.value, default=None)
+    rows = [one for one in [*beside, *([best] if best and best not in beside else [])] if one[0].dice.value > least]
+    if len(rows) == 2 and rows[1][0].dice.value <= rows[0][0].dice.value:
+        del rows[1]
+    each = [f"{shown(row.name)}, {dice_of(row)} ({_of(row, s.conditions, s is other)})" for row, s in rows]
+    return f" Higher: {'; '.join(each)}." if each else ""
+
+
+def _of(row: Row, key: Conditions, below: bool) -> str:
+    old = f", protocol {key.protocol}" * (key.protocol < PROTOCOL)
+    where = "below" if below else f"suite {escape(key.suite)}"
+    return f"recipe {escape(key.recipe)}, {counted(len(row.seeds), 'seed')}{old}, {where}"
 
 
 def significance(leaderboard: Leaderboard) -> str:
@@ -56,7 +73,7 @@ def convergence(leaderboard: Leaderboard) -> str | None:
     epochs = sorted({c.epochs for c in cells})
     ran = f"{epochs[0]}" if len(epochs) == 1 else f"at most {epochs[-1]}"
     return (
-        f"the validation Dice was still rising in {rising} of {len(cells)} trainings when their epochs ran out: the"
+        f"soft validation Dice was still rising in {rising} of {len(cells)} trainings when their epochs ran out: the"
         f" table ranks what {ran} epochs reach."
     )
 
@@ -91,38 +108,32 @@ def _least_lead(leaderboard: Leaderboard, first: Row, others: Sequence[Row]) -> 
 
 
 def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
-    """The costs of the best row and of the row with the fewest multiply-adds within the margin of it."""
-    rows = networks(leaderboard)
-    near = [row for row in rows if rows[0].dice.value - row.dice.value <= MARGIN]
-    result = min(near, key=lambda row: (row.gmacs, row.parameters))
-    if result is rows[0]:
-        return (
-            f"no network with fewer multiply-adds is within {MARGIN} of {shown(result.name)}'s mean Dice."
-            f" {shown(result.name)} takes {_costs(leaderboard, result, measured)}. {_next(leaderboard, rows, measured)}"
-        )
-    return (
-        f"of the networks within {MARGIN} of the best mean {shown(result.name)}, {dice_of(result)}, has the fewest"
-        f" multiply-adds: {_costs(leaderboard, result, measured)};"
-        f" {shown(rows[0].name)}: {_costs(leaderboard, rows[0], measured)}."
-    )
+    """What the best row costs, and what less computing costs in Dice: the rows that no other betters with fewer
+    multiply-adds."""
+    best, *others = networks(leaderboard)
+    work = _work(leaderboard, best, measured, " multiply-adds an image")
+    said = f"{shown(best.name)} takes {millions(best.parameters)} parameters, {work}."
+    fewer = [
+        f"{shown(row.name)} by {best.dice.value - row.dice.value:.3f} ({_work(leaderboard, row, measured)})"
+        for row in _front(best, others)
+    ]
+    if not fewer:
+        return f"{said} No other network takes fewer multiply-adds."
+    return f"{said} Less computing lowers the mean: {'; '.join(fewer)}."
 
 
-def _next(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[ThroughputTable]) -> str:
-    """Cost and loss of Dice of the network with the fewest multiplications."""
-    light = min(rows, key=lambda r: (r.gmacs, r.parameters))
-    away = rows[0].dice.value - light.dice.value
-    return f"{shown(light.name)}, which computes least, scores {away:.3f} less: {_costs(leaderboard, light, measured)}."
+def _front(best: Row, others: Sequence[Row]) -> list[Row]:
+    """Of rows by mean those that take fewer multiply-adds than all with a higher mean: the Pareto front."""
+    result = [best]
+    for row in others:
+        if row.gmacs < result[-1].gmacs:
+            result.append(row)
+    return result[1:]
 
 
-def _costs(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable]) -> str:
-    what = "fold" if leaderboard.conditions.folds > 1 else "seed"
+def _work(leaderboard: Leaderboard, row: Row, measured: Sequence[ThroughputTable], what: str = "") -> str:
     speed = tables.rate(leaderboard, row, measured)
-    rate = f", {speed} images/s" if speed != NONE else ""
-    spent = "processor time" if leaderboard.processor_time else "training"
-    return (
-        f"{millions(row.parameters)} parameters, {row.gmacs:.2f} billion multiply-adds an image,"
-        f" {duration(row.train_seconds)} of {spent} a {what}{rate}"
-    )
+    return f"{row.gmacs:.2f} billion{what}" + (f", {speed} images/s" if speed != NONE else "")
 
 
 def founding(leaderboards: Sequence[Leaderboard]) -> str | None:

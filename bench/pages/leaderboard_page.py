@@ -54,7 +54,7 @@ def _answer(
     measured: Sequence[ThroughputTable],
 ) -> list[str]:
     lines = [
-        ("Best", f"{best(leaderboard)}{higher(leaderboard, other)}"),
+        ("Best", f"{best(leaderboard)}{higher(leaderboard, other, leaderboards)}"),
         ("Significance", significance(leaderboard)),
         ("Cost", cost(leaderboard, measured)),
     ]

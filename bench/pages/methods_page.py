@@ -37,7 +37,7 @@ MEASURES = (
     ("Stored size", "the original size of an image's mask. HD95, ASSD and NSD on a leaderboard are computed at this"
      " size: probabilities are upsampled to it, then thresholded. Distances are in mm where the pixel spacing is known,"
      " else in px."),
-    ("Two components", "share of predictions with exactly two connected components and no hole."),
+    ("Two lungs", "share of predictions with exactly two connected components and no hole, at the network's size."),
     ("ECE, Brier", "expected calibration error (15 equal-width bins) and Brier score over all pixels at the network's"
      " input size. 0 is perfect; most pixels are easy to classify."),
     ("Soft Dice", "Dice of probabilities, without a threshold. Validation curves and convergence warnings use it;"

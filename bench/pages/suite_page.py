@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from bench import names
-from bench.markdown import code, escape, generated, listed, paragraph, table
+from bench.markdown import code, counted, escape, generated, listed, paragraph, table
 from bench.pages import (
     answers,
     comparisons,
@@ -34,12 +34,12 @@ CAPTIONS = {
     "leaderboard": "Mean Dice of each network with its 95 % interval, and its paired difference to the best",
     "pairwise": "Verdict of each pair of networks",
     "distribution": "Dice of each image by network: quartiles, outliers and mean",
-    "curves": "Median soft validation Dice over epochs by network",
+    "curves": "Median validation Dice over epochs by network",
     "confusion": "Confusion matrices of pixels, normalised by the true class",
     "speed": "Images per second against mean Dice by network",
     "gallery": "Best, median and worst images with outlines of ground truth and prediction",
 }
-MOST_ROWS = 10  # of a leaderboard whose costs and other measures are shown in a table too; CSV has them all
+MOST_ROWS = 12  # of a leaderboard whose costs and other measures are shown in a table too; CSV has them all
 FOLDED = ("distribution", "curves", "confusion", "speed", "gallery")
 
 
@@ -145,7 +145,7 @@ def superseded(leaderboard: Leaderboard, figures: Figures) -> list[str]:
         _heading(leaderboard),
         paragraph(_conditions(leaderboard, brief=True)),
         paragraph(f"**Which was best?** {answers.best(leaderboard, shown)}"),
-        *([tables.accuracy(leaderboard, leaderboard.rows)] if leaderboard.rows else []),
+        *([tables.accuracy(leaderboard, leaderboard.rows, seeds=True)] if leaderboard.rows else []),
         *map(paragraph, tables.footnotes(leaderboard, leaderboard.rows)),
         *_image("leaderboard", figures),
     ]
@@ -239,7 +239,7 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
         each = [f"{listed(names)} {'are each' if len(names) > 1 else 'is'} {what}" for what, names in alike.items()]
         notes.append(f"Rows for which nothing was trained: {'; '.join(each)}. {_costs_of(made)}")
     if absent := completeness.never_run(leaderboard):
-        notes.append(f"Registered, but not run in this table (`--arch` runs them): {', '.join(map(shown, absent))}.")
+        notes.append(f"{counted(len(absent), 'more architecture')} can be run in this table: `python -m bench list`.")
     if absent := completeness.variants_never_run(leaderboard):
         notes.append(f"Variants of the suite that were not run here: {', '.join(map(escape, absent))}.")
     said = [paragraph(note) for note in notes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from bench.findings import BEST, against_best, single_seed
@@ -20,6 +21,7 @@ NAME = 24  # letters of a network's name that leave room for all columns
 FINE = 4  # of differences, which are paired and ten times as sure
 NEVER = "never"
 ROUGH = "~"  # before a rate that was not steady
+ELSEWHERE = "†"  # after a time that another processor took
 FEW = "¹"
 FEW_MEANS = f"{FEW} fewer than {MIN_SEEDS} seeds on a side: about these trained weights, not about the method."
 
@@ -52,21 +54,24 @@ def describe(pair: Pair) -> str:
     return pair.verdict if pair.generalises_over_seeds or pair.verdict == UNKNOWN else f"{pair.verdict}{FEW}"
 
 
-def accuracy(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
-    """Mean Dice with its interval, the verdict against the best, and borders at the stored size, or, where no row was
-    scored there, parameters and training time."""
+def accuracy(leaderboard: Leaderboard, rows: Sequence[Row], seeds: bool = False) -> str:
+    """Mean Dice with its interval, the verdict against the best, borders at the stored size where any row was scored
+    there, and two lungs. seeds: whether their number is shown, too."""
     stored = any(r.stored for r in rows)
     short = max((len(display(r.name)) for r in rows), default=0) <= NAME
     unit = common_unit(leaderboard.rows)
-    more = [m.column.format(unit=unit) for m in _columns()] if stored else ["Params", "Training"] if short else []
-    headers = ["Network", "Dice [95 %]", "Verdict", "Difference [95 %]", *more]
+    headers = ["Network", *(["Seeds"] if seeds else []), "Dice [95 %]", "Verdict", "Difference [95 %]",
+               *([m.column.format(unit=unit) for m in _columns()] if stored else []),
+               *(["Two lungs"] if short else [])]  # fmt: skip
     body = [
         [
             escape(display(r.name)),
+            *([str(len(r.seeds))] if seeds else []),
             unbroken(with_interval(r.dice, DIGITS)),
             unbroken(verdict(leaderboard, r)),
             difference(leaderboard, r),
-            *(_border(r) if stored else _size(r) if short else []),
+            *(_border(r) if stored else []),
+            *([unbroken(f"{100 * r.two_component_rate:.0f} %")] if short else []),
         ]
         for r in rows
     ]
@@ -84,8 +89,9 @@ def _columns() -> list[Metric]:
     return [metric for metric in METRICS.values() if metric.column]
 
 
-def _size(row: Row) -> list[str]:
-    return [unbroken(millions(row.parameters)), unbroken(duration(row.train_seconds))]
+def _size(leaderboard: Leaderboard, row: Row) -> list[str]:
+    mark = ELSEWHERE * (row.name in _elsewhere(leaderboard))
+    return [unbroken(millions(row.parameters)), unbroken(duration(row.train_seconds)) + mark]
 
 
 def costs(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[ThroughputTable]) -> str:
@@ -95,7 +101,7 @@ def costs(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[Thro
                *([f"To {level}"] if timed else []), "Images/s"]  # fmt: skip
     body = [
         [escape(display(r.name)), str(len(r.seeds)),
-         *(short_ratio(r.means[k]) for k in ("iou", "precision", "recall", "accuracy")), *_size(r),
+         *(short_ratio(r.means[k]) for k in ("iou", "precision", "recall", "accuracy")), *_size(leaderboard, r),
          *([unbroken(time_to(r.seconds_to.get(level)))] if timed else []), rate(leaderboard, r, measured)]
         for r in rows
     ]  # fmt: skip
@@ -137,29 +143,42 @@ def _costs_explained(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
 
 
 def _trained_on(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
-    """The processor whose time the table gives; where there are several, which rows were trained on each."""
-    by_processor: dict[str, list[str]] = {}
-    for row in rows if leaderboard.processor_time else ():
-        local = sorted({cell.made_with["processor"] for cell in leaderboard.cells_of(row)})
-        by_processor.setdefault(" and ".join(local), []).append(escape(display(row.name)))
-    if len(by_processor) < 2:
-        return "".join(f"; on {escape(processor)}" for processor in by_processor)
-    each = "; ".join(f"{listed(names)} on {escape(processor)}" for processor, names in by_processor.items())
-    return f"; times on different processors are not comparable: {each}"
+    """The processor whose time the table gives, and of what rows that of others cannot be compared with it."""
+    if not leaderboard.processor_time:
+        return ""
+    others = _elsewhere(leaderboard)
+    local = {_processor(leaderboard, row) for row in rows if row.name not in others}
+    marked = sorted({others[row.name] for row in rows if row.name in others})
+    apart = f" ({ELSEWHERE} on {escape(listed(marked))}: not comparable)" if marked else ""
+    return f"; on {escape(listed(sorted(local)))}{apart}" if local else apart
+
+
+def _elsewhere(leaderboard: Leaderboard) -> dict[str, str]:
+    """The rows that were not trained on the processor of most rows, with theirs; none where times are the clock's."""
+    if not leaderboard.processor_time:
+        return {}
+    of_row = {row.name: _processor(leaderboard, row) for row in leaderboard.rows}
+    (most, _), *_ = Counter(of_row.values()).most_common(1)
+    return {name: processor for name, processor in of_row.items() if processor != most}
+
+
+def _processor(leaderboard: Leaderboard, row: Row) -> str:
+    return listed(sorted({cell.made_with["processor"] for cell in leaderboard.cells_of(row)}) or ["unknown"])
 
 
 def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True) -> str:
     """Explanation of the columns of the tables, and their footnotes. with_costs: whether the second is shown, too."""
-    at = f"Dice{', IoU, precision, recall and accuracy' * with_costs}, means over patients, at"
-    at += f" {leaderboard.conditions.size[0]} px"
+    px = f"{leaderboard.conditions.size[0]} px"
+    at = f"Means over patients at {px}"
     if any(r.stored for r in rows):
-        at += "; HD95 (95th percentile of boundary distances, median over predictions) and NSD (share of the boundary"
-        at += f" within 2 {common_unit(leaderboard.rows)}, mean over patients) at each mask's original size"
-    several = " Intervals are not corrected for several pairs, verdicts are." * (len(leaderboard.pairs) > 1)
+        unit = common_unit(leaderboard.rows)
+        at += f"; HD95 (median over predictions) and NSD (within 2 {unit}) at each mask's original size"
+    several = ", intervals are not" * (len(leaderboard.pairs) > 1)
     costs = _costs_explained(leaderboard, rows) * with_costs
     parts = [
-        f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice.{several}{costs} {NONE}: not"
-        " measured, or the best itself."
+        f"{at}. Verdict and difference: against the best, equivalent within {MARGIN} Dice; verdicts are corrected for"
+        f" all pairs{several}. Two lungs: share of predictions of two components without a hole.{costs} {NONE}: not"
+        " measured, or the best itself. [Definitions](METHODS.md)."
     ]
     return " ".join([*parts, *footnotes(leaderboard, rows)])
 

@@ -327,7 +327,7 @@ class CellRow:
     best_epoch: int | None
     kept_dice: float | None  # of the validation images, by the weights that were kept
     rising: bool  # whether it still bettered its validation Dice when its epochs ran out
-    curves: Mapping[str, tuple[float, ...]]  # loss, val_loss and val_dice, (epochs,); empty without a history
+    curves: Mapping[str, tuple[float, ...]]  # (epochs,) each of stats.CURVES; empty without a history
     total_seconds: float
 
 
