@@ -45,9 +45,7 @@ Curves = dict[str, dict[str, list[float]]]
 def here(threads: int, shake: int | None) -> Curves:
     """All golden runs in this process."""
     runtime.init_backend(0, threads)
-    import lungseg
-
-    build = lungseg.build
+    build = golden.built
 
     def shaken(*given: Any, **more: Any) -> Any:
         model, random = build(*given, **more), np.random.default_rng(shake)
@@ -55,7 +53,7 @@ def here(threads: int, shake: int | None) -> Curves:
         model.set_weights([np.nextafter(w, way) for w, way in zip(model.get_weights(), ways, strict=True)])
         return model
 
-    lungseg.build = build if shake is None else shaken
+    golden.built = build if shake is None else shaken
     with tempfile.TemporaryDirectory() as folder:
         return {name: golden.run(name, Path(folder)) for name in golden.RUNS}
 

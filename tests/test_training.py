@@ -11,7 +11,6 @@ from processors import BFLOAT16
 
 import lungseg
 from lungseg import metrics, runtime, training
-from lungseg.architectures.blocks import LayerFactory
 from lungseg.batches import to_arrays
 from lungseg.errors import UsageError
 from lungseg.losses import LOSSES, dice_loss
@@ -45,18 +44,23 @@ def one_layer(seed=0):
     return keras.Model(inputs, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(inputs))
 
 
+def network(dtype="float32"):
+    """Everything that can keep state between epochs: normalisation, dropout, Adam's moments."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((SIDE, SIDE, 1))
+    x = keras.layers.Conv2D(4, 3, padding="same", dtype=dtype)(inputs)
+    x = keras.layers.ReLU(dtype=dtype)(keras.layers.BatchNormalization(momentum=0.9, dtype=dtype)(x))
+    x = keras.layers.Dropout(0.3, dtype=dtype)(x)
+    return keras.Model(inputs, keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32")(x))
+
+
 def trained(recipe=RECIPE, model=None, data=None, seed=0, watch=None):
     model = model or one_layer()
     return model, training.fit(model, data or prepared(), FOLD, recipe, seed, watch)
 
 
 def test_same_seed_same_history_and_weights():
-    def once(seed):
-        keras.utils.set_random_seed(0)
-        model = lungseg.build("unet", (SIDE, SIDE, 1), 2)
-        return trained(replace(RECIPE, epochs=2), model, seed=seed)[1]
-
-    first, again = once(0), once(0)
+    first, again = (trained(replace(RECIPE, epochs=2), network())[1] for _ in range(2))
     assert first.weights_sha256 == again.weights_sha256
     assert {k: v for k, v in first.history.items() if "seconds" not in k} == {
         k: v for k, v in again.history.items() if "seconds" not in k
@@ -118,8 +122,7 @@ def test_an_average_that_keeps_all_or_less_than_nothing_is_refused(share):
 
 @pytest.mark.parametrize("precision", [pytest.param("mixed_bfloat16", marks=BFLOAT16), "mixed_float16"])
 def test_an_average_of_half_precision_training_is_of_its_float32_weights(precision):
-    keras.utils.set_random_seed(0)
-    model = lungseg.build("unet", (SIDE, SIDE, 1), 2, LayerFactory(dtype=precision))
+    model = network(precision)
     recipe = replace(RECIPE, epochs=2, precision=precision, ema_decay=0.5)
     result = trained(recipe, model)[1]
     assert all(weight.dtype == np.float32 and np.isfinite(weight).all() for weight in model.get_weights())
@@ -170,15 +173,7 @@ def after_each_epoch(monkeypatch, recipe, original=training.History):
             super().on_epoch_end(epoch, logs)
 
     monkeypatch.setattr(training, "History", History)
-    return seen, *trained(recipe, normalised())
-
-
-def normalised():
-    """With normalising statistics, which are no trained weights."""
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((SIDE, SIDE, 1))
-    x = keras.layers.BatchNormalization(momentum=0.5)(keras.layers.Conv2D(2, 3, padding="same")(inputs))
-    return keras.Model(inputs, keras.layers.Conv2D(1, 1, activation="sigmoid")(x))
+    return seen, *trained(recipe, network())  # whose normalising statistics are no trained weights
 
 
 def test_an_average_of_the_weights_is_validated_and_kept_and_training_goes_on_without_it(monkeypatch):

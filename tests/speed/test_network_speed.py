@@ -12,14 +12,15 @@ SHAPE, BATCH, WIDTH = (64, 64, 1), 4, 8
 
 
 def pytest_generate_tests(metafunc):
-    """All of them where they are timed. Untimed, one shows that the code here still runs: test_golden.py holds what
-    trainings of all three give, test_architectures.py the shape of what they predict."""
+    """All of them where they are timed. Untimed, the network of one convolution of fixture ``faulty`` shows that the
+    code here still runs: test_golden.py holds what trainings of all three give, test_architectures.py the shape of
+    what they predict."""
     timed = metafunc.config.getoption("benchmark_enable")
-    metafunc.parametrize("network", NETWORKS if timed else NETWORKS[:1], indirect=True, scope="module")
+    metafunc.parametrize("network", NETWORKS if timed else ("tiny",), indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
-def network(request):
+def network(request, faulty):
     """A compiled network, with images (B, H, W, 1) in [0, 1] and masks of about a third."""
     recipe = recipes.recipe("smoke")
     style = LayerFactory(momentum=recipe.batch_norm_momentum, dtype=recipe.precision)
