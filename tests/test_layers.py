@@ -93,6 +93,14 @@ def test_only_the_command_line_imports_the_command_line():
     assert {name for name in users if not name.startswith("lungseg.cli")} == {"lungseg.__main__"}
 
 
+def test_each_tool_is_named_in_contributing():
+    """A tool that no document names is found by nobody, and written again."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tools = [path for path in (ROOT / "tests" / "tools").iterdir() if path.suffix in (".py", ".sh")]
+    assert tools
+    assert [path.name for path in sorted(tools) if path.name not in text] == []
+
+
 FOR_READERS_OF_JSON = {"hd95_state", "target_components", "target_holes"}  # as bench/records/record.py says
 
 
