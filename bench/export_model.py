@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -60,15 +61,20 @@ def run(options: argparse.Namespace) -> int:
             except DataError as error:
                 problems += error.problems
     if not written and not problems:
-        raise UsageError(
-            f"{options.results.root}: no finished row of suite {suite.name}; "
-            f"`python -m bench run {suite.name}` makes them"
-        )
+        raise UsageError(f"{options.results.root}: no finished row of suite {suite.name}; {_remedy(suite, options)}")
     for path in written:
         print(f"written: {near(path)}")
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
     return PARTIAL if problems else 0
+
+
+def _remedy(suite: Suite, options: argparse.Namespace) -> str:
+    """The command that makes rows to export. A suite that trains only some of its folds has none unless asked for
+    all of them."""
+    every = f" --folds {','.join(map(str, range(suite.folds)))}" if suite.fold_subset is not None else ""
+    arch = f" --arch {shlex.quote(options.arch)}" if options.arch is not None else ""
+    return f"`python -m bench run {suite.name}{arch}{every}` makes them"
 
 
 def _finished(leaderboard: Leaderboard, wanted: Sequence[str] | None) -> list[Row]:

@@ -29,14 +29,18 @@ CODE = ("Lambda", "__lambda__", "TFSMLayer")  # hold Python's bytes or a graph o
 MOST_BYTES = 64 << 20  # of a configuration, which is text of some hundred layers
 
 
-def load_model(path: str | Path) -> keras.Model:
+def load_model(path: Model) -> keras.Model:
     """The trained network of a model folder, or of a file that ``model.save`` wrote.
 
     Checked before use: a folder whole, by its hashes; a ``.keras`` file for code, which is refused.
     Not compiled. It takes images float32 (B, h, w, 1) in [0, 1] and gives lung probabilities (B, h, w, 1).
     Raises DataError, in one sentence, for what is damaged, changed or no model, and for an ONNX graph alone, as the
-    shipped model is (``lungseg.predict`` runs it), UsageError for a file of another kind.
+    shipped model is (``lungseg.predict`` runs it), UsageError for a file, or a value, of another kind.
     """
+    if isinstance(path, ModelFolder):
+        return model_folder.build(path)
+    if not isinstance(path, str | Path):
+        raise UsageError(f"path: give a model folder, its path or a .keras file's, not {_kind(path)}")
     place = Path(path).expanduser()
     if (place.suffix == ".keras" and not place.is_dir()) or place.is_file():
         return _keras_file(place)
@@ -106,7 +110,7 @@ def _found(model: object) -> ModelFolder:
 
 def _kind(value: object) -> str:
     """What a value is, for a message; Keras is not imported for it."""
-    return "a Keras model" if hasattr(value, "get_weights") else type(value).__name__
+    return "a Keras model" if hasattr(value, "get_weights") else "None" if value is None else type(value).__name__
 
 
 def _image(picture: Any, k: int) -> images.Image:

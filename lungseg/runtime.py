@@ -199,16 +199,23 @@ def use_devices(devices: int) -> None:
     whole batch. TensorFlow's MirroredStrategy normalises each share by itself and weights shares of unequal size alike,
     which is another training than the recipe's. The batch is the recipe's; neither it nor the learning rate grows.
     Call it after ``init_backend`` and before a model is built. Raises UsageError as ``check_devices`` does, and where
-    the machine has fewer.
+    the machine has fewer, or devices of several kinds: the slowest sets the pace, and a record names one kind.
     """
     check_devices(devices)
     if devices == 1:
         return
+    import jax
     import keras
 
     result = keras.distribution.list_devices()
     if len(result) < devices:
         raise UsageError(f"{devices} devices for one training: this machine has {len(result)} ({', '.join(result)})")
+    kinds = sorted({device.device_kind for device in jax.devices()[:devices]})
+    if len(kinds) > 1:
+        raise UsageError(
+            f"{devices} devices for one training: the first {devices} are of several kinds ({', '.join(kinds)}); name"
+            " cards of one kind by CUDA_VISIBLE_DEVICES, or train on fewer"
+        )
     mesh = keras.distribution.DeviceMesh((devices,), ["batch"], result[:devices])
     keras.distribution.set_distribution(keras.distribution.DataParallel(device_mesh=mesh, auto_shard_dataset=False))
 

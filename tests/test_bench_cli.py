@@ -8,6 +8,7 @@ import pytest
 import lungseg
 from bench.__main__ import main
 from bench.cli import reporting
+from bench.suites import SUITES
 from lungseg.__main__ import main as lungseg_main
 from lungseg.provenance import ROOT
 
@@ -26,7 +27,7 @@ def test_help_and_list_load_no_backend_and_no_arrays():
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["run", "fast"], 2, "unknown suite 'fast': known are smoke, quick"),
+        (["run", "fast"], 2, f"unknown suite 'fast': known are {', '.join(SUITES)}"),
         (["run", "quick", "--arch", "vnet"], 2, "known are unet, resunet, r2unet"),
         (["run", "montgomery-128"], 2, "LUNGSEG_DATA"),
         (["run", "montgomery-128", "--data", "nowhere"], 3, "no such folder"),

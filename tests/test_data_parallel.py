@@ -3,7 +3,9 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -70,6 +72,19 @@ def test_fewer_than_one_device_is_refused():
 def test_several_devices_need_jax(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     with pytest.raises(UsageError, match="KERAS_BACKEND=jax"):
+        runtime.use_devices(2)
+
+
+def test_devices_of_several_kinds_are_refused(monkeypatch):
+    """The record would bear the first's name, and so lie beside trainings on that card alone."""
+    import keras
+
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    devices = [SimpleNamespace(device_kind=kind) for kind in ("NVIDIA A100", "Tesla T4", "NVIDIA A100")]
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(devices=lambda: devices))
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0", "gpu:1", "gpu:2"])
+    monkeypatch.setattr(keras.distribution, "DeviceMesh", lambda *_: pytest.fail("used"))
+    with pytest.raises(UsageError, match=r"2 devices .* of several kinds \(NVIDIA A100, Tesla T4\); name"):
         runtime.use_devices(2)
 
 

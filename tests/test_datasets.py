@@ -94,5 +94,5 @@ def test_any_dataset_comes_sorted_and_without_doubles(tmp_path, monkeypatch):
 
 
 def test_unknown_dataset_lists_the_known():
-    with pytest.raises(UsageError, match=r"'jsrtt': known are folder, montgomery, phantom, shenzhen"):
+    with pytest.raises(UsageError, match=f"'jsrtt': known are {', '.join(lungseg.DATASETS)}$"):
         lungseg.load("jsrtt", ".")

@@ -128,7 +128,22 @@ def test_a_job_on_several_devices_sees_the_cards_with_the_fewest_jobs(monkeypatc
     with local._chosen(1), local._chosen(2) as two:
         assert two == {"CUDA_VISIBLE_DEVICES": "1,2"}
     with local._chosen(3) as every:
-        assert every == {}, "all that there are"
+        assert every == {"CUDA_VISIBLE_DEVICES": "0,1,2"}
+    with local._chosen(4) as too_many:
+        assert too_many == {}, "its process says so"
+
+
+def test_a_job_on_several_devices_sees_cards_of_one_kind(monkeypatch):
+    """Its record names the first's kind; the second card of this machine is another."""
+    listed = [("0", "GPU-a", "NVIDIA A100"), ("1", "GPU-b", "Tesla T4"), ("2", "GPU-c", "NVIDIA A100")]
+    monkeypatch.setattr(room.machine, "_cards", lambda: listed)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    room.machine.own_device_kind.cache_clear()
+    try:
+        with Local()._chosen(2) as two:
+            assert two == {"CUDA_VISIBLE_DEVICES": "0,2"}
+    finally:
+        room.machine.own_device_kind.cache_clear()
 
 
 def test_each_job_sees_the_card_with_the_fewest_jobs(monkeypatch, tmp_path):

@@ -153,3 +153,10 @@ def test_without_a_finished_row_nothing_is_made(tmp_path, capsys):
     (tmp_path / "runs").mkdir()
     assert main(["export-model", SUITE.name, "--results", str(tmp_path)]) == 2
     assert "no finished row" in capsys.readouterr().err
+
+
+def test_a_suite_of_one_fold_names_the_command_that_finishes_a_row(tmp_path, capsys):
+    """`bench run smoke` trains one fold of two, as the gate does, so no row of it is ever finished."""
+    (tmp_path / "runs").mkdir()
+    assert main(["export-model", "smoke", "--arch", "r2unet", "--results", str(tmp_path)]) == 2
+    assert "`python -m bench run smoke --arch r2unet --folds 0,1` makes them" in capsys.readouterr().err

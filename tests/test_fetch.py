@@ -262,7 +262,7 @@ def test_what_cannot_be_fetched_says_how_to_get_it(dataset, message, tmp_path):
 
 
 def test_an_unknown_dataset_lists_the_known():
-    with pytest.raises(UsageError, match="known are folder, montgomery, phantom, shenzhen"):
+    with pytest.raises(UsageError, match=f"known are {', '.join(DATASETS)}$"):
         fetch.fetch("montgomary")
 
 

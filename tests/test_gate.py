@@ -284,7 +284,7 @@ def gate_verb(tmp_path, monkeypatch):
     """`python -m bench gate` or another verb of it, with a summary instead of a training."""
 
     def run(verb, now):
-        monkeypatch.setattr(comparing, "_trained", lambda suite, options: now)
+        monkeypatch.setattr(comparing, "_trained", lambda suite, options, *_: now)
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
         return main([verb, "--baseline", str(tmp_path / "baseline.json"), "--results", str(tmp_path / "out")])
 

@@ -79,6 +79,22 @@ def test_no_baseline_is_exit_5_with_the_command_that_makes_one_before_training(
 
 @pytest.mark.fault("F85")
 @pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--suite", "quick"], "holds suite smoke, not quick; leave out --suite, or name"),
+        ([], "lacks cases that the baseline has: 24"),
+    ],
+)
+def test_a_baseline_about_something_else_is_refused_before_training(good, tmp_path, capsys, monkeypatch, more, words):
+    """A suite may take hours, and what it leaves could not be compared."""
+    monkeypatch.setattr("bench.running.suite_run.train", lambda *_, **__: pytest.fail("trained"))
+    store.write_text(tmp_path / "b.json", store.layout(good))
+    assert main(["gate", "--baseline", str(tmp_path / "b.json"), "--results", str(tmp_path), *more]) == 5
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.fault("F85")
+@pytest.mark.parametrize(
     ("path", "value", "words"),
     [
         (("suite",), "quick", "suite"),

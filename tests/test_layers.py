@@ -2,9 +2,13 @@
 
 import ast
 import graphlib
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+
+from bench.records import record
+from lungseg.metrics import METRICS, Metric
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # of the package bench; those of one floor do not import each other
@@ -87,3 +91,24 @@ def test_no_modules_import_each_other_in_a_circle():
 def test_only_the_command_line_imports_the_command_line():
     users = {name for name, path in MODULES.items() if any(n.startswith("lungseg.cli") for n in anywhere(path))}
     assert {name for name in users if not name.startswith("lungseg.cli")} == {"lungseg.__main__"}
+
+
+def test_each_tool_is_named_in_contributing():
+    """A tool that no document names is found by nobody, and written again."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tools = [path for path in (ROOT / "tests" / "tools").iterdir() if path.suffix in (".py", ".sh")]
+    assert tools
+    assert [path.name for path in sorted(tools) if path.name not in text] == []
+
+
+FOR_READERS_OF_JSON = {"hd95_state", "target_components", "target_holes"}  # as bench/records/record.py says
+
+
+def test_each_field_of_a_record_and_of_a_metric_is_read():
+    """What nothing reads is measured, stored and checked for nobody."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES)
+    read = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    parts = [part for part in vars(record).values() if isinstance(part, type) and is_dataclass(part)]
+    held = {f"{part.__name__}.{of.name}" for part in (*parts, Metric) for of in fields(part)
+            if of.name not in read | METRICS.keys() | FOR_READERS_OF_JSON}  # fmt: skip
+    assert held == set()

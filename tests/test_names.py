@@ -121,6 +121,17 @@ def test_no_old_word_is_shown_to_users():
     assert not wrong, "\n".join(wrong)
 
 
+def test_an_address_without_an_owner_says_that_it_must_be_replaced():
+    """There is no public address yet: who copies the line as it stands gets an error of pip or GitHub."""
+    files = [ROOT / "action.yml", ROOT / "CITATION.cff", ROOT / "pyproject.toml", *(ROOT / "docs").glob("*.md")]
+    every = [*texts(), *((path.name, path.read_text(encoding="utf-8")) for path in files)]
+    lacking = [
+        f"{name}: {part}" for name, text in every for part in text.split("\n\n")
+        if "OWNER/" in part and "replace OWNER" not in part
+    ]  # fmt: skip
+    assert lacking == []
+
+
 def test_recipes_and_their_variants_have_the_fields_names():
     assert {"reference", "smoke", "quick", "strong"} <= RECIPES.keys()
     assert not {"document", "brief", "short"} & RECIPES.keys()

@@ -76,8 +76,17 @@ def test_a_network_in_the_place_of_its_folder_is_told_apart_in_one_sentence():
         lungseg.predict([image], network)
     with pytest.raises(lungseg.UsageError, match=f"{words} list$"):
         lungseg.predict([image], [image])
-    with pytest.raises(lungseg.UsageError, match=f"{words} NoneType$"):
+    with pytest.raises(lungseg.UsageError, match=f"{words} None$"):
         lungseg.predict([image], None)
+
+
+@pytest.mark.parametrize(("value", "kind"), [(None, "None"), (3, "int"), (["my/model"], "list")])
+def test_what_is_no_path_is_not_loaded_as_a_model(value, kind):
+    words = "^path: give a model folder, its path or a .keras file's, not"
+    with pytest.raises(lungseg.UsageError, match=f"{words} {kind}$"):
+        lungseg.load_model(value)
+    with pytest.raises(lungseg.UsageError, match=f"{words} a Keras model$"):
+        lungseg.load_model(lungseg.build("lwnet", (32, 32, 1), 2))
 
 
 def test_a_model_in_the_place_of_pictures_is_told_to_come_second():

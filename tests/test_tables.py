@@ -29,8 +29,8 @@ def farthest(d):
     return float(d.of_both.max())
 
 
-WRONG = Metric("of_wrong", "1", "lower", 0.0, None, "counts", of_wrong, False, column="Wrong", definition="new.")
-FARTHEST = Metric("farthest", "mm", "lower", 0.0, math.inf, "distances", farthest, column="HD {unit}", average="median")
+WRONG = Metric("of_wrong", "1", 0.0, None, "counts", of_wrong, False, column="Wrong", definition="new.")
+FARTHEST = Metric("farthest", "mm", 0.0, math.inf, "distances", farthest, column="HD {unit}", average="median")
 
 
 def columns(text):

@@ -14,7 +14,7 @@ from bench.markdown import ratio
 from bench.records.results import Results
 from bench.tune import result
 from bench.tune.journal import OK
-from bench.tune.page import compared, page, trials_csv
+from bench.tune.page import compared, held_out_gain, page, trials_csv
 from lungseg.terminal import near
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -74,7 +74,9 @@ def test_what_is_published_is_the_record_and_its_page(tmp_path, trainings, capsy
     assert record.with_suffix(".md").read_text() == page(result.load(record), trials.name)
     assert f"]({trials.name})" in record.with_suffix(".md").read_text()
     assert record.read_bytes() == (Results(tmp_path).study(PLAN.name) / "tune.json").read_bytes()
-    assert near(record) in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert near(record) in shown
+    assert held_out_gain(result.load(record)) in shown
 
 
 def test_the_page_of_an_own_network_links_its_table_of_trials(tmp_path, trainings):
@@ -85,6 +87,17 @@ def test_the_page_of_an_own_network_links_its_table_of_trials(tmp_path, training
     (written_page,) = [path for path in written if path.suffix == ".md" and path.parent.name == "tuning"]
     (link,) = re.findall(r"^All 3 trials: \[.*\]\((.*)\)\.$", written_page.read_text(), re.MULTILINE)
     assert (written_page.parent / link).is_file()
+
+
+def test_the_folder_of_an_own_network_has_no_colon_and_an_older_one_goes_on(tmp_path, trainings):
+    """Some file systems and archives refuse it, and a variable such as PATH is cut there."""
+    own = ("--arch", "json.tool:main", "--trials", "1", "--seeds", "1")
+    assert tune(tmp_path, *own) == 0
+    (folder,) = (tmp_path / "tune").glob("smoke*")
+    assert (folder.name, (folder / "tune.md").is_file()) == ("smoke.json.tool_main.f0.32px.w4.e2", True)
+    older = folder.rename(folder.with_name(folder.name.replace("tool_main", "tool:main")))
+    assert tune(tmp_path, *own) == 0
+    assert [*(tmp_path / "tune").glob("smoke*")] == [older]
 
 
 def test_committed_pages_are_what_their_records_give():

@@ -66,6 +66,14 @@ def test_what_is_trained_is_what_a_page_shows(place):
     assert trained.augmentation is None or not trained.augmentation.hflip
 
 
+def test_an_axis_is_all_that_a_new_parameter_needs(monkeypatch):
+    usual = space.axes
+    monkeypatch.setattr(space, "axes", lambda base: (*usual(base), space.Axis("minimum_learning_rate", 0.0, 1e-3)))
+    place = space.values(STRONG)
+    assert place["minimum_learning_rate"] == STRONG.minimum_learning_rate
+    assert space.recipe(STRONG, {**place, "minimum_learning_rate": 0.000123456}).minimum_learning_rate == 0.000123
+
+
 def test_an_augmentation_that_moves_nothing_is_none():
     still = {**space.values(STRONG), **dict.fromkeys(space.AUGMENTATION, 0.0)}
     assert space.recipe(STRONG, still).augmentation is None

@@ -7,6 +7,7 @@ import pytest
 from chest_set import SHAPE, lungs, radiograph, replace_mask, three_cases
 
 from lungseg import images
+from lungseg.datasets import DATASETS
 from lungseg.datasets.verify import verify
 from lungseg.errors import UsageError
 
@@ -125,5 +126,5 @@ def test_the_report_fits_a_terminal(root):
 
 
 def test_an_unknown_dataset_lists_the_known(root):
-    with pytest.raises(UsageError, match="known are folder, montgomery"):
+    with pytest.raises(UsageError, match=f"known are {', '.join(DATASETS)}"):
         verify("nosuch", root)

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from lungseg import images
 from lungseg.datasets import phantom
-from lungseg.datasets.checks import looks_dilated
+from lungseg.datasets.checks import is_smooth
 from lungseg.datasets.verify import verify
 
 
@@ -101,11 +101,22 @@ def test_a_dilated_set_of_masks_is_told(root, kernel, passes):
 
 
 @pytest.mark.fault("F32")
-def test_drawn_masks_do_not_look_dilated(tmp_path):
+def test_drawn_masks_have_detail(tmp_path):
     phantom.write(tmp_path / "set", 8, (96, 80))
     assert not [kind for kind in verify("phantom", tmp_path / "set").warnings if "dilated" in kind]
-    assert not looks_dilated(np.zeros(SHAPE, bool))
-    assert not looks_dilated(np.ones(SHAPE, bool))
+    assert not is_smooth(np.zeros(SHAPE, bool))
+    assert not is_smooth(np.ones(SHAPE, bool))
+
+
+def test_a_set_that_was_drawn_smoothly_is_not_called_dilated(root):
+    """Both leave a mask without fine detail, so the warning names both."""
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    for k, stem in enumerate("abc"):
+        ellipses = [((rows - 20) / (12 + k / 2)) ** 2 + ((columns - x) / 8) ** 2 <= 1 for x in (12, 35)]
+        replace_mask(root, stem, ellipses[0] | ellipses[1])
+    (kind,) = verify("folder", root).warnings
+    assert kind.startswith("masks without detail below 3 pixels (dilated, ")
+    assert kind.endswith(" or drawn smoothly?)")
 
 
 @pytest.mark.fault("F33")

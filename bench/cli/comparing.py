@@ -26,7 +26,7 @@ from lungseg.terminal import near, silence
 
 
 def gate(options: argparse.Namespace) -> int:
-    """0 all is well, 1 regression, 4 not all could be judged, 5 not comparable."""
+    """0 all is well, 1 regression, 4 not all could be judged, 5 not comparable, before training where known."""
     markdown.check_tabulate()
     began = time.monotonic()
     before = guard.load_baseline(options.baseline)
@@ -34,7 +34,7 @@ def gate(options: argparse.Namespace) -> int:
     limits = _limits(options, suite, before["architectures"], whole=True)
     before = _asked(before, suite, options)
     note = replaced.note(options.baseline, before, options.against)
-    now = _trained(suite, options)
+    now = _trained(suite, options, before)
     findings = guard.compare(before, now, limits)
     strictness = guard.explain(before, now, limits)
     about = {"suite": suite.name, **_about(), "seconds": time.monotonic() - began}
@@ -159,7 +159,13 @@ def _limits(options: argparse.Namespace, suite: Suite, held: Iterable[str] = (),
 
 
 def _asked(before: Mapping[str, Any], suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
-    """The baseline, without the architectures that `--arch` leaves out. Raises NotComparable where none is left."""
+    """The baseline, without the architectures that `--arch` leaves out. Raises NotComparable where none is left, or
+    where it is of another suite."""
+    if before["suite"] != suite.name:
+        raise guard.NotComparable(
+            f"{options.baseline}: holds suite {before['suite']}, not {suite.name}; leave out --suite, or name another "
+            f"file: `lungseg-bench baseline --suite {suite.name} --baseline FILE` on a trusted commit writes one"
+        )
     held = before["architectures"]
     wanted = {
         name: of for name, of in held.items() if not options.arch or name.partition(" (")[0] in suite.architectures
@@ -179,9 +185,10 @@ def _about() -> dict[str, Any]:
     return {"commit": commit, "dirty": dirty, "time": now, "cpu": machine.cpu_name()}
 
 
-def _trained(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
+def _trained(suite: Suite, options: argparse.Namespace, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The suite trained from nothing: the fingerprint does not cover the code, which is what is on trial.
 
+    before: a baseline that the images, folds and machine must fit, or NotComparable is raised before the training.
     Only what a gate left is removed, of this suite and the cache, and only once the data were read: the folder may hold
     other suites' hours, and a run that cannot begin must cost no records.
     """
@@ -192,7 +199,9 @@ def _trained(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
         results.forget_cache()  # first: an older generator's phantoms in it would be refused
         root = data.resolve_root(suite, options.data, results)
         suite = suites.called(suite, root)
-        data.load_suite_data(suite, root, results)
+        read = data.load_suite_data(suite, root, results)
+        if before is not None:
+            guard.same_subject(before, guard.summarise(suite, read, ()), expected_change=False)
         results.forget(suite.name)
         _, suite_data = suite_run.train(suite, root, results, reuse_others=False)
         scripted = dry_run.metadata(suite, root, results)

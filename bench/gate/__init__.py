@@ -12,6 +12,7 @@ from bench.gate.limits import LIMITS as LIMITS
 from bench.gate.limits import Limits as Limits
 from bench.gate.limits import chosen as chosen
 from bench.gate.limits import limits_of as limits_of
+from bench.gate.preparation import same_subject as same_subject
 from bench.gate.summary import SCHEMA as SCHEMA
 from bench.gate.summary import left_out as left_out
 from bench.gate.summary import load_baseline as load_baseline

@@ -111,6 +111,7 @@ class CaseScore(Pixels):
     specificity: kinds.Share
     components: kinds.Count
     holes: kinds.Count
+    # of the ground truth: no page shows them, but who reads the JSON has no images to count them in
     target_components: kinds.Count
     target_holes: kinds.Count
     target_pixels: kinds.Count
@@ -135,8 +136,6 @@ class Timing:
 
     train_seconds: kinds.Seconds
     total_seconds: kinds.Seconds
-    predict_seconds: kinds.Seconds = 0.0
-    score_seconds: kinds.Seconds = 0.0
     train_cpu_seconds: kinds.Seconds = 0.0
     resumed_at_epoch: kinds.MaybeCount = None
     cpu_told: bool = False  # whether ``train_cpu_seconds`` was measured

@@ -189,8 +189,10 @@ class Results:
                 raise EnvironmentFailure(f"{folder}: cannot be removed; remove it by hand or choose another --results")
 
     def study(self, name: str) -> Path:
-        """Folder of a search: its journal, its trainings, its page."""
-        return self.root / "tune" / name
+        """Folder of a search: its journal, its trainings, its page. Without the colon of ``my.networks:tiny``, which
+        some file systems refuse; a folder that an older version made with it stays in use."""
+        older = self.root / "tune" / name
+        return older if older.is_dir() else self.root / "tune" / file_slug(name)
 
     # --- measurements beside the records
 

@@ -46,20 +46,18 @@ def run(details: Entries, say: Say) -> None:
     for ensemble in ensembles:
         fold = ensemble.fold(suite_data)
         result = [member_predictions.of(member, ensemble.transforms) for member in ensemble.members]
-        began, averaging = time.monotonic(), 0.0
+        began = time.monotonic()
         held, by_member = held_out.HeldOut(suite_data, fold, threshold), [values for values, _ in result]
         with held_out.masks_file(results.artifact(ensemble.cell, "predictions.npz"), fold.test, first.size) as keep:
             for ids in held_out.batches(fold.test):
-                start = time.monotonic()
                 probability = mean(by_seed(ensemble.members, by_member, ids))
                 if ensemble.postprocess:
                     probability = np.stack([two_lungs(one, threshold) for one in probability])
-                averaging += time.monotonic() - start
                 keep(held.add(ids, probability))
                 member_predictions.release()
         shares = [len(values.keys() & set(fold.test)) / len(values) for values, _ in result]
         predicting = sum(share * each for share, (_, each) in zip(shares, result, strict=True))
-        seconds = predicting + averaging, time.monotonic() - began - averaging
+        seconds = predicting + time.monotonic() - began
         members = [results.load(member) for member in ensemble.members]
         record = {
             **_record(ensemble, members, shares, size, seconds),
@@ -139,7 +137,7 @@ def _record(
     members: list[Record],
     shares: list[float],
     size: tuple[int, float],
-    seconds: tuple[float, float],
+    seconds: float,
 ) -> store.Document:
     """What a record says of its ensemble and what it cost: the members' trainings, and its own predicting and scoring.
 
@@ -162,12 +160,7 @@ def _record(
         "parameters": size[0] * seeds,
         "gmacs": size[1] * seeds * len(ensemble.transforms),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "timing": {
-            **spent,
-            "predict_seconds": seconds[0],
-            "score_seconds": seconds[1],
-            "total_seconds": spent["total_seconds"] + sum(seconds),
-        },
+        "timing": {**spent, "total_seconds": spent["total_seconds"] + seconds},
     }
 
 

@@ -133,7 +133,8 @@ class Local:
             if self.cards is None:
                 self.cards = () if self.launch else machine.cards()
             by_jobs = sorted(self.cards, key=lambda card: self.jobs[card])  # of equal ones the first
-            cards = by_jobs[:devices] if len(by_jobs) > devices else []
+            # also where it takes all of them: its process would use a card of another kind that lies between them
+            cards = by_jobs[:devices] if len(by_jobs) >= max(devices, 2) else []
             self.jobs.update(cards)
         try:
             yield {"CUDA_VISIBLE_DEVICES": ",".join(cards)} if cards else {}

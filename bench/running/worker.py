@@ -86,8 +86,6 @@ def run(training: Training, say: Say) -> store.Document:
     timing = {
         "train_seconds": trained.seconds,
         "train_cpu_seconds": trained.cpu_seconds,
-        "predict_seconds": parts.seconds["predict"],
-        "score_seconds": parts.seconds["score"],
         "total_seconds": trained.earlier_seconds + time.monotonic() - began,
         "resumed_at_epoch": trained.resumed_at,
         "parts": parts.seconds,

@@ -10,7 +10,7 @@ from bench.records.results import Results
 from bench.running import data, lock, progress
 from bench.running.executor import Executor, Local
 from bench.running.progress import Display
-from bench.tune import journal, result
+from bench.tune import journal, page, result
 from bench.tune.plan import Plan
 from bench.tune.study import Budget, Failed, Study
 from lungseg.errors import PARTIAL
@@ -56,11 +56,13 @@ def _judge(study: Study, budget: Budget, seeds: Sequence[int], publish_to: Resul
     try:
         with lock.owned(study.folder / "judging.lock"):
             judged = study.judged(result.recipes(study), seeds, budget.workers)
-            written = result.write(study, result.record(study, budget.trials, judged), publish_to)
+            record = result.record(study, budget.trials, judged)
+            written = result.write(study, record, publish_to)
     except lock.InUse:
         study.display.say("another command is running the held-out evaluation of this study")
         return 0, []
     except Failed as failure:
         study.display.say(f"held-out fold {study.plan.fold}: {failure.status}\n{progress.failure(failure.error)}")
         return PARTIAL, []
+    study.display.say(page.held_out_gain(record))
     return 0, written

@@ -39,6 +39,11 @@ class Axis:
     choices: tuple[Value, ...] = ()
 
     @property
+    def real(self) -> bool:
+        """Whether it is a real number."""
+        return not (self.whole or self.choices)
+
+    @property
     def span(self) -> str:
         """The range as text: ``0.0003 to 0.006, log scale`` or ``8, 16``."""
         if self.choices:
@@ -68,45 +73,43 @@ def axes(base: Recipe) -> tuple[Axis, ...]:
             f"recipe {base.name} warms up over {base.warmup_epochs} epochs: {base.epochs} epochs leave none to train; "
             f"use --epochs {base.warmup_epochs + 1} or more"
         )
-    local = values(base)
     result = [
-        _widened(Axis("learning_rate", *LEARNING_RATE, log=True), local),
+        Axis("learning_rate", *LEARNING_RATE, log=True),
         Axis("loss", choices=tuple(dict.fromkeys((*LOSSES, base.loss)))),
     ]
     if base.cosine:
         longest = max(min(LONGEST_WARMUP, base.epochs - 1), base.warmup_epochs)
         result.append(Axis("warmup_epochs", 0, longest, whole=True))
-    return (*result, *(_widened(Axis(name, 0.0, high), local) for name, high in AUGMENTATION.items()))
+    result += [Axis(name, 0.0, high) for name, high in AUGMENTATION.items()]
+    return tuple(_widened(axis, base) if axis.real else axis for axis in result)
 
 
-def _widened(axis: Axis, local: Mapping[str, Value]) -> Axis:
-    value = float(local[axis.name])
+def _widened(axis: Axis, base: Recipe) -> Axis:
+    value = float(_value(axis, base))
     return replace(axis, low=min(axis.low, value), high=max(axis.high, value))
 
 
 def values(recipe: Recipe) -> Params:
     """The recipe's place in its space; no augmentation is one that moves nothing.
 
-    Numbers of a continuous parameter are floats, whatever the recipe writes: 12 and 12.0 are hashed as two.
+    Real numbers are floats, whatever the recipe writes: 12 and 12.0 are hashed as two.
     """
-    augmentation = recipe.augmentation or Augmentation()
-    result: Params = {
-        "learning_rate": float(recipe.learning_rate),
-        "loss": recipe.loss,
-        **{name: float(getattr(augmentation, name)) for name in AUGMENTATION},
-    }
-    if recipe.cosine:
-        result["warmup_epochs"] = recipe.warmup_epochs
-    return result
+    return {axis.name: _value(axis, recipe) for axis in axes(recipe)}
+
+
+def _value(axis: Axis, recipe: Recipe) -> Value:
+    holder = (recipe.augmentation or Augmentation()) if axis.name in AUGMENTATION else recipe
+    value: Value = getattr(holder, axis.name)
+    return float(value) if axis.real else value
 
 
 def recipe(base: Recipe, params: Mapping[str, Value]) -> Recipe:
-    """The recipe at a place in the space of ``base``, numbers to three digits: what is trained is what a page shows.
+    """The recipe at a place in the space of ``base``, real numbers to three digits: what is trained is what pages show.
 
     An augmentation that moves nothing becomes None, which also spares the resampling of every image.
     """
-    continuous = ("learning_rate", *AUGMENTATION)
-    details = {name: float(f"{value:.3g}") if name in continuous else value for name, value in params.items()}
+    real = {axis.name for axis in axes(base) if axis.real}
+    details = {name: float(f"{value:.3g}") if name in real else value for name, value in params.items()}
     moved = {name: details.pop(name) for name in AUGMENTATION}
     augmentation: Any = replace(base.augmentation or Augmentation(), **moved)  # type: ignore[arg-type]
     if not any(asdict(augmentation).values()):

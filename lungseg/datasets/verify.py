@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # an empty set is reported without loading decoding libraries
 AREA_RANGE = (0.05, 0.5)  # share of the image that is lung; 704 public masks lie between 0.08 and 0.44
 ALIKE = 10  # of 256 bits of the perceptual hash; different patients of 704 public images differ in 17 at least
 HALF = 0.5  # of white; 704 public radiographs reach 0.92 at least
-GROWN_SHARE = 0.5  # of the masks that look dilated, from which on the set is suspect and not single drawings
+SMOOTH_SHARE = 0.5  # of the masks without fine detail, from which on the set is suspect and not single drawings
 
 _WIDTH, _LABEL = 80, 24  # columns of a terminal, of which the table's left side
 _PICTURE_FOLDERS = ("img", "mask", "CXR_png", "ManualMask/leftMask", "ManualMask/rightMask")
@@ -190,7 +190,9 @@ def data_warnings(findings: Sequence[ImageCheck]) -> dict[str, list[str]]:
         "mask with grey pixels (resized with interpolation?)": [
             f"{f.case.id} ({100 * f.grey:.2g} %)" for f in findings if f.grey
         ],
-        "masks look dilated (scores would refer to enlarged outlines)": _dilated(findings),
+        "masks without detail below 3 pixels (dilated, with scores of enlarged outlines, or drawn smoothly?)": (
+            _without_detail(findings)
+        ),
     }
     return {kind: names for kind, names in kinds.items() if names}
 
@@ -243,6 +245,6 @@ def _swapped(findings: Sequence[ImageCheck]) -> list[str]:
     return [finding.case.id for finding in sides if finding.left_of is not usual]
 
 
-def _dilated(findings: Sequence[ImageCheck]) -> list[str]:
-    grown = [finding.case.id for finding in findings if finding.dilated]
-    return grown if len(grown) >= GROWN_SHARE * len(findings) else []
+def _without_detail(findings: Sequence[ImageCheck]) -> list[str]:
+    smooth = [finding.case.id for finding in findings if finding.smooth]
+    return smooth if len(smooth) >= SMOOTH_SHARE * len(findings) else []

@@ -1,4 +1,4 @@
-"""The table of metrics: one row each, with unit, direction and value for empty masks."""
+"""The table of metrics: one row each, with unit and value for empty masks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class Metric:
 
     name: str
     unit: Literal["1", "mm"]  # mm stand for pixels where the spacing is unknown
-    better: Literal["higher", "lower"]
     both_empty: float
     one_empty: float | None  # None: follows from the counts, and from which of the two masks it is
     takes: Literal["counts", "distances"]
@@ -34,21 +33,21 @@ class Metric:
 
 
 _ROWS = (
-    #      name                 unit  better    both_empty, one_empty
-    Metric("accuracy",          "1",  "higher", 1.0, None,      "counts",    overlap.accuracy),
-    Metric("precision",         "1",  "higher", 1.0, 0.0,       "counts",    overlap.precision),
-    Metric("recall",            "1",  "higher", 1.0, None,      "counts",    overlap.recall),
-    Metric("f1",                "1",  "higher", 1.0, 0.0,       "counts",    overlap.f1),
-    Metric("dice",              "1",  "higher", 1.0, 0.0,       "counts",    overlap.dice,
+    #      name                 unit  both_empty, one_empty
+    Metric("accuracy",          "1",  1.0, None,      "counts",    overlap.accuracy),
+    Metric("precision",         "1",  1.0, 0.0,       "counts",    overlap.precision),
+    Metric("recall",            "1",  1.0, None,      "counts",    overlap.recall),
+    Metric("f1",                "1",  1.0, 0.0,       "counts",    overlap.f1),
+    Metric("dice",              "1",  1.0, 0.0,       "counts",    overlap.dice,
            average="patients"),
-    Metric("iou",               "1",  "higher", 1.0, 0.0,       "counts",    overlap.iou),
-    Metric("specificity",       "1",  "higher", 1.0, None,      "counts",    overlap.specificity),
-    Metric("balanced_accuracy", "1",  "higher", 1.0, None,      "counts",    overlap.balanced_accuracy, False),
-    Metric("hd95_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.hd95_mm,
+    Metric("iou",               "1",  1.0, 0.0,       "counts",    overlap.iou),
+    Metric("specificity",       "1",  1.0, None,      "counts",    overlap.specificity),
+    Metric("balanced_accuracy", "1",  1.0, None,      "counts",    overlap.balanced_accuracy, False),
+    Metric("hd95_mm",           "mm", 0.0, math.inf,  "distances", boundary.hd95_mm,
            column="HD95, {unit}", average="median"),
-    Metric("assd_mm",           "mm", "lower",  0.0, math.inf,  "distances", boundary.assd_mm,
+    Metric("assd_mm",           "mm", 0.0, math.inf,  "distances", boundary.assd_mm,
            average="median"),
-    Metric("nsd_2mm",           "1",  "higher", 1.0, 0.0,       "distances", boundary.nsd_2mm,
+    Metric("nsd_2mm",           "1",  1.0, 0.0,       "distances", boundary.nsd_2mm,
            column="NSD", average="patients"),
 )  # fmt: skip
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
