@@ -139,7 +139,8 @@ def compare(
     except LungsegError:
         raise
     except Exception as error:
-        raise ParityError(f"{form}: was written, but cannot run ({str(error).splitlines()[0][:200]})") from error
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise ParityError(f"{form}: was written, but cannot run ({why})") from error
     times = []
     for k in range(RUNS):
         began = clock()
