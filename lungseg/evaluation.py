@@ -14,10 +14,11 @@ from lungseg import images
 from lungseg.case_files import depth_of, read_case
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
+from lungseg.intervals import ALIKE, FEW, MIN_PATIENTS, RESAMPLES, SEED
 from lungseg.postprocessing import two_lungs
 
 BATCH = 16
-RESAMPLES, SEED, LEVEL = 10_000, 20261123, 0.95
+LEVEL = 0.95
 
 Network = Callable[[np.ndarray], np.ndarray]  # images float32 (N, h, w) to probabilities float32 (N, h, w)
 
@@ -107,8 +108,8 @@ def require_cases(cases: object) -> None:
 def summary(values: Sequence[float], patients: Sequence[str]) -> dict[str, Any]:
     """Mean of values of images, with a 95 % interval over patients: {"images", "patients", "value", "low", "high"}.
 
-    Patients are drawn, each with all its images; BCa (Efron 1987) by SciPy. The bounds of fewer than three patients,
-    or of values that are all alike, are the mean itself, and ``interval`` says none.
+    Patients are drawn, each with all its images; BCa (Efron 1987) by SciPy. The bounds of fewer than
+    MIN_PATIENTS patients, or of values that are all alike, are the mean itself, and ``interval`` says none and why.
     """
     from scipy import stats
 
@@ -116,8 +117,9 @@ def summary(values: Sequence[float], patients: Sequence[str]) -> dict[str, Any]:
     sums, counts = np.bincount(at, values), np.bincount(at).astype(float)
     mean = float(sums.sum() / counts.sum())
     result: dict[str, Any] = {"images": len(values), "patients": len(names), "value": mean}
-    result |= {"low": mean, "high": mean, "interval": "none"}
-    if len(names) < 3 or np.ptp(values) == 0:
+    few = len(names) < MIN_PATIENTS
+    result |= {"low": mean, "high": mean, "interval": FEW if few else ALIKE}
+    if few or np.ptp(values) == 0:
         return result
     drawn = stats.bootstrap(
         (sums, counts), _ratio, n_resamples=RESAMPLES, vectorized=True, paired=True, confidence_level=LEVEL,

@@ -20,6 +20,7 @@ from lungseg import metrics, runtime
 from lungseg.errors import LungsegError
 from lungseg.evaluation import Network, summary
 from lungseg.exporting import SAVED_MODEL, Files, require
+from lungseg.intervals import words
 
 RUNS = 25  # of one image, whose times are told
 
@@ -172,7 +173,7 @@ def table(rows: Sequence[Parity]) -> str:
 
 def _line(row: Parity) -> tuple[str, ...]:
     dice = row.dice
-    change = f"{dice['value']:+.6f} [{dice['low']:+.6f}, {dice['high']:+.6f}]" if dice else "-"
+    change = f"{dice['value']:+.6f} {words(dice, '+.6f')}" if dice else "-"
     worst = "-" if row.worst is None else f"{-row.worst:+.4f}"
     return (
         row.form, row.runtime, f"{row.size / 1e3:.0f}", f"{row.probability:.1e}", f"{row.flipped} of {row.pixels}",

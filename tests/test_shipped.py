@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import lungseg
-from lungseg import model_folder
+from lungseg import demo, evaluation, model_folder
 from lungseg.datasets import phantom
 
 NAMES = model_folder.shipped()
@@ -32,6 +34,15 @@ def test_a_shipped_card_says_what_it_is(name):
         assert scores["Shenzhen", at]["images"] == 566
         assert scores["Shenzhen", at]["low"] < scores["Shenzhen", at]["value"] < scores["Shenzhen", at]["high"]
     assert any("Jaeger" in source for source in card.sources)
+
+
+def test_the_page_says_where_a_score_has_no_interval():
+    card = model_folder.find("lwnet-128").card
+    (score,) = (one for one in card.scores if (one["set"], one["at"]) == ("Shenzhen", "stored"))
+    few = {**score, "set": "mine", **evaluation.summary([0.9, 0.8], ["a", "b"])}
+    text = demo.about(replace(card, scores=(score, few)), b"")
+    assert f"Mean Dice on Shenzhen (566 images): {score['value']:.3f} [0.941, 0.946]." in text
+    assert "Mean Dice on mine (2 images): 0.850 (no interval: fewer than 8 patients)." in text
 
 
 @pytest.mark.parametrize("name", NAMES)
