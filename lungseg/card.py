@@ -38,7 +38,8 @@ class Card:
     size: (height, width) that the network takes. width: channels of its first level. momentum: of BatchNormalization.
     threshold: probability from which a pixel is lung. recipe: all its settings. data: name, n images, n patients,
     sha256 of prepared pixels, and how they were split. training: seed, epochs, best epoch, backend, versions, source.
-    scores: each with set, images, patients, metric, value, low, high (95 % over patients), and what it was measured on.
+    scores: each with set, images, patients, metric, what its mean is over (patients; of one patient's images first),
+    value, low, high (95 % over patients; where ``interval`` says none, the value), and what it was measured on.
     exposure: mean and standard deviation, low and high over training images at the network's size, by which an
     unusual image is recognised.
     """

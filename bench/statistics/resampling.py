@@ -59,7 +59,7 @@ class Interval:
         if not self.known:
             kind = FEW if patients < MIN_PATIENTS else NONE
         low, high = self.ends
-        return {"value": self.value, "low": low, "high": high, "interval": kind}
+        return {"over": "patients", "value": self.value, "low": low, "high": high, "interval": kind}
 
     def __neg__(self) -> Interval:
         """Of the same difference the other way round."""

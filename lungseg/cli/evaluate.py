@@ -23,7 +23,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="score a model on labelled images",
-        description="Print a model's mean Dice on a labelled dataset with its 95 % interval over patients; none is "
+        description="Print a model's mean Dice over the patients of a labelled dataset with its 95 % interval; none is "
         f"given for fewer than {MIN_PATIENTS} patients.",
     )
     parser.add_argument("model", help="model folder, or name of a shipped model")
