@@ -55,7 +55,7 @@ class Card:
     training: Mapping[str, Any]
     weights_sha256: str
     parameters: int
-    protocol: int = 2  # of bench.records.record: partitions by seed, scores also at the stored size
+    protocol: int = 2  # PROTOCOL of bench.records.record (tests/test_golden.py)
     scores: tuple[Mapping[str, Any], ...] = ()
     exposure: Mapping[str, Any] = field(default_factory=dict)
     licence: str = UNKNOWN_LICENCE
