@@ -124,6 +124,11 @@ def test_the_machine_that_a_prefix_reaches_is_asked_what_it_is(tmp_path, monkeyp
     assert machine.key("float32").endswith("-nvidia-h200-float32")
 
 
+def test_a_prefix_that_answers_something_else_is_an_error():
+    with pytest.raises(EnvironmentFailure, match=r"--launch .*could not start a process"):
+        machine.requested(["sh", "-c", "echo 12345"])
+
+
 def test_a_prefix_that_starts_nothing_is_an_error_with_its_words(tmp_path):
     with pytest.raises(EnvironmentFailure, match=r"--launch .*no-such-command"):
         machine.learn(machine.requested(["no-such-command"]))
