@@ -20,6 +20,7 @@ from bench.records.results import Results
 from bench.running.training import settings
 from lungseg import model_folder, recipes, terminal
 from lungseg.errors import DataError, LungsegError, UsageError
+from lungseg.intervals import words
 
 if TYPE_CHECKING:
     from bench.statistics.rows import Row
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LungsegError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    print(f"Dice {score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}], {score['how']}")
+    print(f"Dice {score['value']:.4f} {words(score)}, {score['how']}")
     return 0
 
 
@@ -126,8 +127,8 @@ def _score(card: Card, suite: str, row: Row, records: Sequence[Record]) -> dict[
     return {
         "set": first.cell.test_set, "metric": "dice", "at": "network", "how": how, "engine": "keras",
         "data_sha256": first.data.raw_sha256, "images": len(row.images), "patients": row.n_patients,
-        **row.dice.stated(len(row.seeds)), "suite": suite, "protocol": first.protocol, "differences": differences,
-        "beside_another_image_of_the_patient": beside_siblings(records),
+        **row.dice.stated(len(row.seeds), row.n_patients), "suite": suite, "protocol": first.protocol,
+        "differences": differences, "beside_another_image_of_the_patient": beside_siblings(records),
     }  # fmt: skip
 
 

@@ -220,9 +220,10 @@ def _scores(row: Row, cell: Cell, record: Record) -> tuple[dict[str, Any], ...]:
         "set": cell.test_set, "metric": "dice", "images": len(row.images), "patients": row.n_patients,
         "how": _how(row, cell), "data_sha256": record.data.raw_sha256,
     }  # fmt: skip
-    result = [{**common, "at": "network", **row.dice.stated(len(row.seeds))}]
+    of = (len(row.seeds), row.n_patients)
+    result = [{**common, "at": "network", **row.dice.stated(*of)}]
     if row.stored is not None:
-        result.append({**common, "at": "stored", **Interval.none(row.stored.dice).stated(len(row.seeds))})
+        result.append({**common, "at": "stored", **Interval.none(row.stored.dice).stated(*of)})
     return tuple(result)
 
 

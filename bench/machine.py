@@ -40,8 +40,8 @@ def requested(launch: Sequence[str]) -> dict[str, str]:
         process = subprocess.run(
             [*launch, sys.executable, "-m", "bench.machine"], cwd=ROOT, capture_output=True, text=True, check=True
         )
-        details: dict[str, str] = json.loads(process.stdout.splitlines()[-1])
-    except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
+        details = dict[str, str](json.loads(process.stdout.splitlines()[-1]))
+    except (OSError, subprocess.CalledProcessError, ValueError, TypeError, IndexError) as error:
         why = getattr(error, "stderr", "") or getattr(error, "strerror", "") or error
         raise EnvironmentFailure(
             f"--launch {shlex.join(launch)}: could not start a process ({why}); give a command that runs what follows "

@@ -90,7 +90,7 @@ def evaluate(
 ) -> Evaluation:  # fmt: skip
     """Scores of a model on labelled cases (``lungseg.load``), each at the network's size and at its mask's own.
 
-    ``evaluate(...).dice()`` is mean Dice with a 95 % interval over patients. Images that the model was trained on
+    ``evaluate(...).dice()`` is mean Dice over patients with a 95 % interval. Images that the model was trained on
     score too high: that they are others is the caller's to know. Options as of ``predict``. Raises DataError that
     lists every unusable file.
     """

@@ -38,7 +38,8 @@ class Card:
     size: (height, width) that the network takes. width: channels of its first level. momentum: of BatchNormalization.
     threshold: probability from which a pixel is lung. recipe: all its settings. data: name, n images, n patients,
     sha256 of prepared pixels, and how they were split. training: seed, epochs, best epoch, backend, versions, source.
-    scores: each with set, images, patients, metric, value, low, high (95 % over patients), and what it was measured on.
+    scores: each with set, images, patients, metric, what its mean is over (patients; of one patient's images first),
+    value, low, high (95 % over patients; where ``interval`` says none, the value), and what it was measured on.
     exposure: mean and standard deviation, low and high over training images at the network's size, by which an
     unusual image is recognised.
     """
@@ -54,7 +55,7 @@ class Card:
     training: Mapping[str, Any]
     weights_sha256: str
     parameters: int
-    protocol: int = 2  # of bench.records.record: partitions by seed, scores also at the stored size
+    protocol: int = 2  # PROTOCOL of bench.records.record (tests/test_golden.py)
     scores: tuple[Mapping[str, Any], ...] = ()
     exposure: Mapping[str, Any] = field(default_factory=dict)
     licence: str = UNKNOWN_LICENCE

@@ -14,10 +14,11 @@ from lungseg import images
 from lungseg.case_files import depth_of, read_case
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
+from lungseg.intervals import ALIKE, FEW, MIN_PATIENTS, RESAMPLES, SEED
 from lungseg.postprocessing import two_lungs
 
 BATCH = 16
-RESAMPLES, SEED, LEVEL = 10_000, 20261123, 0.95
+LEVEL = 0.95
 
 Network = Callable[[np.ndarray], np.ndarray]  # images float32 (N, h, w) to probabilities float32 (N, h, w)
 
@@ -33,8 +34,8 @@ class Evaluation:
     cases: tuple[Mapping[str, Any], ...]
 
     def dice(self, at: str = "stored") -> Mapping[str, Any]:
-        """Mean Dice over images with its 95 % bootstrap interval over patients (BCa), JSON-ready. at: ``stored`` or
-        ``network``."""
+        """Mean Dice over patients with its 95 % bootstrap interval (BCa), JSON-ready; see ``summary``. at: ``stored``
+        or ``network``."""
         if at not in ("stored", "network"):
             raise UsageError(f"at {at!r}: expected 'stored' or 'network'")
         patients = [case["patient"] for case in self.cases]
@@ -105,32 +106,30 @@ def require_cases(cases: object) -> None:
 
 
 def summary(values: Sequence[float], patients: Sequence[str]) -> dict[str, Any]:
-    """Mean of values of images, with a 95 % interval over patients: {"images", "patients", "value", "low", "high"}.
+    """Mean over patients, of one patient's images first, of values of images, with a 95 % interval: {"images",
+    "patients", "over", "value", "low", "high", "interval"}.
 
-    Patients are drawn, each with all its images; BCa (Efron 1987) by SciPy. The bounds of fewer than three patients,
-    or of values that are all alike, are the mean itself, and ``interval`` says none.
+    Patients are drawn; BCa (Efron 1987) by SciPy. The bounds of fewer than MIN_PATIENTS patients, or of patients of one
+    and the same value, are the mean itself, and ``interval`` says none and why.
     """
     from scipy import stats
 
     names, at = np.unique(np.asarray(patients), return_inverse=True)
-    sums, counts = np.bincount(at, values), np.bincount(at).astype(float)
-    mean = float(sums.sum() / counts.sum())
-    result: dict[str, Any] = {"images": len(values), "patients": len(names), "value": mean}
-    result |= {"low": mean, "high": mean, "interval": "none"}
-    if len(names) < 3 or np.ptp(values) == 0:
+    means = np.bincount(at, values) / np.bincount(at)
+    mean = float(means.mean())
+    result: dict[str, Any] = {"images": len(values), "patients": len(names), "over": "patients", "value": mean}
+    few = len(names) < MIN_PATIENTS
+    result |= {"low": mean, "high": mean, "interval": FEW if few else ALIKE}
+    if few or np.ptp(means) < 1e-12:  # rounding aside
         return result
     drawn = stats.bootstrap(
-        (sums, counts), _ratio, n_resamples=RESAMPLES, vectorized=True, paired=True, confidence_level=LEVEL,
-        method="BCa", rng=np.random.default_rng(SEED), batch=200,
+        (means,), np.mean, n_resamples=RESAMPLES, vectorized=True, confidence_level=LEVEL, method="BCa",
+        rng=np.random.default_rng(SEED), batch=200,
     ).confidence_interval  # fmt: skip
     if not np.isfinite([drawn.low, drawn.high]).all():
         return result
     interval = "95 %, bootstrap over patients, BCa"
     return {**result, "low": float(drawn.low), "high": float(drawn.high), "interval": interval}
-
-
-def _ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
-    return np.asarray(sums.sum(axis) / counts.sum(axis))
 
 
 def fingerprint(cases: Iterable[Case]) -> str:

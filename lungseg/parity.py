@@ -20,6 +20,7 @@ from lungseg import metrics, runtime
 from lungseg.errors import LungsegError
 from lungseg.evaluation import Network, summary
 from lungseg.exporting import SAVED_MODEL, Files, require
+from lungseg.intervals import words
 
 RUNS = 25  # of one image, whose times are told
 
@@ -139,7 +140,8 @@ def compare(
     except LungsegError:
         raise
     except Exception as error:
-        raise ParityError(f"{form}: was written, but cannot run ({str(error).splitlines()[0][:200]})") from error
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise ParityError(f"{form}: was written, but cannot run ({why})") from error
     times = []
     for k in range(RUNS):
         began = clock()
@@ -171,7 +173,7 @@ def table(rows: Sequence[Parity]) -> str:
 
 def _line(row: Parity) -> tuple[str, ...]:
     dice = row.dice
-    change = f"{dice['value']:+.6f} [{dice['low']:+.6f}, {dice['high']:+.6f}]" if dice else "-"
+    change = f"{dice['value']:+.6f} {words(dice, '+.6f')}" if dice else "-"
     worst = "-" if row.worst is None else f"{-row.worst:+.4f}"
     return (
         row.form, row.runtime, f"{row.size / 1e3:.0f}", f"{row.probability:.1e}", f"{row.flipped} of {row.pixels}",

@@ -50,16 +50,17 @@ def source() -> dict[str, Any]:
 
 
 def git(checkout: Path, *arguments: str) -> str | None:
-    """Output of a git command in a checkout, stripped; None where it fails or git is not installed."""
+    """Output of a git command in a checkout, stripped; None where it fails or git is not installed. A file's name in it
+    is as ``os.fsdecode`` gives it: it need not be UTF-8."""
     environment = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
     try:
         requested = subprocess.run(
             ["git", *arguments],  # noqa: S607  wherever the machine has it
-            cwd=checkout, env=environment, capture_output=True, text=True, check=False,
+            cwd=checkout, env=environment, capture_output=True, check=False,
         )  # fmt: skip
     except OSError:
         return None
-    return requested.stdout.strip() if requested.returncode == 0 else None
+    return os.fsdecode(requested.stdout).strip() if requested.returncode == 0 else None
 
 
 def weights_sha256(weights: Sequence[np.ndarray]) -> str:

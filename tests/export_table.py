@@ -124,7 +124,8 @@ def costs(record: Mapping[str, Any]) -> str:
     about = (
         f"Width {record['width']}, {record['parameters']:,} weights, trained on {escape(record['train_set'])} by "
         f"{escape(record['training_backend'])}. On all {first['dice']['images']} images of {escape(record['data'])} at "
-        f"{height} x {width} px, {first['pixels']:,} pixels, by {escape(runtimes)}. Times per image are in the record "
+        f"{height} x {width} px, {first['pixels']:,} pixels, by {escape(runtimes)}. Means are over "
+        f"{first['dice'].get('over', 'images')}. Times per image are in the record "
         "only, because other work ran on that machine."
     )
     parts = [f"### {escape(record['model'])} ({record['architecture']})", paragraph(about), table(head, rows)]

@@ -73,6 +73,23 @@ def test_ctrl_c_ends_all_and_is_interrupted(monkeypatch):
     assert executor.ended.is_set()
 
 
+@pytest.mark.parametrize("started", [0, 1])
+def test_a_thread_that_cannot_be_started_ends_the_others_and_its_error_is_raised(started, monkeypatch):
+    executor, start, calls = Endless(), threading.Thread.start, []
+
+    def limited(thread):
+        calls.append(thread)
+        if len(calls) > started:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        in_parallel(executor, lambda: executor.submit("job"), 3)
+    assert executor.ended.is_set()
+    assert not any(thread.is_alive() for thread in calls)
+
+
 def test_a_stopped_executor_starts_nothing(tmp_path):
     executor = EXECUTORS["local"]()
     executor.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import export_table
+import numpy as np
 import pytest
 
 from lungseg import ARCHITECTURES, parity
@@ -38,6 +39,16 @@ def test_each_verdict_is_todays_rules():
             again = parity.Parity(**{field: row[field] for field in fields})
             assert again.broken == row["broken"], (name, row["form"])
         assert record["failures"] == [one for row in record["forms"] for one in row["broken"]]
+
+
+def test_a_runtime_that_fails_without_a_word_is_told_by_the_errors_name(monkeypatch):
+    def speechless(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(parity, "started", speechless)
+    images = np.zeros((1, 2, 2), np.float32)
+    with pytest.raises(parity.ParityError, match=r"onnx: was written, but cannot run \(AssertionError\)"):
+        parity.compare("onnx", {"model.onnx": b""}, images, images, 0.5)
 
 
 def test_probabilities_spread_so_that_agreement_means_something():

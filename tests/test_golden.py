@@ -5,12 +5,17 @@ import golden_breaks
 import pytest
 
 from bench.records.record import PROTOCOL
+from lungseg.card import Card
 
 
 def test_the_golden_run_is_of_this_protocol():
     kept = golden.stored()
     assert kept["protocol"] == PROTOCOL, "PROTOCOL rose: `python tests/golden.py` writes the new golden run"
     assert set(kept["curves"]) == set(golden.RUNS), "`python tests/golden.py` adds a run"
+
+
+def test_a_models_card_is_of_this_protocol():
+    assert Card.protocol == PROTOCOL, "set `protocol` of lungseg/card.py, which cannot import it, to the new one"
 
 
 @pytest.mark.fault("F76")

@@ -64,6 +64,19 @@ def test_a_prefix_is_what_the_process_is_started_through(tmp_path, launch):
     assert details["nice"] - os.nice(0) == (min(5, 19 - os.nice(0)) if launch[:1] == ("nice",) else 0)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["12345", "{}", "null", '["event"]', "job 5 waits", r"gew\344hrt", "[" * 100_000],
+    ids=lambda line: line[:12],
+)
+def test_what_a_prefix_prints_among_the_events_is_none(tmp_path, line):
+    prefix = tmp_path / "prefix"
+    prefix.write_text(f"#!/bin/sh\nprintf '{line}\\n'\nexec \"$@\"\n")
+    prefix.chmod(0o755)
+    outcome, _ = here(tmp_path, (str(prefix),))
+    assert outcome.status == "ok"
+
+
 def test_events_and_the_way_it_ended_come_through_srun(tmp_path, srun):
     outcome, details = here(tmp_path, srun)
     assert (outcome.status, details["word"], details["leads"]) == ("ok", "node", True)
@@ -109,6 +122,11 @@ def test_the_machine_that_a_prefix_reaches_is_asked_what_it_is(tmp_path, monkeyp
     machine.learn(machine.requested([str(node)]))
     assert (machine.device_kind(), machine.cpu_name()) == ("nvidia-h200", "another")
     assert machine.key("float32").endswith("-nvidia-h200-float32")
+
+
+def test_a_prefix_that_answers_something_else_is_an_error():
+    with pytest.raises(EnvironmentFailure, match=r"--launch .*could not start a process"):
+        machine.requested(["sh", "-c", "echo 12345"])
 
 
 def test_a_prefix_that_starts_nothing_is_an_error_with_its_words(tmp_path):

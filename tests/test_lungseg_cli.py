@@ -48,8 +48,8 @@ def test_who_interrupts_is_told_how_to_go_on(monkeypatch, capsys, verb, remedy):
     assert remedy in err
 
 
-def test_a_score_without_an_interval_shows_none(capsys):
-    """Two patients: the bounds are the mean, and [0.9783, 0.9783] would look like certainty."""
+def test_a_score_without_an_interval_says_why(capsys):
+    """Seven patients: the bounds are the mean, and [0.9783, 0.9783] would look like certainty."""
     from lungseg import evaluation
     from lungseg.cli.train import describe
 
@@ -57,10 +57,11 @@ def test_a_score_without_an_interval_shows_none(capsys):
         return describe({"set": "mine", "at": "stored", **evaluation.summary(values, patients)})
 
     assert line([0.9, 0.8], ["a", "a"]) == (
-        "Dice 0.8500 (too few patients for an interval), 2 images of 1 patient (mine), at the masks' stored size"
+        "Dice 0.8500 (no interval: fewer than 8 patients), 2 images of 1 patient (mine), at the masks' stored size"
     )
-    assert "(no interval: all are alike), 3 images of 3 patients" in line([0.5, 0.5, 0.5], ["a", "b", "c"])
-    assert "0.8000 [0." in line([0.9, 0.8, 0.7], ["a", "b", "c"])
+    assert "(no interval: fewer than 8 patients)" in line([0.9, 0.8] * 4, [*"abcdefga"])
+    assert "(no interval: all patients have the same value), 8 images" in line([0.5] * 8, [*"abcdefgh"])
+    assert "0.8500 [0." in line([0.9, 0.8] * 4, [*"abcdefgh"])
 
 
 def test_an_output_below_a_file_or_in_a_folders_place_says_which(root):

@@ -43,10 +43,12 @@ def test_fewer_than_eight_patients_have_no_interval(n):
 
 def test_a_card_states_bounds_that_are_numbers_and_what_they_are_of():
     """NaN in a card's JSON is refused when it is written."""
-    assert Interval.none(0.9).stated(3) == {"value": 0.9, "low": 0.9, "high": 0.9, "interval": "none"}
+    alone = {"over": "patients", "value": 0.9, "low": 0.9, "high": 0.9}
+    assert Interval.none(0.9).stated(3, 7) == {**alone, "interval": "none: fewer than 8 patients"}
+    assert Interval.none(0.9).stated(3, 8) == {**alone, "interval": "none"}, "of a score whose interval is not computed"
     known = Interval(0.9, 0.8, 0.95)
-    assert known.stated(1) == {"value": 0.9, "low": 0.8, "high": 0.95, "interval": "95 %, bootstrap over patients"}
-    assert known.stated(3)["interval"] == "95 %, bootstrap over patients and seeds"
+    assert known.stated(1, 8) == {**alone, "low": 0.8, "high": 0.95, "interval": "95 %, bootstrap over patients"}
+    assert known.stated(3, 8)["interval"] == "95 %, bootstrap over patients and seeds"
 
 
 def test_patients_are_drawn_whole():

@@ -12,6 +12,7 @@ from records import agreeing, counted, ensembles, grid, only, save, sealed
 
 from bench.__main__ import main
 from bench.pages import report
+from bench.records.readable import readable
 from bench.records.results import Results
 from bench.statistics import scores, subgroups
 from lungseg import Case, csv_file
@@ -137,6 +138,21 @@ def test_a_page_shows_the_first_rows_that_have_scores_by_group_where_ensembles_l
     (head,) = [line for line in lines if line.startswith("| By ")]
     assert [cell.strip() for cell in head.split("|")[4:-1]] == ["U-Net", "ResUNet"]
     assert all(line.count("[0.") == 2 for line in lines if line.startswith("| tuberculosis "))
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_an_unreadable_record_behind_an_ensemble_hides_no_page(cut, tmp_path):
+    """The ensemble that leads has images that its network lacks, or is the only row that is left."""
+    records = [r for r in named() if r["cell"]["architecture"] == "unet"]
+    save(tmp_path, records + ensembles(records, "unet", "+tta", transforms=7, gain=0.4))
+    for path in sorted(tmp_path.glob("runs/*/*/unet.*.json"))[:cut]:
+        path.write_text("{")
+    leaderboard = only(readable(Results(tmp_path)).records)
+    groups = subgroups.of_names(leaderboard)["tuberculosis"]
+    assert [result["n"] for result in groups.values()] == ([20, 10] if cut == 1 else [])
+    subgroups.write(Results(tmp_path), "fake", [leaderboard], cases(records))
+    report.write(Results(tmp_path), figures=False)
+    assert "| U-Net + TTA" in (tmp_path / "fake.md").read_text()
 
 
 def test_a_stored_file_holds_groups_and_no_patient(tmp_path):

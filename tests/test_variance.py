@@ -99,6 +99,19 @@ def test_equal_scores_have_no_variance_and_one_fold_has_no_components():
     assert components(np.ones((3, 10)), np.zeros((3, 10), int)) is None
 
 
+@pytest.mark.parametrize("n", range(6, 11))
+def test_few_images_in_five_folds_have_components_only_where_a_degree_of_freedom_is_left(n):
+    """Two seeds that split the images each by itself: as many trainings as images, or nearly."""
+    for k in range(30):
+        rng = np.random.default_rng(k)
+        folds = each_its_own(rng, 2, n, 5)
+        result = components(rng.normal(0.9, 0.05, (2, n)), folds)
+        design = np.hstack(
+            [np.tile(np.eye(n), (2, 1)), *(np.kron(np.eye(2)[:, [s]], np.eye(5)[folds[s]]) for s in (0, 1))]
+        )
+        assert (result is not None) == (np.linalg.matrix_rank(design) < 2 * n)
+
+
 def test_what_makes_methods_differ_is_found_apart_from_what_patients_share():
     rng = np.random.default_rng(5)
     result = []

@@ -9,6 +9,7 @@ from typing import Any
 
 from lungseg import provenance
 from lungseg.errors import UsageError
+from lungseg.terminal import plain
 
 PROSE = (".md", ".rst", ".txt", ".png", ".svg")  # what cannot move a score
 SHOWN = 3  # names of files that the sentence gives
@@ -43,7 +44,7 @@ def note(baseline: Path, now: dict[str, Any], against: str | None) -> str:
     code = [other for other in changed if other and other != name
             and (not other.endswith(PROSE) or other.endswith(pinned))]  # fmt: skip
     old = _loaded(provenance.git(Path(top), "show", f"{before}:{name}"))
-    return " ".join([_sentence(name, code), *_scores(old, now)])
+    return plain(" ".join([_sentence(name, code), *_scores(old, now)]))  # names of files may not be UTF-8
 
 
 def _sentence(name: str, code: list[str]) -> str:

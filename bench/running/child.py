@@ -86,6 +86,7 @@ class Child:
                     stderr=log,
                     text=True,
                     encoding="utf-8",
+                    errors="replace",  # of what a launch prefix prints
                     start_new_session=True,
                     pass_fds=lock.descriptors(),
                 )
@@ -123,8 +124,10 @@ class Child:
             for line in process.stdout:
                 try:
                     event = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue  # it was killed while it wrote; its exit code shows how it ended
+                if not (isinstance(event, dict) and "event" in event):
+                    continue  # a launch prefix printed it, such as the number of a queue's job
                 if event["event"] == BEGINS:
                     self.began = time.monotonic()
                     if self.launch:  # its time begins when it does: a queue's wait is none of it

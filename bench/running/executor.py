@@ -225,6 +225,7 @@ def in_parallel(executor: Executor, work: Callable[[], None], count: int) -> Non
         if running:  # an error or Ctrl-C: the others are at work
             executor.stop()
         for thread in threads:
-            thread.join(timeout=5)
+            if thread.ident is not None:  # of one that could not be started, the error is on its way
+                thread.join(timeout=5)
     if troubles:
         raise troubles[0]

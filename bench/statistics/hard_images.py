@@ -20,8 +20,11 @@ WORST = 0.05  # share of images, at least one
 
 
 def shared(leaderboard: Leaderboard) -> list[Row]:
-    """The rows that scored the same images as the first, without ensembles, whose members would count again."""
-    return [r for r in leaderboard.rows if r.images == leaderboard.rows[0].images and r.single]
+    """The single networks that scored the images of the first row, or of the next one whose images any of them scored:
+    an ensemble may lead whose network has lost a record. Ensembles are left out; their members would count again."""
+    single = [r for r in leaderboard.rows if r.single]
+    same_images = ([r for r in single if r.images == row.images] for row in leaderboard.rows)
+    return next((rows for rows in same_images if rows), [])
 
 
 def hardest_first(images: Sequence[str], dice: Floats) -> list[int]:

@@ -12,14 +12,16 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from lungseg.intervals import FEW, NONE
+from lungseg.intervals import MIN_PATIENTS as MIN_PATIENTS  # as others read it here
+from lungseg.intervals import RESAMPLES as RESAMPLES
+from lungseg.intervals import SEED as SEED
+
 Floats = npt.NDArray[np.float64]
 Drawn = npt.NDArray[np.uint16]  # (resamples, patients) counts
 
-SEED = 20261123
-RESAMPLES = 10_000
 PART = 250  # resamples at a time, which fit a processor's cache
 LEVEL = (0.025, 0.975)  # of a 95 % interval
-MIN_PATIENTS = 8  # of fewer, 95 % intervals cover 0 / 46 / 73 / 86 % (1 / 2 / 3 / 4 patients), so none is given
 NORMAL = NormalDist()
 
 
@@ -50,12 +52,14 @@ class Interval:
         """Whether `number` lies outside the interval; never where there is none."""
         return self.known and not self.low <= number <= self.high
 
-    def stated(self, seeds: int) -> dict[str, float | str]:
-        """As a model's card holds it, of a row of so many seeds: where no interval is known, both bounds are the value
-        and ``interval`` says none."""
-        over = f"95 %, bootstrap over patients{' and seeds' * (seeds > 1)}"
+    def stated(self, seeds: int, patients: int) -> dict[str, float | str]:
+        """As a model's card holds it, of a row of so many seeds and patients: where no interval is known, both bounds
+        are the value and ``interval`` says none."""
+        kind = f"95 %, bootstrap over patients{' and seeds' * (seeds > 1)}"
+        if not self.known:
+            kind = FEW if patients < MIN_PATIENTS else NONE
         low, high = self.ends
-        return {"value": self.value, "low": low, "high": high, "interval": over if self.known else "none"}
+        return {"over": "patients", "value": self.value, "low": low, "high": high, "interval": kind}
 
     def __neg__(self) -> Interval:
         """Of the same difference the other way round."""

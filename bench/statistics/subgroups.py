@@ -63,10 +63,10 @@ def _of_age(years: str | int) -> str:
 
 def aggregates(leaderboard: Leaderboard, groups: Groups) -> dict[str, Any]:
     """Aggregates of each group of at least MIN_GROUP images: n, each row's mean Dice with its interval over patients,
-    and the gap, that is the first such group's mean minus this one's."""
+    and the gap, that is the first such group's mean minus this one's. Empty where all rows are ensembles."""
     result: dict[str, Any] = {}
     rows, first = shared(leaderboard), None
-    for group in sorted(set(groups.values()), key=GROUPS.index):
+    for group in sorted(set(groups.values()), key=GROUPS.index) if rows else []:
         inside = [i for i, image in enumerate(rows[0].images) if groups.get(image) == group]
         shown = rows if len(inside) >= MIN_GROUP else []
         result[group] = {

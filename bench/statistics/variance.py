@@ -38,7 +38,8 @@ def moments(values: Floats, folds: npt.NDArray[np.intp]) -> Components | None:
     in sums of squares by least squares, so that seeds may split the images alike, as in records of protocol 1, or
     each by itself. Where they split alike images are nested in folds, and what a fold keeps over the seeds is separated
     from what a training does; else folds are part of `seed`. With one seed the training's part hides in that of folds,
-    and what a seed does to an image in that of images. None for a fold of one image only, or a single fold.
+    and what a seed does to an image in that of images. None for a single fold, for folds of one image each, and where
+    images and trainings leave no degree of freedom, as two seeds of 6 images in 5 folds do.
     """
     seeds, n = values.shape
     of_first, first = np.unique(folds[0], return_inverse=True)
@@ -54,13 +55,16 @@ def moments(values: Floats, folds: npt.NDArray[np.intp]) -> Components | None:
     ms_fold = seeds * (sizes * (by_fold - images.mean()) ** 2).sum() / (f - 1)
     if seeds == 1:
         return Components(float(ms_image), float((ms_fold - ms_image) / n0), None, None)
-    image, seed, residual = _crossed(values, folds)
+    crossed = _crossed(values, folds)
+    if crossed is None:
+        return None
+    image, seed, residual = crossed
     fold = float((ms_fold - seeds * image - residual - n0 * seed) / (seeds * n0)) if alike else None
     return Components(image, fold, seed, residual)
 
 
-def _crossed(values: Floats, folds: npt.NDArray[np.intp]) -> tuple[float, float, float]:
-    """Variances of images, trainings and the rest."""
+def _crossed(values: Floats, folds: npt.NDArray[np.intp]) -> tuple[float, float, float] | None:
+    """Variances of images, trainings and the rest; None where no degree of freedom is left for the rest."""
     seeds, n = values.shape
     labels = np.array([np.unique(line, return_inverse=True)[1] for line in folds])
     counts = labels.max(axis=1) + 1
@@ -71,8 +75,11 @@ def _crossed(values: Floats, folds: npt.NDArray[np.intp]) -> tuple[float, float,
     within = (training - training.mean(axis=0)).reshape(seeds * n, -1)  # images taken out of the trainings
     off = (values - values.mean(axis=0)).reshape(-1)
     rank = int(np.linalg.matrix_rank(within))
+    free = seeds * n - n - rank
+    if free < 1:
+        return None
     fit = within @ np.linalg.lstsq(within, off, rcond=None)[0]
-    residual = float(((off - fit) ** 2).sum()) / (seeds * n - n - rank)
+    residual = float(((off - fit) ** 2).sum()) / free
     seed = (float((fit**2).sum()) - rank * residual) / float((within**2).sum())
     flat = training.reshape(seeds * n, -1)
     sizes = flat.sum(axis=0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lungseg import runtime, terminal
 from lungseg.cli.train import OWN, SECONDS, describe
+from lungseg.intervals import MIN_PATIENTS
 from lungseg.terminal import plain, tell
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="score a model on labelled images",
-        description="Print the mean Dice of a model on a labelled dataset with its 95 % interval.",
+        description="Print a model's mean Dice over the patients of a labelled dataset with its 95 % interval; none is "
+        f"given for fewer than {MIN_PATIENTS} patients.",
     )
     parser.add_argument("model", help="model folder, or name of a shipped model")
     terminal.add_data(parser)

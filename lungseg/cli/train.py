@@ -12,6 +12,7 @@ from lungseg import runtime, terminal
 from lungseg.architectures import ARCHITECTURES, refuse_outside
 from lungseg.datasets import dataset
 from lungseg.errors import UsageError
+from lungseg.intervals import words
 from lungseg.terminal import counted, elapsed, plain, tell, whole
 
 SECONDS = 10.0  # between two lines of progress
@@ -102,11 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
 def describe(score: Mapping[str, Any]) -> str:
     """``Dice 0.9703 [0.9652, 0.9735], 138 images of 120 patients, out of fold, at the masks' stored size``."""
     size = "masks' stored size" if score["at"] == "stored" else "network's size"
-    interval = f" [{score['low']:.4f}, {score['high']:.4f}]"
-    if score.get("interval") == "none":  # its bounds are the mean, which would look like certainty
-        interval = " (too few patients for an interval)" if score["patients"] < 3 else " (no interval: all are alike)"
     images, patients = counted(score["images"], "image"), counted(score["patients"], "patient")
-    return f"Dice {score['value']:.4f}{interval}, {images} of {patients} ({score['set']}), at the {size}"
+    return f"Dice {score['value']:.4f} {words(score)}, {images} of {patients} ({score['set']}), at the {size}"
 
 
 class Progress:

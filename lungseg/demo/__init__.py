@@ -25,6 +25,7 @@ from lungseg import atomic, images
 from lungseg.card import Card
 from lungseg.datasets import phantom
 from lungseg.errors import EnvironmentFailure, UsageError
+from lungseg.intervals import words
 from lungseg.model_folder import ModelFolder
 
 SOURCES = Path(__file__).resolve().parent
@@ -67,8 +68,7 @@ def about(card: Card, graph: bytes) -> str:
     """One paragraph on the model, as HTML; the picture of the page keeps it, too."""
     stated = [score for score in card.scores if score["metric"] == "dice" and score["at"] == "stored"]
     scores = "".join(
-        f" Mean Dice on {score['set']} ({score['images']} images): {score['value']:.3f} "
-        f"[{score['low']:.3f}, {score['high']:.3f}]."
+        f" Mean Dice on {score['set']} ({score['images']} images): {score['value']:.3f} {words(score, '.3f')}."
         for score in stated
     )
     text = f"Model {card.name}: {card.architecture}, {card.parameters:,} parameters, licence {card.licence}.{scores} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,14 @@ def test_a_baseline_that_changed_with_code_is_told_with_its_scores(repository: P
     details = replaced.note(path, now, "main")
     assert "`results/baseline.json` together with 4 other files (`a.py`, `b.py`, `c.py` and 1 more)" in details
     assert "resunet 0.9600 -> none, tiny none -> 0.9000, unet 0.9700 -> 0.9500 (-0.0200)." in details
+
+
+def test_a_changed_file_whose_name_is_not_utf_8_is_named_too(repository: Path) -> None:
+    now = baseline(unet=0.95)
+    path = changed(repository, now, os.fsdecode(b"r\xf6ntgen.py"), "röntgen.py")
+    details = replaced.note(path, now, "main")
+    assert r"2 other files (`röntgen.py`, `r\udcf6ntgen.py`)" in details
+    assert details.encode()
 
 
 def test_what_another_branch_did_meanwhile_is_not_this_change(repository: Path) -> None:
