@@ -39,7 +39,7 @@ EPOCHS = 3
 # Another machine without AVX-512 moved R2U-Net's validation loss of epoch 3 by 1.0e-4. The last line is of initial
 # weights each moved to the next number: ResUNet is no steadier than R2U-Net, though the processors tried here agree.
 _ROUGH = (6.0e-5, 2.6e-4, 1.0e-3, 5.3e-4)
-# One level, on a processor with AVX2: 6e-8 at most by SSE4.1, two threads or Eigen's kernels. No AVX-512 was at hand, so
+# One level, on a processor with AVX2: 6e-8 at most by SSE4.1, two threads or Eigen's kernels. No AVX-512 was at hand:
 # it has U-Net's room, ten times which what breaks a training still passes.
 _STEADY = (1e-5, 1e-5, 1e-5, 4e-6)
 SPREAD = {"unet": _STEADY, "one level": _STEADY, "resunet": _ROUGH, "r2unet": _ROUGH}

@@ -39,7 +39,7 @@ CAPTIONS = {
     "speed": "Images per second against mean Dice by network",
     "gallery": "Best, median and worst images with outlines of ground truth and prediction",
 }
-MOST_ROWS = 12  # of a leaderboard whose costs and other measures are shown in a table too; CSV has them all
+MOST_ROWS = 12  # networks of a leaderboard whose costs and other measures are shown in a table too; CSV has them all
 FOLDED = ("distribution", "curves", "confusion", "speed", "gallery")
 
 
@@ -131,7 +131,7 @@ def _details(leaderboard: Leaderboard, groups: Subgroups) -> list[str]:
     return [
         *_folded(
             "Other measures: precision, recall, accuracy, at the stored size",
-            other_measures.block(leaderboard) if len(leaderboard.rows) <= MOST_ROWS else [],
+            other_measures.block(leaderboard) if _few(leaderboard) else [],
         ),
         *_folded("More questions: seeds, choice, convergence, cost, machines", _further(leaderboard)),
         *_folded("Groups of patients", hard_cases.by_group(leaderboard, groups)),
@@ -193,7 +193,7 @@ def _image(kind: str, figures: Figures) -> list[str]:
 def _answers(leaderboard: Leaderboard, brief: bool) -> list[str]:
     first = [*own_questions(leaderboard), ("Which is best?", answers.best(leaderboard, shown)),
              (answers.SIGNIFICANT, answers.significance(leaderboard, shown))]  # fmt: skip
-    few = len(leaderboard.rows) <= MOST_ROWS and not brief
+    few = _few(leaderboard) and not brief
     measured = other_measures.answer(leaderboard, name=shown) if few else None
     first += [("Do other measures agree?", measured)] if measured else []
     three = other_measures.originals(leaderboard, name=shown) if few else None
@@ -225,7 +225,7 @@ def _joined(blocks: Iterable[str]) -> list[str]:
 
 
 def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], brief: bool) -> list[str]:
-    few = len(leaderboard.rows) <= MOST_ROWS and not brief
+    few = _few(leaderboard) and not brief
     notes = [tables.notes(leaderboard, leaderboard.rows, few)] if leaderboard.rows else ["Nothing was scored."]
     if out := [r for r in leaderboard.rows if not r.rank]:
         why = ", ".join(f"{shown(r.name)} ({completeness.unranked(leaderboard, r)})" for r in out)
@@ -245,8 +245,17 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
     said = [paragraph(note) for note in notes]
     if not leaderboard.rows:
         return said
-    costs = [tables.costs(leaderboard, leaderboard.rows, measured)] if few else []
+    costs = [tables.costs(leaderboard, _trained(leaderboard), measured)] if few else []
     return [tables.accuracy(leaderboard, leaderboard.rows), *costs, *said]
+
+
+def _trained(leaderboard: Leaderboard) -> list[Row]:
+    """The rows that are networks; all where none is."""
+    return [row for row in leaderboard.rows if row.single] or [*leaderboard.rows]
+
+
+def _few(leaderboard: Leaderboard) -> bool:
+    return len(_trained(leaderboard)) <= MOST_ROWS
 
 
 def _costs_of(ensembles: Sequence[Row]) -> str:
