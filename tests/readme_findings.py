@@ -99,8 +99,8 @@ def legend(local: Leaderboards) -> str:
     marked = f" {OLDER} By protocol {listed([str(p) for p in older])}." if older else ""
     return (
         "Mean Dice over patients that the network never saw; A to B: trained on A, tested on B. 95 % intervals (at most"
-        f" {widest:.3f} to each side) are on the linked pages. **Bold**: best; =: equivalent to it; ?: not known; no"
-        f" sign: worse.{marked} {not_converged(local)}"
+        f" {widest:.3f} to each side) are on the linked pages. **Bold**: best; =: equivalent; ?: not known; no sign:"
+        f" worse.{marked} {not_converged(local)}{of_one_seed(local)}"
     )
 
 
@@ -166,8 +166,18 @@ def not_converged(local: Leaderboards) -> str:
     """How many trainings of the first line more epochs might have helped."""
     cells = [cell for row in local[0].ranked for cell in local[0].cells_of(row)]
     rising = sum(cell.rising for cell in cells)
-    epochs = recipes.recipe(local[0].conditions.recipe).epochs
-    return f"First line: what {epochs} epochs reach; {rising} of {len(cells)} trainings were still improving."
+    return f"First line: {rising} of {len(cells)} trainings were still improving."
+
+
+def of_one_seed(local: Leaderboards) -> str:
+    """How much seeds vary in a line that has one seed of other networks; empty where no line tells it."""
+    lines = [s for s in local if min(len(row.seeds) for row in shown(s)) == 1]
+    known = [(row.sd_seeds, name(row.name), s) for s in lines for row in shown(s) if row.sd_seeds]
+    if not known:
+        return ""
+    sd, network, leaderboard = max(known, key=lambda one: one[0])
+    of = f"{network} on {data(leaderboard.conditions.test_set)}"
+    return f" 1 seed: these weights; SD of seeds of {of}: {sd:.3f}."
 
 
 def recipe(local: Leaderboards) -> str:

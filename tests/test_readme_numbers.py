@@ -83,7 +83,7 @@ def smoke_margin(_: Leaderboards) -> str:
 
 
 def verdicts(_: Leaderboards) -> str:
-    return f"equivalent is within {MARGIN} Dice; those of one seed"
+    return f"equivalent is within {MARGIN} Dice."
 
 
 def real_margin(_: Leaderboards) -> str:
