@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from records import grid, only, sealed
 
+from bench.names import display
 from bench.pages import literature
+from bench.records.results import Results
+from bench.statistics import stats
+from bench.statistics.scores import FIXED_SPLIT
 from bench.suites import SUITES
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_no_published_number_states_the_protocol_of_a_suite():
@@ -39,3 +47,16 @@ def test_two_observers_are_a_line_with_its_size_and_its_warning():
     assert "does not show that a network here is better or worse than the physicians" in text, (
         "whatever its Dice: they read other images"
     )
+
+
+def test_networks_shown_first_stand_on_the_published_split_and_no_others():
+    leaderboards = stats.leaderboards(Results(ROOT / "results").all("montgomery-128"))
+    _, table = literature.ours(leaderboards)
+    (newest,) = (s for s in leaderboards if s.conditions.protocol == 2)
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert [line[0] for line in lines] == [display(row.name) for row in newest.ranked]
+    counts = [c for r in Results(ROOT / "results").all("montgomery-128") for c in r.cases
+              if r.protocol == 2 and r.cell.architecture == "unetpp" and c.id in FIXED_SPLIT]  # fmt: skip
+    tp, wrong = sum(c.tp for c in counts), sum(c.fp + c.fn for c in counts)
+    assert lines[0][1:] == ["reference", "128", "3", f"{2 * tp / (2 * tp + wrong):.3f}"]
+    assert literature.ours(leaderboards[1:0]) == [], "nothing is shown first"

@@ -1,15 +1,20 @@
 """Published results on the same data, with their protocols, and the inter-observer agreement.
 
-Constants with their sources; nothing here is measured by this project, and none of it enters a ranking.
+Constants with their sources; of this project's measurements only those on the same test images stand beside them. None
+of it enters a ranking.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.markdown import paragraph, table
-from bench.names import data
+from bench.names import data, display
+from bench.pages import leading
 from bench.statistics.resampling import Interval
+from bench.statistics.rows import Leaderboard
+from bench.statistics.scores import FIXED_SPLIT
 
 # Mean of "Dice Lungs" in martina_vs_julia_eval.csv of github.com/ngaggion/CheXmask-Database (Gaggion et al. 2024,
 # Scientific Data 11, 511) and its bootstrap interval. Both corrected the same draft: in 41 pairs of masks nothing but
@@ -100,3 +105,29 @@ def published() -> list[str]:
     )
     headers = ["Source", "Data", "Dice", "px", "Split", "Aggregate", "Note"]
     return [paragraph(note), table(headers, rows, left=7)]
+
+
+def ours(leaderboards: Sequence[Leaderboard]) -> list[str]:
+    """Blocks: the networks of the leaderboards that are shown first on the images that deepdraw tested on, best mean
+    first; empty where none predicts these."""
+    shown = [s for s in (leading.leader(leaderboards), leading.beside(leaderboards)) if s]
+    rows = [
+        [
+            display(row.name),
+            s.conditions.recipe,
+            f"{s.conditions.size[0]}",
+            str(len(row.seeds)),
+            f"{row.fixed_split:.3f}",
+        ]
+        for s in shown
+        for row in leading.networks(s)
+        if row.fixed_split is not None
+    ]
+    if not rows:
+        return []
+    note = (
+        f"This project's networks on the {len(FIXED_SPLIT)} Montgomery images that deepdraw tests on, pooled as there:"
+        " each predicted by the training that held it out, with all images of its patient. Six of deepdraw's have"
+        " another image of the patient in its training set; as many images train a network here as there."
+    )
+    return [paragraph(note), table(["Network", "Recipe", "px", "Seeds", "Dice, pooled"], rows, left=2)]

@@ -87,7 +87,7 @@ def methods_page(leaderboards: Sequence[Leaderboard]) -> str:
         "## Statistics", _statistics(), *_power(leaderboards),
         "## Limits", _limits(),
         "## Inter-observer agreement", paragraph(literature.people_agree()),
-        "## Published results under other protocols", *literature.published(),
+        "## Published results under other protocols", *literature.published(), *literature.ours(leaderboards),
         "## Glossary", _listed(GLOSSARY),
     ]  # fmt: skip
     return "\n\n".join(blocks) + "\n"
@@ -122,8 +122,8 @@ def _protocol() -> str:
              " some train for fewer epochs; `tables/<suite>/folds.csv` lists how many."),
             ("Fixed split", f"Dice pooled over the {len(FIXED_SPLIT)} test images of the published Montgomery split of"
              " deepdraw (bob.ip.binseg), each predicted by the model of the fold that held it out. It is the only"
-             " number here that resembles published ones. These images are easier than the whole set, and deepdraw"
-             " trained on 96 others."),
+             " number here that resembles published ones, beside which it stands below. These images are easier than"
+             " the whole set."),
             ("Ensembles", "mean of the probabilities of trained networks. Each member predicts only images that its own"
              " fold held out. A mean of several trainings counts as one set of weights and costs the sum of its"
              " members."),
