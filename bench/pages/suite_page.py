@@ -233,11 +233,7 @@ def _leaderboard(leaderboard: Leaderboard, measured: Sequence[ThroughputTable], 
     lost = sorted({c.row for c in leaderboard.cells} - {r.name for r in leaderboard.rows})
     notes += [f"Failed in every cell: {', '.join(map(shown, lost))}."] if lost else []
     if made := [r for r in leaderboard.rows if not r.single]:
-        alike: dict[str, list[str]] = {}
-        for row in made:
-            alike.setdefault(answers.made_of(row), []).append(shown(row.name))
-        each = [f"{listed(names)} {'are each' if len(names) > 1 else 'is'} {what}" for what, names in alike.items()]
-        notes.append(f"Rows for which nothing was trained: {'; '.join(each)}. {_costs_of(made)}")
+        notes.append(_not_trained(made))
     if absent := completeness.never_run(leaderboard):
         notes.append(f"{counted(len(absent), 'more architecture')} can be run in this table: `python -m bench list`.")
     if absent := completeness.variants_never_run(leaderboard):
@@ -258,15 +254,15 @@ def _few(leaderboard: Leaderboard) -> bool:
     return len(_trained(leaderboard)) <= MOST_ROWS
 
 
-def _costs_of(ensembles: Sequence[Row]) -> str:
-    """What the costs of ensembles' rows are."""
-    summed = [row.trainings > 1 for row in ensembles]
-    said = "Parameters and training time are "
-    said += "sums over the trainings" if any(summed) else "those of the one network"
-    said += ", with TTA alone those of the one network" if any(summed) and not all(summed) else ""
+def _not_trained(ensembles: Sequence[Row]) -> str:
+    """What rows that are no network's own are, by the ends of their names, and what their predictions cost."""
+    ends: dict[str, dict[str, None]] = {}
+    for row in ensembles:
+        ends.setdefault(answers.made_of(row), {})[shown(row.name).partition(" + ")[2]] = None
+    each = [f"{listed([f'+ {end}' for end in some])} is {what}" for what, some in ends.items()]
     times = sorted({row.transforms for row in ensembles if row.transforms > 1})
-    predicted = f"; prediction with TTA costs {listed([str(n) for n in times])} times as much" if times else ""
-    return f"{said}{predicted}."
+    costs = f" Prediction with TTA costs {listed([str(n) for n in times])} times as much." if times else ""
+    return f"Made of trained networks: {'; '.join(each)}.{costs}"
 
 
 def _units(leaderboard: Leaderboard) -> list[str]:
