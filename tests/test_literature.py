@@ -6,7 +6,6 @@ from pathlib import Path
 
 from records import grid, only, sealed
 
-from bench.names import display
 from bench.pages import literature
 from bench.records.results import Results
 from bench.statistics import stats
@@ -49,14 +48,12 @@ def test_two_observers_are_a_line_with_its_size_and_its_warning():
     )
 
 
-def test_networks_shown_first_stand_on_the_published_split_and_no_others():
-    leaderboards = stats.leaderboards(Results(ROOT / "results").all("montgomery-128"))
-    _, table = literature.ours(leaderboards)
-    (newest,) = (s for s in leaderboards if s.conditions.protocol == 2)
-    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
-    assert [line[0] for line in lines] == [display(row.name) for row in newest.ranked]
-    counts = [c for r in Results(ROOT / "results").all("montgomery-128") for c in r.cases
-              if r.protocol == 2 and r.cell.architecture == "unetpp" and c.id in FIXED_SPLIT]  # fmt: skip
+def test_networks_shown_first_stand_beside_the_published_split():
+    records = [r for r in Results(ROOT / "results").all("montgomery-128") if r.protocol == 2]
+    _, table = literature.ours(stats.leaderboards(records))
+    (line,) = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    counts = [c for r in records for c in r.cases if r.cell.architecture == "unet" and c.id in FIXED_SPLIT]
     tp, wrong = sum(c.tp for c in counts), sum(c.fp + c.fn for c in counts)
-    assert lines[0][1:] == ["reference", "128", "3", f"{2 * tp / (2 * tp + wrong):.3f}"]
-    assert literature.ours(leaderboards[1:0]) == [], "nothing is shown first"
+    assert line[:2] == ["reference, 128 px", f"{2 * tp / (2 * tp + wrong):.3f} (3 seeds)"]
+    assert line[2].endswith("(5 seeds)")
+    assert literature.ours([]) == [], "nothing is shown first"

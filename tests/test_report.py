@@ -59,21 +59,6 @@ def test_architectures_that_were_never_run_are_counted_and_those_that_failed_are
     assert f"{len(lungseg.ARCHITECTURES) - 2} more architectures can be run in this table: " in text
 
 
-def test_times_of_another_processor_are_marked(tmp_path):
-    records = grid(("unet", "resunet", "r2unet"), n=50)
-    for r in records:
-        r["timing"]["train_cpu_seconds"] = 60.0
-    text = flat(page(tmp_path / "one", [sealed(r) for r in records]))
-    assert "Training: processor time of one fold and seed; on Example CPU @ 2 GHz. " in text
-    assert "†" not in text
-    for r in records:
-        if r["cell"]["architecture"] == "r2unet":
-            r["machine"]["cpu"] = "Another CPU"
-    text = page(tmp_path / "two", [sealed(r) for r in records])
-    assert "; on Example CPU @ 2 GHz († on Another CPU: not comparable). " in flat(text)
-    assert [line.split("|")[1].strip() for line in text.splitlines() if "†" in line and line[0] == "|"] == ["R2U-Net"]
-
-
 @pytest.mark.fault("F92")
 def test_page_renders_when_all_cells_failed(tmp_path):
     text = page(tmp_path, [record("unet", f, status="crashed", message="boom") for f in range(5)])

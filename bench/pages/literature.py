@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.markdown import paragraph, table
+from bench.markdown import NONE, counted, paragraph, table
 from bench.names import data, display
 from bench.pages import leading
 from bench.statistics.resampling import Interval
-from bench.statistics.rows import Leaderboard
+from bench.statistics.rows import Leaderboard, Row
 from bench.statistics.scores import FIXED_SPLIT
 
 # Mean of "Dice Lungs" in martina_vs_julia_eval.csv of github.com/ngaggion/CheXmask-Database (Gaggion et al. 2024,
@@ -24,6 +24,7 @@ INTER_OBSERVER_N = 305
 INTER_OBSERVER_IDENTICAL = 41
 UNCHECKED = "unchecked"
 PER_IMAGE = "mean of images"
+DEEPDRAW = ("unet", "m2unet", "lwnet")  # its networks
 
 
 @dataclass(frozen=True)
@@ -108,26 +109,26 @@ def published() -> list[str]:
 
 
 def ours(leaderboards: Sequence[Leaderboard]) -> list[str]:
-    """Blocks: the networks of the leaderboards that are shown first on the images that deepdraw tested on, best mean
-    first; empty where none predicts these."""
-    shown = [s for s in (leading.leader(leaderboards), leading.beside(leaderboards)) if s]
-    rows = [
-        [
-            display(row.name),
-            s.conditions.recipe,
-            f"{s.conditions.size[0]}",
-            str(len(row.seeds)),
-            f"{row.fixed_split:.3f}",
-        ]
-        for s in shown
-        for row in leading.networks(s)
-        if row.fixed_split is not None
-    ]
+    """Blocks: deepdraw's networks in the leaderboards that are shown first, on the images that deepdraw tests on; empty
+    where none predicts these."""
+    rows = []
+    for leaderboard in (leading.leader(leaderboards), leading.beside(leaderboards)):
+        known = {row.name: row for row in leading.networks(leaderboard)} if leaderboard else {}
+        local = [known.get(name) for name in DEEPDRAW]
+        if leaderboard and any(row and row.fixed_split is not None for row in local):
+            key = leaderboard.conditions
+            rows.append([f"{key.recipe}, {key.size[0]} px", *map(_pooled, local)])
     if not rows:
         return []
     note = (
-        f"This project's networks on the {len(FIXED_SPLIT)} Montgomery images that deepdraw tests on, pooled as there:"
-        " each predicted by the training that held it out, with all images of its patient. Six of deepdraw's have"
-        " another image of the patient in its training set; as many images train a network here as there."
+        f"This project's networks on deepdraw's {len(FIXED_SPLIT)} Montgomery images, pooled alike (Fixed split,"
+        " above). Six of these have another image of their patient in deepdraw's training set, which is about as large"
+        " as ours."
     )
-    return [paragraph(note), table(["Network", "Recipe", "px", "Seeds", "Dice, pooled"], rows, left=2)]
+    return [paragraph(note), table(["Recipe", *map(display, DEEPDRAW)], rows, left=1)]
+
+
+def _pooled(row: Row | None) -> str:
+    if row is None or row.fixed_split is None:
+        return NONE
+    return f"{row.fixed_split:.3f} ({counted(len(row.seeds), 'seed')})"

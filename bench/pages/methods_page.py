@@ -178,9 +178,7 @@ def _statistics() -> str:
              " calls equal methods different far too often."),
             ("Variance components", "standard deviations of Dice by image, fold, seed and residual (Henderson's method"
              " 3) in `tables/<suite>/rows.csv`."),
-            ("Label tolerance", "Dice against the ground truth eroded or dilated by 1 to 3 px, in the same CSV file. It"
-             " shows whether the order of means, which is not tested there, holds if all borders are shifted alike. A"
-             " second reader's borders would differ in other ways."),
+            ("Label tolerance", "Dice against the ground truth eroded or dilated by 1 to 3 px, in the same CSV file."),
         )
     )  # fmt: skip
 
