@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import json
 import shutil
 from dataclasses import replace
@@ -57,6 +59,16 @@ def test_folds_score_each_image_once_and_the_model_is_trained_on_all(folded):
     assert sum(made.card.data["split"].values()) == 12
     assert stored["low"] <= stored["value"] <= stored["high"]
     assert not made.path.with_name("model.training").exists()
+
+
+def test_the_command_trains_by_default_what_fit_does():
+    parser = argparse.ArgumentParser()
+    train.add(parser.add_subparsers())
+    options = vars(parser.parse_args(["train", "folder", "set", "model"]))
+    default = {name: of.default for name, of in inspect.signature(lungseg.fit).parameters.items()}
+    assert options["arch"] == default["architecture"] in lungseg.ARCHITECTURES
+    assert options["width"] == default["width"]
+    assert options["size"] == (default["size"], default["size"])
 
 
 def test_a_plain_split_states_the_score_of_its_own_model_on_patients_it_never_saw(cases, swift, tmp_path):
