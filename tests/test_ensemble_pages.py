@@ -90,6 +90,14 @@ def test_a_page_says_once_what_the_rows_are_and_shows_no_epochs_for_them(tmp_pat
     assert "unet+seeds" in terminal(records)
 
 
+def test_the_end_of_a_row_is_not_sought_in_its_variant(tmp_path):
+    records = grid(("unetpp", "resunet"), folds=1, n=40)
+    records += ensembles(records, "unetpp", "+tta", transforms=7)
+    long = [sealed({**r, "cell": {**r["cell"], "recipe": "strong:long+ema"}}) for r in records]
+    text = flat(page(tmp_path, long))
+    assert "Made of trained networks: + TTA is the mean of 7 TTA transforms of each image." in text
+
+
 def test_test_time_augmentation_costs_its_prediction_several_times(tmp_path):
     records = grid(("unet", "resunet"), folds=1, n=40)
     augmented = ensembles(records, "unet", "+tta", transforms=7)

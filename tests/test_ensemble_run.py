@@ -103,8 +103,8 @@ def test_such_records_can_be_shown_published_and_reported(made, tmp_path):
     records = list(held(made).values())
     assert validate(records) == unlike(records) == []
     page = " ".join((made / f"{SUITE.name}.md").read_text(encoding="utf-8").split())
-    assert "tiny+seeds+tta is the mean of 2 trainings and 7 TTA transforms of each image" in page
-    assert f"tiny+post is one training's masks, {STATED}" in page  # in the words of a card
+    assert "+seeds+tta is the mean of 2 trainings and 7 TTA transforms of each image" in page
+    assert f"+post is one training's masks, {STATED}" in page  # in the words of a card
     assert main(["report", SUITE.name, "--results", str(made), "--no-figures"]) == 0
     assert main(["publish", SUITE.name, "--results", str(made), "--to", str(tmp_path)]) == 0
     assert (tmp_path / "costs.csv").read_text().splitlines()[1].startswith(f"{SUITE.name},4,")

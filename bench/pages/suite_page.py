@@ -258,8 +258,10 @@ def _not_trained(ensembles: Sequence[Row]) -> str:
     """What rows that are no network's own are, by the ends of their names, and what their predictions cost."""
     ends: dict[str, dict[str, None]] = {}
     for row in ensembles:
-        ends.setdefault(answers.made_of(row), {})[shown(row.name).partition(" + ")[2]] = None
-    each = [f"{listed([f'+ {end}' for end in some])} is {what}" for what, some in ends.items()]
+        made = row.name.partition(" (")[0]  # without the variant, whose name may hold a plus, as UNet++ does
+        end = names.display(made).removeprefix(names.display(made.partition("+")[0])).strip()
+        ends.setdefault(answers.made_of(row), {})[escape(end)] = None
+    each = [f"{listed([*some])} is {what}" for what, some in ends.items()]
     times = sorted({row.transforms for row in ensembles if row.transforms > 1})
     costs = f" Prediction with TTA costs {listed([str(n) for n in times])} times as much." if times else ""
     return f"Made of trained networks: {'; '.join(each)}.{costs}"
