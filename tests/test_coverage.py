@@ -21,6 +21,7 @@ from bench.statistics import ranking, resampling, simulation, verdicts
 from bench.statistics.rows import Trainings
 from bench.statistics.scores import Scores, drawn
 from bench.statistics.simulation import Shape
+from lungseg import intervals
 
 N = 138  # images of Montgomery
 NAMES = tuple(f"{i:03d}" for i in range(N))
@@ -174,7 +175,7 @@ def test_rows_that_were_kept_are_those_of_a_table_alone(rows, seeds):
     """Whatever was asked for before: more rows, fewer, or a table too large to keep."""
     for n in rows:
         of = Shape(n, seeds, 3, 11)
-        alone = list(simulation.drawn(of, 7, np.random.default_rng(resampling.SEED)))
+        alone = list(simulation.drawn(of, 7, np.random.default_rng(intervals.SEED)))
         kept = list(simulation.seeded(of, 7))
         assert len(kept) == n
         for one, other in zip(alone, kept, strict=True):
@@ -191,7 +192,7 @@ def test_a_table_of_fewer_rows_is_judged_as_if_nothing_was_kept(rows, seeds, wit
     """Its verdicts too: only tables with any difference get the second test, and t is read off a line."""
     for n in rows:
         of, tables = Shape(n, seeds, 3, 11), 40
-        alone = differences(simulation.drawn(of, tables, np.random.default_rng(resampling.SEED)), with_)
+        alone = differences(simulation.drawn(of, tables, np.random.default_rng(intervals.SEED)), with_)
         kept = simulation.equal(of, with_, tables)
         for name in ("difference", "error", "df"):
             np.testing.assert_allclose(getattr(kept, name), getattr(alone, name), rtol=1e-9, atol=1e-15)

@@ -10,14 +10,15 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.path import Path
 from matplotlib.text import Text
-from records import grid, leaderboards, record, save, save_throughput
+from records import grid, leaderboards, record, save, save_throughput, sealed
 
 from bench import figures
 from bench.figures import style
-from bench.figures.curves import COLOURS, median
+from bench.figures.curves import COLOURS, curves, median
 from bench.figures.gallery import gallery
 from bench.figures.leaderboard import _near
 from bench.figures.leaderboard import leaderboard as draw_leaderboard
@@ -70,6 +71,27 @@ def test_rows_whose_speed_is_drawn_bear_their_names_apart_and_the_rest_is_counte
         boxes = [text.get_window_extent() for text in panel.texts]
         assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
     assert figure.texts[1].get_text().endswith("5 more not measured")
+
+
+def test_the_title_names_the_fastest_network_near_the_best_and_unsteady_rates_are_hollow(tmp_path):
+    levels = {"far": 0.93, "near": 0.979, "best": 0.981}  # the first is the fastest, the third contended
+    save_throughput(tmp_path, [*levels], "cpu.tensorflow.float32.128x128")
+    (leaderboard,) = leaderboards([r for name, level in levels.items() for r in grid((name,), n=60, level=level)])
+    figure = speed(leaderboard, throughput_table.load(Results(tmp_path)))
+    assert figure.texts[0].get_text().startswith("near predicts 1.3 times as fast as best, for 0.00")
+    faces = [dot.get_facecolor()[0][:3] for dot in figure.axes[1].collections if isinstance(dot, PathCollection)]
+    hollow = [np.allclose(face, to_rgb(style.GROUND)) for face in faces]
+    assert hollow == [name == "best" for name in (row.name for row in leaderboard.rows)]
+
+
+def test_curves_are_of_the_dice_that_the_table_has_where_records_hold_it():
+    records = grid(("unet", "resunet"), n=40, epochs=10)
+    assert "soft validation Dice" in curves(leaderboards(records)[0]).axes[0].get_ylabel()
+    for r in records:
+        r["history"]["val_hard_dice"] = [0.5] * len(r["history"]["loss"])
+    axes = curves(leaderboards([sealed(r) for r in records])[0]).axes[0]
+    assert axes.get_ylabel().startswith("validation Dice")
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), style.stretched(np.array(0.5)))
 
 
 def test_the_line_of_the_fastest_strikes_no_name_out():

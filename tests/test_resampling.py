@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from bench.statistics import resampling
 from bench.statistics.resampling import Interval
+from lungseg import intervals
 
 
-def means_of(values, resamples=resampling.RESAMPLES):
+def means_of(values, resamples=intervals.RESAMPLES):
     """Resampled means of (seeds, patients) values."""
     patients = resampling.patient_weights(values.shape[1], resamples)
     return resampling.resampled_means(values, patients, resampling.seed_weights(values, resamples))
@@ -142,7 +143,7 @@ def test_wilcoxon_is_scipys(differences):
 @pytest.mark.parametrize("n", [1, 2, 9, 40])
 @pytest.mark.parametrize("resamples", [1, 249, 251, 600])
 def test_patients_drawn_in_parts_are_those_drawn_at_once(n, resamples):
-    drawn = np.random.default_rng(resampling.SEED).multinomial(n, np.full(n, 1 / n), size=resamples)
+    drawn = np.random.default_rng(intervals.SEED).multinomial(n, np.full(n, 1 / n), size=resamples)
     np.testing.assert_array_equal(resampling.patient_weights(n, resamples), drawn)
 
 
@@ -160,7 +161,7 @@ def test_intervals_of_many_rows_are_those_of_each(seed, rows, patients):
     values = means.mean(axis=1).tolist()
     each = [resampling.interval(value, local, patients=patients) for value, local in zip(values, means, strict=True)]
     assert str(resampling.intervals(values, means, patients)) == str(each)  # as text, in which NaN is NaN
-    if patients >= resampling.MIN_PATIENTS:
+    if patients >= intervals.MIN_PATIENTS:
         levels = [resampling.NORMAL.cdf(z) for z in (-resampling._expanded(patients), resampling._expanded(patients))]
         bounds = np.quantile(means[0], levels)
         assert (each[0].low, each[0].high) == (min(bounds[0], values[0]), max(bounds[1], values[0]))

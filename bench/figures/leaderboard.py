@@ -87,16 +87,9 @@ def _near(ends: Mapping[str, tuple[float, float]]) -> set[str]:
 
 def _far(axes: Axes, text: str, y: int, word: str) -> None:
     """A row that lies to the left of the axis."""
-    axes.plot(0.02, y, "<", color=COLOURS[word], markersize=7, transform=axes.get_yaxis_transform(), zorder=3)
-    axes.text(
-        0.06,
-        y,
-        text.replace("-", "\u2212"),
-        transform=axes.get_yaxis_transform(),
-        va="center",
-        fontsize=9,
-        color=style.INK,
-    )
+    at = axes.get_yaxis_transform()
+    axes.plot(0.02, y, "<", color=COLOURS[word], markersize=7, transform=at, zorder=3)
+    axes.text(0.06, y, text.replace("-", "\u2212"), transform=at, va="center", fontsize=9, color=style.INK)
 
 
 def _interval(axes: Axes, ends: tuple[float, float], value: float, y: int, word: str, hollow: bool) -> None:

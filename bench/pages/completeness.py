@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from bench.markdown import counted, escape, ratio
 from bench.statistics import stats
-from bench.statistics.resampling import MIN_PATIENTS
 from bench.statistics.rows import CellRow, Leaderboard, Row
 from bench.suites import SUITES
 from lungseg import ARCHITECTURES
+from lungseg.intervals import MIN_PATIENTS
 
 Namer = Callable[[object], str]
 

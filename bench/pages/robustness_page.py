@@ -14,10 +14,11 @@ from bench.records.results import Results
 from bench.robustness import measurement
 from bench.robustness.corruptions import CORRUPTED, CORRUPTIONS, key_of
 from bench.robustness.measurement import Network
-from bench.statistics.resampling import MIN_PATIENTS, Interval
+from bench.statistics.resampling import Interval
 from bench.statistics.rows import MIN_SEEDS
 from bench.suites import SUITES
 from lungseg.errors import DataError
+from lungseg.intervals import MIN_PATIENTS
 from lungseg.recipes import RECIPES
 
 GENERATED = generated("the record beside it")

@@ -11,10 +11,11 @@ import numpy as np
 from bench.records.record import CaseScore
 from bench.statistics import resampling
 from bench.statistics.ranking import corrected, couples, differences, outlying_seeds
-from bench.statistics.resampling import MIN_PATIENTS, Floats
+from bench.statistics.resampling import Floats
 from bench.statistics.rows import MeasuredPair
 from bench.statistics.scores import Resamples, Scores
 from bench.statistics.verdicts import MARGIN, RowSamples
+from lungseg.intervals import MIN_PATIENTS
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.statistics import resampling, verdicts
-from bench.statistics.resampling import MIN_PATIENTS, Floats, Interval
+from bench.statistics.resampling import Floats, Interval
 from bench.statistics.rows import MeasuredPair, Nested, Pair, Ranking, RankStats
 from bench.statistics.scores import Resamples, Scores
+from lungseg.intervals import MIN_PATIENTS
 
 ALL_PAIRS = 40  # above this many rows only neighbours are compared
 TOLERANCES = (-3, -2, -1, 0, 1, 2, 3)  # px

@@ -12,10 +12,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from lungseg.intervals import FEW, NONE
-from lungseg.intervals import MIN_PATIENTS as MIN_PATIENTS  # as others read it here
-from lungseg.intervals import RESAMPLES as RESAMPLES
-from lungseg.intervals import SEED as SEED
+from lungseg.intervals import FEW, MIN_PATIENTS, NONE, RESAMPLES, SEED
 
 Floats = npt.NDArray[np.float64]
 Drawn = npt.NDArray[np.uint16]  # (resamples, patients) counts

@@ -11,9 +11,10 @@ import numpy as np
 from scipy.special import stdtrit
 
 from bench.statistics import verdicts
-from bench.statistics.resampling import SEED, Floats, holm
+from bench.statistics.resampling import Floats, holm
 from bench.statistics.rows import Trainings
 from bench.statistics.verdicts import Indices
+from lungseg.intervals import SEED
 
 DIFFICULTY = 0.6  # SD of the logarithm of an image's error: a difficult image's errors vary more, too
 POWER = 0.8

@@ -38,6 +38,7 @@ from bench.statistics.scores import (
 from bench.suites import THREE
 from lungseg import metrics
 from lungseg.errors import LungsegError
+from lungseg.intervals import MIN_PATIENTS
 
 MIN_IMAGES = 20  # fewer are not ranked
 CURVES = ("val_dice", "val_hard_dice")  # that a figure draws; old records lack the second
@@ -91,7 +92,7 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     rows = [_row(n, tables[n], every[n], resamples[n], key, processor) for n in tables]
     able = [
         r for r in rows
-        if complete[r.name] and len(images) >= MIN_IMAGES and r.n_patients >= resampling.MIN_PATIENTS
+        if complete[r.name] and len(images) >= MIN_IMAGES and r.n_patients >= MIN_PATIENTS
     ]  # fmt: skip
     able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
     names = [r.name for r in able]

@@ -9,13 +9,14 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from bench.statistics import resampling, simulation
+from bench.statistics import simulation
 from bench.statistics.ranking import ALL_PAIRS
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Components, Leaderboard, Power, Trainings
 from bench.statistics.scores import Scores, drawn
 from bench.statistics.simulation import Shape
 from bench.statistics.verdicts import RowSamples
+from lungseg.intervals import MIN_PATIENTS
 
 SEEDS = (3, 5, 10)  # for which a page says what a table would see
 
@@ -131,7 +132,7 @@ def power(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Powe
     ranked = leaderboard.ranked
     known = _source(leaderboard, leaderboards)
     patients = ranked[0].n_patients if ranked else 0
-    if not leaderboard.pairs or known is None or len(ranked) > ALL_PAIRS or patients < resampling.MIN_PATIENTS:
+    if not leaderboard.pairs or known is None or len(ranked) > ALL_PAIRS or patients < MIN_PATIENTS:
         return None
     assert known.variances is not None
     local = [len(r.seeds) for r in ranked if r.trainings == 1]
