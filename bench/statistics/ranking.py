@@ -1,5 +1,5 @@
 """Pairwise comparisons of a table's rows, and the ranks that follow: ties, rank sets, how stable they are under other
-ranking rules and label tolerances, and what taking the first row gains on images that did not select it.
+ranking rules, Dice under label tolerances, and what taking the first row gains on images that did not select it.
 
 After Maier-Hein et al. 2018 (Nature Communications 9, 5217) and Wiesenfarth et al. 2021 (Scientific Reports 11,
 2369), who show how often a challenge's winner depends on such choices.
@@ -163,7 +163,7 @@ def letter(i: int) -> str:
 
 
 def ranking(names: Sequence[str], result: Mapping[str, RankStats], tables: Mapping[str, Scores]) -> Ranking | None:
-    """The rows' ranks by three schemes, and against other ground truths."""
+    """The rows' ranks by three schemes, and their Dice against other ground truths."""
     if len(names) < 2:
         return None
     dice = np.array([tables[name].mean_over_seeds("dice") for name in names])
@@ -178,7 +178,6 @@ def ranking(names: Sequence[str], result: Mapping[str, RankStats], tables: Mappi
         tuple(names),
         {scheme: tuple(values.tolist()) for scheme, values in schemes.items()},
         {px: tuple(values.tolist()) for px, values in tolerances.items()},
-        {px: tuple(ranks(values).tolist()) for px, values in tolerances.items()},
     )
 
 

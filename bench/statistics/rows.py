@@ -121,12 +121,11 @@ class Components:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Ranks under other ranking rules and label tolerances; each tuple is in the order of `names`, which is by mean."""
+    """Ranks under other ranking rules, and Dice under label tolerances; each tuple is in the order of `names`, which is by mean."""
 
     names: tuple[str, ...]
     schemes: Mapping[str, tuple[float, ...]]  # ranks by scheme
     tolerance_dice: Mapping[int, tuple[float, ...]]  # mean Dice against ground truth eroded (-) or dilated (+) by px
-    tolerance_ranks: Mapping[int, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
