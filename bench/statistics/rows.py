@@ -121,7 +121,8 @@ class Components:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Ranks under other ranking rules, and Dice under label tolerances; each tuple is in the order of `names`, which is by mean."""
+    """Ranks under other ranking rules, and Dice under label tolerances; each tuple is in the order of `names`, which is
+    by mean."""
 
     names: tuple[str, ...]
     schemes: Mapping[str, tuple[float, ...]]  # ranks by scheme
