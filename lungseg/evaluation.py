@@ -14,11 +14,10 @@ from lungseg import images
 from lungseg.case_files import depth_of, read_case
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
-from lungseg.intervals import ALIKE, FEW, MIN_PATIENTS, RESAMPLES, SEED
+from lungseg.intervals import ALIKE, FEW, MIN_PATIENTS, NORMAL, RESAMPLES, SEED, quantile
 from lungseg.postprocessing import two_lungs
 
 BATCH = 16
-LEVEL = 0.95
 
 Network = Callable[[np.ndarray], np.ndarray]  # images float32 (N, h, w) to probabilities float32 (N, h, w)
 
@@ -109,7 +108,7 @@ def summary(values: Sequence[float], patients: Sequence[str]) -> dict[str, Any]:
     """Mean over patients, of one patient's images first, of values of images, with a 95 % interval: {"images",
     "patients", "over", "value", "low", "high", "interval"}.
 
-    Patients are drawn; BCa (Efron 1987) by SciPy. The bounds of fewer than MIN_PATIENTS patients, or of patients of one
+    Patients are drawn; BCa (Efron 1987) by SciPy, at the levels of Student's t (``intervals.quantile``). The bounds of fewer than MIN_PATIENTS patients, or of patients of one
     and the same value, are the mean itself, and ``interval`` says none and why.
     """
     from scipy import stats
@@ -122,8 +121,9 @@ def summary(values: Sequence[float], patients: Sequence[str]) -> dict[str, Any]:
     result |= {"low": mean, "high": mean, "interval": FEW if few else ALIKE}
     if few or np.ptp(means) < 1e-12:  # rounding aside
         return result
+    level = 2 * NORMAL.cdf(quantile(len(names))) - 1
     drawn = stats.bootstrap(
-        (means,), np.mean, n_resamples=RESAMPLES, vectorized=True, confidence_level=LEVEL, method="BCa",
+        (means,), np.mean, n_resamples=RESAMPLES, vectorized=True, confidence_level=level, method="BCa",
         rng=np.random.default_rng(SEED), batch=200,
     ).confidence_interval  # fmt: skip
     if not np.isfinite([drawn.low, drawn.high]).all():

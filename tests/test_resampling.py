@@ -113,7 +113,7 @@ def test_few_patients_get_the_levels_of_students_t():
 
     for n in (18, 28, 138):
         expected = scipy_stats.t.ppf(0.975, n - 1) * np.sqrt(n / (n - 1))
-        assert resampling._expanded(n) == pytest.approx(expected, abs=0.001)
+        assert intervals.quantile(n) == pytest.approx(expected, abs=0.001)
     means = np.random.default_rng(0).normal(0, 1, 10_000)
     widths = [np.ptp([i.low, i.high]) for n in (8, 20, None) for i in [resampling.interval(0, means, patients=n)]]
     assert widths == sorted(widths, reverse=True)
@@ -162,6 +162,7 @@ def test_intervals_of_many_rows_are_those_of_each(seed, rows, patients):
     each = [resampling.interval(value, local, patients=patients) for value, local in zip(values, means, strict=True)]
     assert str(resampling.intervals(values, means, patients)) == str(each)  # as text, in which NaN is NaN
     if patients >= intervals.MIN_PATIENTS:
-        levels = [resampling.NORMAL.cdf(z) for z in (-resampling._expanded(patients), resampling._expanded(patients))]
+        z = intervals.quantile(patients)
+        levels = [intervals.NORMAL.cdf(-z), intervals.NORMAL.cdf(z)]
         bounds = np.quantile(means[0], levels)
         assert (each[0].low, each[0].high) == (min(bounds[0], values[0]), max(bounds[1], values[0]))

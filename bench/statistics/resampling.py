@@ -7,19 +7,16 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
-from lungseg.intervals import FEW, MIN_PATIENTS, NONE, RESAMPLES, SEED
+from lungseg.intervals import FEW, MIN_PATIENTS, NONE, NORMAL, RESAMPLES, SEED, quantile
 
 Floats = npt.NDArray[np.float64]
 Drawn = npt.NDArray[np.uint16]  # (resamples, patients) counts
 
 PART = 250  # resamples at a time, which fit a processor's cache
-LEVEL = (0.025, 0.975)  # of a 95 % interval
-NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def interval(
         return Interval.none(value)
     if acceleration is None:
         return intervals([value], resampled[None], patients)[0]
-    low, high = np.quantile(resampled, _bca(value, resampled, acceleration, _expanded(patients)))
+    low, high = np.quantile(resampled, _bca(value, resampled, acceleration, quantile(patients)))
     return Interval(value, float(min(low, value)), float(max(high, value)))
 
 
@@ -91,23 +88,12 @@ def intervals(values: Sequence[float], resampled: Floats, patients: int | None =
     """Percentile intervals as ``interval`` gives them, of (values, resamples) estimates."""
     if patients is not None and patients < MIN_PATIENTS:
         return [Interval.none(value) for value in values]
-    z = _expanded(patients)
+    z = quantile(patients)
     bounds = np.quantile(resampled, [NORMAL.cdf(-z), NORMAL.cdf(z)], axis=1).T.tolist()
     return [
         Interval(value, min(low, value), max(high, value))
         for value, (low, high) in zip(values, bounds, strict=True)
     ]  # fmt: skip
-
-
-def _expanded(n: int | None) -> float:
-    """Normal quantile of a 95 % interval, widened to sqrt(n / (n - 1)) times that of Student's t."""
-    z = NORMAL.inv_cdf(LEVEL[1])
-    if n is None or n < 2:
-        return z
-    v = n - 1
-    # Cornish and Fisher's series (Abramowitz and Stegun 26.7.5)
-    t = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
-    return t * float(np.sqrt(n / v))
 
 
 def _bca(value: float, resampled: Floats, acceleration: float, z: float) -> list[float]:
