@@ -108,8 +108,9 @@ def summary(values: Sequence[float], patients: Sequence[str]) -> dict[str, Any]:
     """Mean over patients, of one patient's images first, of values of images, with a 95 % interval: {"images",
     "patients", "over", "value", "low", "high", "interval"}.
 
-    Patients are drawn; BCa (Efron 1987) by SciPy, at the levels of Student's t (``intervals.quantile``). The bounds of fewer than MIN_PATIENTS patients, or of patients of one
-    and the same value, are the mean itself, and ``interval`` says none and why.
+    Patients are drawn; BCa (Efron 1987) by SciPy, at the levels of Student's t (``intervals.quantile``). The bounds of
+    fewer than MIN_PATIENTS patients, or of patients of one and the same value, are the mean itself, and ``interval``
+    says none and why.
     """
     from scipy import stats
 
