@@ -14,10 +14,12 @@ import numpy as np
 
 from bench.gate.limits import Limits
 from bench.gate.verdict import Finding, NotComparable, changed, count_and_first
+from bench.markdown import counted
 from bench.records.record import CaseScore, Record
 from bench.statistics.resampling import Floats, by_patient, holm, patient_weights, resampled_sums
 from lungseg import metrics
 from lungseg.errors import LungsegError
+from lungseg.intervals import MIN_PATIENTS, quantile
 
 DISTANCES = ("hd95_mm", "assd_mm", "nsd_2mm")
 COUNTS = ("tp", "fp", "fn", "tn")
@@ -156,18 +158,27 @@ def change(differences: Floats, patients: Sequence[str], limits: Limits, archite
 
     architecture: whose margin it is; that of all unless given.
 
-    A percentile bootstrap over patients (Efron & Tibshirani 1993, chapter 13): p is the share of resampled means
-    at or below -margin. It knows the spread over images, not that of another training: the margin holds that.
+    A percentile bootstrap over patients (Efron & Tibshirani 1993, chapter 13), widened as ``lungseg.intervals`` says,
+    because resamples of few patients spread too little: p is the share of resampled means at or below -margin. It
+    knows the spread over images, not that of another training: the margin holds that.
+    Raises NotComparable for fewer than MIN_PATIENTS patients, of whom nothing can be shown.
     """
     names = sorted(set(patients))
+    if len(names) < MIN_PATIENTS:
+        of = f"{architecture}: " * bool(architecture)
+        raise NotComparable(
+            f"{of}images of {counted(len(names), 'patient')} were tested, and no loss can be ruled out by fewer than "
+            f"{MIN_PATIENTS}; give more patients (a suite of one fold of five tests a fifth of them)"
+        )
     place = {name: k for k, name in enumerate(names)}
     units = np.array([place[name] for name in patients])
     both = np.stack([by_patient(differences, units, len(names)), np.bincount(units)])
     sums, images = resampled_sums(both, patient_weights(len(names)))
-    means = sums / images
+    mean = float(differences.mean())
+    means = mean + (sums / images - mean) * (quantile(len(names)) / quantile())
     lost = int(np.count_nonzero(means <= -limits.margin_of(architecture)))
     bound = float(np.quantile(means, limits.level))
-    return Change(float(differences.mean()), bound, (lost + 1) / (len(means) + 1))
+    return Change(mean, bound, (lost + 1) / (len(means) + 1))
 
 
 def compare_by_image(changes: Mapping[str, Change], limits: Limits) -> list[Finding]:

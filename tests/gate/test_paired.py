@@ -8,7 +8,7 @@ import pytest
 import records as made_up
 
 from bench.__main__ import main
-from bench.gate import Limits, accuracy
+from bench.gate import Limits, NotComparable, accuracy
 from lungseg.provenance import ROOT
 
 LIMITS = Limits(margin=0.01, floor=0.9)
@@ -22,6 +22,21 @@ def test_a_loss_of_the_margin_passes_in_one_of_twenty_at_most():
         for _ in range(200)
     ]
     assert sum(passed) <= 18  # 10 expected; 18 is beyond the 99th percentile
+
+
+def test_a_loss_of_the_margin_passes_no_more_often_where_patients_are_few():
+    """Without the width of Student's t, 8 patients let it pass in 8 % of draws."""
+    rng = np.random.default_rng(3)
+    names = [f"p{k}" for k in range(8)]
+    draws = rng.normal(-LIMITS.margin, 0.01, (600, 8))
+    passed = sum(accuracy.change(one, names, LIMITS).p <= LIMITS.level for one in draws)
+    assert passed <= 40  # 30 expected; 43 is beyond the 99th percentile
+
+
+def test_of_too_few_patients_nothing_is_said():
+    differences = np.full(7, 0.07)
+    with pytest.raises(NotComparable, match=r"unet: images of 7 patients.* fewer than 8; give more patients"):
+        accuracy.change(differences, [f"p{k}" for k in range(7)], LIMITS, "unet")
 
 
 def test_images_of_one_patient_do_not_count_as_many():
