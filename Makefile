@@ -149,6 +149,8 @@ counted = awk '/^(Collecting|Requirement)/ && ++n % 20 == 0 {print "  " n " pack
 # $(1): folder, $(2): extras. The stamp $@ is written last, so that a failed set-up is tried again.
 # The build backend is installed first and used as it is: with isolation pip would fetch one that nothing pins.
 define build-environment
+@test ! -L $(1) || { echo "$(1) links to another folder's environment, which installing here would turn to this one:" \
+	"remove the link, or install there" >&2; exit 1; }
 @rm -f $@
 @command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is not installed; choose another: make PYTHON=<interpreter>" >&2; exit 1; }
 @"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
