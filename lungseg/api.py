@@ -34,8 +34,8 @@ def load_model(path: Model) -> keras.Model:
 
     Checked before use: a folder whole, by its hashes; a ``.keras`` file for code, which is refused.
     Not compiled. It takes images float32 (B, h, w, 1) in [0, 1] and gives lung probabilities (B, h, w, 1).
-    Raises DataError, in one sentence, for what is damaged, changed or no model, and for an ONNX graph alone, as the
-    shipped model is (``lungseg.predict`` runs it), UsageError for a file, or a value, of another kind.
+    Raises DataError, in one sentence, for what is damaged, changed or no model, and for an ONNX graph alone
+    (``lungseg.predict`` runs it), UsageError for a file, or a value, of another kind.
     """
     if isinstance(path, ModelFolder):
         return model_folder.build(path)

@@ -24,6 +24,7 @@ LIMITS = (
     "Lateral views, patients and devices unlike those of the training set were not tried unless a score says so.",
 )
 
+PRETRAINED = "pretrained"  # in ``training``: what the training started from, where it was other weights than random
 UNKNOWN_LICENCE = "not stated; that of the training data decides"
 
 # A file's place has no business in a card: whoever opens the folder could be led to another file, and it would tell
@@ -68,6 +69,18 @@ class Card:
     def text(self) -> str:
         """The card as JSON, keys in the order above."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+    @property
+    def train_sets(self) -> list[Mapping[str, Any]]:
+        """The sets whose images shaped the weights, the last one first: {"set", "raw_sha256"} each."""
+        start = self.training.get(PRETRAINED)
+        earlier = start.get("train_sets") if isinstance(start, Mapping) else None
+        own = {name: self.data.get(name) for name in ("set", "raw_sha256")}
+        return [own, *(one for one in earlier or () if isinstance(one, Mapping))]
+
+    def has_train_set(self, fingerprint: str) -> bool:
+        """Whether the set of this ``lungseg.evaluation.fingerprint``, no more and no fewer images, is one of those."""
+        return fingerprint in [one.get("raw_sha256") for one in self.train_sets]
 
 
 def parse(text: bytes, where: str) -> Card:

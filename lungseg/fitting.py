@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lungseg import architectures, atomic, evaluation, model_folder, provenance, recipes, runtime, splits
-from lungseg.card import Card, require_valid
+from lungseg.card import PRETRAINED, Card, require_valid
 from lungseg.case_files import read_stored_mask
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.model_folder import ModelFolder
 from lungseg.postprocessing import STATED, two_lungs
 from lungseg.prepare import Prepared, prepare
+from lungseg.pretrained import Pretrained
 from lungseg.recipes import Recipe
 from lungseg.splits import Fold
 
@@ -52,10 +53,11 @@ def fit(
     cases: Sequence[Case],
     out: str | Path,
     *,
-    architecture: str = "lwnet",
-    width: int = 64,
-    size: int | tuple[int, int] = 128,
-    recipe: str = "strong",
+    architecture: str | None = None,
+    width: int | None = None,
+    size: int | tuple[int, int] | None = None,
+    pretrained: str | Path | None = None,
+    recipe: str | None = None,
     seed: int = 0,
     folds: int = 0,
     hold_out: bool = True,
@@ -68,6 +70,9 @@ def fit(
 
     architecture, recipe: names of ``lungseg.ARCHITECTURES`` and ``lungseg.recipes``. width: channels of the
     first level. size: (height, width) in pixels that the network takes, or one number for both; multiples of 16.
+    Unless given: LW-Net of width 64 at 128 pixels. pretrained: a model folder, or a shipped model's name, whose weights
+    the training starts from (fine-tuning); architecture, width and size are that model's unless given. Unless given,
+    recipe is ``strong``, or ``fine-tune`` with pretrained weights.
     folds: with 5, five trainings predict every image out of fold, and a sixth on all images makes the model: its card
     states the out-of-fold score. With 0 a fifth of the patients is held out, scored once, and stays untrained on;
     ``hold_out=False`` trains on all and states no score of its own. No patient is ever on both sides.
@@ -82,9 +87,8 @@ def fit(
     cannot be used or too few patients, EnvironmentFailure where the backend is missing or the disk is full.
     """
     out = Path(out).expanduser()
-    _require_kinds(architecture, recipe, width, size)
-    both = (size, size) if isinstance(size, int) else size
-    settings = recipes.recipe(recipe)
+    start = None if pretrained is None else Pretrained.find(pretrained, architecture, width)
+    architecture, width, both, settings = _requested(architecture, width, size, recipe, start)
     if threads is not None and threads < 1:  # TensorFlow would end the whole process
         raise UsageError(f"{threads} threads: at least 1 is needed; leave threads out for all")
     threads = threads or len(os.sched_getaffinity(0))
@@ -97,22 +101,42 @@ def fit(
     runtime.check_seed(seed)
     architectures.refuse_outside(architecture)
     architectures.check(architecture, (*both, 1), width)
-    _require_card(out, settings, architecture, width, both, dict(about or {}))
+    about = dict(about or {})
+    if start and isinstance(about.get("sources", ()), tuple | list):  # the old weights' images are in the new ones, too
+        about["sources"] = tuple(dict.fromkeys((*about.get("sources", ()), *start.model.card.sources)))
+    _require_card(out, settings, architecture, width, both, dict(about))
     evaluation.require_cases(cases)
     if not cases:
         raise DataError("no image to train on")
     _plan(cases, seed, folds, hold_out)  # too few patients are told before anything is written
+    if start and (folds or hold_out):
+        start.check_leakage(cases)
     work = out.with_name(f"{out.name}.training")
     with _locked(work):
         cases, prepared = _prepared(cases, both, work)
         watch = watch or (lambda event: None)
-        job = _Job(cases, prepared, settings, architecture, width, both, seed, threads, devices, work, watch)
+        job = _Job(cases, prepared, settings, architecture, width, both, seed, threads, devices, work, watch, start)
         plan = _plan(cases, seed, folds, hold_out)
         model, trained, scores = job.run(plan)
-        card = _card(job, plan, model, trained, scores, dict(about or {}), out.name, folds)
+        card = _card(job, plan, model, trained, scores, dict(about), out.name, folds)
         model_folder.save(out, card, model.get_weights())
         shutil.rmtree(work, ignore_errors=True)
     return model_folder.open_folder(out)
+
+
+def _requested(
+    architecture: str | None, width: int | None, size: int | tuple[int, int] | None, recipe: str | None,
+    start: Pretrained | None,
+) -> tuple[str, int, tuple[int, int], Recipe]:  # fmt: skip
+    """The arguments of ``fit`` with what those that were left out stand for. Raises UsageError for one of a kind that
+    cannot be used."""
+    model = start.model.card if start else None
+    architecture = (model.architecture if model else "lwnet") if architecture is None else architecture
+    width = (model.width if model else 64) if width is None else width
+    size = (model.size if model else 128) if size is None else size
+    recipe = (recipes.FINE_TUNE if model else recipes.STRONG).name if recipe is None else recipe
+    _require_kinds(architecture, recipe, width, size)
+    return architecture, width, (size, size) if isinstance(size, int) else size, recipes.recipe(recipe)
 
 
 def _require_kinds(architecture: object, recipe: object, width: object, size: object) -> None:
@@ -134,6 +158,11 @@ def _plan(cases: Sequence[Case], seed: int, folds: int, hold_out: bool) -> Plan:
     if folds:
         return Plan(tuple(splits.folds(cases, folds, seed)), whole)
     if hold_out:
+        if (patients := len({case.patient for case in cases})) < SPLIT:
+            raise DataError(
+                f"{patients} patients: at least {SPLIT} are needed to hold out a fifth of them for a score; train on"
+                " all without one (--all, hold_out=False)"
+            )
         fold = splits.folds(cases, SPLIT, seed)[0]
         return Plan((fold,), fold)
     return Plan((), whole)
@@ -189,9 +218,12 @@ class _Job:
     devices: int
     work: Path
     watch: Watch
+    start: Pretrained | None
 
     def run(self, plan: Plan) -> tuple[keras.Model, Trained, list[Mapping[str, Any]]]:
         """The final model, its training, and the scores of every image that a scored fold held out."""
+        if not runtime.started():  # as the command line does, so that both give the same weights
+            runtime.set_up(self.threads)
         with suppress(RuntimeError):  # the caller's process runs the backend already, which takes its threads once
             runtime.init_backend(self.seed, self.threads)
         runtime.use_devices(self.devices)
@@ -221,6 +253,8 @@ class _Job:
         keras.utils.set_random_seed(self.seed)  # each training begins as in a process of its own
         layers = LayerFactory(momentum=self.recipe.batch_norm_momentum, dtype=self.recipe.precision)
         model = architectures.build(self.architecture, (*self.size, 1), self.width, layers)
+        if self.start:
+            self.start.put_into(model)
         identity = self.identity(fold)
         checkpoints = Checkpoints(self.work / identity[:20], identity)
 
@@ -234,7 +268,7 @@ class _Job:
         parts = [
             self.prepared.sha256, asdict(fold), asdict(self.recipe), self.architecture, self.width, list(self.size),
             self.seed, self.threads, self.devices, runtime.backend_name(), runtime.versions(),
-            provenance.sources_sha256(),
+            provenance.sources_sha256(), self.start and self.start.stated(),
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -319,6 +353,7 @@ def _card(
             "backend": runtime.backend_name(),
             "versions": runtime.versions(),
             "source": provenance.source(),
+            **({PRETRAINED: job.start.stated()} if job.start else {}),
         },
         weights_sha256=trained.weights_sha256,
         parameters=complexity.parameters(model),

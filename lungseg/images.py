@@ -53,7 +53,7 @@ def decode(path: Path, data: bytes, size: tuple[int, int]) -> NDArray[Any]:
     if pixels.ndim == 3:
         colours = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]
         if (colours != colours[..., :1]).any():
-            raise DataError(f"{path}: colour image whose channels differ; a radiograph is grey")
+            raise DataError(f"{path}: colour image whose channels differ; radiographs and masks must be grey")
         pixels = colours[..., 0]
     return np.ascontiguousarray(pixels)
 

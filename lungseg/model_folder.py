@@ -45,8 +45,8 @@ DEFAULT = "lwnet-128"
 class ModelFolder:
     """A folder whose files are those that its hashes were made of. Read it by ``open_folder``.
 
-    onnx: bytes of the ONNX graph, None where it was not exported. weights: bytes of the npz, None in a shipped model,
-    which is for ONNX Runtime alone.
+    onnx: bytes of the ONNX graph, None where it was not exported. weights: bytes of the npz, None where the graph alone
+    was kept.
     """
 
     path: Path

@@ -103,6 +103,11 @@ def environment(threads: int, deterministic: bool = True, compilation_cache: Pat
     }
 
 
+def started() -> bool:
+    """Whether this process has imported Keras or its backend, to which ``set_up`` then comes too late."""
+    return any(name in sys.modules for name in ("keras", backend_name()))
+
+
 def set_up(threads: int) -> None:
     """Make this process's environment that of one that will train or run Keras, before anything imports it."""
     for name in FOREIGN:

@@ -44,3 +44,14 @@ def make(folder, **changes):
     local = weights()
     model_folder.save(folder, card(local, **changes), local)
     return folder
+
+
+def of(architecture, folder, *, size, width):
+    """Write a model folder of this network with the weights that it begins with, and return its path."""
+    import lungseg
+
+    model = lungseg.build(architecture, (*size, 1), width)
+    local = model.get_weights()
+    made = card(local, architecture=architecture, size=size, width=width, parameters=model.count_params())
+    model_folder.save(folder, made, local)
+    return folder

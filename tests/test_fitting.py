@@ -7,6 +7,7 @@ import inspect
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -66,9 +67,13 @@ def test_the_command_trains_by_default_what_fit_does():
     train.add(parser.add_subparsers())
     options = vars(parser.parse_args(["train", "folder", "set", "model"]))
     default = {name: of.default for name, of in inspect.signature(lungseg.fit).parameters.items()}
-    assert options["arch"] == default["architecture"] in lungseg.ARCHITECTURES
-    assert options["width"] == default["width"]
-    assert options["size"] == (default["size"], default["size"])
+    for option, name in (("arch", "architecture"), ("width", "width"), ("size", "size")):
+        assert options[option] is default[name] is None  # so that a pretrained model's own are taken
+    assert options["recipe"] is options["pretrained"] is default["recipe"] is default["pretrained"] is None
+    described = next(iter(parser._subparsers._group_actions)).choices["train"].format_help()
+    described = " ".join(described.replace("-\n", "-").split()).replace("- ", "-")  # as if no line had been broken
+    for default in ("lwnet", "64", "128", "strong, with --pretrained fine-tune"):
+        assert f"(default: {default})" in described
 
 
 def test_a_plain_split_states_the_score_of_its_own_model_on_patients_it_never_saw(cases, swift, tmp_path):
@@ -82,6 +87,16 @@ def test_a_plain_split_states_the_score_of_its_own_model_on_patients_it_never_sa
     for at, score in zip(("stored", "network"), made.card.scores, strict=True):
         assert 0.1 < score["value"] < 1, "or any two models would score alike"
         assert again.dice(at)["value"] == pytest.approx(score["value"], abs=1e-4)
+
+
+def test_fit_sets_the_environment_up_as_the_command_does_where_it_is_not_too_late(cases, swift, tmp_path, monkeypatch):
+    """Or oneDNN is TensorFlow's own choice, and equal arguments give other weights than `lungseg train`."""
+    calls = []
+    monkeypatch.setattr(fitting.runtime, "set_up", calls.append)
+    for started, expected in ((True, []), (False, [1])):
+        monkeypatch.setattr(fitting.runtime, "started", partial(bool, started))
+        lungseg.fit(cases, tmp_path / str(started), recipe=swift, hold_out=False, **SMALL)
+        assert calls == expected
 
 
 def test_all_states_no_score_and_the_card_no_place_of_this_machine(cases, swift, tmp_path):
@@ -127,8 +142,12 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(cases, tmp_path, mon
         lungseg.fit(cases, tmp_path / "model", recipe="none", **SMALL)
     with pytest.raises(DataError, match="no image"):
         lungseg.fit([], tmp_path / "model", **SMALL)
-    with pytest.raises(DataError, match="cannot be split"):
+    with pytest.raises(
+        DataError, match=r"2 patients: at least 5 are needed to hold out a fifth.*--all, hold_out=False"
+    ):
         lungseg.fit(cases[:2], tmp_path / "model", **SMALL)
+    with pytest.raises(DataError, match="2 patients cannot be split into 3 folds"):
+        lungseg.fit(cases[:2], tmp_path / "model", folds=3, **SMALL)
     for wrong, words in (
         ({"threads": -1}, "-1 threads: at least 1"), ({"size": -16}, "multiples of 16"), ({"size": 33}, "size 33 x 33"),
         ({"width": 0}, "width 0"), ({"seed": -1}, "seed -1"), ({"architecture": "best"}, "unknown architecture 'best'"),
@@ -213,8 +232,9 @@ def test_the_command_trains_and_its_model_is_scored_and_kept_in_the_card(tmp_pat
     dices = [case["stored"]["dice"] for case in written["cases"]]
     assert card.scores[2]["value"] == pytest.approx(np.mean(dices))
     assert main(["evaluate", str(out), "montgomery", str(tmp_path / "set"), "--to-card", "averaged", "--tta"]) == 0
-    hows = [score["how"] for score in model_folder.open_folder(out).card.scores[4:]]
-    assert hows == [f"one training, all images of the set, test-time augmentation, {postprocessing.STATED}"] * 2
+    hows = {score["how"] for score in model_folder.open_folder(out).card.scores[4:]}
+    where = "one training, all images of the set that it was trained on, test-time augmentation"
+    assert hows == {f"{where}, {postprocessing.STATED}"}
     assert main(["train", "montgomery", str(tmp_path / "set"), str(out)]) == 2
     assert "exists" in capsys.readouterr().err
     shutil.rmtree(out)

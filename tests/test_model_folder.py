@@ -266,7 +266,9 @@ def test_what_cannot_be_exported_is_told_before_anything_is_loaded(tmp_path, cap
     """Here, not with the other tests of export: these need none of what export needs."""
     from lungseg.__main__ import main
 
-    assert main(["export", "lwnet-128", str(tmp_path / "out")]) == 2
+    bare = tmp_path / "bare"
+    model_folder.save(bare, model_folders.card(model_folders.weights()), None, model_folders.GREY)
+    assert main(["export", str(bare), str(tmp_path / "out")]) == 2
     assert "has no weights, only model.onnx, which runs as it is" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "none"), str(tmp_path / "out"), "--forms", "onnx,onyx"]) == 2
     assert "'onyx': known are onnx, litert-float32" in capsys.readouterr().err

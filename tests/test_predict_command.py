@@ -182,8 +182,10 @@ def test_in_python_a_slip_is_told_in_words(exported, tmp_path):
         lungseg.predict([tmp_path], exported)
     with pytest.raises(DataError, match="no image to score"):
         lungseg.evaluate(exported, [])
+    local, bare = model_folders.weights(), tmp_path / "bare"
+    model_folder.save(bare, model_folders.card(local), None, model_folders.GREY)
     with pytest.raises(DataError, match="only an ONNX graph, which `lungseg predict`"):
-        lungseg.load_model("lwnet-128")
+        lungseg.load_model(bare)
     with pytest.raises(UsageError, match="at 'native': expected 'stored' or 'network'"):
         evaluation.Evaluation(()).dice("native")
 

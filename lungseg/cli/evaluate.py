@@ -62,12 +62,17 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"{done} of {n} images")
 
     result = evaluation.evaluate(network, cases, card.size, card.threshold, watch, postprocess=arguments.postprocess)
-    how = "one training, all images of the set" + ", test-time augmentation" * arguments.tta
+    fingerprint = evaluation.fingerprint(cases)
+    again = card.has_train_set(fingerprint)
+    how = "one training, all images of the set" + " that it was trained on" * again
+    how += ", test-time augmentation" * arguments.tta
     how += f", {postprocessing.STATED}" * arguments.postprocess
+    if again:
+        tell(f"{card.name}: was trained on images of this very set, so these scores are higher than those on others")
     name = arguments.to_card or arguments.dataset
     scores = [
         {"set": name, "metric": "dice", "at": at, "how": how, "engine": network.name,
-         "data_sha256": evaluation.fingerprint(cases), **result.dice(at)}
+         "data_sha256": fingerprint, **result.dice(at)}
         for at in ("stored", "network")
     ]  # fmt: skip
     try:

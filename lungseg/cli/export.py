@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         for name, data in files.items():
             atomic.write_bytes(arguments.out / name, data)
-        if form == "onnx":
+        if form == "onnx" and arguments.model not in model_folder.shipped():  # the package stays as it is installed
             model = model_folder.update(model, onnx=files["model.onnx"])
     record = _record(arguments, model, rows, failures)
     atomic.write_bytes(arguments.out / "parity.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())

@@ -37,20 +37,17 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     )
     terminal.add_data(parser)
     parser.add_argument("out", type=terminal.path, help="model folder to create")
-    parser.add_argument("--arch", default="lwnet", type=_registered, choices=list(ARCHITECTURES), metavar="NAME",
+    parser.add_argument("--pretrained", metavar="MODEL",
+                        help="start from the weights of this model folder or shipped model (fine-tuning); "
+                        "architecture, width and size are its own unless given")  # fmt: skip
+    parser.add_argument("--arch", type=_registered, choices=list(ARCHITECTURES), metavar="NAME",
                         help=f"architecture (default: lwnet): {', '.join(ARCHITECTURES)}")  # fmt: skip
-    parser.add_argument("--width", type=whole(1, 1024), default=64, help="channels of the first level (default: 64)")
-    parser.add_argument(
-        "--size",
-        type=terminal.side,
-        default=(128, 128),
-        help="network's input size, ROWS or ROWSxCOLUMNS (default: 128)",
-    )
+    parser.add_argument("--width", type=whole(1, 1024), help="channels of the first level (default: 64)")
+    parser.add_argument("--size", type=terminal.side, help="network's input size, ROWS or ROWSxCOLUMNS (default: 128)")
     parser.add_argument(
         "--recipe",
-        default="strong",
-        help="recipe: reference, smoke, quick or strong, or a variant such as strong:ema, which `python -m bench list` "
-        "explains (default: strong)",
+        help="recipe: reference, smoke, quick, strong or fine-tune, or a variant such as strong:ema, which `python -m "
+        "bench list` explains (default: strong, with --pretrained fine-tune)",
     )
     parser.add_argument("--seed", type=whole(0, 2**32 - 1), default=0, help="random seed (default: 0)")
     score = parser.add_mutually_exclusive_group()
@@ -81,7 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
     from lungseg import fitting, recipes
     from lungseg.datasets import load, refuse_foreign
 
-    recipes.recipe(arguments.recipe)  # before the set is listed
+    if arguments.recipe:
+        recipes.recipe(arguments.recipe)  # before the set is listed
     cases = load(arguments.dataset, arguments.root)
     refuse_foreign(arguments.dataset, [case.id for case in cases], arguments.root, OWN)
     known = dataset(arguments.dataset)
@@ -91,8 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
         about["licence"] = licence
     made = fitting.fit(
         cases, arguments.out, architecture=arguments.arch, width=arguments.width, size=arguments.size,
-        recipe=arguments.recipe, seed=arguments.seed, folds=arguments.folds, hold_out=not arguments.all,
-        threads=arguments.threads, devices=arguments.devices, about=about, watch=Progress(),
+        pretrained=arguments.pretrained, recipe=arguments.recipe, seed=arguments.seed, folds=arguments.folds,
+        hold_out=not arguments.all, threads=arguments.threads, devices=arguments.devices,
+        about=about, watch=Progress(),
     )  # fmt: skip
     for score in made.card.scores:
         tell(describe(score))
