@@ -132,7 +132,7 @@ def test_letters_and_rank_sets_agree_with_the_verdicts(tables):
     names = sorted(tables, key=lambda name: -resamples[name].mean)
     ordered = {name: tables[name] for name in names}
     judged = compared(ordered)
-    places = ranking.rank_stats(names, judged, resamples)
+    places = ranking.rank_stats(names, judged, ordered, resamples)
     for pair in judged:
         shared = set(places[pair.first].group) & set(places[pair.second].group)
         assert bool(shared) == (not pair.significant)

@@ -67,7 +67,6 @@ def _interval(prefix: str, result: Interval) -> Line:
 
 def _rows(leaderboard: Leaderboard) -> Iterable[Line]:
     rising = {row.name: f"{rose} of {cells}" for row, rose, cells in answers.rising(leaderboard)}
-    order = leaderboard.ranking
     for row in leaderboard.rows:
         place = row.rank_stats
         line = {
@@ -111,12 +110,9 @@ def _rows(leaderboard: Leaderboard) -> Iterable[Line]:
         if c := row.components:
             parts = {"image": c.image, "fold": c.fold, "seed": c.seed, "rest": c.residual}
             line |= {f"sd_{source}": _number(value) for source, value in parts.items()}
-        if order and row.name in order.names:
-            i = order.names.index(row.name)
-            line |= {f"rank_{scheme.replace('-', '_')}": _number(r[i]) for scheme, r in order.schemes.items()}
-            line |= {
-                f"dice_target_{px:+d}px": _number(dice[i]) for px, dice in sorted(order.tolerance_dice.items()) if px
-            }
+        if place and place.schemes:
+            line |= {f"rank_{scheme.replace('-', '_')}": _number(rank) for scheme, rank in place.schemes.items()}
+            line |= {f"dice_target_{px:+d}px": _number(dice) for px, dice in row.tolerance_dice.items() if px}
         yield line
 
 

@@ -1,5 +1,5 @@
-"""Pairwise comparisons of a table's rows, and the ranks that follow: ties, rank sets, how stable they are under other
-ranking rules, Dice under label tolerances, and what taking the first row gains on images that did not select it.
+"""Pairwise comparisons of a table's rows, and the ranks that follow: ties, rank sets, ranks by other schemes, and what
+taking the first row gains on images that did not select it.
 
 After Maier-Hein et al. 2018 (Nature Communications 9, 5217) and Wiesenfarth et al. 2021 (Scientific Reports 11,
 2369), who show how often a challenge's winner depends on such choices.
@@ -17,12 +17,11 @@ import numpy.typing as npt
 
 from bench.statistics import resampling, verdicts
 from bench.statistics.resampling import Floats, Interval
-from bench.statistics.rows import MeasuredPair, Nested, Pair, Ranking, RankStats
+from bench.statistics.rows import MeasuredPair, Nested, Pair, RankStats
 from bench.statistics.scores import Resamples, Scores
 from lungseg.intervals import MIN_PATIENTS
 
 ALL_PAIRS = 40  # above this many rows only neighbours are compared
-TOLERANCES = (-3, -2, -1, 0, 1, 2, 3)  # px
 Compared = TypeVar("Compared", bound=MeasuredPair)
 MEAN, PER_IMAGE, TEST = "mean-then-rank", "rank-then-mean", "test-then-rank"
 
@@ -117,7 +116,9 @@ def ranks(values: Floats) -> Floats:
     return result
 
 
-def rank_stats(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[str, Resamples]) -> dict[str, RankStats]:
+def rank_stats(
+    names: Sequence[str], pairs: Sequence[Pair], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
+) -> dict[str, RankStats]:
     """Place of each row; `names` are in the order of their means."""
     index = {name: i for i, name in enumerate(names)}
     order = [
@@ -131,7 +132,11 @@ def rank_stats(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[s
     different = [(min(pair), max(pair)) for a, b in order for pair in [(index[a], index[b])]]
     groups = letters(n, different) if n <= ALL_PAIRS else ["-"] * n
     best = _best(np.array([resamples[name].means for name in names]))
-    return {name: RankStats(*ranked[name], groups[i], float(best[i])) for name, i in index.items()}
+    by_scheme = schemes(tables, {name: rank for name, (rank, _) in ranked.items()}) if n > 1 else {}
+    return {
+        name: RankStats(*ranked[name], groups[i], float(best[i]), {scheme: of[i] for scheme, of in by_scheme.items()})
+        for name, i in index.items()
+    }
 
 
 def _best(means: Floats) -> Floats:
@@ -162,44 +167,15 @@ def letter(i: int) -> str:
     return chr(ord("a") + i % 26) + (str(i // 26) if i >= 26 else "")
 
 
-def ranking(names: Sequence[str], result: Mapping[str, RankStats], tables: Mapping[str, Scores]) -> Ranking | None:
-    """The rows' ranks by three schemes, and their Dice against other ground truths."""
-    if len(names) < 2:
-        return None
-    dice = np.array([tables[name].mean_over_seeds("dice") for name in names])
-    schemes = {
-        MEAN: ranks(np.array([tables[name].over_patients(d) for name, d in zip(names, dice, strict=True)])),
+def schemes(tables: Mapping[str, Scores], ranked: Mapping[str, int]) -> dict[str, list[float]]:
+    """Ranks by three schemes, in the order of ``ranked``: the rows' ranks by the tests."""
+    dice = np.array([tables[name].mean_over_seeds("dice") for name in ranked])
+    result = {
+        MEAN: ranks(np.array([tables[name].over_patients(d) for name, d in zip(ranked, dice, strict=True)])),
         PER_IMAGE: ranks(-ranks(dice).mean(axis=1)),
-        TEST: np.array([float(result[name].rank) for name in names]),
+        TEST: np.array([float(rank) for rank in ranked.values()]),
     }
-    of_rows = np.array([tolerance_dice(tables[name]) for name in names])
-    tolerances = {px: values for px, values in zip(TOLERANCES, of_rows.T, strict=True) if not np.isnan(values).any()}
-    return Ranking(
-        tuple(names),
-        {scheme: tuple(values.tolist()) for scheme, values in schemes.items()},
-        {px: tuple(values.tolist()) for px, values in tolerances.items()},
-    )
-
-
-def tolerance_dice(scores: Scores) -> list[float]:
-    """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated, for each of TOLERANCES; NaN
-    where one is not recorded."""
-    cases = [c for r in scores.records for c in r.cases]
-    result = []
-    for px in TOLERANCES:
-        if px == 0:
-            result.append(scores.over_patients(scores.mean_over_seeds("dice")))
-            continue
-        counts = [c.tolerance.get(str(px)) for c in cases]
-        if not all(counts):
-            result.append(float("nan"))
-            continue
-        tp, fp, fn, _ = np.array(counts, dtype=np.float64).T
-        pixels = 2 * tp + fp + fn
-        # nothing to find and nothing found is 1, as everywhere (lungseg.metrics)
-        dice = np.where(pixels > 0, 2 * tp / np.maximum(pixels, 1), 1.0)
-        result.append(scores.over_patients(scores.of_cases(dice)))
-    return result
+    return {scheme: values.tolist() for scheme, values in result.items()}
 
 
 def nested(names: Sequence[str], tables: Mapping[str, Scores]) -> Nested | None:

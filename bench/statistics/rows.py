@@ -107,6 +107,7 @@ class RankStats:
     last: int  # the number of rows that are not worse: together the places that it may have
     group: str  # letters: of two rows that share one neither is better
     best: float  # P(best): share of resamples in which its mean is the highest
+    schemes: Mapping[str, float]  # its rank by other ranking schemes; empty where it is ranked alone
 
 
 @dataclass(frozen=True)
@@ -117,16 +118,6 @@ class Components:
     fold: float | None  # None where each seed splits the images by itself: then it is part of `seed`
     seed: float | None
     residual: float | None
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Ranks under other ranking rules, and Dice under label tolerances; each tuple is in the order of `names`, which is
-    by mean."""
-
-    names: tuple[str, ...]
-    schemes: Mapping[str, tuple[float, ...]]  # ranks by scheme
-    tolerance_dice: Mapping[int, tuple[float, ...]]  # mean Dice against ground truth eroded (-) or dilated (+) by px
 
 
 @dataclass(frozen=True)
@@ -149,6 +140,7 @@ class Row:
     patients: tuple[str, ...]  # of each image
     image_dice: tuple[float, ...]
     best_dice: tuple[float, ...]  # of each image, the highest that any seed has
+    tolerance_dice: Mapping[int, float]  # mean Dice against ground truth eroded (-) or dilated (+) by px, where stored
     image_hd95: tuple[float, ...]  # not finite where any seed's distance is infinite
     means: Mapping[str, float]  # of RATIOS, over patients
     pooled: Mapping[str, float]  # tp, fp, fn, tn summed over all images and seeds, and every ratio of them
@@ -372,7 +364,6 @@ class Leaderboard:
     folds: tuple[FoldRow, ...]
     cells: tuple[CellRow, ...]
     seeds: tuple[int, ...]
-    ranking: Ranking | None  # None where fewer than two rows are ranked
     nested: Nested | None  # None where no row was chosen among others
     by_measure: Mapping[str, tuple[MeasuredPair, ...]]  # the same pairs by other measures, those that all images have
     # those of the three original networks as a table of their own, by Dice and the others; empty unless all are ranked

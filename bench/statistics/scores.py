@@ -185,6 +185,28 @@ def drawn(tables: Mapping[str, Scores]) -> dict[str, Resamples]:
     return result
 
 
+TOLERANCES = (-3, -2, -1, 0, 1, 2, 3)  # px
+
+
+def tolerance_dice(scores: Scores) -> dict[int, float]:
+    """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated, for each of TOLERANCES that
+    every record holds."""
+    cases = [c for r in scores.records for c in r.cases]
+    result = {}
+    for px in TOLERANCES:
+        if px == 0:
+            result[px] = scores.over_patients(scores.mean_over_seeds("dice"))
+            continue
+        counts = [c.tolerance.get(str(px)) for c in cases]
+        if all(counts):
+            tp, fp, fn, _ = np.array(counts, dtype=np.float64).T
+            pixels = 2 * tp + fp + fn
+            # nothing to find and nothing found is 1, as everywhere (lungseg.metrics)
+            dice = np.where(pixels > 0, 2 * tp / np.maximum(pixels, 1), 1.0)
+            result[px] = scores.over_patients(scores.of_cases(dice))
+    return result
+
+
 MIXED = "mm and px"  # the unit of what has no unit: some distances are in one, some in the other
 
 

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from bench.records.record import Record, not_converged
 from bench.statistics import resampling
 from bench.statistics.measures import by_measure
-from bench.statistics.ranking import compared, nested, outlying_seeds, rank_stats, ranking
+from bench.statistics.ranking import compared, nested, outlying_seeds, rank_stats
 from bench.statistics.related import related
 from bench.statistics.rows import (
     TARGETS,
@@ -34,6 +34,7 @@ from bench.statistics.scores import (
     drawn,
     fixed_split_dice,
     image_hd95,
+    tolerance_dice,
 )
 from bench.suites import THREE
 from lungseg import metrics
@@ -97,15 +98,15 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
     names = [r.name for r in able]
     pairs = compared(names, tables, resamples, bounds=False)
-    result = rank_stats(names, pairs, resamples) if names else {}
+    result = rank_stats(names, pairs, tables, resamples) if names else {}
     rest = sorted((r for r in rows if r.name not in result), key=lambda r: r.name)
     ranked = [replace(r, rank_stats=result[r.name]) for r in able]
     leaderboard = Leaderboard(
         key, (*ranked, *rest), pairs,
         tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name], processor)),
         tuple(_cell(record, name) for name, record in zip(of_each, records, strict=True)),
-        tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
-        nested(names, tables), by_measure(names, tables, resamples), beside_siblings=beside_siblings(records),
+        tuple(sorted({r.cell.seed for r in records})), nested(names, tables),
+        by_measure(names, tables, resamples), beside_siblings=beside_siblings(records),
         extra_images=_extra_images(records) if key.extra_train else 0, processor_time=processor,
         originals=_originals(names, tables, resamples), outlying_seeds=outlying_seeds(names, resamples),
     )  # fmt: skip
@@ -184,6 +185,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
         images=scores.images,
         patients=scores.patients,
         image_dice=tuple(dice.tolist()),
+        tolerance_dice=tolerance_dice(scores),
         best_dice=tuple(np.nanmax(scores.values["dice"], axis=0).tolist()),
         image_hd95=image_hd95(scores, borders),
         means={k: scores.over_patients(scores.mean_over_seeds(k)) for k in RATIOS},
