@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from bench.markdown import counted, listed
 from bench.names import display
-from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
-from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN, WORSE
+from bench.statistics.rows import Leaderboard, Row
+from bench.statistics.verdicts import EQUIVALENT, MARGIN, MIN_SEEDS, UNKNOWN, WORSE
 
 BEST = "best"
 MOST_NAMED, MOST_LETTERS = 4, 48

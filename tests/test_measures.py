@@ -18,8 +18,7 @@ from bench.records.results import Results
 from bench.statistics import measures, stats
 from bench.statistics.measures import MEASURES, Measure
 from bench.statistics.resampling import Interval
-from bench.statistics.rows import MeasuredPair
-from bench.statistics.verdicts import MARGIN
+from bench.statistics.verdicts import MARGIN, MeasuredPair
 from bench.suites import THREE
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,8 +10,8 @@ from bench.figures import style
 from bench.figures.style import Axes, Figure, canvas, first_of, heading, labels, stretched, text_inches, unstretched
 from bench.findings import BEST, against_best, single_seed, title
 from bench.names import data, display
-from bench.statistics.rows import MIN_SEEDS, Conditions, Leaderboard, Row
-from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN, WORSE
+from bench.statistics.rows import Conditions, Leaderboard, Row
+from bench.statistics.verdicts import EQUIVALENT, MARGIN, MIN_SEEDS, UNKNOWN, WORSE
 
 FEWEST = 3  # rows that an axis is made for
 WIDE = 0.12  # a range of Dice in which a linear axis leaves rows a hundredth apart on one spot

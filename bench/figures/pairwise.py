@@ -11,8 +11,8 @@ from matplotlib.patches import Patch
 from bench.figures import style
 from bench.figures.style import Figure, canvas, first_of, heading, labels, text_inches
 from bench.names import display
-from bench.statistics.rows import MIN_SEEDS, Leaderboard
-from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
+from bench.statistics.rows import Leaderboard
+from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, MIN_SEEDS, UNKNOWN, WORSE
 
 MOST = 16  # rows of a map with numbers in its cells
 BEHIND, OPEN, ALIKE, AHEAD = 0, 1, 2, 3

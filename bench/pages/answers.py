@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from bench.markdown import counted, duration, escape, listed, p_value, with_interval
 from bench.names import data, device
 from bench.pages import completeness
-from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row
-from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
+from bench.statistics.rows import Leaderboard, Row
+from bench.statistics.verdicts import EQUIVALENT, MARGIN, MIN_SEEDS, UNKNOWN, Pair
 
 MOST_NAMED = 3
 Namer = Callable[[object], str]

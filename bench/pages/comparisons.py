@@ -10,8 +10,8 @@ from bench.markdown import NONE, counted, escape, listed, p_value, paragraph, ra
 from bench.names import data, display
 from bench.pages.tables import describe, unbroken
 from bench.statistics.ranking import corrected
-from bench.statistics.rows import Leaderboard, MatchedRow, Pair, Row
-from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
+from bench.statistics.rows import Leaderboard, MatchedRow, Row
+from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE, Pair
 from lungseg import recipes
 
 MOST_NAMED = 4

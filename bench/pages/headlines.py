@@ -10,8 +10,8 @@ from bench.pages.leading import networks
 from bench.pages.suite_page import shown
 from bench.records.record import PROTOCOL
 from bench.speed.throughput_table import ThroughputTable
-from bench.statistics.rows import MIN_SEEDS, Conditions, Leaderboard, Row
-from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN
+from bench.statistics.rows import Conditions, Leaderboard, Row
+from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, MIN_SEEDS, UNKNOWN
 from bench.suites import THREE
 
 SOURCE = "reference"  # the recipe of the source protocol

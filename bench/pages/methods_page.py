@@ -11,10 +11,10 @@ from bench.pages import literature
 from bench.records.record import LEVEL
 from bench.statistics import hard_images, measures, stats
 from bench.statistics.ranking import ALL_PAIRS
-from bench.statistics.rows import MIN_SEEDS, Leaderboard
+from bench.statistics.rows import Leaderboard
 from bench.statistics.scores import FIXED_SPLIT
 from bench.statistics.subgroups import MIN_GROUP
-from bench.statistics.verdicts import ALPHA, MARGIN, OUTLYING
+from bench.statistics.verdicts import ALPHA, MARGIN, MIN_SEEDS, OUTLYING
 from bench.suites import THREE
 from lungseg.intervals import MIN_PATIENTS, RESAMPLES
 from lungseg.metrics import METRICS

@@ -11,8 +11,8 @@ from bench.markdown import escape, listed, paragraph, table
 from bench.names import display
 from bench.pages.tables import FINE, unbroken
 from bench.statistics.measures import MEASURES, WORDS
-from bench.statistics.rows import Leaderboard, MeasuredPair, Row
-from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
+from bench.statistics.rows import Leaderboard, Row
+from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE, MeasuredPair
 from bench.suites import THREE
 
 QUESTION = " or ".join(", ".join(display(name) for name in THREE).rsplit(", ", 1))

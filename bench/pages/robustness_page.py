@@ -15,7 +15,7 @@ from bench.robustness import measurement
 from bench.robustness.corruptions import CORRUPTED, CORRUPTIONS, key_of
 from bench.robustness.measurement import Network
 from bench.statistics.resampling import Interval
-from bench.statistics.rows import MIN_SEEDS
+from bench.statistics.verdicts import MIN_SEEDS
 from bench.suites import SUITES
 from lungseg.errors import DataError
 from lungseg.intervals import MIN_PATIENTS

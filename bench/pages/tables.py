@@ -10,9 +10,9 @@ from bench.findings import BEST, against_best, single_seed
 from bench.markdown import NONE, distance, duration, escape, listed, millions, table, with_interval
 from bench.names import display
 from bench.speed.throughput_table import ThroughputTable, number, unreliable
-from bench.statistics.rows import MIN_SEEDS, TARGETS, Leaderboard, Pair, Row
+from bench.statistics.rows import TARGETS, Leaderboard, Row
 from bench.statistics.scores import common_unit
-from bench.statistics.verdicts import MARGIN, UNKNOWN
+from bench.statistics.verdicts import MARGIN, MIN_SEEDS, UNKNOWN, Pair
 from lungseg.metrics import METRICS
 from lungseg.metrics.table import Metric
 

@@ -12,9 +12,8 @@ from bench.records.record import CaseScore
 from bench.statistics import resampling
 from bench.statistics.ranking import corrected, couples, differences, outlying_seeds
 from bench.statistics.resampling import Floats
-from bench.statistics.rows import MeasuredPair
 from bench.statistics.scores import Resamples, Scores
-from bench.statistics.verdicts import MARGIN, RowSamples
+from bench.statistics.verdicts import MARGIN, MeasuredPair, RowSamples
 from lungseg.intervals import MIN_PATIENTS
 
 

@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.statistics import resampling, verdicts
 from bench.statistics.resampling import Floats, Interval
-from bench.statistics.rows import MeasuredPair, Nested, Pair, RankStats
+from bench.statistics.rows import Nested, RankStats
 from bench.statistics.scores import Resamples, Scores
+from bench.statistics.verdicts import Compared, Pair
 from lungseg.intervals import MIN_PATIENTS
 
 ALL_PAIRS = 40  # above this many rows only neighbours are compared
-Compared = TypeVar("Compared", bound=MeasuredPair)
 MEAN, PER_IMAGE, TEST = "mean-then-rank", "rank-then-mean", "test-then-rank"
 
 

@@ -21,9 +21,10 @@ from bench.records.record import VIEWS, Record
 from bench.statistics.hard_images import HARDEST, hardest_first
 from bench.statistics.ranking import compared, corrected
 from bench.statistics.resampling import Floats
-from bench.statistics.rows import Conditions, HardestGain, Leaderboard, MatchedRow, Pair, Row
+from bench.statistics.rows import Conditions, HardestGain, Leaderboard, MatchedRow, Row
 from bench.statistics.scores import Scores, drawn
 from bench.statistics.variance import components, power, variances
+from bench.statistics.verdicts import Pair
 
 Tables = Mapping[Conditions, Mapping[str, Scores]]  # of each leaderboard, the scores of its rows
 OTHER_IMAGES = ("data", "folds")  # inputs that an extra training set changes

@@ -9,18 +9,16 @@ these and never a record.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from bench.machine import folder
 from bench.records.record import Machine, Source
-from bench.statistics import verdicts
 from bench.statistics.resampling import Interval, mean_over_patients
+from bench.statistics.verdicts import MeasuredPair, Pair, between
 from lungseg.metrics import Counts
 
-MIN_SEEDS = 3  # fewer say something about these weights, not about the method
 TARGETS = (0.95, 0.97)  # validation Dice to which the time of training is told
 
 
@@ -193,61 +191,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class MeasuredPair:
-    """Two rows of a table by one measure, `first` minus `second` over the same patients."""
-
-    first: str
-    second: str
-    difference: Interval
-    p_value: float  # of no difference, by the bootstrap's own standard error
-    p_apart: float  # of a difference of the measure's margin or more, by two one-sided tests
-    p_holm: float
-    p_apart_holm: float
-
-    @property
-    def verdict(self) -> str:
-        """The verdict on the first row against the second: better, worse, equivalent or not known."""
-        return verdicts.word(self.difference.value, self.p_holm, self.p_apart_holm)
-
-    @property
-    def p_of_verdict(self) -> float:
-        """The corrected p value of the test that the verdict rests on: of equivalence where they are equivalent, else
-        of no difference."""
-        return self.p_apart_holm if self.verdict == verdicts.EQUIVALENT else self.p_holm
-
-    def seen_from(self, name: str) -> Self:
-        """The same comparison with the row of that name as the first."""
-        return self if name == self.first else replace(self, **self._turned())
-
-    def _turned(self) -> dict[str, Any]:
-        return {"first": self.second, "second": self.first, "difference": -self.difference}
-
-
-@dataclass(frozen=True)
-class Pair(MeasuredPair):
-    """Two rows by Dice: in a table `first` has the higher mean or the earlier name."""
-
-    wilcoxon: float  # p value of the signed-rank test over patients; not used in the verdict
-    probability_of_improvement: Interval  # P(first > second) on an image, ties half; in a leaderboard without bounds
-    seeds: tuple[int, int]  # of each side
-
-    @property
-    def significant(self) -> bool:
-        """Whether one of the two is better."""
-        return self.verdict in (verdicts.BETTER, verdicts.WORSE)
-
-    @property
-    def generalises_over_seeds(self) -> bool:
-        """Whether both rows have enough seeds for a statement about methods, not about these weights."""
-        return min(self.seeds) >= MIN_SEEDS
-
-    def _turned(self) -> dict[str, Any]:
-        s = self.probability_of_improvement
-        chance = Interval(1 - s.value, 1 - s.high, 1 - s.low)
-        return super()._turned() | {"probability_of_improvement": chance, "seeds": self.seeds[::-1]}
-
-
-@dataclass(frozen=True)
 class MatchedRow:
     """A row and the same training elsewhere, over the seeds that both have."""
 
@@ -408,8 +351,7 @@ class Leaderboard:
 
     def pair(self, first: str, second: str) -> Pair | None:
         """The first row against the second; None where they were not compared."""
-        made = next((p for p in self.pairs if {p.first, p.second} == {first, second}), None)
-        return made.seen_from(first) if made else None
+        return between(self.pairs, first, second)
 
     def pair_with_best(self, row: Row) -> Pair | None:
         """The row against the one of the highest mean; None of that one itself, and of a row without a rank."""

@@ -14,16 +14,7 @@ from bench.statistics import resampling
 from bench.statistics.measures import by_measure
 from bench.statistics.ranking import compared, nested, outlying_seeds, rank_stats
 from bench.statistics.related import related
-from bench.statistics.rows import (
-    TARGETS,
-    Calibration,
-    CellRow,
-    Conditions,
-    FoldRow,
-    Leaderboard,
-    MeasuredPair,
-    Row,
-)
+from bench.statistics.rows import TARGETS, Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import (
     RATIOS,
     Resamples,
@@ -36,6 +27,7 @@ from bench.statistics.scores import (
     image_hd95,
     tolerance_dice,
 )
+from bench.statistics.verdicts import MeasuredPair
 from bench.suites import THREE
 from lungseg import metrics
 from lungseg.errors import LungsegError

@@ -24,8 +24,8 @@ from bench.markdown import (
 from bench.names import display, file_slug
 from bench.pages.tables import unbroken
 from bench.statistics import ranking, scores
-from bench.statistics.rows import Pair
 from bench.statistics.scores import Scores
+from bench.statistics.verdicts import Pair
 from bench.tune.space import Axis
 from lungseg import csv_file
 
