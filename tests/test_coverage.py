@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from verdict_table import ROWS, SEEDS, differences, leaderboard, rates, shape
 
-from bench.statistics import ranking, resampling, simulation, verdicts
+from bench.statistics import pairs, resampling, simulation, verdicts
 from bench.statistics.rows import Trainings
 from bench.statistics.scores import Scores, drawn
 from bench.statistics.simulation import Shape
@@ -212,7 +212,7 @@ def test_the_simulated_tables_are_those_that_records_would_make():
     short = verdicts.Table.of([verdicts.RowSamples.of(row) for row in made]).errors(*np.triu_indices(3, 1))
     for k in range(20):
         tables = {f"net{i}": table(0.9 + made[i, k]) for i in range(3)}
-        result = ranking.compared(list(tables), tables, drawn(tables))
+        result = pairs.compared(list(tables), tables, drawn(tables))
         assert [p.difference.value for p in result] == pytest.approx(short.difference[k], abs=1e-9)
         assert [p.p_value for p in result] == pytest.approx(short.p_zero()[k], abs=1e-6)
 

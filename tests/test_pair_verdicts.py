@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from records import grid, leaderboards, sealed
 from scipy import stats as scipy_stats
 
-from bench.statistics import ranking, resampling, verdicts
+from bench.statistics import pairs, ranking, resampling, verdicts
 from bench.statistics.scores import Scores, drawn
 from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
 
@@ -28,7 +28,7 @@ def table(values):
 
 
 def compared(tables):
-    return ranking.compared(list(tables), tables, drawn(tables))
+    return pairs.compared(list(tables), tables, drawn(tables))
 
 
 @st.composite
@@ -47,7 +47,7 @@ def made_up(draw, least=2, most=5):
 @given(made_up())
 def test_pairs_without_bounds_lack_the_interval_of_superiority_and_nothing_else(tables):
     for one, other in zip(
-        compared(tables), ranking.compared(list(tables), tables, drawn(tables), bounds=False), strict=True
+        compared(tables), pairs.compared(list(tables), tables, drawn(tables), bounds=False), strict=True
     ):
         assert not other.probability_of_improvement.known
         assert other.probability_of_improvement.value == one.probability_of_improvement.value

@@ -9,7 +9,7 @@ from bench.machine import FAST
 from bench.markdown import NONE, counted, escape, listed, p_value, paragraph, ratio, table, with_interval
 from bench.names import data, display
 from bench.pages.tables import describe, unbroken
-from bench.statistics.ranking import corrected
+from bench.statistics.pairs import corrected
 from bench.statistics.rows import Leaderboard, MatchedRow, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE, Pair
 from lungseg import recipes

@@ -9,8 +9,8 @@ from bench import names
 from bench.markdown import generated, listed, paragraph, table
 from bench.pages import literature
 from bench.records.record import LEVEL
-from bench.statistics import hard_images, measures, stats
-from bench.statistics.ranking import ALL_PAIRS
+from bench.statistics import hard_images, stats
+from bench.statistics.pairs import ALL_PAIRS, MEASURES
 from bench.statistics.rows import Leaderboard
 from bench.statistics.scores import FIXED_SPLIT
 from bench.statistics.subgroups import MIN_GROUP
@@ -19,7 +19,7 @@ from bench.suites import THREE
 from lungseg.intervals import MIN_PATIENTS, RESAMPLES
 from lungseg.metrics import METRICS
 
-MEASURES = (
+DEFINITIONS = (
     ("Dice", "2 TP / (2 TP + FP + FN) of one image, equal to the F1 score of the lung class. A pixel is lung where its"
      " probability is at least 0.5."),
     ("Mean Dice", "the headline score. Scores are averaged over the images of each patient, then over patients. With"
@@ -82,7 +82,7 @@ def methods_page(leaderboards: Sequence[Leaderboard]) -> str:
         generated("the records under runs/"),
         "# Methods",
         "This page defines the numbers on all pages, describes how they were computed and states their limits.",
-        "## Definitions", _listed(MEASURES), *_further_metrics(),
+        "## Definitions", _listed(DEFINITIONS), *_further_metrics(),
         "## Protocol", _protocol(),
         "## Statistics", _statistics(), *_power(leaderboards),
         "## Limits", _limits(),
@@ -136,7 +136,7 @@ def _protocol() -> str:
 
 def _statistics() -> str:
     level = f"{100 * (1 - ALPHA):.0f} %"
-    margins = ", ".join(f"{measure.words} {measure.margin:g}" for measure in measures.MEASURES)
+    margins = ", ".join(f"{measure.words} {measure.margin:g}" for measure in MEASURES)
     return _listed(
         (
             ("Interval of a mean", f"{level} BCa bootstrap interval (Efron 1987) from {RESAMPLES:,} resamples of"

@@ -10,7 +10,7 @@ from itertools import combinations
 from bench.markdown import escape, listed, paragraph, table
 from bench.names import display
 from bench.pages.tables import FINE, unbroken
-from bench.statistics.measures import MEASURES, WORDS
+from bench.statistics.pairs import MEASURES, WORDS
 from bench.statistics.rows import Leaderboard, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE, MeasuredPair
 from bench.suites import THREE

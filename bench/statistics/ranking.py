@@ -1,5 +1,5 @@
-"""Pairwise comparisons of a table's rows, and the ranks that follow: ties, rank sets, ranks by other schemes, and what
-taking the first row gains on images that did not select it.
+"""Ranks that follow from the pairs of a table's rows: ties, rank sets, ranks by other schemes, and what taking the
+first row gains on images that did not select it.
 
 After Maier-Hein et al. 2018 (Nature Communications 9, 5217) and Wiesenfarth et al. 2021 (Scientific Reports 11,
 2369), who show how often a challenge's winner depends on such choices.
@@ -9,101 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.statistics import resampling, verdicts
-from bench.statistics.resampling import Floats, Interval
+from bench.statistics.pairs import ALL_PAIRS
+from bench.statistics.resampling import Floats
 from bench.statistics.rows import Nested, RankStats
 from bench.statistics.scores import Resamples, Scores
-from bench.statistics.verdicts import Compared, Pair
-from lungseg.intervals import MIN_PATIENTS
+from bench.statistics.verdicts import BETTER, Pair
 
-ALL_PAIRS = 40  # above this many rows only neighbours are compared
 MEAN, PER_IMAGE, TEST = "mean-then-rank", "rank-then-mean", "test-then-rank"
-
-
-def compared(
-    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples], *, bounds: bool = True
-) -> tuple[Pair, ...]:
-    """Pairs of rows that share their images, in the rows' order, Holm-corrected over all of them.
-
-    Each side brings its own seeds, however many: seeds are not paired. Empty for a single row, or with fewer patients
-    than an interval needs. bounds: whether the superiority gets its interval, which only some pages show and which
-    takes most of the time.
-    """
-    chosen = couples(len(names))
-    if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
-        return ()
-    rows = [verdicts.RowSamples.of(resamples[name].values) for name in names]
-    improvement = _probability_of_improvement(chosen, names, tables, resamples, bounds)
-    return corrected([
-        Pair(
-            names[i], names[j], *tests, resampling.wilcoxon(rows[i].means - rows[j].means), chance,
-            (rows[i].seeds, rows[j].seeds),
-        )
-        for (i, j), tests, chance in zip(chosen, differences(rows, chosen), improvement, strict=True)
-    ])  # fmt: skip
-
-
-def differences(
-    rows: Sequence[verdicts.RowSamples], chosen: Sequence[tuple[int, int]], margin: float = verdicts.MARGIN,
-    unsteady: npt.ArrayLike = False,
-) -> list[tuple[Interval, float, float, float, float]]:  # fmt: skip
-    """Difference, p value of none and of one of the margin or more of each pair of rows; both p values once more, for
-    ``corrected`` to adjust. unsteady: of each row, as in ``verdicts.Table``."""
-    first, second = (np.array(side, dtype=np.intp) for side in zip(*chosen, strict=True))
-    errors = verdicts.Table.of(rows, unsteady).errors(first, second)
-    columns = np.array([errors.difference, *errors.bounds(), errors.p_zero(), errors.p_apart(margin)])
-    return [(Interval(*ends), zero, apart, zero, apart) for *ends, zero, apart in columns.T.tolist()]
-
-
-def outlying_seeds(names: Sequence[str], resamples: Mapping[str, Resamples]) -> tuple[str, ...]:
-    """The rows whose seeds vary more than those of the others (``verdicts.outlying``)."""
-    rows = [verdicts.RowSamples.of(resamples[name].values) for name in names]
-    freedom = np.array([row.seeds - 1.0 for row in rows])
-    apart = verdicts.outlying(np.array([float(row.of_seeds) for row in rows]), freedom)
-    return tuple(name for name, out in zip(names, apart, strict=True) if out)
-
-
-def corrected(pairs: Sequence[Compared]) -> tuple[Compared, ...]:
-    """The pairs with both of their p values corrected by Holm for these comparisons and no others."""
-    if not pairs:
-        return ()
-    zero = resampling.holm(np.array([p.p_value for p in pairs]))
-    apart = resampling.holm(np.array([p.p_apart for p in pairs]))
-    return tuple(
-        replace(pair, p_holm=float(p), p_apart_holm=float(q)) for pair, p, q in zip(pairs, zero, apart, strict=True)
-    )
-
-
-def couples(rows: int) -> list[tuple[int, int]]:
-    """The pairs of rows that are compared: all, or above ALL_PAIRS rows neighbours alone."""
-    leading = rows if rows <= ALL_PAIRS else 2
-    return [(i, j) for i in range(rows) for j in range(i + 1, min(i + leading, rows))]
-
-
-def _probability_of_improvement(
-    chosen: Sequence[tuple[int, int]], names: Sequence[str], tables: Mapping[str, Scores],
-    resamples: Mapping[str, Resamples], bounds: bool,
-) -> list[Interval]:  # fmt: skip
-    """P(first > second) on an image of a patient, with its interval over patients."""
-    one = resamples[names[0]]
-    n = one.values.shape[1]
-    won = np.array([wins(tables[names[i]].values["dice"], tables[names[j]].values["dice"]) for i, j in chosen])
-    won = resampling.patient_means(won, one.patient, n)
-    leading = [float(w.mean()) for w in won]
-    if not bounds:
-        return [Interval.none(value) for value in leading]
-    return resampling.intervals(leading, resampling.resampled_rows(won, one.patients), n)
-
-
-def wins(a: Floats, b: Floats) -> Floats:
-    """(images,) chance that any seed of (seeds, images) `a` beats any seed of `b`, ties half."""
-    left, right = a[:, None], b[None]
-    return np.asarray(((left > right) + 0.5 * (left == right)).mean(axis=(0, 1)))
 
 
 def ranks(values: Floats) -> Floats:
@@ -120,9 +36,7 @@ def rank_stats(
 ) -> dict[str, RankStats]:
     """Place of each row; `names` are in the order of their means."""
     index = {name: i for i, name in enumerate(names)}
-    order = [
-        (p.first, p.second) if p.verdict == verdicts.BETTER else (p.second, p.first) for p in pairs if p.significant
-    ]
+    order = [(p.first, p.second) if p.verdict == BETTER else (p.second, p.first) for p in pairs if p.significant]
     better, worse = (Counter(side) for side in (tuple(b for _, b in order), tuple(a for a, _ in order)))
     n = len(names)
     ranked = {name: (1 + better[name], n - worse[name]) for name in names}

@@ -19,7 +19,7 @@ from bench.records import costs
 from bench.records.conflicts import conflicts
 from bench.records.record import VIEWS, Record
 from bench.statistics.hard_images import HARDEST, hardest_first
-from bench.statistics.ranking import compared, corrected
+from bench.statistics.pairs import compared, corrected
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Conditions, HardestGain, Leaderboard, MatchedRow, Row
 from bench.statistics.scores import Scores, drawn

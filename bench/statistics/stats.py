@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from bench.records.record import Record, not_converged
 from bench.statistics import resampling
-from bench.statistics.measures import by_measure
-from bench.statistics.ranking import compared, nested, outlying_seeds, rank_stats
+from bench.statistics.pairs import by_measure, compared, outlying_seeds
+from bench.statistics.ranking import nested, rank_stats
 from bench.statistics.related import related
 from bench.statistics.rows import TARGETS, Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import (

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.statistics import simulation
-from bench.statistics.ranking import ALL_PAIRS
+from bench.statistics.pairs import ALL_PAIRS
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Components, Leaderboard, Power, Trainings
 from bench.statistics.scores import Scores, drawn

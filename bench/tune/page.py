@@ -23,7 +23,7 @@ from bench.markdown import (
 )
 from bench.names import display, file_slug
 from bench.pages.tables import unbroken
-from bench.statistics import ranking, scores
+from bench.statistics import pairs, scores
 from bench.statistics.scores import Scores
 from bench.statistics.verdicts import Pair
 from bench.tune.space import Axis
@@ -76,7 +76,7 @@ def compared(search: Mapping[str, Any]) -> Pair | None:
     if not held or len(held["dice"]) < 2:
         return None
     tables = _scores(held)
-    result = ranking.compared(["best", "default"], tables, scores.drawn(tables))
+    result = pairs.compared(["best", "default"], tables, scores.drawn(tables))
     return result[0] if result else None
 
 

@@ -1,0 +1,174 @@
+"""Pairs of a table's rows, compared on the same patients by Dice at the network's size and by other measures, so that a
+verdict which hangs on the choice of a measure is seen (Maier-Hein et al. 2024, Nature Methods 21, 195)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.records.record import CaseScore
+from bench.statistics import resampling
+from bench.statistics.resampling import Floats, Interval
+from bench.statistics.scores import Resamples, Scores
+from bench.statistics.verdicts import MARGIN, Compared, MeasuredPair, Pair, RowSamples, Table, outlying
+from lungseg.intervals import MIN_PATIENTS
+
+ALL_PAIRS = 40  # above this many rows only neighbours are compared
+
+
+def compared(
+    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples], *, bounds: bool = True
+) -> tuple[Pair, ...]:
+    """Pairs of rows that share their images, in the rows' order, Holm-corrected over all of them.
+
+    Each side brings its own seeds, however many: seeds are not paired. Empty for a single row, or with fewer patients
+    than an interval needs. bounds: whether the superiority gets its interval, which only some pages show and which
+    takes most of the time.
+    """
+    chosen = couples(len(names))
+    if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
+        return ()
+    rows = [RowSamples.of(resamples[name].values) for name in names]
+    improvement = _probability_of_improvement(chosen, names, tables, resamples, bounds)
+    return corrected([
+        Pair(
+            names[i], names[j], *tests, resampling.wilcoxon(rows[i].means - rows[j].means), chance,
+            (rows[i].seeds, rows[j].seeds),
+        )
+        for (i, j), tests, chance in zip(chosen, differences(rows, chosen), improvement, strict=True)
+    ])  # fmt: skip
+
+
+def differences(
+    rows: Sequence[RowSamples], chosen: Sequence[tuple[int, int]], margin: float = MARGIN,
+    unsteady: npt.ArrayLike = False,
+) -> list[tuple[Interval, float, float, float, float]]:  # fmt: skip
+    """Difference, p value of none and of one of the margin or more of each pair of rows; both p values once more, for
+    ``corrected`` to adjust. unsteady: of each row, as in ``verdicts.Table``."""
+    first, second = (np.array(side, dtype=np.intp) for side in zip(*chosen, strict=True))
+    errors = Table.of(rows, unsteady).errors(first, second)
+    columns = np.array([errors.difference, *errors.bounds(), errors.p_zero(), errors.p_apart(margin)])
+    return [(Interval(*ends), zero, apart, zero, apart) for *ends, zero, apart in columns.T.tolist()]
+
+
+def outlying_seeds(names: Sequence[str], resamples: Mapping[str, Resamples]) -> tuple[str, ...]:
+    """The rows whose seeds vary more than those of the others (``verdicts.outlying``)."""
+    rows = [RowSamples.of(resamples[name].values) for name in names]
+    freedom = np.array([row.seeds - 1.0 for row in rows])
+    apart = outlying(np.array([float(row.of_seeds) for row in rows]), freedom)
+    return tuple(name for name, out in zip(names, apart, strict=True) if out)
+
+
+def corrected(pairs: Sequence[Compared]) -> tuple[Compared, ...]:
+    """The pairs with both of their p values corrected by Holm for these comparisons and no others."""
+    if not pairs:
+        return ()
+    zero = resampling.holm(np.array([p.p_value for p in pairs]))
+    apart = resampling.holm(np.array([p.p_apart for p in pairs]))
+    return tuple(
+        replace(pair, p_holm=float(p), p_apart_holm=float(q)) for pair, p, q in zip(pairs, zero, apart, strict=True)
+    )
+
+
+def couples(rows: int) -> list[tuple[int, int]]:
+    """The pairs of rows that are compared: all, or above ALL_PAIRS rows neighbours alone."""
+    leading = rows if rows <= ALL_PAIRS else 2
+    return [(i, j) for i in range(rows) for j in range(i + 1, min(i + leading, rows))]
+
+
+def _probability_of_improvement(
+    chosen: Sequence[tuple[int, int]], names: Sequence[str], tables: Mapping[str, Scores],
+    resamples: Mapping[str, Resamples], bounds: bool,
+) -> list[Interval]:  # fmt: skip
+    """P(first > second) on an image of a patient, with its interval over patients."""
+    one = resamples[names[0]]
+    n = one.values.shape[1]
+    won = np.array([wins(tables[names[i]].values["dice"], tables[names[j]].values["dice"]) for i, j in chosen])
+    won = resampling.patient_means(won, one.patient, n)
+    leading = [float(w.mean()) for w in won]
+    if not bounds:
+        return [Interval.none(value) for value in leading]
+    return resampling.intervals(leading, resampling.resampled_rows(won, one.patients), n)
+
+
+def wins(a: Floats, b: Floats) -> Floats:
+    """(images,) chance that any seed of (seeds, images) `a` beats any seed of `b`, ties half."""
+    left, right = a[:, None], b[None]
+    return np.asarray(((left > right) + 0.5 * (left == right)).mean(axis=(0, 1)))
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of an image: higher is better, and finite, so that means over patients exist.
+
+    margin: a difference below which rows are of equal use. By the rule that Dice's has, a tenth of the standard
+    deviation over images; of IoU and accuracy what that much Dice moves them.
+    """
+
+    name: str
+    words: str  # as a sentence names it
+    margin: float
+    of: Callable[[CaseScore], float | None]  # None where the image was not scored so
+    in_units: bool = False  # whether it means another thing in mm than in pixels
+
+
+def _at_stored(metric: str) -> Callable[[CaseScore], float | None]:
+    def value(case: CaseScore) -> float | None:
+        return case.at_stored.value(metric) if case.at_stored else None
+
+    return value
+
+
+# F1 is Dice, and a distance may be infinite.
+MEASURES = (
+    Measure("iou", "IoU", 2 * MARGIN, lambda case: case.iou),
+    Measure("precision", "precision", MARGIN, lambda case: case.precision),
+    Measure("recall", "recall", MARGIN, lambda case: case.recall),
+    Measure("accuracy", "accuracy", MARGIN / 2, lambda case: case.accuracy),
+    Measure("stored_dice", "Dice at the stored size", MARGIN, _at_stored("dice")),
+    Measure("stored_nsd", "NSD at the stored size", 5 * MARGIN, _at_stored("nsd_2mm"), in_units=True),
+)
+WORDS = {"dice": "Dice", **{measure.name: measure.words for measure in MEASURES}}
+
+
+def by_measure(
+    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
+) -> dict[str, tuple[MeasuredPair, ...]]:
+    """Of each measure that every image of every row has, the pairs of ``compared``, Holm-corrected within the
+    measure. Empty for a single row, or with fewer patients than an interval needs.
+
+    A row whose seeds vary more than the others' by Dice is tested by its own variance in each measure: otherwise it
+    would hide the others' differences by a measure in which it misses the level of the test by a little.
+
+    names: rows that predicted the same images with every seed.
+    """
+    chosen = couples(len(names))
+    if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
+        return {}
+    cases = (c for name in names for r in tables[name].records for c in r.cases)
+    outlying = outlying_seeds(names, resamples)
+    unsteady = np.array([name in outlying for name in names])
+    mixed = len({c.at_stored.distance_unit for c in cases if c.at_stored}) > 1
+    result = {}
+    for measure in MEASURES:
+        if measure.in_units and mixed:
+            continue
+        rows = [_by_patient(tables[name], resamples[name], measure) for name in names]
+        if any(row is None for row in rows):
+            continue
+        tests = differences([RowSamples.of(row) for row in rows if row is not None], chosen, measure.margin, unsteady)
+        result[measure.name] = corrected([
+            MeasuredPair(names[i], names[j], *test) for (i, j), test in zip(chosen, tests, strict=True)
+        ])  # fmt: skip
+    return result
+
+
+def _by_patient(scores: Scores, resamples: Resamples, measure: Measure) -> Floats | None:
+    """(seeds, patients) means over each patient's images; None where an image lacks the measure."""
+    values = scores.array(measure.of)
+    if np.isnan(values).any():
+        return None
+    return resampling.patient_means(values, resamples.patient, resamples.values.shape[1])
