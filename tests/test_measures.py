@@ -12,6 +12,7 @@ import pytest
 from read_page import flat, page
 from records import counted, grid, only, sealed, second
 
+from bench import verdict_words
 from bench.names import display
 from bench.pages import csv_tables, other_measures
 from bench.records.results import Results
@@ -151,7 +152,7 @@ def test_what_the_three_original_networks_come_to_does_not_depend_on_others():
     said = other_measures.among_all(every, display)
     assert said.startswith(" Among all 7 rows, corrected for 21 pairs, R2U-Net is better than ResUNet; not known: ")
     assert other_measures.among_all(three, display) == ""
-    assert other_measures.by_dice(every, display) == other_measures.verdicts(three.pairs, three.rows, display)
+    assert other_measures.by_dice(every, display) == verdict_words.among(three.pairs, three.rows, display)
     lines = [line for line in csv_tables.KINDS["measures"][1](every, {}) if line["table"] == "original"]
     assert [line["measure"] for line in lines[::3]] == ["dice", *(measure.name for measure in MEASURES)]
 
@@ -193,8 +194,8 @@ def measured(**words):
 def test_verdicts_of_three_in_words(verdicts, text):
     rows = [SimpleNamespace(name=name) for name in "abc"]
     pairs = measured(iou=verdicts)["iou"]
-    assert other_measures.verdicts(pairs, rows, str) == text
-    assert other_measures.verdicts([p.seen_from(p.second) for p in pairs], rows, str) == text, "however it is stored"
+    assert verdict_words.among(pairs, rows, str) == text
+    assert verdict_words.among([p.seen_from(p.second) for p in pairs], rows, str) == text, "however it is stored"
 
 
 def test_of_more_than_three_rows_without_the_three_the_first_is_compared_with_those_behind_it():

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import names
+from bench import names, verdict_words
 from bench.markdown import plain
 from bench.pages import leading, tables
 from bench.statistics.rows import TARGETS, Leaderboard, Row
@@ -49,7 +49,7 @@ def _row(leaderboard: Leaderboard, row: Row, images: Sequence[str]) -> dict[str,
     return {
         "name": plain(names.display(row.name)),
         "dice": _number(row.dice.value), "low": _number(row.dice.low), "high": _number(row.dice.high),
-        "verdict": tables.verdict(leaderboard, row),
+        "verdict": verdict_words.of_row(leaderboard, row),
         "difference": tables.difference(leaderboard, row),
         **{k: _number(row.means[k]) for k in ("iou", "precision", "recall", "accuracy")},
         "hd95": _number(stored.hd95_median) if stored else None, "nsd": _number(stored.nsd_mean) if stored else None,

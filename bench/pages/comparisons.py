@@ -3,21 +3,34 @@ with and without extra data, on another machine or in another precision."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from bench import verdict_words
 from bench.machine import FAST
-from bench.markdown import NONE, counted, escape, listed, p_value, paragraph, ratio, table, with_interval
+from bench.markdown import (
+    NONE,
+    Namer,
+    counted,
+    escape,
+    listed,
+    p_value,
+    paragraph,
+    ratio,
+    table,
+    unbroken,
+    with_interval,
+)
 from bench.names import data, display
-from bench.pages.tables import describe, unbroken
 from bench.statistics.pairs import corrected
 from bench.statistics.rows import Leaderboard, MatchedRow, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE, Pair
+from bench.verdict_words import of_pair
 from lungseg import recipes
 
 MOST_NAMED = 4
 
 
-def ablation_answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+def ablation_answer(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
     """The first screen's question and answer; empty where the leaderboard holds no variant of its recipe."""
     result = [(row, pair) for row, _, pair in _against_the_whole(leaderboard) if pair]
     if not result:
@@ -80,30 +93,23 @@ def _variant_row(leaderboard: Leaderboard, row: Row, whole: Row, pair: Pair | No
     if pair is None:
         return [*start, NONE, NONE, "not ranked", validation]
     difference = unbroken(with_interval(pair.difference, sign=True))
-    return [*start, difference, p_value(pair.p_of_verdict), describe(pair), validation]
+    return [*start, difference, p_value(pair.p_of_verdict), of_pair(pair), validation]
 
 
-def extra_data_effect(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+def extra_data_effect(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
     """The question what extra training data gain, and its answer; empty without a comparison."""
     result = leaderboard.extra_data_effects
     if not result:
         return []
-    text = f"Against the same folds without them ({name(result[0].suite)}), {_by_verdict(result, name)} {_more(result)}"
+    text = f"Against the same folds without them ({name(result[0].suite)}), {_each(result, name)} {_more(result)}"
     return [("What do the extra training images gain?", text)]
 
 
-def _by_verdict(result: Sequence[MatchedRow], name: Callable[[object], str]) -> str:
-    """Verdicts, each with its rows and their differences, and whether they are of weights alone."""
-    parts = [
-        f"{verdict}: {listed([f'{name(c.name)} {with_interval(c.pair.difference, sign=True)}' for c in some])}"
-        for verdict in (BETTER, WORSE, EQUIVALENT, UNKNOWN)
-        if (some := [c for c in result if c.pair.verdict == verdict])
-    ]
-    few = not all(c.pair.generalises_over_seeds for c in result)
-    return f"{'; '.join(parts)}.{' These are differences of weights, not of methods.' if few else ''}"
+def _each(result: Sequence[MatchedRow], name: Namer) -> str:
+    return verdict_words.each([(name(c.name), c.pair) for c in result])
 
 
-def cross_precision_answers(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+def cross_precision_answers(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
     """What the precision changes; empty without the same trainings in another."""
     key, result = leaderboard.conditions, []
     for machine in dict.fromkeys(c.machine for c in leaderboard.cross_precision):
@@ -111,7 +117,7 @@ def cross_precision_answers(leaderboard: Leaderboard, name: Callable[[object], s
         local = [c for c in leaderboard.cross_precision if c.machine == machine]
         answer = (
             f"Dice in {escape(key.precision)} minus Dice of the same seeds and folds in {escape(other)}, by verdict"
-            f" within {MARGIN}: {_by_verdict(local, name)}"
+            f" within {MARGIN}: {_each(local, name)}"
         )
         result.append(("What does the precision change?", answer))
     return result
@@ -159,4 +165,4 @@ def cross_machine_answers(leaderboard: Leaderboard) -> list[tuple[str, str]]:
 
 def _matched_row(c: MatchedRow) -> list[str]:
     values = [ratio(c.other_dice), ratio(c.dice), unbroken(with_interval(c.pair.difference, sign=True))]
-    return [escape(display(c.name)), *values, p_value(c.pair.p_of_verdict), describe(c.pair)]
+    return [escape(display(c.name)), *values, p_value(c.pair.p_of_verdict), of_pair(c.pair)]

@@ -17,14 +17,16 @@ from bench.markdown import (
     paragraph,
     ratio,
     table,
+    unbroken,
     with_interval,
 )
 from bench.names import display, fitting
-from bench.pages.tables import DIGITS, FEW, FEW_MEANS, describe, short_ratio, unbroken
+from bench.pages.tables import DIGITS
 from bench.statistics import hard_images, subgroups
 from bench.statistics.rows import HardestGain, Leaderboard
 from bench.statistics.subgroups import Subgroups
-from bench.statistics.verdicts import BETTER, MARGIN, WORSE
+from bench.statistics.verdicts import MARGIN
+from bench.verdict_words import FEW, FEW_MEANS, by_verdict, of_pair
 
 SHOWN = 2  # architectures side by side
 LINES = 5  # of a table; tables/<suite>/images.csv has all
@@ -98,10 +100,9 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
     if not compared:
         return None
     gains = [gain for leaderboard in compared for gain in leaderboard.hardest_gains]
-    marked = any(FEW in describe(gain.pair) for gain in gains)
-    few = f" {FEW_MEANS}" * marked
+    few = f" {FEW_MEANS}" * any(FEW in of_pair(gain.pair) for gain in gains)
     blocks = [
-        generated("the records under runs/"),
+        generated(),
         "# Gains on the hardest images",
         paragraph(f"**{_answer(gains)}**"),
         paragraph(
@@ -124,12 +125,12 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
 
 
 def _answer(gains: Sequence[HardestGain]) -> str:
-    by_verdict: dict[str, list[str]] = {BETTER: [], WORSE: []}
-    for gain in gains:
-        if gain.pair.significant:
-            size = with_interval(gain.pair.difference, sign=True)
-            by_verdict[gain.pair.verdict].append(f"{escape(gain.change)} ({escape(display(gain.base))}, {size})")
-    shown = [f"{verdict} with: {listed(some)}" for verdict, some in by_verdict.items() if some]
+    judged = (
+        (gain.pair.verdict, f"{escape(gain.change)} ({escape(display(gain.base))},"
+         f" {with_interval(gain.pair.difference, sign=True)})")
+        for gain in gains if gain.pair.significant
+    )  # fmt: skip
+    shown = [f"{verdict} with: {listed(some)}" for verdict, some in by_verdict(judged).items()]
     if shown:
         return f"Of {counted(len(gains), 'change')}, {'; '.join(shown)}."
     half = sorted(gain.pair.difference.half_width for gain in gains)
@@ -143,9 +144,9 @@ def _gain_row(gain: HardestGain) -> list[str]:
     return [
         escape(display(gain.base)),
         escape(gain.change),
-        short_ratio(gain.base_dice),
+        ratio(gain.base_dice, DIGITS),
         unbroken(with_interval(gain.pair.difference, sign=True)),
         p_value(gain.pair.p_of_verdict),
-        unbroken(describe(gain.pair)),
+        unbroken(of_pair(gain.pair)),
         unbroken(with_interval(gain.rest, sign=True)),
     ]

@@ -79,7 +79,7 @@ GLOSSARY = (
 def methods_page(leaderboards: Sequence[Leaderboard]) -> str:
     """The Markdown of the page."""
     blocks = [
-        generated("the records under runs/"),
+        generated(),
         "# Methods",
         "This page defines the numbers on all pages, describes how they were computed and states their limits.",
         "## Definitions", _listed(DEFINITIONS), *_further_metrics(),

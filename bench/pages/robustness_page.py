@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from bench.markdown import NONE, counted, escape, generated, listed, paragraph, table, with_interval
+from bench.markdown import NONE, Namer, counted, escape, generated, listed, paragraph, table, unbroken, with_interval
 from bench.names import backend, data, device, display, file_slug, recipe
-from bench.pages.tables import DIGITS, FINE, unbroken
+from bench.pages.tables import DIGITS, FINE
 from bench.records import store
 from bench.records.results import Results
 from bench.robustness import measurement
@@ -61,7 +61,7 @@ def page(file: Path) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def losses(networks: Sequence[Network], name: Callable[[object], str] = escape, style: str = "pipe") -> str:
+def losses(networks: Sequence[Network], name: Namer = escape, style: str = "pipe") -> str:
     """One table: a line for each corruption and strength, a column for each network."""
     rows = [["none (Dice)", *(_cell(network.clean()) for network in networks)]]
     for corruption in CORRUPTIONS.values():

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.markdown import NONE, escape, generated, listed, paragraph, percent, table
+from bench.markdown import NONE, escape, generated, listed, paragraph, percent, table, unbroken
 from bench.names import backend, device, display, file_slug
-from bench.pages.tables import unbroken
 from bench.speed.throughput_table import OURS, PeerTable, ThroughputTable, number, unreliable
 
 HEADERS = (

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from bench import names
-from bench.markdown import code, counted, escape, generated, listed, paragraph, table
-from bench.pages import (
-    answers,
-    comparisons,
-    completeness,
-    csv_tables,
-    hard_cases,
-    other_measures,
-    provenance,
-    tables,
-)
+from bench.markdown import Namer, code, counted, escape, generated, listed, paragraph, shown, table
+from bench.pages import answers, comparisons, completeness, csv_tables, hard_cases, other_measures, provenance, tables
 from bench.pages.commands import commands
 from bench.records.record import PROTOCOL
 from bench.running.reruns import Reruns
@@ -28,7 +19,6 @@ from bench.statistics.subgroups import Subgroups
 from bench.suites import SUITES
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
-GENERATED = generated("the records under runs/")
 
 CAPTIONS = {
     "leaderboard": "Mean Dice of each network with its 95 % interval, and its paired difference to the best",
@@ -59,7 +49,7 @@ def suite_page(
     unreadable: file -> why it is not in the tables.
     repeated: equal runs of its cells. csv: kinds of its CSV tables.
     """
-    blocks = [GENERATED, f"# {escape(suite)}"]
+    blocks = [generated(), f"# {escape(suite)}"]
     if suite in SUITES:
         title = SUITES[suite].title
         blocks.append(paragraph(f"{title[0].upper()}{title[1:]}."))
@@ -157,12 +147,7 @@ def _heading(leaderboard: Leaderboard) -> str:
     return f"## {backend} on {device}, {escape(key.precision)}, protocol {key.protocol}{', fast' * key.fast}"
 
 
-def shown(name: object) -> str:
-    """A row's name as pages show it: as its paper writes it, escaped."""
-    return escape(names.display(name))
-
-
-def own_questions(leaderboard: Leaderboard, name: Callable[[object], str] = shown) -> list[tuple[str, str]]:
+def own_questions(leaderboard: Leaderboard, name: Namer = shown) -> list[tuple[str, str]]:
     """The questions that the suite was designed for, with answers: ablation and extra data; empty for most suites."""
     return [*comparisons.ablation_answer(leaderboard, name), *comparisons.extra_data_effect(leaderboard, name)]
 

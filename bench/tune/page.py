@@ -19,10 +19,10 @@ from bench.markdown import (
     percent,
     ratio,
     table,
+    unbroken,
     with_interval,
 )
 from bench.names import display, file_slug
-from bench.pages.tables import unbroken
 from bench.statistics import pairs, scores
 from bench.statistics.scores import Scores
 from bench.statistics.verdicts import Pair
