@@ -14,7 +14,7 @@ from records import grid, leaderboards, sealed
 from scipy import stats as scipy_stats
 
 from bench.statistics import pairs, ranking, resampling, verdicts
-from bench.statistics.scores import Scores, drawn
+from bench.statistics.scores import Scores, resamples_of
 from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
 
 OPPOSITE = {BETTER: WORSE, WORSE: BETTER, EQUIVALENT: EQUIVALENT, UNKNOWN: UNKNOWN}
@@ -28,7 +28,7 @@ def table(values):
 
 
 def compared(tables):
-    return pairs.compared(list(tables), tables, drawn(tables))
+    return pairs.compared(list(tables), tables, resamples_of(tables))
 
 
 @st.composite
@@ -47,7 +47,7 @@ def made_up(draw, least=2, most=5):
 @given(made_up())
 def test_pairs_without_bounds_lack_the_interval_of_superiority_and_nothing_else(tables):
     for one, other in zip(
-        compared(tables), pairs.compared(list(tables), tables, drawn(tables), bounds=False), strict=True
+        compared(tables), pairs.compared(list(tables), tables, resamples_of(tables), bounds=False), strict=True
     ):
         assert not other.probability_of_improvement.known
         assert other.probability_of_improvement.value == one.probability_of_improvement.value
@@ -96,7 +96,7 @@ def test_interval_and_test_of_a_pair_say_the_same_and_correction_only_takes_away
 @settings(max_examples=40)
 @given(made_up(), st.floats(0.0001, 0.02), st.floats(1, 5))
 def test_a_wider_margin_makes_more_pairs_equivalent_and_none_less(tables, margin, wider):
-    result = [verdicts.RowSamples.of(r.values) for r in drawn(tables).values()]
+    result = [verdicts.RowSamples.of(r.values) for r in resamples_of(tables).values()]
     errors = verdicts.Table.of(result).errors(*np.triu_indices(len(result), 1))
     p = [resampling.holm(errors.p_apart(m)) for m in (margin, margin * wider)]
     assert np.all(p[1] <= p[0] + 1e-12)
@@ -128,7 +128,7 @@ def test_the_order_of_rows_and_their_names_change_no_digit(tables, random):
 @settings(max_examples=10)
 @given(made_up())
 def test_letters_and_rank_sets_agree_with_the_verdicts(tables):
-    resamples = drawn(tables)
+    resamples = resamples_of(tables)
     names = sorted(tables, key=lambda name: -resamples[name].mean)
     ordered = {name: tables[name] for name in names}
     judged = compared(ordered)

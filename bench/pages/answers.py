@@ -13,7 +13,7 @@ from bench.statistics.verdicts import EQUIVALENT, MIN_SEEDS, UNKNOWN, Pair
 from bench.verdict_words import against_best, answer, by_verdict
 
 MOST_NAMED = 3
-SIGNIFICANT, SEEDS = "Is the difference significant?", "How many seeds?"
+SIGNIFICANT, HOW_MANY_SEEDS = "Is the difference significant?", "How many seeds?"
 TRUST, CHOSEN = "How often is such a table wrong?", "How biased is the highest score?"
 
 
@@ -141,7 +141,7 @@ def chosen(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     rows = f"{fewer}{counted(result.candidates, 'row')}{' that have one' * bool(fewer)}"
     return (
         f"{how}, against {result.highest:.4f} for the highest of {rows}, which selection biases upwards."
-        f" Over all suites {counted(leaderboard.scored, 'set')} of predictions of these images were scored."
+        f" Over all suites {counted(leaderboard.predictions_scored, 'set')} of predictions of these images were scored."
     )
 
 
@@ -187,7 +187,7 @@ def further(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, s
         (CHOSEN, chosen(leaderboard, name)),
         ("Had training converged?", converged(leaderboard, name)),
         ("What did these trainings cost?", cost(leaderboard, name)),
-        (SEEDS, unequal(leaderboard, name)),
+        (HOW_MANY_SEEDS, unequal(leaderboard, name)),
     ]
     return [(question, answer) for question, answer in result if answer]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from bench.records.record import POST, SEEDS, VIEWS
+from bench.names import POST, SEED_MEAN, TTA
 from bench.statistics.rows import Leaderboard
 from bench.suites import Suite
 from lungseg import ARCHITECTURES
@@ -39,7 +39,7 @@ def _ensemble_commands(suite: Suite, leaderboard: Leaderboard) -> list[str]:
     result = []
     for variant in dict.fromkeys(row.variant for row in made):
         local = [row for row in made if row.variant == variant]
-        run = {row.architecture.removesuffix(POST).removesuffix(VIEWS).removesuffix(SEEDS) for row in local}
+        run = {row.architecture.removesuffix(POST).removesuffix(TTA).removesuffix(SEED_MEAN) for row in local}
         parts = [f"KERAS_BACKEND={backend}"] if backend != "tensorflow" else []
         parts += [f"python -m bench ensemble {suite.name}"]
         parts += ["--data <folder>"] if suite.dataset != "phantom" else []

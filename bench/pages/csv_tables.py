@@ -107,7 +107,7 @@ def _rows(leaderboard: Leaderboard) -> Iterable[Line]:
             "peak_memory_bytes": str(row.peak_memory_bytes or ""),
             "not_converged": rising.get(row.name, ""),
         }
-        if c := row.components:
+        if c := row.variance_components:
             parts = {"image": c.image, "fold": c.fold, "seed": c.seed, "rest": c.residual}
             line |= {f"sd_{source}": _number(value) for source, value in parts.items()}
         if place and place.schemes:
@@ -221,8 +221,8 @@ def _groups(_: Leaderboard, known: Subgroups) -> Iterable[Line]:
                     "group": group,
                     "images": str(result["n"]),
                     "name": row,
-                    **_interval("dice", subgroups.interval(result["dice"][row])),
-                    **(_interval("gap_to_first", subgroups.interval(gap)) if gap else {}),
+                    **_interval("dice", subgroups.stored_interval(result["dice"][row])),
+                    **(_interval("gap_to_first", subgroups.stored_interval(gap)) if gap else {}),
                 }
 
 

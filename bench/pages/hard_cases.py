@@ -24,7 +24,7 @@ from bench.names import display, fitting
 from bench.pages.tables import DIGITS
 from bench.statistics import hard_images, subgroups
 from bench.statistics.rows import HardestGain, Leaderboard
-from bench.statistics.subgroups import Subgroups
+from bench.statistics.subgroups import Subgroups, stored_interval
 from bench.statistics.verdicts import MARGIN
 from bench.verdict_words import FEW, FEW_MEANS, by_verdict, of_pair
 
@@ -47,7 +47,7 @@ def by_group(leaderboard: Leaderboard, known: Subgroups) -> list[str]:
     shown = fitting([r.name for r in leaderboard.rows if r.name in scored][:SHOWN])  # ensembles have no such scores
     rows = [
         [escape(attribute), escape(group), str(result["n"] or f"under {subgroups.MIN_GROUP}"),
-         *(unbroken(with_interval(subgroups.interval(result["dice"][n]), DIGITS)) if n in result["dice"] else NONE
+         *(unbroken(with_interval(stored_interval(result["dice"][n]), DIGITS)) if n in result["dice"] else NONE
            for n in shown)]
         for attribute, groups in known.items() for group, result in groups.items()
     ]  # fmt: skip
@@ -71,12 +71,12 @@ def hardest(leaderboard: Leaderboard) -> list[str]:
     return [
         table(["Image", "Mean Dice", *(escape(display(name)) for name in shown)], rows),
         paragraph(note),
-        *_alike(leaderboard),
+        *_agreement(leaderboard),
     ]
 
 
-def _alike(leaderboard: Leaderboard) -> list[str]:
-    result = hard_images.alike(leaderboard)
+def _agreement(leaderboard: Leaderboard) -> list[str]:
+    result = hard_images.agreement(leaderboard)
     if result is None:
         return []
     low, median, high = result.rho

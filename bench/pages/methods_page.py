@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench import names
 from bench.markdown import generated, listed, paragraph, table
 from bench.pages import literature
-from bench.records.record import LEVEL
+from bench.records.record import RISE
 from bench.statistics import hard_images, stats
 from bench.statistics.pairs import ALL_PAIRS, MEASURES
 from bench.statistics.rows import Leaderboard
@@ -222,7 +222,7 @@ def _limits() -> str:
         "Ground truth: one set of masks per hospital (Montgomery: Candemir et al. 2014; Shenzhen: Stirenko et al."
         " 2018). Protocol 2 links a patient's images by anatomy, which finds most links but perhaps not all.",
         "Selection: the highest of many rows is biased upwards; each page states the result of nested selection.",
-        f"Convergence: a cell is reported as not converged if soft validation Dice rose by more than {LEVEL} in the"
+        f"Convergence: a cell is reported as not converged if soft validation Dice rose by more than {RISE} in the"
         " last fifth of the epochs. The order holds for this budget.",
         "Reproduction: the commands under a page reproduce its first table, including ensembles. Commands that once"
         " made a table work only at the commits in `tables/<suite>/cells.csv`, because the current protocol"

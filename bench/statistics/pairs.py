@@ -20,7 +20,7 @@ ALL_PAIRS = 40  # above this many rows only neighbours are compared
 
 
 def compared(
-    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples], *, bounds: bool = True
+    names: Sequence[str], scores_of: Mapping[str, Scores], resamples: Mapping[str, Resamples], *, bounds: bool = True
 ) -> tuple[Pair, ...]:
     """Pairs of rows that share their images, in the rows' order, Holm-corrected over all of them.
 
@@ -28,11 +28,11 @@ def compared(
     than an interval needs. bounds: whether the superiority gets its interval, which only some pages show and which
     takes most of the time.
     """
-    chosen = couples(len(names))
+    chosen = index_pairs(len(names))
     if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
         return ()
     rows = [RowSamples.of(resamples[name].values) for name in names]
-    improvement = _probability_of_improvement(chosen, names, tables, resamples, bounds)
+    improvement = _probability_of_improvement(chosen, names, scores_of, resamples, bounds)
     return corrected([
         Pair(
             names[i], names[j], *tests, resampling.wilcoxon(rows[i].means - rows[j].means), chance,
@@ -73,25 +73,25 @@ def corrected(pairs: Sequence[Compared]) -> tuple[Compared, ...]:
     )
 
 
-def couples(rows: int) -> list[tuple[int, int]]:
+def index_pairs(rows: int) -> list[tuple[int, int]]:
     """The pairs of rows that are compared: all, or above ALL_PAIRS rows neighbours alone."""
     leading = rows if rows <= ALL_PAIRS else 2
     return [(i, j) for i in range(rows) for j in range(i + 1, min(i + leading, rows))]
 
 
 def _probability_of_improvement(
-    chosen: Sequence[tuple[int, int]], names: Sequence[str], tables: Mapping[str, Scores],
+    chosen: Sequence[tuple[int, int]], names: Sequence[str], scores_of: Mapping[str, Scores],
     resamples: Mapping[str, Resamples], bounds: bool,
 ) -> list[Interval]:  # fmt: skip
     """P(first > second) on an image of a patient, with its interval over patients."""
     one = resamples[names[0]]
     n = one.values.shape[1]
-    won = np.array([wins(tables[names[i]].values["dice"], tables[names[j]].values["dice"]) for i, j in chosen])
+    won = np.array([wins(scores_of[names[i]].values["dice"], scores_of[names[j]].values["dice"]) for i, j in chosen])
     won = resampling.patient_means(won, one.patient, n)
     leading = [float(w.mean()) for w in won]
     if not bounds:
         return [Interval.none(value) for value in leading]
-    return resampling.intervals(leading, resampling.resampled_rows(won, one.patients), n)
+    return resampling.intervals(leading, resampling.resampled_rows(won, one.weights), n)
 
 
 def wins(a: Floats, b: Floats) -> Floats:
@@ -135,7 +135,7 @@ WORDS = {"dice": "Dice", **{measure.name: measure.words for measure in MEASURES}
 
 
 def by_measure(
-    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
+    names: Sequence[str], scores_of: Mapping[str, Scores], resamples: Mapping[str, Resamples]
 ) -> dict[str, tuple[MeasuredPair, ...]]:
     """Of each measure that every image of every row has, the pairs of ``compared``, Holm-corrected within the
     measure. Empty for a single row, or with fewer patients than an interval needs.
@@ -145,10 +145,10 @@ def by_measure(
 
     names: rows that predicted the same images with every seed.
     """
-    chosen = couples(len(names))
+    chosen = index_pairs(len(names))
     if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
         return {}
-    cases = (c for name in names for r in tables[name].records for c in r.cases)
+    cases = (c for name in names for r in scores_of[name].records for c in r.cases)
     outlying = outlying_seeds(names, resamples)
     unsteady = np.array([name in outlying for name in names])
     mixed = len({c.at_stored.distance_unit for c in cases if c.at_stored}) > 1
@@ -156,7 +156,7 @@ def by_measure(
     for measure in MEASURES:
         if measure.in_units and mixed:
             continue
-        rows = [_by_patient(tables[name], resamples[name], measure) for name in names]
+        rows = [_patient_means(scores_of[name], resamples[name], measure) for name in names]
         if any(row is None for row in rows):
             continue
         tests = differences([RowSamples.of(row) for row in rows if row is not None], chosen, measure.margin, unsteady)
@@ -166,7 +166,7 @@ def by_measure(
     return result
 
 
-def _by_patient(scores: Scores, resamples: Resamples, measure: Measure) -> Floats | None:
+def _patient_means(scores: Scores, resamples: Resamples, measure: Measure) -> Floats | None:
     """(seeds, patients) means over each patient's images; None where an image lacks the measure."""
     values = scores.array(measure.of)
     if np.isnan(values).any():

@@ -32,7 +32,7 @@ def ranks(values: Floats) -> Floats:
 
 
 def rank_stats(
-    names: Sequence[str], pairs: Sequence[Pair], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
+    names: Sequence[str], pairs: Sequence[Pair], scores_of: Mapping[str, Scores], resamples: Mapping[str, Resamples]
 ) -> dict[str, RankStats]:
     """Place of each row; `names` are in the order of their means."""
     index = {name: i for i, name in enumerate(names)}
@@ -45,7 +45,7 @@ def rank_stats(
     different = [(min(pair), max(pair)) for a, b in order for pair in [(index[a], index[b])]]
     groups = letters(n, different) if n <= ALL_PAIRS else ["-"] * n
     best = _best(np.array([resamples[name].means for name in names]))
-    by_scheme = schemes(tables, {name: rank for name, (rank, _) in ranked.items()}) if n > 1 else {}
+    by_scheme = schemes(scores_of, {name: rank for name, (rank, _) in ranked.items()}) if n > 1 else {}
     return {
         name: RankStats(*ranked[name], groups[i], float(best[i]), {scheme: of[i] for scheme, of in by_scheme.items()})
         for name, i in index.items()
@@ -80,18 +80,18 @@ def letter(i: int) -> str:
     return chr(ord("a") + i % 26) + (str(i // 26) if i >= 26 else "")
 
 
-def schemes(tables: Mapping[str, Scores], ranked: Mapping[str, int]) -> dict[str, list[float]]:
+def schemes(scores_of: Mapping[str, Scores], ranked: Mapping[str, int]) -> dict[str, list[float]]:
     """Ranks by three schemes, in the order of ``ranked``: the rows' ranks by the tests."""
-    dice = np.array([tables[name].mean_over_seeds("dice") for name in ranked])
+    dice = np.array([scores_of[name].mean_over_seeds("dice") for name in ranked])
     result = {
-        MEAN: ranks(np.array([tables[name].over_patients(d) for name, d in zip(ranked, dice, strict=True)])),
+        MEAN: ranks(np.array([scores_of[name].over_patients(d) for name, d in zip(ranked, dice, strict=True)])),
         PER_IMAGE: ranks(-ranks(dice).mean(axis=1)),
         TEST: np.array([float(rank) for rank in ranked.values()]),
     }
     return {scheme: values.tolist() for scheme, values in result.items()}
 
 
-def nested(names: Sequence[str], tables: Mapping[str, Scores]) -> Nested | None:
+def nested(names: Sequence[str], scores_of: Mapping[str, Scores]) -> Nested | None:
     """Nested selection: that of the highest row repeated for each fold on the other folds' images, or without folds by
     validation Dice.
 
@@ -99,15 +99,15 @@ def nested(names: Sequence[str], tables: Mapping[str, Scores]) -> Nested | None:
     """
     if len(names) < 2:
         return None
-    dice = np.array([tables[name].mean_over_seeds("dice") for name in names])
-    one = tables[names[0]]
+    dice = np.array([scores_of[name].mean_over_seeds("dice") for name in names])
+    one = scores_of[names[0]]
     means = dict(zip(names, (one.over_patients(row) for row in dice), strict=True))
     _, patient = np.unique(np.array(one.patients), return_inverse=True)
     result = [by_other_folds(dice, patient, folds) for folds in one.folds()]
     values = [value for value, _ in result]
     chosen, candidates = [names[row] for _, rows in result for row in rows], list(names)
     if not chosen:
-        validated = _validation_dice(names, tables)
+        validated = _validation_dice(names, scores_of)
         if len(validated) < 2:
             return None
         chosen, candidates = [max(validated, key=lambda name: validated[name])], list(validated)
@@ -135,10 +135,10 @@ def by_other_folds(dice: Floats, patient: npt.NDArray[np.intp], folds: npt.NDArr
     return total / float(weight.sum()), rows
 
 
-def _validation_dice(names: Sequence[str], tables: Mapping[str, Scores]) -> dict[str, float]:
+def _validation_dice(names: Sequence[str], scores_of: Mapping[str, Scores]) -> dict[str, float]:
     """Mean validation Dice of the kept epochs of each row that was trained, which ensembles were not."""
     result = {}
     for name in names:
-        if kept := [r.kept_dice for r in tables[name].records if r.kept_dice is not None]:
+        if kept := [r.kept_dice for r in scores_of[name].records if r.kept_dice is not None]:
             result[name] = float(np.mean(kept))
     return result

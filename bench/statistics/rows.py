@@ -80,7 +80,7 @@ class Boundary:
 
 
 @dataclass(frozen=True)
-class AtStored:
+class RowAtStored:
     """A row at the stored size of each image's mask, to which probabilities were enlarged before the threshold."""
 
     dice: float  # mean over patients
@@ -90,7 +90,7 @@ class AtStored:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationErrors:
     """Calibration of probabilities over the pixels of all predictions."""
 
     ece: float  # expected calibration error
@@ -109,7 +109,7 @@ class RankStats:
 
 
 @dataclass(frozen=True)
-class Components:
+class VarianceComponents:
     """Standard deviations of Dice by source, or its variances; None where the seeds do not allow an estimate."""
 
     image: float
@@ -159,10 +159,10 @@ class Row:
     trainings: int  # whose mean each prediction is; 1: a network's own
     transforms: int  # of each image, whose mean each prediction is; 1: the image itself
     postprocessed: bool  # whether its masks are (lungseg.postprocessing)
-    stored: AtStored | None = None  # None of records that were not scored there
+    stored: RowAtStored | None = None  # None of records that were not scored there
     fixed_split: float | None = None  # Dice pooled over deepdraw's test images; None where they are not predicted
-    calibration: Calibration | None = None
-    components: Components | None = None  # None where a seed is incomplete
+    calibration: CalibrationErrors | None = None
+    variance_components: VarianceComponents | None = None  # None where a seed is incomplete
 
     def dice_on(self, images: Collection[str]) -> float:
         """Mean Dice over patients of some of its images."""
@@ -277,12 +277,12 @@ class Nested:
 
 
 @dataclass(frozen=True)
-class Trainings:
+class Spread:
     """Standard deviations, per patient, of what makes equal methods of one table differ."""
 
     interaction: float  # what a method keeps on a patient over its seeds, beside the patient's difficulty
     training: float  # what a training does to all patients of its fold
-    rest: float  # what it does to one
+    residual: float  # what it does to one
 
 
 @dataclass(frozen=True)
@@ -312,9 +312,10 @@ class Leaderboard:
     # those of the three original networks as a table of their own, by Dice and the others; empty unless all are ranked
     originals: Mapping[str, tuple[MeasuredPair, ...]] = field(default_factory=dict)
     outlying_seeds: tuple[str, ...] = ()  # rows whose seeds vary more than the others' (``verdicts.outlying``)
-    variances: Trainings | None = None  # None where fewer than two other rows have several seeds
+    spread: Spread | None = None  # None where fewer than two other rows have several seeds
     power: Power | None = None  # None where nothing says how much seeds vary, or no two rows are compared
-    scored: int = 0  # sets of predictions of these images, one a row and seed, in this leaderboard and all others
+    # sets of predictions of these images, one a row and seed, in this leaderboard and all others
+    predictions_scored: int = 0
     # against the same folds without the extra training set
     extra_data_effects: tuple[MatchedRow, ...] = ()
     hardest_gains: tuple[HardestGain, ...] = ()

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from bench.records.record import CaseScore, Pixels, Record
 from bench.statistics import resampling
 from bench.statistics.resampling import Drawn, Floats
-from bench.statistics.rows import AtStored, Boundary, Row
+from bench.statistics.rows import Boundary, Row, RowAtStored
 from lungseg import metrics
 from lungseg.datasets import montgomery, shenzhen
 from lungseg.metrics import METRICS, Metric
@@ -153,14 +153,14 @@ class Resamples:
     values: Floats  # (seeds, patients) Dice; (1, patients) where no seed is complete
 
     @property
-    def patients(self) -> Drawn:
+    def weights(self) -> Drawn:
         """(resamples, patients) weights."""
         return resampling.patient_weights(self.values.shape[1])
 
     @cached_property
     def means(self) -> Floats:
         """(resamples,) of Dice."""
-        return resampling.resampled_means(self.values, self.patients, resampling.seed_weights(self.values))
+        return resampling.resampled_means(self.values, self.weights, resampling.seed_weights(self.values))
 
     @property
     def acceleration(self) -> float:
@@ -173,10 +173,10 @@ class Resamples:
         return float(self.values.mean())
 
 
-def drawn(tables: Mapping[str, Scores]) -> dict[str, Resamples]:
+def resamples_of(scores_of: Mapping[str, Scores]) -> dict[str, Resamples]:
     """Resamples of each table; those of tables with the same patients are paired."""
     result = {}
-    for name, scores in tables.items():
+    for name, scores in scores_of.items():
         # sorted, so that rows with the same patients share their resamples whatever the order of images
         names, patient = np.unique(np.array(scores.patients), return_inverse=True)
         # an incomplete table has no rectangle of seeds to draw from: patients only, and the page says so
@@ -250,7 +250,7 @@ def common_unit(rows: Sequence[Row]) -> str:
     return _common(row.boundary.unit for row in rows) if rows else "mm"
 
 
-def at_stored(scores: Scores) -> AtStored | None:
+def at_stored(scores: Scores) -> RowAtStored | None:
     """A row's scores at the stored size of each mask; None unless every case of it was scored there."""
     cases = [c.at_stored for r in scores.records for c in r.cases]
     result = [stored for stored in cases if stored]
@@ -258,7 +258,7 @@ def at_stored(scores: Scores) -> AtStored | None:
         return None
     border = boundary(scores, result)
     hd95 = scores.of_cases([c.value("hd95_mm") for c in result])
-    return AtStored(
+    return RowAtStored(
         dice=scores.over_patients(scores.of_cases([c.value("dice") for c in result])),
         boundary=border,
         image_hd95=(NAN,) * len(hd95) if border.unit == MIXED else tuple(hd95.tolist()),

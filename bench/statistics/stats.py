@@ -14,7 +14,7 @@ from bench.statistics import resampling
 from bench.statistics.pairs import by_measure, compared, outlying_seeds
 from bench.statistics.ranking import nested, rank_stats
 from bench.statistics.related import related
-from bench.statistics.rows import TARGETS, Calibration, CellRow, Conditions, FoldRow, Leaderboard, Row
+from bench.statistics.rows import TARGETS, CalibrationErrors, CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import (
     RATIOS,
     Resamples,
@@ -22,9 +22,9 @@ from bench.statistics.scores import (
     at_stored,
     beside_siblings,
     boundary,
-    drawn,
     fixed_split_dice,
     image_hd95,
+    resamples_of,
     tolerance_dice,
 )
 from bench.statistics.verdicts import MeasuredPair
@@ -44,8 +44,8 @@ def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
     for record in sorted(records, key=lambda r: r.name):
         groups[conditions(record)].append(record)
     made = [_leaderboard(key, groups[key]) for key in sorted(groups, key=lambda k: (k.suite, -k.protocol, k))]
-    tables = {leaderboard.conditions: scores for leaderboard, scores in made}
-    return related([leaderboard for leaderboard, _ in made], tables, groups)
+    scores_of = {leaderboard.conditions: scores for leaderboard, scores in made}
+    return related([leaderboard for leaderboard, _ in made], scores_of, groups)
 
 
 def conditions(record: Record) -> Conditions:
@@ -79,40 +79,40 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     images = {image for scores in every.values() for image in scores.images}
     complete = {name: scores.complete_seeds(images) for name, scores in every.items()}
     # complete seeds alone, so that each image counts as often as any other; all of them where none is
-    tables = {name: scores.only(complete[name]) if complete[name] else scores for name, scores in every.items()}
-    resamples = drawn(tables)
+    scores_of = {name: scores.only(complete[name]) if complete[name] else scores for name, scores in every.items()}
+    resamples = resamples_of(scores_of)
     processor = _processor_time(records)
-    rows = [_row(n, tables[n], every[n], resamples[n], key, processor) for n in tables]
+    rows = [_row(n, scores_of[n], every[n], resamples[n], key, processor) for n in scores_of]
     able = [
         r for r in rows
         if complete[r.name] and len(images) >= MIN_IMAGES and r.n_patients >= MIN_PATIENTS
     ]  # fmt: skip
     able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
     names = [r.name for r in able]
-    pairs = compared(names, tables, resamples, bounds=False)
-    result = rank_stats(names, pairs, tables, resamples) if names else {}
+    pairs = compared(names, scores_of, resamples, bounds=False)
+    result = rank_stats(names, pairs, scores_of, resamples) if names else {}
     rest = sorted((r for r in rows if r.name not in result), key=lambda r: r.name)
     ranked = [replace(r, rank_stats=result[r.name]) for r in able]
     leaderboard = Leaderboard(
         key, (*ranked, *rest), pairs,
-        tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name], processor)),
+        tuple(f for r in [*ranked, *rest] for f in _folds(r.name, scores_of[r.name], processor)),
         tuple(_cell(record, name) for name, record in zip(of_each, records, strict=True)),
-        tuple(sorted({r.cell.seed for r in records})), nested(names, tables),
-        by_measure(names, tables, resamples), beside_siblings=beside_siblings(records),
+        tuple(sorted({r.cell.seed for r in records})), nested(names, scores_of),
+        by_measure(names, scores_of, resamples), beside_siblings=beside_siblings(records),
         extra_images=_extra_images(records) if key.extra_train else 0, processor_time=processor,
-        originals=_originals(names, tables, resamples), outlying_seeds=outlying_seeds(names, resamples),
+        originals=_originals(names, scores_of, resamples), outlying_seeds=outlying_seeds(names, resamples),
     )  # fmt: skip
-    return leaderboard, tables
+    return leaderboard, scores_of
 
 
 def _originals(
-    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
+    names: Sequence[str], scores_of: Mapping[str, Scores], resamples: Mapping[str, Resamples]
 ) -> dict[str, tuple[MeasuredPair, ...]]:
     """The comparison that the project was set up for, whatever other networks were run: variances and correction are
     those of these three rows. names: of the ranked rows."""
     three = [name for name in names if name in THREE]
-    pairs = compared(three, tables, resamples, bounds=False) if len(three) == len(THREE) else ()
-    return {"dice": pairs, **by_measure(three, tables, resamples)} if pairs else {}
+    pairs = compared(three, scores_of, resamples, bounds=False) if len(three) == len(THREE) else ()
+    return {"dice": pairs, **by_measure(three, scores_of, resamples)} if pairs else {}
 
 
 def _extra_images(records: Sequence[Record]) -> int:
@@ -272,7 +272,7 @@ def _made_with(record: Record) -> Mapping[str, str]:
     return processor | {name: f"{name} {version}" for name, version in machine.versions.items()}
 
 
-def _calibration(records: Sequence[Record]) -> Calibration | None:
+def _calibration(records: Sequence[Record]) -> CalibrationErrors | None:
     """Of probabilities over the pixels of all predictions; None unless every record tells it.
 
     A record holds bins and the mean squared error of its pixels, as ``lungseg.metrics.calibration`` gives them.
@@ -284,4 +284,4 @@ def _calibration(records: Sequence[Record]) -> Calibration | None:
     bins = np.array([one.bins for one in result], dtype=np.float64).sum(axis=0)  # a pixel counts alike in every record
     pixels = np.array([sum(n for n, _, _ in one.bins) for one in result], dtype=np.float64)
     brier = float(np.average([one.brier for one in result], weights=pixels))
-    return Calibration(metrics.expected_calibration_error(bins.tolist()), brier)
+    return CalibrationErrors(metrics.expected_calibration_error(bins.tolist()), brier)

@@ -76,7 +76,7 @@ def compared(search: Mapping[str, Any]) -> Pair | None:
     if not held or len(held["dice"]) < 2:
         return None
     tables = _scores(held)
-    result = pairs.compared(["best", "default"], tables, scores.drawn(tables))
+    result = pairs.compared(["best", "default"], tables, scores.resamples_of(tables))
     return result[0] if result else None
 
 
