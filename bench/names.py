@@ -61,6 +61,11 @@ def backend(name: str) -> str:
     return _BACKENDS.get(name, name)
 
 
+def machine(backend_name: str, device_kind: str) -> str:
+    """``TensorFlow on CPU``."""
+    return f"{backend(backend_name)} on {device(device_kind)}"
+
+
 def data(name: str) -> str:
     """``Montgomery``, ``Shenzhen``; a user's own folder keeps its name."""
     return name.capitalize() if name in ("montgomery", "shenzhen", "phantom") else name

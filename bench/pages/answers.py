@@ -13,8 +13,7 @@ from bench.statistics.verdicts import EQUIVALENT, MIN_SEEDS, UNKNOWN, Pair
 from bench.verdict_words import against_best, answer, by_verdict
 
 MOST_NAMED = 3
-SIGNIFICANT, HOW_MANY_SEEDS = "Is the difference significant?", "How many seeds?"
-TRUST, CHOSEN = "How often is such a table wrong?", "How biased is the highest score?"
+SIGNIFICANT = "Is the difference significant?"
 
 
 def best(leaderboard: Leaderboard, name: Namer = escape) -> str:
@@ -183,11 +182,11 @@ def converged(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
 def further(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
     """Questions with their answers beyond which is best and whether the difference is significant."""
     result = [
-        (TRUST, trust(leaderboard)),
-        (CHOSEN, chosen(leaderboard, name)),
+        ("How often is such a table wrong?", trust(leaderboard)),
+        ("How biased is the highest score?", chosen(leaderboard, name)),
         ("Had training converged?", converged(leaderboard, name)),
         ("What did these trainings cost?", cost(leaderboard, name)),
-        (HOW_MANY_SEEDS, unequal(leaderboard, name)),
+        ("How many seeds?", unequal(leaderboard, name)),
     ]
     return [(question, answer) for question, answer in result if answer]
 

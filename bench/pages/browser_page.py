@@ -32,8 +32,8 @@ def _leaderboard(leaderboard: Leaderboard, page_name: Mapping[str, str]) -> dict
     key = leaderboard.conditions
     images = sorted({image for r in leaderboard.rows for image in r.images})
     title = (
-        f"{key.suite}: {names.data(key.test_set)} {key.size[0]} px, {names.backend(key.backend)} on"
-        f" {names.device(key.device_kind)}, {key.precision}, protocol {key.protocol}"
+        f"{key.suite}: {names.data(key.test_set)} {key.size[0]} px, {names.machine(key.backend, key.device_kind)},"
+        f" {key.precision}, protocol {key.protocol}"
     )
     return {
         "title": plain(title),

@@ -115,10 +115,9 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
     ]
     for leaderboard in compared:
         key = leaderboard.conditions
-        machine = f"{names.backend(key.backend)} on {names.device(key.device_kind)}"
+        machine = escape(names.machine(key.backend, key.device_kind))
         blocks += [
-            f"## {escape(key.suite)}, {escape(machine)}, {escape(key.precision)}, protocol {key.protocol}"
-            f"{', fast' * key.fast}",
+            f"## {escape(key.suite)}, {machine}, {escape(key.precision)}, protocol {key.protocol}{', fast' * key.fast}",
             table(HEADERS, [_gain_row(gain) for gain in leaderboard.hardest_gains], left=2),
         ]
     return "\n\n".join(blocks) + "\n"

@@ -75,8 +75,8 @@ def _leaderboard(
     split = f" ({patients(key)}; each seed has its own split into folds)" * (key.protocol > 1)
     head = (
         f"{names.data(key.test_set)} at {key.size[0]} px, recipe {escape(names.recipe(key.recipe))}, protocol"
-        f" {key.protocol}{split}, {names.backend(key.backend)} on"
-        f" {names.device(key.device_kind)}, suite {_link(key.suite, page_name)}. Shown first by rule: {leading.RULE}."
+        f" {key.protocol}{split}, {names.machine(key.backend, key.device_kind)},"
+        f" suite {_link(key.suite, page_name)}. Shown first by rule: {leading.RULE}."
     )
     picture = [
         f"![{verdict_words.title(leaderboard)}: mean Dice with 95 % intervals, and differences to the best]({figure})"
@@ -96,7 +96,7 @@ def _beside(
     rows, key = networks(other), other.conditions
     head = (
         f"{verdict_words.title(other)}: {names.data(key.test_set)} at {key.size[0]} px, recipe"
-        f" {escape(names.recipe(key.recipe))}, {names.backend(key.backend)} on {names.device(key.device_kind)}, suite"
+        f" {escape(names.recipe(key.recipe))}, {names.machine(key.backend, key.device_kind)}, suite"
         f" {_link(key.suite, page_name)}."
     )
     if key.protocol < first.conditions.protocol:

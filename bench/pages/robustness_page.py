@@ -7,7 +7,8 @@ from itertools import groupby
 from pathlib import Path
 
 from bench.markdown import NONE, Namer, counted, escape, generated, listed, paragraph, table, unbroken, with_interval
-from bench.names import backend, data, device, display, file_slug, recipe
+from bench.names import data, display, file_slug, recipe
+from bench.names import machine as machine_name
 from bench.pages.tables import DIGITS, FINE
 from bench.records import store
 from bench.records.results import Results
@@ -205,7 +206,7 @@ def _where(network: Network) -> str:
     known = [str(machine.get(name) or "") for name in ("backend", "device_kind", "precision")]
     if "-".join(known) != network.machine_key:
         return escape(network.machine_key)
-    return escape(f"{backend(known[0])} on {device(known[1])}, {known[2]}")
+    return escape(f"{machine_name(known[0], known[1])}, {known[2]}")
 
 
 def _name(network: Network) -> str:

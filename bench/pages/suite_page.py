@@ -9,7 +9,6 @@ from types import MappingProxyType
 from bench import names
 from bench.markdown import Namer, code, counted, escape, generated, listed, paragraph, shown, table
 from bench.pages import answers, comparisons, completeness, csv_tables, hard_cases, other_measures, provenance, tables
-from bench.pages.commands import commands
 from bench.records.record import PROTOCOL
 from bench.running.reruns import Reruns
 from bench.speed.throughput_table import ThroughputTable
@@ -143,8 +142,8 @@ def superseded(leaderboard: Leaderboard, figures: Figures) -> list[str]:
 
 def _heading(leaderboard: Leaderboard) -> str:
     key = leaderboard.conditions
-    backend, device = escape(names.backend(key.backend)), escape(names.device(key.device_kind))
-    return f"## {backend} on {device}, {escape(key.precision)}, protocol {key.protocol}{', fast' * key.fast}"
+    machine = escape(names.machine(key.backend, key.device_kind))
+    return f"## {machine}, {escape(key.precision)}, protocol {key.protocol}{', fast' * key.fast}"
 
 
 def own_questions(leaderboard: Leaderboard, name: Namer = shown) -> list[tuple[str, str]]:
@@ -282,7 +281,7 @@ def _csv(suite: str, kinds: Collection[str], leaderboards: Sequence[Leaderboard]
     """A list of the suite's CSV tables, and the commands that make the records of its first leaderboard."""
     result = [f"[{kind}]({csv_tables.name(suite, kind)}): {what}" for kind, (what, _) in csv_tables.KINDS.items()
               if kind in kinds]  # fmt: skip
-    needed = commands(SUITES[suite], leaderboards[0]) if suite in SUITES and leaderboards else []
+    needed = provenance.commands(SUITES[suite], leaderboards[0]) if suite in SUITES and leaderboards else []
     old = bool(needed) and leaderboards[0].conditions.protocol < PROTOCOL  # made so at the commits of cells.csv
     made = [f"{'once ' * old}made by {', then '.join(map(code, needed))}"] if needed else []
     return _items([*result, *made])
