@@ -90,7 +90,7 @@ def _describe(leaderboard: Leaderboard, pair: Pair, name: Namer) -> str:
     alike = pair.verdict == EQUIVALENT  # which no p value of no difference shows, however large
     value = pair.p_of_verdict
     p = f"{'equivalence test: ' * alike}p {'= ' * (value >= 0.001)}{p_value(value)}"
-    chance = f"{100 * pair.probability_of_improvement.value:.0f} %"
+    chance = f"{100 * pair.probability_of_improvement:.0f} %"
     single = all(row.single for row in leaderboard.rows if row.name in (pair.first, pair.second))
     first, second = (f"a trained {name(pair.first)}", f"a trained {name(pair.second)}") if single else (
         name(pair.first), name(pair.second))  # fmt: skip

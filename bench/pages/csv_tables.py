@@ -151,7 +151,7 @@ def _pairs(leaderboard: Leaderboard) -> Iterable[Line]:
             "difference": f"{d.value:.6f}",
             "low": f"{d.low:.6f}",
             "high": f"{d.high:.6f}",
-            "probability_of_improvement": f"{pair.probability_of_improvement.value:.4f}",
+            "probability_of_improvement": f"{pair.probability_of_improvement:.4f}",
             "p": f"{pair.p_value:.3g}",
             "p_holm": f"{pair.p_holm:.3g}",
             "p_apart_holm": f"{pair.p_apart_holm:.3g}",

@@ -20,25 +20,24 @@ ALL_PAIRS = 40  # above this many rows only neighbours are compared
 
 
 def compared(
-    names: Sequence[str], scores_of: Mapping[str, Scores], resamples: Mapping[str, Resamples], *, bounds: bool = True
+    names: Sequence[str], scores_of: Mapping[str, Scores], resamples: Mapping[str, Resamples]
 ) -> tuple[Pair, ...]:
     """Pairs of rows that share their images, in the rows' order, Holm-corrected over all of them.
 
     Each side brings its own seeds, however many: seeds are not paired. Empty for a single row, or with fewer patients
-    than an interval needs. bounds: whether the superiority gets its interval, which only some pages show and which
-    takes most of the time.
+    than an interval needs.
     """
     chosen = index_pairs(len(names))
     if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
         return ()
     rows = [RowSamples.of(resamples[name].values) for name in names]
-    improvement = _probability_of_improvement(chosen, names, scores_of, resamples, bounds)
+    ahead = _ahead([(scores_of[names[i]], scores_of[names[j]]) for i, j in chosen], resamples[names[0]])
     return corrected([
         Pair(
-            names[i], names[j], *tests, resampling.wilcoxon(rows[i].means - rows[j].means), chance,
+            names[i], names[j], *tests, resampling.wilcoxon(rows[i].means - rows[j].means), float(chance.mean()),
             (rows[i].seeds, rows[j].seeds),
         )
-        for (i, j), tests, chance in zip(chosen, differences(rows, chosen), improvement, strict=True)
+        for (i, j), tests, chance in zip(chosen, differences(rows, chosen), ahead, strict=True)
     ])  # fmt: skip
 
 
@@ -79,19 +78,17 @@ def index_pairs(rows: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(rows) for j in range(i + 1, min(i + leading, rows))]
 
 
-def _probability_of_improvement(
-    chosen: Sequence[tuple[int, int]], names: Sequence[str], scores_of: Mapping[str, Scores],
-    resamples: Mapping[str, Resamples], bounds: bool,
-) -> list[Interval]:  # fmt: skip
-    """P(first > second) on an image of a patient, with its interval over patients."""
-    one = resamples[names[0]]
-    n = one.values.shape[1]
-    won = np.array([wins(scores_of[names[i]].values["dice"], scores_of[names[j]].values["dice"]) for i, j in chosen])
-    won = resampling.patient_means(won, one.patient, n)
-    leading = [float(w.mean()) for w in won]
-    if not bounds:
-        return [Interval.none(value) for value in leading]
-    return resampling.intervals(leading, resampling.resampled_rows(won, one.weights), n)
+def improvement(first: Scores, second: Scores, resamples: Resamples) -> Interval:
+    """P(first > second) on an image of a patient, with its interval over patients. resamples: of either row."""
+    ahead = _ahead([(first, second)], resamples)
+    means = resampling.resampled_rows(ahead, resamples.weights)
+    return resampling.intervals([float(ahead[0].mean())], means, ahead.shape[1])[0]
+
+
+def _ahead(rows: Sequence[tuple[Scores, Scores]], resamples: Resamples) -> Floats:
+    """(pairs, patients) chance that a training of the first row beats one of the second on an image of a patient."""
+    won = np.array([wins(first.values["dice"], second.values["dice"]) for first, second in rows])
+    return resampling.patient_means(won, resamples.patient, resamples.values.shape[1])
 
 
 def wins(a: Floats, b: Floats) -> Floats:

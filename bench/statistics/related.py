@@ -187,7 +187,7 @@ def _difference(here: Scores, there: Scores) -> tuple[Pair, float, float] | None
     """The first row against the second, and the mean Dice of each; None with fewer patients than an interval needs."""
     scores_of = {"here": here, "there": there}
     resamples = resamples_of(scores_of)
-    pairs = compared([*scores_of], scores_of, resamples, bounds=False)
+    pairs = compared([*scores_of], scores_of, resamples)
     return (pairs[0], resamples["here"].mean, resamples["there"].mean) if pairs else None
 
 

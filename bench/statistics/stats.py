@@ -89,7 +89,7 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     ]  # fmt: skip
     able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
     names = [r.name for r in able]
-    pairs = compared(names, scores_of, resamples, bounds=False)
+    pairs = compared(names, scores_of, resamples)
     result = rank_stats(names, pairs, scores_of, resamples) if names else {}
     rest = sorted((r for r in rows if r.name not in result), key=lambda r: r.name)
     ranked = [replace(r, rank_stats=result[r.name]) for r in able]
@@ -111,7 +111,7 @@ def _originals(
     """The comparison that the project was set up for, whatever other networks were run: variances and correction are
     those of these three rows. names: of the ranked rows."""
     three = [name for name in names if name in THREE]
-    pairs = compared(three, scores_of, resamples, bounds=False) if len(three) == len(THREE) else ()
+    pairs = compared(three, scores_of, resamples) if len(three) == len(THREE) else ()
     return {"dice": pairs, **by_measure(three, scores_of, resamples)} if pairs else {}
 
 

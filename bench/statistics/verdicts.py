@@ -209,7 +209,7 @@ class Pair(MeasuredPair):
     """Two rows by Dice: in a table `first` has the higher mean or the earlier name."""
 
     wilcoxon: float  # p value of the signed-rank test over patients; not used in the verdict
-    probability_of_improvement: Interval  # P(first > second) on an image, ties half; in a leaderboard without bounds
+    probability_of_improvement: float  # P(first > second) on an image, ties half
     seeds: tuple[int, int]  # of each side
 
     @property
@@ -223,8 +223,7 @@ class Pair(MeasuredPair):
         return min(self.seeds) >= MIN_SEEDS
 
     def _turned(self) -> dict[str, Any]:
-        s = self.probability_of_improvement
-        chance = Interval(1 - s.value, 1 - s.high, 1 - s.low)
+        chance = 1 - self.probability_of_improvement
         return super()._turned() | {"probability_of_improvement": chance, "seeds": self.seeds[::-1]}
 
 
