@@ -51,7 +51,7 @@ def against_best(leaderboard: Leaderboard, row: Row) -> str:
     return pair.verdict if pair else UNKNOWN
 
 
-def single_seed(leaderboard: Leaderboard, row: Row) -> bool:
+def few_seeds(leaderboard: Leaderboard, row: Row) -> bool:
     """Whether the row's verdict is about these trained weights only: too few seeds of it or of the best."""
     return any(min(len(row.seeds), len(best.seeds)) < MIN_SEEDS for best in leaderboard.ranked[:1])
 
@@ -61,7 +61,7 @@ def of_row(leaderboard: Leaderboard, row: Row) -> str:
     word = against_best(leaderboard, row)
     if word in (BEST, NONE):
         return word if row.rank else UNFINISHED
-    return f"{word}{FEW * single_seed(leaderboard, row)}"
+    return f"{word}{FEW * few_seeds(leaderboard, row)}"
 
 
 def of_pair(pair: Pair) -> str:

@@ -12,7 +12,7 @@ from bench.markdown import NONE
 from bench.names import data, display
 from bench.statistics.rows import Conditions, Leaderboard, Row
 from bench.statistics.verdicts import EQUIVALENT, MARGIN, MIN_SEEDS, UNKNOWN, WORSE
-from bench.verdict_words import BEST, UNFINISHED, WITHIN, against_best, single_seed, title
+from bench.verdict_words import BEST, UNFINISHED, WITHIN, against_best, few_seeds, title
 
 FEWEST = 3  # rows that an axis is made for
 WIDE = 0.12  # a range of Dice in which a linear axis leaves rows a hundredth apart on one spot
@@ -63,7 +63,7 @@ def leaderboard(leaderboard: Leaderboard) -> Figure | None:
     figure.legend(*means.get_legend_handles_labels(), loc="lower left", ncols=5, bbox_to_anchor=(0, 0))
     n = max(len(r.images) for r in rows)
     single = f"; hollow: fewer than {MIN_SEEDS} seeds" if any(
-        single_seed(leaderboard, r) and r.rank for r in rows) else ""  # fmt: skip
+        few_seeds(leaderboard, r) and r.rank for r in rows) else ""  # fmt: skip
     what = f"{_of(leaderboard.conditions)}: {n} images, none seen in training{single}"
     heading(figure, title(leaderboard), f"{what}{first_of(len(rows), len(leaderboard.rows))}")
     return figure

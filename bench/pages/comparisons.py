@@ -16,11 +16,12 @@ from bench.markdown import (
     p_value,
     paragraph,
     ratio,
+    shown,
     table,
     unbroken,
     with_interval,
 )
-from bench.names import data, display
+from bench.names import data
 from bench.statistics.pairs import corrected
 from bench.statistics.rows import Leaderboard, MatchedRow, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE, Pair
@@ -88,7 +89,7 @@ def _against_the_whole(leaderboard: Leaderboard) -> list[tuple[Row, Row, Pair | 
 
 
 def _variant_row(leaderboard: Leaderboard, row: Row, whole: Row, pair: Pair | None) -> list[str]:
-    start = [escape(display(row.architecture)), escape(row.variant)]
+    start = [shown(row.architecture), escape(row.variant)]
     validation = _validation(leaderboard, row, whole)
     if pair is None:
         return [*start, NONE, NONE, "not ranked", validation]
@@ -133,9 +134,7 @@ def extra_data_effects(leaderboard: Leaderboard) -> list[str]:
         headers = ["Network", "Without", "With", "Difference in Dice [95 %]", "p, Holm", "Verdict"]
         note = f"Without: suite {escape(result[0].suite)} on the same machine, folds, recipe and test images the same."
         blocks += [table(headers, [_matched_row(c) for c in result], left=1), paragraph(f"{note} {_more(result)}")]
-    lacking = [
-        escape(display(r.name)) for r in leaderboard.ranked if r.single and r.name not in {c.name for c in result}
-    ]
+    lacking = [shown(r.name) for r in leaderboard.ranked if r.single and r.name not in {c.name for c in result}]
     if lacking:
         blocks.append(paragraph(f"Not compared, because the same trainings without it are missing: {listed(lacking)}."))
     return blocks
@@ -157,7 +156,7 @@ def cross_machine_answers(leaderboard: Leaderboard) -> list[tuple[str, str]]:
     furthest = max(result, key=lambda c: abs(c.pair.difference.value))
     mean = sum(abs(c.pair.difference.value) for c in result) / len(result)
     what = f"{counted(len(result), 'network')} also trained with the same seeds on {machines}"
-    by = f"{escape(display(furthest.name))} {with_interval(furthest.pair.difference, sign=True)}"
+    by = f"{shown(furthest.name)} {with_interval(furthest.pair.difference, sign=True)}"
     size = f"differs by {by} Dice" if len(result) == 1 else f"differ by {mean:.4f} Dice on average, most {by}"
     text = f"{what} {size}. A lead of few seeds that is no larger may come from the machine, not the network."
     return [("Does the same training elsewhere agree?", text)]
@@ -165,4 +164,4 @@ def cross_machine_answers(leaderboard: Leaderboard) -> list[tuple[str, str]]:
 
 def _matched_row(c: MatchedRow) -> list[str]:
     values = [ratio(c.other_dice), ratio(c.dice), unbroken(with_interval(c.pair.difference, sign=True))]
-    return [escape(display(c.name)), *values, p_value(c.pair.p_of_verdict), of_pair(c.pair)]
+    return [shown(c.name), *values, p_value(c.pair.p_of_verdict), of_pair(c.pair)]

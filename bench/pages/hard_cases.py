@@ -16,11 +16,12 @@ from bench.markdown import (
     p_value,
     paragraph,
     ratio,
+    shown,
     table,
     unbroken,
     with_interval,
 )
-from bench.names import display, fitting
+from bench.names import fitting
 from bench.pages.tables import DIGITS
 from bench.statistics import hard_images, subgroups
 from bench.statistics.rows import HardestGain, Leaderboard
@@ -44,15 +45,15 @@ def by_group(leaderboard: Leaderboard, known: Subgroups) -> list[str]:
     if not any(known.values()):
         return [paragraph(missing)] if requested and leaderboard.rows else []
     scored = {name for groups in known.values() for result in groups.values() for name in result["dice"]}
-    shown = fitting([r.name for r in leaderboard.rows if r.name in scored][:SHOWN])  # ensembles have no such scores
+    columns = fitting([r.name for r in leaderboard.rows if r.name in scored][:SHOWN])  # ensembles have no such scores
     rows = [
         [escape(attribute), escape(group), str(result["n"] or f"under {subgroups.MIN_GROUP}"),
          *(unbroken(with_interval(stored_interval(result["dice"][n]), DIGITS)) if n in result["dice"] else NONE
-           for n in shown)]
+           for n in columns)]
         for attribute, groups in known.items() for group, result in groups.items()
     ]  # fmt: skip
     note = "Mean Dice with its 95 % interval over patients, seeds averaged. The CSV table has all rows and gaps."
-    blocks = [table(["By", "Group", "Images", *(escape(display(n)) for n in shown)], rows, left=2)]
+    blocks = [table(["By", "Group", "Images", *map(shown, columns)], rows, left=2)]
     return [*blocks, paragraph(note), *([paragraph(missing)] if requested and not {"sex", "age"} & set(known) else [])]
 
 
@@ -61,15 +62,15 @@ def hardest(leaderboard: Leaderboard) -> list[str]:
     result = hard_images.hardest(leaderboard)
     if not result:
         return ["Nothing was scored."]
-    shown = fitting([name for name, _, _ in result[0][2]][:SHOWN])
+    columns = fitting([name for name, _, _ in result[0][2]][:SHOWN])
     rows = [
-        [escape(image), ratio(mean), *(ratio(dice) for name, dice, _ in each if name in shown)]
+        [escape(image), ratio(mean), *(ratio(dice) for name, dice, _ in each if name in columns)]
         for image, mean, each in result[:LINES]
     ]
     over = f"all {len(result[0][2])} architectures" if len(result[0][2]) > 1 else "the seeds"
     note = f"Mean Dice over {over}, then that of each shown."
     return [
-        table(["Image", "Mean Dice", *(escape(display(name)) for name in shown)], rows),
+        table(["Image", "Mean Dice", *map(shown, columns)], rows),
         paragraph(note),
         *_agreement(leaderboard),
     ]
@@ -125,13 +126,13 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
 
 def _answer(gains: Sequence[HardestGain]) -> str:
     judged = (
-        (gain.pair.verdict, f"{escape(gain.change)} ({escape(display(gain.base))},"
+        (gain.pair.verdict, f"{escape(gain.change)} ({shown(gain.base)},"
          f" {with_interval(gain.pair.difference, sign=True)})")
         for gain in gains if gain.pair.significant
     )  # fmt: skip
-    shown = [f"{verdict} with: {listed(some)}" for verdict, some in by_verdict(judged).items()]
-    if shown:
-        return f"Of {counted(len(gains), 'change')}, {'; '.join(shown)}."
+    said = [f"{verdict} with: {listed(some)}" for verdict, some in by_verdict(judged).items()]
+    if said:
+        return f"Of {counted(len(gains), 'change')}, {'; '.join(said)}."
     half = sorted(gain.pair.difference.half_width for gain in gains)
     return (
         f"None of {counted(len(gains), 'change')} is shown to improve or worsen Dice on the hardest images."
@@ -141,7 +142,7 @@ def _answer(gains: Sequence[HardestGain]) -> str:
 
 def _gain_row(gain: HardestGain) -> list[str]:
     return [
-        escape(display(gain.base)),
+        shown(gain.base),
         escape(gain.change),
         ratio(gain.base_dice, DIGITS),
         unbroken(with_interval(gain.pair.difference, sign=True)),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from bench import verdict_words
-from bench.markdown import Namer, escape, listed, paragraph, table, unbroken
+from bench.markdown import Namer, escape, listed, paragraph, shown, table, unbroken
 from bench.names import display
 from bench.pages.tables import FINE
 from bench.statistics.pairs import MEASURES, WORDS
@@ -102,7 +102,7 @@ def block(leaderboard: Leaderboard) -> list[str]:
          *(_cell(_of_couple(leaderboard, measure, pairs, *couple)) for couple in couples)]
         for measure, pairs in by_measure.items()
     ]  # fmt: skip
-    headers = ["Measure", *(f"{escape(display(a))} minus {escape(display(b))}" for a, b in couples)]
+    headers = ["Measure", *(f"{shown(a)} minus {shown(b)}" for a, b in couples)]
     others = [f"{m.words} {m.margin:g}" for m in MEASURES if m.name in leaderboard.by_measure and m.margin != MARGIN]
     margins = f"{MARGIN}; {', '.join(others)}"
     apart = f"; {listed([display(name) for name in THREE])} among themselves are a table of their own" * bool(

@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from bench.markdown import NONE, Namer, counted, escape, generated, listed, paragraph, table, unbroken, with_interval
+from bench.markdown import (
+    NONE,
+    Namer,
+    counted,
+    escape,
+    generated,
+    listed,
+    paragraph,
+    shown,
+    table,
+    unbroken,
+    with_interval,
+)
 from bench.names import data, display, file_slug, recipe
 from bench.names import machine as machine_name
 from bench.pages.tables import DIGITS, FINE
@@ -117,10 +129,10 @@ def _least(ordered: Sequence[Network]) -> str:
     """The answer, which says no more than the paired intervals do."""
     best, *others = ordered
     over = f"mean over all {len(CORRUPTED)} corruptions, equally weighted"
-    answer = f"{_name(best)} loses {_cell(best.lost_overall())} Dice ({over})."
+    answer = f"{shown(best.name)} loses {_cell(best.lost_overall())} Dice ({over})."
     if not others:
         return f"Only one was measured: {answer}"
-    apart = [_name(other) for other in others if other.loses_more(best).excludes(0.0)]
+    apart = [shown(other.name) for other in others if other.loses_more(best).excludes(0.0)]
     paired = "more on the same patients (last column below; 95 % intervals, not corrected for multiple comparisons)."
     if not best.lost_overall().known:
         verdict = "There are too few patients to compare the other networks with it."
@@ -156,7 +168,7 @@ def _worst(networks: Sequence[Network]) -> str:
         return answer
 
     def lost(key: str) -> list[tuple[float, str]]:
-        return sorted((value[n.name, key], _name(n)) for n in networks)
+        return sorted((value[n.name, key], shown(n.name)) for n in networks)
 
     key = max(CORRUPTED, key=lambda key: lost(key)[-1][0] - lost(key)[0][0])
     (low, one), (high, other) = lost(key)[0], lost(key)[-1]
@@ -175,7 +187,7 @@ def _training(suite: str, networks: Sequence[Network]) -> str:
     whole = len(SUITES[suite].seeds) if suite in SUITES else 0
     seeds: dict[int, list[str]] = {}
     for network in networks:
-        seeds.setdefault(len(network.dice), []).append(_name(network))
+        seeds.setdefault(len(network.dice), []).append(shown(network.name))
     of = f" of the suite's {whole}" if whole else ""
     said = [f"{counted(n, 'seed')}{of}{f' of {listed(names)}' if len(seeds) > 1 else ''}" for n, names in seeds.items()]
     few = f" No intervals are given for fewer than {MIN_PATIENTS} patients." if patients < MIN_PATIENTS else ""
@@ -196,8 +208,10 @@ def _ranked(ordered: Sequence[Network]) -> str:
             for level in range(3)
         ]
         more = NONE if network is best else _cell(network.loses_more(best), FINE)
-        rows.append([_name(network), _cell(network.lost_overall()), *map(_loss, levels), more])
-    return table(["Network", "Mean lost", "Mild", "Moderate", "Severe", f"Difference from {_name(best)}, paired"], rows)
+        rows.append([shown(network.name), _cell(network.lost_overall()), *map(_loss, levels), more])
+    return table(
+        ["Network", "Mean lost", "Mild", "Moderate", "Severe", f"Difference from {shown(best.name)}, paired"], rows
+    )
 
 
 def _where(network: Network) -> str:
@@ -207,10 +221,6 @@ def _where(network: Network) -> str:
     if "-".join(known) != network.machine_key:
         return escape(network.machine_key)
     return escape(f"{machine_name(known[0], known[1])}, {known[2]}")
-
-
-def _name(network: Network) -> str:
-    return escape(display(network.name))
 
 
 def _titled(key: str) -> str:
@@ -241,7 +251,7 @@ def _provenance(file: Path, networks: Sequence[Network]) -> list[str]:
         commit = str(source.get("commit") or "unknown")[:12] + (" (edited)" if source.get("dirty") else "")
         differs = about.get("clean_differs")
         rows.append(
-            [_name(network), str(len(trainings)), store.sha256(trainings)[:12],
+            [shown(network.name), str(len(trainings)), store.sha256(trainings)[:12],
              escape(commit), unbroken(escape(machine.get("cpu", NONE))), escape(differs)]
         )  # fmt: skip
     headers = ["Network", "Trainings", "Weights hash", "Commit", "Processor", "Clean Dice differs by"]

@@ -63,7 +63,7 @@ def suite_page(
         if leaderboard.conditions.protocol < newest:
             blocks += superseded(leaderboard, paths)
         else:
-            blocks += section_blocks(leaderboard, paths, known, measured, brief=i > 0)
+            blocks += leaderboard_blocks(leaderboard, paths, known, measured, brief=i > 0)
             blocks += provenance.repeated(leaderboard, repeated)
         edited = [c.name for c in leaderboard.cells if not c.sealed]
         if edited:
@@ -84,7 +84,7 @@ def unread(files: Mapping[str, str]) -> list[str]:
     return [paragraph(text), *lines] if lines else []
 
 
-def section_blocks(
+def leaderboard_blocks(
     leaderboard: Leaderboard,
     figures: Figures,
     groups: Subgroups = MappingProxyType({}),

@@ -7,7 +7,19 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench import verdict_words
-from bench.markdown import NONE, distance, duration, escape, listed, millions, ratio, table, unbroken, with_interval
+from bench.markdown import (
+    NONE,
+    distance,
+    duration,
+    escape,
+    listed,
+    millions,
+    ratio,
+    shown,
+    table,
+    unbroken,
+    with_interval,
+)
 from bench.names import display
 from bench.speed.throughput_table import ThroughputTable, number, unreliable
 from bench.statistics.rows import TARGETS, Leaderboard, Row
@@ -42,7 +54,7 @@ def accuracy(leaderboard: Leaderboard, rows: Sequence[Row], seeds: bool = False)
                *(["Two lungs"] if short else [])]  # fmt: skip
     body = [
         [
-            escape(display(r.name)),
+            shown(r.name),
             *([str(len(r.seeds))] if seeds else []),
             unbroken(with_interval(r.dice, DIGITS)),
             unbroken(verdict_words.of_row(leaderboard, r)),
@@ -78,7 +90,7 @@ def costs(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[Thro
     headers = ["Network", "Seeds", "IoU", "Precision", "Recall", "Accuracy", "Params", "Training",
                *([f"To {level}"] if timed else []), "Images/s"]  # fmt: skip
     body = [
-        [escape(display(r.name)), str(len(r.seeds)),
+        [shown(r.name), str(len(r.seeds)),
          *(ratio(r.means[k], DIGITS) for k in ("iou", "precision", "recall", "accuracy")), *_size(leaderboard, r),
          *([unbroken(time_to(r.seconds_to.get(level)))] if timed else []), rate(leaderboard, r, measured)]
         for r in rows
@@ -171,6 +183,6 @@ def _varies(leaderboard: Leaderboard, row: Row) -> str:
     others = [r.sd_seeds for r in leaderboard.ranked if r.sd_seeds and r.name not in leaderboard.outlying_seeds]
     largest = f", against {max(others):.4f} at most" if others else ""
     return (
-        f"Seeds of {escape(display(row.name))} vary more than those of the other rows (SD {row.sd_seeds:.4f}{largest}):"
+        f"Seeds of {shown(row.name)} vary more than those of the other rows (SD {row.sd_seeds:.4f}{largest}):"
         " its differences are tested by its own variance, those of the others without it."
     )
