@@ -19,7 +19,7 @@ from verdict_table import ROWS, SEEDS, differences, leaderboard, rates, shape
 
 from bench.statistics import pairs, resampling, simulation, verdicts
 from bench.statistics.rows import Spread
-from bench.statistics.scores import Scores, resamples_of
+from bench.statistics.scores import Scores
 from bench.statistics.simulation import Shape
 from lungseg import intervals
 
@@ -212,7 +212,7 @@ def test_the_simulated_tables_are_those_that_records_would_make():
     short = verdicts.Table.of([verdicts.RowSamples.of(row) for row in made]).errors(*np.triu_indices(3, 1))
     for k in range(20):
         tables = {f"net{i}": table(0.9 + made[i, k]) for i in range(3)}
-        result = pairs.compared(list(tables), tables, resamples_of(tables))
+        result = pairs.compared(tables)
         assert [p.difference.value for p in result] == pytest.approx(short.difference[k], abs=1e-9)
         assert [p.p_value for p in result] == pytest.approx(short.p_zero()[k], abs=1e-6)
 
@@ -263,10 +263,7 @@ def test_coverage_figures_over_patients_and_seeds(seeds, shift):
     target = 1 - np.exp(-3.5 + 0.6**2 / 2)
     covered = []
     for _ in range(1500):
-        scores = table(trained(rng, rng.lognormal(-3.5, 0.6, N), seeds, shift))
-        result = resamples_of({"net": scores})["net"]
-        mean = float(scores.values["dice"].mean())
-        interval = resampling.interval(mean, result.means, result.acceleration, N)
+        interval = table(trained(rng, rng.lognormal(-3.5, 0.6, N), seeds, shift)).interval
         covered.append(interval.low <= target <= interval.high)
     print(f"\n{seeds} seeds, SD of a training {shift}: covers {np.mean(covered):.4f}")
     assert 0.93 <= np.mean(covered) <= 0.97

@@ -12,26 +12,25 @@ import numpy.typing as npt
 from bench.records.record import CaseScore
 from bench.statistics import resampling
 from bench.statistics.resampling import Floats, Interval
-from bench.statistics.scores import Resamples, Scores
+from bench.statistics.scores import Scores
 from bench.statistics.verdicts import MARGIN, Compared, MeasuredPair, Pair, RowSamples, Table, outlying
 from lungseg.intervals import MIN_PATIENTS
 
 ALL_PAIRS = 40  # above this many rows only neighbours are compared
 
 
-def compared(
-    names: Sequence[str], scores_of: Mapping[str, Scores], resamples: Mapping[str, Resamples]
-) -> tuple[Pair, ...]:
+def compared(scores_of: Mapping[str, Scores]) -> tuple[Pair, ...]:
     """Pairs of rows that share their images, in the rows' order, Holm-corrected over all of them.
 
     Each side brings its own seeds, however many: seeds are not paired. Empty for a single row, or with fewer patients
     than an interval needs.
     """
-    chosen = index_pairs(len(names))
-    if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
+    names, scores = [*scores_of], [*scores_of.values()]
+    chosen = index_pairs(scores)
+    if not chosen:
         return ()
-    rows = [RowSamples.of(resamples[name].values) for name in names]
-    ahead = _ahead([(scores_of[names[i]], scores_of[names[j]]) for i, j in chosen], resamples[names[0]])
+    rows = [RowSamples.of(row.by_patient) for row in scores]
+    ahead = _ahead([(scores[i], scores[j]) for i, j in chosen])
     return corrected([
         Pair(
             names[i], names[j], *tests, resampling.wilcoxon(rows[i].means - rows[j].means), float(chance.mean()),
@@ -53,12 +52,12 @@ def differences(
     return [(Interval(*ends), zero, apart, zero, apart) for *ends, zero, apart in columns.T.tolist()]
 
 
-def outlying_seeds(names: Sequence[str], resamples: Mapping[str, Resamples]) -> tuple[str, ...]:
+def outlying_seeds(scores_of: Mapping[str, Scores]) -> tuple[str, ...]:
     """The rows whose seeds vary more than those of the others (``verdicts.outlying``)."""
-    rows = [RowSamples.of(resamples[name].values) for name in names]
+    rows = [RowSamples.of(scores.by_patient) for scores in scores_of.values()]
     freedom = np.array([row.seeds - 1.0 for row in rows])
     apart = outlying(np.array([float(row.of_seeds) for row in rows]), freedom)
-    return tuple(name for name, out in zip(names, apart, strict=True) if out)
+    return tuple(name for name, out in zip(scores_of, apart, strict=True) if out)
 
 
 def corrected(pairs: Sequence[Compared]) -> tuple[Compared, ...]:
@@ -72,23 +71,27 @@ def corrected(pairs: Sequence[Compared]) -> tuple[Compared, ...]:
     )
 
 
-def index_pairs(rows: int) -> list[tuple[int, int]]:
-    """The pairs of rows that are compared: all, or above ALL_PAIRS rows neighbours alone."""
-    leading = rows if rows <= ALL_PAIRS else 2
-    return [(i, j) for i in range(rows) for j in range(i + 1, min(i + leading, rows))]
+def index_pairs(rows: Sequence[Scores]) -> list[tuple[int, int]]:
+    """The pairs of rows that are compared: all, or above ALL_PAIRS rows neighbours alone; none with fewer patients than
+    an interval needs."""
+    n = len(rows)
+    if not rows or rows[0].by_patient.shape[1] < MIN_PATIENTS:
+        return []
+    behind = n if n <= ALL_PAIRS else 2
+    return [(i, j) for i in range(n) for j in range(i + 1, min(i + behind, n))]
 
 
-def improvement(first: Scores, second: Scores, resamples: Resamples) -> Interval:
-    """P(first > second) on an image of a patient, with its interval over patients. resamples: of either row."""
-    ahead = _ahead([(first, second)], resamples)
-    means = resampling.resampled_rows(ahead, resamples.weights)
+def improvement(first: Scores, second: Scores) -> Interval:
+    """P(first > second) on an image of a patient, with its interval over patients."""
+    ahead = _ahead([(first, second)])
+    means = resampling.resampled_rows(ahead, first.weights)
     return resampling.intervals([float(ahead[0].mean())], means, ahead.shape[1])[0]
 
 
-def _ahead(rows: Sequence[tuple[Scores, Scores]], resamples: Resamples) -> Floats:
+def _ahead(rows: Sequence[tuple[Scores, Scores]]) -> Floats:
     """(pairs, patients) chance that a training of the first row beats one of the second on an image of a patient."""
     won = np.array([wins(first.values["dice"], second.values["dice"]) for first, second in rows])
-    return resampling.patient_means(won, resamples.patient, resamples.values.shape[1])
+    return rows[0][0].patient_means(won)
 
 
 def wins(a: Floats, b: Floats) -> Floats:
@@ -131,41 +134,33 @@ MEASURES = (
 WORDS = {"dice": "Dice", **{measure.name: measure.words for measure in MEASURES}}
 
 
-def by_measure(
-    names: Sequence[str], scores_of: Mapping[str, Scores], resamples: Mapping[str, Resamples]
-) -> dict[str, tuple[MeasuredPair, ...]]:
-    """Of each measure that every image of every row has, the pairs of ``compared``, Holm-corrected within the
-    measure. Empty for a single row, or with fewer patients than an interval needs.
+def by_measure(scores_of: Mapping[str, Scores]) -> dict[str, tuple[MeasuredPair, ...]]:
+    """Of each measure that every image of every row has, the pairs of ``compared``, Holm-corrected within the measure.
+    Empty where none is compared.
 
     A row whose seeds vary more than the others' by Dice is tested by its own variance in each measure: otherwise it
     would hide the others' differences by a measure in which it misses the level of the test by a little.
 
-    names: rows that predicted the same images with every seed.
+    scores_of: rows that predicted the same images with every seed.
     """
-    chosen = index_pairs(len(names))
-    if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
+    names, scores = [*scores_of], [*scores_of.values()]
+    chosen = index_pairs(scores)
+    if not chosen:
         return {}
-    cases = (c for name in names for r in scores_of[name].records for c in r.cases)
-    outlying = outlying_seeds(names, resamples)
-    unsteady = np.array([name in outlying for name in names])
+    apart = outlying_seeds(scores_of)
+    unsteady = np.array([name in apart for name in names])
+    cases = (c for row in scores for r in row.records for c in r.cases)
     mixed = len({c.at_stored.distance_unit for c in cases if c.at_stored}) > 1
     result = {}
     for measure in MEASURES:
         if measure.in_units and mixed:
             continue
-        rows = [_patient_means(scores_of[name], resamples[name], measure) for name in names]
-        if any(row is None for row in rows):
+        values = [row.array(measure.of) for row in scores]
+        if any(np.isnan(of_row).any() for of_row in values):
             continue
-        tests = differences([RowSamples.of(row) for row in rows if row is not None], chosen, measure.margin, unsteady)
+        rows = [RowSamples.of(row.patient_means(of_row)) for row, of_row in zip(scores, values, strict=True)]
+        tests = differences(rows, chosen, measure.margin, unsteady)
         result[measure.name] = corrected([
             MeasuredPair(names[i], names[j], *test) for (i, j), test in zip(chosen, tests, strict=True)
         ])  # fmt: skip
     return result
-
-
-def _patient_means(scores: Scores, resamples: Resamples, measure: Measure) -> Floats | None:
-    """(seeds, patients) means over each patient's images; None where an image lacks the measure."""
-    values = scores.array(measure.of)
-    if np.isnan(values).any():
-        return None
-    return resampling.patient_means(values, resamples.patient, resamples.values.shape[1])

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bench.statistics.pairs import ALL_PAIRS
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Nested, RankStats
-from bench.statistics.scores import Resamples, Scores
+from bench.statistics.scores import Scores
 from bench.statistics.verdicts import BETTER, Pair
 
 MEAN, PER_IMAGE, TEST = "mean-then-rank", "rank-then-mean", "test-then-rank"
@@ -31,10 +31,9 @@ def ranks(values: Floats) -> Floats:
     return result
 
 
-def rank_stats(
-    names: Sequence[str], pairs: Sequence[Pair], scores_of: Mapping[str, Scores], resamples: Mapping[str, Resamples]
-) -> dict[str, RankStats]:
-    """Place of each row; `names` are in the order of their means."""
+def rank_stats(pairs: Sequence[Pair], scores_of: Mapping[str, Scores]) -> dict[str, RankStats]:
+    """Place of each row; `scores_of` is in the order of their means."""
+    names = [*scores_of]
     index = {name: i for i, name in enumerate(names)}
     order = [(p.first, p.second) if p.verdict == BETTER else (p.second, p.first) for p in pairs if p.significant]
     better, worse = (Counter(side) for side in (tuple(b for _, b in order), tuple(a for a, _ in order)))
@@ -44,7 +43,7 @@ def rank_stats(
         ranked = {name: (i + 1, i + 1) for name, i in index.items()}
     different = [(min(pair), max(pair)) for a, b in order for pair in [(index[a], index[b])]]
     groups = letters(n, different) if n <= ALL_PAIRS else ["-"] * n
-    best = _best(np.array([resamples[name].means for name in names]))
+    best = _best(np.array([scores.resampled for scores in scores_of.values()]))
     by_scheme = schemes(scores_of, {name: rank for name, (rank, _) in ranked.items()}) if n > 1 else {}
     return {
         name: RankStats(*ranked[name], groups[i], float(best[i]), {scheme: of[i] for scheme, of in by_scheme.items()})
@@ -91,23 +90,23 @@ def schemes(scores_of: Mapping[str, Scores], ranked: Mapping[str, int]) -> dict[
     return {scheme: values.tolist() for scheme, values in result.items()}
 
 
-def nested(names: Sequence[str], scores_of: Mapping[str, Scores]) -> Nested | None:
+def nested(scores_of: Mapping[str, Scores]) -> Nested | None:
     """Nested selection: that of the highest row repeated for each fold on the other folds' images, or without folds by
     validation Dice.
 
-    names: rows on the same images, by mean. None for a single row, or where nothing else can choose.
+    scores_of: rows on the same images, by mean. None for a single row, or where nothing else can choose.
     """
+    names = [*scores_of]
     if len(names) < 2:
         return None
-    dice = np.array([scores_of[name].mean_over_seeds("dice") for name in names])
+    dice = np.array([scores.mean_over_seeds("dice") for scores in scores_of.values()])
     one = scores_of[names[0]]
     means = dict(zip(names, (one.over_patients(row) for row in dice), strict=True))
-    _, patient = np.unique(np.array(one.patients), return_inverse=True)
-    result = [by_other_folds(dice, patient, folds) for folds in one.folds()]
+    result = [by_other_folds(dice, one.patient_index, folds) for folds in one.folds()]
     values = [value for value, _ in result]
     chosen, candidates = [names[row] for _, rows in result for row in rows], list(names)
     if not chosen:
-        validated = _validation_dice(names, scores_of)
+        validated = _validation_dice(scores_of)
         if len(validated) < 2:
             return None
         chosen, candidates = [max(validated, key=lambda name: validated[name])], list(validated)
@@ -135,10 +134,10 @@ def by_other_folds(dice: Floats, patient: npt.NDArray[np.intp], folds: npt.NDArr
     return total / float(weight.sum()), rows
 
 
-def _validation_dice(names: Sequence[str], scores_of: Mapping[str, Scores]) -> dict[str, float]:
+def _validation_dice(scores_of: Mapping[str, Scores]) -> dict[str, float]:
     """Mean validation Dice of the kept epochs of each row that was trained, which ensembles were not."""
     result = {}
-    for name in names:
-        if kept := [r.kept_dice for r in scores_of[name].records if r.kept_dice is not None]:
+    for name, scores in scores_of.items():
+        if kept := [r.kept_dice for r in scores.records if r.kept_dice is not None]:
             result[name] = float(np.mean(kept))
     return result

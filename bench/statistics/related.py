@@ -22,7 +22,7 @@ from bench.statistics.hard_images import HARDEST, hardest_first
 from bench.statistics.pairs import compared, corrected
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Conditions, HardestGain, Leaderboard, MatchedRow, Row
-from bench.statistics.scores import Scores, resamples_of
+from bench.statistics.scores import Scores
 from bench.statistics.variance import components, power, shared_spread
 from bench.statistics.verdicts import Pair
 
@@ -185,10 +185,8 @@ def _same_seeds(here: Scores, there: Scores) -> tuple[Scores, Scores] | None:
 
 def _difference(here: Scores, there: Scores) -> tuple[Pair, float, float] | None:
     """The first row against the second, and the mean Dice of each; None with fewer patients than an interval needs."""
-    scores_of = {"here": here, "there": there}
-    resamples = resamples_of(scores_of)
-    pairs = compared([*scores_of], scores_of, resamples)
-    return (pairs[0], resamples["here"].mean, resamples["there"].mean) if pairs else None
+    pairs = compared({"here": here, "there": there})
+    return (pairs[0], here.mean, there.mean) if pairs else None
 
 
 def _made_from(records: Sequence[Record], differ: Sequence[str]) -> dict[tuple[int, int], Any]:

@@ -10,21 +10,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bench.records.record import Record, not_converged
-from bench.statistics import resampling
 from bench.statistics.pairs import by_measure, compared, outlying_seeds
 from bench.statistics.ranking import nested, rank_stats
 from bench.statistics.related import related
 from bench.statistics.rows import TARGETS, CalibrationErrors, CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import (
     RATIOS,
-    Resamples,
     Scores,
     at_stored,
     beside_siblings,
     boundary,
     fixed_split_dice,
     image_hd95,
-    resamples_of,
     tolerance_dice,
 )
 from bench.statistics.verdicts import MeasuredPair
@@ -80,39 +77,42 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     complete = {name: scores.complete_seeds(images) for name, scores in every.items()}
     # complete seeds alone, so that each image counts as often as any other; all of them where none is
     scores_of = {name: scores.only(complete[name]) if complete[name] else scores for name, scores in every.items()}
-    resamples = resamples_of(scores_of)
     processor = _processor_time(records)
-    rows = [_row(n, scores_of[n], every[n], resamples[n], key, processor) for n in scores_of]
+    rows = [_row(n, scores_of[n], every[n], key, processor) for n in scores_of]
     able = [
         r for r in rows
         if complete[r.name] and len(images) >= MIN_IMAGES and r.n_patients >= MIN_PATIENTS
     ]  # fmt: skip
     able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
-    names = [r.name for r in able]
-    pairs = compared(names, scores_of, resamples)
-    result = rank_stats(names, pairs, scores_of, resamples) if names else {}
+    compared_rows = {r.name: scores_of[r.name] for r in able}
+    pairs = compared(compared_rows)
+    result = rank_stats(pairs, compared_rows) if able else {}
     rest = sorted((r for r in rows if r.name not in result), key=lambda r: r.name)
-    ranked = [replace(r, rank_stats=result[r.name]) for r in able]
+    every_row = (*(replace(r, rank_stats=result[r.name]) for r in able), *rest)
     leaderboard = Leaderboard(
-        key, (*ranked, *rest), pairs,
-        tuple(f for r in [*ranked, *rest] for f in _folds(r.name, scores_of[r.name], processor)),
-        tuple(_cell(record, name) for name, record in zip(of_each, records, strict=True)),
-        tuple(sorted({r.cell.seed for r in records})), nested(names, scores_of),
-        by_measure(names, scores_of, resamples), beside_siblings=beside_siblings(records),
-        extra_images=_extra_images(records) if key.extra_train else 0, processor_time=processor,
-        originals=_originals(names, scores_of, resamples), outlying_seeds=outlying_seeds(names, resamples),
-    )  # fmt: skip
+        conditions=key,
+        rows=every_row,
+        pairs=pairs,
+        folds=tuple(f for r in every_row for f in _folds(r.name, scores_of[r.name], processor)),
+        cells=tuple(_cell(record, name) for name, record in zip(of_each, records, strict=True)),
+        seeds=tuple(sorted({r.cell.seed for r in records})),
+        nested=nested(compared_rows),
+        by_measure=by_measure(compared_rows),
+        originals=_originals(compared_rows),
+        outlying_seeds=outlying_seeds(compared_rows),
+        beside_siblings=beside_siblings(records),
+        extra_images=_extra_images(records) if key.extra_train else 0,
+        processor_time=processor,
+    )
     return leaderboard, scores_of
 
 
-def _originals(
-    names: Sequence[str], scores_of: Mapping[str, Scores], resamples: Mapping[str, Resamples]
-) -> dict[str, tuple[MeasuredPair, ...]]:
+def _originals(scores_of: Mapping[str, Scores]) -> dict[str, tuple[MeasuredPair, ...]]:
     """The comparison that the project was set up for, whatever other networks were run: variances and correction are
-    those of these three rows. names: of the ranked rows."""
-    three = [name for name in names if name in THREE]
-    pairs = compared(three, scores_of, resamples) if len(three) == len(THREE) else ()
-    return {"dice": pairs, **by_measure(three, scores_of, resamples)} if pairs else {}
+    those of these three rows. scores_of: of the ranked rows."""
+    three = {name: scores for name, scores in scores_of.items() if name in THREE}
+    pairs = compared(three) if len(three) == len(THREE) else ()
+    return {"dice": pairs, **by_measure(three)} if pairs else {}
 
 
 def _extra_images(records: Sequence[Record]) -> int:
@@ -154,13 +154,13 @@ def _seconds_to(records: Sequence[Record], clock: str) -> dict[float, float]:
     return {dice: float(np.median([r.history.seconds_to(dice, clock) for r in records])) for dice in TARGETS}
 
 
-def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Conditions, processor: bool) -> Row:
+def _row(name: str, scores: Scores, every: Scores, key: Conditions, processor: bool) -> Row:
     records = scores.records
     cases = [c for r in records for c in r.cases]
     n_patients = len(set(scores.patients))
     borders = boundary(scores, cases)
     dice = scores.mean_over_seeds("dice")
-    per_seed = resamples.values.mean(axis=1)
+    per_seed = scores.by_patient.mean(axis=1)
     everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum())
     memory = [r.peak_memory_bytes for r in records if r.peak_memory_bytes]
     pooled = metrics.pooled(map(vars, cases))
@@ -171,7 +171,7 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
         width=records[0].cell.width,
         variant=records[0].cell.variant,
         rank_stats=None,
-        dice=resampling.interval(resamples.mean, resamples.means, resamples.acceleration, n_patients),
+        dice=scores.interval,
         sd_images=float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
         sd_seeds=float(per_seed.std(ddof=1)) if len(per_seed) > 1 else None,
         images=scores.images,

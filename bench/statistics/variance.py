@@ -13,7 +13,7 @@ from bench.statistics import simulation
 from bench.statistics.pairs import ALL_PAIRS
 from bench.statistics.resampling import Floats
 from bench.statistics.rows import Leaderboard, Power, Spread, VarianceComponents
-from bench.statistics.scores import Scores, resamples_of
+from bench.statistics.scores import Scores
 from bench.statistics.simulation import Shape
 from bench.statistics.verdicts import RowSamples
 from lungseg.intervals import MIN_PATIENTS
@@ -117,13 +117,12 @@ def shared_spread(scores_of: Mapping[str, Scores]) -> Spread | None:
     """Variances of the rows on the same images with two seeds or more; None for fewer than two such rows."""
     some = {name: scores for name, scores in scores_of.items() if len(scores.seeds) > 1}
     result = {name: moments(scores.values["dice"], scores.folds()) for name, scores in some.items()}
-    resamples = resamples_of(some)
     # without folds a training is a seed, whose variance that of the seeds' means shows
     of_training = [
-        m.seed if m and m.seed is not None else float(resamples[name].values.mean(axis=1).var(ddof=1))
+        m.seed if m and m.seed is not None else float(some[name].by_patient.mean(axis=1).var(ddof=1))
         for name, m in result.items()
     ]
-    return spread([resamples[name].values for name in some], of_training)
+    return spread([scores.by_patient for scores in some.values()], of_training)
 
 
 def power(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Power | None:

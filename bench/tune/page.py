@@ -23,7 +23,7 @@ from bench.markdown import (
     with_interval,
 )
 from bench.names import display, file_slug
-from bench.statistics import pairs, scores
+from bench.statistics import pairs
 from bench.statistics.resampling import Interval
 from bench.statistics.scores import Scores
 from bench.statistics.verdicts import Pair
@@ -76,15 +76,14 @@ def compared(search: Mapping[str, Any]) -> Pair | None:
     held = search["held_out"]
     if not held or len(held["dice"]) < 2:
         return None
-    of = _scores(held)
-    result = pairs.compared(["best", "default"], of, scores.resamples_of(of))
-    return result[0] if result else None
+    result = pairs.compared(_scores(held))
+    return result[0].seen_from("best") if result else None
 
 
 def improvement(held: Mapping[str, Any]) -> Interval:
     """P(best recipe > suite's own) on an image of a patient."""
     of = _scores(held)
-    return pairs.improvement(of["best"], of["default"], scores.resamples_of(of)["best"])
+    return pairs.improvement(of["best"], of["default"])
 
 
 def _scores(held: Mapping[str, Any]) -> dict[str, Scores]:
