@@ -93,7 +93,7 @@ def test_interval_and_test_of_a_pair_say_the_same_and_correction_only_takes_away
 @settings(max_examples=40)
 @given(made_up(), st.floats(0.0001, 0.02), st.floats(1, 5))
 def test_a_wider_margin_makes_more_pairs_equivalent_and_none_less(tables, margin, wider):
-    result = [verdicts.RowSamples.of(scores.by_patient) for scores in tables.values()]
+    result = [verdicts.RowSamples.of(scores.dice_by_patient) for scores in tables.values()]
     errors = verdicts.Table.of(result).errors(*np.triu_indices(len(result), 1))
     p = [resampling.holm(errors.p_apart(m)) for m in (margin, margin * wider)]
     assert np.all(p[1] <= p[0] + 1e-12)

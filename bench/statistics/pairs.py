@@ -29,7 +29,7 @@ def compared(scores_of: Mapping[str, Scores]) -> tuple[Pair, ...]:
     chosen = index_pairs(scores)
     if not chosen:
         return ()
-    rows = [RowSamples.of(row.by_patient) for row in scores]
+    rows = [RowSamples.of(row.dice_by_patient) for row in scores]
     ahead = _ahead([(scores[i], scores[j]) for i, j in chosen])
     return corrected([
         Pair(
@@ -54,7 +54,7 @@ def differences(
 
 def outlying_seeds(scores_of: Mapping[str, Scores]) -> tuple[str, ...]:
     """The rows whose seeds vary more than those of the others (``verdicts.outlying``)."""
-    rows = [RowSamples.of(scores.by_patient) for scores in scores_of.values()]
+    rows = [RowSamples.of(scores.dice_by_patient) for scores in scores_of.values()]
     freedom = np.array([row.seeds - 1.0 for row in rows])
     apart = outlying(np.array([float(row.of_seeds) for row in rows]), freedom)
     return tuple(name for name, out in zip(scores_of, apart, strict=True) if out)
@@ -75,7 +75,7 @@ def index_pairs(rows: Sequence[Scores]) -> list[tuple[int, int]]:
     """The pairs of rows that are compared: all, or above ALL_PAIRS rows neighbours alone; none with fewer patients than
     an interval needs."""
     n = len(rows)
-    if not rows or rows[0].by_patient.shape[1] < MIN_PATIENTS:
+    if not rows or rows[0].dice_by_patient.shape[1] < MIN_PATIENTS:
         return []
     behind = n if n <= ALL_PAIRS else 2
     return [(i, j) for i in range(n) for j in range(i + 1, min(i + behind, n))]

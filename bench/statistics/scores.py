@@ -155,30 +155,32 @@ class Scores:
         return resampling.patient_means(values, self.patient_index, int(self.patient_index.max()) + 1)
 
     @cached_property
-    def by_patient(self) -> Floats:
+    def dice_by_patient(self) -> Floats:
         """(seeds, patients) Dice; of an incomplete row, which has no rectangle of seeds to draw from, (1, patients)."""
         return self.patient_means(self.values["dice"] if self.full() else self.mean_over_seeds("dice")[None])
 
     @property
     def mean(self) -> float:
         """Mean Dice over patients: the headline."""
-        return float(self.by_patient.mean())
+        return float(self.dice_by_patient.mean())
 
     @property
     def weights(self) -> Drawn:
         """(resamples, patients) how often each patient is drawn."""
-        return resampling.patient_weights(self.by_patient.shape[1])
+        return resampling.patient_weights(self.dice_by_patient.shape[1])
 
     @cached_property
     def resampled(self) -> Floats:
         """(resamples,) mean Dice."""
-        return resampling.resampled_means(self.by_patient, self.weights, resampling.seed_weights(self.by_patient))
+        return resampling.resampled_means(
+            self.dice_by_patient, self.weights, resampling.seed_weights(self.dice_by_patient)
+        )
 
     @property
     def interval(self) -> Interval:
         """Mean Dice with its interval over patients, and over seeds where every seed predicted every image."""
-        accelerated = resampling.acceleration(self.by_patient.mean(axis=0))
-        return resampling.interval(self.mean, self.resampled, accelerated, self.by_patient.shape[1])
+        accelerated = resampling.acceleration(self.dice_by_patient.mean(axis=0))
+        return resampling.interval(self.mean, self.resampled, accelerated, self.dice_by_patient.shape[1])
 
 
 TOLERANCES = (-3, -2, -1, 0, 1, 2, 3)  # px

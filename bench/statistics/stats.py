@@ -160,7 +160,7 @@ def _row(name: str, scores: Scores, every: Scores, key: Conditions, processor: b
     n_patients = len(set(scores.patients))
     borders = boundary(scores, cases)
     dice = scores.mean_over_seeds("dice")
-    per_seed = scores.by_patient.mean(axis=1)
+    per_seed = scores.dice_by_patient.mean(axis=1)
     everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum())
     memory = [r.peak_memory_bytes for r in records if r.peak_memory_bytes]
     pooled = metrics.pooled(map(vars, cases))

@@ -119,10 +119,10 @@ def shared_spread(scores_of: Mapping[str, Scores]) -> Spread | None:
     result = {name: moments(scores.values["dice"], scores.folds()) for name, scores in some.items()}
     # without folds a training is a seed, whose variance that of the seeds' means shows
     of_training = [
-        m.seed if m and m.seed is not None else float(some[name].by_patient.mean(axis=1).var(ddof=1))
+        m.seed if m and m.seed is not None else float(some[name].dice_by_patient.mean(axis=1).var(ddof=1))
         for name, m in result.items()
     ]
-    return spread([scores.by_patient for scores in some.values()], of_training)
+    return spread([scores.dice_by_patient for scores in some.values()], of_training)
 
 
 def power(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Power | None:
