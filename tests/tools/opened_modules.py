@@ -40,7 +40,6 @@ ASIDE = (  # what is called in these is sentences, pages and figures
     "bench.statistics.stats._scored",
     "bench.statistics.variance.components",
     "bench.statistics.variance.power",
-    "bench.statistics.variance.shared_spread",
     "bench.statistics.variance.variances",
     "bench.records.costs.at_once",
     "bench.records.readable.conflicts",
