@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from bench.names import display
 from bench.records.results import MARK
 from lungseg.terminal import counted as counted
 
@@ -25,6 +26,7 @@ _BLOCK = re.compile(r"(#{1,6}(?=\s|$)|[-+](?=\s|$)|:?[-=]+:?(?=\s*$)|~~~|>|\d{1,
 WIDTH = 100  # columns of prose on a terminal; tables are as wide as they must be
 PAGE = 120  # columns of prose in a page's Markdown
 NONE = "-"
+Namer = Callable[[object], str]  # of a row's name: how a page or a terminal shows it
 
 
 def escape(text: object, limit: int = 300) -> str:
@@ -39,6 +41,16 @@ def escape(text: object, limit: int = 300) -> str:
     line = line.replace("://", r":\//")
     line = re.sub(r"(?i)(?<![A-Za-z0-9])(www)\.", r"\1\\.", line)
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def shown(name: object) -> str:
+    """A row's name as pages show it: as its paper writes it, escaped."""
+    return escape(display(name))
+
+
+def unbroken(text: str) -> str:
+    """The text with blanks at which no browser breaks a line."""
+    return text.replace(" ", "\u00a0")
 
 
 def code(text: object) -> str:
@@ -111,9 +123,9 @@ def _within(line: str) -> str:
     return f"{line[:at]}\\{line[at:]}"
 
 
-def ratio(value: float) -> str:
-    """A score between 0 and 1, four digits."""
-    return f"{value:.4f}" if math.isfinite(value) else NONE
+def ratio(value: float, digits: int = 4) -> str:
+    """A score between 0 and 1."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else NONE
 
 
 def with_interval(estimate: Interval, digits: int = 4, sign: bool = False) -> str:
@@ -123,7 +135,7 @@ def with_interval(estimate: Interval, digits: int = 4, sign: bool = False) -> st
     return f"{value} [{low}, {high}]" if estimate.known else f"{value} [{NONE}]"
 
 
-def generated(source: str, command: str = "report") -> str:
+def generated(source: str = "the records under runs/", command: str = "report") -> str:
     """How a page begins that a command of `python -m bench` writes from `source`."""
     return f"{MARK}`python -m bench {command}` from {source}; edits are lost. -->"
 

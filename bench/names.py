@@ -17,7 +17,8 @@ _LOSSES = {
     "dice": "Dice loss", "dice_cross_entropy": "Dice and cross-entropy loss", "focal_tversky": "focal Tversky loss",
     "boundary": "Dice and boundary loss",
 }  # fmt: skip
-_SUFFIXES = {"+tta": " + TTA", "+seeds": " + seeds", "+post": " + post"}
+SEED_MEAN, TTA, POST = "+seeds", "+tta", "+post"  # after the name of the architecture that such rows are made of
+_SUFFIXES = {TTA: " + TTA", SEED_MEAN: " + seeds", POST: " + post"}
 _BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
@@ -58,6 +59,11 @@ def device(kind: str) -> str:
 def backend(name: str) -> str:
     """``TensorFlow``, ``JAX``."""
     return _BACKENDS.get(name, name)
+
+
+def machine(backend_name: str, device_kind: str) -> str:
+    """``TensorFlow on CPU``."""
+    return f"{backend(backend_name)} on {device(device_kind)}"
 
 
 def data(name: str) -> str:

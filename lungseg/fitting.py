@@ -104,7 +104,7 @@ def fit(
     about = dict(about or {})
     if start and isinstance(about.get("sources", ()), tuple | list):  # the old weights' images are in the new ones, too
         about["sources"] = tuple(dict.fromkeys((*about.get("sources", ()), *start.model.card.sources)))
-    _require_card(out, settings, architecture, width, both, dict(about))
+    stated = _stated(out, settings, architecture, width, both, about)
     evaluation.require_cases(cases)
     if not cases:
         raise DataError("no image to train on")
@@ -118,8 +118,7 @@ def fit(
         job = _Job(cases, prepared, settings, architecture, width, both, seed, threads, devices, work, watch, start)
         plan = _plan(cases, seed, folds, hold_out)
         model, trained, scores = job.run(plan)
-        card = _card(job, plan, model, trained, scores, dict(about), out.name, folds)
-        model_folder.save(out, card, model.get_weights())
+        model_folder.save(out, _card(stated, job, plan.final, model, trained, scores, folds), model.get_weights())
         shutil.rmtree(work, ignore_errors=True)
     return model_folder.open_folder(out)
 
@@ -286,10 +285,11 @@ class _Job:
         return result
 
 
-def _require_card(
+def _stated(
     out: Path, recipe: Recipe, architecture: str, width: int, size: tuple[int, int], about: dict[str, Any]
-) -> None:
-    """Raise UsageError for arguments of which no card can be made, which would show only after the training."""
+) -> Card:
+    """The card of what is known before the training. Raises UsageError for arguments of which no card can be made,
+    which would show only after it."""
     if unknown := sorted(set(map(str, about)) - set(ABOUT)):
         raise UsageError(f"about: unknown {unknown[0]!r}; known are {', '.join(ABOUT)}")
     card = Card(
@@ -300,40 +300,34 @@ def _require_card(
         momentum=recipe.batch_norm_momentum,
         threshold=recipe.threshold,
         recipe=asdict(recipe),
-        data={"set": about.pop("set", "")},
+        data={"set": about.pop("set", "a folder")},
         training={},
         weights_sha256="0" * 64,  # what is not known yet stands in for itself
         parameters=1,
         **about,
     )
     require_valid(card, f"card of {out}")
+    return card
 
 
 def _card(
-    job: _Job, plan: Plan, model: keras.Model, trained: Trained, scores: list[Mapping[str, Any]],
-    about: dict[str, Any], name: str, folds: int,
+    stated: Card, job: _Job, fold: Fold, model: keras.Model, trained: Trained, scores: list[Mapping[str, Any]],
+    folds: int,
 ) -> Card:  # fmt: skip
+    """The whole card. fold: that the model was trained on. folds: that the scores are of, as in ``fit``."""
     from lungseg import complexity
 
-    fold = plan.final
     how = f"{folds} folds, each image by a training that never saw its patient" if folds else "patients held out, once"
-    how = f"{how}, {STATED}"
-    stated = [
+    scored = [
         {"set": "the training set, out of fold" if folds else "held-out patients", "metric": "dice", "at": at,
-         "how": how, **evaluation.Evaluation(tuple(scores)).dice(at)}
+         "how": f"{how}, {STATED}", **evaluation.Evaluation(tuple(scores)).dice(at)}
         for at in ("stored", "network") if scores
     ]  # fmt: skip
     split = {part: len(ids) for part, ids in asdict(fold).items()}
-    return Card(
-        name=about.pop("name", name),
-        architecture=job.architecture,
-        width=job.width,
-        size=job.size,
-        momentum=job.recipe.batch_norm_momentum,
-        threshold=job.recipe.threshold,
-        recipe=asdict(job.recipe),
+    return replace(
+        stated,
         data={
-            "set": about.pop("set", "a folder"),
+            **stated.data,
             "images": len(job.cases),
             "patients": len({case.patient for case in job.cases}),
             "raw_sha256": job.prepared.raw_sha256,
@@ -357,9 +351,8 @@ def _card(
         },
         weights_sha256=trained.weights_sha256,
         parameters=complexity.parameters(model),
-        scores=tuple(stated),
+        scores=tuple(scored),
         exposure=exposure(job.prepared, fold),
-        **about,
     )
 
 

@@ -107,8 +107,7 @@ def reachable(result: Mapping[str, Mapping[str, Any]], limit: float) -> str:
 
 def costs(record: Mapping[str, Any]) -> str:
     """One trained network's table of parity."""
-    from bench.markdown import escape, paragraph, table
-    from bench.pages.tables import unbroken
+    from bench.markdown import escape, paragraph, table, unbroken
 
     rows = []
     for form in record["forms"]:

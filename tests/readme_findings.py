@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.findings import title
 from bench.markdown import NONE, counted, listed, paragraph, table
 from bench.names import data, display
 from bench.pages import leading, other_measures, report
@@ -21,6 +20,7 @@ from bench.statistics import stats
 from bench.statistics.rows import Leaderboard, Row
 from bench.statistics.verdicts import BETTER, EQUIVALENT, UNKNOWN, WORSE
 from bench.suites import THREE
+from bench.verdict_words import title
 from lungseg import recipes
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,7 +12,7 @@ from bench.markdown import p_value
 from bench.pages.comparisons import ablation, ablation_answer
 from bench.pages.completeness import never_run, variants_never_run
 from bench.pages.report import write
-from bench.pages.suite_page import section_blocks
+from bench.pages.suite_page import leaderboard_blocks
 from bench.records import store
 from bench.records.results import Results
 from bench.statistics.resampling import holm
@@ -76,8 +76,8 @@ def test_the_first_screen_says_what_each_ingredient_contributes():
     ((question, text),) = ablation_answer(leaderboard)
     difference = rows(leaderboard)["no-geometric"][0].split()[0]
     assert text == f"By Dice, against the whole recipe, worse: no-geometric {difference}; equivalent: hflip."
-    assert section_blocks(leaderboard, {})[2].startswith(f"- **{question}** By Dice, ")
-    assert "miss the same images" not in "".join(section_blocks(leaderboard, {})), (
+    assert leaderboard_blocks(leaderboard, {})[2].startswith(f"- **{question}** By Dice, ")
+    assert "miss the same images" not in "".join(leaderboard_blocks(leaderboard, {})), (
         "recipes of one network are no networks"
     )
     assert ablation_answer(leaderboards(variant("", 0.97))[0]) == []
@@ -138,7 +138,7 @@ def test_without_variants_there_is_no_such_table():
 
 def test_a_page_names_what_a_variant_lacks(tmp_path):
     (leaderboard,) = leaderboards([r for r in records() if r["cell"]["fold"] or "hflip" not in r["cell"]["recipe"]])
-    text = " ".join("\n".join(section_blocks(leaderboard, {})).split())
+    text = " ".join("\n".join(leaderboard_blocks(leaderboard, {})).split())
     assert "U-Net (hflip), seed 0: 4 of 5 folds (not run: fold 0)" in text
     assert "U-Net, seed 0" not in text
 

@@ -9,7 +9,7 @@ from bench.records import store
 from bench.records.results import Results
 from bench.running import training
 from bench.running.data import check_unchanged, load_suite_data, resolve_root, scored
-from bench.running.worker import Workplace
+from bench.running.workplace import Workplace
 from bench.suites import cells, suite
 from bench.tune.plan import Plan
 from lungseg import images, runtime

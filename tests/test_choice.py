@@ -108,5 +108,5 @@ def test_sets_of_predictions_count_once_over_suites_and_apart_by_seed_and_machin
     more = [*grid(("unet",), n=24, seeds=(1, 2)), *grid(("unet",), n=24, device_kind="gpu")]
     elsewhere = grid(("unet",), n=24, data="montgomery")
     result = leaderboards([*one, *again, *more, *elsewhere])
-    assert {s.scored for s in result if s.conditions.test_set == "phantom"} == {5}
-    assert {s.scored for s in result if s.conditions.test_set == "montgomery"} == {1}
+    assert {s.predictions_scored for s in result if s.conditions.test_set == "phantom"} == {5}
+    assert {s.predictions_scored for s in result if s.conditions.test_set == "montgomery"} == {1}

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from verdict_table import ROWS, SEEDS, differences, leaderboard, rates, shape
 
-from bench.statistics import ranking, resampling, simulation, verdicts
-from bench.statistics.rows import Trainings
-from bench.statistics.scores import Scores, drawn
+from bench.statistics import pairs, resampling, simulation, verdicts
+from bench.statistics.rows import Spread
+from bench.statistics.scores import Scores
 from bench.statistics.simulation import Shape
 from lungseg import intervals
 
@@ -80,7 +80,7 @@ def test_95_percent_intervals_of_a_skewed_mean_cover_93_to_97():
 def test_verdicts_on_methods_are_wrong_in_at_most_5_percent(rows, seeds):
     """With the variances of the committed trainings: of any pair of a table, better between equal methods, and
     equivalent where they are the margin apart."""
-    result = rates(shape(rows, seeds), leaderboard().variances, tables=500)
+    result = rates(shape(rows, seeds), leaderboard().spread, tables=500)
     assert result.table <= 0.05
     assert result.equivalent <= 0.07, "two standard errors of 500 tables above 5 %; the committed table has 4,000"
     assert result.power > 0.15, "of 16 rows with three seeds; of two with five it is 90 %"
@@ -88,8 +88,8 @@ def test_verdicts_on_methods_are_wrong_in_at_most_5_percent(rows, seeds):
 
 @pytest.mark.parametrize("rows", ROWS)
 def test_one_seed_tells_equal_methods_apart_as_often_as_a_page_says(rows):
-    page = simulation.false_rate(shape(rows, 1), leaderboard().variances)
-    assert rates(shape(rows, 1), leaderboard().variances, tables=1000, seed=7).table == pytest.approx(page, abs=0.05)
+    page = simulation.false_rate(shape(rows, 1), leaderboard().spread)
+    assert rates(shape(rows, 1), leaderboard().spread, tables=1000, seed=7).table == pytest.approx(page, abs=0.05)
     assert page > 0.1, "which is why one seed speaks of weights"
 
 
@@ -97,22 +97,22 @@ def test_one_seed_tells_equal_methods_apart_as_often_as_a_page_says(rows):
     ("what", "of", "with_"),
     [
         ("ten patients", Shape(2, 3, 5, 10), None),
-        ("trainings without folds", Shape(2, 3, 1, 120), Trainings(0.001, 0.005, 0.004)),
-        ("trainings without folds, eight rows", Shape(8, 3, 1, 120), Trainings(0.001, 0.005, 0.004)),
-        ("trainings that vary much", Shape(5, 3, 5, 120), Trainings(0.001, 0.004, 0.004)),
-        ("trainings that vary not at all", Shape(5, 3, 5, 120), Trainings(0.002, 0.0, 0.0)),
-        ("methods that differ by patient", Shape(5, 5, 5, 120), Trainings(0.01, 0.001, 0.004)),
+        ("trainings without folds", Shape(2, 3, 1, 120), Spread(0.001, 0.005, 0.004)),
+        ("trainings without folds, eight rows", Shape(8, 3, 1, 120), Spread(0.001, 0.005, 0.004)),
+        ("trainings that vary much", Shape(5, 3, 5, 120), Spread(0.001, 0.004, 0.004)),
+        ("trainings that vary not at all", Shape(5, 3, 5, 120), Spread(0.002, 0.0, 0.0)),
+        ("methods that differ by patient", Shape(5, 5, 5, 120), Spread(0.01, 0.001, 0.004)),
     ],
 )
 def test_tables_of_other_kinds_hold_5_percent_too(what, of, with_):
-    result = rates(of, with_ or leaderboard().variances, tables=500)
+    result = rates(of, with_ or leaderboard().spread, tables=500)
     assert max(result.table, result.equivalent) <= 0.07, what  # 5 % and two standard errors of 500 tables
 
 
 @pytest.mark.parametrize("rows", [3, 8])
 def test_a_row_whose_trainings_vary_more_does_not_hide_the_others(rows):
-    result = rates(shape(rows, 3), leaderboard().variances, tables=500, times=10)
-    alone = rates(shape(rows, 3), leaderboard().variances, tables=500)
+    result = rates(shape(rows, 3), leaderboard().spread, tables=500, times=10)
+    alone = rates(shape(rows, 3), leaderboard().spread, tables=500)
     assert result.others > 0.5 * alone.others, "with that row in the average it is a sixth of it"
     assert result.table <= 0.09, "7 % and two standard errors of 500 tables: three seeds may look alike by chance"
     assert result.equivalent <= 0.05
@@ -143,7 +143,7 @@ def scores(of, with_, n, rng):
     """(rows, n, seeds, patients) of made-up tables, whose parts a report never adds up."""
     made = islice(simulation.parts(of, n, rng), of.rows)
     return np.stack([
-        with_.rest * rest + with_.interaction * interaction
+        with_.residual * rest + with_.interaction * interaction
         + with_.training * np.stack([shifts[:, i, where] for i, where in enumerate(fold)], axis=1)
         for rest, interaction, shifts, fold in made
     ])  # fmt: skip
@@ -152,7 +152,7 @@ def scores(of, with_, n, rng):
 @settings(max_examples=40)
 @given(
     st.builds(Shape, st.integers(2, 4), st.integers(1, 4), st.integers(1, 5), st.integers(5, 30)),
-    st.builds(Trainings, *[st.floats(0, 0.01)] * 3), st.integers(0, 1000), st.floats(0, 0.01),
+    st.builds(Spread, *[st.floats(0, 0.01)] * 3), st.integers(0, 1000), st.floats(0, 0.01),
 )  # fmt: skip
 def test_the_short_way_from_parts_to_errors_is_the_long_way_by_scores(of, with_, seed, gap):
     long = [
@@ -186,7 +186,7 @@ def test_rows_that_were_kept_are_those_of_a_table_alone(rows, seeds):
 @settings(max_examples=20)
 @given(
     st.lists(st.integers(2, 6), min_size=1, max_size=4), st.integers(1, 3),
-    st.builds(Trainings, *[st.floats(0.001, 0.01)] * 3),
+    st.builds(Spread, *[st.floats(0.001, 0.01)] * 3),
 )  # fmt: skip
 def test_a_table_of_fewer_rows_is_judged_as_if_nothing_was_kept(rows, seeds, with_):
     """Its verdicts too: only tables with any difference get the second test, and t is read off a line."""
@@ -206,29 +206,29 @@ def test_a_table_of_fewer_rows_is_judged_as_if_nothing_was_kept(rows, seeds, wit
 
 def test_the_simulated_tables_are_those_that_records_would_make():
     """The way of a report, from scores of images, gives the same errors as the simulation's short one."""
-    of, with_ = Shape(3, 3, 5, N), Trainings(0.0012, 0.0009, 0.0044)
+    of, with_ = Shape(3, 3, 5, N), Spread(0.0012, 0.0009, 0.0044)
     rng = np.random.default_rng(3)
     made = scores(of, with_, 20, rng)  # rows, tables, seeds, patients
     short = verdicts.Table.of([verdicts.RowSamples.of(row) for row in made]).errors(*np.triu_indices(3, 1))
     for k in range(20):
         tables = {f"net{i}": table(0.9 + made[i, k]) for i in range(3)}
-        result = ranking.compared(list(tables), tables, drawn(tables))
+        result = pairs.compared(tables)
         assert [p.difference.value for p in result] == pytest.approx(short.difference[k], abs=1e-9)
         assert [p.p_value for p in result] == pytest.approx(short.p_zero()[k], abs=1e-6)
 
 
 def test_made_up_scores_have_the_variances_that_they_are_made_with():
     """So that an error of the simulation cannot flatter the verdicts: means over patients and seeds by theory."""
-    of, with_ = Shape(2, 3, 5, 120), Trainings(0.002, 0.003, 0.004)
+    of, with_ = Shape(2, 3, 5, 120), Spread(0.002, 0.003, 0.004)
     made = scores(of, with_, 4000, np.random.default_rng(5))
-    expected = with_.interaction**2 / 120 + (with_.training**2 / 5 + with_.rest**2 / 120) / 3
+    expected = with_.interaction**2 / 120 + (with_.training**2 / 5 + with_.residual**2 / 120) / 3
     assert made.mean(axis=(2, 3)).var() == pytest.approx(expected, rel=0.05)
     within = made.var(axis=2, ddof=1).mean()
-    assert within == pytest.approx(with_.training**2 + with_.rest**2, rel=0.03)
+    assert within == pytest.approx(with_.training**2 + with_.residual**2, rel=0.03)
 
 
 def test_a_difference_of_the_detectable_size_is_found_in_80_percent():
-    of, with_ = shape(5, 3), leaderboard().variances
+    of, with_ = shape(5, 3), leaderboard().spread
     gap = simulation.detectable(of, with_, 4000)  # of the few tables of a report it is 3 % less sure
     result = differences(simulation.drawn(of, 1000, np.random.default_rng(11)), with_, gap)
     first, second = np.triu_indices(5, 1)
@@ -263,10 +263,7 @@ def test_coverage_figures_over_patients_and_seeds(seeds, shift):
     target = 1 - np.exp(-3.5 + 0.6**2 / 2)
     covered = []
     for _ in range(1500):
-        scores = table(trained(rng, rng.lognormal(-3.5, 0.6, N), seeds, shift))
-        result = drawn({"net": scores})["net"]
-        mean = float(scores.values["dice"].mean())
-        interval = resampling.interval(mean, result.means, result.acceleration, N)
+        interval = table(trained(rng, rng.lognormal(-3.5, 0.6, N), seeds, shift)).interval
         covered.append(interval.low <= target <= interval.high)
     print(f"\n{seeds} seeds, SD of a training {shift}: covers {np.mean(covered):.4f}")
     assert 0.93 <= np.mean(covered) <= 0.97
@@ -277,7 +274,7 @@ def test_coverage_figures_over_patients_and_seeds(seeds, shift):
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("folds", [1, 5])
 def test_false_verdicts_of_many_tables(folds, rows, seeds):
-    with_ = Trainings(0.0012, 0.004, 0.0044) if folds == 1 else leaderboard().variances
+    with_ = Spread(0.0012, 0.004, 0.0044) if folds == 1 else leaderboard().spread
     result = rates(replace(shape(rows, seeds), folds=folds), with_, tables=4000, seed=5)
     print(f"\n{rows} rows, {seeds} seeds, {folds} folds: {result}")
     assert max(result.table, result.equivalent) <= 0.055

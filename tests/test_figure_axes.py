@@ -9,8 +9,8 @@ from records import grid, leaderboards
 from bench.figures.leaderboard import leaderboard
 from bench.figures.pairwise import pairwise
 from bench.figures.style import dice_ticks, stretched, unstretched
-from bench.findings import title
 from bench.markdown import short
+from bench.verdict_words import title
 
 
 def test_names_lose_what_does_not_tell_them_apart_where_they_stay_distinct():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from records import cell_name, ensembles, grid, record, sealed
 
 from bench.__main__ import main
-from bench.pages.suite_page import section_blocks
+from bench.pages.suite_page import leaderboard_blocks
 from bench.records import parse, store
 from bench.statistics import stats
 
@@ -147,4 +147,4 @@ def test_what_was_edited_and_still_parses_makes_a_table(mutant):
     except store.UnreadableRecord:
         return
     (leaderboard,) = stats.leaderboards([result])
-    assert section_blocks(leaderboard, {})[0].startswith("## ")
+    assert leaderboard_blocks(leaderboard, {})[0].startswith("## ")

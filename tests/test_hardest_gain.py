@@ -11,7 +11,7 @@ from bench.pages.hard_cases import hardest_page
 from bench.pages.report import write
 from bench.records.results import Results
 from bench.statistics.hard_images import HARDEST
-from bench.statistics.related import TTA
+from bench.statistics.related import TTA_CHANGE
 from bench.statistics.rows import HardestGain
 
 OTHERS = ("resunet", "r2unet", "lwnet")
@@ -97,7 +97,7 @@ def test_test_time_augmentation_and_more_training_images_are_changes_too():
     base, others = trained(("unet",)), trained(OTHERS)
     tta = ensembles(base, "unet", "+tta", transforms=7)
     (gain,) = gains([*base, *tta, *others])
-    assert (gain.base, gain.change) == ("unet", TTA)
+    assert (gain.base, gain.change) == ("unet", TTA_CHANGE)
     assert gain.pair.difference.value > 0
     more = [
         sealed({

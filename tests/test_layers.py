@@ -20,7 +20,7 @@ FLOORS = (  # of the package bench; those of one floor do not import each other
     {"running", "statistics"},
     {"markdown"},
     {"speed", "gate", "robustness"},
-    {"findings"},
+    {"verdict_words"},
     {"figures"},
     {"pages"},
     {"expected_score", "export_model", "publish", "tune"},

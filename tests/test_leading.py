@@ -13,7 +13,7 @@ from records import ensembles, grid, leaderboards, save, sealed, second
 from bench.pages import leading, report
 from bench.pages.headlines import best, convergence, cost, founding, full_size, higher, significance
 from bench.records.results import Results
-from bench.statistics.ranking import ALL_PAIRS
+from bench.statistics.pairs import ALL_PAIRS
 
 THREE = ("unet", "resunet", "r2unet")
 

@@ -11,7 +11,7 @@ from bench.pages.comparisons import (
     extra_data_effect,
     extra_data_effects,
 )
-from bench.pages.suite_page import own_questions, section_blocks
+from bench.pages.suite_page import leaderboard_blocks, own_questions
 from bench.statistics.resampling import holm
 
 NETWORKS = ("unet", "lwnet", "resunet")
@@ -128,7 +128,7 @@ def test_page_answers_it_first_and_says_that_more_images_are_more_steps():
     assert "U-Net +0.0" in text
     assert "These are differences of weights, not of methods." in text
     assert "sees 2.9 times the images and takes more steps, so" in text
-    page = "\n\n".join(section_blocks(leaderboard, {}))
+    page = "\n\n".join(leaderboard_blocks(leaderboard, {}))
     assert "### Gain from adding all of Shenzhen" in page
     assert "all of shenzhen added to each training fold (90 images), seed 0" in page.replace("\n", " ")
     assert page.index("| Network") < page.index("### Gain from adding all of Shenzhen")
@@ -169,7 +169,7 @@ def test_the_same_trainings_on_another_machine_stand_beside_each_other_on_both_p
     furthest = max(here.cross_machine, key=lambda c: abs(c.pair.difference.value))
     assert f"most {display(furthest.name)} {furthest.pair.difference.value:+.4f} [" in text
     assert "2 networks also trained with the same seeds on tensorflow-nvidia-h200-float32 differ by 0.0" in text
-    assert question in "\n".join(section_blocks(here, {}))
+    assert question in "\n".join(leaderboard_blocks(here, {}))
 
 
 def test_the_other_machine_may_hold_it_in_another_suite():
@@ -224,7 +224,7 @@ def test_the_same_trainings_in_another_precision_are_judged_within_the_margin():
     for one in (here, there):
         assert {c.pair.difference.value for c in one.cross_precision} == {0.0}
         ((question, text),) = cross_precision_answers(one)
-        assert question in "\n".join(section_blocks(one, {}))
+        assert question in "\n".join(leaderboard_blocks(one, {}))
         assert "by verdict within 0.002: equivalent: " in text
         assert one.cross_machine == ()
     worse = leaderboards([*in_precision("float32"), *in_bfloat16(level=0.95)])[0]

@@ -12,14 +12,14 @@ import pytest
 from read_page import flat, page
 from records import counted, grid, only, sealed, second
 
+from bench import verdict_words
 from bench.names import display
 from bench.pages import csv_tables, other_measures
 from bench.records.results import Results
-from bench.statistics import measures, stats
-from bench.statistics.measures import MEASURES, Measure
+from bench.statistics import pairs, stats
+from bench.statistics.pairs import MEASURES, Measure
 from bench.statistics.resampling import Interval
-from bench.statistics.rows import MeasuredPair
-from bench.statistics.verdicts import MARGIN
+from bench.statistics.verdicts import MARGIN, MeasuredPair
 from bench.suites import THREE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +35,7 @@ def patients(records, at=2):
 
 
 def test_by_dice_itself_it_is_the_table_s_own_test(monkeypatch):
-    monkeypatch.setattr(measures, "MEASURES", (Measure("dice", "Dice", MARGIN, lambda case: case.dice),))
+    monkeypatch.setattr(pairs, "MEASURES", (Measure("dice", "Dice", MARGIN, lambda case: case.dice),))
     leaderboard = only(patients(grid(("unet", "resunet", "r2unet"), seeds=(0, 1, 2))))
     for pair, same in zip(leaderboard.pairs, leaderboard.by_measure["dice"], strict=True):
         assert (pair.first, pair.second, pair.verdict) == (same.first, same.second, same.verdict)
@@ -152,15 +152,15 @@ def test_what_the_three_original_networks_come_to_does_not_depend_on_others():
     said = other_measures.among_all(every, display)
     assert said.startswith(" Among all 7 rows, corrected for 21 pairs, R2U-Net is better than ResUNet; not known: ")
     assert other_measures.among_all(three, display) == ""
-    assert other_measures.by_dice(every, display) == other_measures.verdicts(three.pairs, three.rows, display)
+    assert other_measures.by_dice(every, display) == verdict_words.among(three.pairs, three.rows, display)
     lines = [line for line in csv_tables.KINDS["measures"][1](every, {}) if line["table"] == "original"]
     assert [line["measure"] for line in lines[::3]] == ["dice", *(measure.name for measure in MEASURES)]
 
     assert every.outlying_seeds == ("m2unet",)
     (steady,) = stats.leaderboards(r for r in local if r.cell.architecture != "m2unet")
-    for measure, pairs in steady.by_measure.items():
+    for measure, made in steady.by_measure.items():
         of_all = {(p.first, p.second): p.p_value for p in every.by_measure[measure]}
-        for p in pairs:
+        for p in made:
             assert of_all[p.first, p.second] == p.p_value, "a row unsteady by Dice hides nothing by another measure"
 
 
@@ -194,8 +194,8 @@ def measured(**words):
 def test_verdicts_of_three_in_words(verdicts, text):
     rows = [SimpleNamespace(name=name) for name in "abc"]
     pairs = measured(iou=verdicts)["iou"]
-    assert other_measures.verdicts(pairs, rows, str) == text
-    assert other_measures.verdicts([p.seen_from(p.second) for p in pairs], rows, str) == text, "however it is stored"
+    assert verdict_words.among(pairs, rows, str) == text
+    assert verdict_words.among([p.seen_from(p.second) for p in pairs], rows, str) == text, "however it is stored"
 
 
 def test_of_more_than_three_rows_without_the_three_the_first_is_compared_with_those_behind_it():
@@ -244,7 +244,7 @@ def test_a_difference_that_rounds_to_nothing_has_no_sign():
 def test_a_wider_margin_makes_more_rows_equivalent(monkeypatch):
     close = grid(("unet", "resunet"), seeds=(0, 1, 2), level=0.97)
     margins = {"narrow": MARGIN / 100, "wide": 10 * MARGIN}
-    monkeypatch.setattr(measures, "MEASURES", [Measure(n, n, m, lambda case: case.dice) for n, m in margins.items()])
+    monkeypatch.setattr(pairs, "MEASURES", [Measure(n, n, m, lambda case: case.dice) for n, m in margins.items()])
     (narrow,), (wide,) = (only(close).by_measure[name] for name in margins)
     assert narrow.difference == wide.difference
     assert (narrow.p_apart_holm, wide.verdict) == (pytest.approx(1, abs=0.6), "equivalent")

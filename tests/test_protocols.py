@@ -83,8 +83,8 @@ def test_how_much_trainings_vary_is_not_told_by_another_protocol():
 
 def test_predictions_of_two_protocols_are_two_sets():
     old = grid(("unet",), n=60)
-    assert [s.scored for s in leaderboards(old)] == [1]
-    assert [s.scored for s in leaderboards([*old, *second(old)])] == [2, 2]
+    assert [s.predictions_scored for s in leaderboards(old)] == [1]
+    assert [s.predictions_scored for s in leaderboards([*old, *second(old)])] == [2, 2]
 
 
 def test_every_page_and_table_names_the_protocol(tmp_path):

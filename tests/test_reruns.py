@@ -15,7 +15,7 @@ from bench.records import costs, store
 from bench.records.results import Results
 from bench.running import data, reruns, suite_run
 from bench.running.executor import Outcome
-from bench.running.worker import Parts, since_start
+from bench.running.workplace import Parts, since_start
 from lungseg.errors import DataError, LungsegError
 
 SUITE = suites.select(suites.suite("smoke"), architectures="unet", deterministic=False)
@@ -123,8 +123,8 @@ def test_a_fast_section_tells_the_spread_or_that_it_is_not_known():
 
 def test_parts_of_a_process_add_up_to_its_life(monkeypatch):
     clock = iter([10.0, 12.0, 17.0, 18.0])
-    monkeypatch.setattr("bench.running.worker.time.monotonic", lambda: next(clock))
-    monkeypatch.setattr("bench.running.worker.since_start", lambda: 3.0)
+    monkeypatch.setattr("bench.running.workplace.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("bench.running.workplace.since_start", lambda: 3.0)
     of_process = Parts()
     assert of_process.ended("backend") == 2
     of_process.ended("build")

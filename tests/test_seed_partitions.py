@@ -62,9 +62,9 @@ def test_a_fold_of_one_seed_is_not_averaged_with_another_seeds():
 def test_no_fold_outlasts_a_seed_so_its_variance_is_a_dash(tmp_path):
     (leaderboard,) = leaderboards(partitioned())
     for row in leaderboard.rows:
-        assert row.components.fold is None
-        assert row.components.seed is not None
-    assert leaderboard.variances is not None
+        assert row.variance_components.fold is None
+        assert row.variance_components.seed is not None
+    assert leaderboard.spread is not None
     page(tmp_path, partitioned())
     assert number(tmp_path, "unet", "sd_fold") == ""
     assert float(number(tmp_path, "unet", "sd_seed")) >= 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.statistics.variance import components, moments, trainings
+from bench.statistics.variance import components, moments, spread
 
 FOLD = np.arange(1000) % 20
 
@@ -123,8 +123,8 @@ def test_what_makes_methods_differ_is_found_apart_from_what_patients_share():
             + np.take_along_axis(rng.normal(0, 0.003, (3, 5)), folds, axis=1)
             for _ in range(3)
         ]  # fmt: skip
-        t = trainings(rows, [moments(row, folds).seed for row in rows])
-        result.append((t.interaction**2, t.training**2, t.rest**2))
+        t = spread(rows, [moments(row, folds).seed for row in rows])
+        result.append((t.interaction**2, t.training**2, t.residual**2))
     np.testing.assert_allclose(np.sqrt(np.mean(result, axis=0)), (0.002, 0.003, 0.004), rtol=0.08)
-    assert trainings(rows[:1], [0.0]) is None
-    assert trainings([row[:1] for row in rows], [0.0]) is None
+    assert spread(rows[:1], [0.0]) is None
+    assert spread([row[:1] for row in rows], [0.0]) is None

@@ -17,7 +17,7 @@ import numpy as np
 from bench.records.results import Results
 from bench.statistics import simulation, stats, verdicts
 from bench.statistics.resampling import holm
-from bench.statistics.rows import Leaderboard, Trainings
+from bench.statistics.rows import Leaderboard, Spread
 from bench.statistics.simulation import Shape, Unscaled
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +62,7 @@ class Rates:
 def leaderboard() -> Leaderboard:
     """The committed section whose rows have several seeds."""
     result = stats.leaderboards(Results(ROOT / "results").all(SUITE))
-    return next(s for s in result if s.conditions.machine == MACHINE and s.variances)
+    return next(s for s in result if s.conditions.machine == MACHINE and s.spread)
 
 
 # Rows of which one varies more: (rows, seeds, how many times the standard deviation of a training)
@@ -86,7 +86,7 @@ def shape(rows: int, seeds: int) -> Shape:
     return Shape(rows, seeds, leaderboard().conditions.folds, leaderboard().rows[0].n_patients)
 
 
-def rates(of: Shape, with_: Trainings, tables: int = TABLES, seed: int = 1, times: float = 1.0) -> Rates:
+def rates(of: Shape, with_: Spread, tables: int = TABLES, seed: int = 1, times: float = 1.0) -> Rates:
     """Simulated, a few hundred tables at a time for the sake of memory. times: the first row's standard deviation of a
     training by the others'."""
     rng = np.random.default_rng(seed)
@@ -110,7 +110,7 @@ def rates(of: Shape, with_: Trainings, tables: int = TABLES, seed: int = 1, time
     return Rates(*(float(v) for v in np.mean(result, axis=0)))
 
 
-def differences(rows: Iterable[Unscaled], with_: Trainings, gap: float = 0.0, times: float = 1.0) -> verdicts.Errors:
+def differences(rows: Iterable[Unscaled], with_: Spread, gap: float = 0.0, times: float = 1.0) -> verdicts.Errors:
     """Those of all pairs of simulated tables, (n, pairs), in which every second row is worse by `gap` and the first
     one's trainings have `times` the standard deviation."""
     uneven = replace(with_, training=with_.training * times)
@@ -125,7 +125,7 @@ def _better(zero, margin):
 
 def line(rows: int, seeds: int) -> str:
     """One line of the table."""
-    of, with_ = shape(rows, seeds), leaderboard().variances
+    of, with_ = shape(rows, seeds), leaderboard().spread
     assert with_ is not None
     r = rates(of, with_)
     shares = (f"{100 * v:.1f} %" for v in (r.pair, r.table, r.equivalent, r.power, r.alike))
@@ -136,7 +136,7 @@ def line(rows: int, seeds: int) -> str:
 
 def uneven_line(rows: int, seeds: int, times: float) -> str:
     """One line of the second table."""
-    of, with_ = shape(rows, seeds), leaderboard().variances
+    of, with_ = shape(rows, seeds), leaderboard().spread
     assert with_ is not None
     r = rates(of, with_, times=times)
     with patch.object(verdicts, "outlying", lambda of_seeds, freedom: np.zeros(of_seeds.shape, dtype=bool)):
@@ -153,10 +153,10 @@ def uneven_line(rows: int, seeds: int, times: float) -> str:
 def page() -> str:
     """The whole page."""
     of = leaderboard()
-    assert of.variances is not None
+    assert of.spread is not None
     head = HEAD.format(
         tables=TABLES, patients=of.rows[0].n_patients, folds=of.conditions.folds, suite=SUITE, margin=verdicts.MARGIN,
-        interaction=of.variances.interaction, training=of.variances.training, rest=of.variances.rest,
+        interaction=of.spread.interaction, training=of.spread.training, rest=of.spread.residual,
     )  # fmt: skip
     lines = "".join(f"{line(rows, seeds)}\n" for seeds in SEEDS for rows in ROWS)
     uneven = UNEVEN_HEAD.format(margin=verdicts.MARGIN)

@@ -8,17 +8,17 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.figures import style
 from bench.figures.style import Axes, Figure, canvas, first_of, heading, labels, stretched, text_inches, unstretched
-from bench.findings import BEST, against_best, single_seed, title
+from bench.markdown import NONE
 from bench.names import data, display
-from bench.statistics.rows import MIN_SEEDS, Conditions, Leaderboard, Row
-from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN, WORSE
+from bench.statistics.rows import Conditions, Leaderboard, Row
+from bench.statistics.verdicts import EQUIVALENT, MARGIN, MIN_SEEDS, UNKNOWN, WORSE
+from bench.verdict_words import BEST, UNFINISHED, WITHIN, against_best, few_seeds, title
 
 FEWEST = 3  # rows that an axis is made for
 WIDE = 0.12  # a range of Dice in which a linear axis leaves rows a hundredth apart on one spot
-COLOURS = {BEST: style.BLUE, EQUIVALENT: style.GREEN, UNKNOWN: style.GREY, WORSE: style.ORANGE, "-": style.GREY}
-MARKS = {BEST: "o", EQUIVALENT: "D", UNKNOWN: "s", WORSE: "v", "-": "x"}
-WORDS = {BEST: "highest mean", EQUIVALENT: f"equivalent within {MARGIN}", UNKNOWN: "not known", WORSE: "worse",
-         "-": "unfinished"}  # fmt: skip
+COLOURS = {BEST: style.BLUE, EQUIVALENT: style.GREEN, UNKNOWN: style.GREY, WORSE: style.ORANGE, NONE: style.GREY}
+MARKS = {BEST: "o", EQUIVALENT: "D", UNKNOWN: "s", WORSE: "v", NONE: "x"}
+LEGEND = {BEST: "highest mean", EQUIVALENT: WITHIN, UNKNOWN: UNKNOWN, WORSE: WORSE, NONE: UNFINISHED}
 
 
 def leaderboard(leaderboard: Leaderboard) -> Figure | None:
@@ -57,13 +57,13 @@ def leaderboard(leaderboard: Leaderboard) -> Figure | None:
         means.locator_params(axis="x", nbins=5)
     means.set_xlabel("mean Dice, 95 % interval" + "\n(axis stretched towards 1)" * wide)
     differences.set_xlabel("Dice minus the best's, same patients")
-    shown = [w for w in WORDS if w in words]
+    shown = [w for w in LEGEND if w in words]
     for word in shown:
-        means.plot([], [], MARKS[word] + "-", color=COLOURS[word], linewidth=2.2, label=WORDS[word])
+        means.plot([], [], MARKS[word] + "-", color=COLOURS[word], linewidth=2.2, label=LEGEND[word])
     figure.legend(*means.get_legend_handles_labels(), loc="lower left", ncols=5, bbox_to_anchor=(0, 0))
     n = max(len(r.images) for r in rows)
     single = f"; hollow: fewer than {MIN_SEEDS} seeds" if any(
-        single_seed(leaderboard, r) and r.rank for r in rows) else ""  # fmt: skip
+        few_seeds(leaderboard, r) and r.rank for r in rows) else ""  # fmt: skip
     what = f"{_of(leaderboard.conditions)}: {n} images, none seen in training{single}"
     heading(figure, title(leaderboard), f"{what}{first_of(len(rows), len(leaderboard.rows))}")
     return figure

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
@@ -11,12 +9,13 @@ from matplotlib.patches import Patch
 from bench.figures import style
 from bench.figures.style import Figure, canvas, first_of, heading, labels, text_inches
 from bench.names import display
-from bench.statistics.rows import MIN_SEEDS, Leaderboard
-from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
+from bench.statistics.rows import Leaderboard
+from bench.statistics.verdicts import BETTER, EQUIVALENT, MIN_SEEDS, UNKNOWN, WORSE
+from bench.verdict_words import WITHIN, count
 
 MOST = 16  # rows of a map with numbers in its cells
-BEHIND, OPEN, ALIKE, AHEAD = 0, 1, 2, 3
-COLOURS = (style.ORANGE, "#c9c9c9", style.GREEN, style.BLUE)
+COLOURS = {WORSE: style.ORANGE, UNKNOWN: "#c9c9c9", EQUIVALENT: style.GREEN, BETTER: style.BLUE}
+LEGEND = {WORSE: "row worse", BETTER: "row better", EQUIVALENT: WITHIN, UNKNOWN: UNKNOWN}
 CELL, HIGH = 0.56, 0.33  # inches
 SLANT = 30  # degrees by which the names of columns are slanted
 
@@ -35,18 +34,17 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
     right = max(0.4, width - left - 1.1 * len(along))  # cells no wider than they are read at a glance
     figure = canvas(width, height, left=left, right=right, top=0.8, bottom=bottom)
     axes = figure.add_subplot()
-    codes = np.full((len(down), len(along)), np.nan)
+    codes, verdicts = np.full((len(down), len(along)), np.nan), [*COLOURS]
     for y, x in np.ndindex(len(down), len(along)):
         pair = leaderboard.pair(down[y], along[x]) if x <= y else None
         if pair is None:
             continue
-        value = pair.difference.value
-        codes[y, x] = (
-            (AHEAD if value > 0 else BEHIND) if pair.significant else ALIKE if pair.verdict == EQUIVALENT else OPEN
+        codes[y, x] = verdicts.index(pair.verdict)
+        colour = style.ON_DARK if pair.verdict in (BETTER, EQUIVALENT) else style.ON_LIGHT
+        axes.text(
+            x + 0.5, y + 0.5, f"{1000 * pair.difference.value:+.1f}", ha="center", va="center", color=colour, fontsize=9
         )
-        colour = style.ON_DARK if codes[y, x] in (AHEAD, ALIKE) else style.ON_LIGHT
-        axes.text(x + 0.5, y + 0.5, f"{1000 * value:+.1f}", ha="center", va="center", color=colour, fontsize=9)
-    shades = ListedColormap(COLOURS)
+    shades = ListedColormap([*COLOURS.values()])
     axes.pcolormesh(np.ma.masked_invalid(codes), cmap=shades, vmin=0, vmax=3, edgecolors=style.GROUND, linewidth=2)
     axes.invert_yaxis()
     axes.set_xticks(
@@ -57,17 +55,11 @@ def pairwise(leaderboard: Leaderboard) -> Figure | None:
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    counts = Counter(pair.verdict for pair in leaderboard.pairs)
-    said = (
-        f"{counts[BETTER] + counts[WORSE]} of {len(leaderboard.pairs)} pairs differ, {counts[EQUIVALENT]}"
-        f" {'is' if counts[EQUIVALENT] == 1 else 'are'} equivalent, {counts[UNKNOWN]} not known"
-    )
     methods = all(p.generalises_over_seeds for p in leaderboard.pairs)
     few = "" if methods else f"; rows of fewer than {MIN_SEEDS} seeds: these weights"
-    heading(figure, said, f"1000 x (Dice of row - of column){first_of(len(shown), len(names))}{few}")
-    words = {BEHIND: "row worse", AHEAD: "row better", ALIKE: f"equivalent within {MARGIN}", OPEN: "not known"}
-    figure.legend(
-        handles=[Patch(color=COLOURS[code], label=word) for code, word in words.items() if code in codes],
-        loc="lower left", ncols=4, bbox_to_anchor=(0, 0),
-    )  # fmt: skip
+    heading(
+        figure, count(leaderboard.pairs), f"1000 x (Dice of row - of column){first_of(len(shown), len(names))}{few}"
+    )
+    handles = [Patch(color=COLOURS[word], label=text) for word, text in LEGEND.items() if verdicts.index(word) in codes]
+    figure.legend(handles=handles, loc="lower left", ncols=4, bbox_to_anchor=(0, 0))
     return figure

@@ -3,18 +3,17 @@ does it cost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from bench.markdown import counted, duration, escape, listed, p_value, with_interval
+from bench.markdown import Namer, counted, duration, escape, listed, p_value, with_interval
 from bench.names import data, device
 from bench.pages import completeness
-from bench.statistics.rows import MIN_SEEDS, Leaderboard, Pair, Row
-from bench.statistics.verdicts import EQUIVALENT, MARGIN, UNKNOWN
+from bench.statistics.rows import Leaderboard, Row
+from bench.statistics.verdicts import EQUIVALENT, MIN_SEEDS, UNKNOWN, Pair
+from bench.verdict_words import against_best, answer, by_verdict
 
 MOST_NAMED = 3
-Namer = Callable[[object], str]
-SIGNIFICANT, SEEDS = "Is the difference significant?", "How many seeds?"
-TRUST, CHOSEN = "How often is such a table wrong?", "How biased is the highest score?"
+SIGNIFICANT = "Is the difference significant?"
 
 
 def best(leaderboard: Leaderboard, name: Namer = escape) -> str:
@@ -73,42 +72,25 @@ def significance(leaderboard: Leaderboard, name: Namer = escape) -> str:
     pair = leaderboard.pair(ranked[0].name, ranked[1].name)
     if pair is None:
         return "Too few patients to tell."
-    close = [
-        (r, p.verdict) for r in ranked[1:] if (p := leaderboard.pair(ranked[0].name, r.name)) and not p.significant
-    ]
-    others = [
-        f" {lead} {_some(some)}."
-        for verdict, lead in (
-            (EQUIVALENT, f"Equivalent to {name(ranked[0].name)}:"),
-            (UNKNOWN, "Not known whether it is better than"),
-        )
-        if (some := [name(r.name) for r, v in close if v == verdict and r is not ranked[1]])
-    ]
+    first, second, *_ = ranked
+    close = [r for r in ranked[1:] if (p := leaderboard.pair(first.name, r.name)) and not p.significant]
+    behind = by_verdict((against_best(leaderboard, r), name(r.name)) for r in close if r is not second)
+    leads = {EQUIVALENT: f"Equivalent to {name(first.name)}:", UNKNOWN: "Not known whether it is better than"}
+    others = "".join(f" {leads[verdict]} {_some(some)}." for verdict, some in behind.items())
     lead = _describe(leaderboard, pair, name)
-    sentence = f"{_verdict(pair)}: to the next, {name(pair.second)}, it is {lead}.{''.join(others)}"
+    sentence = f"{answer(pair)}: to the next, {name(pair.second)}, it is {lead}.{others}"
     networks = [] if ranked[0].single else [r for r in ranked if r.single][:2]
     if len(networks) == 2 and (best_two := leaderboard.pair(networks[0].name, networks[1].name)):
         of = f"{name(best_two.first)} to {name(best_two.second)}"
         sentence += f" Between single networks: {of} {_describe(leaderboard, best_two, name)}."
-    return f"{sentence} {about(leaderboard, [*ranked[:2], *(r for r, _ in close), *networks])}"
-
-
-def _verdict(pair: Pair) -> str:
-    """The answer to whether the difference is real, in front of its numbers."""
-    if pair.verdict == UNKNOWN:
-        return "Not known"
-    small = f", though by less than the {MARGIN} within which rows count as equivalent"
-    what = (
-        f"yes{small * (abs(pair.difference.value) < MARGIN)}" if pair.significant else f"no, equivalent within {MARGIN}"
-    )
-    return f"{what[0].upper()}{what[1:]}" if pair.generalises_over_seeds else f"Between these weights, {what}"
+    return f"{sentence} {about(leaderboard, [*ranked[:2], *close, *networks])}"
 
 
 def _describe(leaderboard: Leaderboard, pair: Pair, name: Namer) -> str:
     alike = pair.verdict == EQUIVALENT  # which no p value of no difference shows, however large
     value = pair.p_of_verdict
     p = f"{'equivalence test: ' * alike}p {'= ' * (value >= 0.001)}{p_value(value)}"
-    chance = f"{100 * pair.probability_of_improvement.value:.0f} %"
+    chance = f"{100 * pair.probability_of_improvement:.0f} %"
     single = all(row.single for row in leaderboard.rows if row.name in (pair.first, pair.second))
     first, second = (f"a trained {name(pair.first)}", f"a trained {name(pair.second)}") if single else (
         name(pair.first), name(pair.second))  # fmt: skip
@@ -158,7 +140,7 @@ def chosen(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     rows = f"{fewer}{counted(result.candidates, 'row')}{' that have one' * bool(fewer)}"
     return (
         f"{how}, against {result.highest:.4f} for the highest of {rows}, which selection biases upwards."
-        f" Over all suites {counted(leaderboard.scored, 'set')} of predictions of these images were scored."
+        f" Over all suites {counted(leaderboard.predictions_scored, 'set')} of predictions of these images were scored."
     )
 
 
@@ -200,11 +182,11 @@ def converged(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
 def further(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
     """Questions with their answers beyond which is best and whether the difference is significant."""
     result = [
-        (TRUST, trust(leaderboard)),
-        (CHOSEN, chosen(leaderboard, name)),
+        ("How often is such a table wrong?", trust(leaderboard)),
+        ("How biased is the highest score?", chosen(leaderboard, name)),
         ("Had training converged?", converged(leaderboard, name)),
         ("What did these trainings cost?", cost(leaderboard, name)),
-        (SEEDS, unequal(leaderboard, name)),
+        ("How many seeds?", unequal(leaderboard, name)),
     ]
     return [(question, answer) for question, answer in result if answer]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import names
+from bench import names, verdict_words
 from bench.markdown import plain
 from bench.pages import leading, tables
 from bench.statistics.rows import TARGETS, Leaderboard, Row
@@ -32,8 +32,8 @@ def _leaderboard(leaderboard: Leaderboard, page_name: Mapping[str, str]) -> dict
     key = leaderboard.conditions
     images = sorted({image for r in leaderboard.rows for image in r.images})
     title = (
-        f"{key.suite}: {names.data(key.test_set)} {key.size[0]} px, {names.backend(key.backend)} on"
-        f" {names.device(key.device_kind)}, {key.precision}, protocol {key.protocol}"
+        f"{key.suite}: {names.data(key.test_set)} {key.size[0]} px, {names.machine(key.backend, key.device_kind)},"
+        f" {key.precision}, protocol {key.protocol}"
     )
     return {
         "title": plain(title),
@@ -49,7 +49,7 @@ def _row(leaderboard: Leaderboard, row: Row, images: Sequence[str]) -> dict[str,
     return {
         "name": plain(names.display(row.name)),
         "dice": _number(row.dice.value), "low": _number(row.dice.low), "high": _number(row.dice.high),
-        "verdict": tables.verdict(leaderboard, row),
+        "verdict": verdict_words.of_row(leaderboard, row),
         "difference": tables.difference(leaderboard, row),
         **{k: _number(row.means[k]) for k in ("iou", "precision", "recall", "accuracy")},
         "hd95": _number(stored.hd95_median) if stored else None, "nsd": _number(stored.nsd_mean) if stored else None,

@@ -3,21 +3,35 @@ with and without extra data, on another machine or in another precision."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from bench import verdict_words
 from bench.machine import FAST
-from bench.markdown import NONE, counted, escape, listed, p_value, paragraph, ratio, table, with_interval
-from bench.names import data, display
-from bench.pages.tables import describe, unbroken
-from bench.statistics.ranking import corrected
-from bench.statistics.rows import Leaderboard, MatchedRow, Pair, Row
-from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
+from bench.markdown import (
+    NONE,
+    Namer,
+    counted,
+    escape,
+    listed,
+    p_value,
+    paragraph,
+    ratio,
+    shown,
+    table,
+    unbroken,
+    with_interval,
+)
+from bench.names import data
+from bench.statistics.pairs import corrected
+from bench.statistics.rows import Leaderboard, MatchedRow, Row
+from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE, Pair
+from bench.verdict_words import of_pair
 from lungseg import recipes
 
 MOST_NAMED = 4
 
 
-def ablation_answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+def ablation_answer(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
     """The first screen's question and answer; empty where the leaderboard holds no variant of its recipe."""
     result = [(row, pair) for row, _, pair in _against_the_whole(leaderboard) if pair]
     if not result:
@@ -75,35 +89,28 @@ def _against_the_whole(leaderboard: Leaderboard) -> list[tuple[Row, Row, Pair | 
 
 
 def _variant_row(leaderboard: Leaderboard, row: Row, whole: Row, pair: Pair | None) -> list[str]:
-    start = [escape(display(row.architecture)), escape(row.variant)]
+    start = [shown(row.architecture), escape(row.variant)]
     validation = _validation(leaderboard, row, whole)
     if pair is None:
         return [*start, NONE, NONE, "not ranked", validation]
     difference = unbroken(with_interval(pair.difference, sign=True))
-    return [*start, difference, p_value(pair.p_of_verdict), describe(pair), validation]
+    return [*start, difference, p_value(pair.p_of_verdict), of_pair(pair), validation]
 
 
-def extra_data_effect(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+def extra_data_effect(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
     """The question what extra training data gain, and its answer; empty without a comparison."""
     result = leaderboard.extra_data_effects
     if not result:
         return []
-    text = f"Against the same folds without them ({name(result[0].suite)}), {_by_verdict(result, name)} {_more(result)}"
+    text = f"Against the same folds without them ({name(result[0].suite)}), {_each(result, name)} {_more(result)}"
     return [("What do the extra training images gain?", text)]
 
 
-def _by_verdict(result: Sequence[MatchedRow], name: Callable[[object], str]) -> str:
-    """Verdicts, each with its rows and their differences, and whether they are of weights alone."""
-    parts = [
-        f"{verdict}: {listed([f'{name(c.name)} {with_interval(c.pair.difference, sign=True)}' for c in some])}"
-        for verdict in (BETTER, WORSE, EQUIVALENT, UNKNOWN)
-        if (some := [c for c in result if c.pair.verdict == verdict])
-    ]
-    few = not all(c.pair.generalises_over_seeds for c in result)
-    return f"{'; '.join(parts)}.{' These are differences of weights, not of methods.' if few else ''}"
+def _each(result: Sequence[MatchedRow], name: Namer) -> str:
+    return verdict_words.each([(name(c.name), c.pair) for c in result])
 
 
-def cross_precision_answers(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> list[tuple[str, str]]:
+def cross_precision_answers(leaderboard: Leaderboard, name: Namer = escape) -> list[tuple[str, str]]:
     """What the precision changes; empty without the same trainings in another."""
     key, result = leaderboard.conditions, []
     for machine in dict.fromkeys(c.machine for c in leaderboard.cross_precision):
@@ -111,7 +118,7 @@ def cross_precision_answers(leaderboard: Leaderboard, name: Callable[[object], s
         local = [c for c in leaderboard.cross_precision if c.machine == machine]
         answer = (
             f"Dice in {escape(key.precision)} minus Dice of the same seeds and folds in {escape(other)}, by verdict"
-            f" within {MARGIN}: {_by_verdict(local, name)}"
+            f" within {MARGIN}: {_each(local, name)}"
         )
         result.append(("What does the precision change?", answer))
     return result
@@ -127,9 +134,7 @@ def extra_data_effects(leaderboard: Leaderboard) -> list[str]:
         headers = ["Network", "Without", "With", "Difference in Dice [95 %]", "p, Holm", "Verdict"]
         note = f"Without: suite {escape(result[0].suite)} on the same machine, folds, recipe and test images the same."
         blocks += [table(headers, [_matched_row(c) for c in result], left=1), paragraph(f"{note} {_more(result)}")]
-    lacking = [
-        escape(display(r.name)) for r in leaderboard.ranked if r.single and r.name not in {c.name for c in result}
-    ]
+    lacking = [shown(r.name) for r in leaderboard.ranked if r.single and r.name not in {c.name for c in result}]
     if lacking:
         blocks.append(paragraph(f"Not compared, because the same trainings without it are missing: {listed(lacking)}."))
     return blocks
@@ -151,7 +156,7 @@ def cross_machine_answers(leaderboard: Leaderboard) -> list[tuple[str, str]]:
     furthest = max(result, key=lambda c: abs(c.pair.difference.value))
     mean = sum(abs(c.pair.difference.value) for c in result) / len(result)
     what = f"{counted(len(result), 'network')} also trained with the same seeds on {machines}"
-    by = f"{escape(display(furthest.name))} {with_interval(furthest.pair.difference, sign=True)}"
+    by = f"{shown(furthest.name)} {with_interval(furthest.pair.difference, sign=True)}"
     size = f"differs by {by} Dice" if len(result) == 1 else f"differ by {mean:.4f} Dice on average, most {by}"
     text = f"{what} {size}. A lead of few seeds that is no larger may come from the machine, not the network."
     return [("Does the same training elsewhere agree?", text)]
@@ -159,4 +164,4 @@ def cross_machine_answers(leaderboard: Leaderboard) -> list[tuple[str, str]]:
 
 def _matched_row(c: MatchedRow) -> list[str]:
     values = [ratio(c.other_dice), ratio(c.dice), unbroken(with_interval(c.pair.difference, sign=True))]
-    return [escape(display(c.name)), *values, p_value(c.pair.p_of_verdict), describe(c.pair)]
+    return [shown(c.name), *values, p_value(c.pair.p_of_verdict), of_pair(c.pair)]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from bench.markdown import counted, escape, ratio
+from bench.markdown import Namer, counted, escape, ratio
 from bench.statistics import stats
 from bench.statistics.rows import CellRow, Leaderboard, Row
 from bench.suites import SUITES
 from lungseg import ARCHITECTURES
 from lungseg.intervals import MIN_PATIENTS
-
-Namer = Callable[[object], str]
 
 
 def unranked(leaderboard: Leaderboard, row: Row) -> str:

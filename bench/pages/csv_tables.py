@@ -67,7 +67,6 @@ def _interval(prefix: str, result: Interval) -> Line:
 
 def _rows(leaderboard: Leaderboard) -> Iterable[Line]:
     rising = {row.name: f"{rose} of {cells}" for row, rose, cells in answers.rising(leaderboard)}
-    order = leaderboard.ranking
     for row in leaderboard.rows:
         place = row.rank_stats
         line = {
@@ -108,15 +107,12 @@ def _rows(leaderboard: Leaderboard) -> Iterable[Line]:
             "peak_memory_bytes": str(row.peak_memory_bytes or ""),
             "not_converged": rising.get(row.name, ""),
         }
-        if c := row.components:
+        if c := row.variance_components:
             parts = {"image": c.image, "fold": c.fold, "seed": c.seed, "rest": c.residual}
             line |= {f"sd_{source}": _number(value) for source, value in parts.items()}
-        if order and row.name in order.names:
-            i = order.names.index(row.name)
-            line |= {f"rank_{scheme.replace('-', '_')}": _number(r[i]) for scheme, r in order.schemes.items()}
-            line |= {
-                f"dice_target_{px:+d}px": _number(dice[i]) for px, dice in sorted(order.tolerance_dice.items()) if px
-            }
+        if place and place.schemes:
+            line |= {f"rank_{scheme.replace('-', '_')}": _number(rank) for scheme, rank in place.schemes.items()}
+            line |= {f"dice_target_{px:+d}px": _number(dice) for px, dice in row.tolerance_dice.items() if px}
         yield line
 
 
@@ -155,7 +151,7 @@ def _pairs(leaderboard: Leaderboard) -> Iterable[Line]:
             "difference": f"{d.value:.6f}",
             "low": f"{d.low:.6f}",
             "high": f"{d.high:.6f}",
-            "probability_of_improvement": f"{pair.probability_of_improvement.value:.4f}",
+            "probability_of_improvement": f"{pair.probability_of_improvement:.4f}",
             "p": f"{pair.p_value:.3g}",
             "p_holm": f"{pair.p_holm:.3g}",
             "p_apart_holm": f"{pair.p_apart_holm:.3g}",
@@ -225,8 +221,8 @@ def _groups(_: Leaderboard, known: Subgroups) -> Iterable[Line]:
                     "group": group,
                     "images": str(result["n"]),
                     "name": row,
-                    **_interval("dice", subgroups.interval(result["dice"][row])),
-                    **(_interval("gap_to_first", subgroups.interval(gap)) if gap else {}),
+                    **_interval("dice", subgroups.stored_interval(result["dice"][row])),
+                    **(_interval("gap_to_first", subgroups.stored_interval(gap)) if gap else {}),
                 }
 
 

@@ -16,15 +16,18 @@ from bench.markdown import (
     p_value,
     paragraph,
     ratio,
+    shown,
     table,
+    unbroken,
     with_interval,
 )
-from bench.names import display, fitting
-from bench.pages.tables import DIGITS, FEW, FEW_MEANS, describe, short_ratio, unbroken
+from bench.names import fitting
+from bench.pages.tables import DIGITS
 from bench.statistics import hard_images, subgroups
 from bench.statistics.rows import HardestGain, Leaderboard
-from bench.statistics.subgroups import Subgroups
-from bench.statistics.verdicts import BETTER, MARGIN, WORSE
+from bench.statistics.subgroups import Subgroups, stored_interval
+from bench.statistics.verdicts import MARGIN
+from bench.verdict_words import FEW, FEW_MEANS, by_verdict, of_pair
 
 SHOWN = 2  # architectures side by side
 LINES = 5  # of a table; tables/<suite>/images.csv has all
@@ -42,15 +45,15 @@ def by_group(leaderboard: Leaderboard, known: Subgroups) -> list[str]:
     if not any(known.values()):
         return [paragraph(missing)] if requested and leaderboard.rows else []
     scored = {name for groups in known.values() for result in groups.values() for name in result["dice"]}
-    shown = fitting([r.name for r in leaderboard.rows if r.name in scored][:SHOWN])  # ensembles have no such scores
+    columns = fitting([r.name for r in leaderboard.rows if r.name in scored][:SHOWN])  # ensembles have no such scores
     rows = [
         [escape(attribute), escape(group), str(result["n"] or f"under {subgroups.MIN_GROUP}"),
-         *(unbroken(with_interval(subgroups.interval(result["dice"][n]), DIGITS)) if n in result["dice"] else NONE
-           for n in shown)]
+         *(unbroken(with_interval(stored_interval(result["dice"][n]), DIGITS)) if n in result["dice"] else NONE
+           for n in columns)]
         for attribute, groups in known.items() for group, result in groups.items()
     ]  # fmt: skip
     note = "Mean Dice with its 95 % interval over patients, seeds averaged. The CSV table has all rows and gaps."
-    blocks = [table(["By", "Group", "Images", *(escape(display(n)) for n in shown)], rows, left=2)]
+    blocks = [table(["By", "Group", "Images", *map(shown, columns)], rows, left=2)]
     return [*blocks, paragraph(note), *([paragraph(missing)] if requested and not {"sex", "age"} & set(known) else [])]
 
 
@@ -59,22 +62,22 @@ def hardest(leaderboard: Leaderboard) -> list[str]:
     result = hard_images.hardest(leaderboard)
     if not result:
         return ["Nothing was scored."]
-    shown = fitting([name for name, _, _ in result[0][2]][:SHOWN])
+    columns = fitting([name for name, _, _ in result[0][2]][:SHOWN])
     rows = [
-        [escape(image), ratio(mean), *(ratio(dice) for name, dice, _ in each if name in shown)]
+        [escape(image), ratio(mean), *(ratio(dice) for name, dice, _ in each if name in columns)]
         for image, mean, each in result[:LINES]
     ]
     over = f"all {len(result[0][2])} architectures" if len(result[0][2]) > 1 else "the seeds"
     note = f"Mean Dice over {over}, then that of each shown."
     return [
-        table(["Image", "Mean Dice", *(escape(display(name)) for name in shown)], rows),
+        table(["Image", "Mean Dice", *map(shown, columns)], rows),
         paragraph(note),
-        *_alike(leaderboard),
+        *_agreement(leaderboard),
     ]
 
 
-def _alike(leaderboard: Leaderboard) -> list[str]:
-    result = hard_images.alike(leaderboard)
+def _agreement(leaderboard: Leaderboard) -> list[str]:
+    result = hard_images.agreement(leaderboard)
     if result is None:
         return []
     low, median, high = result.rho
@@ -98,10 +101,9 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
     if not compared:
         return None
     gains = [gain for leaderboard in compared for gain in leaderboard.hardest_gains]
-    marked = any(FEW in describe(gain.pair) for gain in gains)
-    few = f" {FEW_MEANS}" * marked
+    few = f" {FEW_MEANS}" * any(FEW in of_pair(gain.pair) for gain in gains)
     blocks = [
-        generated("the records under runs/"),
+        generated(),
         "# Gains on the hardest images",
         paragraph(f"**{_answer(gains)}**"),
         paragraph(
@@ -114,24 +116,23 @@ def hardest_page(leaderboards: Sequence[Leaderboard]) -> str | None:
     ]
     for leaderboard in compared:
         key = leaderboard.conditions
-        machine = f"{names.backend(key.backend)} on {names.device(key.device_kind)}"
+        machine = escape(names.machine(key.backend, key.device_kind))
         blocks += [
-            f"## {escape(key.suite)}, {escape(machine)}, {escape(key.precision)}, protocol {key.protocol}"
-            f"{', fast' * key.fast}",
+            f"## {escape(key.suite)}, {machine}, {escape(key.precision)}, protocol {key.protocol}{', fast' * key.fast}",
             table(HEADERS, [_gain_row(gain) for gain in leaderboard.hardest_gains], left=2),
         ]
     return "\n\n".join(blocks) + "\n"
 
 
 def _answer(gains: Sequence[HardestGain]) -> str:
-    by_verdict: dict[str, list[str]] = {BETTER: [], WORSE: []}
-    for gain in gains:
-        if gain.pair.significant:
-            size = with_interval(gain.pair.difference, sign=True)
-            by_verdict[gain.pair.verdict].append(f"{escape(gain.change)} ({escape(display(gain.base))}, {size})")
-    shown = [f"{verdict} with: {listed(some)}" for verdict, some in by_verdict.items() if some]
-    if shown:
-        return f"Of {counted(len(gains), 'change')}, {'; '.join(shown)}."
+    judged = (
+        (gain.pair.verdict, f"{escape(gain.change)} ({shown(gain.base)},"
+         f" {with_interval(gain.pair.difference, sign=True)})")
+        for gain in gains if gain.pair.significant
+    )  # fmt: skip
+    said = [f"{verdict} with: {listed(some)}" for verdict, some in by_verdict(judged).items()]
+    if said:
+        return f"Of {counted(len(gains), 'change')}, {'; '.join(said)}."
     half = sorted(gain.pair.difference.half_width for gain in gains)
     return (
         f"None of {counted(len(gains), 'change')} is shown to improve or worsen Dice on the hardest images."
@@ -141,11 +142,11 @@ def _answer(gains: Sequence[HardestGain]) -> str:
 
 def _gain_row(gain: HardestGain) -> list[str]:
     return [
-        escape(display(gain.base)),
+        shown(gain.base),
         escape(gain.change),
-        short_ratio(gain.base_dice),
+        ratio(gain.base_dice, DIGITS),
         unbroken(with_interval(gain.pair.difference, sign=True)),
         p_value(gain.pair.p_of_verdict),
-        unbroken(describe(gain.pair)),
+        unbroken(of_pair(gain.pair)),
         unbroken(with_interval(gain.rest, sign=True)),
     ]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.markdown import NONE, code, counted, escape, listed, millions
+from bench.markdown import NONE, code, counted, escape, listed, millions, shown, unbroken, with_interval
 from bench.pages import leading, other_measures, tables
 from bench.pages.leading import networks
-from bench.pages.suite_page import shown
 from bench.records.record import PROTOCOL
 from bench.speed.throughput_table import ThroughputTable
-from bench.statistics.rows import MIN_SEEDS, Conditions, Leaderboard, Row
-from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN
+from bench.statistics.rows import Conditions, Leaderboard, Row
+from bench.statistics.verdicts import MIN_SEEDS
 from bench.suites import THREE
+from bench.verdict_words import lead
 
 SOURCE = "reference"  # the recipe of the source protocol
 FULL_SIZE = "montgomery"  # the suite with its size and width, too
@@ -55,12 +55,12 @@ def _of(row: Row, key: Conditions, below: bool) -> str:
 def significance(leaderboard: Leaderboard) -> str:
     """The test results of the best row; also of the best row with enough seeds, where the best has too few."""
     rows = networks(leaderboard)
-    said = [_against(leaderboard, rows)]
+    said = [lead(leaderboard, rows, shown)]
     if len(rows[0].seeds) < MIN_SEEDS:
         said[0] += f" With {counted(len(rows[0].seeds), 'seed')} this is about these trained weights, not the method."
         methods = [r for r in rows if len(r.seeds) >= MIN_SEEDS]
         if len(methods) > 1:
-            said.append(f"Of networks with at least {MIN_SEEDS} seeds: {_against(leaderboard, methods)}")
+            said.append(f"Of networks with at least {MIN_SEEDS} seeds: {lead(leaderboard, methods, shown)}")
     return " ".join(said)
 
 
@@ -76,35 +76,6 @@ def convergence(leaderboard: Leaderboard) -> str | None:
         f"soft validation Dice was still rising in {rising} of {len(cells)} trainings when their epochs ran out: the"
         f" table ranks what {ran} epochs reach."
     )
-
-
-def _against(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
-    """``A is better than B; equivalent to C``, of the first row."""
-    first, by_word = rows[0], dict[str, list[str]]()
-    for other in rows[1:]:
-        pair = leaderboard.pair(first.name, other.name)
-        word = pair.verdict if pair else UNKNOWN
-        by_word.setdefault(word, []).append(shown(other.name))
-    parts = [
-        f"{words} {listed(by_word[verdict])}"
-        + (f" ({_least_lead(leaderboard, first, rows[1:])})" if verdict == BETTER else "")
-        for verdict, words in (
-            (BETTER, "better than"),
-            (EQUIVALENT, f"equivalent (within {MARGIN}) to"),
-            (UNKNOWN, "neither shown to be better than nor equivalent to"),
-        )
-        if verdict in by_word
-    ]
-    return f"{shown(first.name)} is {'; '.join(parts)}."
-
-
-def _least_lead(leaderboard: Leaderboard, first: Row, others: Sequence[Row]) -> str:
-    """The smallest difference to the rows that the first is better than, with its interval over the same patients."""
-    pairs = [leaderboard.pair(first.name, other.name) for other in others]
-    led = [pair.difference for pair in pairs if pair and pair.verdict == BETTER]
-    low = min(led, key=lambda difference: difference.value)
-    value = tables.unbroken(f"{low.value:.4f} [{low.low:.4f}, {low.high:.4f}]")
-    return f"{'by' if len(led) == 1 else 'the smallest difference is'} {value}"
 
 
 def cost(leaderboard: Leaderboard, measured: Sequence[ThroughputTable]) -> str:
@@ -187,4 +158,4 @@ def _seeds(leaderboard: Leaderboard) -> int:
 
 def dice_of(row: Row) -> str:
     """Mean Dice with its interval, in words that no browser breaks."""
-    return tables.unbroken(f"{row.dice.value:.3f} [{row.dice.low:.3f}, {row.dice.high:.3f}]")
+    return unbroken(with_interval(row.dice, tables.DIGITS))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from bench import findings, names
-from bench.markdown import NONE, escape, paragraph, table
+from bench import names, verdict_words
+from bench.markdown import NONE, escape, generated, paragraph, shown, table
 from bench.names import file_slug
 from bench.pages import completeness, leading, other_measures, tables
 from bench.pages.headlines import SOURCE, best, convergence, cost, dice_of, founding, full_size, higher, significance
 from bench.pages.leading import networks
 from bench.pages.provenance import patients
-from bench.pages.suite_page import GENERATED, shown, unread
+from bench.pages.suite_page import unread
 from bench.speed.throughput_table import ThroughputTable
 from bench.statistics.rows import Conditions, Leaderboard
 
@@ -29,7 +29,7 @@ def leaderboard_page(
     corrupted: Sequence[str] = (),
 ) -> str:
     """The Markdown. page_name: suite -> file of its page. figure: the leading leaderboard's, relative to this page."""
-    blocks = [GENERATED, "# Lung segmentation on chest radiographs: leaderboard"]
+    blocks = [generated(), "# Lung segmentation on chest radiographs: leaderboard"]
     if not by_suite:
         blocks.append("No suite has been run yet: `make bench` runs `quick`, `python -m bench list` shows all.")
     blocks += unread(unreadable)
@@ -75,11 +75,11 @@ def _leaderboard(
     split = f" ({patients(key)}; each seed has its own split into folds)" * (key.protocol > 1)
     head = (
         f"{names.data(key.test_set)} at {key.size[0]} px, recipe {escape(names.recipe(key.recipe))}, protocol"
-        f" {key.protocol}{split}, {names.backend(key.backend)} on"
-        f" {names.device(key.device_kind)}, suite {_link(key.suite, page_name)}. Shown first by rule: {leading.RULE}."
+        f" {key.protocol}{split}, {names.machine(key.backend, key.device_kind)},"
+        f" suite {_link(key.suite, page_name)}. Shown first by rule: {leading.RULE}."
     )
     picture = [
-        f"![{findings.title(leaderboard)}: mean Dice with 95 % intervals, and differences to the best]({figure})"
+        f"![{verdict_words.title(leaderboard)}: mean Dice with 95 % intervals, and differences to the best]({figure})"
     ]
     return [
         *(picture if figure else []),
@@ -95,8 +95,8 @@ def _beside(
     """The leaderboard of another recipe, in brief."""
     rows, key = networks(other), other.conditions
     head = (
-        f"{findings.title(other)}: {names.data(key.test_set)} at {key.size[0]} px, recipe"
-        f" {escape(names.recipe(key.recipe))}, {names.backend(key.backend)} on {names.device(key.device_kind)}, suite"
+        f"{verdict_words.title(other)}: {names.data(key.test_set)} at {key.size[0]} px, recipe"
+        f" {escape(names.recipe(key.recipe))}, {names.machine(key.backend, key.device_kind)}, suite"
         f" {_link(key.suite, page_name)}."
     )
     if key.protocol < first.conditions.protocol:

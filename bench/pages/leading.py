@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bench.statistics.rows import MIN_SEEDS, Leaderboard, Row
+from bench.statistics.rows import Leaderboard, Row
+from bench.statistics.verdicts import MIN_SEEDS
 from lungseg.datasets import DATASETS
 
 RADIOGRAPHS = {name for name, known in DATASETS.items() if known.radiographs}

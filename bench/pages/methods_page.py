@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from bench import names
 from bench.markdown import generated, listed, paragraph, table
 from bench.pages import literature
-from bench.records.record import LEVEL
-from bench.statistics import hard_images, measures, stats
-from bench.statistics.ranking import ALL_PAIRS
-from bench.statistics.rows import MIN_SEEDS, Leaderboard
+from bench.records.record import RISE
+from bench.statistics import hard_images, stats
+from bench.statistics.pairs import ALL_PAIRS, MEASURES
+from bench.statistics.rows import Leaderboard
 from bench.statistics.scores import FIXED_SPLIT
 from bench.statistics.subgroups import MIN_GROUP
-from bench.statistics.verdicts import ALPHA, MARGIN, OUTLYING
+from bench.statistics.verdicts import ALPHA, MARGIN, MIN_SEEDS, OUTLYING
 from bench.suites import THREE
 from lungseg.intervals import MIN_PATIENTS, RESAMPLES
 from lungseg.metrics import METRICS
 
-MEASURES = (
+DEFINITIONS = (
     ("Dice", "2 TP / (2 TP + FP + FN) of one image, equal to the F1 score of the lung class. A pixel is lung where its"
      " probability is at least 0.5."),
     ("Mean Dice", "the headline score. Scores are averaged over the images of each patient, then over patients. With"
@@ -79,10 +79,10 @@ GLOSSARY = (
 def methods_page(leaderboards: Sequence[Leaderboard]) -> str:
     """The Markdown of the page."""
     blocks = [
-        generated("the records under runs/"),
+        generated(),
         "# Methods",
         "This page defines the numbers on all pages, describes how they were computed and states their limits.",
-        "## Definitions", _listed(MEASURES), *_further_metrics(),
+        "## Definitions", _listed(DEFINITIONS), *_further_metrics(),
         "## Protocol", _protocol(),
         "## Statistics", _statistics(), *_power(leaderboards),
         "## Limits", _limits(),
@@ -136,7 +136,7 @@ def _protocol() -> str:
 
 def _statistics() -> str:
     level = f"{100 * (1 - ALPHA):.0f} %"
-    margins = ", ".join(f"{measure.words} {measure.margin:g}" for measure in measures.MEASURES)
+    margins = ", ".join(f"{measure.words} {measure.margin:g}" for measure in MEASURES)
     return _listed(
         (
             ("Interval of a mean", f"{level} BCa bootstrap interval (Efron 1987) from {RESAMPLES:,} resamples of"
@@ -222,7 +222,7 @@ def _limits() -> str:
         "Ground truth: one set of masks per hospital (Montgomery: Candemir et al. 2014; Shenzhen: Stirenko et al."
         " 2018). Protocol 2 links a patient's images by anatomy, which finds most links but perhaps not all.",
         "Selection: the highest of many rows is biased upwards; each page states the result of nested selection.",
-        f"Convergence: a cell is reported as not converged if soft validation Dice rose by more than {LEVEL} in the"
+        f"Convergence: a cell is reported as not converged if soft validation Dice rose by more than {RISE} in the"
         " last fifth of the epochs. The order holds for this budget.",
         "Reproduction: the commands under a page reproduce its first table, including ensembles. Commands that once"
         " made a table work only at the commits in `tables/<suite>/cells.csv`, because the current protocol"

@@ -4,25 +4,23 @@ the stored size of each mask."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from bench.markdown import escape, listed, paragraph, table
+from bench import verdict_words
+from bench.markdown import Namer, escape, listed, paragraph, shown, table, unbroken
 from bench.names import display
-from bench.pages.tables import FINE, unbroken
-from bench.statistics.measures import MEASURES, WORDS
-from bench.statistics.rows import Leaderboard, MeasuredPair, Row
-from bench.statistics.verdicts import BETTER, EQUIVALENT, MARGIN, UNKNOWN, WORSE
+from bench.pages.tables import FINE
+from bench.statistics.pairs import MEASURES, WORDS
+from bench.statistics.rows import Leaderboard, Row
+from bench.statistics.verdicts import MARGIN, MeasuredPair, between
 from bench.suites import THREE
 
 QUESTION = " or ".join(", ".join(display(name) for name in THREE).rsplit(", ", 1))
 MOST = 3  # pairs that a table shows side by side, and rows of which all pairs are shown
-AGAINST = {
-    BETTER: "better than", EQUIVALENT: "equivalent to", WORSE: "worse than", UNKNOWN: "not shown to differ from",
-}  # fmt: skip
 
 
-def answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> str | None:
+def answer(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     """By which measures the first row's verdicts against those behind it are the same as by Dice, and what the others
     say; None where nothing is compared by another measure.
 
@@ -48,12 +46,14 @@ def answer(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> 
     head += f", against {name(others[0].name)}, the next" * (len(ranked) > MOST)
     same = [f"the same {what} by {listed(alike)}"] if alike else []
     rest = [
-        f"by {listed(some)} {name(first.name)} is {_phrase(verdicts, others, name)}" for verdicts, some in apart.items()
+        f"by {listed(some)} {name(first.name)} is"
+        f" {verdict_words.against(zip(verdicts, (name(o.name) for o in others), strict=True))}"
+        for verdicts, some in apart.items()
     ]
     return f"{head}: {'; '.join(same + rest)}."
 
 
-def originals(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> str | None:
+def originals(leaderboard: Leaderboard, name: Namer = escape) -> str | None:
     """What the three original networks came to as a table of their own by each measure, and where the table's other
     rows change the verdict by Dice, that too; None where one of the three is not ranked."""
     rows = _originals(leaderboard)
@@ -65,76 +65,30 @@ def originals(leaderboard: Leaderboard, name: Callable[[object], str] = escape) 
     return f"{said}{among_all(leaderboard, name)}"
 
 
-def by_dice(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> str:
+def by_dice(leaderboard: Leaderboard, name: Namer = escape) -> str:
     """What the three original networks, all ranked, came to as a table of their own by Dice."""
-    return verdicts(leaderboard.originals["dice"], _originals(leaderboard), name)
+    return verdict_words.among(leaderboard.originals["dice"], _originals(leaderboard), name)
 
 
-def among_all(leaderboard: Leaderboard, name: Callable[[object], str] = escape) -> str:
+def among_all(leaderboard: Leaderboard, name: Namer = escape) -> str:
     """A sentence on the three original networks among all rows of the table, by Dice; empty where it says the same, or
     where only neighbours are compared."""
     rows = _originals(leaderboard)
     if any(leaderboard.pair(a.name, b.name) is None for a, b in combinations(rows, 2)):
         return ""
-    among = verdicts(leaderboard.pairs, rows, name)
+    among = verdict_words.among(leaderboard.pairs, rows, name)
     if among == by_dice(leaderboard, name):
         return ""
     return f" Among all {len(leaderboard.ranked)} rows, corrected for {len(leaderboard.pairs)} pairs, {among}."
 
 
-def said_of(
-    by_measure: Mapping[str, Sequence[MeasuredPair]], rows: Sequence[Row], name: Callable[[object], str]
-) -> str:
+def said_of(by_measure: Mapping[str, Sequence[MeasuredPair]], rows: Sequence[Row], name: Namer) -> str:
     """What the pairs of these ranked rows came to by each measure, measures that say the same together:
     ``By Dice and IoU A is better than B. By recall no difference is shown.``"""
     by_text = defaultdict[str, list[str]](list)
     for measure, pairs in by_measure.items():
-        by_text[verdicts(pairs, rows, name)].append(WORDS[measure])
+        by_text[verdict_words.among(pairs, rows, name)].append(WORDS[measure])
     return " ".join(f"By {listed(words)} {text}." for text, words in by_text.items())
-
-
-def verdicts(pairs: Sequence[MeasuredPair], rows: Sequence[Row], name: Callable[[object], str]) -> str:
-    """What each pair of these rows, the best first, came to: ``A and B are better than C; A and B are equivalent``."""
-    seen = [(a, b, _pair(pairs, a.name, b.name).verdict) for a, b in combinations(rows, 2)]
-    words = {verdict for *_, verdict in seen}
-    if len(rows) > 2 and len(words) == 1:
-        if BETTER in words and len(rows) == len(THREE):
-            first, second, third = (name(row.name) for row in rows)
-            return f"{first} is better than {second}, and both are better than {third}"
-        if BETTER in words:
-            return f"in the order {', '.join(name(row.name) for row in rows)} each is better than those behind it"
-        if EQUIVALENT in words:
-            return f"any two of {listed([name(row.name) for row in rows])} are equivalent"
-    if words == {UNKNOWN}:
-        return "no difference is shown"
-    ahead, rest, unknown = defaultdict[str, list[str]](list), [], []
-    for a, b, verdict in seen:
-        if verdict in (BETTER, WORSE):
-            better, worse = (a, b) if verdict == BETTER else (b, a)
-            ahead[name(worse.name)].append(name(better.name))
-        elif verdict == EQUIVALENT:
-            rest.append(f"{name(a.name)} and {name(b.name)} are equivalent")
-        else:
-            unknown.append(f"{name(a.name)} against {name(b.name)}")
-    behind = defaultdict[tuple[str, ...], list[str]](list)
-    for loser, of in ahead.items():
-        behind[tuple(of)].append(loser)
-    return "; ".join([
-        *(f"{listed(of)} {'are' if len(of) > 1 else 'is'} better than {listed(some)}" for of, some in behind.items()),
-        *rest,
-        *([f"not known: {' and '.join(unknown)}"] if unknown else []),
-    ])  # fmt: skip
-
-
-def _phrase(verdicts: Sequence[str], others: Sequence[Row], name: Callable[[object], str]) -> str:
-    """``better than A and not shown to differ from B``."""
-    by_word: dict[str, list[str]] = {}
-    for verdict, other in zip(verdicts, others, strict=True):
-        by_word.setdefault(verdict, []).append(name(other.name))
-    return listed([
-        f"{words} {listed(some)}"
-        for word, words in AGAINST.items() if (some := by_word.get(word))
-    ])  # fmt: skip
 
 
 def block(leaderboard: Leaderboard) -> list[str]:
@@ -148,7 +102,7 @@ def block(leaderboard: Leaderboard) -> list[str]:
          *(_cell(_of_couple(leaderboard, measure, pairs, *couple)) for couple in couples)]
         for measure, pairs in by_measure.items()
     ]  # fmt: skip
-    headers = ["Measure", *(f"{escape(display(a))} minus {escape(display(b))}" for a, b in couples)]
+    headers = ["Measure", *(f"{shown(a)} minus {shown(b)}" for a, b in couples)]
     others = [f"{m.words} {m.margin:g}" for m in MEASURES if m.name in leaderboard.by_measure and m.margin != MARGIN]
     margins = f"{MARGIN}; {', '.join(others)}"
     apart = f"; {listed([display(name) for name in THREE])} among themselves are a table of their own" * bool(
@@ -195,4 +149,6 @@ def _cell(pair: MeasuredPair) -> str:
 
 
 def _pair(pairs: Sequence[MeasuredPair], first: str, second: str) -> MeasuredPair:
-    return next(p for p in pairs if {p.first, p.second} == {first, second}).seen_from(first)
+    pair = between(pairs, first, second)
+    assert pair is not None
+    return pair

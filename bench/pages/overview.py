@@ -56,7 +56,7 @@ def _conditions(suite: Suite) -> str:
         f"{suite.dataset}, {suite.size[0]} x {suite.size[1]} px, width {suite.width}{of_these}, "
         f"{f'tested on {suite.test_set}' if suite.test_set else f'{suite.folds} folds'}, "
         f"{f'all of {suite.extra_train} added to training, ' if suite.extra_train else ''}"
-        f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}, recipe {suite.recipe}"
+        f"{counted(len(suite.seeds), 'seed')}, recipe {suite.recipe}"
         f"{f' and its variants {listed(suite.variants)}' if suite.variants else ''}"
         f"{''.join(f'; {gloss}' for gloss in recipes.glosses(suite.variants))}; {counted(len(cells(suite)), 'cell')}"
     )

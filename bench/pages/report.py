@@ -135,7 +135,7 @@ def _drawn(results: Results, stem: str) -> dict[str, str]:
 
 def terminal(leaderboards: Sequence[Leaderboard], width: int = 80, only: str | None = None) -> str:
     """All leaderboards, or those of suite ``only``, as plain text for a terminal of `width` columns."""
-    result = [_terminal_section(s, width) for s in leaderboards if only in (None, s.conditions.suite)]
+    result = [_terminal_text(s, width) for s in leaderboards if only in (None, s.conditions.suite)]
     return "\n\n".join(result) or "No records, so no leaderboard."
 
 
@@ -157,7 +157,7 @@ def terminal_leaderboard(leaderboard: Leaderboard, width: int) -> str:
     return "\n".join([plain(head, width), table(headers, rows, left=2, style="simple")])
 
 
-def _terminal_section(leaderboard: Leaderboard, width: int) -> str:
+def _terminal_text(leaderboard: Leaderboard, width: int) -> str:
     lines = [f"{question} {text}" for question, text in own_questions(leaderboard, plain)]
     lines += [answers.best(leaderboard, plain), f"{answers.SIGNIFICANT} {answers.significance(leaderboard, plain)}"]
     lacking = completeness.missing(leaderboard, plain)

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from bench.markdown import NONE, counted, escape, generated, listed, paragraph, table, with_interval
-from bench.names import backend, data, device, display, file_slug, recipe
-from bench.pages.tables import DIGITS, FINE, unbroken
+from bench.markdown import (
+    NONE,
+    Namer,
+    counted,
+    escape,
+    generated,
+    listed,
+    paragraph,
+    shown,
+    table,
+    unbroken,
+    with_interval,
+)
+from bench.names import data, display, file_slug, recipe
+from bench.names import machine as machine_name
+from bench.pages.tables import DIGITS, FINE
 from bench.records import store
 from bench.records.results import Results
 from bench.robustness import measurement
 from bench.robustness.corruptions import CORRUPTED, CORRUPTIONS, key_of
 from bench.robustness.measurement import Network
 from bench.statistics.resampling import Interval
-from bench.statistics.rows import MIN_SEEDS
+from bench.statistics.verdicts import MIN_SEEDS
 from bench.suites import SUITES
 from lungseg.errors import DataError
 from lungseg.intervals import MIN_PATIENTS
@@ -61,7 +74,7 @@ def page(file: Path) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def losses(networks: Sequence[Network], name: Callable[[object], str] = escape, style: str = "pipe") -> str:
+def losses(networks: Sequence[Network], name: Namer = escape, style: str = "pipe") -> str:
     """One table: a line for each corruption and strength, a column for each network."""
     rows = [["none (Dice)", *(_cell(network.clean()) for network in networks)]]
     for corruption in CORRUPTIONS.values():
@@ -116,10 +129,10 @@ def _least(ordered: Sequence[Network]) -> str:
     """The answer, which says no more than the paired intervals do."""
     best, *others = ordered
     over = f"mean over all {len(CORRUPTED)} corruptions, equally weighted"
-    answer = f"{_name(best)} loses {_cell(best.lost_overall())} Dice ({over})."
+    answer = f"{shown(best.name)} loses {_cell(best.lost_overall())} Dice ({over})."
     if not others:
         return f"Only one was measured: {answer}"
-    apart = [_name(other) for other in others if other.loses_more(best).excludes(0.0)]
+    apart = [shown(other.name) for other in others if other.loses_more(best).excludes(0.0)]
     paired = "more on the same patients (last column below; 95 % intervals, not corrected for multiple comparisons)."
     if not best.lost_overall().known:
         verdict = "There are too few patients to compare the other networks with it."
@@ -155,7 +168,7 @@ def _worst(networks: Sequence[Network]) -> str:
         return answer
 
     def lost(key: str) -> list[tuple[float, str]]:
-        return sorted((value[n.name, key], _name(n)) for n in networks)
+        return sorted((value[n.name, key], shown(n.name)) for n in networks)
 
     key = max(CORRUPTED, key=lambda key: lost(key)[-1][0] - lost(key)[0][0])
     (low, one), (high, other) = lost(key)[0], lost(key)[-1]
@@ -174,7 +187,7 @@ def _training(suite: str, networks: Sequence[Network]) -> str:
     whole = len(SUITES[suite].seeds) if suite in SUITES else 0
     seeds: dict[int, list[str]] = {}
     for network in networks:
-        seeds.setdefault(len(network.dice), []).append(_name(network))
+        seeds.setdefault(len(network.dice), []).append(shown(network.name))
     of = f" of the suite's {whole}" if whole else ""
     said = [f"{counted(n, 'seed')}{of}{f' of {listed(names)}' if len(seeds) > 1 else ''}" for n, names in seeds.items()]
     few = f" No intervals are given for fewer than {MIN_PATIENTS} patients." if patients < MIN_PATIENTS else ""
@@ -195,8 +208,10 @@ def _ranked(ordered: Sequence[Network]) -> str:
             for level in range(3)
         ]
         more = NONE if network is best else _cell(network.loses_more(best), FINE)
-        rows.append([_name(network), _cell(network.lost_overall()), *map(_loss, levels), more])
-    return table(["Network", "Mean lost", "Mild", "Moderate", "Severe", f"Difference from {_name(best)}, paired"], rows)
+        rows.append([shown(network.name), _cell(network.lost_overall()), *map(_loss, levels), more])
+    return table(
+        ["Network", "Mean lost", "Mild", "Moderate", "Severe", f"Difference from {shown(best.name)}, paired"], rows
+    )
 
 
 def _where(network: Network) -> str:
@@ -205,11 +220,7 @@ def _where(network: Network) -> str:
     known = [str(machine.get(name) or "") for name in ("backend", "device_kind", "precision")]
     if "-".join(known) != network.machine_key:
         return escape(network.machine_key)
-    return escape(f"{backend(known[0])} on {device(known[1])}, {known[2]}")
-
-
-def _name(network: Network) -> str:
-    return escape(display(network.name))
+    return escape(f"{machine_name(known[0], known[1])}, {known[2]}")
 
 
 def _titled(key: str) -> str:
@@ -240,7 +251,7 @@ def _provenance(file: Path, networks: Sequence[Network]) -> list[str]:
         commit = str(source.get("commit") or "unknown")[:12] + (" (edited)" if source.get("dirty") else "")
         differs = about.get("clean_differs")
         rows.append(
-            [_name(network), str(len(trainings)), store.sha256(trainings)[:12],
+            [shown(network.name), str(len(trainings)), store.sha256(trainings)[:12],
              escape(commit), unbroken(escape(machine.get("cpu", NONE))), escape(differs)]
         )  # fmt: skip
     headers = ["Network", "Trainings", "Weights hash", "Commit", "Processor", "Clean Dice differs by"]

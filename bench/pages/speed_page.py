@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.markdown import NONE, escape, generated, listed, paragraph, percent, table
-from bench.names import backend, device, display, file_slug
-from bench.pages.tables import unbroken
+from bench.markdown import NONE, escape, generated, listed, paragraph, percent, shown, table, unbroken
+from bench.names import backend, device, file_slug
 from bench.speed.throughput_table import OURS, PeerTable, ThroughputTable, number, unreliable
 
 HEADERS = (
@@ -84,7 +83,7 @@ def _row(row: Mapping[str, str]) -> list[str]:
     flaw, cost = unreliable(row), _share(row, "determinism_cost")
     mark = FOOTNOTES[flaw][0] if flaw else ""
     return [
-        f"{escape(display(row.get('architecture') or NONE))}{mark}",
+        f"{shown(row.get('architecture') or NONE)}{mark}",
         unbroken(", ".join(escape(row.get(name) or NONE) for name in ("width", "batch"))),
         _rate(row, "train"),
         _rate(row, "epochs", described=False),
@@ -128,7 +127,7 @@ def _notes(m: ThroughputTable) -> list[str]:
     for row in m.rows:
         note = "; ".join(part for part in (row.get("note") or "").split("; ") if part != DRIFTED)
         if note:
-            name = escape(display(row.get("architecture", "")))
+            name = shown(row.get("architecture", ""))
             by_note.setdefault(note, []).append(f"{name} (width {escape(row.get('width') or NONE)})")
     lines = [paragraph(f"{listed(names)}: {escape(note)}", "- ") for note, names in by_note.items()]
     return ["\n".join(lines)] if lines else []

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from bench import names
-from bench.markdown import code, counted, escape, generated, listed, paragraph, table
-from bench.pages import (
-    answers,
-    comparisons,
-    completeness,
-    csv_tables,
-    hard_cases,
-    other_measures,
-    provenance,
-    tables,
-)
-from bench.pages.commands import commands
+from bench.markdown import Namer, code, counted, escape, generated, listed, paragraph, shown, table
+from bench.pages import answers, comparisons, completeness, csv_tables, hard_cases, other_measures, provenance, tables
 from bench.records.record import PROTOCOL
 from bench.running.reruns import Reruns
 from bench.speed.throughput_table import ThroughputTable
@@ -28,7 +18,6 @@ from bench.statistics.subgroups import Subgroups
 from bench.suites import SUITES
 
 Figures = Mapping[str, str]  # kind -> path relative to the page
-GENERATED = generated("the records under runs/")
 
 CAPTIONS = {
     "leaderboard": "Mean Dice of each network with its 95 % interval, and its paired difference to the best",
@@ -59,7 +48,7 @@ def suite_page(
     unreadable: file -> why it is not in the tables.
     repeated: equal runs of its cells. csv: kinds of its CSV tables.
     """
-    blocks = [GENERATED, f"# {escape(suite)}"]
+    blocks = [generated(), f"# {escape(suite)}"]
     if suite in SUITES:
         title = SUITES[suite].title
         blocks.append(paragraph(f"{title[0].upper()}{title[1:]}."))
@@ -74,7 +63,7 @@ def suite_page(
         if leaderboard.conditions.protocol < newest:
             blocks += superseded(leaderboard, paths)
         else:
-            blocks += section_blocks(leaderboard, paths, known, measured, brief=i > 0)
+            blocks += leaderboard_blocks(leaderboard, paths, known, measured, brief=i > 0)
             blocks += provenance.repeated(leaderboard, repeated)
         edited = [c.name for c in leaderboard.cells if not c.sealed]
         if edited:
@@ -95,7 +84,7 @@ def unread(files: Mapping[str, str]) -> list[str]:
     return [paragraph(text), *lines] if lines else []
 
 
-def section_blocks(
+def leaderboard_blocks(
     leaderboard: Leaderboard,
     figures: Figures,
     groups: Subgroups = MappingProxyType({}),
@@ -153,16 +142,11 @@ def superseded(leaderboard: Leaderboard, figures: Figures) -> list[str]:
 
 def _heading(leaderboard: Leaderboard) -> str:
     key = leaderboard.conditions
-    backend, device = escape(names.backend(key.backend)), escape(names.device(key.device_kind))
-    return f"## {backend} on {device}, {escape(key.precision)}, protocol {key.protocol}{', fast' * key.fast}"
+    machine = escape(names.machine(key.backend, key.device_kind))
+    return f"## {machine}, {escape(key.precision)}, protocol {key.protocol}{', fast' * key.fast}"
 
 
-def shown(name: object) -> str:
-    """A row's name as pages show it: as its paper writes it, escaped."""
-    return escape(names.display(name))
-
-
-def own_questions(leaderboard: Leaderboard, name: Callable[[object], str] = shown) -> list[tuple[str, str]]:
+def own_questions(leaderboard: Leaderboard, name: Namer = shown) -> list[tuple[str, str]]:
     """The questions that the suite was designed for, with answers: ablation and extra data; empty for most suites."""
     return [*comparisons.ablation_answer(leaderboard, name), *comparisons.extra_data_effect(leaderboard, name)]
 
@@ -297,7 +281,7 @@ def _csv(suite: str, kinds: Collection[str], leaderboards: Sequence[Leaderboard]
     """A list of the suite's CSV tables, and the commands that make the records of its first leaderboard."""
     result = [f"[{kind}]({csv_tables.name(suite, kind)}): {what}" for kind, (what, _) in csv_tables.KINDS.items()
               if kind in kinds]  # fmt: skip
-    needed = commands(SUITES[suite], leaderboards[0]) if suite in SUITES and leaderboards else []
+    needed = provenance.commands(SUITES[suite], leaderboards[0]) if suite in SUITES and leaderboards else []
     old = bool(needed) and leaderboards[0].conditions.protocol < PROTOCOL  # made so at the commits of cells.csv
     made = [f"{'once ' * old}made by {', then '.join(map(code, needed))}"] if needed else []
     return _items([*result, *made])

@@ -6,13 +6,26 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.findings import BEST, against_best, single_seed
-from bench.markdown import NONE, distance, duration, escape, listed, millions, table, with_interval
+from bench import verdict_words
+from bench.markdown import (
+    NONE,
+    distance,
+    duration,
+    escape,
+    listed,
+    millions,
+    ratio,
+    shown,
+    table,
+    unbroken,
+    with_interval,
+)
 from bench.names import display
 from bench.speed.throughput_table import ThroughputTable, number, unreliable
-from bench.statistics.rows import MIN_SEEDS, TARGETS, Leaderboard, Pair, Row
+from bench.statistics.rows import TARGETS, Leaderboard, Row
 from bench.statistics.scores import common_unit
-from bench.statistics.verdicts import MARGIN, UNKNOWN
+from bench.statistics.verdicts import MARGIN
+from bench.verdict_words import FEW, FEW_MEANS
 from lungseg.metrics import METRICS
 from lungseg.metrics.table import Metric
 
@@ -22,36 +35,12 @@ FINE = 4  # of differences, which are paired and ten times as sure
 NEVER = "never"
 ROUGH = "~"  # before a rate that was not steady
 ELSEWHERE = "†"  # after a time that another processor took
-FEW = "¹"
-FEW_MEANS = f"{FEW} fewer than {MIN_SEEDS} seeds on a side: about these trained weights, not about the method."
-
-
-def unbroken(text: str) -> str:
-    """The text with blanks at which no browser breaks a line."""
-    return text.replace(" ", "\u00a0")
-
-
-def short_ratio(value: float) -> str:
-    """A score between 0 and 1, three digits."""
-    return f"{value:.{DIGITS}f}" if math.isfinite(value) else NONE
-
-
-def verdict(leaderboard: Leaderboard, row: Row) -> str:
-    """The test's verdict on a row against the row of the highest mean."""
-    word = against_best(leaderboard, row)
-    mark = FEW if word not in (BEST, NONE) and single_seed(leaderboard, row) else ""
-    return f"{word}{mark}" if row.rank else "unfinished"
 
 
 def difference(leaderboard: Leaderboard, row: Row) -> str:
     """Dice minus the best's on the same patients, with the interval of the pair."""
     pair = leaderboard.pair_with_best(row)
     return unbroken(with_interval(pair.difference, FINE, sign=True)) if pair else NONE
-
-
-def describe(pair: Pair) -> str:
-    """The verdict of a pair, and whether it is one of weights."""
-    return pair.verdict if pair.generalises_over_seeds or pair.verdict == UNKNOWN else f"{pair.verdict}{FEW}"
 
 
 def accuracy(leaderboard: Leaderboard, rows: Sequence[Row], seeds: bool = False) -> str:
@@ -65,10 +54,10 @@ def accuracy(leaderboard: Leaderboard, rows: Sequence[Row], seeds: bool = False)
                *(["Two lungs"] if short else [])]  # fmt: skip
     body = [
         [
-            escape(display(r.name)),
+            shown(r.name),
             *([str(len(r.seeds))] if seeds else []),
             unbroken(with_interval(r.dice, DIGITS)),
-            unbroken(verdict(leaderboard, r)),
+            unbroken(verdict_words.of_row(leaderboard, r)),
             difference(leaderboard, r),
             *(_border(r) if stored else []),
             *([unbroken(f"{100 * r.two_component_rate:.0f} %")] if short else []),
@@ -81,7 +70,8 @@ def accuracy(leaderboard: Leaderboard, rows: Sequence[Row], seeds: bool = False)
 def _border(row: Row) -> list[str]:
     if row.stored is None:
         return [NONE for _ in _columns()]
-    return [(distance if m.unit == "mm" else short_ratio)(row.stored.columns[m.name]) for m in _columns()]
+    values = ((m, row.stored.columns[m.name]) for m in _columns())
+    return [distance(value) if m.unit == "mm" else ratio(value, DIGITS) for m, value in values]
 
 
 def _columns() -> list[Metric]:
@@ -100,8 +90,8 @@ def costs(leaderboard: Leaderboard, rows: Sequence[Row], measured: Sequence[Thro
     headers = ["Network", "Seeds", "IoU", "Precision", "Recall", "Accuracy", "Params", "Training",
                *([f"To {level}"] if timed else []), "Images/s"]  # fmt: skip
     body = [
-        [escape(display(r.name)), str(len(r.seeds)),
-         *(short_ratio(r.means[k]) for k in ("iou", "precision", "recall", "accuracy")), *_size(leaderboard, r),
+        [shown(r.name), str(len(r.seeds)),
+         *(ratio(r.means[k], DIGITS) for k in ("iou", "precision", "recall", "accuracy")), *_size(leaderboard, r),
          *([unbroken(time_to(r.seconds_to.get(level)))] if timed else []), rate(leaderboard, r, measured)]
         for r in rows
     ]  # fmt: skip
@@ -185,7 +175,7 @@ def notes(leaderboard: Leaderboard, rows: Sequence[Row], with_costs: bool = True
 
 def footnotes(leaderboard: Leaderboard, rows: Sequence[Row]) -> list[str]:
     """What the footnote of the table of accuracy means, where a row carries it, and which rows' seeds vary more."""
-    few = [FEW_MEANS] * any(FEW in verdict(leaderboard, row) for row in rows)
+    few = [FEW_MEANS] * any(FEW in verdict_words.of_row(leaderboard, row) for row in rows)
     return [*few, *(_varies(leaderboard, row) for row in rows if row.name in leaderboard.outlying_seeds)]
 
 
@@ -193,6 +183,6 @@ def _varies(leaderboard: Leaderboard, row: Row) -> str:
     others = [r.sd_seeds for r in leaderboard.ranked if r.sd_seeds and r.name not in leaderboard.outlying_seeds]
     largest = f", against {max(others):.4f} at most" if others else ""
     return (
-        f"Seeds of {escape(display(row.name))} vary more than those of the other rows (SD {row.sd_seeds:.4f}{largest}):"
+        f"Seeds of {shown(row.name)} vary more than those of the other rows (SD {row.sd_seeds:.4f}{largest}):"
         " its differences are tested by its own variance, those of the others without it."
     )

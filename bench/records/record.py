@@ -22,10 +22,7 @@ PROTOCOL = 2  # rises when the same inputs give other numbers; tests/test_golden
 CURVES = ("loss", "val_loss", "val_dice", "learning_rate", "seconds")  # of every training, a number an epoch
 PARTS = ("train", "validation", "test")
 POOR = 0.8  # mean Dice under which a network knows little more than where lungs usually lie
-LEVEL = 0.002  # rise of the best validation Dice over the last fifth of the epochs that counts as still learning
-SEEDS = "+seeds"  # after an architecture's name: the mean of all of its seeds' probabilities
-VIEWS = "+tta"  # the mean over transforms of each image
-POST = "+post"  # the masks of one training, post-processed
+RISE = 0.002  # rise of the best validation Dice over the last fifth of the epochs that counts as still learning
 
 
 @dataclass(frozen=True)
@@ -395,12 +392,12 @@ class Trial(Stored):
 
 
 def not_converged(dice: Sequence[float]) -> bool:
-    """Whether validation Dice, one an epoch, still improved in the last fifth of the epochs, by more than ``LEVEL``.
+    """Whether validation Dice, one an epoch, still improved in the last fifth of the epochs, by more than ``RISE``.
 
     Dice is used because the scale of a loss differs between loss functions.
     """
     tail = len(dice) // 5
-    return tail > 0 and max(dice) - max(dice[:-tail]) > LEVEL
+    return tail > 0 and max(dice) - max(dice[:-tail]) > RISE
 
 
 def newest(records: Iterable[Record]) -> list[Record]:

@@ -15,8 +15,9 @@ from typing import Any
 
 from bench import suites
 from bench.cell import Cell
+from bench.names import POST, SEED_MEAN, TTA
 from bench.records import store
-from bench.records.record import POST, SEEDS, VIEWS, Record
+from bench.records.record import Record
 from bench.records.results import Results
 from bench.running import data, trained
 from bench.running.child import Event
@@ -119,13 +120,13 @@ def _of_one(
         chosen: list[tuple[str, int, list[Cell], tuple[Transform, ...]]] = []
         together = _holding_out(suite_data.partition(seeds[0])[fold], cells, suite_data)
         if len(seeds) > 1 and together:
-            chosen += [(SEEDS, seeds[0], together, (IDENTITY,))]
+            chosen += [(SEED_MEAN, seeds[0], together, (IDENTITY,))]
         if postprocess:
             chosen += [(POST, cell.seed, [cell], (IDENTITY,)) for cell in local]
         if tta:
-            chosen += [(VIEWS, cell.seed, [cell], TRANSFORMS) for cell in local]
+            chosen += [(TTA, cell.seed, [cell], TRANSFORMS) for cell in local]
             if len(seeds) > 1 and together:
-                chosen.append((SEEDS + VIEWS, seeds[0], together, TRANSFORMS))
+                chosen.append((SEED_MEAN + TTA, seeds[0], together, TRANSFORMS))
         for suffix, seed, some, transforms in chosen:
             named = replace(local[0], architecture=local[0].architecture + suffix, seed=seed)
             made_from = {

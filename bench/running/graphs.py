@@ -64,7 +64,7 @@ def _ask(architectures: Sequence[str], suite: Suite, results: Results, executor:
 
 def work(payload: dict[str, Any], say: Say) -> int:
     """The child's side."""
-    from bench.running.worker import built
+    from bench.running.workplace import built
     from lungseg import complexity
 
     cells = from_json(Graphs, payload).cells

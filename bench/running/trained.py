@@ -14,10 +14,10 @@ import numpy as np
 from bench.cell import Cell
 from bench.records.record import Record
 from bench.records.results import Results
-from bench.running import worker
 from bench.running.data import SuiteData
 from bench.running.suite_run import of_others
 from bench.running.training import fingerprint_inputs
+from bench.running.workplace import Workplace, built
 from bench.suites import Suite
 from lungseg.errors import DataError
 from lungseg.provenance import weights_sha256
@@ -73,12 +73,12 @@ def records(
 
 def opened(
     first: Cell, suite: Suite, root: Path, results: Results, planned: Mapping[str, Any]
-) -> tuple[worker.Workplace, keras.Model]:
+) -> tuple[Workplace, keras.Model]:
     """The process's setup and the network of trained cells, ``first`` of them, without their weights.
 
     planned: the inputs of their records. Raises DataError where the data or the network are others.
     """
-    at = worker.Workplace.opened(first, suite, root, results, planned)
+    at = Workplace.opened(first, suite, root, results, planned)
     return at, network(first, planned["graph"])
 
 
@@ -87,7 +87,7 @@ def network(cell: Cell, graph: Any) -> keras.Model:
     its predictions would silently differ."""
     from lungseg import complexity
 
-    model = worker.built(cell)
+    model = built(cell)
     if complexity.graph_sha256(model) != graph:
         raise DataError(f"{cell.architecture}: its code has changed since its training; run suite {cell.suite} again")
     return model

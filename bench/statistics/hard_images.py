@@ -46,7 +46,7 @@ def hardest(leaderboard: Leaderboard, n: int = HARDEST) -> list[tuple[str, float
 
 
 @dataclass(frozen=True)
-class Alike:
+class Agreement:
     """Whether several rows fail on the same images, and how much the hardest images lower the mean.
 
     first: whether the rows are those that share the first rank, else all that share their images. rho: Spearman's of
@@ -63,7 +63,7 @@ class Alike:
     best: float
 
 
-def alike(leaderboard: Leaderboard, n: int = HARDEST) -> Alike | None:
+def agreement(leaderboard: Leaderboard, n: int = HARDEST) -> Agreement | None:
     """None where fewer than two architectures share their images, or these are not twice as many as the ``n`` hardest.
 
     A row that scores every image alike orders none and is left out.
@@ -79,7 +79,7 @@ def alike(leaderboard: Leaderboard, n: int = HARDEST) -> Alike | None:
     mean, patients = dice.mean(axis=0), np.array(rows[0].patients)
     rest = hardest_first(rows[0].images, mean)[n:]
     best = np.max([row.best_dice for row in rows], axis=0)
-    return Alike(
+    return Agreement(
         len(rows), rows is first, (low, median, high), mean_over_patients(mean, rows[0].patients),
         mean_over_patients(mean[rest], patients[rest].tolist()), mean_over_patients(best, rows[0].patients),
     )  # fmt: skip

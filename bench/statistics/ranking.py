@@ -1,5 +1,5 @@
-"""Pairwise comparisons of a table's rows, and the ranks that follow: ties, rank sets, how stable they are under other
-ranking rules, Dice under label tolerances, and what taking the first row gains on images that did not select it.
+"""Ranks that follow from the pairs of a table's rows: ties, rank sets, ranks by other schemes, and what taking the
+first row gains on images that did not select it.
 
 After Maier-Hein et al. 2018 (Nature Communications 9, 5217) and Wiesenfarth et al. 2021 (Scientific Reports 11,
 2369), who show how often a challenge's winner depends on such choices.
@@ -9,103 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.statistics import resampling, verdicts
-from bench.statistics.resampling import Floats, Interval
-from bench.statistics.rows import MeasuredPair, Nested, Pair, Ranking, RankStats
-from bench.statistics.scores import Resamples, Scores
-from lungseg.intervals import MIN_PATIENTS
+from bench.statistics.pairs import ALL_PAIRS
+from bench.statistics.resampling import Floats
+from bench.statistics.rows import Nested, RankStats
+from bench.statistics.scores import Scores
+from bench.statistics.verdicts import BETTER, Pair
 
-ALL_PAIRS = 40  # above this many rows only neighbours are compared
-TOLERANCES = (-3, -2, -1, 0, 1, 2, 3)  # px
-Compared = TypeVar("Compared", bound=MeasuredPair)
 MEAN, PER_IMAGE, TEST = "mean-then-rank", "rank-then-mean", "test-then-rank"
-
-
-def compared(
-    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples], *, bounds: bool = True
-) -> tuple[Pair, ...]:
-    """Pairs of rows that share their images, in the rows' order, Holm-corrected over all of them.
-
-    Each side brings its own seeds, however many: seeds are not paired. Empty for a single row, or with fewer patients
-    than an interval needs. bounds: whether the superiority gets its interval, which only some pages show and which
-    takes most of the time.
-    """
-    chosen = couples(len(names))
-    if not chosen or len(resamples[names[0]].values[0]) < MIN_PATIENTS:
-        return ()
-    rows = [verdicts.RowSamples.of(resamples[name].values) for name in names]
-    improvement = _probability_of_improvement(chosen, names, tables, resamples, bounds)
-    return corrected([
-        Pair(
-            names[i], names[j], *tests, resampling.wilcoxon(rows[i].means - rows[j].means), chance,
-            (rows[i].seeds, rows[j].seeds),
-        )
-        for (i, j), tests, chance in zip(chosen, differences(rows, chosen), improvement, strict=True)
-    ])  # fmt: skip
-
-
-def differences(
-    rows: Sequence[verdicts.RowSamples], chosen: Sequence[tuple[int, int]], margin: float = verdicts.MARGIN,
-    unsteady: npt.ArrayLike = False,
-) -> list[tuple[Interval, float, float, float, float]]:  # fmt: skip
-    """Difference, p value of none and of one of the margin or more of each pair of rows; both p values once more, for
-    ``corrected`` to adjust. unsteady: of each row, as in ``verdicts.Table``."""
-    first, second = (np.array(side, dtype=np.intp) for side in zip(*chosen, strict=True))
-    errors = verdicts.Table.of(rows, unsteady).errors(first, second)
-    columns = np.array([errors.difference, *errors.bounds(), errors.p_zero(), errors.p_apart(margin)])
-    return [(Interval(*ends), zero, apart, zero, apart) for *ends, zero, apart in columns.T.tolist()]
-
-
-def outlying_seeds(names: Sequence[str], resamples: Mapping[str, Resamples]) -> tuple[str, ...]:
-    """The rows whose seeds vary more than those of the others (``verdicts.outlying``)."""
-    rows = [verdicts.RowSamples.of(resamples[name].values) for name in names]
-    freedom = np.array([row.seeds - 1.0 for row in rows])
-    apart = verdicts.outlying(np.array([float(row.of_seeds) for row in rows]), freedom)
-    return tuple(name for name, out in zip(names, apart, strict=True) if out)
-
-
-def corrected(pairs: Sequence[Compared]) -> tuple[Compared, ...]:
-    """The pairs with both of their p values corrected by Holm for these comparisons and no others."""
-    if not pairs:
-        return ()
-    zero = resampling.holm(np.array([p.p_value for p in pairs]))
-    apart = resampling.holm(np.array([p.p_apart for p in pairs]))
-    return tuple(
-        replace(pair, p_holm=float(p), p_apart_holm=float(q)) for pair, p, q in zip(pairs, zero, apart, strict=True)
-    )
-
-
-def couples(rows: int) -> list[tuple[int, int]]:
-    """The pairs of rows that are compared: all, or above ALL_PAIRS rows neighbours alone."""
-    leading = rows if rows <= ALL_PAIRS else 2
-    return [(i, j) for i in range(rows) for j in range(i + 1, min(i + leading, rows))]
-
-
-def _probability_of_improvement(
-    chosen: Sequence[tuple[int, int]], names: Sequence[str], tables: Mapping[str, Scores],
-    resamples: Mapping[str, Resamples], bounds: bool,
-) -> list[Interval]:  # fmt: skip
-    """P(first > second) on an image of a patient, with its interval over patients."""
-    one = resamples[names[0]]
-    n = one.values.shape[1]
-    won = np.array([wins(tables[names[i]].values["dice"], tables[names[j]].values["dice"]) for i, j in chosen])
-    won = resampling.patient_means(won, one.patient, n)
-    leading = [float(w.mean()) for w in won]
-    if not bounds:
-        return [Interval.none(value) for value in leading]
-    return resampling.intervals(leading, resampling.resampled_rows(won, one.patients), n)
-
-
-def wins(a: Floats, b: Floats) -> Floats:
-    """(images,) chance that any seed of (seeds, images) `a` beats any seed of `b`, ties half."""
-    left, right = a[:, None], b[None]
-    return np.asarray(((left > right) + 0.5 * (left == right)).mean(axis=(0, 1)))
 
 
 def ranks(values: Floats) -> Floats:
@@ -117,12 +31,11 @@ def ranks(values: Floats) -> Floats:
     return result
 
 
-def rank_stats(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[str, Resamples]) -> dict[str, RankStats]:
-    """Place of each row; `names` are in the order of their means."""
+def rank_stats(pairs: Sequence[Pair], scores_of: Mapping[str, Scores]) -> dict[str, RankStats]:
+    """Place of each row; `scores_of` is in the order of their means."""
+    names = [*scores_of]
     index = {name: i for i, name in enumerate(names)}
-    order = [
-        (p.first, p.second) if p.verdict == verdicts.BETTER else (p.second, p.first) for p in pairs if p.significant
-    ]
+    order = [(p.first, p.second) if p.verdict == BETTER else (p.second, p.first) for p in pairs if p.significant]
     better, worse = (Counter(side) for side in (tuple(b for _, b in order), tuple(a for a, _ in order)))
     n = len(names)
     ranked = {name: (1 + better[name], n - worse[name]) for name in names}
@@ -130,8 +43,12 @@ def rank_stats(names: Sequence[str], pairs: Sequence[Pair], resamples: Mapping[s
         ranked = {name: (i + 1, i + 1) for name, i in index.items()}
     different = [(min(pair), max(pair)) for a, b in order for pair in [(index[a], index[b])]]
     groups = letters(n, different) if n <= ALL_PAIRS else ["-"] * n
-    best = _best(np.array([resamples[name].means for name in names]))
-    return {name: RankStats(*ranked[name], groups[i], float(best[i])) for name, i in index.items()}
+    best = _best(np.array([scores.resampled for scores in scores_of.values()]))
+    by_scheme = schemes(scores_of, {name: rank for name, (rank, _) in ranked.items()}) if n > 1 else {}
+    return {
+        name: RankStats(*ranked[name], groups[i], float(best[i]), {scheme: of[i] for scheme, of in by_scheme.items()})
+        for name, i in index.items()
+    }
 
 
 def _best(means: Floats) -> Floats:
@@ -162,63 +79,34 @@ def letter(i: int) -> str:
     return chr(ord("a") + i % 26) + (str(i // 26) if i >= 26 else "")
 
 
-def ranking(names: Sequence[str], result: Mapping[str, RankStats], tables: Mapping[str, Scores]) -> Ranking | None:
-    """The rows' ranks by three schemes, and their Dice against other ground truths."""
-    if len(names) < 2:
-        return None
-    dice = np.array([tables[name].mean_over_seeds("dice") for name in names])
-    schemes = {
-        MEAN: ranks(np.array([tables[name].over_patients(d) for name, d in zip(names, dice, strict=True)])),
+def schemes(scores_of: Mapping[str, Scores], ranked: Mapping[str, int]) -> dict[str, list[float]]:
+    """Ranks by three schemes, in the order of ``ranked``: the rows' ranks by the tests."""
+    dice = np.array([scores_of[name].mean_over_seeds("dice") for name in ranked])
+    result = {
+        MEAN: ranks(np.array([scores_of[name].over_patients(d) for name, d in zip(ranked, dice, strict=True)])),
         PER_IMAGE: ranks(-ranks(dice).mean(axis=1)),
-        TEST: np.array([float(result[name].rank) for name in names]),
+        TEST: np.array([float(rank) for rank in ranked.values()]),
     }
-    of_rows = np.array([tolerance_dice(tables[name]) for name in names])
-    tolerances = {px: values for px, values in zip(TOLERANCES, of_rows.T, strict=True) if not np.isnan(values).any()}
-    return Ranking(
-        tuple(names),
-        {scheme: tuple(values.tolist()) for scheme, values in schemes.items()},
-        {px: tuple(values.tolist()) for px, values in tolerances.items()},
-    )
+    return {scheme: values.tolist() for scheme, values in result.items()}
 
 
-def tolerance_dice(scores: Scores) -> list[float]:
-    """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated, for each of TOLERANCES; NaN
-    where one is not recorded."""
-    cases = [c for r in scores.records for c in r.cases]
-    result = []
-    for px in TOLERANCES:
-        if px == 0:
-            result.append(scores.over_patients(scores.mean_over_seeds("dice")))
-            continue
-        counts = [c.tolerance.get(str(px)) for c in cases]
-        if not all(counts):
-            result.append(float("nan"))
-            continue
-        tp, fp, fn, _ = np.array(counts, dtype=np.float64).T
-        pixels = 2 * tp + fp + fn
-        # nothing to find and nothing found is 1, as everywhere (lungseg.metrics)
-        dice = np.where(pixels > 0, 2 * tp / np.maximum(pixels, 1), 1.0)
-        result.append(scores.over_patients(scores.of_cases(dice)))
-    return result
-
-
-def nested(names: Sequence[str], tables: Mapping[str, Scores]) -> Nested | None:
+def nested(scores_of: Mapping[str, Scores]) -> Nested | None:
     """Nested selection: that of the highest row repeated for each fold on the other folds' images, or without folds by
     validation Dice.
 
-    names: rows on the same images, by mean. None for a single row, or where nothing else can choose.
+    scores_of: rows on the same images, by mean. None for a single row, or where nothing else can choose.
     """
+    names = [*scores_of]
     if len(names) < 2:
         return None
-    dice = np.array([tables[name].mean_over_seeds("dice") for name in names])
-    one = tables[names[0]]
+    dice = np.array([scores.mean_over_seeds("dice") for scores in scores_of.values()])
+    one = scores_of[names[0]]
     means = dict(zip(names, (one.over_patients(row) for row in dice), strict=True))
-    _, patient = np.unique(np.array(one.patients), return_inverse=True)
-    result = [by_other_folds(dice, patient, folds) for folds in one.folds()]
+    result = [by_other_folds(dice, one.patient_index, folds) for folds in one.folds()]
     values = [value for value, _ in result]
     chosen, candidates = [names[row] for _, rows in result for row in rows], list(names)
     if not chosen:
-        validated = _validation_dice(names, tables)
+        validated = _validation_dice(scores_of)
         if len(validated) < 2:
             return None
         chosen, candidates = [max(validated, key=lambda name: validated[name])], list(validated)
@@ -246,10 +134,10 @@ def by_other_folds(dice: Floats, patient: npt.NDArray[np.intp], folds: npt.NDArr
     return total / float(weight.sum()), rows
 
 
-def _validation_dice(names: Sequence[str], tables: Mapping[str, Scores]) -> dict[str, float]:
+def _validation_dice(scores_of: Mapping[str, Scores]) -> dict[str, float]:
     """Mean validation Dice of the kept epochs of each row that was trained, which ensembles were not."""
     result = {}
-    for name in names:
-        if kept := [r.kept_dice for r in tables[name].records if r.kept_dice is not None]:
+    for name, scores in scores_of.items():
+        if kept := [r.kept_dice for r in scores.records if r.kept_dice is not None]:
             result[name] = float(np.mean(kept))
     return result

@@ -14,60 +14,62 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.names import data
+from bench.names import TTA, data
 from bench.records import costs
 from bench.records.conflicts import conflicts
-from bench.records.record import VIEWS, Record
+from bench.records.record import Record
 from bench.statistics.hard_images import HARDEST, hardest_first
-from bench.statistics.ranking import compared, corrected
+from bench.statistics.pairs import compared, corrected
 from bench.statistics.resampling import Floats
-from bench.statistics.rows import Conditions, HardestGain, Leaderboard, MatchedRow, Pair, Row
-from bench.statistics.scores import Scores, drawn
-from bench.statistics.variance import components, power, variances
+from bench.statistics.rows import Conditions, HardestGain, Leaderboard, MatchedRow, Row
+from bench.statistics.scores import Scores
+from bench.statistics.variance import components, power, shared_spread
+from bench.statistics.verdicts import Pair
 
-Tables = Mapping[Conditions, Mapping[str, Scores]]  # of each leaderboard, the scores of its rows
+ScoresOf = Mapping[Conditions, Mapping[str, Scores]]  # of each leaderboard, the scores of its rows
 OTHER_IMAGES = ("data", "folds")  # inputs that an extra training set changes
 OTHER_MACHINE = ("backend", "device_kind", "deterministic")
 MIN_ARCHITECTURES = 3  # that must agree on what is hard
-TTA = "test-time augmentation"
+TTA_CHANGE = "test-time augmentation"
 
 
 def related(
-    leaderboards: Sequence[Leaderboard], tables: Tables, records: Mapping[Conditions, Sequence[Record]]
+    leaderboards: Sequence[Leaderboard], scores_of: ScoresOf, records: Mapping[Conditions, Sequence[Record]]
 ) -> list[Leaderboard]:
     """The leaderboards, each with its variances and its comparisons with the others. records: of each."""
     result = [
         replace(
-            _with_variances(s, tables[s.conditions]), extra_data_effects=extra_data_effects(s, leaderboards, tables)
+            _with_variances(s, scores_of[s.conditions]),
+            extra_data_effects=extra_data_effects(s, leaderboards, scores_of),
         )
         for s in leaderboards
     ]
     return [
         replace(
             s,
-            hardest_gains=hardest_gains(s, result, tables),
-            cross_machine=cross_machine(s, result, tables),
-            cross_precision=cross_precision(s, result, tables),
+            hardest_gains=hardest_gains(s, result, scores_of),
+            cross_machine=cross_machine(s, result, scores_of),
+            cross_precision=cross_precision(s, result, scores_of),
             at_once=costs.at_once([r for r in records[s.conditions] if r.ok]),
             concurrent_cells=_concurrent_cells(s.conditions, records),
             power=power(s, result),
-            scored=_scored(s, result),
+            predictions_scored=_predictions_scored(s, result),
             mixed=tuple(conflicts(records[s.conditions])),
         )
         for s in result
     ]
 
 
-def _with_variances(leaderboard: Leaderboard, tables: Mapping[str, Scores]) -> Leaderboard:
+def _with_variances(leaderboard: Leaderboard, scores_of: Mapping[str, Scores]) -> Leaderboard:
     """Variance components of each row whose seeds predicted every image, and those that several rows share."""
-    images = {image for scores in tables.values() for image in scores.images}
-    whole = {name: s for name, s in tables.items() if s.full() and len(s.images) == len(images)}
+    images = {image for scores in scores_of.values() for image in scores.images}
+    whole = {name: s for name, s in scores_of.items() if s.full() and len(s.images) == len(images)}
     of_rows = {name: components(scores.values["dice"], scores.folds()) for name, scores in whole.items()}
     alike = [row.name for row in leaderboard.ranked if row.single and row.name not in leaderboard.outlying_seeds]
     return replace(
         leaderboard,
-        rows=tuple(replace(row, components=of_rows.get(row.name)) for row in leaderboard.rows),
-        variances=variances({name: tables[name] for name in alike}),
+        rows=tuple(replace(row, variance_components=of_rows.get(row.name)) for row in leaderboard.rows),
+        spread=shared_spread({name: scores_of[name] for name in alike}),
     )
 
 
@@ -88,7 +90,7 @@ def _machine(record: Record) -> tuple[object, ...]:
     return record.machine.device, record.machine.cpu, record.machine.cores, record.machine.memory_bytes
 
 
-def _scored(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> int:
+def _predictions_scored(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> int:
     """Sets of predictions, one a row, seed and machine, that were scored on the images of the leaderboard's set, in any
     suite; what stands in two suites counts once."""
     result = {
@@ -104,7 +106,7 @@ def _scored(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> in
 
 
 def extra_data_effects(
-    leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], tables: Tables
+    leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], scores_of: ScoresOf
 ) -> tuple[MatchedRow, ...]:
     """Each ranked network against itself on the same folds without the other set; Holm-corrected over them.
 
@@ -114,26 +116,26 @@ def extra_data_effects(
     if not key.extra_train:
         return ()
     wanted = {replace(key, suite=s.conditions.suite, train_set=key.test_set) for s in leaderboards}
-    return _against(leaderboard, [s for s in leaderboards if s.conditions in wanted], tables, OTHER_IMAGES)
+    return _against(leaderboard, [s for s in leaderboards if s.conditions in wanted], scores_of, OTHER_IMAGES)
 
 
 def cross_machine(
-    leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], tables: Tables
+    leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], scores_of: ScoresOf
 ) -> tuple[MatchedRow, ...]:
     """Each ranked network against itself, trained with the same seeds on another backend or device: what is left is
     rounding, and what follows from it in a training. Another suite may hold it, as those of variants do."""
     key = leaderboard.conditions
     same = [s for s in leaderboards if _anywhere(s.conditions) == _anywhere(key)]
-    return _against(leaderboard, [s for s in same if s.conditions.machine != key.machine], tables, OTHER_MACHINE)
+    return _against(leaderboard, [s for s in same if s.conditions.machine != key.machine], scores_of, OTHER_MACHINE)
 
 
 def cross_precision(
-    leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], tables: Tables
+    leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], scores_of: ScoresOf
 ) -> tuple[MatchedRow, ...]:
     """Each ranked network against itself, trained with the same seeds on the same machine in another precision."""
     key = leaderboard.conditions
     same = [s for s in leaderboards if replace(s.conditions, suite=key.suite, precision=key.precision) == key]
-    return _against(leaderboard, [s for s in same if s.conditions.precision != key.precision], tables, ())
+    return _against(leaderboard, [s for s in same if s.conditions.precision != key.precision], scores_of, ())
 
 
 def _anywhere(conditions: Conditions) -> Conditions:
@@ -142,24 +144,24 @@ def _anywhere(conditions: Conditions) -> Conditions:
 
 
 def _against(
-    leaderboard: Leaderboard, others: Sequence[Leaderboard], tables: Tables, differ: Sequence[str]
+    leaderboard: Leaderboard, others: Sequence[Leaderboard], scores_of: ScoresOf, differ: Sequence[str]
 ) -> tuple[MatchedRow, ...]:
     result: dict[MatchedRow, MatchedRow] = {}
     for other in sorted(others, key=lambda s: any(row.variant for row in s.rows)):  # those of whole recipes first
         for row in leaderboard.rows:
-            if row.single and (one := _matched(row, leaderboard, other, tables, differ)):
+            if row.single and (one := _matched(row, leaderboard, other, scores_of, differ)):
                 result.setdefault(replace(one, suite=""), one)  # one training may stand in two suites
     pairs = corrected([one.pair for one in result.values()])
     return tuple(replace(c, pair=pair) for c, pair in zip(result.values(), pairs, strict=True))
 
 
 def _matched(
-    row: Row, leaderboard: Leaderboard, other: Leaderboard, tables: Tables, differ: Sequence[str]
+    row: Row, leaderboard: Leaderboard, other: Leaderboard, scores_of: ScoresOf, differ: Sequence[str]
 ) -> MatchedRow | None:
     match = next((r for r in other.rows if r.single and _network(r) == _network(row)), None)
     if match is None or not (row.rank and match.rank):
         return None
-    both = _same_seeds(tables[leaderboard.conditions][row.name], tables[other.conditions][match.name])
+    both = _same_seeds(scores_of[leaderboard.conditions][row.name], scores_of[other.conditions][match.name])
     if both is None:
         return None
     here, there = both
@@ -183,10 +185,8 @@ def _same_seeds(here: Scores, there: Scores) -> tuple[Scores, Scores] | None:
 
 def _difference(here: Scores, there: Scores) -> tuple[Pair, float, float] | None:
     """The first row against the second, and the mean Dice of each; None with fewer patients than an interval needs."""
-    tables = {"here": here, "there": there}
-    resamples = drawn(tables)
-    pairs = compared([*tables], tables, resamples, bounds=False)
-    return (pairs[0], resamples["here"].mean, resamples["there"].mean) if pairs else None
+    pairs = compared({"here": here, "there": there})
+    return (pairs[0], here.mean, there.mean) if pairs else None
 
 
 def _made_from(records: Sequence[Record], differ: Sequence[str]) -> dict[tuple[int, int], Any]:
@@ -225,7 +225,7 @@ class Change(NamedTuple):
 
 
 def hardest_gains(
-    leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], tables: Tables
+    leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard], scores_of: ScoresOf
 ) -> tuple[HardestGain, ...]:
     """Each variant of a recipe, test-time augmentation and extra training set against the same network without it, on
     the hardest images and on the others; Holm-corrected over them.
@@ -233,11 +233,11 @@ def hardest_gains(
     Empty without such a row, or where too few other architectures predicted these images.
     """
     result = []
-    difficulty = _difficulty(leaderboard, leaderboards, tables)
+    difficulty = _difficulty(leaderboard, leaderboards, scores_of)
     for change in _changes(leaderboard, leaderboards):
         others = [dice for name, dice in difficulty.items() if name != change.base.architecture]
-        here = tables[leaderboard.conditions][change.row.name]
-        both = _same_seeds(here, tables[change.of_base.conditions][change.base.name])
+        here = scores_of[leaderboard.conditions][change.row.name]
+        both = _same_seeds(here, scores_of[change.of_base.conditions][change.base.name])
         if len(others) < MIN_ARCHITECTURES or both is None:
             continue
         hard = {here.images[i] for i in hardest_first(here.images, np.mean(others, axis=0))[:HARDEST]}
@@ -259,8 +259,8 @@ def _changes(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> I
                 continue
             if row.variant and row.architecture == base.architecture:
                 yield Change(row, base, leaderboard, row.variant)
-            elif not row.variant and row.architecture == base.architecture + VIEWS:
-                yield Change(row, base, leaderboard, TTA)
+            elif not row.variant and row.architecture == base.architecture + TTA:
+                yield Change(row, base, leaderboard, TTA_CHANGE)
     for matched in leaderboard.extra_data_effects:
         row = next(row for row in ranked if row.name == matched.name)
         key = replace(leaderboard.conditions, suite=matched.suite, train_set=leaderboard.conditions.test_set)
@@ -270,7 +270,9 @@ def _changes(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> I
                     yield Change(row, base, other, f"with {data(leaderboard.conditions.extra_train)}")
 
 
-def _difficulty(leaderboard: Leaderboard, leaderboards: Iterable[Leaderboard], tables: Tables) -> dict[str, Floats]:
+def _difficulty(
+    leaderboard: Leaderboard, leaderboards: Iterable[Leaderboard], scores_of: ScoresOf
+) -> dict[str, Floats]:
     """Architecture -> Dice of each image, sorted by name as in ``Scores``; the mean over all rows of it that were
     trained on other images of this set alone."""
     images = set(leaderboard.rows[0].images) if leaderboard.rows else set()
@@ -281,5 +283,5 @@ def _difficulty(leaderboard: Leaderboard, leaderboards: Iterable[Leaderboard], t
             continue
         for row in other.rows:
             if row.single and row.complete and set(row.images) == images:
-                by_architecture[row.architecture].append(tables[key][row.name].mean_over_seeds("dice"))
+                by_architecture[row.architecture].append(scores_of[key][row.name].mean_over_seeds("dice"))
     return {name: np.mean(of_rows, axis=0) for name, of_rows in by_architecture.items()}

@@ -9,18 +9,16 @@ these and never a record.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from bench.machine import folder
 from bench.records.record import Machine, Source
-from bench.statistics import verdicts
 from bench.statistics.resampling import Interval, mean_over_patients
+from bench.statistics.verdicts import MeasuredPair, Pair, between
 from lungseg.metrics import Counts
 
-MIN_SEEDS = 3  # fewer say something about these weights, not about the method
 TARGETS = (0.95, 0.97)  # validation Dice to which the time of training is told
 
 
@@ -82,7 +80,7 @@ class Boundary:
 
 
 @dataclass(frozen=True)
-class AtStored:
+class RowAtStored:
     """A row at the stored size of each image's mask, to which probabilities were enlarged before the threshold."""
 
     dice: float  # mean over patients
@@ -92,7 +90,7 @@ class AtStored:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationErrors:
     """Calibration of probabilities over the pixels of all predictions."""
 
     ece: float  # expected calibration error
@@ -107,26 +105,17 @@ class RankStats:
     last: int  # the number of rows that are not worse: together the places that it may have
     group: str  # letters: of two rows that share one neither is better
     best: float  # P(best): share of resamples in which its mean is the highest
+    schemes: Mapping[str, float]  # its rank by other ranking schemes; empty where it is ranked alone
 
 
 @dataclass(frozen=True)
-class Components:
+class VarianceComponents:
     """Standard deviations of Dice by source, or its variances; None where the seeds do not allow an estimate."""
 
     image: float
     fold: float | None  # None where each seed splits the images by itself: then it is part of `seed`
     seed: float | None
     residual: float | None
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Ranks under other ranking rules, and Dice under label tolerances; each tuple is in the order of `names`, which is
-    by mean."""
-
-    names: tuple[str, ...]
-    schemes: Mapping[str, tuple[float, ...]]  # ranks by scheme
-    tolerance_dice: Mapping[int, tuple[float, ...]]  # mean Dice against ground truth eroded (-) or dilated (+) by px
 
 
 @dataclass(frozen=True)
@@ -149,6 +138,7 @@ class Row:
     patients: tuple[str, ...]  # of each image
     image_dice: tuple[float, ...]
     best_dice: tuple[float, ...]  # of each image, the highest that any seed has
+    tolerance_dice: Mapping[int, float]  # mean Dice against ground truth eroded (-) or dilated (+) by px, where stored
     image_hd95: tuple[float, ...]  # not finite where any seed's distance is infinite
     means: Mapping[str, float]  # of RATIOS, over patients
     pooled: Mapping[str, float]  # tp, fp, fn, tn summed over all images and seeds, and every ratio of them
@@ -169,10 +159,10 @@ class Row:
     trainings: int  # whose mean each prediction is; 1: a network's own
     transforms: int  # of each image, whose mean each prediction is; 1: the image itself
     postprocessed: bool  # whether its masks are (lungseg.postprocessing)
-    stored: AtStored | None = None  # None of records that were not scored there
+    stored: RowAtStored | None = None  # None of records that were not scored there
     fixed_split: float | None = None  # Dice pooled over deepdraw's test images; None where they are not predicted
-    calibration: Calibration | None = None
-    components: Components | None = None  # None where a seed is incomplete
+    calibration: CalibrationErrors | None = None
+    variance_components: VarianceComponents | None = None  # None where a seed is incomplete
 
     def dice_on(self, images: Collection[str]) -> float:
         """Mean Dice over patients of some of its images."""
@@ -198,61 +188,6 @@ class Row:
     def complete(self) -> bool:
         """Whether every image was predicted once by every seed."""
         return self.cells[0] == self.cells[1] and self.coverage[0] == self.coverage[1]
-
-
-@dataclass(frozen=True)
-class MeasuredPair:
-    """Two rows of a table by one measure, `first` minus `second` over the same patients."""
-
-    first: str
-    second: str
-    difference: Interval
-    p_value: float  # of no difference, by the bootstrap's own standard error
-    p_apart: float  # of a difference of the measure's margin or more, by two one-sided tests
-    p_holm: float
-    p_apart_holm: float
-
-    @property
-    def verdict(self) -> str:
-        """The verdict on the first row against the second: better, worse, equivalent or not known."""
-        return verdicts.word(self.difference.value, self.p_holm, self.p_apart_holm)
-
-    @property
-    def p_of_verdict(self) -> float:
-        """The corrected p value of the test that the verdict rests on: of equivalence where they are equivalent, else
-        of no difference."""
-        return self.p_apart_holm if self.verdict == verdicts.EQUIVALENT else self.p_holm
-
-    def seen_from(self, name: str) -> Self:
-        """The same comparison with the row of that name as the first."""
-        return self if name == self.first else replace(self, **self._turned())
-
-    def _turned(self) -> dict[str, Any]:
-        return {"first": self.second, "second": self.first, "difference": -self.difference}
-
-
-@dataclass(frozen=True)
-class Pair(MeasuredPair):
-    """Two rows by Dice: in a table `first` has the higher mean or the earlier name."""
-
-    wilcoxon: float  # p value of the signed-rank test over patients; not used in the verdict
-    probability_of_improvement: Interval  # P(first > second) on an image, ties half; in a leaderboard without bounds
-    seeds: tuple[int, int]  # of each side
-
-    @property
-    def significant(self) -> bool:
-        """Whether one of the two is better."""
-        return self.verdict in (verdicts.BETTER, verdicts.WORSE)
-
-    @property
-    def generalises_over_seeds(self) -> bool:
-        """Whether both rows have enough seeds for a statement about methods, not about these weights."""
-        return min(self.seeds) >= MIN_SEEDS
-
-    def _turned(self) -> dict[str, Any]:
-        s = self.probability_of_improvement
-        chance = Interval(1 - s.value, 1 - s.high, 1 - s.low)
-        return super()._turned() | {"probability_of_improvement": chance, "seeds": self.seeds[::-1]}
 
 
 @dataclass(frozen=True)
@@ -342,12 +277,12 @@ class Nested:
 
 
 @dataclass(frozen=True)
-class Trainings:
+class Spread:
     """Standard deviations, per patient, of what makes equal methods of one table differ."""
 
     interaction: float  # what a method keeps on a patient over its seeds, beside the patient's difficulty
     training: float  # what a training does to all patients of its fold
-    rest: float  # what it does to one
+    residual: float  # what it does to one
 
 
 @dataclass(frozen=True)
@@ -372,15 +307,15 @@ class Leaderboard:
     folds: tuple[FoldRow, ...]
     cells: tuple[CellRow, ...]
     seeds: tuple[int, ...]
-    ranking: Ranking | None  # None where fewer than two rows are ranked
     nested: Nested | None  # None where no row was chosen among others
     by_measure: Mapping[str, tuple[MeasuredPair, ...]]  # the same pairs by other measures, those that all images have
     # those of the three original networks as a table of their own, by Dice and the others; empty unless all are ranked
     originals: Mapping[str, tuple[MeasuredPair, ...]] = field(default_factory=dict)
     outlying_seeds: tuple[str, ...] = ()  # rows whose seeds vary more than the others' (``verdicts.outlying``)
-    variances: Trainings | None = None  # None where fewer than two other rows have several seeds
+    spread: Spread | None = None  # None where fewer than two other rows have several seeds
     power: Power | None = None  # None where nothing says how much seeds vary, or no two rows are compared
-    scored: int = 0  # sets of predictions of these images, one a row and seed, in this leaderboard and all others
+    # sets of predictions of these images, one a row and seed, in this leaderboard and all others
+    predictions_scored: int = 0
     # against the same folds without the extra training set
     extra_data_effects: tuple[MatchedRow, ...] = ()
     hardest_gains: tuple[HardestGain, ...] = ()
@@ -417,8 +352,7 @@ class Leaderboard:
 
     def pair(self, first: str, second: str) -> Pair | None:
         """The first row against the second; None where they were not compared."""
-        made = next((p for p in self.pairs if {p.first, p.second} == {first, second}), None)
-        return made.seen_from(first) if made else None
+        return between(self.pairs, first, second)
 
     def pair_with_best(self, row: Row) -> Pair | None:
         """The row against the one of the highest mean; None of that one itself, and of a row without a rank."""

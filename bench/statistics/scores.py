@@ -1,4 +1,4 @@
-"""Scores of one architecture as arrays (seeds, images) by patient, from its records, and their resamples; its border
+"""Scores of one architecture as arrays (seeds, images), by patient, and in resamples of patients and seeds; its border
 distances, and its Dice on a published split.
 
 A record keeps what was known of an image's patient when it was made; here each counts by current knowledge. Infinite
@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from bench.records.record import CaseScore, Pixels, Record
 from bench.statistics import resampling
-from bench.statistics.resampling import Drawn, Floats
-from bench.statistics.rows import AtStored, Boundary, Row
+from bench.statistics.resampling import Drawn, Floats, Interval
+from bench.statistics.rows import Boundary, Row, RowAtStored
 from lungseg import metrics
 from lungseg.datasets import montgomery, shenzhen
 from lungseg.metrics import METRICS, Metric
@@ -144,44 +144,64 @@ class Scores:
         """Whether every seed predicted every image."""
         return not np.isnan(self.values["dice"]).any()
 
+    @cached_property
+    def patient_index(self) -> npt.NDArray[np.intp]:
+        """(images,) index of each image's patient; by name, so that rows with the same patients share their resamples
+        whatever the order of images."""
+        return np.unique(np.array(self.patients), return_inverse=True)[1]
 
-@dataclass(frozen=True)
-class Resamples:
-    """One table by patient, and its resamples, which are drawn when they are first asked for."""
-
-    patient: npt.NDArray[np.intp]  # (images,) index of each image's patient
-    values: Floats  # (seeds, patients) Dice; (1, patients) where no seed is complete
-
-    @property
-    def patients(self) -> Drawn:
-        """(resamples, patients) weights."""
-        return resampling.patient_weights(self.values.shape[1])
+    def patient_means(self, values: Floats) -> Floats:
+        """(..., patients) means over each patient's images of (..., images) values."""
+        return resampling.patient_means(values, self.patient_index, int(self.patient_index.max()) + 1)
 
     @cached_property
-    def means(self) -> Floats:
-        """(resamples,) of Dice."""
-        return resampling.resampled_means(self.values, self.patients, resampling.seed_weights(self.values))
-
-    @property
-    def acceleration(self) -> float:
-        """Of the interval of the mean."""
-        return resampling.acceleration(self.values.mean(axis=0))
+    def dice_by_patient(self) -> Floats:
+        """(seeds, patients) Dice; of an incomplete row, which has no rectangle of seeds to draw from, (1, patients)."""
+        return self.patient_means(self.values["dice"] if self.full() else self.mean_over_seeds("dice")[None])
 
     @property
     def mean(self) -> float:
         """Mean Dice over patients: the headline."""
-        return float(self.values.mean())
+        return float(self.dice_by_patient.mean())
+
+    @property
+    def weights(self) -> Drawn:
+        """(resamples, patients) how often each patient is drawn."""
+        return resampling.patient_weights(self.dice_by_patient.shape[1])
+
+    @cached_property
+    def resampled(self) -> Floats:
+        """(resamples,) mean Dice."""
+        return resampling.resampled_means(
+            self.dice_by_patient, self.weights, resampling.seed_weights(self.dice_by_patient)
+        )
+
+    @property
+    def interval(self) -> Interval:
+        """Mean Dice with its interval over patients, and over seeds where every seed predicted every image."""
+        accelerated = resampling.acceleration(self.dice_by_patient.mean(axis=0))
+        return resampling.interval(self.mean, self.resampled, accelerated, self.dice_by_patient.shape[1])
 
 
-def drawn(tables: Mapping[str, Scores]) -> dict[str, Resamples]:
-    """Resamples of each table; those of tables with the same patients are paired."""
+TOLERANCES = (-3, -2, -1, 0, 1, 2, 3)  # px
+
+
+def tolerance_dice(scores: Scores) -> dict[int, float]:
+    """Mean Dice over patients and seeds against ground truth eroded (px < 0) or dilated, for each of TOLERANCES that
+    every record holds."""
+    cases = [c for r in scores.records for c in r.cases]
     result = {}
-    for name, scores in tables.items():
-        # sorted, so that rows with the same patients share their resamples whatever the order of images
-        names, patient = np.unique(np.array(scores.patients), return_inverse=True)
-        # an incomplete table has no rectangle of seeds to draw from: patients only, and the page says so
-        dice = scores.values["dice"] if scores.full() else scores.mean_over_seeds("dice")[None]
-        result[name] = Resamples(patient, resampling.patient_means(dice, patient, len(names)))
+    for px in TOLERANCES:
+        if px == 0:
+            result[px] = scores.over_patients(scores.mean_over_seeds("dice"))
+            continue
+        counts = [c.tolerance.get(str(px)) for c in cases]
+        if all(counts):
+            tp, fp, fn, _ = np.array(counts, dtype=np.float64).T
+            pixels = 2 * tp + fp + fn
+            # nothing to find and nothing found is 1, as everywhere (lungseg.metrics)
+            dice = np.where(pixels > 0, 2 * tp / np.maximum(pixels, 1), 1.0)
+            result[px] = scores.over_patients(scores.of_cases(dice))
     return result
 
 
@@ -228,7 +248,7 @@ def common_unit(rows: Sequence[Row]) -> str:
     return _common(row.boundary.unit for row in rows) if rows else "mm"
 
 
-def at_stored(scores: Scores) -> AtStored | None:
+def at_stored(scores: Scores) -> RowAtStored | None:
     """A row's scores at the stored size of each mask; None unless every case of it was scored there."""
     cases = [c.at_stored for r in scores.records for c in r.cases]
     result = [stored for stored in cases if stored]
@@ -236,7 +256,7 @@ def at_stored(scores: Scores) -> AtStored | None:
         return None
     border = boundary(scores, result)
     hd95 = scores.of_cases([c.value("hd95_mm") for c in result])
-    return AtStored(
+    return RowAtStored(
         dice=scores.over_patients(scores.of_cases([c.value("dice") for c in result])),
         boundary=border,
         image_hd95=(NAN,) * len(hd95) if border.unit == MIXED else tuple(hd95.tolist()),

@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 
 from bench.statistics import verdicts
 from bench.statistics.resampling import Floats, holm
-from bench.statistics.rows import Trainings
+from bench.statistics.rows import Spread
 from bench.statistics.verdicts import Indices
 from lungseg.intervals import SEED
 
@@ -66,15 +66,15 @@ class Unscaled:
             left(np.einsum("nsf,nsf->n", shifts, shifts * sizes), 1, 1),
         ]))  # fmt: skip
 
-    def row(self, of: Trainings, worse: float = 0.0) -> verdicts.RowSamples:
+    def row(self, of: Spread, worse: float = 0.0) -> verdicts.RowSamples:
         """With these standard deviations, its scores lower by `worse`: ``verdicts.RowSamples.of`` but for rounding."""
         (n, seeds), patients = self.of_seeds.shape[1:], self.means.shape[2]
-        means = of.rest * self.means[0] + of.interaction * self.means[1] + of.training * self.means[2] - worse
+        means = of.residual * self.means[0] + of.interaction * self.means[1] + of.training * self.means[2] - worse
         if seeds == 1:
             return verdicts.RowSamples(means, np.zeros(n), np.zeros(n), 1)
-        weights = np.array([of.rest**2, 2 * of.rest * of.training, of.training**2])
+        weights = np.array([of.residual**2, 2 * of.residual * of.training, of.training**2])
         left = np.maximum(weights @ self.left, 0.0)
-        of_seeds = of.rest * self.of_seeds[0] + of.training * self.of_seeds[1]
+        of_seeds = of.residual * self.of_seeds[0] + of.training * self.of_seeds[1]
         noise = left / ((seeds - 1) * (patients - 1)) / seeds
         return verdicts.RowSamples(means, of_seeds.var(axis=1, ddof=1), noise, seeds)
 
@@ -83,7 +83,7 @@ def parts(shape: Shape, n: int, rng: np.random.Generator) -> Iterator[tuple[Floa
     """Scores of equal methods in n tables, row by row without end: rest, interaction and training of SD 1.
 
     (n, seeds, patients), the interaction (n, 1, patients), the training (n, seeds, folds) with the (seeds, patients)
-    fold that it applies to. Times those of ``Trainings`` their sum is the score of a patient of a row and seed; every
+    fold that it applies to. Times those of ``Spread`` their sum is the score of a patient of a row and seed; every
     seed splits patients by itself, and alike for all rows.
     """
     seeds, patients = shape.seeds, shape.patients
@@ -122,12 +122,12 @@ def seeded(shape: Shape, n: int) -> Iterable[Unscaled]:
 
 
 @lru_cache(maxsize=32)
-def _longest(shape: Shape, of: Trainings, n: int) -> list[verdicts.Table]:
+def _longest(shape: Shape, of: Spread, n: int) -> list[verdicts.Table]:
     """The table of the most rows that was asked for so far, if any was."""
     return []
 
 
-def equal(shape: Shape, of: Trainings, n: int) -> verdicts.Errors:
+def equal(shape: Shape, of: Spread, n: int) -> verdicts.Errors:
     """The differences of all pairs of n tables of equal methods drawn with SEED, (n, pairs): tables of fewer rows are
     the first rows of the others, whose variances are computed once."""
     kept = _longest(replace(shape, rows=0), of, n)
@@ -137,7 +137,7 @@ def equal(shape: Shape, of: Trainings, n: int) -> verdicts.Errors:
 
 
 @lru_cache(maxsize=256)
-def false_rate(shape: Shape, of: Trainings, n: int = 1000) -> float:
+def false_rate(shape: Shape, of: Spread, n: int = 1000) -> float:
     """Share of tables of equal methods in which any pair is called different."""
     result = equal(shape, of, n)
     zero = holm(result.p_zero())
@@ -148,7 +148,7 @@ def false_rate(shape: Shape, of: Trainings, n: int = 1000) -> float:
 
 
 @lru_cache(maxsize=256)
-def detectable(shape: Shape, of: Trainings, n: int = 400) -> float:
+def detectable(shape: Shape, of: Spread, n: int = 400) -> float:
     """The smallest difference of two methods that is found with 80 % power, whatever the other pairs are.
 
     With Holm's first and strictest level: 5 % divided by the number of pairs. A table's pair is found where its

@@ -10,31 +10,21 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bench.records.record import Record, not_converged
-from bench.statistics import resampling
-from bench.statistics.measures import by_measure
-from bench.statistics.ranking import compared, nested, outlying_seeds, rank_stats, ranking
+from bench.statistics.pairs import by_measure, compared, outlying_seeds
+from bench.statistics.ranking import nested, rank_stats
 from bench.statistics.related import related
-from bench.statistics.rows import (
-    TARGETS,
-    Calibration,
-    CellRow,
-    Conditions,
-    FoldRow,
-    Leaderboard,
-    MeasuredPair,
-    Row,
-)
+from bench.statistics.rows import TARGETS, CalibrationErrors, CellRow, Conditions, FoldRow, Leaderboard, Row
 from bench.statistics.scores import (
     RATIOS,
-    Resamples,
     Scores,
     at_stored,
     beside_siblings,
     boundary,
-    drawn,
     fixed_split_dice,
     image_hd95,
+    tolerance_dice,
 )
+from bench.statistics.verdicts import MeasuredPair
 from bench.suites import THREE
 from lungseg import metrics
 from lungseg.errors import LungsegError
@@ -51,8 +41,8 @@ def leaderboards(records: Iterable[Record]) -> list[Leaderboard]:
     for record in sorted(records, key=lambda r: r.name):
         groups[conditions(record)].append(record)
     made = [_leaderboard(key, groups[key]) for key in sorted(groups, key=lambda k: (k.suite, -k.protocol, k))]
-    tables = {leaderboard.conditions: scores for leaderboard, scores in made}
-    return related([leaderboard for leaderboard, _ in made], tables, groups)
+    scores_of = {leaderboard.conditions: scores for leaderboard, scores in made}
+    return related([leaderboard for leaderboard, _ in made], scores_of, groups)
 
 
 def conditions(record: Record) -> Conditions:
@@ -86,40 +76,43 @@ def _leaderboard(key: Conditions, records: Sequence[Record]) -> tuple[Leaderboar
     images = {image for scores in every.values() for image in scores.images}
     complete = {name: scores.complete_seeds(images) for name, scores in every.items()}
     # complete seeds alone, so that each image counts as often as any other; all of them where none is
-    tables = {name: scores.only(complete[name]) if complete[name] else scores for name, scores in every.items()}
-    resamples = drawn(tables)
+    scores_of = {name: scores.only(complete[name]) if complete[name] else scores for name, scores in every.items()}
     processor = _processor_time(records)
-    rows = [_row(n, tables[n], every[n], resamples[n], key, processor) for n in tables]
+    rows = [_row(n, scores_of[n], every[n], key, processor) for n in scores_of]
     able = [
         r for r in rows
         if complete[r.name] and len(images) >= MIN_IMAGES and r.n_patients >= MIN_PATIENTS
     ]  # fmt: skip
     able.sort(key=lambda r: (-round(r.dice.value, 12), r.name))
-    names = [r.name for r in able]
-    pairs = compared(names, tables, resamples, bounds=False)
-    result = rank_stats(names, pairs, resamples) if names else {}
+    compared_rows = {r.name: scores_of[r.name] for r in able}
+    pairs = compared(compared_rows)
+    result = rank_stats(pairs, compared_rows) if able else {}
     rest = sorted((r for r in rows if r.name not in result), key=lambda r: r.name)
-    ranked = [replace(r, rank_stats=result[r.name]) for r in able]
+    every_row = (*(replace(r, rank_stats=result[r.name]) for r in able), *rest)
     leaderboard = Leaderboard(
-        key, (*ranked, *rest), pairs,
-        tuple(f for r in [*ranked, *rest] for f in _folds(r.name, tables[r.name], processor)),
-        tuple(_cell(record, name) for name, record in zip(of_each, records, strict=True)),
-        tuple(sorted({r.cell.seed for r in records})), ranking(names, result, tables),
-        nested(names, tables), by_measure(names, tables, resamples), beside_siblings=beside_siblings(records),
-        extra_images=_extra_images(records) if key.extra_train else 0, processor_time=processor,
-        originals=_originals(names, tables, resamples), outlying_seeds=outlying_seeds(names, resamples),
-    )  # fmt: skip
-    return leaderboard, tables
+        conditions=key,
+        rows=every_row,
+        pairs=pairs,
+        folds=tuple(f for r in every_row for f in _folds(r.name, scores_of[r.name], processor)),
+        cells=tuple(_cell(record, name) for name, record in zip(of_each, records, strict=True)),
+        seeds=tuple(sorted({r.cell.seed for r in records})),
+        nested=nested(compared_rows),
+        by_measure=by_measure(compared_rows),
+        originals=_originals(compared_rows),
+        outlying_seeds=outlying_seeds(compared_rows),
+        beside_siblings=beside_siblings(records),
+        extra_images=_extra_images(records) if key.extra_train else 0,
+        processor_time=processor,
+    )
+    return leaderboard, scores_of
 
 
-def _originals(
-    names: Sequence[str], tables: Mapping[str, Scores], resamples: Mapping[str, Resamples]
-) -> dict[str, tuple[MeasuredPair, ...]]:
+def _originals(scores_of: Mapping[str, Scores]) -> dict[str, tuple[MeasuredPair, ...]]:
     """The comparison that the project was set up for, whatever other networks were run: variances and correction are
-    those of these three rows. names: of the ranked rows."""
-    three = [name for name in names if name in THREE]
-    pairs = compared(three, tables, resamples, bounds=False) if len(three) == len(THREE) else ()
-    return {"dice": pairs, **by_measure(three, tables, resamples)} if pairs else {}
+    those of these three rows. scores_of: of the ranked rows."""
+    three = {name: scores for name, scores in scores_of.items() if name in THREE}
+    pairs = compared(three) if len(three) == len(THREE) else ()
+    return {"dice": pairs, **by_measure(three)} if pairs else {}
 
 
 def _extra_images(records: Sequence[Record]) -> int:
@@ -161,13 +154,13 @@ def _seconds_to(records: Sequence[Record], clock: str) -> dict[float, float]:
     return {dice: float(np.median([r.history.seconds_to(dice, clock) for r in records])) for dice in TARGETS}
 
 
-def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Conditions, processor: bool) -> Row:
+def _row(name: str, scores: Scores, every: Scores, key: Conditions, processor: bool) -> Row:
     records = scores.records
     cases = [c for r in records for c in r.cases]
     n_patients = len(set(scores.patients))
     borders = boundary(scores, cases)
     dice = scores.mean_over_seeds("dice")
-    per_seed = resamples.values.mean(axis=1)
+    per_seed = scores.dice_by_patient.mean(axis=1)
     everywhere = int((~np.isnan(scores.values["dice"])).all(axis=0).sum())
     memory = [r.peak_memory_bytes for r in records if r.peak_memory_bytes]
     pooled = metrics.pooled(map(vars, cases))
@@ -178,12 +171,13 @@ def _row(name: str, scores: Scores, every: Scores, resamples: Resamples, key: Co
         width=records[0].cell.width,
         variant=records[0].cell.variant,
         rank_stats=None,
-        dice=resampling.interval(resamples.mean, resamples.means, resamples.acceleration, n_patients),
+        dice=scores.interval,
         sd_images=float(dice.std(ddof=1)) if len(dice) > 1 else 0.0,
         sd_seeds=float(per_seed.std(ddof=1)) if len(per_seed) > 1 else None,
         images=scores.images,
         patients=scores.patients,
         image_dice=tuple(dice.tolist()),
+        tolerance_dice=tolerance_dice(scores),
         best_dice=tuple(np.nanmax(scores.values["dice"], axis=0).tolist()),
         image_hd95=image_hd95(scores, borders),
         means={k: scores.over_patients(scores.mean_over_seeds(k)) for k in RATIOS},
@@ -278,7 +272,7 @@ def _made_with(record: Record) -> Mapping[str, str]:
     return processor | {name: f"{name} {version}" for name, version in machine.versions.items()}
 
 
-def _calibration(records: Sequence[Record]) -> Calibration | None:
+def _calibration(records: Sequence[Record]) -> CalibrationErrors | None:
     """Of probabilities over the pixels of all predictions; None unless every record tells it.
 
     A record holds bins and the mean squared error of its pixels, as ``lungseg.metrics.calibration`` gives them.
@@ -290,4 +284,4 @@ def _calibration(records: Sequence[Record]) -> Calibration | None:
     bins = np.array([one.bins for one in result], dtype=np.float64).sum(axis=0)  # a pixel counts alike in every record
     pixels = np.array([sum(n for n, _, _ in one.bins) for one in result], dtype=np.float64)
     brier = float(np.average([one.brier for one in result], weights=pixels))
-    return Calibration(metrics.expected_calibration_error(bins.tolist()), brier)
+    return CalibrationErrors(metrics.expected_calibration_error(bins.tolist()), brier)

@@ -179,6 +179,6 @@ def digest(leaderboard: Leaderboard) -> str:
     return store.sha256([sorted(c.record_sha256 for c in leaderboard.cells), patients])
 
 
-def interval(values: Sequence[float | None]) -> Interval:
+def stored_interval(values: Sequence[float | None]) -> Interval:
     """A stored estimate with its bounds, null where the group has too few patients for them."""
     return Interval(*(float("nan") if value is None else value for value in values))

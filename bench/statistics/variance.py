@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.statistics import simulation
-from bench.statistics.ranking import ALL_PAIRS
+from bench.statistics.pairs import ALL_PAIRS
 from bench.statistics.resampling import Floats
-from bench.statistics.rows import Components, Leaderboard, Power, Trainings
-from bench.statistics.scores import Scores, drawn
+from bench.statistics.rows import Leaderboard, Power, Spread, VarianceComponents
+from bench.statistics.scores import Scores
 from bench.statistics.simulation import Shape
 from bench.statistics.verdicts import RowSamples
 from lungseg.intervals import MIN_PATIENTS
@@ -21,16 +21,16 @@ from lungseg.intervals import MIN_PATIENTS
 SEEDS = (3, 5, 10)  # for which a page says what a table would see
 
 
-def components(values: Floats, folds: npt.NDArray[np.intp]) -> Components | None:
+def components(values: Floats, folds: npt.NDArray[np.intp]) -> VarianceComponents | None:
     """Standard deviations by source of (seeds, images) Dice; the root of ``moments``, 0 for a negative one."""
     result = moments(values, folds)
     if result is None:
         return None
     others = (v if v is None else _root(v) for v in (result.fold, result.seed, result.residual))
-    return Components(_root(result.image), *others)
+    return VarianceComponents(_root(result.image), *others)
 
 
-def moments(values: Floats, folds: npt.NDArray[np.intp]) -> Components | None:
+def moments(values: Floats, folds: npt.NDArray[np.intp]) -> VarianceComponents | None:
     """Variances by source of (seeds, images) Dice, given the (seeds, images) fold of each image in each seed; negative
     ones as they are, so that each is right on average.
 
@@ -55,13 +55,13 @@ def moments(values: Floats, folds: npt.NDArray[np.intp]) -> Components | None:
     ms_image = seeds * ((images - by_fold[first]) ** 2).sum() / (n - f)
     ms_fold = seeds * (sizes * (by_fold - images.mean()) ** 2).sum() / (f - 1)
     if seeds == 1:
-        return Components(float(ms_image), float((ms_fold - ms_image) / n0), None, None)
+        return VarianceComponents(float(ms_image), float((ms_fold - ms_image) / n0), None, None)
     crossed = _crossed(values, folds)
     if crossed is None:
         return None
     image, seed, residual = crossed
     fold = float((ms_fold - seeds * image - residual - n0 * seed) / (seeds * n0)) if alike else None
-    return Components(image, fold, seed, residual)
+    return VarianceComponents(image, fold, seed, residual)
 
 
 def _crossed(values: Floats, folds: npt.NDArray[np.intp]) -> tuple[float, float, float] | None:
@@ -90,7 +90,7 @@ def _crossed(values: Floats, folds: npt.NDArray[np.intp]) -> tuple[float, float,
     return (reduction - more * residual) / (seeds * n - len(sizes)), seed, residual
 
 
-def trainings(values: Sequence[Floats], seeds: Sequence[float]) -> Trainings | None:
+def spread(values: Sequence[Floats], of_trainings: Sequence[float]) -> Spread | None:
     """Estimate them from the rows' (seeds, patients) Dice and variances of trainings (``moments``).
 
     The interaction is what the variance over patients of a difference has above that of seeds. None for fewer than
@@ -105,25 +105,24 @@ def trainings(values: Sequence[Floats], seeds: Sequence[float]) -> Trainings | N
         (float((a.means - b.means).var(ddof=1)) - float(a.noise) - float(b.noise)) / 2
         for a, b in combinations(parts, 2)
     ]
-    training = max(0.0, float(np.mean(seeds)))
-    return Trainings(_root(float(np.mean(apart))), _root(training), _root(float(np.mean(of_seeds)) - training))
+    training = max(0.0, float(np.mean(of_trainings)))
+    return Spread(_root(float(np.mean(apart))), _root(training), _root(float(np.mean(of_seeds)) - training))
 
 
 def _root(variance: float) -> float:
     return float(np.sqrt(max(0.0, variance)))
 
 
-def variances(tables: Mapping[str, Scores]) -> Trainings | None:
+def shared_spread(scores_of: Mapping[str, Scores]) -> Spread | None:
     """Variances of the rows on the same images with two seeds or more; None for fewer than two such rows."""
-    some = {name: scores for name, scores in tables.items() if len(scores.seeds) > 1}
+    some = {name: scores for name, scores in scores_of.items() if len(scores.seeds) > 1}
     result = {name: moments(scores.values["dice"], scores.folds()) for name, scores in some.items()}
-    resamples = drawn(some)
     # without folds a training is a seed, whose variance that of the seeds' means shows
     of_training = [
-        m.seed if m and m.seed is not None else float(resamples[name].values.mean(axis=1).var(ddof=1))
+        m.seed if m and m.seed is not None else float(some[name].dice_by_patient.mean(axis=1).var(ddof=1))
         for name, m in result.items()
     ]
-    return trainings([resamples[name].values for name in some], of_training)
+    return spread([scores.dice_by_patient for scores in some.values()], of_training)
 
 
 def power(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Power | None:
@@ -134,11 +133,11 @@ def power(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Powe
     patients = ranked[0].n_patients if ranked else 0
     if not leaderboard.pairs or known is None or len(ranked) > ALL_PAIRS or patients < MIN_PATIENTS:
         return None
-    assert known.variances is not None
+    assert known.spread is not None
     local = [len(r.seeds) for r in ranked if r.trainings == 1]
     seeds = min(local or [1])
-    of = Trainings(*(float(np.round(v, 6)) for v in (
-        known.variances.interaction, known.variances.training, known.variances.rest)))  # fmt: skip
+    of = Spread(*(float(np.round(v, 6)) for v in (
+        known.spread.interaction, known.spread.training, known.spread.residual)))  # fmt: skip
 
     def shape(rows: int, of_each: int) -> Shape:
         return Shape(rows, of_each, leaderboard.conditions.folds, patients)
@@ -152,13 +151,13 @@ def power(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Powe
 
 
 def _source(leaderboard: Leaderboard, leaderboards: Sequence[Leaderboard]) -> Leaderboard | None:
-    if leaderboard.variances:
+    if leaderboard.spread:
         return leaderboard
     key = leaderboard.conditions
     able = [
         s
         for s in leaderboards
-        if s.variances
+        if s.spread
         and (s.conditions.test_set, s.conditions.folds, s.conditions.cross_dataset, s.conditions.protocol)
         == (key.test_set, key.folds, key.cross_dataset, key.protocol)
     ]

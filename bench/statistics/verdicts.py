@@ -8,19 +8,22 @@ takes the place of percentiles, which of three seeds make too narrow an interval
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import fdtrc, stdtr, stdtrit
 
-from bench.statistics.resampling import Floats
+from bench.statistics.resampling import Floats, Interval
 
 Indices = npt.NDArray[np.intp]
+Compared = TypeVar("Compared", bound="MeasuredPair")
 
 BETTER, WORSE, EQUIVALENT, UNKNOWN = "better", "worse", "equivalent", "not known"
 MARGIN = 0.002  # Dice: two rows whose means differ by less are of equal use; a tenth of the SD over images
 ALPHA = 0.05
+MIN_SEEDS = 3  # of each row; fewer say something about these weights, not about the method
 OUTLYING = 0.01  # level at which a variance is an outlier (ISO 5725-2)
 NOTHING = 1e-12  # a difference or an error of rounding alone
 
@@ -168,3 +171,63 @@ def word(difference: float, p_zero: float, p_apart: float) -> str:
     if p_zero < ALPHA:
         return BETTER if difference > 0 else WORSE
     return UNKNOWN
+
+
+@dataclass(frozen=True)
+class MeasuredPair:
+    """Two rows of a table by one measure, `first` minus `second` over the same patients."""
+
+    first: str
+    second: str
+    difference: Interval
+    p_value: float  # of no difference, by the bootstrap's own standard error
+    p_apart: float  # of a difference of the measure's margin or more, by two one-sided tests
+    p_holm: float
+    p_apart_holm: float
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on the first row against the second: better, worse, equivalent or not known."""
+        return word(self.difference.value, self.p_holm, self.p_apart_holm)
+
+    @property
+    def p_of_verdict(self) -> float:
+        """The corrected p value of the test that the verdict rests on: of equivalence where they are equivalent, else
+        of no difference."""
+        return self.p_apart_holm if self.verdict == EQUIVALENT else self.p_holm
+
+    def seen_from(self, name: str) -> Self:
+        """The same comparison with the row of that name as the first."""
+        return self if name == self.first else replace(self, **self._turned())
+
+    def _turned(self) -> dict[str, Any]:
+        return {"first": self.second, "second": self.first, "difference": -self.difference}
+
+
+@dataclass(frozen=True)
+class Pair(MeasuredPair):
+    """Two rows by Dice: in a table `first` has the higher mean or the earlier name."""
+
+    wilcoxon: float  # p value of the signed-rank test over patients; not used in the verdict
+    probability_of_improvement: float  # P(first > second) on an image, ties half
+    seeds: tuple[int, int]  # of each side
+
+    @property
+    def significant(self) -> bool:
+        """Whether one of the two is better."""
+        return self.verdict in (BETTER, WORSE)
+
+    @property
+    def generalises_over_seeds(self) -> bool:
+        """Whether both rows have enough seeds for a statement about methods, not about these weights."""
+        return min(self.seeds) >= MIN_SEEDS
+
+    def _turned(self) -> dict[str, Any]:
+        chance = 1 - self.probability_of_improvement
+        return super()._turned() | {"probability_of_improvement": chance, "seeds": self.seeds[::-1]}
+
+
+def between(pairs: Sequence[Compared], first: str, second: str) -> Compared | None:
+    """The first row against the second; None where they were not compared."""
+    made = next((p for p in pairs if {p.first, p.second} == {first, second}), None)
+    return made.seen_from(first) if made else None

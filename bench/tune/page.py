@@ -19,13 +19,14 @@ from bench.markdown import (
     percent,
     ratio,
     table,
+    unbroken,
     with_interval,
 )
 from bench.names import display, file_slug
-from bench.pages.tables import unbroken
-from bench.statistics import ranking, scores
-from bench.statistics.rows import Pair
+from bench.statistics import pairs
+from bench.statistics.resampling import Interval
 from bench.statistics.scores import Scores
+from bench.statistics.verdicts import Pair
 from bench.tune.space import Axis
 from lungseg import csv_file
 
@@ -75,9 +76,14 @@ def compared(search: Mapping[str, Any]) -> Pair | None:
     held = search["held_out"]
     if not held or len(held["dice"]) < 2:
         return None
-    tables = _scores(held)
-    result = ranking.compared(["best", "default"], tables, scores.drawn(tables))
-    return result[0] if result else None
+    result = pairs.compared(_scores(held))
+    return result[0].seen_from("best") if result else None
+
+
+def improvement(held: Mapping[str, Any]) -> Interval:
+    """P(best recipe > suite's own) on an image of a patient."""
+    of = _scores(held)
+    return pairs.improvement(of["best"], of["default"])
 
 
 def _scores(held: Mapping[str, Any]) -> dict[str, Scores]:
@@ -194,12 +200,13 @@ def _held_out(result: Mapping[str, Any]) -> str:
     text = table(["Recipe", "Dice", *(f"Seed {seed}" for seed in held["seeds"])], rows)
     if pair is None:
         return text
+    ahead = improvement(held)
     lines = [
         f"Best found minus suite's own: {with_interval(pair.difference, sign=True)} (95 % interval over patients and"
         " seeds). Within these trainings, the best recipe has the higher Dice on an image with probability"
-        f" {with_interval(pair.probability_of_improvement, digits=2)} (95 % interval over patients only)."
+        f" {with_interval(ahead, digits=2)} (95 % interval over patients only)."
     ]
-    if pair.probability_of_improvement.excludes(0.5) and not pair.difference.excludes(0.0):
+    if ahead.excludes(0.5) and not pair.difference.excludes(0.0):
         lines.append(
             "This is no contradiction. One recipe is better on most images, but the margin is small and varies between"
             " seeds, so other seeds could reverse the mean difference."

@@ -16,8 +16,9 @@ from lungseg.metrics.overlap import Counts, Mask, counts
 class Metric:
     """One metric. `function` maps what `takes` names, `Counts` or `Distances`, to a float.
 
-    Whoever adds a row has it everywhere: ``lungseg.metrics.<name>`` of two masks, records, and where it has a `column`
-    the leaderboard, at the stored size of each mask. Records that are older hold no distances of it: a dash there.
+    A row is all that a metric needs as ``lungseg.metrics.<name>`` of two masks, in new records, with a `column` on the
+    leaderboard, at the stored size of each mask, and with a `definition` in METHODS.md. Older records hold no distances
+    of it: a dash there. The CSV tables, index.html and the verdicts by other measures name theirs by themselves.
     """
 
     name: str
