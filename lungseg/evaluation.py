@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,20 @@ class Evaluation:
             raise UsageError(f"at {at!r}: expected 'stored' or 'network'")
         patients = [case["patient"] for case in self.cases]
         return summary([case[at]["dice"] for case in self.cases], patients)
+
+    def hd95(self) -> tuple[float, str]:
+        """Median over images of the 95 % Hausdorff distance at the masks' stored size, and its unit: ``mm``, or ``px``
+        where the spacing of every image is unknown. Infinite where half of the masks or more are empty; NaN where only
+        some spacings are known."""
+        values = [case["stored"]["hd95_mm"] for case in self.cases]
+        units = {case["stored"]["distance_unit"] for case in self.cases}
+        if len(units) != 1:
+            return math.nan, ""
+        return float(np.median([math.inf if value is None else value for value in values])), units.pop()
+
+    def lowest(self, n: int = 5) -> list[tuple[str, float]]:
+        """The n images of the lowest Dice at the masks' stored size, the lowest first: (id, Dice)."""
+        return sorted(((case["id"], case["stored"]["dice"]) for case in self.cases), key=lambda one: one[1])[:n]
 
 
 def score(

@@ -226,11 +226,17 @@ def test_the_command_trains_and_its_model_is_scored_and_kept_in_the_card(tmp_pat
     details = main(["evaluate", str(out), "montgomery", str(tmp_path / "set"), "--to-card", "twelve phantoms",
                  "--json", str(tmp_path / "scores.json"), "--threads", "1"])  # fmt: skip
     assert details == 0
+    printed = capsys.readouterr().out.splitlines()
     card = model_folder.open_folder(out).card
     assert [score["set"] for score in card.scores] == ["held-out patients"] * 2 + ["twelve phantoms"] * 2
     written = json.loads((tmp_path / "scores.json").read_text())
     dices = [case["stored"]["dice"] for case in written["cases"]]
     assert card.scores[2]["value"] == pytest.approx(np.mean(dices))
+    distances = [case["stored"]["hd95_mm"] for case in written["cases"]]
+    assert printed[2] == f"HD95 {np.median(distances):.2f} mm (median over images, at the masks' stored size)"
+    worst = min(written["cases"], key=lambda case: case["stored"]["dice"])
+    assert printed[3].startswith(f"lowest Dice: {worst['id']} {min(dices):.4f}, ")
+    assert printed[3].count(",") == 4
     assert main(["evaluate", str(out), "montgomery", str(tmp_path / "set"), "--to-card", "averaged", "--tta"]) == 0
     hows = {score["how"] for score in model_folder.open_folder(out).card.scores[4:]}
     where = "one training, all images of the set that it was trained on, test-time augmentation"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,13 +33,19 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--to-card", metavar="NAME", help="add the score to the model's card.json, as the score on dataset NAME"
     )
-    parser.add_argument("--json", type=terminal.new_file, help="write the scores of each image to this JSON file")
+    parser.add_argument(
+        "--json",
+        type=terminal.new_file,
+        help="write the scores of each image to this JSON file; distances are in its distance_unit, px where the "
+        "spacing is unknown, whatever a key says",
+    )
     terminal.add_threads(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print mean Dice and its interval, at the masks' stored size and at the network's."""
+    """Print mean Dice and its interval, at the masks' stored size and at the network's, the median HD95 and the images
+    of the lowest Dice."""
     from lungseg import atomic, engine, evaluation, model_folder, postprocessing
     from lungseg.card import require_valid
     from lungseg.datasets import load, refuse_foreign
@@ -84,6 +91,11 @@ def run(arguments: argparse.Namespace) -> int:
     finally:  # also where neither could be written; not before, as the output's reader may have gone
         for score in scores:
             print(plain(describe(score)))
+        distance, unit = result.hd95()
+        if math.isfinite(distance):
+            print(f"HD95 {distance:.2f} {unit} (median over images, at the masks' stored size)")
+        worst = ", ".join(f"{key} {dice:.4f}" for key, dice in result.lowest())
+        print(plain(f"lowest Dice: {worst}"))
     return 0
 
 
