@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 BACKENDS = ("tensorflow", "jax", "torch")
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "opencv-python-headless")
+# What Keras imports wherever it is installed, in a quarter of the time that it takes itself.
+UNUSED = ("matplotlib", "pandas", "sklearn")
 MAX_SEED = 2**32 - 1
 CARDS_ORDER = "PCI_BUS_ID"  # cards are numbered as nvidia-smi lists them, not the fastest first
 
@@ -133,17 +135,17 @@ def _compiled(compilation_cache: Path | None) -> dict[str, str]:
     }
 
 
-def init_backend(seed: int, threads: int, deterministic: bool = True) -> Device:
+def init_backend(seed: int, threads: int, deterministic: bool = True, lean: bool = False) -> Device:
     """Make this process reproducible and say what it runs on. Call it once, before any model is built.
 
-    seed: of initial weights. threads: within an operation; between operations always one.
+    seed: of initial weights. threads: within an operation; between operations always one. lean: as ``start_keras``.
     Keras then has its own settings, whatever keras.json and the environment say.
     Raises UsageError for a seed outside 0 to 2^32 - 1, EnvironmentFailure when the backend is not installed.
     """
     check_seed(seed)
     backend = backend_name()
     os.environ.setdefault("CUDA_DEVICE_ORDER", CARDS_ORDER)
-    keras = start_keras(backend)
+    keras = start_keras(backend, lean)
     device = {"tensorflow": _start_tensorflow, "jax": _start_jax, "torch": _start_torch}[backend](
         threads, deterministic
     )
@@ -283,14 +285,15 @@ def kept(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in FOREIGN}
 
 
-def start_keras(backend: str) -> Any:
+def start_keras(backend: str, lean: bool = False) -> Any:
     """Import Keras on this backend, with its own settings whatever keras.json and the environment say; the module.
 
+    lean: without Keras's figures, wrappers for scikit-learn and tables of pandas. For a process that only we use.
     Raises UsageError where Keras runs on another backend already or refuses its keras.json, EnvironmentFailure where
     the backend is not installed or its import fails, with the reason.
     """
     try:
-        with stderr_filter.without_notices():
+        with stderr_filter.without_notices(), _without(UNUSED if lean else ()):
             if "keras" not in sys.modules:
                 for name in FOREIGN:
                     os.environ.pop(name, None)
@@ -312,6 +315,18 @@ def start_keras(backend: str) -> Any:
         getattr(config, f"set_{name}")(value)
     config.set_dtype_policy(SETTINGS["floatx"])
     return keras
+
+
+@contextlib.contextmanager
+def _without(packages: Iterable[str]) -> Iterator[None]:
+    """These packages cannot be imported meanwhile, as where they are not installed; those that were imported stay."""
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _import_backend(backend: str) -> None:

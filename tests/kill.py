@@ -208,8 +208,7 @@ def trials(times: int, seed: int, share: tuple[int, int] = (0, 1), each_write: b
 def begin() -> None:
     """Make this process one that can fork runs: backend imported, nothing computed yet."""
     os.environ.update(runtime.environment(SUITE.threads))
-    import keras  # noqa: F401
-
+    runtime.start_keras("tensorflow", lean=True)
     register()
 
 

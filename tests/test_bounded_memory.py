@@ -75,7 +75,7 @@ def test_a_cell_never_takes_more_images_than_a_batch(tmp_path, monkeypatch):
     few = BATCH // 4
     monkeypatch.setattr("lungseg.training.BATCH", few)
     monkeypatch.setattr(Prepared, "take", lambda self, ids: taken.append(len(ids)) or real(self, ids))
-    monkeypatch.setattr(runtime, "init_backend", lambda *_: runtime.Device("cpu", "cpu"))  # as this process did
+    monkeypatch.setattr(runtime, "init_backend", lambda *_, **__: runtime.Device("cpu", "cpu"))  # as this process did
     monkeypatch.setattr(dry_run.ARCHITECTURES, "_entries", dict(dry_run.ARCHITECTURES._entries))
     root = data.resolve_root(SMOKE, None, results)
     dry_run.trained(SMOKE, root, results)

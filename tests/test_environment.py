@@ -61,6 +61,46 @@ def test_a_process_that_was_not_started_builds_and_trains_nothing_under_other_se
             work()
 
 
+KERAS = """
+import importlib
+
+found = []
+for name in ("matplotlib", "pandas", "sklearn"):
+    try:
+        found.append(importlib.import_module(name).__name__)
+    except ImportError:
+        pass
+
+
+class config:
+    backend, is_nnx_enabled = staticmethod(lambda: "tensorflow"), staticmethod(lambda: False)
+    set_floatx = set_epsilon = set_image_data_format = set_max_epochs = set_max_steps_per_epoch = set_dtype_policy = (
+        staticmethod(lambda value: None)
+    )
+"""
+
+
+@pytest.mark.parametrize(("lean", "found"), [("False", "matplotlib,pandas,sklearn"), ("True", "pandas")])
+def test_a_process_of_ours_spares_keras_what_it_would_import_for_figures_and_tables(tmp_path, lean, found):
+    """Where one of them was imported before, it stays; afterwards, a network of another package may import them all."""
+    for package, text in {
+        "keras": KERAS,
+        **dict.fromkeys(("tensorflow", "matplotlib", "pandas", "sklearn"), ""),
+    }.items():
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(text)
+    program = (
+        f"import pandas; from lungseg import runtime; print(*runtime.start_keras('tensorflow', lean={lean}).found, "
+        "sep=','); import matplotlib, sklearn"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    shown = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, cwd=tmp_path, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert (shown.stdout.strip(), shown.returncode) == (found, 0), shown.stderr
+
+
 @pytest.mark.fault("F112")
 @pytest.mark.parametrize("name", runtime.FOREIGN)
 def test_a_cells_process_gets_none_of_the_variables_that_change_a_training(monkeypatch, tmp_path, name):

@@ -147,7 +147,7 @@ def test_a_tie_shares_a_rank_in_the_order_of_names(tmp_path):
 @pytest.mark.fault("F72", "F92")
 def test_a_run_whose_cells_all_fail_reports_them_and_exits_4(tmp_path):
     """Each cell's process dies as it imports its backend; nothing else is made up."""
-    store.write_text(tmp_path / "broken/keras/__init__.py", "import os\nos._exit(9)\n")
+    store.write_text(tmp_path / "broken/tensorflow/__init__.py", "import os\nos._exit(9)\n")
     results = tmp_path / "results"
     truncated, foreign = record_file(results, 0, "smoke"), record_file(results, 0, "quick")
     for path in (truncated, foreign):

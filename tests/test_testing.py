@@ -74,6 +74,20 @@ def test_check_finds_its_fault_and_says_what_to_change(check):
     assert message in "\n".join(testing.FAST[check](testing.ModelUnderTest(build)))
 
 
+@pytest.mark.parametrize("shape", [(16, 16, 1), (64, 96, 3)], ids=str)
+def test_a_size_that_alone_goes_wrong_is_found(shape):
+    pooled = architecture(lambda x, layers: layers.pool(x) if x.shape[1] == shape[0] else x)
+    (problem,) = checks.sizes(testing.ModelUnderTest(pooled))
+    assert problem.startswith(f"for images {shape} the output is")
+
+
+def test_state_that_is_no_weight_is_found():
+    """It is in the configuration, so that a whole saved model has it; a record's weights have not."""
+    drawn = architecture(lambda x, layers: keras.layers.Rescaling(1 + float(keras.random.uniform(())))(x))
+    (problem,) = checks.storage(testing.ModelUnderTest(drawn))
+    assert problem.endswith("make all state a weight of some layer")
+
+
 @pytest.mark.parametrize("check", CHECKS)
 def test_check_finds_nothing_in_a_sound_architecture(check):
     assert list(testing.FAST[check](testing.ModelUnderTest(architecture()))) == []

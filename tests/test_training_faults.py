@@ -23,7 +23,10 @@ MIXED = np.linspace(0, 1, 16, dtype=np.float32).reshape(1, 4, 4)
 @pytest.mark.fault("F52")
 def test_a_gradient_that_overflows_float16_costs_a_step_and_not_the_training():
     keras.utils.set_random_seed(0)
-    model = lungseg.build("unet", (SIDE, SIDE, 1), 2, LayerFactory(dtype="mixed_float16"))
+    layers, image = LayerFactory(dtype="mixed_float16"), keras.Input((SIDE, SIDE, 1))
+    skip = layers.conv_norm_relu(image, 2)  # every kind of layer of a U-Net, at one level
+    x = layers.up(layers.conv_norm_relu(layers.pool(skip), 4), 2)
+    model = keras.Model(image, layers.head(layers.conv_norm_relu(layers.concatenate(x, skip), 2)))
     recipe = replace(RECIPE, epochs=2, precision="mixed_float16")
     result = training.fit(model, prepared(), FOLD, recipe, 0)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)

@@ -85,8 +85,7 @@ def fatal(due: Any, named: str) -> Any:
 def main() -> int:
     """The command, with each training's checkpoints at every epoch."""
     os.environ.update(runtime.environment(1))
-    import keras  # noqa: F401
-
+    runtime.start_keras("tensorflow", lean=True)
     ARCHITECTURES._entries["tiny"] = "networks:tiny"
     executor.Child = Forked  # type: ignore[misc]
     study.Training = lambda *arguments, **more: training.Training(*arguments, **more, checkpoint_s=0.0)  # type: ignore[misc, assignment]

@@ -68,7 +68,7 @@ def work(payload: dict[str, Any], say: Say) -> int:
     from lungseg import complexity
 
     cells = from_json(Graphs, payload).cells
-    runtime.init_backend(0, cells[0].threads)
+    runtime.init_backend(0, cells[0].threads, lean=True)
     graphs = {}
     for cell in cells:
         try:

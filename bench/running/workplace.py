@@ -46,7 +46,7 @@ class Workplace:
         records are kept, and on as many as the cell asks for, DataError for data that have changed.
         """
         source = machine.source()
-        device = runtime.init_backend(cell.seed, cell.threads, cell.deterministic)
+        device = runtime.init_backend(cell.seed, cell.threads, cell.deterministic, lean=True)
         if device.kind != machine.device_kind():
             raise UsageError(
                 f"this machine has {machine.device_kind()}, but {runtime.backend_name()} runs on {device.kind}: "

@@ -60,7 +60,7 @@ class MeasurementError(LungsegError):
 def row_of(job: CellTiming, say: Say) -> ThroughputRow:
     """Measure in this process, which must be fresh. Raises MeasurementError where a check fails."""
     recipe = job.recipe
-    device = runtime.init_backend(0, job.threads, deterministic=job.deterministic)
+    device = runtime.init_backend(0, job.threads, deterministic=job.deterministic, lean=True)
     if device.kind != job.device_kind:
         raise UsageError(f"this machine has {job.device_kind}, but {runtime.backend_name()} runs on {device.kind}")
     from lungseg import complexity

@@ -37,7 +37,7 @@ def metadata(root, results):
     """What the child's process says, in this one; another's thread settings are not changed."""
     keras.utils.clear_session()  # Keras numbers names through a process: adam, adam_1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "init_backend", lambda *_: Device("cpu", "cpu"))
+        patch.setattr(runtime, "init_backend", lambda *_, lean: Device("cpu", "cpu"))  # lean: asked for in each process
         patch.setattr(dry_run.ARCHITECTURES, "_entries", dict(dry_run.ARCHITECTURES._entries))
         return dry_run.trained(SMOKE, root, Results(results))
 
