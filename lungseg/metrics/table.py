@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def from_counts(function: Callable[[Counts], float]) -> OfMasks:
     def of_masks(target: Mask, prediction: Mask) -> float:
         return function(counts(target, prediction))
 
-    return _named(of_masks, function)
+    return _named(of_masks, function, "target, prediction: bool (H, W), the ground truth first.")
 
 
 def from_borders(function: Callable[[Distances], float]) -> OfMasksAndSpacing:
@@ -81,11 +82,14 @@ def from_borders(function: Callable[[Distances], float]) -> OfMasksAndSpacing:
     def of_masks(target: Mask, prediction: Mask, spacing_mm: tuple[float, float] = (1.0, 1.0)) -> float:
         return function(distances(target, prediction, spacing_mm))
 
-    return _named(of_masks, function)
+    spacing = "spacing_mm: a pixel's size as (row, column) in mm; with (1, 1), distances are in pixels."
+    return _named(of_masks, function, f"target, prediction: bool (H, W), the ground truth first. {spacing}")
 
 
-def _named(wrapper: Any, function: Callable[..., float]) -> Any:
+def _named(wrapper: Any, function: Callable[..., float], arguments: str) -> Any:
     # Not functools.wraps, which would also show the wrapped function's signature in help().
     wrapper.__name__ = wrapper.__qualname__ = function.__name__
-    wrapper.__doc__ = function.__doc__
+    errors = "Raises TypeError for what is no bool array, ValueError for shapes that differ or are not (H, W)"
+    errors += ", or a spacing that is no positive number." * ("spacing_mm" in arguments) or "."
+    wrapper.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{arguments}\n{errors}"
     return wrapper
