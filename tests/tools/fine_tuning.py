@@ -1,7 +1,7 @@
 """What few labelled images of another hospital gain: a network trained on n of them from random weights, and fine-tuned
 from a trained model, both scored on the same patients that neither has seen.
 
-    PYTHONPATH=. python tests/tools/few_images.py shenzhen <folder> --images 10,20,40 --table few.csv
+    PYTHONPATH=. python tests/tools/fine_tuning.py shenzhen <folder> --images 10,20,40 --table fine_tuning.csv
 
 Patients are drawn once by a fixed seed; more images are the fewer ones and others. Model folders stay below ``--work``,
 where the same command goes on after an interruption.
@@ -30,8 +30,8 @@ def main() -> None:
     parser.add_argument("--model", default=model_folder.DEFAULT, help="model folder or shipped model to start from")
     parser.add_argument("--images", default="10,20,40", help="numbers of images to train on")
     parser.add_argument("--held-out", type=int, default=200, help="images to test on")
-    parser.add_argument("--work", type=Path, default=Path("few-images"))
-    parser.add_argument("--table", type=Path, default=Path("few-images.csv"))
+    parser.add_argument("--work", type=Path, default=Path("fine-tuning"))
+    parser.add_argument("--table", type=Path, default=Path("fine_tuning.csv"))
     arguments = parser.parse_args()
     cases = sorted(lungseg.load(arguments.dataset, arguments.root), key=lambda case: case.id)
     patients = sorted({case.patient for case in cases})
