@@ -18,7 +18,7 @@ from lungseg.errors import DataError, LungsegError
 from lungseg.evaluation import Network
 from lungseg.inputs import Item, refuse_overwriting
 from lungseg.metrics.overlap import border
-from lungseg.postprocessing import two_lungs
+from lungseg.postprocessing import lungs_at
 from lungseg.prediction_table import TABLE, Table, file_sha256
 from lungseg.radiograph import Radiograph
 from lungseg.terminal import tell as say
@@ -215,9 +215,9 @@ def _write(
     deep = None
     if wanted.probabilities:
         deep = (images.resize_image(probability, read.shape) * 65535 + 0.5).astype(np.uint16)
-    final = two_lungs(probability, card.threshold) if postprocess else probability
-    mask = images.mask_at(final, read.shape, card.threshold)
-    side = images.resize_image(lungs.right_side(np.asarray(final >= card.threshold)), read.shape)
+    mask = lungs_at(probability, read.shape, card.threshold, postprocess=postprocess)
+    # of the mask as written: at the network's size lungs may still be one piece, and what was dropped the other
+    side = images.resize_image(lungs.right_side(images.resize_mask(mask, card.size)), read.shape)
     right = mask & np.asarray(side >= 0.5)
     del side
     areas = int(np.count_nonzero(mask)), int(np.count_nonzero(right))
@@ -231,7 +231,7 @@ def _write(
         atomic.write_bytes(paths["right"], images.png_bytes(_bytes(right)))
         atomic.write_bytes(paths["left"], images.png_bytes(_bytes(mask & ~right)))
     if wanted.overlays and read.preview is not None:
-        atomic.write_bytes(paths["overlay"], images.png_bytes(drawn(read.preview, final, card.threshold)))
+        atomic.write_bytes(paths["overlay"], images.png_bytes(drawn(read.preview, mask)))
     atomic.write_bytes(paths["mask"], images.png_bytes(_bytes(mask)))
     spacing = read.about.spacing_mm
     factor = spacing[0] * spacing[1] if spacing else 1.0
@@ -258,10 +258,10 @@ def preview(image: images.Image, longest: int) -> images.Image:
     return images.resize_image(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
 
 
-def drawn(image: images.Image, probability: images.Image, threshold: float) -> np.ndarray:
-    """An overlay uint8 (h, w, 3) in red, green, blue: image float32 (h, w) in grey, with the lungs of a probability map
-    of any size tinted and outlined."""
-    mask = np.asarray(images.resize_image(probability, image.shape) >= threshold)
+def drawn(image: images.Image, mask: images.Mask) -> np.ndarray:
+    """An overlay uint8 (h, w, 3) in red, green, blue: image float32 (h, w) in grey, with the lungs of a mask of any
+    size tinted and outlined."""
+    mask = images.resize_mask(mask, (image.shape[0], image.shape[1]))
     low, high = float(image.min()), float(image.max())
     grey = (image - low) / (high - low) if high > low else image
     picture = np.repeat(255 * grey[..., None], 3, axis=2)

@@ -18,7 +18,7 @@ import pytest
 from predicted import BROKEN, CARD, mixed, outputs, picture, write
 
 import lungseg
-from lungseg import evaluation, model_folder, prediction
+from lungseg import evaluation, images, model_folder, prediction
 from lungseg.__main__ import main
 from lungseg.errors import DataError, UsageError
 
@@ -60,7 +60,8 @@ def test_dicom_seg_without_a_dicom_file_says_that_it_writes_none(exported, tmp_p
 
 def test_the_command_and_python_post_process_alike(exported, tmp_path):
     rng = np.random.default_rng(0)
-    write(tmp_path / "a.png", rng.integers(0, 256, (64, 64), np.uint8))  # an untrained network finds many pieces
+    # an untrained network finds many pieces, more of them once they are enlarged
+    write(tmp_path / "a.png", np.kron(rng.integers(0, 256, (32, 32), np.uint8), np.ones((4, 4), np.uint8)))
     masks = {}
     for wanted in (True, False):
         out = tmp_path / str(wanted)
@@ -69,6 +70,7 @@ def test_the_command_and_python_post_process_alike(exported, tmp_path):
         masks[wanted] = cv2.imread(str(out / "a_mask.png"), cv2.IMREAD_GRAYSCALE) > 0
         (alike,) = lungseg.predict([tmp_path / "a.png"], exported, postprocess=wanted)
         assert np.array_equal(masks[wanted], alike)
+    assert len(images.pieces(masks[True])[1]) <= 2
     assert (masks[True] != masks[False]).any()
 
 

@@ -1,12 +1,13 @@
 // What a probability map says of the lungs, by the same rules as lungseg/lungs.py: its constants, flags and sides.
 
-import { distanceTo, holes, image, pieces } from "./opencv.js";
+import { bilinearRows, distanceTo, holes, image, pieces, resize } from "./opencv.js";
 
 const LEAST_PIECE = 0.01;
 const LEAST_LUNG = 0.1;
 const UNSTABLE = 0.95;
 const WIDER = 0.1;
 const BLEND = 8;
+const ROUNDING = 1e-5;
 
 /** Why a person should look: the flags of a probability map and its picture, both at the network's size. */
 export function flags(probability, picture, threshold, usual) {
@@ -26,17 +27,46 @@ export function flags(probability, picture, threshold, usual) {
 /** The map whose mask has the two largest pieces alone, without holes, by the rules of lungseg/postprocessing.py. */
 export function postprocessed(probability, threshold) {
   const { height, width, data } = probability;
-  const { labels, areas } = pieces(thresholded(probability, threshold), height, width);
-  if (!areas.length) return probability;
-  const order = areas.map((_, k) => k).sort((a, b) => areas[b] - areas[a]);
-  const lungs = order.slice(0, 2).filter((k) => areas[k] >= LEAST_LUNG * areas[order[0]]);
-  const kept = Uint8Array.from(labels, (label) => (lungs.includes(label - 1) ? 1 : 0));
+  const mask = thresholded(probability, threshold);
+  const kept = twoLargest(mask, height, width);
   const inside = holes(kept, height, width);
-  const value = (old, at) => (inside[at] ? 1 : labels[at] && !kept[at] ? 0 : old);
-  return image(height, width, Float32Array.from(data, value));
+  return image(height, width, data.map((old, at) => (inside[at] ? 1 : mask[at] && !kept[at] ? 0 : old)));
 }
 
-export function thresholded({ data }, threshold) {
+/** The mask at the picture's own size, as bytes 0 or 1, post-processed on the map and once more as enlarged. */
+export function lungsAt(probability, height, width, threshold) {
+  const mask = twoLargest(maskAt(postprocessed(probability, threshold), height, width, threshold), height, width);
+  const inside = holes(mask, height, width);
+  for (let k = 0; k < mask.length; k++) mask[k] |= inside[k];
+  return mask;
+}
+
+/** The largest piece of a mask and, if it is no speck beside it, the second. */
+function twoLargest(mask, height, width) {
+  const { labels, areas } = pieces(mask, height, width);
+  const order = areas.map((_, k) => k).sort((a, b) => areas[b] - areas[a]);
+  const lungs = order.slice(0, 2).filter((k) => areas[k] >= LEAST_LUNG * areas[order[0]]);
+  return mask.map((_, at) => (labels[at] && lungs.includes(labels[at] - 1) ? 1 : 0));
+}
+
+/** Lung at another size, as bytes 0 or 1: the probability is enlarged, then cut at the threshold. */
+function maskAt(probability, height, width, threshold) {
+  const mask = new Uint8Array(height * width);
+  if (probability.height < height || probability.width < width) {
+    for (const [y, row] of bilinearRows(probability, height, width)) {
+      for (let x = 0; x < width; x++) mask[y * width + x] = row[x] >= threshold ? 1 : 0;
+    }
+    return mask;
+  }
+  return Uint8Array.from(resize(probability, height, width).data, (value) => value >= threshold);
+}
+
+/** A mask of bytes at another size, as `lungseg.images.resize_mask`: lung where half of a new pixel's area was. */
+export function maskResized(mask, [height, width], to) {
+  return thresholded(resize(image(height, width, Float32Array.from(mask)), ...to), 0.5 - ROUNDING);
+}
+
+function thresholded({ data }, threshold) {
   return Uint8Array.from(data, (value) => value >= threshold);
 }
 
@@ -71,10 +101,8 @@ function outside(value, bounds) {
   return !(bounds[0] - margin <= value && value <= bounds[1] + margin);
 }
 
-/** Which lung is nearer: at least 0.5 on the patient's right, which is at the picture's left. */
-export function rightSide(probability, threshold) {
-  const { height, width } = probability;
-  const mask = thresholded(probability, threshold);
+/** Which lung of a mask at the network's size is nearer: at least 0.5 on the patient's right, at the picture's left. */
+export function rightSide(mask, height, width) {
   const { labels, areas, centres } = pieces(mask, height, width);
   if (!areas.length) return image(height, width, new Float32Array(height * width).fill(0.5));
   const order = areas.map((_, k) => k).sort((a, b) => areas[b] - areas[a]);

@@ -1,10 +1,10 @@
 // The page: takes a file, shows the lungs, what they measure and why to look again. Nothing is sent anywhere.
 
 import { encode } from "fast-png";
-import { flags, postprocessed, rightSide } from "./lungs.js";
+import { flags, lungsAt, maskResized, rightSide } from "./lungs.js";
 import { startNetwork } from "./network.js";
 import { bilinearRows, image, resize } from "./opencv.js";
-import { drawn, maskAt, preview } from "./overlay.js";
+import { drawn, preview } from "./overlay.js";
 import { readRadiograph } from "./radiograph.js";
 
 const element = (id) => document.getElementById(id);
@@ -52,18 +52,18 @@ async function segmented(file) {
   const small = resize(picture, ...card.size);
   const raw = await network(small);
   const predicted = performance.now();
-  const probability = postprocessed(raw, card.threshold);
-  const mask = maskAt(probability, height, width, card.threshold);
-  const areas = areasOf(mask, probability, height, width);
+  const mask = lungsAt(raw, height, width, card.threshold);
+  const areas = areasOf(mask, height, width);
   const found = [...flags(raw, small, card.threshold, card.exposure), ...remarks];
   const seconds = { read: read - began, network: predicted - read, total: performance.now() - began };
-  return { height, width, spacing, spacingFrom, mask, probability, areas, flags: found, seconds, preview: preview(picture) };
+  return { height, width, spacing, spacingFrom, mask, areas, flags: found, seconds, preview: preview(picture) };
 }
 
 /** Pixels of the whole mask and of the patient's right and left lung. */
-function areasOf(mask, probability, height, width) {
+function areasOf(mask, height, width) {
   let [whole, right] = [0, 0];
-  for (const [y, side] of bilinearRowsOrOwn(rightSide(probability, card.threshold), height, width)) {
+  const small = rightSide(maskResized(mask, [height, width], card.size), ...card.size);
+  for (const [y, side] of bilinearRowsOrOwn(small, height, width)) {
     for (let x = 0; x < width; x++) {
       const lung = mask[y * width + x];
       whole += lung;
@@ -115,8 +115,8 @@ function draw() {
   if (!shown) return;
   const canvas = element("picture");
   [canvas.width, canvas.height] = [shown.preview.width, shown.preview.height];
-  const probability = element("overlay").checked ? shown.probability : null;
-  canvas.getContext("2d").putImageData(drawn(shown.preview, probability, card.threshold), 0, 0);
+  const lungs = element("overlay").checked ? shown.mask : null;
+  canvas.getContext("2d").putImageData(drawn(shown.preview, lungs, [shown.height, shown.width]), 0, 0);
 }
 
 /** The mask at the image's own size, 255 is lung, as `lungseg predict` writes it. */
