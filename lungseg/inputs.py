@@ -6,7 +6,7 @@ import argparse
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from lungseg import terminal
 from lungseg.errors import DataError, UsageError
 from lungseg.radiograph import ENDINGS
 
+TABLE = "lungs.csv"
+BESIDE = ("overlay", "probability", "right", "left", "seg")  # kinds of files beside a mask
 _WILD = "*?["
 
 
@@ -25,6 +27,23 @@ class Item:
     path: Path
     name: str
     stem: str
+
+
+def output(folder: Path, stem: str, kind: str) -> Path:
+    """The file of an item's mask, or of what is written beside it."""
+    return folder / f"{stem}_{kind}{'.dcm' if kind == 'seg' else '.png'}"
+
+
+def beside(folder: Path, row: Mapping[str, str]) -> dict[str, Path]:
+    """The files beside a row's mask that the table says were written with it, by their kinds."""
+    texts = [text for text in row.get("beside", "").split("; ") if not text.startswith("no ")]
+    stem = row.get("mask", "").removesuffix("_mask.png")
+    return {kind: output(folder, stem, kind) for kind in map(kind_of, texts) if stem and kind in BESIDE}
+
+
+def kind_of(text: str) -> str:
+    """The kind of a file as a table's column ``beside`` names it: ``overlay 1024``, or ``no right`` of one withheld."""
+    return text.removeprefix("no ").partition(" ")[0]
 
 
 def items(given: Iterable[str], out: Path) -> list[Item]:
