@@ -58,13 +58,14 @@ def read(path: Path) -> Radiograph:
             values = _decoded(path, dataset)
             table, low = _table(path, dataset)
             pixels = _looked_up(values, table, low)
-            remarks = _remarks(dataset)
+            right_at, orientation = _orientation(dataset)
+            remarks = (*_remarks(dataset), *orientation)
     except pydicom.errors.InvalidDicomError as error:
         raise DataError(f"{path}: is not a DICOM file (no DICM prefix); export it again") from error
     except (*_DAMAGE, pydicom.errors.BytesLengthException) as error:
         first = " ".join(str(error).split())[:160]
         raise DataError(f"{path}: damaged DICOM ({type(error).__name__}: {first}); export it again") from error
-    return Radiograph(pixels, spacing, source, remarks)
+    return Radiograph(pixels, spacing, source, remarks, right_at)
 
 
 def may_hold_image(path: Path) -> bool:
@@ -111,12 +112,25 @@ def _refuse(path: Path, dataset: Any) -> None:
 
 
 def _remarks(dataset: Any) -> tuple[str, ...]:
-    """What makes it another picture than a frontal radiograph seen from the front, as far as the header says."""
+    """What makes it another picture than a frontal radiograph, as far as the header says."""
     modality, view = (str(dataset.get(name, "") or "").strip()[:16] for name in ("Modality", "ViewPosition"))
-    along_row = str(next(iter(dataset.get("PatientOrientation") or ()), "")).upper()  # to which side columns grow
     result = [] if modality in RADIOGRAPHY else [f"modality {modality}"]
-    result += [] if view.upper() in FRONTAL else [f"view {view}"]
-    return (*result, "mirrored: right and left are swapped") if along_row.startswith("R") else tuple(result)
+    return (*result, *([] if view.upper() in FRONTAL else [f"view {view}"]))
+
+
+def _orientation(dataset: Any) -> tuple[str | None, tuple[str, ...]]:
+    """At which of the image's sides the patient's right is, see ``Radiograph``, and what there is to say of it.
+
+    PatientOrientation (PS3.3 C.7.6.1.1.1) has the directions in which rows and columns run, the main one of each first:
+    L and F, to the patient's left and feet, in a radiograph as it is shown. One that is not stated is taken for that.
+    """
+    given = dataset.get("PatientOrientation") or ()
+    stated = [str(value).strip().upper() for value in ([given] if isinstance(given, str) else given)]
+    along, down = (value[:1] for value in [*stated, "", ""][:2])
+    if along not in ("", "L", "R") or down not in ("", "F"):
+        said = "\\".join(text[:4] for text in stated[:2])
+        return None, (f"orientation {said}: sides not named",)
+    return ("right", ("mirrored: the right lung is at the image's right",)) if along == "R" else ("left", ())
 
 
 def _number(path: Path, dataset: Any, name: str, default: int | None = None) -> int:

@@ -223,8 +223,14 @@ def _write(
     mask = lungs_at(probability, read.shape, card.threshold, postprocess=postprocess)
     # of the mask as written: at the network's size lungs may still be one piece, and what was dropped the other
     side = images.resize_image(lungs.right_side(images.resize_mask(mask, card.size)), read.shape)
-    right = mask & np.asarray(side >= 0.5)
+    right_at = read.about.right_at
+    right = mask & (np.asarray(side < 0.5) if right_at == "right" else np.asarray(side >= 0.5))
     del side
+    withheld = [kind for kind in paths if kind in ("right", "left", "seg") and right_at is None]
+    if withheld:
+        why = "by its header it is no upright frontal view, so its lungs cannot be told apart"
+        say(f"{read.item.path}: {why}; not written: {', '.join(withheld)}")
+    paths = {kind: path for kind, path in paths.items() if kind not in withheld}
     areas = int(np.count_nonzero(mask)), int(np.count_nonzero(right))
     made: dict[str, bytes] = {}
     if "seg" in paths:  # first: of an image that allows none, no other file is to be touched
@@ -232,7 +238,8 @@ def _write(
 
         made["seg"] = dicom_seg.segmentation_bytes(read.item.path, right, mask & ~right, card)
     made["mask"] = images.png_bytes(_bytes(mask))
-    also, before = wanted.described(paths), table.row_of(read.item.name, paths["mask"])
+    also = wanted.described(paths) + [f"no {kind}" for kind in withheld]
+    before = table.row_of(read.item.name, paths["mask"])
     if before and before["model"] == model and _holds(paths["mask"], made["mask"]):
         # the same mask, to which what is beside it belongs as before
         also += [text for text in before["beside"].split("; ") if kind_of(text) not in (*map(kind_of, also), "")]
@@ -242,7 +249,7 @@ def _write(
         atomic.write_bytes(paths["seg"], made["seg"])
     if deep is not None:
         atomic.write_bytes(paths["probability"], images.png_bytes(deep))
-    if wanted.sides:
+    if "right" in paths:
         atomic.write_bytes(paths["right"], images.png_bytes(_bytes(right)))
         atomic.write_bytes(paths["left"], images.png_bytes(_bytes(mask & ~right)))
     if wanted.overlays and read.preview is not None:
@@ -257,7 +264,8 @@ def _write(
         "height": str(read.shape[0]),
         "width": str(read.shape[1]),
         **{name: _area(n * factor, spacing is not None) for name, n in (
-            ("area", areas[0]), ("right_area", areas[1]), ("left_area", areas[0] - areas[1]))},
+            ("area", areas[0]), ("right_area", areas[1]), ("left_area", areas[0] - areas[1]))
+            if name == "area" or right_at is not None},
         "unit": "mm2" if spacing else "px",
         "spacing_from": read.about.spacing_from,
         "pieces": str(result.pieces),

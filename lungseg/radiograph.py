@@ -22,12 +22,15 @@ _START = 132  # bytes that tell a file's kind; DICOM's letters are the last four
 @dataclass(frozen=True)
 class Radiograph:
     """pixels: float32 (H, W) in [0, 1], bones bright. spacing_mm: (row, column), None where unknown, and from which
-    element of the file. remarks: what a reader of the result should know, in words fit for a flag."""
+    element of the file. remarks: what a reader of the result should know, in words fit for a flag. right_at: the
+    image's side at which the patient's right is, ``left`` in a radiograph as it is shown; None where the file says that
+    it lies turned or upside down, or is of another view, so that neither is."""
 
     pixels: images.Image
     spacing_mm: tuple[float, float] | None = None
     spacing_from: str = ""
     remarks: tuple[str, ...] = ()
+    right_at: str | None = "left"
 
 
 def kind(path: Path) -> str | None:
@@ -66,7 +69,8 @@ def read(path: Path) -> Radiograph:
         raise DataError(f"{path}: {size[1]} x {size[0]} pixels; between 1 and {MAX_PIXELS:,} are accepted")
     turned = 1 if result == "tiff" else _orientation(data[: 1 << 16].partition(b"Exif\0\0")[2])
     remarks = () if turned in (0, 1) else (f"stored turned or mirrored (orientation {turned}), used as stored",)
-    return Radiograph(images.scaled(images.decode(path, data, size)), remarks=remarks)
+    right_at = {0: "left", 1: "left", 2: "right"}.get(turned)  # 2 is mirrored
+    return Radiograph(images.scaled(images.decode(path, data, size)), remarks=remarks, right_at=right_at)
 
 
 def _orientation(tiff: bytes) -> int:

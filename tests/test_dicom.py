@@ -130,12 +130,24 @@ def test_a_modality_that_is_no_radiograph_is_told(tmp_path):
     ({"ViewPosition": "PA", "PatientOrientation": ["L", "F"]}, ()),
     ({"ViewPosition": "AP", "PatientOrientation": []}, ()),
     ({"ViewPosition": "LL"}, ("view LL",)),
-    ({"PatientOrientation": ["R", "F"]}, ("mirrored: right and left are swapped",)),
-    ({"ViewPosition": "RL", "PatientOrientation": ["P", "F"]}, ("view RL",)),
+    ({"PatientOrientation": ["R", "F"]}, ("mirrored: the right lung is at the image's right",)),
+    ({"PatientOrientation": ["F", "R"]}, ("orientation F\\R: sides not named",)),
+    ({"PatientOrientation": ["L", "H"]}, ("orientation L\\H: sides not named",)),
+    ({"PatientOrientation": ["RFP", "H"]}, ("orientation RFP\\H: sides not named",)),
+    ({"ViewPosition": "RL", "PatientOrientation": ["P", "F"]}, ("view RL", "orientation P\\F: sides not named")),
 ])  # fmt: skip
-def test_a_lateral_view_and_a_mirrored_image_are_told(tmp_path, header, remarks):
-    """Columns of a radiograph seen from the front run towards the patient's left (PS3.3 C.7.6.1.1.1)."""
+def test_a_lateral_view_and_a_mirrored_or_turned_image_are_told(tmp_path, header, remarks):
+    """Rows of a radiograph seen from the front run towards the patient's left (PS3.3 C.7.6.1.1.1)."""
     assert read(tmp_path, **header).remarks == remarks
+
+
+@pytest.mark.parametrize(("orientation", "right_at"), [
+    (["L", "F"], "left"), (["LF", "FR"], "left"), (None, "left"), ([], "left"), (["L", ""], "left"), (["L"], "left"),
+    (["R", "F"], "right"), ("R", "right"), (["R", "H"], None), (["L", "H"], None), (["F", "R"], None),
+    (["A", "F"], None),
+])  # fmt: skip
+def test_the_header_says_at_which_side_the_patients_right_is(tmp_path, orientation, right_at):
+    assert read(tmp_path, PatientOrientation=orientation).right_at == right_at
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,21 @@ export function readDicom(bytes) {
     for (let k = 0; k < pixels.length; k++) pixels[k] = grey[Math.min(Math.max(values[k] - low, 0), grey.length - 1)];
     const modality = data.string("x00080060") ?? "";
     const remarks = RADIOGRAPHY.includes(modality) ? [] : [`modality ${modality.slice(0, 16)}`];
-    return { picture: image(header.rows, header.columns, pixels), ...spacingOf(data), remarks };
+    const { rightAt, said } = orientationOf(data.string("x00200020") ?? "");
+    return { picture: image(header.rows, header.columns, pixels), ...spacingOf(data), rightAt, remarks: [...remarks, ...said] };
   });
+}
+
+/** At which of the picture's sides the patient's right is, null where neither, and what there is to say of it. */
+function orientationOf(text) {
+  const stated = text.split("\\").map((value) => value.trim().toUpperCase());
+  const [along, down] = [0, 1].map((k) => (stated[k] ?? "").slice(0, 1));
+  if (!["", "L", "R"].includes(along) || !["", "F"].includes(down)) {
+    const said = stated.slice(0, 2).map((value) => value.slice(0, 4)).join("\\");
+    return { rightAt: null, said: [`orientation ${said}: sides not named`] };
+  }
+  const mirrored = { rightAt: "right", said: ["mirrored: the right lung is at the image's right"] };
+  return along === "R" ? mirrored : { rightAt: "left", said: [] };
 }
 
 /** What a step gives; what the parser throws for a broken file becomes a sentence. */

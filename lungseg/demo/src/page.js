@@ -46,30 +46,32 @@ async function take(file) {
 
 async function segmented(file) {
   const began = performance.now();
-  const { picture, spacing, spacingFrom, remarks } = await readRadiograph(file);
+  const { picture, spacing, spacingFrom, remarks, rightAt } = await readRadiograph(file);
   const { height, width } = picture;
   const read = performance.now();
   const small = resize(picture, ...card.size);
   const raw = await network(small);
   const predicted = performance.now();
   const mask = lungsAt(raw, height, width, card.threshold);
-  const areas = areasOf(mask, height, width);
+  const areas = areasOf(mask, height, width, rightAt);
   const found = [...flags(raw, small, card.threshold, card.exposure), ...remarks];
   const seconds = { read: read - began, network: predicted - read, total: performance.now() - began };
   return { height, width, spacing, spacingFrom, mask, areas, flags: found, seconds, preview: preview(picture) };
 }
 
-/** Pixels of the whole mask and of the patient's right and left lung. */
-function areasOf(mask, height, width) {
-  let [whole, right] = [0, 0];
+/** Pixels of the whole mask and of the patient's right and left lung, null where these cannot be told apart. */
+function areasOf(mask, height, width, rightAt) {
+  let [whole, atLeft] = [0, 0];
   const small = rightSide(maskResized(mask, [height, width], card.size), ...card.size);
   for (const [y, side] of bilinearRowsOrOwn(small, height, width)) {
     for (let x = 0; x < width; x++) {
       const lung = mask[y * width + x];
       whole += lung;
-      right += lung && side[x] >= 0.5 ? 1 : 0;
+      atLeft += lung && side[x] >= 0.5 ? 1 : 0;
     }
   }
+  if (!rightAt) return { whole, right: null, left: null };
+  const right = rightAt === "left" ? atLeft : whole - atLeft;
   return { whole, right, left: whole - right };
 }
 
@@ -97,8 +99,8 @@ function show(name, found) {
   element("size").textContent = `${width} × ${height} pixels`;
   element("spacing").textContent = spacing ? `${spacing[0]} × ${spacing[1]} mm (${spacingFrom})` : "not known";
   for (const side of ["whole", "right", "left"]) {
-    element(side).textContent = area(areas[side]);
-    element(side).dataset.pixels = areas[side];
+    element(side).textContent = areas[side] === null ? "not told apart" : area(areas[side]);
+    element(side).dataset.pixels = areas[side] ?? "";
   }
   element("seconds").textContent =
     `${number(seconds.total / 1000, 2)} s (reading ${number(seconds.read / 1000, 2)}, ` +

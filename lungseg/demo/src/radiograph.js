@@ -8,7 +8,8 @@ import { readPng } from "./png.js";
 
 const MOST_BYTES = 512 * 2 ** 20;
 
-/** {picture, spacing: [row, column] in mm or null, spacingFrom, remarks} of a File. */
+/** {picture, spacing: [row, column] in mm or null, spacingFrom, remarks, rightAt} of a File; rightAt is the picture's side
+ * at which the patient's right is, null where neither. */
 export async function readRadiograph(file) {
   if (!file.size) throw new Error("empty file");
   if (file.size > MOST_BYTES) {
@@ -17,7 +18,7 @@ export async function readRadiograph(file) {
   const start = new Uint8Array(await file.slice(0, 132).arrayBuffer());
   const read = readerOf(start, file.name);
   const found = await read(new Uint8Array(await file.arrayBuffer()));
-  return { spacing: null, spacingFrom: "", remarks: [], ...found };
+  return { spacing: null, spacingFrom: "", remarks: [], rightAt: "left", ...found };
 }
 
 function readerOf(start, name) {
