@@ -3,7 +3,8 @@
 Stored values become grey values in the order of the standard (PS3.4 N.2): modality LUT or rescale, VOI LUT or window,
 then the inversion of MONOCHROME1. Each step is a function of one value, so it is applied to a table of all stored
 values, which takes a hundredth of the time and memory that the image itself would. Full scale is that of the stored
-bits, never the image's own maximum.
+bits, never the image's own maximum; but 16 stored bits without a window are taken for 12 where no value needs more, as
+of a PNG (``images.scaled``): some exports write 16 whatever the detector gave.
 """
 
 from __future__ import annotations
@@ -56,10 +57,14 @@ def read(path: Path) -> Radiograph:
             _refuse(path, dataset)
             spacing, source = _spacing(dataset)
             values = _decoded(path, dataset)
-            table, low = _table(path, dataset)
+            bits = _depth(dataset, values)
+            table, low = _table(path, dataset, bits)
             pixels = _looked_up(values, table, low)
             right_at, orientation = _orientation(dataset)
-            remarks = (*_remarks(dataset), *orientation)
+            remarks = _remarks(dataset)
+            if bits < dataset.BitsStored:
+                remarks += (f"read as {bits} bits ({dataset.BitsStored} stored)",)
+            remarks += orientation
     except pydicom.errors.InvalidDicomError as error:
         raise DataError(f"{path}: is not a DICOM file (no DICM prefix); export it again") from error
     except (*_DAMAGE, pydicom.errors.BytesLengthException) as error:
@@ -166,8 +171,18 @@ def _decoded(path: Path, dataset: Any) -> np.ndarray:
     return values
 
 
-def _table(path: Path, dataset: Any) -> tuple[images.Image, int]:
-    """Grey in [0, 1] of each value that the stored bits can hold, float32 (2^bits,), and the lowest such value."""
+def _depth(dataset: Any, values: np.ndarray) -> int:
+    """Bits that white has where nothing in the header says what is white: those stored, or 12 of 16 (see above)."""
+    stored = int(dataset.BitsStored)
+    windowed = dataset.get("VOILUTSequence") or None not in (
+        _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
+    )  # fmt: skip
+    return 12 if stored == 16 and values.dtype.kind == "u" and not windowed and values.max() <= 4095 else stored
+
+
+def _table(path: Path, dataset: Any, depth: int) -> tuple[images.Image, int]:
+    """Grey in [0, 1] of each value that the stored bits can hold, float32 (2^bits,), and the lowest such value. depth:
+    bits of full scale where the header has no window."""
     from pydicom.pixels.processing import apply_modality_lut
 
     bits, signed = int(dataset.BitsStored), int(dataset.get("PixelRepresentation", 0) or 0) == 1
@@ -178,7 +193,8 @@ def _table(path: Path, dataset: Any) -> tuple[images.Image, int]:
         raise DataError(f"{path}: DICOM: its rescale gives no finite values")
     grey = _of_interest(path, dataset, values)
     if grey is None:
-        bottom, top = values.min(), values.max()
+        used = values[: 1 << depth]  # of all stored bits but for unsigned values
+        bottom, top = used.min(), used.max()
         grey = (values - bottom) / (top - bottom) if top > bottom else np.zeros_like(values)
     if not np.isfinite(grey).all():
         raise DataError(f"{path}: DICOM: its VOI LUT or window gives no finite values")

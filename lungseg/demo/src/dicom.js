@@ -16,13 +16,16 @@ export function readDicom(bytes) {
     const data = dicomParser.parseDicom(bytes);
     const header = headerOf(data);
     const values = stored(bytes, data, header);
-    const { grey, low } = table(data, header);
+    const inferred = depthOf(data, header, values);
+    const { grey, low } = table(data, header, inferred);
     const pixels = new Float32Array(values.length);
     for (let k = 0; k < pixels.length; k++) pixels[k] = grey[Math.min(Math.max(values[k] - low, 0), grey.length - 1)];
     const modality = data.string("x00080060") ?? "";
     const remarks = RADIOGRAPHY.includes(modality) ? [] : [`modality ${modality.slice(0, 16)}`];
     const { rightAt, said } = orientationOf(data.string("x00200020") ?? "");
-    return { picture: image(header.rows, header.columns, pixels), ...spacingOf(data), rightAt, remarks: [...remarks, ...said] };
+    if (inferred < header.bits) remarks.push(`read as ${inferred} bits (${header.bits} stored)`);
+    remarks.push(...said);
+    return { picture: image(header.rows, header.columns, pixels), ...spacingOf(data), rightAt, remarks };
   });
 }
 
@@ -87,12 +90,23 @@ function stored(bytes, data, { rows, columns, allocated, bits, signed }) {
   return values;
 }
 
+/** Bits of an image's values: 12 where none of 16 stored bits is larger and no window says what is white, as of PNG. */
+function depthOf(data, { bits, signed }, values) {
+  if (bits !== 16 || signed || hasWindow(data)) return bits;
+  return values.every((value) => value <= 4095) ? 12 : bits;
+}
+
+function hasWindow(data) {
+  if (data.elements.x00283010?.items?.length) return true;
+  return data.floatString("x00281050") !== undefined && data.floatString("x00281051") !== undefined;
+}
+
 /** Grey in [0, 1] of each value that the stored bits can hold, and the lowest such value. */
-function table(data, { bits, signed, inverted }) {
+function table(data, { bits, signed, inverted }, used) {
   const low = signed ? -(2 ** (bits - 1)) : 0;
   const values = rescaled(data, signed, Float64Array.from({ length: 2 ** bits }, (_, k) => low + k));
   if (!values.every(Number.isFinite)) refuse("its rescale gives no finite values");
-  const grey = ofInterest(data, signed, values) ?? fullScale(values);
+  const grey = ofInterest(data, signed, values) ?? fullScale(values, values.subarray(0, 2 ** used));
   if (!grey.every(Number.isFinite)) refuse("its VOI LUT or window gives no finite values");
   return { low, grey: Float32Array.from(grey, (value) => {
     const cut = Math.min(Math.max(value, 0), 1);
@@ -128,8 +142,8 @@ function firstInput(set, signed) {
   return signed ? set.int16("x00283002", 1) : set.uint16("x00283002", 1);
 }
 
-function fullScale(values) {
-  const [bottom, top] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
+function fullScale(values, used) {
+  const [bottom, top] = used.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
   return values.map((value) => (top > bottom ? (value - bottom) / (top - bottom) : 0));
 }
 
