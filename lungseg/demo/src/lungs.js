@@ -6,6 +6,8 @@ const LEAST_PIECE = 0.01;
 const LEAST_LUNG = 0.1;
 const UNSTABLE = 0.95;
 const WIDER = 0.1;
+const NO_MORE = 1e-3;
+const COLUMNS = [[0.42, 0.58], [0.2, 0.35], [0.65, 0.8]];
 const BLEND = 8;
 const ROUNDING = 1e-5;
 
@@ -89,10 +91,33 @@ function unusualOf(picture, share, usual) {
   const n = picture.data.length;
   const mean = picture.data.reduce((sum, value) => sum + value, 0) / n;
   const deviation = Math.sqrt(picture.data.reduce((sum, value) => sum + (value - mean) ** 2, 0) / n);
-  const found = [];
+  const found = looksInverted(picture, mean) ? ["looks inverted"] : [];
   if (outside(mean, usual.mean) || outside(deviation, usual.standard_deviation)) found.push("unusual exposure");
   if (share !== null && outside(share, usual.lung_share)) found.push("unusual area");
   return found;
+}
+
+/** Whether bones are black: the edge is brighter than the whole, and the middle darker than the lungs beside it. */
+function looksInverted({ height, width, data }, mean) {
+  const part = (top, bottom, from, to) => {
+    let [sum, n] = [0, 0];
+    for (let y = top; y < bottom; y++) for (let x = from; x < to; x++, n++) sum += data[y * width + x];
+    return [sum, n];
+  };
+  const sides = [part(0, 1, 0, width), part(height - 1, height, 0, width), part(0, height, 0, 1), part(0, height, width - 1, width)];
+  const edge = sides.reduce((sum, [one]) => sum + one, 0) / (2 * (width + height));
+  const quarter = Math.floor(height / 4);
+  const [middle, right, left] = COLUMNS.map(([from, to]) => {
+    const [sum, n] = part(quarter, height - quarter, rounded(from * width), rounded(to * width));
+    return sum / n;
+  });
+  return edge - mean > NO_MORE && (right + left) / 2 - middle > NO_MORE;
+}
+
+/** As Python rounds: a half to the even number. */
+function rounded(value) {
+  const up = Math.round(value);
+  return up - value === 0.5 && up % 2 ? up - 1 : up;
 }
 
 function outside(value, bounds) {
