@@ -37,12 +37,14 @@ def exported(tmp_path_factory):
 def test_the_command_ends_with_4_for_a_bad_file_3_for_only_bad_ones_and_0_for_none(exported, tmp_path, capsys):
     write(tmp_path / "good.png", picture(0))
     (tmp_path / "bad.png").write_bytes(b"no")
+    (tmp_path / "readings.txt").touch()
     model, out = ["--model", str(exported), "--threads", "1"], tmp_path / "out"
     assert main(["predict", str(tmp_path / "good.png"), "--out", str(out), *model]) == 0
     assert capsys.readouterr().out.strip() == str(out / "lungs.csv")
     assert main(["predict", str(tmp_path), "--out", str(out), *model]) == 4
     shown = capsys.readouterr()
     assert "bad.png: is not a PNG" in shown.err
+    assert f"{tmp_path}: left out of its files: 1 .txt" in shown.err
     assert "1 segmented, 0 skipped, 1 failed" in shown.err
     assert main(["predict", str(tmp_path / "bad.png"), "--out", str(out), *model]) == 3
     assert main(["predict", str(tmp_path / "none.png"), "--out", str(out), *model]) == 3

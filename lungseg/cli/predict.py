@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lungseg import inputs, model_folder, prediction
 
     model = model_folder.find(arguments.model)
-    items = inputs.items(arguments.inputs, arguments.out)
+    items = inputs.items(arguments.inputs, arguments.out, tell)
     if arguments.dicom_seg:
         from lungseg import dicom_seg
 
