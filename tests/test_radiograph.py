@@ -110,7 +110,7 @@ def test_a_picture_that_viewers_turn_is_used_as_stored_and_says_so(tmp_path, ord
         ({339: 2}, "signed or floating-point samples"),
         ({262: 0}, "white is zero"),
         ({262: 3}, "palette"),
-        ({259: 7}, "compression 7"),
+        ({259: 7}, r"compression 7 \(JPEG\); save it uncompressed, or with LZW, deflate or PackBits$"),
         ({277: 2}, "2 samples"),
         ({274: 6}, "orientation 6"),
     ],
