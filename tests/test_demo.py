@@ -182,7 +182,7 @@ def write_all(root):
     signed = (bits12.astype(np.int32) - 2048).astype(np.int16)
     dicom_files.write(root / "plain.dcm", bits12, BitsStored=12)
     dicom_files.write(root / "mirrored.dcm", bits12, BitsStored=12, PatientOrientation=["R", "F"])
-    dicom_files.write(root / "turned.dcm", bits12, BitsStored=12, PatientOrientation=["F", "R"])
+    dicom_files.write(root / "turned.dcm", bits12, BitsStored=12, PatientOrientation=["F", "R"], ViewPosition="LL")
     dicom_files.write(root / "12 bits of 16.dcm", bits12)
     dicom_files.write(
         root / "inverted, window, spacing.dcm", (4095 - bits12).astype(np.uint16), BitsStored=12,

@@ -7,6 +7,7 @@ import { checkSize } from "./png.js";
 
 const UNCOMPRESSED = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"];
 const RADIOGRAPHY = ["", "CR", "DX", "DR", "RF", "RG", "XA", "OT", "SC", "IO", "MG", "PX"];
+const FRONTAL = ["", "AP", "PA"];
 const PYTHON = "`lungseg predict` reads it, or export it uncompressed";
 
 export function readDicom(bytes) {
@@ -21,7 +22,9 @@ export function readDicom(bytes) {
     const pixels = new Float32Array(values.length);
     for (let k = 0; k < pixels.length; k++) pixels[k] = grey[Math.min(Math.max(values[k] - low, 0), grey.length - 1)];
     const modality = data.string("x00080060") ?? "";
+    const view = (data.string("x00185101") ?? "").trim().slice(0, 16);
     const remarks = RADIOGRAPHY.includes(modality) ? [] : [`modality ${modality.slice(0, 16)}`];
+    if (!FRONTAL.includes(view.toUpperCase())) remarks.push(`view ${view}`);
     const { rightAt, said } = orientationOf(data.string("x00200020") ?? "");
     if (inferred < header.bits) remarks.push(`read as ${inferred} bits (${header.bits} stored)`);
     remarks.push(...said);
