@@ -134,7 +134,8 @@ def _tell_left_out(
     """Say how many files were left out: of earlier runs, without the tables, and others by their endings."""
     written = sum(path.name != TABLE for path in own)
     said = [f"{written} that earlier runs wrote"] * (written > 0)
-    endings = Counter(path.suffix.lower() for path in others).most_common()
+    counted = Counter(path.suffix.lower() for path in others)
+    endings = sorted(counted.items(), key=lambda of: (-of[1], of[0]))
     said += [f"{n} {ending or 'without an ending'}" for ending, n in endings[:_MOST_ENDINGS]]
     if rest := sum(n for _, n in endings[_MOST_ENDINGS:]):
         said.append(f"{rest} of other endings")
