@@ -17,7 +17,7 @@ from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.evaluation import Evaluation
 from lungseg.model_folder import ModelFolder
-from lungseg.postprocessing import two_lungs
+from lungseg.postprocessing import lungs_at
 
 if TYPE_CHECKING:
     import keras
@@ -78,10 +78,10 @@ def predict(
     size = folder.card.size
     small = np.stack([images.resize_image(image, size) for image in checked]) if checked else np.empty((0, *size))
     result = network(small.astype(np.float32, copy=False))
-    if postprocess and not probabilities:
-        result = np.stack([two_lungs(p, folder.card.threshold) for p in result]) if len(result) else result
-    maps = (images.resize_image(p, image.shape) for p, image in zip(result, checked, strict=True))
-    return [large if probabilities else np.asarray(large >= folder.card.threshold) for large in maps]
+    pairs = zip(result, (image.shape for image in checked), strict=True)
+    if probabilities:
+        return [images.resize_image(p, shape) for p, shape in pairs]
+    return [lungs_at(p, shape, folder.card.threshold, postprocess=postprocess) for p, shape in pairs]
 
 
 def evaluate(

@@ -3,7 +3,8 @@
 Stored values become grey values in the order of the standard (PS3.4 N.2): modality LUT or rescale, VOI LUT or window,
 then the inversion of MONOCHROME1. Each step is a function of one value, so it is applied to a table of all stored
 values, which takes a hundredth of the time and memory that the image itself would. Full scale is that of the stored
-bits, never the image's own maximum.
+bits, never the image's own maximum; but 16 stored bits without a window are taken for 12 where no value needs more, as
+of a PNG (``images.scaled``): some exports write 16 whatever the detector gave.
 """
 
 from __future__ import annotations
@@ -56,15 +57,20 @@ def read(path: Path) -> Radiograph:
             _refuse(path, dataset)
             spacing, source = _spacing(dataset)
             values = _decoded(path, dataset)
-            table, low = _table(path, dataset)
+            bits = _depth(dataset, values)
+            table, low = _table(path, dataset, bits)
             pixels = _looked_up(values, table, low)
+            right_at, orientation = _orientation(dataset)
             remarks = _remarks(dataset)
+            if bits < dataset.BitsStored:
+                remarks += (f"read as {bits} bits ({dataset.BitsStored} stored)",)
+            remarks += orientation
     except pydicom.errors.InvalidDicomError as error:
         raise DataError(f"{path}: is not a DICOM file (no DICM prefix); export it again") from error
     except (*_DAMAGE, pydicom.errors.BytesLengthException) as error:
         first = " ".join(str(error).split())[:160]
         raise DataError(f"{path}: damaged DICOM ({type(error).__name__}: {first}); export it again") from error
-    return Radiograph(pixels, spacing, source, remarks)
+    return Radiograph(pixels, spacing, source, remarks, right_at)
 
 
 def may_hold_image(path: Path) -> bool:
@@ -111,12 +117,25 @@ def _refuse(path: Path, dataset: Any) -> None:
 
 
 def _remarks(dataset: Any) -> tuple[str, ...]:
-    """What makes it another picture than a frontal radiograph seen from the front, as far as the header says."""
+    """What makes it another picture than a frontal radiograph, as far as the header says."""
     modality, view = (str(dataset.get(name, "") or "").strip()[:16] for name in ("Modality", "ViewPosition"))
-    along_row = str(next(iter(dataset.get("PatientOrientation") or ()), "")).upper()  # to which side columns grow
     result = [] if modality in RADIOGRAPHY else [f"modality {modality}"]
-    result += [] if view.upper() in FRONTAL else [f"view {view}"]
-    return (*result, "mirrored: right and left are swapped") if along_row.startswith("R") else tuple(result)
+    return (*result, *([] if view.upper() in FRONTAL else [f"view {view}"]))
+
+
+def _orientation(dataset: Any) -> tuple[str | None, tuple[str, ...]]:
+    """At which of the image's sides the patient's right is, see ``Radiograph``, and what there is to say of it.
+
+    PatientOrientation (PS3.3 C.7.6.1.1.1) has the directions in which rows and columns run, the main one of each first:
+    L and F, to the patient's left and feet, in a radiograph as it is shown. One that is not stated is taken for that.
+    """
+    given = dataset.get("PatientOrientation") or ()
+    stated = [str(value).strip().upper() for value in ([given] if isinstance(given, str) else given)]
+    along, down = (value[:1] for value in [*stated, "", ""][:2])
+    if along not in ("", "L", "R") or down not in ("", "F"):
+        said = "\\".join(text[:4] for text in stated[:2])
+        return None, (f"orientation {said}: sides not named",)
+    return ("right", ("mirrored: the right lung is at the image's right",)) if along == "R" else ("left", ())
 
 
 def _number(path: Path, dataset: Any, name: str, default: int | None = None) -> int:
@@ -152,8 +171,18 @@ def _decoded(path: Path, dataset: Any) -> np.ndarray:
     return values
 
 
-def _table(path: Path, dataset: Any) -> tuple[images.Image, int]:
-    """Grey in [0, 1] of each value that the stored bits can hold, float32 (2^bits,), and the lowest such value."""
+def _depth(dataset: Any, values: np.ndarray) -> int:
+    """Bits that white has where nothing in the header says what is white: those stored, or 12 of 16 (see above)."""
+    stored = int(dataset.BitsStored)
+    windowed = dataset.get("VOILUTSequence") or None not in (
+        _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
+    )  # fmt: skip
+    return 12 if stored == 16 and values.dtype.kind == "u" and not windowed and values.max() <= 4095 else stored
+
+
+def _table(path: Path, dataset: Any, depth: int) -> tuple[images.Image, int]:
+    """Grey in [0, 1] of each value that the stored bits can hold, float32 (2^bits,), and the lowest such value. depth:
+    bits of full scale where the header has no window."""
     from pydicom.pixels.processing import apply_modality_lut
 
     bits, signed = int(dataset.BitsStored), int(dataset.get("PixelRepresentation", 0) or 0) == 1
@@ -164,7 +193,8 @@ def _table(path: Path, dataset: Any) -> tuple[images.Image, int]:
         raise DataError(f"{path}: DICOM: its rescale gives no finite values")
     grey = _of_interest(path, dataset, values)
     if grey is None:
-        bottom, top = values.min(), values.max()
+        used = values[: 1 << depth]  # of all stored bits but for unsigned values
+        bottom, top = used.min(), used.max()
         grey = (values - bottom) / (top - bottom) if top > bottom else np.zeros_like(values)
     if not np.isfinite(grey).all():
         raise DataError(f"{path}: DICOM: its VOI LUT or window gives no finite values")

@@ -74,6 +74,8 @@ def segmentation_bytes(path: Path, right: images.Mask, left: images.Mask, card: 
                 content_description="Lung fields; research only",
                 omit_empty_frames=False,  # a lung that was not found is an empty segment, not a missing one
             )
+            if source.get("PatientOrientation"):  # which highdicom leaves out: a viewer is to know a mirrored image
+                made.PatientOrientation = source.PatientOrientation
             buffer = io.BytesIO()
             made.save_as(buffer)
     except (AttributeError, KeyError, ValueError, TypeError) as error:

@@ -16,7 +16,7 @@ from lungseg.case_files import depth_of, read_case
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.intervals import ALIKE, FEW, MIN_PATIENTS, NORMAL, RESAMPLES, SEED, quantile
-from lungseg.postprocessing import two_lungs
+from lungseg.postprocessing import lungs_at, two_lungs
 
 BATCH = 16
 
@@ -57,17 +57,19 @@ class Evaluation:
 
 
 def score(
-    case: Case, probability: np.ndarray, threshold: float, target: images.Mask, small: images.Mask
-) -> dict[str, Any]:
+    case: Case, probability: np.ndarray, threshold: float, target: images.Mask, small: images.Mask, *,
+    postprocess: bool = True,
+) -> dict[str, Any]:  # fmt: skip
     """Scores of one image: probability float32 (h, w), ground truth bool (H, W) as stored, small bool (h, w) as the
-    network would have it."""
+    network would have it. postprocess: of masks after ``lungseg.postprocessing`` (of a map after it, the same)."""
     from lungseg import metrics
 
-    prediction = images.mask_at(probability, target.shape, threshold)
+    prediction = lungs_at(probability, target.shape, threshold, postprocess=postprocess)
+    at_network = np.asarray((two_lungs(probability, threshold) if postprocess else probability) >= threshold)
     rows, columns = (large / little for large, little in zip(target.shape, small.shape, strict=True))
     spacing = case.spacing_mm and (case.spacing_mm[0] * rows, case.spacing_mm[1] * columns)
     result = {
-        "network": metrics.score_at_stored(small, np.asarray(probability >= threshold), spacing),
+        "network": metrics.score_at_stored(small, at_network, spacing),
         "stored": metrics.score_at_stored(target, prediction, case.spacing_mm),
     }
     for scores in result.values():
@@ -103,8 +105,8 @@ def evaluate(
             read.append((case, images.resize_image(image, size), target))
         if read and not problems:
             for (case, _, target), probability in zip(read, network(np.stack([r[1] for r in read])), strict=True):
-                final = two_lungs(probability, threshold) if postprocess else probability
-                result.append(score(case, final, threshold, target, images.resize_mask(target, size)))
+                small = images.resize_mask(target, size)
+                result.append(score(case, probability, threshold, target, small, postprocess=postprocess))
         done += len(part)
         if watch:
             watch(done, len(cases))

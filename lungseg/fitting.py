@@ -21,7 +21,7 @@ from lungseg.case_files import read_stored_mask
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.model_folder import ModelFolder
-from lungseg.postprocessing import STATED, two_lungs
+from lungseg.postprocessing import STATED
 from lungseg.prepare import Prepared, prepare
 from lungseg.pretrained import Pretrained
 from lungseg.recipes import Recipe
@@ -280,8 +280,8 @@ class _Job:
             ids = fold.test[start : start + training.BATCH]
             images, masks = self.prepared.take(ids)
             for key, values, mask in zip(ids, training.probabilities(model, images), masks, strict=True):
-                final, target = two_lungs(values, self.recipe.threshold), read_stored_mask(case_of[key])
-                result.append(evaluation.score(case_of[key], final, self.recipe.threshold, target, mask))
+                target = read_stored_mask(case_of[key])
+                result.append(evaluation.score(case_of[key], values, self.recipe.threshold, target, mask))
         return result
 
 

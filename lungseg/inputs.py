@@ -6,15 +6,18 @@ import argparse
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungseg import terminal
+from lungseg import csv_file, terminal
 from lungseg.errors import DataError, UsageError
 from lungseg.radiograph import ENDINGS
 
+TABLE = "lungs.csv"
+BESIDE = ("overlay", "probability", "right", "left", "seg")  # kinds of files beside a mask
 _WILD = "*?["
+_MOST_ENDINGS = 5  # that are counted each
 
 
 @dataclass(frozen=True)
@@ -27,25 +30,47 @@ class Item:
     stem: str
 
 
-def items(given: Iterable[str], out: Path) -> list[Item]:
+def output(folder: Path, stem: str, kind: str) -> Path:
+    """The file of an item's mask, or of what is written beside it."""
+    return folder / f"{stem}_{kind}{'.dcm' if kind == 'seg' else '.png'}"
+
+
+def beside(folder: Path, row: Mapping[str, str]) -> dict[str, Path]:
+    """The files beside a row's mask that the table says were written with it, by their kinds."""
+    texts = [text for text in row.get("beside", "").split("; ") if not text.startswith("no ")]
+    stem = row.get("mask", "").removesuffix("_mask.png")
+    return {kind: output(folder, stem, kind) for kind in map(kind_of, texts) if stem and kind in BESIDE}
+
+
+def kind_of(text: str) -> str:
+    """The kind of a file as a table's column ``beside`` names it: ``overlay 1024``, or ``no right`` of one withheld."""
+    return text.removeprefix("no ").partition(" ")[0]
+
+
+def items(given: Iterable[str], out: Path, say: Callable[[str], None] | None = None) -> list[Item]:
     """Files, folders (all below them whose names end as a radiograph's do, and DICOM files of whatever name) and globs,
     in the order given, each once.
 
-    Files in ``out`` are left out of a folder or glob that holds others. Two files that would write the same outputs
-    keep their endings in the names of these. Raises DataError for a path that is not there, a folder that cannot be
-    listed and a folder or glob without any file, UsageError for an empty path and where ``out`` is the very folder that
-    is read: its masks would be read the next time.
+    Of a folder or glob, files in ``out`` are left out, and so is what a ``lungs.csv`` beside or above them lists as
+    written. say: told of each folder or glob how many files were left out, and their endings. Two files that would
+    write the same outputs keep their endings in the names of these. Raises DataError for a path that is not there, a
+    folder that cannot be listed and a folder or glob without any file, UsageError for an empty path and where ``out``
+    is the very folder that is read: its masks would be read the next time.
     """
     result: dict[Path, str] = {}
     problems: list[str] = []
+    predicted = _Predicted()
     for text in given:
         path = _path(text)
         if path.is_dir():
-            inside = sorted(p for p in _below(path, problems) if _is_radiograph(p))
             if out.resolve() == path.resolve():
                 raise UsageError(f"{out}: is the folder of the images; choose another --out, or one inside it")
             local = path.resolve() in out.resolve().parents
-            named = [(p, p.relative_to(path).as_posix()) for p in inside if not (local and _within(p, out))]
+            inside = sorted(p for p in _below(path, problems) if not (local and _within(p, out)))
+            own = [p for p in inside if p in predicted]
+            kept = [p for p in inside if p not in predicted and _is_radiograph(p)]
+            named = [(p, p.relative_to(path).as_posix()) for p in kept]
+            _tell_left_out(say, text, own, set(inside) - {*own, *kept})
             what = f"holds no file that ends in {', '.join(ENDINGS)}, and no other DICOM file"
         elif path.exists() or not any(c in text for c in _WILD):
             named, what = [(path, path.name)], ""
@@ -54,9 +79,12 @@ def items(given: Iterable[str], out: Path) -> list[Item]:
         else:
             matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
             matches = [p for p in matches if p.is_file()]
-            named = [(p, p.name) for p in matches if not _within(p, out)]
-            if matches and not named:
+            elsewhere = [p for p in matches if not _within(p, out)]
+            if matches and not elsewhere:
                 raise UsageError(f"{out}: is the folder of the images that {text} matches; choose another --out")
+            own = [p for p in elsewhere if p in predicted]
+            named = [(p, p.name) for p in elsewhere if p not in predicted]
+            _tell_left_out(say, text, own, ())
             what = "matches no file"
         if not named:
             problems.append(f"{text}: {what}")
@@ -65,6 +93,54 @@ def items(given: Iterable[str], out: Path) -> list[Item]:
     if problems:
         raise DataError(problems)
     return _named(result)
+
+
+class _Predicted:
+    """What earlier runs wrote, by the tables in the folders above a file, each read once."""
+
+    def __init__(self) -> None:
+        self.of_folder: dict[Path, frozenset[Path]] = {}
+
+    def __contains__(self, path: Path) -> bool:
+        path = path.absolute()
+        return any(path in self._listed(folder) for folder in path.parents)
+
+    def _listed(self, folder: Path) -> frozenset[Path]:
+        if folder not in self.of_folder:
+            self.of_folder[folder] = frozenset(_listed(folder))
+        return self.of_folder[folder]
+
+
+def _listed(folder: Path) -> Iterator[Path]:
+    """The table of a folder, and what it lists as written; nothing where there is none, or another kind of table."""
+    if not (folder / TABLE).is_file():
+        return
+    try:
+        columns, rows = csv_file.read(folder / TABLE)
+    except DataError:
+        return
+    if not {"file", "mask", "input_sha256"} <= set(columns):
+        return
+    yield folder / TABLE
+    for row in rows:
+        if row.get("mask"):
+            yield folder / row["mask"]
+            yield from beside(folder, row).values()
+
+
+def _tell_left_out(
+    say: Callable[[str], None] | None, text: str, own: Collection[Path], others: Collection[Path]
+) -> None:
+    """Say how many files were left out: of earlier runs, without the tables, and others by their endings."""
+    written = sum(path.name != TABLE for path in own)
+    said = [f"{written} that earlier runs wrote"] * (written > 0)
+    counted = Counter(path.suffix.lower() for path in others)
+    endings = sorted(counted.items(), key=lambda of: (-of[1], of[0]))
+    said += [f"{n} {ending or 'without an ending'}" for ending, n in endings[:_MOST_ENDINGS]]
+    if rest := sum(n for _, n in endings[_MOST_ENDINGS:]):
+        said.append(f"{rest} of other endings")
+    if said and say:
+        say(f"{text}: left out of its files: {', '.join(said)}")
 
 
 def _is_radiograph(path: Path) -> bool:

@@ -83,7 +83,9 @@ def _header(path: Path, start: bytes) -> Header:
     if depth not in (1, 8, 16) or colour not in _CHANNELS:
         raise DataError(f"{path}: {depth}-bit PNG of colour type {colour}; 1, 8 or 16 bit are accepted")
     if colour == 3:
-        raise DataError(f"{path}: palette PNG, whose labels decoders remap to luminance; save it as grey")
+        raise DataError(
+            f"{path}: palette PNG, whose values are numbers of colours, not grey or labels; save it as grey"
+        )
     return Header(width, height, depth, colour)
 
 

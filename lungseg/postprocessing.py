@@ -11,17 +11,40 @@ STATED = "post-processed (two largest pieces, holes filled)"  # of a score, on a
 
 
 def two_lungs(probability: images.Image, threshold: float) -> images.Image:
-    """The map float32 (h, w), at the network's size, whose mask is post-processed: 0 in all but the two largest pieces,
-    1 in the holes of these; elsewhere as it was.
+    """The map float32 (h, w) whose mask is post-processed: 0 in all but the two largest pieces, 1 in the holes of
+    these; elsewhere as it was.
 
-    Pieces are 8-connected, holes 4-connected. A second piece below a tenth of the first goes, too. Done here and not on
-    the enlarged mask, because it takes no time at 128 px; bilinear enlargement brings no piece back.
+    Pieces are 8-connected, holes 4-connected. A second piece below a tenth of the first goes, too. Enlarged, the mask
+    may fall apart again: ``lungs_at``.
     """
     mask = np.asarray(probability >= threshold)
-    labels, areas, _ = images.pieces(mask)
-    if len(areas) == 0:
+    if not mask.any():
         return probability
-    largest = np.argsort(-areas, kind="stable")[:2]
-    kept = np.isin(labels, largest[areas[largest] >= LEAST_LUNG * areas[largest[0]]] + 1)
+    kept = _two_largest(mask)
     alone = np.where(mask & ~kept, np.float32(0), probability)
     return np.asarray(np.where(images.holes(kept), np.float32(1), alone), np.float32)
+
+
+def lungs_at(
+    probability: images.Image, size: tuple[int, int], threshold: float, *, postprocess: bool = True
+) -> images.Mask:
+    """The mask bool (H, W) at an image's own size of a network's map float32 (h, w), post-processed unless told not to.
+
+    Post-processed twice: on the map, so that a piece that goes does not join a lung; and as enlarged,
+    because there a bridge of one pixel, or a diagonal one, may break and leave a third piece, and a narrow bay close
+    into a hole.
+    """
+    if not postprocess:
+        return images.mask_at(probability, size, threshold)
+    kept = _two_largest(images.mask_at(two_lungs(probability, threshold), size, threshold))
+    return np.asarray(kept | images.holes(kept))
+
+
+def _two_largest(mask: images.Mask) -> images.Mask:
+    """The largest piece of a mask bool (H, W) and, if it is no speck beside it, the second."""
+    labels, areas, _ = images.pieces(mask)
+    kept = np.zeros(mask.shape, bool)
+    for k in np.argsort(-areas, kind="stable")[:2]:
+        if areas[k] >= LEAST_LUNG * areas.max():
+            kept |= labels == k + 1  # one at a time: an index of 8 bytes for each pixel would be 160 MB
+    return kept

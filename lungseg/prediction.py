@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lungseg import atomic, images, lungs, radiograph
+from lungseg import atomic, csv_file, images, lungs, radiograph
 from lungseg.card import Card
 from lungseg.errors import DataError, LungsegError
 from lungseg.evaluation import Network
-from lungseg.inputs import Item, refuse_overwriting
+from lungseg.inputs import TABLE, Item, beside, kind_of, output, refuse_overwriting
 from lungseg.metrics.overlap import border
-from lungseg.postprocessing import two_lungs
-from lungseg.prediction_table import TABLE, Table, file_sha256
+from lungseg.postprocessing import lungs_at
+from lungseg.prediction_table import Table, file_sha256
 from lungseg.radiograph import Radiograph
 from lungseg.terminal import tell as say
 
@@ -44,10 +44,12 @@ class Wanted:
         """The files of one item by what they are."""
         kinds = ["mask"] + ["overlay"] * self.overlays + ["probability"] * self.probabilities
         kinds += ["right", "left"] * self.sides
-        result = {kind: out / f"{item.stem}_{kind}.png" for kind in kinds}
-        if self.dicom_seg and is_dicom(item.path):
-            result["seg"] = out / f"{item.stem}_seg.dcm"
-        return result
+        kinds += ["seg"] * (self.dicom_seg and is_dicom(item.path))
+        return {kind: output(out, item.stem, kind) for kind in kinds}
+
+    def described(self, kinds: Iterable[str]) -> list[str]:
+        """How the table names files beside a mask: an overlay with its size, since one of another size is another."""
+        return [f"overlay {self.longest}" if kind == "overlay" else kind for kind in kinds if kind != "mask"]
 
 
 def is_dicom(path: Path) -> bool:
@@ -87,7 +89,9 @@ def predict(
 
     ``lungs.csv`` gets a row as soon as a file's mask is there, and is put into the items' order at the end, so that a
     killed run goes on with ``skip_existing``: files whose outputs and row are there, of this model, are passed over.
-    Rows of other files, from earlier runs, stay. Another command that predicts into ``out`` is waited for.
+    What is beside a mask always belongs to it: where a mask changes, what an earlier run wrote beside the old one and
+    this run does not write is removed. Rows of other files, from earlier runs, stay. Another command that predicts into
+    ``out`` is waited for.
     tta: whether the network averages over test-time augmentation. postprocess: write masks after
     ``lungseg.postprocessing``; maps, flags and pieces are of the network's. The table states both with the model.
     watch: receives each item with its error or None. A file that cannot be used is reported and skipped; raises
@@ -100,8 +104,11 @@ def predict(
         _remove_abandoned({path.parent for path in written})
         masks = {item: wanted.paths(out, item)["mask"] for item in items}
         table, tally = Table(out, masks, written[:-1]), Tally()
+        earlier = (beside(out, table.row_of(item.name, mask)) for item, mask in masks.items())
+        refuse_overwriting(items, (path for paths in earlier for path in paths.values()))
         longest = _longest_name(out)
         model = f"{card.name} {card.weights_sha256[:12]}{' tta' * tta}{' post-processed' * postprocess}"
+        model = csv_file.on_one_line(model)  # as a row gives it back
         tell = watch or (lambda item, error, tally: None)
 
         def failed(item: Item, error: LungsegError) -> None:
@@ -112,15 +119,12 @@ def predict(
 
         todo, unfit = [], []
         for item in items:
-            length = max(len(os.fsencode(path.name)) for path in wanted.paths(out, item).values())
+            paths = wanted.paths(out, item)
+            length = max(len(os.fsencode(path.name)) for path in paths.values())
             if length > longest:
                 problem = f"names of its outputs have up to {length} bytes, where {out} takes {longest}"
                 unfit.append((item, DataError(f"{item.path}: {problem}; rename the file")))
-            elif (
-                skip_existing
-                and table.has(item.name, model)
-                and all(p.exists() for p in wanted.paths(out, item).values())
-            ):
+            elif skip_existing and table.is_done(item.name, model, paths, wanted.described(paths)):
                 tally.skipped += 1
                 tell(item, None, tally)
             else:
@@ -131,11 +135,11 @@ def predict(
             for batch in _batches(todo, card, wanted, failed):
                 for read, probability in zip(batch, network(np.stack([one.small for one in batch])), strict=True):
                     try:
-                        row = _write(read, probability, card, wanted, out, postprocess)
+                        row = _write(read, probability, card, wanted, table, model, postprocess)
                     except DataError as error:
                         failed(read.item, error)
                         continue
-                    table.add({**row, "model": model})
+                    table.add(row)
                     tally.done += 1
                     tell(read.item, None, tally)
                 batch.clear()  # before the next is read
@@ -207,32 +211,50 @@ def _read(item: Item, card: Card, wanted: Wanted) -> _Read:
 
 
 def _write(
-    read: _Read, probability: images.Image, card: Card, wanted: Wanted, out: Path, postprocess: bool
+    read: _Read, probability: images.Image, card: Card, wanted: Wanted, table: Table, model: str, postprocess: bool
 ) -> dict[str, str]:
     """Write one item's files, the mask last, and return its row."""
+    out = table.folder
     paths = wanted.paths(out, read.item)
     result = lungs.findings(probability, read.small, card.threshold, card.exposure)
     deep = None
     if wanted.probabilities:
         deep = (images.resize_image(probability, read.shape) * 65535 + 0.5).astype(np.uint16)
-    final = two_lungs(probability, card.threshold) if postprocess else probability
-    mask = images.mask_at(final, read.shape, card.threshold)
-    side = images.resize_image(lungs.right_side(np.asarray(final >= card.threshold)), read.shape)
-    right = mask & np.asarray(side >= 0.5)
+    mask = lungs_at(probability, read.shape, card.threshold, postprocess=postprocess)
+    # of the mask as written: at the network's size lungs may still be one piece, and what was dropped the other
+    side = images.resize_image(lungs.right_side(images.resize_mask(mask, card.size)), read.shape)
+    right_at = read.about.right_at
+    right = mask & (np.asarray(side < 0.5) if right_at == "right" else np.asarray(side >= 0.5))
     del side
+    withheld = [kind for kind in paths if kind in ("right", "left", "seg") and right_at is None]
+    if withheld:
+        why = "by its header it is no upright frontal view, so its lungs cannot be told apart"
+        say(f"{read.item.path}: {why}; not written: {', '.join(withheld)}")
+    paths = {kind: path for kind, path in paths.items() if kind not in withheld}
     areas = int(np.count_nonzero(mask)), int(np.count_nonzero(right))
-    if "seg" in paths:  # first: of an image that allows none, no other file is to be left
+    made: dict[str, bytes] = {}
+    if "seg" in paths:  # first: of an image that allows none, no other file is to be touched
         from lungseg import dicom_seg
 
-        atomic.write_bytes(paths["seg"], dicom_seg.segmentation_bytes(read.item.path, right, mask & ~right, card))
+        made["seg"] = dicom_seg.segmentation_bytes(read.item.path, right, mask & ~right, card)
+    made["mask"] = images.png_bytes(_bytes(mask))
+    also = wanted.described(paths) + [f"no {kind}" for kind in withheld]
+    before = table.row_of(read.item.name, paths["mask"])
+    if before and before["model"] == model and _holds(paths["mask"], made["mask"]):
+        # the same mask, to which what is beside it belongs as before
+        also += [text for text in before["beside"].split("; ") if kind_of(text) not in (*map(kind_of, also), "")]
+    elif before:  # and first of all: a run killed below leaves no mask beside files that are not of it
+        _remove([paths["mask"], *beside(out, before).values()])
+    if "seg" in paths:
+        atomic.write_bytes(paths["seg"], made["seg"])
     if deep is not None:
         atomic.write_bytes(paths["probability"], images.png_bytes(deep))
-    if wanted.sides:
+    if "right" in paths:
         atomic.write_bytes(paths["right"], images.png_bytes(_bytes(right)))
         atomic.write_bytes(paths["left"], images.png_bytes(_bytes(mask & ~right)))
     if wanted.overlays and read.preview is not None:
-        atomic.write_bytes(paths["overlay"], images.png_bytes(drawn(read.preview, final, card.threshold)))
-    atomic.write_bytes(paths["mask"], images.png_bytes(_bytes(mask)))
+        atomic.write_bytes(paths["overlay"], images.png_bytes(drawn(read.preview, mask)))
+    atomic.write_bytes(paths["mask"], made["mask"])
     spacing = read.about.spacing_mm
     factor = spacing[0] * spacing[1] if spacing else 1.0
     return {
@@ -242,14 +264,32 @@ def _write(
         "height": str(read.shape[0]),
         "width": str(read.shape[1]),
         **{name: _area(n * factor, spacing is not None) for name, n in (
-            ("area", areas[0]), ("right_area", areas[1]), ("left_area", areas[0] - areas[1]))},
+            ("area", areas[0]), ("right_area", areas[1]), ("left_area", areas[0] - areas[1]))
+            if name == "area" or right_at is not None},
         "unit": "mm2" if spacing else "px",
         "spacing_from": read.about.spacing_from,
         "pieces": str(result.pieces),
         "stability": f"{result.stability:.4f}",
         "flags": "; ".join((*result.flags, *read.about.remarks)),
+        "model": model,
         "input_sha256": read.sha256,
+        "beside": "; ".join(also),
     }  # fmt: skip
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise atomic.refused(path, error) from error
 
 
 def preview(image: images.Image, longest: int) -> images.Image:
@@ -258,10 +298,10 @@ def preview(image: images.Image, longest: int) -> images.Image:
     return images.resize_image(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
 
 
-def drawn(image: images.Image, probability: images.Image, threshold: float) -> np.ndarray:
-    """An overlay uint8 (h, w, 3) in red, green, blue: image float32 (h, w) in grey, with the lungs of a probability map
-    of any size tinted and outlined."""
-    mask = np.asarray(images.resize_image(probability, image.shape) >= threshold)
+def drawn(image: images.Image, mask: images.Mask) -> np.ndarray:
+    """An overlay uint8 (h, w, 3) in red, green, blue: image float32 (h, w) in grey, with the lungs of a mask of any
+    size tinted and outlined."""
+    mask = images.resize_mask(mask, (image.shape[0], image.shape[1]))
     low, high = float(image.min()), float(image.max())
     grey = (image - low) / (high - low) if high > low else image
     picture = np.repeat(255 * grey[..., None], 3, axis=2)

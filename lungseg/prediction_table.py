@@ -9,12 +9,11 @@ from pathlib import Path
 
 from lungseg import atomic, csv_file
 from lungseg.errors import DataError, UsageError
-from lungseg.inputs import Item
+from lungseg.inputs import TABLE, Item
 
-TABLE = "lungs.csv"
 COLUMNS = (
     "file", "status", "mask", "height", "width", "area", "right_area", "left_area", "unit", "spacing_from",
-    "pieces", "stability", "flags", "model", "input_sha256", "error",
+    "pieces", "stability", "flags", "model", "input_sha256", "beside", "error",
 )  # fmt: skip
 
 
@@ -105,10 +104,22 @@ class Table:
     def __exit__(self, *_: object) -> None:
         self.file.close()
 
-    def has(self, name: str, model: str) -> bool:
-        """Whether the table has a row of this file that says this model predicted it."""
+    def row_of(self, name: str, mask: Path) -> Mapping[str, str]:
+        """The row of this file, where it tells of this mask; else none."""
         row = self.rows.get(csv_file.on_one_line(name))
-        return row is not None and row["model"] == csv_file.on_one_line(model)
+        its = csv_file.on_one_line(mask.relative_to(self.folder).as_posix())
+        return row if row is not None and row["mask"] == its else {}
+
+    def is_done(self, name: str, model: str, paths: Mapping[str, Path], described: Iterable[str]) -> bool:
+        """Whether the row of this file says that this model predicted it, and that its files ``paths`` belong to the
+        mask and are there. described: how a row names those beside the mask."""
+        row = self.row_of(name, paths["mask"])
+        if not row or row["model"] != model:
+            return False
+        written = row["beside"].split("; ")
+        missing = {kind for kind, path in paths.items() if not path.exists()}
+        missing -= {text.removeprefix("no ") for text in written if text.startswith("no ")}
+        return not missing and all(text in written or f"no {text}" in written for text in described)
 
     def add(self, row: dict[str, str]) -> None:
         """Append a row, on disk at once."""
@@ -123,7 +134,7 @@ class Table:
         """Append the row of a file that cannot be used. Of a mask that an earlier run made of it, it still says so."""
         old = self.rows.get(csv_file.on_one_line(name))
         there = old is not None and old["mask"] != "" and (self.folder / old["mask"]).is_file()
-        kept = {column: old[column] for column in ("mask", "input_sha256")} if old and there else {}
+        kept = {column: old[column] for column in ("mask", "input_sha256", "beside")} if old and there else {}
         self.add({"file": name, "status": "error", **kept, "error": error})
 
     def finish(self, order: Sequence[str]) -> None:

@@ -22,12 +22,15 @@ _START = 132  # bytes that tell a file's kind; DICOM's letters are the last four
 @dataclass(frozen=True)
 class Radiograph:
     """pixels: float32 (H, W) in [0, 1], bones bright. spacing_mm: (row, column), None where unknown, and from which
-    element of the file. remarks: what a reader of the result should know, in words fit for a flag."""
+    element of the file. remarks: what a reader of the result should know, in words fit for a flag. right_at: the
+    image's side at which the patient's right is, ``left`` in a radiograph as it is shown; None where the file says that
+    it lies turned or upside down, or is of another view, so that neither is."""
 
     pixels: images.Image
     spacing_mm: tuple[float, float] | None = None
     spacing_from: str = ""
     remarks: tuple[str, ...] = ()
+    right_at: str | None = "left"
 
 
 def kind(path: Path) -> str | None:
@@ -66,7 +69,8 @@ def read(path: Path) -> Radiograph:
         raise DataError(f"{path}: {size[1]} x {size[0]} pixels; between 1 and {MAX_PIXELS:,} are accepted")
     turned = 1 if result == "tiff" else _orientation(data[: 1 << 16].partition(b"Exif\0\0")[2])
     remarks = () if turned in (0, 1) else (f"stored turned or mirrored (orientation {turned}), used as stored",)
-    return Radiograph(images.scaled(images.decode(path, data, size)), remarks=remarks)
+    right_at = {0: "left", 1: "left", 2: "right"}.get(turned)  # 2 is mirrored
+    return Radiograph(images.scaled(images.decode(path, data, size)), remarks=remarks, right_at=right_at)
 
 
 def _orientation(tiff: bytes) -> int:
@@ -112,7 +116,8 @@ def _jpeg_size(path: Path, data: bytes) -> tuple[int, int]:
 _SIZES = {1: 1, 3: 2, 4: 4}  # bytes of a TIFF value by its type: byte, short, long
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 259, 262, 274, 277
 _FORMAT = 339  # unsigned, signed or floating-point samples
-_COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
+_COMPRESSIONS = (1, 5, 8, 32773, 32946)  # none, LZW, deflate, PackBits, deflate under its older number
+_NAMED = {6: "6 (JPEG)", 7: "7 (JPEG)"}
 
 
 def _tiff_size(path: Path, data: bytes) -> tuple[int, int]:
@@ -133,7 +138,7 @@ def _tiff_size(path: Path, data: bytes) -> tuple[int, int]:
         height, width = values[_HEIGHT], values[_WIDTH]
     except (struct.error, KeyError) as error:
         raise DataError(f"{path}: damaged TIFF (its directory cannot be read); copy it again") from error
-    bits, samples = values.get(_BITS, 1), values.get(_SAMPLES, 1)
+    bits, samples, packed = values.get(_BITS, 1), values.get(_SAMPLES, 1), values.get(_COMPRESSION, 1)
     wrong = [
         (following != 0, "holds several images; save the radiograph alone"),
         (bits not in (8, 16), f"{bits} bits; 8 or 16 are accepted"),
@@ -143,8 +148,8 @@ def _tiff_size(path: Path, data: bytes) -> tuple[int, int]:
         (values.get(_PHOTOMETRIC, 1) not in (0, 1, 2), "palette or another colour model; save it as grey"),
         (values.get(_ORIENTATION, 1) not in (0, 1),  # OpenCV turns it, so that its mask would not fit the stored pixels
          f"stored turned or mirrored (orientation {values.get(_ORIENTATION)}); save it upright"),
-        (values.get(_COMPRESSION, 1) not in _COMPRESSIONS,
-         f"compression {values.get(_COMPRESSION)}; save it uncompressed, or with {', '.join(_COMPRESSIONS.values())}"),
+        (packed not in _COMPRESSIONS,
+         f"compression {_NAMED.get(packed, packed)}; save it uncompressed, or with LZW, deflate or PackBits"),
     ]  # fmt: skip
     for broken, what in wrong:
         if broken:

@@ -136,7 +136,9 @@ def test_another_depth_or_colour_type_is_refused_by_the_header_alone(folder, dep
 
 @pytest.mark.fault("F13")
 def test_a_palette_is_told_apart_from_a_kind_that_no_png_has(folder):
-    with pytest.raises(DataError, match=r"palette PNG, .*; save it as grey"):
+    with pytest.raises(
+        DataError, match=r"palette PNG, whose values are numbers of colours, not grey or labels; save it as grey"
+    ):
         read_header(saved(folder, header(20, 12, colour=PALETTE)))
 
 

@@ -31,6 +31,30 @@ def test_full_scale_is_that_of_the_stored_bits_not_the_images_maximum(tmp_path, 
     assert result.dtype == np.float32
 
 
+def test_twelve_bits_in_sixteen_stored_are_read_as_those_of_a_png(tmp_path):
+    from lungseg import images
+
+    images.write_png(tmp_path / "a.png", RAMP)
+    result = read(tmp_path)
+    np.testing.assert_allclose(result.pixels, radiograph.read(tmp_path / "a.png").pixels, atol=1e-6)
+    assert result.remarks == ("read as 12 bits (16 stored)",)
+    negative = read(tmp_path, PhotometricInterpretation="MONOCHROME1", RescaleSlope=2, RescaleIntercept=-9)
+    np.testing.assert_allclose(negative.pixels, 1 - RAMP / 4095, atol=1e-6)
+
+
+@pytest.mark.parametrize(("values", "elements"), [
+    (RAMP + np.uint16(1), {}),  # one value needs a thirteenth bit
+    (RAMP, {"WindowCenter": 32768, "WindowWidth": 65536, "VOILUTFunction": "LINEAR_EXACT"}),  # says what is white
+    (RAMP, {"BitsStored": 14}),
+    (RAMP.astype(np.int16), {}),
+])  # fmt: skip
+def test_a_depth_that_the_header_or_a_value_tells_is_kept(tmp_path, values, elements):
+    result = read(tmp_path, values, **elements)
+    assert result.remarks == ()
+    full, low = (1 << elements.get("BitsStored", 16)) - 1, 32768 * (values.dtype.kind == "i")
+    np.testing.assert_allclose(result.pixels, (values.astype(float) + low) / full, atol=1e-4)
+
+
 def test_monochrome1_is_the_negative_of_monochrome2(tmp_path):
     window = {"BitsStored": 12, "WindowCenter": 1500, "WindowWidth": 2000}
     plain = read(tmp_path, **window).pixels
@@ -122,20 +146,32 @@ def test_the_spacing_says_where_it_is_from(tmp_path, elements, spacing, source):
 
 
 def test_a_modality_that_is_no_radiograph_is_told(tmp_path):
-    assert read(tmp_path, Modality="CT").remarks == ("modality CT",)
-    assert read(tmp_path, Modality="DX").remarks == ()
+    assert read(tmp_path, Modality="CT", BitsStored=12).remarks == ("modality CT",)
+    assert read(tmp_path, Modality="DX", BitsStored=12).remarks == ()
 
 
 @pytest.mark.parametrize(("header", "remarks"), [
     ({"ViewPosition": "PA", "PatientOrientation": ["L", "F"]}, ()),
     ({"ViewPosition": "AP", "PatientOrientation": []}, ()),
     ({"ViewPosition": "LL"}, ("view LL",)),
-    ({"PatientOrientation": ["R", "F"]}, ("mirrored: right and left are swapped",)),
-    ({"ViewPosition": "RL", "PatientOrientation": ["P", "F"]}, ("view RL",)),
+    ({"PatientOrientation": ["R", "F"]}, ("mirrored: the right lung is at the image's right",)),
+    ({"PatientOrientation": ["F", "R"]}, ("orientation F\\R: sides not named",)),
+    ({"PatientOrientation": ["L", "H"]}, ("orientation L\\H: sides not named",)),
+    ({"PatientOrientation": ["RFP", "H"]}, ("orientation RFP\\H: sides not named",)),
+    ({"ViewPosition": "RL", "PatientOrientation": ["P", "F"]}, ("view RL", "orientation P\\F: sides not named")),
 ])  # fmt: skip
-def test_a_lateral_view_and_a_mirrored_image_are_told(tmp_path, header, remarks):
-    """Columns of a radiograph seen from the front run towards the patient's left (PS3.3 C.7.6.1.1.1)."""
-    assert read(tmp_path, **header).remarks == remarks
+def test_a_lateral_view_and_a_mirrored_or_turned_image_are_told(tmp_path, header, remarks):
+    """Rows of a radiograph seen from the front run towards the patient's left (PS3.3 C.7.6.1.1.1)."""
+    assert read(tmp_path, BitsStored=12, **header).remarks == remarks
+
+
+@pytest.mark.parametrize(("orientation", "right_at"), [
+    (["L", "F"], "left"), (["LF", "FR"], "left"), (None, "left"), ([], "left"), (["L", ""], "left"), (["L"], "left"),
+    (["R", "F"], "right"), ("R", "right"), (["R", "H"], None), (["L", "H"], None), (["F", "R"], None),
+    (["A", "F"], None),
+])  # fmt: skip
+def test_the_header_says_at_which_side_the_patients_right_is(tmp_path, orientation, right_at):
+    assert read(tmp_path, PatientOrientation=orientation).right_at == right_at
 
 
 @pytest.mark.parametrize(

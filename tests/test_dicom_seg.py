@@ -23,6 +23,7 @@ def whole(path, values, **elements):
         "StudyTime": "120000", "PatientBirthDate": "", "PatientSex": "", "AccessionNumber": "", "StudyID": "",
         "ReferringPhysicianName": "",
     }  # fmt: skip
+    path.parent.mkdir(exist_ok=True)
     return dicom_files.write(path, values, **{**study, **elements})
 
 
@@ -44,6 +45,50 @@ def test_highdicom_opens_it_and_it_holds_the_masks_pixels(tmp_path, elements):
         assert result.get_segment_description(number + 1).SegmentLabel == f"{side.capitalize()} lung"
     assert (result.PatientID, result.StudyInstanceUID) == ("secret-17", "1.2.3.4.5")
     assert result.SeriesInstanceUID != "1.2.3.4.5.6"
+
+
+def halves(folder):
+    """Areas in the image's left and right half of the files of both lungs."""
+    import cv2
+
+    result = {}
+    for side in ("right", "left"):
+        mask = cv2.imread(str(folder / f"a_{side}.png"), cv2.IMREAD_UNCHANGED) > 0
+        result[side] = bool(mask[:, :32].any()), bool(mask[:, 32:].any())
+    return result
+
+
+def test_sides_of_a_mirrored_image_are_the_patients(tmp_path):
+    highdicom = pytest.importorskip("highdicom", reason="pip install 'lungseg[dicom-seg]'")
+    for name, orientation in (("usual", ["L", "F"]), ("mirrored", ["R", "F"])):
+        source = whole(tmp_path / name / "a.dcm", picture(3, (96, 64)), PatientOrientation=orientation)
+        run([source], tmp_path / name, WANTED)
+    assert halves(tmp_path / "usual") == {"right": (True, False), "left": (False, True)}
+    assert halves(tmp_path / "mirrored") == {"right": (False, True), "left": (True, False)}
+    usual, mirrored = (rows(tmp_path / name)[0] for name in ("usual", "mirrored"))
+    assert (usual["right_area"], usual["left_area"]) == (mirrored["left_area"], mirrored["right_area"])
+    assert "mirrored: the right lung is at the image's right" in mirrored["flags"]
+    result = highdicom.seg.segread(tmp_path / "mirrored" / "a_seg.dcm")
+    assert list(result.PatientOrientation) == ["R", "F"]
+    instance = pydicom.dcmread(tmp_path / "mirrored" / "a.dcm").SOPInstanceUID
+    pixels = result.get_pixels_by_source_instance([instance])[0]
+    assert result.get_segment_description(1).SegmentLabel == "Right lung"
+    assert pixels[:, 32:, 0].any()
+    assert not pixels[:, :32, 0].any()
+
+
+def test_of_an_image_that_lies_turned_no_side_is_named(tmp_path, capsys):
+    source, out = whole(tmp_path / "a.dcm", picture(3, (96, 64)), PatientOrientation=["F", "R"]), tmp_path / "out"
+    run([source], out, WANTED)
+    assert {path.name for path in out.iterdir()} == {"lungs.csv", "a_mask.png"}
+    (row,) = rows(out)
+    assert (row["status"], row["right_area"], row["left_area"]) == ("ok", "", "")
+    assert float(row["area"]) > 0
+    assert "orientation F\\R: sides not named" in row["flags"]
+    assert "no upright frontal view, so its lungs cannot be told apart; not written: right, left, seg" in (
+        capsys.readouterr().err
+    )
+    assert run([source], out, WANTED, skip_existing=True).skipped == 1
 
 
 def test_a_lung_that_was_not_found_is_an_empty_segment(tmp_path):

@@ -143,3 +143,41 @@ def test_dicom_reports_without_an_ending_are_passed_over_and_images_cut_off_are_
     assert [item.name for item in result] == ["cut", "lost", "private", "whole"]
     given = inputs.items([str(tmp_path / "report")], tmp_path / "out")
     assert [item.name for item in given] == ["report"], "what is named is read, and refused in words"
+
+
+@pytest.mark.parametrize("given", ["", "**/*.png"])
+def test_what_earlier_runs_wrote_into_other_folders_is_not_read(tmp_path, given):
+    """``predict .`` after ``cd sub; predict x``, whose masks lie in ``sub/lungs``."""
+    write(tmp_path / "a.png", picture(0))
+    write(tmp_path / "sub" / "x" / "part" / "g8.png", picture(1))
+    wanted = prediction.Wanted(overlays=True, sides=True)
+    run([tmp_path / "sub" / "x"], tmp_path / "sub" / "lungs", wanted)
+    write(tmp_path / "sub" / "lungs" / "part" / "mine.png", picture(2))
+    details = []
+    result = inputs.items([str(tmp_path / given)], tmp_path / "out", details.append)
+    names = {item.path.relative_to(tmp_path).as_posix() for item in result}
+    assert names == {"a.png", "sub/x/part/g8.png", "sub/lungs/part/mine.png"}
+    assert details == [f"{tmp_path / given}: left out of its files: 4 that earlier runs wrote"]
+    mask = tmp_path / "sub" / "lungs" / "part" / "g8_mask.png"
+    assert [item.path for item in inputs.items([str(mask)], tmp_path / "out")] == [mask], "what is named is read"
+
+
+def test_a_table_of_that_name_that_is_another_hides_nothing(tmp_path):
+    write(tmp_path / "a.png", picture(0))
+    (tmp_path / "lungs.csv").write_text("file,mask\nb.png,a.png\n")
+    assert [item.name for item in inputs.items([str(tmp_path)], tmp_path / "out")] == ["a.png"]
+
+
+def test_files_of_other_endings_are_counted(tmp_path):
+    write(tmp_path / "a.png", picture(0))
+    (tmp_path / "IM1").write_bytes((tmp_path / "a.png").read_bytes())
+    for name in ("b.bmp", "c.BMP", "d.gif", "e.webp", "f.txt", "g.xml", "h.avi", ".hidden"):
+        (tmp_path / name).touch()
+    details = []
+    inputs.items([str(tmp_path)], tmp_path / "out", details.append)
+    told = "2 .bmp, 1 without an ending, 1 .avi, 1 .gif, 1 .txt, 2 of other endings"
+    assert details == [f"{tmp_path}: left out of its files: {told}"]
+    (tmp_path / "only").mkdir()
+    write(tmp_path / "only" / "a.png", picture(0))
+    inputs.items([str(tmp_path / "only")], tmp_path / "out", details.append)
+    assert len(details) == 1, "of a folder of radiographs there is nothing to say"

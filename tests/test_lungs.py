@@ -48,6 +48,21 @@ def test_each_flag_has_its_cause():
     assert flags(three) == ("not two components",)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_negative_is_told(seed):
+    image = np.asarray(phantom.thorax(seed, (128, 128)).image, np.float32)
+    nothing = np.zeros(image.shape, np.float32)
+    assert lungs.findings(nothing, image, 0.5, {}).flags == ("empty",)
+    assert lungs.findings(nothing, 1 - image, 0.5, {}).flags == ("empty", "looks inverted")
+    assert "looks inverted" in lungs.findings(1 - image, 1 - image, 0.5, {}).flags
+
+
+def test_an_image_off_centre_cut_close_or_of_one_value_is_not_called_inverted():
+    image = np.asarray(phantom.thorax(0, (128, 128)).image, np.float32)
+    for shown in (np.pad(image, ((0, 0), (50, 0)))[:, :128], image[20:-20, 20:-20], IMAGE * 0, IMAGE[:1, :1]):
+        assert not lungs.looks_inverted(np.ascontiguousarray(shown))
+
+
 def test_an_unsure_network_is_told():
     probability = np.where(two(), np.float32(0.9), np.float32(0.1))
     assert lungs.stability(probability) == 1

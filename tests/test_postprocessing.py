@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from lungseg import images
-from lungseg.postprocessing import two_lungs
+from lungseg.postprocessing import lungs_at, two_lungs
 
 MAPS = hnp.arrays(
     np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
@@ -80,6 +80,34 @@ def test_at_most_two_pieces_without_holes_and_twice_is_once(probability):
 @given(hnp.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))))
 def test_holes_are_scipys(drawn):
     assert np.array_equal(images.holes(drawn), ndimage.binary_fill_holes(drawn) & ~drawn)
+
+
+def test_a_diagonal_bridge_that_enlargement_breaks_leaves_no_third_piece():
+    joined = cut("""
+        ##.....###.
+        ##.....###.
+        ..##...###.
+        ..##...###.
+    """)
+    assert len(images.pieces(two_lungs(joined, 0.5) >= 0.5)[1]) == 2
+    joined[2:4, 2:4] = 0.55  # a corner of it is too weak to hold on
+    assert len(images.pieces(images.mask_at(joined, (24, 66), 0.5))[1]) == 3
+    large = lungs_at(joined, (24, 66), 0.5)
+    assert len(images.pieces(large)[1]) == 2
+    assert large[:6, :6].any()
+    assert not large[18:, 12:24].any()
+    assert np.array_equal(lungs_at(joined, (24, 66), 0.5, postprocess=False), images.mask_at(joined, (24, 66), 0.5))
+
+
+@given(MAPS, st.integers(1, 40), st.integers(1, 40))
+def test_a_mask_of_any_size_has_at_most_two_pieces_without_holes(probability, height, width):
+    large = lungs_at(probability, (height, width), 0.5)
+    _, areas, _ = images.pieces(large)
+    assert len(areas) <= 2
+    assert areas.size == 0 or areas.min() >= 0.1 * areas.max()
+    assert np.array_equal(large, ndimage.binary_fill_holes(large))
+    before = two_lungs(probability, 0.5)
+    assert np.array_equal(lungs_at(before, (height, width), 0.5), large)  # of a map after it, the same
 
 
 @pytest.mark.parametrize("factor", [2, 5])

@@ -18,7 +18,7 @@ import pytest
 from predicted import BROKEN, CARD, mixed, outputs, picture, write
 
 import lungseg
-from lungseg import evaluation, model_folder, prediction
+from lungseg import evaluation, images, model_folder, prediction
 from lungseg.__main__ import main
 from lungseg.errors import DataError, UsageError
 
@@ -37,12 +37,14 @@ def exported(tmp_path_factory):
 def test_the_command_ends_with_4_for_a_bad_file_3_for_only_bad_ones_and_0_for_none(exported, tmp_path, capsys):
     write(tmp_path / "good.png", picture(0))
     (tmp_path / "bad.png").write_bytes(b"no")
+    (tmp_path / "readings.txt").touch()
     model, out = ["--model", str(exported), "--threads", "1"], tmp_path / "out"
     assert main(["predict", str(tmp_path / "good.png"), "--out", str(out), *model]) == 0
     assert capsys.readouterr().out.strip() == str(out / "lungs.csv")
     assert main(["predict", str(tmp_path), "--out", str(out), *model]) == 4
     shown = capsys.readouterr()
     assert "bad.png: is not a PNG" in shown.err
+    assert f"{tmp_path}: left out of its files: 1 .txt" in shown.err
     assert "1 segmented, 0 skipped, 1 failed" in shown.err
     assert main(["predict", str(tmp_path / "bad.png"), "--out", str(out), *model]) == 3
     assert main(["predict", str(tmp_path / "none.png"), "--out", str(out), *model]) == 3
@@ -60,7 +62,8 @@ def test_dicom_seg_without_a_dicom_file_says_that_it_writes_none(exported, tmp_p
 
 def test_the_command_and_python_post_process_alike(exported, tmp_path):
     rng = np.random.default_rng(0)
-    write(tmp_path / "a.png", rng.integers(0, 256, (64, 64), np.uint8))  # an untrained network finds many pieces
+    # an untrained network finds many pieces, more of them once they are enlarged
+    write(tmp_path / "a.png", np.kron(rng.integers(0, 256, (32, 32), np.uint8), np.ones((4, 4), np.uint8)))
     masks = {}
     for wanted in (True, False):
         out = tmp_path / str(wanted)
@@ -69,6 +72,7 @@ def test_the_command_and_python_post_process_alike(exported, tmp_path):
         masks[wanted] = cv2.imread(str(out / "a_mask.png"), cv2.IMREAD_GRAYSCALE) > 0
         (alike,) = lungseg.predict([tmp_path / "a.png"], exported, postprocess=wanted)
         assert np.array_equal(masks[wanted], alike)
+    assert len(images.pieces(masks[True])[1]) <= 2
     assert (masks[True] != masks[False]).any()
 
 

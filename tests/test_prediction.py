@@ -11,7 +11,7 @@ import pytest
 from predicted import BROKEN, CARD, bright, mixed, outputs, picture, rows, run, write
 
 import lungseg
-from lungseg import evaluation, inputs, lungs, prediction
+from lungseg import evaluation, images, inputs, lungs, prediction
 from lungseg.datasets import phantom
 from lungseg.errors import UsageError
 from lungseg.inputs import Item
@@ -160,6 +160,36 @@ def test_masks_are_post_processed_unless_told_otherwise(tmp_path):
     assert (after["pieces"], after["flags"]) == (before["pieces"], before["flags"])
     assert (after["area"], before["area"]) == (str(final.sum()), str(raw.sum()))
     assert [row["model"].endswith(" post-processed") for row in (after, before)] == [True, False]
+
+
+def broken_bridge():
+    """Lungs that one weak diagonal pixel joins at the network's 32 px, a third piece, and both at six times the size:
+    enlarged, the bridge breaks and would leave three pieces."""
+    small = np.full((32, 32), 64, np.uint8)
+    small[3:20, 3:15], small[3:20, 17:29], small[24:30, 4:18] = 190, 190, 190
+    small[20, 15], small[20, 16] = 140, 140
+    return np.kron(small, np.ones((6, 6), np.uint8)), small >= 128
+
+
+def test_a_mask_as_written_and_as_scored_has_two_pieces_and_its_sides_are_of_these(tmp_path):
+    pixels, joined = broken_bridge()
+    assert len(images.pieces(joined)[1]) == 2
+    write(tmp_path / "img" / "a.png", pixels)
+    write(tmp_path / "mask" / "a.png", np.uint8(255) * (pixels > 128))
+    wanted = prediction.Wanted(sides=True, overlays=True, longest=96)
+    run([tmp_path / "img" / "a.png"], tmp_path / "out", wanted)
+    mask, right, left, overlay = (
+        cv2.imread(str(tmp_path / "out" / f"a_{kind}.png"), cv2.IMREAD_UNCHANGED)
+        for kind in ("mask", "right", "left", "overlay")
+    )
+    assert len(images.pieces(mask > 0)[1]) == 2
+    assert not mask[130:].any()
+    assert not right[:, 96:].any()
+    assert not left[:, :96].any()
+    assert (overlay[65:] == overlay[65:, :, :1]).all(), "an overlay shows the mask as written"
+    (case,) = evaluation.evaluate(bright, lungseg.load("folder", tmp_path), (32, 32), 0.5).cases
+    assert case["stored"]["tp"] + case["stored"]["fp"] == np.count_nonzero(mask)
+    assert case["network"]["tp"] + case["network"]["fp"] == joined.sum()
 
 
 def read_mask(folder, out, wanted, **more):

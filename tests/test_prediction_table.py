@@ -131,8 +131,8 @@ def test_rows_of_other_files_stay_and_one_done_again_is_told_once(tmp_path):
     [
         b"another,table\n1,2\n",
         b"file;status;remarks\na.png;ok;effusion\n",
-        f"{','.join(prediction_table.COLUMNS)}\nb.png,ok{',' * 15}effusion, left\nc.png,ok{',' * 14}\n".encode(),
-        f"{','.join(prediction_table.COLUMNS)}\nb.png,entz\u00fcndet{',' * 14}\n".encode("latin-1"),
+        f"{','.join(prediction_table.COLUMNS)}\nb.png,ok{',' * 16}effusion, left\nc.png,ok{',' * 15}\n".encode(),
+        f"{','.join(prediction_table.COLUMNS)}\nb.png,entz\u00fcndet{',' * 15}\n".encode("latin-1"),
     ],
 )
 def test_a_table_that_somebody_edited_is_not_replaced(tmp_path, text):
@@ -189,3 +189,99 @@ def test_what_another_model_has_segmented_is_not_skipped(tmp_path):
 
     assert [again(CARD), again(CARD), again(other), again(other), again(other, tta=True)] == [0, 1, 0, 1, 0]
     assert [row["model"] for row in rows(out)] == ["other ffffffffffff tta post-processed"]
+
+
+EVERYTHING = prediction.Wanted(overlays=True, probabilities=True, sides=True)
+COMPANIONS = {"a_overlay.png", "a_probability.png", "a_right.png", "a_left.png"}
+
+
+def speckled(folder):
+    """A picture whose mask post-processing changes."""
+    pixels = picture(0, (64, 64))
+    pixels[60:62, 30:34] = 230
+    return write(folder / "a.png", pixels)
+
+
+def test_what_is_beside_a_mask_belongs_to_it(tmp_path):
+    """Masks as the network gives them, then post-processed: overlay and sides of the first would be of another mask."""
+    path, out = speckled(tmp_path), tmp_path / "out"
+    run([path], out, EVERYTHING, postprocess=False)
+    write(out / "a_notes.png", picture(1))  # somebody's own
+    assert run([path], out).done == 1
+    assert set(outputs(out)) == {"lungs.csv", "a_mask.png", "a_notes.png"}
+    (row,) = rows(out)
+    assert row["beside"] == ""
+    assert run([path], out, EVERYTHING, skip_existing=True).done == 1
+    run([path], tmp_path / "once", EVERYTHING)
+    once = outputs(tmp_path / "once")
+    assert {name: data for name, data in outputs(out).items() if name != "a_notes.png"} == once
+    assert set(once) == {"lungs.csv", "a_mask.png"} | COMPANIONS
+    assert run([path], out, EVERYTHING, skip_existing=True).skipped == 1
+    assert run([path], out, skip_existing=True).skipped == 1, "all that is asked for is there"
+
+
+def test_a_file_that_no_run_wrote_is_neither_removed_nor_taken_for_a_companion(tmp_path):
+    path, out = speckled(tmp_path), tmp_path / "out"
+    run([path], out, postprocess=False)
+    drawn = write(out / "a_right.png", picture(1)).read_bytes()
+    run([path], out)
+    assert (out / "a_right.png").read_bytes() == drawn
+    assert run([path], out, prediction.Wanted(sides=True), skip_existing=True).done == 1
+
+
+def test_the_same_mask_keeps_what_is_beside_it(tmp_path):
+    path, out = speckled(tmp_path), tmp_path / "out"
+    run([path], out, prediction.Wanted(sides=True))
+    assert run([path], out, prediction.Wanted(overlays=True, longest=30), skip_existing=True).done == 1
+    assert set(outputs(out)) == {"lungs.csv", "a_mask.png", "a_right.png", "a_left.png", "a_overlay.png"}
+    (row,) = rows(out)
+    assert row["beside"] == "overlay 30; right; left"
+    both = prediction.Wanted(sides=True, overlays=True, longest=30)
+    assert run([path], out, both, skip_existing=True).skipped == 1
+    (out / "a_left.png").unlink()
+    assert run([path], out, both, skip_existing=True).done == 1
+
+
+def test_an_overlay_of_another_size_is_not_skipped(tmp_path):
+    path, out = speckled(tmp_path), tmp_path / "out"
+    run([path], out, prediction.Wanted(overlays=True))
+    smaller = prediction.Wanted(overlays=True, longest=30)
+    assert [run([path], out, smaller, skip_existing=True).done for _ in range(2)] == [1, 0]
+    assert [row["beside"] for row in rows(out)] == ["overlay 30"]
+
+
+def test_a_run_killed_between_a_masks_files_leaves_none_of_two_runs_together(tmp_path, monkeypatch):
+    path, out = speckled(tmp_path), tmp_path / "out"
+    run([path], out, EVERYTHING, postprocess=False)
+    whole = prediction.atomic.write_bytes
+
+    def killed(target, *parts):
+        if target.name == "a_left.png":
+            raise KeyboardInterrupt
+        whole(target, *parts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction.atomic, "write_bytes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run([path], out, EVERYTHING)
+    assert "a_mask.png" not in outputs(out)
+    assert run([path], out, EVERYTHING, skip_existing=True, postprocess=False).done == 1
+
+
+def test_what_was_written_beside_a_mask_and_is_an_input_now_is_not_removed(tmp_path):
+    path, out = speckled(tmp_path), tmp_path / "out"
+    run([path], out, prediction.Wanted(sides=True), postprocess=False)
+    with pytest.raises(UsageError, match=r"a_right\.png: would replace the input"):
+        run([path, out / "a_right.png"], out)
+    assert (out / "a_right.png").exists()
+
+
+def test_a_file_that_fails_now_keeps_what_the_table_says_is_beside_its_mask(tmp_path):
+    path, out = speckled(tmp_path), tmp_path / "out"
+    run([path], out, prediction.Wanted(sides=True), postprocess=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prediction.radiograph, "read", failing)
+        assert run([path], out).failed == 1
+    assert [row["beside"] for row in rows(out)] == ["right; left"]
+    run([path], out)
+    assert set(outputs(out)) == {"lungs.csv", "a_mask.png"}

@@ -40,7 +40,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--dicom-seg", action="store_true", help="also write a DICOM Segmentation for each DICOM "
                         "input; it identifies the patient as the input does (needs highdicom)")  # fmt: skip
     parser.add_argument(
-        "--skip-existing", action="store_true", help="skip files that an earlier run has segmented with the same model"
+        "--skip-existing",
+        action="store_true",
+        help="skip files that the same model has segmented, with all that is to be written beside their masks",
     )
     terminal.add_threads(parser)
     parser.set_defaults(run=run, resume="; the same command with --skip-existing goes on")
@@ -48,10 +50,10 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict; print where the table is."""
-    from lungseg import inputs, model_folder, prediction, prediction_table
+    from lungseg import inputs, model_folder, prediction
 
     model = model_folder.find(arguments.model)
-    items = inputs.items(arguments.inputs, arguments.out)
+    items = inputs.items(arguments.inputs, arguments.out, tell)
     if arguments.dicom_seg:
         from lungseg import dicom_seg
 
@@ -73,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         watch=_Progress(len(items)),
     )  # fmt: skip
     tell(f"{tally.done} segmented, {tally.skipped} skipped, {tally.failed} failed")
-    print(plain(str(arguments.out / prediction_table.TABLE)))
+    print(plain(str(arguments.out / inputs.TABLE)))
     if not tally.failed:
         return 0
     from lungseg.errors import PARTIAL, DataError

@@ -7,12 +7,17 @@ const read = ({ height, width, data }) => {
   const bytes = Uint8Array.from(Buffer.from(data, "base64"));
   return image(height, width, new Float32Array(bytes.buffer));
 };
+const bytes = ({ data }) => Uint8Array.from(data);
 const written = ({ height, width, data }) => ({ height, width, data: Buffer.from(data.buffer).toString("base64") });
 
 const asked = {
   resize: ({ source, height, width }) => written(resize(read(source), height, width)),
   flags: ({ probability, picture, usual }) => lungs.flags(read(probability), read(picture), 0.5, usual),
-  side: ({ probability }) => written(lungs.rightSide(read(probability), 0.5)),
+  side: ({ mask }) => written(lungs.rightSide(bytes(read(mask)), mask.height, mask.width)),
+  lungs: ({ probability, height, width }) =>
+    written(image(height, width, Float32Array.from(lungs.lungsAt(read(probability), height, width, 0.5)))),
+  resizeMask: ({ mask, height, width }) =>
+    written(image(height, width, Float32Array.from(lungs.maskResized(bytes(read(mask)), [mask.height, mask.width], [height, width])))),
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -7,6 +7,7 @@ import { checkSize } from "./png.js";
 
 const UNCOMPRESSED = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"];
 const RADIOGRAPHY = ["", "CR", "DX", "DR", "RF", "RG", "XA", "OT", "SC", "IO", "MG", "PX"];
+const FRONTAL = ["", "AP", "PA"];
 const PYTHON = "`lungseg predict` reads it, or export it uncompressed";
 
 export function readDicom(bytes) {
@@ -16,13 +17,31 @@ export function readDicom(bytes) {
     const data = dicomParser.parseDicom(bytes);
     const header = headerOf(data);
     const values = stored(bytes, data, header);
-    const { grey, low } = table(data, header);
+    const inferred = depthOf(data, header, values);
+    const { grey, low } = table(data, header, inferred);
     const pixels = new Float32Array(values.length);
     for (let k = 0; k < pixels.length; k++) pixels[k] = grey[Math.min(Math.max(values[k] - low, 0), grey.length - 1)];
     const modality = data.string("x00080060") ?? "";
+    const view = (data.string("x00185101") ?? "").trim().slice(0, 16);
     const remarks = RADIOGRAPHY.includes(modality) ? [] : [`modality ${modality.slice(0, 16)}`];
-    return { picture: image(header.rows, header.columns, pixels), ...spacingOf(data), remarks };
+    if (!FRONTAL.includes(view.toUpperCase())) remarks.push(`view ${view}`);
+    const { rightAt, said } = orientationOf(data.string("x00200020") ?? "");
+    if (inferred < header.bits) remarks.push(`read as ${inferred} bits (${header.bits} stored)`);
+    remarks.push(...said);
+    return { picture: image(header.rows, header.columns, pixels), ...spacingOf(data), rightAt, remarks };
   });
+}
+
+/** At which of the picture's sides the patient's right is, null where neither, and what there is to say of it. */
+function orientationOf(text) {
+  const stated = text.split("\\").map((value) => value.trim().toUpperCase());
+  const [along, down] = [0, 1].map((k) => (stated[k] ?? "").slice(0, 1));
+  if (!["", "L", "R"].includes(along) || !["", "F"].includes(down)) {
+    const said = stated.slice(0, 2).map((value) => value.slice(0, 4)).join("\\");
+    return { rightAt: null, said: [`orientation ${said}: sides not named`] };
+  }
+  const mirrored = { rightAt: "right", said: ["mirrored: the right lung is at the image's right"] };
+  return along === "R" ? mirrored : { rightAt: "left", said: [] };
 }
 
 /** What a step gives; what the parser throws for a broken file becomes a sentence. */
@@ -74,12 +93,23 @@ function stored(bytes, data, { rows, columns, allocated, bits, signed }) {
   return values;
 }
 
+/** Bits of an image's values: 12 where none of 16 stored bits is larger and no window says what is white, as of PNG. */
+function depthOf(data, { bits, signed }, values) {
+  if (bits !== 16 || signed || hasWindow(data)) return bits;
+  return values.every((value) => value <= 4095) ? 12 : bits;
+}
+
+function hasWindow(data) {
+  if (data.elements.x00283010?.items?.length) return true;
+  return data.floatString("x00281050") !== undefined && data.floatString("x00281051") !== undefined;
+}
+
 /** Grey in [0, 1] of each value that the stored bits can hold, and the lowest such value. */
-function table(data, { bits, signed, inverted }) {
+function table(data, { bits, signed, inverted }, used) {
   const low = signed ? -(2 ** (bits - 1)) : 0;
   const values = rescaled(data, signed, Float64Array.from({ length: 2 ** bits }, (_, k) => low + k));
   if (!values.every(Number.isFinite)) refuse("its rescale gives no finite values");
-  const grey = ofInterest(data, signed, values) ?? fullScale(values);
+  const grey = ofInterest(data, signed, values) ?? fullScale(values, values.subarray(0, 2 ** used));
   if (!grey.every(Number.isFinite)) refuse("its VOI LUT or window gives no finite values");
   return { low, grey: Float32Array.from(grey, (value) => {
     const cut = Math.min(Math.max(value, 0), 1);
@@ -115,8 +145,8 @@ function firstInput(set, signed) {
   return signed ? set.int16("x00283002", 1) : set.uint16("x00283002", 1);
 }
 
-function fullScale(values) {
-  const [bottom, top] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
+function fullScale(values, used) {
+  const [bottom, top] = used.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
   return values.map((value) => (top > bottom ? (value - bottom) / (top - bottom) : 0));
 }
 

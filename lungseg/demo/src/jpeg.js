@@ -20,7 +20,29 @@ export async function readJpeg(bytes) {
   refuseNoise(context);
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
-  return { height, width, channels: 4, depth: 8, data: context.getImageData(0, 0, width, height).data };
+  const data = context.getImageData(0, 0, width, height).data;
+  return { height, width, channels: 4, depth: 8, data, turned: orientation(bytes) };
+}
+
+/** How a viewer turns the picture, of Exif's first directory: 1 to 8; 1, as stored, where none is said. */
+function orientation(bytes) {
+  const exif = [0x45, 0x78, 0x69, 0x66, 0, 0];
+  const start = bytes.subarray(0, 1 << 16);
+  const at = start.findIndex((_, k) => exif.every((byte, j) => start[k + j] === byte)) + exif.length;
+  if (at < exif.length) return 1;
+  const view = new DataView(start.buffer, start.byteOffset + at, start.length - at);
+  try {
+    const little = view.getUint16(0) === 0x4949;
+    const directory = view.getUint32(4, little);
+    for (let k = 0; k < view.getUint16(directory, little); k++) {
+      const entry = directory + 2 + 12 * k;
+      const value = view.getUint16(entry + 8, little);
+      if (view.getUint16(entry, little) === 274) return value;
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // the directory leads beyond the file's start
+  }
+  return 1;
 }
 
 /** Size by the frame header, and the file without its APPn segments, of which APP0 and Adobe's APP14 decide colours. */

@@ -1,6 +1,7 @@
 // A picture for a person, as lungseg/prediction.py draws it: the radiograph in grey, the lungs tinted, their outline drawn.
 
-import { bilinearRows, resize } from "./opencv.js";
+import { maskResized } from "./lungs.js";
+import { resize } from "./opencv.js";
 
 const SIDE = 1024;
 const [TINT, OUTLINE, SHARE] = [[40, 170, 255], [255, 210, 0], 0.25];
@@ -11,11 +12,11 @@ export function preview(picture) {
   return resize(picture, side(picture.height), side(picture.width));
 }
 
-/** ImageData of a preview, with the lungs of a probability map if there is one. */
-export function drawn({ height, width, data }, probability, threshold) {
+/** ImageData of a preview, with the lungs of a mask of any size if there is one. */
+export function drawn({ height, width, data }, lungs, size) {
   const [low, high] = data.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
   const found = new ImageData(width, height);
-  const mask = probability ? maskAt(probability, height, width, threshold) : null;
+  const mask = lungs ? maskResized(lungs, size, [height, width]) : null;
   for (let k = 0; k < data.length; k++) {
     const grey = 255 * (high > low ? (data[k] - low) / (high - low) : data[k]);
     const outline = mask?.[k] && isBorder(mask, height, width, k);
@@ -26,18 +27,6 @@ export function drawn({ height, width, data }, probability, threshold) {
     found.data[4 * k + 3] = 255;
   }
   return found;
-}
-
-/** Lung at another size, as bytes 0 or 1: the probability is enlarged, then cut at the threshold. */
-export function maskAt(probability, height, width, threshold) {
-  const mask = new Uint8Array(height * width);
-  if (probability.height < height || probability.width < width) {
-    for (const [y, row] of bilinearRows(probability, height, width)) {
-      for (let x = 0; x < width; x++) mask[y * width + x] = row[x] >= threshold ? 1 : 0;
-    }
-    return mask;
-  }
-  return Uint8Array.from(resize(probability, height, width).data, (value) => value >= threshold);
 }
 
 function isBorder(mask, height, width, k) {

@@ -1,10 +1,10 @@
 // The page: takes a file, shows the lungs, what they measure and why to look again. Nothing is sent anywhere.
 
 import { encode } from "fast-png";
-import { flags, postprocessed, rightSide } from "./lungs.js";
+import { flags, lungsAt, maskResized, rightSide } from "./lungs.js";
 import { startNetwork } from "./network.js";
 import { bilinearRows, image, resize } from "./opencv.js";
-import { drawn, maskAt, preview } from "./overlay.js";
+import { drawn, preview } from "./overlay.js";
 import { readRadiograph } from "./radiograph.js";
 
 const element = (id) => document.getElementById(id);
@@ -46,30 +46,32 @@ async function take(file) {
 
 async function segmented(file) {
   const began = performance.now();
-  const { picture, spacing, spacingFrom, remarks } = await readRadiograph(file);
+  const { picture, spacing, spacingFrom, remarks, rightAt } = await readRadiograph(file);
   const { height, width } = picture;
   const read = performance.now();
   const small = resize(picture, ...card.size);
   const raw = await network(small);
   const predicted = performance.now();
-  const probability = postprocessed(raw, card.threshold);
-  const mask = maskAt(probability, height, width, card.threshold);
-  const areas = areasOf(mask, probability, height, width);
+  const mask = lungsAt(raw, height, width, card.threshold);
+  const areas = areasOf(mask, height, width, rightAt);
   const found = [...flags(raw, small, card.threshold, card.exposure), ...remarks];
   const seconds = { read: read - began, network: predicted - read, total: performance.now() - began };
-  return { height, width, spacing, spacingFrom, mask, probability, areas, flags: found, seconds, preview: preview(picture) };
+  return { height, width, spacing, spacingFrom, mask, areas, flags: found, seconds, preview: preview(picture) };
 }
 
-/** Pixels of the whole mask and of the patient's right and left lung. */
-function areasOf(mask, probability, height, width) {
-  let [whole, right] = [0, 0];
-  for (const [y, side] of bilinearRowsOrOwn(rightSide(probability, card.threshold), height, width)) {
+/** Pixels of the whole mask and of the patient's right and left lung, null where these cannot be told apart. */
+function areasOf(mask, height, width, rightAt) {
+  let [whole, atLeft] = [0, 0];
+  const small = rightSide(maskResized(mask, [height, width], card.size), ...card.size);
+  for (const [y, side] of bilinearRowsOrOwn(small, height, width)) {
     for (let x = 0; x < width; x++) {
       const lung = mask[y * width + x];
       whole += lung;
-      right += lung && side[x] >= 0.5 ? 1 : 0;
+      atLeft += lung && side[x] >= 0.5 ? 1 : 0;
     }
   }
+  if (!rightAt) return { whole, right: null, left: null };
+  const right = rightAt === "left" ? atLeft : whole - atLeft;
   return { whole, right, left: whole - right };
 }
 
@@ -97,8 +99,8 @@ function show(name, found) {
   element("size").textContent = `${width} × ${height} pixels`;
   element("spacing").textContent = spacing ? `${spacing[0]} × ${spacing[1]} mm (${spacingFrom})` : "not known";
   for (const side of ["whole", "right", "left"]) {
-    element(side).textContent = area(areas[side]);
-    element(side).dataset.pixels = areas[side];
+    element(side).textContent = areas[side] === null ? "not told apart" : area(areas[side]);
+    element(side).dataset.pixels = areas[side] ?? "";
   }
   element("seconds").textContent =
     `${number(seconds.total / 1000, 2)} s (reading ${number(seconds.read / 1000, 2)}, ` +
@@ -115,8 +117,8 @@ function draw() {
   if (!shown) return;
   const canvas = element("picture");
   [canvas.width, canvas.height] = [shown.preview.width, shown.preview.height];
-  const probability = element("overlay").checked ? shown.probability : null;
-  canvas.getContext("2d").putImageData(drawn(shown.preview, probability, card.threshold), 0, 0);
+  const lungs = element("overlay").checked ? shown.mask : null;
+  canvas.getContext("2d").putImageData(drawn(shown.preview, lungs, [shown.height, shown.width]), 0, 0);
 }
 
 /** The mask at the image's own size, 255 is lung, as `lungseg predict` writes it. */

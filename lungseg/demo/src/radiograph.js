@@ -8,7 +8,8 @@ import { readPng } from "./png.js";
 
 const MOST_BYTES = 512 * 2 ** 20;
 
-/** {picture, spacing: [row, column] in mm or null, spacingFrom, remarks} of a File. */
+/** {picture, spacing: [row, column] in mm or null, spacingFrom, remarks, rightAt} of a File; rightAt is the picture's side
+ * at which the patient's right is, null where neither. */
 export async function readRadiograph(file) {
   if (!file.size) throw new Error("empty file");
   if (file.size > MOST_BYTES) {
@@ -17,7 +18,7 @@ export async function readRadiograph(file) {
   const start = new Uint8Array(await file.slice(0, 132).arrayBuffer());
   const read = readerOf(start, file.name);
   const found = await read(new Uint8Array(await file.arrayBuffer()));
-  return { spacing: null, spacingFrom: "", remarks: [], ...found };
+  return { spacing: null, spacingFrom: "", remarks: [], rightAt: "left", ...found };
 }
 
 function readerOf(start, name) {
@@ -25,12 +26,20 @@ function readerOf(start, name) {
   const isDicom = String.fromCharCode(...start.slice(128, 132)) === "DICM";
   if (isDicom) return readDicom;
   if (begins(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)) return async (bytes) => whole(await readPng(bytes));
-  if (begins(0xff, 0xd8, 0xff)) return async (bytes) => whole(await readJpeg(bytes));
+  if (begins(0xff, 0xd8, 0xff)) return async (bytes) => asStored(await readJpeg(bytes));
   if (begins(0x49, 0x49, 0x2a, 0) || begins(0x4d, 0x4d, 0, 0x2a)) {
     throw new Error("TIFF, which this page does not read; `lungseg predict` does, or save it as PNG");
   }
   if (/\.(dcm|dicom)$/i.test(name)) throw new Error("is no DICOM file (no DICM prefix); export it again");
   throw new Error("is no PNG, JPEG or DICOM file; convert it");
+}
+
+/** A JPEG's pixels are used as they are stored, and what a viewer makes of them is said. */
+function asStored(decoded) {
+  const { turned } = decoded;
+  if (turned === 0 || turned === 1) return whole(decoded);
+  const remarks = [`stored turned or mirrored (orientation ${turned}), used as stored`];
+  return { ...whole(decoded), remarks, rightAt: turned === 2 ? "right" : null };
 }
 
 /** Decoded pixels as grey in [0, 1] by their true depth, as `lungseg.images.scaled`. */
