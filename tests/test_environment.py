@@ -64,10 +64,10 @@ def test_a_process_that_was_not_started_builds_and_trains_nothing_under_other_se
 KERAS = """
 import importlib
 
-found = []
+names = []
 for name in ("matplotlib", "pandas", "sklearn"):
     try:
-        found.append(importlib.import_module(name).__name__)
+        names.append(importlib.import_module(name).__name__)
     except ImportError:
         pass
 
@@ -80,8 +80,8 @@ class config:
 """
 
 
-@pytest.mark.parametrize(("lean", "found"), [("False", "matplotlib,pandas,sklearn"), ("True", "pandas")])
-def test_a_process_of_ours_spares_keras_what_it_would_import_for_figures_and_tables(tmp_path, lean, found):
+@pytest.mark.parametrize(("lean", "imported"), [("False", "matplotlib,pandas,sklearn"), ("True", "pandas")])
+def test_a_process_of_ours_spares_keras_what_it_would_import_for_figures_and_tables(tmp_path, lean, imported):
     """Where one of them was imported before, it stays; afterwards, a network of another package may import them all."""
     for package, text in {
         "keras": KERAS,
@@ -90,7 +90,7 @@ def test_a_process_of_ours_spares_keras_what_it_would_import_for_figures_and_tab
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text(text)
     program = (
-        f"import pandas; from lungseg import runtime; print(*runtime.start_keras('tensorflow', lean={lean}).found, "
+        f"import pandas; from lungseg import runtime; print(*runtime.start_keras('tensorflow', lean={lean}).names, "
         "sep=','); import matplotlib, sklearn"
     )
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
@@ -98,7 +98,7 @@ def test_a_process_of_ours_spares_keras_what_it_would_import_for_figures_and_tab
         [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, cwd=tmp_path, capture_output=True,
         text=True, check=False,
     )  # fmt: skip
-    assert (shown.stdout.strip(), shown.returncode) == (found, 0), shown.stderr
+    assert (shown.stdout.strip(), shown.returncode) == (imported, 0), shown.stderr
 
 
 @pytest.mark.fault("F112")

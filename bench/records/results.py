@@ -7,6 +7,7 @@ reruns/ robustness/ subgroups/ throughput/       measurements beside the records
 tune/<study>/                                 searches at work; tuning/ holds what of them is published
 cache/                                        prepared images, phantoms, compiled programs
 README.md <suite>.md pairs/ figures/ costs.csv   what a report writes of all that
+fine_tuning.csv                               what tests/tools/fine_tuning.py measured
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def test_the_table_gives_margin_change_bound_and_p(p, words):
 
 
 def test_architectures_without_a_common_image_have_no_change():
-    a, b = ({"counts": {f"0/{image}": [9, 1, 0, 5]}} for image in "ab")
+    a, b = ({"counts": {f"0/{image}": [9, 1, 0, 5] for image in images}} for images in ("abcdefgh", "ijklmnop"))
     one, other = {"unet": a, "resunet": a}, {"unet": b, "resunet": a}
     assert list(accuracy.changes(one, other, {}, LIMITS)) == ["resunet"]
 
