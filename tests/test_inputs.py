@@ -175,8 +175,8 @@ def test_files_of_other_endings_are_counted(tmp_path):
         (tmp_path / name).touch()
     details = []
     inputs.items([str(tmp_path)], tmp_path / "out", details.append)
-    details = "2 .bmp, 1 without an ending, 1 .avi, 1 .gif, 1 .txt, 2 of other endings"
-    assert details == [f"{tmp_path}: left out of its files: {details}"]
+    words = "2 .bmp, 1 without an ending, 1 .avi, 1 .gif, 1 .txt, 2 of other endings"
+    assert details == [f"{tmp_path}: left out of its files: {words}"]
     (tmp_path / "only").mkdir()
     write(tmp_path / "only" / "a.png", picture(0))
     inputs.items([str(tmp_path / "only")], tmp_path / "out", details.append)
