@@ -118,7 +118,11 @@ def fit(
         job = _Job(cases, prepared, settings, architecture, width, both, seed, threads, devices, work, watch, start)
         plan = _plan(cases, seed, folds, hold_out)
         model, trained, scores = job.run(plan)
-        model_folder.save(out, _card(stated, job, plan.final, model, trained, scores, folds), model.get_weights())
+        held_out = {score["id"] for score in scores}
+        before = [start.score(cases, held_out)] if start and held_out else []
+        model_folder.save(
+            out, _card(stated, job, plan.final, model, trained, scores, folds, before), model.get_weights()
+        )
         shutil.rmtree(work, ignore_errors=True)
     return model_folder.open_folder(out)
 
@@ -312,9 +316,10 @@ def _stated(
 
 def _card(
     stated: Card, job: _Job, fold: Fold, model: keras.Model, trained: Trained, scores: list[Mapping[str, Any]],
-    folds: int,
+    folds: int, before: Sequence[Mapping[str, Any]],
 ) -> Card:  # fmt: skip
-    """The whole card. fold: that the model was trained on. folds: that the scores are of, as in ``fit``."""
+    """The whole card. fold: that the model was trained on. folds: that the scores are of, as in ``fit``. before: what
+    the weights it started from score on the same images."""
     from lungseg import complexity
 
     how = f"{folds} folds, each image by a training that never saw its patient" if folds else "patients held out, once"
@@ -351,7 +356,7 @@ def _card(
         },
         weights_sha256=trained.weights_sha256,
         parameters=complexity.parameters(model),
-        scores=tuple(scored),
+        scores=(*scored, *before),
         exposure=exposure(job.prepared, fold),
     )
 

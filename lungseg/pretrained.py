@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from lungseg import evaluation, model_folder
 from lungseg.datasets import Case
 from lungseg.errors import UsageError
 from lungseg.model_folder import ModelFolder
+from lungseg.postprocessing import STATED
 
 if TYPE_CHECKING:
     import keras
@@ -58,6 +59,17 @@ class Pretrained:
             card = self.model.card
             size = "x".join(str(side) for side in card.size)
             raise UsageError(f"{card.name}: its weights fit images of {size} pixels alone; give size {size}") from error
+
+    def score(self, cases: Sequence[Case], ids: Collection[str]) -> dict[str, Any]:
+        """Its own mean Dice on the cases of these ids, at their masks' stored size, as a card has it: what a training
+        changes. cases: the whole set, whose files have one bit depth."""
+        from lungseg import engine
+
+        card = self.model.card
+        of_all = evaluation.evaluate(engine.start(self.model, "keras"), cases, card.size, card.threshold)
+        result = evaluation.Evaluation(tuple(case for case in of_all.cases if case["id"] in ids))
+        where = f"the same images, by {card.name} before this training"
+        return {"set": where, "metric": "dice", "at": "stored", "how": STATED, **result.dice()}
 
     def check_leakage(self, cases: Sequence[Case]) -> None:
         """Raise UsageError where it was trained on these very cases: scored as held out, they would not be new to it.

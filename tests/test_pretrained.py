@@ -54,6 +54,14 @@ def test_a_short_training_from_trained_weights_scores_what_one_from_random_ones_
     plain = lungseg.fit(others, tmp_path / "plain", recipe="short", **SMALL)
     tuned = lungseg.fit(others, tmp_path / "tuned", recipe="short", pretrained=trained.path, threads=1)
     assert tuned.card.scores[0]["value"] > plain.card.scores[0]["value"] + 0.05
+    from lungseg import splits
+
+    fold = splits.folds(others, 5, 0)[0]
+    before = lungseg.evaluate(trained, [case for case in others if case.id in fold.test]).dice()
+    stated = tuned.card.scores[2]
+    assert (stated["set"], stated["at"]) == ("the same images, by first before this training", "stored")
+    assert {key: stated[key] for key in before} == pytest.approx(before)
+    assert len(plain.card.scores) == 2
     assert [getattr(tuned.card, name) for name in ("architecture", "width", "size")] == ["tiny", 8, (32, 32)]
 
 
