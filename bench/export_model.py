@@ -153,7 +153,7 @@ def _card(
 ) -> Card:
     from lungseg.card import UNKNOWN_LICENCE, Card
     from lungseg.datasets import DATASETS
-    from lungseg.fitting import exposure
+    from lungseg.trained_card import exposure
 
     fold = suite_data.partition(cell.seed)[cell.fold]
     known = [DATASETS[name] for name in cell.train_set.split("+") if name in DATASETS]

@@ -13,15 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from lungseg import architectures, atomic, evaluation, model_folder, provenance, recipes, runtime, splits
-from lungseg.card import PRETRAINED, Card, require_valid
+from lungseg import architectures, atomic, evaluation, model_folder, provenance, recipes, runtime, splits, trained_card
+from lungseg.card import PRETRAINED
 from lungseg.case_files import read_stored_mask
 from lungseg.datasets import Case
 from lungseg.errors import DataError, UsageError
 from lungseg.model_folder import ModelFolder
-from lungseg.postprocessing import STATED
 from lungseg.prepare import Prepared, prepare
 from lungseg.pretrained import Pretrained
 from lungseg.recipes import Recipe
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
     from lungseg.training import Trained
 
 SPLIT = 5  # a plain split holds out one part in so many
-ABOUT = ("name", "set", "licence", "sources", "intended_use", "limits", "preprocessing")  # what a caller may state
 PREPARED = "prepared"  # folder of the arrays of all cases, in that of a training
 
 Watch = Callable[[Mapping[str, Any]], None]
@@ -104,7 +100,7 @@ def fit(
     about = dict(about or {})
     if start and isinstance(about.get("sources", ()), tuple | list):  # the old weights' images are in the new ones, too
         about["sources"] = tuple(dict.fromkeys((*about.get("sources", ()), *start.model.card.sources)))
-    stated = _stated(out, settings, architecture, width, both, about)
+    stated = trained_card.stated(out, settings, architecture, width, both, about)
     evaluation.require_cases(cases)
     if not cases:
         raise DataError("no image to train on")
@@ -120,9 +116,11 @@ def fit(
         model, trained, scores = job.run(plan)
         held_out = {score["id"] for score in scores}
         before = [start.score(cases, held_out)] if start and held_out else []
-        model_folder.save(
-            out, _card(stated, job, plan.final, model, trained, scores, folds, before), model.get_weights()
-        )
+        held = trained_card.scored(evaluation.Evaluation(tuple(scores)), folds) if scores else []
+        card = trained_card.complete(
+            stated, model, cases, prepared, plan.final, trained, job.stated(), [*held, *before]
+        )  # fmt: skip
+        model_folder.save(out, card, model.get_weights())
         shutil.rmtree(work, ignore_errors=True)
     return model_folder.open_folder(out)
 
@@ -275,6 +273,11 @@ class _Job:
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
+    def stated(self) -> dict[str, Any]:
+        """What a card says of the training beside its outcome."""
+        values = {"seed": self.seed, "threads": self.threads, "devices": self.devices}
+        return {**values, **({PRETRAINED: self.start.stated()} if self.start else {})}
+
     def scored(self, model: keras.Model, fold: Fold) -> list[Mapping[str, Any]]:
         """Scores of each image that the fold held out, of masks as ``predict`` writes them."""
         from lungseg import training
@@ -287,85 +290,3 @@ class _Job:
                 target = read_stored_mask(case_of[key])
                 result.append(evaluation.score(case_of[key], values, self.recipe.threshold, target, mask))
         return result
-
-
-def _stated(
-    out: Path, recipe: Recipe, architecture: str, width: int, size: tuple[int, int], about: dict[str, Any]
-) -> Card:
-    """The card of what is known before the training. Raises UsageError for arguments of which no card can be made,
-    which would show only after it."""
-    if unknown := sorted(set(map(str, about)) - set(ABOUT)):
-        raise UsageError(f"about: unknown {unknown[0]!r}; known are {', '.join(ABOUT)}")
-    card = Card(
-        name=about.pop("name", out.name),
-        architecture=architecture,
-        width=width,
-        size=size,
-        momentum=recipe.batch_norm_momentum,
-        threshold=recipe.threshold,
-        recipe=asdict(recipe),
-        data={"set": about.pop("set", "a folder")},
-        training={},
-        weights_sha256="0" * 64,  # what is not known yet stands in for itself
-        parameters=1,
-        **about,
-    )
-    require_valid(card, f"card of {out}")
-    return card
-
-
-def _card(
-    stated: Card, job: _Job, fold: Fold, model: keras.Model, trained: Trained, scores: list[Mapping[str, Any]],
-    folds: int, before: Sequence[Mapping[str, Any]],
-) -> Card:  # fmt: skip
-    """The whole card. fold: that the model was trained on. folds: that the scores are of, as in ``fit``. before: what
-    the weights it started from score on the same images."""
-    from lungseg import complexity
-
-    how = f"{folds} folds, each image by a training that never saw its patient" if folds else "patients held out, once"
-    scored = [
-        {"set": "the training set, out of fold" if folds else "held-out patients", "metric": "dice", "at": at,
-         "how": f"{how}, {STATED}", **evaluation.Evaluation(tuple(scores)).dice(at)}
-        for at in ("stored", "network") if scores
-    ]  # fmt: skip
-    split = {part: len(ids) for part, ids in asdict(fold).items()}
-    return replace(
-        stated,
-        data={
-            **stated.data,
-            "images": len(job.cases),
-            "patients": len({case.patient for case in job.cases}),
-            "raw_sha256": job.prepared.raw_sha256,
-            "prepared_sha256": job.prepared.sha256,
-            "split": split,
-            "use": f"one training: {split['train']} images to train on, {split['validation']} to choose the epoch by, "
-            f"{split['test']} held out",
-        },
-        training={
-            "seed": job.seed,
-            "threads": job.threads,
-            "devices": job.devices,
-            "epochs": len(trained.history["loss"]),
-            "best_epoch": trained.best_epoch + 1,
-            "validation_dice": trained.history["val_hard_dice"][trained.best_epoch],
-            "cpu_seconds": round(trained.cpu_seconds, 1),
-            "backend": runtime.backend_name(),
-            "versions": runtime.versions(),
-            "source": provenance.source(),
-            **({PRETRAINED: job.start.stated()} if job.start else {}),
-        },
-        weights_sha256=trained.weights_sha256,
-        parameters=complexity.parameters(model),
-        scores=(*scored, *before),
-        exposure=exposure(job.prepared, fold),
-    )
-
-
-def exposure(prepared: Prepared, fold: Fold) -> dict[str, Any]:
-    """The range of what images trained on look like at the network's size: [lowest, highest] mean and standard
-    deviation of grey, and share of the image that is lung."""
-    taken = (prepared.take([key]) for key in (*fold.train, *fold.validation))
-    measured = np.array([[images[0].mean(), images[0].std(), masks[0].mean()] for images, masks in taken])
-    low, high = measured.min(0), measured.max(0)
-    names = ("mean", "standard_deviation", "lung_share")
-    return {name: [round(float(a), 4), round(float(b), 4)] for name, a, b in zip(names, low, high, strict=True)}

@@ -231,7 +231,6 @@ def _write(
         why = "by its header it is no upright frontal view, so its lungs cannot be told apart"
         say(f"{read.item.path}: {why}; not written: {', '.join(withheld)}")
     paths = {kind: path for kind, path in paths.items() if kind not in withheld}
-    areas = int(np.count_nonzero(mask)), int(np.count_nonzero(right))
     made: dict[str, bytes] = {}
     if "seg" in paths:  # first: of an image that allows none, no other file is to be touched
         from lungseg import dicom_seg
@@ -255,26 +254,34 @@ def _write(
     if wanted.overlays and read.preview is not None:
         atomic.write_bytes(paths["overlay"], images.png_bytes(drawn(read.preview, mask)))
     atomic.write_bytes(paths["mask"], made["mask"])
-    spacing = read.about.spacing_mm
+    return {
+        **_findings(read, result, mask, right),
+        "mask": paths["mask"].relative_to(out).as_posix(),  # two folders may hold one name
+        "model": model,
+        "beside": "; ".join(also),
+    }
+
+
+def _findings(read: _Read, result: lungs.Findings, mask: images.Mask, right: images.Mask) -> dict[str, str]:
+    """The part of an item's row that is of its image and its mask alone."""
+    spacing, pixels = read.about.spacing_mm, {"area": np.count_nonzero(mask)}
+    if read.about.right_at is not None:
+        pixels["right_area"] = np.count_nonzero(right)
+        pixels["left_area"] = pixels["area"] - pixels["right_area"]
     factor = spacing[0] * spacing[1] if spacing else 1.0
     return {
         "file": read.item.name,
         "status": "ok",
-        "mask": paths["mask"].relative_to(out).as_posix(),  # two folders may hold one name
         "height": str(read.shape[0]),
         "width": str(read.shape[1]),
-        **{name: _area(n * factor, spacing is not None) for name, n in (
-            ("area", areas[0]), ("right_area", areas[1]), ("left_area", areas[0] - areas[1]))
-            if name == "area" or right_at is not None},
+        **{name: _area(n * factor, spacing is not None) for name, n in pixels.items()},
         "unit": "mm2" if spacing else "px",
         "spacing_from": read.about.spacing_from,
         "pieces": str(result.pieces),
         "stability": f"{result.stability:.4f}",
         "flags": "; ".join((*result.flags, *read.about.remarks)),
-        "model": model,
         "input_sha256": read.sha256,
-        "beside": "; ".join(also),
-    }  # fmt: skip
+    }
 
 
 def _holds(path: Path, data: bytes) -> bool:

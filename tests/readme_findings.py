@@ -65,7 +65,8 @@ def newest(result: Leaderboards, suite: str) -> Leaderboard:
 def line(leaderboard: Leaderboard) -> list[str]:
     """What was trained and tested, with a link to its page, and each network's Dice."""
     key = leaderboard.conditions
-    seeds = counted(min(len(row.seeds) for row in shown(leaderboard)), "seed")
+    numbers = [len(row.seeds) for row in shown(leaderboard)]
+    seeds = f"{min(numbers)} to " * (min(numbers) < max(numbers)) + counted(max(numbers), "seed")
     sets = " to ".join(dict.fromkeys((key.train_set.capitalize(), key.test_set.capitalize())))
     training = (
         f"[{sets}](results/{key.suite}.md), `{key.recipe}`, {key.size[0]} px, {seeds}"
