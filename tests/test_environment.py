@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import pytest
@@ -120,6 +121,13 @@ def test_a_cells_process_gets_none_of_the_variables_that_change_a_training(monke
 
 
 @pytest.mark.fault("F112", "F113")
+@pytest.mark.parametrize("module", ["keras", "tensorflow", "numpy"])
+def test_an_environment_comes_too_late_once_keras_or_its_backend_is_imported(monkeypatch, module):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setattr(runtime, "sys", SimpleNamespace(modules={module: None}))
+    assert runtime.started() is (module != "numpy")
+
+
 def test_a_keras_of_another_backend_is_refused_by_name():
     with pytest.raises(UsageError, match="Keras runs on tensorflow already, not on jax"):
         runtime.start_keras("jax")

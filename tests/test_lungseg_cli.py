@@ -113,21 +113,6 @@ def test_pairs_are_not_written_into_the_set_which_would_then_be_refused(root, ca
     assert run(capsys, "data", "verify", "folder", root)[0] == 0
 
 
-def test_a_folder_for_the_runtime_alone_is_checked_before_anything_is_exported(tmp_path, capsys):
-    import model_folders
-
-    model = model_folders.make(tmp_path / "model")
-    (tmp_path / "there").mkdir()
-    given = ["export", model, tmp_path / "out", "--runtime-only"]
-    assert run(capsys, *given, tmp_path / "there")[::2] == (
-        2,
-        f"lungseg: {tmp_path}/there: exists; remove it or choose another name\n",
-    )
-    code, _, err = run(capsys, *given, tmp_path / "new", "--forms", "litert-float32")
-    assert code == 2
-    assert "needs the ONNX graph; add onnx to --forms" in err
-
-
 @pytest.mark.parametrize("forms", ["all", "litert-float32,onnx"])
 def test_a_package_that_an_export_lacks_is_told_before_any_work(tmp_path, capsys, monkeypatch, forms):
     import model_folders

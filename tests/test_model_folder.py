@@ -262,6 +262,23 @@ def test_random_bytes_in_place_of_weights_are_refused(folder):
     refused(folder, "cannot be read as arrays of numbers")
 
 
+@pytest.mark.parametrize("shipped", [True, False])
+def test_a_graph_is_added_to_a_folder_of_ones_own_and_not_to_the_package(tmp_path, monkeypatch, shipped):
+    from lungseg import exporting, parity
+    from lungseg.__main__ import main
+
+    monkeypatch.setattr(model_folder, "SHIPPED", tmp_path / "models")
+    folder = model_folders.make(tmp_path / "models" / "mine")
+    row = parity.Parity("onnx", "stub", 5, 0.0, 0, 1, None, None, 1.0, 1.0)
+    monkeypatch.setattr(exporting, "require", lambda *_: None)
+    monkeypatch.setitem(exporting.FORMS, "onnx", lambda *_: {"model.onnx": model_folders.GREY})
+    monkeypatch.setattr(parity, "compare", lambda *_: row)
+    model = "mine" if shipped else str(folder)
+    assert main(["export", model, str(tmp_path / "out"), "--forms", "onnx", "--images", "1"]) == 0
+    assert (tmp_path / "out" / "model.onnx").read_bytes() == model_folders.GREY
+    assert (folder / "model.onnx").exists() is not shipped
+
+
 def test_what_cannot_be_exported_is_told_before_anything_is_loaded(tmp_path, capsys):
     """Here, not with the other tests of export: these need none of what export needs."""
     from lungseg.__main__ import main

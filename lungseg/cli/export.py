@@ -35,16 +35,13 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         "its predictions differ from Keras. A form that differs by more than its limit is not written, and the exit "
         "code is 1. Export always runs on TensorFlow, whatever backend trained the model.",
     )
-    parser.add_argument("model", help="model folder with weights; an exported model.onnx is also added to it")
+    parser.add_argument("model", help="model folder with weights, or name of a shipped model; an exported "
+                        "model.onnx is also added to a folder of your own")  # fmt: skip
     parser.add_argument("out", type=terminal.path, help="output folder")
     parser.add_argument("--forms", default=",".join(USUAL),
                         help=f"all, or a comma-separated part of {', '.join(FORMS)} (default: first four)")  # fmt: skip
     parser.add_argument("--data", nargs=2, metavar=("DATASET", "ROOT"),
                         help=f"labelled images to compare on (default: {PHANTOMS} synthetic ones)")  # fmt: skip
-    parser.add_argument(
-        "--runtime-only", type=terminal.path, metavar="FOLDER",
-        help="also write a model folder without weights, with ONNX graph and card only, like the shipped models",
-    )  # fmt: skip
     parser.add_argument("--images", type=whole(1), help="use at most IMAGES images for the comparison")
     terminal.add_threads(parser)
     parser.set_defaults(run=run)
@@ -57,8 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
     forms = list(FORMS) if arguments.forms == "all" else [form.strip() for form in arguments.forms.split(",")]
     if unknown := [form for form in forms if form not in FORMS]:
         raise UsageError(f"--forms {unknown[0]!r}: known are {', '.join(FORMS)}")
-    if arguments.runtime_only is not None and arguments.runtime_only.exists():
-        raise UsageError(f"{arguments.runtime_only}: exists; remove it or choose another name")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that all forms are written from
     runtime.set_up(arguments.threads)
     from lungseg import exporting, model_folder
@@ -66,8 +61,6 @@ def run(arguments: argparse.Namespace) -> int:
     model = model_folder.find(arguments.model)
     if model.weights is None:
         raise UsageError(f"{model.path}: has no weights, only {model_folder.ONNX}, which runs as it is")
-    if arguments.runtime_only is not None and model.onnx is None and "onnx" not in forms:
-        raise UsageError(f"--runtime-only {arguments.runtime_only}: needs the ONNX graph; add onnx to --forms")
     runtime.check_backend()
     exporting.require(*dict.fromkeys(package for form in forms for package in exporting.NEEDS[form]))
     from lungseg import atomic, engine, parity
@@ -96,8 +89,6 @@ def run(arguments: argparse.Namespace) -> int:
             model = model_folder.update(model, onnx=files["model.onnx"])
     record = _record(arguments, model, rows, failures)
     atomic.write_bytes(arguments.out / "parity.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
-    if arguments.runtime_only is not None and not failures:
-        model_folder.save(arguments.runtime_only, model.card, None, model.onnx)
     print(plain(f"{len(pictures)} images of {arguments.data[0] if arguments.data else 'phantom'}, {model.card.size}"))
     print(parity.table(rows))
     if failures:
